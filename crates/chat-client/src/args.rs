@@ -1,0 +1,248 @@
+//! The command line: what was typed ([`Cli`]) and what it comes to ([`Config`]).
+
+use std::fmt::{self, Display, Formatter};
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use chat_core::text;
+use clap::Parser;
+
+use crate::conversation::{AtInputEnd, Plan};
+
+/// Talks to a chat server: what you type goes out, what the others say is printed.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Where the server is: HOST:PORT, or HOST or :PORT alone
+    #[arg(value_name = "HOST:PORT", default_value_t)]
+    address: Address,
+
+    /// Take this nick on arriving
+    #[arg(long, value_name = "NAME", value_parser = one_word)]
+    nick: Option<String>,
+
+    /// Join this room on arriving
+    #[arg(long, value_name = "NAME", value_parser = one_word)]
+    room: Option<String>,
+
+    /// Stay and go on printing when the input ends
+    #[arg(long)]
+    stay: bool,
+}
+
+impl Cli {
+    /// Settles what was typed; nothing past here sees a flag.
+    pub(crate) fn into_config(self) -> Config {
+        let nick = self.nick.map(|nick| format!("/nick {nick}\n"));
+        let room = self.room.map(|room| format!("/join {room}\n"));
+        Config {
+            address: self.address,
+            plan: Plan {
+                opening: nick.into_iter().chain(room).collect(),
+                at_input_end: match self.stay {
+                    true => AtInputEnd::Stay,
+                    false => AtInputEnd::Leave,
+                },
+            },
+        }
+    }
+}
+
+/// What to do, settled.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The server to talk to.
+    pub(crate) address: Address,
+    /// How the conversation begins and ends.
+    pub(crate) plan: Plan,
+}
+
+/// A server's address as a person writes it; the name isn't resolved yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// A host name or an IP address, the latter without brackets.
+    pub(crate) host: String,
+    /// A TCP port, not 0.
+    pub(crate) port: u16,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self {
+            host: DEFAULT_HOST.to_owned(),
+            port: DEFAULT_PORT,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(typed: &str) -> Result<Self, AddressError> {
+        let (host, port) = split(typed)?;
+        if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(AddressError::Host);
+        }
+        let port = match port {
+            None if host.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(AddressError::PortAlone);
+            }
+            None => DEFAULT_PORT,
+            Some(port) => match port.parse() {
+                Ok(0) | Err(_) => return Err(AddressError::Port),
+                Ok(port) => port,
+            },
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Why a typed address is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressError {
+    /// No host name looks like this.
+    Host,
+    /// What follows the colon is no port.
+    Port,
+    /// A number alone: a port without its colon.
+    PortAlone,
+    /// An IPv6 address and a port need brackets between them.
+    Brackets,
+}
+
+impl Display for AddressError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "not a host name: write HOST:PORT",
+            Self::Port => "not a port: a port is a number from 1 to 65535",
+            Self::PortAlone => "a port alone is written with its colon, as in :5000",
+            Self::Brackets => "an IPv6 address and a port are written [ADDRESS]:PORT",
+        })
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+/// Cuts a typed address into its host and, where there is one, its port.
+fn split(typed: &str) -> Result<(&str, Option<&str>), AddressError> {
+    if let Some(bracketed) = typed.strip_prefix('[') {
+        let (host, rest) = bracketed.split_once(']').ok_or(AddressError::Brackets)?;
+        host.parse::<Ipv6Addr>().map_err(|_| AddressError::Host)?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err(AddressError::Brackets),
+        };
+    }
+    if typed.parse::<Ipv6Addr>().is_ok() {
+        return Ok((typed, None));
+    }
+    match typed.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') => Err(AddressError::Brackets),
+        Some(("", port)) => Ok((DEFAULT_HOST, Some(port))),
+        Some((host, port)) => Ok((host, Some(port))),
+        None if typed.is_empty() => Err(AddressError::Host),
+        None => Ok((typed, None)),
+    }
+}
+
+/// Accepts a name that can be the one word after a command; whether it is a good one is the server's to say.
+fn one_word(name: &str) -> Result<String, &'static str> {
+    if name.is_empty() {
+        return Err("a name can't be empty");
+    }
+    // A line break here would become a second command.
+    if name.contains(char::is_whitespace) || text::clean(name) != name {
+        return Err("a name can't hold spaces or control characters");
+    }
+    Ok(name.to_owned())
+}
+
+/// Where `chat-server` listens unless told otherwise.
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 5000;
+
+const EXIT_CODES: &str = "\
+When its input ends it waits until the server has handled what was sent, then leaves; Ctrl-C leaves like /quit.
+
+Exit codes: 0 you left, 1 the server can't be reached or went away, 2 wrong arguments";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(typed: &str) -> Result<String, AddressError> {
+        typed.parse().map(|address: Address| address.to_string())
+    }
+
+    fn config(args: &[&str]) -> Config {
+        Cli::try_parse_from([&["chat-client"], args].concat())
+            .unwrap()
+            .into_config()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_may_leave_out_either_part() {
+        assert_eq!(Address::default().to_string(), "127.0.0.1:5000");
+        assert_eq!(address("chat.example:6000").unwrap(), "chat.example:6000");
+        assert_eq!(address("localhost").unwrap(), "localhost:5000");
+        assert_eq!(address(":6000").unwrap(), "127.0.0.1:6000");
+        assert_eq!(address("10.0.0.1").unwrap(), "10.0.0.1:5000");
+    }
+
+    #[test]
+    fn an_ipv6_address_may_stand_alone_or_in_brackets() {
+        assert_eq!(address("::1").unwrap(), "[::1]:5000");
+        assert_eq!(address("[::1]").unwrap(), "[::1]:5000");
+        assert_eq!(address("[::1]:6000").unwrap(), "[::1]:6000");
+        assert_eq!(address("[::1]6000"), Err(AddressError::Brackets));
+        assert_eq!(address("[::1"), Err(AddressError::Brackets));
+        assert_eq!(address("::1:x"), Err(AddressError::Brackets));
+        assert_eq!(address("[localhost]"), Err(AddressError::Host));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_a_reason() {
+        assert_eq!(address(""), Err(AddressError::Host));
+        assert_eq!(address("two words"), Err(AddressError::Host));
+        assert_eq!(address("5000"), Err(AddressError::PortAlone));
+        for port in ["host:", "host:0", "host:65536", "host:http", "host:-1"] {
+            assert_eq!(address(port), Err(AddressError::Port), "{port}");
+        }
+    }
+
+    #[test]
+    fn nick_and_room_become_the_first_lines() {
+        assert_eq!(config(&[]).plan.opening, "");
+        let config = config(&["--room", "ops", "--nick", "한글", "::1"]);
+        assert_eq!(config.plan.opening, "/nick 한글\n/join ops\n");
+        assert_eq!(config.address.host, "::1");
+    }
+
+    #[test]
+    fn a_name_can_not_smuggle_in_a_second_command() {
+        for name in ["", "a\n/quit", "a b", "a\u{1b}[2J", "a\u{202e}b"] {
+            for flag in ["--nick", "--room"] {
+                let error = Cli::try_parse_from(["chat-client", flag, name]).unwrap_err();
+                assert_eq!(error.exit_code(), 2, "{flag} {name:?}");
+            }
+        }
+    }
+}

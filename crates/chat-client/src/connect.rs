@@ -1,0 +1,51 @@
+//! Reaching the server: every address its name resolves to, each for a limited time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::args::Address;
+
+/// Connects to the first of the addresses of `address` that answers.
+///
+/// # Errors
+///
+/// Says in one line what was tried, why it failed and what to do about it.
+///
+/// # Cancel safety
+///
+/// Cancel safe: a connection half made is dropped.
+pub(crate) async fn connect(address: &Address) -> anyhow::Result<TcpStream> {
+    let resolved = lookup_host((address.host.as_str(), address.port))
+        .await
+        .with_context(|| format!("can't find the host {}: check its name", address.host))?;
+
+    let mut failures = Vec::new();
+    for candidate in resolved {
+        match reach(candidate).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failures.push(format!("{candidate}: {error}")),
+        }
+    }
+    Err(anyhow!(
+        "no chat server at {address} ({}): start one with `cargo run -p chat-server`, \
+         or name its address: chat-client HOST:PORT",
+        failures.join("; ")
+    ))
+}
+
+async fn reach(candidate: SocketAddr) -> io::Result<TcpStream> {
+    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(candidate))
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer"))??;
+    // A typed line is small and should leave at once.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// How long one address may take to answer: two repeated SYNs (after 1 s and 3 s) and some.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

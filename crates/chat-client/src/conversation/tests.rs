@@ -1,0 +1,367 @@
+//! Conversations over in-memory streams, in paused time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{
+    AsyncBufReadExt, BufReader, DuplexStream, Lines as LineReader, ReadBuf, ReadHalf, WriteHalf,
+    duplex, empty, split,
+};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::*;
+
+/// The other ends of a conversation: the server's, the keyboard's and the screen's.
+struct Desk {
+    from_client: LineReader<BufReader<ReadHalf<DuplexStream>>>,
+    to_client: WriteHalf<DuplexStream>,
+    keyboard: DuplexStream,
+    screen: LineReader<BufReader<DuplexStream>>,
+}
+
+impl Desk {
+    async fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn ends_the_input(&mut self) {
+        self.keyboard.shutdown().await.unwrap();
+    }
+
+    async fn server_says(&mut self, text: &str) {
+        self.to_client.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn server_closes(&mut self) {
+        self.to_client.shutdown().await.unwrap();
+    }
+
+    /// Expects that the server gets this line next; none stands for our half-close.
+    async fn server_gets(&mut self, expected: Option<&str>) {
+        let line = timeout(PATIENCE, self.from_client.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("the server waits for {expected:?}"));
+        assert_eq!(line.unwrap().as_deref(), expected);
+    }
+
+    /// Expects that this line is printed next; none stands for the end.
+    async fn screen_shows(&mut self, expected: Option<&str>) {
+        let line = timeout(PATIENCE, self.screen.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("the screen waits for {expected:?}"));
+        assert_eq!(line.unwrap().as_deref(), expected);
+    }
+}
+
+/// How a conversation ended, and after how long.
+type Outcome = (Result<(), ConversationError>, Duration);
+
+/// Holds a conversation while `script` plays the others; nothing of theirs closes before it ends.
+async fn play(
+    opening: &str,
+    at_input_end: AtInputEnd,
+    script: impl AsyncFnOnce(&mut Desk, &Notify),
+) -> Outcome {
+    let (server, client) = duplex(64 * 1024);
+    let (keyboard, input) = duplex(64 * 1024);
+    let (output, screen) = duplex(1024);
+    let (from_client, to_client) = split(server);
+    let plan = Plan {
+        opening: opening.to_owned(),
+        at_input_end,
+    };
+    let ctrl_c = Notify::new();
+    let mut desk = Desk {
+        from_client: BufReader::new(from_client).lines(),
+        to_client,
+        keyboard,
+        screen: BufReader::new(screen).lines(),
+    };
+    let begin = Instant::now();
+    let conversation = async {
+        let hold = hold(client, input, output, &plan, || ctrl_c.notified());
+        let result = timeout(FOR_EVER, hold)
+            .await
+            .expect("the conversation ends");
+        (result, begin.elapsed())
+    };
+    tokio::join!(conversation, script(&mut desk, &ctrl_c)).0
+}
+
+/// Longer than any conversation here may last. Time is paused, so it passes at once.
+const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[tokio::test(start_paused = true)]
+async fn lines_go_out_and_lines_come_in() {
+    let (result, _) = play("/nick kim\n", AtInputEnd::Leave, async |desk, _| {
+        desk.server_gets(Some("/nick kim")).await;
+        desk.server_says("* you are now kim\n").await;
+        desk.screen_shows(Some("* you are now kim")).await;
+        desk.types("hello\nthere\n").await;
+        desk.server_gets(Some("hello")).await;
+        desk.server_gets(Some("there")).await;
+        desk.server_says("14:02 alice: \u{1b}[31mhi\n").await;
+        desk.screen_shows(Some("14:02 alice: [31mhi")).await;
+        desk.ends_the_input().await;
+        desk.server_gets(None).await;
+        desk.server_says("* goodbye\n").await;
+        desk.server_closes().await;
+        desk.screen_shows(Some("* goodbye")).await;
+        desk.screen_shows(None).await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_in_the_middle_of_a_line_does_not_cut_it() {
+    let (result, _) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.types("hel").await;
+        let line = timeout(PATIENCE, desk.from_client.next_line()).await;
+        assert!(line.is_err(), "a piece went out: {line:?}");
+        desk.types("lo\nlast").await;
+        desk.server_gets(Some("hello")).await;
+        desk.ends_the_input().await;
+        desk.server_gets(Some("last")).await;
+        desk.server_gets(None).await;
+        desk.server_closes().await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_stay_the_end_of_the_input_ends_nothing() {
+    let (result, lasted) = play("", AtInputEnd::Stay, async |desk, _| {
+        desk.types("last").await;
+        desk.ends_the_input().await;
+        desk.server_gets(Some("last")).await;
+        for _ in 0..10 {
+            let line = timeout(2 * PATIENCE, desk.from_client.next_line()).await;
+            assert!(line.is_err(), "our side was closed");
+            desk.server_says("14:02 alice: still there?\n").await;
+            desk.screen_shows(Some("14:02 alice: still there?")).await;
+        }
+        desk.server_closes().await;
+    })
+    .await;
+    assert!(
+        matches!(result, Err(ConversationError::ServerClosed)),
+        "{result:?}"
+    );
+    assert!(lasted >= 20 * PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_is_an_error() {
+    let (result, _) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.server_says("* goodbye: the server is shutting down")
+            .await;
+        desk.server_closes().await;
+        desk.screen_shows(Some("* goodbye: the server is shutting down"))
+            .await;
+    })
+    .await;
+    assert!(
+        matches!(result, Err(ConversationError::ServerClosed)),
+        "{result:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_after_quit_is_none() {
+    let (result, _) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.types("/quit good night\n").await;
+        desk.server_gets(Some("/quit good night")).await;
+        desk.server_says("* goodbye\n").await;
+        desk.server_closes().await;
+        desk.screen_shows(Some("* goodbye")).await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up() {
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.ends_the_input().await;
+        desk.server_gets(None).await;
+    })
+    .await;
+    assert!(
+        matches!(result, Err(ConversationError::NoAnswer)),
+        "{result:?}"
+    );
+    assert!((PATIENCE..2 * PATIENCE).contains(&lasted), "{lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_on_talking_is_not_given_up() {
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.ends_the_input().await;
+        for _ in 0..10 {
+            let silence = timeout(PATIENCE * 4 / 5, desk.screen.next_line()).await;
+            assert!(silence.is_err());
+            desk.server_says("14:02 alice: wait\n").await;
+            desk.screen_shows(Some("14:02 alice: wait")).await;
+        }
+        desk.server_closes().await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert!(lasted >= PATIENCE * 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_lines_may_take_their_time() {
+    // At the server's default rate 1,000 lines take 196 seconds, in which a line-mode member hears nothing.
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.types(&"hello\n".repeat(1_000)).await;
+        desk.ends_the_input().await;
+        let silence = timeout(Duration::from_secs(196), desk.screen.next_line()).await;
+        assert!(silence.is_err(), "given up: {silence:?}");
+        desk.server_closes().await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert!(lasted >= Duration::from_secs(196));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_many_lines_is_bounded_too() {
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.types(&"hello\n".repeat(1_000)).await;
+        desk.ends_the_input().await;
+    })
+    .await;
+    assert!(
+        matches!(result, Err(ConversationError::NoAnswer)),
+        "{result:?}"
+    );
+    assert!(lasted <= 1_001 * LINE_TIME + PATIENCE, "{lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_says_quit_and_waits_for_the_goodbye() {
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, ctrl_c| {
+        desk.types("hello\nunfinished").await;
+        desk.server_gets(Some("hello")).await;
+        ctrl_c.notify_one();
+        desk.server_gets(Some("")).await;
+        desk.server_gets(Some("/quit")).await;
+        desk.server_gets(None).await;
+        desk.server_says("* goodbye\n").await;
+        desk.screen_shows(Some("* goodbye")).await;
+        desk.server_closes().await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert!(lasted < GOODBYE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_does_not_wait_for_a_deaf_server() {
+    let (result, lasted) = play("", AtInputEnd::Stay, async |desk, ctrl_c| {
+        // More than the connection takes, and nobody reads it.
+        desk.types(&"x".repeat(40_000)).await;
+        desk.types(&"\nx".repeat(40_000)).await;
+        ctrl_c.notify_one();
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(lasted, GOODBYE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_ctrl_c_ends_at_once() {
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, ctrl_c| {
+        ctrl_c.notify_one();
+        desk.server_gets(Some("")).await;
+        ctrl_c.notify_one();
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert!(lasted < GOODBYE_TIMEOUT, "{lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_screen_is_not_taken_for_a_silent_server() {
+    let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.ends_the_input().await;
+        // More than the screen takes at once.
+        desk.server_says(&"14:02 alice: hello\n".repeat(200)).await;
+        desk.server_closes().await;
+        let never = timeout(10 * PATIENCE, desk.from_client.next_line()).await;
+        assert!(matches!(never, Ok(Ok(None))));
+        tokio::time::sleep(10 * PATIENCE).await;
+        for _ in 0..200 {
+            desk.screen_shows(Some("14:02 alice: hello")).await;
+        }
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert!(lasted >= 10 * PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_quietly_when_nobody_reads_what_it_prints() {
+    let (mut server, client) = duplex(1024);
+    let (_keyboard, input) = duplex(1024);
+    let (output, screen) = duplex(1024);
+    drop(screen);
+    server.write_all(b"* goodbye\n").await.unwrap();
+    let plan = Plan {
+        opening: String::new(),
+        at_input_end: AtInputEnd::Leave,
+    };
+    let result = hold(client, input, output, &plan, future::pending::<()>).await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+/// A connection that breaks when it has said its piece.
+struct Breaking(&'static [u8]);
+
+impl AsyncRead for Breaking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        buf.put_slice(std::mem::take(&mut self.0));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_connection_is_an_error_and_its_last_words_are_shown() {
+    for opening in ["", "hello\n"] {
+        let plan = Plan {
+            opening: opening.to_owned(),
+            at_input_end: AtInputEnd::Leave,
+        };
+        let mut output = Vec::new();
+        let stream = Breaking(b"! too many connections\nbye");
+        let result = hold(stream, empty(), &mut output, &plan, future::pending::<()>).await;
+        assert!(
+            matches!(result, Err(ConversationError::ConnectionLost(_))),
+            "{result:?}"
+        );
+        assert_eq!(output, b"! too many connections\nbye\n");
+    }
+}

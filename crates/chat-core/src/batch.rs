@@ -1,0 +1,437 @@
+//! Messages that one read brought: drafted, numbered, stored and encoded together.
+//!
+//! Invariant: every text in a batch has been cleaned of control characters, and positions grow within it.
+
+use crate::name::{Nick, RoomName};
+use crate::text;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A message's place in its room's log; grows from message to message, not always by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The place before the first message.
+    pub const START: Self = Self(0);
+    /// A place after every message.
+    pub const END: Self = Self(u64::MAX);
+
+    /// The place that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which life of a room's log a [`Seq`] belongs to; it changes when the log is lost or restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// An epoch that no earlier log had.
+    #[must_use]
+    pub fn random() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self(RandomState::new().hash_one("epoch"))
+    }
+}
+
+impl fmt::Display for Epoch {
+    /// Base 36: short, and safe in any protocol.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut digits = Vec::with_capacity(13);
+        let mut rest = self.0;
+        loop {
+            digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize]);
+            rest /= 36;
+            if rest == 0 {
+                break;
+            }
+        }
+        digits.reverse();
+        f.write_str(&String::from_utf8_lossy(&digits))
+    }
+}
+
+/// A place in a room's log that stays valid across connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The life of the log that `seq` belongs to.
+    pub epoch: Epoch,
+    /// The place in it.
+    pub seq: Seq,
+}
+
+/// A moment: milliseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The present moment of the system clock; 0 if that stands before 1970.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self(since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        }))
+    }
+}
+
+/// Who wrote a batch: a session of this process's hub, unique within it and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a message in a room's log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Somebody said something.
+    Said,
+    /// Somebody did something (`/me`).
+    Acted,
+    /// Somebody set the room's topic; an empty text takes it away.
+    Topic,
+}
+
+/// Messages of one author that are about to be appended to a room's log.
+#[derive(Debug, Clone)]
+pub struct Drafts {
+    author: SessionId,
+    from: Nick,
+    at: Timestamp,
+    text: String,
+    entries: Vec<Entry>,
+}
+
+impl Drafts {
+    /// Starts a batch of this author's messages.
+    #[must_use]
+    pub const fn new(author: SessionId, from: Nick, at: Timestamp) -> Self {
+        Self {
+            author,
+            from,
+            at,
+            text: String::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds a message; its control characters are removed here, and if nothing is left, nothing is added.
+    ///
+    /// Only a topic may be empty: that takes it away.
+    pub fn push(&mut self, kind: Kind, text: &str) {
+        let text = text::clean(text);
+        if kind == Kind::Topic || !text.trim().is_empty() {
+            self.text.push_str(&text);
+            self.entries.push(Entry {
+                seq: Seq::START,
+                kind,
+                end: self.text.len(),
+            });
+        }
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether there is no message.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many bytes of text there are.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Gives the messages their places, one each and growing, and makes them a batch of that room.
+    ///
+    /// A journal calls this once it has the messages. Places that `seqs` does not give are counted on by one.
+    #[must_use]
+    pub fn number(mut self, room: RoomName, seqs: impl IntoIterator<Item = Seq>) -> Batch {
+        let mut seqs = seqs.into_iter();
+        let mut last = Seq::START;
+        for entry in &mut self.entries {
+            last = seqs.next().unwrap_or_else(|| last.next());
+            entry.seq = last;
+        }
+        let Self {
+            author,
+            from,
+            at,
+            text,
+            entries,
+        } = self;
+        Batch {
+            room,
+            author,
+            from,
+            at,
+            text,
+            entries,
+        }
+    }
+}
+
+/// Messages of one author, in a room's log.
+#[derive(Debug)]
+pub struct Batch {
+    room: RoomName,
+    author: SessionId,
+    from: Nick,
+    at: Timestamp,
+    text: String,
+    entries: Vec<Entry>,
+}
+
+impl Batch {
+    /// The room in whose log the messages are.
+    #[must_use]
+    pub const fn room(&self) -> &RoomName {
+        &self.room
+    }
+
+    /// The session that wrote them.
+    #[must_use]
+    pub const fn author(&self) -> SessionId {
+        self.author
+    }
+
+    /// The nick that session had.
+    #[must_use]
+    pub const fn from(&self) -> &Nick {
+        &self.from
+    }
+
+    /// When the hub took them.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// How many messages there are; at least one.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether there is no message, which no journal makes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many bytes of text the messages hold.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The place of the first message.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.entries.first().map_or(Seq::START, |entry| entry.seq)
+    }
+
+    /// The place of the last message.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        self.entries.last().map_or(Seq::START, |entry| entry.seq)
+    }
+
+    /// The messages with these numbers within the batch, counted from 0.
+    pub fn messages(&self, range: Range<usize>) -> impl Iterator<Item = MessageRef<'_>> {
+        let mut start = range
+            .start
+            .checked_sub(1)
+            .map_or(0, |before| self.entries[before].end);
+        self.entries[range].iter().map(move |entry| {
+            let text = &self.text[start..entry.end];
+            start = entry.end;
+            MessageRef {
+                seq: entry.seq,
+                kind: entry.kind,
+                text,
+            }
+        })
+    }
+
+    /// How many of the messages stand at or before this place.
+    #[must_use]
+    pub fn count_through(&self, seq: Seq) -> usize {
+        self.entries.partition_point(|entry| entry.seq <= seq)
+    }
+
+    /// The last text of this kind, if there is one.
+    pub(crate) fn last_of(&self, kind: Kind) -> Option<MessageRef<'_>> {
+        self.messages(0..self.len())
+            .filter(|message| message.kind == kind)
+            .last()
+    }
+}
+
+/// One message of a batch, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRef<'a> {
+    /// Its place in the room's log.
+    pub seq: Seq,
+    /// What it is.
+    pub kind: Kind,
+    /// Its text, without control characters.
+    pub text: &'a str,
+}
+
+/// One message of a batch, shared: cheap to clone and to keep.
+#[derive(Clone)]
+pub struct Message {
+    batch: Arc<Batch>,
+    index: usize,
+}
+
+impl Message {
+    pub(crate) const fn new(batch: Arc<Batch>, index: usize) -> Self {
+        Self { batch, index }
+    }
+
+    /// The room it was said in.
+    #[must_use]
+    pub fn room(&self) -> &RoomName {
+        &self.batch.room
+    }
+
+    /// Its place in the room's log.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.entry().seq
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.entry().kind
+    }
+
+    /// The session that wrote it.
+    #[must_use]
+    pub fn author(&self) -> SessionId {
+        self.batch.author
+    }
+
+    /// The nick that session had.
+    #[must_use]
+    pub fn from(&self) -> &Nick {
+        &self.batch.from
+    }
+
+    /// When the hub took it.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.batch.at
+    }
+
+    /// Its text, without control characters.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let start = self
+            .index
+            .checked_sub(1)
+            .map_or(0, |before| self.batch.entries[before].end);
+        &self.batch.text[start..self.entry().end]
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.batch.entries[self.index]
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("room", self.room())
+            .field("seq", &self.seq())
+            .field("kind", &self.kind())
+            .field("from", self.from())
+            .field("text", &self.text())
+            .finish()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    seq: Seq,
+    kind: Kind,
+    /// Where its text ends in the batch's; it begins where the one before ends.
+    end: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("alice").unwrap(), Timestamp(0));
+        drafts.push(Kind::Said, "one");
+        drafts.push(Kind::Acted, "\x1b[2Jtwo");
+        drafts.push(Kind::Said, " \x07");
+        drafts.push(Kind::Topic, "");
+        drafts.number(RoomName::parse("ops").unwrap(), [Seq(5), Seq(8), Seq(9)])
+    }
+
+    #[test]
+    fn each_message_keeps_its_place_kind_and_text() {
+        let batch = batch();
+        let found: Vec<_> = batch
+            .messages(0..3)
+            .map(|m| (m.seq.0, m.kind, m.text))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (5, Kind::Said, "one"),
+                (8, Kind::Acted, "[2Jtwo"),
+                (9, Kind::Topic, "")
+            ]
+        );
+        assert_eq!(
+            batch.messages(1..2).map(|m| m.text).collect::<Vec<_>>(),
+            ["[2Jtwo"]
+        );
+        assert_eq!(
+            (
+                batch.count_through(Seq(4)),
+                batch.count_through(Seq(7)),
+                batch.count_through(Seq(9))
+            ),
+            (0, 1, 3)
+        );
+        let batch = Arc::new(batch);
+        assert_eq!(Message::new(batch.clone(), 1).text(), "[2Jtwo");
+        assert_eq!(Message::new(batch, 2).text(), "");
+    }
+
+    #[test]
+    fn an_epoch_is_short_and_plain() {
+        assert_eq!(Epoch(0).to_string(), "0");
+        assert_eq!(Epoch(u64::MAX).to_string(), "3w5e11264sgsf");
+        assert_ne!(Epoch::random(), Epoch::random());
+    }
+}

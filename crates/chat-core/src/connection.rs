@@ -1,0 +1,570 @@
+//! One connection: bytes to commands, replies and events to bytes, and the clock.
+//!
+//! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost when any of its causes comes
+//! first. While it waits, a connection holds neither a read nor a write buffer.
+
+mod commands;
+mod farewell;
+
+use crate::delivery::{Echo, Taste};
+use crate::dialect::{Choice, Dialect, Greeting, Reply};
+use crate::event::{Broadcast, CloseReason, Moment};
+use crate::hub::Hub;
+use crate::input::{Input, Mode};
+use crate::journal::{Gap, Page};
+use crate::line::Inbound;
+use crate::outbound::{Outbound, Progress};
+use crate::rate::TokenBucket;
+use crate::refusal::Refusal;
+use crate::session::Session;
+use crate::sniff::Opening;
+use crate::wire_member::{Repaired, Replay, WireMember};
+use bytes::{Bytes, BytesMut};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// What one read takes at most; also the size of the buffer that all connections of a thread share.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// What one read takes from a connection whose rate is limited: what it may hold back is never much.
+const READ_BYTES_LIMITED: usize = 8 * 1024;
+
+/// How many messages of a replay are read and written at a time.
+const REPLAY_PAGE: usize = 128;
+
+thread_local! {
+    /// Borrowed for the length of one poll, so an idle connection holds no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
+}
+
+/// Serves one stream as a member of the hub until it ends, and returns why it did.
+///
+/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. Limits on
+/// connections are [`serve`](crate::serve())'s; all others hold here. Must run within a Tokio runtime.
+///
+/// # Overload
+///
+/// A peer that does not read is owed at most [`Limits::queue_bytes`](crate::Limits) and is cut after
+/// [`Limits::stall_timeout`](crate::Limits); one that sends too fast is not read.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the session, which is announced as usual; what waits for the peer is not sent.
+pub async fn serve_connection<S>(stream: S, hub: Hub) -> CloseReason
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    drive(reader, writer, hub).await
+}
+
+/// As [`serve_connection`], over two halves.
+pub(crate) async fn drive<R, W>(reader: R, writer: W, hub: Hub) -> CloseReason
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + 'static,
+{
+    let mut connection = Connection::new(reader, writer, hub);
+    let reason = connection.run().await;
+    Box::pin(connection.farewell(reason)).await
+}
+
+struct Connection<R> {
+    // Dropped in this order: rooms are left before the session ends.
+    members: Vec<WireMember>,
+    session: Option<Session>,
+    hub: Hub,
+    reader: R,
+    outbound: Arc<Outbound>,
+    dialect: Option<Box<dyn Dialect>>,
+    input: Input,
+    /// The first line has not come: it may still open another dialect.
+    is_sniffing: bool,
+    /// What has come may be the beginning of another dialect: silence does not decide yet.
+    wants_more: bool,
+    has_ended: bool,
+    /// There is input that could not be worked off yet.
+    is_held_up: bool,
+    bucket: Option<TokenBucket>,
+    paused_until: Option<Instant>,
+    opened: Instant,
+    /// What the stream had taken when it last took something, and since when something has been waiting.
+    written: u64,
+    waiting_since: Option<Instant>,
+    /// The part of a log that comes before live events, which are held back meanwhile.
+    replay: Option<(usize, Replay)>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a connection stopped waiting.
+enum Wake {
+    /// Bytes came, or can be worked off now; there may be silence to count.
+    Input,
+    /// There are direct messages.
+    Mail,
+    /// All output is written, and a member is to be brought level.
+    Level,
+    /// A point in time that somebody asked for has come.
+    Timer,
+    /// The session is over.
+    Close(CloseReason),
+}
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    fn new(reader: R, writer: impl AsyncWrite + Send + 'static, hub: Hub) -> Self {
+        let now = Instant::now();
+        let limits = hub.limits();
+        Self {
+            members: Vec::new(),
+            session: None,
+            reader,
+            outbound: Arc::new(Outbound::new(writer)),
+            dialect: None,
+            input: Input::new(limits, now),
+            is_sniffing: true,
+            wants_more: false,
+            has_ended: false,
+            is_held_up: false,
+            bucket: limits.rate.map(|rate| TokenBucket::new(rate, now)),
+            paused_until: None,
+            opened: now,
+            written: 0,
+            waiting_since: None,
+            replay: None,
+            timer: None,
+            hub,
+        }
+    }
+
+    async fn run(&mut self) -> CloseReason {
+        loop {
+            match self.wait().await {
+                Wake::Input => {
+                    if let Some(reason) = self.work_off().await {
+                        return reason;
+                    }
+                }
+                Wake::Timer => {
+                    if let Some(reason) = Box::pin(self.on_timer()).await {
+                        return reason;
+                    }
+                }
+                Wake::Mail => self.write_mail(),
+                Wake::Level => Box::pin(self.level()).await,
+                Wake::Close(reason) => return reason,
+            }
+            if self.has_ended && !self.is_held_up {
+                return CloseReason::Disconnected;
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    async fn wait(&mut self) -> Wake {
+        poll_fn(|cx| self.poll_wake(cx)).await
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        let progress = self.outbound.poll_flush(cx);
+        if progress.broken {
+            return Poll::Ready(Wake::Close(CloseReason::Broken));
+        }
+        self.note_progress(progress);
+        let is_full = progress.waiting >= self.hub.limits().queue_bytes.get() / 4;
+        if let Some(session) = &self.session {
+            if let Poll::Ready(reason) = session.poll_closing(cx) {
+                return Poll::Ready(Wake::Close(reason));
+            }
+            if !is_full && session.has_direct() {
+                return Poll::Ready(Wake::Mail);
+            }
+        }
+        let must_level = self.replay.is_some() || self.members.iter().any(WireMember::is_behind);
+        if progress.waiting == 0 && must_level {
+            return Poll::Ready(Wake::Level);
+        }
+        if self.poll_timer(cx).is_ready() {
+            return Poll::Ready(Wake::Timer);
+        }
+        if is_full || self.replay.is_some() || self.paused_until.is_some() {
+            return Poll::Pending;
+        }
+        if self.is_held_up {
+            return Poll::Ready(Wake::Input);
+        }
+        self.poll_read(cx)
+    }
+
+    /// Reads into the thread's buffer; only what came is copied.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if self.has_ended {
+            return Poll::Pending;
+        }
+        let size = if self.bucket.is_some() {
+            READ_BYTES_LIMITED
+        } else {
+            READ_BYTES_MAX
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[..size]);
+            match Pin::new(&mut self.reader).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Wake::Close(CloseReason::Broken)),
+                Poll::Ready(Ok(())) => {}
+            }
+            if buffer.filled().is_empty() {
+                self.has_ended = true;
+            } else {
+                let refusals = self.input.push(buffer.filled(), Instant::now());
+                self.outbound.send(&refusals);
+            }
+            Poll::Ready(Wake::Input)
+        })
+    }
+
+    /// Notes since when the stream has taken nothing although something waits.
+    fn note_progress(&mut self, progress: Progress) {
+        if progress.waiting == 0 {
+            self.waiting_since = None;
+        } else if self.waiting_since.is_none() || progress.written != self.written {
+            self.waiting_since = Some(Instant::now());
+        }
+        self.written = progress.written;
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let limits = self.hub.limits();
+        let greeting = self.session.is_none().then(|| match self.input.pending() {
+            [] => self.opened + limits.greet_after,
+            _ => self.opened + limits.prefix_timeout,
+        });
+        let silence = self.silence_deadline();
+        let stall = self.waiting_since.map(|since| since + limits.stall_timeout);
+        [greeting, silence, stall, self.paused_until]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When silence will have ended the text that is there.
+    fn silence_deadline(&self) -> Option<Instant> {
+        if self.is_held_up || self.paused_until.is_some() || self.replay.is_some() {
+            return None;
+        }
+        let deadline = self.input.deadline(self.hub.limits())?;
+        let decided = self.opened + self.hub.limits().prefix_timeout;
+        Some(if self.wants_more {
+            deadline.max(decided)
+        } else {
+            deadline
+        })
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.next_deadline() else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    async fn on_timer(&mut self) -> Option<CloseReason> {
+        let now = Instant::now();
+        let stall_timeout = self.hub.limits().stall_timeout;
+        if self
+            .waiting_since
+            .is_some_and(|since| since + stall_timeout <= now)
+        {
+            return Some(CloseReason::Stalled);
+        }
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+            return self.work_off().await;
+        }
+        if self
+            .silence_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return self.on_silence().await;
+        }
+        if self.session.is_none() {
+            // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
+            return self.arrive_plain().await;
+        }
+        None
+    }
+
+    /// Silence has ended an unterminated text.
+    async fn on_silence(&mut self) -> Option<CloseReason> {
+        if self.is_sniffing {
+            match self.hub.dialects().choose(self.input.pending()) {
+                Choice::Opening(opening) => return self.open(opening).await,
+                Choice::NeedMore | Choice::Plain => self.decide_plain(),
+            }
+        }
+        if self.session.is_none()
+            && let Some(reason) = self.arrive_plain().await
+        {
+            return Some(reason);
+        }
+        let inbound = self.input.next_silent();
+        if self.input.mode() == Mode::Chunk {
+            self.set_chunked();
+        }
+        match inbound {
+            Some(inbound) => self.handle_last(inbound).await,
+            None => None,
+        }
+    }
+
+    fn set_chunked(&mut self) {
+        if let Some(dialect) = &mut self.dialect {
+            dialect.set_chunked();
+        }
+        self.retune();
+    }
+
+    /// Works off the input until there is no more, or it has to wait.
+    async fn work_off(&mut self) -> Option<CloseReason> {
+        if self.is_sniffing
+            && let Some(reason) = self.sniff().await
+        {
+            return Some(reason);
+        }
+        self.session.as_ref()?;
+        self.is_held_up = true;
+        if let Some(reason) = self.handle_lines().await {
+            return Some(reason);
+        }
+        if self.has_ended
+            && !self.is_held_up
+            && let Some(inbound) = self.input.finish()
+        {
+            return self.handle_last(inbound).await;
+        }
+        None
+    }
+
+    /// Decides the dialect, if what has come suffices.
+    async fn sniff(&mut self) -> Option<CloseReason> {
+        let prefix = self.input.pending();
+        let is_line = prefix.contains(&b'\n') || prefix.windows(2).any(|pair| pair == b"\r\0");
+        let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
+        let choice = self.hub.dialects().choose(prefix);
+        match choice {
+            Choice::Opening(opening) => return Box::pin(self.open(opening)).await,
+            Choice::NeedMore if !is_over => {
+                self.wants_more = true;
+                return None;
+            }
+            Choice::NeedMore | Choice::Plain => self.wants_more = false,
+        }
+        if !is_line && !is_over {
+            return None;
+        }
+        if self.has_ended && prefix.is_empty() && self.session.is_none() {
+            // It came and went without a word: nobody need know.
+            return Some(CloseReason::Disconnected);
+        }
+        self.decide_plain();
+        if self.session.is_none() {
+            return Box::pin(self.arrive_plain()).await;
+        }
+        None
+    }
+
+    fn decide_plain(&mut self) {
+        self.is_sniffing = false;
+        self.wants_more = false;
+    }
+
+    async fn open(&mut self, opening: Opening) -> Option<CloseReason> {
+        self.is_sniffing = false;
+        match opening {
+            Opening::Refused(answer) => {
+                self.outbound.send(&answer);
+                // What it says is not read: it is no member, so it needs no goodbye either.
+                self.dialect = None;
+                Some(CloseReason::Disconnected)
+            }
+            Opening::Dialect(dialect) => self.arrive(dialect).await,
+        }
+    }
+
+    async fn arrive_plain(&mut self) -> Option<CloseReason> {
+        let plain = self.hub.dialects().plain();
+        self.arrive(plain).await
+    }
+
+    /// Makes the peer a session, and greets it.
+    async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
+        let manners = dialect.manners();
+        if !manners.silence_ends_text {
+            self.input.set_lines_only();
+        }
+        let mut out = BytesMut::new();
+        if self.session.is_none() {
+            match self.hub.session(None) {
+                Ok(session) => self.session = Some(session),
+                Err(error) => {
+                    dialect.reply(&Reply::Refused(&error.into()), &mut out);
+                    self.outbound.send(&out.freeze());
+                    return Some(CloseReason::Draining);
+                }
+            }
+        }
+        let nick = self.session.as_ref().map(Session::nick)?;
+        dialect.greet(
+            &Greeting {
+                motd: self.hub.motd(),
+                nick: &nick,
+            },
+            &mut out,
+        );
+        self.outbound.send(&out.freeze());
+        self.dialect = Some(dialect);
+        if manners.arrives_in_lobby {
+            let lobby = self.hub.lobby().clone();
+            let joined = self.join(lobby.as_str(), 0).await;
+            self.tell_refused(joined);
+        }
+        self.is_held_up = !self.input.pending().is_empty();
+        None
+    }
+
+    fn write_mail(&mut self) {
+        let (Some(session), Some(dialect)) = (&self.session, &mut self.dialect) else {
+            return;
+        };
+        let mut out = BytesMut::new();
+        while let Some(direct) = session.take_direct() {
+            dialect.direct(&direct, &mut out);
+        }
+        self.outbound.send(&out.freeze());
+    }
+
+    /// Goes on with a replay, or begins one for a member that fell behind. All output is written when this is called.
+    async fn level(&mut self) {
+        if self.replay.is_none() {
+            let Some(at) = self.members.iter().position(WireMember::is_behind) else {
+                return;
+            };
+            self.outbound.cork();
+            let Repaired {
+                replay,
+                missed_presence,
+            } = self.members[at].go_live();
+            self.replay = Some((at, replay));
+            if missed_presence {
+                let roll = self.members[at].roll();
+                self.reply(&Reply::Present(&roll));
+            }
+        }
+        while let Some((at, mut replay)) = self.replay {
+            if replay.is_done() {
+                self.replay = None;
+                self.outbound.uncork();
+                return;
+            }
+            let bytes = self.read_replay(at, &mut replay).await;
+            self.replay = Some((at, replay));
+            self.outbound.send(&bytes);
+            if self.outbound.progress().waiting_ahead > 0 {
+                return;
+            }
+        }
+    }
+
+    /// The next page of a replay, encoded.
+    async fn read_replay(&self, at: usize, replay: &mut Replay) -> Bytes {
+        let Some(dialect) = &self.dialect else {
+            return Bytes::new();
+        };
+        let member = &self.members[at];
+        let page = match member.read_replay(replay, REPLAY_PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, room = %member.room(), "a room's log can't be read");
+                let gap = Gap {
+                    from: replay.after.next(),
+                    to: replay.through,
+                };
+                replay.after = replay.through;
+                Page {
+                    gap: Some(gap),
+                    excerpts: Vec::new(),
+                }
+            }
+        };
+        let (form, mut out) = (dialect.form(), BytesMut::new());
+        if let Some(gap) = page.gap {
+            form.encode(
+                &Broadcast::Gap(member.room(), gap),
+                Moment::Replay,
+                &mut out,
+            );
+        }
+        let own = self
+            .session
+            .as_ref()
+            .map(Session::id)
+            .filter(|_| dialect.echo() == Echo::Exclude);
+        for excerpt in page
+            .excerpts
+            .iter()
+            .filter(|excerpt| Some(excerpt.batch.author()) != own)
+        {
+            let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
+            form.encode(&messages, Moment::Replay, &mut out);
+        }
+        out.freeze()
+    }
+
+    /// Lets the dialect's form and echo take effect.
+    fn retune(&self) {
+        if let Some(taste) = self.taste() {
+            self.members
+                .iter()
+                .for_each(|member| member.set_taste(taste.clone()));
+        }
+    }
+
+    fn taste(&self) -> Option<Taste> {
+        let dialect = self.dialect.as_ref()?;
+        Some(Taste {
+            form: dialect.form(),
+            echo: dialect.echo(),
+        })
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>) {
+        let Some(dialect) = &mut self.dialect else {
+            return;
+        };
+        let mut out = BytesMut::new();
+        dialect.reply(reply, &mut out);
+        self.outbound.send(&out.freeze());
+    }
+
+    fn tell_refused(&mut self, result: Result<(), Refusal>) {
+        if let Err(refusal) = result {
+            self.reply(&Reply::Refused(&refusal));
+        }
+    }
+
+    fn tell_rejected(&mut self, rejected: &Inbound) {
+        let refusal = Refusal::of_line(rejected, self.hub.limits().line_bytes.get());
+        self.tell_refused(refusal.map_or(Ok(()), Err));
+    }
+}

@@ -1,0 +1,359 @@
+//! What a connection does with the lines that it reads.
+//!
+//! Invariant: messages that one read brought are published as one batch, and every other command waits until those
+//! before it are published, so a connection's commands take effect in the order in which they were sent.
+
+use super::Connection;
+use crate::batch::{Batch, Drafts, Kind, Seq};
+use crate::command::Command;
+use crate::delivery::{Echo, Taste};
+use crate::dialect::Reply;
+use crate::event::{Broadcast, CloseReason, Moment};
+use crate::journal::Span;
+use crate::line::Inbound;
+use crate::refusal::{Code, Refusal};
+use crate::room::{PublishError, Roll};
+use crate::session::Session;
+use crate::text;
+use bytes::BytesMut;
+use std::borrow::Cow;
+use std::sync::Arc;
+use tokio::io::AsyncRead;
+use tokio::time::Instant;
+
+/// Messages that wait to be published together, and the member in whose name.
+struct Waiting {
+    member: usize,
+    drafts: Drafts,
+}
+
+/// What a command changes for the connection.
+enum Outcome {
+    GoOn,
+    Close(CloseReason),
+}
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Handles the lines that have come, until there are no more or the peer has to wait.
+    pub(super) async fn handle_lines(&mut self) -> Option<CloseReason> {
+        let mut waiting = None;
+        let outcome = loop {
+            if self.must_pause() {
+                break None;
+            }
+            let Some(inbound) = self.input.next_line() else {
+                self.is_held_up = false;
+                break None;
+            };
+            self.take_token();
+            if let Some(reason) = self.handle(inbound, &mut waiting).await {
+                break Some(reason);
+            }
+        };
+        self.publish(&mut waiting).await;
+        outcome
+    }
+
+    /// Handles a text that silence or the end of the stream has ended.
+    pub(super) async fn handle_last(&mut self, inbound: Inbound) -> Option<CloseReason> {
+        let mut waiting = None;
+        self.take_token();
+        let outcome = self.handle(inbound, &mut waiting).await;
+        self.publish(&mut waiting).await;
+        outcome
+    }
+
+    /// Whether the peer has to wait: for tokens, until it reads its replies, or until a replay is written.
+    fn must_pause(&mut self) -> bool {
+        if let Some(bucket) = &self.bucket
+            && let Err(until) = bucket.check(Instant::now())
+            && !self.input.pending().is_empty()
+        {
+            self.paused_until = Some(until);
+            return true;
+        }
+        self.replay.is_some()
+            || self.outbound.progress().waiting >= self.hub.limits().queue_bytes.get() / 4
+    }
+
+    fn take_token(&mut self) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(Instant::now());
+        }
+    }
+
+    async fn handle(
+        &mut self,
+        inbound: Inbound,
+        waiting: &mut Option<Waiting>,
+    ) -> Option<CloseReason> {
+        let Inbound::Line(line) = inbound else {
+            self.publish(waiting).await;
+            self.tell_rejected(&inbound);
+            return None;
+        };
+        let dialect = self.dialect.as_mut()?;
+        let mut out = BytesMut::new();
+        let command = dialect.receive(&line, &mut out);
+        if !out.is_empty() {
+            self.outbound.send(&out.freeze());
+        }
+        let done = match command? {
+            Command::Say { room, text } => self.draft(Kind::Said, room, &text, waiting).await,
+            Command::Act { room, text } => self.draft(Kind::Acted, room, &text, waiting).await,
+            Command::Topic {
+                room,
+                text: Some(text),
+            } => self.set_topic(room, &text, waiting).await,
+            command => {
+                self.publish(waiting).await;
+                // Boxed, so that an idle connection does not keep room for it.
+                match Box::pin(self.execute(command)).await {
+                    Ok(Outcome::Close(reason)) => return Some(reason),
+                    Ok(Outcome::GoOn) => Ok(()),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+        };
+        self.tell_refused(done);
+        None
+    }
+
+    /// Adds a message to those that wait to be published together.
+    async fn draft(
+        &mut self,
+        kind: Kind,
+        room: Option<Cow<'_, str>>,
+        text: &str,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<(), Refusal> {
+        let member = self.member(room.as_deref())?;
+        let text = self.members[member].checked(text)?;
+        let batch_bytes = self.hub.limits().batch_bytes.get();
+        let fits = |waiting: &Waiting| {
+            waiting.member == member && waiting.drafts.bytes() + text.len() <= batch_bytes
+        };
+        if !waiting.as_ref().is_some_and(fits) {
+            self.publish(waiting).await;
+        }
+        let members = &self.members;
+        let waiting = waiting.get_or_insert_with(|| Waiting {
+            member,
+            drafts: members[member].drafts(),
+        });
+        waiting.drafts.push(kind, text);
+        Ok(())
+    }
+
+    /// Publishes what waits, and tells the peer if that can't be.
+    async fn publish(&mut self, waiting: &mut Option<Waiting>) -> Option<Arc<Batch>> {
+        let Waiting { member, drafts } = waiting
+            .take()
+            .filter(|waiting| !waiting.drafts.is_empty())?;
+        let published = self.members[member].publish(drafts).await;
+        if let Err(PublishError::Journal(error)) = &published {
+            tracing::warn!(%error, room = %self.members[member].room(), "a room's log takes nothing");
+        }
+        published
+            .map_err(|error| self.reply(&Reply::Refused(&error.into())))
+            .ok()
+    }
+
+    async fn set_topic(
+        &mut self,
+        room: Option<Cow<'_, str>>,
+        text: &str,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<(), Refusal> {
+        self.publish(waiting).await;
+        self.draft(Kind::Topic, room, text, waiting).await?;
+        let published = self.publish(waiting).await;
+        // A topic is seen by whoever sets it, too, as nothing on its screen shows it yet.
+        if let (
+            Some(batch),
+            Some(Taste {
+                form,
+                echo: Echo::Exclude,
+            }),
+        ) = (published, self.taste())
+        {
+            let mut out = BytesMut::new();
+            form.encode(
+                &Broadcast::Messages(&batch, 0..batch.len()),
+                Moment::Live,
+                &mut out,
+            );
+            self.outbound.send(&out.freeze());
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
+        match command {
+            Command::Tell { to, text } => self.tell(&to, &text)?,
+            Command::Join { room } => self.join(&room, 0).await?,
+            Command::Move { room } => self.move_to(room).await?,
+            Command::Leave { room } => self.leave(room.as_deref())?,
+            Command::Nick { nick } => self.rename(&nick)?,
+            Command::Who { room } => {
+                let roll = self.roll(room.as_deref())?;
+                self.reply(&Reply::Who(&roll));
+            }
+            Command::Topic { room, .. } => {
+                let roll = self.roll(room.as_deref())?;
+                self.reply(&Reply::Topic(&roll));
+            }
+            Command::Rooms => {
+                let rooms = self.hub.rooms();
+                self.reply(&Reply::Rooms(&rooms));
+            }
+            Command::History {
+                room,
+                before,
+                limit,
+            } => {
+                let member = self.member(room.as_deref())?;
+                let limits = self.hub.limits();
+                let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+                if self
+                    .write_history(member, before.unwrap_or(Seq::END), limit)
+                    .await?
+                    == 0
+                {
+                    self.reply(&Reply::NoHistory);
+                }
+            }
+            Command::Quit { reason } => {
+                let reason = reason.as_deref().map(|reason| self.reason(reason));
+                return Ok(Outcome::Close(CloseReason::Quit(
+                    reason.filter(|reason| !reason.is_empty()),
+                )));
+            }
+            Command::Retune => self.retune(),
+            // Handled where messages are gathered.
+            Command::Say { .. } | Command::Act { .. } => {}
+        }
+        Ok(Outcome::GoOn)
+    }
+
+    fn reason(&self, reason: &str) -> Arc<str> {
+        let reason = text::clean(reason);
+        text::truncate(reason.trim(), self.hub.limits().reason_bytes).into()
+    }
+
+    fn tell(&mut self, to: &str, text: &str) -> Result<(), Refusal> {
+        let nick = self.session()?.nick();
+        let at = self.hub.now();
+        let to = self.hub.tell(nick, to, text)?;
+        self.reply(&Reply::Told {
+            to: &to,
+            at,
+            text: &text::clean(text),
+        });
+        Ok(())
+    }
+
+    fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
+        let nick = self.session()?.rename(nick)?;
+        self.reply(&Reply::Renamed(&nick));
+        Ok(())
+    }
+
+    /// Joins a room: who is there and the latest messages first, then what happens from now on. If that succeeds,
+    /// the rooms joined first are left, as many as `leaving` says.
+    pub(super) async fn join(&mut self, room: &str, leaving: usize) -> Result<(), Refusal> {
+        let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
+        self.outbound.cork();
+        let joined = self
+            .session()?
+            .join_wire(room, &self.outbound, &taste, leaving)
+            .await;
+        let joined = match joined {
+            Ok((roll, member)) => {
+                self.members.drain(..leaving);
+                self.members.push(member);
+                let nick = self.session()?.nick();
+                self.reply(&Reply::Joined {
+                    nick: &nick,
+                    roll: &roll,
+                });
+                let (at, before) = (self.members.len() - 1, roll.position.seq.next());
+                let limit = self.hub.limits().history;
+                self.write_history(at, before, limit).await.map(drop)
+            }
+            Err(error) => Err(error.into()),
+        };
+        if self.replay.is_none() {
+            self.outbound.uncork();
+        }
+        joined
+    }
+
+    /// Joins a room and leaves the others; stays where it is if that can't be.
+    async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
+        let room = room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into());
+        self.join(&room, self.members.len()).await
+    }
+
+    fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {
+        let member = self.member(room)?;
+        let roll = self.members.remove(member).roll();
+        self.reply(&Reply::Left(&roll));
+        Ok(())
+    }
+
+    /// Writes messages of a room's log, and says how many.
+    async fn write_history(
+        &mut self,
+        member: usize,
+        before: Seq,
+        limit: usize,
+    ) -> Result<usize, Refusal> {
+        let Some(dialect) = &self.dialect else {
+            return Ok(0);
+        };
+        let member = &self.members[member];
+        let page = member.read(Span::Before(before), limit).await;
+        let page = page.map_err(|error| {
+            tracing::warn!(%error, room = %member.room(), "a room's log can't be read");
+            Refusal::new(
+                Code::Unavailable,
+                "the room's log can't be read now, try again",
+            )
+        })?;
+        let (form, mut out) = (dialect.form(), BytesMut::new());
+        for excerpt in &page.excerpts {
+            let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
+            form.encode(&messages, Moment::Replay, &mut out);
+        }
+        self.outbound.send(&out.freeze());
+        Ok(page.len())
+    }
+
+    fn session(&self) -> Result<&Session, Refusal> {
+        self.session.as_ref().ok_or_else(Refusal::not_in_room)
+    }
+
+    /// Who is in this room, or in the session's own.
+    fn roll(&self, room: Option<&str>) -> Result<Roll, Refusal> {
+        match room {
+            Some(room) => self
+                .hub
+                .roll(room)
+                .ok_or_else(|| Refusal::no_such_room(room)),
+            None => Ok(self.members[self.member(None)?].roll()),
+        }
+    }
+
+    /// The session's member in this room, or in the room that it joined last.
+    fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
+        let found = match room {
+            Some(room) => {
+                let key = self.hub.fold(room);
+                self.members.iter().position(|member| member.key() == key)
+            }
+            None => self.members.len().checked_sub(1),
+        };
+        found.ok_or_else(Refusal::not_in_room)
+    }
+}

@@ -1,0 +1,120 @@
+//! How a connection ends: what it is still owed, a goodbye, and a close that loses neither.
+//!
+//! Invariant: the leaving is announced and the nick freed first, whatever the peer does; all that follows is bounded
+//! in time.
+
+use super::{Connection, SCRATCH};
+use crate::event::CloseReason;
+use crate::wire_member::{Replay, WireMember};
+use bytes::BytesMut;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+/// How long a closed connection waits for its peer to close too. Closing while unread input waits would reset the
+/// connection, and the goodbye with it (RFC 9293, section 3.10.4).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The same while the hub drains, where every connection lingers at once.
+const LINGER_DRAINING: Duration = Duration::from_millis(100);
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Ends the session and the stream, and returns why.
+    pub(super) async fn farewell(mut self, reason: CloseReason) -> CloseReason {
+        let mut owed: Vec<Replay> = self.members.iter_mut().map(WireMember::stop).collect();
+        if let Some(session) = &self.session {
+            session.end(&reason);
+        }
+        if matches!(
+            reason,
+            CloseReason::Broken | CloseReason::Stalled | CloseReason::Failed
+        ) {
+            self.outbound.close();
+            return reason;
+        }
+        let limits = self.hub.limits();
+        let (patience, linger) = if reason == CloseReason::Draining {
+            (limits.drain, LINGER_DRAINING)
+        } else {
+            (limits.stall_timeout, LINGER)
+        };
+        let deadline = Instant::now() + patience;
+        let flushed = tokio::time::timeout_at(deadline, async {
+            self.write_rest(&mut owed).await;
+            self.write_goodbye(&reason);
+            self.flushed().await;
+            poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
+        })
+        .await;
+        if flushed == Ok(true) {
+            // Its outcome is no news: the peer has all that it was owed.
+            drop(tokio::time::timeout(linger, self.read_to_end()).await);
+        }
+        self.outbound.close();
+        reason
+    }
+
+    /// Writes what of its rooms' logs the member has not been given: everything accepted before it left.
+    async fn write_rest(&mut self, owed: &mut [Replay]) {
+        if let Some((at, replay)) = self.replay.take() {
+            self.write_replay(at, replay).await;
+            self.outbound.uncork();
+        }
+        for (at, replay) in owed.iter().enumerate() {
+            self.write_replay(at, *replay).await;
+        }
+        self.write_mail();
+    }
+
+    async fn write_replay(&self, at: usize, mut replay: Replay) {
+        while !replay.is_done() {
+            let bytes = self.read_replay(at, &mut replay).await;
+            self.outbound.send(&bytes);
+            self.flushed().await;
+        }
+    }
+
+    fn write_goodbye(&mut self, reason: &CloseReason) {
+        if let Some(dialect) = &mut self.dialect {
+            let mut out = BytesMut::new();
+            dialect.goodbye(reason, &mut out);
+            self.outbound.send(&out.freeze());
+        }
+    }
+
+    /// Waits until the stream has taken everything that comes before what is held back, or is broken.
+    async fn flushed(&self) {
+        poll_fn(|cx| {
+            let progress = self.outbound.poll_flush(cx);
+            if progress.waiting_ahead == 0 || progress.broken {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Reads and discards what the peer still sends.
+    async fn read_to_end(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        poll_fn(|cx| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                loop {
+                    let mut buffer = ReadBuf::new(scratch);
+                    match Pin::new(&mut self.reader).poll_read(cx, &mut buffer) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                        Poll::Ready(_) => return Poll::Ready(()),
+                    }
+                }
+            })
+        })
+        .await;
+    }
+}

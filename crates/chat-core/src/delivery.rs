@@ -1,0 +1,468 @@
+//! Fan-out to the members that are reached over a wire: a few tasks a room, not one a member.
+//!
+//! Invariant: a member is given each item of its room exactly once and in order. It knows the number of the item
+//! that it needs next; an item that comes too early is a hole, and from then on the member reads from the journal
+//! until it is level again. So neither a lagging task nor a full socket can lose anything silently.
+//!
+//! ```text
+//!          hole, or queue full                   connection: queue empty
+//!   Live ----------------------> Behind { seq } -------------------------> Live, and a range to replay
+//! ```
+
+use crate::batch::{Batch, Seq, SessionId};
+use crate::event::{Broadcast, Form, Moment, Presence};
+use crate::outbound::{Delivered, Outbound};
+use crate::sync::Mutex;
+use bytes::{Bytes, BytesMut};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+/// How many members a walk serves before it lets other tasks run: some 0.3 ms of writing.
+const MEMBERS_PER_TURN: usize = 64;
+
+/// How many bytes of waiting items one walk takes together.
+const ROUND_BYTES_MAX: usize = 256 * 1024;
+
+/// One item of a room's broadcast: everything that its members are told passes here, in one order.
+pub(crate) struct Item {
+    /// Counts the room's items, without a hole.
+    pub(crate) number: u64,
+    /// The end of the room's log after this item.
+    pub(crate) tail: Seq,
+    /// How many changes of presence there have been with this item.
+    pub(crate) presences: u64,
+    /// The session that caused it.
+    pub(crate) author: SessionId,
+    pub(crate) body: Body,
+    /// What has been encoded so far; a handful of forms at most.
+    encodings: Mutex<Vec<(Arc<dyn Form>, Bytes)>>,
+}
+
+pub(crate) enum Body {
+    Messages(Arc<Batch>),
+    Presence(Arc<Presence>),
+}
+
+impl Item {
+    pub(crate) const fn new(
+        number: u64,
+        tail: Seq,
+        presences: u64,
+        author: SessionId,
+        body: Body,
+    ) -> Self {
+        Self {
+            number,
+            tail,
+            presences,
+            author,
+            body,
+            encodings: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.body {
+            Body::Messages(batch) => batch.bytes(),
+            Body::Presence(_) => 0,
+        }
+    }
+
+    /// The item in this form, made at most once for all delivery tasks.
+    fn encoded(&self, form: &Arc<dyn Form>) -> Bytes {
+        let mut encodings = self.encodings.lock();
+        if let Some((_, bytes)) = encodings.iter().find(|(known, _)| Arc::ptr_eq(known, form)) {
+            return bytes.clone();
+        }
+        let mut out = BytesMut::with_capacity(self.bytes() + self.bytes() / 2 + 64);
+        let item = match &self.body {
+            Body::Messages(batch) => Broadcast::Messages(batch, 0..batch.len()),
+            Body::Presence(presence) => Broadcast::Presence(presence),
+        };
+        form.encode(&item, Moment::Live, &mut out);
+        let bytes = out.freeze();
+        encodings.push((Arc::clone(form), bytes.clone()));
+        bytes
+    }
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("number", &self.number)
+            .field("tail", &self.tail)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a member is in its room's broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The number of the item that it needs next.
+    pub(crate) next: u64,
+    /// The end of the log after the item before.
+    pub(crate) seq: Seq,
+    /// The count of presence changes after the item before.
+    pub(crate) presences: u64,
+}
+
+/// How a member over a wire wants its room's items.
+#[derive(Clone)]
+pub(crate) struct Taste {
+    pub(crate) form: Arc<dyn Form>,
+    pub(crate) echo: Echo,
+}
+
+/// Whether a member gets its own messages back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// It does: a program that wants to know what was made of them.
+    Include,
+    /// It doesn't: a terminal shows them already.
+    Exclude,
+}
+
+/// A member over a wire, as the delivery tasks know it.
+pub(crate) struct Tail {
+    pub(crate) session: SessionId,
+    outbound: Arc<Outbound>,
+    state: Mutex<TailState>,
+}
+
+struct TailState {
+    cursor: Cursor,
+    live: bool,
+    taste: Taste,
+}
+
+impl Tail {
+    /// Creates a tail that is live from `cursor` on.
+    pub(crate) const fn new(
+        session: SessionId,
+        outbound: Arc<Outbound>,
+        taste: Taste,
+        cursor: Cursor,
+    ) -> Self {
+        Self {
+            session,
+            outbound,
+            state: Mutex::new(TailState {
+                cursor,
+                live: true,
+                taste,
+            }),
+        }
+    }
+
+    /// Where the member is, if it fell behind.
+    pub(crate) fn behind(&self) -> Option<Cursor> {
+        let state = self.state.lock();
+        (!state.live).then_some(state.cursor)
+    }
+
+    /// Makes the member live from `cursor` on, and says where it was.
+    pub(crate) fn go_live(&self, cursor: Cursor) -> Cursor {
+        let mut state = self.state.lock();
+        state.live = true;
+        std::mem::replace(&mut state.cursor, cursor)
+    }
+
+    /// Takes the member out of delivery for good, and says where it was.
+    pub(crate) fn stop(&self) -> Cursor {
+        let mut state = self.state.lock();
+        state.live = false;
+        state.cursor
+    }
+
+    pub(crate) fn set_taste(&self, taste: Taste) {
+        self.state.lock().taste = taste;
+    }
+
+    /// Gives the member its part of the round.
+    fn deliver(&self, round: &mut Round<'_>, queue_max: usize) {
+        let mut state = self.state.lock();
+        if !state.live || state.cursor.next >= round.end.next {
+            return;
+        }
+        let Some(skip) = state.cursor.next.checked_sub(round.first) else {
+            state.live = false;
+            drop(state);
+            self.outbound.wake();
+            return;
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let delivered = round.deliver(&self.outbound, &state.taste, self.session, skip, queue_max);
+        match delivered {
+            Delivered::Taken => state.cursor = round.end,
+            Delivered::Closed => state.live = false,
+            Delivered::Full => {
+                state.live = false;
+                drop(state);
+                self.outbound.wake();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tail")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The members that one delivery task serves. Places are stable, so that a walk neither skips nor repeats anyone.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    places: Mutex<Places>,
+    live: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    tails: Vec<Option<Arc<Tail>>>,
+    free: Vec<usize>,
+}
+
+/// A member's place in a shard.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    shard: Arc<Shard>,
+    at: usize,
+}
+
+impl Shard {
+    /// Adds a member; must happen under the room's lock, so that its cursor is exact.
+    pub(crate) fn insert(self: &Arc<Self>, tail: Arc<Tail>) -> Place {
+        let mut places = self.places.lock();
+        let at = places.free.pop().unwrap_or(places.tails.len());
+        if at == places.tails.len() {
+            places.tails.push(Some(tail));
+        } else {
+            places.tails[at] = Some(tail);
+        }
+        self.live.fetch_add(1, Ordering::Relaxed);
+        Place {
+            shard: Arc::clone(self),
+            at,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Copies the next members of a walk, so that no lock is held while they are written to.
+    fn next_turn(&self, from: usize, turn: &mut Vec<Arc<Tail>>) -> Option<usize> {
+        let places = self.places.lock();
+        let end = places.tails.len().min(from + MEMBERS_PER_TURN);
+        turn.extend(places.tails[from..end].iter().flatten().cloned());
+        (end < places.tails.len()).then_some(end)
+    }
+}
+
+impl Place {
+    /// Takes the member out of the shard.
+    pub(crate) fn remove(self) {
+        let mut places = self.shard.places.lock();
+        places.tails[self.at] = None;
+        places.free.push(self.at);
+        self.shard.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Delivers a room's items to the members of one shard until the room is gone.
+///
+/// Runs without Tokio's cooperative budget (it would make a socket that has room look full after 128 operations) and
+/// yields by its own count instead.
+pub(crate) async fn deliver(
+    shard: Arc<Shard>,
+    mut rx: broadcast::Receiver<Arc<Item>>,
+    queue_max: usize,
+) {
+    tokio::task::unconstrained(async move {
+        let mut items = Vec::new();
+        let mut turn = Vec::with_capacity(MEMBERS_PER_TURN);
+        loop {
+            match rx.recv().await {
+                Ok(item) => items.push(item),
+                // Each member sees the hole by the number of the next item.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
+            }
+            // Connections that are ready to publish do so first: what they bring joins this round.
+            tokio::task::yield_now().await;
+            take_waiting(&mut rx, &mut items);
+            let mut round = Round::new(&items);
+            let mut from = Some(0);
+            while let Some(start) = from {
+                from = shard.next_turn(start, &mut turn);
+                turn.drain(..)
+                    .for_each(|tail| tail.deliver(&mut round, queue_max));
+                if from.is_some() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            drop(round);
+            items.clear();
+        }
+    })
+    .await;
+}
+
+/// Takes what waits in the ring without a hole, up to [`ROUND_BYTES_MAX`].
+fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Item>>) {
+    let mut bytes: usize = items.iter().map(|item| item.bytes()).sum();
+    while bytes < ROUND_BYTES_MAX {
+        match rx.try_recv() {
+            Ok(item) => {
+                bytes += item.bytes();
+                items.push(item);
+            }
+            Err(TryRecvError::Lagged(_)) => {
+                // The items before the hole are delivered by the journal, like those in it.
+                items.clear();
+            }
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
+    }
+}
+
+/// Items that are delivered together: one write a member.
+struct Round<'a> {
+    items: &'a [Arc<Item>],
+    first: u64,
+    end: Cursor,
+    /// The authors of the items, sorted: only these may have to leave something out.
+    authors: Vec<SessionId>,
+    encodings: Vec<Encoding>,
+}
+
+/// A round in one form: the items' bytes one after the other, and where each begins.
+struct Encoding {
+    form: Arc<dyn Form>,
+    bytes: Bytes,
+    starts: Vec<usize>,
+}
+
+impl<'a> Round<'a> {
+    fn new(items: &'a [Arc<Item>]) -> Self {
+        let mut authors: Vec<_> = items.iter().map(|item| item.author).collect();
+        authors.sort_unstable();
+        authors.dedup();
+        let (first, end) = match (items.first(), items.last()) {
+            (Some(first), Some(last)) => (
+                first.number,
+                Cursor {
+                    next: last.number + 1,
+                    seq: last.tail,
+                    presences: last.presences,
+                },
+            ),
+            _ => (
+                0,
+                Cursor {
+                    next: 0,
+                    seq: Seq::START,
+                    presences: 0,
+                },
+            ),
+        };
+        Self {
+            items,
+            first,
+            end,
+            authors,
+            encodings: Vec::new(),
+        }
+    }
+
+    /// Gives a member the items from the `skip`th on, without its own if it wants no echo.
+    fn deliver(
+        &mut self,
+        outbound: &Outbound,
+        taste: &Taste,
+        session: SessionId,
+        skip: usize,
+        queue_max: usize,
+    ) -> Delivered {
+        let at = self.encoding(&taste.form);
+        let Encoding { bytes, starts, .. } = &self.encodings[at];
+        let is_author = self.authors.binary_search(&session).is_ok();
+        if !is_author || taste.echo == Echo::Include && self.has_only_messages_of(session) {
+            let all = starts[skip]..bytes.len();
+            if all.is_empty() {
+                return Delivered::Taken;
+            }
+            return outbound.deliver(bytes, std::slice::from_ref(&all), queue_max);
+        }
+        let parts = self.parts_for(session, taste.echo, skip, starts);
+        if parts.is_empty() {
+            Delivered::Taken
+        } else {
+            outbound.deliver(bytes, &parts, queue_max)
+        }
+    }
+
+    /// The author of a change of presence is told of it in the reply to its command.
+    fn has_only_messages_of(&self, session: SessionId) -> bool {
+        self.items
+            .iter()
+            .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
+    }
+
+    fn parts_for(
+        &self,
+        session: SessionId,
+        echo: Echo,
+        skip: usize,
+        starts: &[usize],
+    ) -> Vec<Range<usize>> {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        for (item, range) in self.items.iter().zip(starts.windows(2)).skip(skip) {
+            let is_shown = item.author != session
+                || echo == Echo::Include && matches!(item.body, Body::Messages(_));
+            if !is_shown || range[0] == range[1] {
+                continue;
+            }
+            match parts.last_mut() {
+                Some(part) if part.end == range[0] => part.end = range[1],
+                _ => parts.push(range[0]..range[1]),
+            }
+        }
+        parts
+    }
+
+    /// The round in this form: the item's own encoding if there is one item, else all of them in one piece.
+    fn encoding(&mut self, form: &Arc<dyn Form>) -> usize {
+        if let Some(at) = self
+            .encodings
+            .iter()
+            .position(|known| Arc::ptr_eq(&known.form, form))
+        {
+            return at;
+        }
+        let pieces: Vec<Bytes> = self.items.iter().map(|item| item.encoded(form)).collect();
+        let mut starts = vec![0];
+        let mut end = 0;
+        starts.extend(pieces.iter().map(|piece| {
+            end += piece.len();
+            end
+        }));
+        let bytes = match <[Bytes; 1]>::try_from(pieces) {
+            Ok([piece]) => piece,
+            Err(pieces) => pieces.concat().into(),
+        };
+        self.encodings.push(Encoding {
+            form: Arc::clone(form),
+            bytes,
+            starts,
+        });
+        self.encodings.len() - 1
+    }
+}

@@ -1,0 +1,134 @@
+//! What happened, as a member is told of it.
+
+use crate::batch::{Batch, Message, SessionId, Timestamp};
+use crate::journal::Gap;
+use crate::name::{Nick, RoomName};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What happened in a room.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// Somebody said or did something, or set the topic: see [`Message::kind`].
+    Message(Message),
+    /// Who is in the room changed.
+    Presence(Arc<Presence>),
+    /// Messages that this member missed and that can't be had any more.
+    Gap(Gap),
+}
+
+/// Who is in a room changed. Such events have no place in the log: after a resume the list of members is the truth.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    /// The room.
+    pub room: RoomName,
+    /// The session it is about.
+    pub session: SessionId,
+    /// Its nick; the old one where it is renamed.
+    pub nick: Nick,
+    /// What changed.
+    pub change: PresenceChange,
+}
+
+/// How who is in a room changed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum PresenceChange {
+    /// The session came into the room.
+    Joined,
+    /// The session left the room.
+    Left {
+        /// Why its session ended; `None` if it only left this room.
+        reason: Option<CloseReason>,
+    },
+    /// The session has another nick.
+    Renamed {
+        /// The new nick.
+        to: Nick,
+    },
+    /// The room has more members than are announced one by one: from now on arrivals, departures and renames are
+    /// not announced.
+    Hushed {
+        /// The most members that are announced one by one.
+        limit: usize,
+    },
+    /// The room has become small again: from now on they are announced.
+    Unhushed,
+}
+
+/// A message to one session alone.
+#[derive(Debug, Clone)]
+pub struct Direct {
+    /// Who sent it.
+    pub from: Nick,
+    /// When the hub took it.
+    pub at: Timestamp,
+    /// Its text, without control characters.
+    pub text: Arc<str>,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// It said goodbye, perhaps with a reason.
+    Quit(Option<Arc<str>>),
+    /// Its peer closed the connection.
+    Disconnected,
+    /// The connection broke.
+    Broken,
+    /// Its peer took nothing for too long while something waited.
+    Stalled,
+    /// The hub is shutting down.
+    Draining,
+    /// Its connection's task panicked.
+    Failed,
+    /// Its [`Session`](crate::Session) was dropped.
+    Dropped,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quit(Some(reason)) => f.write_str(reason),
+            Self::Quit(None) => f.write_str("quit"),
+            Self::Disconnected => f.write_str("connection closed"),
+            Self::Broken => f.write_str("connection lost"),
+            Self::Stalled => f.write_str("stopped reading"),
+            Self::Draining => f.write_str("server is shutting down"),
+            Self::Failed => f.write_str("internal error"),
+            Self::Dropped => f.write_str("gone"),
+        }
+    }
+}
+
+/// What a room sends to all its members: one item of its broadcast, borrowed.
+#[derive(Debug, Clone)]
+pub enum Broadcast<'a> {
+    /// Some of a batch's messages.
+    Messages(&'a Batch, Range<usize>),
+    /// Who is in the room changed.
+    Presence(&'a Presence),
+    /// Messages that can't be had any more.
+    Gap(&'a RoomName, Gap),
+}
+
+/// How one dialect writes what a room sends.
+///
+/// A room makes each encoding at most once for all members that share a form, so it must depend on nothing but the
+/// item. Forms are told apart by the address of their `Arc`: share one, don't make one for each connection.
+pub trait Form: Send + Sync + 'static {
+    /// Appends the item's bytes; nothing if this form doesn't show it.
+    fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut bytes::BytesMut);
+}
+
+/// Whether an item is shown as it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It has just happened.
+    Live,
+    /// It is read from the journal.
+    Replay,
+}

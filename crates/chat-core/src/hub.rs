@@ -1,0 +1,560 @@
+//! This process's rooms and sessions.
+//!
+//! Invariant: the hub opens no socket, reads no environment and starts no task before a member needs one.
+
+use crate::batch::{SessionId, Timestamp};
+use crate::dialect::Dialects;
+use crate::event::{CloseReason, Direct};
+use crate::journal::{DynJournal, Journal, JournalError, MemoryJournal};
+use crate::limits::Limits;
+use crate::name::{NameError, NameRules, Nick, RoomName};
+use crate::plain::PlainForms;
+use crate::room::{Roll, Room, RoomContext};
+use crate::roster::{NickError, Roster};
+use crate::serve::Doors;
+use crate::session::{Session, Shared, TellError};
+use crate::sniff::Candidate;
+use crate::sync::Mutex;
+use crate::text;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio_util::task::TaskTracker;
+
+/// Rooms and sessions of one process; a cheap handle to clone.
+///
+/// Several hubs may live in one process. Dropping the last handle, session and member ends the hub's tasks.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::{Event, Hub};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::default();
+/// let alice = hub.session(Some("alice"))?;
+/// let bob = hub.session(Some("bob"))?;
+/// let mut listening = alice.join("lobby").await?;
+/// let talking = bob.join("lobby").await?;
+///
+/// talking.say("hello").await?;
+/// # listening.next().await; // bob joined
+/// let Some(Event::Message(message)) = listening.next().await else { panic!("a message") };
+/// assert_eq!((message.from().as_str(), message.text()), ("bob", "hello"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    limits: Arc<Limits>,
+    names: NameRules,
+    clock: fn() -> Timestamp,
+    journal: Box<dyn DynJournal>,
+    dialects: Dialects,
+    lobby: RoomName,
+    motd: Vec<String>,
+    roster: Roster,
+    rooms: Mutex<Rooms>,
+    context: RoomContext,
+    doors: Doors,
+    sessions: AtomicU64,
+    guests: AtomicU64,
+    draining: AtomicBool,
+}
+
+#[derive(Default)]
+struct Rooms {
+    by_key: HashMap<Arc<str>, Arc<Room>>,
+    /// Rooms that nobody was in when they were last looked at, the longest empty first.
+    empty: VecDeque<Arc<str>>,
+}
+
+/// Chooses what a hub is made of; every part has a working default.
+pub struct HubBuilder {
+    limits: Limits,
+    names: NameRules,
+    clock: fn() -> Timestamp,
+    wall_time: fn(Timestamp) -> WallTime,
+    journal: Option<Box<dyn DynJournal>>,
+    lobby: Option<RoomName>,
+    motd: Vec<String>,
+    candidates: Vec<Box<dyn Candidate>>,
+    delivery_tasks: usize,
+}
+
+/// The time of day that a line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallTime {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+}
+
+/// Why a session could not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// It can't have that nick.
+    Nick(NickError),
+    /// The hub is shutting down.
+    Draining,
+}
+
+/// Why a session could not join a room.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The text is no room name.
+    Name(NameError),
+    /// The session is in that room already.
+    AlreadyIn(RoomName),
+    /// The session is in this many rooms already, and may be in no more.
+    TooManyRooms(usize),
+    /// The hub has this many rooms already, and opens no more.
+    Full(usize),
+    /// The hub is shutting down.
+    Draining,
+    /// The room's log can't be opened.
+    Journal(JournalError),
+}
+
+impl Hub {
+    /// Creates a hub with these limits and the defaults of [`HubBuilder`].
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self::builder().limits(limits).build()
+    }
+
+    /// Starts to choose what a hub is made of.
+    #[must_use]
+    pub fn builder() -> HubBuilder {
+        HubBuilder {
+            limits: Limits::default(),
+            names: NameRules::default(),
+            clock: Timestamp::now,
+            wall_time: WallTime::utc,
+            journal: None,
+            lobby: None,
+            motd: Vec::new(),
+            candidates: Vec::new(),
+            delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Begins a session under this nick, or under a free guest nick (`guest-7`).
+    ///
+    /// # Errors
+    ///
+    /// The text is no name, the nick is taken or looks like one that is, or the hub is draining.
+    pub fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::Draining);
+        }
+        match nick {
+            Some(nick) => {
+                let nick = self
+                    .names()
+                    .nick(nick)
+                    .map_err(|error| SessionError::Nick(NickError::Name(error)))?;
+                self.claim(&nick).map_err(SessionError::Nick)
+            }
+            None => loop {
+                let number = self.0.guests.fetch_add(1, Ordering::Relaxed);
+                let nick = self.names().nick(&format!("guest-{number}"));
+                // Fails only where somebody took that very name.
+                if let Ok(session) = nick
+                    .map_err(NickError::Name)
+                    .and_then(|nick| self.claim(&nick))
+                {
+                    return Ok(session);
+                }
+            },
+        }
+    }
+
+    /// Sends a message to the session with this nick, in somebody's name, and returns the nick it has.
+    ///
+    /// # Errors
+    ///
+    /// See [`TellError`].
+    pub fn tell(&self, from: Nick, to: &str, text: &str) -> Result<Nick, TellError> {
+        let limit = self.limits().text_bytes.get();
+        if text.len() > limit {
+            return Err(TellError::TooLong(limit));
+        }
+        let session = self.roster().find(to);
+        let session = session.ok_or_else(|| {
+            TellError::NoSuchNick(text::clean(text::truncate(to, 64)).into_owned())
+        })?;
+        let direct = Direct {
+            from,
+            at: self.now(),
+            text: text::clean(text).into(),
+        };
+        session.deliver(direct, self.limits().mailbox.get())?;
+        Ok(session.nick())
+    }
+
+    /// The rooms that somebody is in, by name.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Roll> {
+        let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
+        let mut rolls: Vec<_> = rooms
+            .iter()
+            .map(|room| room.roll())
+            .filter(|roll| roll.count > 0)
+            .collect();
+        rolls.sort_by(|a, b| a.room.cmp(&b.room));
+        rolls
+    }
+
+    /// Who is in a room; `None` if there is no such room.
+    #[must_use]
+    pub fn roll(&self, room: &str) -> Option<Roll> {
+        let key = self.fold(room.strip_prefix('#').unwrap_or(room));
+        let room = self.0.rooms.lock().by_key.get(key.as_str()).cloned();
+        room.map(|room| room.roll()).filter(|roll| roll.count > 0)
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.roster().len()
+    }
+
+    /// Begins to shut down: no new session, nothing more appended, and each session asked to end.
+    ///
+    /// Returns at once. Connections say goodbye to their peers and end; sessions in process see the end of
+    /// [`Session::next_direct`] and are to be dropped.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
+        rooms.iter().for_each(|room| room.seal());
+        self.roster()
+            .sessions()
+            .iter()
+            .for_each(|session| session.ask_to_close(CloseReason::Draining));
+    }
+
+    /// Returns whether [`drain`](Self::drain) was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// What the hub allows.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How the hub reads and compares names.
+    #[must_use]
+    pub fn names(&self) -> &NameRules {
+        &self.0.names
+    }
+
+    /// The room that newcomers over a wire are put in.
+    #[must_use]
+    pub fn lobby(&self) -> &RoomName {
+        &self.0.lobby
+    }
+
+    /// What newcomers over a wire are told first, line by line.
+    #[must_use]
+    pub fn motd(&self) -> &[String] {
+        &self.0.motd
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0.clock)()
+    }
+
+    pub(crate) fn fold(&self, name: &str) -> String {
+        (self.0.names.fold)(name)
+    }
+
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.0.roster
+    }
+
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.0.doors
+    }
+
+    pub(crate) fn dialects(&self) -> &Dialects {
+        &self.0.dialects
+    }
+
+    /// The room with this name, opened if need be.
+    pub(crate) async fn open(&self, name: &RoomName, key: &str) -> Result<Arc<Room>, JoinError> {
+        if let Some(room) = self.0.rooms.lock().by_key.get(key) {
+            return Ok(Arc::clone(room));
+        }
+        let log = self
+            .0
+            .journal
+            .open(name, key)
+            .await
+            .map_err(JoinError::Journal)?;
+        let mut rooms = self.0.rooms.lock();
+        if self.is_draining() {
+            return Err(JoinError::Draining);
+        }
+        // Somebody else may have opened it meanwhile: the first one stays.
+        if let Some(room) = rooms.by_key.get(key) {
+            return Ok(Arc::clone(room));
+        }
+        let limit = self.0.limits.rooms.get();
+        if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
+            return Err(JoinError::Full(limit));
+        }
+        let key: Arc<str> = key.into();
+        let room = Arc::new(Room::new(
+            name.clone(),
+            Arc::clone(&key),
+            log,
+            self.0.context.clone(),
+        ));
+        rooms.by_key.insert(key, Arc::clone(&room));
+        Ok(room)
+    }
+
+    /// Looks after a room that may have become empty: keeps its log for a while, within the limit.
+    pub(crate) fn retire(&self, room: &Arc<Room>) {
+        let mut rooms = self.0.rooms.lock();
+        if !rooms
+            .by_key
+            .get(&room.key)
+            .is_some_and(|known| Arc::ptr_eq(known, room))
+        {
+            return;
+        }
+        if room.is_blank() && room.retire() {
+            rooms.by_key.remove(&room.key);
+            return;
+        }
+        rooms.empty.retain(|key| *key != room.key);
+        rooms.empty.push_back(Arc::clone(&room.key));
+        while rooms.empty.len() > self.0.limits.empty_rooms {
+            rooms.forget_oldest();
+        }
+    }
+
+    fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
+        let id = SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed));
+        let shared = Arc::new(Shared::new(id, nick.clone()));
+        self.roster().claim(&shared, nick, None)?;
+        let session = Session::new(shared, self.clone());
+        if self.is_draining() {
+            // It came too late for the drain to see it.
+            session.shared().ask_to_close(CloseReason::Draining);
+        }
+        Ok(session)
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl Rooms {
+    /// Forgets the room that has been empty longest. Returns whether one was forgotten.
+    fn forget_oldest(&mut self) -> bool {
+        while let Some(key) = self.empty.pop_front() {
+            if self.by_key.get(&key).is_some_and(|room| room.retire()) {
+                self.by_key.remove(&key);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl HubBuilder {
+    /// Sets what the hub allows.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how names are read and compared.
+    #[must_use]
+    pub const fn names(mut self, names: NameRules) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Sets where rooms' logs are kept; in memory if this is not called.
+    #[must_use]
+    pub fn journal(mut self, journal: impl Journal) -> Self {
+        self.journal = Some(Box::new(journal));
+        self
+    }
+
+    /// Sets the room that newcomers over a wire are put in; `lobby` if this is not called.
+    #[must_use]
+    pub fn lobby(mut self, room: RoomName) -> Self {
+        self.lobby = Some(room);
+        self
+    }
+
+    /// Sets what newcomers over a wire are told first. Control characters are removed.
+    #[must_use]
+    pub fn motd(mut self, motd: &str) -> Self {
+        self.motd = motd
+            .lines()
+            .map(|line| text::clean(line).into_owned())
+            .collect();
+        self
+    }
+
+    /// Adds a dialect, which is asked after those that were added before it.
+    #[must_use]
+    pub fn candidate(mut self, candidate: impl Candidate) -> Self {
+        self.candidates.push(Box::new(candidate));
+        self
+    }
+
+    /// Sets the clock; the system's if this is not called.
+    #[must_use]
+    pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets how a moment is shown as a time of day; UTC if this is not called, for core knows no time zones.
+    #[must_use]
+    pub const fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
+        self.wall_time = wall_time;
+        self
+    }
+
+    /// Sets how many tasks a big room's delivery may have; one for each processor if this is not called.
+    #[must_use]
+    pub fn delivery_tasks(mut self, tasks: usize) -> Self {
+        self.delivery_tasks = tasks.max(1);
+        self
+    }
+
+    /// Makes the hub.
+    #[must_use]
+    pub fn build(self) -> Hub {
+        let Self {
+            limits,
+            names,
+            clock,
+            wall_time,
+            journal,
+            lobby,
+            motd,
+            candidates,
+            delivery_tasks,
+        } = self;
+        let journal = journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits)));
+        let limits = Arc::new(limits);
+        let context = RoomContext {
+            limits: Arc::clone(&limits),
+            tasks: TaskTracker::new(),
+            shards_max: delivery_tasks,
+        };
+        Hub(Arc::new(Inner {
+            limits,
+            names,
+            clock,
+            journal,
+            dialects: Dialects::new(PlainForms::new(wall_time), candidates),
+            lobby: lobby.unwrap_or_else(RoomName::lobby),
+            motd,
+            roster: Roster::new(names),
+            rooms: Mutex::default(),
+            context,
+            doors: Doors::default(),
+            sessions: AtomicU64::new(1),
+            guests: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl WallTime {
+    /// The time of day in UTC.
+    #[must_use]
+    pub fn utc(at: Timestamp) -> Self {
+        let minutes = at.0 / 60_000 % (24 * 60);
+        Self {
+            hour: (minutes / 60) as u8,
+            minute: (minutes % 60) as u8,
+        }
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("sessions", &self.sessions())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nick(error) => error.fmt(f),
+            Self::Draining => f.write_str("the server is shutting down"),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Nick(error) => error.source(),
+            Self::Draining => None,
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(_) => f.write_str("that can't be a room's name"),
+            Self::AlreadyIn(room) => write!(f, "you are in {room} already"),
+            Self::TooManyRooms(limit) => {
+                write!(f, "you are in {limit} rooms already: leave one first")
+            }
+            Self::Full(limit) => write!(
+                f,
+                "there are {limit} rooms already: join one of them (/rooms)"
+            ),
+            Self::Draining => f.write_str("the server is shutting down"),
+            Self::Journal(_) => f.write_str("the room's log can't be opened now, try again"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Name(source) => Some(source),
+            Self::Journal(source) => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Where a room's log is kept: the seam behind history, resume, lag repair and durability.
+//!
+//! Invariant: a message is delivered when the journal has it, in the order in which the journal has it. Nothing may
+//! assume that appending is instantaneous, although in memory it is.
+
+mod memory;
+
+pub use memory::{MemoryJournal, MemoryLog};
+
+use crate::batch::{Batch, Drafts, Epoch, Seq};
+use crate::name::RoomName;
+use futures::future::BoxFuture;
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Keeps the logs of rooms.
+pub trait Journal: Send + Sync + 'static {
+    /// One room's log.
+    type Log: Log;
+
+    /// Opens the log of a room, or begins it.
+    ///
+    /// `key` is the folded name: rooms with one key are one room, however the name is spelled. A room opens its log
+    /// once and drops it when it has been empty for long enough to be forgotten.
+    fn open(
+        &self,
+        room: &RoomName,
+        key: &str,
+    ) -> impl Future<Output = Result<Self::Log, JournalError>> + Send;
+}
+
+/// The log of one room.
+pub trait Log: Send + Sync + 'static {
+    /// What the log was when it was opened.
+    fn head(&self) -> Head;
+
+    /// Appends messages and gives them back with their places.
+    ///
+    /// Called in the order in which the messages shall stand in the log, without waiting for the one before to be
+    /// done. Dropping the future does not take the messages back. Its result must not depend on when it is polled;
+    /// a journal that has the messages at once returns a future that is ready.
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static;
+
+    /// Reads at most `limit` messages, oldest first: those nearest to the end of the span that is named.
+    fn read(
+        &self,
+        span: Span,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, JournalError>> + Send;
+}
+
+/// What a log was when it was opened.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// This life of the log.
+    pub epoch: Epoch,
+    /// The place of its last message; [`Seq::START`] if there has been none.
+    pub tail: Seq,
+    /// The topic that was set last; empty if there is none.
+    pub topic: Arc<str>,
+}
+
+/// Which part of a log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// The messages that follow this place, from the first of them on.
+    After(Seq),
+    /// The messages that precede this place, up to the last of them.
+    Before(Seq),
+}
+
+/// A part of a log, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The places asked for that the log no longer holds, if there are any; they precede the excerpts.
+    pub gap: Option<Gap>,
+    /// The messages.
+    pub excerpts: Vec<Excerpt>,
+}
+
+impl Page {
+    /// How many messages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.excerpts
+            .iter()
+            .map(|excerpt| excerpt.range.len())
+            .sum()
+    }
+
+    /// Returns whether there is no message.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.excerpts.is_empty()
+    }
+
+    /// The place of the last message, if there is one.
+    #[must_use]
+    pub fn last(&self) -> Option<Seq> {
+        let excerpt = self.excerpts.last()?;
+        excerpt
+            .batch
+            .messages(excerpt.range.clone())
+            .last()
+            .map(|message| message.seq)
+    }
+}
+
+/// Some of the messages of a batch.
+#[derive(Debug, Clone)]
+pub struct Excerpt {
+    /// The batch that they are in.
+    pub batch: Arc<Batch>,
+    /// Which of its messages, counted from 0; never empty.
+    pub range: Range<usize>,
+}
+
+/// Messages that were in a log and can no longer be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The first place that is missing.
+    pub from: Seq,
+    /// The last place that is missing.
+    pub to: Seq,
+}
+
+impl Gap {
+    /// How many messages are missing, at most: places need not grow by one.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.to.0.saturating_sub(self.from.0).saturating_add(1)
+    }
+
+    /// Returns whether nothing is missing, which no journal reports.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.from.0 > self.to.0
+    }
+}
+
+/// A log could not be opened, appended to or read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The journal's own reason.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// The journal is gone: what was appended may or may not be in it.
+    Gone,
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(_) => f.write_str("the room's log can't be used now"),
+            Self::Gone => f.write_str("the room's log is closed"),
+        }
+    }
+}
+
+impl std::error::Error for JournalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(source) => Some(source.as_ref()),
+            Self::Gone => None,
+        }
+    }
+}
+
+/// An append that is done, or one that will be.
+pub(crate) enum Append {
+    Done(Result<Arc<Batch>, JournalError>),
+    Pending(BoxFuture<'static, Result<Arc<Batch>, JournalError>>),
+}
+
+/// A [`Journal`] whose type is forgotten, so that the hub carries no type parameter.
+pub(crate) trait DynJournal: Send + Sync {
+    fn open<'a>(
+        &'a self,
+        room: &'a RoomName,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn DynLog>, JournalError>>;
+}
+
+/// A [`Log`] whose type is forgotten.
+pub(crate) trait DynLog: Send + Sync {
+    fn head(&self) -> Head;
+    fn append(&self, drafts: Drafts) -> Append;
+    fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>>;
+}
+
+impl<J: Journal> DynJournal for J {
+    fn open<'a>(
+        &'a self,
+        room: &'a RoomName,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn DynLog>, JournalError>> {
+        Box::pin(
+            async move { Ok(Arc::new(Journal::open(self, room, key).await?) as Arc<dyn DynLog>) },
+        )
+    }
+}
+
+impl<L: Log> DynLog for L {
+    fn head(&self) -> Head {
+        Log::head(self)
+    }
+
+    fn append(&self, drafts: Drafts) -> Append {
+        let mut append: Pin<Box<_>> = Box::pin(Log::append(self, drafts));
+        // A journal that has the messages at once costs no task hop: this poll is the whole of it.
+        match append
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(done) => Append::Done(done),
+            Poll::Pending => Append::Pending(append),
+        }
+    }
+
+    fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>> {
+        Box::pin(Log::read(self, span, limit))
+    }
+}

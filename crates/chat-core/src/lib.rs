@@ -1,0 +1,68 @@
+//! Rooms to embed: a [`Hub`] built on [`tokio::sync::broadcast`], a [`LineCodec`], and a server that any line client
+//! can reach.
+//!
+//! A room is an ordered log of messages, with members who tail it. Fan-out is tailing the log, history is reading it,
+//! catching up after lag is reading it from a position. A program joins rooms through [`Session`] and [`Member`];
+//! peers on a wire through [`serve()`] or [`serve_connection`], and all meet in the same rooms.
+//!
+//! This crate opens no socket that it was not handed, reads no environment, and installs no signal handler and no log
+//! subscriber.
+
+mod batch;
+mod command;
+mod connection;
+mod delivery;
+mod dialect;
+mod event;
+mod hub;
+mod input;
+mod journal;
+mod limits;
+mod line;
+mod member;
+mod name;
+mod outbound;
+mod plain;
+mod rate;
+mod refusal;
+mod room;
+mod roster;
+mod serve;
+mod session;
+mod sniff;
+mod sync;
+mod telnet;
+pub mod text;
+mod wire_member;
+
+pub use batch::{
+    Batch, Drafts, Epoch, Kind, Message, MessageRef, Position, Seq, SessionId, Timestamp,
+};
+pub use connection::serve_connection;
+pub use delivery::Echo;
+pub use event::{CloseReason, Direct, Event, Presence, PresenceChange};
+pub use hub::{Hub, HubBuilder, JoinError, SessionError, WallTime};
+pub use limits::{Limits, Rate};
+pub use line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
+pub use member::Member;
+pub use name::{NameError, NameRules, Nick, RoomName};
+pub use room::{PublishError, Roll};
+pub use roster::NickError;
+pub use serve::serve;
+pub use session::{Session, TellError};
+
+/// What a journal is made of: where rooms' logs are kept.
+pub mod log {
+    pub use crate::journal::{
+        Excerpt, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    };
+}
+
+/// What a dialect is made of: how connections talk.
+pub mod wire {
+    pub use crate::command::Command;
+    pub use crate::dialect::{Dialect, Greeting, Manners, Reply};
+    pub use crate::event::{Broadcast, Form, Moment};
+    pub use crate::refusal::{Code, Refusal};
+    pub use crate::sniff::{Candidate, Opening, Verdict};
+}

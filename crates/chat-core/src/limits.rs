@@ -1,0 +1,127 @@
+//! Every limit, in one place.
+//!
+//! Invariant: nothing that a peer sends, or doesn't, makes memory, tasks or time grow without bound; and no other
+//! file holds a number that bounds it.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+/// What a hub and its connections allow; start from [`Limits::default`] and change fields.
+///
+/// Keeps promise 4: everything has a limit.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest input line in bytes, its terminator not counted (8 KiB). A longer one is skipped to its end and
+    /// its sender told once.
+    pub line_bytes: NonZeroUsize,
+    /// The longest text of one message or topic in bytes (4 KiB). A longer one is refused.
+    pub text_bytes: NonZeroUsize,
+    /// The longest reason of a quit in bytes (256); the rest is cut off.
+    pub reason_bytes: usize,
+    /// How many rooms one session may be in (64). Joining one more is refused.
+    pub rooms_per_session: NonZeroUsize,
+    /// How many rooms there may be (4,096), empty ones whose log is kept included. Opening one more is refused.
+    pub rooms: NonZeroUsize,
+    /// How many empty rooms keep their log (256). Beyond that the room that has been empty longest is forgotten.
+    pub empty_rooms: usize,
+    /// Up to how many members a room's arrivals, departures and renames are announced one by one (100).
+    pub announce: usize,
+    /// How many messages a room's in-memory log holds (1,024). The oldest go first.
+    pub journal_messages: NonZeroUsize,
+    /// How many bytes of text a room's in-memory log holds (1 MiB). The oldest messages go first.
+    pub journal_bytes: NonZeroUsize,
+    /// How many batches wait in a room's broadcast ring (128; rounded up to a power of two). A member that falls
+    /// further behind reads what it missed from the journal.
+    pub ring_batches: NonZeroUsize,
+    /// How many bytes of text one batch holds (64 KiB); what one read brings beyond it becomes another batch.
+    pub batch_bytes: NonZeroUsize,
+    /// How many bytes wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: the
+    /// member reads what it missed from the journal once its socket has taken what waits.
+    pub queue_bytes: NonZeroUsize,
+    /// How many direct messages wait for a session (256). One more is refused, and its sender told.
+    pub mailbox: NonZeroUsize,
+    /// How fast one connection may send; `None` lifts it.
+    pub rate: Option<Rate>,
+    /// How many connections one address may hold (256; loopback is exempt); `None` lifts it.
+    pub per_address: Option<NonZeroUsize>,
+    /// How many connections [`serve`](crate::serve()) holds at once (10,000). One more is told so and closed.
+    pub connections: NonZeroUsize,
+    /// How many messages of a room a newcomer is shown (20).
+    pub history: usize,
+    /// The most messages that one `/history` shows (1,000).
+    pub history_max: usize,
+    /// How many bytes may come before the dialect is decided (1 KiB); then it is plain.
+    pub prefix_bytes: NonZeroUsize,
+    /// How long an undecided beginning, or half a character, may stay unfinished (5 s).
+    pub prefix_timeout: Duration,
+    /// How long a newcomer that sends nothing waits for its greeting (300 ms).
+    pub greet_after: Duration,
+    /// How much silence ends the first unterminated text of a connection, and makes its mode chunks (200 ms).
+    pub first_chunk_after: Duration,
+    /// How much silence ends each further chunk (50 ms).
+    pub chunk_after: Duration,
+    /// How long a member's socket may take nothing while something waits (30 s); then it is disconnected.
+    pub stall_timeout: Duration,
+    /// How long shutting down may take (5 s): members that have not taken their goodbye by then are cut.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            line_bytes: at_least_one(crate::line::LINE_BYTES_MAX),
+            text_bytes: at_least_one(4 * 1024),
+            reason_bytes: 256,
+            rooms_per_session: at_least_one(64),
+            rooms: at_least_one(4096),
+            empty_rooms: 256,
+            announce: 100,
+            journal_messages: at_least_one(1024),
+            journal_bytes: at_least_one(1024 * 1024),
+            ring_batches: at_least_one(128),
+            batch_bytes: at_least_one(64 * 1024),
+            queue_bytes: at_least_one(256 * 1024),
+            mailbox: at_least_one(256),
+            rate: Some(Rate::default()),
+            per_address: Some(at_least_one(256)),
+            connections: at_least_one(10_000),
+            history: 20,
+            history_max: 1000,
+            prefix_bytes: at_least_one(1024),
+            prefix_timeout: Duration::from_secs(5),
+            greet_after: Duration::from_millis(300),
+            first_chunk_after: Duration::from_millis(200),
+            chunk_after: Duration::from_millis(50),
+            stall_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How fast one connection may send: a token bucket.
+///
+/// A faster sender is not read until it has tokens again: nothing is lost, and nobody else notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many lines may come at once (20).
+    pub burst: NonZeroU32,
+    /// How many lines a second may follow (5).
+    pub per_second: NonZeroU32,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            burst: NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN),
+            per_second: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
+        }
+    }
+}
+
+const fn at_least_one(n: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(n) {
+        Some(n) => n,
+        None => NonZeroUsize::MIN,
+    }
+}

@@ -1,0 +1,299 @@
+//! A session's presence in one room, in process: what an embedder holds.
+//!
+//! Invariant: a member is given every message from its join on, in order, or an explicit gap.
+
+use crate::batch::{Batch, Drafts, Kind, Message, Seq};
+use crate::delivery::{Body, Cursor, Echo, Item};
+use crate::event::Event;
+use crate::hub::Hub;
+use crate::journal::{Excerpt, JournalError, Page, Span};
+use crate::name::RoomName;
+use crate::room::{PublishError, Roll, Room, Subscription};
+use crate::session::Shared;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How many messages lag repair reads at a time.
+const REPAIR_PAGE: usize = 256;
+
+/// A session's presence in one room; dropping it leaves the room.
+///
+/// # Ordering
+///
+/// All members of a room see its messages in the same order (promise 1).
+///
+/// # Lagging
+///
+/// A room never waits for a member (promise 3). One that falls further behind than the room's broadcast ring reads
+/// what it missed from the journal, which [`next`](Self::next) does by itself; what the journal no longer holds is
+/// reported as one [`Event::Gap`] (promise 2: never a silent hole).
+#[derive(Debug)]
+pub struct Member {
+    seat: Seat,
+    rx: broadcast::Receiver<Arc<Item>>,
+    cursor: Cursor,
+    echo: Echo,
+    /// What has been taken from the room and not been handed out yet.
+    current: Option<(Arc<Batch>, Range<usize>)>,
+    repair: Option<Repair>,
+}
+
+/// The part of the log that a member reads before it goes on live.
+#[derive(Debug)]
+struct Repair {
+    after: Seq,
+    through: Seq,
+    page: VecDeque<Excerpt>,
+}
+
+impl Member {
+    pub(crate) fn new(seat: Seat, subscription: Subscription) -> Self {
+        let Subscription { rx, cursor } = subscription;
+        Self {
+            seat,
+            rx,
+            cursor,
+            echo: Echo::Exclude,
+            current: None,
+            repair: None,
+        }
+    }
+
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &RoomName {
+        &self.seat.room.name
+    }
+
+    /// Who is in the room, its topic, and the end of its log.
+    #[must_use]
+    pub fn roll(&self) -> Roll {
+        self.seat.room.roll()
+    }
+
+    /// Sets whether this member gets its own messages back; it doesn't until this is called.
+    pub const fn set_echo(&mut self, echo: Echo) {
+        self.echo = echo;
+    }
+
+    /// Says something, and returns its place in the log once the log has it.
+    ///
+    /// Control characters are removed. The room delivers to everybody else without waiting for anybody.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]; the message is not delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the message back: it may be delivered all the same.
+    pub async fn say(&self, text: &str) -> Result<Seq, PublishError> {
+        self.publish(Kind::Said, text).await
+    }
+
+    /// Does something: `act("waves")` is shown as "alice waves". Otherwise as [`say`](Self::say).
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`say`](Self::say).
+    pub async fn act(&self, text: &str) -> Result<Seq, PublishError> {
+        self.publish(Kind::Acted, text).await
+    }
+
+    /// Sets the room's topic, or takes it away if the text is empty.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`say`](Self::say).
+    pub async fn set_topic(&self, text: &str) -> Result<Seq, PublishError> {
+        self.publish(Kind::Topic, text).await
+    }
+
+    /// Reads at most `limit` messages of the room's log, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The journal can't be read now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn history(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.seat.room.read(span, limit).await
+    }
+
+    /// Waits for what happens next in the room.
+    ///
+    /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of
+    /// presence always. Returns `None` once the hub has closed the session, or if the journal fails while the member
+    /// has fallen behind.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(message) = self.next_of_current() {
+                return Some(Event::Message(message));
+            }
+            if self.repair.is_some() {
+                if let Some(event) = self.read_on().await? {
+                    return Some(event);
+                }
+                continue;
+            }
+            match self.rx.recv().await {
+                Ok(item) => {
+                    if let Some(event) = self.take(&item) {
+                        return Some(event);
+                    }
+                }
+                Err(RecvError::Lagged(_)) => self.fall_behind(),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Leaves the room; the others are told.
+    pub fn leave(self) {
+        drop(self);
+    }
+
+    async fn publish(&self, kind: Kind, text: &str) -> Result<Seq, PublishError> {
+        let mut drafts = self.seat.drafts();
+        drafts.push(kind, self.seat.checked(text)?);
+        if drafts.is_empty() {
+            return Err(PublishError::Empty);
+        }
+        Ok(self.seat.publish(drafts).await?.last())
+    }
+
+    fn next_of_current(&mut self) -> Option<Message> {
+        let (batch, range) = self.current.as_mut()?;
+        let message = range
+            .next()
+            .map(|index| Message::new(Arc::clone(batch), index));
+        if range.start >= range.end {
+            self.current = None;
+        }
+        message
+    }
+
+    fn take(&mut self, item: &Item) -> Option<Event> {
+        if item.number < self.cursor.next {
+            return None;
+        }
+        if item.number > self.cursor.next {
+            self.fall_behind();
+            return None;
+        }
+        self.cursor = Cursor {
+            next: item.number + 1,
+            seq: item.tail,
+            presences: item.presences,
+        };
+        let is_own = item.author == self.seat.session.id();
+        match &item.body {
+            Body::Presence(_) if is_own => None,
+            Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
+            Body::Messages(_) if is_own && self.echo == Echo::Exclude => None,
+            Body::Messages(batch) => {
+                self.current = Some((Arc::clone(batch), 0..batch.len()));
+                self.next_of_current().map(Event::Message)
+            }
+        }
+    }
+
+    /// Goes to the live end, and notes what lies between as to be read from the log.
+    fn fall_behind(&mut self) {
+        let Subscription { rx, cursor } = self.seat.room.subscribe();
+        self.rx = rx;
+        let after = std::mem::replace(&mut self.cursor, cursor).seq;
+        self.repair = Some(Repair {
+            after,
+            through: cursor.seq,
+            page: VecDeque::new(),
+        });
+    }
+
+    /// One step of a repair: an excerpt that was read, or a new page, which may begin with a gap.
+    async fn read_on(&mut self) -> Option<Option<Event>> {
+        let Some(repair) = &mut self.repair else {
+            return Some(None);
+        };
+        if let Some(Excerpt { batch, range }) = repair.page.pop_front() {
+            let range = range.start..range.end.min(batch.count_through(repair.through));
+            if batch.author() != self.seat.session.id() || self.echo == Echo::Include {
+                self.current = Some((batch, range));
+            }
+            return Some(None);
+        }
+        if repair.after >= repair.through {
+            self.repair = None;
+            return Some(None);
+        }
+        let page = self
+            .seat
+            .room
+            .read(Span::After(repair.after), REPAIR_PAGE)
+            .await
+            .ok()?;
+        repair.after = page.last().unwrap_or(repair.through);
+        repair.page = page.excerpts.into();
+        Some(page.gap.map(Event::Gap))
+    }
+}
+
+/// A place in a room that is given up on drop: the part that members in process and over a wire share.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    room: Arc<Room>,
+    session: Arc<Shared>,
+    hub: Hub,
+}
+
+impl Seat {
+    pub(crate) const fn new(room: Arc<Room>, session: Arc<Shared>, hub: Hub) -> Self {
+        Self { room, session, hub }
+    }
+
+    pub(crate) const fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Starts a batch of this member's messages.
+    pub(crate) fn drafts(&self) -> Drafts {
+        self.session.drafts(self.hub.now())
+    }
+
+    /// The text, if it is not too long.
+    pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
+        let limit = self.hub.limits().text_bytes.get();
+        if text.len() > limit {
+            Err(PublishError::TooLong(limit))
+        } else {
+            Ok(text)
+        }
+    }
+
+    pub(crate) async fn publish(&self, drafts: Drafts) -> Result<Arc<Batch>, PublishError> {
+        self.room.publish(drafts).await
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.session.leave(&self.room, &self.hub);
+    }
+}

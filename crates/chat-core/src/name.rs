@@ -1,0 +1,351 @@
+//! Nicks and room names: what counts as a name, and when two of them are the same.
+//!
+//! Invariant: a [`Nick`] or [`RoomName`] that exists is valid. Neither can hold a space, a colon or a control
+//! character nor begin with a digit, `*`, `!` or `/`, so no text can pass for a line of the server's.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest nick, in characters after folding.
+pub(crate) const NICK_CHARS_MAX: usize = 32;
+
+/// The longest nick, in bytes as it is spelled: 32 characters of four bytes each.
+const NICK_BYTES_MAX: usize = 128;
+
+/// The longest room name, in bytes.
+pub(crate) const ROOM_NAME_BYTES_MAX: usize = 64;
+
+/// The validated name under which a session speaks; cheap to clone.
+///
+/// One to 32 characters: letters, digits, `-`, `_`, `.`, `[]{}|^` and any non-ASCII letter, digit or mark. It
+/// begins with a letter or one of the signs, never with a digit or a mark. Characters that are invisible although
+/// Unicode calls them letters, such as U+3164 HANGUL FILLER, are refused. It is spelled as it was typed; two nicks
+/// are the same when [`NameRules`] folds them to the same key.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Nick(Arc<str>);
+
+impl Nick {
+    /// Reads a nick under the default [`NameRules`].
+    ///
+    /// # Errors
+    ///
+    /// Says which rule the name breaks; see [`NameError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::Nick;
+    /// assert!(Nick::parse("한글").is_ok());
+    /// assert!(Nick::parse("two words").is_err());
+    /// ```
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        NameRules::default().nick(name)
+    }
+
+    /// The nick as it was typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text itself, to be shared where a key is spelled the same.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// The validated name of a room; cheap to clone.
+///
+/// The rule is that of [`Nick`], but up to 64 bytes of UTF-8. One leading `#` is dropped, because half of the world
+/// writes it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// Reads a room name under the default [`NameRules`].
+    ///
+    /// # Errors
+    ///
+    /// Says which rule the name breaks; see [`NameError`].
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        NameRules::default().room(name)
+    }
+
+    /// The room that newcomers are put in unless a hub is told otherwise: `lobby`.
+    #[must_use]
+    pub fn lobby() -> Self {
+        Self("lobby".into())
+    }
+
+    /// The room's name as it was first typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameError {
+    /// There is no character in it.
+    Empty,
+    /// It is longer than 32 characters (a nick) or 64 bytes (a room).
+    TooLong {
+        /// The limit.
+        limit: usize,
+        /// What the limit counts: `characters` or `bytes`.
+        unit: &'static str,
+    },
+    /// It begins with a character that only may follow.
+    BadStart(char),
+    /// It holds a character that no name may hold.
+    BadChar(char),
+    /// It holds a character that nobody can see.
+    Invisible(char),
+}
+
+/// How names are compared, and which marks they may hold: the tables that core cannot carry.
+///
+/// The default knows ASCII, `char::to_lowercase` and the combining blocks; it does not normalise. A server gives a
+/// full set (Unicode Annex #15 for `fold`, UTS #39 for `skeleton`), see `chat-server`.
+#[derive(Clone, Copy)]
+pub struct NameRules {
+    /// Maps a name to the key under which it is compared. Must be idempotent.
+    pub fold: fn(&str) -> String,
+    /// Maps a name to the shape that it has for a reader: two nicks with one skeleton look alike.
+    pub skeleton: fn(&str) -> String,
+    /// Returns whether a character is a combining mark (general category M).
+    pub is_mark: fn(char) -> bool,
+}
+
+impl NameRules {
+    /// Reads a nick.
+    ///
+    /// # Errors
+    ///
+    /// Says which rule the name breaks; see [`NameError`].
+    pub fn nick(&self, name: &str) -> Result<Nick, NameError> {
+        let too_long = NameError::TooLong {
+            limit: NICK_CHARS_MAX,
+            unit: "characters",
+        };
+        // Checked before folding, whose cost grows with the length.
+        if name.len() > NICK_BYTES_MAX * 3 {
+            return Err(too_long);
+        }
+        self.check(name)?;
+        if (self.fold)(name).chars().count() > NICK_CHARS_MAX {
+            return Err(too_long);
+        }
+        Ok(Nick(name.into()))
+    }
+
+    /// Reads a room name, with or without a leading `#`.
+    ///
+    /// # Errors
+    ///
+    /// Says which rule the name breaks; see [`NameError`].
+    pub fn room(&self, name: &str) -> Result<RoomName, NameError> {
+        let name = name.strip_prefix('#').unwrap_or(name);
+        if name.len() > ROOM_NAME_BYTES_MAX {
+            return Err(NameError::TooLong {
+                limit: ROOM_NAME_BYTES_MAX,
+                unit: "bytes",
+            });
+        }
+        self.check(name)?;
+        Ok(RoomName(name.into()))
+    }
+
+    fn check(&self, name: &str) -> Result<(), NameError> {
+        let first = name.chars().next().ok_or(NameError::Empty)?;
+        for c in name.chars() {
+            if is_invisible(c) {
+                return Err(NameError::Invisible(c));
+            }
+            if !self.may_follow(c) {
+                return Err(NameError::BadChar(c));
+            }
+        }
+        // A mark would sit on the space before the name; a number could be taken for the time.
+        if first.is_numeric() || (self.is_mark)(first) {
+            return Err(NameError::BadStart(first));
+        }
+        Ok(())
+    }
+
+    fn may_follow(&self, c: char) -> bool {
+        match c {
+            '-' | '_' | '.' | '[' | ']' | '{' | '}' | '|' | '^' => true,
+            _ if c.is_ascii() => c.is_ascii_alphanumeric(),
+            _ => c.is_alphanumeric() || (self.is_mark)(c),
+        }
+    }
+}
+
+impl Default for NameRules {
+    fn default() -> Self {
+        Self {
+            fold: lower_case,
+            skeleton: lower_case,
+            is_mark: is_common_mark,
+        }
+    }
+}
+
+impl fmt::Debug for NameRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameRules").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Empty => f.write_str("a name needs at least one character"),
+            Self::TooLong { limit, unit } => write!(f, "a name may have at most {limit} {unit}"),
+            Self::BadStart(c) => write!(f, "a name may not begin with {}", Shown(c)),
+            Self::BadChar(c) => write!(f, "a name may not hold {}", Shown(c)),
+            Self::Invisible(c) => {
+                write!(
+                    f,
+                    "a name may not hold the invisible character U+{:04X}",
+                    u32::from(c)
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+macro_rules! impl_name {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(name: &str) -> Result<Self, NameError> {
+                Self::parse(name)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+impl_name!(Nick);
+impl_name!(RoomName);
+
+/// A character as an error may show it: itself when it is harmless, its code point otherwise.
+struct Shown(char);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ' ' => f.write_str("a space"),
+            c if c.is_ascii_graphic() || c.is_alphanumeric() => write!(f, "'{c}'"),
+            c => write!(f, "U+{:04X}", u32::from(c)),
+        }
+    }
+}
+
+fn lower_case(name: &str) -> String {
+    name.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// The combining blocks that occur in everyday Latin, Greek, Cyrillic and kana; the rest needs tables.
+fn is_common_mark(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
+        | 0x20d0..=0x20ff | 0x3099..=0x309a | 0xfe20..=0xfe2f)
+}
+
+/// The property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 17), the Hangul fillers among it,
+/// and U+2800, whose glyph is empty.
+fn is_invisible(c: char) -> bool {
+    matches!(u32::from(c),
+        0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
+        | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
+        | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfff8 | 0x1bca0..=0x1bca3
+        | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyday_names_are_names() {
+        for name in [
+            "alice",
+            "한글",
+            "ㅋㅋ",
+            "José",
+            "Jose\u{301}",
+            "a1",
+            "_x_",
+            "[bot]",
+            "a|b^c",
+            "日本",
+            "Ωmega",
+        ] {
+            assert!(Nick::parse(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_could_pass_for_a_line_of_the_server_is_no_name() {
+        for name in [
+            "", "1st", "*", "!x", "/x", "a b", "a:b", "a\u{1b}b", "a\nb", "\u{301}a", "a,b", "<b>",
+            "a@b",
+        ] {
+            assert!(Nick::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn invisible_letters_are_refused_and_named() {
+        for c in [
+            '\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{200d}', '\u{2066}', '\u{ad}',
+        ] {
+            let name = format!("a{c}b");
+            assert_eq!(Nick::parse(&name), Err(NameError::Invisible(c)));
+        }
+        let reason = NameError::Invisible('\u{3164}').to_string();
+        assert!(
+            reason.contains("invisible") && reason.contains("U+3164"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn nicks_are_counted_in_characters_and_rooms_in_bytes() {
+        assert!(Nick::parse(&"한".repeat(32)).is_ok());
+        assert!(Nick::parse(&"한".repeat(33)).is_err());
+        assert!(RoomName::parse(&"한".repeat(21)).is_ok());
+        assert!(RoomName::parse(&"한".repeat(22)).is_err());
+    }
+
+    #[test]
+    fn a_room_may_be_written_with_a_hash() {
+        assert_eq!(RoomName::parse("#ops"), RoomName::parse("ops"));
+        assert!(RoomName::parse("##ops").is_err());
+    }
+}

@@ -1,0 +1,385 @@
+//! The sending half of one connection: written to directly while the socket takes it, queued while it doesn't.
+//!
+//! Invariant: bytes go out in the order in which they were given, what waits is bounded, and the one waker that is
+//! ever handed to the stream is the connection's own, so whoever writes, the connection learns when it can go on.
+
+use crate::sync::Mutex;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tokio::io::AsyncWrite;
+
+/// How many parts of a round one vectored write takes; the kernel takes up to 1,024.
+const PARTS_PER_WRITE: usize = 64;
+
+/// The shared sending half of a connection.
+pub(crate) struct Outbound(Mutex<Inner>);
+
+struct Inner {
+    writer: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What the stream has not taken yet.
+    queue: Queue,
+    /// What rooms delivered while the connection was writing something that comes first.
+    held: Queue,
+    corked: bool,
+    /// Counts what the stream took, so that a stall can be told from slowness.
+    written: u64,
+    closed: Option<Closed>,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Queue {
+    parts: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+/// Why nothing more is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// The stream failed.
+    Broken,
+    /// The connection ended it.
+    Ended,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// It was written or queued.
+    Taken,
+    /// More waits already than may; nothing of it was taken.
+    Full,
+    /// The stream is closed.
+    Closed,
+}
+
+/// How far a connection's output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// How many bytes wait, those held back included.
+    pub(crate) waiting: usize,
+    /// How many bytes wait before what is held back.
+    pub(crate) waiting_ahead: usize,
+    /// How many bytes the stream has taken in all.
+    pub(crate) written: u64,
+    /// The stream failed.
+    pub(crate) broken: bool,
+}
+
+impl Outbound {
+    pub(crate) fn new(writer: impl AsyncWrite + Send + 'static) -> Self {
+        Self(Mutex::new(Inner {
+            writer: Box::pin(writer),
+            queue: Queue::default(),
+            held: Queue::default(),
+            corked: false,
+            written: 0,
+            closed: None,
+            waker: Waker::noop().clone(),
+        }))
+    }
+
+    /// Delivers these parts of a round, unless `queue_max` bytes wait already.
+    ///
+    /// The parts are ranges of `whole`, ascending.
+    pub(crate) fn deliver(
+        &self,
+        whole: &Bytes,
+        parts: &[Range<usize>],
+        queue_max: usize,
+    ) -> Delivered {
+        let mut inner = self.0.lock();
+        if inner.closed.is_some() {
+            return Delivered::Closed;
+        }
+        if inner.queue.bytes + inner.held.bytes >= queue_max {
+            return Delivered::Full;
+        }
+        inner.send(whole, parts);
+        if inner.closed.is_some() {
+            Delivered::Closed
+        } else {
+            Delivered::Taken
+        }
+    }
+
+    /// Writes what the connection itself has to say, before anything that is held back.
+    pub(crate) fn send(&self, bytes: &Bytes) {
+        let mut inner = self.0.lock();
+        if inner.closed.is_none() && !bytes.is_empty() {
+            inner.write_or_queue(bytes, std::slice::from_ref(&(0..bytes.len())));
+        }
+    }
+
+    /// Holds back what rooms deliver until [`uncork`](Self::uncork).
+    pub(crate) fn cork(&self) {
+        self.0.lock().corked = true;
+    }
+
+    /// Lets go what was held back.
+    pub(crate) fn uncork(&self) {
+        let mut inner = self.0.lock();
+        inner.corked = false;
+        let mut held = std::mem::take(&mut inner.held);
+        if inner.closed.is_some() {
+            return;
+        }
+        while let Some(bytes) = held.parts.pop_front() {
+            inner.write_or_queue(&bytes, std::slice::from_ref(&(0..bytes.len())));
+        }
+    }
+
+    /// Writes what waits, and has this waker woken when there is more to do.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Progress {
+        let mut inner = self.0.lock();
+        if !inner.waker.will_wake(cx.waker()) {
+            inner.waker = cx.waker().clone();
+        }
+        inner.write_queue();
+        inner.progress()
+    }
+
+    /// How far the output is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.0.lock().progress()
+    }
+
+    /// Wakes the connection.
+    pub(crate) fn wake(&self) {
+        self.0.lock().waker.wake_by_ref();
+    }
+
+    /// Flushes and shuts the stream down for writing; everything queued must have been taken.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().writer.as_mut().poll_shutdown(cx)
+    }
+
+    /// Drops what waits and takes nothing more.
+    pub(crate) fn close(&self) {
+        self.0.lock().close(Closed::Ended);
+    }
+}
+
+impl Inner {
+    fn send(&mut self, whole: &Bytes, parts: &[Range<usize>]) {
+        if self.corked {
+            parts
+                .iter()
+                .for_each(|part| self.held.push(whole.slice(part.clone())));
+        } else {
+            self.write_or_queue(whole, parts);
+        }
+    }
+
+    fn write_or_queue(&mut self, whole: &Bytes, parts: &[Range<usize>]) {
+        if !self.queue.parts.is_empty() {
+            parts
+                .iter()
+                .for_each(|part| self.queue.push(whole.slice(part.clone())));
+            return;
+        }
+        let (mut at, mut skip) = (0, 0);
+        while at < parts.len() {
+            let Poll::Ready(mut taken) = self.poll_write_parts(whole, &parts[at..], skip) else {
+                // From here on the connection's own task goes on; it also starts the clock for a stall.
+                for part in &parts[at..] {
+                    self.queue
+                        .push(whole.slice(part.start + std::mem::take(&mut skip)..part.end));
+                }
+                self.waker.wake_by_ref();
+                return;
+            };
+            if taken == 0 {
+                return;
+            }
+            while at < parts.len() && taken >= parts[at].len() - skip {
+                taken -= parts[at].len() - std::mem::take(&mut skip);
+                at += 1;
+            }
+            skip += taken;
+        }
+    }
+
+    /// Writes what one call takes, beginning `skip` bytes into the first part. `Ready(0)`: the stream failed.
+    fn poll_write_parts(
+        &mut self,
+        whole: &Bytes,
+        parts: &[Range<usize>],
+        skip: usize,
+    ) -> Poll<usize> {
+        let mut cx = Context::from_waker(&self.waker);
+        let first = &whole[parts[0].start + skip..parts[0].end];
+        let result = if parts.len() == 1 {
+            self.writer.as_mut().poll_write(&mut cx, first)
+        } else {
+            let mut slices = [IoSlice::new(&[]); PARTS_PER_WRITE];
+            slices[0] = IoSlice::new(first);
+            let count = parts.len().min(PARTS_PER_WRITE);
+            for (slice, part) in slices.iter_mut().zip(parts).skip(1) {
+                *slice = IoSlice::new(&whole[part.clone()]);
+            }
+            self.writer
+                .as_mut()
+                .poll_write_vectored(&mut cx, &slices[..count])
+        };
+        result.map(|result| self.note(result))
+    }
+
+    fn write_queue(&mut self) {
+        while let Some(front) = self.queue.parts.front() {
+            let mut cx = Context::from_waker(&self.waker);
+            let Poll::Ready(result) = self.writer.as_mut().poll_write(&mut cx, front) else {
+                return;
+            };
+            let taken = self.note(result);
+            if taken == 0 {
+                return;
+            }
+            self.queue.advance(taken);
+        }
+    }
+
+    /// Counts what was written; a stream that failed or takes nothing more is closed, and the connection told.
+    fn note(&mut self, result: io::Result<usize>) -> usize {
+        let taken = result.unwrap_or(0);
+        self.written += taken as u64;
+        if taken == 0 {
+            self.close(Closed::Broken);
+            self.waker.wake_by_ref();
+        }
+        taken
+    }
+
+    fn close(&mut self, closed: Closed) {
+        self.closed.get_or_insert(closed);
+        self.queue = Queue::default();
+        self.held = Queue::default();
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            waiting: self.queue.bytes + self.held.bytes,
+            waiting_ahead: self.queue.bytes,
+            written: self.written,
+            broken: self.closed == Some(Closed::Broken),
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.parts.push_back(bytes);
+        }
+    }
+
+    fn advance(&mut self, taken: usize) {
+        self.bytes -= taken;
+        if let Some(front) = self.parts.front_mut() {
+            bytes::Buf::advance(front, taken);
+            if front.is_empty() {
+                self.parts.pop_front();
+            }
+        }
+        if self.parts.is_empty() {
+            // An idle connection holds no buffer.
+            self.parts = VecDeque::new();
+        }
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Outbound").field(&self.progress()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    const LIMIT: usize = 64;
+
+    fn outbound(room: usize) -> (Outbound, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(room);
+        (Outbound::new(near), far)
+    }
+
+    fn deliver(outbound: &Outbound, text: &'static str) -> Delivered {
+        outbound.deliver(
+            &Bytes::from_static(text.as_bytes()),
+            std::slice::from_ref(&(0..text.len())),
+            LIMIT,
+        )
+    }
+
+    async fn read(outbound: &Outbound, far: &mut tokio::io::DuplexStream, count: usize) -> String {
+        let mut bytes = Vec::new();
+        let mut chunk = [0; 7];
+        while bytes.len() < count {
+            let count = far.read(&mut chunk).await.unwrap();
+            bytes.extend_from_slice(&chunk[..count]);
+            std::future::poll_fn(|cx| Poll::Ready(outbound.poll_flush(cx))).await;
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_blocks_in_the_middle_of_a_batch_gets_the_rest_in_order() {
+        let (outbound, mut far) = outbound(5);
+        assert_eq!(deliver(&outbound, "hello world"), Delivered::Taken);
+        assert_eq!(outbound.progress().waiting, 6);
+        outbound.send(&"!".into());
+        assert_eq!(deliver(&outbound, "bye"), Delivered::Taken);
+        assert_eq!(read(&outbound, &mut far, 15).await, "hello world!bye");
+        assert_eq!(outbound.progress().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn parts_leave_out_what_lies_between_them() {
+        for room in 1..12 {
+            let (outbound, mut far) = outbound(room);
+            let whole = Bytes::from_static(b"own:theirs:own:more:own");
+            assert_eq!(
+                outbound.deliver(&whole, &[4..11, 15..20], LIMIT),
+                Delivered::Taken
+            );
+            assert_eq!(read(&outbound, &mut far, 12).await, "theirs:more:");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_follows_what_the_connection_says() {
+        let (outbound, mut far) = outbound(64);
+        outbound.cork();
+        deliver(&outbound, "live ");
+        outbound.send(&"history ".into());
+        deliver(&outbound, "more");
+        outbound.uncork();
+        assert_eq!(read(&outbound, &mut far, 17).await, "history live more");
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_a_full_one_takes_nothing() {
+        let (outbound, far) = outbound(1);
+        let taken = (0..LIMIT)
+            .take_while(|_| deliver(&outbound, "eightchr") == Delivered::Taken)
+            .count();
+        assert_eq!(
+            taken, 9,
+            "one byte is with the stream, and the limit is passed by at most one delivery"
+        );
+        assert_eq!(outbound.progress().waiting, 71);
+        drop(far);
+        std::future::poll_fn(|cx| Poll::Ready(outbound.poll_flush(cx))).await;
+        assert!(outbound.progress().broken);
+        assert_eq!(deliver(&outbound, "x"), Delivered::Closed);
+    }
+}

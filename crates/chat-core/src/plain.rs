@@ -1,0 +1,250 @@
+//! The plain dialect: people with `nc` or telnet, scripts, simple socket programs.
+//!
+//! Invariant: the form of a line tells who speaks. Messages begin with the time or a nick, notices with `* `, errors
+//! with `! `, and no text can forge one, because a nick holds no space and no colon and texts hold no line break.
+
+mod commands;
+mod form;
+
+pub(crate) use form::PlainForms;
+
+use crate::command::Command;
+use crate::delivery::Echo;
+use crate::dialect::{Dialect, Greeting, Manners, Reply};
+use crate::event::{CloseReason, Direct, Form};
+use crate::name::Nick;
+use crate::room::Roll;
+use bytes::{BufMut, BytesMut};
+use commands::{Asked, Parsed};
+use std::sync::Arc;
+
+/// One plain connection's settings.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    forms: PlainForms,
+    shows_time: bool,
+    echo: Option<Echo>,
+    is_chunked: bool,
+    greeted_as: Option<Nick>,
+}
+
+impl Plain {
+    pub(crate) const fn new(forms: PlainForms) -> Self {
+        Self {
+            forms,
+            shows_time: true,
+            echo: None,
+            is_chunked: false,
+            greeted_as: None,
+        }
+    }
+
+    fn answer(&mut self, asked: Asked<'_>, out: &mut BytesMut) -> Option<Command<'static>> {
+        match asked {
+            Asked::Help(None) => commands::write_help(out),
+            Asked::Help(Some(command)) => commands::write_help_of(command, out),
+            Asked::Echo(echo) => {
+                self.echo = Some(echo);
+                let shown = if echo == Echo::Include {
+                    "shown to you too"
+                } else {
+                    "not shown to you"
+                };
+                notice(out, format_args!("your own messages are {shown}"));
+                return Some(Command::Retune);
+            }
+            Asked::Time(shows_time) => {
+                self.shows_time = shows_time;
+                notice(
+                    out,
+                    format_args!(
+                        "the time is {}",
+                        if shows_time { "shown" } else { "not shown" }
+                    ),
+                );
+                return Some(Command::Retune);
+            }
+            Asked::Nothing(refusal) => error(out, format_args!("{refusal}")),
+        }
+        None
+    }
+
+    fn write_time(&self, at: crate::batch::Timestamp, out: &mut BytesMut) {
+        if self.shows_time {
+            self.forms.write_time(at, out);
+        }
+    }
+}
+
+impl Dialect for Plain {
+    fn form(&self) -> Arc<dyn Form> {
+        self.forms.get(self.shows_time)
+    }
+
+    fn echo(&self) -> Echo {
+        self.echo.unwrap_or(if self.is_chunked {
+            Echo::Include
+        } else {
+            Echo::Exclude
+        })
+    }
+
+    fn manners(&self) -> Manners {
+        Manners {
+            arrives_in_lobby: true,
+            silence_ends_text: true,
+        }
+    }
+
+    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
+        match commands::parse(line)? {
+            Parsed::Command(command) => Some(command),
+            Parsed::Asked(asked) => self.answer(asked, out),
+        }
+    }
+
+    fn set_chunked(&mut self) {
+        self.is_chunked = true;
+    }
+
+    fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut) {
+        greeting
+            .motd
+            .iter()
+            .for_each(|line| notice(out, format_args!("{line}")));
+        self.greeted_as = Some(greeting.nick.clone());
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        match *reply {
+            Reply::Joined { nick, roll } => {
+                let hint = if self.greeted_as.take().is_some() {
+                    ": /nick NAME changes your nick, /help lists the commands"
+                } else {
+                    ""
+                };
+                notice(out, format_args!("you are {nick} in {}{hint}", roll.room));
+                write_present(nick, roll, out);
+                if !roll.topic.is_empty() {
+                    notice(out, format_args!("topic: {}", roll.topic));
+                }
+            }
+            Reply::Left(roll) => notice(out, format_args!("you left {}", roll.room)),
+            Reply::Renamed(nick) => notice(out, format_args!("you are now {nick}")),
+            Reply::Told { to, at, text } => {
+                self.write_time(at, out);
+                line(out, format_args!("you -> {to}: {text}"));
+            }
+            Reply::Who(roll) | Reply::Present(roll) => write_roll(roll, out),
+            Reply::Rooms([]) => notice(out, format_args!("nobody is in any room")),
+            Reply::Rooms(rooms) => write_rooms(rooms, out),
+            Reply::Topic(roll) if roll.topic.is_empty() => {
+                notice(out, format_args!("no topic is set"))
+            }
+            Reply::Topic(roll) => notice(out, format_args!("topic: {}", roll.topic)),
+            Reply::NoHistory => notice(out, format_args!("nothing has been said here yet")),
+            Reply::Refused(refusal) => error(out, format_args!("{refusal}")),
+        }
+    }
+
+    fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
+        self.write_time(direct.at, out);
+        line(out, format_args!("{} -> you: {}", direct.from, direct.text));
+    }
+
+    fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        match reason {
+            CloseReason::Quit(_) => notice(out, format_args!("goodbye")),
+            // The peer ended it, or can't be reached.
+            CloseReason::Disconnected | CloseReason::Broken | CloseReason::Stalled => {}
+            CloseReason::Draining => {
+                notice(out, format_args!("goodbye: the server is shutting down"))
+            }
+            CloseReason::Failed | CloseReason::Dropped => {
+                notice(out, format_args!("goodbye: {reason}"))
+            }
+        }
+    }
+}
+
+fn write_present(nick: &Nick, roll: &Roll, out: &mut BytesMut) {
+    let others: Vec<&Nick> = roll.nicks.iter().filter(|other| *other != nick).collect();
+    if others.is_empty() {
+        return notice(out, format_args!("nobody else is here yet"));
+    }
+    let unnamed = roll.count.saturating_sub(others.len() + 1);
+    notice(
+        out,
+        format_args!(
+            "here with you: {}",
+            List {
+                names: &others,
+                unnamed
+            }
+        ),
+    );
+}
+
+fn write_roll(roll: &Roll, out: &mut BytesMut) {
+    let members = if roll.count == 1 { "member" } else { "members" };
+    let list = List {
+        names: &roll.nicks,
+        unnamed: roll.count.saturating_sub(roll.nicks.len()),
+    };
+    notice(
+        out,
+        format_args!("{}: {} {members}: {list}", roll.room, roll.count),
+    );
+}
+
+fn write_rooms(rooms: &[Roll], out: &mut BytesMut) {
+    /// As many as fit on a screen.
+    const SHOWN_MAX: usize = 100;
+    let shown = &rooms[..rooms.len().min(SHOWN_MAX)];
+    let names: Vec<String> = shown
+        .iter()
+        .map(|roll| format!("{} ({})", roll.room, roll.count))
+        .collect();
+    notice(
+        out,
+        format_args!(
+            "rooms: {}",
+            List {
+                names: &names,
+                unnamed: rooms.len() - shown.len()
+            }
+        ),
+    );
+}
+
+/// Names with commas, and how many more there are.
+struct List<'a, T> {
+    names: &'a [T],
+    unnamed: usize,
+}
+
+impl<T: std::fmt::Display> std::fmt::Display for List<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, name) in self.names.iter().enumerate() {
+            write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+        }
+        if self.unnamed > 0 {
+            write!(f, " and {} more", self.unnamed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn notice(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+    line(out, format_args!("* {text}"));
+}
+
+fn error(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+    line(out, format_args!("! {text}"));
+}
+
+fn line(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+    out.put_slice(text.to_string().as_bytes());
+    out.put_u8(b'\n');
+}

@@ -1,0 +1,339 @@
+//! The commands of the plain dialect: one table, from which parsing, help and suggestions are made.
+
+use crate::command::Command;
+use crate::delivery::Echo;
+use crate::refusal::{Code, Refusal};
+use bytes::{BufMut, BytesMut};
+use std::borrow::Cow;
+
+/// What a line of input is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Parsed<'a> {
+    /// It asks something of the hub.
+    Command(Command<'a>),
+    /// The dialect answers it by itself.
+    Asked(Asked<'a>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked<'a> {
+    Help(Option<&'a str>),
+    Echo(Echo),
+    Time(bool),
+    Nothing(Refusal),
+}
+
+struct Entry {
+    name: &'static str,
+    arguments: &'static str,
+    does: &'static str,
+    parse: for<'a> fn(&'a str) -> Option<Parsed<'a>>,
+}
+
+#[rustfmt::skip]
+const COMMANDS: [Entry; 14] = [
+    Entry { name: "help", arguments: "[COMMAND]", does: "lists the commands, or explains one", parse: parse_help },
+    Entry { name: "nick", arguments: "NAME", does: "changes your nick", parse: parse_nick },
+    Entry { name: "join", arguments: "ROOM", does: "goes to another room, which is opened if need be", parse: parse_join },
+    Entry { name: "leave", arguments: "", does: "goes back to the room you arrived in", parse: parse_leave },
+    Entry { name: "rooms", arguments: "", does: "lists the rooms that somebody is in", parse: parse_rooms },
+    Entry { name: "who", arguments: "[ROOM]", does: "tells who is in a room", parse: parse_who },
+    Entry { name: "msg", arguments: "NICK TEXT", does: "says something to one member alone", parse: parse_msg },
+    Entry { name: "me", arguments: "TEXT", does: "shows you doing something: /me waves", parse: parse_me },
+    Entry { name: "topic", arguments: "[TEXT]", does: "sets the room's topic, or tells it; - takes it away", parse: parse_topic },
+    Entry { name: "history", arguments: "[N]", does: "shows the last N messages again", parse: parse_history },
+    Entry { name: "echo", arguments: "on|off", does: "chooses whether you get your own messages back", parse: parse_echo },
+    Entry { name: "time", arguments: "on|off", does: "chooses whether lines begin with the time", parse: parse_time },
+    Entry { name: "quit", arguments: "[REASON]", does: "says goodbye", parse: parse_quit },
+    Entry { name: "/", arguments: "TEXT", does: "says a text that begins with a slash: //shrug", parse: parse_slash },
+];
+
+/// Reads a line; `None` if it is empty.
+pub(super) fn parse(line: &str) -> Option<Parsed<'_>> {
+    let Some(command) = line.strip_prefix('/') else {
+        return (!line.trim().is_empty()).then(|| {
+            Parsed::Command(Command::Say {
+                room: None,
+                text: line.into(),
+            })
+        });
+    };
+    if command.starts_with('/') {
+        return parse_slash(command);
+    }
+    let (name, arguments) = command
+        .split_once(char::is_whitespace)
+        .unwrap_or((command, ""));
+    Some(match find(name) {
+        Some(entry) => (entry.parse)(arguments.trim()).unwrap_or_else(|| misused(entry)),
+        None => Parsed::Asked(Asked::Nothing(unknown(name))),
+    })
+}
+
+pub(super) fn write_help(out: &mut BytesMut) {
+    for Entry {
+        name,
+        arguments,
+        does,
+        ..
+    } in &COMMANDS
+    {
+        let usage = format!("/{name} {arguments}");
+        super::notice(out, format_args!("{usage:<16} {does}"));
+    }
+    out.put_slice(b"* anything else is said to the room\n");
+}
+
+pub(super) fn write_help_of(name: &str, out: &mut BytesMut) {
+    let name = name.strip_prefix('/').unwrap_or(name);
+    match find(name) {
+        Some(Entry {
+            name,
+            arguments,
+            does,
+            ..
+        }) => {
+            super::notice(
+                out,
+                format_args!("{}: {does}", format!("/{name} {arguments}").trim_end()),
+            );
+        }
+        None => super::error(out, format_args!("{}", unknown(name))),
+    }
+}
+
+fn find(name: &str) -> Option<&'static Entry> {
+    COMMANDS
+        .iter()
+        .find(|entry| entry.name.eq_ignore_ascii_case(name))
+}
+
+fn misused(entry: &Entry) -> Parsed<'static> {
+    let message = format!("usage: /{} {}", entry.name, entry.arguments);
+    Parsed::Asked(Asked::Nothing(Refusal::new(
+        Code::BadRequest,
+        message.trim_end(),
+    )))
+}
+
+fn unknown(name: &str) -> Refusal {
+    /// Longer than any command: enough to recognise what was typed.
+    const SHOWN_BYTES_MAX: usize = 32;
+    let nearest = COMMANDS
+        .iter()
+        .map(|entry| (distance(name, entry.name), entry.name))
+        .min()
+        .filter(|&(distance, _)| distance <= 2)
+        .map_or_else(
+            || "/help lists the commands".to_owned(),
+            |(_, nearest)| format!("did you mean /{nearest}?"),
+        );
+    let name = crate::text::clean(crate::text::truncate(name, SHOWN_BYTES_MAX)).into_owned();
+    Refusal::new(
+        Code::UnknownCmd,
+        format!("no such command: /{name} ({nearest})"),
+    )
+}
+
+/// How many characters must be put in, taken out, replaced or swapped with their neighbour (optimal string
+/// alignment).
+fn distance(typed: &str, name: &str) -> usize {
+    let name: Vec<char> = name.chars().collect();
+    // One more than the longest command is far enough from all of them.
+    let typed: Vec<char> = typed.to_lowercase().chars().take(16).collect();
+    let mut rows: Vec<Vec<usize>> = vec![(0..=name.len()).collect()];
+    for (i, &a) in typed.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &b) in name.iter().enumerate() {
+            let mut cost = (rows[i][j + 1] + 1)
+                .min(row[j] + 1)
+                .min(rows[i][j] + usize::from(a != b));
+            if i > 0 && j > 0 && a == name[j - 1] && typed[i - 1] == b {
+                cost = cost.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(cost);
+        }
+        rows.push(row);
+    }
+    rows[typed.len()][name.len()]
+}
+
+const fn command(command: Command<'_>) -> Option<Parsed<'_>> {
+    Some(Parsed::Command(command))
+}
+
+fn some(text: &str) -> Option<Cow<'_, str>> {
+    (!text.is_empty()).then_some(Cow::Borrowed(text))
+}
+
+fn parse_help(arguments: &str) -> Option<Parsed<'_>> {
+    Some(Parsed::Asked(Asked::Help(
+        (!arguments.is_empty()).then_some(arguments),
+    )))
+}
+
+fn parse_nick(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Nick {
+        nick: some(arguments)?,
+    })
+}
+
+fn parse_join(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Move {
+        room: Some(some(arguments)?),
+    })
+}
+
+fn parse_leave(_: &str) -> Option<Parsed<'_>> {
+    command(Command::Move { room: None })
+}
+
+fn parse_rooms(_: &str) -> Option<Parsed<'_>> {
+    command(Command::Rooms)
+}
+
+fn parse_who(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Who {
+        room: some(arguments),
+    })
+}
+
+fn parse_msg(arguments: &str) -> Option<Parsed<'_>> {
+    let (to, text) = arguments.split_once(char::is_whitespace)?;
+    command(Command::Tell {
+        to: to.into(),
+        text: some(text.trim_start())?,
+    })
+}
+
+fn parse_me(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Act {
+        room: None,
+        text: some(arguments)?,
+    })
+}
+
+fn parse_topic(arguments: &str) -> Option<Parsed<'_>> {
+    let text = some(arguments).map(|text| if text == "-" { "".into() } else { text });
+    command(Command::Topic { room: None, text })
+}
+
+fn parse_history(arguments: &str) -> Option<Parsed<'_>> {
+    let limit = if arguments.is_empty() {
+        None
+    } else {
+        Some(arguments.parse().ok()?)
+    };
+    command(Command::History {
+        room: None,
+        before: None,
+        limit,
+    })
+}
+
+fn parse_echo(arguments: &str) -> Option<Parsed<'_>> {
+    let echo = if parse_switch(arguments)? {
+        Echo::Include
+    } else {
+        Echo::Exclude
+    };
+    Some(Parsed::Asked(Asked::Echo(echo)))
+}
+
+fn parse_time(arguments: &str) -> Option<Parsed<'_>> {
+    Some(Parsed::Asked(Asked::Time(parse_switch(arguments)?)))
+}
+
+fn parse_quit(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Quit {
+        reason: some(arguments),
+    })
+}
+
+fn parse_slash(text: &str) -> Option<Parsed<'_>> {
+    command(Command::Say {
+        room: None,
+        text: text.into(),
+    })
+}
+
+fn parse_switch(word: &str) -> Option<bool> {
+    match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(line: &str) -> Option<String> {
+        match parse(line)? {
+            Parsed::Command(Command::Say { text, .. }) => Some(text.into_owned()),
+            _ => None,
+        }
+    }
+
+    fn refused(line: &str) -> String {
+        match parse(line) {
+            Some(Parsed::Asked(Asked::Nothing(refusal))) => refusal.message,
+            other => panic!("{line} gives {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_said() {
+        assert_eq!(says("hello").as_deref(), Some("hello"));
+        assert_eq!(says("  indented /x").as_deref(), Some("  indented /x"));
+        assert_eq!(says("//shrug").as_deref(), Some("/shrug"));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse(" \t"), None);
+    }
+
+    #[test]
+    fn commands_take_their_arguments() {
+        let tell = Command::Tell {
+            to: "한글".into(),
+            text: "a  b".into(),
+        };
+        assert_eq!(parse("/msg 한글  a  b "), Some(Parsed::Command(tell)));
+        assert_eq!(
+            parse("/JOIN #ops"),
+            Some(Parsed::Command(Command::Move {
+                room: Some("#ops".into())
+            }))
+        );
+        let topic = Command::Topic {
+            room: None,
+            text: Some("".into()),
+        };
+        assert_eq!(parse("/topic -"), Some(Parsed::Command(topic)));
+        assert_eq!(parse("/time off"), Some(Parsed::Asked(Asked::Time(false))));
+    }
+
+    #[test]
+    fn a_misused_command_is_answered_with_its_usage() {
+        assert_eq!(refused("/msg bob"), "usage: /msg NICK TEXT");
+        assert_eq!(refused("/history many"), "usage: /history [N]");
+        assert_eq!(refused("/echo"), "usage: /echo on|off");
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_the_nearest() {
+        assert_eq!(
+            refused("/hepl me"),
+            "no such command: /hepl (did you mean /help?)"
+        );
+        assert_eq!(
+            refused("/jion x"),
+            "no such command: /jion (did you mean /join?)"
+        );
+        assert_eq!(
+            refused("/frobnicate"),
+            "no such command: /frobnicate (/help lists the commands)"
+        );
+        assert!(!refused(&format!("/{}", "\x1b한".repeat(5000))).contains('\x1b'));
+    }
+}

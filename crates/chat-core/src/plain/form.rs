@@ -1,0 +1,173 @@
+//! How plain members are written what happens in their rooms.
+//!
+//! Invariant: one event, one line; and no allocation for each message, because a busy room is encoded here.
+
+use crate::batch::{Batch, Kind, Timestamp};
+use crate::event::{Broadcast, Form, Moment, Presence, PresenceChange};
+use crate::hub::WallTime;
+use crate::journal::Gap;
+use bytes::{BufMut, BytesMut};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The two plain forms, shared by all plain connections of a hub: with the time and without.
+#[derive(Clone)]
+pub(crate) struct PlainForms {
+    wall_time: fn(Timestamp) -> WallTime,
+    with_time: Arc<PlainForm>,
+    without_time: Arc<PlainForm>,
+}
+
+struct PlainForm {
+    wall_time: Option<fn(Timestamp) -> WallTime>,
+}
+
+impl PlainForms {
+    pub(crate) fn new(wall_time: fn(Timestamp) -> WallTime) -> Self {
+        Self {
+            wall_time,
+            with_time: Arc::new(PlainForm {
+                wall_time: Some(wall_time),
+            }),
+            without_time: Arc::new(PlainForm { wall_time: None }),
+        }
+    }
+
+    pub(crate) fn get(&self, shows_time: bool) -> Arc<dyn Form> {
+        let form = if shows_time {
+            &self.with_time
+        } else {
+            &self.without_time
+        };
+        Arc::<PlainForm>::clone(form)
+    }
+
+    /// Writes the time of day and a space.
+    pub(crate) fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
+        out.put_slice(&Clock::new((self.wall_time)(at)).0);
+    }
+}
+
+impl std::fmt::Debug for PlainForms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlainForms")
+    }
+}
+
+/// `14:02 `, made once for each batch.
+struct Clock([u8; 6]);
+
+impl Clock {
+    const fn new(WallTime { hour, minute }: WallTime) -> Self {
+        Self([
+            b'0' + hour / 10,
+            b'0' + hour % 10,
+            b':',
+            b'0' + minute / 10,
+            b'0' + minute % 10,
+            b' ',
+        ])
+    }
+}
+
+impl Form for PlainForm {
+    fn encode(&self, item: &Broadcast<'_>, _moment: Moment, out: &mut BytesMut) {
+        match item {
+            Broadcast::Messages(batch, range) => self.encode_messages(batch, range.clone(), out),
+            Broadcast::Presence(presence) => encode_presence(presence, out),
+            Broadcast::Gap(_, gap) => encode_gap(*gap, out),
+        }
+    }
+}
+
+impl PlainForm {
+    fn encode_messages(&self, batch: &Batch, range: Range<usize>, out: &mut BytesMut) {
+        let clock = self
+            .wall_time
+            .map(|wall_time| Clock::new(wall_time(batch.at())));
+        let clock = clock.as_ref().map_or(&[][..], |clock| &clock.0);
+        let from = batch.from().as_str();
+        out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));
+        for message in batch.messages(range) {
+            match message.kind {
+                Kind::Said => put(
+                    out,
+                    &[
+                        clock,
+                        from.as_bytes(),
+                        b": ",
+                        message.text.as_bytes(),
+                        b"\n",
+                    ],
+                ),
+                Kind::Acted => put(
+                    out,
+                    &[
+                        clock,
+                        b"* ",
+                        from.as_bytes(),
+                        b" ",
+                        message.text.as_bytes(),
+                        b"\n",
+                    ],
+                ),
+                Kind::Topic if message.text.is_empty() => {
+                    put(out, &[b"* ", from.as_bytes(), b" took the topic away\n"]);
+                }
+                Kind::Topic => {
+                    put(
+                        out,
+                        &[
+                            b"* ",
+                            from.as_bytes(),
+                            b" set the topic: ",
+                            message.text.as_bytes(),
+                            b"\n",
+                        ],
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn put(out: &mut BytesMut, pieces: &[&[u8]]) {
+    pieces.iter().for_each(|piece| out.put_slice(piece));
+}
+
+fn encode_presence(presence: &Presence, out: &mut BytesMut) {
+    let Presence {
+        room, nick, change, ..
+    } = presence;
+    match change {
+        PresenceChange::Joined => super::notice(out, format_args!("{nick} joined")),
+        PresenceChange::Left { reason: None } => super::notice(out, format_args!("{nick} left")),
+        PresenceChange::Left {
+            reason: Some(reason),
+        } => {
+            super::notice(out, format_args!("{nick} left (gone: {reason})"));
+        }
+        PresenceChange::Renamed { to } => super::notice(out, format_args!("{nick} is now {to}")),
+        PresenceChange::Hushed { limit } => super::notice(
+            out,
+            format_args!(
+                "more than {limit} are in {room}: who comes and goes is not announced now (/who tells)"
+            ),
+        ),
+        PresenceChange::Unhushed => {
+            super::notice(
+                out,
+                format_args!("who comes and goes in {room} is announced again"),
+            );
+        }
+    }
+}
+
+fn encode_gap(gap: Gap, out: &mut BytesMut) {
+    let messages = if gap.len() == 1 {
+        "message"
+    } else {
+        "messages"
+    };
+    super::notice(out, format_args!("{} {messages} missed", gap.len()));
+}

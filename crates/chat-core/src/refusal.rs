@@ -1,0 +1,185 @@
+//! What a peer is told when it can't have what it asked for.
+//!
+//! Invariant: a refusal says what was wrong and what to do, and holds no control character. Its code is a stable
+//! string that programs may rely on.
+
+use crate::hub::{JoinError, SessionError};
+use crate::line::Inbound;
+use crate::room::PublishError;
+use crate::roster::NickError;
+use crate::session::TellError;
+use std::error::Error;
+use std::fmt;
+
+/// Why a peer can't have what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of refusal it is, for programs.
+    pub code: Code,
+    /// What was wrong and what to do, for people.
+    pub message: String,
+}
+
+/// The kinds of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Code {
+    /// The request can't be read.
+    BadRequest,
+    /// There is no such command.
+    UnknownCmd,
+    /// There is no such room or nick.
+    NotFound,
+    /// It is not allowed, or not now.
+    Denied,
+    /// The nick is another's, or looks like it.
+    NickTaken,
+    /// It can't be a name.
+    BadName,
+    /// It is longer than the limit.
+    TooLong,
+    /// It came too fast.
+    RateLimited,
+    /// There is no room for one more.
+    Full,
+    /// The server can't do it now; trying again later may help.
+    Unavailable,
+}
+
+impl Code {
+    /// The code as it goes over a wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::UnknownCmd => "unknown_cmd",
+            Self::NotFound => "not_found",
+            Self::Denied => "denied",
+            Self::NickTaken => "nick_taken",
+            Self::BadName => "bad_name",
+            Self::TooLong => "too_long",
+            Self::RateLimited => "rate_limited",
+            Self::Full => "full",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Refusal {
+    /// Creates a refusal.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// There is no such room.
+    pub(crate) fn no_such_room(room: &str) -> Self {
+        let room = crate::text::clean(crate::text::truncate(
+            room,
+            crate::name::ROOM_NAME_BYTES_MAX,
+        ));
+        Self::new(
+            Code::NotFound,
+            format!("no such room: {room} (/rooms lists them)"),
+        )
+    }
+
+    /// The session is in no room, or not in that one.
+    pub(crate) fn not_in_room() -> Self {
+        Self::new(Code::Denied, "you are not in that room: join it first")
+    }
+
+    /// An input line that can't be used.
+    pub(crate) fn of_line(rejected: &Inbound, line_bytes_max: usize) -> Option<Self> {
+        match rejected {
+            Inbound::Line(_) => None,
+            Inbound::Oversized => Some(Self::new(
+                Code::TooLong,
+                format!("line too long (limit {line_bytes_max} bytes)"),
+            )),
+            Inbound::NotUtf8 => Some(Self::new(Code::BadRequest, "not UTF-8: message dropped")),
+        }
+    }
+
+    /// The error, and in one line after it what caused it.
+    fn of_error(code: Code, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        Self::new(code, crate::text::clean(&message))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Refusal {}
+
+impl From<NickError> for Refusal {
+    fn from(error: NickError) -> Self {
+        let code = match error {
+            NickError::Name(_) => Code::BadName,
+            NickError::Taken(_) | NickError::LooksLike { .. } => Code::NickTaken,
+        };
+        Self::of_error(code, &error)
+    }
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Nick(error) => error.into(),
+            SessionError::Draining => Self::of_error(Code::Unavailable, &error),
+        }
+    }
+}
+
+impl From<JoinError> for Refusal {
+    fn from(error: JoinError) -> Self {
+        let code = match error {
+            JoinError::Name(_) => Code::BadName,
+            JoinError::AlreadyIn(_) => Code::Denied,
+            JoinError::TooManyRooms(_) | JoinError::Full(_) => Code::Full,
+            JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
+        };
+        // What the journal said is for the operator's log, not for the peer.
+        if let JoinError::Journal(source) = &error {
+            tracing::warn!(error = %source, "a room's log can't be opened");
+            return Self::new(code, error.to_string());
+        }
+        Self::of_error(code, &error)
+    }
+}
+
+impl From<TellError> for Refusal {
+    fn from(error: TellError) -> Self {
+        let code = match error {
+            TellError::NoSuchNick(_) => Code::NotFound,
+            TellError::MailboxFull(_) => Code::Unavailable,
+            TellError::TooLong(_) => Code::TooLong,
+        };
+        Self::of_error(code, &error)
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        let code = match error {
+            PublishError::TooLong(_) => Code::TooLong,
+            PublishError::Empty => Code::BadRequest,
+            PublishError::Draining | PublishError::Busy | PublishError::Journal(_) => {
+                Code::Unavailable
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,216 @@
+//! The accept loop: a listener's connections, each in a task of its own, until it is told to stop.
+//!
+//! Invariant: it binds nothing that it was not handed, survives every error of `accept`, and holds no more
+//! connections than the limits allow, in all and from one address.
+
+use crate::connection::drive;
+use crate::hub::Hub;
+use crate::sync::Mutex;
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// How long `accept` pauses after an error, at first and at most. Out of descriptors, it would fail for ever.
+const BACK_OFF_MIN: Duration = Duration::from_millis(10);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// How much longer than `drain` a connection may take to be gone: its socket is closed, its task is not yet over.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
+///
+/// Draining means: the listener is closed, nothing more is said in any room, every connection is given what was said
+/// before and a goodbye, and gets [`Limits::drain`](crate::Limits) to take it (promise 8). Several listeners may be
+/// served with one hub; they drain together.
+///
+/// # Overload
+///
+/// A connection beyond the limits is told so in one line and closed. When the process is out of descriptors, the
+/// loop pauses for 10 ms to 1 s and goes on.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the listener; connections go on in their tasks until their peers end them.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let stop = async { /* a signal */ };
+/// chat_core::serve(listener, chat_core::Hub::default(), stop).await;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = ()>) {
+    let connections = TaskTracker::new();
+    let mut stop = std::pin::pin!(stop);
+    let mut accepting = Accepting {
+        back_off: BACK_OFF_MIN,
+        logged: None,
+    };
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    accepting.back_off = BACK_OFF_MIN;
+                    admit(stream, peer, &hub, &connections);
+                }
+                Err(error) => accepting.pause(&error).await,
+            },
+        }
+    }
+    drop(listener);
+    hub.drain();
+    connections.close();
+    let patience = hub.limits().drain + DRAIN_GRACE;
+    if tokio::time::timeout(patience, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = connections.len(),
+            "not all connections ended within the drain time"
+        );
+    }
+}
+
+/// Starts a connection's task, or refuses it.
+fn admit(stream: TcpStream, peer: SocketAddr, hub: &Hub, connections: &TaskTracker) {
+    let permit = match hub.doors().admit(peer.ip(), hub.limits()) {
+        Ok(permit) => permit,
+        Err(refusal) => {
+            tracing::debug!(%peer, refusal, "connection refused");
+            // The socket's buffer is empty, so it takes the line or the peer is gone.
+            drop(stream.try_write(refusal.as_bytes()));
+            return;
+        }
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "TCP_NODELAY can't be set");
+    }
+    let hub = hub.clone();
+    connections.spawn(async move {
+        let (reader, writer) = stream.into_split();
+        let reason = drive(reader, writer, hub).await;
+        tracing::debug!(%peer, %reason, "connection ended");
+        drop(permit);
+    });
+}
+
+struct Accepting {
+    back_off: Duration,
+    logged: Option<Instant>,
+}
+
+impl Accepting {
+    /// Waits a little longer after each failure; logs at most once a second.
+    async fn pause(&mut self, error: &io::Error) {
+        let is_news = self.logged.is_none_or(|at| at.elapsed() >= BACK_OFF_MAX);
+        if is_news {
+            self.logged = Some(Instant::now());
+            tracing::warn!(%error, "can't accept a connection; going on");
+        }
+        tokio::time::sleep(self.back_off).await;
+        self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
+    }
+}
+
+/// Counts the connections of a hub, in all and by address.
+#[derive(Debug, Default)]
+pub(crate) struct Doors(Arc<Mutex<Inside>>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    doors: Arc<Mutex<Inside>>,
+    /// `None`: loopback, which is not counted by address.
+    address: Option<IpAddr>,
+}
+
+impl Doors {
+    fn admit(&self, address: IpAddr, limits: &crate::Limits) -> Result<Permit, String> {
+        let address = address.to_canonical();
+        let address = (!address.is_loopback() && limits.per_address.is_some()).then_some(address);
+        let mut inside = self.0.lock();
+        if inside.all >= limits.connections.get() {
+            return Err(format!(
+                "! the server is full (limit {} connections): try again later\n",
+                limits.connections
+            ));
+        }
+        if let (Some(address), Some(limit)) = (address, limits.per_address) {
+            let count = inside.by_address.entry(address).or_default();
+            if *count >= limit.get() {
+                return Err(format!(
+                    "! too many connections from your address (limit {limit}): close one first\n"
+                ));
+            }
+            *count += 1;
+        }
+        inside.all += 1;
+        Ok(Permit {
+            doors: Arc::clone(&self.0),
+            address,
+        })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut inside = self.doors.lock();
+        inside.all -= 1;
+        let Some(address) = self.address else { return };
+        if let Some(count) = inside.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                inside.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use std::num::NonZeroUsize;
+
+    #[test]
+    fn an_address_and_the_whole_have_a_limit_each_and_loopback_is_exempt() {
+        let limits = Limits {
+            per_address: NonZeroUsize::new(2),
+            connections: NonZeroUsize::new(4).unwrap(),
+            ..Limits::default()
+        };
+        let (near, far) = (
+            "127.0.0.1".parse().unwrap(),
+            "::ffff:192.0.2.1".parse().unwrap(),
+        );
+        let doors = Doors::default();
+        let one = doors.admit(far, &limits).unwrap();
+        let _two = doors.admit(far, &limits).unwrap();
+        assert!(doors.admit(far, &limits).unwrap_err().contains("limit 2"));
+        drop(one);
+        let _three = doors.admit("192.0.2.1".parse().unwrap(), &limits).unwrap();
+        let _loopback = [
+            doors.admit(near, &limits).unwrap(),
+            doors.admit(near, &limits).unwrap(),
+        ];
+        assert!(doors.admit(near, &limits).unwrap_err().contains("limit 4"));
+    }
+}

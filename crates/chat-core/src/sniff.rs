@@ -1,0 +1,216 @@
+//! The first bytes of a connection: which dialect they are.
+//!
+//! Invariant: nothing that another protocol opens with ever becomes chat, so that no web page can post into a room;
+//! and the candidates are data, so that a new one is an entry, not a branch.
+
+use crate::dialect::Dialect;
+use bytes::Bytes;
+
+/// Recognises one protocol by a connection's first bytes.
+pub trait Candidate: Send + Sync + 'static {
+    /// Looks at all that has come so far; telnet commands are stripped already.
+    ///
+    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain.
+    fn sniff(&self, prefix: &[u8]) -> Verdict;
+}
+
+/// What a candidate makes of a prefix.
+pub enum Verdict {
+    /// It is this protocol, and this is how it goes on.
+    Mine(Opening),
+    /// It isn't.
+    NotMine,
+    /// It may be: more bytes will tell.
+    NeedMore,
+}
+
+/// How a connection goes on once its protocol is known.
+pub enum Opening {
+    /// In this dialect, to which the prefix is given as its first input.
+    Dialect(Box<dyn Dialect>),
+    /// Not at all: it is sent these bytes and closed.
+    Refused(Bytes),
+}
+
+impl std::fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Mine(Opening::Dialect(_)) => "Mine(Dialect)",
+            Self::Mine(Opening::Refused(_)) => "Mine(Refused)",
+            Self::NotMine => "NotMine",
+            Self::NeedMore => "NeedMore",
+        })
+    }
+}
+
+impl std::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dialect(_) => "Dialect",
+            Self::Refused(_) => "Refused",
+        })
+    }
+}
+
+/// A protocol that is known only to be refused.
+struct Reserved {
+    recognise: fn(&[u8]) -> Match,
+    answer: &'static [u8],
+}
+
+enum Match {
+    Yes,
+    No,
+    Perhaps,
+}
+
+/// The protocols that are refused until the server speaks them.
+pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
+    const RESERVED: [Reserved; 4] = [
+        Reserved {
+            recognise: is_http,
+            answer:
+                b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+                This is a chat server, not a web server. Try: nc HOST PORT\n",
+        },
+        // A TLS alert: fatal, protocol_version (RFC 8446, section 6).
+        Reserved {
+            recognise: is_tls,
+            answer: &[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46],
+        },
+        Reserved {
+            recognise: |prefix| starts_with(prefix, b"SSH-"),
+            answer: b"! this is a chat server, not SSH: try nc HOST PORT\r\n",
+        },
+        Reserved {
+            recognise: is_smtp,
+            answer: b"554 this is a chat server, not SMTP\r\n",
+        },
+    ];
+    RESERVED
+        .into_iter()
+        .map(|reserved| Box::new(reserved) as Box<dyn Candidate>)
+}
+
+impl Candidate for Reserved {
+    fn sniff(&self, prefix: &[u8]) -> Verdict {
+        match (self.recognise)(prefix) {
+            Match::Yes => Verdict::Mine(Opening::Refused(Bytes::from_static(self.answer))),
+            Match::No => Verdict::NotMine,
+            Match::Perhaps => Verdict::NeedMore,
+        }
+    }
+}
+
+/// A complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is somebody talking.
+fn is_http(prefix: &[u8]) -> Match {
+    let Some(line) = first_line(prefix) else {
+        let mut words = prefix.splitn(2, |&b| b == b' ');
+        let method = words.next().unwrap_or_default();
+        let may_be_path = words.next().is_some_and(|target| target.starts_with(b"/"));
+        return if is_method(method) && may_be_path {
+            Match::Perhaps
+        } else {
+            Match::No
+        };
+    };
+    let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+    match words[..] {
+        [method, target, version]
+            if is_method(method) && !target.is_empty() && version.starts_with(b"HTTP/") =>
+        {
+            Match::Yes
+        }
+        _ => Match::No,
+    }
+}
+
+fn is_method(word: &[u8]) -> bool {
+    !word.is_empty() && word.len() <= 16 && word.iter().all(u8::is_ascii_uppercase)
+}
+
+/// A handshake record of any TLS version.
+fn is_tls(prefix: &[u8]) -> Match {
+    starts_with(prefix, &[0x16, 0x03])
+}
+
+fn is_smtp(prefix: &[u8]) -> Match {
+    let greets = |line: &[u8]| line.starts_with(b"EHLO ") || line.starts_with(b"HELO ");
+    match first_line(prefix) {
+        Some(line) if greets(line) && line.iter().filter(|&&b| b == b' ').count() == 1 => {
+            Match::Yes
+        }
+        _ => Match::No,
+    }
+}
+
+/// Undecided while the prefix is a beginning of `magic`, which is only asked of bytes that no text begins with, or
+/// that are few.
+fn starts_with(prefix: &[u8], magic: &[u8]) -> Match {
+    if prefix.starts_with(magic) {
+        Match::Yes
+    } else if !prefix.is_empty() && magic.starts_with(prefix) && !prefix[0].is_ascii_graphic() {
+        Match::Perhaps
+    } else {
+        Match::No
+    }
+}
+
+fn first_line(prefix: &[u8]) -> Option<&[u8]> {
+    let end = prefix.iter().position(|&b| b == b'\n')?;
+    let line = &prefix[..end];
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(prefix: &[u8]) -> &'static str {
+        let mut verdict = "talk";
+        for candidate in reserved() {
+            match candidate.sniff(prefix) {
+                Verdict::Mine(_) => return "refused",
+                Verdict::NeedMore => verdict = "more",
+                Verdict::NotMine => {}
+            }
+        }
+        verdict
+    }
+
+    #[test]
+    fn what_other_protocols_open_with_is_refused() {
+        for prefix in [
+            &b"GET / HTTP/1.1\r\nHost: x\r\n"[..],
+            b"POST /say?x=%20y HTTP/1.0\n",
+            b"PRI * HTTP/2.0\r\n",
+            b"\x16\x03\x01\x02\x00",
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            b"EHLO example.org\r\n",
+            b"HELO there\n",
+        ] {
+            assert_eq!(verdict(prefix), "refused", "{}", prefix.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn talk_that_looks_a_little_like_them_is_talk() {
+        for prefix in [
+            "GET lost\n",
+            "GET lost",
+            "HELO my dear friends\n",
+            "SSH is down\n",
+            "POST it HTTP\n",
+            "S",
+            "안녕",
+        ] {
+            assert_eq!(verdict(prefix.as_bytes()), "talk", "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_that_may_become_one_waits_for_more() {
+        assert_eq!(verdict(b"\x16"), "more");
+        assert_eq!(verdict(b"GET /index.html HT"), "more");
+    }
+}

@@ -1,0 +1,139 @@
+//! Telnet's in-band commands (RFC 854): parsed, refused, never shown.
+//!
+//! Invariant: every option is refused at most once in each direction, so two peers cannot negotiate for ever
+//! (RFC 1143 shows how they would), and a subnegotiation that never ends is given up.
+
+use bytes::{BufMut, BytesMut};
+
+const SE: u8 = 240;
+const SB: u8 = 250;
+const WILL: u8 = 251;
+const WONT: u8 = 252;
+const DO: u8 = 253;
+const DONT: u8 = 254;
+const IAC: u8 = 255;
+
+/// The longest subnegotiation that is skipped; real ones (terminal type, window size) take some 50 bytes.
+const SUBNEGOTIATION_BYTES_MAX: usize = 512;
+
+/// Strips telnet commands from a stream; costs nothing until the first one comes.
+#[derive(Debug, Default)]
+pub(crate) struct Telnet(Option<Box<Negotiation>>);
+
+#[derive(Debug, Default)]
+struct Negotiation {
+    state: State,
+    /// One bit an option: what was refused already, by WONT and by DONT.
+    refused: [[u64; 4]; 2],
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum State {
+    #[default]
+    Text,
+    Command,
+    Option(u8),
+    Subnegotiation(usize),
+    SubnegotiationCommand(usize),
+}
+
+impl Telnet {
+    /// Appends to `text` what is text in `bytes`, and to `refusals` what must be answered.
+    pub(crate) fn strip(&mut self, bytes: &[u8], text: &mut BytesMut, refusals: &mut BytesMut) {
+        if self.0.is_none() && !bytes.contains(&IAC) {
+            text.extend_from_slice(bytes);
+            return;
+        }
+        let negotiation = self.0.get_or_insert_default();
+        for &byte in bytes {
+            if negotiation.is_text(byte, refusals) {
+                text.put_u8(byte);
+            }
+        }
+    }
+}
+
+impl Negotiation {
+    fn is_text(&mut self, byte: u8, refusals: &mut BytesMut) -> bool {
+        let (state, is_text) = match (self.state, byte) {
+            (State::Text, IAC) => (State::Command, false),
+            (State::Text, _) => (State::Text, true),
+            // Twice the escape is the byte itself, which no UTF-8 text holds: the line will be refused.
+            (State::Command, IAC) => (State::Text, true),
+            (State::Command, SB) => (State::Subnegotiation(0), false),
+            (State::Command, WILL..=DONT) => (State::Option(byte), false),
+            (State::Command, _) => (State::Text, false),
+            (State::Option(verb), option) => {
+                self.refuse(verb, option, refusals);
+                (State::Text, false)
+            }
+            (State::Subnegotiation(seen), IAC) => (State::SubnegotiationCommand(seen), false),
+            (State::SubnegotiationCommand(_), SE) => (State::Text, false),
+            (State::Subnegotiation(seen) | State::SubnegotiationCommand(seen), _) => {
+                let given_up = seen >= SUBNEGOTIATION_BYTES_MAX;
+                (
+                    if given_up {
+                        State::Text
+                    } else {
+                        State::Subnegotiation(seen + 1)
+                    },
+                    false,
+                )
+            }
+        };
+        self.state = state;
+        is_text
+    }
+
+    fn refuse(&mut self, verb: u8, option: u8, refusals: &mut BytesMut) {
+        let (answer, refused) = match verb {
+            DO => (WONT, &mut self.refused[0]),
+            WILL => (DONT, &mut self.refused[1]),
+            // The peer won't, or asks us not to: so it is already.
+            _ => return,
+        };
+        let (word, bit) = (usize::from(option / 64), 1 << (option % 64));
+        if refused[word] & bit == 0 {
+            refused[word] |= bit;
+            refusals.put_slice(&[IAC, answer, option]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn strip(chunks: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
+        let (mut telnet, mut text, mut refusals) =
+            (Telnet::default(), BytesMut::new(), BytesMut::new());
+        chunks
+            .iter()
+            .for_each(|chunk| telnet.strip(chunk, &mut text, &mut refusals));
+        (text.to_vec(), refusals.to_vec())
+    }
+
+    #[test]
+    fn options_are_refused_once_and_never_shown() {
+        let (text, refusals) =
+            strip(&[b"a\xff\xfd\x01b\xff\xfb\x18c\xff\xfd\x01\xff\xfc\x05\xff\xf1d"]);
+        assert_eq!(text, b"abcd");
+        assert_eq!(refusals, [IAC, WONT, 1, IAC, DONT, 24]);
+    }
+
+    #[test]
+    fn a_subnegotiation_is_skipped_and_an_endless_one_given_up() {
+        assert_eq!(strip(&[b"a\xff\xfa\x18\x00xterm\xff\xf0b"]).0, b"ab");
+        let endless = [b'x'; 2 * SUBNEGOTIATION_BYTES_MAX];
+        assert!(!strip(&[b"\xff\xfa", &endless]).0.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_make_no_difference(bytes in prop::collection::vec(prop_oneof![0..4_u8, 240..=255_u8, Just(b'a')], 0..64), cut in 0..64_usize) {
+            let cut = cut.min(bytes.len());
+            prop_assert_eq!(strip(&[&bytes[..cut], &bytes[cut..]]), strip(&[&bytes]));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A session's presence in one room, over a wire: served by the room's delivery tasks.
+//!
+//! Invariant: joining, resuming and repairing lag are one thing. The member is put at the live end with its output
+//! corked, the part of the log in between is written, and the cork is drawn.
+
+use crate::batch::{Batch, Drafts, Seq};
+use crate::delivery::{Cursor, Place, Tail, Taste};
+use crate::journal::{Gap, JournalError, Page, Span};
+use crate::member::Seat;
+use crate::name::RoomName;
+use crate::room::{PublishError, Roll};
+use std::sync::Arc;
+
+/// A presence in one room whose events are written to a connection; dropping it leaves the room.
+#[derive(Debug)]
+pub(crate) struct WireMember {
+    // Dropped in this order: no more deliveries, then the announcement.
+    place: Option<Place>,
+    tail: Arc<Tail>,
+    seat: Seat,
+}
+
+/// A part of a room's log that is to be written before the member's live events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replay {
+    /// It begins after this place.
+    pub(crate) after: Seq,
+    /// It ends with this place.
+    pub(crate) through: Seq,
+}
+
+/// What became of a member that fell behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repaired {
+    pub(crate) replay: Replay,
+    /// Members came or went unseen.
+    pub(crate) missed_presence: bool,
+}
+
+impl WireMember {
+    pub(crate) const fn new(seat: Seat, tail: Arc<Tail>, place: Place) -> Self {
+        Self {
+            place: Some(place),
+            tail,
+            seat,
+        }
+    }
+
+    pub(crate) fn room(&self) -> &RoomName {
+        &self.seat.room().name
+    }
+
+    /// The room's folded name.
+    pub(crate) fn key(&self) -> &str {
+        &self.seat.room().key
+    }
+
+    pub(crate) fn roll(&self) -> Roll {
+        self.seat.room().roll()
+    }
+
+    pub(crate) fn set_taste(&self, taste: Taste) {
+        self.tail.set_taste(taste);
+    }
+
+    pub(crate) fn drafts(&self) -> Drafts {
+        self.seat.drafts()
+    }
+
+    pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
+        self.seat.checked(text)
+    }
+
+    /// Publishes in this member's name; see [`Member::say`](crate::Member::say).
+    pub(crate) async fn publish(&self, drafts: Drafts) -> Result<Arc<Batch>, PublishError> {
+        self.seat.publish(drafts).await
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.tail.behind().is_some()
+    }
+
+    /// Puts the member back at the live end; its output must be corked until the replay is written.
+    pub(crate) fn go_live(&self) -> Repaired {
+        let (was, now) = self.seat.room().go_live(&self.tail);
+        Repaired {
+            replay: Replay {
+                after: was.seq,
+                through: now.seq,
+            },
+            missed_presence: was.presences != now.presences,
+        }
+    }
+
+    /// Ends delivery, and says what of the log the member has not been given.
+    pub(crate) fn stop(&mut self) -> Replay {
+        let Cursor { seq, .. } = self.tail.stop();
+        if let Some(place) = self.place.take() {
+            place.remove();
+        }
+        Replay {
+            after: seq,
+            through: self.seat.room().roll().position.seq,
+        }
+    }
+
+    pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.seat.room().read(span, limit).await
+    }
+
+    /// Reads the next page of a replay and moves its beginning past it. Nothing beyond its end is in the page.
+    pub(crate) async fn read_replay(
+        &self,
+        replay: &mut Replay,
+        limit: usize,
+    ) -> Result<Page, JournalError> {
+        let mut page = self.read(Span::After(replay.after), limit).await?;
+        if let Some(gap) = &mut page.gap {
+            gap.to = gap.to.min(replay.through);
+        }
+        page.gap = page.gap.filter(|gap: &Gap| !gap.is_empty());
+        for excerpt in &mut page.excerpts {
+            excerpt.range.end = excerpt
+                .range
+                .end
+                .min(excerpt.batch.count_through(replay.through));
+        }
+        page.excerpts.retain(|excerpt| !excerpt.range.is_empty());
+        replay.after = page.last().unwrap_or(replay.through);
+        Ok(page)
+    }
+}
+
+impl Replay {
+    pub(crate) fn is_done(self) -> bool {
+        self.after >= self.through
+    }
+}
+
+impl Drop for WireMember {
+    fn drop(&mut self) {
+        self.tail.stop();
+        if let Some(place) = self.place.take() {
+            place.remove();
+        }
+    }
+}

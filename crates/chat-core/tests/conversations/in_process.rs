@@ -1,0 +1,187 @@
+//! Members without a wire: the hub as an embedder uses it.
+
+use crate::{members, unlimited};
+use chat_core::log::Span;
+use chat_core::{Echo, Event, Hub, JoinError, Limits, Member, PublishError, Seq, TellError};
+use std::num::NonZeroUsize;
+
+async fn next_text(member: &mut Member) -> String {
+    loop {
+        match member.next().await {
+            Some(Event::Message(message)) => return message.text().to_owned(),
+            Some(Event::Gap(gap)) => return format!("gap {}-{}", gap.from, gap.to),
+            Some(_) => {}
+            None => return "the end".into(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_in_process_and_on_a_wire_meet_in_one_room() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    let session = hub.hub.session(Some("bot")).unwrap();
+    let mut bot = session.join("lobby").await.unwrap();
+    alice.sees("* bot joined").await;
+    alice.sends("hello bot").await;
+    assert_eq!(next_text(&mut bot).await, "hello bot");
+    bot.say("hello\x07 alice").await.unwrap();
+    alice.sees("14:02 bot: hello alice").await;
+    bot.act("beeps").await.unwrap();
+    alice.sees("14:02 * bot beeps").await;
+    alice.sends("/msg bot psst").await;
+    alice.sees("14:02 you -> bot: psst").await;
+    let mut session = session;
+    let direct = session.next_direct().await.unwrap();
+    assert_eq!((direct.from.as_str(), &*direct.text), ("alice", "psst"));
+    session.rename("robot").unwrap();
+    alice.sees("* bot is now robot").await;
+    bot.leave();
+    alice.sees("* robot left").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_gets_its_own_messages_only_if_it_wants_to() {
+    let hub = Hub::default();
+    let (alice, bob) = (
+        hub.session(Some("alice")).unwrap(),
+        hub.session(Some("bob")).unwrap(),
+    );
+    let mut listening = alice.join("lobby").await.unwrap();
+    let talking = bob.join("lobby").await.unwrap();
+    assert_eq!(listening.say("mine").await.unwrap(), Seq(1));
+    talking.say("yours").await.unwrap();
+    assert_eq!(next_text(&mut listening).await, "yours");
+    listening.set_echo(Echo::Include);
+    listening.say("mine again").await.unwrap();
+    assert_eq!(next_text(&mut listening).await, "mine again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_member_that_lags_reads_what_it_missed_from_the_journal() {
+    let mut limits = Limits::default();
+    limits.ring_batches = NonZeroUsize::new(8).unwrap();
+    let hub = Hub::new(limits);
+    let (alice, bob) = (
+        hub.session(Some("alice")).unwrap(),
+        hub.session(Some("bob")).unwrap(),
+    );
+    let mut listening = alice.join("lobby").await.unwrap();
+    let talking = bob.join("lobby").await.unwrap();
+    for number in 0..1000 {
+        talking.say(&number.to_string()).await.unwrap();
+    }
+    for number in 0..1000 {
+        assert_eq!(next_text(&mut listening).await, number.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_what_the_journal_no_longer_holds_is_one_explicit_gap() {
+    let mut limits = Limits::default();
+    limits.ring_batches = NonZeroUsize::new(8).unwrap();
+    limits.journal_messages = NonZeroUsize::new(100).unwrap();
+    let hub = Hub::new(limits);
+    let (alice, bob) = (
+        hub.session(Some("alice")).unwrap(),
+        hub.session(Some("bob")).unwrap(),
+    );
+    let mut listening = alice.join("lobby").await.unwrap();
+    let talking = bob.join("lobby").await.unwrap();
+    for number in 1..=1000 {
+        talking.say(&number.to_string()).await.unwrap();
+    }
+    assert_eq!(next_text(&mut listening).await, "gap 1-900");
+    for number in 901..=1000 {
+        assert_eq!(next_text(&mut listening).await, number.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_says_why() {
+    let mut limits = Limits::default();
+    limits.rooms_per_session = NonZeroUsize::new(2).unwrap();
+    limits.rooms = NonZeroUsize::new(3).unwrap();
+    limits.mailbox = NonZeroUsize::new(1).unwrap();
+    let hub = Hub::new(limits);
+    let (alice, bob) = (
+        hub.session(Some("alice")).unwrap(),
+        hub.session(Some("bob")).unwrap(),
+    );
+    let one = alice.join("one").await.unwrap();
+    let _two = alice.join("two").await.unwrap();
+    assert!(matches!(
+        alice.join("ONE").await,
+        Err(JoinError::AlreadyIn(_))
+    ));
+    assert!(matches!(
+        alice.join("three").await,
+        Err(JoinError::TooManyRooms(2))
+    ));
+    assert!(matches!(
+        alice.join("no name").await,
+        Err(JoinError::Name(_))
+    ));
+    let _three = bob.join("three").await.unwrap();
+    assert!(matches!(bob.join("four").await, Err(JoinError::Full(3))));
+    assert!(matches!(
+        one.say(&"x".repeat(4097)).await,
+        Err(PublishError::TooLong(4096))
+    ));
+    assert!(matches!(
+        one.say("\x1b\x07 ").await,
+        Err(PublishError::Empty)
+    ));
+    alice.tell("bob", "one").unwrap();
+    assert!(matches!(
+        alice.tell("bob", "two"),
+        Err(TellError::MailboxFull(_))
+    ));
+    assert!(matches!(
+        alice.tell("nobody", "hi"),
+        Err(TellError::NoSuchNick(_))
+    ));
+    hub.drain();
+    assert!(matches!(one.say("late").await, Err(PublishError::Draining)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn positions_have_no_hole_and_an_empty_room_keeps_its_log() {
+    let hub = Hub::default();
+    let alice = hub.session(Some("alice")).unwrap();
+    let lobby = alice.join("lobby").await.unwrap();
+    for number in 1..=10 {
+        assert_eq!(lobby.say("x").await.unwrap(), Seq(number));
+    }
+    let epoch = lobby.roll().position.epoch;
+    lobby.leave();
+    let lobby = alice.join("Lobby").await.unwrap();
+    assert_eq!(
+        (lobby.roll().position.epoch, lobby.roll().position.seq),
+        (epoch, Seq(10))
+    );
+    let page = lobby.history(Span::After(Seq(7)), 100).await.unwrap();
+    assert_eq!((page.len(), page.last()), (3, Some(Seq(10))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_that_have_been_empty_longest_are_forgotten() {
+    let mut limits = Limits::default();
+    limits.empty_rooms = 2;
+    let hub = Hub::new(limits);
+    let alice = hub.session(Some("alice")).unwrap();
+    for room in ["one", "two", "three"] {
+        alice
+            .join(room)
+            .await
+            .unwrap()
+            .say("remember")
+            .await
+            .unwrap();
+    }
+    for (room, kept) in [("three", 1), ("two", 1), ("one", 0)] {
+        let member = alice.join(room).await.unwrap();
+        assert_eq!(member.roll().position.seq, Seq(kept), "{room}");
+        std::mem::forget(member);
+    }
+}

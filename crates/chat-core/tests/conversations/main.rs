@@ -1,0 +1,41 @@
+//! Conversations over in-memory streams with paused time: what members send, and what each must see.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
+mod chunks;
+mod delivery;
+mod in_process;
+mod plain;
+mod promises;
+
+use chat_core::Limits;
+use chat_testkit::{TestHub, Wire};
+
+/// A hub whose rate is lifted.
+fn unlimited() -> TestHub {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    TestHub::new(limits)
+}
+
+/// Members who have seen each other arrive.
+async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; N] {
+    let mut members: Vec<Wire> = Vec::new();
+    for nick in nicks {
+        let member = hub.member(nick).await;
+        for earlier in &mut members {
+            let line = earlier.next_line().await.unwrap();
+            assert!(
+                line.starts_with("* guest-") && line.ends_with(" joined"),
+                "{line}"
+            );
+            let guest = line
+                .trim_start_matches("* ")
+                .trim_end_matches(" joined")
+                .to_owned();
+            earlier.sees(&format!("* {guest} is now {nick}")).await;
+        }
+        members.push(member);
+    }
+    members.try_into().unwrap()
+}

@@ -1,0 +1,237 @@
+//! The command line, as it is typed.
+
+use chat_core::{Rate, RoomName};
+use clap::Parser;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A chat server that nc, telnet, scripts and any line client can reach.
+#[derive(Debug, Parser)]
+#[command(name = "chat-server", version, about)]
+pub(crate) struct Cli {
+    /// Listen here: HOST:PORT, or PORT for both loopback addresses [default: 5000]; may be given again
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<String>,
+
+    /// The room that newcomers are put in
+    #[arg(long, value_name = "NAME", value_parser = room, default_value = "lobby")]
+    pub(crate) room: RoomName,
+
+    /// What newcomers are told first: a text, or @FILE
+    #[arg(long, value_name = "TEXT|@FILE", value_parser = motd)]
+    pub(crate) motd: Option<String>,
+
+    /// What is logged on stderr, as in RUST_LOG: info, chat_core=debug, ... [default: RUST_LOG, or info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+
+    /// How the log is written
+    #[arg(long, value_name = "text|json", value_parser = log_format, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// One flag for each limit, named after it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Lines a connection may send at once, and how many a second may follow [default: 20:5]
+    #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
+    pub(crate) rate: Option<Lift<Rate>>,
+
+    /// Connections from one address, loopback exempt [default: 256]
+    #[arg(long, value_name = "N|off", value_parser = count_or_off)]
+    pub(crate) per_address: Option<Lift<NonZeroUsize>>,
+
+    /// Connections in all [default: what the descriptor limit allows, less a reserve]
+    #[arg(long, value_name = "N")]
+    pub(crate) connections: Option<NonZeroUsize>,
+
+    /// Longest input line in bytes [default: 8192]
+    #[arg(long, value_name = "N")]
+    pub(crate) line_bytes: Option<NonZeroUsize>,
+
+    /// Longest text of a message in bytes [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub(crate) text_bytes: Option<NonZeroUsize>,
+
+    /// Longest reason of a quit in bytes [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) reason_bytes: Option<usize>,
+
+    /// Rooms one session may be in [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) rooms_per_session: Option<NonZeroUsize>,
+
+    /// Rooms in all [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub(crate) rooms: Option<NonZeroUsize>,
+
+    /// Empty rooms whose log is kept [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) empty_rooms: Option<usize>,
+
+    /// Members up to which a room's arrivals and departures are announced one by one [default: 100]
+    #[arg(long, value_name = "N|off", value_parser = count_or_off)]
+    pub(crate) announce: Option<Lift<NonZeroUsize>>,
+
+    /// Messages that a room's log holds [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) journal_messages: Option<NonZeroUsize>,
+
+    /// Bytes of text that a room's log holds [default: 1048576]
+    #[arg(long, value_name = "N")]
+    pub(crate) journal_bytes: Option<NonZeroUsize>,
+
+    /// Batches that wait in a room's broadcast ring [default: 128]
+    #[arg(long, value_name = "N")]
+    pub(crate) ring_batches: Option<NonZeroUsize>,
+
+    /// Bytes of text in one batch [default: 65536]
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_bytes: Option<NonZeroUsize>,
+
+    /// Bytes that wait for a member whose socket is full [default: 262144]
+    #[arg(long, value_name = "N")]
+    pub(crate) queue_bytes: Option<NonZeroUsize>,
+
+    /// Direct messages that wait for a session [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) mailbox: Option<NonZeroUsize>,
+
+    /// Messages that a newcomer is shown [default: 20]
+    #[arg(long, value_name = "N")]
+    pub(crate) history: Option<usize>,
+
+    /// The most messages that one /history shows [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) history_max: Option<usize>,
+
+    /// Bytes that may come before the dialect is decided [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) prefix_bytes: Option<NonZeroUsize>,
+
+    /// How long an undecided beginning may stay unfinished [default: 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) prefix_timeout: Option<Duration>,
+
+    /// How long a silent newcomer waits for its greeting [default: 0.3]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) greet_after: Option<Duration>,
+
+    /// Silence that ends the first unterminated text of a connection [default: 0.2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) first_chunk_after: Option<Duration>,
+
+    /// Silence that ends each further unterminated text [default: 0.05]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) chunk_after: Option<Duration>,
+
+    /// How long a member's socket may take nothing while something waits [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) stall_timeout: Option<Duration>,
+
+    /// How long shutting down may take [default: 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) drain: Option<Duration>,
+}
+
+/// A limit that is set, or lifted with `off`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lift<T> {
+    Off,
+    Limit(T),
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+fn room(name: &str) -> Result<RoomName, String> {
+    crate::names::rules()
+        .room(name)
+        .map_err(|error| error.to_string())
+}
+
+fn motd(text: &str) -> Result<String, String> {
+    let Some(file) = text.strip_prefix('@') else {
+        return Ok(text.into());
+    };
+    std::fs::read_to_string(PathBuf::from(file))
+        .map_err(|error| format!("can't read {file}: {error}"))
+}
+
+fn log_format(word: &str) -> Result<LogFormat, String> {
+    match word {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("give text or json".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<Lift<Rate>, String> {
+    if text == "off" {
+        return Ok(Lift::Off);
+    }
+    let numbers = text.split_once(':').and_then(|(burst, per_second)| {
+        Some(Rate {
+            burst: burst.parse::<NonZeroU32>().ok()?,
+            per_second: per_second.parse().ok()?,
+        })
+    });
+    numbers
+        .map(Lift::Limit)
+        .ok_or_else(|| "give BURST:PER_SECOND, for example 20:5, or off".into())
+}
+
+fn count_or_off(text: &str) -> Result<Lift<NonZeroUsize>, String> {
+    if text == "off" {
+        return Ok(Lift::Off);
+    }
+    text.parse()
+        .map(Lift::Limit)
+        .map_err(|_| "give a number from 1 on, or off".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    /// A day: beyond it, somebody has mistaken the unit.
+    const SECONDS_MAX: f64 = 86_400.0;
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "give seconds from 0 to 86400, for example 0.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_what_can() {
+        for bad in [
+            ["--rate", "5"],
+            ["--rate", "0:5"],
+            ["--per-address", "0"],
+            ["--drain", "-1"],
+            ["--room", "a b"],
+        ] {
+            let error = Cli::try_parse_from(["chat-server"].iter().chain(&bad)).unwrap_err();
+            assert!(error.to_string().contains(bad[0]), "{error}");
+        }
+    }
+}

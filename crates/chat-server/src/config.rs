@@ -1,0 +1,112 @@
+//! The command line, resolved: nothing deeper sees a flag.
+
+use crate::cli::{Cli, Lift, LimitArgs, LogFormat};
+use chat_core::{Hub, Limits, RoomName};
+use std::num::NonZeroUsize;
+
+/// Descriptors that are not for connections: listeners, the log, the runtime's own, and some to spare.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// What the server runs with.
+pub(crate) struct ServerConfig {
+    pub(crate) listen: Vec<String>,
+    pub(crate) log: LogConfig,
+    room: RoomName,
+    motd: String,
+    limits: Limits,
+}
+
+/// What is logged, and how.
+pub(crate) struct LogConfig {
+    pub(crate) filter: Option<String>,
+    pub(crate) format: LogFormat,
+}
+
+impl ServerConfig {
+    pub(crate) const fn room(&self) -> &RoomName {
+        &self.room
+    }
+
+    pub(crate) fn into_hub(self) -> Hub {
+        Hub::builder()
+            .limits(self.limits)
+            .names(crate::names::rules())
+            .wall_time(crate::wall_time::local)
+            .lobby(self.room)
+            .motd(&self.motd)
+            .build()
+    }
+}
+
+impl From<Cli> for ServerConfig {
+    fn from(cli: Cli) -> Self {
+        Self {
+            listen: cli.listen,
+            log: LogConfig {
+                filter: cli.log,
+                format: cli.log_format,
+            },
+            room: cli.room,
+            motd: cli.motd.unwrap_or_default(),
+            limits: limits(&cli.limits),
+        }
+    }
+}
+
+fn limits(args: &LimitArgs) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(connections) = connections_allowed() {
+        limits.connections = connections;
+    }
+    if let Some(rate) = args.rate {
+        limits.rate = lifted(rate);
+    }
+    if let Some(per_address) = args.per_address {
+        limits.per_address = lifted(per_address);
+    }
+    if let Some(announce) = args.announce {
+        limits.announce = lifted(announce).map_or(usize::MAX, NonZeroUsize::get);
+    }
+    set(&mut limits.connections, args.connections);
+    set(&mut limits.line_bytes, args.line_bytes);
+    set(&mut limits.text_bytes, args.text_bytes);
+    set(&mut limits.reason_bytes, args.reason_bytes);
+    set(&mut limits.rooms_per_session, args.rooms_per_session);
+    set(&mut limits.rooms, args.rooms);
+    set(&mut limits.empty_rooms, args.empty_rooms);
+    set(&mut limits.journal_messages, args.journal_messages);
+    set(&mut limits.journal_bytes, args.journal_bytes);
+    set(&mut limits.ring_batches, args.ring_batches);
+    set(&mut limits.batch_bytes, args.batch_bytes);
+    set(&mut limits.queue_bytes, args.queue_bytes);
+    set(&mut limits.mailbox, args.mailbox);
+    set(&mut limits.history, args.history);
+    set(&mut limits.history_max, args.history_max);
+    set(&mut limits.prefix_bytes, args.prefix_bytes);
+    set(&mut limits.prefix_timeout, args.prefix_timeout);
+    set(&mut limits.greet_after, args.greet_after);
+    set(&mut limits.first_chunk_after, args.first_chunk_after);
+    set(&mut limits.chunk_after, args.chunk_after);
+    set(&mut limits.stall_timeout, args.stall_timeout);
+    set(&mut limits.drain, args.drain);
+    limits
+}
+
+fn set<T>(limit: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *limit = value;
+    }
+}
+
+fn lifted<T>(limit: Lift<T>) -> Option<T> {
+    match limit {
+        Lift::Off => None,
+        Lift::Limit(limit) => Some(limit),
+    }
+}
+
+/// As many connections as this process may hold descriptors, once it has asked for all that it may.
+fn connections_allowed() -> Option<NonZeroUsize> {
+    let allowed = rlimit::increase_nofile_limit(u64::MAX).ok()?;
+    NonZeroUsize::new(usize::try_from(allowed.saturating_sub(RESERVED_DESCRIPTORS)).ok()?)
+}

@@ -1,0 +1,122 @@
+//! Where the server listens, and what it says about it.
+
+use crate::config::ServerConfig;
+use anyhow::{Context, anyhow, bail};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::net::{TcpListener, TcpSocket};
+
+const DEFAULT_PORT: u16 = 5000;
+
+/// Tokio's own default of 1,024 makes a burst of newcomers wait a second for their SYN to be sent again.
+const BACKLOG: u32 = 4096;
+
+/// Binds every address that was asked for, or both loopback addresses.
+pub(crate) async fn bind(listen: &[String]) -> anyhow::Result<Vec<TcpListener>> {
+    if listen.is_empty() {
+        return bind_loopback(DEFAULT_PORT);
+    }
+    let mut listeners = Vec::new();
+    for asked in listen {
+        if let Ok(port) = asked.trim_start_matches(':').parse() {
+            listeners.extend(bind_loopback(port)?);
+            continue;
+        }
+        let hint = "give HOST:PORT, for example --listen 0.0.0.0:5000";
+        let addresses = tokio::net::lookup_host(asked).await;
+        let addresses =
+            addresses.with_context(|| format!("--listen {asked}: no such address; {hint}"))?;
+        let before = listeners.len();
+        for address in addresses {
+            listeners.push(bind_one(address)?);
+        }
+        if listeners.len() == before {
+            bail!("--listen {asked}: no such address; {hint}");
+        }
+    }
+    Ok(listeners)
+}
+
+/// Both loopback addresses; IPv6 is left out on a machine that has none.
+fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind_one(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
+    // The port that the system chose, where it was asked to.
+    let port = first.local_addr()?.port();
+    let mut listeners = vec![first];
+    let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
+    match listen_on(v6) {
+        Ok(listener) => listeners.push(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(explain(v6, &error)),
+        Err(error) => tracing::debug!(%error, "no IPv6 here"),
+    }
+    Ok(listeners)
+}
+
+fn bind_one(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen_on(address).map_err(|error| explain(address, &error))
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What went wrong and what to do.
+fn explain(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let other = SocketAddr::new(
+        address.ip(),
+        if address.port() < 1024 {
+            DEFAULT_PORT
+        } else {
+            address.port() + 1
+        },
+    );
+    match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "can't listen on {address}: another program does already (macOS's AirPlay and Flask like port 5000); \
+             end it, or choose another address: --listen {other}"
+        ),
+        ErrorKind::PermissionDenied => {
+            anyhow!(
+                "can't listen on {address}: not permitted; ports below 1024 need privileges: try --listen {other}"
+            )
+        }
+        ErrorKind::AddrNotAvailable => anyhow!(
+            "can't listen on {address}: this machine has no such address; try --listen 0.0.0.0:{}",
+            address.port()
+        ),
+        _ => anyhow!("can't listen on {address}: {error}; choose another address with --listen"),
+    }
+}
+
+/// Says on stderr where the server listens, and how to join.
+pub(crate) fn print_banner(addresses: &[SocketAddr], config: &ServerConfig) {
+    for address in addresses {
+        eprintln!("chat-server: listening on {address}");
+    }
+    let Some(first) = addresses.first() else {
+        return;
+    };
+    let host = match first.ip() {
+        ip if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    let port = first.port();
+    let client = if host.is_loopback() && port == DEFAULT_PORT {
+        String::new()
+    } else {
+        format!(" -- {}", SocketAddr::new(host, port))
+    };
+    eprintln!(
+        "chat-server: join {} with  cargo run -p chat-client{client}",
+        config.room()
+    );
+    eprintln!("chat-server:          or with  nc {host} {port}");
+    eprintln!("chat-server: Ctrl+C ends it");
+}

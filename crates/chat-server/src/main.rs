@@ -1,0 +1,55 @@
+//! The chat server: arguments, listeners, wiring. The one place that names every part.
+
+mod cli;
+mod config;
+mod listen;
+mod log;
+mod names;
+mod shutdown;
+mod wall_time;
+
+use clap::Parser;
+use config::ServerConfig;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // clap prints its own message and ends with 2 where an argument can't be used.
+    let config = ServerConfig::from(cli::Cli::parse());
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat-server: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(config: ServerConfig) -> anyhow::Result<()> {
+    log::install(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(config))
+}
+
+async fn serve(config: ServerConfig) -> anyhow::Result<()> {
+    let listeners = listen::bind(&config.listen).await?;
+    let addresses = listeners
+        .iter()
+        .map(tokio::net::TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()?;
+    let stop = shutdown::on_signal()?;
+    listen::print_banner(&addresses, &config);
+    let hub = config.into_hub();
+    let serving = tokio_util::task::TaskTracker::new();
+    for listener in listeners {
+        serving.spawn(chat_core::serve(
+            listener,
+            hub.clone(),
+            stop.clone().cancelled_owned(),
+        ));
+    }
+    serving.close();
+    serving.wait().await;
+    Ok(())
+}

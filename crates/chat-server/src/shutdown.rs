@@ -1,0 +1,32 @@
+//! Signals: the first one drains, a second one ends at once.
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Returns a token that the first SIGINT or SIGTERM cancels.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "lives as long as the process, which it ends"
+)]
+pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if is_first {
+                tracing::info!("shutting down; a second signal ends at once");
+                stopping.cancel();
+            } else {
+                std::process::exit(0);
+            }
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,23 @@
+//! A moment as a time of day where the server stands.
+
+use chat_core::{Timestamp, WallTime};
+use jiff::tz::TimeZone;
+use std::sync::LazyLock;
+
+/// Read once: a server that moves is started anew.
+static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
+/// The time of day in the system's time zone (`TZ`, or /etc/localtime).
+pub(crate) fn local(at: Timestamp) -> WallTime {
+    let moment = i64::try_from(at.0)
+        .ok()
+        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    let Some(moment) = moment else {
+        return WallTime::utc(at);
+    };
+    let time = ZONE.to_datetime(moment).time();
+    WallTime {
+        hour: time.hour().unsigned_abs(),
+        minute: time.minute().unsigned_abs(),
+    }
+}

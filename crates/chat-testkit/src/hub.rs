@@ -1,0 +1,86 @@
+//! A hub for tests: its clock stands still, and its connections are in-memory streams.
+
+use crate::wire::Wire;
+use chat_core::{CloseReason, Hub, HubBuilder, Limits, Timestamp, serve_connection};
+use tokio::io::DuplexStream;
+use tokio::task::JoinSet;
+
+/// When every test takes place: 14:02 UTC.
+pub const NOW: Timestamp = Timestamp((14 * 60 + 2) * 60_000);
+
+/// How many bytes a stream holds: more than any test's conversation, unless it says otherwise.
+const STREAM_BYTES: usize = 1024 * 1024;
+
+/// A hub and the tasks of its connections, which end with it.
+#[derive(Debug)]
+pub struct TestHub {
+    /// The hub itself.
+    pub hub: Hub,
+    connections: JoinSet<CloseReason>,
+}
+
+impl TestHub {
+    /// Creates a hub with these limits; its clock stands at [`NOW`].
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self::build(Hub::builder().limits(limits))
+    }
+
+    /// Creates a hub of which the test chooses more; its clock stands at [`NOW`].
+    #[must_use]
+    pub fn build(builder: HubBuilder) -> Self {
+        Self {
+            hub: builder.clock(|| NOW).build(),
+            connections: JoinSet::new(),
+        }
+    }
+
+    /// Connects a stream and says nothing on it.
+    pub fn connect(&mut self, name: &str) -> Wire {
+        self.connect_with(name, STREAM_BYTES)
+    }
+
+    /// Connects a stream that holds so many bytes in each direction.
+    pub fn connect_with(&mut self, name: &str, stream_bytes: usize) -> Wire {
+        let (near, far) = tokio::io::duplex(stream_bytes);
+        self.serve(far);
+        Wire::new(name, near)
+    }
+
+    /// Connects a member with this nick, which is told of its arrival in the lobby.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not get the nick.
+    pub async fn member(&mut self, nick: &str) -> Wire {
+        let mut wire = self.connect(nick);
+        wire.sends(&format!("/nick {nick}")).await;
+        wire.sees_in_time(&format!("* you are now {nick}")).await;
+        wire
+    }
+
+    /// Waits for the connections that have ended, in the order in which they did, and says why.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a connection's task panicked.
+    pub async fn ended(&mut self) -> CloseReason {
+        let ended = self
+            .connections
+            .join_next()
+            .await
+            .expect("there is a connection");
+        ended.expect("a connection's task doesn't panic")
+    }
+
+    fn serve(&mut self, stream: DuplexStream) {
+        self.connections
+            .spawn(serve_connection(stream, self.hub.clone()));
+    }
+}
+
+impl Default for TestHub {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}

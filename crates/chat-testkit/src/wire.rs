@@ -1,0 +1,154 @@
+//! One scripted peer: what it sends, and what it must see.
+
+use crate::transcript::{Direction, Transcript};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+/// How long a line may take; with paused time that is no time at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A peer on an in-memory stream.
+#[derive(Debug)]
+pub struct Wire {
+    stream: DuplexStream,
+    buffer: Vec<u8>,
+    transcript: Transcript,
+}
+
+impl Wire {
+    pub(crate) fn new(name: &str, stream: DuplexStream) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+            transcript: Transcript::new(name),
+        }
+    }
+
+    /// Sends a line.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the stream is closed.
+    pub async fn sends(&mut self, line: &str) {
+        self.sends_bytes(format!("{line}\n").as_bytes()).await;
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the stream is closed.
+    pub async fn sends_bytes(&mut self, bytes: &[u8]) {
+        self.transcript
+            .add(Direction::Sent, &String::from_utf8_lossy(bytes));
+        if let Err(error) = self.stream.write_all(bytes).await {
+            panic!("can't send: {error}\n{}", self.transcript);
+        }
+    }
+
+    /// Says that it sends nothing more; it can still read.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the stream is closed.
+    pub async fn ends(&mut self) {
+        self.stream.shutdown().await.expect("the stream is open");
+    }
+
+    /// Expects this line next.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if another line comes, or none.
+    pub async fn sees(&mut self, expected: &str) {
+        let line = self.next_line().await;
+        assert_eq!(line.as_deref(), Some(expected), "\n{}", self.transcript);
+    }
+
+    /// Expects this line sooner or later, and returns the lines before it.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if it does not come.
+    pub async fn sees_in_time(&mut self, expected: &str) -> Vec<String> {
+        let mut before = Vec::new();
+        loop {
+            match self.next_line().await {
+                Some(line) if line == expected => return before,
+                Some(line) => before.push(line),
+                None => panic!(
+                    "expected {expected:?}, but the stream ended\n{}",
+                    self.transcript
+                ),
+            }
+        }
+    }
+
+    /// Expects that nothing comes for a second.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if something does.
+    pub async fn sees_nothing(&mut self) {
+        if let Ok(line) = tokio::time::timeout(Duration::from_secs(1), self.read_line()).await {
+            panic!(
+                "expected nothing, but there is {line:?}\n{}",
+                self.transcript
+            );
+        }
+    }
+
+    /// Expects the end of the stream, and returns the lines before it.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if it does not come.
+    pub async fn sees_the_end(&mut self) -> Vec<String> {
+        let mut before = Vec::new();
+        while let Some(line) = self.next_line().await {
+            before.push(line);
+        }
+        before
+    }
+
+    /// The next line without its end, or `None` at the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if neither comes in time.
+    pub async fn next_line(&mut self) -> Option<String> {
+        match tokio::time::timeout(PATIENCE, self.read_line()).await {
+            Ok(line) => line,
+            Err(_) => panic!("nothing came\n{}", self.transcript),
+        }
+    }
+
+    /// Reads bytes as they come, at least one unless the stream has ended.
+    pub async fn next_bytes(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            self.read().await;
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
+    async fn read_line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line[..end]).into_owned();
+                self.transcript.add(Direction::Seen, &line);
+                return Some(line);
+            }
+            if self.read().await == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> usize {
+        let mut chunk = [0; 4096];
+        let count = self.stream.read(&mut chunk).await.unwrap_or(0);
+        self.buffer.extend_from_slice(&chunk[..count]);
+        count
+    }
+}

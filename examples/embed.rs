@@ -1,0 +1,50 @@
+//! A hub inside another program: a member in process greets whoever joins the lobby, and a TCP listener lets anybody
+//! in beside it.
+//!
+//! Run it with `cargo run --example embed`, then talk to it with `nc 127.0.0.1 5001`. Ctrl+C ends it.
+
+use anyhow::Context;
+use chat_core::{Event, Hub, Member, PresenceChange};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:5001".into());
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("can't listen on {address}"))?;
+    println!("listening on {}", listener.local_addr()?);
+
+    let hub = Hub::default();
+    let host = hub.session(Some("host"))?;
+    let greeter = greet(host.join("lobby").await?);
+    let server = chat_core::serve(listener, hub, async {
+        // Without a signal handler there is nothing to wait for but the end of the program.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    });
+    tokio::pin!(server);
+    tokio::select! {
+        () = &mut server => Ok(()),
+        result = greeter => {
+            result?;
+            server.await;
+            Ok(())
+        }
+    }
+}
+
+/// Says hello to whoever joins, until the room is closed.
+async fn greet(mut lobby: Member) -> anyhow::Result<()> {
+    while let Some(event) = lobby.next().await {
+        if let Event::Presence(presence) = event
+            && matches!(presence.change, PresenceChange::Joined)
+        {
+            lobby.say(&format!("welcome, {}!", presence.nick)).await?;
+        }
+    }
+    Ok(())
+}
