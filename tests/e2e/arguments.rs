@@ -1,0 +1,98 @@
+//! The server's command line: what it says when it can't start.
+
+use crate::harness::{Client, Member, Server};
+
+/// Expects that the server doesn't start with these arguments; returns what it says about it.
+fn refused(arguments: &[&str]) -> String {
+    let mut server = Server::run(arguments);
+    let code = server.exit_code();
+    let said = server.stderr.all().join("\n");
+    assert_eq!(code, 2, "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn an_address_in_use_is_said_with_the_way_out() {
+    let server = Server::start();
+    let said = refused(&["--listen", &server.address().to_string()]);
+    let line = said
+        .lines()
+        .find(|line| line.contains(&server.address().to_string()));
+    let line = line.unwrap_or_else(|| panic!("the address is not named: {said}"));
+    assert!(line.contains("--listen"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn bad_arguments_are_refused() {
+    for arguments in [
+        &["--no-such-flag"][..],
+        &["--listen", "nowhere at all"],
+        &["--rate", "fast"],
+        &["--rate", "0:0"],
+        &["--drain", "soon"],
+        &["--line-bytes", "0"],
+        &["--room", "two words"],
+        &["--motd", "@/no/such/file"],
+        &["a-stray-argument"],
+    ] {
+        let said = refused(arguments);
+        assert!(
+            !said.is_empty() && !said.contains("panicked"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn help_names_the_flags() {
+    let mut server = Server::run(&["--help"]);
+    assert_eq!(server.exit_code(), 0);
+    let help = server.stdout.all().join("\n");
+    for flag in [
+        "--listen",
+        "--room",
+        "--motd",
+        "--rate",
+        "--per-address",
+        "--line-bytes",
+        "--history",
+        "--drain",
+        "--log",
+        "--log-format",
+    ] {
+        assert!(help.contains(flag), "{flag} is missing: {help}");
+    }
+}
+
+#[test]
+fn it_says_how_to_join() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    // By now everything that is said at the start has been said, if not read yet.
+    alice.says("/who");
+    alice.sees_part("* lobby: 1 member");
+    let port = server.address().port().to_string();
+    let said = server.stderr.all().join("\n");
+    assert!(said.contains("chat-client"), "{said}");
+    assert!(
+        said.lines()
+            .any(|line| line.contains("nc ") && line.contains(&port)),
+        "{said}"
+    );
+}
+
+#[test]
+fn it_listens_on_several_addresses() {
+    // The harness gives it one, and has waited for the line about the first.
+    let mut server = Server::with(&["--listen", "127.0.0.1:0"]);
+    let first = server.address();
+    let second = server.stderr.wait_for("another address", |line| {
+        let (_, address) = line.split_once("listening on ")?;
+        address.parse().ok().filter(|second| *second != first)
+    });
+    for address in [first, second] {
+        let mut client = Client::start(&[&address.to_string()]);
+        client.shows_part("* you are guest-");
+    }
+}

@@ -1,0 +1,247 @@
+//! Bad input hurts only its sender.
+
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::{Member, Random, Server, hears_from, read_to_the_end};
+
+const TOO_LONG: &str = "! line too long (limit 8192 bytes)";
+const NOT_UTF8: &str = "! not UTF-8: message dropped";
+const MIB: usize = 1024 * 1024;
+
+/// How much more memory the server may take afterwards, in KiB.
+const GROWTH_KIB_MAX: u64 = 1024;
+
+/// Two members who chat on while others misbehave.
+struct Others {
+    alice: Member,
+    bob: Member,
+}
+
+impl Others {
+    fn arrive(server: &Server) -> Self {
+        Self {
+            alice: Member::arrive(server, "alice"),
+            bob: Member::arrive(server, "bob"),
+        }
+    }
+
+    /// Both can talk; returns what bob heard besides.
+    fn chat(&mut self) -> Vec<String> {
+        hears_from(&mut self.alice, &mut self.bob);
+        hears_from(&mut self.bob, &mut self.alice)
+    }
+}
+
+/// Lets `endless` send this many bytes without a line break, while the others chat on; returns the most memory that the
+/// server took, in KiB.
+fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes: usize) -> u64 {
+    let piece = "y".repeat(MIB);
+    let mut most = 0;
+    for _ in 0..bytes / MIB {
+        endless.sends(&piece);
+        others.chat();
+        most = most.max(server.resident_kib());
+    }
+    endless.says("");
+    endless.says("/nick finite");
+    let mut heard = endless.hears_until("* you are now finite");
+    heard.retain(|line| line.starts_with('!'));
+    // Once; but where the machine was so busy that the text had a pause in it, each part is a text of its own.
+    assert!(
+        !heard.is_empty() && heard.iter().all(|line| line == TOO_LONG),
+        "{heard:?}"
+    );
+    endless.says("hello again");
+    others.alice.sees("finite: hello again");
+    endless.half_closes();
+    endless.hears_the_end();
+    others.alice.sees("* finite left (gone: connection closed)");
+    most.max(server.resident_kib())
+}
+
+/// Sends random bytes, while the others chat on; returns the memory the server took afterwards.
+fn random_bytes(server: &Server, others: &mut Others, random: &mut Random, bytes: usize) -> u64 {
+    let noise = Member::arrive(server, "noise");
+    let (mut sending, receiving) = (noise.raw(), noise.raw());
+    // Reads beside, or the server would wait for it.
+    let reading = thread::spawn(move || read_to_the_end(&receiving));
+    for _ in 0..16 {
+        // One that abuses the server's patience may be thrown out; then the rest doesn't arrive.
+        sending.write_all(&random.bytes(bytes / 16)).ok();
+        others.chat();
+    }
+    noise.raw().shutdown(std::net::Shutdown::Write).ok();
+    let received = reading.join().unwrap();
+    let told = received
+        .windows(NOT_UTF8.len())
+        .any(|window| window == NOT_UTF8.as_bytes());
+    assert!(told, "was not told: {}", String::from_utf8_lossy(&received));
+    others.chat();
+    server.resident_kib()
+}
+
+#[test]
+fn bad_input_hurts_only_its_sender() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    let mut random = Random::new();
+    let program = || Member::connect(&server, "endless");
+    let talker = || Member::arrive(&server, "endless");
+    // Warm up: the first time everything is paged in, and allocators keep what they got.
+    endless_line(&server, &mut others, program(), 2 * MIB);
+    endless_line(&server, &mut others, talker(), 2 * MIB);
+    random_bytes(&server, &mut others, &mut random, MIB);
+
+    let before = server.resident_kib();
+    let most = endless_line(&server, &mut others, program(), 20 * MIB);
+    assert!(
+        most <= before + GROWTH_KIB_MAX,
+        "a program without line breaks: {before} -> {most} KiB"
+    );
+    let most = endless_line(&server, &mut others, talker(), 20 * MIB);
+    assert!(
+        most <= before + GROWTH_KIB_MAX,
+        "an endless line: {before} -> {most} KiB"
+    );
+    let after = random_bytes(&server, &mut others, &mut random, MIB);
+    assert!(
+        after <= before + GROWTH_KIB_MAX,
+        "random bytes: {before} -> {after} KiB"
+    );
+}
+
+/// Lets a member send these lines, and read nothing, until the server takes no more; returns the memory that the server
+/// took then, in KiB.
+fn flood(server: &Server, others: &mut Others, lines: &str) -> u64 {
+    let flooder = Member::arrive(server, "flooder");
+    let mut stream = flooder.raw();
+    stream
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let lines = lines.repeat(MIB / lines.len());
+    // The kernel holds some megabytes of it; a server that takes this much will take anything.
+    let taken = (0..64)
+        .take_while(|_| stream.write_all(lines.as_bytes()).is_ok())
+        .count();
+    assert!(taken < 64, "the server takes everything");
+    others.chat();
+    server.resident_kib()
+}
+
+#[test]
+fn a_fast_sender_takes_no_memory() {
+    let server = Server::with_limits(&[]);
+    let mut others = Others::arrive(&server);
+    others.chat();
+    let before = server.resident_kib();
+    let after = flood(&server, &mut others, "faster and faster\n");
+    assert!(after <= before + GROWTH_KIB_MAX, "{before} -> {after} KiB");
+}
+
+#[test]
+fn answers_that_nobody_reads_take_no_memory() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    others.chat();
+    let before = server.resident_kib();
+    let after = flood(&server, &mut others, "/help\n");
+    assert!(
+        after <= before + 2 * GROWTH_KIB_MAX,
+        "{before} -> {after} KiB"
+    );
+}
+
+#[test]
+fn a_line_of_8193_bytes_is_too_long() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    let mut long = Member::arrive(&server, "long");
+    long.says(&"x".repeat(8_193));
+    long.says("/who");
+    let heard = long.hears_until_part("* lobby: 3 members");
+    assert_eq!(heard, [TOO_LONG]);
+    let heard = others.chat();
+    assert!(!heard.iter().any(|line| line.contains("xxx")), "{heard:?}");
+    long.says("short");
+    others.alice.sees("long: short");
+}
+
+#[test]
+fn a_first_line_that_is_too_long_is_told_too() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    let mut long = Member::connect(&server, "long");
+    long.says(&"x".repeat(8_193));
+    long.sees(TOO_LONG);
+    let heard = others.chat();
+    assert!(!heard.iter().any(|line| line.contains("xxx")), "{heard:?}");
+    long.says("/nick long");
+    long.sees("* you are now long");
+}
+
+#[test]
+fn an_endless_line_from_a_program_is_told() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    let mut endless = Member::connect(&server, "endless");
+    endless.sends("y".repeat(MIB));
+    endless.half_closes();
+    let heard = endless.hears_the_end();
+    assert!(heard.iter().any(|line| line == TOO_LONG), "{heard:?}");
+    let heard = others.chat();
+    assert!(!heard.iter().any(|line| line.contains("yyy")), "{heard:?}");
+}
+
+#[test]
+fn the_limit_of_a_line_can_be_changed() {
+    let server = Server::with(&["--line-bytes", "100"]);
+    let mut alice = Member::arrive(&server, "alice");
+    alice.says(&"x".repeat(101));
+    alice.sees("! line too long (limit 100 bytes)");
+}
+
+#[test]
+fn a_message_may_have_4096_bytes_and_no_more() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    let longest = "x".repeat(4_096);
+    others.alice.says(&longest);
+    others.bob.sees(&format!("alice: {longest}"));
+    for text in ["x".repeat(4_097), "ㅋ".repeat(1_366), "x".repeat(8_192)] {
+        others.alice.says(&text);
+        let answer = others.alice.sees_part("! ");
+        assert!(answer.starts_with("! ") && answer != TOO_LONG, "{answer}");
+        let heard = others.chat();
+        assert!(heard.is_empty(), "{heard:?}");
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_dropped_and_told() {
+    let server = Server::start();
+    let mut others = Others::arrive(&server);
+    let mut noise = Member::arrive(&server, "noise");
+    for bytes in [
+        &b"caf\xe9\n"[..],
+        b"\x80\n",
+        b"\xc3\x28\n",
+        b"\xed\xa0\x80\n",
+        b"ok\xe3\x85\n",
+    ] {
+        noise.sends(bytes);
+        assert_eq!(noise.sees_part("! "), NOT_UTF8);
+    }
+    noise.says("/who");
+    assert!(noise.hears_until_part("* lobby: 3 members").is_empty());
+    noise.says("hello");
+    others.alice.sees("noise: hello");
+    let heard = others.chat();
+    assert!(
+        !heard
+            .iter()
+            .any(|line| line.contains("caf") || line.contains("ok")),
+        "{heard:?}"
+    );
+}

@@ -1,0 +1,25 @@
+//! What the tests stand on: the programs, their processes, and members that talk to them over TCP.
+
+mod binaries;
+mod client;
+mod member;
+mod process;
+mod random;
+mod server;
+
+use std::thread;
+use std::time::Duration;
+
+pub(crate) use client::Client;
+pub(crate) use member::{Member, hears_from, read_to_the_end, talk_a_lot, untimed};
+pub(crate) use process::Process;
+pub(crate) use random::Random;
+pub(crate) use server::Server;
+
+/// Keeps silent for a while, where the silence itself is what is tested.
+pub(crate) fn pause(silence: Duration) {
+    thread::sleep(silence);
+}
+
+/// How long anything that must happen may take, on a machine that is busy with other things.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

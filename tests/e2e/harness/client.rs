@@ -1,0 +1,73 @@
+//! `chat-client`, with its keyboard and its screen.
+
+use std::io::Write;
+use std::ops::{Deref, DerefMut};
+use std::process::{ChildStdin, Command, Stdio};
+
+use super::binaries::binary;
+use super::{Process, untimed};
+
+/// A running `chat-client`. It is killed with the test.
+#[derive(Debug)]
+pub(crate) struct Client {
+    process: Process,
+    keyboard: Option<ChildStdin>,
+}
+
+impl Client {
+    /// Starts a client that is typed to.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::reading(Stdio::piped(), arguments)
+    }
+
+    /// Starts a client that reads its lines from elsewhere.
+    pub(crate) fn reading(input: impl Into<Stdio>, arguments: &[&str]) -> Self {
+        let mut process = Process::start(Self::command(arguments).stdin(input));
+        let keyboard = process.take_stdin();
+        Self { process, keyboard }
+    }
+
+    /// Returns the command for a client, to be started in some other way.
+    pub(crate) fn command(arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("chat-client"));
+        command.args(arguments);
+        command
+    }
+
+    /// Types a line.
+    pub(crate) fn types(&mut self, line: &str) {
+        let keyboard = self.keyboard.as_mut().expect("the input has not ended");
+        writeln!(keyboard, "{line}").unwrap();
+    }
+
+    /// Ends its input.
+    pub(crate) fn ends_input(&mut self) {
+        self.keyboard = None;
+    }
+
+    /// Waits until it has printed this line, whatever the time of day before it.
+    pub(crate) fn shows(&mut self, line: &str) {
+        let wanted = |shown: &str| (untimed(shown) == line).then_some(());
+        self.process.stdout.wait_for(line, wanted);
+    }
+
+    /// Waits until it has printed a line that contains this.
+    pub(crate) fn shows_part(&mut self, part: &str) -> String {
+        let wanted = |shown: &str| shown.contains(part).then(|| shown.to_owned());
+        self.process.stdout.wait_for(part, wanted)
+    }
+}
+
+impl Deref for Client {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}

@@ -1,0 +1,23 @@
+//! End-to-end tests of the real binaries, as black boxes: what a person, a script or an abuser meets.
+//!
+//! One test binary. Nothing here sleeps to wait for something: every wait is for a line, with a deadline, and a failure
+//! prints what was said. Only a silence that is itself under test takes real time (`harness::pause`).
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
+mod harness;
+
+mod arguments;
+mod arriving;
+mod bad_input;
+mod client;
+mod commands;
+mod control_characters;
+mod conversation;
+mod names;
+mod openings;
+mod order;
+mod rooms;
+mod shutdown;
+mod telnet;
+mod unterminated;
