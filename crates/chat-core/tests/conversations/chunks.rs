@@ -94,7 +94,9 @@ async fn an_endless_beginning_is_told_and_never_held() {
     let mut endless = hub.connect_with("endless", 64 * 1024);
     // More than the stream can hold: it passes only if it is read and dropped.
     endless.sends_bytes(&vec![b'y'; 1024 * 1024]).await;
-    endless.sees_in_time("! line too long (limit 8192 bytes)").await;
+    endless
+        .sees_in_time("! line too long (limit 8192 bytes)")
+        .await;
     endless.sends("").await;
     endless.sends("/nick finite").await;
     endless.sees("* you are now finite").await;
