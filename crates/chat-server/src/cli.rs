@@ -227,7 +227,7 @@ mod tests {
             ["--rate", "5"],
             ["--rate", "0:5"],
             ["--per-address", "0"],
-            ["--drain", "-1"],
+            ["--drain", "soon"],
             ["--room", "a b"],
         ] {
             let error = Cli::try_parse_from(["chat-server"].iter().chain(&bad)).unwrap_err();
