@@ -64,14 +64,23 @@ where
 }
 
 /// As [`serve_connection`], over two halves.
-pub(crate) async fn drive<R, W>(reader: R, writer: W, hub: Hub) -> CloseReason
+///
+/// What an idle connection costs is the size of this future: so the connection is boxed (a future keeps its
+/// arguments beside what it makes of them), and so is whatever is not waited on for long.
+pub(crate) fn drive<R, W>(
+    reader: R,
+    writer: W,
+    hub: Hub,
+) -> impl Future<Output = CloseReason> + Send
 where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + 'static,
 {
-    let mut connection = Connection::new(reader, writer, hub);
-    let reason = connection.run().await;
-    Box::pin(connection.farewell(reason)).await
+    let mut connection = Box::new(Connection::new(reader, writer, hub));
+    async move {
+        let reason = connection.run().await;
+        Box::pin(connection.farewell(reason)).await
+    }
 }
 
 struct Connection<R> {
@@ -145,7 +154,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         loop {
             match self.wait().await {
                 Wake::Input => {
-                    if let Some(reason) = self.work_off().await {
+                    if let Some(reason) = Box::pin(self.work_off()).await {
                         return reason;
                     }
                 }
@@ -487,7 +496,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// The next page of a replay, encoded.
-    async fn read_replay(&self, at: usize, replay: &mut Replay) -> Bytes {
+    async fn read_replay(&mut self, at: usize, replay: &mut Replay) -> Bytes {
         let Some(dialect) = &self.dialect else {
             return Bytes::new();
         };
@@ -566,5 +575,23 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     fn tell_rejected(&mut self, rejected: &Inbound) {
         let refusal = Refusal::of_line(rejected, self.hub.limits().line_bytes.get());
         self.tell_refused(refusal.map_or(Ok(()), Err));
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_keeps_no_room_for_what_it_might_do() {
+        let (near, _far) = tokio::io::duplex(1);
+        let (reader, writer) = tokio::io::split(near);
+        let future = drive(reader, writer, Hub::default());
+        assert!(
+            size_of_val(&future) <= 128,
+            "{} bytes",
+            size_of_val(&future)
+        );
+        let connection = size_of::<Connection<tokio::net::tcp::OwnedReadHalf>>();
+        assert!(connection <= 384, "{connection} bytes");
     }
 }

@@ -97,10 +97,10 @@ fn admit(stream: TcpStream, peer: SocketAddr, hub: &Hub, connections: &TaskTrack
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY can't be set");
     }
-    let hub = hub.clone();
+    let (reader, writer) = stream.into_split();
+    let connection = drive(reader, writer, hub.clone());
     connections.spawn(async move {
-        let (reader, writer) = stream.into_split();
-        let reason = drive(reader, writer, hub).await;
+        let reason = connection.await;
         tracing::debug!(%peer, %reason, "connection ended");
         drop(permit);
     });

@@ -23,7 +23,7 @@ const LINGER_DRAINING: Duration = Duration::from_millis(100);
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Ends the session and the stream, and returns why.
-    pub(super) async fn farewell(mut self, reason: CloseReason) -> CloseReason {
+    pub(super) async fn farewell(mut self: Box<Self>, reason: CloseReason) -> CloseReason {
         let mut owed: Vec<Replay> = self.members.iter_mut().map(WireMember::stop).collect();
         if let Some(session) = &self.session {
             session.end(&reason);
@@ -69,7 +69,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.write_mail();
     }
 
-    async fn write_replay(&self, at: usize, mut replay: Replay) {
+    async fn write_replay(&mut self, at: usize, mut replay: Replay) {
         while !replay.is_done() {
             let bytes = self.read_replay(at, &mut replay).await;
             self.outbound.send(&bytes);
@@ -86,7 +86,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Waits until the stream has taken everything that comes before what is held back, or is broken.
-    async fn flushed(&self) {
+    async fn flushed(&mut self) {
         poll_fn(|cx| {
             let progress = self.outbound.poll_flush(cx);
             if progress.waiting_ahead == 0 || progress.broken {
