@@ -157,10 +157,16 @@ impl Drafts {
         self.entries.is_empty()
     }
 
-    /// How many bytes of text there are.
+    /// How many bytes the messages take to hold: their text, and a little for each.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.text.len()
+        self.text.len() + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// The session in whose name they are.
+    #[must_use]
+    pub const fn author(&self) -> SessionId {
+        self.author
     }
 
     /// Gives the messages their places, one each and growing, and makes them a batch of that room.
@@ -240,10 +246,10 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// How many bytes of text the messages hold.
+    /// How many bytes the messages take to hold: their text, and a little for each.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.text.len()
+        self.text.len() + self.entries.len() * size_of::<Entry>()
     }
 
     /// The place of the first message.

@@ -3,23 +3,24 @@
 //! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost when any of its causes comes
 //! first. While it waits, a connection holds neither a read nor a write buffer.
 
+mod arrival;
 mod commands;
 mod farewell;
+mod replay;
 
-use crate::delivery::{Echo, Taste};
-use crate::dialect::{Choice, Dialect, Greeting, Reply};
-use crate::event::{Broadcast, CloseReason, Moment};
+use crate::delivery::Taste;
+use crate::dialect::{Dialect, Reply};
+use crate::event::CloseReason;
 use crate::hub::Hub;
-use crate::input::{Input, Mode};
-use crate::journal::{Gap, Page};
+use crate::input::Input;
 use crate::line::Inbound;
 use crate::outbound::{Outbound, Progress};
 use crate::rate::TokenBucket;
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::sniff::Opening;
-use crate::wire_member::{Repaired, Replay, WireMember};
-use bytes::{Bytes, BytesMut};
+use crate::wire_member::WireMember;
+use bytes::BytesMut;
+use replay::Replaying;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -27,15 +28,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// What one read takes at most; also the size of the buffer that all connections of a thread share.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// What one read takes from a connection whose rate is limited: what it may hold back is never much.
 const READ_BYTES_LIMITED: usize = 8 * 1024;
-
-/// How many messages of a replay are read and written at a time.
-const REPLAY_PAGE: usize = 128;
 
 thread_local! {
     /// Borrowed for the length of one poll, so an idle connection holds no buffer.
@@ -84,9 +83,9 @@ where
 }
 
 struct Connection<R> {
-    // Dropped in this order: rooms are left before the session ends.
-    members: Vec<WireMember>,
+    // Dropped in this order: the session's end leaves its rooms, and says why.
     session: Option<Session>,
+    members: Vec<WireMember>,
     hub: Hub,
     reader: R,
     outbound: Arc<Outbound>,
@@ -106,7 +105,9 @@ struct Connection<R> {
     written: u64,
     waiting_since: Option<Instant>,
     /// The part of a log that comes before live events, which are held back meanwhile.
-    replay: Option<(usize, Replay)>,
+    replaying: Option<Replaying>,
+    /// While there is no session that the hub could ask to close.
+    draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -144,7 +145,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             opened: now,
             written: 0,
             waiting_since: None,
-            replay: None,
+            replaying: None,
+            draining: Some(Box::pin(hub.draining())),
             timer: None,
             hub,
         }
@@ -184,7 +186,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Poll::Ready(Wake::Close(CloseReason::Broken));
         }
         self.note_progress(progress);
-        let is_full = progress.waiting >= self.hub.limits().queue_bytes.get() / 4;
+        let is_full = progress.waiting >= self.waiting_max();
+        if let Some(draining) = &mut self.draining
+            && draining.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Wake::Close(CloseReason::Draining));
+        }
         if let Some(session) = &self.session {
             if let Poll::Ready(reason) = session.poll_closing(cx) {
                 return Poll::Ready(Wake::Close(reason));
@@ -193,14 +200,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Poll::Ready(Wake::Mail);
             }
         }
-        let must_level = self.replay.is_some() || self.members.iter().any(WireMember::is_behind);
-        if progress.waiting == 0 && must_level {
+        let must_level = self.must_level();
+        if progress.waiting_ahead == 0 && must_level {
             return Poll::Ready(Wake::Level);
         }
         if self.poll_timer(cx).is_ready() {
             return Poll::Ready(Wake::Timer);
         }
-        if is_full || self.replay.is_some() || self.paused_until.is_some() {
+        if is_full || must_level || self.paused_until.is_some() {
             return Poll::Pending;
         }
         if self.is_held_up {
@@ -236,6 +243,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
     }
 
+    /// How much may wait for a peer before it is not read any more, so that its replies stay bounded.
+    fn waiting_max(&self) -> usize {
+        (self.hub.limits().queue_bytes.get() / 4).max(1)
+    }
+
+    /// Whether a part of a log is to be written before anything else.
+    fn must_level(&self) -> bool {
+        self.replaying.is_some() || self.members.iter().any(WireMember::is_behind)
+    }
+
     /// Notes since when the stream has taken nothing although something waits.
     fn note_progress(&mut self, progress: Progress) {
         if progress.waiting == 0 {
@@ -262,7 +279,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// When silence will have ended the text that is there.
     fn silence_deadline(&self) -> Option<Instant> {
-        if self.is_held_up || self.paused_until.is_some() || self.replay.is_some() {
+        if self.is_held_up || self.paused_until.is_some() || self.must_level() {
             return None;
         }
         let deadline = self.input.deadline(self.hub.limits())?;
@@ -314,36 +331,6 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Silence has ended an unterminated text.
-    async fn on_silence(&mut self) -> Option<CloseReason> {
-        if self.is_sniffing {
-            match self.hub.dialects().choose(self.input.pending()) {
-                Choice::Opening(opening) => return self.open(opening).await,
-                Choice::NeedMore | Choice::Plain => self.decide_plain(),
-            }
-        }
-        if self.session.is_none()
-            && let Some(reason) = self.arrive_plain().await
-        {
-            return Some(reason);
-        }
-        let inbound = self.input.next_silent();
-        if self.input.mode() == Mode::Chunk {
-            self.set_chunked();
-        }
-        match inbound {
-            Some(inbound) => self.handle_last(inbound).await,
-            None => None,
-        }
-    }
-
-    fn set_chunked(&mut self) {
-        if let Some(dialect) = &mut self.dialect {
-            dialect.set_chunked();
-        }
-        self.retune();
-    }
-
     /// Works off the input until there is no more, or it has to wait.
     async fn work_off(&mut self) -> Option<CloseReason> {
         if self.is_sniffing
@@ -351,7 +338,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             return Some(reason);
         }
-        self.session.as_ref()?;
+        if self.session.is_none() || self.wants_more {
+            return None;
+        }
         self.is_held_up = true;
         if let Some(reason) = self.handle_lines().await {
             return Some(reason);
@@ -365,179 +354,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Decides the dialect, if what has come suffices.
-    async fn sniff(&mut self) -> Option<CloseReason> {
-        let prefix = self.input.pending();
-        let is_line = prefix.contains(&b'\n') || prefix.windows(2).any(|pair| pair == b"\r\0");
-        let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
-        let choice = self.hub.dialects().choose(prefix);
-        match choice {
-            Choice::Opening(opening) => return Box::pin(self.open(opening)).await,
-            Choice::NeedMore if !is_over => {
-                self.wants_more = true;
-                return None;
-            }
-            Choice::NeedMore | Choice::Plain => self.wants_more = false,
-        }
-        if !is_line && !is_over {
-            return None;
-        }
-        if self.has_ended && prefix.is_empty() && self.session.is_none() {
-            // It came and went without a word: nobody need know.
-            return Some(CloseReason::Disconnected);
-        }
-        self.decide_plain();
-        if self.session.is_none() {
-            return Box::pin(self.arrive_plain()).await;
-        }
-        None
-    }
-
-    fn decide_plain(&mut self) {
-        self.is_sniffing = false;
-        self.wants_more = false;
-    }
-
-    async fn open(&mut self, opening: Opening) -> Option<CloseReason> {
-        self.is_sniffing = false;
-        match opening {
-            Opening::Refused(answer) => {
-                self.outbound.send(&answer);
-                // What it says is not read: it is no member, so it needs no goodbye either.
-                self.dialect = None;
-                Some(CloseReason::Disconnected)
-            }
-            Opening::Dialect(dialect) => self.arrive(dialect).await,
-        }
-    }
-
-    async fn arrive_plain(&mut self) -> Option<CloseReason> {
-        let plain = self.hub.dialects().plain();
-        self.arrive(plain).await
-    }
-
-    /// Makes the peer a session, and greets it.
-    async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
-        let manners = dialect.manners();
-        if !manners.silence_ends_text {
-            self.input.set_lines_only();
-        }
-        let mut out = BytesMut::new();
-        if self.session.is_none() {
-            match self.hub.session(None) {
-                Ok(session) => self.session = Some(session),
-                Err(error) => {
-                    dialect.reply(&Reply::Refused(&error.into()), &mut out);
-                    self.outbound.send(&out.freeze());
-                    return Some(CloseReason::Draining);
-                }
-            }
-        }
-        let nick = self.session.as_ref().map(Session::nick)?;
-        dialect.greet(
-            &Greeting {
-                motd: self.hub.motd(),
-                nick: &nick,
-            },
-            &mut out,
-        );
-        self.outbound.send(&out.freeze());
-        self.dialect = Some(dialect);
-        if manners.arrives_in_lobby {
-            let lobby = self.hub.lobby().clone();
-            let joined = self.join(lobby.as_str(), 0).await;
-            self.tell_refused(joined);
-        }
-        self.is_held_up = !self.input.pending().is_empty();
-        None
-    }
-
+    /// Writes direct messages, as many as may wait.
     fn write_mail(&mut self) {
+        let waiting_max = self.waiting_max();
         let (Some(session), Some(dialect)) = (&self.session, &mut self.dialect) else {
             return;
         };
         let mut out = BytesMut::new();
-        while let Some(direct) = session.take_direct() {
+        while out.len() < waiting_max
+            && let Some(direct) = session.take_direct()
+        {
             dialect.direct(&direct, &mut out);
         }
         self.outbound.send(&out.freeze());
-    }
-
-    /// Goes on with a replay, or begins one for a member that fell behind. All output is written when this is called.
-    async fn level(&mut self) {
-        if self.replay.is_none() {
-            let Some(at) = self.members.iter().position(WireMember::is_behind) else {
-                return;
-            };
-            self.outbound.cork();
-            let Repaired {
-                replay,
-                missed_presence,
-            } = self.members[at].go_live();
-            self.replay = Some((at, replay));
-            if missed_presence {
-                let roll = self.members[at].roll();
-                self.reply(&Reply::Present(&roll));
-            }
-        }
-        while let Some((at, mut replay)) = self.replay {
-            if replay.is_done() {
-                self.replay = None;
-                self.outbound.uncork();
-                return;
-            }
-            let bytes = self.read_replay(at, &mut replay).await;
-            self.replay = Some((at, replay));
-            self.outbound.send(&bytes);
-            if self.outbound.progress().waiting_ahead > 0 {
-                return;
-            }
-        }
-    }
-
-    /// The next page of a replay, encoded.
-    async fn read_replay(&mut self, at: usize, replay: &mut Replay) -> Bytes {
-        let Some(dialect) = &self.dialect else {
-            return Bytes::new();
-        };
-        let member = &self.members[at];
-        let page = match member.read_replay(replay, REPLAY_PAGE).await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(%error, room = %member.room(), "a room's log can't be read");
-                let gap = Gap {
-                    from: replay.after.next(),
-                    to: replay.through,
-                };
-                replay.after = replay.through;
-                Page {
-                    gap: Some(gap),
-                    excerpts: Vec::new(),
-                }
-            }
-        };
-        let (form, mut out) = (dialect.form(), BytesMut::new());
-        if let Some(gap) = page.gap {
-            form.encode(
-                &Broadcast::Gap(member.room(), gap),
-                Moment::Replay,
-                &mut out,
-            );
-        }
-        let own = self
-            .session
-            .as_ref()
-            .map(Session::id)
-            .filter(|_| dialect.echo() == Echo::Exclude);
-        for excerpt in page
-            .excerpts
-            .iter()
-            .filter(|excerpt| Some(excerpt.batch.author()) != own)
-        {
-            let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
-            form.encode(&messages, Moment::Replay, &mut out);
-        }
-        out.freeze()
     }
 
     /// Lets the dialect's form and echo take effect.
@@ -577,6 +406,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.tell_refused(refusal.map_or(Ok(()), Err));
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use crate::sync::Mutex;
 use bytes::{Bytes, BytesMut};
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::broadcast;
@@ -182,6 +183,16 @@ impl Tail {
         self.state.lock().taste = taste;
     }
 
+    /// As [`deliver`](Self::deliver); a stream or a form that panics ends its own member, and nobody else's delivery.
+    fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) {
+        let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
+        if delivered.is_err() {
+            tracing::error!(session.id = %self.session, "delivery to a member panicked; it is disconnected");
+            self.state.lock().live = false;
+            self.outbound.fail();
+        }
+    }
+
     /// Gives the member its part of the round.
     fn deliver(&self, round: &mut Round<'_>, queue_max: usize) {
         let mut state = self.state.lock();
@@ -302,8 +313,9 @@ pub(crate) async fn deliver(
             let mut from = Some(0);
             while let Some(start) = from {
                 from = shard.next_turn(start, &mut turn);
-                turn.drain(..)
-                    .for_each(|tail| tail.deliver(&mut round, queue_max));
+                for tail in turn.drain(..) {
+                    tail.deliver_safely(&mut round, queue_max);
+                }
                 if from.is_some() {
                     tokio::task::yield_now().await;
                 }

@@ -10,7 +10,7 @@ use crate::event::{CloseReason, Direct, Form};
 use crate::name::Nick;
 use crate::plain::{Plain, PlainForms};
 use crate::refusal::Refusal;
-use crate::room::Roll;
+use crate::room::{Roll, RoomSummary};
 use crate::sniff::{self, Candidate, Opening, Verdict};
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ pub trait Dialect: Send + Sync {
     /// Takes a line; writes to `out` what the dialect answers by itself.
     fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>>;
 
-    /// The peer sends no newlines: its texts are ended by silence.
-    fn set_chunked(&mut self) {}
+    /// From now on the peer's texts end in this way.
+    fn set_ending(&mut self, _ending: Ending) {}
 
     /// Writes what a newcomer is told first. Whom it meets follows as [`Reply::Joined`].
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut);
@@ -43,6 +43,15 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the last words to this peer; nothing if it needs none.
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut);
+}
+
+/// What ends a peer's texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A newline.
+    Newline,
+    /// A newline, or silence: the peer is a program that sends none.
+    Silence,
 }
 
 /// What a dialect expects of the connection it is spoken on.
@@ -92,7 +101,7 @@ pub enum Reply<'a> {
     /// Who is in this room, unasked: the member has missed who came and went.
     Present(&'a Roll),
     /// Which rooms there are.
-    Rooms(&'a [Roll]),
+    Rooms(&'a [RoomSummary]),
     /// The topic of this room.
     Topic(&'a Roll),
     /// There is nothing in the log to show.

@@ -9,7 +9,7 @@ use crate::journal::{DynJournal, Journal, JournalError, MemoryJournal};
 use crate::limits::Limits;
 use crate::name::{NameError, NameRules, Nick, RoomName};
 use crate::plain::PlainForms;
-use crate::room::{Roll, Room, RoomContext};
+use crate::room::{Roll, Room, RoomContext, RoomSummary};
 use crate::roster::{NickError, Roster};
 use crate::serve::Doors;
 use crate::session::{Session, Shared, TellError};
@@ -19,7 +19,8 @@ use crate::text;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// Rooms and sessions of one process; a cheap handle to clone.
@@ -63,7 +64,7 @@ struct Inner {
     doors: Doors,
     sessions: AtomicU64,
     guests: AtomicU64,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 #[derive(Default)]
@@ -166,12 +167,16 @@ impl Hub {
             None => loop {
                 let number = self.0.guests.fetch_add(1, Ordering::Relaxed);
                 let nick = self.names().nick(&format!("guest-{number}"));
-                // Fails only where somebody took that very name.
-                if let Ok(session) = nick
+                match nick
                     .map_err(NickError::Name)
                     .and_then(|nick| self.claim(&nick))
                 {
-                    return Ok(session);
+                    Ok(session) => return Ok(session),
+                    Err(NickError::Name(error)) => {
+                        return Err(SessionError::Nick(NickError::Name(error)));
+                    }
+                    // Somebody took that very name: the next one.
+                    Err(NickError::Taken(_) | NickError::LooksLike { .. }) => {}
                 }
             },
         }
@@ -187,6 +192,10 @@ impl Hub {
         if text.len() > limit {
             return Err(TellError::TooLong(limit));
         }
+        let clean = text::clean(text);
+        if clean.trim().is_empty() {
+            return Err(TellError::Empty);
+        }
         let session = self.roster().find(to);
         let session = session.ok_or_else(|| {
             TellError::NoSuchNick(text::clean(text::truncate(to, 64)).into_owned())
@@ -194,7 +203,7 @@ impl Hub {
         let direct = Direct {
             from,
             at: self.now(),
-            text: text::clean(text).into(),
+            text: clean.into(),
         };
         session.deliver(direct, self.limits().mailbox.get())?;
         Ok(session.nick())
@@ -202,15 +211,11 @@ impl Hub {
 
     /// The rooms that somebody is in, by name.
     #[must_use]
-    pub fn rooms(&self) -> Vec<Roll> {
+    pub fn rooms(&self) -> Vec<RoomSummary> {
         let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
-        let mut rolls: Vec<_> = rooms
-            .iter()
-            .map(|room| room.roll())
-            .filter(|roll| roll.count > 0)
-            .collect();
-        rolls.sort_by(|a, b| a.room.cmp(&b.room));
-        rolls
+        let mut rooms: Vec<_> = rooms.iter().filter_map(|room| room.summary()).collect();
+        rooms.sort_by(|a, b| a.room.cmp(&b.room));
+        rooms
     }
 
     /// Who is in a room; `None` if there is no such room.
@@ -232,7 +237,7 @@ impl Hub {
     /// Returns at once. Connections say goodbye to their peers and end; sessions in process see the end of
     /// [`Session::next_direct`] and are to be dropped.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Release);
+        self.0.draining.cancel();
         let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
         rooms.iter().for_each(|room| room.seal());
         self.roster()
@@ -244,7 +249,12 @@ impl Hub {
     /// Returns whether [`drain`](Self::drain) was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Acquire)
+        self.0.draining.is_cancelled()
+    }
+
+    /// Waits until [`drain`](Self::drain) is called.
+    pub(crate) fn draining(&self) -> WaitForCancellationFutureOwned {
+        self.0.draining.clone().cancelled_owned()
     }
 
     /// What the hub allows.
@@ -296,6 +306,13 @@ impl Hub {
         if let Some(room) = self.0.rooms.lock().by_key.get(key) {
             return Ok(Arc::clone(room));
         }
+        let limit = self.0.limits.rooms.get();
+        {
+            let mut rooms = self.0.rooms.lock();
+            if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
+                return Err(JoinError::Full(limit));
+            }
+        }
         let log = self
             .0
             .journal
@@ -310,7 +327,6 @@ impl Hub {
         if let Some(room) = rooms.by_key.get(key) {
             return Ok(Arc::clone(room));
         }
-        let limit = self.0.limits.rooms.get();
         if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
             return Err(JoinError::Full(limit));
         }
@@ -341,9 +357,7 @@ impl Hub {
         }
         rooms.empty.retain(|key| *key != room.key);
         rooms.empty.push_back(Arc::clone(&room.key));
-        while rooms.empty.len() > self.0.limits.empty_rooms {
-            rooms.forget_oldest();
-        }
+        while rooms.empty.len() > self.0.limits.empty_rooms && rooms.forget_oldest() {}
     }
 
     fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
@@ -368,10 +382,17 @@ impl Default for Hub {
 impl Rooms {
     /// Forgets the room that has been empty longest. Returns whether one was forgotten.
     fn forget_oldest(&mut self) -> bool {
-        while let Some(key) = self.empty.pop_front() {
+        // Each is looked at once: one whose journal is at work stays for later.
+        for _ in 0..self.empty.len() {
+            let Some(key) = self.empty.pop_front() else {
+                return false;
+            };
             if self.by_key.get(&key).is_some_and(|room| room.retire()) {
                 self.by_key.remove(&key);
                 return true;
+            }
+            if self.by_key.get(&key).is_some_and(|room| room.is_empty()) {
+                self.empty.push_back(key);
             }
         }
         false
@@ -480,7 +501,7 @@ impl HubBuilder {
             doors: Doors::default(),
             sessions: AtomicU64::new(1),
             guests: AtomicU64::new(1),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
         }))
     }
 }

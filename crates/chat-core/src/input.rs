@@ -27,8 +27,9 @@ pub(crate) struct Input {
     telnet: Telnet,
     buffer: BytesMut,
     mode: Mode,
-    /// When the text in the buffer began, and when its latest bytes came.
-    began: Option<Instant>,
+    /// A text has begun and not ended.
+    has_text: bool,
+    /// When its latest bytes came.
     latest: Instant,
     single_bytes: u8,
 }
@@ -51,7 +52,7 @@ impl Input {
             telnet: Telnet::default(),
             buffer: BytesMut::new(),
             mode: Mode::Undecided,
-            began: None,
+            has_text: false,
             latest: now,
             single_bytes: 0,
         }
@@ -60,9 +61,12 @@ impl Input {
     /// Takes bytes that came; returns what telnet wants answered.
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         let mut refusals = BytesMut::new();
+        let before = self.buffer.len();
         self.telnet.strip(bytes, &mut self.buffer, &mut refusals);
-        self.latest = now;
-        self.began.get_or_insert(now);
+        if self.buffer.len() > before {
+            self.latest = now;
+            self.has_text = true;
+        }
         refusals.freeze()
     }
 
@@ -90,7 +94,7 @@ impl Input {
             self.buffer = BytesMut::new();
         }
         if self.buffer.is_empty() && !self.codec.is_skipping() {
-            self.began = None;
+            self.has_text = false;
         }
         let saw_newline = inbound.is_some() || was_skipping;
         if saw_newline && !self.codec.is_skipping() && self.mode == Mode::Undecided {
@@ -101,22 +105,22 @@ impl Input {
 
     /// When silence will have ended the text that is there; call [`next_silent`](Self::next_silent) then.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        let began = self.began?;
         let silence = match self.mode {
             Mode::Line => return None,
+            _ if !self.has_text => return None,
+            _ if self.has_open_character() => limits.prefix_timeout,
             Mode::Undecided => limits.first_chunk_after,
             Mode::Chunk => limits.chunk_after,
         };
-        let unfinished = self.has_open_character();
-        Some(if unfinished {
-            began + limits.prefix_timeout
-        } else {
-            self.latest + silence
-        })
+        Some(self.latest + silence)
     }
 
     /// Takes the text that silence has ended.
     pub(crate) fn next_silent(&mut self) -> Option<Inbound> {
+        if self.buffer.is_empty() && !self.codec.is_skipping() {
+            self.has_text = false;
+            return None;
+        }
         if self.buffer.len() == 1 {
             self.single_bytes += 1;
             if self.single_bytes >= SINGLE_BYTES_MAX {
@@ -132,7 +136,7 @@ impl Input {
 
     /// Takes what is left: the end of the stream has come.
     pub(crate) fn finish(&mut self) -> Option<Inbound> {
-        self.began = None;
+        self.has_text = false;
         if self.buffer.last() == Some(&b'\r') {
             self.buffer.truncate(self.buffer.len() - 1);
         }
@@ -251,6 +255,31 @@ mod tests {
         peer.sends(&text[..1])
             .waits(5000)
             .shows(&["안녕", "NotUtf8"]);
+    }
+
+    #[test]
+    fn half_a_character_at_the_end_of_a_long_text_waits_too() {
+        let mut peer = Peer::new();
+        peer.sends(b"first").waits(200);
+        for _ in 0..150 {
+            peer.sends(b"x").waits(40);
+        }
+        let (head, tail) = "안".as_bytes().split_at(1);
+        peer.sends(head).waits(60).sends(tail).waits(50);
+        peer.shows(&["first", &format!("{}안", "x".repeat(150))]);
+    }
+
+    #[test]
+    fn a_negotiation_is_no_text() {
+        let mut peer = Peer::new();
+        let refusals = peer.input.push(b"\xff\xfb\x18", peer.now);
+        assert_eq!(&refusals[..], [255, 254, 24]);
+        peer.waits(1000)
+            .sends(b"hel")
+            .waits(100)
+            .sends(b"lo\r\n")
+            .shows(&["hello"]);
+        assert_eq!(peer.input.mode(), Mode::Line);
     }
 
     #[test]

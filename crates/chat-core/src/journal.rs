@@ -101,6 +101,30 @@ impl Page {
         self.excerpts.is_empty()
     }
 
+    /// Takes away what lies beyond this place.
+    pub(crate) fn clip(&mut self, through: Seq) {
+        if let Some(gap) = &mut self.gap {
+            gap.to = gap.to.min(through);
+        }
+        self.gap = self.gap.filter(|gap| !gap.is_empty());
+        for excerpt in &mut self.excerpts {
+            excerpt.range.end = excerpt.range.end.min(excerpt.batch.count_through(through));
+        }
+        self.excerpts
+            .retain(|excerpt| excerpt.range.start < excerpt.range.end);
+    }
+
+    /// The place of the first message, if there is one.
+    #[must_use]
+    pub fn first(&self) -> Option<Seq> {
+        let excerpt = self.excerpts.first()?;
+        excerpt
+            .batch
+            .messages(excerpt.range.clone())
+            .next()
+            .map(|message| message.seq)
+    }
+
     /// The place of the last message, if there is one.
     #[must_use]
     pub fn last(&self) -> Option<Seq> {

@@ -46,7 +46,7 @@ pub use limits::{Limits, Rate};
 pub use line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
 pub use member::Member;
 pub use name::{NameError, NameRules, Nick, RoomName};
-pub use room::{PublishError, Roll};
+pub use room::{PublishError, Roll, RoomSummary};
 pub use roster::NickError;
 pub use serve::serve;
 pub use session::{Session, TellError};
@@ -61,7 +61,7 @@ pub mod log {
 /// What a dialect is made of: how connections talk.
 pub mod wire {
     pub use crate::command::Command;
-    pub use crate::dialect::{Dialect, Greeting, Manners, Reply};
+    pub use crate::dialect::{Dialect, Ending, Greeting, Manners, Reply};
     pub use crate::event::{Broadcast, Form, Moment};
     pub use crate::refusal::{Code, Refusal};
     pub use crate::sniff::{Candidate, Opening, Verdict};

@@ -1,7 +1,7 @@
 //! Every limit, in one place.
 //!
-//! Invariant: nothing that a peer sends, or doesn't, makes memory, tasks or time grow without bound; and no other
-//! file holds a number that bounds it.
+//! Invariant: nothing that a peer sends, or doesn't, makes memory, tasks or time grow without bound. What an operator
+//! may want to change is here; what only the code's own workings need is a named constant beside them.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -29,12 +29,12 @@ pub struct Limits {
     pub announce: usize,
     /// How many messages a room's in-memory log holds (1,024). The oldest go first.
     pub journal_messages: NonZeroUsize,
-    /// How many bytes of text a room's in-memory log holds (1 MiB). The oldest messages go first.
+    /// How many bytes a room's in-memory log holds (1 MiB; text, and a little for each message). The oldest messages go first.
     pub journal_bytes: NonZeroUsize,
     /// How many batches wait in a room's broadcast ring (128; rounded up to a power of two). A member that falls
     /// further behind reads what it missed from the journal.
     pub ring_batches: NonZeroUsize,
-    /// How many bytes of text one batch holds (64 KiB); what one read brings beyond it becomes another batch.
+    /// How many bytes one batch holds (64 KiB; text, and a little for each message); what one read brings beyond it becomes another batch.
     pub batch_bytes: NonZeroUsize,
     /// How many bytes wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: the
     /// member reads what it missed from the journal once its socket has taken what waits.

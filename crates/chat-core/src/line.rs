@@ -220,35 +220,30 @@ struct LineEnd {
 }
 
 fn find_line_end(bytes: &[u8], scanned: usize) -> Option<LineEnd> {
-    let feed = find(bytes, scanned, b'\n');
-    // Telnet's Enter: looked for only where a NUL is, which no text holds.
     let mut from = scanned;
-    while let Some(nul) = find(&bytes[..feed.unwrap_or(bytes.len())], from, b'\0') {
-        if nul > 0 && bytes[nul - 1] == b'\r' {
-            return Some(LineEnd {
-                text: nul - 1,
-                terminator: 2,
-            });
+    loop {
+        let at = from
+            + bytes[from..]
+                .iter()
+                .position(|&byte| byte == b'\n' || byte == b'\0')?;
+        let follows_return = at > 0 && bytes[at - 1] == b'\r';
+        match bytes[at] {
+            _ if follows_return => {
+                return Some(LineEnd {
+                    text: at - 1,
+                    terminator: 2,
+                });
+            }
+            b'\n' => {
+                return Some(LineEnd {
+                    text: at,
+                    terminator: 1,
+                });
+            }
+            // A NUL on its own is text; it is removed with the other control characters.
+            _ => from = at + 1,
         }
-        from = nul + 1;
     }
-    let feed = feed?;
-    let text = if feed > 0 && bytes[feed - 1] == b'\r' {
-        feed - 1
-    } else {
-        feed
-    };
-    Some(LineEnd {
-        text,
-        terminator: feed - text + 1,
-    })
-}
-
-fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    bytes[from..]
-        .iter()
-        .position(|&b| b == wanted)
-        .map(|at| from + at)
 }
 
 fn to_line(text: BytesMut) -> Inbound {

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 /// How many messages lag repair reads at a time.
 const REPAIR_PAGE: usize = 256;
@@ -48,6 +48,9 @@ struct Repair {
     through: Seq,
     page: VecDeque<Excerpt>,
 }
+
+/// The ring went on without this member.
+struct Lagged;
 
 impl Member {
     pub(crate) fn new(seat: Seat, subscription: Subscription) -> Self {
@@ -136,8 +139,9 @@ impl Member {
     /// Waits for what happens next in the room.
     ///
     /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of
-    /// presence always. Returns `None` once the hub has closed the session, or if the journal fails while the member
-    /// has fallen behind.
+    /// presence always. Changes of presence that a lagging member missed are not told again: see [`roll`](Self::roll).
+    /// Returns `None` once the session has ended or the hub drains and everything said before has been handed out, or
+    /// if the journal fails while the member has fallen behind.
     ///
     /// # Cancel safety
     ///
@@ -153,14 +157,14 @@ impl Member {
                 }
                 continue;
             }
-            match self.rx.recv().await {
-                Ok(item) => {
+            match self.receive().await {
+                Some(Ok(item)) => {
                     if let Some(event) = self.take(&item) {
                         return Some(event);
                     }
                 }
-                Err(RecvError::Lagged(_)) => self.fall_behind(),
-                Err(RecvError::Closed) => return None,
+                Some(Err(Lagged)) => self.fall_behind(),
+                None => return None,
             }
         }
     }
@@ -188,6 +192,26 @@ impl Member {
             self.current = None;
         }
         message
+    }
+
+    /// The next item of the broadcast; `None` once there is no more and the session has ended.
+    async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
+        match self.rx.try_recv() {
+            Ok(item) => return Some(Ok(item)),
+            Err(TryRecvError::Lagged(_)) => return Some(Err(Lagged)),
+            Err(TryRecvError::Closed) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        tokio::select! {
+            // What has been said is handed out before the end is.
+            biased;
+            received = self.rx.recv() => match received {
+                Ok(item) => Some(Ok(item)),
+                Err(RecvError::Lagged(_)) => Some(Err(Lagged)),
+                Err(RecvError::Closed) => None,
+            },
+            () = self.seat.session.closing() => None,
+        }
     }
 
     fn take(&mut self, item: &Item) -> Option<Event> {
@@ -233,7 +257,6 @@ impl Member {
             return Some(None);
         };
         if let Some(Excerpt { batch, range }) = repair.page.pop_front() {
-            let range = range.start..range.end.min(batch.count_through(repair.through));
             if batch.author() != self.seat.session.id() || self.echo == Echo::Include {
                 self.current = Some((batch, range));
             }
@@ -247,8 +270,9 @@ impl Member {
             .seat
             .room
             .read(Span::After(repair.after), REPAIR_PAGE)
-            .await
-            .ok()?;
+            .await;
+        let mut page = page.ok()?;
+        page.clip(repair.through);
         repair.after = page.last().unwrap_or(repair.through);
         repair.page = page.excerpts.into();
         Some(page.gap.map(Event::Gap))

@@ -101,6 +101,8 @@ pub enum NameError {
     BadStart(char),
     /// It holds a character that no name may hold.
     BadChar(char),
+    /// It is `you`, which means the reader of a line.
+    Reserved,
     /// It holds a character that nobody can see.
     Invisible(char),
 }
@@ -135,7 +137,11 @@ impl NameRules {
             return Err(too_long);
         }
         self.check(name)?;
-        if (self.fold)(name).chars().count() > NICK_CHARS_MAX {
+        let key = (self.fold)(name);
+        if key == "you" {
+            return Err(NameError::Reserved);
+        }
+        if key.chars().count() > NICK_CHARS_MAX {
             return Err(too_long);
         }
         Ok(Nick(name.into()))
@@ -205,6 +211,7 @@ impl fmt::Display for NameError {
         match *self {
             Self::Empty => f.write_str("a name needs at least one character"),
             Self::TooLong { limit, unit } => write!(f, "a name may have at most {limit} {unit}"),
+            Self::Reserved => f.write_str("'you' means whoever reads it"),
             Self::BadStart(c) => write!(f, "a name may not begin with {}", Shown(c)),
             Self::BadChar(c) => write!(f, "a name may not hold {}", Shown(c)),
             Self::Invisible(c) => {

@@ -26,6 +26,8 @@ struct Inner {
     /// What rooms delivered while the connection was writing something that comes first.
     held: Queue,
     corked: bool,
+    /// The stream may hold what it took in a buffer of its own.
+    unflushed: bool,
     /// Counts what the stream took, so that a stall can be told from slowness.
     written: u64,
     closed: Option<Closed>,
@@ -78,6 +80,7 @@ impl Outbound {
             queue: Queue::default(),
             held: Queue::default(),
             corked: false,
+            unflushed: false,
             written: 0,
             closed: None,
             waker: Waker::noop().clone(),
@@ -149,6 +152,13 @@ impl Outbound {
         self.0.lock().progress()
     }
 
+    /// Ends a stream that can't be written to any more, and tells the connection.
+    pub(crate) fn fail(&self) {
+        let mut inner = self.0.lock();
+        inner.close(Closed::Broken);
+        inner.waker.wake_by_ref();
+    }
+
     /// Wakes the connection.
     pub(crate) fn wake(&self) {
         self.0.lock().waker.wake_by_ref();
@@ -203,6 +213,20 @@ impl Inner {
             }
             skip += taken;
         }
+        self.flush();
+    }
+
+    /// Has the stream pass on what it holds in a buffer of its own; TCP has none.
+    fn flush(&mut self) {
+        let mut cx = Context::from_waker(&self.waker);
+        let flushed = self.writer.as_mut().poll_flush(&mut cx);
+        self.unflushed = flushed.is_pending();
+        if matches!(flushed, Poll::Ready(Err(_))) {
+            self.close(Closed::Broken);
+        }
+        if !matches!(flushed, Poll::Ready(Ok(()))) {
+            self.waker.wake_by_ref();
+        }
     }
 
     /// Writes what one call takes, beginning `skip` bytes into the first part. `Ready(0)`: the stream failed.
@@ -241,6 +265,10 @@ impl Inner {
                 return;
             }
             self.queue.advance(taken);
+            self.unflushed = true;
+        }
+        if self.unflushed && self.closed.is_none() {
+            self.flush();
         }
     }
 
@@ -263,8 +291,8 @@ impl Inner {
 
     fn progress(&self) -> Progress {
         Progress {
-            waiting: self.queue.bytes + self.held.bytes,
-            waiting_ahead: self.queue.bytes,
+            waiting: self.queue.bytes + self.held.bytes + usize::from(self.unflushed),
+            waiting_ahead: self.queue.bytes + usize::from(self.unflushed),
             written: self.written,
             broken: self.closed == Some(Closed::Broken),
         }

@@ -10,10 +10,10 @@ pub(crate) use form::PlainForms;
 
 use crate::command::Command;
 use crate::delivery::Echo;
-use crate::dialect::{Dialect, Greeting, Manners, Reply};
+use crate::dialect::{Dialect, Ending, Greeting, Manners, Reply};
 use crate::event::{CloseReason, Direct, Form};
 use crate::name::Nick;
-use crate::room::Roll;
+use crate::room::{Roll, RoomSummary};
 use bytes::{BufMut, BytesMut};
 use commands::{Asked, Parsed};
 use std::sync::Arc;
@@ -103,8 +103,8 @@ impl Dialect for Plain {
         }
     }
 
-    fn set_chunked(&mut self) {
-        self.is_chunked = true;
+    fn set_ending(&mut self, ending: Ending) {
+        self.is_chunked = ending == Ending::Silence;
     }
 
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut) {
@@ -197,7 +197,7 @@ fn write_roll(roll: &Roll, out: &mut BytesMut) {
     );
 }
 
-fn write_rooms(rooms: &[Roll], out: &mut BytesMut) {
+fn write_rooms(rooms: &[RoomSummary], out: &mut BytesMut) {
     /// As many as fit on a screen.
     const SHOWN_MAX: usize = 100;
     let shown = &rooms[..rooms.len().min(SHOWN_MAX)];

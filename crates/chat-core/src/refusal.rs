@@ -166,6 +166,7 @@ impl From<TellError> for Refusal {
             TellError::NoSuchNick(_) => Code::NotFound,
             TellError::MailboxFull(_) => Code::Unavailable,
             TellError::TooLong(_) => Code::TooLong,
+            TellError::Empty => Code::BadRequest,
         };
         Self::of_error(code, &error)
     }
@@ -176,6 +177,7 @@ impl From<PublishError> for Refusal {
         let code = match error {
             PublishError::TooLong(_) => Code::TooLong,
             PublishError::Empty => Code::BadRequest,
+            PublishError::NotAMember => Code::Denied,
             PublishError::Draining | PublishError::Busy | PublishError::Journal(_) => {
                 Code::Unavailable
             }

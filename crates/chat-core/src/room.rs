@@ -13,9 +13,11 @@ use crate::limits::Limits;
 use crate::name::{Nick, RoomName};
 use crate::outbound::Outbound;
 use crate::sync::Mutex;
+use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot};
 use tokio_util::task::TaskTracker;
@@ -26,6 +28,9 @@ const ROLL_NICKS_MAX: usize = 50;
 /// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
 /// by callers that drop the future.
 const PENDING_APPENDS_MAX: usize = 1024;
+
+/// The largest ring: its slots are allocated at once, and far smaller ones are as good.
+const RING_BATCHES_MAX: usize = 1 << 16;
 
 /// From how many members on a room's delivery is worth a second task.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
@@ -94,6 +99,18 @@ pub struct Roll {
     pub position: Position,
 }
 
+/// One of a hub's rooms.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RoomSummary {
+    /// The room.
+    pub room: RoomName,
+    /// How many members there are.
+    pub count: usize,
+    /// The topic; empty if there is none.
+    pub topic: Arc<str>,
+}
+
 /// Why messages were not published.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -106,6 +123,8 @@ pub enum PublishError {
     Empty,
     /// Too many appends wait for the journal.
     Busy,
+    /// The session has ended, or left the room.
+    NotAMember,
     /// The journal failed.
     Journal(JournalError),
 }
@@ -118,7 +137,7 @@ impl Room {
         context: RoomContext,
     ) -> Self {
         let Head { epoch, tail, topic } = log.head();
-        let (tx, _) = broadcast::channel(context.limits.ring_batches.get());
+        let (tx, _) = broadcast::channel(context.limits.ring_batches.get().min(RING_BATCHES_MAX));
         let state = State {
             members: BTreeMap::new(),
             cursor: Cursor {
@@ -180,9 +199,10 @@ impl Room {
         let Some(nick) = state.members.remove(&session) else {
             return false;
         };
+        let limit = self.context.limits.announce;
         if !state.hushed {
             self.announce(&mut state, session, nick, PresenceChange::Left { reason });
-        } else if state.members.len() <= self.context.limits.announce / 4 * 3 {
+        } else if state.members.len() <= limit - limit / 4 {
             // Below the limit by a quarter, so that one member coming and going does not toggle it.
             state.hushed = false;
             self.announce(&mut state, session, nick, PresenceChange::Unhushed);
@@ -216,6 +236,9 @@ impl Room {
     ) -> Result<Arc<Batch>, PublishError> {
         let done = {
             let mut state = self.state.lock();
+            if !state.members.contains_key(&drafts.author()) {
+                return Err(PublishError::NotAMember);
+            }
             if state.lifecycle != Lifecycle::Open {
                 return Err(PublishError::Draining);
             }
@@ -261,13 +284,30 @@ impl Room {
         }
     }
 
+    /// The roll without the nicks; `None` if nobody is in.
+    pub(crate) fn summary(&self) -> Option<RoomSummary> {
+        let state = self.state.lock();
+        (!state.members.is_empty()).then(|| RoomSummary {
+            room: self.name.clone(),
+            count: state.members.len(),
+            topic: Arc::clone(&state.topic),
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().members.is_empty()
+    }
+
     pub(crate) fn roll(&self) -> Roll {
         self.call_roll(&self.state.lock())
     }
 
     /// Lets nothing more be appended.
     pub(crate) fn seal(&self) {
-        self.state.lock().lifecycle = Lifecycle::Sealed;
+        let mut state = self.state.lock();
+        if state.lifecycle == Lifecycle::Open {
+            state.lifecycle = Lifecycle::Sealed;
+        }
     }
 
     /// Lets nobody in any more, if nobody is in. Returns whether the room is gone.
@@ -365,7 +405,9 @@ impl Room {
     /// Delivers the pending appends in their order, as the journal gets done with them.
     async fn sequence(self: Arc<Self>) {
         while let Some(PendingAppend { append, done }) = self.next_pending() {
-            let appended = append.await;
+            // A journal that panics has lost this append, and no more than this.
+            let appended = AssertUnwindSafe(append).catch_unwind().await;
+            let appended = appended.unwrap_or(Err(JournalError::Gone));
             let outcome = self.commit(&mut self.state.lock(), appended);
             // Whoever waited may be gone; the message is delivered all the same.
             drop(done.send(outcome));
@@ -424,6 +466,7 @@ impl fmt::Display for PublishError {
             Self::Busy => {
                 f.write_str("not delivered: too much waits for the room's log, try again")
             }
+            Self::NotAMember => f.write_str("not delivered: you are not in that room"),
             Self::Journal(_) => {
                 f.write_str("not delivered: the room's log can't be used now, try again")
             }

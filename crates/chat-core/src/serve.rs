@@ -8,8 +8,8 @@ use crate::hub::Hub;
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -54,17 +54,18 @@ pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = (
     let mut stop = std::pin::pin!(stop);
     let mut accepting = Accepting {
         back_off: BACK_OFF_MIN,
+        resumes: None,
         logged: None,
     };
     loop {
         tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
+            accepted = accepting.next(&listener) => match accepted {
                 Ok((stream, peer)) => {
                     accepting.back_off = BACK_OFF_MIN;
                     admit(stream, peer, &hub, &connections);
                 }
-                Err(error) => accepting.pause(&error).await,
+                Err(error) => accepting.pause(&error),
             },
         }
     }
@@ -108,18 +109,35 @@ fn admit(stream: TcpStream, peer: SocketAddr, hub: &Hub, connections: &TaskTrack
 
 struct Accepting {
     back_off: Duration,
+    /// Until when it pauses.
+    resumes: Option<Instant>,
     logged: Option<Instant>,
 }
 
 impl Accepting {
-    /// Waits a little longer after each failure; logs at most once a second.
-    async fn pause(&mut self, error: &io::Error) {
+    /// Waits for the next connection, or first for the end of a pause. Cancel safe.
+    async fn next(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        if let Some(resumes) = self.resumes {
+            tokio::time::sleep_until(resumes).await;
+            self.resumes = None;
+        }
+        listener.accept().await
+    }
+
+    /// Pauses a little longer after each failure that is not one connection's own; logs at most once a second.
+    fn pause(&mut self, error: &io::Error) {
+        if matches!(
+            error.kind(),
+            ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+        ) {
+            return;
+        }
         let is_news = self.logged.is_none_or(|at| at.elapsed() >= BACK_OFF_MAX);
         if is_news {
             self.logged = Some(Instant::now());
             tracing::warn!(%error, "can't accept a connection; going on");
         }
-        tokio::time::sleep(self.back_off).await;
+        self.resumes = Some(Instant::now() + self.back_off);
         self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
     }
 }
@@ -144,7 +162,7 @@ pub(crate) struct Permit {
 
 impl Doors {
     fn admit(&self, address: IpAddr, limits: &crate::Limits) -> Result<Permit, String> {
-        let address = address.to_canonical();
+        let address = counted_as(address);
         let address = (!address.is_loopback() && limits.per_address.is_some()).then_some(address);
         let mut inside = self.0.lock();
         if inside.all >= limits.connections.get() {
@@ -167,6 +185,14 @@ impl Doors {
             doors: Arc::clone(&self.0),
             address,
         })
+    }
+}
+
+/// Whoever has one IPv6 address has the whole /64 that it is in (RFC 4291, section 2.5.4).
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        address => address,
     }
 }
 

@@ -17,7 +17,9 @@ use futures::task::AtomicWaker;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use tokio::sync::Notify;
 
 /// One participant of a hub, with or without a wire.
 ///
@@ -33,9 +35,13 @@ pub struct Session {
 pub(crate) struct Shared {
     id: SessionId,
     nick: Mutex<Nick>,
+    /// Held while a nick changes hands or is carried into a room, so that the two don't cross.
+    naming: Mutex<()>,
     mail: Mutex<Mail>,
     waker: AtomicWaker,
     rooms: Mutex<Rooms>,
+    is_closing: AtomicBool,
+    closing: Notify,
 }
 
 #[derive(Default)]
@@ -60,6 +66,8 @@ pub enum TellError {
     MailboxFull(Nick),
     /// The text is longer than this many bytes.
     TooLong(usize),
+    /// Nothing visible is left of the text.
+    Empty,
 }
 
 impl Session {
@@ -86,6 +94,7 @@ impl Session {
     /// The text is no name, or the nick is taken, or looks like one that is taken; the old one stays.
     pub fn rename(&self, nick: &str) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
+        let _naming = self.shared.naming.lock();
         let had = self.nick();
         if nick == had {
             return Ok(nick);
@@ -109,7 +118,11 @@ impl Session {
     pub async fn join(&self, room: &str) -> Result<Member, JoinError> {
         loop {
             let seat = self.take_seat(room, 0).await?;
-            if let Some((_, subscription)) = seat.room().join(self.id(), &self.nick()) {
+            let joined = {
+                let _naming = self.shared.naming.lock();
+                seat.room().join(self.id(), &self.nick())
+            };
+            if let Some((_, subscription)) = joined {
                 return Ok(Member::new(seat, subscription));
             }
         }
@@ -126,9 +139,11 @@ impl Session {
         loop {
             let seat = self.take_seat(room, leaving).await?;
             let outbound = Arc::clone(outbound);
-            let joined = seat
-                .room()
-                .join_wire(self.id(), &self.nick(), outbound, taste.clone());
+            let joined = {
+                let _naming = self.shared.naming.lock();
+                seat.room()
+                    .join_wire(self.id(), &self.nick(), outbound, taste.clone())
+            };
             if let Some((roll, tail, place)) = joined {
                 return Ok((roll, WireMember::new(seat, tail, place)));
             }
@@ -208,6 +223,7 @@ impl Session {
             }
         }
         self.hub.roster().release(self.id(), &self.nick());
+        self.shared.set_closing();
     }
 
     /// Opens a room and counts it among this session's, so that the session's end leaves it.
@@ -247,9 +263,12 @@ impl Shared {
         Self {
             id,
             nick: Mutex::new(nick),
+            naming: Mutex::default(),
             mail: Mutex::default(),
             waker: AtomicWaker::new(),
             rooms: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+            closing: Notify::new(),
         }
     }
 
@@ -283,6 +302,22 @@ impl Shared {
     pub(crate) fn ask_to_close(&self, reason: CloseReason) {
         self.mail.lock().close.get_or_insert(reason);
         self.waker.wake();
+        self.set_closing();
+    }
+
+    /// Waits until the session has ended or was asked to.
+    pub(crate) async fn closing(&self) {
+        let mut closing = std::pin::pin!(self.closing.notified());
+        // Listens first and looks then, so that it can't fall between.
+        closing.as_mut().enable();
+        if !self.is_closing.load(Ordering::Acquire) {
+            closing.await;
+        }
+    }
+
+    fn set_closing(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        self.closing.notify_waiters();
     }
 
     /// Takes the session out of a room.
@@ -312,6 +347,7 @@ impl fmt::Display for TellError {
             Self::MailboxFull(nick) => {
                 write!(f, "{nick} is not reading: not delivered, try again later")
             }
+            Self::Empty => f.write_str("nothing visible to say"),
             Self::TooLong(limit) => write!(f, "message too long (limit {limit} bytes)"),
         }
     }

@@ -102,16 +102,19 @@ impl Candidate for Reserved {
     }
 }
 
+/// From how many bytes on the rest of a request line is not waited for: nobody types that.
+const REQUEST_LINE_BYTES: usize = 512;
+
 /// A complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is somebody talking.
 fn is_http(prefix: &[u8]) -> Match {
     let Some(line) = first_line(prefix) else {
         let mut words = prefix.splitn(2, |&b| b == b' ');
         let method = words.next().unwrap_or_default();
         let may_be_path = words.next().is_some_and(|target| target.starts_with(b"/"));
-        return if is_method(method) && may_be_path {
-            Match::Perhaps
-        } else {
-            Match::No
+        return match is_method(method) && may_be_path {
+            true if prefix.len() >= REQUEST_LINE_BYTES => Match::Yes,
+            true => Match::Perhaps,
+            false => Match::No,
         };
     };
     let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
@@ -187,6 +190,7 @@ mod tests {
             b"\x16\x03\x01\x02\x00",
             b"SSH-2.0-OpenSSH_9.6\r\n",
             b"EHLO example.org\r\n",
+            format!("POST /{}", "a".repeat(600)).as_bytes(),
             b"HELO there\n",
         ] {
             assert_eq!(verdict(prefix), "refused", "{}", prefix.escape_ascii());

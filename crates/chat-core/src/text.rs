@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-/// Removes every control character except tab, and the bidirectional embeddings, overrides and isolates.
+/// Removes control characters except tab, line separators, and bidirectional embeddings, overrides and isolates.
 ///
-/// Removed are the C0 controls but tab, DEL, the C1 controls (general category Cc), and U+202A–U+202E and
-/// U+2066–U+2069 (Unicode Annex #9, explicit formatting). Text that holds none of them is borrowed, not copied.
+/// These are the C0 controls but tab, DEL, the C1 controls (general category Cc), U+2028 and U+2029 (some programs
+/// break lines there), and U+202A–U+202E and U+2066–U+2069 (Unicode Annex #9, explicit formatting). Text that holds none of them is borrowed, not copied.
 ///
 /// # Examples
 ///
@@ -31,7 +31,7 @@ pub const fn is_unsafe(c: char) -> bool {
     match c {
         '\t' => false,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' => true,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
         _ => false,
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::batch::{Batch, Drafts, Seq};
 use crate::delivery::{Cursor, Place, Tail, Taste};
-use crate::journal::{Gap, JournalError, Page, Span};
+use crate::journal::{JournalError, Page, Span};
 use crate::member::Seat;
 use crate::name::RoomName;
 use crate::room::{PublishError, Roll};
@@ -115,17 +115,7 @@ impl WireMember {
         limit: usize,
     ) -> Result<Page, JournalError> {
         let mut page = self.read(Span::After(replay.after), limit).await?;
-        if let Some(gap) = &mut page.gap {
-            gap.to = gap.to.min(replay.through);
-        }
-        page.gap = page.gap.filter(|gap: &Gap| !gap.is_empty());
-        for excerpt in &mut page.excerpts {
-            excerpt.range.end = excerpt
-                .range
-                .end
-                .min(excerpt.batch.count_through(replay.through));
-        }
-        page.excerpts.retain(|excerpt| !excerpt.range.is_empty());
+        page.clip(replay.through);
         replay.after = page.last().unwrap_or(replay.through);
         Ok(page)
     }

@@ -2,7 +2,7 @@
 
 use crate::config::ServerConfig;
 use anyhow::{Context, anyhow, bail};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -18,7 +18,7 @@ pub(crate) async fn bind(listen: &[String]) -> anyhow::Result<Vec<TcpListener>> 
     }
     let mut listeners = Vec::new();
     for asked in listen {
-        if let Ok(port) = asked.trim_start_matches(':').parse() {
+        if let Ok(port) = asked.strip_prefix(':').unwrap_or(asked).parse() {
             listeners.extend(bind_loopback(port)?);
             continue;
         }
@@ -69,14 +69,12 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// What went wrong and what to do.
 fn explain(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
-    let other = SocketAddr::new(
-        address.ip(),
-        if address.port() < 1024 {
-            DEFAULT_PORT
-        } else {
-            address.port() + 1
-        },
-    );
+    let port = if address.port() < 1024 {
+        DEFAULT_PORT
+    } else {
+        address.port()
+    };
+    let other = SocketAddr::new(address.ip(), port.checked_add(1).unwrap_or(DEFAULT_PORT));
     match error.kind() {
         ErrorKind::AddrInUse => anyhow!(
             "can't listen on {address}: another program does already (macOS's AirPlay and Flask like port 5000); \
@@ -97,8 +95,9 @@ fn explain(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
 
 /// Says on stderr where the server listens, and how to join.
 pub(crate) fn print_banner(addresses: &[SocketAddr], config: &ServerConfig) {
+    let mut banner = String::new();
     for address in addresses {
-        eprintln!("chat-server: listening on {address}");
+        banner += &format!("chat-server: listening on {address}\n");
     }
     let Some(first) = addresses.first() else {
         return;
@@ -113,10 +112,10 @@ pub(crate) fn print_banner(addresses: &[SocketAddr], config: &ServerConfig) {
     } else {
         format!(" -- {}", SocketAddr::new(host, port))
     };
-    eprintln!(
-        "chat-server: join {} with  cargo run -p chat-client{client}",
-        config.room()
-    );
-    eprintln!("chat-server:          or with  nc {host} {port}");
-    eprintln!("chat-server: Ctrl+C ends it");
+    let room = config.room();
+    banner += &format!("chat-server: join {room} with  cargo run -p chat-client{client}\n");
+    banner += &format!("chat-server:     or with  nc {host} {port}\n");
+    banner += "chat-server: Ctrl+C ends it\n";
+    // Nobody may be reading stderr, which is no reason not to serve.
+    drop(std::io::stderr().write_all(banner.as_bytes()));
 }

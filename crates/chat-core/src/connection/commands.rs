@@ -4,14 +4,14 @@
 //! before it are published, so a connection's commands take effect in the order in which they were sent.
 
 use super::Connection;
+use super::replay::Replaying;
 use crate::batch::{Batch, Drafts, Kind, Seq};
 use crate::command::Command;
 use crate::delivery::{Echo, Taste};
 use crate::dialect::Reply;
 use crate::event::{Broadcast, CloseReason, Moment};
-use crate::journal::Span;
 use crate::line::Inbound;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 use crate::room::{PublishError, Roll};
 use crate::session::Session;
 use crate::text;
@@ -72,8 +72,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.paused_until = Some(until);
             return true;
         }
-        self.replay.is_some()
-            || self.outbound.progress().waiting >= self.hub.limits().queue_bytes.get() / 4
+        self.must_level() || self.outbound.progress().waiting >= self.waiting_max()
     }
 
     fn take_token(&mut self) {
@@ -193,7 +192,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Tell { to, text } => self.tell(&to, &text)?,
             Command::Join { room } => self.join(&room, 0).await?,
             Command::Move { room } => self.move_to(room).await?,
-            Command::Leave { room } => self.leave(room.as_deref())?,
+            Command::Leave { room } => self.leave(room.as_deref()).await?,
             Command::Nick { nick } => self.rename(&nick)?,
             Command::Who { room } => {
                 let roll = self.roll(room.as_deref())?;
@@ -215,10 +214,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let member = self.member(room.as_deref())?;
                 let limits = self.hub.limits();
                 let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-                if self
-                    .write_history(member, before.unwrap_or(Seq::END), limit)
+                if !self
+                    .show_history(member, before.unwrap_or(Seq::END), limit)
                     .await?
-                    == 0
                 {
                     self.reply(&Reply::NoHistory);
                 }
@@ -270,23 +268,47 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .await;
         let joined = match joined {
             Ok((roll, member)) => {
-                self.members.drain(..leaving);
+                self.leave_first(leaving).await;
                 self.members.push(member);
                 let nick = self.session()?.nick();
                 self.reply(&Reply::Joined {
                     nick: &nick,
                     roll: &roll,
                 });
-                let (at, before) = (self.members.len() - 1, roll.position.seq.next());
-                let limit = self.hub.limits().history;
-                self.write_history(at, before, limit).await.map(drop)
+                self.show_history_to_newcomer(roll.position.seq).await
             }
             Err(error) => Err(error.into()),
         };
-        if self.replay.is_none() {
+        if self.replaying.is_none() {
             self.outbound.uncork();
         }
         joined
+    }
+
+    /// Leaves the rooms joined first, and writes what was said there before.
+    async fn leave_first(&mut self, count: usize) {
+        let patience = self.hub.limits().stall_timeout;
+        for member in 0..count {
+            let replaying = Replaying {
+                member,
+                replay: self.members[member].stop(),
+                echo: self.echo(),
+            };
+            if tokio::time::timeout(patience, self.write_replay(replaying))
+                .await
+                .is_err()
+            {
+                self.outbound.fail();
+            }
+        }
+        self.members.drain(..count);
+    }
+
+    async fn show_history_to_newcomer(&mut self, tail: Seq) -> Result<(), Refusal> {
+        let (member, limit) = (self.members.len() - 1, self.hub.limits().history);
+        self.show_history(member, tail.next(), limit)
+            .await
+            .map(drop)
     }
 
     /// Joins a room and leaves the others; stays where it is if that can't be.
@@ -295,39 +317,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.join(&room, self.members.len()).await
     }
 
-    fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {
+    async fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {
         let member = self.member(room)?;
-        let roll = self.members.remove(member).roll();
+        self.members[..=member].rotate_right(1);
+        let roll = self.members[0].roll();
+        self.leave_first(1).await;
         self.reply(&Reply::Left(&roll));
         Ok(())
-    }
-
-    /// Writes messages of a room's log, and says how many.
-    async fn write_history(
-        &mut self,
-        member: usize,
-        before: Seq,
-        limit: usize,
-    ) -> Result<usize, Refusal> {
-        let Some(dialect) = &self.dialect else {
-            return Ok(0);
-        };
-        let member = &self.members[member];
-        let page = member.read(Span::Before(before), limit).await;
-        let page = page.map_err(|error| {
-            tracing::warn!(%error, room = %member.room(), "a room's log can't be read");
-            Refusal::new(
-                Code::Unavailable,
-                "the room's log can't be read now, try again",
-            )
-        })?;
-        let (form, mut out) = (dialect.form(), BytesMut::new());
-        for excerpt in &page.excerpts {
-            let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
-            form.encode(&messages, Moment::Replay, &mut out);
-        }
-        self.outbound.send(&out.freeze());
-        Ok(page.len())
     }
 
     fn session(&self) -> Result<&Session, Refusal> {

@@ -3,9 +3,11 @@
 //! Invariant: the leaving is announced and the nick freed first, whatever the peer does; all that follows is bounded
 //! in time.
 
+use super::replay::Replaying;
 use super::{Connection, SCRATCH};
 use crate::event::CloseReason;
-use crate::wire_member::{Replay, WireMember};
+use crate::session::Session;
+use crate::wire_member::WireMember;
 use bytes::BytesMut;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -24,7 +26,15 @@ const LINGER_DRAINING: Duration = Duration::from_millis(100);
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Ends the session and the stream, and returns why.
     pub(super) async fn farewell(mut self: Box<Self>, reason: CloseReason) -> CloseReason {
-        let mut owed: Vec<Replay> = self.members.iter_mut().map(WireMember::stop).collect();
+        let echo = self.echo();
+        let owed = self.members.iter_mut().map(WireMember::stop).enumerate();
+        let owed: Vec<Replaying> = owed
+            .map(|(member, replay)| Replaying {
+                member,
+                replay,
+                echo,
+            })
+            .collect();
         if let Some(session) = &self.session {
             session.end(&reason);
         }
@@ -43,7 +53,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let deadline = Instant::now() + patience;
         let flushed = tokio::time::timeout_at(deadline, async {
-            self.write_rest(&mut owed).await;
+            self.write_rest(&owed).await;
             self.write_goodbye(&reason);
             self.flushed().await;
             poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
@@ -58,20 +68,24 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Writes what of its rooms' logs the member has not been given: everything accepted before it left.
-    async fn write_rest(&mut self, owed: &mut [Replay]) {
-        if let Some((at, replay)) = self.replay.take() {
-            self.write_replay(at, replay).await;
+    async fn write_rest(&mut self, owed: &[Replaying]) {
+        if let Some(replaying) = self.replaying.take() {
+            self.write_replay(replaying).await;
             self.outbound.uncork();
         }
-        for (at, replay) in owed.iter().enumerate() {
-            self.write_replay(at, *replay).await;
+        for &replaying in owed {
+            self.write_replay(replaying).await;
         }
-        self.write_mail();
+        while self.session.as_ref().is_some_and(Session::has_direct) && self.dialect.is_some() {
+            self.write_mail();
+            self.flushed().await;
+        }
     }
 
-    async fn write_replay(&mut self, at: usize, mut replay: Replay) {
-        while !replay.is_done() {
-            let bytes = self.read_replay(at, &mut replay).await;
+    /// Writes a replay to its end, at the pace of the peer.
+    pub(super) async fn write_replay(&mut self, mut replaying: Replaying) {
+        while !replaying.replay.is_done() {
+            let bytes = self.read_replay(&mut replaying).await;
             self.outbound.send(&bytes);
             self.flushed().await;
         }

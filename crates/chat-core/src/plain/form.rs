@@ -86,6 +86,8 @@ impl PlainForm {
             .wall_time
             .map(|wall_time| Clock::new(wall_time(batch.at())));
         let clock = clock.as_ref().map_or(&[][..], |clock| &clock.0);
+        // Without the time before it, an action needs another sign to differ from a notice.
+        let star: &[u8] = if clock.is_empty() { b"** " } else { b"* " };
         let from = batch.from().as_str();
         out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));
         for message in batch.messages(range) {
@@ -104,7 +106,7 @@ impl PlainForm {
                     out,
                     &[
                         clock,
-                        b"* ",
+                        star,
                         from.as_bytes(),
                         b" ",
                         message.text.as_bytes(),

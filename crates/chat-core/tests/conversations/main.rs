@@ -7,6 +7,7 @@ mod delivery;
 mod in_process;
 mod plain;
 mod promises;
+mod regression;
 
 use chat_core::Limits;
 use chat_testkit::{TestHub, Wire};

@@ -1,0 +1,138 @@
+//! How a connection begins: which dialect it speaks, and its arrival in the lobby.
+//!
+//! Invariant: nothing becomes chat before the first line, or silence, has decided the dialect; and who comes and goes
+//! without a word is not announced.
+
+use super::Connection;
+use crate::dialect::{Choice, Dialect, Ending, Greeting, Reply};
+use crate::event::CloseReason;
+use crate::input::Mode;
+use crate::session::Session;
+use crate::sniff::Opening;
+use bytes::BytesMut;
+use tokio::io::AsyncRead;
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Silence has ended an unterminated text.
+    pub(super) async fn on_silence(&mut self) -> Option<CloseReason> {
+        if self.is_sniffing {
+            match self.hub.dialects().choose(self.input.pending()) {
+                Choice::Opening(opening) => return self.open(opening).await,
+                Choice::NeedMore | Choice::Plain => self.decide_plain(),
+            }
+        }
+        if self.session.is_none()
+            && let Some(reason) = self.arrive_plain().await
+        {
+            return Some(reason);
+        }
+        let before = self.input.mode();
+        let inbound = self.input.next_silent();
+        if self.input.mode() != before {
+            self.set_ending();
+        }
+        match inbound {
+            Some(inbound) => self.handle_last(inbound).await,
+            None => None,
+        }
+    }
+
+    fn set_ending(&mut self) {
+        let ending = match self.input.mode() {
+            Mode::Chunk => Ending::Silence,
+            Mode::Line | Mode::Undecided => Ending::Newline,
+        };
+        if let Some(dialect) = &mut self.dialect {
+            dialect.set_ending(ending);
+        }
+        self.retune();
+    }
+
+    /// Decides the dialect, if what has come suffices.
+    pub(super) async fn sniff(&mut self) -> Option<CloseReason> {
+        let prefix = self.input.pending();
+        let is_line = prefix.contains(&b'\n') || prefix.windows(2).any(|pair| pair == b"\r\0");
+        let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
+        let choice = self.hub.dialects().choose(prefix);
+        match choice {
+            Choice::Opening(opening) => return Box::pin(self.open(opening)).await,
+            Choice::NeedMore if !is_over => {
+                self.wants_more = true;
+                return None;
+            }
+            Choice::NeedMore | Choice::Plain => self.wants_more = false,
+        }
+        if !is_line && !is_over {
+            return None;
+        }
+        if self.has_ended && prefix.is_empty() && self.session.is_none() {
+            return Some(CloseReason::Disconnected);
+        }
+        self.decide_plain();
+        if self.session.is_none() {
+            return Box::pin(self.arrive_plain()).await;
+        }
+        None
+    }
+
+    fn decide_plain(&mut self) {
+        self.is_sniffing = false;
+        self.wants_more = false;
+    }
+
+    async fn open(&mut self, opening: Opening) -> Option<CloseReason> {
+        self.decide_plain();
+        match opening {
+            Opening::Refused(answer) => {
+                self.outbound.send(&answer);
+                // It speaks none of ours, so nothing more is said to it, not even goodbye.
+                self.dialect = None;
+                Some(CloseReason::Disconnected)
+            }
+            Opening::Dialect(dialect) => self.arrive(dialect).await,
+        }
+    }
+
+    pub(super) async fn arrive_plain(&mut self) -> Option<CloseReason> {
+        let plain = self.hub.dialects().plain();
+        self.arrive(plain).await
+    }
+
+    /// Makes the peer a session, and greets it. A peer that was greeted in plain before it spoke keeps its session.
+    async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
+        let manners = dialect.manners();
+        if !manners.silence_ends_text {
+            self.input.set_lines_only();
+        }
+        let mut out = BytesMut::new();
+        if self.session.is_none() {
+            match self.hub.session(None) {
+                Ok(session) => self.session = Some(session),
+                Err(error) => {
+                    dialect.reply(&Reply::Refused(&error.into()), &mut out);
+                    self.outbound.send(&out.freeze());
+                    return Some(CloseReason::Draining);
+                }
+            }
+        }
+        self.draining = None;
+        let nick = self.session.as_ref().map(Session::nick)?;
+        let greeting = Greeting {
+            motd: self.hub.motd(),
+            nick: &nick,
+        };
+        dialect.greet(&greeting, &mut out);
+        self.outbound.send(&out.freeze());
+        self.dialect = Some(dialect);
+        self.retune();
+        if !manners.arrives_in_lobby {
+            self.members.clear();
+        } else if self.members.is_empty() {
+            let lobby = self.hub.lobby().clone();
+            let joined = self.join(lobby.as_str(), 0).await;
+            self.tell_refused(joined);
+        }
+        self.is_held_up = !self.input.pending().is_empty();
+        None
+    }
+}
