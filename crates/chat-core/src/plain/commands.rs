@@ -123,7 +123,7 @@ fn unknown(name: &str) -> Refusal {
         .iter()
         .map(|entry| (distance(name, entry.name), entry.name))
         .min()
-        .filter(|&(distance, _)| distance <= 2)
+        .filter(|&(distance, nearest)| distance <= 2 && distance < nearest.len())
         .map_or_else(
             || "/help lists the commands".to_owned(),
             |(_, nearest)| format!("did you mean /{nearest}?"),
@@ -325,6 +325,10 @@ mod tests {
         assert_eq!(
             refused("/hepl me"),
             "no such command: /hepl (did you mean /help?)"
+        );
+        assert_eq!(
+            refused("/y"),
+            "no such command: /y (/help lists the commands)"
         );
         assert_eq!(
             refused("/jion x"),
