@@ -22,6 +22,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "TEXT|@FILE", value_parser = motd)]
     pub(crate) motd: Option<String>,
 
+    /// Threads that serve [default: half as many as processors: the kernel's side of each write needs the rest]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+
     /// What is logged on stderr, as in RUST_LOG: info, chat_core=debug, ... [default: RUST_LOG, or info]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,

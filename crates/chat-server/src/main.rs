@@ -26,7 +26,9 @@ fn main() -> ExitCode {
 
 fn run(config: ServerConfig) -> anyhow::Result<()> {
     log::install(&config.log)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime
+        .worker_threads(config.workers)
         .enable_all()
         .build()?
         .block_on(serve(config))

@@ -1,0 +1,387 @@
+//! The command line: what was typed, and the plan it resolves to.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+
+use crate::fanout::FanoutPlan;
+use crate::generator::Goal;
+use crate::hub::HubPlan;
+use crate::idle::IdlePlan;
+use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
+use crate::peer::{
+    Chat, Contestant, Floor, Nats, Ngircd, Obvious, Peer, PeerName, Redis, find_on_path,
+};
+use crate::workload::{Workload, WorkloadName};
+
+/// Load generator for chat servers; talks to 127.0.0.1 only.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Measures what delivering messages to the members of one room costs each server
+    ///
+    /// Workloads, 64-byte messages: A trickle: 100 members, 1 publisher, one message at a time. B burst: 100 members, 1
+    /// publisher, 256 messages in flight. C all talk: 100 members, 50 of them publish, 256 in flight in total, shared
+    /// out equally (5 each, 6 for the first six). D big room: 1,000 members, 1 publisher, 64 in flight.
+    ///
+    /// A message is in flight until every member that should get it has got it. A publisher gets its own messages from
+    /// `obvious` only; with redis publishers are connections besides the members. Each message that was received counts
+    /// as one delivery, whoever received it. Everything is checked: a lost, duplicated, reordered or corrupted message
+    /// ends that server's run, is reported, and makes the exit code 1.
+    Fanout(FanoutArgs),
+    /// Measures what a silent connection costs, and how long a message takes to reach thousands of members
+    Idle(IdleArgs),
+    /// Measures what the hub costs in process, without sockets, beside a bare broadcast channel
+    Hub(HubArgs),
+    /// The servers that are part of this program
+    #[command(subcommand, hide = true)]
+    Reference(Reference),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Reference {
+    /// One thread and one epoll that writes each chunk straight to every socket
+    Floor {
+        #[arg(long)]
+        port: u16,
+    },
+    /// `broadcast::channel` + `Framed` + `LinesCodec` + one `select!` per member
+    Obvious {
+        #[arg(long)]
+        port: u16,
+    },
+    /// Becomes another program, which ends when this program's parent does
+    Run {
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FanoutArgs {
+    /// Workloads to run, in this order
+    #[arg(long, value_delimiter = ',', default_value = "A,B,C,D")]
+    workload: Vec<WorkloadName>,
+    /// Rounds; every figure is the median of them
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Seconds that each server publishes in each round (a fifth as long before that is not counted)
+    #[arg(long, default_value_t = 1.5)]
+    seconds: f64,
+    /// Publish this many messages in each round instead (a fifth as many before that are not counted)
+    #[arg(long)]
+    messages: Option<u64>,
+    /// Members, instead of the workload's own number
+    #[arg(long)]
+    members: Option<usize>,
+    /// Publishers, instead of the workload's own number
+    #[arg(long)]
+    publishers: Option<usize>,
+    /// Messages in flight, all publishers together, instead of the workload's own number
+    #[arg(long)]
+    window: Option<usize>,
+    /// Bytes of each message's text
+    #[arg(long, default_value_t = 64)]
+    payload: usize,
+    /// Further members that join with a small receive buffer and never read
+    #[arg(long, default_value_t = 0)]
+    stuck: usize,
+    #[command(flatten)]
+    servers: ServerArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which servers, and how ours is found and started.
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// Servers to measure (default: all that are found)
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<PeerName>,
+    /// Our server's program (default: chat-server beside this program)
+    #[arg(long, value_name = "PATH")]
+    server_bin: Option<PathBuf>,
+    /// Further arguments for our server, separated by spaces
+    #[arg(
+        long,
+        value_name = "ARGS",
+        allow_hyphen_values = true,
+        default_value = ""
+    )]
+    extra_server_args: String,
+    /// Seconds without any delivery after which a run has failed
+    #[arg(long, default_value_t = 10)]
+    stall_seconds: u64,
+}
+
+/// Where the report goes, besides the table and the chart.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a picture to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdleArgs {
+    /// Members that connect and are silent
+    #[arg(long, default_value_t = 9000)]
+    members: usize,
+    /// Rounds; every figure is the median of them
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Messages sent one by one after the first, to see how long one takes to reach everybody
+    #[arg(long, default_value_t = 20)]
+    messages: u32,
+    /// Milliseconds of silence before memory is read
+    #[arg(long, default_value_t = 500)]
+    settle_ms: u64,
+    #[command(flatten)]
+    servers: ServerArgs,
+    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HubArgs {
+    /// Sessions that listen
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
+    sessions: usize,
+    /// Messages that count in each round (a fifth as many before that are not counted)
+    #[arg(long, default_value_t = 2000, value_parser = at_least_one)]
+    messages: usize,
+    /// Messages in flight; at most what the ring holds
+    #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=128))]
+    window: usize,
+    /// Bytes of each message's text
+    #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    payload: usize,
+    /// Rounds; every figure is the median of them
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl HubArgs {
+    /// What was typed, as it is measured.
+    pub(crate) const fn plan(&self) -> HubPlan {
+        HubPlan {
+            sessions: self.sessions,
+            messages: self.messages,
+            window: self.window,
+            payload: self.payload,
+            rounds: self.rounds,
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|&count| count > 0)
+        .ok_or_else(|| "give a number from 1 on".into())
+}
+
+impl FanoutArgs {
+    /// Resolves and checks what was typed.
+    pub(crate) fn plan(&self) -> anyhow::Result<FanoutPlan> {
+        let workloads = self
+            .workload
+            .iter()
+            .map(|name| self.workload(*name))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (warm_up, goal) = match self.messages {
+            Some(0) => bail!("--messages must be at least 1"),
+            Some(n) => (Goal::Messages((n / 5).max(1)), Goal::Messages(n)),
+            None => {
+                let measured = Duration::try_from_secs_f64(self.seconds).context("--seconds")?;
+                (Goal::Elapsed(measured / 5), Goal::Elapsed(measured))
+            }
+        };
+        Ok(FanoutPlan {
+            workloads,
+            rounds: self.rounds,
+            warm_up,
+            goal,
+            stall: Duration::from_secs(self.servers.stall_seconds),
+            contestants: self.servers.contestants(&PeerName::ALL)?,
+        })
+    }
+
+    fn workload(&self, name: WorkloadName) -> anyhow::Result<Workload> {
+        let mut workload = Workload::standard(name);
+        workload.members = self.members.unwrap_or(workload.members);
+        workload.publishers = self.publishers.unwrap_or(workload.publishers);
+        workload.window = self.window.unwrap_or(workload.window);
+        workload.payload = self.payload;
+        workload.stuck = self.stuck;
+        check_workload(&workload)?;
+        Ok(workload)
+    }
+}
+
+impl IdleArgs {
+    /// Resolves and checks what was typed.
+    pub(crate) fn plan(&self) -> anyhow::Result<IdlePlan> {
+        let mut workload = Workload::standard(WorkloadName::A);
+        workload.members = self.members;
+        check_workload(&workload)?;
+        ensure!(
+            self.members > IdlePlan::FIRST_IN,
+            "--members must be more than the {} that are in before memory is read",
+            IdlePlan::FIRST_IN
+        );
+        Ok(IdlePlan {
+            workload,
+            rounds: self.rounds,
+            messages: self.messages,
+            settle: Duration::from_millis(self.settle_ms),
+            stall: Duration::from_secs(self.servers.stall_seconds),
+            contestants: self
+                .servers
+                .contestants(&[PeerName::Floor, PeerName::ChatServer])?,
+        })
+    }
+}
+
+fn check_workload(workload: &Workload) -> anyhow::Result<()> {
+    ensure!(
+        (2..=60_000).contains(&workload.members),
+        "--members must be 2 to 60000"
+    );
+    ensure!(
+        (1..=workload.members).contains(&workload.publishers),
+        "--publishers must be 1 to the number of members ({})",
+        workload.members
+    );
+    ensure!(
+        workload.window >= workload.publishers,
+        "--window must be at least the number of publishers ({})",
+        workload.publishers
+    );
+    ensure!(
+        (PAYLOAD_MIN..=PAYLOAD_MAX).contains(&workload.payload),
+        "--payload must be {PAYLOAD_MIN} to {PAYLOAD_MAX}"
+    );
+    Ok(())
+}
+
+impl ServerArgs {
+    /// The servers to measure: those that were asked for, else those of `usual` that are found.
+    fn contestants(&self, usual: &[PeerName]) -> anyhow::Result<Vec<Contestant>> {
+        let own = std::env::current_exe().context("where is this program?")?;
+        let wanted = if self.only.is_empty() {
+            usual
+        } else {
+            &self.only
+        };
+        let mut contestants = Vec::new();
+        for name in wanted {
+            match self.find(*name, &own) {
+                Some(peer) => contestants.push(Contestant { name: *name, peer }),
+                None if self.only.is_empty() => {
+                    eprintln!("chat-bench: {} was not found, left out", name.as_str());
+                }
+                None => bail!("{} was not found", name.as_str()),
+            }
+        }
+        ensure!(!contestants.is_empty(), "there is no server to measure");
+        Ok(contestants)
+    }
+
+    fn find(&self, name: PeerName, own: &Path) -> Option<Box<dyn Peer>> {
+        let program = own.to_path_buf();
+        Some(match name {
+            PeerName::Floor => Box::new(Floor { program }),
+            PeerName::Obvious => Box::new(Obvious { program }),
+            PeerName::ChatServer => {
+                let beside = || own.with_file_name("chat-server");
+                let program = self.server_bin.clone().unwrap_or_else(beside);
+                // A bare name would be looked for on PATH.
+                let program = std::path::absolute(program).ok()?;
+                let extra = self.extra_server_args.split_whitespace();
+                program
+                    .is_file()
+                    .then(|| Chat {
+                        program,
+                        extra: extra.map(String::from).collect(),
+                    })
+                    .map(Box::new)?
+            }
+            PeerName::RedisServer => Box::new(Redis {
+                program: find_on_path(name.as_str())?,
+            }),
+            PeerName::NatsServer => Box::new(Nats {
+                program: find_on_path(name.as_str())?,
+            }),
+            PeerName::Ngircd => Box::new(Ngircd {
+                program: find_on_path(name.as_str())?,
+            }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(arguments: &[&str]) -> anyhow::Result<FanoutPlan> {
+        let all = ["chat-bench", "fanout", "--only", "floor"];
+        let cli = Cli::try_parse_from(all.iter().chain(arguments))?;
+        match cli.command {
+            Command::Fanout(args) => args.plan(),
+            other => bail!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_default_is_all_four_as_they_stand() {
+        let plan = plan(&[]).unwrap();
+        let titles: Vec<String> = plan.workloads.iter().map(Workload::title).collect();
+        assert_eq!(titles.len(), 4);
+        assert_eq!(
+            titles[2],
+            "C all talk: 100 members, 50 publishing, 256 in flight, 64 bytes"
+        );
+    }
+
+    #[test]
+    fn flags_bend_the_workload() {
+        let plan = plan(&["--workload", "b", "--members", "7", "--window", "9"]).unwrap();
+        assert_eq!(plan.workloads.len(), 1);
+        assert_eq!(
+            (plan.workloads[0].members, plan.workloads[0].window),
+            (7, 9)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        for arguments in [
+            ["--members", "1"],
+            ["--publishers", "2000"],
+            ["--window", "0"],
+            ["--payload", "3"],
+            ["--messages", "0"],
+            ["--rounds", "0"],
+            ["--seconds", "-1"],
+        ] {
+            assert!(plan(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The fan-out benchmark: every workload, round by round, server by server.
+//!
+//! The servers take turns within a round, so that what disturbs the machine for a while hits all of them; each run has
+//! a fresh process.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+
+use crate::generator::{Failure, Generator, Goal, Phase};
+use crate::launch::Server;
+use crate::peer::{Contestant, PeerName};
+use crate::proc;
+use crate::progress::Progress;
+use crate::workload::Workload;
+
+/// All that `chat-bench fanout` was asked to do.
+#[derive(Debug)]
+pub(crate) struct FanoutPlan {
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) rounds: u32,
+    pub(crate) warm_up: Goal,
+    pub(crate) goal: Goal,
+    /// Silence after which a run has failed.
+    pub(crate) stall: Duration,
+    pub(crate) contestants: Vec<Contestant>,
+}
+
+/// What one workload gave.
+#[derive(Debug)]
+pub(crate) struct WorkloadResult {
+    pub(crate) workload: Workload,
+    pub(crate) servers: Vec<ServerResult>,
+}
+
+/// One server's runs of one workload.
+#[derive(Debug)]
+pub(crate) struct ServerResult {
+    pub(crate) server: PeerName,
+    /// One for each round; none for those after a failure.
+    pub(crate) runs: Vec<Option<Run>>,
+    pub(crate) failure: Option<String>,
+}
+
+/// The figures of one run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Run {
+    pub(crate) messages: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) seconds: f64,
+    pub(crate) deliveries_per_second: f64,
+    pub(crate) cpu_us_per_delivery: f64,
+    /// From sending a message until its last member had it.
+    pub(crate) last_p50_us: f64,
+    pub(crate) last_p99_us: f64,
+    /// Resident memory when the measured phase began, and by how much it grew.
+    pub(crate) rss_kib: u64,
+    pub(crate) rss_change_kib: i64,
+}
+
+impl FanoutPlan {
+    /// The most connections that any workload makes.
+    pub(crate) fn connections_max(&self) -> usize {
+        self.workloads.iter().map(connections).max().unwrap_or(0)
+    }
+}
+
+/// Runs all of it. What a server does wrong is in its result; the others' runs go on.
+pub(crate) fn run(plan: &FanoutPlan, progress: &Progress) -> Vec<WorkloadResult> {
+    plan.workloads
+        .iter()
+        .map(|workload| run_workload(plan, workload, progress))
+        .collect()
+}
+
+fn run_workload(plan: &FanoutPlan, workload: &Workload, progress: &Progress) -> WorkloadResult {
+    let mut servers: Vec<ServerResult> = plan
+        .contestants
+        .iter()
+        .map(|contestant| ServerResult {
+            server: contestant.name,
+            runs: Vec::new(),
+            failure: None,
+        })
+        .collect();
+    for round in 1..=plan.rounds {
+        for (contestant, result) in plan.contestants.iter().zip(&mut servers) {
+            if result.failure.is_some() {
+                result.runs.push(None);
+                continue;
+            }
+            let name = contestant.name.as_str();
+            let where_we_are = format!("{:?} round {round}/{}: {name}", workload.name, plan.rounds);
+            progress.now(&where_we_are);
+            match start_and_measure(plan, workload, contestant) {
+                Ok(run) => result.runs.push(Some(run)),
+                Err(error) => {
+                    let text = format!("{where_we_are}: {error:#}");
+                    progress.note(&text);
+                    result.failure = Some(text);
+                    result.runs.push(None);
+                }
+            }
+        }
+    }
+    WorkloadResult {
+        workload: workload.clone(),
+        servers,
+    }
+}
+
+fn start_and_measure(
+    plan: &FanoutPlan,
+    workload: &Workload,
+    contestant: &Contestant,
+) -> anyhow::Result<Run> {
+    let server =
+        Server::start(&*contestant.peer, connections(workload)).context("could not start it")?;
+    measure(plan, workload, contestant, &server).map_err(|failure| {
+        anyhow!(
+            "{failure}\n(the last it printed: {:?})",
+            server.last_words()
+        )
+    })
+}
+
+/// One run: everybody in, warm-up, the measured phase, and a look for what came too often.
+fn measure(
+    plan: &FanoutPlan,
+    workload: &Workload,
+    contestant: &Contestant,
+    server: &Server,
+) -> Result<Run, Failure> {
+    let peer = &*contestant.peer;
+    let mut generator = Generator::new(peer, workload, server.port(), plan.stall)?;
+    generator.connect_all()?;
+    generator.run(plan.warm_up)?;
+    generator.settle()?;
+    let rss = proc::resident_kib(server.pid())?;
+    let cpu = proc::cpu_time(server.pid())?;
+    let phase = generator.run(plan.goal)?;
+    let cpu = proc::cpu_time(server.pid())?.saturating_sub(cpu);
+    let rss_after = proc::resident_kib(server.pid())?;
+    generator.settle()?;
+    generator.hang_up();
+    Ok(figures(&phase, cpu, rss, rss_after))
+}
+
+fn figures(phase: &Phase, cpu: Duration, rss: u64, rss_after: u64) -> Run {
+    let seconds = phase.elapsed.as_secs_f64();
+    let deliveries = phase.deliveries as f64;
+    let quantile = |q| phase.latency.value_at_quantile(q) as f64 / 1e3;
+    Run {
+        messages: phase.messages,
+        deliveries: phase.deliveries,
+        seconds,
+        deliveries_per_second: deliveries / seconds,
+        cpu_us_per_delivery: cpu.as_secs_f64() * 1e6 / deliveries,
+        last_p50_us: quantile(0.5),
+        last_p99_us: quantile(0.99),
+        rss_kib: rss,
+        rss_change_kib: rss_after as i64 - rss as i64,
+    }
+}
+
+/// Everybody, publishers that are apart among them, and a few to spare.
+fn connections(workload: &Workload) -> usize {
+    workload.members + workload.publishers + workload.stuck + 16
+}

@@ -1,0 +1,180 @@
+//! The idle benchmark: thousands of silent members, and a message now and then.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::generator::{Failure, Generator, Goal};
+use crate::launch::Server;
+use crate::ledger::Echo;
+use crate::peer::{Contestant, PeerName, Who};
+use crate::proc;
+use crate::progress::Progress;
+use crate::stats::median;
+use crate::workload::Workload;
+
+/// All that `chat-bench idle` was asked to do.
+#[derive(Debug)]
+pub(crate) struct IdlePlan {
+    pub(crate) workload: Workload,
+    pub(crate) rounds: u32,
+    /// Messages after the first.
+    pub(crate) messages: u32,
+    /// Silence before memory is read.
+    pub(crate) settle: Duration,
+    pub(crate) stall: Duration,
+    pub(crate) contestants: Vec<Contestant>,
+}
+
+impl IdlePlan {
+    /// Members that are in before memory is read for the first time: what a server allocates once is not counted.
+    pub(crate) const FIRST_IN: usize = 10;
+}
+
+/// What all servers gave.
+#[derive(Debug, Serialize)]
+pub(crate) struct IdleReport {
+    pub(crate) members: usize,
+    pub(crate) rounds: u32,
+    pub(crate) servers: Vec<IdleServer>,
+}
+
+/// One server's runs and their medians.
+#[derive(Debug, Serialize)]
+pub(crate) struct IdleServer {
+    pub(crate) server: PeerName,
+    pub(crate) median: Option<IdleRun>,
+    pub(crate) runs: Vec<IdleRun>,
+    pub(crate) failure: Option<String>,
+}
+
+/// The figures of one run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct IdleRun {
+    /// Resident memory a connection, while all are silent.
+    pub(crate) kib_per_connection: f64,
+    /// The same after a few messages were delivered to all.
+    pub(crate) kib_per_connection_after_messages: f64,
+    /// From the first connect until the last member was in.
+    pub(crate) all_in_ms: f64,
+    /// Until the very first message had reached everybody.
+    pub(crate) first_message_ms: f64,
+    /// Until one of the following had: median and worst.
+    pub(crate) message_ms: f64,
+    pub(crate) message_worst_ms: f64,
+    /// The server's processor time for one delivery of these.
+    pub(crate) cpu_us_per_delivery: f64,
+}
+
+impl IdleReport {
+    /// What went wrong, one text a server.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let failures = self.servers.iter();
+        failures
+            .filter_map(|server| server.failure.clone())
+            .collect()
+    }
+}
+
+/// Runs all of it, round by round, server by server.
+pub(crate) fn run(plan: &IdlePlan, progress: &Progress) -> IdleReport {
+    let mut servers: Vec<IdleServer> = plan
+        .contestants
+        .iter()
+        .map(|contestant| IdleServer {
+            server: contestant.name,
+            median: None,
+            runs: Vec::new(),
+            failure: None,
+        })
+        .collect();
+    for round in 1..=plan.rounds {
+        for (contestant, result) in plan.contestants.iter().zip(&mut servers) {
+            if result.failure.is_some() {
+                continue;
+            }
+            let name = contestant.name.as_str();
+            let where_we_are = format!("idle round {round}/{}: {name}", plan.rounds);
+            progress.now(&where_we_are);
+            match measure(plan, contestant) {
+                Ok(run) => result.runs.push(run),
+                Err(failure) => {
+                    let text = format!("{where_we_are}: {failure}");
+                    progress.note(&text);
+                    result.failure = Some(text);
+                }
+            }
+        }
+    }
+    for server in &mut servers {
+        server.median = median_run(&server.runs);
+    }
+    IdleReport {
+        members: plan.workload.members,
+        rounds: plan.rounds,
+        servers,
+    }
+}
+
+fn measure(plan: &IdlePlan, contestant: &Contestant) -> Result<IdleRun, Failure> {
+    let members = plan.workload.members;
+    let peer = &*contestant.peer;
+    let server = Server::start(peer, members + 32)?;
+    let mut generator = Generator::new(peer, &plan.workload, server.port(), plan.stall)?;
+    let mut first: Vec<Who> = (0..IdlePlan::FIRST_IN).map(Who::Member).collect();
+    if peer.echo() == Echo::Apart {
+        first.push(Who::Publisher(0));
+    }
+    generator.connect(&first)?;
+    // Silence is what is measured here, so it is waited for by the clock.
+    std::thread::sleep(plan.settle);
+    let before = proc::resident_kib(server.pid())?;
+
+    let rest: Vec<Who> = (IdlePlan::FIRST_IN..members).map(Who::Member).collect();
+    let start = Instant::now();
+    generator.connect(&rest)?;
+    let all_in = start.elapsed();
+    std::thread::sleep(plan.settle);
+    let idle = proc::resident_kib(server.pid())?;
+
+    let first_message = generator.run(Goal::Messages(1))?.elapsed;
+    let cpu = proc::cpu_time(server.pid())?;
+    let mut times = Vec::new();
+    let mut deliveries = 0;
+    for _ in 0..plan.messages {
+        let phase = generator.run(Goal::Messages(1))?;
+        deliveries += phase.deliveries;
+        times.push(milliseconds(phase.elapsed));
+    }
+    let cpu = proc::cpu_time(server.pid())?.saturating_sub(cpu);
+    generator.settle()?;
+    let after = proc::resident_kib(server.pid())?;
+    generator.hang_up();
+    let each = |kib: u64| (kib as f64 - before as f64) / rest.len() as f64;
+    Ok(IdleRun {
+        kib_per_connection: each(idle),
+        kib_per_connection_after_messages: each(after),
+        all_in_ms: milliseconds(all_in),
+        first_message_ms: milliseconds(first_message),
+        message_ms: median(times.iter().copied()).unwrap_or_default(),
+        message_worst_ms: times.iter().copied().fold(0.0, f64::max),
+        cpu_us_per_delivery: cpu.as_secs_f64() * 1e6 / f64::from(deliveries.max(1) as u32),
+    })
+}
+
+fn median_run(runs: &[IdleRun]) -> Option<IdleRun> {
+    let of = |figure: fn(&IdleRun) -> f64| median(runs.iter().map(figure));
+    Some(IdleRun {
+        kib_per_connection: of(|run| run.kib_per_connection)?,
+        kib_per_connection_after_messages: of(|run| run.kib_per_connection_after_messages)?,
+        all_in_ms: of(|run| run.all_in_ms)?,
+        first_message_ms: of(|run| run.first_message_ms)?,
+        message_ms: of(|run| run.message_ms)?,
+        message_worst_ms: of(|run| run.message_worst_ms)?,
+        cpu_us_per_delivery: of(|run| run.cpu_us_per_delivery)?,
+    })
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

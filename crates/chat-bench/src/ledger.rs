@@ -1,0 +1,376 @@
+//! The books: which message is owed to whom, and what was wrong when one came that was not.
+//!
+//! Invariant: a message is outstanding until every member that should get it has got it, once and in its publisher's
+//! order. Pure: no sockets and no clock, the caller says what time it is.
+
+use std::collections::VecDeque;
+
+use crate::payload::{PayloadCodec, Stamp};
+
+/// Who receives, and whether a publisher is among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echo {
+    /// A publisher that is a member does not get its own messages.
+    Exclude,
+    /// Every member gets every message, its own too.
+    Include,
+    /// Publishers are connections of their own, which are no members.
+    Apart,
+}
+
+/// What is expected of everybody.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    codec: PayloadCodec,
+    echo: Echo,
+    members: usize,
+    publishers: Vec<Account>,
+    /// The sequence number that is due next: a row for each member, a column for each publisher.
+    due: Vec<u32>,
+}
+
+/// One publisher's messages that are on their way.
+#[derive(Debug, Default)]
+struct Account {
+    /// The sequence number of the oldest of `outstanding`.
+    oldest: u32,
+    /// For each message: how many members still wait for it, and when it was sent (nanoseconds).
+    outstanding: VecDeque<(u32, u64)>,
+}
+
+/// A message that came as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    /// Others still wait for it.
+    Partial,
+    /// This member was the last; when the message was sent.
+    Complete { sent_at: u64 },
+}
+
+/// What was wrong.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// Not one of the payloads that were published.
+    #[error("member {member} got a corrupted message: {text:?}")]
+    Corrupted { member: usize, text: String },
+    /// A payload of a publisher or with a number that was never sent.
+    #[error(
+        "member {member} got message {sequence} of publisher {publisher}, which was never sent"
+    )]
+    NeverSent {
+        member: usize,
+        publisher: u32,
+        sequence: u32,
+    },
+    /// The line names another speaker than the payload.
+    #[error("member {member} got a message of publisher {publisher} in the name of {named}")]
+    WrongName {
+        member: usize,
+        publisher: u32,
+        named: u32,
+    },
+    /// A publisher got its own message where it should not.
+    #[error("publisher {publisher} got its own message {sequence} back")]
+    Own { publisher: usize, sequence: u32 },
+    /// A later message came before the one that is due.
+    #[error(
+        "member {member} expected message {expected} of publisher {publisher} but got {got}: \
+         messages were lost or came out of order"
+    )]
+    Skipped {
+        member: usize,
+        publisher: usize,
+        expected: u32,
+        got: u32,
+    },
+    /// A message came that this member had already got, or should have got earlier.
+    #[error(
+        "member {member} expected message {expected} of publisher {publisher} but got {got} (again): \
+         a message was duplicated or came out of order"
+    )]
+    Repeated {
+        member: usize,
+        publisher: usize,
+        expected: u32,
+        got: u32,
+    },
+}
+
+impl Ledger {
+    /// Books for `members` members and `publishers` publishers, nothing sent yet.
+    pub(crate) fn new(members: usize, publishers: usize, payload: usize, echo: Echo) -> Self {
+        Self {
+            codec: PayloadCodec::new(payload),
+            echo,
+            members,
+            publishers: (0..publishers).map(|_| Account::default()).collect(),
+            due: vec![0; members * publishers],
+        }
+    }
+
+    /// How many members get each message.
+    pub(crate) fn audience(&self) -> usize {
+        match self.echo {
+            Echo::Exclude => self.members.saturating_sub(1),
+            Echo::Include | Echo::Apart => self.members,
+        }
+    }
+
+    /// How many of this publisher's messages are on their way.
+    pub(crate) fn outstanding(&self, publisher: usize) -> usize {
+        self.publishers[publisher].outstanding.len()
+    }
+
+    /// Enters the publisher's next message and appends its payload to `out`.
+    pub(crate) fn publish(&mut self, publisher: usize, now: u64, out: &mut Vec<u8>) {
+        let waiting = self.audience() as u32;
+        let account = &mut self.publishers[publisher];
+        let sequence = account
+            .oldest
+            .wrapping_add(account.outstanding.len() as u32);
+        account.outstanding.push_back((waiting, now));
+        let stamp = Stamp {
+            publisher: publisher as u32,
+            sequence,
+        };
+        self.codec.encode(stamp, out);
+    }
+
+    /// Enters what a member received; `named` is the publisher that the line itself names, where lines do.
+    ///
+    /// # Errors
+    ///
+    /// What came was not what this member was owed next.
+    pub(crate) fn receive(
+        &mut self,
+        member: usize,
+        payload: &[u8],
+        named: Option<u32>,
+    ) -> Result<Receipt, Violation> {
+        let Some(stamp) = self.codec.decode(payload) else {
+            let text = String::from_utf8_lossy(&payload[..payload.len().min(200)]).into_owned();
+            return Err(Violation::Corrupted { member, text });
+        };
+        if let Some(named) = named.filter(|named| *named != stamp.publisher) {
+            let publisher = stamp.publisher;
+            return Err(Violation::WrongName {
+                member,
+                publisher,
+                named,
+            });
+        }
+        let publisher = stamp.publisher as usize;
+        let columns = self.publishers.len();
+        let never_sent = Violation::NeverSent {
+            member,
+            publisher: stamp.publisher,
+            sequence: stamp.sequence,
+        };
+        let Some(account) = self.publishers.get_mut(publisher) else {
+            return Err(never_sent);
+        };
+        let ahead = stamp.sequence.wrapping_sub(account.oldest) as usize;
+        if self.echo == Echo::Exclude && member == publisher {
+            let sequence = stamp.sequence;
+            return Err(Violation::Own {
+                publisher,
+                sequence,
+            });
+        }
+        let due = &mut self.due[member * columns + publisher];
+        if stamp.sequence != *due {
+            return Err(misplaced(member, publisher, *due, stamp.sequence));
+        }
+        let Some((waiting, sent_at)) = account.outstanding.get_mut(ahead) else {
+            return Err(never_sent);
+        };
+        *due = due.wrapping_add(1);
+        *waiting -= 1;
+        if *waiting > 0 {
+            return Ok(Receipt::Partial);
+        }
+        let sent_at = *sent_at;
+        // Each member gets a publisher's messages in order, so the oldest is always the first to be complete.
+        account.outstanding.pop_front();
+        account.oldest = account.oldest.wrapping_add(1);
+        Ok(Receipt::Complete { sent_at })
+    }
+
+    /// Says what is still owed, for the report of a run that stalled: the first few members and messages.
+    pub(crate) fn describe_owed(&self) -> String {
+        let mut lines = Vec::new();
+        let mut owed = 0_u64;
+        for (publisher, account) in self.publishers.iter().enumerate() {
+            let next = account
+                .oldest
+                .wrapping_add(account.outstanding.len() as u32);
+            for member in 0..self.members {
+                let due = self.due[member * self.publishers.len() + publisher];
+                let missing = next.wrapping_sub(due);
+                if missing == 0 || (self.echo == Echo::Exclude && member == publisher) {
+                    continue;
+                }
+                owed += u64::from(missing);
+                if lines.len() < 3 {
+                    lines.push(format!(
+                        "member {member} expected message {due} of publisher {publisher}"
+                    ));
+                }
+            }
+        }
+        format!(
+            "{owed} deliveries are still owed (lost?): {}, ..",
+            lines.join("; ")
+        )
+    }
+}
+
+fn misplaced(member: usize, publisher: usize, expected: u32, got: u32) -> Violation {
+    if got.wrapping_sub(expected) < u32::MAX / 2 {
+        Violation::Skipped {
+            member,
+            publisher,
+            expected,
+            got,
+        }
+    } else {
+        Violation::Repeated {
+            member,
+            publisher,
+            expected,
+            got,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three members of whom the first publishes, and the first `n` messages.
+    fn published(n: usize, echo: Echo) -> (Ledger, Vec<Vec<u8>>) {
+        let mut ledger = Ledger::new(3, 1, 32, echo);
+        let messages = (0..n)
+            .map(|at| {
+                let mut out = Vec::new();
+                ledger.publish(0, at as u64, &mut out);
+                out
+            })
+            .collect();
+        (ledger, messages)
+    }
+
+    #[test]
+    fn a_message_is_outstanding_until_all_have_it() {
+        let (mut ledger, messages) = published(2, Echo::Exclude);
+        assert_eq!(ledger.outstanding(0), 2);
+        assert_eq!(ledger.receive(1, &messages[0], None), Ok(Receipt::Partial));
+        assert_eq!(ledger.receive(1, &messages[1], None), Ok(Receipt::Partial));
+        assert_eq!(ledger.outstanding(0), 2);
+        let complete = Receipt::Complete { sent_at: 0 };
+        assert_eq!(ledger.receive(2, &messages[0], Some(0)), Ok(complete));
+        assert_eq!(ledger.outstanding(0), 1);
+    }
+
+    #[test]
+    fn the_publisher_counts_where_it_gets_its_own() {
+        let (mut ledger, messages) = published(1, Echo::Include);
+        assert_eq!(ledger.audience(), 3);
+        for member in [2, 0] {
+            assert_eq!(
+                ledger.receive(member, &messages[0], None),
+                Ok(Receipt::Partial)
+            );
+        }
+        assert!(matches!(
+            ledger.receive(1, &messages[0], None),
+            Ok(Receipt::Complete { .. })
+        ));
+    }
+
+    #[test]
+    fn a_lost_message_is_reported() {
+        let (mut ledger, messages) = published(3, Echo::Exclude);
+        ledger.receive(1, &messages[0], None).unwrap();
+        let skipped = Violation::Skipped {
+            member: 1,
+            publisher: 0,
+            expected: 1,
+            got: 2,
+        };
+        assert_eq!(ledger.receive(1, &messages[2], None), Err(skipped));
+        assert!(
+            ledger
+                .describe_owed()
+                .contains("member 1 expected message 1")
+        );
+        assert!(ledger.describe_owed().starts_with("5 deliveries"));
+    }
+
+    #[test]
+    fn a_duplicated_message_is_reported_even_when_it_was_complete() {
+        let (mut ledger, messages) = published(2, Echo::Exclude);
+        ledger.receive(1, &messages[0], None).unwrap();
+        let repeated = Violation::Repeated {
+            member: 1,
+            publisher: 0,
+            expected: 1,
+            got: 0,
+        };
+        assert_eq!(ledger.receive(1, &messages[0], None), Err(repeated));
+        ledger.receive(2, &messages[0], None).unwrap();
+        assert!(matches!(
+            ledger.receive(2, &messages[0], None),
+            Err(Violation::Repeated { .. })
+        ));
+    }
+
+    #[test]
+    fn a_reordered_message_is_reported() {
+        let (mut ledger, messages) = published(2, Echo::Exclude);
+        assert!(matches!(
+            ledger.receive(1, &messages[1], None),
+            Err(Violation::Skipped { .. })
+        ));
+    }
+
+    #[test]
+    fn a_corrupted_or_foreign_message_is_reported() {
+        let (mut ledger, messages) = published(1, Echo::Exclude);
+        let mut wrong = messages[0].clone();
+        wrong[20] = b'!';
+        assert!(matches!(
+            ledger.receive(1, &wrong, None),
+            Err(Violation::Corrupted { .. })
+        ));
+        assert!(matches!(
+            ledger.receive(1, &messages[0], Some(2)),
+            Err(Violation::WrongName { .. })
+        ));
+        assert!(matches!(
+            ledger.receive(0, &messages[0], None),
+            Err(Violation::Own { .. })
+        ));
+        let mut unsent = Vec::new();
+        let stamp = Stamp {
+            publisher: 5,
+            sequence: 0,
+        };
+        PayloadCodec::new(32).encode(stamp, &mut unsent);
+        assert!(matches!(
+            ledger.receive(1, &unsent, None),
+            Err(Violation::NeverSent { .. })
+        ));
+        ledger.receive(1, &messages[0], None).unwrap();
+        let mut early = Vec::new();
+        let stamp = Stamp {
+            publisher: 0,
+            sequence: 1,
+        };
+        PayloadCodec::new(32).encode(stamp, &mut early);
+        assert!(matches!(
+            ledger.receive(1, &early, None),
+            Err(Violation::NeverSent { .. })
+        ));
+    }
+}

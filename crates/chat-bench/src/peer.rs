@@ -1,0 +1,247 @@
+//! The servers that are measured: how each is started and how its members talk.
+//!
+//! A [`Peer`] is stateless and does no I/O: bytes to log in with, bytes to publish with, and what the first thing in a
+//! received stream is. Everything else is the same for all of them.
+
+mod chat;
+mod floor;
+mod lines;
+mod nats;
+mod ngircd;
+mod obvious;
+mod redis;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+pub(crate) use chat::Chat;
+pub(crate) use floor::Floor;
+pub(crate) use lines::GREETING;
+pub(crate) use nats::Nats;
+pub(crate) use ngircd::Ngircd;
+pub(crate) use obvious::Obvious;
+pub(crate) use redis::Redis;
+
+use crate::ledger::Echo;
+
+/// One kind of server.
+pub(crate) trait Peer: std::fmt::Debug {
+    /// Who gets a message.
+    fn echo(&self) -> Echo;
+
+    /// The command that starts it on `place.port` of 127.0.0.1; may put a configuration file into `place.dir`.
+    fn command(&self, place: &Place<'_>) -> io::Result<CommandLine>;
+
+    /// Appends what a new connection sends to be let in, or nothing if the server speaks first.
+    fn login(&self, who: Who, out: &mut Vec<u8>);
+
+    /// Appends a message in the server's framing.
+    fn publish(&self, payload: &[u8], out: &mut Vec<u8>);
+
+    /// How many connections may be on their way at one time: well below the listen backlog of 1,024 that Tokio asks
+    /// for.
+    fn connecting_max(&self) -> usize {
+        512
+    }
+
+    /// Reads the first thing in `bytes`.
+    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a>;
+}
+
+/// Where a server is to run, and how many connections it must bear.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) port: u16,
+    pub(crate) dir: &'a Path,
+    pub(crate) connections: usize,
+}
+
+/// A program and its arguments.
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl CommandLine {
+    fn new(program: &Path, arguments: &[&str]) -> Self {
+        Self {
+            program: program.to_path_buf(),
+            arguments: arguments.iter().map(OsString::from).collect(),
+        }
+    }
+}
+
+/// Who logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Member number n, who may publish too.
+    Member(usize),
+    /// A publisher that is no member ([`Echo::Apart`] only).
+    Publisher(usize),
+    /// A member that will never read.
+    Stuck(usize),
+}
+
+impl Who {
+    /// A name that no other connection has.
+    fn nick(self) -> String {
+        match self {
+            Self::Member(n) => format!("m{n}"),
+            Self::Publisher(n) => format!("p{n}"),
+            Self::Stuck(n) => format!("s{n}"),
+        }
+    }
+}
+
+/// The first thing in a received stream, and how many bytes it takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame<'a> {
+    /// The rest of it has not come yet.
+    Incomplete,
+    /// A delivered message; `named` is the publisher's number where the line names the speaker.
+    Message {
+        payload: &'a [u8],
+        named: Option<u32>,
+        used: usize,
+    },
+    /// From now on the connection gets what is published.
+    Welcome { used: usize },
+    /// Nothing that matters here.
+    Notice { used: usize },
+    /// The server wants this answer (a ping).
+    Answer { bytes: Vec<u8>, used: usize },
+    /// The server says that something is wrong, or says what no server of its kind should.
+    Wrong { text: String },
+}
+
+/// The servers by the names that the command line and the report use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PeerName {
+    /// One thread and one epoll that writes each chunk straight to every socket: the kernel's own cost
+    Floor,
+    /// Our server
+    ChatServer,
+    /// broadcast::channel + Framed + LinesCodec + one select! per member
+    Obvious,
+    /// Redis pub/sub, if on PATH
+    RedisServer,
+    /// NATS, if on PATH
+    NatsServer,
+    /// The IRC server ngircd, if on PATH
+    Ngircd,
+}
+
+/// A server that takes part.
+#[derive(Debug)]
+pub(crate) struct Contestant {
+    pub(crate) name: PeerName,
+    pub(crate) peer: Box<dyn Peer>,
+}
+
+impl PeerName {
+    /// All of them, in the order of the report.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Floor,
+        Self::ChatServer,
+        Self::Obvious,
+        Self::RedisServer,
+        Self::NatsServer,
+        Self::Ngircd,
+    ];
+
+    /// Its name as one word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::ChatServer => "chat-server",
+            Self::Obvious => "obvious",
+            Self::RedisServer => "redis-server",
+            Self::NatsServer => "nats-server",
+            Self::Ngircd => "ngircd",
+        }
+    }
+}
+
+/// Finds a program on PATH.
+pub(crate) fn find_on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+#[cfg(test)]
+mod testing {
+    //! One check for all: however the stream is cut, the same things are read from it.
+
+    use super::{Frame, Peer};
+
+    /// What a stream says, owned.
+    #[derive(Debug, PartialEq, Eq, Clone)]
+    pub(crate) enum Seen {
+        Message(Vec<u8>, Option<u32>),
+        Welcome,
+        Notice,
+        Answer(Vec<u8>),
+        Wrong(String),
+    }
+
+    /// Reads all that `bytes` holds and returns it with the number of bytes used.
+    fn drain(peer: &dyn Peer, bytes: &[u8], seen: &mut Vec<Seen>) -> usize {
+        let mut at = 0;
+        loop {
+            let (what, used) = match peer.next(&bytes[at..]) {
+                Frame::Incomplete => return at,
+                Frame::Message {
+                    payload,
+                    named,
+                    used,
+                } => (Seen::Message(payload.to_vec(), named), used),
+                Frame::Welcome { used } => (Seen::Welcome, used),
+                Frame::Notice { used } => (Seen::Notice, used),
+                Frame::Answer { bytes, used } => (Seen::Answer(bytes), used),
+                Frame::Wrong { text } => {
+                    seen.push(Seen::Wrong(text));
+                    return bytes.len();
+                }
+            };
+            assert!(used > 0 && at + used <= bytes.len());
+            seen.push(what);
+            at += used;
+        }
+    }
+
+    /// Reads `stream` whole, byte by byte, and cut in two at every place; returns what was the same each time.
+    pub(crate) fn read_in_any_chunks(peer: &dyn Peer, stream: &[u8]) -> Vec<Seen> {
+        let read = |chunks: &[&[u8]]| {
+            let mut held = Vec::new();
+            let mut seen = Vec::new();
+            for chunk in chunks {
+                held.extend_from_slice(chunk);
+                let used = drain(peer, &held, &mut seen);
+                held.drain(..used);
+            }
+            assert!(held.is_empty(), "bytes left over");
+            seen
+        };
+        let whole = read(&[stream]);
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(read(&bytes), whole);
+        for cut in 0..=stream.len() {
+            let (left, right) = stream.split_at(cut);
+            assert_eq!(read(&[left, right]), whole, "cut at {cut}");
+        }
+        whole
+    }
+
+    /// A message without a named speaker.
+    pub(crate) fn message(payload: &str) -> Seen {
+        Seen::Message(payload.as_bytes().to_vec(), None)
+    }
+}

@@ -1,0 +1,123 @@
+//! NATS core publish/subscribe.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::ledger::Echo;
+use crate::peer::lines::{self, Line};
+use crate::peer::{CommandLine, Frame, Peer, Place, Who};
+
+/// Members connect with `echo: false`: members - 1 deliveries a message.
+#[derive(Debug)]
+pub(crate) struct Nats {
+    pub(crate) program: PathBuf,
+}
+
+impl Peer for Nats {
+    fn echo(&self) -> Echo {
+        Echo::Exclude
+    }
+
+    fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
+        let config = place.dir.join("nats.conf");
+        // Room for 64 MiB a slow subscriber is its default; pings would only add noise.
+        let text = format!(
+            "listen: \"127.0.0.1:{}\"\nmax_connections: {}\nping_interval: \"10m\"\n",
+            place.port, place.connections
+        );
+        std::fs::write(&config, text)?;
+        let config = config.to_string_lossy().into_owned();
+        Ok(CommandLine::new(&self.program, &["-c", &config]))
+    }
+
+    fn login(&self, who: Who, out: &mut Vec<u8>) {
+        let nick = who.nick();
+        let connect = format!(
+            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"echo\":false,\"name\":\"{nick}\"}}\r\n\
+             SUB lobby 1\r\nPING\r\n"
+        );
+        out.extend_from_slice(connect.as_bytes());
+    }
+
+    fn publish(&self, payload: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"PUB lobby ");
+        out.extend_from_slice(payload.len().to_string().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(payload);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        let (line, used) = match lines::first_line(bytes) {
+            Line::Incomplete => return Frame::Incomplete,
+            Line::TooLong => return lines::too_long(),
+            Line::Whole(line, used) => (line, used),
+        };
+        if line.starts_with(b"MSG ") {
+            return next_message(bytes, line, used);
+        }
+        match line {
+            b"PONG" => Frame::Welcome { used },
+            b"+OK" => Frame::Notice { used },
+            b"PING" => Frame::Answer {
+                bytes: b"PONG\r\n".to_vec(),
+                used,
+            },
+            _ if line.starts_with(b"INFO ") => Frame::Notice { used },
+            _ => lines::unexpected(line),
+        }
+    }
+}
+
+/// Reads the payload after `MSG lobby 1 64`, whose line ends at `at`.
+fn next_message<'a>(bytes: &'a [u8], line: &'a [u8], at: usize) -> Frame<'a> {
+    let length = line
+        .rsplit(|byte| *byte == b' ')
+        .next()
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse::<u16>().ok());
+    let Some(length) = length else {
+        return lines::unexpected(line);
+    };
+    let end = at + usize::from(length);
+    match bytes.get(end..end + 2) {
+        None => Frame::Incomplete,
+        Some(b"\r\n") => Frame::Message {
+            payload: &bytes[at..end],
+            named: None,
+            used: end + 2,
+        },
+        Some(_) => lines::unexpected(&bytes[at..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::testing::{Seen, message, read_in_any_chunks};
+
+    fn nats() -> Nats {
+        Nats {
+            program: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_messages() {
+        let stream = b"INFO {\"server_id\":\"x\"}\r\nPONG\r\nMSG lobby 1 5\r\na\r\nbc\r\nPING\r\nMSG lobby 1 1\r\nx\r\n";
+        let expected = [
+            Seen::Notice,
+            Seen::Welcome,
+            message("a\r\nbc"),
+            Seen::Answer(b"PONG\r\n".to_vec()),
+            message("x"),
+        ];
+        assert_eq!(read_in_any_chunks(&nats(), stream), expected);
+    }
+
+    #[test]
+    fn an_error_is_wrong() {
+        let frame = nats().next(b"-ERR 'Slow Consumer'\r\n");
+        assert!(matches!(frame, Frame::Wrong { text } if text.contains("Slow")));
+    }
+}

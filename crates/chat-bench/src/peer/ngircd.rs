@@ -1,0 +1,137 @@
+//! The IRC server ngircd.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::ledger::Echo;
+use crate::peer::lines::{self, Line};
+use crate::peer::{CommandLine, Frame, Peer, Place, Who};
+
+/// IRC does not send a member its own words: members - 1 deliveries a message.
+#[derive(Debug)]
+pub(crate) struct Ngircd {
+    pub(crate) program: PathBuf,
+}
+
+impl Peer for Ngircd {
+    fn echo(&self) -> Echo {
+        Echo::Exclude
+    }
+
+    fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
+        let config = place.dir.join("ngircd.conf");
+        // Everything that would hold back or disconnect a fast member is lifted.
+        let text = format!(
+            "[Global]\nName = bench.local\nInfo = bench\nListen = 127.0.0.1\nPorts = {}\n\
+             MotdPhrase = \"bench\"\nServerUID = nobody\nServerGID = nogroup\n\
+             [Limits]\nMaxConnections = 0\nMaxConnectionsIP = 0\nMaxJoins = 0\nMaxPenaltyTime = 0\n\
+             PingTimeout = 3600\nPongTimeout = 3600\n\
+             [Options]\nDNS = no\nIdent = no\nPAM = no\n",
+            place.port
+        );
+        std::fs::write(&config, text)?;
+        let config = config.to_string_lossy().into_owned();
+        Ok(CommandLine::new(
+            &self.program,
+            &["--nodaemon", "--config", &config],
+        ))
+    }
+
+    fn login(&self, who: Who, out: &mut Vec<u8>) {
+        let nick = who.nick();
+        let lines = format!("NICK {nick}\r\nUSER {nick} 0 * :{nick}\r\nJOIN #lobby\r\n");
+        out.extend_from_slice(lines.as_bytes());
+    }
+
+    fn publish(&self, payload: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"PRIVMSG #lobby :");
+        out.extend_from_slice(payload);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Its listen backlog is 10, and what comes beyond that waits for seconds.
+    fn connecting_max(&self) -> usize {
+        8
+    }
+
+    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        let (line, used) = match lines::first_line(bytes) {
+            Line::Incomplete => return Frame::Incomplete,
+            Line::TooLong => return lines::too_long(),
+            Line::Whole(line, used) => (line, used),
+        };
+        if let Some(token) = line.strip_prefix(b"PING ") {
+            let bytes = [b"PONG ", token, b"\r\n"].concat();
+            return Frame::Answer { bytes, used };
+        }
+        let Some((source, rest)) = line.strip_prefix(b":").and_then(split_word) else {
+            return lines::unexpected(line);
+        };
+        let (command, rest) = split_word(rest).unwrap_or((rest, b""));
+        match command {
+            b"PRIVMSG" => match (speaker(source), split_word(rest)) {
+                (Some(named), Some((b"#lobby", text))) => Frame::Message {
+                    payload: text.strip_prefix(b":").unwrap_or(text),
+                    named: Some(named),
+                    used,
+                },
+                _ => lines::unexpected(line),
+            },
+            // End of the list of members: the last line that a join brings.
+            b"366" => Frame::Welcome { used },
+            b"422" | b"JOIN" | b"MODE" | b"QUIT" | b"NOTICE" | b"PONG" | b"PART" => {
+                Frame::Notice { used }
+            }
+            // 4xx and 5xx are errors.
+            [b'0'..=b'3', _, _] => Frame::Notice { used },
+            _ => lines::unexpected(line),
+        }
+    }
+}
+
+fn split_word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = memchr::memchr(b' ', bytes)?;
+    Some((&bytes[..space], &bytes[space + 1..]))
+}
+
+/// The member's number in `m17!~m17@localhost`.
+fn speaker(source: &[u8]) -> Option<u32> {
+    let end = memchr::memchr(b'!', source)?;
+    lines::member_number(&source[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::testing::{Seen, read_in_any_chunks};
+
+    fn ngircd() -> Ngircd {
+        Ngircd {
+            program: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_messages() {
+        let stream = b":bench.local 001 m1 :Welcome\r\n:bench.local 422 m1 :MOTD missing\r\n:m1!~m1@localhost JOIN :#lobby\r\n:bench.local 366 m1 #lobby :End of NAMES list\r\nPING :bench.local\r\n:m3!~m3@localhost PRIVMSG #lobby :hello: you\r\n";
+        let expected = [
+            Seen::Notice,
+            Seen::Notice,
+            Seen::Notice,
+            Seen::Welcome,
+            Seen::Answer(b"PONG :bench.local\r\n".to_vec()),
+            Seen::Message(b"hello: you".to_vec(), Some(3)),
+        ];
+        assert_eq!(read_in_any_chunks(&ngircd(), stream), expected);
+    }
+
+    #[test]
+    fn an_error_is_wrong() {
+        for line in [
+            &b"ERROR :Too many connections\r\n"[..],
+            b":bench.local 433 * m1 :Nickname already in use\r\n",
+        ] {
+            assert!(matches!(ngircd().next(line), Frame::Wrong { .. }));
+        }
+    }
+}

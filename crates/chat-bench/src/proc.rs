@@ -1,0 +1,71 @@
+//! What the kernel says of a server's process: processor time used and memory resident.
+
+use std::io;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+/// Where the processor time comes from, for the report.
+pub(crate) const CPU_SOURCE: &str = "the kernel's CPU clock of the server's process (clock_getcpuclockid: user and system time in ns, \
+     of all its threads, ended ones too)";
+
+/// The processor time that a process has used since it began.
+///
+/// This is the process's own CPU clock: nanoseconds, user and system time, the time of threads that have ended
+/// included. `/proc/PID/stat` has the same sum in ticks of 10 ms, and `/proc/PID/task/*/schedstat` in nanoseconds but
+/// without the threads that have ended.
+pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid as i32))?;
+    Ok(Duration::from(clock.now()?))
+}
+
+/// The process's resident memory in KiB (`VmRSS`). What the kernel keeps for its sockets is not in it.
+pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    parse_resident(&status).ok_or_else(|| io::Error::other("no VmRSS in /proc/PID/status"))
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Raises the number of descriptors that this process, and the servers it starts, may have; fails if `needed` is more
+/// than the hard limit allows.
+pub(crate) fn raise_descriptor_limit(needed: usize) -> io::Result<()> {
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if (hard as usize) < needed {
+        let text =
+            format!("{needed} descriptors are needed, the hard limit is {hard} (ulimit -Hn)");
+        return Err(io::Error::other(text));
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(|error: Errno| error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_from_the_status() {
+        let status = "Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t  1234 kB\nThreads:\t1\n";
+        assert_eq!(parse_resident(status), Some(1234));
+        assert_eq!(parse_resident("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn own_figures_can_be_read() {
+        let pid = std::process::id();
+        assert!(resident_kib(pid).unwrap() > 0);
+        let before = cpu_time(pid).unwrap();
+        let mut sum = 0_u64;
+        while cpu_time(pid).unwrap() == before {
+            sum = std::hint::black_box(sum + 1);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The floor: one thread, one epoll, no protocol. What a delivery costs the kernel, and nothing else.
+//!
+//! Each chunk it reads goes to every socket but the one it came from, with one write a socket. A chunk ends with a
+//! line: the rare rest of a line that was cut waits for its end, or two publishers' lines would run into each other.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket, Type};
+
+use super::BACKLOG;
+use crate::peer::GREETING;
+use crate::readiness::Until;
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// One read takes at most this much.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A socket for which more than this waits is closed: even here one that never reads costs bounded memory.
+const BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Serves until it is killed.
+pub(crate) fn serve(port: u16) -> io::Result<()> {
+    let mut floor = Floor::bind(port)?;
+    let mut events = Events::with_capacity(1024);
+    loop {
+        match floor.poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            other => other?,
+        }
+        for event in &events {
+            if event.token() == LISTENER {
+                floor.accept()?;
+                continue;
+            }
+            if event.is_writable() {
+                floor.flush(event.token().0);
+            }
+            if event.is_readable() || event.is_read_closed() {
+                floor.receive(event.token().0, Until::of(event));
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Floor {
+    poll: Poll,
+    listener: TcpListener,
+    members: Vec<Option<Member>>,
+    free: Vec<usize>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Member {
+    stream: TcpStream,
+    /// What the socket would not take.
+    backlog: Vec<u8>,
+    /// The beginning of a line whose end has not come.
+    cut: Vec<u8>,
+}
+
+impl Floor {
+    fn bind(port: u16) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+        socket.listen(BACKLOG)?;
+        let mut listener = TcpListener::from_std(socket.into());
+        let poll = Poll::new()?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            listener,
+            members: Vec::new(),
+            free: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn admit(&mut self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let index = self.free.pop().unwrap_or(self.members.len());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut stream, Token(index), interest)?;
+        let mut member = Member {
+            stream,
+            backlog: Vec::new(),
+            cut: Vec::new(),
+        };
+        let is_open = member.send(GREETING);
+        if index == self.members.len() {
+            self.members.push(None);
+        }
+        if is_open {
+            self.members[index] = Some(member);
+        } else {
+            self.free.push(index);
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, index: usize, until: Until) {
+        loop {
+            let Some(member) = self.members.get_mut(index).and_then(Option::as_mut) else {
+                return;
+            };
+            let held = member.cut.len();
+            self.buffer[..held].copy_from_slice(&member.cut);
+            let length = match member.stream.read(&mut self.buffer[held..]) {
+                Ok(0) => return self.close(index),
+                Ok(n) => held + n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return self.close(index),
+            };
+            member.cut.clear();
+            // Nearly always the last byte; a buffer that is full of one line is passed on as it is.
+            let whole = match memchr::memrchr(b'\n', &self.buffer[..length]) {
+                Some(end) => end + 1,
+                None if length == self.buffer.len() => length,
+                None => 0,
+            };
+            member.cut.extend_from_slice(&self.buffer[whole..length]);
+            self.fan_out(index, whole);
+            if length < self.buffer.len() && until == Until::Short {
+                return;
+            }
+        }
+    }
+
+    fn fan_out(&mut self, sender: usize, length: usize) {
+        for index in 0..self.members.len() {
+            if index == sender || length == 0 {
+                continue;
+            }
+            let Some(member) = self.members[index].as_mut() else {
+                continue;
+            };
+            if !member.send(&self.buffer[..length]) {
+                self.close(index);
+            }
+        }
+    }
+
+    fn flush(&mut self, index: usize) {
+        let Some(member) = self.members.get_mut(index).and_then(Option::as_mut) else {
+            return;
+        };
+        if member.backlog.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut member.backlog);
+        if !member.send(&waiting) {
+            self.close(index);
+        }
+    }
+
+    fn close(&mut self, index: usize) {
+        if self.members[index].take().is_some() {
+            self.free.push(index);
+        }
+    }
+}
+
+impl Member {
+    /// Writes `bytes`, or keeps what the socket does not take; false if the socket is to be closed.
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        let mut sent = 0;
+        while sent < bytes.len() && self.backlog.is_empty() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        if sent < bytes.len() {
+            self.backlog.extend_from_slice(&bytes[sent..]);
+        }
+        self.backlog.len() <= BACKLOG_BYTES_MAX
+    }
+}

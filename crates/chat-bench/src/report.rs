@@ -1,0 +1,254 @@
+//! The report: what is worked out from the runs, and where it is written.
+
+mod chart;
+mod json;
+mod svg;
+mod table;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli::OutputArgs;
+use crate::fanout::{FanoutPlan, Run, ServerResult, WorkloadResult};
+use crate::hub::HubReport;
+use crate::idle::IdleReport;
+use crate::peer::PeerName;
+use crate::proc::CPU_SOURCE;
+use crate::stats::{median, median_ratio};
+use crate::workload::Workload;
+
+/// All that the fan-out benchmark found.
+#[derive(Debug, Serialize)]
+pub(crate) struct FanoutReport {
+    pub(crate) version: &'static str,
+    /// Processors of this machine.
+    pub(crate) processors: usize,
+    pub(crate) rounds: u32,
+    pub(crate) cpu_source: &'static str,
+    pub(crate) workloads: Vec<WorkloadReport>,
+}
+
+/// One workload's part of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct WorkloadReport {
+    #[serde(flatten)]
+    pub(crate) workload: Workload,
+    pub(crate) servers: Vec<ServerReport>,
+}
+
+/// One server's figures for one workload: medians over the rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServerReport {
+    pub(crate) server: PeerName,
+    /// None if it failed in the first round.
+    pub(crate) median: Option<Figures>,
+    pub(crate) runs: Vec<Option<Run>>,
+    pub(crate) failure: Option<String>,
+}
+
+/// Medians.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) deliveries_per_second: f64,
+    pub(crate) cpu_us_per_delivery: f64,
+    /// Of the processor time a delivery, taken round by round.
+    pub(crate) ratio_to_floor: Option<f64>,
+    pub(crate) last_p50_us: f64,
+    pub(crate) last_p99_us: f64,
+    pub(crate) rss_change_kib: f64,
+}
+
+impl FanoutReport {
+    /// Works out the medians.
+    pub(crate) fn new(plan: &FanoutPlan, results: Vec<WorkloadResult>) -> Self {
+        let processors = std::thread::available_parallelism();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            processors: processors.map_or(1, usize::from),
+            rounds: plan.rounds,
+            cpu_source: CPU_SOURCE,
+            workloads: results.into_iter().map(summarise).collect(),
+        }
+    }
+
+    /// What went wrong, one text a failure.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let servers = self.workloads.iter().flat_map(|workload| &workload.servers);
+        servers
+            .filter_map(|server| server.failure.clone())
+            .collect()
+    }
+}
+
+fn summarise(result: WorkloadResult) -> WorkloadReport {
+    let floor: Vec<Option<f64>> = result
+        .servers
+        .iter()
+        .find(|server| server.server == PeerName::Floor)
+        .map(cpu_by_round)
+        .unwrap_or_default();
+    let servers = result.servers.into_iter().map(|server| ServerReport {
+        server: server.server,
+        median: figures(&server, &floor),
+        runs: server.runs,
+        failure: server.failure,
+    });
+    WorkloadReport {
+        servers: servers.collect(),
+        workload: result.workload,
+    }
+}
+
+fn cpu_by_round(server: &ServerResult) -> Vec<Option<f64>> {
+    let runs = server.runs.iter();
+    runs.map(|run| run.as_ref().map(|run| run.cpu_us_per_delivery))
+        .collect()
+}
+
+fn figures(server: &ServerResult, floor: &[Option<f64>]) -> Option<Figures> {
+    let of = |figure: fn(&Run) -> f64| median(server.runs.iter().flatten().map(figure));
+    Some(Figures {
+        deliveries_per_second: of(|run| run.deliveries_per_second)?,
+        cpu_us_per_delivery: of(|run| run.cpu_us_per_delivery)?,
+        ratio_to_floor: median_ratio(&cpu_by_round(server), floor),
+        last_p50_us: of(|run| run.last_p50_us)?,
+        last_p99_us: of(|run| run.last_p99_us)?,
+        rss_change_kib: of(|run| run.rss_change_kib as f64)?,
+    })
+}
+
+/// Prints the tables and the chart, and writes the files that were asked for.
+pub(crate) fn write_fanout(report: &FanoutReport, output: &OutputArgs) -> anyhow::Result<()> {
+    let text = format!("{}\n{}", table::fanout(report), chart::draw(report));
+    print_beside_json(&text, output.json.as_deref())?;
+    if let Some(path) = output.json.as_deref() {
+        write_file(path, &json::render(report)?)?;
+    }
+    if let Some(path) = output.svg.as_deref() {
+        write_file(path, &svg::draw(report))?;
+    }
+    Ok(())
+}
+
+/// Prints the table, and writes the file that was asked for.
+pub(crate) fn write_idle(report: &IdleReport, json: Option<&Path>) -> anyhow::Result<()> {
+    print_beside_json(&table::idle(report), json)?;
+    match json {
+        Some(path) => write_file(path, &json::render(report)?),
+        None => Ok(()),
+    }
+}
+
+/// Writes the in-process report where it was asked for.
+pub(crate) fn write_hub(report: &HubReport, json: Option<&Path>) -> anyhow::Result<()> {
+    print_beside_json(&report.to_string(), json)?;
+    match json {
+        Some(path) => write_file(path, &json::render(report)?),
+        None => Ok(()),
+    }
+}
+
+/// Prints for people: on standard error if standard output is for machines.
+fn print_beside_json(text: &str, json: Option<&Path>) -> anyhow::Result<()> {
+    if json.is_some_and(is_standard_output) {
+        io::stderr().write_all(text.as_bytes())?;
+    } else {
+        io::stdout().write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    if is_standard_output(path) {
+        return Ok(io::stdout().write_all(text.as_bytes())?);
+    }
+    std::fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+}
+
+fn is_standard_output(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// `1 round`, `5 rounds`.
+fn rounds(count: u32) -> String {
+    format!("{count} round{}", if count == 1 { "" } else { "s" })
+}
+
+/// A ratio with two decimals, where they mean anything.
+fn ratio(ratio: f64) -> String {
+    if ratio < 100.0 {
+        format!("{ratio:.2}")
+    } else {
+        format!("{ratio:.0}")
+    }
+}
+
+/// A figure with three digits that count.
+fn three_digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        size if size >= 0.1 => format!("{value:.3}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::workload::WorkloadName;
+
+    /// A report with these processor times for two workloads; the last server of the second one failed.
+    pub(super) fn report() -> FanoutReport {
+        let server = |server, cpu: f64, ratio| ServerReport {
+            server,
+            median: Some(Figures {
+                deliveries_per_second: 1e6 / cpu,
+                cpu_us_per_delivery: cpu,
+                ratio_to_floor: Some(ratio),
+                last_p50_us: 430.0,
+                last_p99_us: 900.0,
+                rss_change_kib: 12.0,
+            }),
+            runs: Vec::new(),
+            failure: None,
+        };
+        let failed = ServerReport {
+            server: PeerName::Obvious,
+            median: None,
+            runs: vec![None],
+            failure: Some("member 3 expected <1> & \"got\" 2".to_owned()),
+        };
+        let workload = |name, servers| WorkloadReport {
+            workload: Workload::standard(name),
+            servers,
+        };
+        let first = vec![
+            server(PeerName::Floor, 4.3, 1.0),
+            server(PeerName::Obvious, 7.4, 1.72),
+        ];
+        FanoutReport {
+            version: "0",
+            processors: 2,
+            rounds: 3,
+            cpu_source: CPU_SOURCE,
+            workloads: vec![
+                workload(WorkloadName::A, first),
+                workload(
+                    WorkloadName::B,
+                    vec![server(PeerName::Floor, 0.021, 1.0), failed],
+                ),
+            ],
+        }
+    }
+
+    #[test]
+    fn three_digits_count() {
+        let shown = [123.4, 12.34, 1.234, 0.1234, 0.01234].map(three_digits);
+        assert_eq!(shown, ["123", "12.3", "1.23", "0.123", "0.0123"]);
+    }
+}

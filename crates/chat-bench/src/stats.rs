@@ -1,0 +1,48 @@
+//! Medians, and ratios that are taken round by round.
+
+/// The median; the mean of the two in the middle if there is an even number. `None` of nothing.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values
+        .into_iter()
+        .filter(|value| value.is_finite())
+        .collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+/// The median of the ratios of the two figures of each round, so that what disturbed a whole round cancels out.
+pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Option<f64> {
+    let ratios = figures.iter().zip(of).filter_map(|pair| match pair {
+        (Some(figure), Some(of)) if *of > 0.0 => Some(figure / of),
+        _ => None,
+    });
+    median(ratios)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_of_odd_even_and_none() {
+        assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median([7.0]), Some(7.0));
+        assert_eq!(median([]), None);
+        assert_eq!(median([f64::NAN, 1.0]), Some(1.0));
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let figures = [Some(2.0), Some(40.0), None, Some(6.0)];
+        let floor = [Some(1.0), Some(10.0), Some(5.0), Some(2.0)];
+        assert_eq!(median_ratio(&figures, &floor), Some(3.0));
+        assert_eq!(median_ratio(&[Some(1.0)], &[Some(0.0)]), None);
+        assert_eq!(median_ratio(&[None], &[Some(1.0)]), None);
+    }
+}

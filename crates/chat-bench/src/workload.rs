@@ -1,0 +1,104 @@
+//! The four workloads, and how the command line bends them.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// Which of the four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum WorkloadName {
+    /// Trickle: 100 members, 1 publisher, one message outstanding
+    #[value(alias = "a")]
+    A,
+    /// Burst: 100 members, 1 publisher, 256 messages in flight
+    #[value(alias = "b")]
+    B,
+    /// All talk: 100 members, 50 of them publish, 256 messages in flight in total
+    #[value(alias = "c")]
+    C,
+    /// Big room: 1,000 members, 1 publisher, 64 messages in flight
+    #[value(alias = "d")]
+    D,
+}
+
+/// What is sent, to how many, how many at once.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Workload {
+    pub(crate) name: WorkloadName,
+    /// Members that receive, the publishers among them where a server knows no other way.
+    pub(crate) members: usize,
+    /// How many publish.
+    pub(crate) publishers: usize,
+    /// Messages in flight, all publishers together.
+    pub(crate) window: usize,
+    /// Bytes of a message's text.
+    pub(crate) payload: usize,
+    /// Further members that join and never read.
+    pub(crate) stuck: usize,
+}
+
+impl Workload {
+    /// The workload as the brief table in `--help` has it.
+    pub(crate) fn standard(name: WorkloadName) -> Self {
+        let (members, publishers, window) = match name {
+            WorkloadName::A => (100, 1, 1),
+            WorkloadName::B => (100, 1, 256),
+            WorkloadName::C => (100, 50, 256),
+            WorkloadName::D => (1000, 1, 64),
+        };
+        Self {
+            name,
+            members,
+            publishers,
+            window,
+            payload: 64,
+            stuck: 0,
+        }
+    }
+
+    /// The share of the window that publisher number `publisher` has: an equal part, the first ones one more where it
+    /// does not divide, and at least one.
+    pub(crate) fn window_of(&self, publisher: usize) -> usize {
+        let more = usize::from(publisher < self.window % self.publishers);
+        (self.window / self.publishers + more).max(1)
+    }
+
+    /// One line that says what it is.
+    pub(crate) fn title(&self) -> String {
+        let what = match self.name {
+            WorkloadName::A => "trickle",
+            WorkloadName::B => "burst",
+            WorkloadName::C => "all talk",
+            WorkloadName::D => "big room",
+        };
+        let stuck = match self.stuck {
+            0 => String::new(),
+            n => format!(", {n} more that never read"),
+        };
+        format!(
+            "{:?} {what}: {} members, {} publishing, {} in flight, {} bytes{stuck}",
+            self.name, self.members, self.publishers, self.window, self.payload
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_shared_out_whole() {
+        for name in [
+            WorkloadName::A,
+            WorkloadName::B,
+            WorkloadName::C,
+            WorkloadName::D,
+        ] {
+            let workload = Workload::standard(name);
+            let shares: usize = (0..workload.publishers)
+                .map(|p| workload.window_of(p))
+                .sum();
+            assert_eq!(shares, workload.window);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The program as it is run: small loads against its own reference servers.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the program and returns what it printed.
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_chat-bench"))
+        .args(arguments)
+        .output()
+        .expect("the program was built for this test")
+}
+
+/// The JSON report on standard output.
+fn report(output: &Output) -> Value {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+}
+
+#[test]
+fn every_delivery_of_the_reference_servers_is_counted() {
+    let output = bench(&[
+        "fanout",
+        "--only=floor,obvious",
+        "--workload=B,C",
+        "--members=6",
+        "--publishers=3",
+        "--window=9",
+        "--messages=300",
+        "--rounds=2",
+        "--stuck=1",
+        "--json=-",
+    ]);
+    let report = report(&output);
+    assert!(output.status.success());
+    for workload in 0..2 {
+        // The floor does not send a publisher its own, the obvious design does.
+        for (server, audience) in [(0, 5), (1, 6)] {
+            let server = &report["workloads"][workload]["servers"][server];
+            for round in 0..2 {
+                let run = &server["runs"][round];
+                assert_eq!(run["messages"], 300, "{server}");
+                assert_eq!(run["deliveries"], 300 * audience, "{server}");
+                assert!(run["cpu_us_per_delivery"].as_f64() > Some(0.0), "{server}");
+            }
+        }
+    }
+}
+
+#[test]
+fn idle_reports_memory_and_times() {
+    let output = bench(&[
+        "idle",
+        "--only=floor",
+        "--members=50",
+        "--messages=3",
+        "--rounds=1",
+        "--settle-ms=0",
+        "--json=-",
+    ]);
+    assert!(output.status.success());
+    let report = report(&output);
+    let median = &report["servers"][0]["median"];
+    assert!(median["kib_per_connection"].is_number(), "{report}");
+    assert!(median["first_message_ms"].as_f64() > Some(0.0), "{report}");
+}
+
+#[test]
+fn a_server_that_fails_makes_the_exit_code_1_and_the_others_go_on() {
+    // This program knows none of our server's flags, so as a server it ends at once.
+    let output = bench(&[
+        "fanout",
+        "--only=chat-server,floor",
+        concat!("--server-bin=", env!("CARGO_BIN_EXE_chat-bench")),
+        "--workload=A",
+        "--members=3",
+        "--messages=5",
+        "--rounds=1",
+        "--json=-",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = report(&output);
+    let servers = &report["workloads"][0]["servers"];
+    assert!(
+        servers[0]["failure"]
+            .as_str()
+            .is_some_and(|text| text.contains("could not start"))
+    );
+    assert_eq!(servers[1]["runs"][0]["deliveries"], 10);
+}
