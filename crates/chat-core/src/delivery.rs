@@ -46,6 +46,8 @@ pub(crate) struct Item {
 pub(crate) enum Body {
     Messages(Arc<Batch>),
     Presence(Arc<Presence>),
+    /// Nothing to show: a member in process is to look whether its session ends.
+    Nudge,
 }
 
 impl Item {
@@ -69,7 +71,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match &self.body {
             Body::Messages(batch) => batch.bytes(),
-            Body::Presence(_) => 0,
+            Body::Presence(_) | Body::Nudge => 0,
         }
     }
 
@@ -83,6 +85,7 @@ impl Item {
         let item = match &self.body {
             Body::Messages(batch) => Broadcast::Messages(batch, 0..batch.len()),
             Body::Presence(presence) => Broadcast::Presence(presence),
+            Body::Nudge => return Bytes::new(),
         };
         form.encode(&item, Moment::Live, &mut out);
         let bytes = out.freeze();

@@ -239,11 +239,13 @@ impl Hub {
     pub fn drain(&self) {
         self.0.draining.cancel();
         let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
+        // Sealed first, so that all members are given the same end; nudged last, so that those in process see it.
         rooms.iter().for_each(|room| room.seal());
         self.roster()
             .sessions()
             .iter()
             .for_each(|session| session.ask_to_close(CloseReason::Draining));
+        rooms.iter().for_each(|room| room.nudge());
     }
 
     /// Returns whether [`drain`](Self::drain) was called.

@@ -36,6 +36,8 @@ pub struct Member {
     rx: broadcast::Receiver<Arc<Item>>,
     cursor: Cursor,
     echo: Echo,
+    /// The session ends or the hub drains: what has been said is handed out, and that is all.
+    is_ending: bool,
     /// What has been taken from the room and not been handed out yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
     repair: Option<Repair>,
@@ -55,7 +57,10 @@ struct Lagged;
 impl Member {
     pub(crate) fn new(seat: Seat, subscription: Subscription) -> Self {
         let Subscription { rx, cursor } = subscription;
+        // Looked at after subscribing: whatever ends the session later sends an item.
+        let is_ending = seat.session.is_closing();
         Self {
+            is_ending,
             seat,
             rx,
             cursor,
@@ -157,14 +162,13 @@ impl Member {
                 }
                 continue;
             }
-            match self.receive().await {
-                Some(Ok(item)) => {
+            match self.receive().await? {
+                Ok(item) => {
                     if let Some(event) = self.take(&item) {
                         return Some(event);
                     }
                 }
-                Some(Err(Lagged)) => self.fall_behind(),
-                None => return None,
+                Err(Lagged) => self.fall_behind(),
             }
         }
     }
@@ -185,32 +189,28 @@ impl Member {
 
     fn next_of_current(&mut self) -> Option<Message> {
         let (batch, range) = self.current.as_mut()?;
-        let message = range
-            .next()
-            .map(|index| Message::new(Arc::clone(batch), index));
-        if range.start >= range.end {
-            self.current = None;
+        let index = range.next()?;
+        if range.start < range.end {
+            return Some(Message::new(Arc::clone(batch), index));
         }
-        message
+        // The last one takes the batch along.
+        let (batch, _) = self.current.take()?;
+        Some(Message::new(batch, index))
     }
 
-    /// The next item of the broadcast; `None` once there is no more and the session has ended.
+    /// The next item of the broadcast; `None` once the session is ending and there is no more.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
-        match self.rx.try_recv() {
-            Ok(item) => return Some(Ok(item)),
-            Err(TryRecvError::Lagged(_)) => return Some(Err(Lagged)),
-            Err(TryRecvError::Closed) => return None,
-            Err(TryRecvError::Empty) => {}
-        }
-        tokio::select! {
-            // What has been said is handed out before the end is.
-            biased;
-            received = self.rx.recv() => match received {
+        if self.is_ending {
+            return match self.rx.try_recv() {
                 Ok(item) => Some(Ok(item)),
-                Err(RecvError::Lagged(_)) => Some(Err(Lagged)),
-                Err(RecvError::Closed) => None,
-            },
-            () = self.seat.session.closing() => None,
+                Err(TryRecvError::Lagged(_)) => Some(Err(Lagged)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+            };
+        }
+        match self.rx.recv().await {
+            Ok(item) => Some(Ok(item)),
+            Err(RecvError::Lagged(_)) => Some(Err(Lagged)),
+            Err(RecvError::Closed) => None,
         }
     }
 
@@ -229,7 +229,14 @@ impl Member {
         };
         let is_own = item.author == self.seat.session.id();
         match &item.body {
-            Body::Presence(_) if is_own => None,
+            Body::Nudge => {
+                self.is_ending = self.seat.session.is_closing();
+                None
+            }
+            Body::Presence(_) if is_own => {
+                self.is_ending = self.seat.session.is_closing();
+                None
+            }
             Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
             Body::Messages(_) if is_own && self.echo == Echo::Exclude => None,
             Body::Messages(batch) => {
@@ -243,6 +250,7 @@ impl Member {
     fn fall_behind(&mut self) {
         let Subscription { rx, cursor } = self.seat.room.subscribe();
         self.rx = rx;
+        self.is_ending = self.seat.session.is_closing();
         let after = std::mem::replace(&mut self.cursor, cursor).seq;
         self.repair = Some(Repair {
             after,

@@ -206,6 +206,9 @@ impl Room {
             // Below the limit by a quarter, so that one member coming and going does not toggle it.
             state.hushed = false;
             self.announce(&mut state, session, nick, PresenceChange::Unhushed);
+        } else if self.tx.receiver_count() > state.shards.len() {
+            // The one that left may be among those in process.
+            self.send(&mut state, session, Body::Nudge);
         }
         state.members.is_empty()
     }
@@ -308,6 +311,11 @@ impl Room {
         if state.lifecycle == Lifecycle::Open {
             state.lifecycle = Lifecycle::Sealed;
         }
+    }
+
+    /// Has each member in process look whether its session is to close.
+    pub(crate) fn nudge(&self) {
+        self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
     /// Lets nobody in any more, if nobody is in. Returns whether the room is gone.

@@ -19,7 +19,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use tokio::sync::Notify;
 
 /// One participant of a hub, with or without a wire.
 ///
@@ -41,7 +40,6 @@ pub(crate) struct Shared {
     waker: AtomicWaker,
     rooms: Mutex<Rooms>,
     is_closing: AtomicBool,
-    closing: Notify,
 }
 
 #[derive(Default)]
@@ -217,13 +215,13 @@ impl Session {
             }
             std::mem::take(&mut rooms.joined)
         };
+        self.shared.set_closing();
         for room in rooms {
             if room.leave(self.id(), Some(reason.clone())) {
                 self.hub.retire(&room);
             }
         }
         self.hub.roster().release(self.id(), &self.nick());
-        self.shared.set_closing();
     }
 
     /// Opens a room and counts it among this session's, so that the session's end leaves it.
@@ -268,7 +266,6 @@ impl Shared {
             waker: AtomicWaker::new(),
             rooms: Mutex::default(),
             is_closing: AtomicBool::new(false),
-            closing: Notify::new(),
         }
     }
 
@@ -300,24 +297,19 @@ impl Shared {
 
     /// Asks the session to end.
     pub(crate) fn ask_to_close(&self, reason: CloseReason) {
+        self.set_closing();
         self.mail.lock().close.get_or_insert(reason);
         self.waker.wake();
-        self.set_closing();
     }
 
-    /// Waits until the session has ended or was asked to.
-    pub(crate) async fn closing(&self) {
-        let mut closing = std::pin::pin!(self.closing.notified());
-        // Listens first and looks then, so that it can't fall between.
-        closing.as_mut().enable();
-        if !self.is_closing.load(Ordering::Acquire) {
-            closing.await;
-        }
+    /// Whether the session has ended or was asked to.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
     }
 
+    /// Must come before the item that tells the session's members of it.
     fn set_closing(&self) {
         self.is_closing.store(true, Ordering::Release);
-        self.closing.notify_waiters();
     }
 
     /// Takes the session out of a room.
