@@ -236,6 +236,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if buffer.filled().is_empty() {
                 self.has_ended = true;
             } else {
+                self.hub.counters().bytes_in.add(buffer.filled().len());
                 let refusals = self.input.push(buffer.filled(), Instant::now());
                 self.outbound.send(&refusals);
             }
@@ -312,6 +313,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .waiting_since
             .is_some_and(|since| since + stall_timeout <= now)
         {
+            self.hub.counters().stalled.add(1);
             return Some(CloseReason::Stalled);
         }
         if self.paused_until.is_some_and(|until| until <= now) {
@@ -366,7 +368,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             dialect.direct(&direct, &mut out);
         }
-        self.outbound.send(&out.freeze());
+        self.send(out);
     }
 
     /// Lets the dialect's form and echo take effect.
@@ -392,6 +394,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let mut out = BytesMut::new();
         dialect.reply(reply, &mut out);
+        if matches!(reply, Reply::Refused(_)) {
+            self.hub.counters().refusals.add(1);
+        }
+        self.send(out);
+    }
+
+    /// Writes what is for this peer alone.
+    fn send(&self, out: BytesMut) {
+        self.hub.counters().bytes_out.add(out.len());
         self.outbound.send(&out.freeze());
     }
 
@@ -402,6 +413,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn tell_rejected(&mut self, rejected: &Inbound) {
+        let counters = self.hub.counters();
+        match rejected {
+            Inbound::Oversized => counters.lines_oversized.add(1),
+            Inbound::NotUtf8 => counters.lines_not_utf8.add(1),
+            Inbound::Line(_) => {}
+        }
         let refusal = Refusal::of_line(rejected, self.hub.limits().line_bytes.get());
         self.tell_refused(refusal.map_or(Ok(()), Err));
     }

@@ -12,6 +12,7 @@
 use crate::batch::{Batch, Seq, SessionId};
 use crate::event::{Broadcast, Form, Moment, Presence};
 use crate::outbound::{Delivered, Outbound};
+use crate::stats::Counters;
 use crate::sync::Mutex;
 use bytes::{Bytes, BytesMut};
 use std::fmt;
@@ -65,6 +66,20 @@ impl Item {
             author,
             body,
             encodings: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Whether a session is shown it: what it said itself only if it wants to, its own changes of presence never.
+    fn is_for(&self, session: SessionId, echo: Echo) -> bool {
+        self.author != session || echo == Echo::Include && matches!(self.body, Body::Messages(_))
+    }
+
+    /// How many messages or changes of presence it is.
+    fn len(&self) -> usize {
+        match &self.body {
+            Body::Messages(batch) => batch.len(),
+            Body::Presence(_) => 1,
+            Body::Nudge => 0,
         }
     }
 
@@ -187,13 +202,15 @@ impl Tail {
     }
 
     /// As [`deliver`](Self::deliver); a stream or a form that panics ends its own member, and nobody else's delivery.
-    fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) {
+    /// Returns whether it didn't.
+    fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
         if delivered.is_err() {
             tracing::error!(session.id = %self.session, "delivery to a member panicked; it is disconnected");
             self.state.lock().live = false;
             self.outbound.fail();
         }
+        delivered.is_ok()
     }
 
     /// Gives the member its part of the round.
@@ -298,6 +315,7 @@ pub(crate) async fn deliver(
     shard: Arc<Shard>,
     mut rx: broadcast::Receiver<Arc<Item>>,
     queue_max: usize,
+    counters: Arc<Counters>,
 ) {
     tokio::task::unconstrained(async move {
         let mut items = Vec::new();
@@ -317,12 +335,16 @@ pub(crate) async fn deliver(
             while let Some(start) = from {
                 from = shard.next_turn(start, &mut turn);
                 for tail in turn.drain(..) {
-                    tail.deliver_safely(&mut round, queue_max);
+                    if !tail.deliver_safely(&mut round, queue_max) {
+                        counters.panics.add(1);
+                    }
                 }
                 if from.is_some() {
                     tokio::task::yield_now().await;
                 }
             }
+            counters.deliveries_out.add(round.deliveries);
+            counters.bytes_out.add(round.bytes);
             drop(round);
             items.clear();
         }
@@ -356,6 +378,9 @@ struct Round<'a> {
     /// The authors of the items, sorted: only these may have to leave something out.
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
+    /// How many items and bytes have been handed out so far.
+    deliveries: usize,
+    bytes: usize,
 }
 
 /// A round in one form: the items' bytes one after the other, and where each begins.
@@ -394,6 +419,8 @@ impl<'a> Round<'a> {
             end,
             authors,
             encodings: Vec::new(),
+            deliveries: 0,
+            bytes: 0,
         }
     }
 
@@ -411,17 +438,36 @@ impl<'a> Round<'a> {
         let is_author = self.authors.binary_search(&session).is_ok();
         if !is_author || taste.echo == Echo::Include && self.has_only_messages_of(session) {
             let all = starts[skip]..bytes.len();
-            if all.is_empty() {
-                return Delivered::Taken;
-            }
-            return outbound.deliver(bytes, std::slice::from_ref(&all), queue_max);
+            let count = self.items[skip..].iter().map(|item| item.len()).sum();
+            return self.hand_out(at, outbound, std::slice::from_ref(&all), count, queue_max);
         }
         let parts = self.parts_for(session, taste.echo, skip, starts);
-        if parts.is_empty() {
-            Delivered::Taken
-        } else {
-            outbound.deliver(bytes, &parts, queue_max)
+        let shown = self.items[skip..]
+            .iter()
+            .filter(|item| item.is_for(session, taste.echo));
+        let count = shown.map(|item| item.len()).sum();
+        self.hand_out(at, outbound, &parts, count, queue_max)
+    }
+
+    /// Delivers these parts of an encoding, and counts what they hold.
+    fn hand_out(
+        &mut self,
+        at: usize,
+        outbound: &Outbound,
+        parts: &[Range<usize>],
+        count: usize,
+        queue_max: usize,
+    ) -> Delivered {
+        let bytes: usize = parts.iter().map(Range::len).sum();
+        if bytes == 0 {
+            return Delivered::Taken;
         }
+        let delivered = outbound.deliver(&self.encodings[at].bytes, parts, queue_max);
+        if delivered == Delivered::Taken {
+            self.deliveries += count;
+            self.bytes += bytes;
+        }
+        delivered
     }
 
     /// The author of a change of presence is told of it in the reply to its command.
@@ -440,9 +486,7 @@ impl<'a> Round<'a> {
     ) -> Vec<Range<usize>> {
         let mut parts: Vec<Range<usize>> = Vec::new();
         for (item, range) in self.items.iter().zip(starts.windows(2)).skip(skip) {
-            let is_shown = item.author != session
-                || echo == Echo::Include && matches!(item.body, Body::Messages(_));
-            if !is_shown || range[0] == range[1] {
+            if !item.is_for(session, echo) || range[0] == range[1] {
                 continue;
             }
             match parts.last_mut() {

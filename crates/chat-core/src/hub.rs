@@ -14,6 +14,7 @@ use crate::roster::{NickError, Roster};
 use crate::serve::Doors;
 use crate::session::{Session, Shared, TellError};
 use crate::sniff::Candidate;
+use crate::stats::{Counters, Stats};
 use crate::sync::Mutex;
 use crate::text;
 use std::collections::{HashMap, VecDeque};
@@ -61,6 +62,7 @@ struct Inner {
     roster: Roster,
     rooms: Mutex<Rooms>,
     context: RoomContext,
+    counters: Arc<Counters>,
     doors: Doors,
     sessions: AtomicU64,
     guests: AtomicU64,
@@ -206,6 +208,7 @@ impl Hub {
             text: clean.into(),
         };
         session.deliver(direct, self.limits().mailbox.get())?;
+        self.counters().directs.add(1);
         Ok(session.nick())
     }
 
@@ -230,6 +233,16 @@ impl Hub {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.roster().len()
+    }
+
+    /// What the hub has done so far, as plain numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.counters().snapshot();
+        stats.connections = self.doors().len() as u64;
+        stats.sessions = self.sessions() as u64;
+        stats.rooms = self.0.rooms.lock().by_key.len() as u64;
+        stats
     }
 
     /// Begins to shut down: no new session, nothing more appended, and each session asked to end.
@@ -293,6 +306,10 @@ impl Hub {
 
     pub(crate) fn roster(&self) -> &Roster {
         &self.0.roster
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     pub(crate) fn doors(&self) -> &Doors {
@@ -484,8 +501,10 @@ impl HubBuilder {
         } = self;
         let journal = journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits)));
         let limits = Arc::new(limits);
+        let counters = Arc::new(Counters::default());
         let context = RoomContext {
             limits: Arc::clone(&limits),
+            counters: Arc::clone(&counters),
             tasks: TaskTracker::new(),
             shards_max: delivery_tasks,
         };
@@ -500,6 +519,7 @@ impl HubBuilder {
             roster: Roster::new(names),
             rooms: Mutex::default(),
             context,
+            counters,
             doors: Doors::default(),
             sessions: AtomicU64::new(1),
             guests: AtomicU64::new(1),

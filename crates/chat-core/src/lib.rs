@@ -30,6 +30,7 @@ mod roster;
 mod serve;
 mod session;
 mod sniff;
+mod stats;
 mod sync;
 mod telnet;
 pub mod text;
@@ -50,6 +51,7 @@ pub use room::{PublishError, Roll, RoomSummary};
 pub use roster::NickError;
 pub use serve::serve;
 pub use session::{Session, TellError};
+pub use stats::Stats;
 
 /// What a journal is made of: where rooms' logs are kept.
 pub mod log {

@@ -12,6 +12,7 @@ use crate::journal::{Append, DynLog, Head, JournalError, Page, Span};
 use crate::limits::Limits;
 use crate::name::{Nick, RoomName};
 use crate::outbound::Outbound;
+use crate::stats::Counters;
 use crate::sync::Mutex;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -39,6 +40,7 @@ const MEMBERS_PER_SHARD_MIN: usize = 128;
 #[derive(Debug, Clone)]
 pub(crate) struct RoomContext {
     pub(crate) limits: Arc<Limits>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
     /// How many delivery tasks a big room has.
     pub(crate) shards_max: usize,
@@ -388,6 +390,7 @@ impl Room {
         appended: Result<Arc<Batch>, JournalError>,
     ) -> Result<Arc<Batch>, PublishError> {
         let batch = appended.map_err(PublishError::Journal)?;
+        self.context.counters.messages_in.add(batch.len());
         state.cursor.seq = batch.last();
         if let Some(topic) = batch.last_of(Kind::Topic) {
             state.topic = topic.text.into();
@@ -444,6 +447,7 @@ impl Room {
             Arc::clone(&shard),
             self.tx.subscribe(),
             queue_max,
+            Arc::clone(&self.context.counters),
         ));
         state.shards.push(Arc::clone(&shard));
         shard

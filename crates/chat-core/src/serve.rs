@@ -5,6 +5,8 @@
 
 use crate::connection::drive;
 use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::stats::Counters;
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
@@ -65,7 +67,10 @@ pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = (
                     accepting.back_off = BACK_OFF_MIN;
                     admit(stream, peer, &hub, &connections);
                 }
-                Err(error) => accepting.pause(&error),
+                Err(error) => {
+                    hub.counters().accept_errors.add(1);
+                    accepting.pause(&error);
+                }
             },
         }
     }
@@ -86,7 +91,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = (
 
 /// Starts a connection's task, or refuses it.
 fn admit(stream: TcpStream, peer: SocketAddr, hub: &Hub, connections: &TaskTracker) {
-    let permit = match hub.doors().admit(peer.ip(), hub.limits()) {
+    let permit = match hub.doors().admit(peer.ip(), hub.limits(), hub.counters()) {
         Ok(permit) => permit,
         Err(refusal) => {
             tracing::debug!(%peer, refusal, "connection refused");
@@ -161,11 +166,22 @@ pub(crate) struct Permit {
 }
 
 impl Doors {
-    fn admit(&self, address: IpAddr, limits: &crate::Limits) -> Result<Permit, String> {
+    /// How many connections are inside.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().all
+    }
+
+    fn admit(
+        &self,
+        address: IpAddr,
+        limits: &Limits,
+        counters: &Counters,
+    ) -> Result<Permit, String> {
         let address = counted_as(address);
         let address = (!address.is_loopback() && limits.per_address.is_some()).then_some(address);
         let mut inside = self.0.lock();
         if inside.all >= limits.connections.get() {
+            counters.connections_refused_full.add(1);
             return Err(format!(
                 "! the server is full (limit {} connections): try again later\n",
                 limits.connections
@@ -174,6 +190,7 @@ impl Doors {
         if let (Some(address), Some(limit)) = (address, limits.per_address) {
             let count = inside.by_address.entry(address).or_default();
             if *count >= limit.get() {
+                counters.connections_refused_address.add(1);
                 return Err(format!(
                     "! too many connections from your address (limit {limit}): close one first\n"
                 ));
@@ -181,6 +198,7 @@ impl Doors {
             *count += 1;
         }
         inside.all += 1;
+        counters.connections_admitted.add(1);
         Ok(Permit {
             doors: Arc::clone(&self.0),
             address,
@@ -213,7 +231,6 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
     use std::num::NonZeroUsize;
 
     #[test]
@@ -227,16 +244,28 @@ mod tests {
             "127.0.0.1".parse().unwrap(),
             "::ffff:192.0.2.1".parse().unwrap(),
         );
-        let doors = Doors::default();
-        let one = doors.admit(far, &limits).unwrap();
-        let _two = doors.admit(far, &limits).unwrap();
-        assert!(doors.admit(far, &limits).unwrap_err().contains("limit 2"));
+        let (doors, counters) = (Doors::default(), Counters::default());
+        let one = doors.admit(far, &limits, &counters).unwrap();
+        let _two = doors.admit(far, &limits, &counters).unwrap();
+        assert!(
+            doors
+                .admit(far, &limits, &counters)
+                .unwrap_err()
+                .contains("limit 2")
+        );
         drop(one);
-        let _three = doors.admit("192.0.2.1".parse().unwrap(), &limits).unwrap();
+        let _three = doors
+            .admit("192.0.2.1".parse().unwrap(), &limits, &counters)
+            .unwrap();
         let _loopback = [
-            doors.admit(near, &limits).unwrap(),
-            doors.admit(near, &limits).unwrap(),
+            doors.admit(near, &limits, &counters).unwrap(),
+            doors.admit(near, &limits, &counters).unwrap(),
         ];
-        assert!(doors.admit(near, &limits).unwrap_err().contains("limit 4"));
+        assert!(
+            doors
+                .admit(near, &limits, &counters)
+                .unwrap_err()
+                .contains("limit 4")
+        );
     }
 }

@@ -22,7 +22,12 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "TEXT|@FILE", value_parser = motd)]
     pub(crate) motd: Option<String>,
 
-    /// Threads that serve [default: half as many as processors: the kernel's side of each write needs the rest]
+    /// Silence after which a peer is asked whether it is still there, four times within the same time again; what is
+    /// sent to it may stay unacknowledged as long
+    #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off, default_value = "60")]
+    pub(crate) keepalive: Lift<Duration>,
+
+    /// Threads that serve [default: as many as processors]; one costs a little less in all, more serve big rooms sooner
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 
@@ -201,6 +206,18 @@ fn count_or_off(text: &str) -> Result<Lift<NonZeroUsize>, String> {
     text.parse()
         .map(Lift::Limit)
         .map_err(|_| "give a number from 1 on, or off".into())
+}
+
+fn seconds_or_off(text: &str) -> Result<Lift<Duration>, String> {
+    if text == "off" {
+        return Ok(Lift::Off);
+    }
+    let seconds = seconds(text)
+        .ok()
+        .filter(|seconds| *seconds >= Duration::from_secs(4));
+    seconds
+        .map(Lift::Limit)
+        .ok_or_else(|| "give seconds from 4 to 86400, or off".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -3,6 +3,7 @@
 use crate::cli::{Cli, Lift, LimitArgs, LogFormat};
 use chat_core::{Hub, Limits, RoomName};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 /// Descriptors that are not for connections: listeners, the log, the runtime's own, and some to spare.
 const RESERVED_DESCRIPTORS: u64 = 64;
@@ -12,6 +13,8 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: Vec<String>,
     pub(crate) log: LogConfig,
     pub(crate) workers: usize,
+    /// After how much silence a peer is asked whether it is still there.
+    pub(crate) keepalive: Option<Duration>,
     room: RoomName,
     motd: String,
     limits: Limits,
@@ -48,7 +51,8 @@ impl From<Cli> for ServerConfig {
                 filter: cli.log,
                 format: cli.log_format,
             },
-            workers: cli.workers.map_or_else(workers, NonZeroUsize::get),
+            keepalive: lifted(cli.keepalive),
+            workers: cli.workers.map_or_else(processors, NonZeroUsize::get),
             room: cli.room,
             motd: cli.motd.unwrap_or_default(),
             limits: limits(&cli.limits),
@@ -56,11 +60,8 @@ impl From<Cli> for ServerConfig {
     }
 }
 
-/// Half of the processors. Measured with two: a second thread adds wake-ups and no deliveries, because most of a
-/// delivery is the kernel's work, on whichever processor it does it.
-fn workers() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    (processors / 2).max(1)
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 fn limits(args: &LimitArgs) -> Limits {

@@ -2,8 +2,10 @@
 
 use crate::config::ServerConfig;
 use anyhow::{Context, anyhow, bail};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 const DEFAULT_PORT: u16 = 5000;
@@ -12,14 +14,17 @@ const DEFAULT_PORT: u16 = 5000;
 const BACKLOG: u32 = 4096;
 
 /// Binds every address that was asked for, or both loopback addresses.
-pub(crate) async fn bind(listen: &[String]) -> anyhow::Result<Vec<TcpListener>> {
+pub(crate) async fn bind(
+    listen: &[String],
+    keepalive: Option<Duration>,
+) -> anyhow::Result<Vec<TcpListener>> {
     if listen.is_empty() {
-        return bind_loopback(DEFAULT_PORT);
+        return bind_loopback(DEFAULT_PORT, keepalive);
     }
     let mut listeners = Vec::new();
     for asked in listen {
         if let Ok(port) = asked.strip_prefix(':').unwrap_or(asked).parse() {
-            listeners.extend(bind_loopback(port)?);
+            listeners.extend(bind_loopback(port, keepalive)?);
             continue;
         }
         let hint = "give HOST:PORT, for example --listen 0.0.0.0:5000";
@@ -28,7 +33,7 @@ pub(crate) async fn bind(listen: &[String]) -> anyhow::Result<Vec<TcpListener>> 
             addresses.with_context(|| format!("--listen {asked}: no such address; {hint}"))?;
         let before = listeners.len();
         for address in addresses {
-            listeners.push(bind_one(address)?);
+            listeners.push(bind_one(address, keepalive)?);
         }
         if listeners.len() == before {
             bail!("--listen {asked}: no such address; {hint}");
@@ -38,13 +43,13 @@ pub(crate) async fn bind(listen: &[String]) -> anyhow::Result<Vec<TcpListener>> 
 }
 
 /// Both loopback addresses; IPv6 is left out on a machine that has none.
-fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let first = bind_one(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
+fn bind_loopback(port: u16, keepalive: Option<Duration>) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind_one(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), keepalive)?;
     // The port that the system chose, where it was asked to.
     let port = first.local_addr()?.port();
     let mut listeners = vec![first];
     let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
-    match listen_on(v6) {
+    match listen_on(v6, keepalive) {
         Ok(listener) => listeners.push(listener),
         Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(explain(v6, &error)),
         Err(error) => tracing::debug!(%error, "no IPv6 here"),
@@ -52,19 +57,36 @@ fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-fn bind_one(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    listen_on(address).map_err(|error| explain(address, &error))
+fn bind_one(address: SocketAddr, keepalive: Option<Duration>) -> anyhow::Result<TcpListener> {
+    listen_on(address, keepalive).map_err(|error| explain(address, &error))
 }
 
-fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, keepalive: Option<Duration>) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
     socket.set_reuseaddr(true)?;
+    if let Some(silence) = keepalive {
+        notice_dead_peers(&socket, silence)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Has the kernel find peers that are gone without a word. Connections inherit it from the socket that listens.
+fn notice_dead_peers(socket: &TcpSocket, silence: Duration) -> std::io::Result<()> {
+    let socket = SockRef::from(socket);
+    let probes = TcpKeepalive::new()
+        .with_time(silence)
+        .with_interval(silence / 4);
+    #[cfg(not(any(target_os = "openbsd", target_os = "haiku")))]
+    let probes = probes.with_retries(4);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(silence))?;
+    Ok(())
 }
 
 /// What went wrong and what to do.

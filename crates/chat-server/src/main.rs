@@ -35,7 +35,7 @@ fn run(config: ServerConfig) -> anyhow::Result<()> {
 }
 
 async fn serve(config: ServerConfig) -> anyhow::Result<()> {
-    let listeners = listen::bind(&config.listen).await?;
+    let listeners = listen::bind(&config.listen, config.keepalive).await?;
     let addresses = listeners
         .iter()
         .map(tokio::net::TcpListener::local_addr)
@@ -43,6 +43,7 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     listen::print_banner(&addresses, &config);
     let hub = config.into_hub();
+    shutdown::log_stats_on_signal(hub.clone())?;
     let serving = tokio_util::task::TaskTracker::new();
     for listener in listeners {
         serving.spawn(chat_core::serve(
@@ -53,5 +54,6 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     }
     serving.close();
     serving.wait().await;
+    tracing::info!(stats = ?hub.stats(), "ended");
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Signals: the first one drains, a second one ends at once.
+//! Signals: the first SIGINT or SIGTERM drains, a second one ends at once; SIGUSR1 logs the counters.
 
 use anyhow::Context;
+use chat_core::Hub;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -29,4 +30,16 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// Writes the hub's counters to the log whenever SIGUSR1 comes.
+#[expect(clippy::disallowed_methods, reason = "lives as long as the process")]
+pub(crate) fn log_stats_on_signal(hub: Hub) -> anyhow::Result<()> {
+    let mut asked = signal(SignalKind::user_defined1()).context("can't wait for SIGUSR1")?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            tracing::info!(stats = ?hub.stats(), "asked");
+        }
+    });
+    Ok(())
 }

@@ -110,7 +110,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Ok(session) => self.session = Some(session),
                 Err(error) => {
                     dialect.reply(&Reply::Refused(&error.into()), &mut out);
-                    self.outbound.send(&out.freeze());
+                    self.send(out);
                     return Some(CloseReason::Draining);
                 }
             }
@@ -122,7 +122,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             nick: &nick,
         };
         dialect.greet(&greeting, &mut out);
-        self.outbound.send(&out.freeze());
+        self.send(out);
         self.dialect = Some(dialect);
         self.retune();
         if !manners.arrives_in_lobby {

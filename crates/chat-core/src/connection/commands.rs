@@ -70,6 +70,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             && !self.input.pending().is_empty()
         {
             self.paused_until = Some(until);
+            self.hub.counters().rate_pauses.add(1);
             return true;
         }
         self.must_level() || self.outbound.progress().waiting >= self.waiting_max()
@@ -95,7 +96,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut out = BytesMut::new();
         let command = dialect.receive(&line, &mut out);
         if !out.is_empty() {
-            self.outbound.send(&out.freeze());
+            self.send(out);
         }
         let done = match command? {
             Command::Say { room, text } => self.draft(Kind::Said, room, &text, waiting).await,
@@ -182,7 +183,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Moment::Live,
                 &mut out,
             );
-            self.outbound.send(&out.freeze());
+            self.send(out);
         }
         Ok(())
     }

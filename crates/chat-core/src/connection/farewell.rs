@@ -95,7 +95,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(dialect) = &mut self.dialect {
             let mut out = BytesMut::new();
             dialect.goodbye(reason, &mut out);
-            self.outbound.send(&out.freeze());
+            self.send(out);
         }
     }
 

@@ -36,6 +36,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             let Some(member) = self.members.iter().position(WireMember::is_behind) else {
                 return;
             };
+            self.hub.counters().lag_repairs.add(1);
             self.outbound.cork();
             let Repaired {
                 replay,
@@ -96,6 +97,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let (form, mut out) = (dialect.form(), BytesMut::new());
         if let Some(gap) = page.gap {
+            self.hub.counters().gaps.add(1);
             form.encode(
                 &Broadcast::Gap(member.room(), gap),
                 Moment::Replay,
@@ -112,6 +114,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
             form.encode(&messages, Moment::Replay, &mut out);
         }
+        self.hub.counters().bytes_out.add(out.len());
         out.freeze()
     }
 

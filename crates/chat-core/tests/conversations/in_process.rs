@@ -185,3 +185,41 @@ async fn rooms_that_have_been_empty_longest_are_forgotten() {
         std::mem::forget(member);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn stats_count_what_happened() {
+    let mut limits = Limits::default();
+    limits.stall_timeout = std::time::Duration::from_secs(2);
+    let mut hub = chat_testkit::TestHub::new(limits);
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    let before = hub.hub.stats();
+    alice.sends("12345").await;
+    bob.sees("14:02 alice: 12345").await;
+    alice.sends_bytes(b"\xc3\x28\n").await;
+    alice.sees_in_time("! not UTF-8: message dropped").await;
+    alice.sends(&"x".repeat(9000)).await;
+    alice.sees("! line too long (limit 8192 bytes)").await;
+    alice.sends("/msg bob hi").await;
+    bob.sees("14:02 alice -> you: hi").await;
+    for _ in 0..20 {
+        alice.sends("/msg nobody hi").await;
+        alice
+            .sees_in_time("! nobody here is called nobody: /who lists who is")
+            .await;
+    }
+    let after = hub.hub.stats();
+    assert_eq!((after.sessions, after.rooms), (2, 1));
+    assert_eq!(after.messages_in - before.messages_in, 1);
+    assert_eq!(after.deliveries_out - before.deliveries_out, 1);
+    assert_eq!(after.lines_not_utf8 - before.lines_not_utf8, 1);
+    assert_eq!(after.lines_oversized - before.lines_oversized, 1);
+    assert_eq!(after.directs - before.directs, 1);
+    assert_eq!(after.refusals - before.refusals, 22);
+    assert!(after.rate_pauses > before.rate_pauses);
+    assert!(after.bytes_in - before.bytes_in > 9000);
+    assert!(after.bytes_out - before.bytes_out > 20 * 40);
+    let mut stuck = hub.connect_with("stuck", 16);
+    stuck.sends("/help").await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(hub.hub.stats().stalled, 1);
+}

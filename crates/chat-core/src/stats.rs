@@ -1,0 +1,105 @@
+//! What a hub has done so far, as plain numbers.
+//!
+//! Invariant: counting never waits and costs the delivery path one addition a walk, not one a member.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A snapshot of a hub's counters; from [`Hub::stats`](crate::Hub::stats).
+///
+/// Numbers that are not said to be current only grow. They are read one after the other, so two that belong together
+/// may differ by what happened in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that [`serve`](crate::serve()) holds, currently.
+    pub connections: u64,
+    /// Connections that were admitted.
+    pub connections_admitted: u64,
+    /// Connections that were refused because the server was full.
+    pub connections_refused_full: u64,
+    /// Connections that were refused because their address held too many.
+    pub connections_refused_address: u64,
+    /// Errors of `accept`.
+    pub accept_errors: u64,
+    /// Sessions, currently.
+    pub sessions: u64,
+    /// Rooms, empty ones whose log is kept included, currently.
+    pub rooms: u64,
+    /// Messages that were accepted into a room's log.
+    pub messages_in: u64,
+    /// Messages and changes of presence that were handed to members over a wire.
+    pub deliveries_out: u64,
+    /// Bytes that peers sent.
+    pub bytes_in: u64,
+    /// Bytes that were handed to peers' streams: deliveries, replies and replays.
+    pub bytes_out: u64,
+    /// Direct messages that were delivered.
+    pub directs: u64,
+    /// Times that a member over a wire fell behind and read what it missed from the journal.
+    pub lag_repairs: u64,
+    /// Gaps that members over a wire were told of.
+    pub gaps: u64,
+    /// Lines that were rejected for their length.
+    pub lines_oversized: u64,
+    /// Lines that were rejected because they are not UTF-8.
+    pub lines_not_utf8: u64,
+    /// Commands and messages that were answered with a refusal.
+    pub refusals: u64,
+    /// Times that a connection was not read for a while because it sent too fast.
+    pub rate_pauses: u64,
+    /// Connections that were cut because they took nothing for too long.
+    pub stalled: u64,
+    /// Connections that ended in a panic, their own or that of their delivery.
+    pub panics: u64,
+}
+
+/// Declares the counters, and how a snapshot takes them.
+macro_rules! counters {
+    ($($name:ident),* $(,)?) => {
+        /// The counters themselves, shared by all parts of a hub.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            /// The counters as they stand; what is current is not among them.
+            pub(crate) fn snapshot(&self) -> Stats {
+                Stats {
+                    $($name: self.$name.0.load(Ordering::Relaxed),)*
+                    ..Stats::default()
+                }
+            }
+        }
+    };
+}
+
+counters!(
+    connections_admitted,
+    connections_refused_full,
+    connections_refused_address,
+    accept_errors,
+    messages_in,
+    deliveries_out,
+    bytes_in,
+    bytes_out,
+    directs,
+    lag_repairs,
+    gaps,
+    lines_oversized,
+    lines_not_utf8,
+    refusals,
+    rate_pauses,
+    stalled,
+    panics,
+);
+
+/// A number that grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
