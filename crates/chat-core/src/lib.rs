@@ -9,6 +9,7 @@
 //! subscriber.
 
 mod batch;
+mod builder;
 mod command;
 mod connection;
 mod delivery;
@@ -39,10 +40,11 @@ mod wire_member;
 pub use batch::{
     Batch, Drafts, Epoch, Kind, Message, MessageRef, Position, Seq, SessionId, Timestamp,
 };
+pub use builder::{HubBuilder, WallTime};
 pub use connection::serve_connection;
 pub use delivery::Echo;
 pub use event::{CloseReason, Direct, Event, Presence, PresenceChange};
-pub use hub::{Hub, HubBuilder, JoinError, SessionError, WallTime};
+pub use hub::{Hub, JoinError, SessionError};
 pub use limits::{Limits, Rate};
 pub use line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
 pub use member::Member;

@@ -3,8 +3,8 @@
 //! Invariant: one event, one line; and no allocation for each message, because a busy room is encoded here.
 
 use crate::batch::{Batch, Kind, Timestamp};
+use crate::builder::WallTime;
 use crate::event::{Broadcast, Form, Moment, Presence, PresenceChange};
-use crate::hub::WallTime;
 use crate::journal::Gap;
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;

@@ -1,0 +1,165 @@
+//! What a hub is made of, and the defaults.
+
+use crate::batch::Timestamp;
+use crate::dialect::Dialects;
+use crate::hub::{Hub, Parts};
+use crate::journal::{DynJournal, Journal, MemoryJournal};
+use crate::limits::Limits;
+use crate::name::{NameRules, RoomName};
+use crate::plain::PlainForms;
+use crate::sniff::Candidate;
+use crate::text;
+use std::fmt;
+
+/// Chooses what a hub is made of; every part has a working default.
+pub struct HubBuilder {
+    limits: Limits,
+    names: NameRules,
+    clock: fn() -> Timestamp,
+    wall_time: fn(Timestamp) -> WallTime,
+    journal: Option<Box<dyn DynJournal>>,
+    lobby: Option<RoomName>,
+    motd: Vec<String>,
+    candidates: Vec<Box<dyn Candidate>>,
+    delivery_tasks: usize,
+}
+
+/// The time of day that a line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallTime {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+}
+
+impl HubBuilder {
+    /// Sets what the hub allows.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how names are read and compared.
+    #[must_use]
+    pub const fn names(mut self, names: NameRules) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Sets where rooms' logs are kept; in memory if this is not called.
+    #[must_use]
+    pub fn journal(mut self, journal: impl Journal) -> Self {
+        self.journal = Some(Box::new(journal));
+        self
+    }
+
+    /// Sets the room that newcomers over a wire are put in; `lobby` if this is not called.
+    #[must_use]
+    pub fn lobby(mut self, room: RoomName) -> Self {
+        self.lobby = Some(room);
+        self
+    }
+
+    /// Sets what newcomers over a wire are told first. Control characters are removed.
+    #[must_use]
+    pub fn motd(mut self, motd: &str) -> Self {
+        self.motd = motd
+            .lines()
+            .map(|line| text::clean(line).into_owned())
+            .collect();
+        self
+    }
+
+    /// Adds a dialect, which is asked after those that were added before it.
+    #[must_use]
+    pub fn candidate(mut self, candidate: impl Candidate) -> Self {
+        self.candidates.push(Box::new(candidate));
+        self
+    }
+
+    /// Sets the clock; the system's if this is not called.
+    #[must_use]
+    pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets how a moment is shown as a time of day; UTC if this is not called, for core knows no time zones.
+    #[must_use]
+    pub const fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
+        self.wall_time = wall_time;
+        self
+    }
+
+    /// Sets how many tasks a big room's delivery may have; one for each processor if this is not called.
+    #[must_use]
+    pub fn delivery_tasks(mut self, tasks: usize) -> Self {
+        self.delivery_tasks = tasks.max(1);
+        self
+    }
+
+    /// Makes the hub.
+    #[must_use]
+    pub fn build(self) -> Hub {
+        let Self {
+            limits,
+            names,
+            clock,
+            wall_time,
+            journal,
+            lobby,
+            motd,
+            candidates,
+            delivery_tasks,
+        } = self;
+        let journal = journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits)));
+        Hub::from_parts(Parts {
+            limits,
+            names,
+            clock,
+            journal,
+            dialects: Dialects::new(PlainForms::new(wall_time), candidates),
+            lobby: lobby.unwrap_or_else(RoomName::lobby),
+            motd,
+            delivery_tasks,
+        })
+    }
+}
+
+impl Default for HubBuilder {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            names: NameRules::default(),
+            clock: Timestamp::now,
+            wall_time: WallTime::utc,
+            journal: None,
+            lobby: None,
+            motd: Vec::new(),
+            candidates: Vec::new(),
+            delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl WallTime {
+    /// The time of day in UTC.
+    #[must_use]
+    pub fn utc(at: Timestamp) -> Self {
+        let minutes = at.0 / 60_000 % (24 * 60);
+        Self {
+            hour: (minutes / 60) as u8,
+            minute: (minutes % 60) as u8,
+        }
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
