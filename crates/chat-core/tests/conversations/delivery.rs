@@ -196,3 +196,41 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_ring_that_outran_its_delivery_task_is_repaired_from_the_journal() {
+    let mut hub = tight();
+    let [mut bob] = members(&mut hub, ["bob"]).await;
+    let alice = hub.hub.session(Some("alice")).unwrap();
+    let mut talking = alice.join("lobby").await.unwrap();
+    bob.sees("* alice joined").await;
+    bob.sends("mine").await;
+    while !matches!(talking.next().await, Some(chat_core::Event::Message(_))) {}
+    // Nothing else runs meanwhile: a hundred batches go through a ring of eight, bob's own message before them.
+    for number in 0..100 {
+        talking.say(&number.to_string()).await.unwrap();
+    }
+    for number in 0..100 {
+        bob.sees(&format!("14:02 alice: {number}")).await;
+    }
+    assert!(hub.hub.stats().lag_repairs > 0);
+    talking.say("live again").await.unwrap();
+    bob.sees("14:02 alice: live again").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_8_what_was_accepted_before_a_drain_is_delivered_before_the_goodbye() {
+    let mut hub = tight();
+    let [mut bob] = members(&mut hub, ["bob"]).await;
+    let alice = hub.hub.session(Some("alice")).unwrap();
+    let talking = alice.join("lobby").await.unwrap();
+    bob.sees("* alice joined").await;
+    for number in 0..100 {
+        talking.say(&number.to_string()).await.unwrap();
+    }
+    hub.hub.drain();
+    for number in 0..100 {
+        bob.sees(&format!("14:02 alice: {number}")).await;
+    }
+    bob.sees("* goodbye: the server is shutting down").await;
+}
