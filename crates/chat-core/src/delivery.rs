@@ -11,6 +11,7 @@
 
 use crate::batch::{Batch, Seq, SessionId};
 use crate::event::{Broadcast, Form, Moment, Presence};
+use crate::log_gate::LogGate;
 use crate::outbound::{Delivered, Outbound};
 use crate::stats::Counters;
 use crate::sync::Mutex;
@@ -206,7 +207,6 @@ impl Tail {
     fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
         if delivered.is_err() {
-            tracing::error!(session.id = %self.session, "delivery to a member panicked; it is disconnected");
             self.state.lock().live = false;
             self.outbound.fail();
         }
@@ -318,6 +318,7 @@ pub(crate) async fn deliver(
     counters: Arc<Counters>,
 ) {
     tokio::task::unconstrained(async move {
+        let panics = LogGate::default();
         let mut items = Vec::new();
         let mut turn = Vec::with_capacity(MEMBERS_PER_TURN);
         loop {
@@ -337,6 +338,9 @@ pub(crate) async fn deliver(
                 for tail in turn.drain(..) {
                     if !tail.deliver_safely(&mut round, queue_max) {
                         counters.panics.add(1);
+                        if panics.opens() {
+                            tracing::error!(session.id = %tail.session, "delivery to a member panicked");
+                        }
                     }
                 }
                 if from.is_some() {

@@ -8,6 +8,7 @@ use crate::dialect::Dialects;
 use crate::event::{CloseReason, Direct};
 use crate::journal::{DynJournal, JournalError};
 use crate::limits::Limits;
+use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
 use crate::room::{Roll, Room, RoomContext, RoomSummary};
 use crate::roster::{NickError, Roster};
@@ -62,6 +63,7 @@ struct Inner {
     rooms: Mutex<Rooms>,
     context: RoomContext,
     counters: Arc<Counters>,
+    journal_log: LogGate,
     doors: Doors,
     sessions: AtomicU64,
     guests: AtomicU64,
@@ -158,6 +160,7 @@ impl Hub {
             rooms: Mutex::default(),
             context,
             counters,
+            journal_log: LogGate::default(),
             doors: Doors::default(),
             sessions: AtomicU64::new(1),
             guests: AtomicU64::new(1),
@@ -326,6 +329,16 @@ impl Hub {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// Logs that a journal failed, once a second at most: what it said is for the operator, not for the peer.
+    pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
+        if self.0.journal_log.opens() {
+            let cause = std::error::Error::source(error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            tracing::warn!(%error, cause, room.name = room, "a journal failed");
+        }
     }
 
     pub(crate) fn doors(&self) -> &Doors {

@@ -20,6 +20,7 @@ mod input;
 mod journal;
 mod limits;
 mod line;
+mod log_gate;
 mod member;
 mod name;
 mod outbound;

@@ -151,12 +151,11 @@ impl From<JoinError> for Refusal {
             JoinError::TooManyRooms(_) | JoinError::Full(_) => Code::Full,
             JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
         };
-        // What the journal said is for the operator's log, not for the peer.
-        if let JoinError::Journal(source) = &error {
-            tracing::warn!(error = %source, "a room's log can't be opened");
-            return Self::new(code, error.to_string());
+        match error {
+            // What the journal said is for the operator's log, not for the peer.
+            JoinError::Journal(_) => Self::new(code, error.to_string()),
+            _ => Self::of_error(code, &error),
         }
-        Self::of_error(code, &error)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::command::Command;
 use crate::delivery::{Echo, Taste};
 use crate::dialect::Reply;
 use crate::event::{Broadcast, CloseReason, Moment};
+use crate::hub::JoinError;
 use crate::line::Inbound;
 use crate::refusal::Refusal;
 use crate::room::{PublishError, Roll};
@@ -152,7 +153,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .filter(|waiting| !waiting.drafts.is_empty())?;
         let published = self.members[member].publish(drafts).await;
         if let Err(PublishError::Journal(error)) = &published {
-            tracing::warn!(%error, room = %self.members[member].room(), "a room's log takes nothing");
+            self.hub
+                .log_journal_failure(self.members[member].room().as_str(), error);
         }
         published
             .map_err(|error| self.reply(&Reply::Refused(&error.into())))
@@ -278,7 +280,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 });
                 self.show_history_to_newcomer(roll.position.seq).await
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                if let JoinError::Journal(error) = &error {
+                    self.hub.log_journal_failure(room, error);
+                }
+                Err(error.into())
+            }
         };
         if self.replaying.is_none() {
             self.outbound.uncork();

@@ -83,7 +83,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let page = match member.read_replay(replay, REPLAY_PAGE).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(%error, room = %member.room(), "a room's log can't be read");
+                self.hub.log_journal_failure(member.room().as_str(), &error);
                 let gap = Gap {
                     from: replay.after.next(),
                     to: replay.through,
@@ -131,7 +131,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .read(Span::Before(before), limit)
             .await
             .map_err(|error| {
-                tracing::warn!(%error, %room, "a room's log can't be read");
+                self.hub.log_journal_failure(room.as_str(), &error);
                 Refusal::new(
                     Code::Unavailable,
                     "the room's log can't be read now, try again",
