@@ -341,6 +341,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Some(reason);
         }
         if self.session.is_none() || self.wants_more {
+            // More bytes, or time, will decide; until then there is nothing to work off.
+            self.is_held_up = false;
             return None;
         }
         self.is_held_up = true;

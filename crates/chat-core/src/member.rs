@@ -200,12 +200,15 @@ impl Member {
 
     /// The next item of the broadcast; `None` once the session is ending and there is no more.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
-        if self.is_ending {
-            return match self.rx.try_recv() {
-                Ok(item) => Some(Ok(item)),
-                Err(TryRecvError::Lagged(_)) => Some(Err(Lagged)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => None,
-            };
+        while self.is_ending {
+            // Looked at first: what the journal still has to take is yet to come.
+            let is_settled = self.seat.room.is_settled();
+            match self.rx.try_recv() {
+                Ok(item) => return Some(Ok(item)),
+                Err(TryRecvError::Lagged(_)) => return Some(Err(Lagged)),
+                Err(TryRecvError::Empty) if !is_settled => self.seat.room.settled().await,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
         }
         match self.rx.recv().await {
             Ok(item) => Some(Ok(item)),

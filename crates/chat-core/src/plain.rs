@@ -125,6 +125,14 @@ impl Dialect for Plain {
                 };
                 notice(out, format_args!("you are {nick} in {}{hint}", roll.room));
                 write_present(nick, roll, out);
+                if roll.is_hushed {
+                    notice(
+                        out,
+                        format_args!(
+                            "so many are here that who comes and goes is not announced (/who tells)"
+                        ),
+                    );
+                }
                 if !roll.topic.is_empty() {
                     notice(out, format_args!("topic: {}", roll.topic));
                 }

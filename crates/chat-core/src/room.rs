@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{Notify, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// How many nicks a [`Roll`] names: as many as a person reads.
@@ -54,6 +54,8 @@ pub(crate) struct Room {
     tx: broadcast::Sender<Arc<Item>>,
     context: RoomContext,
     state: Mutex<State>,
+    /// Notified when no append is pending any more.
+    settled: Notify,
 }
 
 struct State {
@@ -97,6 +99,8 @@ pub struct Roll {
     pub nicks: Vec<Nick>,
     /// The topic; empty if there is none.
     pub topic: Arc<str>,
+    /// There are too many members to announce who comes and goes.
+    pub is_hushed: bool,
     /// The end of the room's log.
     pub position: Position,
 }
@@ -162,6 +166,7 @@ impl Room {
             tx,
             context,
             state: Mutex::new(state),
+            settled: Notify::new(),
         }
     }
 
@@ -365,6 +370,7 @@ impl Room {
                 .cloned()
                 .collect(),
             topic: Arc::clone(&state.topic),
+            is_hushed: state.hushed,
             position: Position {
                 epoch: self.epoch,
                 seq: state.cursor.seq,
@@ -425,10 +431,28 @@ impl Room {
         }
     }
 
+    /// Whether the journal has everything that was accepted.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.state.lock().sequencing
+    }
+
+    /// Waits until the journal has everything that was accepted.
+    pub(crate) async fn settled(&self) {
+        let mut settled = std::pin::pin!(self.settled.notified());
+        // Listens first and looks then, so that it can't fall between.
+        settled.as_mut().enable();
+        if !self.is_settled() {
+            settled.await;
+        }
+    }
+
     fn next_pending(&self) -> Option<PendingAppend> {
         let mut state = self.state.lock();
         let next = state.pending.pop_front();
         state.sequencing = next.is_some();
+        if !state.sequencing {
+            self.settled.notify_waiters();
+        }
         next
     }
 

@@ -126,16 +126,20 @@ impl Session {
         }
     }
 
-    /// Joins a room whose items are written to `outbound`. The caller is about to leave `leaving` other rooms.
+    /// Joins a room whose items are written to `outbound`, which is corked when this is done. The caller is about to
+    /// leave the rooms of `leaving`: nothing of theirs is delivered once the new room is.
     pub(crate) async fn join_wire(
         &self,
         room: &str,
         outbound: &Arc<Outbound>,
         taste: &Taste,
-        leaving: usize,
+        leaving: &[WireMember],
     ) -> Result<(Roll, WireMember), JoinError> {
         loop {
-            let seat = self.take_seat(room, leaving).await?;
+            let seat = self.take_seat(room, leaving.len()).await?;
+            // Nothing is awaited from here on. Should the join fail, these are behind, and will be levelled.
+            leaving.iter().for_each(WireMember::pause);
+            outbound.cork();
             let outbound = Arc::clone(outbound);
             let joined = {
                 let _naming = self.shared.naming.lock();

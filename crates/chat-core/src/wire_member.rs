@@ -92,6 +92,16 @@ impl WireMember {
         }
     }
 
+    /// Stops delivery until the member is put back at the live end.
+    pub(crate) fn pause(&self) {
+        self.tail.stop();
+    }
+
+    /// Waits until the room's journal has everything that was accepted.
+    pub(crate) async fn settled(&self) {
+        self.seat.room().settled().await;
+    }
+
     /// Ends delivery, and says what of the log the member has not been given.
     pub(crate) fn stop(&mut self) -> Replay {
         let Cursor { seq, .. } = self.tail.stop();

@@ -26,6 +26,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             return Some(reason);
         }
+        if self.must_level() {
+            // What the newcomer is shown first is still being written: its text waits.
+            return None;
+        }
         let before = self.input.mode();
         let inbound = self.input.next_silent();
         if self.input.mode() != before {

@@ -264,10 +264,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// the rooms joined first are left, as many as `leaving` says.
     pub(super) async fn join(&mut self, room: &str, leaving: usize) -> Result<(), Refusal> {
         let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
-        self.outbound.cork();
+        let leaving_members = &self.members[..leaving];
         let joined = self
             .session()?
-            .join_wire(room, &self.outbound, &taste, leaving)
+            .join_wire(room, &self.outbound, &taste, leaving_members)
             .await;
         let joined = match joined {
             Ok((roll, member)) => {
@@ -295,19 +295,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Leaves the rooms joined first, and writes what was said there before.
     async fn leave_first(&mut self, count: usize) {
-        let patience = self.hub.limits().stall_timeout;
         for member in 0..count {
-            let replaying = Replaying {
+            let (replay, echo) = (self.members[member].stop(), self.echo());
+            self.write_replay(Replaying {
                 member,
-                replay: self.members[member].stop(),
-                echo: self.echo(),
-            };
-            if tokio::time::timeout(patience, self.write_replay(replaying))
-                .await
-                .is_err()
-            {
-                self.outbound.fail();
-            }
+                replay,
+                echo,
+            })
+            .await;
         }
         self.members.drain(..count);
     }

@@ -14,7 +14,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::Instant;
+
+/// How many times a stall's length a peer that does read may take to read what it is owed.
+const FAREWELL_STALLS: u32 = 10;
 
 /// How long a closed connection waits for its peer to close too. Closing while unread input waits would reset the
 /// connection, and the goodbye with it (RFC 9293, section 3.10.4).
@@ -26,15 +28,7 @@ const LINGER_DRAINING: Duration = Duration::from_millis(100);
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Ends the session and the stream, and returns why.
     pub(super) async fn farewell(mut self: Box<Self>, reason: CloseReason) -> CloseReason {
-        let echo = self.echo();
-        let owed = self.members.iter_mut().map(WireMember::stop).enumerate();
-        let owed: Vec<Replaying> = owed
-            .map(|(member, replay)| Replaying {
-                member,
-                replay,
-                echo,
-            })
-            .collect();
+        self.members.iter().for_each(WireMember::pause);
         if let Some(session) = &self.session {
             session.end(&reason);
         }
@@ -49,11 +43,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let (patience, linger) = if reason == CloseReason::Draining {
             (limits.drain, LINGER_DRAINING)
         } else {
-            (limits.stall_timeout, LINGER)
+            (limits.stall_timeout * FAREWELL_STALLS, LINGER)
         };
-        let deadline = Instant::now() + patience;
-        let flushed = tokio::time::timeout_at(deadline, async {
-            self.write_rest(&owed).await;
+        let flushed = tokio::time::timeout(patience, async {
+            self.write_rest(reason == CloseReason::Draining).await;
             self.write_goodbye(&reason);
             self.flushed().await;
             poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
@@ -68,13 +61,24 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Writes what of its rooms' logs the member has not been given: everything accepted before it left.
-    async fn write_rest(&mut self, owed: &[Replaying]) {
+    async fn write_rest(&mut self, drains: bool) {
         if let Some(replaying) = self.replaying.take() {
             self.write_replay(replaying).await;
             self.outbound.uncork();
         }
-        for &replaying in owed {
-            self.write_replay(replaying).await;
+        let echo = self.echo();
+        for member in 0..self.members.len() {
+            if drains {
+                // Nothing more is accepted, so what the journal has then is what everybody is given.
+                self.members[member].settled().await;
+            }
+            let replay = self.members[member].stop();
+            self.write_replay(Replaying {
+                member,
+                replay,
+                echo,
+            })
+            .await;
         }
         while self.session.as_ref().is_some_and(Session::has_direct) && self.dialect.is_some() {
             self.write_mail();
@@ -99,17 +103,29 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Waits until the stream has taken everything that comes before what is held back, or is broken.
+    /// Waits until the stream has taken everything that comes before what is held back. One that takes nothing for too
+    /// long is given up.
     async fn flushed(&mut self) {
-        poll_fn(|cx| {
-            let progress = self.outbound.poll_flush(cx);
-            if progress.waiting_ahead == 0 || progress.broken {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+        let patience = self.hub.limits().stall_timeout;
+        loop {
+            let before = self.outbound.progress();
+            if before.waiting_ahead == 0 || before.broken {
+                return;
             }
-        })
-        .await;
+            let moved = poll_fn(|cx| {
+                let now = self.outbound.poll_flush(cx);
+                let has_moved =
+                    now.written != before.written || now.waiting_ahead == 0 || now.broken;
+                if has_moved {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            });
+            if tokio::time::timeout(patience, moved).await.is_err() {
+                self.outbound.fail();
+            }
+        }
     }
 
     /// Reads and discards what the peer still sends.

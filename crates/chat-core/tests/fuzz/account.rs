@@ -1,0 +1,372 @@
+//! What one member of the crowd was shown, held against what was said.
+
+use crate::crowd::Actor;
+use crate::peer::Peer;
+use crate::recorder::{Record, Records, key};
+use crate::view::{Others, Shown, assert_is_proper, read};
+use chat_core::{CloseReason, Event, Member, Session};
+use futures::FutureExt;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How the refusal ends that whoever speaks or joins while the hub drains is given.
+const REFUSED_IN_A_DRAIN: &str = "the server is shutting down";
+
+/// What there is to hold a member's account against.
+pub(crate) struct Account<'a> {
+    nick: &'a str,
+    mark: &'a str,
+    records: &'a Records,
+    until: Until,
+    /// All who come and go are announced.
+    announced: bool,
+    /// Up to which place everybody in a room is owed all messages in the end.
+    ends: &'a Ends,
+}
+
+/// How long a member was there to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// It has been cut: it may not have been given everything.
+    Cut,
+    /// It did what it wanted to, and has read to the end.
+    End,
+    /// The hub drained, perhaps before it had done what it wanted to.
+    Drain,
+}
+
+/// The last place of each room that its members must have been given.
+pub(crate) type Ends = BTreeMap<String, u64>;
+
+/// A member over a wire.
+pub(crate) struct WireActor {
+    pub(crate) peer: Peer,
+    /// The room that it has asked to be in.
+    pub(crate) room: &'static str,
+    /// Up to which place of that room it is owed all messages.
+    pub(crate) owed: u64,
+    echo: bool,
+    /// The same of the rooms that it left.
+    owed_before: Vec<u64>,
+    is_quitting: bool,
+    /// It has said goodbye, or ended its sending half.
+    is_going: bool,
+}
+
+/// A member in process.
+pub(crate) struct Embedded {
+    session: Option<Session>,
+    member: Option<Member>,
+    stays: Vec<Stay>,
+}
+
+/// One presence in a room.
+struct Stay {
+    room: &'static str,
+    /// The place after which it began.
+    after: u64,
+    heard: Vec<Heard>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Heard {
+    Message(u64),
+    Gap(u64, u64),
+}
+
+impl<'a> Account<'a> {
+    pub(crate) fn of(
+        actor: &'a Actor,
+        records: &'a Records,
+        until: Until,
+        announced: bool,
+        ends: &'a Ends,
+    ) -> Self {
+        Self {
+            nick: &actor.nick,
+            mark: &actor.mark,
+            records,
+            until,
+            announced,
+            ends,
+        }
+    }
+
+    fn end(&self, room: &str) -> u64 {
+        self.ends.get(room).copied().unwrap_or(0)
+    }
+}
+
+impl WireActor {
+    pub(crate) fn new(peer: Peer, echo: bool) -> Self {
+        Self {
+            peer,
+            room: crate::crowd::ROOMS[0],
+            owed: 0,
+            echo,
+            owed_before: Vec::new(),
+            is_quitting: false,
+            is_going: false,
+        }
+    }
+
+    pub(crate) fn moves_to(&mut self, room: &'static str) {
+        self.peer.push(format!("/join {room}\n").as_bytes());
+        self.owed_before.push(self.owed);
+        (self.room, self.owed) = (room, 0);
+    }
+
+    pub(crate) fn quits(&mut self) {
+        self.peer.push(b"/quit\n");
+        (self.is_quitting, self.is_going) = (true, true);
+    }
+
+    pub(crate) fn closes(&mut self) {
+        self.peer.ends();
+        self.is_going = true;
+    }
+
+    /// The last message of each room that it was shown.
+    pub(crate) fn latest(&self, records: &Records) -> Ends {
+        let (mut ends, mut room) = (Ends::new(), String::new());
+        for line in &self.peer.lines() {
+            match read(line) {
+                Shown::Arrived { room: other, .. } => other.clone_into(&mut room),
+                Shown::Message { text, .. } => {
+                    let record = records.of(&room);
+                    let found = record.iter().find(|(_, known)| *known == key(text));
+                    if let Some((&seq, _)) = found {
+                        ends.insert(room.clone(), seq);
+                    }
+                }
+                _ => {}
+            }
+        }
+        ends
+    }
+
+    /// Holds its lines against what was said. Returns whom it takes to be there.
+    pub(crate) fn check(&self, account: &Account<'_>) -> Others {
+        let lines = self.peer.lines();
+        let mut others = Others::default();
+        let mut stays: Vec<WireStay> = Vec::new();
+        for line in &lines {
+            assert_is_proper(line, true);
+            let shown = read(line);
+            let is_refused = line.starts_with("! ") && !line.ends_with(REFUSED_IN_A_DRAIN);
+            assert!(!is_refused, "{} is refused: {line}", account.nick);
+            let fits = others.note(&shown);
+            assert!(
+                fits || !account.announced,
+                "{}: {line}, with {others:?} here",
+                account.nick
+            );
+            match shown {
+                Shown::Arrived { room, .. } => {
+                    if let Some(stay) = stays.last_mut()
+                        && let Some(&owed) = self.owed_before.get(stay.number)
+                    {
+                        stay.ends(owed, account, self.echo);
+                    }
+                    let number = stays.len();
+                    stays.push(WireStay::new(number, account.records.of(room), room));
+                }
+                Shown::Message { text, .. } => {
+                    stays
+                        .last_mut()
+                        .unwrap()
+                        .hears(key(text), account, self.echo);
+                }
+                Shown::Missed(count) => stays.last_mut().unwrap().missed += count,
+                _ => {}
+            }
+        }
+        if account.until == Until::End {
+            assert_eq!(
+                stays.len(),
+                self.owed_before.len() + 1,
+                "{} in {lines:#?}",
+                account.nick
+            );
+            if self.is_quitting {
+                assert_eq!(lines.last().map(String::as_str), Some("* goodbye"));
+            }
+        }
+        if let Some(last) = stays.last() {
+            match account.until {
+                Until::Cut => {}
+                Until::End => last.ends(self.owed, account, self.echo),
+                Until::Drain if self.is_going => {}
+                Until::Drain => last.ends(account.end(&last.room), account, self.echo),
+            }
+        }
+        others
+    }
+}
+
+/// One presence of a wire member, as it is told line by line.
+struct WireStay {
+    number: usize,
+    record: Record,
+    room: String,
+    /// The last message that was shown.
+    last: Option<u64>,
+    /// How many were said to be missed since.
+    missed: u64,
+}
+
+impl WireStay {
+    fn new(number: usize, record: Record, room: &str) -> Self {
+        Self {
+            number,
+            record,
+            room: room.to_owned(),
+            last: None,
+            missed: 0,
+        }
+    }
+
+    fn hears(&mut self, key: &str, account: &Account<'_>, echo: bool) {
+        let found = self.record.iter().find(|(_, known)| *known == key);
+        let Some((&seq, _)) = found else {
+            panic!(
+                "{} is shown {key} in {}, where it was not said",
+                account.nick, self.room
+            );
+        };
+        if let Some(last) = self.last {
+            let (nick, room) = (account.nick, &self.room);
+            assert!(seq > last, "{nick} in {room}: {key} ({seq}) after {last}");
+            self.accounts_for(last + 1, seq - 1, account, echo);
+        }
+        (self.last, self.missed) = (Some(seq), 0);
+    }
+
+    /// What lies between was its own, or is reported as missed.
+    fn accounts_for(&self, from: u64, to: u64, account: &Account<'_>, echo: bool) {
+        let total = (to + 1).saturating_sub(from);
+        let own = self.record.range(from..from.max(to + 1));
+        let own = own
+            .filter(|(_, key)| !echo && key.starts_with(account.mark))
+            .count() as u64;
+        assert!(
+            self.missed <= total && total - self.missed <= own,
+            "{} in {}: of {from}..={to} {own} are its own and {} missed",
+            account.nick,
+            self.room,
+            self.missed
+        );
+    }
+
+    /// It was given everything up to this place.
+    fn ends(&self, owed: u64, account: &Account<'_>, echo: bool) {
+        let after = self.last.unwrap_or(0);
+        if self.last.is_none() && self.missed > 0 || owed <= after {
+            return;
+        }
+        // More may have been missed than was owed for certain.
+        self.accounts_for(after + 1, owed.max(after + self.missed), account, echo);
+    }
+}
+
+impl Embedded {
+    pub(crate) const fn new(session: Session) -> Self {
+        Self {
+            session: Some(session),
+            member: None,
+            stays: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn join(&mut self, room: &'static str) {
+        self.member = None;
+        let member = self.session.as_ref().unwrap().join(room).await.unwrap();
+        self.stays.push(Stay {
+            room,
+            after: member.roll().position.seq.0,
+            heard: Vec::new(),
+        });
+        self.member = Some(member);
+    }
+
+    pub(crate) fn rename(&self, nick: &str) {
+        self.session.as_ref().unwrap().rename(nick).unwrap();
+    }
+
+    /// Says something; if the journal takes its time, nobody waits for it.
+    pub(crate) fn say(&self, text: &str) {
+        if let Some(said) = self.member.as_ref().unwrap().say(text).now_or_never() {
+            said.unwrap();
+        }
+    }
+
+    /// Takes at most so many events, and gives up on each after a while. Returns whether there were any.
+    pub(crate) async fn reads(&mut self, count: usize, patience: Duration) -> bool {
+        let (Some(member), Some(stay)) = (&mut self.member, self.stays.last_mut()) else {
+            return false;
+        };
+        for taken in 0..count {
+            let next = tokio::time::timeout(patience, member.next());
+            match if patience.is_zero() {
+                next.now_or_never()
+            } else {
+                Some(next.await)
+            } {
+                Some(Ok(Some(Event::Message(message)))) => {
+                    stay.heard.push(Heard::Message(message.seq().0))
+                }
+                Some(Ok(Some(Event::Gap(gap)))) => {
+                    stay.heard.push(Heard::Gap(gap.from.0, gap.to.0))
+                }
+                Some(Ok(Some(_))) => {}
+                Some(Ok(None)) => {
+                    self.member = None;
+                    return true;
+                }
+                Some(Err(_)) | None => return taken > 0,
+            }
+        }
+        true
+    }
+
+    /// Ends the session; the member outlives it.
+    pub(crate) fn closes(&mut self, reason: &CloseReason) {
+        self.session.take().unwrap().close(reason);
+    }
+
+    /// Whether the member was told that it has heard all.
+    pub(crate) const fn has_heard_all(&self) -> bool {
+        self.member.is_none()
+    }
+
+    /// Holds what it heard against what was said; it has read all of its last stay while it was there.
+    pub(crate) fn check(&self, account: &Account<'_>) {
+        for (number, stay) in self.stays.iter().enumerate() {
+            let record = account.records.of(stay.room);
+            let mut next = stay.after + 1;
+            let skips_own = |from: u64, to: u64| {
+                let foreign = record
+                    .range(from..to)
+                    .find(|(_, key)| !key.starts_with(account.mark));
+                assert_eq!(foreign, None, "{} missed it in {}", account.nick, stay.room);
+            };
+            for &heard in &stay.heard {
+                let (from, to) = match heard {
+                    Heard::Message(seq) => (seq, seq),
+                    Heard::Gap(from, to) => (from, to),
+                };
+                assert!(
+                    next <= from,
+                    "{} heard {heard:?} when {next} was next",
+                    account.nick
+                );
+                skips_own(next, from);
+                next = to + 1;
+            }
+            if number + 1 == self.stays.len() && self.session.is_some() {
+                let end = account.end(stay.room) + 1;
+                skips_own(next, end.max(next));
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Peers that are driven step by step: they take and give what they can, and never wait.
+
+use chat_core::{CloseReason, Hub, HubBuilder, serve_connection};
+use chat_testkit::NOW;
+use futures::FutureExt;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinSet;
+
+/// How long a connection may take to be gone: to work off what its peer sent at 5 lines a second, and to be cut.
+const END_MAX: Duration = Duration::from_secs(3600);
+
+/// A hub and the tasks of its connections.
+pub(crate) struct Stage {
+    pub(crate) hub: Hub,
+    connections: JoinSet<CloseReason>,
+}
+
+/// A peer on an in-memory stream.
+pub(crate) struct Peer {
+    stream: Option<DuplexStream>,
+    outgoing: Vec<u8>,
+    incoming: Vec<u8>,
+    is_ending: bool,
+    has_ended: bool,
+}
+
+impl Stage {
+    pub(crate) fn new(builder: HubBuilder) -> Self {
+        Self {
+            hub: builder.clock(|| NOW).build(),
+            connections: JoinSet::new(),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, stream_bytes: usize) -> Peer {
+        let (near, far) = tokio::io::duplex(stream_bytes);
+        self.connections
+            .spawn(serve_connection(far, self.hub.clone()));
+        Peer {
+            stream: Some(near),
+            outgoing: Vec::new(),
+            incoming: Vec::new(),
+            is_ending: false,
+            has_ended: false,
+        }
+    }
+
+    /// How many connections there are. Fails if the task of one panicked.
+    pub(crate) fn connections(&mut self) -> usize {
+        while let Some(ended) = self.connections.try_join_next() {
+            ended.unwrap();
+        }
+        self.connections.len()
+    }
+
+    /// Gives and takes until nothing moves any more.
+    pub(crate) async fn settle(&mut self, peers: &mut [&mut Peer]) {
+        let mut quiet = 0;
+        while quiet < 3 {
+            quiet += 1;
+            while pump(peers).await {
+                quiet = 0;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Gives and takes until all connections have ended.
+    pub(crate) async fn wait_for_the_end(&mut self, peers: &mut [&mut Peer]) {
+        let began = tokio::time::Instant::now();
+        while self.connections() > 0 {
+            assert!(began.elapsed() < END_MAX, "a connection does not end");
+            while pump(peers).await {}
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        while pump(peers).await {}
+    }
+}
+
+/// One step of each, and then the server's turn. Returns whether anything moved.
+pub(crate) async fn pump(peers: &mut [&mut Peer]) -> bool {
+    let mut moved = false;
+    for peer in peers {
+        moved |= peer.pump(usize::MAX);
+    }
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    moved
+}
+
+impl Peer {
+    /// Will send these bytes as soon as the stream takes them.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.outgoing.extend_from_slice(bytes);
+    }
+
+    /// Will end its sending half once everything is sent.
+    pub(crate) fn ends(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// Is gone without a word.
+    pub(crate) fn vanishes(&mut self) {
+        self.stream = None;
+        self.outgoing.clear();
+    }
+
+    /// Sends what the stream takes, and reads at most so many bytes. Returns whether anything moved.
+    pub(crate) fn pump(&mut self, read_max: usize) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        let mut moved = false;
+        while !self.outgoing.is_empty()
+            && let Some(written) = stream.write(&self.outgoing).now_or_never()
+        {
+            // Whoever has closed its half takes nothing more.
+            let count = written.unwrap_or(self.outgoing.len());
+            self.outgoing.drain(..count);
+            moved = true;
+        }
+        if self.is_ending && self.outgoing.is_empty() {
+            self.is_ending = stream.shutdown().now_or_never().is_none();
+        }
+        let mut left = read_max;
+        let mut chunk = [0; 4096];
+        while left > 0 && !self.has_ended {
+            let most = left.min(chunk.len());
+            match stream.read(&mut chunk[..most]).now_or_never() {
+                Some(Ok(count)) if count > 0 => {
+                    self.incoming.extend_from_slice(&chunk[..count]);
+                    left -= count;
+                }
+                Some(_) => self.has_ended = true,
+                None => break,
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// All that came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.incoming
+    }
+
+    /// The complete lines that came, without telnet's commands.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut text = without_telnet(&self.incoming);
+        // What was cut off in the middle is no line.
+        let end = text.iter().rposition(|&byte| byte == b'\n');
+        text.truncate(end.map_or(0, |end| end + 1));
+        let text = String::from_utf8(text).expect("what is written is UTF-8");
+        text.split_terminator('\n').map(str::to_owned).collect()
+    }
+}
+
+/// Removes the refusals of options, which have three bytes each.
+fn without_telnet(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes.len());
+    let mut bytes = bytes.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte == 0xff {
+            bytes.nth(1);
+        } else {
+            text.push(byte);
+        }
+    }
+    text
+}

@@ -1,0 +1,109 @@
+//! A journal that also keeps the whole order of what was said, for the test to compare with.
+
+use chat_core::log::{Head, Journal, JournalError, Log, Page, Span};
+use chat_core::{Batch, Drafts, RoomName};
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The key of each message, by its place.
+pub(crate) type Record = BTreeMap<u64, String>;
+
+/// Everything that was ever appended, by room.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records(Arc<Mutex<HashMap<String, Record>>>);
+
+/// Another journal, recorded, whose reads take their time.
+#[derive(Debug)]
+pub(crate) struct Recorder<J> {
+    inner: J,
+    records: Records,
+    read_delay: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct RecordedLog<L> {
+    inner: L,
+    records: Records,
+    read_delay: Duration,
+}
+
+/// The first word of a message, which no other message has.
+pub(crate) fn key(text: &str) -> &str {
+    text.split(' ').next().unwrap_or_default()
+}
+
+impl Records {
+    pub(crate) fn of(&self, room: &str) -> Record {
+        self.0
+            .lock()
+            .unwrap()
+            .get(room)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The place of the last message.
+    pub(crate) fn end(&self, room: &str) -> u64 {
+        let records = self.0.lock().unwrap();
+        let last = records.get(room).and_then(|record| record.last_key_value());
+        last.map_or(0, |(&seq, _)| seq)
+    }
+
+    fn note(&self, batch: &Batch) {
+        let mut records = self.0.lock().unwrap();
+        let record = records.entry(batch.room().to_string()).or_default();
+        for message in batch.messages(0..batch.len()) {
+            record.insert(message.seq.0, key(message.text).to_owned());
+        }
+    }
+}
+
+impl<J> Recorder<J> {
+    pub(crate) fn new(inner: J, records: &Records, read_delay: Duration) -> Self {
+        Self {
+            inner,
+            records: records.clone(),
+            read_delay,
+        }
+    }
+}
+
+impl<J: Journal> Journal for Recorder<J> {
+    type Log = RecordedLog<J::Log>;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<Self::Log, JournalError> {
+        Ok(RecordedLog {
+            inner: self.inner.open(room, key).await?,
+            records: self.records.clone(),
+            read_delay: self.read_delay,
+        })
+    }
+}
+
+impl<L: Log> Log for RecordedLog<L> {
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        let appended = self.inner.append(drafts);
+        let records = self.records.clone();
+        async move {
+            let batch = appended.await?;
+            records.note(&batch);
+            Ok(batch)
+        }
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        if !self.read_delay.is_zero() {
+            tokio::time::sleep(self.read_delay).await;
+        }
+        self.inner.read(span, limit).await
+    }
+}
