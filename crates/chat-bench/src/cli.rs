@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
+use crate::drill::{DrillName, DrillPlan};
 use crate::fanout::FanoutPlan;
 use crate::generator::Goal;
 use crate::hub::HubPlan;
@@ -42,6 +43,12 @@ pub(crate) enum Command {
     Idle(IdleArgs),
     /// Measures what the hub costs in process, without sockets, beside a bare broadcast channel
     Hub(HubArgs),
+    /// Shows that our server keeps its promises when members or the machine fail it
+    ///
+    /// Each drill starts a chat-server of its own, prints what was done, the figures and their bounds, and ends by
+    /// itself. A witness pair chats throughout: it must lose nothing and get nothing twice. One failed drill makes the
+    /// exit code 1.
+    Drill(DrillArgs),
     /// The servers that are part of this program
     #[command(subcommand, hide = true)]
     Reference(Reference),
@@ -175,6 +182,51 @@ pub(crate) struct HubArgs {
     /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// Drills to run, in this order
+    #[arg(required = true, value_name = "NAME|all")]
+    names: Vec<DrillName>,
+    /// Where chance begins: the same seed sends the same bytes
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Our server's program (default: chat-server beside this program)
+    #[arg(long, value_name = "PATH")]
+    server_bin: Option<PathBuf>,
+    /// Small numbers: each drill takes a few seconds at most
+    #[arg(long)]
+    quick: bool,
+    /// Seconds that churn, slow-readers and slowloris last, instead of their own
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: Option<u64>,
+}
+
+impl DrillArgs {
+    /// Resolves and checks what was typed.
+    pub(crate) fn plan(&self) -> anyhow::Result<DrillPlan> {
+        let server = match &self.server_bin {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()
+                .context("where is this program?")?
+                .with_file_name("chat-server"),
+        };
+        // A bare name would be looked for on PATH.
+        let server = std::path::absolute(server).context("--server-bin")?;
+        ensure!(
+            server.is_file(),
+            "{} was not found: build chat-server, or name it with --server-bin",
+            server.display()
+        );
+        Ok(DrillPlan {
+            drills: DrillName::resolve(&self.names),
+            seed: self.seed,
+            server,
+            is_quick: self.quick,
+            lasting: self.seconds.map(Duration::from_secs),
+        })
+    }
 }
 
 impl HubArgs {

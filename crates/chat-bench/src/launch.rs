@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::peer::{Peer, Place};
+use crate::peer::{CommandLine, Peer, Place};
 
 /// How long a server may take until it accepts.
 const READY_WITHIN: Duration = Duration::from_secs(15);
@@ -36,10 +36,22 @@ impl Server {
     ///
     /// It could not be started, ended at once, or does not accept within 15 s; the text has what it printed last.
     pub(crate) fn start(peer: &dyn Peer, connections: usize) -> io::Result<Self> {
+        Self::launch(connections, |place| peer.command(place))
+    }
+
+    /// Starts what `command` says, and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub(crate) fn launch(
+        connections: usize,
+        command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
+    ) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
         let port = free_port()?;
         // ngircd gives up root's rights only after it has read its files, but its directory must let it in.
-        let command = peer.command(&Place {
+        let command = command(&Place {
             port,
             dir: dir.path(),
             connections,
@@ -69,9 +81,28 @@ impl Server {
         self.port
     }
 
+    /// Asks it to end, as a service manager does.
+    pub(crate) fn ask_to_end(&mut self) -> io::Result<()> {
+        if self.child.try_wait()?.is_none() {
+            // The child has not been waited for, so its id is still its own.
+            kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM)?;
+        }
+        Ok(())
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// All that it printed.
+    pub(crate) fn output(&self) -> Vec<u8> {
+        std::fs::read(self.dir.path().join("output")).unwrap_or_default()
+    }
+
     /// The last lines that it printed.
     pub(crate) fn last_words(&self) -> String {
-        let text = std::fs::read(self.dir.path().join("output")).unwrap_or_default();
+        let text = self.output();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(8)..].join("\n")
@@ -110,9 +141,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The child has not been waited for, so its id is still its own.
-        let asked = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
-        if asked.is_ok() && self.has_ended_within(END_WITHIN).unwrap_or(false) {
+        if self.ask_to_end().is_ok() && self.has_ended_within(END_WITHIN).unwrap_or(false) {
             return;
         }
         if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {

@@ -2,10 +2,12 @@
 //!
 //! Each server runs as a child process on a free loopback port and is driven by one single-threaded generator. Only the
 //! server's own processor time and memory count, and a delivery counts only if the right bytes came in the right order.
+//! Drills show what our server does when members or the machine fail it.
 
 #![forbid(unsafe_code)]
 
 mod cli;
+mod drill;
 mod fanout;
 mod generator;
 mod hub;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use cli::{Cli, Command, FanoutArgs, HubArgs, IdleArgs, Reference};
+use cli::{Cli, Command, DrillArgs, FanoutArgs, HubArgs, IdleArgs, Reference};
 use progress::Progress;
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Fanout(args) => run_fanout(&args),
         Command::Idle(args) => run_idle(&args),
         Command::Hub(args) => run_hub(&args),
+        Command::Drill(args) => run_drill(&args),
         Command::Reference(Reference::Floor { port }) => {
             reference::floor::serve(port).context("floor")?;
             Ok(Verdict::Right)
@@ -90,6 +93,14 @@ fn run_hub(args: &HubArgs) -> anyhow::Result<Verdict> {
     let report = hub::run(&args.plan(), &Progress::new())?;
     report::write_hub(&report, args.json.as_deref())?;
     Ok(Verdict::Right)
+}
+
+fn run_drill(args: &DrillArgs) -> anyhow::Result<Verdict> {
+    let plan = args.plan()?;
+    // The servers inherit the limit.
+    proc::raise_descriptor_limit(plan.connections_max() + DESCRIPTOR_RESERVE)?;
+    let failures = drill::run(&plan, &Progress::new())?;
+    Ok(verdict(&failures))
 }
 
 fn verdict(failures: &[String]) -> Verdict {

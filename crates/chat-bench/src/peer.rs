@@ -68,7 +68,7 @@ pub(crate) struct CommandLine {
 }
 
 impl CommandLine {
-    fn new(program: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn new(program: &Path, arguments: &[&str]) -> Self {
         Self {
             program: program.to_path_buf(),
             arguments: arguments.iter().map(OsString::from).collect(),

@@ -28,6 +28,11 @@ pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
     parse_resident(&status).ok_or_else(|| io::Error::other("no VmRSS in /proc/PID/status"))
 }
 
+/// How many descriptors the process holds.
+pub(crate) fn descriptors(pid: u32) -> io::Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 fn parse_resident(status: &str) -> Option<u64> {
     let line = status
         .lines()

@@ -1,0 +1,193 @@
+//! Drills: our server, as a child process, among members and on a machine that fail it.
+//!
+//! Each shows promises of the server under stress and prints the bounds beside the figures. A drill may be unlucky
+//! with its figures on a busy machine, but never with what must not happen: a message lost or seen twice.
+
+mod account;
+mod churn;
+mod client;
+mod corpus;
+mod crowd;
+mod descriptors;
+mod drain;
+mod endless;
+mod escape;
+mod findings;
+mod garbage;
+mod memory;
+mod newcomers;
+mod panic;
+mod random;
+mod resume;
+
+mod slow;
+mod slowloris;
+mod stage;
+mod storm;
+mod stuck;
+mod witness;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use tokio::time::timeout;
+
+use crate::progress::Progress;
+use findings::Findings;
+use stage::Stage;
+
+/// How long one drill may take before it has failed; churn's own time comes on top.
+const DRILL_MAX: Duration = Duration::from_secs(240);
+
+/// One kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DrillName {
+    /// All of them
+    All,
+    /// One of 1,000 members never reads
+    StuckReader,
+    /// 200 members read 1 KiB a second
+    SlowReaders,
+    /// A million random and a million mutated lines
+    Garbage,
+    /// 1 GiB without a newline
+    EndlessLine,
+    /// 2,000 sockets that are silent or dribble
+    Slowloris,
+    /// More connections than descriptors
+    FdExhaustion,
+    /// 5,000 members are cut and back within 2 s
+    ReconnectStorm,
+    /// 64 tasks come, go and rename at random
+    Churn,
+    /// 1,000 streams that panic (in process)
+    Panic,
+    /// SIGTERM among 1,000 busy members
+    Drain,
+    /// A member stops reading and comes back
+    Resume,
+    /// Terminal attacks through everything that a member can name or say
+    Escape,
+}
+
+impl DrillName {
+    /// Each drill once.
+    fn each() -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|name| *name != Self::All).collect()
+    }
+
+    /// What was asked for, with `all` spelled out.
+    pub(crate) fn resolve(names: &[Self]) -> Vec<Self> {
+        if names.contains(&Self::All) {
+            Self::each()
+        } else {
+            names.to_vec()
+        }
+    }
+
+    fn as_string(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// All that `chat-bench drill` was asked to do.
+#[derive(Debug)]
+pub(crate) struct DrillPlan {
+    pub(crate) drills: Vec<DrillName>,
+    pub(crate) seed: u64,
+    /// Our server's program.
+    pub(crate) server: PathBuf,
+    pub(crate) is_quick: bool,
+    /// How long the drills that last a time last, if it was said.
+    pub(crate) lasting: Option<Duration>,
+}
+
+impl DrillPlan {
+    /// The most connections that any drill makes.
+    pub(crate) fn connections_max(&self) -> usize {
+        if self.is_quick { 1_000 } else { 10_500 }
+    }
+}
+
+/// Runs the drills and prints what they found. Returns one text for each that failed.
+///
+/// # Errors
+///
+/// Nothing could be run at all.
+pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<String>> {
+    let mut failures = Vec::new();
+    for &name in &plan.drills {
+        let title = name.as_string();
+        progress.now(&format!("drill {title}"));
+        // A runtime of its own, so that a drill leaves nothing behind.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()
+            .context("no runtime")?;
+        let (began, mut findings) = (Instant::now(), Findings::default());
+        let limit = DRILL_MAX + plan.lasting.unwrap_or_default();
+        let stage = Stage::new(plan);
+        let done = runtime
+            .block_on(async { timeout(limit, perform(name, &stage, &mut findings)).await })
+            .context("it did not end in time")
+            .flatten();
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        let has_passed = done.is_ok() && findings.have_passed();
+        let verdict = if has_passed { "PASS" } else { "FAIL" };
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{title}: {verdict} ({seconds:.1} s)\n{findings}");
+        if let Err(error) = done {
+            let error: String = format!("{error:#}").chars().take(ERROR_SHOWN).collect();
+            failures.push(format!("{title}: {error}"));
+        } else if !has_passed {
+            failures.push(format!("{title}: a bound was broken"));
+        }
+    }
+    Ok(failures)
+}
+
+/// How much of an error is shown: a line that nobody expected may be long.
+const ERROR_SHOWN: usize = 500;
+
+/// Threads on which the drills' clients run; the server needs the rest of a small machine.
+const WORKERS: usize = 2;
+
+async fn perform(
+    name: DrillName,
+    stage: &Stage<'_>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    match name {
+        DrillName::All => Ok(()),
+        DrillName::StuckReader => stuck::run(stage, findings).await,
+        DrillName::SlowReaders => slow::run(stage, findings).await,
+        DrillName::Garbage => garbage::run(stage, findings).await,
+        DrillName::EndlessLine => endless::run(stage, findings).await,
+        DrillName::Slowloris => slowloris::run(stage, findings).await,
+        DrillName::FdExhaustion => descriptors::run(stage, findings).await,
+        DrillName::ReconnectStorm => storm::run(stage, findings).await,
+        DrillName::Churn => churn::run(stage, findings).await,
+        DrillName::Panic => panic::run(stage, findings).await,
+        DrillName::Drain => drain::run(stage, findings).await,
+        DrillName::Resume => resume::run(stage, findings).await,
+        DrillName::Escape => escape::run(stage, findings).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_means_each_once() {
+        let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
+        assert_eq!(all.len(), 12);
+        assert!(!all.contains(&DrillName::All));
+        assert_eq!(DrillName::resolve(&[DrillName::Churn]), [DrillName::Churn]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Numbered messages as a member accounts for them: each seen once and in order, or missed and told so.
+
+use tokio::time::timeout;
+
+use anyhow::Context;
+
+use super::client::{PATIENCE, Reader, missed, said};
+
+/// What a member saw of a series of numbered messages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    /// The number that must come next.
+    pub(crate) next: u64,
+    pub(crate) seen: u64,
+    /// Told to be missed.
+    pub(crate) missed: u64,
+    /// Lines that say so.
+    pub(crate) gaps: u64,
+    /// How many were seen before the first such line.
+    pub(crate) before_gap: Option<u64>,
+    /// Numbers that were not the next.
+    pub(crate) out_of_place: u64,
+}
+
+impl Account {
+    /// Takes note of a line; the messages of the series are those of `from` that begin with `tag`.
+    pub(crate) fn hear(&mut self, line: &[u8], from: &str, tag: &str) {
+        if let Some(count) = missed(line) {
+            self.before_gap.get_or_insert(self.seen);
+            self.missed += count;
+            self.next += count;
+            self.gaps += 1;
+            return;
+        }
+        let text = said(line).filter(|(by, _)| *by == from.as_bytes());
+        let Some(number) = text.and_then(|(_, text)| numbered(text, tag)) else {
+            return;
+        };
+        if number != self.next {
+            self.out_of_place += 1;
+        }
+        self.seen += 1;
+        self.next = number + 1;
+    }
+
+    /// Reads until `total` messages are accounted for.
+    pub(crate) async fn complete(
+        &mut self,
+        reader: &mut Reader,
+        from: &str,
+        tag: &str,
+        total: u64,
+    ) -> anyhow::Result<()> {
+        let reading = async {
+            while self.next < total {
+                anyhow::ensure!(reader.next().await?, "the server hung up");
+                self.hear(reader.line(), from, tag);
+            }
+            Ok(())
+        };
+        let done = timeout(PATIENCE, reading)
+            .await
+            .context("nothing more came");
+        done.flatten()
+            .with_context(|| format!("{} of {total} were accounted for", self.next))
+    }
+}
+
+/// The number in `TAG 17 ..`.
+fn numbered(text: &[u8], tag: &str) -> Option<u64> {
+    let mut words = std::str::from_utf8(text).ok()?.split(' ');
+    (words.next() == Some(tag)).then_some(())?;
+    words.next()?.parse().ok()
+}
+
+/// The lines of messages number `from` to `to` of a series, each with this much filler.
+pub(crate) fn lines(tag: &str, numbers: std::ops::Range<u64>, filler: usize) -> Vec<u8> {
+    let filler = "x".repeat(filler);
+    let lines = numbers.map(|number| format!("{tag} {number} {filler}\n"));
+    lines.collect::<String>().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missed_and_told_so_is_accounted_for() {
+        let mut account = Account::default();
+        for line in [
+            "14:02 kim: a 0 x",
+            "* 2 messages missed",
+            "14:02 kim: a 3 x",
+        ] {
+            account.hear(line.as_bytes(), "kim", "a");
+        }
+        assert_eq!((account.next, account.seen, account.missed), (4, 2, 2));
+        assert_eq!((account.out_of_place, account.before_gap), (0, Some(1)));
+        account.hear(b"14:02 kim: a 3 x", "kim", "a");
+        assert_eq!(account.out_of_place, 1);
+        account.hear(b"14:02 lee: a 9 x", "kim", "a");
+        account.hear(b"14:02 kim: b 9 x", "kim", "a");
+        assert_eq!(account.next, 4);
+    }
+}

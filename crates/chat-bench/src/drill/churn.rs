@@ -1,0 +1,284 @@
+//! `churn`: members come, go, move and rename at random. What each saw of its room agrees with what the server says.
+
+mod view;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::client::{Client, PATIENCE};
+use super::findings::{Findings, grouped};
+use super::memory::MemoryWatch;
+use super::random::Random;
+use super::stage::Stage;
+use super::witness::{Where, Witnesses};
+use crate::proc;
+use view::View;
+
+/// Where they go besides the lobby: few enough to meet, many enough that every member of one is named in its greeting.
+const ROOMS: [&str; 5] = ["one", "two", "three", "four", "five"];
+
+/// The longest pause between two deeds.
+const PAUSE_MAX_MS: usize = 40;
+
+/// How long nothing must happen before views are compared.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What one task did and what its members saw.
+#[derive(Debug, Default)]
+struct Log {
+    deeds: u64,
+    sessions: u64,
+    announcements: u64,
+    /// Announcements that contradict what was announced before.
+    contradictions: Vec<String>,
+    /// Views that differ from the server's at the end.
+    differences: Vec<String>,
+    compared: u64,
+}
+
+/// One member that is in.
+struct Player {
+    client: Client,
+    view: View,
+}
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let tasks = stage.pick(64, 12);
+    let lasting = stage.lasting(Duration::from_secs(60), Duration::from_millis(1500));
+    findings.did(format!(
+        "seed {}: {tasks} tasks join, leave, rename, quit, hang up and are cut at random for {:.1} s, in 6 rooms",
+        stage.seed(),
+        lasting.as_secs_f64()
+    ));
+    let server = stage.start(2 * tasks + 64, &["--history", "0"])?;
+    let port = server.port();
+    let witnesses = Witnesses::begin(port, Where::Lobby).await?;
+    let mut counter = Client::arrive(port, "counter").await?;
+    let descriptors = proc::descriptors(server.pid())?;
+    let memory = MemoryWatch::begin(server.pid())?;
+    let (barrier, mut playing) = (Arc::new(Barrier::new(tasks)), JoinSet::new());
+    let until = Instant::now() + lasting;
+    for task in 0..tasks {
+        let random = stage.random(task);
+        playing.spawn(play(port, task, random, until, Arc::clone(&barrier)));
+    }
+    let mut all = Log::default();
+    while let Some(log) = playing.join_next().await {
+        let one = log.context("a task panicked")?.context("a task")?;
+        all.deeds += one.deeds;
+        all.sessions += one.sessions;
+        all.announcements += one.announcements;
+        all.compared += one.compared;
+        all.contradictions.extend(one.contradictions);
+        all.differences.extend(one.differences);
+    }
+    findings.figure("deeds", grouped(all.deeds));
+    findings.figure("sessions", grouped(all.sessions));
+    findings.at_least("announcements seen", all.announcements, 100);
+    findings.none(
+        "announcements that contradict earlier ones",
+        &all.contradictions,
+    );
+    findings.at_least("views compared at the end", all.compared, tasks as u64 / 2);
+    findings.none("views that differ from /who", &all.differences);
+    let (left, now) = back_to(&server, descriptors).await?;
+    findings.exactly(
+        "descriptors when all are gone",
+        now as u64,
+        descriptors as u64,
+    );
+    findings.figure("  after", format!("{:.0} ms", left.as_secs_f64() * 1e3));
+    let rooms = counter.ask("/rooms\n", "* rooms: ").await?;
+    let is_empty = rooms == "* rooms: lobby (3)";
+    findings.exactly(
+        "only the lobby is left, with 3 members",
+        u64::from(is_empty),
+        1,
+    );
+    findings.figure(
+        "memory growth at its highest",
+        format!("{:.0} KiB", memory.growth_kib()),
+    );
+    witnesses.testify(findings).await
+}
+
+/// Waits until the server holds no more descriptors than this, or for too long.
+async fn back_to(
+    server: &crate::launch::Server,
+    descriptors: usize,
+) -> anyhow::Result<(Duration, usize)> {
+    let began = Instant::now();
+    loop {
+        let now = proc::descriptors(server.pid())?;
+        if now <= descriptors || began.elapsed() > PATIENCE / 3 {
+            return Ok((began.elapsed(), now));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn play(
+    port: u16,
+    task: usize,
+    mut random: Random,
+    until: Instant,
+    barrier: Arc<Barrier>,
+) -> anyhow::Result<Log> {
+    let (mut log, mut player) = (Log::default(), None);
+    while Instant::now() < until {
+        player = Some(match player.take() {
+            None => enter(port, task, &mut random, &mut log).await?,
+            Some(player) => match act(player, task, &mut random, &mut log).await? {
+                Some(player) => player,
+                None => continue,
+            },
+        });
+    }
+    barrier.wait().await;
+    // Those who are out come in, so that all views are compared.
+    let mut player = match player {
+        Some(player) => player,
+        None => enter(port, task, &mut random, &mut log).await?,
+    };
+    barrier.wait().await;
+    player.listen(SETTLE, &mut log).await?;
+    barrier.wait().await;
+    player.compare(&mut log).await?;
+    barrier.wait().await;
+    Ok(log)
+}
+
+/// Connects, takes a nick and goes to a room.
+async fn enter(
+    port: u16,
+    task: usize,
+    random: &mut Random,
+    log: &mut Log,
+) -> anyhow::Result<Player> {
+    log.sessions += 1;
+    let client = Client::connect(port).await?;
+    let mut player = Player {
+        client,
+        view: View::default(),
+    };
+    let nick = nick(task, random);
+    // One after the other: the old session of this task may still hold the nick.
+    while player.view.own != nick {
+        player.does(&format!("/nick {nick}"), log).await?;
+    }
+    player
+        .does(&format!("/join {}", random.pick(&ROOMS)), log)
+        .await?;
+    Ok(player)
+}
+
+/// A nick that only this task uses.
+fn nick(task: usize, random: &mut Random) -> String {
+    format!("t{task}{}", random.pick(&["", "-a", "-b", "-c"]))
+}
+
+/// Does something at random; `None` if that was its end.
+async fn act(
+    mut player: Player,
+    task: usize,
+    random: &mut Random,
+    log: &mut Log,
+) -> anyhow::Result<Option<Player>> {
+    let pause = Duration::from_millis(random.below(PAUSE_MAX_MS) as u64);
+    player.listen(pause, log).await?;
+    log.deeds += 1;
+    match random.below(12) {
+        0..=2 => {
+            player
+                .does(&format!("/join {}", random.pick(&ROOMS)), log)
+                .await?
+        }
+        3 => player.does("/leave", log).await?,
+        4..=7 => {
+            player
+                .does(&format!("/nick {}", nick(task, random)), log)
+                .await?
+        }
+        8 => player.does("hello", log).await?,
+        9 => {
+            player.client.writer.send(b"/quit enough\n").await?;
+            player.client.reader.read_out().await?;
+            return Ok(None);
+        }
+        10 => return Ok(None),
+        _ => {
+            player.client.cut()?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(player))
+}
+
+impl Player {
+    /// Sends a line and takes in everything up to the answer to a question behind it.
+    async fn does(&mut self, line: &str, log: &mut Log) -> anyhow::Result<()> {
+        let script = format!("{line}\n/answer\n");
+        self.client.writer.send(script.as_bytes()).await?;
+        let reading = async {
+            loop {
+                ensure!(self.client.reader.next().await?, "the server hung up");
+                let line = self.client.reader.line();
+                if line.starts_with(b"! no such command: /answer ") {
+                    return Ok(());
+                }
+                take(&mut self.view, line, log);
+            }
+        };
+        let done = timeout(PATIENCE, reading)
+            .await
+            .context("no answer")
+            .flatten();
+        done.with_context(|| format!("after {line:?}"))
+    }
+
+    /// Takes in what happens for a while.
+    async fn listen(&mut self, lasting: Duration, log: &mut Log) -> anyhow::Result<()> {
+        let listening = async {
+            while self.client.reader.next().await? {
+                take(&mut self.view, self.client.reader.line(), log);
+            }
+            anyhow::bail!("the server hung up")
+        };
+        // That the time is up is no error.
+        timeout(lasting, listening).await.unwrap_or(Ok(()))
+    }
+
+    async fn compare(&mut self, log: &mut Log) -> anyhow::Result<()> {
+        // Everything that came before is taken in first.
+        self.does("", log).await?;
+        let begins = format!("* {}: ", self.view.room);
+        let answer = self.client.ask("/who\n", &begins).await?;
+        let Some(said) = View::named(&answer[begins.len()..]) else {
+            return Ok(());
+        };
+        if self.view.is_whole {
+            log.compared += 1;
+            if said != self.view.all() {
+                let seen = self.view.all();
+                log.differences.push(format!(
+                    "{} saw {seen:?}, /who says {said:?}",
+                    self.view.own
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn take(view: &mut View, line: &[u8], log: &mut Log) {
+    let line = String::from_utf8_lossy(line);
+    match view.take(&line) {
+        Ok(is_announcement) => log.announcements += u64::from(is_announcement),
+        Err(contradiction) => log.contradictions.push(contradiction),
+    }
+}

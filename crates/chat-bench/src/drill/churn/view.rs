@@ -1,0 +1,133 @@
+//! Who is in a room, as one of its members is told.
+
+use std::collections::BTreeSet;
+
+/// One member's picture of its room, made of greetings and announcements alone.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) own: String,
+    pub(super) room: String,
+    others: BTreeSet<String>,
+    /// The greeting named everybody.
+    pub(super) is_whole: bool,
+}
+
+impl View {
+    /// Takes in a line. Says whether it was an announcement, or how it contradicts what was told before.
+    pub(super) fn take(&mut self, line: &str) -> Result<bool, String> {
+        let Some(notice) = line.strip_prefix("* ") else {
+            return Ok(false);
+        };
+        if let Some(nick) = notice.strip_prefix("you are now ") {
+            nick.clone_into(&mut self.own);
+        } else if let Some(rest) = notice.strip_prefix("you are ") {
+            self.arrive(rest);
+        } else if let Some(names) = notice.strip_prefix("here with you: ") {
+            self.is_whole = !names.contains(" and ");
+            self.others = names.split(", ").map(str::to_owned).collect();
+        } else if let Some(nick) = notice.strip_suffix(" joined") {
+            let is_new = self.others.insert(nick.to_owned());
+            return self.announced(is_new, line);
+        } else if let Some((nick, to)) = notice.split_once(" is now ") {
+            let was_here = self.others.remove(nick);
+            let is_new = self.others.insert(to.to_owned());
+            return self.announced(was_here && is_new, line);
+        } else if let Some(roll) = self.roll(notice) {
+            // Whoever fell behind is told who is there, instead of what it missed.
+            if let Some(all) = Self::named(roll) {
+                self.others = all;
+                self.others.remove(&self.own);
+                self.is_whole = true;
+            }
+        } else if let Some(nick) = left(notice) {
+            let was_here = self.others.remove(nick);
+            return self.announced(was_here, line);
+        }
+        Ok(false)
+    }
+
+    /// Everybody, the member itself included.
+    pub(super) fn all(&self) -> BTreeSet<String> {
+        let mut all = self.others.clone();
+        all.insert(self.own.clone());
+        all
+    }
+
+    /// Reads what `/who` says behind the room: `3 members: a, b, c`; `None` if it names not all of them.
+    pub(super) fn named(answer: &str) -> Option<BTreeSet<String>> {
+        let (_, names) = answer.split_once(": ")?;
+        (!names.contains(" and ")).then(|| names.split(", ").map(str::to_owned).collect())
+    }
+
+    /// `kim in lobby`, and on first arriving a hint behind a colon.
+    fn arrive(&mut self, rest: &str) {
+        let rest = rest.split(": ").next().unwrap_or(rest);
+        if let Some((nick, room)) = rest.split_once(" in ") {
+            nick.clone_into(&mut self.own);
+            room.clone_into(&mut self.room);
+            // Alone, unless the next line names others.
+            self.others.clear();
+            self.is_whole = true;
+        }
+    }
+
+    /// What a line of `/who` for this room says behind it.
+    fn roll<'a>(&self, notice: &'a str) -> Option<&'a str> {
+        notice.strip_prefix(self.room.as_str())?.strip_prefix(": ")
+    }
+
+    fn announced(&self, is_consistent: bool, line: &str) -> Result<bool, String> {
+        if is_consistent || !self.is_whole {
+            return Ok(true);
+        }
+        let Self {
+            own, room, others, ..
+        } = self;
+        Err(format!("{own} in {room}, with {others:?} after it: {line}"))
+    }
+}
+
+/// `kim left`, or `kim left (gone: ..)`.
+fn left(notice: &str) -> Option<&str> {
+    let (nick, rest) = notice.split_once(" left")?;
+    (rest.is_empty() || rest.starts_with(" (gone: ")).then_some(nick)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(lines: &[&str]) -> View {
+        let mut view = View::default();
+        for line in lines {
+            view.take(line).unwrap();
+        }
+        view
+    }
+
+    #[test]
+    fn a_view_follows_what_is_announced() {
+        let view = view(&[
+            "* you are guest-7 in lobby: /nick NAME changes your nick, /help lists the commands",
+            "* here with you: alice, bob",
+            "* you are now kim",
+            "* lee joined",
+            "* bob left (gone: connection lost)",
+            "* alice is now ann",
+            "14:02 ann: * bob joined",
+        ]);
+        let all: Vec<String> = view.all().into_iter().collect();
+        assert_eq!(all, ["ann", "kim", "lee"]);
+        assert_eq!(Some(view.all()), View::named("3 members: kim, lee, ann"));
+        assert_eq!(view.room, "lobby");
+    }
+
+    #[test]
+    fn what_is_announced_twice_or_without_cause_contradicts() {
+        let mut view = view(&["* you are kim in ops", "* lee joined"]);
+        assert!(view.take("* lee joined").is_err());
+        assert_eq!(view.take("* lee left"), Ok(true));
+        assert!(view.take("* lee left (gone: quit)").is_err());
+        assert!(view.take("* ann is now bob").is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! A line client as simple as those that people write, which never believes what it is told.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// How long anything that must happen may take, on a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What one read takes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A connection to the server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+}
+
+/// Its lines.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    half: OwnedReadHalf,
+    buffer: Vec<u8>,
+    /// Where the current line is, and what has been looked at.
+    line: Range<usize>,
+    next: usize,
+    looked: usize,
+    read_max: usize,
+}
+
+/// Its other half.
+#[derive(Debug)]
+pub(crate) struct Writer(OwnedWriteHalf);
+
+impl Client {
+    /// Connects.
+    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
+        Self::over(TcpStream::connect(address(port)).await?)
+    }
+
+    /// Connects with a receive buffer of about this many bytes, so that not reading is soon felt.
+    pub(crate) async fn connect_small(port: u16, bytes: u32) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(bytes)?;
+        Self::over(socket.connect(address(port)).await?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let (reader, writer) = stream.into_split();
+        Ok(Self {
+            reader: Reader {
+                half: reader,
+                buffer: Vec::new(),
+                line: 0..0,
+                next: 0,
+                looked: 0,
+                read_max: READ_BYTES,
+            },
+            writer: Writer(writer),
+        })
+    }
+
+    /// Connects and takes a nick.
+    pub(crate) async fn arrive(port: u16, nick: &str) -> anyhow::Result<Self> {
+        let mut client = Self::connect(port).await?;
+        client.take_nick(nick).await?;
+        Ok(client)
+    }
+
+    /// Takes a nick and waits until it has it.
+    pub(crate) async fn take_nick(&mut self, nick: &str) -> anyhow::Result<()> {
+        let answer = format!("* you are now {nick}");
+        self.ask(&format!("/nick {nick}\n"), &answer).await?;
+        Ok(())
+    }
+
+    /// Goes to a room and waits until it is there.
+    pub(crate) async fn go_to(&mut self, room: &str) -> anyhow::Result<()> {
+        self.writer
+            .send(format!("/join {room}\n").as_bytes())
+            .await?;
+        let end = format!(" in {room}");
+        self.reader
+            .until(|line| line.starts_with("* you are ") && line.ends_with(&end))
+            .await?;
+        Ok(())
+    }
+
+    /// Sends a line and reads up to the answer that begins like this.
+    pub(crate) async fn ask(&mut self, line: &str, answer: &str) -> anyhow::Result<String> {
+        self.writer.send(line.as_bytes()).await?;
+        self.reader
+            .until(|line| line.starts_with(answer))
+            .await
+            .with_context(|| format!("after {line:?}"))
+    }
+
+    /// As [`ask`](Self::ask), with two answers that may come.
+    pub(crate) async fn ask_either(
+        &mut self,
+        line: &str,
+        answer: &str,
+        other: &str,
+    ) -> anyhow::Result<String> {
+        self.writer.send(line.as_bytes()).await?;
+        self.reader
+            .until(|line| line.starts_with(answer) || line.starts_with(other))
+            .await
+            .with_context(|| format!("after {line:?}"))
+    }
+
+    /// How many members a room has, as `/who` tells.
+    pub(crate) async fn count(&mut self, room: &str) -> anyhow::Result<usize> {
+        // What was told before, to a member that had fallen behind, looks the same: the last one counts.
+        self.ask("/answer\n", "! no such command: /answer ").await?;
+        let begins = format!("* {room}: ");
+        let answer = self.ask(&format!("/who {room}\n"), &begins).await?;
+        let count = answer[begins.len()..].split(' ').next();
+        count
+            .and_then(|count| count.parse().ok())
+            .with_context(|| format!("no count in {answer:?}"))
+    }
+
+    /// Ends the connection with a reset, as a peer that loses its network or its process does.
+    pub(crate) fn cut(self) -> io::Result<()> {
+        SockRef::from(self.writer.0.as_ref()).set_linger(Some(Duration::ZERO))?;
+        // Its drop would say that no more is sent, and so end the connection in order.
+        self.writer.0.forget();
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Sends all of it.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        timeout(PATIENCE, self.0.write_all(bytes))
+            .await
+            .context("the server does not read")?
+            .context("sending")
+    }
+}
+
+impl Reader {
+    /// Reads at most this many bytes at a time from now on.
+    pub(crate) fn read_at_most(&mut self, bytes: usize) {
+        self.read_max = bytes;
+    }
+
+    /// Reads on to the next line, which [`line`](Self::line) then shows; `false` at the end. Cancel safe.
+    pub(crate) async fn next(&mut self) -> io::Result<bool> {
+        loop {
+            if self.next_buffered() {
+                return Ok(true);
+            }
+            if self.fill().await? == 0 {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Goes on to the next line if it has come already.
+    pub(crate) fn next_buffered(&mut self) -> bool {
+        let Some(found) = memchr::memchr(b'\n', &self.buffer[self.looked..]) else {
+            self.looked = self.buffer.len();
+            return false;
+        };
+        let end = self.looked + found;
+        self.line = self.next..end;
+        (self.next, self.looked) = (end + 1, end + 1);
+        true
+    }
+
+    /// Reads once, whatever comes; 0 at the end. Cancel safe.
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.drain(..self.next);
+        self.looked -= self.next;
+        (self.line, self.next) = (0..0, 0);
+        self.buffer.reserve(self.read_max);
+        let mut limited = (&mut self.half).take(self.read_max as u64);
+        limited.read_buf(&mut self.buffer).await
+    }
+
+    /// The line that was read last, without its end.
+    pub(crate) fn line(&self) -> &[u8] {
+        &self.buffer[self.line.clone()]
+    }
+
+    /// What has come of a line that is not over.
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        &self.buffer[self.next..]
+    }
+
+    /// Reads up to the line that is wanted, and returns it.
+    pub(crate) async fn until(
+        &mut self,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<String> {
+        let mut last = String::new();
+        let looking = async {
+            while self.next().await? {
+                let line = String::from_utf8_lossy(self.line());
+                if is_wanted(&line) {
+                    return Ok(line.into_owned());
+                }
+                last = line.into_owned();
+            }
+            bail!("the server hung up")
+        };
+        let found = timeout(PATIENCE, looking)
+            .await
+            .context("no answer")
+            .flatten();
+        found.with_context(|| format!("(the last line was {last:?})"))
+    }
+
+    /// Reads and forgets everything until the end.
+    pub(crate) async fn read_out(&mut self) -> anyhow::Result<()> {
+        let reading = async {
+            while self.fill().await? > 0 {
+                (self.next, self.looked) = (self.buffer.len(), self.buffer.len());
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, reading)
+            .await
+            .context("the server does not hang up")?
+    }
+}
+
+/// Reads `14:02 NICK: text`, or without the time: who said it, and what.
+pub(crate) fn said(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = match line.split_at_checked(6) {
+        Some((clock, rest)) if clock[0].is_ascii_digit() && clock[2] == b':' => rest,
+        _ => return None,
+    };
+    let colon = memchr::memchr(b':', rest)?;
+    Some((&rest[..colon], rest[colon..].strip_prefix(b": ")?))
+}
+
+/// Reads `* 12 messages missed`.
+pub(crate) fn missed(line: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(line).ok()?.strip_prefix("* ")?;
+    let (count, rest) = text.split_once(' ')?;
+    matches!(rest, "message missed" | "messages missed")
+        .then(|| count.parse().ok())
+        .flatten()
+}
+
+fn address(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_gaps_are_told_from_everything_else() {
+        assert_eq!(said(b"14:02 kim: a: b"), Some((&b"kim"[..], &b"a: b"[..])));
+        assert_eq!(said(b"14:02 * kim waves"), None);
+        assert_eq!(said(b"* kim set the topic: x"), None);
+        assert_eq!(missed(b"* 1 message missed"), Some(1));
+        assert_eq!(missed(b"* 12 messages missed"), Some(12));
+        assert_eq!(missed(b"* messages missed"), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Many members at once.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::client::Client;
+
+/// How many may be on their way at one time: below the listen backlog of the server.
+pub(crate) const ARRIVING_MAX: usize = 256;
+
+/// Lets them all in under these nicks, in no particular order; they are returned in the order of their nicks.
+pub(crate) async fn arrive(port: u16, nicks: Vec<String>) -> anyhow::Result<Vec<Client>> {
+    let (door, mut arriving) = (Arc::new(Semaphore::new(ARRIVING_MAX)), JoinSet::new());
+    for (number, nick) in nicks.into_iter().enumerate() {
+        let door = Arc::clone(&door);
+        arriving.spawn(async move {
+            let _permit = door.acquire().await?;
+            let client = Client::arrive(port, &nick).await;
+            anyhow::Ok((number, client.with_context(|| format!("{nick} arriving"))?))
+        });
+    }
+    let mut clients = Vec::new();
+    while let Some(client) = arriving.join_next().await {
+        clients.push(client.context("a member panicked")??);
+    }
+    clients.sort_unstable_by_key(|(number, _)| *number);
+    Ok(clients.into_iter().map(|(_, client)| client).collect())
+}
+
+/// `m0`, `m1`, ..
+pub(crate) fn nicks(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("m{number}")).collect()
+}

@@ -1,0 +1,156 @@
+//! What a drill found: what was done, the figures, and which of them keep their bounds.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What one drill did and found, in the order in which it is printed.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    did: Vec<String>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    what: String,
+    figure: String,
+    /// The bound as it is shown, and whether it was kept.
+    bound: Option<(String, bool)>,
+}
+
+impl Findings {
+    /// Says what is done.
+    pub(crate) fn did(&mut self, what: impl Into<String>) {
+        self.did.push(what.into());
+    }
+
+    /// A figure without a bound.
+    pub(crate) fn figure(&mut self, what: &str, figure: impl fmt::Display) {
+        self.row(what, figure, None);
+    }
+
+    /// A figure that must be below a bound.
+    pub(crate) fn below(&mut self, what: &str, figure: f64, bound: f64, unit: &str) {
+        let shown = format!("< {} {unit}", rounded(bound));
+        let figure_shown = format!("{} {unit}", rounded(figure));
+        self.row(what, figure_shown, Some((shown, figure < bound)));
+    }
+
+    /// A time that must be below a bound.
+    pub(crate) fn within(&mut self, what: &str, took: Duration, bound: Duration) {
+        let (figure, bound) = (took.as_secs_f64(), bound.as_secs_f64());
+        if bound < 1.0 {
+            self.below(what, figure * 1e3, bound * 1e3, "ms");
+        } else {
+            self.below(what, figure, bound, "s");
+        }
+    }
+
+    /// A count that must be this one.
+    pub(crate) fn exactly(&mut self, what: &str, count: u64, expected: u64) {
+        let bound = Some((format!("= {}", grouped(expected)), count == expected));
+        self.row(what, grouped(count), bound);
+    }
+
+    /// A count that must be at least this: a drill that did nothing proves nothing.
+    pub(crate) fn at_least(&mut self, what: &str, count: u64, least: u64) {
+        let bound = Some((format!(">= {}", grouped(least)), count >= least));
+        self.row(what, grouped(count), bound);
+    }
+
+    /// Something that must not have happened; if it did, the first case is shown.
+    pub(crate) fn none(&mut self, what: &str, cases: &[String]) {
+        self.exactly(what, cases.len() as u64, 0);
+        for case in cases.iter().take(CASES_SHOWN) {
+            self.figure("  for example", case);
+        }
+    }
+
+    /// Whether every bound was kept.
+    pub(crate) fn have_passed(&self) -> bool {
+        let mut bounds = self.rows.iter().filter_map(|row| row.bound.as_ref());
+        bounds.all(|(_, is_kept)| *is_kept)
+    }
+
+    fn row(&mut self, what: &str, figure: impl fmt::Display, bound: Option<(String, bool)>) {
+        self.rows.push(Row {
+            what: what.to_owned(),
+            figure: figure.to_string(),
+            bound,
+        });
+    }
+}
+
+/// How many cases of what must not happen are shown.
+const CASES_SHOWN: usize = 3;
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for what in &self.did {
+            writeln!(f, "  {what}")?;
+        }
+        for Row {
+            what,
+            figure,
+            bound,
+        } in &self.rows
+        {
+            match bound {
+                None => writeln!(f, "    {what:<48} {figure:>14}")?,
+                Some((bound, is_kept)) => {
+                    let verdict = if *is_kept { "PASS" } else { "FAIL" };
+                    writeln!(f, "    {what:<48} {figure:>14}   {bound:<14} {verdict}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `1,234,567`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Few digits, as many as mean something.
+fn rounded(figure: f64) -> String {
+    if figure.abs() < 10.0 && figure.fract() != 0.0 {
+        format!("{figure:.2}")
+    } else {
+        format!("{figure:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_broken_bound_fails_the_drill() {
+        let mut findings = Findings::default();
+        findings.figure("time", "1 s");
+        findings.below("memory", 12.5, 100.0, "KiB");
+        findings.exactly("lost", 0, 0);
+        assert!(findings.have_passed());
+        findings.at_least("messages", 0, 1);
+        assert!(!findings.have_passed());
+        let text = findings.to_string();
+        assert!(text.contains("12 KiB   < 100 KiB      PASS"), "{text}");
+        assert!(text.contains("0   >= 1           FAIL"), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

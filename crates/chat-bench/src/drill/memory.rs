@@ -1,0 +1,52 @@
+//! How much a server's memory grows while something happens, at its highest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::proc;
+
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Watches the resident memory of a process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct MemoryWatch {
+    before: u64,
+    highest: Arc<AtomicU64>,
+    /// Ended with the watch.
+    _looking: JoinSet<()>,
+}
+
+impl MemoryWatch {
+    /// Growth counts from now on.
+    pub(crate) fn begin(pid: u32) -> std::io::Result<Self> {
+        let before = proc::resident_kib(pid)?;
+        let highest = Arc::new(AtomicU64::new(before));
+        let mut looking = JoinSet::new();
+        let seen = Arc::clone(&highest);
+        looking.spawn(async move {
+            while let Ok(now) = proc::resident_kib(pid) {
+                seen.fetch_max(now, Ordering::Relaxed);
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        Ok(Self {
+            before,
+            highest,
+            _looking: looking,
+        })
+    }
+
+    /// The most that it grew, in KiB.
+    pub(crate) fn growth_kib(&self) -> f64 {
+        (self.highest.load(Ordering::Relaxed) - self.before) as f64
+    }
+
+    /// What it was in the beginning, in KiB.
+    pub(crate) const fn before_kib(&self) -> u64 {
+        self.before
+    }
+}

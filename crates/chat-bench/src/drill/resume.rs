@@ -1,0 +1,110 @@
+//! `resume`: a member stops reading and comes back: exact replay, or an explicit gap.
+
+use std::ops::Range;
+
+use super::account::{Account, lines};
+use super::client::Client;
+use super::findings::{Findings, grouped};
+use super::stage::Stage;
+use super::witness::{Where, Witnesses};
+
+/// The sleeper's receive buffer: what it does not read soon waits at the server's side.
+const RECEIVE_BYTES: u32 = 4096;
+
+/// Bytes of the messages that fill the socket before those that count, which would otherwise wait in it.
+const FILLER: usize = 1000;
+
+/// Bytes of the short ones.
+const SHORT: usize = 8;
+
+/// How many are said at once.
+const AT_ONCE: u64 = 16;
+
+/// How many messages a room's log holds, by default.
+const LOG_MESSAGES: u64 = 1024;
+
+/// Fillers beyond what the socket and the member's queue were seen to hold.
+const BEYOND: u64 = 64;
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let server = stage.start(16, &[])?;
+    let port = server.port();
+    let witnesses = Witnesses::begin(port, Where::OwnRoom).await?;
+    let mut speaker = Client::arrive(port, "speaker").await?;
+    // Until it is seen how much a socket and a queue hold before the log is needed.
+    let probe = sleep_through(port, &mut speaker, "probe", 8000, 0).await?;
+    let held = probe.before_gap.unwrap_or(probe.seen);
+    findings.did(format!(
+        "a member that does not read: its socket and queue hold {} messages of {FILLER} bytes",
+        grouped(held)
+    ));
+    findings.did("then as many, a few more, and short ones follow before it reads again");
+    for (tag, short) in [("few", 500), ("many", 5000)] {
+        let filling = held + BEYOND;
+        let account = sleep_through(port, &mut speaker, tag, filling, short).await?;
+        let total = filling + short;
+        let label = |what: &str| format!("{} short messages: {what}", grouped(short));
+        let accounted = account.seen + account.missed;
+        findings.figure(&label("seen"), grouped(account.seen));
+        if short < LOG_MESSAGES {
+            findings.exactly(&label("missed"), account.missed, 0);
+        } else {
+            findings.at_least(&label("told to be missed"), account.missed, 1);
+            let short_seen = account.seen - account.before_gap.unwrap_or_default();
+            findings.at_least(
+                &label("replayed behind the gap"),
+                short_seen,
+                LOG_MESSAGES / 2,
+            );
+        }
+        findings.exactly(&label("seen or told missed"), accounted, total);
+        findings.exactly(&label("out of place"), account.out_of_place, 0);
+    }
+    witnesses.testify(findings).await
+}
+
+/// Says these messages, a few at a time: what the socket and the queue hold is to be full, not overrun.
+async fn speak(
+    speaker: &mut Client,
+    tag: &str,
+    numbers: Range<u64>,
+    filler: usize,
+) -> anyhow::Result<()> {
+    let mut next = numbers.start;
+    while next < numbers.end {
+        let end = numbers.end.min(next + AT_ONCE);
+        speaker.writer.send(&lines(tag, next..end, filler)).await?;
+        // Answered when they have been published.
+        speaker.ask("/who\n", "* lobby: ").await?;
+        next = end;
+    }
+    Ok(())
+}
+
+/// A new member sleeps through so many fillers and so many short messages, then reads.
+async fn sleep_through(
+    port: u16,
+    speaker: &mut Client,
+    tag: &str,
+    filling: u64,
+    short: u64,
+) -> anyhow::Result<Account> {
+    let mut sleeper = Client::connect_small(port, RECEIVE_BYTES).await?;
+    sleeper.take_nick(&format!("sleeper-{tag}")).await?;
+    speak(speaker, tag, 0..filling, FILLER).await?;
+    speak(speaker, tag, filling..filling + short, SHORT).await?;
+    let mut account = Account::default();
+    account
+        .complete(&mut sleeper.reader, "speaker", tag, filling + short)
+        .await?;
+    // A duplicate would come right behind.
+    sleeper.writer.send(b"/who\n").await?;
+    loop {
+        anyhow::ensure!(sleeper.reader.next().await?, "the server hung up");
+        let line = sleeper.reader.line();
+        if line.starts_with(b"* lobby: ") {
+            return Ok(account);
+        }
+        account.hear(line, "speaker", tag);
+    }
+}

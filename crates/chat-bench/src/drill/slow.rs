@@ -1,0 +1,163 @@
+//! `slow-readers`: members that read 1 KiB a second while others talk much faster.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::account::{Account, lines};
+use super::client::Client;
+use super::crowd;
+use super::findings::{Findings, grouped};
+use super::memory::MemoryWatch;
+use super::stage::Stage;
+use super::witness::{Where, Witnesses};
+
+/// 256 bytes four times a second.
+const READ_BYTES: usize = 256;
+const READ_EVERY: Duration = Duration::from_millis(250);
+
+/// A slow reader's receive buffer.
+const RECEIVE_BYTES: u32 = 4096;
+
+/// How often the speaker says how many messages of how many bytes at once: 2,000 a second.
+const SPEAK_EVERY: Duration = Duration::from_millis(10);
+const AT_ONCE: u64 = 20;
+const FILLER: usize = 200;
+
+/// Members that read everything at once.
+const PROMPT: usize = 5;
+
+/// What each slow reader may cost: the queue of 256 KiB, and as much again for what an allocator does.
+const EACH_MAX_KIB: f64 = 512.0;
+
+/// How many messages there are, once they are all sent.
+type Total = tokio::sync::watch::Receiver<Option<u64>>;
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let readers = stage.pick(200, 10);
+    let lasting = stage.lasting(Duration::from_secs(20), Duration::from_secs(1));
+    findings.did(format!(
+        "{readers} members read 1 KiB a second for {} s while 2,000 messages a second of {FILLER} bytes come; then they read the rest at once",
+        lasting.as_secs()
+    ));
+    let server = stage.start(readers + PROMPT + 16, &[])?;
+    let port = server.port();
+    let witnesses = Witnesses::begin(port, Where::OwnRoom).await?;
+    let (tell, total) = tokio::sync::watch::channel(None);
+    let (mut slow, mut prompt) = (JoinSet::new(), JoinSet::new());
+    let hurry = CancellationToken::new();
+    for nick in crowd::nicks(readers) {
+        let mut client = Client::connect_small(port, RECEIVE_BYTES).await?;
+        client.take_nick(&nick).await?;
+        slow.spawn(dawdle(client, hurry.clone(), total.clone()));
+    }
+    for client in crowd::arrive(port, (0..PROMPT).map(|n| format!("p{n}")).collect()).await? {
+        prompt.spawn(keep_up(client, total.clone()));
+    }
+    let mut speaker = Client::arrive(port, "speaker").await?;
+    let memory = MemoryWatch::begin(server.pid())?;
+    let said = speak(&mut speaker, lasting).await?;
+    tell.send(Some(said)).context("nobody listens")?;
+    let growth = memory.growth_kib();
+    hurry.cancel();
+    findings.figure("messages", grouped(said));
+    let each = growth / readers as f64;
+    findings.figure("memory growth at its highest", format!("{growth:.0} KiB"));
+    findings.below("  for each slow reader", each, EACH_MAX_KIB, "KiB");
+    judge("slow readers", &accounts(slow).await?, said, true, findings);
+    judge(
+        "prompt readers",
+        &accounts(prompt).await?,
+        said,
+        false,
+        findings,
+    );
+    witnesses.testify(findings).await
+}
+
+async fn speak(speaker: &mut Client, lasting: Duration) -> anyhow::Result<u64> {
+    let mut ticker = interval(SPEAK_EVERY);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut said, began) = (0, std::time::Instant::now());
+    while began.elapsed() < lasting {
+        ticker.tick().await;
+        let batch = lines("s", said..said + AT_ONCE, FILLER);
+        speaker.writer.send(&batch).await?;
+        said += AT_ONCE;
+    }
+    speaker.ask("/who\n", "* lobby: ").await?;
+    Ok(said)
+}
+
+/// Reads slowly until it has to hurry, then all that is left.
+async fn dawdle(
+    mut client: Client,
+    hurry: CancellationToken,
+    mut total: Total,
+) -> anyhow::Result<Account> {
+    let mut account = Account::default();
+    client.reader.read_at_most(READ_BYTES);
+    while !hurry.is_cancelled() {
+        tokio::select! {
+            () = hurry.cancelled() => {}
+            () = tokio::time::sleep(READ_EVERY) => {
+                // Nothing to read yet is no reason to read faster.
+                let read = tokio::time::timeout(READ_EVERY, client.reader.fill()).await;
+                anyhow::ensure!(!matches!(read, Ok(Ok(0) | Err(_))), "the server hung up");
+                while client.reader.next_buffered() {
+                    account.hear(client.reader.line(), "speaker", "s");
+                }
+            }
+        }
+    }
+    client.reader.read_at_most(64 * 1024);
+    let total = total.wait_for(Option::is_some).await?.unwrap_or_default();
+    account
+        .complete(&mut client.reader, "speaker", "s", total)
+        .await?;
+    Ok(account)
+}
+
+async fn keep_up(mut client: Client, mut total: Total) -> anyhow::Result<Account> {
+    let mut account = Account::default();
+    let total = loop {
+        tokio::select! {
+            total = total.wait_for(Option::is_some) => break total?.unwrap_or_default(),
+            more = client.reader.next() => {
+                anyhow::ensure!(more?, "the server hung up");
+                account.hear(client.reader.line(), "speaker", "s");
+            }
+        }
+    };
+    account
+        .complete(&mut client.reader, "speaker", "s", total)
+        .await?;
+    Ok(account)
+}
+
+async fn accounts(mut readers: JoinSet<anyhow::Result<Account>>) -> anyhow::Result<Vec<Account>> {
+    let mut accounts = Vec::new();
+    while let Some(account) = readers.join_next().await {
+        accounts.push(account.context("a reader panicked")?.context("a reader")?);
+    }
+    Ok(accounts)
+}
+
+fn judge(who: &str, accounts: &[Account], said: u64, may_miss: bool, findings: &mut Findings) {
+    let sum = |of: fn(&Account) -> u64| accounts.iter().map(of).sum::<u64>();
+    let label = |what: &str| format!("{who}: {what}");
+    let expected = said * accounts.len() as u64;
+    let (seen, missed) = (sum(|a| a.seen), sum(|a| a.missed));
+    findings.exactly(&label("seen or told missed"), seen + missed, expected);
+    findings.exactly(&label("out of place"), sum(|a| a.out_of_place), 0);
+    if may_miss {
+        let gaps = sum(|a| a.gaps);
+        let text = format!("{} in {} gaps", grouped(missed), grouped(gaps));
+        findings.figure(&label("told missed"), text);
+    } else {
+        findings.exactly(&label("missed"), missed, 0);
+    }
+}

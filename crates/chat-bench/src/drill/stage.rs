@@ -1,0 +1,82 @@
+//! What every drill stands on: how big it is, its chance, and its server.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::DrillPlan;
+use super::random::Random;
+use crate::launch::Server;
+use crate::peer::CommandLine;
+
+/// One drill's size and means.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    plan: &'a DrillPlan,
+}
+
+impl<'a> Stage<'a> {
+    /// The stage that the command line calls for.
+    pub(crate) const fn new(plan: &'a DrillPlan) -> Self {
+        Self { plan }
+    }
+
+    /// The size of something: as it should be, or small.
+    pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.plan.is_quick { quick } else { full }
+    }
+
+    /// How long something lasts, unless the command line says otherwise.
+    pub(crate) fn lasting(&self, full: Duration, quick: Duration) -> Duration {
+        self.plan.lasting.unwrap_or_else(|| self.pick(full, quick))
+    }
+
+    /// The seed of this run.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.plan.seed
+    }
+
+    /// Chance for one of several parties.
+    pub(crate) fn random(&self, party: usize) -> Random {
+        Random::new(self.plan.seed, party as u64)
+    }
+
+    /// Our server's program.
+    pub(crate) fn program(&self) -> &std::path::Path {
+        &self.plan.server
+    }
+
+    /// Starts a server with the limits lifted that a crowd on one address must lift (`--rate`, `--per-address`,
+    /// `--connections`) and these further arguments; all else is as users have it.
+    pub(crate) fn start(&self, connections: usize, extra: &[&str]) -> anyhow::Result<Server> {
+        Server::launch(connections, |place| {
+            Ok(self.command(place.port, connections, extra))
+        })
+        .context("could not start the server")
+    }
+
+    /// As [`start`](Self::start), with at most this many descriptors.
+    pub(crate) fn start_with_descriptors(
+        &self,
+        descriptors: usize,
+        connections: usize,
+    ) -> anyhow::Result<Server> {
+        Server::launch(connections, |place| {
+            let CommandLine { program, arguments } = self.command(place.port, connections, &[]);
+            let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+            let mut limited = CommandLine::new("/bin/sh".as_ref(), &["-c", &script]);
+            limited.arguments.push(program.into_os_string());
+            limited.arguments.extend(arguments);
+            Ok(limited)
+        })
+        .context("could not start the server")
+    }
+
+    fn command(&self, port: u16, connections: usize, extra: &[&str]) -> CommandLine {
+        let (listen, connections) = (format!("127.0.0.1:{port}"), connections.to_string());
+        let mut arguments = vec!["--listen", &listen, "--rate", "off", "--per-address", "off"];
+        arguments.extend(["--connections", &connections]);
+        arguments.extend(extra);
+        CommandLine::new(self.program(), &arguments)
+    }
+}

@@ -1,0 +1,107 @@
+//! `stuck-reader`: a member that never reads costs the others nothing, and the server little.
+
+use std::time::Duration;
+
+use super::findings::{Findings, grouped};
+use super::stage::Stage;
+use super::witness::{Where, Witnesses};
+use crate::generator::{Generator, Goal, Phase};
+use crate::launch::Server;
+use crate::peer::{Chat, Who};
+use crate::proc;
+use crate::workload::{Workload, WorkloadName};
+
+/// Without any delivery for so long, a run has failed.
+const STALL: Duration = Duration::from_secs(10);
+
+/// How many are stuck in the run that shows what each costs: one alone drowns in what an allocator does anyway.
+const MANY: usize = 100;
+
+struct Run {
+    phase: Phase,
+    growth_kib: f64,
+}
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let (members, messages, payload) = stage.pick((1000, 10_000, 512), (20, 1_500, 4096));
+    let mut workload = Workload::standard(WorkloadName::D);
+    (workload.members, workload.payload) = (members - 1, payload);
+    findings.did(format!(
+        "{} members, 1 of them never reads; {} messages of {payload} bytes, each checked at each member",
+        grouped(members as u64),
+        grouped(messages)
+    ));
+    findings.did(format!(
+        "the same without it and with {MANY} such members, each time with a new server; the witnesses are in another room"
+    ));
+    let none = measure(stage, &workload, 0, messages, findings).await?;
+    let one = measure(stage, &workload, 1, messages, findings).await?;
+    let many = measure(stage, &workload, MANY, messages, findings).await?;
+    let each = (many.growth_kib - none.growth_kib).max(0.0) / MANY as f64;
+    findings.figure("growth without", format!("{:.0} KiB", none.growth_kib));
+    findings.figure("growth with 1", format!("{:.0} KiB", one.growth_kib));
+    findings.figure(
+        &format!("growth with {MANY}"),
+        format!("{:.0} KiB", many.growth_kib),
+    );
+    let alone = (one.growth_kib - none.growth_kib).max(0.0);
+    findings.below("more with 1 than without", alone, 1024.0, "KiB");
+    findings.below(&format!("more for each of {MANY}"), each, 1024.0, "KiB");
+    let rate = |run: &Run| run.phase.deliveries as f64 / run.phase.elapsed.as_secs_f64();
+    findings.figure("deliveries a second without", grouped(rate(&none) as u64));
+    findings.figure("deliveries a second with 1", grouped(rate(&one) as u64));
+    let expected = messages * (members as u64 - 2);
+    findings.exactly(
+        "deliveries to the others with 1",
+        one.phase.deliveries,
+        expected,
+    );
+    // Twice, because the machine is shared with whatever else runs on it.
+    findings.below("slower with 1", rate(&none) / rate(&one), 2.0, "times");
+    Ok(())
+}
+
+async fn measure(
+    stage: &Stage<'_>,
+    workload: &Workload,
+    stuck: usize,
+    messages: u64,
+    findings: &mut Findings,
+) -> anyhow::Result<Run> {
+    let server = stage.start(workload.members + stuck + 16, &["--history", "0"])?;
+    let witnesses = Witnesses::begin(server.port(), Where::OwnRoom).await?;
+    let run = publish(stage, workload, stuck, messages, &server)?;
+    if stuck == 1 {
+        witnesses.testify(findings).await?;
+    } else {
+        witnesses.testify(&mut Findings::default()).await?;
+    }
+    Ok(run)
+}
+
+/// Blocks this thread; the witnesses are on others.
+fn publish(
+    stage: &Stage<'_>,
+    workload: &Workload,
+    stuck: usize,
+    messages: u64,
+    server: &Server,
+) -> anyhow::Result<Run> {
+    let chat = Chat {
+        program: stage.program().to_owned(),
+        extra: Vec::new(),
+    };
+    let mut generator = Generator::new(&chat, workload, server.port(), STALL)?;
+    generator.connect_all()?;
+    // The room's log and every buffer are as big as they get before anybody is stuck.
+    generator.run(Goal::Messages(messages / 3))?;
+    generator.settle()?;
+    let newcomers: Vec<Who> = (0..stuck).map(Who::Stuck).collect();
+    generator.connect(&newcomers)?;
+    let before = proc::resident_kib(server.pid())?;
+    let phase = generator.run(Goal::Messages(messages))?;
+    let growth_kib = proc::resident_kib(server.pid())? as f64 - before as f64;
+    generator.settle()?;
+    generator.hang_up();
+    Ok(Run { phase, growth_kib })
+}

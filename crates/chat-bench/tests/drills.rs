@@ -1,0 +1,102 @@
+//! The quick drills, against the server as it is built with these tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Runs one quick drill, which must pass.
+fn passes(name: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_chat-bench"))
+        .args(["drill", name, "--quick", "--server-bin"])
+        .arg(server())
+        .output()
+        .expect("the program was built for this test");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}\n{errors}");
+    assert!(printed.starts_with(&format!("{name}: PASS")), "{printed}");
+}
+
+/// The server's program: it belongs to another package, so cargo neither builds it for us nor says where it is.
+fn server() -> &'static Path {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let own = Path::new(env!("CARGO_BIN_EXE_chat-bench"));
+        let directory = own.parent().expect("a program is in a directory");
+        let profile = match directory.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(profile) => profile,
+        };
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--locked", "--quiet", "--profile", profile])
+            .args(["-p", "chat-server", "--bins"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .status()
+            .expect("cargo runs these tests");
+        assert!(built.success(), "chat-server can't be built");
+        own.with_file_name("chat-server")
+    })
+}
+
+#[test]
+fn slow_readers_see_everything_or_are_told() {
+    passes("slow-readers");
+}
+
+#[test]
+fn garbage_hurts_nobody_else() {
+    passes("garbage");
+}
+
+#[test]
+fn an_endless_line_takes_no_memory() {
+    passes("endless-line");
+}
+
+#[test]
+fn members_that_are_cut_come_back_under_their_nicks() {
+    passes("reconnect-storm");
+}
+
+#[test]
+fn membership_as_members_saw_it_is_true() {
+    passes("churn");
+}
+
+#[test]
+fn a_panic_ends_its_own_member_only() {
+    passes("panic");
+}
+
+#[test]
+fn a_drain_delivers_what_anybody_saw_to_everybody() {
+    passes("drain");
+}
+
+#[test]
+fn a_member_that_comes_back_misses_nothing_untold() {
+    passes("resume");
+}
+
+#[test]
+fn no_control_character_arrives_anywhere() {
+    passes("escape");
+}
+
+#[test]
+fn an_unknown_drill_and_a_missing_server_are_refused() {
+    let refused = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chat-bench"));
+        let output = command.arg("drill").args(arguments).output();
+        output
+            .expect("the program was built for this test")
+            .status
+            .code()
+    };
+    assert_eq!(refused(&["earthquake"]), Some(2));
+    assert_eq!(
+        refused(&["churn", "--server-bin", "no/such/program"]),
+        Some(2)
+    );
+}
