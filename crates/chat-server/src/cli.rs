@@ -27,7 +27,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off, default_value = "60")]
     pub(crate) keepalive: Lift<Duration>,
 
-    /// Threads that serve [default: as many as processors]; one costs a little less in all, more serve big rooms sooner
+    /// Threads that serve [default: half as many as processors]; fewer cost less in all, more reach the last member of a
+    /// big room sooner
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 

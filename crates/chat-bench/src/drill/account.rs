@@ -51,18 +51,16 @@ impl Account {
         tag: &str,
         total: u64,
     ) -> anyhow::Result<()> {
-        let reading = async {
-            while self.next < total {
-                anyhow::ensure!(reader.next().await?, "the server hung up");
-                self.hear(reader.line(), from, tag);
-            }
-            Ok(())
-        };
-        let done = timeout(PATIENCE, reading)
-            .await
-            .context("nothing more came");
-        done.flatten()
-            .with_context(|| format!("{} of {total} were accounted for", self.next))
+        while self.next < total {
+            let accounted = || format!("{} of {total} are accounted for", self.next);
+            let more = timeout(PATIENCE, reader.next())
+                .await
+                .with_context(|| format!("nothing more comes: {}", accounted()))?;
+            let more = more.with_context(accounted)?;
+            anyhow::ensure!(more, "the server hung up: {}", accounted());
+            self.hear(reader.line(), from, tag);
+        }
+        Ok(())
     }
 }
 

@@ -151,6 +151,12 @@ impl Writer {
 }
 
 impl Reader {
+    /// Has the kernel take this many bytes ahead from now on. With a window of a few KiB a sender mostly waits for its
+    /// persist timer, whatever the reader does: some 10 KiB a second.
+    pub(crate) fn widen(&self, bytes: usize) -> io::Result<()> {
+        SockRef::from(self.half.as_ref()).set_recv_buffer_size(bytes)
+    }
+
     /// Reads at most this many bytes at a time from now on.
     pub(crate) fn read_at_most(&mut self, bytes: usize) {
         self.read_max = bytes;

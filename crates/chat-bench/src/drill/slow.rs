@@ -22,6 +22,9 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 /// A slow reader's receive buffer.
 const RECEIVE_BYTES: u32 = 4096;
 
+/// The same once it hurries, and what it reads at a time then.
+const HURRY_BYTES: usize = 64 * 1024;
+
 /// How often the speaker says how many messages of how many bytes at once: 2,000 a second.
 const SPEAK_EVERY: Duration = Duration::from_millis(10);
 const AT_ONCE: u64 = 20;
@@ -113,7 +116,8 @@ async fn dawdle(
             }
         }
     }
-    client.reader.read_at_most(64 * 1024);
+    client.reader.read_at_most(HURRY_BYTES);
+    client.reader.widen(HURRY_BYTES)?;
     let total = total.wait_for(Option::is_some).await?.unwrap_or_default();
     account
         .complete(&mut client.reader, "speaker", "s", total)

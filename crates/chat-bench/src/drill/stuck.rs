@@ -23,7 +23,7 @@ struct Run {
 }
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
-    let (members, messages, payload) = stage.pick((1000, 10_000, 512), (20, 1_500, 4096));
+    let (members, messages, payload) = stage.pick((1000, 10_000, 512), (20, 6_000, 1024));
     let mut workload = Workload::standard(WorkloadName::D);
     (workload.members, workload.payload) = (members - 1, payload);
     findings.did(format!(
