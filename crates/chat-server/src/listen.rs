@@ -13,6 +13,11 @@ const DEFAULT_PORT: u16 = 5000;
 /// Tokio's own default of 1,024 makes a burst of newcomers wait a second for their SYN to be sent again.
 const BACKLOG: u32 = 4096;
 
+/// How many bytes the kernel takes for a peer beyond what is on its way. Without this it takes some 4 MiB for one that
+/// does not read, and calls the socket full until a third has gone: a slow reader would look like a stalled one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NOTSENT_BYTES_MAX: u32 = 16 * 1024;
+
 /// Binds every address that was asked for, or both loopback addresses.
 pub(crate) async fn bind(
     listen: &[String],
@@ -68,6 +73,8 @@ fn listen_on(address: SocketAddr, keepalive: Option<Duration>) -> std::io::Resul
         TcpSocket::new_v6()?
     };
     socket.set_reuseaddr(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(&socket).set_tcp_notsent_lowat(NOTSENT_BYTES_MAX)?;
     if let Some(silence) = keepalive {
         notice_dead_peers(&socket, silence)?;
     }
