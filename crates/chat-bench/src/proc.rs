@@ -33,6 +33,24 @@ pub(crate) fn descriptors(pid: u32) -> io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
+/// What the kernel holds for all TCP sockets of this machine, in KiB: no process's resident memory has it.
+pub(crate) fn socket_memory_kib() -> io::Result<u64> {
+    /// A page, as most machines have it.
+    const PAGE_KIB: u64 = 4;
+    let text = std::fs::read_to_string("/proc/net/sockstat")?;
+    let pages = parse_socket_pages(&text);
+    let missing = || io::Error::other("no TCP mem in /proc/net/sockstat");
+    Ok(pages.ok_or_else(missing)? * PAGE_KIB)
+}
+
+fn parse_socket_pages(sockstat: &str) -> Option<u64> {
+    let line = sockstat
+        .lines()
+        .find_map(|line| line.strip_prefix("TCP:"))?;
+    let mut words = line.split_whitespace().skip_while(|word| *word != "mem");
+    words.nth(1)?.parse().ok()
+}
+
 fn parse_resident(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -61,6 +79,14 @@ mod tests {
         let status = "Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t  1234 kB\nThreads:\t1\n";
         assert_eq!(parse_resident(status), Some(1234));
         assert_eq!(parse_resident("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn socket_memory_is_read_from_the_statistics() {
+        let sockstat =
+            "sockets: used 9\nTCP: inuse 5 orphan 0 tw 2 alloc 7 mem 700\nUDP: inuse 1 mem 3\n";
+        assert_eq!(parse_socket_pages(sockstat), Some(700));
+        assert_eq!(parse_socket_pages("UDP: inuse 1 mem 3\n"), None);
     }
 
     #[test]

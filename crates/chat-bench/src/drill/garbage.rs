@@ -22,7 +22,7 @@ const SENDERS: usize = 4;
 const BATCH: usize = 128;
 
 /// So much comes so fast that a witness which is a hundredth of a second late would find the log of 1,024 messages
-/// rewritten: that is told, and no loss, but it would hide one.
+/// rewritten: that is told, and happens with the default, but it would hide a loss.
 const LOG_LIMITS: [&str; 4] = ["--journal-messages", "16384", "--journal-bytes", "4194304"];
 
 /// The longest piece in which bytes are sent.

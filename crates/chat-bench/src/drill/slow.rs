@@ -30,6 +30,9 @@ const SPEAK_EVERY: Duration = Duration::from_millis(10);
 const AT_ONCE: u64 = 20;
 const FILLER: usize = 200;
 
+/// Longer than `--stall-timeout` (30 s): whoever reads, however slowly, has not stopped reading.
+const LASTING: Duration = Duration::from_secs(45);
+
 /// Members that read everything at once.
 const PROMPT: usize = 5;
 
@@ -41,7 +44,7 @@ type Total = tokio::sync::watch::Receiver<Option<u64>>;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let readers = stage.pick(200, 10);
-    let lasting = stage.lasting(Duration::from_secs(20), Duration::from_secs(1));
+    let lasting = stage.lasting(LASTING, Duration::from_secs(1));
     findings.did(format!(
         "{readers} members read 1 KiB a second for {} s while 2,000 messages a second of {FILLER} bytes come; then they read the rest at once",
         lasting.as_secs()

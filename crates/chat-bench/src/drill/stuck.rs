@@ -20,6 +20,8 @@ const MANY: usize = 100;
 struct Run {
     phase: Phase,
     growth_kib: f64,
+    /// What the kernel holds for sockets on top, where what is not read waits first.
+    kernel_kib: f64,
 }
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -47,6 +49,11 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let alone = (one.growth_kib - none.growth_kib).max(0.0);
     findings.below("more with 1 than without", alone, 1024.0, "KiB");
     findings.below(&format!("more for each of {MANY}"), each, 1024.0, "KiB");
+    let kernel = (many.kernel_kib - none.kernel_kib) / MANY as f64;
+    findings.figure(
+        "in the kernel besides, for each (no bound)",
+        format!("{kernel:.0} KiB"),
+    );
     let rate = |run: &Run| run.phase.deliveries as f64 / run.phase.elapsed.as_secs_f64();
     findings.figure("deliveries a second without", grouped(rate(&none) as u64));
     findings.figure("deliveries a second with 1", grouped(rate(&one) as u64));
@@ -98,10 +105,16 @@ fn publish(
     generator.settle()?;
     let newcomers: Vec<Who> = (0..stuck).map(Who::Stuck).collect();
     generator.connect(&newcomers)?;
+    let kernel = proc::socket_memory_kib()? as f64;
     let before = proc::resident_kib(server.pid())?;
     let phase = generator.run(Goal::Messages(messages))?;
     let growth_kib = proc::resident_kib(server.pid())? as f64 - before as f64;
     generator.settle()?;
+    let kernel_kib = proc::socket_memory_kib()? as f64 - kernel;
     generator.hang_up();
-    Ok(Run { phase, growth_kib })
+    Ok(Run {
+        phase,
+        growth_kib,
+        kernel_kib,
+    })
 }
