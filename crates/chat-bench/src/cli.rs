@@ -16,6 +16,7 @@ use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
 use crate::peer::{
     Chat, Contestant, Floor, Nats, Ngircd, Obvious, Peer, PeerName, Redis, find_on_path,
 };
+use crate::server_bin;
 use crate::workload::{Workload, WorkloadName};
 
 /// Load generator for chat servers; talks to 127.0.0.1 only.
@@ -206,19 +207,7 @@ pub(crate) struct DrillArgs {
 impl DrillArgs {
     /// Resolves and checks what was typed.
     pub(crate) fn plan(&self) -> anyhow::Result<DrillPlan> {
-        let server = match &self.server_bin {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()
-                .context("where is this program?")?
-                .with_file_name("chat-server"),
-        };
-        // A bare name would be looked for on PATH.
-        let server = std::path::absolute(server).context("--server-bin")?;
-        ensure!(
-            server.is_file(),
-            "{} was not found: build chat-server, or name it with --server-bin",
-            server.display()
-        );
+        let server = server_bin::find(self.server_bin.as_deref())?;
         Ok(DrillPlan {
             drills: DrillName::resolve(&self.names),
             seed: self.seed,
@@ -362,18 +351,11 @@ impl ServerArgs {
             PeerName::Floor => Box::new(Floor { program }),
             PeerName::Obvious => Box::new(Obvious { program }),
             PeerName::ChatServer => {
-                let beside = || own.with_file_name("chat-server");
-                let program = self.server_bin.clone().unwrap_or_else(beside);
-                // A bare name would be looked for on PATH.
-                let program = std::path::absolute(program).ok()?;
                 let extra = self.extra_server_args.split_whitespace();
-                program
-                    .is_file()
-                    .then(|| Chat {
-                        program,
-                        extra: extra.map(String::from).collect(),
-                    })
-                    .map(Box::new)?
+                Box::new(Chat {
+                    program: server_bin::find(self.server_bin.as_deref()).ok()?,
+                    extra: extra.map(String::from).collect(),
+                })
             }
             PeerName::RedisServer => Box::new(Redis {
                 program: find_on_path(name.as_str())?,

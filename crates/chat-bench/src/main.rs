@@ -21,6 +21,7 @@ mod progress;
 mod readiness;
 mod reference;
 mod report;
+mod server_bin;
 mod stats;
 mod workload;
 
