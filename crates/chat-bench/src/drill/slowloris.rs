@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::client::Client;
 use super::crowd::ARRIVING_MAX;
@@ -45,7 +45,9 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let mut dribbling = JoinSet::new();
     for number in 0..sockets {
         let client = Client::connect(port).await?;
-        dribbling.spawn(dribble(client, DRIBBLES[number % DRIBBLES.len()]));
+        // Spread over the second, as peers that know nothing of each other are.
+        let first = DRIBBLE_EVERY * (number as u32) / (sockets as u32);
+        dribbling.spawn(dribble(client, DRIBBLES[number % DRIBBLES.len()], first));
         if number % ARRIVING_MAX == 0 {
             tokio::task::yield_now().await;
         }
@@ -76,8 +78,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
 }
 
 /// Sends a byte now and then until the server hangs up.
-async fn dribble(mut client: Client, bytes: &'static [u8]) {
-    let mut ticker = interval(DRIBBLE_EVERY);
+async fn dribble(mut client: Client, bytes: &'static [u8], first: Duration) {
+    let mut ticker = interval_at(Instant::now() + first, DRIBBLE_EVERY);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if bytes.is_empty() {
         return std::future::pending().await;
