@@ -2,10 +2,12 @@
 //!
 //! Invariant: every text in a batch has been cleaned of control characters, and positions grow within it.
 
+use crate::key::Key;
 use crate::name::{Nick, RoomName};
 use crate::text;
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// A message's place in its room's log; grows from message to message, not always by one.
@@ -43,6 +45,33 @@ impl Epoch {
         Self(RandomState::new().hash_one("epoch"))
     }
 }
+
+impl FromStr for Epoch {
+    type Err = ParseEpochError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ParseEpochError> {
+        let is_written_so = text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        match u64::from_str_radix(text, 36) {
+            Ok(epoch) if is_written_so => Ok(Self(epoch)),
+            _ => Err(ParseEpochError),
+        }
+    }
+}
+
+/// The text is no epoch that a hub has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseEpochError;
+
+impl fmt::Display for ParseEpochError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an epoch: pass what the server gave")
+    }
+}
+
+impl std::error::Error for ParseEpochError {}
 
 impl fmt::Display for Epoch {
     /// Base 36: short, and safe in any protocol.
@@ -134,15 +163,25 @@ impl Drafts {
     ///
     /// Only a topic may be empty: that takes it away.
     pub fn push(&mut self, kind: Kind, text: &str) {
+        self.add(kind, text, None);
+    }
+
+    /// As [`push`](Self::push), with the key under which the author may say it again. Returns whether it was added.
+    pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<&Key>) -> bool {
         let text = text::clean(text);
-        if kind == Kind::Topic || !text.trim().is_empty() {
+        let is_visible = kind == Kind::Topic || !text.trim().is_empty();
+        if is_visible {
             self.text.push_str(&text);
+            let end = self.text.len();
+            self.text.push_str(key.map_or("", Key::as_str));
             self.entries.push(Entry {
                 seq: Seq::START,
+                end,
+                key_end: self.text.len(),
                 kind,
-                end: self.text.len(),
             });
         }
+        is_visible
     }
 
     /// How many messages there are.
@@ -266,19 +305,33 @@ impl Batch {
 
     /// The messages with these numbers within the batch, counted from 0.
     pub fn messages(&self, range: Range<usize>) -> impl Iterator<Item = MessageRef<'_>> {
-        let mut start = range
-            .start
-            .checked_sub(1)
-            .map_or(0, |before| self.entries[before].end);
+        let mut start = self.start(range.start);
         self.entries[range].iter().map(move |entry| {
             let text = &self.text[start..entry.end];
-            start = entry.end;
+            start = entry.key_end;
             MessageRef {
                 seq: entry.seq,
                 kind: entry.kind,
                 text,
+                key: self.key(entry),
             }
         })
+    }
+
+    /// Where the text of this message begins.
+    fn start(&self, index: usize) -> usize {
+        index
+            .checked_sub(1)
+            .map_or(0, |before| self.entries[before].key_end)
+    }
+
+    fn key(&self, entry: &Entry) -> Option<&str> {
+        Some(&self.text[entry.end..entry.key_end]).filter(|key| !key.is_empty())
+    }
+
+    /// The place of the message with this number within the batch.
+    pub(crate) fn seq(&self, index: usize) -> Option<Seq> {
+        self.entries.get(index).map(|entry| entry.seq)
     }
 
     /// How many of the messages stand at or before this place.
@@ -304,6 +357,8 @@ pub struct MessageRef<'a> {
     pub kind: Kind,
     /// Its text, without control characters.
     pub text: &'a str,
+    /// The key that its author gave it, so that it can be said again without being said twice.
+    pub key: Option<&'a str>,
 }
 
 /// One message of a batch, shared: cheap to clone and to keep.
@@ -357,11 +412,13 @@ impl Message {
     /// Its text, without control characters.
     #[must_use]
     pub fn text(&self) -> &str {
-        let start = self
-            .index
-            .checked_sub(1)
-            .map_or(0, |before| self.batch.entries[before].end);
-        &self.batch.text[start..self.entry().end]
+        &self.batch.text[self.batch.start(self.index)..self.entry().end]
+    }
+
+    /// The key that its author gave it, if there is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.batch.key(self.entry())
     }
 
     fn entry(&self) -> &Entry {
@@ -384,9 +441,11 @@ impl fmt::Debug for Message {
 #[derive(Debug, Clone)]
 struct Entry {
     seq: Seq,
-    kind: Kind,
-    /// Where its text ends in the batch's; it begins where the one before ends.
+    /// Where its text ends in the batch's; it begins where the one before ends, key and all.
     end: usize,
+    /// Where its key ends, which follows the text.
+    key_end: usize,
+    kind: Kind,
 }
 
 #[cfg(test)]
@@ -435,9 +494,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_belongs_to_its_message_and_is_no_part_of_a_text() {
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("alice").unwrap(), Timestamp(0));
+        assert!(drafts.add(Kind::Said, "one", Some(&Key::parse("k1").unwrap())));
+        assert!(drafts.add(Kind::Said, "two", None));
+        assert!(!drafts.add(Kind::Said, "\x07", Some(&Key::parse("k3").unwrap())));
+        let batch = Arc::new(drafts.number(RoomName::parse("ops").unwrap(), [Seq(1)]));
+        let found: Vec<_> = batch.messages(0..2).map(|m| (m.text, m.key)).collect();
+        assert_eq!(found, [("one", Some("k1")), ("two", None)]);
+        let second = Message::new(batch, 1);
+        assert_eq!((second.text(), second.key()), ("two", None));
+    }
+
+    #[test]
     fn an_epoch_is_short_and_plain() {
         assert_eq!(Epoch(0).to_string(), "0");
         assert_eq!(Epoch(u64::MAX).to_string(), "3w5e11264sgsf");
         assert_ne!(Epoch::random(), Epoch::random());
+        assert_eq!("3w5e11264sgsf".parse(), Ok(Epoch(u64::MAX)));
+        for text in ["", "3w5e11264sgsg", "K3F", "+1", "k-3"] {
+            assert_eq!(text.parse::<Epoch>(), Err(ParseEpochError), "{text}");
+        }
     }
 }

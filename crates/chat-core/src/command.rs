@@ -1,11 +1,12 @@
 //! What a peer asks, whatever the dialect it asks in.
 
-use crate::batch::Seq;
+use crate::batch::{Epoch, Seq};
 use std::borrow::Cow;
 
 /// One thing that a peer wants done; names are not checked yet, texts not cleaned.
 ///
-/// Where `room` is `None`, the room is meant that the session joined last.
+/// Where `room` is `None`, the room is meant that the session joined last. A `key` is the author's name for a message:
+/// what the same nick says again under it within ten minutes is not said twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command<'a> {
@@ -15,6 +16,8 @@ pub enum Command<'a> {
         room: Option<Cow<'a, str>>,
         /// What.
         text: Cow<'a, str>,
+        /// Under which key; at most 64 bytes.
+        key: Option<Cow<'a, str>>,
     },
     /// Do something in a room.
     Act {
@@ -22,6 +25,8 @@ pub enum Command<'a> {
         room: Option<Cow<'a, str>>,
         /// What.
         text: Cow<'a, str>,
+        /// Under which key; at most 64 bytes.
+        key: Option<Cow<'a, str>>,
     },
     /// Set a room's topic, or ask for it.
     Topic {
@@ -37,11 +42,15 @@ pub enum Command<'a> {
         /// What.
         text: Cow<'a, str>,
     },
-    /// Join a room.
-    Join {
-        /// Which.
-        room: Cow<'a, str>,
+    /// Begin: take a nick and join rooms, all at once.
+    Hello {
+        /// Which nick; `None` keeps the one that the session was given.
+        nick: Option<Cow<'a, str>>,
+        /// Which rooms.
+        rooms: Vec<Arrival<'a>>,
     },
+    /// Join a room.
+    Join(Arrival<'a>),
     /// Join a room and leave all others, for dialects in which one is in one room at a time. `None`: the lobby.
     Move {
         /// Which.
@@ -64,7 +73,7 @@ pub enum Command<'a> {
     },
     /// Ask which rooms there are.
     Rooms,
-    /// Read from a room's log.
+    /// Be shown what was said in a room, as if it were said now: answered with events.
     History {
         /// Which.
         room: Option<Cow<'a, str>>,
@@ -73,6 +82,21 @@ pub enum Command<'a> {
         /// How many messages; `None`: as many as a newcomer is shown.
         limit: Option<usize>,
     },
+    /// Read from a room's log: answered with one page.
+    Read {
+        /// Which.
+        room: Option<Cow<'a, str>>,
+        /// What follows this place; wins over `before`.
+        after: Option<Seq>,
+        /// Which life of the log the places are in; `None`: the present one.
+        epoch: Option<Epoch>,
+        /// What precedes this place; `None`: the end.
+        before: Option<Seq>,
+        /// How many messages at most; `None`: as many as a newcomer is shown.
+        limit: Option<usize>,
+    },
+    /// Say that it is there.
+    Ping,
     /// End the session.
     Quit {
         /// Why.
@@ -80,4 +104,18 @@ pub enum Command<'a> {
     },
     /// The dialect's form or echo has changed: let it take effect.
     Retune,
+}
+
+/// A room to join, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival<'a> {
+    /// Which room.
+    pub room: Cow<'a, str>,
+    /// The place of the last message that the peer has seen: what followed is replayed. `None`: only what happens
+    /// from now on, or the latest messages if there is a `limit`.
+    pub after: Option<Seq>,
+    /// Which life of the log that place is in; `None`: the present one.
+    pub epoch: Option<Epoch>,
+    /// How many messages are replayed at most, the latest ones; what is left out is told as a gap.
+    pub limit: Option<usize>,
 }

@@ -6,6 +6,7 @@
 mod arrival;
 mod commands;
 mod farewell;
+mod heartbeat;
 mod replay;
 
 use crate::delivery::Taste;
@@ -20,8 +21,10 @@ use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::wire_member::WireMember;
 use bytes::BytesMut;
+use heartbeat::Heartbeat;
 use replay::Replaying;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -104,8 +107,10 @@ struct Connection<R> {
     /// What the stream had taken when it last took something, and since when something has been waiting.
     written: u64,
     waiting_since: Option<Instant>,
-    /// The part of a log that comes before live events, which are held back meanwhile.
-    replaying: Option<Replaying>,
+    /// The parts of logs that come before live events, which are held back meanwhile.
+    replays: VecDeque<Replaying>,
+    /// Whether the peer is there, if its dialect has a way to ask.
+    heartbeat: Option<Heartbeat>,
     /// While there is no session that the hub could ask to close.
     draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -145,7 +150,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             opened: now,
             written: 0,
             waiting_since: None,
-            replaying: None,
+            replays: VecDeque::new(),
+            heartbeat: None,
             draining: Some(Box::pin(hub.draining())),
             timer: None,
             hub,
@@ -208,6 +214,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Poll::Ready(Wake::Timer);
         }
         if is_full || must_level || self.paused_until.is_some() {
+            self.excuse_silence();
             return Poll::Pending;
         }
         if self.is_held_up {
@@ -236,8 +243,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if buffer.filled().is_empty() {
                 self.has_ended = true;
             } else {
+                let now = Instant::now();
                 self.hub.counters().bytes_in.add(buffer.filled().len());
-                let refusals = self.input.push(buffer.filled(), Instant::now());
+                if let Some(heartbeat) = &mut self.heartbeat {
+                    heartbeat.hear(now);
+                }
+                let refusals = self.input.push(buffer.filled(), now);
                 self.outbound.send(&refusals);
             }
             Poll::Ready(Wake::Input)
@@ -251,7 +262,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Whether a part of a log is to be written before anything else.
     fn must_level(&self) -> bool {
-        self.replaying.is_some() || self.members.iter().any(WireMember::is_behind)
+        !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
     }
 
     /// Notes since when the stream has taken nothing although something waits.
@@ -272,7 +283,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         });
         let silence = self.silence_deadline();
         let stall = self.waiting_since.map(|since| since + limits.stall_timeout);
-        [greeting, silence, stall, self.paused_until]
+        let silent = self.heartbeat_deadline();
+        [greeting, silence, stall, silent, self.paused_until]
             .into_iter()
             .flatten()
             .min()
@@ -325,6 +337,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .is_some_and(|deadline| deadline <= now)
         {
             return self.on_silence().await;
+        }
+        if self
+            .heartbeat_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return self.miss_peer();
         }
         if self.session.is_none() {
             // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
@@ -396,14 +414,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let mut out = BytesMut::new();
         dialect.reply(reply, &mut out);
-        if matches!(reply, Reply::Refused(_)) {
-            self.hub.counters().refusals.add(1);
-        }
+        let refusals = match reply {
+            Reply::Refused(_) | Reply::Rejected(_) => 1,
+            Reply::Unpublished(count, _) => *count,
+            _ => 0,
+        };
+        self.hub.counters().refusals.add(refusals);
         self.send(out);
     }
 
     /// Writes what is for this peer alone.
     fn send(&self, out: BytesMut) {
+        if out.is_empty() {
+            return;
+        }
         self.hub.counters().bytes_out.add(out.len());
         self.outbound.send(&out.freeze());
     }
@@ -421,8 +445,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Inbound::NotUtf8 => counters.lines_not_utf8.add(1),
             Inbound::Line(_) => {}
         }
-        let refusal = Refusal::of_line(rejected, self.hub.limits().line_bytes.get());
-        self.tell_refused(refusal.map_or(Ok(()), Err));
+        if let Some(refusal) = Refusal::of_line(rejected, self.input.line_bytes()) {
+            self.reply(&Reply::Rejected(&refusal));
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 use crate::batch::{Batch, Seq, SessionId};
 use crate::event::{Broadcast, Form, Moment, Presence};
 use crate::log_gate::LogGate;
+use crate::name::RoomName;
 use crate::outbound::{Delivered, Outbound};
 use crate::stats::Counters;
 use crate::sync::Mutex;
@@ -48,6 +49,8 @@ pub(crate) struct Item {
 pub(crate) enum Body {
     Messages(Arc<Batch>),
     Presence(Arc<Presence>),
+    /// How many members there are, in a room that has too many to announce each.
+    Count(RoomName, usize),
     /// Nothing to show: a member in process is to look whether its session ends.
     Nudge,
 }
@@ -80,14 +83,14 @@ impl Item {
         match &self.body {
             Body::Messages(batch) => batch.len(),
             Body::Presence(_) => 1,
-            Body::Nudge => 0,
+            Body::Count(..) | Body::Nudge => 0,
         }
     }
 
     fn bytes(&self) -> usize {
         match &self.body {
             Body::Messages(batch) => batch.bytes(),
-            Body::Presence(_) | Body::Nudge => 0,
+            Body::Presence(_) | Body::Count(..) | Body::Nudge => 0,
         }
     }
 
@@ -101,6 +104,7 @@ impl Item {
         let item = match &self.body {
             Body::Messages(batch) => Broadcast::Messages(batch, 0..batch.len()),
             Body::Presence(presence) => Broadcast::Presence(presence),
+            Body::Count(room, count) => Broadcast::Count(room, *count),
             Body::Nudge => return Bytes::new(),
         };
         form.encode(&item, Moment::Live, &mut out);

@@ -3,16 +3,19 @@
 //! Invariant: a dialect does no I/O and never waits. A line goes in and a command comes out; an event or a reply
 //! goes in and bytes come out. It knows nothing of the hub.
 
-use crate::batch::Timestamp;
+use crate::batch::{Batch, Seq, Timestamp};
 use crate::command::Command;
 use crate::delivery::Echo;
 use crate::event::{CloseReason, Direct, Form};
-use crate::name::Nick;
+use crate::journal::{Page, Span};
+use crate::limits::Limits;
+use crate::name::{Nick, RoomName};
 use crate::plain::{Plain, PlainForms};
 use crate::refusal::Refusal;
 use crate::room::{Roll, RoomSummary};
 use crate::sniff::{self, Candidate, Opening, Verdict};
 use bytes::BytesMut;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// One connection's way of talking, and what it has to remember for that.
@@ -23,7 +26,7 @@ pub trait Dialect: Send + Sync {
     /// Whether this connection gets its own messages back.
     fn echo(&self) -> Echo;
 
-    /// Whether a newcomer is put in the lobby, and whether silence may end a text.
+    /// Whether a newcomer is put in the lobby, and whether silence may end a text, and so on.
     fn manners(&self) -> Manners;
 
     /// Takes a line; writes to `out` what the dialect answers by itself.
@@ -36,7 +39,15 @@ pub trait Dialect: Send + Sync {
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut);
 
     /// Writes the answer to a command.
+    ///
+    /// Each command that [`receive`](Self::receive) has returned is answered once, in the order in which they came:
+    /// by one reply each, but that [`Reply::Published`] and [`Reply::Unpublished`] answer several. A
+    /// [`Command::Quit`] is answered by [`goodbye`](Self::goodbye), a [`Command::Retune`] not at all, and
+    /// [`Reply::Rejected`] and [`Reply::Present`] answer nothing.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
+
+    /// Writes the question whether the peer is there, to which any line is an answer.
+    fn ping(&mut self, _out: &mut BytesMut) {}
 
     /// Writes a message to this session alone.
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut);
@@ -61,6 +72,10 @@ pub struct Manners {
     pub arrives_in_lobby: bool,
     /// Silence may end the text of a peer that sends no newline.
     pub silence_ends_text: bool,
+    /// A silent peer is asked whether it is there, and disconnected if it doesn't answer.
+    pub has_heartbeat: bool,
+    /// The longest input line in bytes, its terminator not counted; `None`: as [`Limits`] has it.
+    pub line_bytes: Option<NonZeroUsize>,
 }
 
 /// What a newcomer is told first.
@@ -76,13 +91,35 @@ pub struct Greeting<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Reply<'a> {
-    /// The session is in this room now.
+    /// The session has begun: to [`Command::Hello`].
+    Welcome {
+        /// The session's own nick.
+        nick: &'a Nick,
+        /// The rooms that it asked for, in that order: what it finds there, or why it can't join.
+        rooms: &'a [(&'a str, Result<Joined, Refusal>)],
+        /// What the hub allows.
+        limits: &'a Limits,
+    },
+    /// The session is in this room now. What is replayed follows.
     Joined {
         /// The session's own nick.
         nick: &'a Nick,
-        /// Whom and what it finds there.
-        roll: &'a Roll,
+        /// What it finds there.
+        joined: &'a Joined,
     },
+    /// These messages are in the log, each in answer to one command.
+    Published(&'a Batch),
+    /// This was said before under the same key, and is not said again.
+    Known {
+        /// Where.
+        room: &'a RoomName,
+        /// Its place in the room's log.
+        seq: Seq,
+    },
+    /// So many commands' messages are not published.
+    Unpublished(usize, &'a Refusal),
+    /// A line could not be used. It is no command, so this is not an answer to one.
+    Rejected(&'a Refusal),
     /// The session has left this room.
     Left(&'a Roll),
     /// The session has this nick now.
@@ -98,16 +135,41 @@ pub enum Reply<'a> {
     },
     /// Who is in this room.
     Who(&'a Roll),
-    /// Who is in this room, unasked: the member has missed who came and went.
+    /// Who is in this room, unasked and no answer: the member has missed who came and went.
     Present(&'a Roll),
     /// Which rooms there are.
     Rooms(&'a [RoomSummary]),
     /// The topic of this room.
     Topic(&'a Roll),
-    /// There is nothing in the log to show.
-    NoHistory,
+    /// The messages that were asked for follow as events, if there are any.
+    History {
+        /// There is nothing in the log to show.
+        is_empty: bool,
+    },
+    /// The messages that were asked for.
+    Page {
+        /// Where.
+        room: &'a RoomName,
+        /// Which part of the log was read.
+        span: Span,
+        /// The messages.
+        page: &'a Page,
+    },
+    /// The hub is there.
+    Pong,
     /// The peer can't have what it asked for.
     Refused(&'a Refusal),
+}
+
+/// What a session finds in a room that it joined.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Joined {
+    /// Whom and what it finds there.
+    pub roll: Roll,
+    /// Whether all that followed the place it named is replayed; `None` if it named none. Should the log change
+    /// meanwhile, a gap says so.
+    pub is_recovered: Option<bool>,
 }
 
 /// The dialects of a hub.

@@ -81,6 +81,8 @@ pub enum CloseReason {
     Broken,
     /// Its peer took nothing for too long while something waited.
     Stalled,
+    /// Its peer was asked whether it is there, and did not answer.
+    Silent,
     /// The hub is shutting down.
     Draining,
     /// Its connection's task panicked.
@@ -97,6 +99,7 @@ impl fmt::Display for CloseReason {
             Self::Disconnected => f.write_str("connection closed"),
             Self::Broken => f.write_str("connection lost"),
             Self::Stalled => f.write_str("stopped reading"),
+            Self::Silent => f.write_str("no answer"),
             Self::Draining => f.write_str("server is shutting down"),
             Self::Failed => f.write_str("internal error"),
             Self::Dropped => f.write_str("gone"),
@@ -111,8 +114,24 @@ pub enum Broadcast<'a> {
     Messages(&'a Batch, Range<usize>),
     /// Who is in the room changed.
     Presence(&'a Presence),
-    /// Messages that can't be had any more.
-    Gap(&'a RoomName, Gap),
+    /// How many members there are, in a room that has too many to announce each.
+    Count(&'a RoomName, usize),
+    /// Messages that the member missed and is not given.
+    Missed(&'a RoomName, Missed),
+}
+
+/// Messages that a member missed and is not given, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Missed {
+    /// The log no longer holds them.
+    Expired(Gap),
+    /// There are more than the member asked for.
+    BeyondLimit(Gap),
+    /// The log can't be read now. `None`: nor is it known which they are.
+    Unreadable(Option<Gap>),
+    /// The log that they were in is gone, or was restored: it is not known which they are.
+    OtherEpoch,
 }
 
 /// How one dialect writes what a room sends.
@@ -127,8 +146,8 @@ pub trait Form: Send + Sync + 'static {
 /// Whether an item is shown as it happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// It has just happened.
+    /// It has just happened, or since the member came: lag is repaired as if nothing had been.
     Live,
-    /// It is read from the journal.
+    /// It happened before the member came, or it asked to see it again.
     Replay,
 }

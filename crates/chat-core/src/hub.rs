@@ -7,6 +7,7 @@ use crate::builder::HubBuilder;
 use crate::dialect::Dialects;
 use crate::event::{CloseReason, Direct};
 use crate::journal::{DynJournal, JournalError};
+use crate::key::Keys;
 use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
@@ -63,6 +64,7 @@ struct Inner {
     rooms: Mutex<Rooms>,
     context: RoomContext,
     counters: Arc<Counters>,
+    keys: Arc<Keys>,
     journal_log: LogGate,
     doors: Doors,
     sessions: AtomicU64,
@@ -149,6 +151,7 @@ impl Hub {
             shards_max: delivery_tasks,
         };
         Self(Arc::new(Inner {
+            keys: Arc::new(Keys::new(&limits)),
             limits,
             names,
             clock,
@@ -339,6 +342,10 @@ impl Hub {
                 .unwrap_or_default();
             tracing::warn!(%error, cause, room.name = room, "a journal failed");
         }
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.0.keys
     }
 
     pub(crate) fn doors(&self) -> &Doors {

@@ -79,6 +79,16 @@ impl Input {
         self.mode = Mode::Line;
     }
 
+    /// Sets the longest line in bytes, for a dialect that has a limit of its own.
+    pub(crate) const fn set_line_bytes(&mut self, line_bytes_max: usize) {
+        self.codec.set_line_bytes_max(line_bytes_max);
+    }
+
+    /// The longest line in bytes.
+    pub(crate) const fn line_bytes(&self) -> usize {
+        self.codec.line_bytes_max()
+    }
+
     /// What has come and not been taken yet.
     pub(crate) fn pending(&self) -> &[u8] {
         &self.buffer

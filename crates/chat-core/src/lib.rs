@@ -18,6 +18,7 @@ mod event;
 mod hub;
 mod input;
 mod journal;
+mod key;
 mod limits;
 mod line;
 mod log_gate;
@@ -39,7 +40,8 @@ pub mod text;
 mod wire_member;
 
 pub use batch::{
-    Batch, Drafts, Epoch, Kind, Message, MessageRef, Position, Seq, SessionId, Timestamp,
+    Batch, Drafts, Epoch, Kind, Message, MessageRef, ParseEpochError, Position, Seq, SessionId,
+    Timestamp,
 };
 pub use builder::{HubBuilder, WallTime};
 pub use connection::serve_connection;
@@ -65,9 +67,9 @@ pub mod log {
 
 /// What a dialect is made of: how connections talk.
 pub mod wire {
-    pub use crate::command::Command;
-    pub use crate::dialect::{Dialect, Ending, Greeting, Manners, Reply};
-    pub use crate::event::{Broadcast, Form, Moment};
+    pub use crate::command::{Arrival, Command};
+    pub use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
+    pub use crate::event::{Broadcast, Form, Missed, Moment};
     pub use crate::refusal::{Code, Refusal};
     pub use crate::sniff::{Candidate, Opening, Verdict};
 }

@@ -39,6 +39,13 @@ pub struct Limits {
     /// How many bytes wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: the
     /// member reads what it missed from the journal once its socket has taken what waits.
     pub queue_bytes: NonZeroUsize,
+    /// How many keys of one nick are remembered (1,024), so that what was said under them is not said twice. The
+    /// oldest go first.
+    pub keys_per_nick: NonZeroUsize,
+    /// How many keys are remembered in all (65,536). The oldest go first.
+    pub keys: NonZeroUsize,
+    /// How long a key is remembered (10 min).
+    pub key_lifetime: Duration,
     /// How many direct messages wait for a session (256). One more is refused, and its sender told.
     pub mailbox: NonZeroUsize,
     /// How fast one connection may send; `None` lifts it.
@@ -61,6 +68,10 @@ pub struct Limits {
     pub first_chunk_after: Duration,
     /// How much silence ends each further chunk (50 ms).
     pub chunk_after: Duration,
+    /// How long a peer whose dialect has a heartbeat may be silent before it is asked whether it is there (25 s).
+    pub ping_after: Duration,
+    /// How long it may be silent in all (35 s); then it is disconnected.
+    pub dead_after: Duration,
     /// How long a member's socket may take nothing while something waits (30 s); then it is disconnected.
     pub stall_timeout: Duration,
     /// How long shutting down may take (5 s): members that have not taken their goodbye by then are cut.
@@ -82,6 +93,9 @@ impl Default for Limits {
             ring_batches: at_least_one(128),
             batch_bytes: at_least_one(64 * 1024),
             queue_bytes: at_least_one(256 * 1024),
+            keys_per_nick: at_least_one(1024),
+            keys: at_least_one(65_536),
+            key_lifetime: Duration::from_secs(10 * 60),
             mailbox: at_least_one(256),
             rate: Some(Rate::default()),
             per_address: Some(at_least_one(256)),
@@ -93,6 +107,8 @@ impl Default for Limits {
             greet_after: Duration::from_millis(300),
             first_chunk_after: Duration::from_millis(200),
             chunk_after: Duration::from_millis(50),
+            ping_after: Duration::from_secs(25),
+            dead_after: Duration::from_secs(35),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
         }

@@ -82,6 +82,11 @@ impl LineCodec {
         self.line_bytes_max
     }
 
+    /// Sets the longest line in bytes, for what comes from now on.
+    pub(crate) const fn set_line_bytes_max(&mut self, line_bytes_max: usize) {
+        self.line_bytes_max = line_bytes_max;
+    }
+
     /// Returns whether the rest of an over-long line is being skipped.
     pub(crate) const fn is_skipping(&self) -> bool {
         self.skipping

@@ -7,6 +7,7 @@ use crate::delivery::{Body, Cursor, Echo, Item};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::journal::{Excerpt, JournalError, Page, Span};
+use crate::key::Claim;
 use crate::name::RoomName;
 use crate::room::{PublishError, Roll, Room, Subscription};
 use crate::session::Shared;
@@ -184,7 +185,7 @@ impl Member {
         if drafts.is_empty() {
             return Err(PublishError::Empty);
         }
-        Ok(self.seat.publish(drafts).await?.last())
+        Ok(self.seat.publish(drafts, Vec::new()).await?.last())
     }
 
     fn next_of_current(&mut self) -> Option<Message> {
@@ -236,6 +237,7 @@ impl Member {
                 self.is_ending = self.seat.session.is_closing();
                 None
             }
+            Body::Count(..) => None,
             Body::Presence(_) if is_own => {
                 self.is_ending = self.seat.session.is_closing();
                 None
@@ -322,8 +324,12 @@ impl Seat {
         }
     }
 
-    pub(crate) async fn publish(&self, drafts: Drafts) -> Result<Arc<Batch>, PublishError> {
-        self.room.publish(drafts).await
+    pub(crate) async fn publish(
+        &self,
+        drafts: Drafts,
+        claims: Vec<Claim>,
+    ) -> Result<Arc<Batch>, PublishError> {
+        self.room.publish(drafts, claims).await
     }
 }
 

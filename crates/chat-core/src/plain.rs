@@ -10,13 +10,16 @@ pub(crate) use form::PlainForms;
 
 use crate::command::Command;
 use crate::delivery::Echo;
-use crate::dialect::{Dialect, Ending, Greeting, Manners, Reply};
+use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
 use crate::event::{CloseReason, Direct, Form};
 use crate::name::Nick;
 use crate::room::{Roll, RoomSummary};
 use bytes::{BufMut, BytesMut};
 use commands::{Asked, Parsed};
 use std::sync::Arc;
+
+/// How many nicks one line names: as many as a person reads.
+const NICKS_SHOWN_MAX: usize = 50;
 
 /// One plain connection's settings.
 #[derive(Debug)]
@@ -93,6 +96,8 @@ impl Dialect for Plain {
         Manners {
             arrives_in_lobby: true,
             silence_ends_text: true,
+            has_heartbeat: false,
+            line_bytes: None,
         }
     }
 
@@ -117,7 +122,10 @@ impl Dialect for Plain {
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
         match *reply {
-            Reply::Joined { nick, roll } => {
+            Reply::Joined {
+                nick,
+                joined: Joined { roll, .. },
+            } => {
                 let hint = if self.greeted_as.take().is_some() {
                     ": /nick NAME changes your nick, /help lists the commands"
                 } else {
@@ -150,8 +158,19 @@ impl Dialect for Plain {
                 notice(out, format_args!("no topic is set"))
             }
             Reply::Topic(roll) => notice(out, format_args!("topic: {}", roll.topic)),
-            Reply::NoHistory => notice(out, format_args!("nothing has been said here yet")),
-            Reply::Refused(refusal) => error(out, format_args!("{refusal}")),
+            Reply::History { is_empty: true } => {
+                notice(out, format_args!("nothing has been said here yet"))
+            }
+            Reply::Refused(refusal) | Reply::Rejected(refusal) | Reply::Unpublished(_, refusal) => {
+                error(out, format_args!("{refusal}"))
+            }
+            // Its terminal shows what it said, and it asks for none of the others.
+            Reply::Published(_)
+            | Reply::History { is_empty: false }
+            | Reply::Known { .. }
+            | Reply::Welcome { .. }
+            | Reply::Page { .. }
+            | Reply::Pong => {}
         }
     }
 
@@ -164,7 +183,10 @@ impl Dialect for Plain {
         match reason {
             CloseReason::Quit(_) => notice(out, format_args!("goodbye")),
             // The peer ended it, or can't be reached.
-            CloseReason::Disconnected | CloseReason::Broken | CloseReason::Stalled => {}
+            CloseReason::Disconnected
+            | CloseReason::Broken
+            | CloseReason::Stalled
+            | CloseReason::Silent => {}
             CloseReason::Draining => {
                 notice(out, format_args!("goodbye: the server is shutting down"))
             }
@@ -180,24 +202,20 @@ fn write_present(nick: &Nick, roll: &Roll, out: &mut BytesMut) {
     if others.is_empty() {
         return notice(out, format_args!("nobody else is here yet"));
     }
-    let unnamed = roll.count.saturating_sub(others.len() + 1);
-    notice(
-        out,
-        format_args!(
-            "here with you: {}",
-            List {
-                names: &others,
-                unnamed
-            }
-        ),
-    );
+    let shown = &others[..others.len().min(NICKS_SHOWN_MAX)];
+    let list = List {
+        names: shown,
+        unnamed: roll.count.saturating_sub(shown.len() + 1),
+    };
+    notice(out, format_args!("here with you: {list}"));
 }
 
 fn write_roll(roll: &Roll, out: &mut BytesMut) {
     let members = if roll.count == 1 { "member" } else { "members" };
+    let shown = &roll.nicks[..roll.nicks.len().min(NICKS_SHOWN_MAX)];
     let list = List {
-        names: &roll.nicks,
-        unnamed: roll.count.saturating_sub(roll.nicks.len()),
+        names: shown,
+        unnamed: roll.count.saturating_sub(shown.len()),
     };
     notice(
         out,

@@ -4,6 +4,7 @@
 //! string that programs may rely on.
 
 use crate::hub::{JoinError, SessionError};
+use crate::key::KeyError;
 use crate::line::Inbound;
 use crate::room::PublishError;
 use crate::roster::NickError;
@@ -92,6 +93,22 @@ impl Refusal {
         Self::new(Code::Denied, "you are not in that room: join it first")
     }
 
+    /// The position is of another life of the room's log.
+    pub(crate) fn other_epoch() -> Self {
+        Self::new(
+            Code::NotFound,
+            "the room's log began anew since then: join again to see what there is",
+        )
+    }
+
+    /// The room's log can't be read.
+    pub(crate) fn unreadable() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "the room's log can't be read now, try again",
+        )
+    }
+
     /// An input line that can't be used.
     pub(crate) fn of_line(rejected: &Inbound, line_bytes_max: usize) -> Option<Self> {
         match rejected {
@@ -168,6 +185,12 @@ impl From<TellError> for Refusal {
             TellError::Empty => Code::BadRequest,
         };
         Self::of_error(code, &error)
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        Self::of_error(Code::BadRequest, &error)
     }
 }
 

@@ -3,12 +3,13 @@
 //! Invariant: every change takes the room's lock, appends or counts, and sends one item before it lets go. So all
 //! members see one order, and a member that joins knows exactly which item is its first.
 //!
-//! Lock order: hub's rooms, room, then roster, tail or shard, then outbound. No lock is held across an `.await`.
+//! Lock order: hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an `.await`.
 
 use crate::batch::{Batch, Drafts, Epoch, Kind, Position, Seq, SessionId};
 use crate::delivery::{self, Body, Cursor, Item, Place, Shard, Tail, Taste};
 use crate::event::{CloseReason, Presence, PresenceChange};
 use crate::journal::{Append, DynLog, Head, JournalError, Page, Span};
+use crate::key::Claim;
 use crate::limits::Limits;
 use crate::name::{Nick, RoomName};
 use crate::outbound::Outbound;
@@ -20,11 +21,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// How many nicks a [`Roll`] names: as many as a person reads.
-const ROLL_NICKS_MAX: usize = 50;
+/// How many nicks a [`Roll`] names: all of a room whose arrivals are announced one by one by default, so that programs
+/// can keep count, and few enough for one line.
+const ROLL_NICKS_MAX: usize = 100;
 
 /// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
 /// by callers that drop the future.
@@ -32,6 +35,9 @@ const PENDING_APPENDS_MAX: usize = 1024;
 
 /// The largest ring: its slots are allocated at once, and far smaller ones are as good.
 const RING_BATCHES_MAX: usize = 1 << 16;
+
+/// How often a room with too many members to announce each tells how many there are, at most.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// From how many members on a room's delivery is worth a second task.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
@@ -65,6 +71,8 @@ struct State {
     topic: Arc<str>,
     /// There are too many members to announce each.
     hushed: bool,
+    /// A task is about to tell how many there are.
+    counting: bool,
     lifecycle: Lifecycle,
     shards: Vec<Arc<Shard>>,
     /// Appends whose journal is not done yet, oldest first.
@@ -83,6 +91,7 @@ enum Lifecycle {
 }
 
 struct PendingAppend {
+    claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Arc<Batch>, JournalError>>,
     done: oneshot::Sender<Result<Arc<Batch>, PublishError>>,
 }
@@ -95,7 +104,7 @@ pub struct Roll {
     pub room: RoomName,
     /// How many members there are.
     pub count: usize,
-    /// The first 50 of them, in the order in which their sessions began.
+    /// The first 100 of them, in the order in which their sessions began.
     pub nicks: Vec<Nick>,
     /// The topic; empty if there is none.
     pub topic: Arc<str>,
@@ -153,6 +162,7 @@ impl Room {
             },
             topic,
             hushed: false,
+            counting: false,
             lifecycle: Lifecycle::Open,
             shards: Vec::new(),
             pending: VecDeque::new(),
@@ -171,7 +181,11 @@ impl Room {
     }
 
     /// Adds a member with a receiver of its own. `None`: the room is gone.
-    pub(crate) fn join(&self, session: SessionId, nick: &Nick) -> Option<(Roll, Subscription)> {
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        session: SessionId,
+        nick: &Nick,
+    ) -> Option<(Roll, Subscription)> {
         let mut state = self.state.lock();
         let roll = self.enter(&mut state, session, nick)?;
         Some((
@@ -187,7 +201,7 @@ impl Room {
     ///
     /// What happens from now on is written to `outbound`; cork it first if something has to precede.
     pub(crate) fn join_wire(
-        &self,
+        self: &Arc<Self>,
         session: SessionId,
         nick: &Nick,
         outbound: Arc<Outbound>,
@@ -201,7 +215,7 @@ impl Room {
     }
 
     /// Takes a member out and announces it. Returns whether it was there and the room is empty now.
-    pub(crate) fn leave(&self, session: SessionId, reason: Option<CloseReason>) -> bool {
+    pub(crate) fn leave(self: &Arc<Self>, session: SessionId, reason: Option<CloseReason>) -> bool {
         let mut state = self.state.lock();
         let Some(nick) = state.members.remove(&session) else {
             return false;
@@ -213,9 +227,12 @@ impl Room {
             // Below the limit by a quarter, so that one member coming and going does not toggle it.
             state.hushed = false;
             self.announce(&mut state, session, nick, PresenceChange::Unhushed);
-        } else if self.tx.receiver_count() > state.shards.len() {
-            // The one that left may be among those in process.
-            self.send(&mut state, session, Body::Nudge);
+        } else {
+            self.count_soon(&mut state);
+            if self.tx.receiver_count() > state.shards.len() {
+                // The one that left may be among those in process.
+                self.send(&mut state, session, Body::Nudge);
+            }
         }
         state.members.is_empty()
     }
@@ -239,10 +256,11 @@ impl Room {
 
     /// Appends messages to the log and delivers them when the journal has them.
     ///
-    /// Dropping the future does not take the messages back.
+    /// The keys that are claimed settle with it. Dropping the future does not take the messages back.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         drafts: Drafts,
+        claims: Vec<Claim>,
     ) -> Result<Arc<Batch>, PublishError> {
         let done = {
             let mut state = self.state.lock();
@@ -257,13 +275,17 @@ impl Room {
             }
             let append = match self.log.append(drafts) {
                 Append::Done(result) if !state.sequencing => {
-                    return self.commit(&mut state, result);
+                    return self.commit(&mut state, result, claims);
                 }
                 Append::Done(result) => Box::pin(ready(result)),
                 Append::Pending(append) => append,
             };
             let (done, outcome) = oneshot::channel();
-            state.pending.push_back(PendingAppend { append, done });
+            state.pending.push_back(PendingAppend {
+                claims,
+                append,
+                done,
+            });
             if !std::mem::replace(&mut state.sequencing, true) {
                 self.context.tasks.spawn(Arc::clone(self).sequence());
             }
@@ -340,7 +362,7 @@ impl Room {
         state.members.is_empty() && state.cursor.seq == Seq::START
     }
 
-    fn enter(&self, state: &mut State, session: SessionId, nick: &Nick) -> Option<Roll> {
+    fn enter(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) -> Option<Roll> {
         if state.lifecycle == Lifecycle::Gone {
             return None;
         }
@@ -356,7 +378,26 @@ impl Room {
                 PresenceChange::Hushed { limit },
             );
         }
+        if state.hushed {
+            self.count_soon(state);
+        }
         Some(self.call_roll(state))
+    }
+
+    /// Has the members over wires told how many there are, a second from now.
+    fn count_soon(self: &Arc<Self>, state: &mut State) {
+        if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
+            let room = Arc::clone(self);
+            self.context.tasks.spawn(async move {
+                tokio::time::sleep(COUNT_EVERY).await;
+                let mut state = room.state.lock();
+                state.counting = false;
+                if state.hushed {
+                    let body = Body::Count(room.name.clone(), state.members.len());
+                    room.send(&mut state, SessionId(0), body);
+                }
+            });
+        }
     }
 
     fn call_roll(&self, state: &State) -> Roll {
@@ -394,8 +435,10 @@ impl Room {
         &self,
         state: &mut State,
         appended: Result<Arc<Batch>, JournalError>,
+        claims: Vec<Claim>,
     ) -> Result<Arc<Batch>, PublishError> {
         let batch = appended.map_err(PublishError::Journal)?;
+        claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         state.cursor.seq = batch.last();
         if let Some(topic) = batch.last_of(Kind::Topic) {
@@ -421,11 +464,16 @@ impl Room {
 
     /// Delivers the pending appends in their order, as the journal gets done with them.
     async fn sequence(self: Arc<Self>) {
-        while let Some(PendingAppend { append, done }) = self.next_pending() {
+        while let Some(PendingAppend {
+            claims,
+            append,
+            done,
+        }) = self.next_pending()
+        {
             // A journal that panics has lost this append, and no more than this.
             let appended = AssertUnwindSafe(append).catch_unwind().await;
             let appended = appended.unwrap_or(Err(JournalError::Gone));
-            let outcome = self.commit(&mut self.state.lock(), appended);
+            let outcome = self.commit(&mut self.state.lock(), appended, claims);
             // Whoever waited may be gone; the message is delivered all the same.
             drop(done.send(outcome));
         }

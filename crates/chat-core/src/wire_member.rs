@@ -3,9 +3,10 @@
 //! Invariant: joining, resuming and repairing lag are one thing. The member is put at the live end with its output
 //! corked, the part of the log in between is written, and the cork is drawn.
 
-use crate::batch::{Batch, Drafts, Seq};
+use crate::batch::{Batch, Drafts, Epoch, Seq};
 use crate::delivery::{Cursor, Place, Tail, Taste};
 use crate::journal::{JournalError, Page, Span};
+use crate::key::Claim;
 use crate::member::Seat;
 use crate::name::RoomName;
 use crate::room::{PublishError, Roll};
@@ -55,6 +56,11 @@ impl WireMember {
         &self.seat.room().key
     }
 
+    /// This life of the room's log.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.seat.room().epoch
+    }
+
     pub(crate) fn roll(&self) -> Roll {
         self.seat.room().roll()
     }
@@ -72,8 +78,12 @@ impl WireMember {
     }
 
     /// Publishes in this member's name; see [`Member::say`](crate::Member::say).
-    pub(crate) async fn publish(&self, drafts: Drafts) -> Result<Arc<Batch>, PublishError> {
-        self.seat.publish(drafts).await
+    pub(crate) async fn publish(
+        &self,
+        drafts: Drafts,
+        claims: Vec<Claim>,
+    ) -> Result<Arc<Batch>, PublishError> {
+        self.seat.publish(drafts, claims).await
     }
 
     pub(crate) fn is_behind(&self) -> bool {
@@ -132,8 +142,8 @@ impl WireMember {
 }
 
 impl Replay {
-    pub(crate) fn is_done(self) -> bool {
-        self.after >= self.through
+    pub(crate) const fn is_done(self) -> bool {
+        self.after.0 >= self.through.0
     }
 }
 

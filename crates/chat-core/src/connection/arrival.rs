@@ -4,6 +4,8 @@
 //! without a word is not announced.
 
 use super::Connection;
+use super::heartbeat::Heartbeat;
+use crate::command::Arrival;
 use crate::dialect::{Choice, Dialect, Ending, Greeting, Reply};
 use crate::event::CloseReason;
 use crate::input::Mode;
@@ -11,6 +13,7 @@ use crate::session::Session;
 use crate::sniff::Opening;
 use bytes::BytesMut;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Silence has ended an unterminated text.
@@ -108,6 +111,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !manners.silence_ends_text {
             self.input.set_lines_only();
         }
+        if let Some(line_bytes) = manners.line_bytes {
+            self.input.set_line_bytes(line_bytes.get());
+        }
+        self.heartbeat = manners
+            .has_heartbeat
+            .then(|| Heartbeat::new(Instant::now()));
         let mut out = BytesMut::new();
         if self.session.is_none() {
             match self.hub.session(None) {
@@ -132,8 +141,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !manners.arrives_in_lobby {
             self.members.clear();
         } else if self.members.is_empty() {
-            let lobby = self.hub.lobby().clone();
-            let joined = self.join(lobby.as_str(), 0).await;
+            let lobby = Arrival {
+                room: self.hub.lobby().as_str().to_owned().into(),
+                after: None,
+                epoch: None,
+                limit: Some(self.hub.limits().history),
+            };
+            let joined = self.join(&lobby, 0).await;
             self.tell_refused(joined);
         }
         self.is_held_up = !self.input.pending().is_empty();

@@ -5,12 +5,14 @@
 
 use super::Connection;
 use super::replay::Replaying;
-use crate::batch::{Batch, Drafts, Kind, Seq};
-use crate::command::Command;
+use crate::batch::{Batch, Drafts, Epoch, Kind, Seq};
+use crate::command::{Arrival, Command};
 use crate::delivery::{Echo, Taste};
-use crate::dialect::Reply;
+use crate::dialect::{Joined, Reply};
 use crate::event::{Broadcast, CloseReason, Moment};
 use crate::hub::JoinError;
+use crate::journal::Span;
+use crate::key::{Claim, Claimed, Key, Said};
 use crate::line::Inbound;
 use crate::refusal::Refusal;
 use crate::room::{PublishError, Roll};
@@ -26,6 +28,15 @@ use tokio::time::Instant;
 struct Waiting {
     member: usize,
     drafts: Drafts,
+    claims: Vec<Claim>,
+}
+
+/// A message that is about to be drafted.
+struct Draft<'a> {
+    kind: Kind,
+    room: Option<&'a str>,
+    text: &'a str,
+    key: Option<&'a str>,
 }
 
 /// What a command changes for the connection.
@@ -100,12 +111,30 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.send(out);
         }
         let done = match command? {
-            Command::Say { room, text } => self.draft(Kind::Said, room, &text, waiting).await,
-            Command::Act { room, text } => self.draft(Kind::Acted, room, &text, waiting).await,
+            Command::Say { room, text, key } => {
+                let (room, key) = (room.as_deref(), key.as_deref());
+                let draft = Draft {
+                    kind: Kind::Said,
+                    room,
+                    text: &text,
+                    key,
+                };
+                self.draft(draft, waiting).await
+            }
+            Command::Act { room, text, key } => {
+                let (room, key) = (room.as_deref(), key.as_deref());
+                let draft = Draft {
+                    kind: Kind::Acted,
+                    room,
+                    text: &text,
+                    key,
+                };
+                self.draft(draft, waiting).await
+            }
             Command::Topic {
                 room,
                 text: Some(text),
-            } => self.set_topic(room, &text, waiting).await,
+            } => self.set_topic(room.as_deref(), &text, waiting).await,
             command => {
                 self.publish(waiting).await;
                 // Boxed, so that an idle connection does not keep room for it.
@@ -116,6 +145,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
             }
         };
+        if done.is_err() {
+            // Answers are given in the order of the commands.
+            self.publish(waiting).await;
+        }
         self.tell_refused(done);
         None
     }
@@ -123,13 +156,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Adds a message to those that wait to be published together.
     async fn draft(
         &mut self,
-        kind: Kind,
-        room: Option<Cow<'_, str>>,
-        text: &str,
+        draft: Draft<'_>,
         waiting: &mut Option<Waiting>,
     ) -> Result<(), Refusal> {
-        let member = self.member(room.as_deref())?;
+        let Draft {
+            kind,
+            room,
+            text,
+            key,
+        } = draft;
+        let member = self.member(room)?;
         let text = self.members[member].checked(text)?;
+        let key = key.map(Key::parse).transpose()?;
         let batch_bytes = self.hub.limits().batch_bytes.get();
         let fits = |waiting: &Waiting| {
             waiting.member == member && waiting.drafts.bytes() + text.len() <= batch_bytes
@@ -137,38 +175,93 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !waiting.as_ref().is_some_and(fits) {
             self.publish(waiting).await;
         }
+        let claim = match &key {
+            Some(key) => match self.claim(key, waiting).await? {
+                Claimed::New(claim) => Some(claim),
+                Claimed::Already(Said { room, seq }) => {
+                    self.publish(waiting).await;
+                    self.reply(&Reply::Known { room: &room, seq });
+                    return Ok(());
+                }
+                Claimed::Pending => return Err(PublishError::Busy.into()),
+            },
+            None => None,
+        };
         let members = &self.members;
         let waiting = waiting.get_or_insert_with(|| Waiting {
             member,
             drafts: members[member].drafts(),
+            claims: Vec::new(),
         });
-        waiting.drafts.push(kind, text);
+        if !waiting.drafts.add(kind, text, key.as_ref()) {
+            return Err(PublishError::Empty.into());
+        }
+        waiting.claims.extend(claim);
         Ok(())
+    }
+
+    /// Claims a key for the message that is drafted next. While the same is being said already, it waits to see
+    /// what becomes of that.
+    async fn claim(
+        &mut self,
+        key: &Key,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<Claimed, Refusal> {
+        let nick = self.hub.fold(self.session()?.nick().as_str());
+        let keys = Arc::clone(self.hub.keys());
+        loop {
+            let index = waiting.as_ref().map_or(0, |waiting| waiting.drafts.len());
+            match keys.claim(&nick, key, index) {
+                Claimed::Pending => {
+                    // It may be one of these.
+                    self.publish(waiting).await;
+                    keys.settled(|| keys.is_pending(&nick, key)).await;
+                }
+                claimed => return Ok(claimed),
+            }
+        }
     }
 
     /// Publishes what waits, and tells the peer if that can't be.
     async fn publish(&mut self, waiting: &mut Option<Waiting>) -> Option<Arc<Batch>> {
-        let Waiting { member, drafts } = waiting
+        let Waiting {
+            member,
+            drafts,
+            claims,
+        } = waiting
             .take()
             .filter(|waiting| !waiting.drafts.is_empty())?;
-        let published = self.members[member].publish(drafts).await;
-        if let Err(PublishError::Journal(error)) = &published {
-            self.hub
-                .log_journal_failure(self.members[member].room().as_str(), error);
+        let count = drafts.len();
+        match self.members[member].publish(drafts, claims).await {
+            Ok(batch) => {
+                self.reply(&Reply::Published(&batch));
+                Some(batch)
+            }
+            Err(error) => {
+                if let PublishError::Journal(error) = &error {
+                    self.hub
+                        .log_journal_failure(self.members[member].room().as_str(), error);
+                }
+                self.reply(&Reply::Unpublished(count, &error.into()));
+                None
+            }
         }
-        published
-            .map_err(|error| self.reply(&Reply::Refused(&error.into())))
-            .ok()
     }
 
     async fn set_topic(
         &mut self,
-        room: Option<Cow<'_, str>>,
+        room: Option<&str>,
         text: &str,
         waiting: &mut Option<Waiting>,
     ) -> Result<(), Refusal> {
         self.publish(waiting).await;
-        self.draft(Kind::Topic, room, text, waiting).await?;
+        let draft = Draft {
+            kind: Kind::Topic,
+            room,
+            text,
+            key: None,
+        };
+        self.draft(draft, waiting).await?;
         let published = self.publish(waiting).await;
         // A topic is seen by whoever sets it, too, as nothing on its screen shows it yet.
         if let (
@@ -193,7 +286,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn execute(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
         match command {
             Command::Tell { to, text } => self.tell(&to, &text)?,
-            Command::Join { room } => self.join(&room, 0).await?,
+            Command::Hello { nick, rooms } => self.begin(nick.as_deref(), &rooms).await?,
+            Command::Join(arrival) => self.join(&arrival, 0).await?,
             Command::Move { room } => self.move_to(room).await?,
             Command::Leave { room } => self.leave(room.as_deref()).await?,
             Command::Nick { nick } => self.rename(&nick)?,
@@ -217,13 +311,27 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let member = self.member(room.as_deref())?;
                 let limits = self.hub.limits();
                 let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-                if !self
-                    .show_history(member, before.unwrap_or(Seq::END), limit)
-                    .await?
-                {
-                    self.reply(&Reply::NoHistory);
-                }
+                let latest = self.latest(member, before.unwrap_or(Seq::END), limit).await;
+                let replaying = latest.map_err(|_| Refusal::unreadable())?;
+                self.reply(&Reply::History {
+                    is_empty: replaying.is_none(),
+                });
+                self.replays.extend(replaying);
+                self.outbound.cork();
+                self.level_soon().await;
             }
+            Command::Read {
+                room,
+                after,
+                epoch,
+                before,
+                limit,
+            } => {
+                let member = self.member(room.as_deref())?;
+                let span = self.span(member, epoch, after, before)?;
+                self.read_page(member, span, limit).await?;
+            }
+            Command::Ping => self.reply(&Reply::Pong),
             Command::Quit { reason } => {
                 let reason = reason.as_deref().map(|reason| self.reason(reason));
                 return Ok(Outcome::Close(CloseReason::Quit(
@@ -260,64 +368,132 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Joins a room: who is there and the latest messages first, then what happens from now on. If that succeeds,
+    /// Joins a room: who is there and what is to be replayed first, then what happens from now on. If that succeeds,
     /// the rooms joined first are left, as many as `leaving` says.
-    pub(super) async fn join(&mut self, room: &str, leaving: usize) -> Result<(), Refusal> {
+    pub(super) async fn join(
+        &mut self,
+        arrival: &Arrival<'_>,
+        leaving: usize,
+    ) -> Result<(), Refusal> {
+        let joined = self.enter(arrival, leaving).await;
+        let joined = match joined {
+            Ok(joined) => {
+                let nick = self.session()?.nick();
+                self.reply(&Reply::Joined {
+                    nick: &nick,
+                    joined: &joined,
+                });
+                Ok(())
+            }
+            Err(refusal) => Err(refusal),
+        };
+        self.level_soon().await;
+        joined
+    }
+
+    /// Takes a nick and joins rooms. A room that can't be joined does not keep it from the others.
+    async fn begin(&mut self, nick: Option<&str>, rooms: &[Arrival<'_>]) -> Result<(), Refusal> {
+        if let Some(nick) = nick {
+            self.session()?.rename(nick)?;
+        }
+        let mut joined = Vec::with_capacity(rooms.len());
+        for arrival in rooms {
+            joined.push((&*arrival.room, self.enter(arrival, 0).await));
+        }
+        let nick = self.session()?.nick();
+        let hub = self.hub.clone();
+        self.reply(&Reply::Welcome {
+            nick: &nick,
+            rooms: &joined,
+            limits: hub.limits(),
+        });
+        self.level_soon().await;
+        Ok(())
+    }
+
+    /// Joins a room, and notes what is to be replayed; call [`level_soon`](Self::level_soon) when the peer was told.
+    async fn enter(&mut self, arrival: &Arrival<'_>, leaving: usize) -> Result<Joined, Refusal> {
         let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
         let leaving_members = &self.members[..leaving];
         let joined = self
             .session()?
-            .join_wire(room, &self.outbound, &taste, leaving_members)
+            .join_wire(&arrival.room, &self.outbound, &taste, leaving_members)
             .await;
-        let joined = match joined {
+        match joined {
             Ok((roll, member)) => {
                 self.leave_first(leaving).await;
                 self.members.push(member);
-                let nick = self.session()?.nick();
-                self.reply(&Reply::Joined {
-                    nick: &nick,
-                    roll: &roll,
-                });
-                self.show_history_to_newcomer(roll.position.seq).await
+                let is_recovered = self.plan_replay(arrival, roll.position).await;
+                Ok(Joined { roll, is_recovered })
             }
             Err(error) => {
                 if let JoinError::Journal(error) = &error {
-                    self.hub.log_journal_failure(room, error);
+                    self.hub.log_journal_failure(&arrival.room, error);
                 }
                 Err(error.into())
             }
-        };
-        if self.replaying.is_none() {
-            self.outbound.uncork();
         }
-        joined
+    }
+
+    /// The part of a log that is asked for.
+    fn span(
+        &self,
+        member: usize,
+        epoch: Option<Epoch>,
+        after: Option<Seq>,
+        before: Option<Seq>,
+    ) -> Result<Span, Refusal> {
+        if epoch.is_some_and(|epoch| epoch != self.members[member].epoch()) {
+            return Err(Refusal::other_epoch());
+        }
+        Ok(match after {
+            Some(after) => Span::After(after),
+            None => Span::Before(before.unwrap_or(Seq::END)),
+        })
+    }
+
+    async fn read_page(
+        &mut self,
+        member: usize,
+        span: Span,
+        limit: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let member = &self.members[member];
+        let limits = self.hub.limits();
+        let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+        let page = member.read(span, limit).await;
+        let room = member.room().clone();
+        let page = page.map_err(|error| {
+            self.hub.log_journal_failure(room.as_str(), &error);
+            Refusal::unreadable()
+        })?;
+        self.reply(&Reply::Page {
+            room: &room,
+            span,
+            page: &page,
+        });
+        Ok(())
     }
 
     /// Leaves the rooms joined first, and writes what was said there before.
     async fn leave_first(&mut self, count: usize) {
         for member in 0..count {
-            let (replay, echo) = (self.members[member].stop(), self.echo());
-            self.write_replay(Replaying {
-                member,
-                replay,
-                echo,
-            })
-            .await;
+            let replay = self.members[member].stop();
+            let replaying = Replaying::live(member, replay, self.echo());
+            self.write_replay(replaying).await;
         }
         self.members.drain(..count);
     }
 
-    async fn show_history_to_newcomer(&mut self, tail: Seq) -> Result<(), Refusal> {
-        let (member, limit) = (self.members.len() - 1, self.hub.limits().history);
-        self.show_history(member, tail.next(), limit)
-            .await
-            .map(drop)
-    }
-
     /// Joins a room and leaves the others; stays where it is if that can't be.
     async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
-        let room = room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into());
-        self.join(&room, self.members.len()).await
+        let arrival = Arrival {
+            room: room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into()),
+            after: None,
+            epoch: None,
+            limit: Some(self.hub.limits().history),
+        };
+        self.join(&arrival, self.members.len()).await
     }
 
     async fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {

@@ -34,7 +34,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         if matches!(
             reason,
-            CloseReason::Broken | CloseReason::Stalled | CloseReason::Failed
+            CloseReason::Broken | CloseReason::Stalled | CloseReason::Silent | CloseReason::Failed
         ) {
             self.outbound.close();
             return reason;
@@ -62,10 +62,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes what of its rooms' logs the member has not been given: everything accepted before it left.
     async fn write_rest(&mut self, drains: bool) {
-        if let Some(replaying) = self.replaying.take() {
+        while let Some(replaying) = self.replays.pop_front() {
             self.write_replay(replaying).await;
-            self.outbound.uncork();
         }
+        self.outbound.uncork();
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
@@ -73,12 +73,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.members[member].settled().await;
             }
             let replay = self.members[member].stop();
-            self.write_replay(Replaying {
-                member,
-                replay,
-                echo,
-            })
-            .await;
+            self.write_replay(Replaying::live(member, replay, echo))
+                .await;
         }
         while self.session.as_ref().is_some_and(Session::has_direct) && self.dialect.is_some() {
             self.write_mail();
@@ -88,7 +84,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes a replay to its end, at the pace of the peer.
     pub(super) async fn write_replay(&mut self, mut replaying: Replaying) {
-        while !replaying.replay.is_done() {
+        while !replaying.is_done() {
             let bytes = self.read_replay(&mut replaying).await;
             self.outbound.send(&bytes);
             self.flushed().await;

@@ -4,15 +4,16 @@
 //! stays within the limits; and what happens meanwhile is held back until the replay is done.
 
 use super::Connection;
-use crate::batch::Seq;
+use crate::batch::{Position, Seq};
+use crate::command::Arrival;
 use crate::delivery::Echo;
 use crate::dialect::Reply;
-use crate::event::{Broadcast, Moment};
+use crate::event::{Broadcast, Missed, Moment};
 use crate::journal::{Gap, Page, Span};
-use crate::refusal::{Code, Refusal};
 use crate::session::Session;
 use crate::wire_member::{Repaired, Replay, WireMember};
 use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
 use tokio::io::AsyncRead;
 
 /// How many messages of a replay are read and written at a time: of the longest ones, half of what may wait.
@@ -22,17 +23,48 @@ const REPLAY_PAGE: usize = 32;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replaying {
     /// Which of the session's members it is for.
-    pub(super) member: usize,
-    pub(super) replay: Replay,
+    member: usize,
+    replay: Replay,
     /// Whether the peer is shown its own messages, as it is in history.
-    pub(super) echo: Echo,
+    echo: Echo,
+    moment: Moment,
+    /// What it is told first that it missed.
+    missed: Option<Missed>,
+}
+
+impl Replaying {
+    /// What happened since the member came, shown as if it happened now.
+    pub(super) const fn live(member: usize, replay: Replay, echo: Echo) -> Self {
+        Self {
+            member,
+            replay,
+            echo,
+            moment: Moment::Live,
+            missed: None,
+        }
+    }
+
+    /// What happened before the member came.
+    const fn past(member: usize, after: Seq, through: Seq) -> Self {
+        Self {
+            member,
+            replay: Replay { after, through },
+            echo: Echo::Include,
+            moment: Moment::Replay,
+            missed: None,
+        }
+    }
+
+    pub(super) const fn is_done(&self) -> bool {
+        self.missed.is_none() && self.replay.is_done()
+    }
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Goes on with a replay, or begins one for a member that fell behind. Call it when all output is written but what
     /// is held back.
     pub(super) async fn level(&mut self) {
-        if self.replaying.is_none() {
+        if self.replays.is_empty() {
             let Some(member) = self.members.iter().position(WireMember::is_behind) else {
                 return;
             };
@@ -42,28 +74,37 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 replay,
                 missed_presence,
             } = self.members[member].go_live();
-            self.replaying = Some(Replaying {
-                member,
-                replay,
-                echo: self.echo(),
-            });
+            self.replays
+                .push_back(Replaying::live(member, replay, self.echo()));
             if missed_presence {
                 let roll = self.members[member].roll();
                 self.reply(&Reply::Present(&roll));
             }
         }
-        while let Some(mut replaying) = self.replaying {
-            if replaying.replay.is_done() {
-                self.replaying = None;
-                self.outbound.uncork();
-                return;
+        while let Some(mut replaying) = self.replays.front().copied() {
+            if replaying.is_done() {
+                self.replays.pop_front();
+                continue;
             }
             let bytes = self.read_replay(&mut replaying).await;
-            self.replaying = Some(replaying);
+            self.replays[0] = replaying;
             self.outbound.send(&bytes);
             if self.outbound.progress().waiting_ahead > 0 {
                 return;
             }
+        }
+        // An idle connection keeps no room for what it might be shown.
+        self.replays = VecDeque::new();
+        self.outbound.uncork();
+    }
+
+    /// Begins what was noted to be replayed, unless something waits to be written before it. Uncorks the output if
+    /// there is nothing to replay.
+    pub(super) async fn level_soon(&mut self) {
+        if self.replays.is_empty() {
+            self.outbound.uncork();
+        } else if self.outbound.progress().waiting_ahead == 0 {
+            self.level().await;
         }
     }
 
@@ -73,36 +114,39 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             member,
             replay,
             echo,
+            moment,
+            missed,
         } = replaying;
+        let missed = missed.take();
         let Some(dialect) = &self.dialect else {
             // Nobody to show it to.
             replay.after = replay.through;
             return Bytes::new();
         };
         let member = &self.members[*member];
-        let page = match member.read_replay(replay, REPLAY_PAGE).await {
-            Ok(page) => page,
-            Err(error) => {
-                self.hub.log_journal_failure(member.room().as_str(), &error);
-                let gap = Gap {
-                    from: replay.after.next(),
-                    to: replay.through,
-                };
-                replay.after = replay.through;
-                Page {
-                    gap: Some(gap),
-                    excerpts: Vec::new(),
+        let (page, missed_now) = if replay.is_done() {
+            (Page::default(), None)
+        } else {
+            match member.read_replay(replay, REPLAY_PAGE).await {
+                Ok(page) => {
+                    let expired = page.gap.map(Missed::Expired);
+                    (page, expired)
+                }
+                Err(error) => {
+                    self.hub.log_journal_failure(member.room().as_str(), &error);
+                    let gap = Gap {
+                        from: replay.after.next(),
+                        to: replay.through,
+                    };
+                    replay.after = replay.through;
+                    (Page::default(), Some(Missed::Unreadable(Some(gap))))
                 }
             }
         };
         let (form, mut out) = (dialect.form(), BytesMut::new());
-        if let Some(gap) = page.gap {
+        for missed in [missed, missed_now].into_iter().flatten() {
             self.hub.counters().gaps.add(1);
-            form.encode(
-                &Broadcast::Gap(member.room(), gap),
-                Moment::Replay,
-                &mut out,
-            );
+            form.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
         let session = self.session.as_ref().map(Session::id);
         let own = session.filter(|_| *echo == Echo::Exclude);
@@ -112,48 +156,95 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .filter(|excerpt| Some(excerpt.batch.author()) != own)
         {
             let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
-            form.encode(&messages, Moment::Replay, &mut out);
+            form.encode(&messages, *moment, &mut out);
         }
         self.hub.counters().bytes_out.add(out.len());
         out.freeze()
     }
 
-    /// Shows at most `limit` messages that precede a place, and says whether there are any. They are written as fast
-    /// as the peer takes them; what it sends meanwhile waits.
-    pub(super) async fn show_history(
+    /// Notes what a newcomer to the room that was joined last is to be shown, up to where the room was when it came.
+    /// Returns whether that is all that it missed, if it named a place.
+    pub(super) async fn plan_replay(
+        &mut self,
+        arrival: &Arrival<'_>,
+        position: Position,
+    ) -> Option<bool> {
+        let member = self.members.len() - 1;
+        let Some(after) = arrival.after else {
+            let latest = match arrival.limit {
+                None | Some(0) => Ok(None),
+                Some(limit) => self.latest(member, position.seq.next(), limit).await,
+            };
+            self.replays.extend(latest.unwrap_or_else(|missed| {
+                let mut replaying = Replaying::past(member, position.seq, position.seq);
+                replaying.missed = Some(missed);
+                Some(replaying)
+            }));
+            return None;
+        };
+        let is_present = arrival.epoch.is_none_or(|epoch| epoch == position.epoch);
+        let is_known = is_present && after <= position.seq;
+        let seq = if is_known { after } else { Seq::START };
+        let mut replaying = Replaying::past(member, seq, position.seq);
+        replaying.missed = (!is_known).then_some(Missed::OtherEpoch);
+        let is_whole = self.is_whole(&mut replaying, arrival.limit).await;
+        if !replaying.is_done() {
+            self.replays.push_back(replaying);
+        }
+        Some(is_known && is_whole)
+    }
+
+    /// Whether the log holds all that is to be replayed, within the limit. What is beyond the limit is left out.
+    async fn is_whole(&mut self, replaying: &mut Replaying, limit: Option<usize>) -> bool {
+        let Replay { after, through } = replaying.replay;
+        if after >= through {
+            return true;
+        }
+        let member = &self.members[replaying.member];
+        let Ok(first) = member.read(Span::After(after), 1).await else {
+            // The replay will try again, and say so if it fails.
+            return false;
+        };
+        if let Some(limit) = limit
+            && let Ok(latest) = member.read(Span::Before(through.next()), limit).await
+        {
+            let kept = latest.first().unwrap_or_else(|| through.next());
+            if first.first().is_some_and(|first| first < kept) {
+                let left_out = Gap {
+                    from: after.next(),
+                    to: Seq(kept.0.saturating_sub(1)),
+                };
+                replaying.replay.after = left_out.to;
+                replaying
+                    .missed
+                    .get_or_insert(Missed::BeyondLimit(left_out));
+                return false;
+            }
+        }
+        first.gap.is_none()
+    }
+
+    /// At most `limit` messages that precede a place, to be replayed; `None` if there are none.
+    pub(super) async fn latest(
         &mut self,
         member: usize,
         before: Seq,
         limit: usize,
-    ) -> Result<bool, Refusal> {
-        let room = self.members[member].room().clone();
-        let page = self.members[member]
-            .read(Span::Before(before), limit)
-            .await
-            .map_err(|error| {
-                self.hub.log_journal_failure(room.as_str(), &error);
-                Refusal::new(
-                    Code::Unavailable,
-                    "the room's log can't be read now, try again",
-                )
-            })?;
-        let (Some(first), Some(through)) = (page.first(), page.last()) else {
-            return Ok(false);
-        };
-        let replay = Replay {
-            after: Seq(first.0.saturating_sub(1)),
-            through,
-        };
-        self.outbound.cork();
-        self.replaying = Some(Replaying {
-            member,
-            replay,
-            echo: Echo::Include,
-        });
-        if self.outbound.progress().waiting_ahead == 0 {
-            self.level().await;
-        }
-        Ok(true)
+    ) -> Result<Option<Replaying>, Missed> {
+        let room = self.members[member].room();
+        let limit = limit.min(self.hub.limits().history_max);
+        let page = self.members[member].read(Span::Before(before), limit).await;
+        let page = page.map_err(|error| {
+            self.hub.log_journal_failure(room.as_str(), &error);
+            Missed::Unreadable(None)
+        })?;
+        Ok(match (page.first(), page.last()) {
+            (Some(first), Some(through)) => {
+                let after = Seq(first.0.saturating_sub(1));
+                Some(Replaying::past(member, after, through))
+            }
+            _ => None,
+        })
     }
 
     /// Whether the peer gets its own messages back.

@@ -54,6 +54,7 @@ pub(super) fn parse(line: &str) -> Option<Parsed<'_>> {
         return (!line.trim().is_empty()).then(|| {
             Parsed::Command(Command::Say {
                 room: None,
+                key: None,
                 text: line.into(),
             })
         });
@@ -209,6 +210,7 @@ fn parse_msg(arguments: &str) -> Option<Parsed<'_>> {
 fn parse_me(arguments: &str) -> Option<Parsed<'_>> {
     command(Command::Act {
         room: None,
+        key: None,
         text: some(arguments)?,
     })
 }
@@ -253,6 +255,7 @@ fn parse_quit(arguments: &str) -> Option<Parsed<'_>> {
 fn parse_slash(text: &str) -> Option<Parsed<'_>> {
     command(Command::Say {
         room: None,
+        key: None,
         text: text.into(),
     })
 }

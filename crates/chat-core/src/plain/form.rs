@@ -4,7 +4,7 @@
 
 use crate::batch::{Batch, Kind, Timestamp};
 use crate::builder::WallTime;
-use crate::event::{Broadcast, Form, Moment, Presence, PresenceChange};
+use crate::event::{Broadcast, Form, Missed, Moment, Presence, PresenceChange};
 use crate::journal::Gap;
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
@@ -75,7 +75,8 @@ impl Form for PlainForm {
         match item {
             Broadcast::Messages(batch, range) => self.encode_messages(batch, range.clone(), out),
             Broadcast::Presence(presence) => encode_presence(presence, out),
-            Broadcast::Gap(_, gap) => encode_gap(*gap, out),
+            Broadcast::Count(..) => {}
+            Broadcast::Missed(_, missed) => encode_missed(*missed, out),
         }
     }
 }
@@ -160,6 +161,24 @@ fn encode_presence(presence: &Presence, out: &mut BytesMut) {
             super::notice(
                 out,
                 format_args!("who comes and goes in {room} is announced again"),
+            );
+        }
+    }
+}
+
+fn encode_missed(missed: Missed, out: &mut BytesMut) {
+    match missed {
+        Missed::Expired(gap) | Missed::BeyondLimit(gap) | Missed::Unreadable(Some(gap)) => {
+            encode_gap(gap, out);
+        }
+        Missed::Unreadable(None) => super::notice(
+            out,
+            format_args!("the room's log can't be read now: earlier messages are not shown"),
+        ),
+        Missed::OtherEpoch => {
+            super::notice(
+                out,
+                format_args!("the room's log began anew: messages missed"),
             );
         }
     }

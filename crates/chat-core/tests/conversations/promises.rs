@@ -201,6 +201,7 @@ async fn promise_7_bad_input_hurts_only_its_sender() {
     mallory.sends_bytes(&[b'y'; 100_000]).await;
     mallory.sees("! line too long (limit 8192 bytes)").await;
     mallory.sends_bytes(b"\n\n  \n\x07\n").await;
+    mallory.sees("! nothing visible to say").await;
     alice.sees_nothing().await;
     mallory.sends("still here").await;
     alice.sees("14:02 mallory: still here").await;
