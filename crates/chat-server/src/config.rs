@@ -38,6 +38,7 @@ impl ServerConfig {
             .wall_time(crate::wall_time::local)
             .lobby(self.room)
             .motd(&self.motd)
+            .candidate(chat_json::JsonLines::default())
             .delivery_tasks(self.workers)
             .build()
     }

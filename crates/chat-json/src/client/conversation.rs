@@ -1,0 +1,610 @@
+//! What a client and its server tell each other, over however many connections.
+//!
+//! Invariant: no I/O and no waiting in here. Lines and requests go in; lines for the server, answers and events come
+//! out. What is not answered when a connection breaks is repeated or given up, by its nature.
+
+mod unanswered;
+
+use super::ask::{Ask, AskError, Nature, Present, printable};
+use super::event::{Event, Message, Room, entry};
+use super::room::{Place, Verdict, Wanted};
+use crate::wire::{self, Id, Incoming, Request, Text, VERSION};
+use bytes::{BufMut, BytesMut};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+use unanswered::{Asked, Question, Unanswered};
+
+/// How many requests may wait for their answers.
+const UNANSWERED_MAX: usize = 256;
+
+/// How many events may wait for the caller, besides those in the channel.
+const EVENTS_MAX: usize = 1024;
+
+/// How many messages are read from the log at a time.
+const PAGE: usize = 100;
+
+/// After how long silence is broken until the server has said how long.
+const PING_AFTER: Duration = Duration::from_secs(25);
+
+/// How long a server that was asked may stay silent.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a client presents itself, and where it wants to be.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) nick: Option<String>,
+    pub(super) program: String,
+    pub(super) echo: bool,
+    pub(super) rooms: Vec<Wanted>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            nick: None,
+            program: concat!("chat-json/", env!("CARGO_PKG_VERSION")).into(),
+            echo: false,
+            rooms: Vec::new(),
+        }
+    }
+}
+
+/// Everything that a client remembers.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    nick: Option<String>,
+    program: String,
+    echo: bool,
+    /// The rooms that the client is in, or comes back to.
+    places: Vec<Place>,
+    /// The rooms that it has not been in yet; asked for with the next hello.
+    wanted: Vec<Wanted>,
+    unanswered: Unanswered,
+    is_welcome: bool,
+    /// What is to be written to the server.
+    output: BytesMut,
+    events: VecDeque<Event>,
+    directs_missed: u64,
+    next_id: u64,
+    next_key: u64,
+    /// What the keys of this client's messages begin with.
+    own_keys: String,
+    ping_after: Duration,
+    heard: Instant,
+    is_asked: bool,
+}
+
+/// What a line of the server's means for the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It goes on.
+    GoOn,
+    /// The client is welcome.
+    Welcome,
+    /// The hello is refused.
+    Refused(AskError),
+    /// The server ends it, and says when to come back.
+    Bye(Option<Duration>),
+    /// The client's own goodbye was heard.
+    Over,
+}
+
+impl Conversation {
+    pub(super) fn new(setup: Setup) -> Self {
+        let own_keys = (0..8).map(|_| fastrand::alphanumeric()).collect::<String>() + "-";
+        Self {
+            nick: setup.nick,
+            program: setup.program,
+            echo: setup.echo,
+            places: Vec::new(),
+            wanted: setup.rooms,
+            unanswered: Unanswered::default(),
+            is_welcome: false,
+            output: BytesMut::new(),
+            events: VecDeque::new(),
+            directs_missed: 0,
+            next_id: 1,
+            next_key: 1,
+            own_keys,
+            ping_after: PING_AFTER,
+            heard: Instant::now(),
+            is_asked: false,
+        }
+    }
+
+    /// Takes a request of the caller's; see [`takes_asks`](Self::takes_asks).
+    pub(super) fn ask(&mut self, ask: Ask, now: Instant) {
+        let Ask {
+            mut request,
+            nature,
+            done,
+        } = ask;
+        if nature == Nature::Say {
+            let key = format!("{}{}", self.own_keys, self.next_key);
+            self.next_key += 1;
+            request.key = Some(key.into());
+        }
+        let id = self.id();
+        request.id = Some(Id::Unsigned(id));
+        self.unanswered.push(Asked {
+            id,
+            request,
+            question: Question::Callers(nature, done),
+            sent: None,
+        });
+        self.send_unsent(now);
+    }
+
+    /// Whether one more request may wait for its answer.
+    pub(super) fn takes_asks(&self) -> bool {
+        self.unanswered.len() < UNANSWERED_MAX
+    }
+
+    /// There is a connection: says hello.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.output.clear();
+        self.heard = now;
+        self.is_asked = false;
+        let places = self.places.iter().map(Place::request);
+        let wanted = self.wanted.iter().map(Wanted::request);
+        let join = places.chain(wanted).collect();
+        let hello = Request {
+            id: Some(Id::Unsigned(HELLO)),
+            v: Some(VERSION),
+            nick: self.nick.clone().map(Text::from),
+            client: Some(self.program.clone().into()),
+            echo: Some(self.echo),
+            join,
+            ..Request::new("hello")
+        };
+        self.write(&hello);
+    }
+
+    /// There is no connection any more.
+    pub(super) fn interrupt(&mut self, now: Instant) {
+        self.is_welcome = false;
+        self.output.clear();
+        self.unanswered.interrupt(now);
+    }
+
+    /// There will be no connection any more.
+    pub(super) fn close(&mut self, why: String) {
+        self.unanswered.close();
+        self.events.push_back(Event::Closed { why });
+    }
+
+    /// Tells the caller that there is no connection.
+    pub(super) fn note_offline(&mut self, why: String, retry_in: Duration) {
+        // One notice will do until it is read.
+        if let Some(Event::Offline { .. }) = self.events.back() {
+            self.events.pop_back();
+        }
+        self.events.push_back(Event::Offline { why, retry_in });
+    }
+
+    /// Takes a line of the server's.
+    pub(super) fn hear(&mut self, line: &str, now: Instant) -> Heard {
+        self.heard = now;
+        self.is_asked = false;
+        let Ok(incoming) = serde_json::from_str::<Incoming<'_>>(line) else {
+            return Heard::GoOn;
+        };
+        if incoming.ev.is_some() {
+            return match serde_json::from_str::<wire::Event<'_>>(line) {
+                Ok(event) => self.happen(event),
+                Err(_) => Heard::GoOn,
+            };
+        }
+        match (incoming.re, incoming.ok, incoming.err) {
+            (Some(Id::Unsigned(HELLO)), Some(ok), _) => self.welcome(ok.get(), now),
+            (Some(Id::Unsigned(HELLO)), _, Some(fault)) => {
+                Heard::Refused(AskError::refused(&fault))
+            }
+            (Some(Id::Unsigned(id)), Some(ok), _) => self.granted(id, ok.get()),
+            (Some(Id::Unsigned(id)), _, Some(fault)) => {
+                self.refused(id, &fault);
+                Heard::GoOn
+            }
+            (None, _, Some(fault)) => {
+                let (code, message) = (fault.code.to_string(), printable(&fault.msg));
+                self.tell(Event::Rejected { code, message });
+                Heard::GoOn
+            }
+            _ => Heard::GoOn,
+        }
+    }
+
+    /// When something is to be done although nothing comes.
+    pub(super) fn deadline(&self) -> Instant {
+        if self.is_asked {
+            self.heard + self.ping_after + ANSWERS_WITHIN
+        } else {
+            self.heard + self.ping_after
+        }
+    }
+
+    /// The deadline has come. Returns whether the server is given up.
+    pub(super) fn break_silence(&mut self) -> bool {
+        if self.is_asked || !self.is_welcome {
+            return true;
+        }
+        self.is_asked = true;
+        self.write(&Request {
+            id: Some(Id::Unsigned(PING)),
+            ..Request::new("ping")
+        });
+        false
+    }
+
+    /// What is to be written to the server.
+    pub(super) const fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    pub(super) fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The next event for the caller. When all were taken, what was left in the logs is asked for.
+    pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            let count = std::mem::take(&mut self.directs_missed);
+            if count > 0 {
+                self.events.push_back(Event::DirectsMissed { count });
+            }
+            self.catch_up(now);
+        }
+        event
+    }
+
+    fn welcome(&mut self, ok: &str, now: Instant) -> Heard {
+        let Ok(welcome) = serde_json::from_str::<wire::Welcome<'_>>(ok) else {
+            let error = AskError::Garbled("the welcome".into());
+            return Heard::Refused(error);
+        };
+        self.is_welcome = true;
+        self.ping_after = Duration::from_secs(welcome.ping.clamp(1, 3600));
+        let nick = welcome.nick.to_string();
+        self.events.push_back(Event::Online { nick });
+        let known = self.places.len();
+        let mut gone = Vec::new();
+        for (at, place) in welcome.rooms.into_iter().enumerate() {
+            if let Some(fault) = &place.err {
+                if at < known {
+                    gone.push(at);
+                }
+                self.events.push_back(Event::NotEntered {
+                    room: printable(&place.room),
+                    code: fault.code.to_string(),
+                    message: printable(&fault.msg),
+                });
+            } else if at < known {
+                self.places[at].enter_again(&place);
+                self.events.push_back(Event::Entered(Room::new(place)));
+            } else if let Some(wanted) = self.wanted.get(at - known) {
+                self.places.push(Place::new(wanted.clone(), &place));
+                self.events.push_back(Event::Entered(Room::new(place)));
+            }
+        }
+        for at in gone.into_iter().rev() {
+            self.places.remove(at);
+        }
+        self.wanted.clear();
+        self.send_unsent(now);
+        Heard::Welcome
+    }
+
+    fn granted(&mut self, id: u64, ok: &str) -> Heard {
+        let Some(asked) = self.unanswered.take(id) else {
+            return Heard::GoOn;
+        };
+        match asked.question {
+            Question::Callers(nature, done) => {
+                self.note_granted(nature, &asked.request, ok);
+                // Whoever asked may have gone; what was asked for is done all the same.
+                drop(done.send(Ok(ok.to_owned())));
+                if nature == Nature::Quit {
+                    return Heard::Over;
+                }
+            }
+            Question::Log(room) => self.read_log(&room, ok),
+            Question::Who => {
+                if let Ok(present) = serde_json::from_str::<wire::Present<'_>>(ok) {
+                    self.tell(Event::Present(Present::from(present)));
+                }
+            }
+        }
+        Heard::GoOn
+    }
+
+    /// Takes note of what a granted request changes for the client itself.
+    fn note_granted(&mut self, nature: Nature, request: &Request<'_>, ok: &str) {
+        match nature {
+            Nature::Nick => {
+                if let Ok(named) = serde_json::from_str::<wire::Named<'_>>(ok) {
+                    self.nick = Some(named.nick.into_string());
+                }
+            }
+            Nature::Join => {
+                let Ok(place) = serde_json::from_str::<wire::Place<'_>>(ok) else {
+                    return;
+                };
+                let name = request.room.as_deref().unwrap_or_default();
+                let wanted = Wanted::new(name.to_owned());
+                self.places.push(Place::new(wanted, &place));
+                self.tell(Event::Entered(Room::new(place)));
+            }
+            Nature::Leave => {
+                let name = request.room.as_deref().unwrap_or_default();
+                self.places.retain(|place| !place.is_called(name));
+            }
+            Nature::Say | Nature::Query | Nature::Once | Nature::Quit => {}
+        }
+    }
+
+    fn refused(&mut self, id: u64, fault: &wire::Fault<'_>) {
+        let Some(asked) = self.unanswered.take(id) else {
+            return;
+        };
+        match asked.question {
+            Question::Callers(_, done) => drop(done.send(Err(AskError::refused(fault)))),
+            Question::Log(room) => {
+                // What is in it can't be had now; what comes next can.
+                if let Some(at) = self.place(&room) {
+                    self.places[at].has_read(true);
+                    self.tell(Event::Gap {
+                        room,
+                        from: None,
+                        to: None,
+                        why: wire::Why::Unavailable,
+                    });
+                }
+            }
+            Question::Who => {}
+        }
+    }
+
+    fn happen(&mut self, event: wire::Event<'_>) -> Heard {
+        let own = |text: Text<'_>| text.into_string();
+        match event {
+            wire::Event::Ping => self.write(&Request::new("ping")),
+            wire::Event::Bye {
+                reconnect: false, ..
+            } => return Heard::Bye(None),
+            wire::Event::Bye { after_ms, .. } => {
+                return Heard::Bye(Some(Duration::from_millis(after_ms.unwrap_or_default())));
+            }
+            wire::Event::Gap {
+                room,
+                from,
+                to,
+                why,
+            } => self.miss(&room, from, to, why),
+            wire::Event::Told { ts, from, text } => {
+                if self.events.len() < EVENTS_MAX {
+                    self.events.push_back(Event::Told {
+                        at: ts,
+                        from: own(from),
+                        text: printable(&text),
+                    });
+                } else {
+                    self.directs_missed += 1;
+                }
+            }
+            wire::Event::Joined { room, nick } => self.tell_presence(Event::Joined {
+                room: own(room),
+                nick: own(nick),
+            }),
+            wire::Event::Left { room, nick, reason } => self.tell_presence(Event::Left {
+                room: own(room),
+                nick: own(nick),
+                reason: reason.map(|reason| printable(&reason)),
+            }),
+            wire::Event::Renamed { room, nick, to } => self.tell_presence(Event::Renamed {
+                room: own(room),
+                nick: own(nick),
+                to: own(to),
+            }),
+            wire::Event::Members { room, count } => self.tell_presence(Event::Members {
+                room: own(room),
+                count,
+            }),
+            wire::Event::Hushed { room, on } => self.tell_presence(Event::Hushed {
+                room: own(room),
+                on,
+            }),
+            wire::Event::Present {
+                room,
+                count,
+                members,
+            } => {
+                let present = wire::Present {
+                    room,
+                    count,
+                    members,
+                };
+                self.tell_presence(Event::Present(Present::from(present)));
+            }
+            said => self.said(said),
+        }
+        Heard::GoOn
+    }
+
+    /// A message came, live or replayed.
+    fn said(&mut self, event: wire::Event<'_>) {
+        let Some((entry, kind)) = entry(event) else {
+            return;
+        };
+        let Some(at) = self.place(&entry.room) else {
+            return;
+        };
+        let is_full = self.events.len() >= EVENTS_MAX;
+        let place = &mut self.places[at];
+        if is_full || place.is_behind() {
+            return place.leave_in_log(entry.seq);
+        }
+        let own_keys = (!self.echo).then_some(&*self.own_keys);
+        if place.take(&entry, own_keys) == Verdict::Show {
+            let message = Message::new(entry, kind, &place.epoch);
+            self.events.push_back(Event::Message(message));
+        }
+    }
+
+    /// Messages can't be had.
+    fn miss(&mut self, room: &str, from: Option<u64>, to: Option<u64>, why: wire::Why) {
+        let Some(at) = self.place(room) else {
+            return;
+        };
+        let place = &mut self.places[at];
+        if place.is_behind()
+            && let Some(to) = to
+        {
+            // The page that is read from the log will tell.
+            return place.leave_in_log(to);
+        }
+        if place.skip(to, why) {
+            let room = place.name.clone();
+            self.tell(Event::Gap {
+                room,
+                from,
+                to,
+                why,
+            });
+        }
+    }
+
+    /// Tells the caller what there is no log of; if it does not read, who is there is asked for later.
+    fn tell_presence(&mut self, event: Event) {
+        if self.events.len() < EVENTS_MAX {
+            return self.events.push_back(event);
+        }
+        let room = match &event {
+            Event::Joined { room, .. }
+            | Event::Left { room, .. }
+            | Event::Renamed { room, .. }
+            | Event::Members { room, .. }
+            | Event::Hushed { room, .. } => room,
+            Event::Present(present) => &present.room,
+            _ => return,
+        };
+        if let Some(at) = self.place(room) {
+            self.places[at].missed_presence = true;
+        }
+    }
+
+    /// Tells the caller what it must know: there are few of these.
+    fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Asks for what was left in the logs.
+    fn catch_up(&mut self, now: Instant) {
+        if !self.is_welcome {
+            return;
+        }
+        for at in 0..self.places.len() {
+            let id = self.next_id;
+            let place = &mut self.places[at];
+            let room = place.name.clone();
+            if place.starts_reading() {
+                let request = Request {
+                    id: Some(Id::Unsigned(id)),
+                    room: Some(room.clone().into()),
+                    after: Some(place.position()),
+                    limit: Some(PAGE),
+                    ..Request::new("history")
+                };
+                self.put(Box::new(request), Question::Log(room));
+            } else if !place.is_behind() && std::mem::take(&mut place.missed_presence) {
+                let request = Request {
+                    id: Some(Id::Unsigned(id)),
+                    room: Some(room.into()),
+                    ..Request::new("who")
+                };
+                self.put(Box::new(request), Question::Who);
+            }
+        }
+        self.send_unsent(now);
+    }
+
+    /// A page of the log that was asked for.
+    fn read_log(&mut self, room: &str, ok: &str) {
+        let Some(at) = self.place(room) else {
+            return;
+        };
+        let Ok(page) = serde_json::from_str::<wire::Histories<'_>>(ok) else {
+            self.places[at].has_read(true);
+            return;
+        };
+        if let Some(gap) = page.gap
+            && self.places[at].skip(Some(gap.to), wire::Why::Expired)
+        {
+            self.tell(Event::Gap {
+                room: self.places[at].name.clone(),
+                from: Some(gap.from),
+                to: Some(gap.to),
+                why: wire::Why::Expired,
+            });
+        }
+        let is_empty = page.messages.is_empty() && page.gap.is_none();
+        let own_keys = (!self.echo).then(|| self.own_keys.clone());
+        for (entry, kind) in page.messages.into_iter().filter_map(entry) {
+            let place = &mut self.places[at];
+            if place.take(&entry, own_keys.as_deref()) == Verdict::Show {
+                let message = Message::new(entry, kind, &place.epoch);
+                self.events.push_back(Event::Message(message));
+            }
+        }
+        self.places[at].has_read(is_empty);
+    }
+
+    fn put(&mut self, request: Box<Request<'static>>, question: Question) {
+        let id = self.id();
+        debug_assert_eq!(request.id, Some(Id::Unsigned(id)));
+        self.unanswered.push(Asked {
+            id,
+            request,
+            question,
+            sent: None,
+        });
+    }
+
+    fn place(&self, room: &str) -> Option<usize> {
+        self.places.iter().position(|place| place.is_called(room))
+    }
+
+    const fn id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Writes what has not been sent on this connection.
+    fn send_unsent(&mut self, now: Instant) {
+        if !self.is_welcome {
+            return;
+        }
+        let output = &mut self.output;
+        for asked in self.unanswered.unsent() {
+            asked.sent.get_or_insert(now);
+            write(output, &asked.request);
+        }
+    }
+
+    fn write(&mut self, request: &Request<'_>) {
+        write(&mut self.output, request);
+    }
+}
+
+/// The ids of the client's own requests that are not among the unanswered; those begin with 1.
+const HELLO: u64 = 0;
+const PING: u64 = u64::MAX;
+
+fn write(output: &mut BytesMut, request: &Request<'_>) {
+    if serde_json::to_writer(output.writer(), request).is_err() {
+        debug_assert!(false, "our own types can be written");
+    }
+    output.put_u8(b'\n');
+}

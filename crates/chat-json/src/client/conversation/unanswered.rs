@@ -1,0 +1,101 @@
+//! The requests that the server has not answered.
+//!
+//! Invariant: each is answered once, by the server or by the end of what can be known about it.
+
+use super::super::ask::{AskError, Nature};
+use crate::wire::Request;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// For how long a message may be repeated under its key: a little less than a server remembers keys.
+const REPEATED_FOR: Duration = Duration::from_secs(9 * 60);
+
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    asked: VecDeque<Asked>,
+    /// How many of them, from the front on, have been sent on this connection.
+    sent: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) id: u64,
+    pub(super) request: Box<Request<'static>>,
+    pub(super) question: Question,
+    /// When it was sent first.
+    pub(super) sent: Option<Instant>,
+}
+
+/// Who wants to know.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// The caller.
+    Callers(Nature, oneshot::Sender<Result<String, AskError>>),
+    /// The client itself: what was left in the log of this room.
+    Log(String),
+    /// The client itself: who is in a room.
+    Who,
+}
+
+impl Unanswered {
+    pub(super) fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    pub(super) fn push(&mut self, asked: Asked) {
+        self.asked.push_back(asked);
+    }
+
+    /// Takes out the request that was answered.
+    pub(super) fn take(&mut self, id: u64) -> Option<Asked> {
+        // Answers come in the order of the requests, so it is the first one.
+        let at = self.asked.iter().position(|asked| asked.id == id)?;
+        self.sent -= usize::from(at < self.sent);
+        self.asked.remove(at)
+    }
+
+    /// What has not been sent on this connection; counts as sent.
+    pub(super) fn unsent(&mut self) -> impl Iterator<Item = &mut Asked> {
+        let sent = std::mem::replace(&mut self.sent, self.asked.len());
+        self.asked.iter_mut().skip(sent)
+    }
+
+    /// The connection broke: what was sent is to be sent again, or given up.
+    pub(super) fn interrupt(&mut self, now: Instant) {
+        self.sent = 0;
+        let asked = std::mem::take(&mut self.asked);
+        for asked in asked {
+            let is_safe = match (&asked.question, asked.sent) {
+                (Question::Log(_) | Question::Who, _) => false,
+                (_, None) => true,
+                (Question::Callers(nature, _), Some(sent)) => match nature {
+                    Nature::Say => sent + REPEATED_FOR > now,
+                    Nature::Query | Nature::Join | Nature::Leave => true,
+                    Nature::Once | Nature::Nick | Nature::Quit => false,
+                },
+            };
+            if is_safe {
+                self.asked.push_back(asked);
+            } else if let Question::Callers(_, done) = asked.question {
+                // Whoever asked may have gone.
+                drop(done.send(Err(AskError::Interrupted)));
+            }
+        }
+    }
+
+    /// There will be no answers any more.
+    pub(super) fn close(&mut self) {
+        self.sent = 0;
+        for asked in std::mem::take(&mut self.asked) {
+            if let Question::Callers(_, done) = asked.question {
+                let error = match asked.sent {
+                    Some(_) => AskError::Interrupted,
+                    None => AskError::Closed,
+                };
+                drop(done.send(Err(error)));
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The task that keeps a client's connection: connects, moves bytes and events, and tries again.
+//!
+//! Invariant: it waits in one place, and neither a caller that does not read its events nor a server that does not
+//! read its requests keeps it from doing the rest.
+
+use super::AskError;
+use super::ask::Ask;
+use super::backoff::Backoff;
+use super::builder::{ByteStream, Connect, OpenError};
+use super::conversation::{Conversation, Heard};
+use super::event::Event;
+use super::link::{Link, Step};
+use futures::future::BoxFuture;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// How long an attempt to connect may take, and then again how long the welcome.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Driver {
+    pub(super) connector: Arc<dyn Connect>,
+    pub(super) conversation: Conversation,
+    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) events: mpsc::Sender<Event>,
+    /// Told whether the first attempt succeeds, if somebody wants to know; then a failure is the end.
+    pub(super) opened: Option<oneshot::Sender<Result<(), OpenError>>>,
+    pub(super) backoff: Backoff,
+}
+
+enum Phase {
+    Connecting(BoxFuture<'static, io::Result<Box<dyn ByteStream>>>),
+    /// Connected, and welcome by this time.
+    Greeting(Link, Instant),
+    Online(Link),
+    Waiting(std::pin::Pin<Box<Sleep>>),
+}
+
+/// What the task waited for.
+enum Wake {
+    /// There is room for an event, or nobody who wants one.
+    Room {
+        is_wanted: bool,
+    },
+    /// The caller asks something; `None`: it won't any more.
+    Ask(Option<Ask>),
+    Connected(io::Result<Box<dyn ByteStream>>),
+    Moved(io::Result<Step>),
+    Deadline,
+    Rested,
+}
+
+/// Why there is no connection.
+enum Lost {
+    Broken(io::Error),
+    Refused(AskError),
+    Bye(Option<Duration>),
+    Over,
+}
+
+impl Driver {
+    pub(super) async fn run(mut self) {
+        let mut phase = self.connecting();
+        let mut has_callers = true;
+        loop {
+            let takes_asks = has_callers && self.conversation.takes_asks();
+            let wake = tokio::select! {
+                permit = self.events.reserve(), if self.conversation.has_event() => {
+                    let is_wanted = permit.is_ok();
+                    Wake::Room { is_wanted }
+                }
+                ask = self.asks.recv(), if takes_asks => Wake::Ask(ask),
+                wake = wait(&mut phase, &mut self.conversation) => wake,
+            };
+            has_callers &= !matches!(wake, Wake::Ask(None));
+            if let Err(lost) = self.advance(&mut phase, wake) {
+                match self.lose(lost) {
+                    Some(next) => phase = next,
+                    None => return self.end().await,
+                }
+            }
+        }
+    }
+
+    fn connecting(&self) -> Phase {
+        let connecting = self.connector.connect();
+        Phase::Connecting(Box::pin(async move {
+            match timeout(CONNECT_TIMEOUT, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        }))
+    }
+
+    /// Goes on from what the connection brought.
+    fn advance(&mut self, phase: &mut Phase, wake: Wake) -> Result<(), Lost> {
+        let now = Instant::now();
+        match wake {
+            Wake::Room { is_wanted } => self.hand_out(is_wanted, now),
+            Wake::Ask(Some(ask)) => self.conversation.ask(ask, now),
+            Wake::Ask(None) => {}
+            Wake::Rested => *phase = self.connecting(),
+            Wake::Connected(stream) => {
+                self.conversation.begin(now);
+                let link = Link::new(stream.map_err(Lost::Broken)?);
+                *phase = Phase::Greeting(link, now + CONNECT_TIMEOUT);
+            }
+            Wake::Deadline => {
+                if self.conversation.break_silence() {
+                    return Err(Lost::Broken(io::ErrorKind::TimedOut.into()));
+                }
+            }
+            Wake::Moved(moved) => {
+                if moved.map_err(Lost::Broken)? == Step::Read {
+                    self.hear(phase, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out an event; throws all away if nobody wants them.
+    fn hand_out(&mut self, is_wanted: bool, now: Instant) {
+        while let Some(event) = self.conversation.take_event(now) {
+            if is_wanted {
+                // There is room, and nobody else sends.
+                drop(self.events.try_send(event));
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, phase: &mut Phase, now: Instant) -> Result<(), Lost> {
+        let (Phase::Greeting(link, _) | Phase::Online(link)) = phase else {
+            return Ok(());
+        };
+        let mut is_welcome = false;
+        while let Some(line) = link.next_line().map_err(Lost::Broken)? {
+            match self.conversation.hear(&line, now) {
+                Heard::GoOn => {}
+                Heard::Welcome => is_welcome = true,
+                Heard::Refused(error) => return Err(Lost::Refused(error)),
+                Heard::Bye(after) => return Err(Lost::Bye(after)),
+                Heard::Over => return Err(Lost::Over),
+            }
+        }
+        if is_welcome {
+            self.backoff.reset();
+            self.opened.take().map(|opened| opened.send(Ok(())));
+            let before =
+                std::mem::replace(phase, Phase::Connecting(Box::pin(std::future::pending())));
+            if let Phase::Greeting(link, _) = before {
+                *phase = Phase::Online(link);
+            }
+        }
+        Ok(())
+    }
+
+    /// There is no connection: what comes next, if anything does.
+    fn lose(&mut self, lost: Lost) -> Option<Phase> {
+        let now = Instant::now();
+        self.conversation.interrupt(now);
+        let is_first = self.opened.is_some();
+        let (why, wait) = match lost {
+            Lost::Over => {
+                self.conversation.close("goodbye".into());
+                return None;
+            }
+            Lost::Bye(None) => {
+                self.conversation.close("the server said goodbye".into());
+                return None;
+            }
+            Lost::Refused(error) => {
+                if is_first || !may_pass(&error) {
+                    let why = error.to_string();
+                    self.opened
+                        .take()
+                        .map(|opened| opened.send(Err(OpenError::Refused(error))));
+                    self.conversation.close(why);
+                    return None;
+                }
+                (error.to_string(), self.backoff.next())
+            }
+            Lost::Broken(error) if is_first => {
+                let why = error.to_string();
+                let error = match error.kind() {
+                    io::ErrorKind::InvalidData => OpenError::NoChat(why.clone()),
+                    _ => OpenError::Unreachable(error),
+                };
+                self.opened.take().map(|opened| opened.send(Err(error)));
+                self.conversation.close(why);
+                return None;
+            }
+            Lost::Broken(error) => (error.to_string(), self.backoff.next()),
+            Lost::Bye(Some(after)) => ("the server is going down".into(), after),
+        };
+        self.conversation.note_offline(why, wait);
+        Some(Phase::Waiting(Box::pin(sleep_until(now + wait))))
+    }
+
+    /// Hands out what is left, while somebody wants it.
+    async fn end(mut self) {
+        self.asks.close();
+        while let Some(ask) = self.asks.recv().await {
+            // Whoever asked may have gone.
+            drop(ask.done.send(Err(AskError::Closed)));
+        }
+        while let Some(event) = self.conversation.take_event(Instant::now()) {
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for the next thing that the connection brings. Can be dropped at any time.
+async fn wait(phase: &mut Phase, conversation: &mut Conversation) -> Wake {
+    match phase {
+        Phase::Connecting(connecting) => Wake::Connected(connecting.await),
+        Phase::Waiting(sleep) => {
+            sleep.await;
+            Wake::Rested
+        }
+        Phase::Greeting(link, by) => {
+            let by = *by;
+            step(link, conversation, by).await
+        }
+        Phase::Online(link) => {
+            let by = conversation.deadline();
+            step(link, conversation, by).await
+        }
+    }
+}
+
+async fn step(link: &mut Link, conversation: &mut Conversation, by: Instant) -> Wake {
+    tokio::select! {
+        moved = link.step(conversation.output()) => Wake::Moved(moved),
+        () = sleep_until(by) => Wake::Deadline,
+    }
+}
+
+/// Whether a refused hello may be granted later: the nick may be the client's own, of a connection that the server
+/// does not know to be broken yet.
+fn may_pass(error: &AskError) -> bool {
+    match error {
+        AskError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",
+        _ => false,
+    }
+}

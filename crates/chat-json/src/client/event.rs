@@ -1,0 +1,217 @@
+//! What a client's caller is told.
+
+use super::GapCause;
+use crate::wire::{self, Text};
+use std::time::Duration;
+
+/// What happened. Texts hold no control character, whatever the server sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// There is a connection, under this nick.
+    Online {
+        /// The nick.
+        nick: String,
+    },
+    /// There is no connection; the next attempt comes after this time.
+    Offline {
+        /// What happened.
+        why: String,
+        /// When the next attempt is made.
+        retry_in: Duration,
+    },
+    /// The client is in a room: joined, or back after a break. What it missed follows.
+    Entered(Room),
+    /// The client is not, or no longer, in a room.
+    NotEntered {
+        /// Which.
+        room: String,
+        /// A stable word for programs, such as `full`.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
+    /// Somebody said or did something, or set the topic.
+    Message(Message),
+    /// Somebody came into a room.
+    Joined {
+        /// Which.
+        room: String,
+        /// Who.
+        nick: String,
+    },
+    /// Somebody left a room.
+    Left {
+        /// Which.
+        room: String,
+        /// Who.
+        nick: String,
+        /// Why the session ended; `None` if it only left the room.
+        reason: Option<String>,
+    },
+    /// Somebody has another nick.
+    Renamed {
+        /// In which room.
+        room: String,
+        /// The nick before.
+        nick: String,
+        /// The nick now.
+        to: String,
+    },
+    /// Who is in a room: who came and went meanwhile was missed.
+    Present(super::Present),
+    /// How many are in a room that has too many to announce each; at most once a second.
+    Members {
+        /// Which.
+        room: String,
+        /// How many.
+        count: usize,
+    },
+    /// Whether who comes and goes in a room is announced has changed.
+    Hushed {
+        /// Which.
+        room: String,
+        /// From now on it isn't.
+        on: bool,
+    },
+    /// Somebody said something to this client alone.
+    Told {
+        /// When: milliseconds since 1970, UTC.
+        at: u64,
+        /// Who.
+        from: String,
+        /// What.
+        text: String,
+    },
+    /// So many direct messages had to be thrown away, because events were not read.
+    DirectsMissed {
+        /// How many.
+        count: u64,
+    },
+    /// Messages of a room that were missed and can't be had.
+    Gap {
+        /// In which room.
+        room: String,
+        /// The first place, if it is known.
+        from: Option<u64>,
+        /// The last place, if it is known.
+        to: Option<u64>,
+        /// Why.
+        why: GapCause,
+    },
+    /// The server could not use a line of ours.
+    Rejected {
+        /// A stable word for programs.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
+    /// There will be no more connection; this is the last event.
+    Closed {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A room that the client is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Room {
+    /// Which, as its members spell it.
+    pub room: String,
+    /// This life of its log.
+    pub epoch: String,
+    /// The end of its log.
+    pub seq: u64,
+    /// Whether all that was missed since the last connection follows; `None` if the client was not in it before.
+    pub recovered: Option<bool>,
+    /// How many are in it, the client included.
+    pub count: usize,
+    /// The first 100 of them.
+    pub members: Vec<String>,
+    /// Its topic; empty if there is none.
+    pub topic: String,
+}
+
+/// A message of a room's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// Where.
+    pub room: String,
+    /// Which life of the log its place is in; empty in what [`history`](super::Client::history) returns.
+    pub epoch: String,
+    /// Its place in the log.
+    pub seq: u64,
+    /// When: milliseconds since 1970, UTC.
+    pub at: u64,
+    /// Who.
+    pub from: String,
+    /// What.
+    pub text: String,
+    /// What it is.
+    pub kind: MessageKind,
+    /// It was said while the client was away, or before it came.
+    pub is_replay: bool,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MessageKind {
+    /// Somebody said something.
+    Said,
+    /// Somebody did something.
+    Acted,
+    /// Somebody set the topic; an empty text takes it away.
+    Topic,
+}
+
+impl Message {
+    pub(super) fn new(entry: wire::Entry<'_>, kind: MessageKind, epoch: &str) -> Self {
+        Self {
+            room: entry.room.into_string(),
+            epoch: epoch.to_owned(),
+            seq: entry.seq,
+            at: entry.ts,
+            from: entry.from.into_string(),
+            text: super::ask::printable(&entry.text),
+            kind,
+            is_replay: entry.replay,
+        }
+    }
+
+    /// A message of a page of history.
+    pub(super) fn past(event: wire::Event<'_>) -> Option<Self> {
+        let (entry, kind) = entry(event)?;
+        Some(Self::new(entry, kind, ""))
+    }
+}
+
+/// The message that an event is, if it is one.
+pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageKind)> {
+    match event {
+        wire::Event::Said(entry) => Some((entry, MessageKind::Said)),
+        wire::Event::Acted(entry) => Some((entry, MessageKind::Acted)),
+        wire::Event::Topic(entry) => Some((entry, MessageKind::Topic)),
+        _ => None,
+    }
+}
+
+impl Room {
+    pub(super) fn new(place: wire::Place<'_>) -> Self {
+        let members = place.members.unwrap_or_default();
+        Self {
+            room: place.room.into_string(),
+            epoch: place.epoch.map(Text::into_string).unwrap_or_default(),
+            seq: place.seq.unwrap_or_default(),
+            recovered: place.recovered,
+            count: place.count.unwrap_or(members.len()),
+            members: members.into_iter().map(Text::into_string).collect(),
+            topic: place
+                .topic
+                .map(|topic| super::ask::printable(&topic))
+                .unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Where a client is in each of its rooms.
+//!
+//! Invariant: a room's position only grows within an epoch, and a message is shown when it moves the position: so none
+//! is shown twice, and what was not shown is asked for from the position on.
+//!
+//! ```text
+//!           events are not read: a message is left in the log
+//!   Live ------------------------------------------------------> Behind { to }
+//!     ^                                                              |
+//!     +---- the log was read from the position up to `to` ----------+
+//! ```
+
+use super::GapCause;
+use crate::wire::{self, JoinRoom, Position, Text};
+use std::collections::{HashSet, VecDeque};
+
+/// How many keys of others' messages are remembered, to know a message that was said again after its log was lost.
+const KEYS_MAX: usize = 1024;
+
+/// A room that the client wants to be in.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    /// The epoch and place of the last message that the caller has.
+    pub(super) after: Option<(Option<String>, u64)>,
+    /// How many of the latest messages the caller wants.
+    pub(super) limit: Option<usize>,
+}
+
+impl Wanted {
+    pub(super) const fn new(name: String) -> Self {
+        Self {
+            name,
+            after: None,
+            limit: None,
+        }
+    }
+
+    pub(super) fn request(&self) -> JoinRoom<'static> {
+        JoinRoom {
+            room: self.name.clone().into(),
+            after: self.after.clone().map(|(epoch, seq)| Position {
+                epoch: epoch.map(Text::from),
+                seq,
+            }),
+            limit: self.limit,
+        }
+    }
+}
+
+/// What is to be done with a message that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is new: show it.
+    Show,
+    /// It was shown, or is the client's own.
+    Skip,
+}
+
+/// A room that the client is in, or comes back to.
+#[derive(Debug)]
+pub(super) struct Place {
+    wanted: Wanted,
+    /// The room's name as its members spell it.
+    pub(super) name: String,
+    pub(super) epoch: String,
+    /// The last message that was shown, or the end of the log when the client came.
+    seq: u64,
+    /// While messages from before the client came are shown: the last of them.
+    past: Option<u64>,
+    /// Messages up to this one were left in the log, because events were not read.
+    behind: Option<u64>,
+    /// A page of the log is on its way.
+    is_reading: bool,
+    /// Who came and went was not shown either.
+    pub(super) missed_presence: bool,
+    keys: Keys,
+}
+
+impl Place {
+    /// The client has joined for the first time.
+    pub(super) fn new(wanted: Wanted, place: &wire::Place<'_>) -> Self {
+        let tail = place.seq.unwrap_or_default();
+        // Replayed from a position, everything behind it is new; else nothing is, but for the messages asked for.
+        let seq = match (&wanted.after, place.recovered) {
+            (Some((_, seq)), Some(true)) => *seq,
+            (Some(_), _) => 0,
+            (None, _) => tail,
+        };
+        let past = (wanted.after.is_none() && wanted.limit.is_some()).then_some(0);
+        Self {
+            name: place.room.to_string(),
+            epoch: epoch(place),
+            wanted,
+            seq,
+            past,
+            behind: None,
+            is_reading: false,
+            missed_presence: false,
+            keys: Keys::default(),
+        }
+    }
+
+    /// The client is back after a break.
+    pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) {
+        self.name = place.room.to_string();
+        self.past = None;
+        // What was left in the log is replayed now with the rest.
+        self.behind = None;
+        self.is_reading = false;
+        self.missed_presence = false;
+        let epoch = epoch(place);
+        if epoch != self.epoch || place.seq.is_some_and(|tail| tail < self.seq) {
+            self.epoch = epoch;
+            self.seq = 0;
+        }
+    }
+
+    /// How to join it again, where the client was.
+    pub(super) fn request(&self) -> JoinRoom<'static> {
+        JoinRoom {
+            room: self.wanted.name.clone().into(),
+            after: Some(self.position()),
+            limit: None,
+        }
+    }
+
+    /// The position of the last message that was shown.
+    pub(super) fn position(&self) -> Position<'static> {
+        Position {
+            epoch: Some(self.epoch.clone().into()),
+            seq: self.seq,
+        }
+    }
+
+    /// Whether a room of this name is meant.
+    pub(super) fn is_called(&self, room: &str) -> bool {
+        self.name == room || self.wanted.name == room
+    }
+
+    /// Whether messages that come now are left in the log.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// Leaves messages up to this one in the log.
+    pub(super) fn leave_in_log(&mut self, seq: u64) {
+        self.behind = Some(self.behind.unwrap_or_default().max(seq));
+    }
+
+    /// Whether a page of the log is to be read now; counts as asked for.
+    pub(super) fn starts_reading(&mut self) -> bool {
+        self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
+    }
+
+    /// A page was read, and all of it taken. Returns whether the room is live again.
+    pub(super) fn has_read(&mut self, page_is_empty: bool) -> bool {
+        self.is_reading = false;
+        if page_is_empty || self.behind.is_some_and(|to| self.seq >= to) {
+            self.behind = None;
+        }
+        !self.is_behind()
+    }
+
+    /// Takes a message that came, in its turn.
+    pub(super) fn take(&mut self, entry: &wire::Entry<'_>, own_keys: Option<&str>) -> Verdict {
+        let is_new = if entry.seq > self.seq {
+            self.seq = entry.seq;
+            self.past = None;
+            true
+        } else {
+            let is_past = entry.replay && self.past.is_some_and(|last| entry.seq > last);
+            if is_past {
+                self.past = Some(entry.seq);
+            }
+            is_past
+        };
+        let key = entry.key.as_deref();
+        if !is_new || key.is_some_and(|key| own_keys.is_some_and(|own| key.starts_with(own))) {
+            return Verdict::Skip;
+        }
+        // Said again after the log was lost that it was in: its author could not know that it had been seen.
+        if key.is_some_and(|key| !self.keys.note(&entry.from, key)) {
+            return Verdict::Skip;
+        }
+        Verdict::Show
+    }
+
+    /// Takes note of a gap. Returns whether it is one to the caller.
+    pub(super) fn skip(&mut self, to: Option<u64>, why: GapCause) -> bool {
+        let is_news = why == GapCause::Epoch || to.is_none_or(|to| to > self.seq);
+        self.seq = self.seq.max(to.unwrap_or_default());
+        is_news
+    }
+}
+
+fn epoch(place: &wire::Place<'_>) -> String {
+    place
+        .epoch
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// The keys of the latest messages.
+#[derive(Debug, Default)]
+struct Keys {
+    known: HashSet<(String, String)>,
+    order: VecDeque<(String, String)>,
+}
+
+impl Keys {
+    /// Notes a key. Returns whether it is new.
+    fn note(&mut self, from: &str, key: &str) -> bool {
+        let entry = (from.to_owned(), key.to_owned());
+        if !self.known.insert(entry.clone()) {
+            return false;
+        }
+        self.order.push_back(entry);
+        if self.order.len() > KEYS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(wanted: Wanted, epoch: &'static str, seq: u64, recovered: Option<bool>) -> Place {
+        Place::new(wanted, &found(epoch, seq, recovered))
+    }
+
+    fn found(epoch: &'static str, seq: u64, recovered: Option<bool>) -> wire::Place<'static> {
+        wire::Place {
+            room: "ops".into(),
+            epoch: Some(epoch.into()),
+            seq: Some(seq),
+            recovered,
+            count: None,
+            members: None,
+            topic: None,
+            err: None,
+        }
+    }
+
+    fn entry(seq: u64, key: Option<&'static str>, replay: bool) -> wire::Entry<'static> {
+        wire::Entry {
+            room: "ops".into(),
+            seq,
+            ts: 0,
+            from: "bob".into(),
+            text: "hi".into(),
+            key: key.map(Text::from),
+            replay,
+        }
+    }
+
+    fn shown(place: &mut Place, seq: u64) -> bool {
+        place.take(&entry(seq, None, false), None) == Verdict::Show
+    }
+
+    #[test]
+    fn a_message_is_shown_once() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        assert!(!shown(&mut place, 10));
+        assert!(shown(&mut place, 11) && !shown(&mut place, 11) && shown(&mut place, 13));
+        place.enter_again(&found("a", 20, Some(true)));
+        assert!(!shown(&mut place, 13) && shown(&mut place, 14));
+        assert_eq!(place.position().seq, 14);
+    }
+
+    #[test]
+    fn history_that_was_asked_for_is_shown_and_is_not_the_position() {
+        let mut wanted = Wanted::new("ops".into());
+        wanted.limit = Some(5);
+        let mut place = joined(wanted, "a", 10, None);
+        for seq in [9, 10] {
+            assert_eq!(place.take(&entry(seq, None, true), None), Verdict::Show);
+            assert_eq!(place.take(&entry(seq, None, true), None), Verdict::Skip);
+        }
+        assert_eq!(place.position().seq, 10);
+        assert!(shown(&mut place, 11));
+    }
+
+    #[test]
+    fn another_epoch_begins_at_its_start() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        place.enter_again(&found("b", 3, Some(false)));
+        assert!(place.skip(None, GapCause::Epoch));
+        assert!(shown(&mut place, 1));
+    }
+
+    #[test]
+    fn a_message_that_is_said_again_in_another_epoch_is_known_by_its_key() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
+        let own = Some("me-");
+        assert_eq!(place.take(&entry(1, Some("k1"), false), own), Verdict::Show);
+        assert_eq!(
+            place.take(&entry(2, Some("me-1"), false), own),
+            Verdict::Skip
+        );
+        place.enter_again(&found("b", 2, Some(false)));
+        assert_eq!(place.take(&entry(1, Some("k1"), true), own), Verdict::Skip);
+        assert_eq!(place.take(&entry(2, Some("k2"), true), own), Verdict::Show);
+    }
+
+    #[test]
+    fn a_gap_moves_the_position_and_is_told_once() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        assert!(place.skip(Some(15), GapCause::Expired));
+        assert!(!place.skip(Some(15), GapCause::Expired));
+        assert!(!shown(&mut place, 15) && shown(&mut place, 16));
+    }
+
+    #[test]
+    fn what_is_left_in_the_log_is_read_until_it_was_reached() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        place.leave_in_log(11);
+        place.leave_in_log(14);
+        assert!(place.starts_reading() && !place.starts_reading());
+        assert!(shown(&mut place, 11) && !place.has_read(false));
+        assert!(place.starts_reading());
+        assert!(shown(&mut place, 14) && place.has_read(false));
+        place.leave_in_log(99);
+        assert!(place.starts_reading() && place.has_read(true));
+    }
+}

@@ -1,0 +1,144 @@
+//! The server's side of JSON Lines.
+
+mod dialect;
+mod form;
+
+use crate::wire::LINE_BYTES_MAX;
+use chat_core::wire::{Candidate, Opening, Verdict};
+use dialect::Json;
+use form::JsonForm;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// Lets a hub speak JSON Lines to whoever opens with an object that has a `cmd`.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::Hub;
+/// use chat_json::JsonLines;
+///
+/// let hub = Hub::builder().candidate(JsonLines::default()).build();
+/// # drop(hub);
+/// ```
+#[derive(Debug, Clone)]
+pub struct JsonLines {
+    form: Arc<JsonForm>,
+    line_bytes: NonZeroUsize,
+}
+
+impl JsonLines {
+    /// Sets the longest line that a client may send, in bytes (64 KiB). A longer one is refused.
+    #[must_use]
+    pub const fn line_bytes(mut self, line_bytes: NonZeroUsize) -> Self {
+        self.line_bytes = line_bytes;
+        self
+    }
+}
+
+impl Default for JsonLines {
+    fn default() -> Self {
+        Self {
+            form: Arc::new(JsonForm),
+            line_bytes: NonZeroUsize::new(LINE_BYTES_MAX).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+/// From how many bytes on a first line that can only be a hello is taken for one before its end: it may name so many
+/// rooms that it is longer than what a connection may send undecided.
+const LONG_HELLO_BYTES: usize = 512;
+
+impl Candidate for JsonLines {
+    fn sniff(&self, prefix: &[u8]) -> Verdict {
+        let is_json = match prefix.iter().position(|&byte| byte == b'\n') {
+            Some(end) => is_command(&prefix[..end]),
+            None if !may_be_object(prefix) => false,
+            None if prefix.len() >= LONG_HELLO_BYTES && has_hello(prefix) => true,
+            None => return Verdict::NeedMore,
+        };
+        if is_json {
+            let dialect = Json::new(Arc::clone(&self.form), self.line_bytes);
+            Verdict::Mine(Opening::Dialect(Box::new(dialect)))
+        } else {
+            Verdict::NotMine
+        }
+    }
+}
+
+/// An object with a `cmd`, whichever it is: a program that forgets its hello is to be told so, not to be chat.
+fn is_command(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Command {
+        #[serde(rename = "cmd")]
+        _cmd: IgnoredAny,
+    }
+    may_be_object(line) && !line.is_empty() && serde_json::from_slice::<Command>(line).is_ok()
+}
+
+fn may_be_object(prefix: &[u8]) -> bool {
+    let first = prefix.iter().find(|byte| !byte.is_ascii_whitespace());
+    first.is_none_or(|&byte| byte == b'{') && !prefix.is_empty()
+}
+
+/// Whether `"cmd":"hello"` is in it, however it is spaced.
+fn has_hello(prefix: &[u8]) -> bool {
+    let dense: Vec<u8> = prefix
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    let hello = br#""cmd":"hello""#;
+    dense.windows(hello.len()).any(|window| window == hello)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(prefix: &str) -> String {
+        format!("{:?}", JsonLines::default().sniff(prefix.as_bytes()))
+    }
+
+    #[test]
+    fn an_object_with_a_command_opens_json_lines() {
+        for line in [
+            r#"{"cmd":"hello"}"#,
+            r#" { "v" : 1 , "cmd" : "hello" } "#,
+            r#"{"cmd":"say","text":"no hello"}"#,
+        ] {
+            assert_eq!(verdict(&format!("{line}\n")), "Mine(Dialect)", "{line}");
+            assert_eq!(verdict(&format!("{line}\r\n")), "Mine(Dialect)", "{line}");
+            assert_eq!(verdict(line), "NeedMore", "{line}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_not_ours() {
+        for prefix in [
+            "{\n",
+            "{}\n",
+            "{\"text\":\"cmd\"}\n",
+            "[{\"cmd\":\"hello\"}]\n",
+            "{\"cmd\":\"hello\"} is how you begin\n",
+            "hello\n",
+            "hello",
+            "\n",
+            "\n{\"cmd\":\"hello\"}",
+        ] {
+            assert_eq!(verdict(prefix), "NotMine", "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_hello_that_is_longer_than_a_prefix_may_be_is_recognised() {
+        let room = r#"{"room":"ops","after":{"epoch":"3w5e11264sgsf","seq":1}},"#;
+        let hello = format!(r#"{{"join":[{}"#, room.repeat(6));
+        assert_eq!(verdict(&hello), "NeedMore");
+        let hello = format!(r#"{{"cmd": "hello","join":[{}"#, room.repeat(12));
+        assert_eq!(verdict(&hello), "Mine(Dialect)");
+        assert_eq!(verdict(&"{".repeat(1024)), "NeedMore");
+    }
+}

@@ -1,0 +1,560 @@
+//! One JSON connection: requests to commands, replies and direct messages to objects.
+//!
+//! Invariant: a command with an id gets exactly one reply, and nothing but `hello`, `ping` and `quit` is a command
+//! before the welcome.
+//!
+//! ```text
+//!   New -- hello --> Asked -- welcome --> In
+//!    ^                 |
+//!    +---- refused ----+
+//! ```
+
+use super::form::{JsonForm, write_earliest, write_latest, write_line};
+use crate::wire::{
+    Allowed, Empty, Event, Fault, Hole, Id, JoinRoom, Listed, Named, Place, Position, Present,
+    Published, Reply as Granted, Request, RoomsList, Sent, Text, Topic, VERSION, Welcome,
+};
+use bytes::{BufMut, BytesMut};
+use chat_core::log::{Page, Span};
+use chat_core::wire::{
+    Arrival, Code, Command, Dialect, Form, Greeting, Joined, Manners, Refusal, Reply,
+};
+use chat_core::{Batch, CloseReason, Direct, Echo, Epoch, Limits, Nick, Roll, RoomName, Seq};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest id in bytes, and the longest name of a client program.
+const ID_BYTES_MAX: usize = 256;
+
+/// How many bytes of messages a page of history holds: they fit into one line of any client, with room to spare.
+const PAGE_BYTES_MAX: usize = 48 * 1024;
+
+/// When a client is to come back to a server that ends: spread, so that not all do at once.
+const COME_BACK_MS: std::ops::Range<u64> = 500..3_000;
+
+/// When to try again what the server can't do now.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+
+/// When to try again where there is no room for one more.
+const RETRY_FULL: Duration = Duration::from_secs(5);
+
+/// One JSON connection's state.
+#[derive(Debug)]
+pub(super) struct Json {
+    form: Arc<JsonForm>,
+    line_bytes: NonZeroUsize,
+    echo: Echo,
+    stage: Stage,
+    /// The ids of the commands that are not answered yet, oldest first.
+    unanswered: VecDeque<Option<Id>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    Asked,
+    In,
+}
+
+impl Json {
+    pub(super) const fn new(form: Arc<JsonForm>, line_bytes: NonZeroUsize) -> Self {
+        Self {
+            form,
+            line_bytes,
+            echo: Echo::Exclude,
+            stage: Stage::New,
+            unanswered: VecDeque::new(),
+        }
+    }
+
+    fn command<'a>(&mut self, request: Request<'a>) -> Result<Command<'a>, Refusal> {
+        match (self.stage, &*request.cmd) {
+            (_, "ping") => return Ok(Command::Ping),
+            (_, "quit") => {
+                let reason = request.reason.map(|Text(reason)| reason);
+                return Ok(Command::Quit { reason });
+            }
+            (Stage::New, "hello") => return self.hello(request),
+            (_, "hello") => return Err(bad("hello was said already")),
+            (Stage::In, _) => {}
+            (Stage::New | Stage::Asked, cmd) if COMMANDS.contains(&cmd) => {
+                return Err(bad(r#"say hello first: {"cmd":"hello","v":1,"nick":"…"}"#));
+            }
+            _ => {}
+        }
+        let Request {
+            cmd,
+            nick,
+            room,
+            after,
+            before,
+            limit,
+            to,
+            text,
+            key,
+            ..
+        } = request;
+        Ok(match &*cmd {
+            "say" => Command::Say {
+                room: Some(needed(room, "say", "room")?),
+                text: needed(text, "say", "text")?,
+                key: key.map(|Text(key)| key),
+            },
+            "act" => Command::Act {
+                room: Some(needed(room, "act", "room")?),
+                text: needed(text, "act", "text")?,
+                key: key.map(|Text(key)| key),
+            },
+            "topic" => Command::Topic {
+                room: Some(needed(room, "topic", "room")?),
+                text: text.map(|Text(text)| text),
+            },
+            "tell" => Command::Tell {
+                to: needed(to, "tell", "to")?,
+                text: needed(text, "tell", "text")?,
+            },
+            "nick" => Command::Nick {
+                nick: needed(nick, "nick", "nick")?,
+            },
+            "join" => Command::Join(arrival(JoinRoom {
+                room: Text(needed(room, "join", "room")?),
+                after,
+                limit,
+            })?),
+            "leave" => Command::Leave {
+                room: Some(needed(room, "leave", "room")?),
+            },
+            "who" => Command::Who {
+                room: Some(needed(room, "who", "room")?),
+            },
+            "rooms" => Command::Rooms,
+            "history" => Command::Read {
+                room: Some(needed(room, "history", "room")?),
+                after: after.as_ref().map(|after| Seq(after.seq)),
+                epoch: after.as_ref().map(epoch).transpose()?.flatten(),
+                before: before.map(Seq),
+                limit,
+            },
+            unknown => return Err(unknown_command(unknown)),
+        })
+    }
+
+    fn hello<'a>(&mut self, request: Request<'a>) -> Result<Command<'a>, Refusal> {
+        if request.v.is_some_and(|version| version != VERSION) {
+            return Err(bad(format!("this server speaks version {VERSION}")));
+        }
+        let too_long = |client: &Text<'_>| client.len() > ID_BYTES_MAX;
+        if request.client.as_ref().is_some_and(too_long) {
+            return Err(bad(format!("client: at most {ID_BYTES_MAX} bytes")));
+        }
+        let rooms: Result<Vec<_>, Refusal> = request.join.into_iter().map(arrival).collect();
+        let hello = Command::Hello {
+            nick: request.nick.map(|Text(nick)| nick),
+            rooms: rooms?,
+        };
+        self.echo = match request.echo {
+            Some(true) => Echo::Include,
+            _ => Echo::Exclude,
+        };
+        self.stage = Stage::Asked;
+        Ok(hello)
+    }
+
+    /// The id of the command that is answered now.
+    fn answered(&mut self) -> Option<Id> {
+        let id = self.unanswered.pop_front().flatten();
+        if self.unanswered.is_empty() {
+            // An idle connection keeps no room for what it might ask.
+            self.unanswered = VecDeque::new();
+        }
+        id
+    }
+
+    fn grant(&mut self, ok: impl Serialize, out: &mut BytesMut) {
+        if let Some(re) = self.answered() {
+            write_line(&Granted { re, ok }, out);
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, out: &mut BytesMut) {
+        if self.stage == Stage::Asked {
+            self.stage = Stage::New;
+        }
+        let re = self.answered();
+        write_fault(re, refusal, out);
+    }
+
+    fn welcome(
+        &mut self,
+        nick: &Nick,
+        rooms: &[(&str, Result<Joined, Refusal>)],
+        limits: &Limits,
+        out: &mut BytesMut,
+    ) {
+        self.stage = Stage::In;
+        let line = self.line_bytes.get();
+        let rooms = rooms.iter().map(|(room, joined)| match joined {
+            Ok(joined) => place(joined),
+            Err(refusal) => no_place(room, refusal),
+        });
+        let welcome = Welcome {
+            v: VERSION,
+            nick: nick.as_str().into(),
+            limits: Allowed {
+                line,
+                text: limits.text_bytes.get(),
+            },
+            ping: limits.ping_after.as_secs(),
+            rooms: rooms.collect(),
+        };
+        self.grant(welcome, out);
+    }
+
+    fn published(&mut self, batch: &Batch, out: &mut BytesMut) {
+        for message in batch.messages(0..batch.len()) {
+            let published = Published {
+                room: batch.room().as_str().into(),
+                seq: message.seq.0,
+                dup: false,
+            };
+            self.grant(published, out);
+        }
+    }
+
+    fn page(&mut self, room: &RoomName, span: Span, page: &Page, out: &mut BytesMut) {
+        /// As [`Histories`](crate::wire::Histories), whose messages are written already.
+        #[derive(Serialize)]
+        struct Written<'a> {
+            room: Text<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            gap: Option<Hole>,
+            messages: &'a serde_json::value::RawValue,
+        }
+        let excerpts: Vec<_> = page
+            .excerpts
+            .iter()
+            .map(|excerpt| (&*excerpt.batch, excerpt.range.clone()))
+            .collect();
+        let mut list = BytesMut::from(&b"["[..]);
+        match span {
+            Span::After(_) => write_earliest(&excerpts, PAGE_BYTES_MAX, &mut list),
+            Span::Before(_) => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
+        }
+        list.put_u8(b']');
+        let Ok(messages) = serde_json::from_slice(&list) else {
+            debug_assert!(false, "what we wrote is JSON");
+            return;
+        };
+        let written = Written {
+            room: room.as_str().into(),
+            gap: page.gap.map(|gap| Hole {
+                from: gap.from.0,
+                to: gap.to.0,
+            }),
+            messages,
+        };
+        self.grant(written, out);
+    }
+}
+
+impl Dialect for Json {
+    fn form(&self) -> Arc<dyn Form> {
+        Arc::<JsonForm>::clone(&self.form)
+    }
+
+    fn echo(&self) -> Echo {
+        self.echo
+    }
+
+    fn manners(&self) -> Manners {
+        Manners {
+            arrives_in_lobby: false,
+            silence_ends_text: false,
+            has_heartbeat: true,
+            line_bytes: Some(self.line_bytes),
+        }
+    }
+
+    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
+        if line.trim().is_empty() {
+            return None;
+        }
+        let mut request: Request<'a> = match serde_json::from_str(line) {
+            Ok(request) => request,
+            Err(error) => {
+                let (re, refusal) = unreadable(line, &error);
+                write_fault(re, &refusal, out);
+                return None;
+            }
+        };
+        let id = match request.id.take() {
+            Some(Id::Text(id)) if id.len() > ID_BYTES_MAX => {
+                let refusal = bad(format!("id: at most {ID_BYTES_MAX} bytes"));
+                write_fault(None, &refusal, out);
+                return None;
+            }
+            id => id,
+        };
+        match self.command(request) {
+            Ok(command) => {
+                self.unanswered.push_back(id);
+                Some(command)
+            }
+            Err(refusal) => {
+                write_fault(id, &refusal, out);
+                None
+            }
+        }
+    }
+
+    fn greet(&mut self, _greeting: &Greeting<'_>, _out: &mut BytesMut) {}
+
+    fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        match *reply {
+            Reply::Welcome {
+                nick,
+                rooms,
+                limits,
+            } => self.welcome(nick, rooms, limits, out),
+            Reply::Joined { joined, .. } => self.grant(place(joined), out),
+            Reply::Published(batch) => self.published(batch, out),
+            Reply::Known { room, seq } => self.grant(
+                Published {
+                    room: room.as_str().into(),
+                    seq: seq.0,
+                    dup: true,
+                },
+                out,
+            ),
+            Reply::Unpublished(count, refusal) => {
+                (0..count).for_each(|_| self.refuse(refusal, out));
+            }
+            Reply::Rejected(refusal) => write_fault(None, refusal, out),
+            Reply::Renamed(nick) => self.grant(
+                Named {
+                    nick: nick.as_str().into(),
+                },
+                out,
+            ),
+            Reply::Told { to, at, .. } => self.grant(
+                Sent {
+                    to: to.as_str().into(),
+                    ts: at.0,
+                },
+                out,
+            ),
+            Reply::Who(roll) => self.grant(present(roll), out),
+            Reply::Present(roll) => {
+                let Present {
+                    room,
+                    count,
+                    members,
+                } = present(roll);
+                let event = Event::Present {
+                    room,
+                    count,
+                    members,
+                };
+                write_line(&event, out);
+            }
+            Reply::Rooms(rooms) => {
+                let rooms = rooms.iter().map(|summary| Listed {
+                    room: summary.room.as_str().into(),
+                    count: summary.count,
+                    topic: (*summary.topic).into(),
+                });
+                self.grant(
+                    RoomsList {
+                        rooms: rooms.collect(),
+                    },
+                    out,
+                );
+            }
+            Reply::Topic(roll) => self.grant(
+                Topic {
+                    room: roll.room.as_str().into(),
+                    topic: (*roll.topic).into(),
+                },
+                out,
+            ),
+            Reply::Page { room, span, page } => self.page(room, span, page, out),
+            Reply::Refused(refusal) => self.refuse(refusal, out),
+            // To `leave` and `ping`; and whatever a later core grants, that it is granted.
+            _ => self.grant(Empty {}, out),
+        }
+    }
+
+    fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
+        let told = Event::Told {
+            ts: direct.at.0,
+            from: direct.from.as_str().into(),
+            text: (*direct.text).into(),
+        };
+        write_line(&told, out);
+    }
+
+    fn ping(&mut self, out: &mut BytesMut) {
+        write_line(&Event::Ping, out);
+    }
+
+    fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        let (code, after_ms) = match reason {
+            CloseReason::Quit(_) => {
+                self.grant(Empty {}, out);
+                ("quit", None)
+            }
+            CloseReason::Draining => ("draining", Some(fastrand::u64(COME_BACK_MS))),
+            CloseReason::Failed | CloseReason::Dropped => {
+                ("failed", Some(fastrand::u64(COME_BACK_MS)))
+            }
+            // The peer ended it, or can't be reached.
+            _ => return,
+        };
+        let bye = Event::Bye {
+            code: code.into(),
+            reconnect: after_ms.is_some(),
+            after_ms,
+        };
+        write_line(&bye, out);
+    }
+}
+
+/// The commands, to suggest one.
+const COMMANDS: [&str; 13] = [
+    "hello", "join", "leave", "say", "act", "tell", "nick", "topic", "who", "rooms", "history",
+    "ping", "quit",
+];
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}
+
+fn unknown_command(cmd: &str) -> Refusal {
+    let cmd: String = cmd.chars().filter(|c| !c.is_control()).take(32).collect();
+    let known = COMMANDS.join(", ");
+    Refusal::new(
+        Code::UnknownCmd,
+        format!("no such command: {cmd} (there are {known})"),
+    )
+}
+
+/// A field that the command can't do without.
+fn needed<'a>(
+    field: Option<Text<'a>>,
+    cmd: &'static str,
+    name: &'static str,
+) -> Result<Cow<'a, str>, Refusal> {
+    field
+        .map(|Text(text)| text)
+        .ok_or_else(|| bad(format!("{cmd} needs \"{name}\"")))
+}
+
+fn arrival(join: JoinRoom<'_>) -> Result<Arrival<'_>, Refusal> {
+    Ok(Arrival {
+        after: join.after.as_ref().map(|after| Seq(after.seq)),
+        epoch: join.after.as_ref().map(epoch).transpose()?.flatten(),
+        room: join.room.0,
+        limit: join.limit,
+    })
+}
+
+fn epoch(position: &Position<'_>) -> Result<Option<Epoch>, Refusal> {
+    let epoch = position.epoch.as_ref().map(|epoch| epoch.parse());
+    epoch
+        .transpose()
+        .map_err(|error| bad(format!("epoch: {error}")))
+}
+
+/// Why a line is no request, and the id that it has nevertheless.
+fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
+    #[derive(Deserialize)]
+    struct Headless {
+        id: Option<Id>,
+        cmd: Option<serde::de::IgnoredAny>,
+    }
+    let headless: Option<Headless> = serde_json::from_str(line).ok();
+    let re = headless.as_ref().and_then(|headless| headless.id.clone());
+    let re = re.filter(|id| !matches!(id, Id::Text(id) if id.len() > ID_BYTES_MAX));
+    let message = match (error.classify(), &headless) {
+        (_, Some(Headless { cmd: None, .. })) => "an object without \"cmd\"".to_owned(),
+        (serde_json::error::Category::Data, _) => format!("not as it should be: {error}"),
+        _ => format!("not JSON, one object a line: {error}"),
+    };
+    let message: String = message.chars().filter(|c| !c.is_control()).collect();
+    (re, bad(message))
+}
+
+/// Writes a refusal, which names the command it answers if that has an id.
+fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
+    #[derive(Serialize)]
+    struct Refused<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        re: Option<Id>,
+        err: Fault<'a>,
+    }
+    write_line(
+        &Refused {
+            re,
+            err: fault(refusal),
+        },
+        out,
+    );
+}
+
+fn fault(refusal: &Refusal) -> Fault<'_> {
+    let retry = match refusal.code {
+        Code::Unavailable => Some(RETRY_UNAVAILABLE),
+        Code::Full => Some(RETRY_FULL),
+        _ => None,
+    };
+    Fault {
+        code: refusal.code.as_str().into(),
+        msg: refusal.message.as_str().into(),
+        retry_ms: retry.map(|retry| retry.as_millis() as u64),
+    }
+}
+
+fn place(joined: &Joined) -> Place<'_> {
+    let roll = &joined.roll;
+    let Present {
+        room,
+        count,
+        members,
+    } = present(roll);
+    Place {
+        room,
+        epoch: Some(roll.position.epoch.to_string().into()),
+        seq: Some(roll.position.seq.0),
+        recovered: joined.is_recovered,
+        count: Some(count),
+        members: Some(members),
+        topic: Some((*roll.topic).into()),
+        err: None,
+    }
+}
+
+fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
+    let shown: String = room.chars().filter(|c| !c.is_control()).take(64).collect();
+    Place {
+        room: shown.into(),
+        epoch: None,
+        seq: None,
+        recovered: None,
+        count: None,
+        members: None,
+        topic: None,
+        err: Some(fault(refusal)),
+    }
+}
+
+fn present(roll: &Roll) -> Present<'_> {
+    Present {
+        room: roll.room.as_str().into(),
+        count: roll.count,
+        members: roll.nicks.iter().map(|nick| nick.as_str().into()).collect(),
+    }
+}

@@ -1,0 +1,261 @@
+//! How JSON members are written what happens in their rooms.
+//!
+//! Invariant: one event, one line, and what all messages of a batch have in common is made once for the batch.
+
+use crate::wire::{Event, Text, Why};
+use bytes::{BufMut, BytesMut};
+use chat_core::log::Gap;
+use chat_core::wire::{Broadcast, Form, Missed, Moment};
+use chat_core::{Batch, Kind, MessageRef, Presence, PresenceChange};
+use serde::Serialize;
+use std::ops::Range;
+
+/// The one JSON form, shared by all JSON connections of a hub.
+#[derive(Debug)]
+pub(super) struct JsonForm;
+
+impl Form for JsonForm {
+    fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut BytesMut) {
+        match item {
+            Broadcast::Messages(batch, range) => {
+                let frame = Frame::new(batch, moment);
+                for message in batch.messages(range.clone()) {
+                    frame.write(&message, out);
+                    out.put_u8(b'\n');
+                }
+            }
+            Broadcast::Presence(presence) => write_line(&presence_event(presence), out),
+            Broadcast::Count(room, count) => {
+                let room = room.as_str().into();
+                write_line(
+                    &Event::Members {
+                        room,
+                        count: *count,
+                    },
+                    out,
+                );
+            }
+            Broadcast::Missed(room, missed) => write_line(&gap_event(room.as_str(), *missed), out),
+        }
+    }
+}
+
+/// Writes one object and the end of its line.
+pub(super) fn write_line(object: &impl Serialize, out: &mut BytesMut) {
+    write(object, out);
+    out.put_u8(b'\n');
+}
+
+fn write(object: &(impl Serialize + ?Sized), out: &mut BytesMut) {
+    // Our own types have string keys, and a buffer takes everything: this can't fail.
+    if serde_json::to_writer(out.writer(), object).is_err() {
+        debug_assert!(false, "our own types can be written");
+    }
+}
+
+/// The messages of a page that are nearest to its end, as many as `bytes_max` holds: a JSON array's elements.
+pub(super) fn write_latest(
+    excerpts: &[(&Batch, Range<usize>)],
+    bytes_max: usize,
+    out: &mut BytesMut,
+) {
+    let mut latest: Vec<BytesMut> = Vec::new();
+    let mut bytes = 0;
+    'all: for (batch, range) in excerpts.iter().rev() {
+        let frame = Frame::new(batch, Moment::Live);
+        for index in range.clone().rev() {
+            let mut piece = BytesMut::new();
+            for message in batch.messages(index..index + 1) {
+                frame.write(&message, &mut piece);
+            }
+            bytes += piece.len() + 1;
+            if bytes > bytes_max && !latest.is_empty() {
+                break 'all;
+            }
+            latest.push(piece);
+        }
+    }
+    write_list(latest.iter().rev(), out);
+}
+
+/// The messages of a page that are nearest to its beginning, as many as `bytes_max` holds.
+pub(super) fn write_earliest(
+    excerpts: &[(&Batch, Range<usize>)],
+    bytes_max: usize,
+    out: &mut BytesMut,
+) {
+    let mut earliest: Vec<BytesMut> = Vec::new();
+    let mut bytes = 0;
+    'all: for (batch, range) in excerpts {
+        let frame = Frame::new(batch, Moment::Live);
+        for message in batch.messages(range.clone()) {
+            let mut piece = BytesMut::new();
+            frame.write(&message, &mut piece);
+            bytes += piece.len() + 1;
+            if bytes > bytes_max && !earliest.is_empty() {
+                break 'all;
+            }
+            earliest.push(piece);
+        }
+    }
+    write_list(earliest.iter(), out);
+}
+
+fn write_list<'a>(pieces: impl Iterator<Item = &'a BytesMut>, out: &mut BytesMut) {
+    for (at, piece) in pieces.enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(piece);
+    }
+}
+
+/// What the messages of a batch have in common, written.
+struct Frame {
+    /// From the room's name on, up to the place.
+    room: BytesMut,
+    /// From behind the place on, up to the text.
+    origin: BytesMut,
+    moment: Moment,
+}
+
+impl Frame {
+    fn new(batch: &Batch, moment: Moment) -> Self {
+        let (mut room, mut origin) = (BytesMut::new(), BytesMut::new());
+        room.put_slice(b"\",\"room\":");
+        write(batch.room().as_str(), &mut room);
+        room.put_slice(b",\"seq\":");
+        origin.put_slice(b",\"ts\":");
+        write(&batch.at().0, &mut origin);
+        origin.put_slice(b",\"from\":");
+        write(batch.from().as_str(), &mut origin);
+        origin.put_slice(b",\"text\":");
+        Self {
+            room,
+            origin,
+            moment,
+        }
+    }
+
+    /// Writes a message as the event that it is; see [`Event`], whose fields and order it keeps.
+    fn write(&self, message: &MessageRef<'_>, out: &mut BytesMut) {
+        let event: &[u8] = match message.kind {
+            Kind::Acted => b"acted",
+            Kind::Topic => b"topic",
+            _ => b"said",
+        };
+        out.reserve(self.room.len() + self.origin.len() + message.text.len() + 40);
+        out.put_slice(b"{\"ev\":\"");
+        out.put_slice(event);
+        out.put_slice(&self.room);
+        write(&message.seq.0, out);
+        out.put_slice(&self.origin);
+        write(message.text, out);
+        if let Some(key) = message.key {
+            out.put_slice(b",\"key\":");
+            write(key, out);
+        }
+        if self.moment == Moment::Replay {
+            out.put_slice(b",\"replay\":true");
+        }
+        out.put_u8(b'}');
+    }
+}
+
+fn presence_event(presence: &Presence) -> Event<'_> {
+    let room = presence.room.as_str().into();
+    let nick = presence.nick.as_str().into();
+    match &presence.change {
+        PresenceChange::Joined => Event::Joined { room, nick },
+        PresenceChange::Left { reason } => Event::Left {
+            room,
+            nick,
+            reason: reason.as_ref().map(|reason| reason.to_string().into()),
+        },
+        PresenceChange::Renamed { to } => Event::Renamed {
+            room,
+            nick,
+            to: to.as_str().into(),
+        },
+        PresenceChange::Hushed { .. } => Event::Hushed { room, on: true },
+        _ => Event::Hushed { room, on: false },
+    }
+}
+
+fn gap_event(room: &str, missed: Missed) -> Event<'_> {
+    let (gap, why) = match missed {
+        Missed::Expired(gap) => (Some(gap), Why::Expired),
+        Missed::BeyondLimit(gap) => (Some(gap), Why::Limit),
+        Missed::Unreadable(gap) => (gap, Why::Unavailable),
+        Missed::OtherEpoch => (None, Why::Epoch),
+        _ => (None, Why::Other),
+    };
+    Event::Gap {
+        room: Text::from(room),
+        from: gap.map(|Gap { from, .. }| from.0),
+        to: gap.map(|Gap { to, .. }| to.0),
+        why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Entry;
+    use chat_core::{Drafts, Nick, RoomName, Seq, SessionId, Timestamp};
+
+    fn batch(kind: Kind, text: &str) -> Batch {
+        let nick = Nick::parse("alice").unwrap();
+        let mut drafts = Drafts::new(SessionId(1), nick, Timestamp(1_758_000_000_123));
+        drafts.push(kind, text);
+        drafts.number(RoomName::parse("ops").unwrap(), [Seq(1048)])
+    }
+
+    fn encode(kind: Kind, text: &str, moment: Moment) -> String {
+        let (batch, mut out) = (batch(kind, text), BytesMut::new());
+        JsonForm.encode(&Broadcast::Messages(&batch, 0..1), moment, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_written_as_its_type_says() {
+        for (kind, text) in [
+            (Kind::Said, "quotes \" and \\ and 한글\ttab"),
+            (Kind::Acted, "waves"),
+            (Kind::Topic, ""),
+        ] {
+            for moment in [Moment::Live, Moment::Replay] {
+                let entry = Entry {
+                    room: "ops".into(),
+                    seq: 1048,
+                    ts: 1_758_000_000_123,
+                    from: "alice".into(),
+                    text: text.into(),
+                    key: None,
+                    replay: moment == Moment::Replay,
+                };
+                let event = match kind {
+                    Kind::Said => Event::Said(entry),
+                    Kind::Acted => Event::Acted(entry),
+                    _ => Event::Topic(entry),
+                };
+                let expected = serde_json::to_string(&event).unwrap() + "\n";
+                assert_eq!(encode(kind, text, moment), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_that_does_not_fit_keeps_what_is_nearest_to_its_end() {
+        let batches: Vec<_> = (0..4).map(|_| batch(Kind::Said, "hello")).collect();
+        let excerpts: Vec<_> = batches.iter().map(|batch| (batch, 0..1)).collect();
+        let one = encode(Kind::Said, "hello", Moment::Live).len();
+        for (fits, expected) in [(one * 2, 2), (one * 100, 4), (1, 1)] {
+            let mut out = BytesMut::new();
+            write_latest(&excerpts, fits, &mut out);
+            let text = format!("[{}]", String::from_utf8_lossy(&out));
+            let list: Vec<Event<'_>> = serde_json::from_str(&text).unwrap();
+            assert_eq!(list.len(), expected, "{text}");
+        }
+    }
+}
