@@ -196,6 +196,15 @@ impl Dialects {
         Box::new(Plain::new(self.plain.clone()))
     }
 
+    /// Asks the candidates what they make of a prefix after which nothing comes.
+    pub(crate) fn choose_last(&self, prefix: &[u8]) -> Choice {
+        match self.choose(&[prefix, b"\n"].concat()) {
+            // As a line it is nobody's; but was it meant to become one?
+            Choice::Plain | Choice::NeedMore => self.choose(prefix),
+            opening => opening,
+        }
+    }
+
     /// Asks the candidates in turn.
     pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
         let mut choice = Choice::Plain;

@@ -79,6 +79,12 @@ impl Input {
         self.mode = Mode::Line;
     }
 
+    /// Drops what has come and not been taken yet.
+    pub(crate) fn discard(&mut self) {
+        self.buffer = BytesMut::new();
+        self.has_text = false;
+    }
+
     /// Sets the longest line in bytes, for a dialect that has a limit of its own.
     pub(crate) const fn set_line_bytes(&mut self, line_bytes_max: usize) {
         self.codec.set_line_bytes_max(line_bytes_max);

@@ -10,7 +10,8 @@ use bytes::Bytes;
 pub trait Candidate: Send + Sync + 'static {
     /// Looks at all that has come so far; telnet commands are stripped already.
     ///
-    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain.
+    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. Should the stream end
+    /// before, the prefix is dropped: what another protocol begins with is no chat.
     fn sniff(&self, prefix: &[u8]) -> Verdict;
 }
 

@@ -60,8 +60,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let prefix = self.input.pending();
         let is_line = prefix.contains(&b'\n') || prefix.windows(2).any(|pair| pair == b"\r\0");
         let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
-        let choice = self.hub.dialects().choose(prefix);
+        let choice = if self.has_ended {
+            self.hub.dialects().choose_last(prefix)
+        } else {
+            self.hub.dialects().choose(prefix)
+        };
         match choice {
+            Choice::NeedMore if self.has_ended => {
+                // Another protocol's beginning, cut short: it is no chat.
+                self.input.discard();
+                self.decide_plain();
+                return Some(CloseReason::Disconnected);
+            }
             Choice::Opening(opening) => return Box::pin(self.open(opening)).await,
             Choice::NeedMore if !is_over => {
                 self.wants_more = true;
