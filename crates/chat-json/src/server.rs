@@ -55,9 +55,9 @@ impl Candidate for JsonLines {
     fn sniff(&self, prefix: &[u8]) -> Verdict {
         let is_json = match prefix.iter().position(|&byte| byte == b'\n') {
             Some(end) => is_command(&prefix[..end]),
-            None if !may_be_object(prefix) => false,
-            None if prefix.len() >= LONG_HELLO_BYTES && has_hello(prefix) => true,
-            None => return Verdict::NeedMore,
+            None if prefix.len() >= LONG_HELLO_BYTES && has_hello(prefix) => may_be_command(prefix),
+            None if may_be_command(prefix) => return Verdict::NeedMore,
+            None => false,
         };
         if is_json {
             let dialect = Json::new(Arc::clone(&self.form), self.line_bytes);
@@ -70,17 +70,27 @@ impl Candidate for JsonLines {
 
 /// An object with a `cmd`, whichever it is: a program that forgets its hello is to be told so, not to be chat.
 fn is_command(line: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Command {
-        #[serde(rename = "cmd")]
-        _cmd: IgnoredAny,
-    }
-    may_be_object(line) && !line.is_empty() && serde_json::from_slice::<Command>(line).is_ok()
+    is_object(line) && serde_json::from_slice::<Headed>(line).is_ok()
 }
 
-fn may_be_object(prefix: &[u8]) -> bool {
-    let first = prefix.iter().find(|byte| !byte.is_ascii_whitespace());
-    first.is_none_or(|&byte| byte == b'{') && !prefix.is_empty()
+/// An object with a `cmd`, or the beginning of an object.
+fn may_be_command(prefix: &[u8]) -> bool {
+    is_object(prefix)
+        && match serde_json::from_slice::<Headed>(prefix) {
+            Ok(_) => true,
+            Err(error) => error.is_eof(),
+        }
+}
+
+/// A list would do for a struct, too.
+fn is_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
+}
+
+#[derive(Deserialize)]
+struct Headed {
+    #[serde(rename = "cmd")]
+    _cmd: IgnoredAny,
 }
 
 /// Whether `"cmd":"hello"` is in it, however it is spaced.
@@ -127,6 +137,9 @@ mod tests {
             "hello",
             "\n",
             "\n{\"cmd\":\"hello\"}",
+            "{hello",
+            "{\"text\":1}",
+            "{} {",
         ] {
             assert_eq!(verdict(prefix), "NotMine", "{prefix:?}");
         }
@@ -139,6 +152,6 @@ mod tests {
         assert_eq!(verdict(&hello), "NeedMore");
         let hello = format!(r#"{{"cmd": "hello","join":[{}"#, room.repeat(12));
         assert_eq!(verdict(&hello), "Mine(Dialect)");
-        assert_eq!(verdict(&"{".repeat(1024)), "NeedMore");
+        assert_eq!(verdict(&r#"{"a":"#.repeat(100)), "NeedMore");
     }
 }

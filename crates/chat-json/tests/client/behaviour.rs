@@ -1,0 +1,267 @@
+//! What the client promises its caller.
+
+use crate::network::Network;
+use chat_core::Limits;
+use chat_json::{AskError, Client, Event, Events, GapCause, OpenError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+async fn open(network: &Network, nick: &str) -> (Client, Events) {
+    let builder = Client::connect_with(network.clone());
+    builder.nick(nick).join("ops").open().await.unwrap()
+}
+
+/// The next event that is none of coming and going.
+async fn next(events: &mut Events) -> Event {
+    loop {
+        let event = timeout(Duration::from_secs(600), events.next()).await;
+        match event.expect("something happens").expect("there is more") {
+            Event::Joined { .. } | Event::Left { .. } | Event::Renamed { .. } => {}
+            Event::Online { .. } | Event::Entered(_) => {}
+            event => return event,
+        }
+    }
+}
+
+async fn next_text(events: &mut Events) -> String {
+    match next(events).await {
+        Event::Message(message) => message.text,
+        other => panic!("expected a message: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_is_heard_and_has_a_place() {
+    let network = Network::new(1);
+    let (alice, mut alice_hears) = open(&network, "alice").await;
+    let (bob, mut bob_hears) = open(&network, "bob").await;
+    assert_eq!(alice.say("ops", "hello").await, Ok(1));
+    assert_eq!(alice.act("ops", "waves").await, Ok(2));
+    assert_eq!(next_text(&mut bob_hears).await, "hello");
+    assert_eq!(next_text(&mut bob_hears).await, "waves");
+    assert_eq!(bob.say("ops", "hi").await, Ok(3));
+    assert_eq!(next_text(&mut alice_hears).await, "hi", "not its own");
+    bob.tell("alice", "psst").await.unwrap();
+    let Event::Told { from, text, .. } = next(&mut alice_hears).await else {
+        panic!("told");
+    };
+    assert_eq!((&*from, &*text), ("bob", "psst"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered() {
+    let network = Network::new(1);
+    let (alice, _events) = open(&network, "alice").await;
+    let (bob, _events) = open(&network, "bob").await;
+    assert_eq!(alice.who("ops").await.unwrap().members, ["alice", "bob"]);
+    assert_eq!(alice.nick("alicia").await.unwrap(), "alicia");
+    assert_eq!(bob.set_topic("ops", "on call: kim").await, Ok(1));
+    let rooms = alice.rooms().await.unwrap();
+    assert_eq!((&*rooms[0].room, &*rooms[0].topic), ("ops", "on call: kim"));
+    bob.join("dev").await.unwrap();
+    for number in 0..30 {
+        bob.say("dev", &number.to_string()).await.unwrap();
+    }
+    let page = bob.history("dev", None, 10).await.unwrap();
+    assert_eq!((page[0].seq, page.len()), (21, 10));
+    let page = bob.history("dev", Some(21), 100).await.unwrap();
+    assert_eq!((page[0].seq, page.len()), (1, 20));
+    bob.leave("dev").await.unwrap();
+    let Err(AskError::Refused { code, .. }) = bob.say("dev", "gone").await else {
+        panic!("it has left");
+    };
+    assert_eq!(code, "denied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_attempt_fails_loudly_and_later_ones_go_on() {
+    let network = Network::new(1);
+    network.crash();
+    let refused = Client::connect_with(network.clone())
+        .nick("bot")
+        .open()
+        .await;
+    assert!(matches!(refused, Err(OpenError::Unreachable(_))));
+    let (client, mut events) = Client::connect_with(network.clone())
+        .nick("bot")
+        .join("ops")
+        .start();
+    assert!(matches!(next(&mut events).await, Event::Offline { .. }));
+    network.restart();
+    assert_eq!(client.say("ops", "said while offline").await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
+    let network = Network::new(1);
+    let (alice, _events) = open(&network, "alice").await;
+    let refused = Client::connect_with(network.clone())
+        .nick("alice")
+        .open()
+        .await;
+    let Err(OpenError::Refused(AskError::Refused { code, .. })) = refused else {
+        panic!("alice is there");
+    };
+    assert_eq!(code, "nick_taken");
+    network.crash();
+    network.restart();
+    let ghost = network.hub().session(Some("alice")).unwrap();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    drop(ghost);
+    assert_eq!(alice.say("ops", "back").await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up_and_a_silent_client_is_not() {
+    let network = Network::new(1);
+    let (_alice, mut events) = open(&network, "alice").await;
+    let quiet = timeout(Duration::from_secs(3600), async {
+        loop {
+            match events.next().await {
+                Some(Event::Online { .. } | Event::Entered(_)) => {}
+                other => break other,
+            }
+        }
+    });
+    assert!(quiet.await.is_err(), "an hour of silence is no trouble");
+    let (far, _kept) = tokio::io::duplex(64 * 1024);
+    let far = std::sync::Mutex::new(Some(far));
+    let began = Instant::now();
+    let deaf = Client::connect_with(move || {
+        let far = far.lock().unwrap().take();
+        let far = far.ok_or(std::io::ErrorKind::ConnectionRefused.into());
+        Box::pin(std::future::ready(
+            far.map(|far| Box::new(far) as Box<dyn chat_json::ByteStream>),
+        )) as _
+    });
+    assert!(matches!(deaf.open().await, Err(OpenError::Unreachable(_))));
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_does_not_read_events_loses_none_that_the_log_holds() {
+    let network = Network::new(1);
+    let (_alice, mut alice_hears) = open(&network, "alice").await;
+    let (bob, _events) = open(&network, "bob").await;
+    for number in 0..5000 {
+        bob.say("ops", &number.to_string()).await.unwrap();
+    }
+    for number in 0..5000 {
+        assert_eq!(next_text(&mut alice_hears).await, number.to_string());
+    }
+    bob.say("ops", "live again").await.unwrap();
+    assert_eq!(next_text(&mut alice_hears).await, "live again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_does_not_read_events_is_told_what_the_log_lost() {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let network = Network::with_limits(1, limits);
+    let (_alice, mut alice_hears) = open(&network, "alice").await;
+    let (bob, _events) = open(&network, "bob").await;
+    for number in 1..=5000_u64 {
+        bob.say("ops", &number.to_string()).await.unwrap();
+    }
+    let (mut expected, mut gaps) = (1, 0);
+    while expected <= 5000 {
+        match next(&mut alice_hears).await {
+            Event::Message(message) => {
+                assert_eq!(message.seq, expected);
+                expected += 1;
+            }
+            Event::Gap { from, to, why, .. } => {
+                assert_eq!((from, why), (Some(expected), GapCause::Expired));
+                expected = to.unwrap() + 1;
+                gaps += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(gaps, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_over_events_may_say_things_although_more_come_than_wait() {
+    let network = Network::new(1);
+    let (alice, mut alice_hears) = open(&network, "alice").await;
+    let (bob, _events) = open(&network, "bob").await;
+    for number in 0..3000 {
+        bob.say("ops", &number.to_string()).await.unwrap();
+    }
+    for number in 0..3000_u64 {
+        next_text(&mut alice_hears).await;
+        let answered = timeout(Duration::from_secs(60), alice.say("ops", "yes")).await;
+        assert_eq!(answered.expect("it is answered"), Ok(3001 + number));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn quitting_says_goodbye_and_ends_the_events() {
+    let network = Network::new(1);
+    let (alice, mut alice_hears) = open(&network, "alice").await;
+    let (_bob, mut bob_hears) = open(&network, "bob").await;
+    alice.quit("good night").await.unwrap();
+    while let Some(event) = bob_hears.next().await {
+        if let Event::Left { nick, reason, .. } = event {
+            assert_eq!((&*nick, reason.as_deref()), ("alice", Some("good night")));
+            break;
+        }
+    }
+    let mut last = None;
+    while let Some(event) = alice_hears.next().await {
+        last = Some(event);
+    }
+    assert!(matches!(last, Some(Event::Closed { .. })), "{last:?}");
+    assert_eq!(alice.say("ops", "more").await, Err(AskError::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_done_twice_is_given_up_when_the_connection_breaks() {
+    let network = Network::new(1);
+    let (alice, _events) = open(&network, "alice").await;
+    let (_bob, _bob_hears) = open(&network, "bob").await;
+    network.deafen();
+    let (tell, said, ()) =
+        tokio::join!(alice.tell("bob", "once"), alice.say("ops", "safe"), async {
+            // By then both are sent, and not answered.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            network.crash();
+            network.restart();
+        });
+    assert_eq!(tell, Err(AskError::Interrupted));
+    assert_eq!(said, Ok(1), "a message has a key, and is repeated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_all_handles_ends_the_session() {
+    let network = Network::new(1);
+    let (alice, events) = open(&network, "alice").await;
+    let (_bob, mut bob_hears) = open(&network, "bob").await;
+    drop(alice);
+    drop(events);
+    let left = timeout(Duration::from_secs(60), async {
+        loop {
+            if let Some(Event::Left { nick, .. }) = bob_hears.next().await {
+                return nick;
+            }
+        }
+    });
+    assert_eq!(left.await.unwrap(), "alice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hello_that_is_cut_short_is_no_chat_and_no_arrival() {
+    let network = Network::new(1);
+    let session = network.hub().session(Some("watch")).unwrap();
+    let mut lobby = session.join("lobby").await.unwrap();
+    network.cut(40, 60);
+    let (client, _events) = Client::connect_with(network.clone())
+        .nick("bot")
+        .join("ops")
+        .start();
+    assert_eq!(client.say("ops", "in at last").await, Ok(1));
+    assert_eq!(network.has_cut(), 40);
+    let quiet = timeout(Duration::from_secs(1), lobby.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}

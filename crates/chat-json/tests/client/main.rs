@@ -1,0 +1,5 @@
+//! The client library against a hub in process, over streams that break.
+
+mod behaviour;
+mod network;
+mod torture;

@@ -1,0 +1,173 @@
+//! A network in memory: it carries bytes to whichever hub is up, in pieces of any size, and cuts connections.
+
+use chat_core::{Hub, Limits, serve_connection};
+use chat_json::{ByteStream, Connect, JsonLines};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use tokio::task::JoinSet;
+
+/// How many bytes a stream holds on its way.
+const STREAM_BYTES: usize = 4096;
+
+/// The network; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Network(Arc<Mutex<State>>);
+
+struct State {
+    hub: Option<Hub>,
+    random: fastrand::Rng,
+    limits: Limits,
+    /// How many connections are still to be cut, each after at most so many bytes.
+    cuts: usize,
+    cut_after_max: usize,
+    has_cut: usize,
+    /// What clients send goes nowhere.
+    is_deaf: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Network {
+    /// A network with a server up, whose limits no test runs into.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut limits = Limits::default();
+        limits.rate = None;
+        limits.journal_messages = 100_000.try_into().unwrap();
+        limits.journal_bytes = (64 << 20).try_into().unwrap();
+        Self::with_limits(seed, limits)
+    }
+
+    pub(crate) fn with_limits(seed: u64, limits: Limits) -> Self {
+        let network = Self(Arc::new(Mutex::new(State {
+            hub: None,
+            random: fastrand::Rng::with_seed(seed),
+            limits,
+            cuts: 0,
+            cut_after_max: 0,
+            has_cut: 0,
+            is_deaf: Arc::default(),
+            tasks: JoinSet::new(),
+        })));
+        network.restart();
+        network
+    }
+
+    /// Cuts the next `cuts` connections, each at a random byte.
+    pub(crate) fn cut(&self, cuts: usize, after_max: usize) {
+        let mut state = self.state();
+        (state.cuts, state.cut_after_max) = (cuts, after_max);
+    }
+
+    /// How many connections were cut.
+    pub(crate) fn has_cut(&self) -> usize {
+        self.state().has_cut
+    }
+
+    /// Puts a new server up, which knows nothing of the one before. That one is cut off, if it is still there.
+    pub(crate) fn restart(&self) {
+        let mut state = self.state();
+        state.tasks = JoinSet::new();
+        let builder = Hub::builder().candidate(JsonLines::default());
+        state.hub = Some(builder.limits(state.limits.clone()).build());
+    }
+
+    /// Cuts the server off: no connection succeeds until the next restart.
+    pub(crate) fn crash(&self) {
+        let mut state = self.state();
+        state.tasks = JoinSet::new();
+        state.is_deaf = Arc::default();
+        state.hub = None;
+    }
+
+    /// From now on, or until the server that is up is cut off, what clients send goes nowhere.
+    pub(crate) fn deafen(&self) {
+        self.state().is_deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// The server that is up.
+    pub(crate) fn hub(&self) -> Hub {
+        self.state().hub.clone().expect("a server is up")
+    }
+
+    fn connect_now(&self) -> io::Result<Box<dyn ByteStream>> {
+        let mut state = self.state();
+        let hub = state.hub.clone().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let budget = (state.cuts > 0).then(|| {
+            let max = state.cut_after_max;
+            state.random.usize(0..max)
+        });
+        state.cuts = state.cuts.saturating_sub(1);
+        let (random, is_deaf) = (state.random.fork(), Arc::clone(&state.is_deaf));
+        let (client, near) = tokio::io::duplex(STREAM_BYTES);
+        let (far, server) = tokio::io::duplex(STREAM_BYTES);
+        let network = self.clone();
+        state.tasks.spawn(async move {
+            carry(near, far, budget, random, is_deaf).await;
+            if budget.is_some() {
+                network.state().has_cut += 1;
+            }
+        });
+        state.tasks.spawn(serve_connection(server, hub).map(drop));
+        Ok(Box::new(client))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connect for Network {
+    fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>> {
+        std::future::ready(self.connect_now()).boxed()
+    }
+}
+
+/// Carries bytes both ways until one side ends, or the budget is used up.
+async fn carry(
+    near: DuplexStream,
+    far: DuplexStream,
+    budget: Option<usize>,
+    mut random: fastrand::Rng,
+    is_deaf: Arc<AtomicBool>,
+) {
+    let (near_in, near_out) = tokio::io::split(near);
+    let (far_in, far_out) = tokio::io::split(far);
+    let left = Arc::new(Mutex::new(budget.unwrap_or(usize::MAX)));
+    let there = pump(near_in, far_out, Arc::clone(&left), random.fork(), is_deaf);
+    let back = pump(far_in, near_out, left, random.fork(), Arc::default());
+    tokio::select! {
+        () = there => {}
+        () = back => {}
+    }
+}
+
+async fn pump(
+    mut from: ReadHalf<DuplexStream>,
+    mut to: WriteHalf<DuplexStream>,
+    left: Arc<Mutex<usize>>,
+    mut random: fastrand::Rng,
+    is_deaf: Arc<AtomicBool>,
+) {
+    let mut buffer = [0; 1024];
+    loop {
+        let size = random.usize(1..=buffer.len());
+        let Ok(count @ 1..) = from.read(&mut buffer[..size]).await else {
+            return;
+        };
+        if is_deaf.load(Ordering::Relaxed) {
+            continue;
+        }
+        let (count, is_over) = {
+            let mut left = left.lock().unwrap();
+            let passing = count.min(*left);
+            *left -= passing;
+            (passing, *left == 0)
+        };
+        if to.write_all(&buffer[..count]).await.is_err() || is_over {
+            return;
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Two clients talk over a network that breaks all the time.
+//!
+//! Invariant: each sees each message exactly once, in one order; or, where the server lost its log, an explicit gap.
+
+use crate::network::Network;
+use chat_json::{Client, Event, Events, GapCause};
+use futures::stream::{FuturesOrdered, StreamExt};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How many messages each of the two says.
+const EACH: u32 = 10_000;
+
+/// How many of them are on their way at a time.
+const WINDOW: usize = 16;
+
+/// Virtual time: nothing may take as long as this.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_cuts_lose_nothing_and_repeat_nothing() {
+    for seed in [1, 2, 3] {
+        println!("seed {seed}");
+        let network = Network::new(seed);
+        network.cut(1000, 12_000);
+        let (alice, bob) = talk(&network, Duration::ZERO, JoinSet::new()).await;
+        assert_eq!(
+            network.has_cut(),
+            1000,
+            "all cuts happened while they talked"
+        );
+        assert_eq!(
+            network.hub().stats().messages_in,
+            u64::from(2 * EACH) + 2,
+            "the server took each once, and the two last words"
+        );
+        assert_eq!(alice.gaps + bob.gaps, 0);
+        assert_eq!(alice.seen.len(), 2 * EACH as usize);
+        assert_eq!(alice.seen, bob.seen, "one order");
+        alice.is_whole();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_restarts_loses_nothing_silently_and_repeats_nothing() {
+    for seed in [1, 2, 3] {
+        println!("seed {seed}");
+        let network = Network::new(seed);
+        let mut restarts = JoinSet::new();
+        let server = network.clone();
+        restarts.spawn(async move {
+            for number in 0.. {
+                sleep(Duration::from_secs(1)).await;
+                if number % 2 == 0 {
+                    // It says goodbye first.
+                    server.hub().drain();
+                    sleep(Duration::from_millis(200)).await;
+                }
+                server.crash();
+                sleep(Duration::from_millis(fastrand::u64(0..300))).await;
+                server.restart();
+            }
+        });
+        let (alice, bob) = talk(&network, Duration::from_millis(2), restarts).await;
+        for diary in [alice, bob] {
+            println!("{} seen, {} gaps", diary.seen.len(), diary.gaps);
+            assert!(diary.gaps > 5, "the server was restarted");
+            assert!(diary.seen.len() > EACH as usize);
+            diary.has_no_silent_hole();
+        }
+    }
+}
+
+/// What a client saw.
+#[derive(Debug, Default)]
+struct Diary {
+    /// Who, which number, and how many gaps came before it.
+    seen: Vec<(String, u32)>,
+    gaps_before: Vec<usize>,
+    gaps: usize,
+}
+
+/// Has two clients say all they have to say, and hear each other and themselves. Trouble ends before the last word.
+async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (Diary, Diary) {
+    let mut talking = JoinSet::new();
+    let mut hearing = Vec::new();
+    for nick in ["alice", "bob"] {
+        let builder = Client::connect_with(network.clone());
+        let (client, events) = builder.nick(nick).join("ops").echo(true).start();
+        hearing.push((client.clone(), tokio::spawn(hear(events))));
+        talking.spawn(async move {
+            // Both are in before either speaks.
+            while client
+                .who("ops")
+                .await
+                .is_ok_and(|present| present.count < 2)
+            {
+                sleep(Duration::from_millis(50)).await;
+            }
+            let mut unanswered = FuturesOrdered::new();
+            for number in 0..EACH {
+                if unanswered.len() == WINDOW {
+                    let _: u64 = unanswered.next().await.unwrap();
+                }
+                let client = client.clone();
+                let text = number.to_string();
+                unanswered.push_back(async move { client.say("ops", &text).await.unwrap() });
+                if !pause.is_zero() {
+                    sleep(pause).await;
+                }
+            }
+            while unanswered.next().await.is_some() {}
+        });
+    }
+    let all = timeout(PATIENCE, async {
+        while let Some(talked) = talking.join_next().await {
+            talked.unwrap();
+        }
+    });
+    all.await.expect("they talk to the end");
+    if !trouble.is_empty() {
+        trouble.shutdown().await;
+        network.restart();
+    }
+    let mut diaries = Vec::new();
+    for (client, _) in &hearing {
+        client.say("ops", "done").await.unwrap();
+    }
+    for (_client, hearing) in hearing {
+        let diary = timeout(PATIENCE, hearing).await.expect("both hear the end");
+        diaries.push(diary.unwrap());
+    }
+    let bob = diaries.pop().unwrap();
+    (diaries.pop().unwrap(), bob)
+}
+
+/// Listens until both are done.
+async fn hear(mut events: Events) -> Diary {
+    let (mut diary, mut done) = (Diary::default(), 0);
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Message(message) if message.text == "done" => {
+                done += 1;
+                if done == 2 {
+                    break;
+                }
+            }
+            Event::Message(message) => {
+                diary
+                    .seen
+                    .push((message.from, message.text.parse().unwrap()));
+                diary.gaps_before.push(diary.gaps);
+            }
+            Event::Gap { why, .. } => {
+                assert_eq!(why, GapCause::Epoch);
+                diary.gaps += 1;
+            }
+            Event::Closed { why } => panic!("closed: {why}"),
+            _ => {}
+        }
+    }
+    diary
+}
+
+impl Diary {
+    /// All numbers of both, each once and in the order in which they were said.
+    fn is_whole(&self) {
+        let mut next: HashMap<&str, u32> = HashMap::new();
+        for (from, number) in &self.seen {
+            let next = next.entry(from).or_default();
+            assert_eq!(number, next, "of {from}");
+            *next += 1;
+        }
+        assert_eq!(next.len(), 2);
+    }
+
+    /// Numbers only grow, and where one is missing, a gap was told.
+    fn has_no_silent_hole(&self) {
+        let mut last: HashMap<&str, (u32, usize)> = HashMap::new();
+        for ((from, number), gaps) in self.seen.iter().zip(&self.gaps_before) {
+            let before = last.insert(from, (*number, *gaps));
+            let (expected, gaps_then) = before.map_or((0, 0), |(last, gaps)| (last + 1, gaps));
+            assert!(*number >= expected, "{from} said {number} again");
+            assert!(
+                *number == expected || *gaps > gaps_then,
+                "{from}: {expected} to {number} are missing silently"
+            );
+        }
+    }
+}
