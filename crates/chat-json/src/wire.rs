@@ -24,8 +24,9 @@ pub const VERSION: u32 = 1;
 /// The longest line towards the server in bytes, its terminator not counted.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest line towards a client in bytes: the welcome to 64 rooms of 100 members with the longest nicks.
-pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// The longest line towards a client in bytes: the welcome to 64 rooms of 100 members with the longest nicks and
+/// topics.
+pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Text that is borrowed from the line it came in where that is possible.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

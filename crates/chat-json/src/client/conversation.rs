@@ -180,7 +180,7 @@ impl Conversation {
         if let Some(Event::Offline { .. }) = self.events.back() {
             self.events.pop_back();
         }
-        self.events.push_back(Event::Offline { why, retry_in });
+        self.note(Event::Offline { why, retry_in });
     }
 
     /// Takes a line of the server's.
@@ -201,14 +201,14 @@ impl Conversation {
             (Some(Id::Unsigned(HELLO)), _, Some(fault)) => {
                 Heard::Refused(AskError::refused(&fault))
             }
-            (Some(Id::Unsigned(id)), Some(ok), _) => self.granted(id, ok.get()),
+            (Some(Id::Unsigned(id)), Some(ok), _) => self.granted(id, ok.get(), now),
             (Some(Id::Unsigned(id)), _, Some(fault)) => {
                 self.refused(id, &fault);
                 Heard::GoOn
             }
             (None, _, Some(fault)) => {
                 let (code, message) = (fault.code.to_string(), printable(&fault.msg));
-                self.tell(Event::Rejected { code, message });
+                self.note(Event::Rejected { code, message });
                 Heard::GoOn
             }
             _ => Heard::GoOn,
@@ -267,11 +267,16 @@ impl Conversation {
         self.is_welcome = true;
         self.ping_after = Duration::from_secs(welcome.ping.clamp(1, 3600));
         let nick = welcome.nick.to_string();
-        self.events.push_back(Event::Online { nick });
+        self.note(Event::Online { nick });
         let known = self.places.len();
         let mut gone = Vec::new();
         for (at, place) in welcome.rooms.into_iter().enumerate() {
             if let Some(fault) = &place.err {
+                if at < known && fault.code.0 == UNAVAILABLE {
+                    // The room is there, and will be again: it is not given up for that.
+                    self.is_welcome = false;
+                    return Heard::Refused(AskError::refused(fault));
+                }
                 if at < known {
                     gone.push(at);
                 }
@@ -282,7 +287,8 @@ impl Conversation {
                 });
             } else if at < known {
                 self.places[at].enter_again(&place);
-                self.events.push_back(Event::Entered(Room::new(place)));
+                self.places[at].missed_presence = self.events.len() >= EVENTS_MAX;
+                self.note(Event::Entered(Room::new(place)));
             } else if let Some(wanted) = self.wanted.get(at - known) {
                 self.places.push(Place::new(wanted.clone(), &place));
                 self.events.push_back(Event::Entered(Room::new(place)));
@@ -296,7 +302,7 @@ impl Conversation {
         Heard::Welcome
     }
 
-    fn granted(&mut self, id: u64, ok: &str) -> Heard {
+    fn granted(&mut self, id: u64, ok: &str, now: Instant) -> Heard {
         let Some(asked) = self.unanswered.take(id) else {
             return Heard::GoOn;
         };
@@ -309,7 +315,13 @@ impl Conversation {
                     return Heard::Over;
                 }
             }
-            Question::Log(room) => self.read_log(&room, ok),
+            Question::Log(room) => {
+                self.read_log(&room, ok);
+                if self.events.is_empty() {
+                    // Nobody will take an event, and ask for more thereby.
+                    self.catch_up(now);
+                }
+            }
             Question::Who => {
                 if let Ok(present) = serde_json::from_str::<wire::Present<'_>>(ok) {
                     self.tell(Event::Present(Present::from(present)));
@@ -369,7 +381,9 @@ impl Conversation {
     fn happen(&mut self, event: wire::Event<'_>) -> Heard {
         let own = |text: Text<'_>| text.into_string();
         match event {
-            wire::Event::Ping => self.write(&Request::new("ping")),
+            // Whatever waits to be written is an answer, too.
+            wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
+            wire::Event::Ping => {}
             wire::Event::Bye {
                 reconnect: false, ..
             } => return Heard::Bye(None),
@@ -457,8 +471,9 @@ impl Conversation {
         let Some(at) = self.place(room) else {
             return;
         };
+        let is_full = self.events.len() >= EVENTS_MAX;
         let place = &mut self.places[at];
-        if place.is_behind()
+        if (is_full || place.is_behind())
             && let Some(to) = to
         {
             // The page that is read from the log will tell.
@@ -491,6 +506,13 @@ impl Conversation {
         };
         if let Some(at) = self.place(room) {
             self.places[at].missed_presence = true;
+        }
+    }
+
+    /// Tells the caller what it may do without, if it does not read.
+    fn note(&mut self, event: Event) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
         }
     }
 
@@ -597,6 +619,9 @@ impl Conversation {
         write(&mut self.output, request);
     }
 }
+
+/// The code of what the server can't do now.
+const UNAVAILABLE: &str = "unavailable";
 
 /// The ids of the client's own requests that are not among the unanswered; those begin with 1.
 const HELLO: u64 = 0;

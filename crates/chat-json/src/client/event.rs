@@ -5,6 +5,10 @@ use crate::wire::{self, Text};
 use std::time::Duration;
 
 /// What happened. Texts hold no control character, whatever the server sent.
+///
+/// While more than a thousand events wait to be read, [`Online`](Self::Online), [`Offline`](Self::Offline),
+/// [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are left out, and instead of coming and going there is
+/// one [`Present`](Self::Present) later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -19,7 +19,9 @@ use chat_core::log::{Page, Span};
 use chat_core::wire::{
     Arrival, Code, Command, Dialect, Form, Greeting, Joined, Manners, Refusal, Reply,
 };
-use chat_core::{Batch, CloseReason, Direct, Echo, Epoch, Limits, Nick, Roll, RoomName, Seq};
+use chat_core::{
+    Batch, CloseReason, Direct, Echo, Epoch, Limits, Nick, Roll, RoomName, RoomSummary, Seq,
+};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -32,6 +34,15 @@ const ID_BYTES_MAX: usize = 256;
 
 /// How many bytes of messages a page of history holds: they fit into one line of any client, with room to spare.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
+
+/// How many bytes of names and topics a list of rooms holds; escaped, they may be twice as many.
+const ROOMS_BYTES_MAX: usize = 512 * 1024;
+
+/// What a room in a list takes besides its name and topic.
+const LISTED_BYTES: usize = 48;
+
+/// How many rooms a hello may name.
+const HELLO_ROOMS_MAX: usize = 256;
 
 /// When a client is to come back to a server that ends: spread, so that not all do at once.
 const COME_BACK_MS: std::ops::Range<u64> = 500..3_000;
@@ -150,6 +161,9 @@ impl Json {
         let too_long = |client: &Text<'_>| client.len() > ID_BYTES_MAX;
         if request.client.as_ref().is_some_and(too_long) {
             return Err(bad(format!("client: at most {ID_BYTES_MAX} bytes")));
+        }
+        if request.join.len() > HELLO_ROOMS_MAX {
+            return Err(bad(format!("join: at most {HELLO_ROOMS_MAX} rooms")));
         }
         let rooms: Result<Vec<_>, Refusal> = request.join.into_iter().map(arrival).collect();
         let hello = Command::Hello {
@@ -362,17 +376,7 @@ impl Dialect for Json {
                 write_line(&event, out);
             }
             Reply::Rooms(rooms) => {
-                let rooms = rooms.iter().map(|summary| Listed {
-                    room: summary.room.as_str().into(),
-                    count: summary.count,
-                    topic: (*summary.topic).into(),
-                });
-                self.grant(
-                    RoomsList {
-                        rooms: rooms.collect(),
-                    },
-                    out,
-                );
+                self.grant(rooms_list(rooms), out);
             }
             Reply::Topic(roll) => self.grant(
                 Topic {
@@ -548,6 +552,28 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
         members: None,
         topic: None,
         err: Some(fault(refusal)),
+    }
+}
+
+/// As many rooms as fit in a line.
+fn rooms_list(rooms: &[RoomSummary]) -> RoomsList<'_> {
+    let mut bytes = 0;
+    let fits = |summary: &&RoomSummary| {
+        bytes += summary.room.as_str().len() + summary.topic.len() + LISTED_BYTES;
+        bytes <= ROOMS_BYTES_MAX
+    };
+    let listed: Vec<_> = rooms
+        .iter()
+        .take_while(fits)
+        .map(|summary| Listed {
+            room: summary.room.as_str().into(),
+            count: summary.count,
+            topic: (*summary.topic).into(),
+        })
+        .collect();
+    RoomsList {
+        more: rooms.len() - listed.len(),
+        rooms: listed,
     }
 }
 

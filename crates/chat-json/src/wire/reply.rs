@@ -159,6 +159,9 @@ pub struct RoomsList<'a> {
     /// The rooms that somebody is in, by name.
     #[serde(borrow)]
     pub rooms: Vec<Listed<'a>>,
+    /// How many more there are than fit in a line.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
 }
 
 /// A room that somebody is in.
@@ -195,6 +198,14 @@ pub struct Hole {
     pub from: u64,
     /// The last.
     pub to: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// To `leave`, `ping` and `quit`.

@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 
 async fn open(network: &Network, nick: &str) -> (Client, Events) {
     let builder = Client::connect_with(network.clone());
-    builder.nick(nick).join("ops").open().await.unwrap()
+    let opened = builder.nick(nick).join("ops").open().await;
+    opened.expect("the server is up")
 }
 
 /// The next event that is none of coming and going.
@@ -129,7 +130,7 @@ async fn a_silent_server_is_given_up_and_a_silent_client_is_not() {
     let began = Instant::now();
     let deaf = Client::connect_with(move || {
         let far = far.lock().unwrap().take();
-        let far = far.ok_or(std::io::ErrorKind::ConnectionRefused.into());
+        let far = far.ok_or_else(|| std::io::ErrorKind::ConnectionRefused.into());
         Box::pin(std::future::ready(
             far.map(|far| Box::new(far) as Box<dyn chat_json::ByteStream>),
         )) as _

@@ -35,8 +35,8 @@ impl Network {
     pub(crate) fn new(seed: u64) -> Self {
         let mut limits = Limits::default();
         limits.rate = None;
-        limits.journal_messages = 100_000.try_into().unwrap();
-        limits.journal_bytes = (64 << 20).try_into().unwrap();
+        limits.journal_messages = 100_000.try_into().expect("more than none");
+        limits.journal_bytes = (64 << 20).try_into().expect("more than none");
         Self::with_limits(seed, limits)
     }
 
@@ -161,7 +161,7 @@ async fn pump(
             continue;
         }
         let (count, is_over) = {
-            let mut left = left.lock().unwrap();
+            let mut left = left.lock().expect("nobody panics with it");
             let passing = count.min(*left);
             *left -= passing;
             (passing, *left == 0)

@@ -84,56 +84,53 @@ struct Diary {
 
 /// Has two clients say all they have to say, and hear each other and themselves. Trouble ends before the last word.
 async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (Diary, Diary) {
-    let mut talking = JoinSet::new();
-    let mut hearing = Vec::new();
-    for nick in ["alice", "bob"] {
+    let (mut talking, mut hearing, mut clients) =
+        (JoinSet::new(), [JoinSet::new(), JoinSet::new()], Vec::new());
+    for (nick, hearing) in ["alice", "bob"].into_iter().zip(&mut hearing) {
         let builder = Client::connect_with(network.clone());
         let (client, events) = builder.nick(nick).join("ops").echo(true).start();
-        hearing.push((client.clone(), tokio::spawn(hear(events))));
-        talking.spawn(async move {
-            // Both are in before either speaks.
-            while client
-                .who("ops")
-                .await
-                .is_ok_and(|present| present.count < 2)
-            {
-                sleep(Duration::from_millis(50)).await;
-            }
-            let mut unanswered = FuturesOrdered::new();
-            for number in 0..EACH {
-                if unanswered.len() == WINDOW {
-                    let _: u64 = unanswered.next().await.unwrap();
-                }
-                let client = client.clone();
-                let text = number.to_string();
-                unanswered.push_back(async move { client.say("ops", &text).await.unwrap() });
-                if !pause.is_zero() {
-                    sleep(pause).await;
-                }
-            }
-            while unanswered.next().await.is_some() {}
-        });
+        hearing.spawn(hear(events));
+        clients.push(client.clone());
+        talking.spawn(say_all(client, pause));
     }
-    let all = timeout(PATIENCE, async {
-        while let Some(talked) = talking.join_next().await {
-            talked.unwrap();
-        }
-    });
+    let all = timeout(PATIENCE, talking.join_all());
     all.await.expect("they talk to the end");
     if !trouble.is_empty() {
         trouble.shutdown().await;
         network.restart();
     }
-    let mut diaries = Vec::new();
-    for (client, _) in &hearing {
-        client.say("ops", "done").await.unwrap();
+    for client in &clients {
+        client.say("ops", "done").await.expect("it is said");
     }
-    for (_client, hearing) in hearing {
-        let diary = timeout(PATIENCE, hearing).await.expect("both hear the end");
-        diaries.push(diary.unwrap());
+    let [alice, bob] = hearing.map(JoinSet::join_all);
+    let both = timeout(PATIENCE, futures::future::join(alice, bob));
+    let (mut alice, mut bob) = both.await.expect("both hear the end");
+    (alice.remove(0), bob.remove(0))
+}
+
+/// Says every number, some at a time.
+async fn say_all(client: Client, pause: Duration) {
+    // Both are in before either speaks.
+    while client
+        .who("ops")
+        .await
+        .is_ok_and(|present| present.count < 2)
+    {
+        sleep(Duration::from_millis(50)).await;
     }
-    let bob = diaries.pop().unwrap();
-    (diaries.pop().unwrap(), bob)
+    let mut unanswered = FuturesOrdered::new();
+    for number in 0..EACH {
+        if unanswered.len() == WINDOW {
+            unanswered.next().await;
+        }
+        let client = client.clone();
+        let text = number.to_string();
+        unanswered.push_back(async move { client.say("ops", &text).await.expect("it is said") });
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+    }
+    while unanswered.next().await.is_some() {}
 }
 
 /// Listens until both are done.
@@ -148,9 +145,8 @@ async fn hear(mut events: Events) -> Diary {
                 }
             }
             Event::Message(message) => {
-                diary
-                    .seen
-                    .push((message.from, message.text.parse().unwrap()));
+                let number = message.text.parse().expect("a number");
+                diary.seen.push((message.from, number));
                 diary.gaps_before.push(diary.gaps);
             }
             Event::Gap { why, .. } => {
