@@ -141,7 +141,8 @@ impl Client {
         self.ask(request, Nature::Once).await.map(drop)
     }
 
-    /// Takes another nick, for this connection and those that follow.
+    /// Takes another nick, for this connection and those that follow. Without a connection it is only noted for the
+    /// next one, where it may turn out to be taken.
     ///
     /// # Errors
     ///
@@ -190,6 +191,24 @@ impl Client {
     pub async fn join(&self, room: &str) -> Result<(), AskError> {
         let request = Request {
             room: Some(owned(room)),
+            ..Request::new("join")
+        };
+        self.ask(request, Nature::Join).await.map(drop)
+    }
+
+    /// Joins a room and is given its latest messages first, so many at most. Otherwise as [`join`](Self::join).
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`join`](Self::join).
+    pub async fn join_with_history(&self, room: &str, limit: usize) -> Result<(), AskError> {
+        let request = Request {
+            room: Some(owned(room)),
+            limit: Some(limit),
             ..Request::new("join")
         };
         self.ask(request, Nature::Join).await.map(drop)

@@ -120,6 +120,18 @@ impl Conversation {
             nature,
             done,
         } = ask;
+        if nature == Nature::Nick && !self.is_welcome {
+            let nick = request.nick.map(Text::into_string).unwrap_or_default();
+            let named = wire::Named {
+                nick: nick.as_str().into(),
+            };
+            // Whoever asked may have gone.
+            drop(done.send(
+                serde_json::to_string(&named).map_err(|error| AskError::Garbled(error.to_string())),
+            ));
+            self.nick = Some(nick);
+            return;
+        }
         if nature == Nature::Say {
             let key = format!("{}{}", self.own_keys, self.next_key);
             self.next_key += 1;
@@ -344,7 +356,8 @@ impl Conversation {
                     return;
                 };
                 let name = request.room.as_deref().unwrap_or_default();
-                let wanted = Wanted::new(name.to_owned());
+                let mut wanted = Wanted::new(name.to_owned());
+                wanted.limit = request.limit;
                 self.places.push(Place::new(wanted, &place));
                 self.tell(Event::Entered(Room::new(place)));
             }
