@@ -14,7 +14,7 @@ use crate::hub::HubPlan;
 use crate::idle::IdlePlan;
 use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
 use crate::peer::{
-    Chat, Contestant, Floor, Nats, Ngircd, Obvious, Peer, PeerName, Redis, find_on_path,
+    Chat, ChatJson, Contestant, Floor, Nats, Ngircd, Obvious, Peer, PeerName, Redis, find_on_path,
 };
 use crate::server_bin;
 use crate::workload::{Workload, WorkloadName};
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// out equally (5 each, 6 for the first six). D big room: 1,000 members, 1 publisher, 64 in flight.
     ///
     /// A message is in flight until every member that should get it has got it. A publisher gets its own messages from
-    /// `obvious` only; with redis publishers are connections besides the members. Each message that was received counts
+    /// `chat-server-json` and `obvious` only; with redis publishers are connections besides the members. Each message that was received counts
     /// as one delivery, whoever received it. Everything is checked: a lost, duplicated, reordered or corrupted message
     /// ends that server's run, is reported, and makes the exit code 1.
     Fanout(FanoutArgs),
@@ -293,9 +293,11 @@ impl IdleArgs {
             messages: self.messages,
             settle: Duration::from_millis(self.settle_ms),
             stall: Duration::from_secs(self.servers.stall_seconds),
-            contestants: self
-                .servers
-                .contestants(&[PeerName::Floor, PeerName::ChatServer])?,
+            contestants: self.servers.contestants(&[
+                PeerName::Floor,
+                PeerName::ChatServer,
+                PeerName::ChatServerJson,
+            ])?,
         })
     }
 }
@@ -350,13 +352,8 @@ impl ServerArgs {
         Some(match name {
             PeerName::Floor => Box::new(Floor { program }),
             PeerName::Obvious => Box::new(Obvious { program }),
-            PeerName::ChatServer => {
-                let extra = self.extra_server_args.split_whitespace();
-                Box::new(Chat {
-                    program: server_bin::find(self.server_bin.as_deref()).ok()?,
-                    extra: extra.map(String::from).collect(),
-                })
-            }
+            PeerName::ChatServer => Box::new(self.own_server()?),
+            PeerName::ChatServerJson => Box::new(ChatJson(self.own_server()?)),
             PeerName::RedisServer => Box::new(Redis {
                 program: find_on_path(name.as_str())?,
             }),
@@ -366,6 +363,15 @@ impl ServerArgs {
             PeerName::Ngircd => Box::new(Ngircd {
                 program: find_on_path(name.as_str())?,
             }),
+        })
+    }
+
+    /// Our server, in whichever dialect it is spoken to.
+    fn own_server(&self) -> Option<Chat> {
+        let extra = self.extra_server_args.split_whitespace();
+        Some(Chat {
+            program: server_bin::find(self.server_bin.as_deref()).ok()?,
+            extra: extra.map(String::from).collect(),
         })
     }
 }

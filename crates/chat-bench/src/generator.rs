@@ -229,6 +229,15 @@ impl<'a> Generator<'a> {
         })
     }
 
+    /// Publishes nothing for so long, and goes on receiving: a server that asks whether somebody is there is answered.
+    pub(crate) fn rest(&mut self, duration: Duration) -> Result<(), Failure> {
+        let start = Instant::now();
+        while let Some(left) = duration.checked_sub(start.elapsed()) {
+            self.turn(left.min(TURN_MAX))?;
+        }
+        Ok(())
+    }
+
     /// Goes on receiving until nothing comes for a moment: a message that is delivered once too often is seen here.
     pub(crate) fn settle(&mut self) -> Result<(), Failure> {
         while self.turn(SETTLE)? > 0 {}

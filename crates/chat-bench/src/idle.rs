@@ -126,15 +126,14 @@ fn measure(plan: &IdlePlan, contestant: &Contestant) -> Result<IdleRun, Failure>
         first.push(Who::Publisher(0));
     }
     generator.connect(&first)?;
-    // Silence is what is measured here, so it is waited for by the clock.
-    std::thread::sleep(plan.settle);
+    generator.rest(plan.settle)?;
     let before = proc::resident_kib(server.pid())?;
 
     let rest: Vec<Who> = (IdlePlan::FIRST_IN..members).map(Who::Member).collect();
     let start = Instant::now();
     generator.connect(&rest)?;
     let all_in = start.elapsed();
-    std::thread::sleep(plan.settle);
+    generator.rest(plan.settle)?;
     let idle = proc::resident_kib(server.pid())?;
 
     let first_message = generator.run(Goal::Messages(1))?.elapsed;

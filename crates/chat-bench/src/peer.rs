@@ -4,6 +4,7 @@
 //! received stream is. Everything else is the same for all of them.
 
 mod chat;
+mod chat_json;
 mod floor;
 mod lines;
 mod nats;
@@ -19,6 +20,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 pub(crate) use chat::Chat;
+pub(crate) use chat_json::ChatJson;
 pub(crate) use floor::Floor;
 pub(crate) use lines::GREETING;
 pub(crate) use nats::Nats;
@@ -125,8 +127,10 @@ pub(crate) enum Frame<'a> {
 pub(crate) enum PeerName {
     /// One thread and one epoll that writes each chunk straight to every socket: the kernel's own cost
     Floor,
-    /// Our server
+    /// Our server, in the plain dialect
     ChatServer,
+    /// Our server, in JSON Lines
+    ChatServerJson,
     /// broadcast::channel + Framed + LinesCodec + one select! per member
     Obvious,
     /// Redis pub/sub, if on PATH
@@ -146,9 +150,10 @@ pub(crate) struct Contestant {
 
 impl PeerName {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Floor,
         Self::ChatServer,
+        Self::ChatServerJson,
         Self::Obvious,
         Self::RedisServer,
         Self::NatsServer,
@@ -160,6 +165,7 @@ impl PeerName {
         match self {
             Self::Floor => "floor",
             Self::ChatServer => "chat-server",
+            Self::ChatServerJson => "chat-server-json",
             Self::Obvious => "obvious",
             Self::RedisServer => "redis-server",
             Self::NatsServer => "nats-server",

@@ -37,6 +37,8 @@ pub(crate) struct WorkloadReport {
     #[serde(flatten)]
     pub(crate) workload: Workload,
     pub(crate) servers: Vec<ServerReport>,
+    /// Our server's processor time a delivery in JSON Lines, in terms of the plain dialect's, taken round by round.
+    pub(crate) ratio_of_json_to_plain: Option<f64>,
 }
 
 /// One server's figures for one workload: medians over the rounds.
@@ -84,12 +86,16 @@ impl FanoutReport {
 }
 
 fn summarise(result: WorkloadResult) -> WorkloadReport {
-    let floor: Vec<Option<f64>> = result
-        .servers
-        .iter()
-        .find(|server| server.server == PeerName::Floor)
-        .map(cpu_by_round)
-        .unwrap_or_default();
+    let cpu_of = |name: PeerName| {
+        let mut servers = result.servers.iter();
+        let server = servers.find(|server| server.server == name);
+        server.map(cpu_by_round).unwrap_or_default()
+    };
+    let floor = cpu_of(PeerName::Floor);
+    let ratio_of_json_to_plain = median_ratio(
+        &cpu_of(PeerName::ChatServerJson),
+        &cpu_of(PeerName::ChatServer),
+    );
     let servers = result.servers.into_iter().map(|server| ServerReport {
         server: server.server,
         median: figures(&server, &floor),
@@ -98,6 +104,7 @@ fn summarise(result: WorkloadResult) -> WorkloadReport {
     });
     WorkloadReport {
         servers: servers.collect(),
+        ratio_of_json_to_plain,
         workload: result.workload,
     }
 }
@@ -226,6 +233,7 @@ mod testing {
         let workload = |name, servers| WorkloadReport {
             workload: Workload::standard(name),
             servers,
+            ratio_of_json_to_plain: Some(1.234),
         };
         let first = vec![
             server(PeerName::Floor, 4.3, 1.0),

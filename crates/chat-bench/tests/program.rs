@@ -49,11 +49,41 @@ fn every_delivery_of_the_reference_servers_is_counted() {
 }
 
 #[test]
+fn both_dialects_of_our_server_are_counted_and_compared() {
+    let output = bench(&[
+        "fanout",
+        "--only=chat-server,chat-server-json",
+        "--workload=B,C",
+        "--members=6",
+        "--publishers=3",
+        "--window=9",
+        "--messages=2000",
+        "--rounds=2",
+        "--json=-",
+    ]);
+    let report = report(&output);
+    assert!(output.status.success(), "{report}");
+    for workload in 0..2 {
+        let workload = &report["workloads"][workload];
+        // JSON members ask for their own messages too.
+        for (server, audience) in [(0, 5), (1, 6)] {
+            for round in 0..2 {
+                let run = &workload["servers"][server]["runs"][round];
+                assert_eq!(run["deliveries"], 2000 * audience, "{workload}");
+            }
+        }
+        assert!(workload["ratio_of_json_to_plain"].is_number(), "{workload}");
+    }
+    let table = String::from_utf8_lossy(&output.stderr);
+    assert!(table.contains("x the plain dialect's CPU"), "{table}");
+}
+
+#[test]
 fn idle_reports_memory_and_times() {
     let output = bench(&[
         "idle",
-        "--only=floor",
-        "--members=50",
+        "--only=floor,chat-server-json",
+        "--members=150",
         "--messages=3",
         "--rounds=1",
         "--settle-ms=0",
@@ -61,9 +91,11 @@ fn idle_reports_memory_and_times() {
     ]);
     assert!(output.status.success());
     let report = report(&output);
-    let median = &report["servers"][0]["median"];
-    assert!(median["kib_per_connection"].is_number(), "{report}");
-    assert!(median["first_message_ms"].as_f64() > Some(0.0), "{report}");
+    for server in 0..2 {
+        let median = &report["servers"][server]["median"];
+        assert!(median["kib_per_connection"].is_number(), "{report}");
+        assert!(median["first_message_ms"].as_f64() > Some(0.0), "{report}");
+    }
 }
 
 #[test]

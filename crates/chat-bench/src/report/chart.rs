@@ -5,8 +5,8 @@ use super::{FanoutReport, WorkloadReport, three_digits};
 /// The longest bar, in characters.
 const WIDTH: f64 = 50.0;
 
-/// Characters of the longest server name, `redis-server`.
-const NAME_WIDTH: usize = 12;
+/// Characters of the longest server name, `chat-server-json`.
+const NAME_WIDTH: usize = 16;
 
 /// Draws one group of bars for each workload.
 pub(super) fn draw(report: &FanoutReport) -> String {

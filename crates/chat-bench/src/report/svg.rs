@@ -7,7 +7,7 @@ use super::{FanoutReport, ServerReport, rounds, three_digits};
 use crate::peer::PeerName;
 
 const WIDTH: f64 = 760.0;
-const LEFT: f64 = 110.0;
+const LEFT: f64 = 136.0;
 /// Room for the figure behind the longest bar.
 const RIGHT: f64 = 130.0;
 const BAR: f64 = 16.0;
@@ -85,7 +85,7 @@ fn grid(scale: &Scale, bottom: f64) -> String {
 
 fn draw_bar(server: &ServerReport, scale: &Scale, y: f64) -> String {
     let class = match server.server {
-        PeerName::ChatServer => "ours",
+        PeerName::ChatServer | PeerName::ChatServerJson => "ours",
         PeerName::Floor => "floor",
         _ => "other",
     };
