@@ -14,7 +14,7 @@ use crate::hub::HubPlan;
 use crate::idle::IdlePlan;
 use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
 use crate::peer::{
-    Chat, ChatJson, Contestant, Floor, Nats, Ngircd, Obvious, Peer, PeerName, Redis, find_on_path,
+    Chat, ChatJson, Contestant, Nats, Ngircd, Peer, PeerName, Raw, Redis, find_on_path,
 };
 use crate::server_bin;
 use crate::workload::{Workload, WorkloadName};
@@ -350,8 +350,8 @@ impl ServerArgs {
     fn find(&self, name: PeerName, own: &Path) -> Option<Box<dyn Peer>> {
         let program = own.to_path_buf();
         Some(match name {
-            PeerName::Floor => Box::new(Floor { program }),
-            PeerName::Obvious => Box::new(Obvious { program }),
+            PeerName::Floor => Box::new(Raw::floor(program)),
+            PeerName::Obvious => Box::new(Raw::obvious(program)),
             PeerName::ChatServer => Box::new(self.own_server()?),
             PeerName::ChatServerJson => Box::new(ChatJson(self.own_server()?)),
             PeerName::RedisServer => Box::new(Redis {

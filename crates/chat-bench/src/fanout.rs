@@ -1,7 +1,4 @@
-//! The fan-out benchmark: every workload, round by round, server by server.
-//!
-//! The servers take turns within a round, so that what disturbs the machine for a while hits all of them; each run has
-//! a fresh process.
+//! The fan-out benchmark: every workload, round by round, server by server. Each run has a fresh process.
 
 use std::time::Duration;
 
@@ -10,9 +7,10 @@ use serde::Serialize;
 
 use crate::generator::{Failure, Generator, Goal, Phase};
 use crate::launch::Server;
-use crate::peer::{Contestant, PeerName};
+use crate::peer::Contestant;
 use crate::proc;
 use crate::progress::Progress;
+use crate::turns::{self, Turns};
 use crate::workload::Workload;
 
 /// All that `chat-bench fanout` was asked to do.
@@ -31,16 +29,7 @@ pub(crate) struct FanoutPlan {
 #[derive(Debug)]
 pub(crate) struct WorkloadResult {
     pub(crate) workload: Workload,
-    pub(crate) servers: Vec<ServerResult>,
-}
-
-/// One server's runs of one workload.
-#[derive(Debug)]
-pub(crate) struct ServerResult {
-    pub(crate) server: PeerName,
-    /// One for each round; none for those after a failure.
-    pub(crate) runs: Vec<Option<Run>>,
-    pub(crate) failure: Option<String>,
+    pub(crate) servers: Vec<Turns<Run>>,
 }
 
 /// The figures of one run.
@@ -75,38 +64,11 @@ pub(crate) fn run(plan: &FanoutPlan, progress: &Progress) -> Vec<WorkloadResult>
 }
 
 fn run_workload(plan: &FanoutPlan, workload: &Workload, progress: &Progress) -> WorkloadResult {
-    let mut servers: Vec<ServerResult> = plan
-        .contestants
-        .iter()
-        .map(|contestant| ServerResult {
-            server: contestant.name,
-            runs: Vec::new(),
-            failure: None,
-        })
-        .collect();
-    for round in 1..=plan.rounds {
-        for (contestant, result) in plan.contestants.iter().zip(&mut servers) {
-            if result.failure.is_some() {
-                result.runs.push(None);
-                continue;
-            }
-            let name = contestant.name.as_str();
-            let where_we_are = format!("{:?} round {round}/{}: {name}", workload.name, plan.rounds);
-            progress.now(&where_we_are);
-            match start_and_measure(plan, workload, contestant) {
-                Ok(run) => result.runs.push(Some(run)),
-                Err(error) => {
-                    let text = format!("{where_we_are}: {error:#}");
-                    progress.note(&text);
-                    result.failure = Some(text);
-                    result.runs.push(None);
-                }
-            }
-        }
-    }
+    let title = format!("{:?}", workload.name);
+    let measure = |contestant: &Contestant| start_and_measure(plan, workload, contestant);
     WorkloadResult {
         workload: workload.clone(),
-        servers,
+        servers: turns::take(&title, plan.rounds, &plan.contestants, progress, measure),
     }
 }
 

@@ -446,7 +446,7 @@ mod tests {
     use std::thread::JoinHandle;
 
     use super::*;
-    use crate::peer::{Floor, GREETING};
+    use crate::peer::{GREETING, Raw};
     use crate::workload::WorkloadName;
 
     /// Messages in flight at once.
@@ -481,9 +481,7 @@ mod tests {
         let (port, thread) = serve(garble);
         let mut workload = Workload::standard(WorkloadName::A);
         (workload.members, workload.window) = (2, WINDOW);
-        let floor = Floor {
-            program: PathBuf::new(),
-        };
+        let floor = Raw::floor(PathBuf::new());
         let stall = Duration::from_millis(500);
         let mut generator = Generator::new(&floor, &workload, port, stall).unwrap();
         let phase = generator

@@ -11,6 +11,7 @@ use crate::peer::{Contestant, PeerName, Who};
 use crate::proc;
 use crate::progress::Progress;
 use crate::stats::median;
+use crate::turns;
 use crate::workload::Workload;
 
 /// All that `chat-bench idle` was asked to do.
@@ -78,37 +79,19 @@ impl IdleReport {
 
 /// Runs all of it, round by round, server by server.
 pub(crate) fn run(plan: &IdlePlan, progress: &Progress) -> IdleReport {
-    let mut servers: Vec<IdleServer> = plan
-        .contestants
-        .iter()
-        .map(|contestant| IdleServer {
-            server: contestant.name,
-            median: None,
-            runs: Vec::new(),
-            failure: None,
+    let measure = |contestant: &Contestant| measure(plan, contestant);
+    let servers = turns::take("idle", plan.rounds, &plan.contestants, progress, measure)
+        .into_iter()
+        .map(|turns| {
+            let runs: Vec<IdleRun> = turns.runs.into_iter().flatten().collect();
+            IdleServer {
+                server: turns.server,
+                median: median_run(&runs),
+                runs,
+                failure: turns.failure,
+            }
         })
         .collect();
-    for round in 1..=plan.rounds {
-        for (contestant, result) in plan.contestants.iter().zip(&mut servers) {
-            if result.failure.is_some() {
-                continue;
-            }
-            let name = contestant.name.as_str();
-            let where_we_are = format!("idle round {round}/{}: {name}", plan.rounds);
-            progress.now(&where_we_are);
-            match measure(plan, contestant) {
-                Ok(run) => result.runs.push(run),
-                Err(failure) => {
-                    let text = format!("{where_we_are}: {failure}");
-                    progress.note(&text);
-                    result.failure = Some(text);
-                }
-            }
-        }
-    }
-    for server in &mut servers {
-        server.median = median_run(&server.runs);
-    }
     IdleReport {
         members: plan.workload.members,
         rounds: plan.rounds,

@@ -23,6 +23,7 @@ mod reference;
 mod report;
 mod server_bin;
 mod stats;
+mod turns;
 mod workload;
 
 use std::process::ExitCode;

@@ -5,11 +5,10 @@
 
 mod chat;
 mod chat_json;
-mod floor;
 mod lines;
 mod nats;
 mod ngircd;
-mod obvious;
+mod raw;
 mod redis;
 
 use std::ffi::OsString;
@@ -21,11 +20,10 @@ use serde::Serialize;
 
 pub(crate) use chat::Chat;
 pub(crate) use chat_json::ChatJson;
-pub(crate) use floor::Floor;
 pub(crate) use lines::GREETING;
 pub(crate) use nats::Nats;
 pub(crate) use ngircd::Ngircd;
-pub(crate) use obvious::Obvious;
+pub(crate) use raw::Raw;
 pub(crate) use redis::Redis;
 
 use crate::ledger::Echo;

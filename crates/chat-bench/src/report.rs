@@ -12,12 +12,13 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::OutputArgs;
-use crate::fanout::{FanoutPlan, Run, ServerResult, WorkloadResult};
+use crate::fanout::{FanoutPlan, Run, WorkloadResult};
 use crate::hub::HubReport;
 use crate::idle::IdleReport;
 use crate::peer::PeerName;
 use crate::proc::CPU_SOURCE;
 use crate::stats::{median, median_ratio};
+use crate::turns::Turns;
 use crate::workload::Workload;
 
 /// All that the fan-out benchmark found.
@@ -109,13 +110,13 @@ fn summarise(result: WorkloadResult) -> WorkloadReport {
     }
 }
 
-fn cpu_by_round(server: &ServerResult) -> Vec<Option<f64>> {
+fn cpu_by_round(server: &Turns<Run>) -> Vec<Option<f64>> {
     let runs = server.runs.iter();
     runs.map(|run| run.as_ref().map(|run| run.cpu_us_per_delivery))
         .collect()
 }
 
-fn figures(server: &ServerResult, floor: &[Option<f64>]) -> Option<Figures> {
+fn figures(server: &Turns<Run>, floor: &[Option<f64>]) -> Option<Figures> {
     let of = |figure: fn(&Run) -> f64| median(server.runs.iter().flatten().map(figure));
     Some(Figures {
         deliveries_per_second: of(|run| run.deliveries_per_second)?,

@@ -5,8 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::ledger::Echo;
-use crate::peer::lines::{self, Line};
-use crate::peer::{CommandLine, Frame, Peer, Place, Who};
+use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// A line-mode member does not get its own messages: members - 1 deliveries a message.
 #[derive(Debug)]
@@ -53,9 +52,8 @@ impl Peer for Chat {
 
     fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
         let (line, used) = match lines::first_line(bytes) {
-            Line::Incomplete => return Frame::Incomplete,
-            Line::TooLong => return lines::too_long(),
-            Line::Whole(line, used) => (line, used),
+            Ok(line) => line,
+            Err(frame) => return frame,
         };
         if line.starts_with(b"* ") {
             return if is_welcome(line) {

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::ledger::Echo;
-use crate::peer::lines::{self, Line};
-use crate::peer::{Chat, CommandLine, Frame, Peer, Place, Who};
+use crate::peer::{Chat, CommandLine, Frame, Peer, Place, Who, lines};
 
 /// Members ask for their own messages too, as programs do: members deliveries a message.
 #[derive(Debug)]
@@ -47,9 +46,8 @@ impl Peer for ChatJson {
 
     fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
         let (line, used) = match lines::first_line(bytes) {
-            Line::Incomplete => return Frame::Incomplete,
-            Line::TooLong => return lines::too_long(),
-            Line::Whole(line, used) => (line, used),
+            Ok(line) => line,
+            Err(frame) => return frame,
         };
         if let Some((named, payload)) = said(line) {
             return Frame::Message {

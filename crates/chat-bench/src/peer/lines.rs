@@ -8,30 +8,48 @@ pub(crate) const GREETING: &[u8] = b"* in\n";
 /// No line of any peer is longer: 4,096 bytes of text and what stands before it.
 const LINE_MAX: usize = 16 * 1024;
 
-/// The first line in `bytes` without its ending, and the length with it.
-pub(super) enum Line<'a> {
-    Incomplete,
-    Whole(&'a [u8], usize),
-    TooLong,
-}
-
-/// Finds the first line; a `\r` before the `\n` belongs to the ending.
-pub(super) fn first_line(bytes: &[u8]) -> Line<'_> {
+/// The first line in `bytes` without its ending, and the length with it; a `\r` before the `\n` belongs to the ending.
+///
+/// # Errors
+///
+/// What to make of `bytes` if no line ends in them.
+pub(super) fn first_line(bytes: &[u8]) -> Result<(&[u8], usize), Frame<'_>> {
     let Some(end) = memchr::memchr(b'\n', bytes) else {
-        return if bytes.len() > LINE_MAX {
-            Line::TooLong
+        return Err(if bytes.len() > LINE_MAX {
+            Frame::Wrong {
+                text: format!("a line of more than {LINE_MAX} bytes"),
+            }
         } else {
-            Line::Incomplete
-        };
+            Frame::Incomplete
+        });
     };
     let line = &bytes[..end];
-    Line::Whole(line.strip_suffix(b"\r").unwrap_or(line), end + 1)
+    Ok((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }
 
-/// What is wrong with a stream in which no line ends.
-pub(super) fn too_long() -> Frame<'static> {
-    Frame::Wrong {
-        text: format!("a line of more than {LINE_MAX} bytes"),
+/// The bytes from `start` on, as many as `length` says in digits, and where the `\r\n` behind them ends; `head` is the
+/// line that says so.
+///
+/// # Errors
+///
+/// What to make of `bytes` if not all of that is in them.
+pub(super) fn counted<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    length: Option<&[u8]>,
+    head: &[u8],
+) -> Result<(&'a [u8], usize), Frame<'a>> {
+    let length = length
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse::<u16>().ok());
+    let Some(length) = length else {
+        return Err(unexpected(head));
+    };
+    let end = start + usize::from(length);
+    match bytes.get(end..end + 2) {
+        None => Err(Frame::Incomplete),
+        Some(b"\r\n") => Ok((&bytes[start..end], end + 2)),
+        Some(_) => Err(unexpected(&bytes[start..end])),
     }
 }
 
@@ -50,20 +68,6 @@ pub(super) fn member_number(nick: &[u8]) -> Option<u32> {
         let value = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
         number.checked_mul(10)?.checked_add(value)
     })
-}
-
-/// Reads raw lines, as both reference servers pass them on.
-pub(super) fn next_raw(bytes: &[u8]) -> Frame<'_> {
-    match first_line(bytes) {
-        Line::Incomplete => Frame::Incomplete,
-        Line::TooLong => too_long(),
-        Line::Whole(_, used) if &bytes[..used] == GREETING => Frame::Welcome { used },
-        Line::Whole(payload, used) => Frame::Message {
-            payload,
-            named: None,
-            used,
-        },
-    }
 }
 
 /// Appends a raw line.

@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::ledger::Echo;
-use crate::peer::lines::{self, Line};
-use crate::peer::{CommandLine, Frame, Peer, Place, Who};
+use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// Members connect with `echo: false`: members - 1 deliveries a message.
 #[derive(Debug)]
@@ -49,9 +48,8 @@ impl Peer for Nats {
 
     fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
         let (line, used) = match lines::first_line(bytes) {
-            Line::Incomplete => return Frame::Incomplete,
-            Line::TooLong => return lines::too_long(),
-            Line::Whole(line, used) => (line, used),
+            Ok(line) => line,
+            Err(frame) => return frame,
         };
         if line.starts_with(b"MSG ") {
             return next_message(bytes, line, used);
@@ -71,23 +69,14 @@ impl Peer for Nats {
 
 /// Reads the payload after `MSG lobby 1 64`, whose line ends at `at`.
 fn next_message<'a>(bytes: &'a [u8], line: &'a [u8], at: usize) -> Frame<'a> {
-    let length = line
-        .rsplit(|byte| *byte == b' ')
-        .next()
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| digits.parse::<u16>().ok());
-    let Some(length) = length else {
-        return lines::unexpected(line);
-    };
-    let end = at + usize::from(length);
-    match bytes.get(end..end + 2) {
-        None => Frame::Incomplete,
-        Some(b"\r\n") => Frame::Message {
-            payload: &bytes[at..end],
+    let length = line.rsplit(|byte| *byte == b' ').next();
+    match lines::counted(bytes, at, length, line) {
+        Ok((payload, used)) => Frame::Message {
+            payload,
             named: None,
-            used: end + 2,
+            used,
         },
-        Some(_) => lines::unexpected(&bytes[at..end]),
+        Err(frame) => frame,
     }
 }
 

@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::ledger::Echo;
-use crate::peer::lines::{self, Line};
-use crate::peer::{CommandLine, Frame, Peer, Place, Who};
+use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// IRC does not send a member its own words: members - 1 deliveries a message.
 #[derive(Debug)]
@@ -56,9 +55,8 @@ impl Peer for Ngircd {
 
     fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
         let (line, used) = match lines::first_line(bytes) {
-            Line::Incomplete => return Frame::Incomplete,
-            Line::TooLong => return lines::too_long(),
-            Line::Whole(line, used) => (line, used),
+            Ok(line) => line,
+            Err(frame) => return frame,
         };
         if let Some(token) = line.strip_prefix(b"PING ") {
             let bytes = [b"PONG ", token, b"\r\n"].concat();

@@ -6,8 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::ledger::Echo;
-use crate::peer::lines::{self, Line};
-use crate::peer::{CommandLine, Frame, Peer, Place, Who};
+use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// Every member subscribes and every publisher is apart: members deliveries a message.
 #[derive(Debug)]
@@ -51,67 +50,44 @@ impl Peer for Redis {
 
     fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
         let (line, used) = match lines::first_line(bytes) {
-            Line::Incomplete => return Frame::Incomplete,
-            Line::TooLong => return lines::too_long(),
-            Line::Whole(line, used) => (line, used),
+            Ok(line) => line,
+            Err(frame) => return frame,
         };
         match line.first() {
             Some(b'+') => Frame::Welcome { used },
             // How many got what this publisher sent.
             Some(b':') => Frame::Notice { used },
-            Some(b'*') if line == b"*3" => next_push(bytes, used),
+            Some(b'*') if line == b"*3" => next_push(bytes, used).unwrap_or_else(|frame| frame),
             _ => lines::unexpected(line),
         }
     }
 }
 
 /// Reads `message lobby PAYLOAD` or `subscribe lobby 1`, whose `*3` ends at `at`.
-fn next_push(bytes: &[u8], at: usize) -> Frame<'_> {
-    let (kind, at) = match bulk(bytes, at) {
-        Ok(read) => read,
-        Err(frame) => return frame,
-    };
-    let (_channel, at) = match bulk(bytes, at) {
-        Ok(read) => read,
-        Err(frame) => return frame,
-    };
-    if kind == b"subscribe" {
-        return match lines::first_line(&bytes[at..]) {
-            Line::Whole(_, used) => Frame::Welcome { used: at + used },
-            _ => Frame::Incomplete,
-        };
-    }
-    if kind != b"message" {
-        return lines::unexpected(kind);
-    }
-    match bulk(bytes, at) {
-        Ok((payload, used)) => Frame::Message {
-            payload,
-            named: None,
-            used,
-        },
-        Err(frame) => frame,
+fn next_push(bytes: &[u8], at: usize) -> Result<Frame<'_>, Frame<'_>> {
+    let (kind, at) = bulk(bytes, at)?;
+    let (_channel, at) = bulk(bytes, at)?;
+    match kind {
+        b"subscribe" => {
+            let (_, used) = lines::first_line(&bytes[at..])?;
+            Ok(Frame::Welcome { used: at + used })
+        }
+        b"message" => {
+            let (payload, used) = bulk(bytes, at)?;
+            Ok(Frame::Message {
+                payload,
+                named: None,
+                used,
+            })
+        }
+        _ => Err(lines::unexpected(kind)),
     }
 }
 
 /// Reads the bulk string that begins at `at`; gives it and where it ends.
 fn bulk(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Frame<'_>> {
-    let Line::Whole(head, used) = lines::first_line(&bytes[at..]) else {
-        return Err(Frame::Incomplete);
-    };
-    let length = head
-        .strip_prefix(b"$")
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| digits.parse::<u16>().ok());
-    let Some(length) = length else {
-        return Err(lines::unexpected(head));
-    };
-    let (start, end) = (at + used, at + used + usize::from(length));
-    match bytes.get(end..end + 2) {
-        None => Err(Frame::Incomplete),
-        Some(b"\r\n") => Ok((&bytes[start..end], end + 2)),
-        Some(_) => Err(lines::unexpected(&bytes[start..end])),
-    }
+    let (head, used) = lines::first_line(&bytes[at..])?;
+    lines::counted(bytes, at + used, head.strip_prefix(b"$"), head)
 }
 
 #[cfg(test)]

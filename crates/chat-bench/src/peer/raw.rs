@@ -1,0 +1,87 @@
+//! The two reference servers, which are part of this program and pass raw lines on.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::ledger::Echo;
+use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    /// This program.
+    program: PathBuf,
+    /// Its subcommand of `reference`.
+    design: &'static str,
+    echo: Echo,
+}
+
+impl Raw {
+    /// Each chunk goes to every socket but the one it came from, so a message makes members - 1 deliveries.
+    pub(crate) const fn floor(program: PathBuf) -> Self {
+        Self {
+            program,
+            design: "floor",
+            echo: Echo::Exclude,
+        }
+    }
+
+    /// A `broadcast::channel<String>` says nothing of the sender, so it gets its own message too: members deliveries a
+    /// message.
+    pub(crate) const fn obvious(program: PathBuf) -> Self {
+        Self {
+            program,
+            design: "obvious",
+            echo: Echo::Include,
+        }
+    }
+}
+
+impl Peer for Raw {
+    fn echo(&self) -> Echo {
+        self.echo
+    }
+
+    fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
+        let port = place.port.to_string();
+        let arguments = ["reference", self.design, "--port", &port];
+        Ok(CommandLine::new(&self.program, &arguments))
+    }
+
+    fn login(&self, _who: Who, _out: &mut Vec<u8>) {}
+
+    fn publish(&self, payload: &[u8], out: &mut Vec<u8>) {
+        lines::publish_raw(payload, out);
+    }
+
+    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        match lines::first_line(bytes) {
+            Err(frame) => frame,
+            Ok((_, used)) if &bytes[..used] == lines::GREETING => Frame::Welcome { used },
+            Ok((payload, used)) => Frame::Message {
+                payload,
+                named: None,
+                used,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::testing::{Seen, message, read_in_any_chunks};
+
+    #[test]
+    fn any_chunking_gives_the_same_messages() {
+        let floor = Raw::floor(PathBuf::new());
+        let seen = read_in_any_chunks(&floor, b"* in\nhello\n\nworld\n");
+        let expected = [
+            Seen::Welcome,
+            message("hello"),
+            message(""),
+            message("world"),
+        ];
+        assert_eq!(seen, expected);
+    }
+}

@@ -1,0 +1,57 @@
+//! Who is measured when: round by round, server by server.
+//!
+//! The servers take turns within a round, so that what disturbs the machine for a while hits all of them; a server that
+//! failed has no more turns, and the others' go on.
+
+use std::fmt::Display;
+
+use crate::peer::{Contestant, PeerName};
+use crate::progress::Progress;
+
+/// What one server's turns gave.
+#[derive(Debug)]
+pub(crate) struct Turns<R> {
+    pub(crate) server: PeerName,
+    /// One for each round; none for that of a failure and those after it.
+    pub(crate) runs: Vec<Option<R>>,
+    pub(crate) failure: Option<String>,
+}
+
+/// Measures each server once a round; `title` says of what, for those who watch.
+pub(crate) fn take<R, E: Display>(
+    title: &str,
+    rounds: u32,
+    contestants: &[Contestant],
+    progress: &Progress,
+    mut measure: impl FnMut(&Contestant) -> Result<R, E>,
+) -> Vec<Turns<R>> {
+    let mut servers: Vec<Turns<R>> = contestants
+        .iter()
+        .map(|contestant| Turns {
+            server: contestant.name,
+            runs: Vec::new(),
+            failure: None,
+        })
+        .collect();
+    for round in 1..=rounds {
+        for (contestant, turns) in contestants.iter().zip(&mut servers) {
+            if turns.failure.is_some() {
+                turns.runs.push(None);
+                continue;
+            }
+            let name = contestant.name.as_str();
+            let where_we_are = format!("{title} round {round}/{rounds}: {name}");
+            progress.now(&where_we_are);
+            match measure(contestant) {
+                Ok(run) => turns.runs.push(Some(run)),
+                Err(error) => {
+                    let text = format!("{where_we_are}: {error:#}");
+                    progress.note(&text);
+                    turns.failure = Some(text);
+                    turns.runs.push(None);
+                }
+            }
+        }
+    }
+    servers
+}
