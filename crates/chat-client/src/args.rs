@@ -5,14 +5,17 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use chat_core::text;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::conversation::{AtInputEnd, Plan};
 
 /// Talks to a chat server: what you type goes out, what the others say is printed.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Where the server is: HOST:PORT, or HOST or :PORT alone
     #[arg(value_name = "HOST:PORT", default_value_t)]
     address: Address,
@@ -30,9 +33,97 @@ pub(crate) struct Cli {
     stay: bool,
 }
 
+/// What scripts do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Says something in a room, and ends when the server has it
+    #[command(after_help = SCRIPT_EXIT_CODES)]
+    Send(SendArgs),
+    /// Prints what is said in a room, and goes on printing
+    #[command(after_help = SCRIPT_EXIT_CODES)]
+    Tail(TailArgs),
+    /// Lists the rooms that somebody is in
+    #[command(after_help = SCRIPT_EXIT_CODES)]
+    Rooms {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Lists who is in a room
+    #[command(after_help = SCRIPT_EXIT_CODES)]
+    Who {
+        /// The room
+        #[arg(value_parser = one_word)]
+        room: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// Where to connect, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Where the server is: HOST:PORT, or HOST or :PORT alone
+    #[arg(long, value_name = "HOST:PORT", default_value_t)]
+    pub(crate) server: Address,
+    /// Take this nick (default: a guest's)
+    #[arg(long, value_name = "NAME", value_parser = one_word)]
+    pub(crate) nick: Option<String>,
+}
+
+/// What `send` is told.
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// The room
+    #[arg(value_parser = one_word)]
+    pub(crate) room: String,
+    /// What to say; without it stdin is read, one message a line
+    pub(crate) text: Vec<String>,
+    /// All of stdin is one message, its lines joined with spaces
+    #[arg(long, conflicts_with = "text")]
+    pub(crate) fold: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// What `tail` is told.
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// The room
+    #[arg(value_parser = one_word)]
+    pub(crate) room: String,
+    /// Begin with what followed message number N, as far as the server still has it
+    #[arg(long, value_name = "N")]
+    pub(crate) since: Option<u64>,
+    /// Begin with the last N messages
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "N",
+        default_value_t = 10,
+        conflicts_with = "since"
+    )]
+    pub(crate) lines: usize,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
 impl Cli {
+    /// What a script wants done, if this is one; else this settles what was typed for the line client.
+    pub(crate) fn into_command(mut self) -> Result<Command, Config> {
+        self.command.take().ok_or_else(|| self.into_config())
+    }
+
     /// Settles what was typed; nothing past here sees a flag.
-    pub(crate) fn into_config(self) -> Config {
+    fn into_config(self) -> Config {
         let nick = self.nick.map(|nick| format!("/nick {nick}\n"));
         let room = self.room.map(|room| format!("/join {room}\n"));
         Config {
@@ -174,6 +265,9 @@ fn one_word(name: &str) -> Result<String, &'static str> {
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
 
+const SCRIPT_EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 refused or the server can't be reached, 2 wrong arguments";
+
 const EXIT_CODES: &str = "\
 When its input ends it waits until the server has handled what was sent, then leaves; Ctrl-C leaves like /quit.
 
@@ -188,9 +282,8 @@ mod tests {
     }
 
     fn config(args: &[&str]) -> Config {
-        Cli::try_parse_from([&["chat-client"], args].concat())
-            .unwrap()
-            .into_config()
+        let cli = Cli::try_parse_from([&["chat-client"], args].concat()).unwrap();
+        cli.into_command().unwrap_err()
     }
 
     #[test]

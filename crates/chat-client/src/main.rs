@@ -1,13 +1,18 @@
-//! `chat-client`: talks to a chat server, a line at a time.
+//! `chat-client`: talks to a chat server, a line at a time, or for a script.
 //!
-//! Thin by design: arguments, the connection and the wiring. What the lines mean is the server's business.
+//! Thin by design: arguments, the connection and the wiring. What the lines mean is the server's business; scripts
+//! speak JSON Lines through the client library, so that they know what was really said.
 #![forbid(unsafe_code)]
 
 mod args;
 mod connect;
 mod conversation;
 mod outgoing;
+mod query;
 mod screen;
+mod script;
+mod send;
+mod tail;
 
 use std::future;
 use std::io::{self, Write};
@@ -15,11 +20,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Config};
+use crate::args::{Cli, Command, Config};
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().into_config()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse()) {
+        Ok(exit) => exit,
         Err(error) => {
             // Not `eprintln!`, which panics when nobody reads stderr any more.
             writeln!(io::stderr(), "chat-client: {error:#}").ok();
@@ -28,18 +33,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Config) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(talk(config));
+    let result = match cli.into_command() {
+        Ok(command) => runtime.block_on(execute(command)),
+        Err(config) => runtime.block_on(talk(&config)),
+    };
     // Tokio reads stdin in a thread of its own, and a read of a terminal can't be called off: dropping the runtime
     // would wait for the next line to be typed. Whatever had to be written was flushed by the conversation.
     runtime.shutdown_background();
     result
 }
 
-async fn talk(config: &Config) -> anyhow::Result<()> {
+async fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Send(args) => send::run(&args).await,
+        Command::Tail(args) => tail::run(&args).await,
+        Command::Rooms { json, server } => query::rooms(&server, json).await,
+        Command::Who { room, json, server } => query::who(&server, &room, json).await,
+    }
+}
+
+async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     let stream = connect::connect(&config.address).await?;
     // Until here Ctrl-C simply ends the process; from here on it says goodbye first.
     conversation::hold(
@@ -50,7 +67,7 @@ async fn talk(config: &Config) -> anyhow::Result<()> {
         interrupted,
     )
     .await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Waits for the next Ctrl-C.

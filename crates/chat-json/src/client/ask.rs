@@ -87,13 +87,9 @@ pub struct Present {
 impl From<wire::Present<'_>> for Present {
     fn from(present: wire::Present<'_>) -> Self {
         Self {
-            room: present.room.into_string(),
+            room: printable(&present.room),
             count: present.count,
-            members: present
-                .members
-                .into_iter()
-                .map(wire::Text::into_string)
-                .collect(),
+            members: present.members.iter().map(|nick| printable(nick)).collect(),
         }
     }
 }
@@ -113,9 +109,9 @@ pub struct Listing {
 impl From<wire::Listed<'_>> for Listing {
     fn from(listed: wire::Listed<'_>) -> Self {
         Self {
-            room: listed.room.into_string(),
+            room: printable(&listed.room),
             count: listed.count,
-            topic: listed.topic.into_string(),
+            topic: printable(&listed.topic),
         }
     }
 }

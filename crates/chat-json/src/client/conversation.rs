@@ -278,7 +278,7 @@ impl Conversation {
         };
         self.is_welcome = true;
         self.ping_after = Duration::from_secs(welcome.ping.clamp(1, 3600));
-        let nick = welcome.nick.to_string();
+        let nick = printable(&welcome.nick);
         self.note(Event::Online { nick });
         let known = self.places.len();
         let mut gone = Vec::new();
@@ -392,7 +392,7 @@ impl Conversation {
     }
 
     fn happen(&mut self, event: wire::Event<'_>) -> Heard {
-        let own = |text: Text<'_>| text.into_string();
+        let own = |text: Text<'_>| printable(&text);
         match event {
             // Whatever waits to be written is an answer, too.
             wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
@@ -474,7 +474,7 @@ impl Conversation {
         }
         let own_keys = (!self.echo).then_some(&*self.own_keys);
         if place.take(&entry, own_keys) == Verdict::Show {
-            let message = Message::new(entry, kind, &place.epoch);
+            let message = Message::new(&entry, kind, &place.epoch);
             self.events.push_back(Event::Message(message));
         }
     }
@@ -588,7 +588,7 @@ impl Conversation {
         for (entry, kind) in page.messages.into_iter().filter_map(entry) {
             let place = &mut self.places[at];
             if place.take(&entry, own_keys.as_deref()) == Verdict::Show {
-                let message = Message::new(entry, kind, &place.epoch);
+                let message = Message::new(&entry, kind, &place.epoch);
                 self.events.push_back(Event::Message(message));
             }
         }

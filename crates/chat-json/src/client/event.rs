@@ -4,7 +4,7 @@ use super::GapCause;
 use crate::wire::{self, Text};
 use std::time::Duration;
 
-/// What happened. Texts hold no control character, whatever the server sent.
+/// What happened. Names and texts hold no control character, whatever the server sent.
 ///
 /// While more than a thousand events wait to be read, [`Online`](Self::Online), [`Offline`](Self::Offline),
 /// [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are left out, and instead of coming and going there is
@@ -172,13 +172,13 @@ pub enum MessageKind {
 }
 
 impl Message {
-    pub(super) fn new(entry: wire::Entry<'_>, kind: MessageKind, epoch: &str) -> Self {
+    pub(super) fn new(entry: &wire::Entry<'_>, kind: MessageKind, epoch: &str) -> Self {
         Self {
-            room: entry.room.into_string(),
+            room: super::ask::printable(&entry.room),
             epoch: epoch.to_owned(),
             seq: entry.seq,
             at: entry.ts,
-            from: entry.from.into_string(),
+            from: super::ask::printable(&entry.from),
             text: super::ask::printable(&entry.text),
             kind,
             is_replay: entry.replay,
@@ -188,7 +188,7 @@ impl Message {
     /// A message of a page of history.
     pub(super) fn past(event: wire::Event<'_>) -> Option<Self> {
         let (entry, kind) = entry(event)?;
-        Some(Self::new(entry, kind, ""))
+        Some(Self::new(&entry, kind, ""))
     }
 }
 
@@ -206,12 +206,12 @@ impl Room {
     pub(super) fn new(place: wire::Place<'_>) -> Self {
         let members = place.members.unwrap_or_default();
         Self {
-            room: place.room.into_string(),
+            room: super::ask::printable(&place.room),
             epoch: place.epoch.map(Text::into_string).unwrap_or_default(),
             seq: place.seq.unwrap_or_default(),
             recovered: place.recovered,
             count: place.count.unwrap_or(members.len()),
-            members: members.into_iter().map(Text::into_string).collect(),
+            members: members.iter().map(|nick| super::ask::printable(nick)).collect(),
             topic: place
                 .topic
                 .map(|topic| super::ask::printable(&topic))
