@@ -10,6 +10,7 @@ mod server;
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use binaries::binary;
 pub(crate) use client::Client;
 pub(crate) use member::{Member, hears_from, read_to_the_end, talk_a_lot, untimed};
 pub(crate) use process::Process;

@@ -211,7 +211,10 @@ impl Room {
             seq: place.seq.unwrap_or_default(),
             recovered: place.recovered,
             count: place.count.unwrap_or(members.len()),
-            members: members.iter().map(|nick| super::ask::printable(nick)).collect(),
+            members: members
+                .iter()
+                .map(|nick| super::ask::printable(nick))
+                .collect(),
             topic: place
                 .topic
                 .map(|topic| super::ask::printable(&topic))

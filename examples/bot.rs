@@ -1,0 +1,50 @@
+//! A bot: answers `!ping` with `pong`, and goes on over restarts of the server.
+//!
+//! Start a server with `cargo run -p chat-server`, run this with `cargo run --example bot`, then say `!ping` in the
+//! lobby. Arguments: the server's address, and the room. Ctrl+C ends it.
+
+use chat_json::{AskError, Client, Event, Events, Message};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:5000".into());
+    let room = arguments.next().unwrap_or_else(|| "lobby".into());
+
+    let (client, events) = Client::connect(address)
+        .nick("pingbot")
+        .join(room)
+        .open()
+        .await?;
+    tokio::select! {
+        answered = answer(&client, events) => answered?,
+        _ = tokio::signal::ctrl_c() => client.quit("switched off").await?,
+    }
+    Ok(())
+}
+
+/// Answers until the connection is closed for good.
+async fn answer(client: &Client, mut events: Events) -> Result<(), AskError> {
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Entered(room) => println!("listening in {}", room.room),
+            // What was asked while it was away, nobody waits for any more.
+            Event::Message(Message {
+                is_replay: false,
+                room,
+                from,
+                text,
+                ..
+            }) if text == "!ping" => match client.say(&room, &format!("{from}: pong")).await {
+                // Said once and seen by all, even if the connection broke in between.
+                Ok(seq) => println!("answered {from} with message {seq}"),
+                // The room may have been left, or the server may be going down: that is no reason to end.
+                Err(error) => eprintln!("not answered: {error}"),
+            },
+            Event::Offline { why, retry_in } => eprintln!("offline: {why}, again in {retry_in:?}"),
+            Event::NotEntered { room, message, .. } => eprintln!("not in {room}: {message}"),
+            _ => {}
+        }
+    }
+    Err(AskError::Closed)
+}

@@ -1,0 +1,227 @@
+//! `chat-client send`, `tail`, `rooms` and `who`: what scripts do, with the real programs and a real shell.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::harness::{Client, Member, Server};
+use serde_json::Value;
+
+fn at(server: &Server) -> [String; 2] {
+    ["--server".to_owned(), server.address().to_string()]
+}
+
+/// Starts a command of the client at this server.
+fn start(server: &Server, arguments: &[&str]) -> Client {
+    let [flag, address] = at(server);
+    Client::start(&[arguments, &[&flag, &address]].concat())
+}
+
+/// Runs a command that ends by itself; gives its exit code.
+fn run(server: &Server, arguments: &[&str]) -> i32 {
+    let mut client = start(server, arguments);
+    client.ends_input();
+    client.exit_code()
+}
+
+#[test]
+fn send_ends_when_the_server_has_it() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    assert_eq!(
+        run(
+            &server,
+            &["send", "lobby", "안녕", "everybody", "--nick", "bot"]
+        ),
+        0
+    );
+    alice.sees("* bot joined");
+    alice.sees("bot: 안녕 everybody");
+    alice.sees_part("* bot left");
+}
+
+#[test]
+fn send_reads_its_input_a_message_a_line_in_order() {
+    let server = Server::with_limits(&["--rate", "off"]);
+    let mut alice = Member::arrive(&server, "alice");
+    let mut bot = start(&server, &["send", "lobby", "--nick", "bot"]);
+    for number in 0..500 {
+        bot.types(&number.to_string());
+        bot.types("");
+    }
+    bot.ends_input();
+    assert_eq!(bot.exit_code(), 0);
+    alice.sees("* bot joined");
+    for number in 0..500 {
+        alice.sees(&format!("bot: {number}"));
+    }
+}
+
+#[test]
+fn send_folds_its_input_into_one_message() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    let mut bot = start(&server, &["send", "lobby", "--fold", "--nick", "bot"]);
+    ["one", "두 번째", "three"]
+        .iter()
+        .for_each(|line| bot.types(line));
+    bot.ends_input();
+    assert_eq!(bot.exit_code(), 0);
+    alice.sees("* bot joined");
+    alice.sees("bot: one 두 번째 three");
+}
+
+#[test]
+fn send_of_nothing_says_nothing() {
+    let server = Server::start();
+    assert_eq!(run(&server, &["send", "lobby"]), 0);
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_line_and_the_rest_is_said() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    let mut bot = start(&server, &["send", "lobby", "--nick", "bot"]);
+    bot.types("first");
+    bot.types(&"x".repeat(5000));
+    bot.types("third");
+    bot.ends_input();
+    assert_eq!(bot.exit_code(), 1);
+    let told = bot.stderr.all();
+    assert_eq!(
+        told,
+        ["chat-client: line 2: message too long (limit 4096 bytes)"]
+    );
+    alice.sees("* bot joined");
+    alice.sees("bot: first");
+    alice.sees("bot: third");
+}
+
+#[test]
+fn what_can_not_be_done_is_told_in_one_line_and_by_the_exit_code() {
+    let server = Server::start();
+    let _alice = Member::arrive(&server, "alice");
+    for (arguments, code, told) in [
+        (&["send", "1ops", "hi"][..], 1, "not in 1ops"),
+        (
+            &["send", "lobby", "hi", "--nick", "alice"],
+            1,
+            "alice is taken",
+        ),
+        (&["tail", "1ops"], 1, "not in 1ops"),
+        (&["who", "nowhere"], 1, "no such room"),
+        (&["send"], 2, "required arguments"),
+        (&["send", "two words", "hi"], 2, "spaces"),
+        (&["tail", "lobby", "--since", "x"], 2, "invalid value"),
+    ] {
+        let mut client = start(&server, arguments);
+        client.ends_input();
+        assert_eq!(client.exit_code(), code, "{arguments:?}");
+        let stderr = client.stderr.all();
+        assert!(stderr.concat().contains(told), "{arguments:?}: {stderr:?}");
+        assert!(code == 2 || stderr.len() == 1, "{stderr:?}");
+    }
+    let mut nowhere = Client::start(&["send", "ops", "hi", "--server", "127.0.0.1:1"]);
+    assert_eq!(nowhere.exit_code(), 1);
+    assert!(nowhere.stderr.all()[0].starts_with("chat-client: no chat with 127.0.0.1:1: "));
+}
+
+#[test]
+fn tail_begins_with_the_latest_and_goes_on() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    (1..=5).for_each(|number| alice.says(&number.to_string()));
+    // Its answer shows that the server has had the messages.
+    alice.says("/who");
+    alice.sees_part("* lobby: 1 member");
+    let mut latest = start(&server, &["tail", "lobby", "-n", "2"]);
+    let mut since = start(&server, &["tail", "lobby", "--since", "1"]);
+    latest.shows("alice: 4");
+    (2..=5).for_each(|number| since.shows(&format!("alice: {number}")));
+    alice.says("/me waves");
+    latest.shows("alice: 5");
+    for tail in [&mut latest, &mut since] {
+        tail.shows_part("* alice waves");
+        tail.signal("TERM");
+        assert_eq!(tail.exit_code(), 0);
+    }
+}
+
+#[test]
+fn tail_survives_a_restart_of_the_server_and_tells_the_gap() {
+    let mut server = Server::start();
+    let address = server.address();
+    let mut alice = Member::arrive(&server, "alice");
+    let mut tail = start(&server, &["tail", "lobby", "--json"]);
+    alice.sees_part("joined");
+    alice.says("before");
+    let object: Value = serde_json::from_str(&tail.shows_part("before")).unwrap();
+    assert_eq!(object["from"], "alice");
+    assert_eq!(
+        (&object["kind"], &object["seq"]),
+        (&"said".into(), &1.into())
+    );
+    server.signal("TERM");
+    server.ends_within(Duration::from_secs(10));
+    drop(server);
+    tail.stderr.wait_for("an offline notice", |line| {
+        line.contains("offline").then_some(())
+    });
+    let server = Server::with(&["--listen", &address.to_string()]);
+    let gap: Value = serde_json::from_str(&tail.shows_part("gap")).unwrap();
+    assert_eq!(gap["gap"]["why"], "epoch");
+    assert_eq!(run(&server, &["send", "lobby", "after"]), 0);
+    tail.shows_part("after");
+}
+
+#[test]
+fn rooms_and_who_list_what_there_is() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    alice.says("/topic on call: 김철수");
+    alice.sees_part("set the topic");
+    let mut rooms = start(&server, &["rooms", "--json"]);
+    let listed: Value = serde_json::from_str(&rooms.shows_part("lobby")).unwrap();
+    assert_eq!(rooms.exit_code(), 0);
+    assert_eq!(
+        (&listed["count"], &listed["topic"]),
+        (&1.into(), &"on call: 김철수".into())
+    );
+    let mut who = start(&server, &["who", "lobby"]);
+    who.shows("alice");
+    assert_eq!(who.exit_code(), 0);
+}
+
+#[test]
+fn a_shell_pipes_into_send_and_out_of_tail() {
+    let server = Server::start();
+    let client = crate::harness::binary("chat-client").display();
+    let address = server.address();
+    // `head` ends `tail` by not reading any more; python3 stands in for jq where there is none.
+    let script = format!(
+        r#"
+        set -eu
+        jq_text() {{
+            if command -v jq >/dev/null; then jq --unbuffered -r .text
+            else python3 -uc 'import json,sys
+for line in sys.stdin: print(json.loads(line)["text"])'; fi
+        }}
+        exec 3>&1
+        {{ '{client}' tail ops --server {address} --json | jq_text | head -n 3 >&3; }} &
+        until '{client}' who ops --server {address} >/dev/null 2>&1; do :; done
+        printf 'one\n두울\nthree\n' | '{client}' send ops --server {address}
+        until ! kill -0 $! 2>/dev/null; do '{client}' send ops --server {address} more; done
+        "#
+    );
+    let mut shell = Command::new("bash");
+    let output = shell
+        .arg("-c")
+        .arg(script)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    std::io::stderr().write_all(&output.stderr).unwrap();
+    assert_eq!(shown, "one\n두울\nthree\n");
+    assert!(output.status.success());
+}
