@@ -112,6 +112,26 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) mailbox: Option<NonZeroUsize>,
 
+    /// Keys of one nick that are remembered, so that a repeated message is not said twice [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) keys_per_nick: Option<NonZeroUsize>,
+
+    /// Keys that are remembered in all [default: 65536]
+    #[arg(long, value_name = "N")]
+    pub(crate) keys: Option<NonZeroUsize>,
+
+    /// How long a key is remembered [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) key_lifetime: Option<Duration>,
+
+    /// How long a program (JSON Lines) may be silent before it is pinged [default: 25]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) ping_after: Option<Duration>,
+
+    /// How long a program may be silent in all [default: 35]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) dead_after: Option<Duration>,
+
     /// Messages that a newcomer is shown [default: 20]
     #[arg(long, value_name = "N")]
     pub(crate) history: Option<usize>,

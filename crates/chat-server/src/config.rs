@@ -95,6 +95,11 @@ fn limits(args: &LimitArgs) -> Limits {
     set(&mut limits.batch_bytes, args.batch_bytes);
     set(&mut limits.queue_bytes, args.queue_bytes);
     set(&mut limits.mailbox, args.mailbox);
+    set(&mut limits.keys_per_nick, args.keys_per_nick);
+    set(&mut limits.keys, args.keys);
+    set(&mut limits.key_lifetime, args.key_lifetime);
+    set(&mut limits.ping_after, args.ping_after);
+    set(&mut limits.dead_after, args.dead_after);
     set(&mut limits.history, args.history);
     set(&mut limits.history_max, args.history_max);
     set(&mut limits.prefix_bytes, args.prefix_bytes);
