@@ -73,6 +73,11 @@ impl TestHub {
         ended.expect("a connection's task doesn't panic")
     }
 
+    /// Cuts every connection, whatever it is waiting for: what it was about to do is not done.
+    pub async fn cuts_all(&mut self) {
+        self.connections.shutdown().await;
+    }
+
     fn serve(&mut self, stream: DuplexStream) {
         self.connections
             .spawn(serve_connection(stream, self.hub.clone()));

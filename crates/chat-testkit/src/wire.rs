@@ -7,6 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 /// How long a line may take; with paused time that is no time at all.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// With paused time a millisecond passes only when nobody has anything left to do.
+const QUIET: Duration = Duration::from_millis(1);
+
 /// A peer on an in-memory stream.
 #[derive(Debug)]
 pub struct Wire {
@@ -98,6 +101,15 @@ impl Wire {
         }
     }
 
+    /// Reads the lines that come until everything waits for a millisecond, or the stream ends.
+    pub async fn sees_until_quiet(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Ok(Some(line)) = tokio::time::timeout(QUIET, self.read_line()).await {
+            lines.push(line);
+        }
+        lines
+    }
+
     /// Expects the end of the stream, and returns the lines before it.
     ///
     /// # Panics
@@ -129,6 +141,12 @@ impl Wire {
             self.read().await;
         }
         std::mem::take(&mut self.buffer)
+    }
+
+    /// What was sent and seen so far, for the message of an assertion.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        self.transcript.to_string()
     }
 
     async fn read_line(&mut self) -> Option<String> {
