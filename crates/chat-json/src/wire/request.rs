@@ -107,7 +107,7 @@ pub struct Position<'a> {
 
 /// What a reply is told by: any JSON string of at most 256 bytes, or integer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "an id is an integer or a string")]
 pub enum Id {
     /// A number.
     Unsigned(u64),
