@@ -1,0 +1,28 @@
+//! JSON Lines over in-memory streams with paused time: what programs send, and what each must see.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
+mod document;
+mod program;
+
+use chat_core::{Hub, HubBuilder, Limits};
+use chat_json::JsonLines;
+use chat_testkit::TestHub;
+
+/// What a hub of these tests is made of.
+fn builder(limits: Limits) -> HubBuilder {
+    Hub::builder()
+        .limits(limits)
+        .candidate(JsonLines::default())
+}
+
+/// Limits without a rate.
+fn unlimited() -> Limits {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    limits
+}
+
+fn hub(limits: Limits) -> TestHub {
+    TestHub::build(builder(limits))
+}
