@@ -108,6 +108,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut out = BytesMut::new();
         let command = dialect.receive(&line, &mut out);
         if !out.is_empty() {
+            // Answers are given in the order of the commands.
+            self.publish(waiting).await;
             self.send(out);
         }
         let done = match command? {

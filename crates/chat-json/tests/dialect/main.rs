@@ -4,10 +4,12 @@
 
 mod document;
 mod program;
+mod rooms;
 
 use chat_core::{Hub, HubBuilder, Limits};
 use chat_json::JsonLines;
-use chat_testkit::TestHub;
+use chat_testkit::{NOW, TestHub};
+use serde_json::{Value, json};
 
 /// What a hub of these tests is made of.
 fn builder(limits: Limits) -> HubBuilder {
@@ -25,4 +27,9 @@ fn unlimited() -> Limits {
 
 fn hub(limits: Limits) -> TestHub {
     TestHub::build(builder(limits))
+}
+
+/// A message as it is told live.
+fn said(room: &str, seq: u64, from: &str, text: &str) -> Value {
+    json!({"ev": "said", "room": room, "seq": seq, "ts": NOW.0, "from": from, "text": text})
 }
