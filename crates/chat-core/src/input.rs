@@ -24,7 +24,8 @@ const SINGLE_BYTES_MAX: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct Input {
     codec: LineCodec,
-    telnet: Telnet,
+    /// `None`: the dialect is not for terminals, and bytes are what they are.
+    telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
     /// A text has begun and not ended.
@@ -49,7 +50,7 @@ impl Input {
     pub(crate) fn new(limits: &Limits, now: Instant) -> Self {
         Self {
             codec: LineCodec::new(limits.line_bytes.get()),
-            telnet: Telnet::default(),
+            telnet: Some(Telnet::default()),
             buffer: BytesMut::new(),
             mode: Mode::Undecided,
             has_text: false,
@@ -62,7 +63,10 @@ impl Input {
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         let mut refusals = BytesMut::new();
         let before = self.buffer.len();
-        self.telnet.strip(bytes, &mut self.buffer, &mut refusals);
+        match &mut self.telnet {
+            Some(telnet) => telnet.strip(bytes, &mut self.buffer, &mut refusals),
+            None => self.buffer.extend_from_slice(bytes),
+        }
         if self.buffer.len() > before {
             self.latest = now;
             self.has_text = true;
@@ -74,9 +78,10 @@ impl Input {
         self.mode
     }
 
-    /// Lets only newlines end a text from now on, as every dialect but plain has it.
-    pub(crate) const fn set_lines_only(&mut self) {
+    /// Lets only newlines end a text from now on and knows no telnet, as every dialect but plain has it.
+    pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
+        self.telnet = None;
     }
 
     /// Drops what has come and not been taken yet.

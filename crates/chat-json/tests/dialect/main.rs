@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
+mod bad_input;
 mod document;
 mod program;
 mod rooms;
