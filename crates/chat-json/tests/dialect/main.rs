@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
 mod bad_input;
+mod crowd;
 mod document;
+mod heartbeat;
+mod keys;
 mod program;
+mod resume;
 mod rooms;
 
 use chat_core::{Hub, HubBuilder, Limits};
@@ -33,4 +37,11 @@ fn hub(limits: Limits) -> TestHub {
 /// A message as it is told live.
 fn said(room: &str, seq: u64, from: &str, text: &str) -> Value {
     json!({"ev": "said", "room": room, "seq": seq, "ts": NOW.0, "from": from, "text": text})
+}
+
+/// A message as it is told to somebody who came later.
+fn replayed(room: &str, seq: u64, from: &str, text: &str) -> Value {
+    let mut event = said(room, seq, from, text);
+    event["replay"] = json!(true);
+    event
 }

@@ -1,0 +1,90 @@
+//! Rooms with too many members to announce each.
+
+use crate::program::Program;
+use crate::{hub, unlimited};
+use chat_core::{Hub, Member, Session};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Somebody in the room who needs no connection.
+async fn extra(hub: &Hub, number: usize) -> (Session, Member) {
+    let session = hub.session(Some(&format!("m{number}"))).unwrap();
+    let member = session.join("ops").await.unwrap();
+    (session, member)
+}
+
+fn count_of(events: &[Value], ev: &str) -> usize {
+    events.iter().filter(|event| event["ev"] == ev).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_big_room_is_hushed_once_and_then_counted_at_most_once_a_second() {
+    let mut hub = hub(unlimited());
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let mut crowd = Vec::new();
+    for number in 0..99 {
+        crowd.push(extra(&hub.hub, number).await);
+        let nick = format!("m{number}");
+        bot.sees(json!({"ev": "joined", "room": "ops", "nick": nick}))
+            .await;
+    }
+    bot.wire.sees_nothing().await;
+    crowd.push(extra(&hub.hub, 99).await);
+    bot.sees(json!({"ev": "hushed", "room": "ops", "on": true}))
+        .await;
+    bot.sees(json!({"ev": "members", "room": "ops", "count": 101}))
+        .await;
+
+    // Ten seconds of coming, going and renaming.
+    let began = Instant::now();
+    for number in 100..200 {
+        crowd.push(extra(&hub.hub, number).await);
+        drop(crowd.remove(50));
+        let name = format!("renamed-{number}");
+        crowd.last().unwrap().0.rename(&name).unwrap();
+        crowd.push(extra(&hub.hub, number + 1000).await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    let seconds = began.elapsed().as_secs() as usize;
+    let events = bot.sees_until_quiet().await;
+    let counts = count_of(&events, "members");
+    assert_eq!(counts, events.len(), "nothing else: {events:?}");
+    assert!(
+        (seconds - 2..=seconds).contains(&counts),
+        "{counts} in {seconds} s"
+    );
+    assert_eq!(events.last().unwrap()["count"], 201);
+    let who = bot.does("who", json!({"room": "ops"})).await;
+    assert_eq!(who["count"], 201);
+    assert_eq!(who["members"].as_array().unwrap().len(), 100);
+
+    // It is told once more when few are left, and then each again.
+    crowd.truncate(73);
+    let events = bot.sees_until_quiet().await;
+    assert_eq!(count_of(&events, "left"), 1, "{events:?}");
+    let unhushed = json!({"ev": "hushed", "room": "ops", "on": false});
+    assert!(events.contains(&unhushed), "{events:?}");
+    let who = bot.does("who", json!({"room": "ops"})).await;
+    let named = who["members"].as_array().unwrap().len();
+    assert_eq!((&who["count"], named), (&json!(74), 74));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_to_a_big_room_is_told_the_count_and_the_first_hundred() {
+    let mut hub = hub(unlimited());
+    let mut crowd = Vec::new();
+    for number in 0..150 {
+        crowd.push(extra(&hub.hub, number).await);
+    }
+    let hello = json!({"nick": "bot", "join": [{"room": "ops"}]});
+    let (mut bot, welcome) = Program::hello(&mut hub, hello).await;
+    let room = &welcome["rooms"][0];
+    assert_eq!(room["count"], 151);
+    let members: Vec<_> = (0..100).map(|number| format!("m{number}")).collect();
+    assert_eq!(room["members"], json!(members));
+    crowd.push(extra(&hub.hub, 150).await);
+    bot.sees(json!({"ev": "members", "room": "ops", "count": 152}))
+        .await;
+}

@@ -1,0 +1,159 @@
+//! Saying again under the same key, which is safe.
+
+use crate::program::Program;
+use crate::{builder, hub, said, unlimited};
+use chat_testkit::{SlowJournal, TestHub};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn say(id: u64, text: &str, key: &str) -> Value {
+    json!({"cmd": "say", "id": id, "room": "ops", "text": text, "key": key})
+}
+
+fn said_under(key: &str, seq: u64, from: &str, text: &str) -> Value {
+    let mut event = said("ops", seq, from, text);
+    event["key"] = json!(key);
+    event
+}
+
+/// A hub whose first append takes five seconds.
+fn slow() -> TestHub {
+    let journal = SlowJournal::new(vec![Duration::from_secs(5)]);
+    TestHub::build(builder(unlimited()).journal(journal))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_again_under_its_key_is_not_said_twice() {
+    let mut hub = hub(unlimited());
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    alice
+        .sees(json!({"ev": "joined", "room": "ops", "nick": "bot"}))
+        .await;
+    let first = json!({"re": 1, "ok": {"room": "ops", "seq": 1}});
+    let again = json!({"re": 1, "ok": {"room": "ops", "seq": 1, "dup": true}});
+    bot.sends(say(1, "deployed", "k")).await;
+    bot.sees(first).await;
+    bot.sends(say(1, "deployed", "k")).await;
+    bot.sees(again.clone()).await;
+    bot.sends(json!({"cmd": "act", "id": 1, "room": "ops", "text": "deploys", "key": "k"}))
+        .await;
+    bot.sees(again.clone()).await;
+    alice.sees(said_under("k", 1, "bot", "deployed")).await;
+    // Each nick has its own keys.
+    alice.sends(say(1, "mine", "k")).await;
+    alice
+        .sees(json!({"re": 1, "ok": {"room": "ops", "seq": 2}}))
+        .await;
+    bot.sees(said_under("k", 2, "alice", "mine")).await;
+    alice.wire.sees_nothing().await;
+    // Not after its time.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    bot.sends(say(1, "deployed", "k")).await;
+    bot.sees(again).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_known_after_a_reconnect_under_the_same_nick() {
+    let mut hub = hub(unlimited());
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    bot.sends(say(1, "deployed", "k")).await;
+    bot.sees(json!({"re": 1, "ok": {"room": "ops", "seq": 1}}))
+        .await;
+    drop(bot);
+    hub.ended().await;
+    let mut bot = Program::join(&mut hub, "BOT", &["ops"]).await;
+    bot.sends(say(2, "deployed", "k")).await;
+    bot.sees(json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}}))
+        .await;
+    let events = alice.sees_until_quiet().await;
+    let messages = events.iter().filter(|event| event["ev"] == "said");
+    assert_eq!(messages.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_forgotten_after_its_time() {
+    let mut limits = unlimited();
+    limits.key_lifetime = Duration::from_secs(10);
+    let mut hub = hub(limits);
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    for (wait, seq, is_dup) in [(0, 1, false), (9, 1, true), (1, 2, false)] {
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        let said = bot
+            .does("say", json!({"room": "ops", "text": "a", "key": "k"}))
+            .await;
+        assert_eq!(said["seq"], seq);
+        assert_eq!(said.get("dup").is_some(), is_dup);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_says_the_same_twice_says_it_once() {
+    for mut hub in [hub(unlimited()), slow()] {
+        let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+        let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+        let burst = [
+            say(1, "a", "k"),
+            say(2, "b", "l"),
+            say(3, "a", "k"),
+            say(4, "c", "m"),
+        ];
+        bot.sends_all(&burst).await;
+        bot.sees(json!({"re": 1, "ok": {"room": "ops", "seq": 1}}))
+            .await;
+        bot.sees(json!({"re": 2, "ok": {"room": "ops", "seq": 2}}))
+            .await;
+        bot.sees(json!({"re": 3, "ok": {"room": "ops", "seq": 1, "dup": true}}))
+            .await;
+        bot.sees(json!({"re": 4, "ok": {"room": "ops", "seq": 3}}))
+            .await;
+        alice
+            .sees(json!({"ev": "joined", "room": "ops", "nick": "bot"}))
+            .await;
+        alice.sees(said_under("k", 1, "bot", "a")).await;
+        alice.sees(said_under("l", 2, "bot", "b")).await;
+        alice.sees(said_under("m", 3, "bot", "c")).await;
+        alice.wire.sees_nothing().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
+    let mut hub = slow();
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    bot.sends(say(1, "deployed", "k")).await;
+    // The message is with the journal when the connection is lost.
+    assert!(bot.sees_until_quiet().await.is_empty());
+    hub.cuts_all().await;
+    let began = tokio::time::Instant::now();
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    bot.sends(say(2, "deployed", "k")).await;
+    let answer = bot.next().await;
+    let again = json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}});
+    assert_eq!(answer, again);
+    // It was said after the join, by a session that is no more.
+    bot.sees(said_under("k", 1, "bot", "deployed")).await;
+    assert!(
+        began.elapsed() >= Duration::from_secs(4),
+        "it waited for the journal"
+    );
+    let history = bot.does("history", json!({"room": "ops"})).await;
+    assert_eq!(history["messages"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_with_its_message_can_be_used() {
+    let mut hub = hub(unlimited());
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    for text in ["", "\u{7}", &"x".repeat(4097)] {
+        let refused = bot
+            .asks("say", json!({"room": "ops", "text": text, "key": "k"}))
+            .await;
+        assert!(refused["err"].is_object(), "{refused}");
+    }
+    let said = bot
+        .does("say", json!({"room": "ops", "text": "a", "key": "k"}))
+        .await;
+    assert_eq!(said, json!({"room": "ops", "seq": 1}));
+}
