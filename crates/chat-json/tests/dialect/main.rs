@@ -7,6 +7,7 @@ mod crowd;
 mod document;
 mod heartbeat;
 mod keys;
+mod mixture;
 mod program;
 mod resume;
 mod rooms;
