@@ -102,7 +102,7 @@ pub struct Listing {
     pub room: String,
     /// How many are in it.
     pub count: usize,
-    /// Its topic; empty if there is none.
+    /// The beginning of its topic; empty if there is none.
     pub topic: String,
 }
 

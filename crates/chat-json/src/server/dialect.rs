@@ -35,6 +35,9 @@ const ID_BYTES_MAX: usize = 256;
 /// How many bytes of messages a page of history holds: they fit into one line of any client, with room to spare.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
 
+/// How much of a room's topic is listed: with it 4,096 rooms of the longest names fit into one line of any client.
+const LISTED_TOPIC_BYTES_MAX: usize = 64;
+
 /// How many bytes of names and topics a list of rooms holds; escaped, they may be twice as many.
 const ROOMS_BYTES_MAX: usize = 512 * 1024;
 
@@ -433,6 +436,10 @@ const COMMANDS: [&str; 13] = [
     "ping", "quit",
 ];
 
+fn beginning(topic: &str) -> &str {
+    &topic[..topic.floor_char_boundary(LISTED_TOPIC_BYTES_MAX)]
+}
+
 fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(Code::BadRequest, message)
 }
@@ -559,7 +566,7 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
 fn rooms_list(rooms: &[RoomSummary]) -> RoomsList<'_> {
     let mut bytes = 0;
     let fits = |summary: &&RoomSummary| {
-        bytes += summary.room.as_str().len() + summary.topic.len() + LISTED_BYTES;
+        bytes += summary.room.as_str().len() + beginning(&summary.topic).len() + LISTED_BYTES;
         bytes <= ROOMS_BYTES_MAX
     };
     let listed: Vec<_> = rooms
@@ -568,7 +575,7 @@ fn rooms_list(rooms: &[RoomSummary]) -> RoomsList<'_> {
         .map(|summary| Listed {
             room: summary.room.as_str().into(),
             count: summary.count,
-            topic: (*summary.topic).into(),
+            topic: beginning(&summary.topic).into(),
         })
         .collect();
     RoomsList {

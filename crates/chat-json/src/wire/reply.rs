@@ -172,7 +172,7 @@ pub struct Listed<'a> {
     pub room: Text<'a>,
     /// How many are in it.
     pub count: usize,
-    /// Its topic; empty if there is none.
+    /// The beginning of its topic, at most 64 bytes; empty if there is none.
     #[serde(borrow)]
     pub topic: Text<'a>,
 }

@@ -3,6 +3,7 @@
 use crate::program::Program;
 use crate::{hub, unlimited};
 use chat_core::{Hub, Member, Session};
+use chat_json::wire::REPLY_BYTES_MAX;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -87,4 +88,56 @@ async fn a_newcomer_to_a_big_room_is_told_the_count_and_the_first_hundred() {
     crowd.push(extra(&hub.hub, 150).await);
     bot.sees(json!({"ev": "members", "room": "ops", "count": 152}))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_list_of_rooms_fits_into_a_line() {
+    let mut hub = hub(unlimited());
+    let topic = "\\".repeat(4096);
+    let mut sessions = Vec::new();
+    for number in 0..64 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).unwrap();
+        let mut members = Vec::new();
+        for at in 0..64 {
+            let room = format!("r-{number}-{at}-{}", "x".repeat(64));
+            let member = session.join(&room[..64]).await.unwrap();
+            member.set_topic(&topic).await.unwrap();
+            members.push(member);
+        }
+        sessions.push((session, members));
+    }
+    let mut bot = Program::join(&mut hub, "bot", &[]).await;
+    bot.sends(json!({"cmd": "rooms", "id": 1})).await;
+    let line = bot.wire.next_line().await.unwrap();
+    assert!(line.len() <= REPLY_BYTES_MAX, "{} bytes", line.len());
+    let reply: Value = serde_json::from_str(&line).unwrap();
+    let rooms = reply["ok"]["rooms"].as_array().unwrap();
+    assert_eq!(rooms.len(), 4096);
+    assert!(rooms.iter().all(|room| room["topic"] == topic[..64]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_welcome_to_64_full_rooms_fits_into_a_line() {
+    let mut hub = hub(unlimited());
+    let rooms: Vec<_> = (0..64)
+        .map(|number| format!("r{number:02}{}", "x".repeat(61)))
+        .collect();
+    let mut sessions = Vec::new();
+    for number in 0..100u32 {
+        let last = char::from_u32(0x2_0000 + number).unwrap();
+        let nick = format!("{}{last}", "\u{20000}".repeat(31));
+        let session = hub.hub.session(Some(&nick)).unwrap();
+        let mut members = Vec::new();
+        for room in &rooms {
+            members.push(session.join(room).await.unwrap());
+        }
+        sessions.push((session, members));
+    }
+    let join: Vec<_> = rooms.iter().map(|room| json!({"room": room})).collect();
+    let mut bot = Program::connect(&mut hub, "bot");
+    bot.sends(json!({"cmd": "hello", "id": 1, "join": join}))
+        .await;
+    let line = bot.wire.next_line().await.unwrap();
+    assert!(line.len() > 800_000, "{} bytes", line.len());
+    assert!(line.len() <= REPLY_BYTES_MAX, "{} bytes", line.len());
 }
