@@ -2,6 +2,7 @@
 
 use crate::program::Program;
 use crate::{hub, said, unlimited};
+use chat_json::wire::{Event, Why};
 use serde_json::{Value, json};
 
 /// What a line is answered: the id that is named, if it can be read, and the code.
@@ -467,4 +468,26 @@ async fn a_program_that_forgets_its_hello_does_not_become_chat() {
         .await;
     assert_eq!(answer["err"]["code"], "bad_request");
     alice.sees_nothing().await;
+}
+
+#[test]
+fn a_client_ignores_what_it_does_not_know() {
+    let read = |line| serde_json::from_str::<Event<'_>>(line).unwrap();
+    assert_eq!(
+        read(r#"{"ev":"later","room":["of",{"another":"kind"}]}"#),
+        Event::Unknown
+    );
+    let ping = read(r#"{"ev":"ping","later":{"a":[1,null]}}"#);
+    assert_eq!(ping, Event::Ping);
+    let gap = read(r#"{"ev":"gap","room":"ops","from":1,"to":2,"why":"later","later":1}"#);
+    assert!(
+        matches!(
+            gap,
+            Event::Gap {
+                why: Why::Other,
+                ..
+            }
+        ),
+        "{gap:?}"
+    );
 }

@@ -11,10 +11,12 @@ pub(crate) struct Program {
 impl Program {
     /// Connects, and says nothing yet.
     pub(crate) fn connect(hub: &mut TestHub, name: &str) -> Self {
-        Self {
-            wire: hub.connect(name),
-            ids: 1000,
-        }
+        Self::over(hub.connect(name))
+    }
+
+    /// Takes a stream, and says nothing yet.
+    pub(crate) const fn over(wire: Wire) -> Self {
+        Self { wire, ids: 1000 }
     }
 
     /// Connects, takes a nick and joins rooms.

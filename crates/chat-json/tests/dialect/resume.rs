@@ -249,3 +249,41 @@ async fn history_tells_what_the_log_no_longer_holds() {
     let ask = json!({"room": "ops", "after": {"epoch": "z00", "seq": 3}});
     assert_eq!(alice.asks("history", ask).await["err"]["code"], "not_found");
 }
+
+#[tokio::test(start_paused = true)]
+async fn lag_is_repaired_as_if_nothing_had_been_and_who_is_there_is_told_anew() {
+    let mut limits = unlimited();
+    limits.ring_batches = NonZeroUsize::new(8).unwrap();
+    limits.queue_bytes = NonZeroUsize::new(1024).unwrap();
+    let mut hub = hub(limits);
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    let mut slow = Program::over(hub.connect_with("slow", 1000));
+    let join = json!([{"room": "ops"}]);
+    slow.does("hello", json!({"nick": "slow", "join": join}))
+        .await;
+    alice.sees_until_quiet().await;
+    for _ in 0..100 {
+        alice.says("ops", "something").await;
+    }
+    let kim = Program::join(&mut hub, "kim", &["ops"]).await;
+    alice.sees_until_quiet().await;
+    let mut seq = 0;
+    let mut is_told = false;
+    while seq < 100 {
+        let event = slow.next().await;
+        if event["ev"] == "present" {
+            let members = json!(["alice", "slow", "kim"]);
+            let present = json!({"ev": "present", "room": "ops", "count": 3, "members": members});
+            assert_eq!(event, present);
+            is_told = true;
+        } else {
+            seq += 1;
+            assert_eq!(event, said("ops", seq, "alice", "something"));
+        }
+    }
+    let rest = slow.sees_until_quiet().await;
+    assert!(is_told || rest.iter().any(|event| event["ev"] == "present"));
+    let seq = alice.says("ops", "now").await;
+    slow.sees(said("ops", seq, "alice", "now")).await;
+    drop(kim);
+}
