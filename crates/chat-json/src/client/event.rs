@@ -133,6 +133,8 @@ pub struct Room {
     pub count: usize,
     /// The first 100 of them.
     pub members: Vec<String>,
+    /// It has too many members to announce who comes and goes.
+    pub is_hushed: bool,
     /// Its topic; empty if there is none.
     pub topic: String,
 }
@@ -215,6 +217,7 @@ impl Room {
                 .iter()
                 .map(|nick| super::ask::printable(nick))
                 .collect(),
+            is_hushed: place.hushed,
             topic: place
                 .topic
                 .map(|topic| super::ask::printable(&topic))

@@ -242,6 +242,7 @@ mod tests {
             recovered,
             count: None,
             members: None,
+            hushed: false,
             topic: None,
             err: None,
         }

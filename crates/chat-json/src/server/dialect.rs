@@ -39,7 +39,7 @@ const PAGE_BYTES_MAX: usize = 48 * 1024;
 const LISTED_TOPIC_BYTES_MAX: usize = 64;
 
 /// How many bytes of names and topics a list of rooms holds; escaped, they may be twice as many.
-const ROOMS_BYTES_MAX: usize = 512 * 1024;
+const ROOMS_BYTES_MAX: usize = 960 * 1024;
 
 /// What a room in a list takes besides its name and topic.
 const LISTED_BYTES: usize = 48;
@@ -543,6 +543,7 @@ fn place(joined: &Joined) -> Place<'_> {
         recovered: joined.is_recovered,
         count: Some(count),
         members: Some(members),
+        hushed: roll.is_hushed,
         topic: Some((*roll.topic).into()),
         err: None,
     }
@@ -557,6 +558,7 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
         recovered: None,
         count: None,
         members: None,
+        hushed: false,
         topic: None,
         err: Some(fault(refusal)),
     }

@@ -90,6 +90,9 @@ pub struct Place<'a> {
     /// The first 100 of them.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<Text<'a>>>,
+    /// It has too many members to announce who comes and goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hushed: bool,
     /// Its topic; empty if there is none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<Text<'a>>,
