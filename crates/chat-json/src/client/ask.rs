@@ -1,6 +1,6 @@
 //! What a program asks of the server, and what can come of it.
 
-use crate::wire::{self, Request};
+use crate::wire::{self, LINE_BYTES_MAX, Request};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -10,6 +10,24 @@ pub(super) struct Ask {
     pub(super) request: Box<Request<'static>>,
     pub(super) nature: Nature,
     pub(super) done: oneshot::Sender<Result<String, AskError>>,
+}
+
+impl Ask {
+    /// Refuses what does not fit into a line: the server would skip it, unable to say which request it was.
+    pub(super) fn if_fits(self) -> Option<Self> {
+        let fits = serde_json::to_vec(&self.request).is_ok_and(|line| line.len() <= LINE_BYTES_MAX);
+        if fits {
+            return Some(self);
+        }
+        let error = AskError::Refused {
+            code: "too_long".into(),
+            message: format!("longer than a line may be (limit {LINE_BYTES_MAX} bytes)"),
+            retry: None,
+        };
+        // Whoever asked may have gone.
+        drop(self.done.send(Err(error)));
+        None
+    }
 }
 
 /// What kind of request it is: what is to be done when the connection breaks before the answer, and what the answer
@@ -113,5 +131,39 @@ impl From<wire::Listed<'_>> for Listing {
             count: listed.count,
             topic: printable(&listed.topic),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(text: &str) -> (Ask, oneshot::Receiver<Result<String, AskError>>) {
+        let (done, answer) = oneshot::channel();
+        let request = Request {
+            text: Some(text.to_owned().into()),
+            ..Request::new("say")
+        };
+        let ask = Ask {
+            request: Box::new(request),
+            nature: Nature::Say,
+            done,
+        };
+        (ask, answer)
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_line_is_refused_at_once() {
+        for text in [
+            "x".repeat(LINE_BYTES_MAX),
+            "\u{1}".repeat(LINE_BYTES_MAX / 6),
+        ] {
+            let (ask, mut answer) = say(&text);
+            assert!(ask.if_fits().is_none());
+            let refused = answer.try_recv().unwrap().unwrap_err();
+            assert!(matches!(refused, AskError::Refused { code, .. } if code == "too_long"));
+        }
+        let (ask, _answer) = say(&"x".repeat(LINE_BYTES_MAX - 100));
+        assert!(ask.if_fits().is_some());
     }
 }

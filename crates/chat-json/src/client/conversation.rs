@@ -115,37 +115,45 @@ impl Conversation {
 
     /// Takes a request of the caller's; see [`takes_asks`](Self::takes_asks).
     pub(super) fn ask(&mut self, ask: Ask, now: Instant) {
-        let Ask {
-            mut request,
-            nature,
-            done,
-        } = ask;
-        if nature == Nature::Nick && !self.is_welcome {
-            let nick = request.nick.map(Text::into_string).unwrap_or_default();
-            let named = wire::Named {
-                nick: nick.as_str().into(),
-            };
-            // Whoever asked may have gone.
-            drop(done.send(
-                serde_json::to_string(&named).map_err(|error| AskError::Garbled(error.to_string())),
-            ));
-            self.nick = Some(nick);
+        let Some(mut ask) = self.note_nick(ask) else {
             return;
-        }
-        if nature == Nature::Say {
+        };
+        if ask.nature == Nature::Say {
             let key = format!("{}{}", self.own_keys, self.next_key);
             self.next_key += 1;
-            request.key = Some(key.into());
+            ask.request.key = Some(key.into());
         }
         let id = self.id();
-        request.id = Some(Id::Unsigned(id));
+        ask.request.id = Some(Id::Unsigned(id));
+        let Some(ask) = ask.if_fits() else {
+            return;
+        };
         self.unanswered.push(Asked {
             id,
-            request,
-            question: Question::Callers(nature, done),
+            request: ask.request,
+            question: Question::Callers(ask.nature, ask.done),
             sent: None,
         });
         self.send_unsent(now);
+    }
+
+    /// Without a connection a nick is only noted, for the next hello: then there is nothing more to ask.
+    fn note_nick(&mut self, ask: Ask) -> Option<Ask> {
+        if ask.nature != Nature::Nick || self.is_welcome {
+            return Some(ask);
+        }
+        let nick = ask.request.nick.map(Text::into_string).unwrap_or_default();
+        let named = wire::Named {
+            nick: nick.as_str().into(),
+        };
+        let named = serde_json::to_string(&named);
+        // Whoever asked may have gone.
+        drop(
+            ask.done
+                .send(named.map_err(|error| AskError::Garbled(error.to_string()))),
+        );
+        self.nick = Some(nick);
+        None
     }
 
     /// Whether one more request may wait for its answer.
