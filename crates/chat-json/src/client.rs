@@ -292,7 +292,7 @@ impl Client {
         Ok(messages.filter_map(Message::past).collect())
     }
 
-    /// Says goodbye and ends the connection, for good.
+    /// Says goodbye and ends the connection, for good; without a connection, it ends at once.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@
 //! read its requests keeps it from doing the rest.
 
 use super::AskError;
-use super::ask::Ask;
+use super::ask::{Ask, Nature};
 use super::backoff::Backoff;
 use super::builder::{ByteStream, Connect, OpenError};
 use super::conversation::{Conversation, Heard};
@@ -36,6 +36,12 @@ enum Phase {
     Greeting(Link, Instant),
     Online(Link),
     Waiting(std::pin::Pin<Box<Sleep>>),
+}
+
+impl Phase {
+    const fn is_online(&self) -> bool {
+        matches!(self, Self::Online(_))
+    }
 }
 
 /// What the task waited for.
@@ -99,6 +105,11 @@ impl Driver {
         let now = Instant::now();
         match wake {
             Wake::Room { is_wanted } => self.hand_out(is_wanted, now),
+            Wake::Ask(Some(ask)) if ask.nature == Nature::Quit && !phase.is_online() => {
+                // There is nobody to say goodbye to. Whoever asked may have gone.
+                drop(ask.done.send(Ok(String::new())));
+                return Err(Lost::Over);
+            }
             Wake::Ask(Some(ask)) => self.conversation.ask(ask, now),
             Wake::Ask(None) => {}
             Wake::Rested => *phase = self.connecting(),
@@ -247,5 +258,19 @@ fn may_pass(error: &AskError) -> bool {
     match error {
         AskError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{AskError, Client, Event};
+    use futures::FutureExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_without_a_connection_quits_at_once() {
+        let (client, mut events) = Client::connect_with(|| std::future::pending().boxed()).start();
+        client.quit("").await.unwrap();
+        assert!(matches!(events.next().await, Some(Event::Closed { .. })));
+        assert_eq!(client.say("ops", "hi").await, Err(AskError::Closed));
     }
 }
