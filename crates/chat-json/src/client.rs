@@ -42,8 +42,8 @@ use tokio_util::task::AbortOnDropHandle;
 ///
 /// While there is no connection, requests wait for the next one. What was sent and not answered is repeated, if that
 /// is safe: a message is repeated under a key, by which the server and other clients of this kind know it. After ten
-/// minutes the server may have forgotten the key, so then, and for what can't be repeated, the answer is
-/// [`AskError::Interrupted`].
+/// minutes the server may have forgotten the key, and a client without a nick of its own comes back as another guest,
+/// whose keys are others; so then, and for what can't be repeated, the answer is [`AskError::Interrupted`].
 ///
 /// # Examples
 ///

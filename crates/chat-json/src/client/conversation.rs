@@ -13,7 +13,7 @@ use bytes::{BufMut, BytesMut};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
-use unanswered::{Asked, Question, Unanswered};
+use unanswered::{Asked, ComesBack, Question, Unanswered};
 
 /// How many requests may wait for their answers.
 const UNANSWERED_MAX: usize = 256;
@@ -185,7 +185,11 @@ impl Conversation {
     pub(super) fn interrupt(&mut self, now: Instant) {
         self.is_welcome = false;
         self.output.clear();
-        self.unanswered.interrupt(now);
+        let comes_back = match self.nick {
+            Some(_) => ComesBack::AsItself,
+            None => ComesBack::AsGuest,
+        };
+        self.unanswered.interrupt(comes_back, now);
     }
 
     /// There will be no connection any more.

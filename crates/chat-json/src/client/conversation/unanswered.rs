@@ -39,6 +39,15 @@ pub(super) enum Question {
     Who,
 }
 
+/// Under which nick a client comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ComesBack {
+    /// The one that it had: the server knows its keys.
+    AsItself,
+    /// Another guest's: it doesn't.
+    AsGuest,
+}
+
 impl Unanswered {
     pub(super) fn len(&self) -> usize {
         self.asked.len()
@@ -63,7 +72,7 @@ impl Unanswered {
     }
 
     /// The connection broke: what was sent is to be sent again, or given up.
-    pub(super) fn interrupt(&mut self, now: Instant) {
+    pub(super) fn interrupt(&mut self, comes_back: ComesBack, now: Instant) {
         self.sent = 0;
         let asked = std::mem::take(&mut self.asked);
         for asked in asked {
@@ -71,7 +80,7 @@ impl Unanswered {
                 (Question::Log(_) | Question::Who, _) => false,
                 (_, None) => true,
                 (Question::Callers(nature, _), Some(sent)) => match nature {
-                    Nature::Say => sent + REPEATED_FOR > now,
+                    Nature::Say => comes_back == ComesBack::AsItself && sent + REPEATED_FOR > now,
                     Nature::Query | Nature::Join | Nature::Leave => true,
                     Nature::Once | Nature::Nick | Nature::Quit => false,
                 },
@@ -97,5 +106,35 @@ impl Unanswered {
                 drop(done.send(Err(error)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a message that was sent and not answered is repeated.
+    fn repeats(comes_back: ComesBack, after: Duration) -> bool {
+        let sent = Instant::now();
+        let (done, mut answer) = oneshot::channel();
+        let mut unanswered = Unanswered::default();
+        unanswered.push(Asked {
+            id: 1,
+            request: Box::new(Request::new("say")),
+            question: Question::Callers(Nature::Say, done),
+            sent: Some(sent),
+        });
+        unanswered.interrupt(comes_back, sent + after);
+        let is_kept = unanswered.len() == 1;
+        let told = answer.try_recv();
+        assert_eq!(is_kept, told != Ok(Err(AskError::Interrupted)));
+        is_kept
+    }
+
+    #[test]
+    fn a_message_is_repeated_only_where_the_server_knows_its_key() {
+        assert!(repeats(ComesBack::AsItself, Duration::from_secs(1)));
+        assert!(!repeats(ComesBack::AsItself, REPEATED_FOR));
+        assert!(!repeats(ComesBack::AsGuest, Duration::from_secs(1)));
     }
 }
