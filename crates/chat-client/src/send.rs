@@ -1,13 +1,15 @@
 //! `chat-client send`: says something, and ends when the server has it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chat_core::{Inbound, LineCodec};
-use chat_json::{AskError, Client};
+use chat_json::Client;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use tokio::io::Stdin;
+use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use crate::args::SendArgs;
@@ -19,8 +21,11 @@ const WINDOW: usize = 64;
 /// The longest line of stdin that is read: more than any server takes, so that the server says what is too long.
 const LINE_BYTES_MAX: usize = 32 * 1024;
 
-/// A message on its way, with its line number.
-type Sending = BoxFuture<'static, (usize, Result<u64, AskError>)>;
+/// How long a message may wait for the server to have it, reconnecting and the server's limit on rate included.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A message on its way, with its line number: why it was not said, if so.
+type Sending = BoxFuture<'static, (usize, Result<u64, String>)>;
 
 /// Runs the command. What can't be said is told, and the rest is said all the same.
 pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
@@ -57,11 +62,20 @@ pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
 
 fn say(client: &Client, args: &SendArgs, number: usize, text: String) -> Sending {
     let (client, room) = (client.clone(), args.room.clone());
-    Box::pin(async move { (number, client.say(&room, &text).await) })
+    Box::pin(async move {
+        let said = match timeout(PATIENCE, client.say(&room, &text)).await {
+            Ok(said) => said.map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
+                "no answer within {} s: it may or may not be said",
+                PATIENCE.as_secs()
+            )),
+        };
+        (number, said)
+    })
 }
 
 /// Tells what was not said.
-fn is_said(said: Option<(usize, Result<u64, AskError>)>) -> bool {
+fn is_said(said: Option<(usize, Result<u64, String>)>) -> bool {
     let Some((number, Err(error))) = said else {
         return true;
     };
