@@ -174,6 +174,21 @@ pub enum MessageKind {
 }
 
 impl Message {
+    /// Makes a message that somebody said, for tests of what a program does with it; change its fields as needed.
+    #[must_use]
+    pub fn said(room: &str, seq: u64, from: &str, text: &str) -> Self {
+        Self {
+            room: room.to_owned(),
+            epoch: "0".to_owned(),
+            seq,
+            at: 0,
+            from: from.to_owned(),
+            text: text.to_owned(),
+            kind: MessageKind::Said,
+            is_replay: false,
+        }
+    }
+
     pub(super) fn new(entry: &wire::Entry<'_>, kind: MessageKind, epoch: &str) -> Self {
         Self {
             room: super::ask::printable(&entry.room),
@@ -205,6 +220,21 @@ pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageK
 }
 
 impl Room {
+    /// Makes a room with these members, for tests of what a program does with it; change its fields as needed.
+    #[must_use]
+    pub fn with(room: &str, members: &[&str]) -> Self {
+        Self {
+            room: room.to_owned(),
+            epoch: "0".to_owned(),
+            seq: 0,
+            recovered: None,
+            count: members.len(),
+            members: members.iter().map(ToString::to_string).collect(),
+            is_hushed: false,
+            topic: String::new(),
+        }
+    }
+
     pub(super) fn new(place: wire::Place<'_>) -> Self {
         let members = place.members.unwrap_or_default();
         Self {
