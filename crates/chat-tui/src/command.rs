@@ -1,0 +1,167 @@
+//! The commands, in one table: what is typed, what it does, and what `/help` says of it.
+
+/// What a typed line means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Typed<'a> {
+    /// Say this.
+    Say(&'a str),
+    /// Do this, with what follows the command.
+    Do(Command, &'a str),
+    /// There is no such command; this one is nearest, if one is near.
+    Unknown(&'a str, Option<&'static str>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Join,
+    Leave,
+    Nick,
+    Who,
+    Rooms,
+    Msg,
+    Me,
+    Topic,
+    Search,
+    Members,
+    Quit,
+}
+
+/// One command: its name, what follows it, and what it does.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) command: Command,
+    pub(crate) name: &'static str,
+    pub(crate) arguments: &'static str,
+    pub(crate) help: &'static str,
+}
+
+const fn row(
+    command: Command,
+    name: &'static str,
+    arguments: &'static str,
+    help: &'static str,
+) -> Row {
+    Row {
+        command,
+        name,
+        arguments,
+        help,
+    }
+}
+
+pub(crate) const COMMANDS: [Row; 12] = [
+    row(Command::Help, "help", "", "shows this"),
+    row(Command::Join, "join", "ROOM", "joins a room and shows it"),
+    row(Command::Leave, "leave", "", "leaves the room on the screen"),
+    row(Command::Rooms, "rooms", "", "lists the rooms there are"),
+    row(Command::Who, "who", "[ROOM]", "lists who is there"),
+    row(
+        Command::Msg,
+        "msg",
+        "NICK TEXT",
+        "says something to one member alone",
+    ),
+    row(
+        Command::Me,
+        "me",
+        "TEXT",
+        "does something: \"* alice waves\"",
+    ),
+    row(
+        Command::Topic,
+        "topic",
+        "[TEXT]",
+        "shows the topic, or sets it",
+    ),
+    row(Command::Nick, "nick", "NAME", "takes another nick"),
+    row(
+        Command::Search,
+        "search",
+        "WORDS",
+        "finds the words; Enter again goes further back",
+    ),
+    row(
+        Command::Members,
+        "members",
+        "",
+        "shows or hides who is here (F2)",
+    ),
+    row(Command::Quit, "quit", "[REASON]", "says goodbye (Ctrl+C)"),
+];
+
+/// What the keys do, for `/help`.
+pub(crate) const KEYS: [(&str, &str); 10] = [
+    ("Tab", "completes nicks, rooms and commands"),
+    ("Up, Down", "lines typed before"),
+    ("PgUp, PgDn", "scrolls; Esc goes back to the end"),
+    ("Ctrl+N, Ctrl+P", "next room, previous room"),
+    ("Alt+1 .. Alt+9", "that room"),
+    (
+        "Ctrl+W, U, K, Y",
+        "cuts a word, to the start, to the end; pastes",
+    ),
+    ("F1, F2", "this help; who is here"),
+    ("Ctrl+L", "draws the screen anew"),
+    ("Ctrl+Z", "suspends (fg comes back)"),
+    ("Ctrl+C", "quits"),
+];
+
+/// Reads a typed line; `None` if there is nothing to do.
+pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
+    let Some(command) = line.strip_prefix('/') else {
+        return (!line.trim().is_empty()).then_some(Typed::Say(line));
+    };
+    if command.starts_with('/') {
+        return Some(Typed::Say(command));
+    }
+    let (name, arguments) = command.split_once(' ').unwrap_or((command, ""));
+    let name = name.trim();
+    let known = COMMANDS
+        .iter()
+        .find(|row| row.name.eq_ignore_ascii_case(name));
+    Some(match known {
+        Some(row) => Typed::Do(row.command, arguments.trim()),
+        None => Typed::Unknown(name, nearest(name)),
+    })
+}
+
+/// The command that is meant, if what was typed begins it or is begun by it.
+fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let near = |row: &&Row| {
+        !name.is_empty() && (row.name.starts_with(&name) || name.starts_with(row.name))
+    };
+    COMMANDS.iter().find(near).map(|row| row.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_they_are_meant() {
+        assert_eq!(parse("hello"), Some(Typed::Say("hello")));
+        assert_eq!(parse("  "), None);
+        assert_eq!(parse("//etc"), Some(Typed::Say("/etc")));
+        assert_eq!(parse("/JOIN  ops "), Some(Typed::Do(Command::Join, "ops")));
+        assert_eq!(parse("/quit"), Some(Typed::Do(Command::Quit, "")));
+        assert_eq!(parse("/joi ops"), Some(Typed::Unknown("joi", Some("join"))));
+        assert_eq!(parse("/xyz"), Some(Typed::Unknown("xyz", None)));
+    }
+
+    #[test]
+    fn each_command_is_in_the_table_once() {
+        for (at, row) in COMMANDS.iter().enumerate() {
+            assert!(
+                COMMANDS[at + 1..]
+                    .iter()
+                    .all(|other| other.name != row.name)
+            );
+            assert_eq!(
+                parse(&format!("/{}", row.name)),
+                Some(Typed::Do(row.command, ""))
+            );
+        }
+    }
+}

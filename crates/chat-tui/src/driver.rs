@@ -1,0 +1,440 @@
+//! The one place with I/O: keys, events and answers in, effects done, frames drawn.
+//!
+//! Invariant: a key is on the screen at once, whatever else comes; and nothing is drawn while nothing changes.
+
+use crate::memory::{Memory, ReadMark};
+use crate::room::{Place, Room};
+use crate::scrollback::Entry;
+use crate::state::{Size, State};
+use crate::terminal::Screen;
+use crate::update::{Answer, Effect, Input, update};
+use crate::{Config, LOBBY, view};
+use chat_json::{AskError, Client, Event, Events};
+use crossterm::event::{Event as TerminalEvent, EventStream};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use jiff::tz::TimeZone;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// How long events may wait to be drawn together: some 30 frames a second.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// How many events are taken before keys are looked at again.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// How many messages of a room are loaded at first, and then at a time.
+const HISTORY: usize = 100;
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why the screen ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TuiError {
+    /// The terminal can't be used.
+    #[error("the terminal can't be used")]
+    Terminal(#[from] io::Error),
+    /// The connection is closed for good.
+    #[error("{0}")]
+    Closed(String),
+}
+
+/// Runs the client on this terminal until its user quits.
+///
+/// # Errors
+///
+/// See [`TuiError`]; the terminal is given back before it returns.
+///
+/// # Panics
+///
+/// Panics outside of a Tokio runtime with time and I/O.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the terminal back; nothing is remembered then.
+pub async fn run(config: Config) -> Result<(), TuiError> {
+    let (memory, notice) = match &config.memory {
+        Some(path) => Memory::read(path),
+        None => (Memory::default(), None),
+    };
+    let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
+    let known = memory
+        .servers
+        .get(&config.address)
+        .cloned()
+        .unwrap_or_default();
+    open_rooms(&mut state, &config, &known.rooms);
+    let nick = config.nick.clone().or(known.nick);
+    let mut builder = Client::connect(config.address.clone())
+        .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")))
+        .echo(true);
+    if let Some(nick) = &nick {
+        builder = builder.nick(nick);
+    }
+    for room in &state.rooms {
+        builder = builder.join_with_history(&room.name, HISTORY);
+    }
+    if let Some(notice) = notice {
+        state.room_mut().scrollback.push(Entry::alert(notice));
+    }
+    let (client, events) = builder.start();
+    let mut driver = Driver {
+        state,
+        client,
+        events: Some(events),
+        answers: FuturesUnordered::new(),
+        screen: Screen::open()?,
+        drawn: Instant::now(),
+        is_dirty: true,
+        memory,
+        config,
+        has_chosen_nick: nick.is_some(),
+    };
+    driver.run().await
+}
+
+/// The rooms that were open last, and the one that was asked for, which is shown.
+fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
+    let mut rooms: Vec<Room> = marks
+        .iter()
+        .map(|mark| {
+            let mut room = Room::new(crate::room::name(&mark.room));
+            room.read = (!mark.epoch.is_empty()).then(|| Place {
+                epoch: mark.epoch.clone(),
+                seq: mark.seq,
+            });
+            room
+        })
+        .collect();
+    let wanted = config.room.as_deref();
+    let wanted = wanted.or_else(|| rooms.is_empty().then_some(LOBBY));
+    if let Some(wanted) = wanted {
+        let name = crate::room::name(wanted);
+        if !rooms.iter().any(|room| room.name == name) {
+            rooms.push(Room::new(name.clone()));
+        }
+        state.current = rooms.iter().position(|room| room.name == name).unwrap_or(0);
+    }
+    state.rooms = rooms;
+}
+
+struct Driver {
+    state: State,
+    client: Client,
+    /// `None` when there will be no more.
+    events: Option<Events>,
+    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    screen: Screen,
+    drawn: Instant,
+    is_dirty: bool,
+    memory: Memory,
+    config: Config,
+    has_chosen_nick: bool,
+}
+
+/// What the driver waited for.
+enum Wake {
+    Terminal(Option<io::Result<TerminalEvent>>),
+    Event(Option<Event>),
+    Answer(Answer),
+    Frame,
+    Suspend,
+    End,
+}
+
+/// The signals that mean something here.
+struct Signals {
+    stop: Signal,
+    ends: [Signal; 3],
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            stop: signal(SignalKind::from_raw(signal_hook::consts::SIGTSTP))?,
+            ends: [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            ],
+        })
+    }
+
+    async fn next(&mut self) -> Wake {
+        let Self { stop, ends } = self;
+        let [interrupt, terminate, hangup] = ends;
+        tokio::select! {
+            _ = stop.recv() => Wake::Suspend,
+            _ = interrupt.recv() => Wake::End,
+            _ = terminate.recv() => Wake::End,
+            _ = hangup.recv() => Wake::End,
+        }
+    }
+}
+
+impl Driver {
+    async fn run(&mut self) -> Result<(), TuiError> {
+        let mut terminal = EventStream::new();
+        let mut signals = Signals::new()?;
+        let size = self.screen.terminal.size()?;
+        self.state.size = Size {
+            width: size.width,
+            height: size.height,
+        };
+        self.draw()?;
+        while !self.state.is_over {
+            let frame = self.drawn + FRAME;
+            let wake = tokio::select! {
+                biased;
+                // Keys first, and they are few: the others wait for a moment only.
+                key = terminal.next() => Wake::Terminal(key),
+                wake = signals.next() => wake,
+                () = sleep_until(frame), if self.is_dirty => Wake::Frame,
+                Some(answer) = self.answers.next() => Wake::Answer(answer),
+                event = next_event(&mut self.events) => Wake::Event(event),
+            };
+            self.handle(wake).await?;
+        }
+        self.remember();
+        Ok(())
+    }
+
+    async fn handle(&mut self, wake: Wake) -> Result<(), TuiError> {
+        match wake {
+            Wake::Terminal(None) | Wake::End => {
+                self.state.is_over = true;
+                self.say_goodbye("").await;
+            }
+            Wake::Terminal(Some(event)) => {
+                if let Some(input) = read(event?) {
+                    self.update(input).await?;
+                    self.draw()?;
+                }
+            }
+            Wake::Event(event) => {
+                self.take_events(event).await?;
+                self.is_dirty = true;
+            }
+            Wake::Answer(answer) => {
+                self.update(Input::Answer(answer)).await?;
+                self.is_dirty = true;
+            }
+            Wake::Frame => self.draw()?,
+            Wake::Suspend => self.suspend()?,
+        }
+        Ok(())
+    }
+
+    /// Takes an event, and those that have come with it.
+    async fn take_events(&mut self, first: Option<Event>) -> Result<(), TuiError> {
+        let mut next = Some(first);
+        for _ in 0..EVENTS_AT_ONCE {
+            match next {
+                None => return Ok(()),
+                Some(None) => {
+                    self.events = None;
+                    return Ok(());
+                }
+                Some(Some(event)) => self.update(Input::Event(event)).await?,
+            }
+            next = next_event(&mut self.events).now_or_never();
+        }
+        if let Some(Some(event)) = next {
+            self.update(Input::Event(event)).await?;
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, input: Input) -> Result<(), TuiError> {
+        for effect in update(&mut self.state, input) {
+            match effect {
+                Effect::Bell => self.screen.ring()?,
+                Effect::Suspend => self.suspend()?,
+                Effect::Quit { reason } => self.say_goodbye(&reason).await,
+                effect => self.ask(effect).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has an effect done. It is begun at once, so that messages are said in the order in which they were typed.
+    async fn ask(&mut self, effect: Effect) {
+        if matches!(effect, Effect::Nick { .. }) {
+            self.has_chosen_nick = true;
+        }
+        let Some(mut doing) = perform(&self.client, effect) else {
+            return;
+        };
+        match poll_fn(|cx| Poll::Ready(doing.poll_unpin(cx))).await {
+            Poll::Ready(answer) => {
+                update(&mut self.state, Input::Answer(answer));
+            }
+            Poll::Pending => self.answers.push(doing),
+        }
+    }
+
+    async fn say_goodbye(&mut self, reason: &str) {
+        // Without a connection, or with a slow one, there is nobody to say it to.
+        timeout(GOODBYE, self.client.quit(reason)).await.ok();
+    }
+
+    fn suspend(&mut self) -> Result<(), TuiError> {
+        self.screen.suspend()?;
+        let size = self.screen.terminal.size()?;
+        let (width, height) = (size.width, size.height);
+        update(&mut self.state, Input::Resized { width, height });
+        self.draw()
+    }
+
+    fn draw(&mut self) -> Result<(), TuiError> {
+        if std::mem::take(&mut self.state.must_clear) {
+            self.screen.terminal.clear()?;
+        }
+        self.screen
+            .terminal
+            .draw(|frame| view::draw(&self.state, frame))?;
+        self.drawn = Instant::now();
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// Writes what is to be remembered; that it can't be is no reason to fail.
+    fn remember(&mut self) {
+        let Some(path) = &self.config.memory else {
+            return;
+        };
+        self.state.room_mut().enter();
+        let marks = self.state.rooms.iter().map(|room| {
+            let read = room.read.clone();
+            ReadMark {
+                room: room.name.clone(),
+                epoch: read
+                    .as_ref()
+                    .map(|read| read.epoch.clone())
+                    .unwrap_or_default(),
+                seq: read.map(|read| read.seq).unwrap_or_default(),
+            }
+        });
+        let nick = self.has_chosen_nick.then(|| self.state.nick.clone());
+        self.memory
+            .note(&self.config.address, nick, marks.collect());
+        self.memory.write(path).ok();
+    }
+}
+
+async fn next_event(events: &mut Option<Events>) -> Option<Event> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn read(event: TerminalEvent) -> Option<Input> {
+    match event {
+        TerminalEvent::Key(key) => Some(Input::Key(key)),
+        TerminalEvent::Paste(text) => Some(Input::Pasted(text)),
+        TerminalEvent::Resize(width, height) => Some(Input::Resized { width, height }),
+        TerminalEvent::FocusGained | TerminalEvent::FocusLost | TerminalEvent::Mouse(_) => None,
+    }
+}
+
+/// What the client does for an effect, and what came of it.
+fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>> {
+    let client = client.clone();
+    let why = |error: AskError| error.to_string();
+    let told = |room: String, result: Result<Vec<String>, AskError>| Answer::Told {
+        room,
+        result: result.map_err(|error| error.to_string()),
+    };
+    Some(match effect {
+        Effect::Say {
+            room,
+            id,
+            text,
+            is_action,
+        } => async move {
+            let began = Instant::now();
+            let said = match is_action {
+                true => client.act(&room, &text).await,
+                false => client.say(&room, &text).await,
+            };
+            Answer::Said {
+                room,
+                id,
+                result: said.map_err(why),
+                took: began.elapsed(),
+            }
+        }
+        .boxed(),
+        Effect::Tell { room, to, text } => async move {
+            let result = client.tell(&to, &text).await.map_err(why);
+            Answer::Direct {
+                room,
+                to,
+                text,
+                result,
+            }
+        }
+        .boxed(),
+        Effect::Join { room, from } => async move {
+            let joined = client.join_with_history(&room, HISTORY).await;
+            told(from, joined.map(|()| Vec::new()))
+        }
+        .boxed(),
+        Effect::Leave { room } => async move {
+            let result = client.leave(&room).await.map_err(why);
+            Answer::Left { room, result }
+        }
+        .boxed(),
+        Effect::Nick { room, nick } => async move {
+            let result = client.nick(&nick).await.map_err(why);
+            Answer::Renamed { room, result }
+        }
+        .boxed(),
+        Effect::Who { room, of } => async move {
+            let who = client.who(&of).await;
+            told(
+                room,
+                who.map(|who| {
+                    vec![format!(
+                        "{}: {} here: {}",
+                        who.room,
+                        who.count,
+                        who.members.join(", ")
+                    )]
+                }),
+            )
+        }
+        .boxed(),
+        Effect::Rooms { room } => async move {
+            let rooms = client.rooms().await;
+            let line = |listed: &chat_json::Listing| {
+                format!("{} ({}) {}", listed.room, listed.count, listed.topic)
+            };
+            told(
+                room,
+                rooms.map(|rooms| rooms.iter().take(100).map(line).collect()),
+            )
+        }
+        .boxed(),
+        Effect::Topic { room, text } => async move {
+            let set = client.set_topic(&room, &text).await;
+            told(room, set.map(|_| Vec::new()))
+        }
+        .boxed(),
+        Effect::Older { room, before } => async move {
+            let before = (before < u64::MAX).then_some(before);
+            let result = client.history(&room, before, HISTORY).await.map_err(why);
+            Answer::Older { room, result }
+        }
+        .boxed(),
+        Effect::Quit { .. } | Effect::Bell | Effect::Suspend => return None,
+    })
+}

@@ -1,0 +1,258 @@
+//! The line that is being typed, and those that were typed before.
+//!
+//! Invariant: what is typed is never lost to looking at what was typed before.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::{Input, InputRequest};
+
+/// How many lines are remembered.
+const HISTORY_MAX: usize = 200;
+
+/// How long a line may get, in bytes: more than a message may hold, so that the server says what is too long.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// One room's input line.
+#[derive(Debug, Default)]
+pub(crate) struct Editor {
+    input: Input,
+    history: Vec<String>,
+    /// Which remembered line is shown, and the line that was being typed.
+    recalled: Option<(usize, String)>,
+}
+
+impl Editor {
+    /// Takes a key. Returns whether it means something here.
+    pub(crate) fn handle(&mut self, key: KeyEvent) -> bool {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        let by_word = control || alt;
+        let request = match key.code {
+            KeyCode::Char('a') if control => InputRequest::GoToStart,
+            KeyCode::Char('e') if control => InputRequest::GoToEnd,
+            KeyCode::Char('b') if control => InputRequest::GoToPrevChar,
+            KeyCode::Char('f') if control => InputRequest::GoToNextChar,
+            KeyCode::Char('b') if alt => InputRequest::GoToPrevWord,
+            KeyCode::Char('f') if alt => InputRequest::GoToNextWord,
+            KeyCode::Char('h') if control => InputRequest::DeletePrevChar,
+            KeyCode::Char('d') if control => InputRequest::DeleteNextChar,
+            KeyCode::Char('d') if alt => InputRequest::DeleteNextWord,
+            KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
+            KeyCode::Char('u') if control => InputRequest::DeleteFromStart,
+            KeyCode::Char('k') if control => InputRequest::DeleteTillEnd,
+            KeyCode::Char('y') if control => InputRequest::Yank,
+            KeyCode::Char(c) if !by_word => {
+                self.insert(&c.to_string());
+                return true;
+            }
+            KeyCode::Left if by_word => InputRequest::GoToPrevWord,
+            KeyCode::Right if by_word => InputRequest::GoToNextWord,
+            KeyCode::Left => InputRequest::GoToPrevChar,
+            KeyCode::Right => InputRequest::GoToNextChar,
+            KeyCode::Home => InputRequest::GoToStart,
+            KeyCode::End => InputRequest::GoToEnd,
+            KeyCode::Backspace if by_word => InputRequest::DeletePrevWord,
+            KeyCode::Backspace => InputRequest::DeletePrevChar,
+            KeyCode::Delete => InputRequest::DeleteNextChar,
+            KeyCode::Up => {
+                self.recall_older();
+                return true;
+            }
+            KeyCode::Down => {
+                self.recall_newer();
+                return true;
+            }
+            _ => return false,
+        };
+        self.input.handle(request);
+        true
+    }
+
+    /// Inserts text at the cursor; control characters are left out, and what is too long.
+    pub(crate) fn insert(&mut self, text: &str) {
+        for c in text.chars().filter(|c| !c.is_control()) {
+            if self.input.value().len() + c.len_utf8() > LINE_BYTES_MAX {
+                return;
+            }
+            self.input.handle(InputRequest::InsertChar(c));
+        }
+    }
+
+    /// What is being typed.
+    pub(crate) fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    /// What stands before the cursor.
+    pub(crate) fn before_cursor(&self) -> &str {
+        let text = self.input.value();
+        let mut indices = text.char_indices();
+        indices
+            .nth(self.input.cursor())
+            .map_or(text, |(at, _)| &text[..at])
+    }
+
+    /// Replaces the last `bytes` bytes before the cursor.
+    pub(crate) fn replace_before_cursor(&mut self, bytes: usize, replacement: &str) {
+        let before = self.before_cursor();
+        let kept = before.len().saturating_sub(bytes);
+        let text = format!(
+            "{}{replacement}{}",
+            &before[..kept],
+            &self.text()[before.len()..]
+        );
+        let cursor = before[..kept].chars().count() + replacement.chars().count();
+        self.input = Input::new(text).with_cursor(cursor);
+    }
+
+    /// The part of the line that fits into so many columns, and the cursor's column in it.
+    pub(crate) fn visible(&self, width: usize) -> (String, u16) {
+        let scroll = self.input.visual_scroll(width.saturating_sub(1).max(1));
+        let mut skipped = 0;
+        let mut visible = String::new();
+        for grapheme in unicode_segmentation::UnicodeSegmentation::graphemes(self.text(), true) {
+            let wide = crate::wrap::columns(grapheme);
+            if skipped < scroll {
+                skipped += wide;
+            } else if crate::wrap::columns(&visible) + wide <= width {
+                visible.push_str(grapheme);
+            } else {
+                break;
+            }
+        }
+        let column = self
+            .input
+            .visual_cursor()
+            .saturating_sub(skipped.max(scroll));
+        (visible, u16::try_from(column).unwrap_or(u16::MAX))
+    }
+
+    /// Takes the line, and remembers it.
+    pub(crate) fn take(&mut self) -> String {
+        let line = self.input.value_and_reset();
+        self.recalled = None;
+        if !line.trim().is_empty() && self.history.last() != Some(&line) {
+            self.history.push(line.clone());
+            if self.history.len() > HISTORY_MAX {
+                self.history.remove(0);
+            }
+        }
+        line
+    }
+
+    /// Puts a line back that could not be sent.
+    pub(crate) fn put_back(&mut self, line: &str) {
+        if self.text().is_empty() {
+            self.input = Input::new(line.to_owned());
+        }
+    }
+
+    fn recall_older(&mut self) {
+        let at = match &self.recalled {
+            Some((at, _)) => *at,
+            None => self.history.len(),
+        };
+        let Some(older) = at.checked_sub(1) else {
+            return;
+        };
+        let typed = match self.recalled.take() {
+            Some((_, typed)) => typed,
+            None => self.text().to_owned(),
+        };
+        self.recalled = Some((older, typed));
+        self.input = Input::new(self.history[older].clone());
+    }
+
+    fn recall_newer(&mut self) {
+        let Some((at, typed)) = self.recalled.take() else {
+            return;
+        };
+        match self.history.get(at + 1) {
+            Some(newer) => {
+                self.input = Input::new(newer.clone());
+                self.recalled = Some((at + 1, typed));
+            }
+            None => self.input = Input::new(typed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn editor(text: &str) -> Editor {
+        let mut editor = Editor::default();
+        editor.insert(text);
+        editor
+    }
+
+    fn press(editor: &mut Editor, code: KeyCode) {
+        assert!(editor.handle(KeyEvent::new(code, KeyModifiers::NONE)));
+    }
+
+    #[test]
+    fn backspace_takes_a_whole_grapheme() {
+        for (text, left) in [
+            ("한글", "한"),
+            ("x\u{1112}\u{1161}\u{11ab}", "x"),
+            ("ok👩‍👩‍👧‍👦", "ok"),
+            ("e\u{301}", ""),
+        ] {
+            let mut editor = editor(text);
+            press(&mut editor, KeyCode::Backspace);
+            assert_eq!(editor.text(), left);
+        }
+    }
+
+    #[test]
+    fn the_cursor_stands_behind_wide_characters_by_their_width() {
+        assert_eq!(editor("한글 a").visible(20), ("한글 a".to_owned(), 6));
+        let long = editor(&"글".repeat(20));
+        let (visible, column) = long.visible(10);
+        assert!(
+            crate::wrap::columns(&visible) <= 10 && column < 10,
+            "{visible} {column}"
+        );
+    }
+
+    #[test]
+    fn what_was_typed_comes_back_after_looking_at_older_lines() {
+        let mut editor = editor("one");
+        assert_eq!(editor.take(), "one");
+        editor.insert("two");
+        editor.take();
+        editor.insert("draft");
+        press(&mut editor, KeyCode::Up);
+        press(&mut editor, KeyCode::Up);
+        press(&mut editor, KeyCode::Up);
+        assert_eq!(editor.text(), "one");
+        press(&mut editor, KeyCode::Down);
+        assert_eq!(editor.text(), "two");
+        press(&mut editor, KeyCode::Down);
+        press(&mut editor, KeyCode::Down);
+        assert_eq!(editor.text(), "draft");
+    }
+
+    #[test]
+    fn a_word_before_the_cursor_is_replaced() {
+        let mut editor = editor("hi al there");
+        for _ in 0..6 {
+            press(&mut editor, KeyCode::Left);
+        }
+        assert_eq!(editor.before_cursor(), "hi al");
+        editor.replace_before_cursor(2, "alice");
+        assert_eq!(
+            (editor.text(), editor.before_cursor()),
+            ("hi alice there", "hi alice")
+        );
+    }
+
+    #[test]
+    fn a_line_is_bounded_and_holds_no_control_character() {
+        let mut editor = editor(&"x".repeat(20_000));
+        assert_eq!(editor.text().len(), LINE_BYTES_MAX);
+        editor.take();
+        editor.insert("a\u{1b}[2J\nb");
+        assert_eq!(editor.text(), "a[2Jb");
+    }
+}

@@ -1,0 +1,169 @@
+//! One room as the screen has it.
+
+use crate::editor::Editor;
+use crate::scrollback::{Entry, Scrollback, What};
+use crate::wrap;
+use chat_core::text;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// How many members are listed by name.
+const MEMBERS_MAX: usize = 500;
+
+/// How long a name may be, whatever the server says: a little more than it allows.
+const NAME_GRAPHEMES_MAX: usize = 64;
+
+/// How long a text may be, whatever the server says.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// A room, or what is left of it.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) scrollback: Scrollback,
+    pub(crate) editor: Editor,
+    /// Who is here, by name; at most so many.
+    pub(crate) members: Vec<String>,
+    /// How many are here.
+    pub(crate) count: usize,
+    pub(crate) unread: usize,
+    pub(crate) mentions: usize,
+    /// The last entry that was read when the room was left.
+    pub(crate) marker: Option<i64>,
+    /// The position of the latest message, and that of the last one that was read.
+    pub(crate) latest: Option<Place>,
+    pub(crate) read: Option<Place>,
+    /// What was typed and not said yet.
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) older: Older,
+    /// Where the last search ended.
+    pub(crate) found: Option<i64>,
+}
+
+/// A place in a room's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) epoch: String,
+    pub(crate) seq: u64,
+}
+
+/// A message that the server has not taken yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) id: u64,
+    pub(crate) text: String,
+    pub(crate) is_action: bool,
+    /// Its place in the log, once the server has taken it; it will come as all others do.
+    pub(crate) taken_as: Option<u64>,
+}
+
+/// Whether there is something older than what is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Older {
+    /// There may be.
+    #[default]
+    Unknown,
+    /// It was asked for.
+    Asked,
+    /// There isn't.
+    Nothing,
+}
+
+impl Room {
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// Who is here now.
+    pub(crate) fn set_members(&mut self, members: &[String], count: usize) {
+        self.members = members
+            .iter()
+            .take(MEMBERS_MAX)
+            .map(|nick| name(nick))
+            .collect();
+        self.members.sort_by_key(|nick| nick.to_lowercase());
+        self.count = count;
+    }
+
+    pub(crate) fn add_member(&mut self, nick: &str) {
+        self.count = self.count.saturating_add(1);
+        if self.members.len() < MEMBERS_MAX && !self.members.iter().any(|known| known == nick) {
+            let key = nick.to_lowercase();
+            let at = self
+                .members
+                .partition_point(|known| known.to_lowercase() < key);
+            self.members.insert(at, nick.to_owned());
+        }
+    }
+
+    pub(crate) fn remove_member(&mut self, nick: &str) {
+        self.count = self.count.saturating_sub(1);
+        self.members.retain(|known| known != nick);
+    }
+
+    pub(crate) fn rename_member(&mut self, nick: &str, to: &str) {
+        self.remove_member(nick);
+        self.add_member(to);
+    }
+
+    /// The room comes onto the screen: everything in it is being read.
+    pub(crate) fn enter(&mut self) {
+        (self.unread, self.mentions) = (0, 0);
+        self.read.clone_from(&self.latest);
+    }
+
+    /// The room leaves the screen: what comes from now on is unread.
+    pub(crate) fn leave(&mut self) {
+        self.read.clone_from(&self.latest);
+        self.marker = Some(self.scrollback.range().end - 1);
+    }
+
+    /// Finds the latest entry before the last find that holds all these words.
+    pub(crate) fn search(&mut self, words: &str) -> Option<i64> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+        let before = self.found.unwrap_or(i64::MAX);
+        let found = self.scrollback.entries().rev().find(|(number, entry)| {
+            let text = entry.text().to_lowercase();
+            *number < before && words.iter().all(|word| text.contains(word.as_str()))
+        });
+        let found = found.map(|(number, _)| number);
+        self.found = found;
+        found
+    }
+}
+
+/// A name as it is shown: no control character, not endless.
+pub(crate) fn name(name: &str) -> String {
+    let clean = text::clean(name);
+    clean.graphemes(true).take(NAME_GRAPHEMES_MAX).collect()
+}
+
+/// A text as it is shown: no control character, not endless.
+pub(crate) fn words(words: &str) -> String {
+    let clean = text::clean(words);
+    clean[..clean.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
+}
+
+/// The columns that the time takes, and the space behind it.
+pub(crate) const TIME_COLUMNS: usize = 6;
+
+/// What stands before an entry's text, the time not counted, and the text.
+pub(crate) fn parts(entry: &Entry) -> (String, String) {
+    match &entry.what {
+        What::Said { from, text, .. } => (format!("{from}: "), text.clone()),
+        What::Acted { from, text } => ("* ".to_owned(), format!("{from} {text}")),
+        What::Notice(text) => ("* ".to_owned(), text.clone()),
+        What::Alert(text) => ("! ".to_owned(), text.clone()),
+        What::Told { from, to, text } => (format!("{from} -> {to}: "), text.clone()),
+    }
+}
+
+/// How many lines an entry takes at this width.
+pub(crate) fn height(entry: &Entry, width: usize) -> usize {
+    let (prefix, text) = parts(entry);
+    let first = TIME_COLUMNS + wrap::columns(&prefix);
+    wrap::wrap(&text, width, first, TIME_COLUMNS).len()
+}

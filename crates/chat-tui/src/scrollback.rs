@@ -1,0 +1,328 @@
+//! What was said in a room, as far as it is loaded, and which part of it is on the screen.
+//!
+//! Invariant: bounded, whatever comes. The newest entries stay while the end is shown; while older ones are read, what
+//! is on the screen stays where it is.
+
+use std::collections::VecDeque;
+
+/// How many entries a room keeps.
+pub(crate) const ENTRIES_MAX: usize = 5_000;
+
+/// How many bytes of text a room keeps, about.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Milliseconds since 1970, UTC; `None`: it has no time of its own.
+    pub(crate) at: Option<u64>,
+    /// Its place in the room's log, if it is in it.
+    pub(crate) seq: Option<u64>,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    Said {
+        from: String,
+        text: String,
+        is_mention: bool,
+    },
+    Acted {
+        from: String,
+        text: String,
+    },
+    /// Somebody set the topic, came, went; answers to commands.
+    Notice(String),
+    /// Something that wants to be seen: a gap, a refusal.
+    Alert(String),
+    /// A direct message.
+    Told {
+        from: String,
+        to: String,
+        text: String,
+    },
+}
+
+impl Entry {
+    pub(crate) const fn notice(text: String) -> Self {
+        Self {
+            at: None,
+            seq: None,
+            what: What::Notice(text),
+        }
+    }
+
+    pub(crate) const fn alert(text: String) -> Self {
+        Self {
+            at: None,
+            seq: None,
+            what: What::Alert(text),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let text = match &self.what {
+            What::Said { from, text, .. } | What::Acted { from, text } => from.len() + text.len(),
+            What::Told { from, to, text } => from.len() + to.len() + text.len(),
+            What::Notice(text) | What::Alert(text) => text.len(),
+        };
+        text + size_of::<Self>()
+    }
+
+    /// The text that a search looks at.
+    pub(crate) fn text(&self) -> &str {
+        match &self.what {
+            What::Said { text, .. }
+            | What::Acted { text, .. }
+            | What::Told { text, .. }
+            | What::Notice(text)
+            | What::Alert(text) => text,
+        }
+    }
+}
+
+/// The entries of a room, each under a number that it keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Scrollback {
+    entries: VecDeque<Entry>,
+    /// The number of the first entry.
+    first: i64,
+    bytes: usize,
+    /// Where the screen ends; `None`: with the newest entry.
+    anchor: Option<Anchor>,
+}
+
+/// The end of what is on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Anchor {
+    /// The last entry.
+    pub(crate) number: i64,
+    /// How many of its last lines are below the screen.
+    pub(crate) hidden: usize,
+}
+
+impl Scrollback {
+    /// Adds what has just happened.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
+        while self.is_over() {
+            self.drop_first();
+        }
+        if let Some(anchor) = &mut self.anchor
+            && anchor.number < self.first
+        {
+            anchor.number = self.first;
+        }
+    }
+
+    /// Adds what was said before everything else here. Returns how much was added: what is full takes no more.
+    pub(crate) fn push_older(&mut self, older: Vec<Entry>) -> usize {
+        let mut added = 0;
+        for entry in older.into_iter().rev() {
+            if self.entries.len() >= ENTRIES_MAX || self.bytes + entry.bytes() > BYTES_MAX {
+                break;
+            }
+            self.bytes += entry.bytes();
+            self.entries.push_front(entry);
+            self.first -= 1;
+            added += 1;
+        }
+        added
+    }
+
+    pub(crate) fn get(&self, number: i64) -> Option<&Entry> {
+        usize::try_from(number - self.first)
+            .ok()
+            .and_then(|at| self.entries.get(at))
+    }
+
+    /// The numbers of the first entry and of the one after the last.
+    pub(crate) fn range(&self) -> std::ops::Range<i64> {
+        self.first..self.first + self.entries.len() as i64
+    }
+
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = (i64, &Entry)> {
+        let first = self.first;
+        let numbered = self.entries.iter().enumerate();
+        numbered.map(move |(at, entry)| (first + at as i64, entry))
+    }
+
+    /// Where the screen ends; `None` if there is nothing.
+    pub(crate) fn bottom(&self) -> Option<Anchor> {
+        let newest = Anchor {
+            number: self.range().end - 1,
+            hidden: 0,
+        };
+        (!self.entries.is_empty()).then(|| self.anchor.unwrap_or(newest))
+    }
+
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.anchor.is_none()
+    }
+
+    /// How many entries are below the screen.
+    pub(crate) fn below(&self) -> usize {
+        let last = self.range().end - 1;
+        let below = self.anchor.map_or(0, |anchor| last - anchor.number);
+        usize::try_from(below).unwrap_or(0)
+    }
+
+    /// Moves the screen up, but not beyond the first `page` lines. `height` says how many lines an entry takes.
+    /// Returns whether it is at the beginning of what is loaded.
+    pub(crate) fn scroll_up(
+        &mut self,
+        lines: usize,
+        page: usize,
+        height: impl Fn(&Entry) -> usize,
+    ) -> bool {
+        let Some(Anchor { mut number, hidden }) = self.bottom() else {
+            return true;
+        };
+        let mut hidden = hidden + lines;
+        while let Some(entry) = self.get(number)
+            && hidden >= height(entry)
+        {
+            hidden -= height(entry);
+            number -= 1;
+        }
+        let highest = self.highest(page, height);
+        let wanted = Anchor { number, hidden };
+        let is_beyond = highest.is_none_or(|highest| {
+            (wanted.number, std::cmp::Reverse(wanted.hidden))
+                <= (highest.number, std::cmp::Reverse(highest.hidden))
+        });
+        if let Some(anchor) = if is_beyond { highest } else { Some(wanted) } {
+            self.show(anchor);
+        }
+        is_beyond
+    }
+
+    /// Moves the screen down, at most to the end.
+    pub(crate) fn scroll_down(&mut self, mut lines: usize, height: impl Fn(&Entry) -> usize) {
+        let Some(mut anchor) = self.anchor else {
+            return;
+        };
+        while lines > anchor.hidden {
+            lines -= anchor.hidden;
+            anchor.number += 1;
+            let Some(entry) = self.get(anchor.number) else {
+                return self.show_end();
+            };
+            anchor.hidden = height(entry);
+        }
+        anchor.hidden -= lines;
+        self.show(anchor);
+    }
+
+    /// Where the screen ends that begins with the first entry; `None` if everything fits.
+    fn highest(&self, page: usize, height: impl Fn(&Entry) -> usize) -> Option<Anchor> {
+        let mut lines = 0;
+        for (number, entry) in self.entries() {
+            lines += height(entry);
+            if lines >= page {
+                let hidden = lines - page;
+                return Some(Anchor { number, hidden });
+            }
+        }
+        None
+    }
+
+    /// Shows the part that ends here.
+    pub(crate) fn show(&mut self, anchor: Anchor) {
+        let range = self.range();
+        let is_end = anchor.number >= range.end - 1 && anchor.hidden == 0;
+        self.anchor = (!is_end).then_some(Anchor {
+            number: anchor.number.clamp(range.start, range.end - 1),
+            hidden: anchor.hidden,
+        });
+    }
+
+    pub(crate) const fn show_end(&mut self) {
+        self.anchor = None;
+    }
+
+    /// The oldest place in the log that is loaded.
+    pub(crate) fn oldest_seq(&self) -> Option<u64> {
+        self.entries.iter().find_map(|entry| entry.seq)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= ENTRIES_MAX || self.bytes >= BYTES_MAX
+    }
+
+    fn is_over(&self) -> bool {
+        self.entries.len() > ENTRIES_MAX || self.bytes > BYTES_MAX && self.entries.len() > 1
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.bytes -= entry.bytes();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(seq: u64) -> Entry {
+        Entry {
+            seq: Some(seq),
+            ..Entry::notice(format!("{seq}"))
+        }
+    }
+
+    #[test]
+    fn it_stays_bounded_and_keeps_the_newest() {
+        let mut scrollback = Scrollback::default();
+        for seq in 0..50_000 {
+            scrollback.push(entry(seq));
+        }
+        assert_eq!(scrollback.range(), 45_000..50_000);
+        for _ in 0..10 {
+            scrollback.push(Entry::notice("x".repeat(1024 * 1024)));
+        }
+        assert!(scrollback.bytes <= BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_read_stays_on_the_screen_while_more_comes() {
+        let mut scrollback = Scrollback::default();
+        (10..20).for_each(|seq| scrollback.push(entry(seq)));
+        assert!(!scrollback.scroll_up(4, 3, |_| 1));
+        scrollback.push(entry(20));
+        assert_eq!(scrollback.below(), 5);
+        assert_eq!(scrollback.push_older(vec![entry(8), entry(9)]), 2);
+        let bottom = scrollback.bottom().unwrap();
+        assert_eq!(scrollback.get(bottom.number).unwrap().seq, Some(15));
+        assert_eq!(scrollback.oldest_seq(), Some(8));
+        scrollback.scroll_down(5, |_| 1);
+        assert!(scrollback.is_at_end());
+    }
+
+    #[test]
+    fn an_entry_that_is_taller_than_the_screen_is_scrolled_through_by_lines() {
+        let mut scrollback = Scrollback::default();
+        (0..3).for_each(|seq| scrollback.push(entry(seq)));
+        let height = |entry: &Entry| if entry.seq == Some(1) { 20 } else { 1 };
+        assert!(!scrollback.scroll_up(5, 5, height));
+        let (number, hidden) = (1, 4);
+        assert_eq!(scrollback.bottom(), Some(Anchor { number, hidden }));
+        scrollback.scroll_down(3, height);
+        assert_eq!(scrollback.bottom(), Some(Anchor { number, hidden: 1 }));
+        assert!(scrollback.scroll_up(100, 5, height));
+        assert_eq!(scrollback.bottom(), Some(Anchor { number, hidden: 16 }));
+        scrollback.scroll_down(17, height);
+        assert!(scrollback.is_at_end());
+    }
+
+    #[test]
+    fn what_is_full_takes_nothing_older() {
+        let mut scrollback = Scrollback::default();
+        (0..ENTRIES_MAX as u64).for_each(|seq| scrollback.push(entry(seq)));
+        assert_eq!(scrollback.push_older(vec![entry(0)]), 0);
+    }
+}

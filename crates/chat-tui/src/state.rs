@@ -1,0 +1,156 @@
+//! Everything that the screen shows.
+
+use crate::complete::Completion;
+use crate::room::Room;
+use crate::theme::Theme;
+use crate::{Colours, LOBBY};
+use jiff::tz::TimeZone;
+use std::time::Duration;
+
+/// The narrowest screen on which the list of rooms is shown.
+const ROOMS_FROM_WIDTH: u16 = 72;
+
+/// The narrowest screen on which the members are shown.
+const MEMBERS_FROM_WIDTH: u16 = 60;
+
+/// The whole state of the screen.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// At least one.
+    pub(crate) rooms: Vec<Room>,
+    pub(crate) current: usize,
+    pub(crate) nick: String,
+    pub(crate) link: Link,
+    /// How long the last message took until the server had it.
+    pub(crate) latency: Option<Duration>,
+    pub(crate) overlay: Option<Overlay>,
+    pub(crate) shows_members: bool,
+    pub(crate) completion: Option<Completion>,
+    pub(crate) theme: Theme,
+    pub(crate) zone: TimeZone,
+    pub(crate) size: Size,
+    /// The server's name, for the status line.
+    pub(crate) server: String,
+    pub(crate) next_id: u64,
+    pub(crate) is_over: bool,
+    /// Set when nothing but drawing everything anew helps.
+    pub(crate) must_clear: bool,
+}
+
+/// The terminal's size in columns and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+}
+
+/// Whether there is a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    Connecting,
+    Online,
+    Offline { why: String },
+    Closed { why: String },
+}
+
+/// What lies over the screen and takes the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Overlay {
+    /// The commands and keys, from this line on.
+    Help { from: u16 },
+    /// Many lines were pasted: send them?
+    Paste { lines: Vec<String> },
+    /// Something is not sent yet: quit?
+    Quit { unsent: usize },
+}
+
+/// Where things are on the screen, in columns and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Areas {
+    pub(crate) rooms: u16,
+    pub(crate) members: u16,
+    pub(crate) messages: Size,
+}
+
+impl State {
+    pub(crate) fn new(server: String, colours: Colours, zone: TimeZone) -> Self {
+        Self {
+            rooms: vec![Room::new(LOBBY.to_owned())],
+            current: 0,
+            nick: String::new(),
+            link: Link::Connecting,
+            latency: None,
+            overlay: None,
+            shows_members: true,
+            completion: None,
+            theme: Theme::new(colours),
+            zone,
+            size: Size {
+                width: 80,
+                height: 24,
+            },
+            server,
+            next_id: 1,
+            is_over: false,
+            must_clear: false,
+        }
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.rooms[self.current]
+    }
+
+    pub(crate) fn room_mut(&mut self) -> &mut Room {
+        &mut self.rooms[self.current]
+    }
+
+    pub(crate) fn find(&mut self, name: &str) -> Option<&mut Room> {
+        let name = crate::room::name(name);
+        self.rooms.iter_mut().find(|room| room.name == name)
+    }
+
+    /// Shows this room.
+    pub(crate) fn show(&mut self, at: usize) {
+        if at == self.current || at >= self.rooms.len() {
+            return;
+        }
+        self.room_mut().leave();
+        self.current = at;
+        self.room_mut().enter();
+        self.completion = None;
+    }
+
+    pub(crate) fn areas(&self) -> Areas {
+        let Size { width, height } = self.size;
+        let rooms = if width >= ROOMS_FROM_WIDTH && self.rooms.len() > 1 {
+            20
+        } else {
+            0
+        };
+        let members = if self.shows_members && width >= MEMBERS_FROM_WIDTH {
+            18
+        } else {
+            0
+        };
+        Areas {
+            rooms,
+            members,
+            messages: Size {
+                width: width.saturating_sub(rooms + members),
+                // The topic, the status line and the input line.
+                height: height.saturating_sub(3),
+            },
+        }
+    }
+
+    /// How many messages are typed and not said.
+    pub(crate) fn unsent(&self) -> usize {
+        let waiting = |room: &Room| {
+            room.pending
+                .iter()
+                .filter(|pending| pending.taken_as.is_none())
+                .count()
+        };
+        self.rooms.iter().map(waiting).sum()
+    }
+}

@@ -1,0 +1,93 @@
+//! Colours and attributes.
+//!
+//! Invariant: only the terminal's own 16 colours, on its own background, so that a light and a dark one are readable
+//! alike; and nothing is said by colour alone.
+
+use crate::Colours;
+use ratatui::style::{Color, Modifier, Style};
+
+/// Colours that are readable on light and dark backgrounds.
+const NICK_COLOURS: [Color; 8] = [
+    Color::Red,
+    Color::Green,
+    Color::Blue,
+    Color::Magenta,
+    Color::Cyan,
+    Color::LightRed,
+    Color::LightBlue,
+    Color::LightMagenta,
+];
+
+/// How things look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Theme {
+    colours: Colours,
+}
+
+impl Theme {
+    pub(crate) const fn new(colours: Colours) -> Self {
+        Self { colours }
+    }
+
+    /// A nick has the same colour everywhere and always.
+    pub(crate) fn nick(self, nick: &str) -> Style {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        match self.colours {
+            Colours::Off => bold,
+            Colours::Terminal => {
+                // FNV-1a: stable over runs and machines, which std's hasher does not promise.
+                let hash = nick
+                    .to_lowercase()
+                    .bytes()
+                    .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                    });
+                bold.fg(NICK_COLOURS[(hash % NICK_COLOURS.len() as u64) as usize])
+            }
+        }
+    }
+
+    /// What is there to be overlooked.
+    pub(crate) const fn faint(self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+
+    /// What wants to be seen: a mention, a refusal.
+    pub(crate) fn alert(self) -> Style {
+        self.colour(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    /// An action.
+    pub(crate) const fn action(self) -> Style {
+        Style::new().add_modifier(Modifier::ITALIC)
+    }
+
+    /// The status line and whatever is chosen.
+    pub(crate) const fn bar(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    pub(crate) const fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    fn colour(self, colour: Color) -> Style {
+        match self.colours {
+            Colours::Terminal => Style::new().fg(colour),
+            Colours::Off => Style::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nick_keeps_its_colour_and_no_color_has_none() {
+        let theme = Theme::new(Colours::Terminal);
+        assert_eq!(theme.nick("Kim"), theme.nick("kim"));
+        assert_eq!(Theme::new(Colours::Off).nick("kim").fg, None);
+        assert_eq!(Theme::new(Colours::Off).alert().fg, None);
+    }
+}

@@ -1,0 +1,141 @@
+//! How the state changes: a key or an event in, effects out.
+//!
+//! Invariant: nothing here waits or does I/O, and nothing that a server sends can make it panic or grow.
+
+mod events;
+mod keys;
+mod typed;
+
+use crate::room::Place;
+use crate::scrollback::Entry;
+use crate::state::State;
+use chat_json::{Event, Message};
+use crossterm::event::KeyEvent;
+use std::time::Duration;
+
+/// What happens to the screen.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Key(KeyEvent),
+    Pasted(String),
+    Resized { width: u16, height: u16 },
+    Event(Event),
+    Answer(Answer),
+}
+
+/// What came of an effect.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Of a message: its place in the log, or why it was refused; and how long that took.
+    Said {
+        room: String,
+        id: u64,
+        result: Result<u64, String>,
+        took: Duration,
+    },
+    /// What was said before.
+    Older {
+        room: String,
+        result: Result<Vec<Message>, String>,
+    },
+    /// Lines that tell what came of a command.
+    Told {
+        room: String,
+        result: Result<Vec<String>, String>,
+    },
+    /// A direct message was delivered.
+    Direct {
+        room: String,
+        to: String,
+        text: String,
+        result: Result<(), String>,
+    },
+    Renamed {
+        room: String,
+        result: Result<String, String>,
+    },
+    Left {
+        room: String,
+        result: Result<(), String>,
+    },
+}
+
+/// What is to be done besides drawing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Say {
+        room: String,
+        id: u64,
+        text: String,
+        is_action: bool,
+    },
+    Tell {
+        room: String,
+        to: String,
+        text: String,
+    },
+    Join {
+        room: String,
+        /// The room on the screen, which is told if that can't be.
+        from: String,
+    },
+    Leave {
+        room: String,
+    },
+    Nick {
+        room: String,
+        nick: String,
+    },
+    Who {
+        room: String,
+        of: String,
+    },
+    Rooms {
+        room: String,
+    },
+    Topic {
+        room: String,
+        text: String,
+    },
+    Older {
+        room: String,
+        before: u64,
+    },
+    Quit {
+        reason: String,
+    },
+    Bell,
+    Suspend,
+}
+
+/// Changes the state.
+pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
+    match input {
+        Input::Key(key) => keys::press(state, key),
+        Input::Pasted(text) => keys::paste(state, &text),
+        Input::Resized { width, height } => {
+            state.size = crate::state::Size { width, height };
+            Vec::new()
+        }
+        Input::Event(event) => events::happen(state, event),
+        Input::Answer(answer) => {
+            events::answered(state, answer);
+            Vec::new()
+        }
+    }
+}
+
+/// Tells something in the room that is on the screen.
+fn tell(state: &mut State, entry: Entry) {
+    state.room_mut().scrollback.push(entry);
+}
+
+fn place(message: &Message) -> Place {
+    Place {
+        epoch: message.epoch.clone(),
+        seq: message.seq,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! What keys do.
+
+use super::{Effect, tell, typed};
+use crate::command;
+use crate::complete::Completion;
+use crate::room::{Older, height};
+use crate::scrollback::Entry;
+use crate::state::{Overlay, State};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+/// From how many lines on a paste is asked about.
+const PASTE_LINES_ASKED: usize = 2;
+
+/// How many lines of a paste are sent at most.
+const PASTE_LINES_MAX: usize = 500;
+
+/// A key was pressed.
+pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+    if key.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    if key.code != KeyCode::Tab {
+        state.completion = None;
+    }
+    if let Some(overlay) = state.overlay.take() {
+        return press_overlay(state, overlay, key);
+    }
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let alt = key.modifiers.contains(KeyModifiers::ALT);
+    match key.code {
+        KeyCode::Char('c') if control => return quit(state),
+        KeyCode::Char('z') if control => return vec![Effect::Suspend],
+        KeyCode::Char('l') if control => state.must_clear = true,
+        KeyCode::Char('n') if control => state.show((state.current + 1) % state.rooms.len()),
+        KeyCode::Char('p') if control => {
+            state.show((state.current + state.rooms.len() - 1) % state.rooms.len());
+        }
+        KeyCode::Char(digit @ '1'..='9') if alt => state.show(digit as usize - '1' as usize),
+        KeyCode::F(1) => state.overlay = Some(Overlay::Help { from: 0 }),
+        KeyCode::F(2) => state.shows_members = !state.shows_members,
+        KeyCode::PageUp => return scroll_up(state, page(state)),
+        KeyCode::PageDown => scroll_down(state, page(state)),
+        KeyCode::Esc => {
+            state.room_mut().found = None;
+            state.room_mut().scrollback.show_end();
+        }
+        KeyCode::Tab => complete(state),
+        KeyCode::Enter => return enter(state),
+        _ => {
+            state.room_mut().editor.handle(key);
+        }
+    }
+    Vec::new()
+}
+
+/// Text was pasted: one line is typed, many are asked about.
+pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
+    if state.overlay.is_some() {
+        return Vec::new();
+    }
+    let lines: Vec<&str> = text
+        .split(['\n', '\r'])
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if lines.len() < PASTE_LINES_ASKED {
+        state.room_mut().editor.insert(&lines.concat());
+    } else {
+        let lines = lines
+            .into_iter()
+            .take(PASTE_LINES_MAX)
+            .map(str::to_owned)
+            .collect();
+        state.overlay = Some(Overlay::Paste { lines });
+    }
+    Vec::new()
+}
+
+fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effect> {
+    let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter);
+    let is_no = matches!(key.code, KeyCode::Char('n' | 'N') | KeyCode::Esc);
+    let is_interrupt =
+        key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    match overlay {
+        Overlay::Help { from } => match key.code {
+            KeyCode::Down | KeyCode::PageDown => {
+                let last = (command::COMMANDS.len() + command::KEYS.len()) as u16;
+                state.overlay = Some(Overlay::Help {
+                    from: (from + 1).min(last),
+                });
+            }
+            KeyCode::Up | KeyCode::PageUp => {
+                state.overlay = Some(Overlay::Help {
+                    from: from.saturating_sub(1),
+                });
+            }
+            _ => {}
+        },
+        Overlay::Paste { lines } if is_yes => {
+            let lines = lines.iter().flat_map(|line| typed::say(state, line, false));
+            return lines.collect();
+        }
+        Overlay::Quit { .. } if is_yes || is_interrupt => return leave(state, ""),
+        Overlay::Paste { .. } | Overlay::Quit { .. } if is_no || is_interrupt => {}
+        // Neither yes nor no: the question stays.
+        overlay => state.overlay = Some(overlay),
+    }
+    Vec::new()
+}
+
+/// Quits, but asks if something typed would be lost.
+pub(super) fn quit(state: &mut State) -> Vec<Effect> {
+    let typed = state
+        .rooms
+        .iter()
+        .filter(|room| !room.editor.text().is_empty())
+        .count();
+    let unsent = state.unsent() + typed;
+    if unsent > 0 {
+        state.overlay = Some(Overlay::Quit { unsent });
+        return Vec::new();
+    }
+    leave(state, "")
+}
+
+pub(super) fn leave(state: &mut State, reason: &str) -> Vec<Effect> {
+    state.is_over = true;
+    vec![Effect::Quit {
+        reason: reason.to_owned(),
+    }]
+}
+
+fn enter(state: &mut State) -> Vec<Effect> {
+    let line = state.room_mut().editor.take();
+    match command::parse(&line) {
+        None => Vec::new(),
+        Some(command::Typed::Say(text)) => typed::say(state, text, false),
+        Some(command::Typed::Do(command, arguments)) => typed::execute(state, command, arguments),
+        Some(command::Typed::Unknown(name, nearest)) => {
+            let hint = nearest.map_or_else(
+                || "/help lists them".to_owned(),
+                |nearest| format!("did you mean /{nearest}?"),
+            );
+            let name = crate::room::name(name);
+            tell(
+                state,
+                Entry::alert(format!("no such command: /{name} ({hint})")),
+            );
+            state.room_mut().editor.put_back(&line);
+            Vec::new()
+        }
+    }
+}
+
+fn complete(state: &mut State) {
+    let completion = state.completion.take().or_else(|| {
+        let rooms: Vec<String> = state.rooms.iter().map(|room| room.name.clone()).collect();
+        let room = state.room();
+        let others: Vec<String> = room
+            .members
+            .iter()
+            .filter(|nick| **nick != state.nick)
+            .cloned()
+            .collect();
+        Completion::begin(room.editor.before_cursor(), &others, &rooms)
+    });
+    let Some(mut completion) = completion else {
+        return;
+    };
+    let (bytes, candidate) = completion.take();
+    state
+        .room_mut()
+        .editor
+        .replace_before_cursor(bytes, &candidate);
+    state.completion = Some(completion);
+}
+
+/// How many lines a page moves: all but one, so that one stays to go on reading from.
+fn page(state: &State) -> usize {
+    usize::from(state.areas().messages.height)
+        .saturating_sub(1)
+        .max(1)
+}
+
+/// Scrolls up; at the beginning of what is loaded, what was said before is asked for.
+pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
+    let messages = state.areas().messages;
+    let (width, page) = (usize::from(messages.width), usize::from(messages.height));
+    let room = state.room_mut();
+    let is_beginning = room
+        .scrollback
+        .scroll_up(lines, page, |entry| height(entry, width));
+    if !is_beginning || room.older != Older::Unknown || room.scrollback.is_full() {
+        return Vec::new();
+    }
+    // Without a message of the log there is nothing to ask from: the end it is.
+    let before = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
+    room.older = Older::Asked;
+    vec![Effect::Older {
+        room: room.name.clone(),
+        before,
+    }]
+}
+
+fn scroll_down(state: &mut State, lines: usize) {
+    let width = usize::from(state.areas().messages.width);
+    state
+        .room_mut()
+        .scrollback
+        .scroll_down(lines, |entry| height(entry, width));
+}

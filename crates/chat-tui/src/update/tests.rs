@@ -1,0 +1,415 @@
+//! What keys and events do to the state.
+
+use super::*;
+use crate::Colours;
+use crate::scrollback::What;
+use crate::state::{Link, Overlay};
+use chat_json::GapCause;
+use crossterm::event::{KeyCode, KeyModifiers};
+use jiff::tz::TimeZone;
+
+/// A state that tests press keys on.
+struct Screen {
+    state: State,
+    effects: Vec<Effect>,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let state = State::new("server:5000".into(), Colours::Off, TimeZone::UTC);
+        let mut screen = Self {
+            state,
+            effects: Vec::new(),
+        };
+        screen.happens(Event::Online { nick: "me".into() });
+        screen
+    }
+
+    fn happens(&mut self, event: Event) {
+        self.effects
+            .extend(update(&mut self.state, Input::Event(event)));
+    }
+
+    fn answers(&mut self, answer: Answer) {
+        update(&mut self.state, Input::Answer(answer));
+    }
+
+    fn types(&mut self, text: &str) {
+        text.chars().for_each(|c| self.presses(KeyCode::Char(c)));
+    }
+
+    fn presses(&mut self, code: KeyCode) {
+        self.presses_with(code, KeyModifiers::NONE);
+    }
+
+    fn presses_with(&mut self, code: KeyCode, modifiers: KeyModifiers) {
+        let key = Input::Key(KeyEvent::new(code, modifiers));
+        self.effects.extend(update(&mut self.state, key));
+    }
+
+    fn enters(&mut self, line: &str) -> Vec<Effect> {
+        self.types(line);
+        self.presses(KeyCode::Enter);
+        std::mem::take(&mut self.effects)
+    }
+
+    fn hears(&mut self, seq: u64, from: &str, text: &str) {
+        self.happens(said("lobby", seq, from, text));
+    }
+
+    /// The texts of the room on the screen.
+    fn texts(&self) -> Vec<String> {
+        let entries = self.state.room().scrollback.entries();
+        entries
+            .map(|(_, entry)| crate::room::parts(entry).0 + entry.text())
+            .collect()
+    }
+}
+
+fn said(room: &str, seq: u64, from: &str, text: &str) -> Event {
+    Event::Message(Message::said(room, seq, from, text))
+}
+
+fn entered(room: &str, members: &[&str]) -> Event {
+    Event::Entered(chat_json::Room::with(room, members))
+}
+
+#[test]
+fn what_is_typed_is_said_and_pending_until_it_comes_back() {
+    let mut screen = Screen::new();
+    let effects = screen.enters("안녕");
+    let (room, text) = ("lobby".to_owned(), "안녕".to_owned());
+    let (id, is_action) = (1, false);
+    assert_eq!(
+        effects,
+        [Effect::Say {
+            room: room.clone(),
+            id,
+            text,
+            is_action
+        }]
+    );
+    assert_eq!(screen.state.unsent(), 1);
+    let took = Duration::from_millis(3);
+    screen.answers(Answer::Said {
+        room,
+        id,
+        result: Ok(1),
+        took,
+    });
+    assert_eq!(
+        (screen.state.unsent(), screen.state.room().pending.len()),
+        (0, 1)
+    );
+    screen.hears(1, "me", "안녕");
+    assert!(screen.state.room().pending.is_empty());
+    assert_eq!(screen.texts(), ["me: 안녕"]);
+}
+
+#[test]
+fn what_comes_back_before_its_answer_is_not_pending_either() {
+    let mut screen = Screen::new();
+    screen.enters("a\tb");
+    screen.hears(1, "me", "ab");
+    let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+    screen.answers(Answer::Said {
+        room,
+        id: 1,
+        result: Ok(1),
+        took,
+    });
+    assert!(screen.state.room().pending.is_empty());
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_reason_and_comes_back_to_be_typed() {
+    let mut screen = Screen::new();
+    screen.enters("too much");
+    let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+    let result = Err("message too long".to_owned());
+    screen.answers(Answer::Said {
+        room,
+        id: 1,
+        result,
+        took,
+    });
+    assert_eq!(screen.texts(), ["! not sent: too much (message too long)"]);
+    assert_eq!(screen.state.room().editor.text(), "too much");
+}
+
+#[test]
+fn other_rooms_count_what_is_unread_and_what_is_for_one() {
+    let mut screen = Screen::new();
+    screen.happens(entered("ops", &["me", "kim"]));
+    screen.happens(said("ops", 1, "kim", "hello"));
+    screen.happens(said("ops", 2, "kim", "Me: look"));
+    assert_eq!(std::mem::take(&mut screen.effects), [Effect::Bell]);
+    assert_eq!(
+        (screen.state.rooms[1].unread, screen.state.rooms[1].mentions),
+        (2, 1)
+    );
+    screen.presses_with(KeyCode::Char('n'), KeyModifiers::CONTROL);
+    assert_eq!(screen.state.room().name, "ops");
+    assert_eq!(
+        (screen.state.room().unread, screen.state.room().mentions),
+        (0, 0)
+    );
+    screen.presses_with(KeyCode::Char('1'), KeyModifiers::ALT);
+    assert_eq!(screen.state.room().name, "lobby");
+    screen.happens(said("ops", 3, "kim", "later"));
+    let ops = &screen.state.rooms[1];
+    assert_eq!(
+        ops.marker,
+        Some(ops.scrollback.range().end - 2),
+        "unread begins before it"
+    );
+}
+
+#[test]
+fn a_nick_is_mentioned_as_a_word() {
+    for (text, is_mention) in [
+        ("김철수님 여기요", true),
+        ("hi 김철수", true),
+        ("김철수-2", false),
+        ("이김철수", false),
+    ] {
+        let mut screen = Screen::new();
+        screen.happens(Event::Online {
+            nick: "김철수".into(),
+        });
+        screen.hears(1, "kim", text);
+        assert_eq!(screen.effects.contains(&Effect::Bell), is_mention, "{text}");
+    }
+}
+
+#[test]
+fn many_pasted_lines_are_asked_about() {
+    let mut screen = Screen::new();
+    let paste = |screen: &mut Screen, text: &str| {
+        screen.effects = update(&mut screen.state, Input::Pasted(text.into()));
+    };
+    paste(&mut screen, "one line");
+    assert_eq!(screen.state.room().editor.text(), "one line");
+    let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
+    paste(&mut screen, &lines.join("\r\n"));
+    assert!(screen.effects.is_empty(), "nothing is sent yet");
+    screen.presses(KeyCode::Char('x'));
+    assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects.len(), 30);
+    paste(&mut screen, "a\nb");
+    screen.presses(KeyCode::Esc);
+    assert!(screen.effects.is_empty() && screen.state.overlay.is_none());
+}
+
+#[test]
+fn quitting_asks_only_if_something_would_be_lost() {
+    let mut screen = Screen::new();
+    screen.types("draft");
+    screen.presses_with(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(!screen.state.is_over);
+    screen.presses(KeyCode::Char('n'));
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    screen.presses_with(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(screen.state.is_over);
+    assert_eq!(
+        screen.effects,
+        [Effect::Quit {
+            reason: String::new()
+        }]
+    );
+}
+
+#[test]
+fn older_messages_are_asked_for_at_the_top_and_stay_in_order() {
+    let mut screen = Screen::new();
+    (50..60).for_each(|seq| screen.hears(seq, "kim", &seq.to_string()));
+    screen.presses(KeyCode::PageUp);
+    let (room, before) = ("lobby".to_owned(), 50);
+    assert_eq!(
+        std::mem::take(&mut screen.effects),
+        [Effect::Older {
+            room: room.clone(),
+            before
+        }]
+    );
+    screen.presses(KeyCode::PageUp);
+    assert!(screen.effects.is_empty(), "it was asked for");
+    let older = (40..50).map(|seq| Message::said("lobby", seq, "kim", &seq.to_string()));
+    screen.answers(Answer::Older {
+        room: room.clone(),
+        result: Ok(older.collect()),
+    });
+    let seqs: Vec<String> = (40..60).map(|seq| format!("kim: {seq}")).collect();
+    assert_eq!(screen.texts(), seqs);
+    screen.presses(KeyCode::PageUp);
+    screen.answers(Answer::Older {
+        room,
+        result: Ok(Vec::new()),
+    });
+    std::mem::take(&mut screen.effects);
+    screen.presses(KeyCode::PageUp);
+    assert!(screen.effects.is_empty(), "there is nothing older");
+    assert!(screen.texts()[0].contains("nothing older"));
+}
+
+#[test]
+fn tab_completes_nicks_and_goes_on_to_the_next() {
+    let mut screen = Screen::new();
+    screen.happens(entered("lobby", &["me", "alice", "albert", "김철수"]));
+    screen.types("al");
+    screen.presses(KeyCode::Tab);
+    assert_eq!(screen.state.room().editor.text(), "albert: ");
+    screen.presses(KeyCode::Tab);
+    assert_eq!(screen.state.room().editor.text(), "alice: ");
+    screen.types("김");
+    screen.presses(KeyCode::Tab);
+    assert_eq!(screen.state.room().editor.text(), "alice: 김철수 ");
+}
+
+#[test]
+fn commands_do_what_the_table_says() {
+    let mut screen = Screen::new();
+    let (room, text) = ("lobby".to_owned(), "waves".to_owned());
+    let (id, is_action) = (1, true);
+    assert_eq!(
+        screen.enters("/me waves"),
+        [Effect::Say {
+            room: room.clone(),
+            id,
+            text,
+            is_action
+        }]
+    );
+    let (to, text) = ("kim".to_owned(), "psst psst".to_owned());
+    assert_eq!(
+        screen.enters("/msg kim psst psst"),
+        [Effect::Tell {
+            room: room.clone(),
+            to,
+            text
+        }]
+    );
+    let (joined, from) = ("ops".to_owned(), room.clone());
+    assert_eq!(
+        screen.enters("/join #ops"),
+        [Effect::Join { room: joined, from }]
+    );
+    assert_eq!(screen.state.room().name, "ops");
+    assert_eq!(screen.enters("/join lobby"), []);
+    assert_eq!(screen.state.room().name, "lobby");
+    assert_eq!(screen.enters("/nosuch"), []);
+    assert!(
+        screen
+            .texts()
+            .last()
+            .unwrap()
+            .starts_with("! no such command: /nosuch")
+    );
+    assert_eq!(
+        screen.state.room().editor.text(),
+        "/nosuch",
+        "it can be mended"
+    );
+}
+
+#[test]
+fn a_search_goes_back_from_find_to_find() {
+    let mut screen = Screen::new();
+    for (seq, text) in [
+        (1, "first 결제 error"),
+        (2, "nothing"),
+        (3, "second 결제 error"),
+    ] {
+        screen.hears(seq, "kim", text);
+    }
+    screen.enters("/search 결제 error");
+    assert_eq!(screen.state.room().found, Some(2));
+    screen.presses(KeyCode::Enter);
+    assert_eq!(screen.state.room().found, Some(0));
+    screen.presses(KeyCode::Enter);
+    assert_eq!(screen.state.room().found, None);
+}
+
+#[test]
+fn what_was_read_in_an_earlier_session_is_not_unread() {
+    let mut screen = Screen::new();
+    screen.state.room_mut().read = Some(Place {
+        epoch: "0".into(),
+        seq: 2,
+    });
+    (1..=4).for_each(|seq| screen.hears(seq, "kim", "hi"));
+    assert_eq!(screen.state.room().marker, Some(1));
+}
+
+#[test]
+fn a_break_is_one_notice_and_not_a_stack_of_errors() {
+    let mut screen = Screen::new();
+    for _ in 0..5 {
+        let (why, retry_in) = ("connection refused".into(), Duration::from_secs(1));
+        screen.happens(Event::Offline { why, retry_in });
+    }
+    assert!(matches!(screen.state.link, Link::Offline { .. }));
+    screen.happens(Event::Online { nick: "me".into() });
+    assert_eq!(
+        screen.texts(),
+        [
+            "! offline: connection refused (trying again)",
+            "* back online"
+        ]
+    );
+    let (room, why) = ("lobby".to_owned(), GapCause::Expired);
+    screen.happens(Event::Gap {
+        room,
+        from: Some(3),
+        to: Some(7),
+        why,
+    });
+    assert_eq!(screen.texts()[2], "! 5 messages are missing here");
+}
+
+#[test]
+fn a_hostile_server_finds_no_hold() {
+    let mut screen = Screen::new();
+    let evil = "\x1b]0;title\x07\u{9b}2J\u{202e}".repeat(100) + &"x".repeat(1_000_000);
+    for seq in [5, 4, u64::MAX, 0, 5] {
+        screen.hears(seq, &evil, &evil);
+    }
+    screen.happens(entered("lobby", &[&evil, "me"]));
+    screen.happens(entered(&evil, &[]));
+    for number in 0..100_000 {
+        let (room, nick) = ("lobby".to_owned(), format!("m{number}"));
+        screen.happens(Event::Joined { room, nick });
+    }
+    let (room, nick, to) = ("nowhere".to_owned(), evil.clone(), evil.clone());
+    screen.happens(Event::Renamed { room, nick, to });
+    let why = GapCause::Other;
+    screen.happens(Event::Gap {
+        room: "lobby".into(),
+        from: Some(u64::MAX),
+        to: Some(0),
+        why,
+    });
+    screen.happens(Event::Gap {
+        room: "lobby".into(),
+        from: Some(0),
+        to: Some(u64::MAX),
+        why,
+    });
+    (0..1_000).for_each(|number| screen.happens(entered(&format!("room{number}"), &[])));
+    let state = &screen.state;
+    assert!(state.room().members.len() <= 500 && state.rooms.len() <= 256);
+    assert!(state.room().scrollback.range().count() <= crate::scrollback::ENTRIES_MAX);
+    for (_, entry) in state.room().scrollback.entries() {
+        let (prefix, text) = crate::room::parts(entry);
+        let shown = prefix + &text;
+        assert!(
+            shown.len() < 32 * 1024 && !shown.chars().any(char::is_control),
+            "{}",
+            shown.len()
+        );
+        if let What::Said { from, .. } = &entry.what {
+            assert!(from.chars().count() <= 64);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What typed lines do.
+
+use super::{Effect, keys, tell};
+use crate::command::Command;
+use crate::room::{Pending, Room};
+use crate::scrollback::{Anchor, Entry};
+use crate::state::{Link, Overlay, State};
+
+/// How many messages may wait in a room until the server takes them.
+const PENDING_MAX: usize = 1_000;
+
+/// Says or does something in the room on the screen.
+pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect> {
+    if state.room().pending.len() >= PENDING_MAX {
+        tell(
+            state,
+            Entry::alert("too much waits to be sent: not sent".into()),
+        );
+        state.room_mut().editor.put_back(text);
+        return Vec::new();
+    }
+    let id = state.next_id;
+    state.next_id += 1;
+    let room = state.room_mut();
+    room.pending.push(Pending {
+        id,
+        text: text.to_owned(),
+        is_action,
+        taken_as: None,
+    });
+    room.scrollback.show_end();
+    room.marker = None;
+    vec![Effect::Say {
+        room: room.name.clone(),
+        id,
+        text: text.to_owned(),
+        is_action,
+    }]
+}
+
+/// Executes a command.
+pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> Vec<Effect> {
+    let room = state.room().name.clone();
+    let arguments = arguments.to_owned();
+    let effect = match command {
+        Command::Help => {
+            state.overlay = Some(Overlay::Help { from: 0 });
+            return Vec::new();
+        }
+        Command::Members => {
+            state.shows_members = !state.shows_members;
+            return Vec::new();
+        }
+        Command::Quit => return keys::leave(state, &arguments),
+        Command::Search => {
+            search(state, &arguments);
+            return Vec::new();
+        }
+        Command::Me if !arguments.is_empty() => return say(state, &arguments, true),
+        Command::Join if !arguments.is_empty() => return join(state, &arguments),
+        Command::Nick if !arguments.is_empty() => Effect::Nick {
+            room,
+            nick: arguments,
+        },
+        Command::Msg => match arguments.split_once(' ') {
+            Some((to, text)) if !text.trim().is_empty() => Effect::Tell {
+                room,
+                to: to.to_owned(),
+                text: text.trim().to_owned(),
+            },
+            _ => return misused(state, "/msg NICK TEXT"),
+        },
+        Command::Leave => Effect::Leave { room },
+        Command::Rooms => Effect::Rooms { room },
+        Command::Who => Effect::Who {
+            of: if arguments.is_empty() {
+                room.clone()
+            } else {
+                arguments
+            },
+            room,
+        },
+        Command::Topic if arguments.is_empty() => {
+            let topic = state.room().topic.clone();
+            let text = if topic.is_empty() {
+                "no topic is set".to_owned()
+            } else {
+                format!("topic: {topic}")
+            };
+            tell(state, Entry::notice(text));
+            return Vec::new();
+        }
+        Command::Topic => Effect::Topic {
+            room,
+            text: arguments,
+        },
+        Command::Me => return misused(state, "/me TEXT"),
+        Command::Join => return misused(state, "/join ROOM"),
+        Command::Nick => return misused(state, "/nick NAME"),
+    };
+    vec![effect]
+}
+
+fn misused(state: &mut State, usage: &str) -> Vec<Effect> {
+    tell(
+        state,
+        Entry::alert(format!("something is missing: {usage}")),
+    );
+    Vec::new()
+}
+
+/// Shows a room; joins it if it isn't open.
+fn join(state: &mut State, name: &str) -> Vec<Effect> {
+    let name = name.strip_prefix('#').unwrap_or(name);
+    if let Some(at) = state
+        .rooms
+        .iter()
+        .position(|room| room.name.eq_ignore_ascii_case(name))
+    {
+        state.show(at);
+        return Vec::new();
+    }
+    let from = state.room().name.clone();
+    let room = crate::room::name(name);
+    state.rooms.push(Room::new(room.clone()));
+    state.show(state.rooms.len() - 1);
+    if state.link != Link::Online {
+        tell(
+            state,
+            Entry::notice("there is no connection: it is joined when there is".into()),
+        );
+    }
+    vec![Effect::Join { room, from }]
+}
+
+fn search(state: &mut State, words: &str) {
+    if words.is_empty() {
+        tell(
+            state,
+            Entry::alert("something is missing: /search WORDS".into()),
+        );
+        return;
+    }
+    let room = state.room_mut();
+    match room.search(words) {
+        Some(number) => room.scrollback.show(Anchor { number, hidden: 0 }),
+        None => tell(
+            state,
+            Entry::notice(format!(
+                "nothing (more) of what is loaded holds \"{words}\": PgUp loads what was said before"
+            )),
+        ),
+    }
+    // The same again goes on from there.
+    let line = format!("/search {words}");
+    state.room_mut().editor.put_back(&line);
+}

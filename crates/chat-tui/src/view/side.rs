@@ -1,0 +1,79 @@
+//! The lists at the sides: the rooms at the left, who is here at the right.
+
+use crate::state::State;
+use crate::wrap::{columns, fit};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Paragraph};
+
+pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    if area.width == 0 {
+        return;
+    }
+    let inner = usize::from(area.width) - 1;
+    // The room on the screen is always among those that are listed.
+    let first = (state.current + 1).saturating_sub(usize::from(area.height));
+    let lines: Vec<Line<'_>> = state
+        .rooms
+        .iter()
+        .enumerate()
+        .skip(first)
+        .map(|(at, room)| {
+            let unread = match (room.unread, room.mentions) {
+                (0, _) => String::new(),
+                (unread, 0) => format!(" {unread}"),
+                (unread, mentions) => format!(" {unread}!{mentions}"),
+            };
+            let name = format!("{} {}", at + 1, room.name);
+            let name = fit(&name, inner.saturating_sub(columns(&unread))).to_owned();
+            let style = match (at == state.current, room.mentions > 0, room.unread > 0) {
+                (true, ..) => state.theme.bar(),
+                (_, true, _) => state.theme.alert(),
+                (_, _, true) => state.theme.strong(),
+                _ => state.theme.faint(),
+            };
+            Line::from(vec![
+                Span::styled(name, style),
+                Span::styled(unread, state.theme.strong()),
+            ])
+        })
+        .collect();
+    let block = Block::new()
+        .borders(Borders::RIGHT)
+        .border_style(state.theme.faint());
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
+    if area.width == 0 {
+        return;
+    }
+    let room = state.room();
+    let (width, height) = (usize::from(area.width) - 2, usize::from(area.height));
+    let names = room.members.iter().map(|nick| {
+        let shown = fit(nick, width).to_owned();
+        Line::styled(format!(" {shown}"), state.theme.nick(nick))
+    });
+    let fits = room.count <= height && room.members.len() <= height;
+    let shown = if fits {
+        height
+    } else {
+        height.saturating_sub(1)
+    };
+    let mut lines: Vec<Line<'_>> = names.take(shown).collect();
+    let more = room
+        .count
+        .max(room.members.len())
+        .saturating_sub(lines.len());
+    if more > 0 {
+        lines.push(Line::styled(
+            format!(" and {more} more"),
+            state.theme.faint(),
+        ));
+    }
+    let block = Block::new()
+        .borders(Borders::LEFT)
+        .border_style(state.theme.faint());
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}

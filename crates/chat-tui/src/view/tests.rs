@@ -1,0 +1,240 @@
+//! What the screen looks like, as text: `TestBackend` keeps the cells.
+
+use super::draw;
+use crate::Colours;
+use crate::state::State;
+use crate::update::{Answer, Input, update};
+use chat_json::{Event, Message, Room};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::tz::TimeZone;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::Position;
+use std::time::Duration;
+
+struct Screen {
+    state: State,
+    terminal: Terminal<TestBackend>,
+}
+
+impl Screen {
+    fn new(width: u16, height: u16) -> Self {
+        let state = State::new("server:5000".into(), Colours::Off, TimeZone::UTC);
+        let terminal = Terminal::new(TestBackend::new(width, height)).expect("a test's terminal");
+        let mut screen = Self { state, terminal };
+        screen.does(Input::Resized { width, height });
+        screen.happens(Event::Online {
+            nick: "김철수".into(),
+        });
+        screen.happens(Event::Entered(Room::with(
+            "lobby",
+            &["alice", "김철수", "Zoë"],
+        )));
+        screen
+    }
+
+    fn does(&mut self, input: Input) {
+        update(&mut self.state, input);
+    }
+
+    fn happens(&mut self, event: Event) {
+        self.does(Input::Event(event));
+    }
+
+    fn hears(&mut self, seq: u64, from: &str, text: &str) {
+        let mut message = Message::said("lobby", seq, from, text);
+        message.at = (14 * 60 + 2) * 60_000;
+        self.happens(Event::Message(message));
+    }
+
+    fn types(&mut self, text: &str) {
+        for c in text.chars() {
+            self.presses(KeyCode::Char(c));
+        }
+    }
+
+    fn presses(&mut self, code: KeyCode) {
+        self.does(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    }
+
+    /// The lines of the screen, without the spaces at their ends; and the cursor.
+    fn shows(&mut self) -> (Vec<String>, Position) {
+        let state = &self.state;
+        self.terminal
+            .draw(|frame| draw(state, frame))
+            .expect("it is drawn");
+        let position = self
+            .terminal
+            .get_cursor_position()
+            .expect("there is a cursor");
+        let buffer = self.terminal.backend().buffer();
+        let lines = buffer
+            .content()
+            .chunks(usize::from(buffer.area.width))
+            .map(|row| {
+                let mut line = String::new();
+                let mut skip = 0;
+                for cell in row {
+                    if skip > 0 {
+                        skip -= 1;
+                        continue;
+                    }
+                    skip = crate::wrap::columns(cell.symbol()).saturating_sub(1);
+                    line.push_str(cell.symbol());
+                }
+                line.trim_end().to_owned()
+            });
+        (lines.collect(), position)
+    }
+
+    fn lines(&mut self) -> Vec<String> {
+        self.shows().0
+    }
+}
+
+#[test]
+fn the_main_view() {
+    let mut screen = Screen::new(80, 12);
+    screen.hears(1, "alice", "안녕하세요 여러분! 👩‍👩‍👧‍👦 cafe\u{301}");
+    screen.hears(2, "Zoë", "see https://example.org/path for more");
+    screen.happens(Event::Entered(Room::with("ops", &["alice"])));
+    screen.happens(Event::Message(Message::said(
+        "ops",
+        1,
+        "alice",
+        "김철수 look",
+    )));
+    screen.types("한글 typing");
+    let (lines, cursor) = screen.shows();
+    let expected = [" lobby (3)", "", "", "1 lobby            │", "", ""];
+    assert_eq!(lines[0], expected[0]);
+    insta(&lines, "main");
+    assert_eq!((cursor.x, cursor.y), (2 + 4 + 7, 11));
+}
+
+/// Compares with what is kept in `snapshots/`; `UPDATE_SNAPSHOTS=1` writes it.
+fn insta(lines: &[String], name: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("snapshots")
+        .join(format!("{name}.txt"));
+    let text = lines.join("\n") + "\n";
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::fs::write(&path, &text).expect("a snapshot");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        text,
+        kept,
+        "{}: UPDATE_SNAPSHOTS=1 if this is how it shall be",
+        path.display()
+    );
+}
+
+#[test]
+fn a_narrow_screen_has_messages_and_the_line_only() {
+    let mut screen = Screen::new(40, 10);
+    screen.hears(1, "alice", &"긴 메시지는 단어에서 나뉩니다 ".repeat(3));
+    screen.hears(
+        2,
+        "alice",
+        "https://example.org/a/very/long/address/that/fits/into/no/line/at/all",
+    );
+    screen.types(&"가".repeat(30));
+    let (lines, cursor) = screen.shows();
+    insta(&lines, "narrow");
+    assert!(cursor.x < 40 && cursor.y == 9);
+    assert!(lines.iter().all(|line| crate::wrap::columns(line) <= 40));
+}
+
+#[test]
+fn scrolled_back_and_offline() {
+    let mut screen = Screen::new(60, 10);
+    (1..=30).for_each(|seq| screen.hears(seq, "alice", &format!("message {seq}")));
+    screen.presses(KeyCode::PageUp);
+    let (why, retry_in) = ("connection refused".into(), Duration::from_secs(1));
+    screen.happens(Event::Offline { why, retry_in });
+    screen.types("later");
+    screen.presses(KeyCode::Enter);
+    screen.presses(KeyCode::PageUp);
+    let lines = screen.lines();
+    insta(&lines, "scrolled");
+}
+
+#[test]
+fn where_unread_begins() {
+    let mut screen = Screen::new(60, 10);
+    screen.hears(1, "alice", "read");
+    screen.happens(Event::Entered(Room::with("ops", &["alice"])));
+    screen.does(Input::Key(KeyEvent::new(
+        KeyCode::Char('n'),
+        KeyModifiers::CONTROL,
+    )));
+    screen.hears(2, "alice", "unread");
+    screen.does(Input::Key(KeyEvent::new(
+        KeyCode::Char('p'),
+        KeyModifiers::CONTROL,
+    )));
+    insta(&screen.lines(), "unread");
+}
+
+#[test]
+fn help_and_questions() {
+    let mut screen = Screen::new(80, 30);
+    screen.presses(KeyCode::F(1));
+    insta(&screen.lines(), "help");
+    screen.presses(KeyCode::Esc);
+    screen.does(Input::Pasted("a\nb\nc".into()));
+    let (lines, cursor) = screen.shows();
+    assert_eq!(lines[29], "send 3 lines? (y/n)");
+    assert_eq!((cursor.x, cursor.y), (19, 29));
+}
+
+#[test]
+fn what_waits_is_shown_and_what_is_refused_says_why() {
+    let mut screen = Screen::new(60, 10);
+    screen.types("first");
+    screen.presses(KeyCode::Enter);
+    screen.types("second");
+    screen.presses(KeyCode::Enter);
+    let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+    let result = Err("you are not in that room".into());
+    screen.does(Input::Answer(Answer::Said {
+        room,
+        id: 1,
+        result,
+        took,
+    }));
+    insta(&screen.lines(), "refused");
+}
+
+#[test]
+fn any_size_is_drawn_with_the_cursor_on_the_screen() {
+    for width in [1, 2, 9, 10, 11, 20, 39, 40, 60, 72, 80, 300] {
+        for height in [1, 2, 3, 4, 5, 10, 50] {
+            let mut screen = Screen::new(width, height);
+            screen.hears(1, "alice", "한글 text 👩‍👩‍👧‍👦");
+            screen.types("한글");
+            for overlay in [false, true] {
+                if overlay {
+                    screen.presses(KeyCode::F(1));
+                }
+                let (lines, cursor) = screen.shows();
+                assert!(cursor.x < width && cursor.y < height, "{width}x{height}");
+                assert_eq!(lines.len(), usize::from(height));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_control_character_reaches_a_cell() {
+    let mut screen = Screen::new(80, 24);
+    let evil = "\x1b]0;title\x07 \u{9b}2J \x08\x7f \u{202e} \r\n\x00 한";
+    screen.hears(1, evil, evil);
+    screen.happens(Event::Entered(Room::with(evil, &[evil])));
+    let (why, retry_in) = (evil.to_owned(), Duration::ZERO);
+    screen.happens(Event::Offline { why, retry_in });
+    let (lines, _) = screen.shows();
+    assert!(!lines.concat().chars().any(char::is_control));
+}

@@ -1,0 +1,225 @@
+//! Text to lines of a given width, by what a terminal shows: grapheme clusters and their display width (UAX #11,
+//! UAX #29).
+//!
+//! Invariant: no grapheme is split, no line is wider than it may be, and nothing but spaces at a break is dropped.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// One line of a wrapped text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WrappedLine {
+    /// How many columns are left free at its beginning.
+    pub(crate) indent: usize,
+    pub(crate) text: String,
+}
+
+/// Wraps `text` to lines of `width` columns. The first line has `first` columns taken already; further lines are
+/// indented by `indent`, but not where a word is continued that fits into no line: so an address that is copied from
+/// the screen is whole.
+pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec<WrappedLine> {
+    // A width that can't hold one wide character is of no use to anybody.
+    let width = width.max(2);
+    let indent = if indent + 8 > width { 0 } else { indent };
+    let mut wrapping = Wrapping {
+        lines: Vec::new(),
+        line: String::new(),
+        indent: 0,
+        used: first.min(width),
+        width,
+        next_indent: indent,
+    };
+    for word in text.split_word_bounds_at_spaces() {
+        wrapping.add_word(word);
+    }
+    wrapping.finish()
+}
+
+/// How many columns a text takes.
+pub(crate) fn columns(text: &str) -> usize {
+    text.graphemes(true).map(grapheme_columns).sum()
+}
+
+/// The beginning of a text that fits into so many columns.
+pub(crate) fn fit(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    for (at, grapheme) in text.grapheme_indices(true) {
+        used += grapheme_columns(grapheme);
+        if used > width {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// As ratatui counts them, so that what is laid out is what is drawn.
+fn grapheme_columns(grapheme: &str) -> usize {
+    grapheme.width()
+}
+
+trait Words {
+    /// The words and the runs of spaces between them, in turn.
+    fn split_word_bounds_at_spaces(&self) -> Vec<&str>;
+}
+
+impl Words for str {
+    fn split_word_bounds_at_spaces(&self) -> Vec<&str> {
+        let mut words = Vec::new();
+        let mut start = 0;
+        let mut in_space = None;
+        for (at, c) in self.char_indices() {
+            let is_space = c == ' ' || c == '\t';
+            if in_space.is_some_and(|before| before != is_space) {
+                words.push(&self[start..at]);
+                start = at;
+            }
+            in_space = Some(is_space);
+        }
+        words.push(&self[start..]);
+        words
+    }
+}
+
+struct Wrapping {
+    lines: Vec<WrappedLine>,
+    line: String,
+    /// The indent of the line at hand.
+    indent: usize,
+    /// How many of its columns are taken, indent included.
+    used: usize,
+    width: usize,
+    next_indent: usize,
+}
+
+impl Wrapping {
+    fn add_word(&mut self, word: &str) {
+        let is_space = word.starts_with([' ', '\t']);
+        let wide = if is_space {
+            word.chars().count()
+        } else {
+            columns(word)
+        };
+        if self.used + wide <= self.width {
+            self.used += wide;
+            return match is_space {
+                // A tab is as wide here as it is drawn: one column.
+                true => self.line.extend(word.chars().map(|_| ' ')),
+                false => self.line.push_str(word),
+            };
+        }
+        if is_space {
+            return self.break_line(self.next_indent);
+        }
+        let fits_alone = self.next_indent + wide <= self.width;
+        if !self.line.is_empty() || fits_alone {
+            self.break_line(if fits_alone { self.next_indent } else { 0 });
+        }
+        if fits_alone {
+            self.used += wide;
+            self.line.push_str(word);
+        } else {
+            self.add_in_pieces(word);
+        }
+    }
+
+    /// A word that fits into no line goes over as many as it needs, without any indent.
+    fn add_in_pieces(&mut self, word: &str) {
+        for grapheme in word.graphemes(true) {
+            let wide = grapheme_columns(grapheme);
+            if self.used + wide > self.width {
+                self.break_line(0);
+            }
+            self.used += wide;
+            self.line.push_str(grapheme);
+        }
+    }
+
+    fn break_line(&mut self, indent: usize) {
+        let text = std::mem::take(&mut self.line);
+        self.lines.push(WrappedLine {
+            indent: self.indent,
+            text: text.trim_end_matches(' ').to_owned(),
+        });
+        (self.indent, self.used) = (indent, indent);
+    }
+
+    fn finish(mut self) -> Vec<WrappedLine> {
+        if !self.line.is_empty() || self.lines.is_empty() {
+            self.break_line(0);
+        }
+        self.lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str, width: usize, first: usize, indent: usize) -> Vec<String> {
+        let lines = wrap(text, width, first, indent).into_iter();
+        lines
+            .map(|line| " ".repeat(line.indent) + &line.text)
+            .collect()
+    }
+
+    #[test]
+    fn words_go_to_the_next_line_whole() {
+        assert_eq!(
+            lines("the quick brown fox jumps", 16, 6, 2),
+            ["the quick", "  brown fox", "  jumps"]
+        );
+        assert_eq!(lines("", 16, 6, 2), [""]);
+        assert_eq!(lines("a  b", 16, 0, 2), ["a  b"]);
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_are_not_split() {
+        assert_eq!(lines("한글채팅", 5, 0, 0), ["한글", "채팅"]);
+        assert_eq!(lines("가나다라", 3, 0, 0), ["가", "나", "다", "라"]);
+        assert_eq!(columns("한글 a"), 6);
+    }
+
+    #[test]
+    fn a_grapheme_of_many_characters_stays_whole() {
+        let family = "👩‍👩‍👧‍👦";
+        let decomposed = "\u{1112}\u{1161}\u{11ab}";
+        assert_eq!(columns(decomposed), 2);
+        assert_eq!(lines(&family.repeat(3), 4, 0, 0).len(), 2);
+        assert_eq!(
+            lines(&decomposed.repeat(3), 4, 0, 0),
+            [decomposed.repeat(2), decomposed.to_owned()]
+        );
+    }
+
+    #[test]
+    fn an_address_that_fits_into_no_line_is_not_indented() {
+        let address = "https://example.org/a/very/long/path/indeed";
+        let found = lines(&format!("see {address} now"), 20, 6, 6);
+        assert_eq!(found[0], "see");
+        assert_eq!(found[1..3].concat() + &found[3][..3], address);
+        assert!(found[3].ends_with(" now"));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_it_may_be() {
+        let text = "a 한 bb 글글 ccc 👩‍👩‍👧‍👦 dddddddddddd \u{1112}\u{1161}\u{11ab} e\u{301}";
+        for width in 2..40 {
+            for first in 0..width {
+                for line in wrap(text, width, first, 4) {
+                    let first = if line.indent == 0 { 0 } else { line.indent };
+                    assert!(
+                        first + columns(&line.text) <= width.max(2),
+                        "{width} {line:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_is_cut_between_graphemes() {
+        assert_eq!(fit("한글", 3), "한");
+        assert_eq!(fit("e\u{301}x", 1), "e\u{301}");
+        assert_eq!(fit("abc", 9), "abc");
+    }
+}
