@@ -6,6 +6,7 @@ mod member;
 mod process;
 mod random;
 mod server;
+mod tmux;
 
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) use member::{Member, hears_from, read_to_the_end, talk_a_lot, untimed
 pub(crate) use process::Process;
 pub(crate) use random::Random;
 pub(crate) use server::Server;
+pub(crate) use tmux::{Tmux, has_tmux};
 
 /// Keeps silent for a while, where the silence itself is what is tested.
 pub(crate) fn pause(silence: Duration) {

@@ -18,6 +18,7 @@ mod names;
 mod openings;
 mod order;
 mod rooms;
+mod screen;
 mod scripting;
 mod shutdown;
 mod telnet;

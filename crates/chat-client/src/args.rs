@@ -6,21 +6,22 @@ use std::str::FromStr;
 
 use chat_core::text;
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::conversation::{AtInputEnd, Plan};
 
-/// Talks to a chat server: what you type goes out, what the others say is printed.
+/// Talks to a chat server: full-screen on a terminal, line by line in a pipe.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Where the server is: HOST:PORT, or HOST or :PORT alone
-    #[arg(value_name = "HOST:PORT", default_value_t)]
-    address: Address,
+    /// Where the server is: HOST:PORT, or HOST or :PORT alone [default: the last one, or 127.0.0.1:5000]
+    #[arg(value_name = "HOST:PORT")]
+    address: Option<Address>,
 
-    /// Take this nick on arriving
+    /// Take this nick on arriving [default on a terminal: the last one]
     #[arg(long, value_name = "NAME", value_parser = one_word)]
     nick: Option<String>,
 
@@ -28,7 +29,11 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NAME", value_parser = one_word)]
     room: Option<String>,
 
-    /// Stay and go on printing when the input ends
+    /// Talk line by line on a terminal, too: what you type goes out, what the others say is printed
+    #[arg(long)]
+    plain: bool,
+
+    /// Stay and go on printing when the input ends; implies --plain
     #[arg(long)]
     stay: bool,
 }
@@ -50,6 +55,14 @@ pub(crate) enum Command {
         json: bool,
         #[command(flatten)]
         server: ServerArgs,
+    },
+    /// Prints the manual page, for man(1): chat-client man > chat-client.1
+    Man,
+    /// Prints what completes the arguments in a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
     },
     /// Lists who is in a room
     #[command(after_help = SCRIPT_EXIT_CODES)]
@@ -124,10 +137,13 @@ impl Cli {
 
     /// Settles what was typed; nothing past here sees a flag.
     fn into_config(self) -> Config {
-        let nick = self.nick.map(|nick| format!("/nick {nick}\n"));
-        let room = self.room.map(|room| format!("/join {room}\n"));
+        let nick = self.nick.as_ref().map(|nick| format!("/nick {nick}\n"));
+        let room = self.room.as_ref().map(|room| format!("/join {room}\n"));
         Config {
             address: self.address,
+            nick: self.nick,
+            room: self.room,
+            is_plain: self.plain || self.stay,
             plan: Plan {
                 opening: nick.into_iter().chain(room).collect(),
                 at_input_end: match self.stay {
@@ -142,9 +158,15 @@ impl Cli {
 /// What to do, settled.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The server to talk to.
-    pub(crate) address: Address,
-    /// How the conversation begins and ends.
+    /// The server to talk to; `None`: the one that was talked to last.
+    pub(crate) address: Option<Address>,
+    /// The nick to take.
+    pub(crate) nick: Option<String>,
+    /// The room to join.
+    pub(crate) room: Option<String>,
+    /// Line by line, even on a terminal.
+    pub(crate) is_plain: bool,
+    /// How a conversation line by line begins and ends.
     pub(crate) plan: Plan,
 }
 
@@ -326,7 +348,7 @@ mod tests {
         assert_eq!(config(&[]).plan.opening, "");
         let config = config(&["--room", "ops", "--nick", "한글", "::1"]);
         assert_eq!(config.plan.opening, "/nick 한글\n/join ops\n");
-        assert_eq!(config.address.host, "::1");
+        assert_eq!(config.address.unwrap().host, "::1");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! `chat-client`: talks to a chat server, a line at a time, or for a script.
+//! `chat-client`: talks to a chat server: full-screen on a terminal, a line at a time in a pipe, or for a script.
 //!
-//! Thin by design: arguments, the connection and the wiring. What the lines mean is the server's business; scripts
-//! speak JSON Lines through the client library, so that they know what was really said.
+//! Thin by design: arguments, the connection and the wiring. The screen is a crate of its own. What the lines mean is
+//! the server's business; scripts speak JSON Lines through the client library, so that they know what was really said.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -12,6 +12,7 @@ mod query;
 mod screen;
 mod script;
 mod send;
+mod show;
 mod tail;
 
 use std::future;
@@ -39,7 +40,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .build()?;
     let result = match cli.into_command() {
         Ok(command) => runtime.block_on(execute(command)),
-        Err(config) => runtime.block_on(talk(&config)),
+        Err(config) if config.is_plain || !show::is_terminal() => runtime.block_on(talk(&config)),
+        Err(config) => runtime.block_on(show::run(config)),
     };
     // Tokio reads stdin in a thread of its own, and a read of a terminal can't be called off: dropping the runtime
     // would wait for the next line to be typed. Whatever had to be written was flushed by the conversation.
@@ -51,13 +53,16 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Send(args) => send::run(&args).await,
         Command::Tail(args) => tail::run(&args).await,
+        Command::Man => show::manual(),
+        Command::Completions { shell } => show::completions(shell),
         Command::Rooms { json, server } => query::rooms(&server, json).await,
         Command::Who { room, json, server } => query::who(&server, &room, json).await,
     }
 }
 
 async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
-    let stream = connect::connect(&config.address).await?;
+    let address = config.address.clone().unwrap_or_default();
+    let stream = connect::connect(&address).await?;
     // Until here Ctrl-C simply ends the process; from here on it says goodbye first.
     conversation::hold(
         stream,

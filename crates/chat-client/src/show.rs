@@ -1,0 +1,57 @@
+//! The full-screen client, and what is generated from the arguments: the manual and the completions.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use chat_tui::{Colours, Memory};
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::{Address, Cli, Config};
+
+/// Whether there is a screen to draw on and a keyboard to type on.
+pub(crate) fn is_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Runs the full-screen client.
+pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let memory = Memory::path();
+    let last = || {
+        let (memory, _) = Memory::read(memory.as_deref()?);
+        memory.server?.parse().ok()
+    };
+    let address: Address = config.address.or_else(last).unwrap_or_default();
+    // https://no-color.org: set and not empty.
+    let is_colourless = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    chat_tui::run(chat_tui::Config {
+        address: address.to_string(),
+        nick: config.nick,
+        room: config.room,
+        memory,
+        colours: if is_colourless {
+            Colours::Off
+        } else {
+            Colours::Terminal
+        },
+    })
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the manual page.
+pub(crate) fn manual() -> anyhow::Result<ExitCode> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    io::stdout().write_all(&page)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a shell's completions.
+pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "chat-client", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,151 @@
+//! A terminal that is no person's: tmux runs a program on it, types, and says what is on the screen.
+
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::DEADLINE;
+
+/// How often the screen is looked at while something is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// One terminal, in a tmux server of its own. Ends with the test.
+#[derive(Debug)]
+pub(crate) struct Tmux {
+    socket: String,
+}
+
+/// Whether there is tmux. Without it the tests that need it are skipped, unless `CHAT_TOOLS=required` says otherwise.
+pub(crate) fn has_tmux() -> bool {
+    let found = Command::new("tmux").arg("-V").output().is_ok();
+    let is_required = std::env::var_os("CHAT_TOOLS").is_some_and(|tools| tools == "required");
+    assert!(found || !is_required, "tmux is not installed");
+    if !found {
+        eprintln!("skipped: tmux is not installed");
+    }
+    found
+}
+
+impl Tmux {
+    /// Runs a shell command on a terminal of this size. What it says when it has ended stays on the screen.
+    pub(crate) fn start(width: u16, height: u16, command: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tmux = Self {
+            socket: format!("chat-e2e-{}-{number}", std::process::id()),
+        };
+        let (x, y) = (width.to_string(), height.to_string());
+        let command = format!("{command}; echo ended with $?; exec cat");
+        tmux.run(&[
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &x,
+            "-y",
+            &y,
+            &command,
+        ]);
+        tmux.run(&["set-option", "-g", "status", "off"]);
+        tmux.resize(width, height);
+        tmux
+    }
+
+    /// Types text as it is.
+    pub(crate) fn types(&self, text: &str) {
+        self.run(&["send-keys", "-l", text]);
+    }
+
+    /// Presses keys by their names in tmux, such as `Enter`, `BSpace` and `C-n`.
+    pub(crate) fn presses(&self, keys: &[&str]) {
+        self.run(&[&["send-keys"], keys].concat());
+    }
+
+    /// Pastes text as a terminal does, in brackets.
+    pub(crate) fn pastes(&self, text: &str) {
+        self.run(&["set-buffer", text]);
+        self.run(&["paste-buffer", "-p", "-r"]);
+    }
+
+    pub(crate) fn resize(&self, width: u16, height: u16) {
+        let (x, y) = (width.to_string(), height.to_string());
+        self.run(&["resize-window", "-x", &x, "-y", &y]);
+    }
+
+    /// The lines on the screen, without the spaces at their ends.
+    pub(crate) fn screen(&self) -> Vec<String> {
+        let output = self.run(&["capture-pane", "-p"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    }
+
+    /// The cursor's column and row.
+    pub(crate) fn cursor(&self) -> (u16, u16) {
+        let output = self.run(&["display-message", "-p", "#{cursor_x} #{cursor_y}"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (x, y) = text.trim().split_once(' ').unwrap();
+        (x.parse().unwrap(), y.parse().unwrap())
+    }
+
+    /// Waits until the screen is as it should be.
+    pub(crate) fn waits_for(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "waited for {what}; on the screen is:\n{}",
+                screen.join("\n")
+            );
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Waits until a line on the screen contains this.
+    pub(crate) fn shows(&self, part: &str) {
+        self.waits_for(part, |screen| screen.iter().any(|line| line.contains(part)));
+    }
+
+    /// Waits until the cursor is here.
+    pub(crate) fn has_cursor_at(&self, column: u16, row: u16) {
+        let until = Instant::now() + DEADLINE;
+        while self.cursor() != (column, row) {
+            assert!(
+                Instant::now() < until,
+                "the cursor is at {:?}, not at {:?}:\n{}",
+                self.cursor(),
+                (column, row),
+                self.screen().join("\n")
+            );
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let output = Command::new("tmux")
+            .args(["-u", "-L", &self.socket])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("tmux is installed");
+        assert!(output.status.success(), "tmux {arguments:?}: {output:?}");
+        output
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        // A test that failed has other worries.
+        Command::new("tmux")
+            .args(["-L", &self.socket, "kill-server"])
+            .output()
+            .ok();
+    }
+}

@@ -1,0 +1,258 @@
+//! The full-screen client on a terminal.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::harness::{Client, Member, Server, Tmux, binary, has_tmux};
+
+/// A directory for what a client remembers, gone with the test.
+struct Home(PathBuf);
+
+impl Home {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("chat-e2e-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// The client on a terminal.
+    fn client(&self, width: u16, height: u16, arguments: &str) -> Tmux {
+        let program = binary("chat-client").display();
+        let home = self.0.display();
+        Tmux::start(
+            width,
+            height,
+            &format!("XDG_STATE_HOME='{home}' TZ=UTC '{program}' {arguments}"),
+        )
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[test]
+fn a_session_from_arriving_to_quitting() {
+    if !has_tmux() {
+        return;
+    }
+    let mut server = Server::start();
+    let address = server.address();
+    let mut nc = Member::arrive(&server, "nc");
+    for number in 1..=300 {
+        nc.says(&format!("earlier {number}"));
+    }
+    nc.says("/who");
+    nc.sees_part("* lobby: 1 member");
+
+    let homes = [Home::new("kim"), Home::new("bob")];
+    let kim = homes[0].client(80, 24, &format!("{address} --nick 김철수"));
+    let bob = homes[1].client(80, 24, &format!("{address} --nick bob"));
+    kim.shows("earlier 300");
+    bob.shows("earlier 300");
+    nc.sees("* 김철수 joined");
+
+    // Wide characters: the cursor stands behind them, and a whole one goes.
+    kim.types("안녕하세요");
+    kim.has_cursor_at(2 + 10, 23);
+    kim.presses(&["BSpace"]);
+    kim.has_cursor_at(2 + 8, 23);
+    kim.presses(&["Left"]);
+    kim.has_cursor_at(2 + 6, 23);
+    kim.presses(&["End", "Enter"]);
+    bob.shows("김철수: 안녕하세");
+    nc.sees("김철수: 안녕하세");
+    kim.has_cursor_at(2, 23);
+
+    // A paste of many lines is asked about, and then sent in order.
+    let lines: Vec<String> = (1..=30).map(|number| format!("pasted {number}")).collect();
+    kim.pastes(&lines.join("\n"));
+    kim.shows("send 30 lines? (y/n)");
+    kim.presses(&["y"]);
+    for line in &lines {
+        nc.sees(&format!("김철수: {line}"));
+    }
+    bob.shows("pasted 30");
+
+    // Another size and back.
+    kim.resize(40, 10);
+    kim.waits_for("the narrow screen", |screen| {
+        screen.len() == 10 && screen[7].contains("pasted 30") && screen[8].contains("online")
+    });
+    kim.types("좁은");
+    kim.has_cursor_at(2 + 4, 9);
+    kim.presses(&["C-u"]);
+    kim.resize(80, 24);
+    kim.waits_for("the wide screen", |screen| {
+        screen.len() == 24 && screen.iter().any(|line| line.contains("pasted 11"))
+    });
+
+    // Older history than was loaded, read by scrolling.
+    for _ in 0..60 {
+        kim.presses(&["PPage"]);
+        if kim
+            .screen()
+            .iter()
+            .any(|line| line.contains("nothing older"))
+        {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    kim.shows("earlier 1");
+    kim.presses(&["Escape"]);
+    kim.shows("pasted 30");
+
+    // The server goes and comes; what is typed meanwhile is said once.
+    server.signal("KILL");
+    server.ends_within(Duration::from_secs(10));
+    drop(server);
+    kim.shows("OFFLINE");
+    kim.types("said while away");
+    kim.presses(&["Enter"]);
+    kim.shows("1 not sent yet");
+    let server = Server::with(&["--listen", &address.to_string()]);
+    kim.shows("back online");
+    bob.shows("김철수: said while away");
+    let count = |screen: &[String]| {
+        screen
+            .iter()
+            .filter(|line| line.contains("said while away"))
+            .count()
+    };
+    kim.waits_for("it is said", |screen| {
+        count(screen) == 1 && !screen.concat().contains("not sent yet")
+    });
+    assert_eq!(count(&bob.screen()), 1);
+
+    // Quitting gives the terminal back.
+    kim.types("draft");
+    kim.presses(&["C-c"]);
+    kim.shows("would be lost: quit? (y/n)");
+    kim.presses(&["n", "C-u", "C-c"]);
+    kim.shows("ended with 0");
+    kim.waits_for("the screen before", |screen| {
+        !screen.concat().contains("pasted")
+    });
+    bob.shows("김철수 left");
+
+    // The next time it is where it was.
+    let again = homes[0].client(80, 24, "");
+    again.shows(&format!("김철수 | online | {address}"));
+    again.presses(&["C-c"]);
+    again.shows("ended with 0");
+    drop(server);
+}
+
+#[test]
+fn rooms_help_completion_and_suspending() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let address = server.address();
+    let mut nc = Member::arrive(&server, "nc");
+    let home = Home::new("rooms");
+    let kim = home.client(100, 30, &format!("{address} --nick kim"));
+    nc.sees("* kim joined");
+    kim.types("/join ops");
+    kim.presses(&["Enter"]);
+    kim.shows("you are kim in ops");
+    nc.says("kim: look here");
+    kim.shows("lobby 1!1");
+    kim.presses(&["C-n"]);
+    kim.shows("nc: kim: look here");
+    kim.types("n");
+    kim.presses(&["Tab"]);
+    kim.has_cursor_at(2 + 4, 29);
+    kim.types("hi");
+    kim.presses(&["Enter"]);
+    nc.sees("kim: nc: hi");
+    kim.presses(&["F1"]);
+    kim.shows("help: any key closes");
+    kim.presses(&["Escape"]);
+    kim.types("/msg nobody psst");
+    kim.presses(&["Enter"]);
+    kim.shows("not sent to nobody: nobody here is called nobody");
+    kim.types("/nick 킴");
+    kim.presses(&["Enter"]);
+    nc.sees("* kim is now 킴");
+    kim.shows("킴 | online");
+    kim.types("/quit good night");
+    kim.presses(&["Enter"]);
+    nc.sees("* 킴 left (gone: good night)");
+    kim.shows("ended with 0");
+}
+
+#[test]
+fn it_stops_and_goes_on() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("stops");
+    let program = binary("chat-client").display();
+    let shell = Tmux::start(80, 24, "bash --norc -i");
+    shell.types(&format!(
+        "XDG_STATE_HOME='{}' '{program}' {} --nick kim",
+        home.0.display(),
+        server.address()
+    ));
+    shell.presses(&["Enter"]);
+    shell.shows("you are kim in lobby");
+    shell.presses(&["C-z"]);
+    shell.shows("Stopped");
+    shell.types("fg");
+    shell.presses(&["Enter"]);
+    shell.shows("kim | online");
+    shell.types("typed after fg");
+    shell.has_cursor_at(2 + 14, 23);
+}
+
+#[test]
+fn a_damaged_memory_is_set_aside_with_a_notice() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("damaged");
+    let directory = home.0.join("chat-client");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("state.json"), "{ half").unwrap();
+    let client = home.client(100, 24, &format!("{} --nick kim", server.address()));
+    client.shows("damaged");
+    client.presses(&["C-c"]);
+    client.shows("ended with 0");
+    assert_eq!(
+        fs::read_to_string(directory.join("state.damaged.json")).unwrap(),
+        "{ half"
+    );
+    assert!(
+        fs::read_to_string(directory.join("state.json"))
+            .unwrap()
+            .contains("kim")
+    );
+}
+
+#[test]
+fn plain_stays_a_line_client_and_the_manual_is_made_of_the_arguments() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("plain");
+    let client = home.client(80, 24, &format!("{} --plain --nick kim", server.address()));
+    client.shows("* you are now kim");
+    let output = |arguments: &[&str]| {
+        let output = Client::command(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(output(&["man"]).contains(".TH chat-client"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(output(&["completions", shell]).contains("chat-client"));
+    }
+}
