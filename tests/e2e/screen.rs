@@ -1,6 +1,8 @@
 //! The full-screen client on a terminal.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -255,4 +257,98 @@ fn plain_stays_a_line_client_and_the_manual_is_made_of_the_arguments() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(output(&["completions", shell]).contains("chat-client"));
     }
+}
+
+#[test]
+fn a_flood_leaves_it_usable_and_bounded() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let address = server.address();
+    let home = Home::new("flood");
+    let kim = home.client(80, 24, &format!("{address} --nick kim"));
+    kim.shows("you are kim in lobby");
+    let before = kim.resident_kib();
+    let arguments = [
+        "send",
+        "lobby",
+        "--nick",
+        "bot",
+        "--server",
+        &address.to_string(),
+    ];
+    let mut bot = Client::start(&arguments);
+    for number in 1..=50_000 {
+        bot.types(&format!(
+            "한글 message {number} with some more words than fit into one line of the screen"
+        ));
+        if number == 10_000 {
+            kim.types("typed meanwhile");
+            kim.has_cursor_at(2 + 15, 23);
+        }
+    }
+    bot.ends_input();
+    assert_eq!(bot.exit_code(), 0);
+    kim.shows("message 50000");
+    kim.has_cursor_at(2 + 15, 23);
+    let grown = kim.resident_kib().saturating_sub(before);
+    assert!(grown < 32 * 1024, "grew by {grown} KiB");
+}
+
+#[test]
+fn a_hostile_server_reaches_nothing_but_the_screen() {
+    if !has_tmux() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let home = Home::new("hostile");
+    let kim = home.client(80, 24, &format!("{address} --nick kim"));
+    let (mut stream, _) = listener.accept().unwrap();
+    let evil = r"\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e\u0008";
+    let mut lines = vec![format!(
+        r#"{{"re":0,"ok":{{"v":1,"nick":"kim{evil}","limits":{{"line":65536,"text":4096}},"ping":25,"rooms":[{{"room":"lobby","epoch":"a","seq":7,"members":["{evil}"],"count":18446744073709551615,"topic":"{evil}"}}]}}}}"#
+    )];
+    for seq in ["8", "7", "18446744073709551615", "0", "9"] {
+        lines.push(format!(
+            r#"{{"ev":"said","room":"lobby","seq":{seq},"ts":18446744073709551615,"from":"{evil}{}","text":"{evil} said {seq}"}}"#,
+            "n".repeat(100_000)
+        ));
+    }
+    for line in [
+        "{",
+        "[]",
+        "null",
+        "{\"ev\":7}",
+        "{\"ev\":\"unheard of\"}",
+        "{\"re\":{}}",
+        "{\"re\":99,\"ok\":{}}",
+    ] {
+        lines.push(line.to_owned());
+    }
+    for number in 0..20_000 {
+        lines.push(format!(
+            r#"{{"ev":"joined","room":"lobby","nick":"m{number}{evil}"}}"#
+        ));
+    }
+    lines.push(r#"{"ev":"told","ts":0,"from":"x","text":"the last line"}"#.to_owned());
+    stream
+        .write_all((lines.join("\n") + "\n").as_bytes())
+        .unwrap();
+    // So much at once is not waited for: then it is told that something was missed.
+    let ends = ["the last line", "direct messages were missed"];
+    kim.waits_for("the end", |screen| {
+        let screen = screen.concat();
+        ends.iter().any(|end| screen.contains(end))
+    });
+    assert!(!kim.screen().concat().contains("owned\u{7}"));
+    assert_ne!(
+        kim.title(),
+        "owned",
+        "no escape sequence has reached the terminal"
+    );
+    kim.types("alive");
+    kim.has_cursor_at(2 + 5, 23);
+    assert!(kim.resident_kib() < 64 * 1024);
 }

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use super::DEADLINE;
 
@@ -89,6 +89,28 @@ impl Tmux {
         let text = String::from_utf8(output.stdout).unwrap();
         let (x, y) = text.trim().split_once(' ').unwrap();
         (x.parse().unwrap(), y.parse().unwrap())
+    }
+
+    /// The title that the program gave the terminal.
+    pub(crate) fn title(&self) -> String {
+        let output = self.run(&["display-message", "-p", "#{pane_title}"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// How much memory the program on the terminal holds, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let output = self.run(&["display-message", "-p", "#{pane_pid}"]);
+        let shell = String::from_utf8(output.stdout).unwrap();
+        let shell = shell.trim();
+        let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        let program = children
+            .split_whitespace()
+            .next()
+            .expect("the program runs");
+        let status = fs::read_to_string(format!("/proc/{program}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|kib| kib.split_whitespace().next());
+        resident.expect("VmRSS is there").parse().unwrap()
     }
 
     /// Waits until the screen is as it should be.

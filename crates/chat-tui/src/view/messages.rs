@@ -62,7 +62,8 @@ fn prepend(lines: &mut Vec<Line<'static>>, before: Vec<Line<'static>>) {
 
 /// Whether this is the last entry that was read, and a message follows.
 fn is_unread_line(room: &Room, number: i64) -> bool {
-    let mut later = (number + 1..room.scrollback.range().end).filter_map(|at| room.scrollback.get(at));
+    let mut later =
+        (number + 1..room.scrollback.range().end).filter_map(|at| room.scrollback.get(at));
     room.marker == Some(number) && later.any(|entry| entry.seq.is_some())
 }
 
