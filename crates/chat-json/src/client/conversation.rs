@@ -270,10 +270,10 @@ impl Conversation {
         !self.events.is_empty()
     }
 
-    /// The next event for the caller. When all were taken, what was left in the logs is asked for.
+    /// The next event for the caller. When most were taken, what was left in the logs is asked for.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.events.pop_front();
-        if self.events.is_empty() {
+        if self.has_room() {
             let count = std::mem::take(&mut self.directs_missed);
             if count > 0 {
                 self.events.push_back(Event::DirectsMissed { count });
@@ -281,6 +281,11 @@ impl Conversation {
             self.catch_up(now);
         }
         event
+    }
+
+    /// Whether there is room for what was left in the logs.
+    fn has_room(&self) -> bool {
+        self.events.len() <= EVENTS_MAX / 4
     }
 
     fn welcome(&mut self, ok: &str, now: Instant) -> Heard {
@@ -341,8 +346,8 @@ impl Conversation {
             }
             Question::Log(room) => {
                 self.read_log(&room, ok);
-                if self.events.is_empty() {
-                    // Nobody will take an event, and ask for more thereby.
+                if self.has_room() {
+                    // Perhaps nobody will take an event, and ask for more thereby.
                     self.catch_up(now);
                 }
             }
