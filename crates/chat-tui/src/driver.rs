@@ -5,7 +5,7 @@
 use crate::memory::{Memory, ReadMark};
 use crate::room::{Place, Room};
 use crate::scrollback::Entry;
-use crate::state::{Size, State};
+use crate::state::{Link, Size, State};
 use crate::terminal::Screen;
 use crate::update::{Answer, Effect, Input, update};
 use crate::{Config, LOBBY, view};
@@ -146,12 +146,14 @@ enum Wake {
     Answer(Answer),
     Frame,
     Suspend,
+    Resume,
     End,
 }
 
 /// The signals that mean something here.
 struct Signals {
     stop: Signal,
+    goes_on: Signal,
     ends: [Signal; 3],
 }
 
@@ -159,6 +161,7 @@ impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             stop: signal(SignalKind::from_raw(signal_hook::consts::SIGTSTP))?,
+            goes_on: signal(SignalKind::from_raw(signal_hook::consts::SIGCONT))?,
             ends: [
                 signal(SignalKind::interrupt())?,
                 signal(SignalKind::terminate())?,
@@ -168,10 +171,15 @@ impl Signals {
     }
 
     async fn next(&mut self) -> Wake {
-        let Self { stop, ends } = self;
+        let Self {
+            stop,
+            goes_on,
+            ends,
+        } = self;
         let [interrupt, terminate, hangup] = ends;
         tokio::select! {
             _ = stop.recv() => Wake::Suspend,
+            _ = goes_on.recv() => Wake::Resume,
             _ = interrupt.recv() => Wake::End,
             _ = terminate.recv() => Wake::End,
             _ = hangup.recv() => Wake::End,
@@ -228,6 +236,10 @@ impl Driver {
             }
             Wake::Frame => self.draw()?,
             Wake::Suspend => self.suspend()?,
+            Wake::Resume => {
+                self.screen.resume()?;
+                self.redraw()?;
+            }
         }
         Ok(())
     }
@@ -240,6 +252,10 @@ impl Driver {
                 None => return Ok(()),
                 Some(None) => {
                     self.events = None;
+                    if !matches!(self.state.link, Link::Closed { .. }) {
+                        let why = "the client has failed".into();
+                        self.update(Input::Event(Event::Closed { why })).await?;
+                    }
                     return Ok(());
                 }
                 Some(Some(event)) => self.update(Input::Event(event)).await?,
@@ -287,6 +303,11 @@ impl Driver {
 
     fn suspend(&mut self) -> Result<(), TuiError> {
         self.screen.suspend()?;
+        self.redraw()
+    }
+
+    /// Draws on a terminal that may have another size now.
+    fn redraw(&mut self) -> Result<(), TuiError> {
         let size = self.screen.terminal.size()?;
         let (width, height) = (size.width, size.height);
         update(&mut self.state, Input::Resized { width, height });

@@ -9,7 +9,7 @@ use tui_input::{Input, InputRequest};
 const HISTORY_MAX: usize = 200;
 
 /// How long a line may get, in bytes: more than a message may hold, so that the server says what is too long.
-const LINE_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// One room's input line.
 #[derive(Debug, Default)]

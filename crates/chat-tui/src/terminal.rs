@@ -35,6 +35,11 @@ impl Screen {
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         give_back();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        self.resume()
+    }
+
+    /// Takes the terminal over again after somebody else stopped the process.
+    pub(crate) fn resume(&mut self) -> io::Result<()> {
         take_over()?;
         self.terminal.clear()
     }

@@ -360,7 +360,11 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
         },
         Answer::Left { room, result } => match result {
             Ok(()) => close(state, &room),
-            Err(error) => tell_in(state, &room, vec![Entry::alert(room::words(&error))]),
+            // It was not in it: then there is nothing to keep open either.
+            Err(error) => {
+                close(state, &room);
+                tell(state, Entry::alert(room::words(&error)));
+            }
         },
     }
 }

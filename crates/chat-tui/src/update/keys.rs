@@ -3,6 +3,7 @@
 use super::{Effect, tell, typed};
 use crate::command;
 use crate::complete::Completion;
+use crate::editor::LINE_BYTES_MAX;
 use crate::room::{Older, height};
 use crate::scrollback::Entry;
 use crate::state::{Overlay, State};
@@ -11,7 +12,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 /// From how many lines on a paste is asked about.
 const PASTE_LINES_ASKED: usize = 2;
 
-/// How many lines of a paste are sent at most.
+/// How many lines a paste may have.
 const PASTE_LINES_MAX: usize = 500;
 
 /// A key was pressed.
@@ -62,14 +63,16 @@ pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
         .split(['\n', '\r'])
         .filter(|line| !line.trim().is_empty())
         .collect();
+    let is_long = lines.iter().any(|line| line.len() > LINE_BYTES_MAX);
+    if lines.len() > PASTE_LINES_MAX || is_long {
+        let text = format!("not pasted: at most {PASTE_LINES_MAX} lines of {LINE_BYTES_MAX} bytes");
+        tell(state, Entry::alert(text));
+        return Vec::new();
+    }
     if lines.len() < PASTE_LINES_ASKED {
         state.room_mut().editor.insert(&lines.concat());
     } else {
-        let lines = lines
-            .into_iter()
-            .take(PASTE_LINES_MAX)
-            .map(str::to_owned)
-            .collect();
+        let lines = lines.into_iter().map(str::to_owned).collect();
         state.overlay = Some(Overlay::Paste { lines });
     }
     Vec::new()

@@ -413,3 +413,26 @@ fn a_hostile_server_finds_no_hold() {
         }
     }
 }
+
+#[test]
+fn a_room_that_was_never_joined_can_be_closed() {
+    let mut screen = Screen::new();
+    screen.enters("/join 1bad");
+    assert_eq!(screen.state.rooms.len(), 2);
+    let (room, result) = ("1bad".to_owned(), Err("you are not in that room".into()));
+    screen.answers(Answer::Left { room, result });
+    assert_eq!(
+        (screen.state.rooms.len(), &*screen.state.room().name),
+        (1, "lobby")
+    );
+}
+
+#[test]
+fn a_paste_that_is_too_much_is_refused_whole() {
+    let mut screen = Screen::new();
+    for text in ["x\n".repeat(501), "y".repeat(20_000)] {
+        update(&mut screen.state, Input::Pasted(text));
+        assert!(screen.state.overlay.is_none() && screen.state.room().editor.text().is_empty());
+        assert!(screen.texts().last().unwrap().starts_with("! not pasted"));
+    }
+}
