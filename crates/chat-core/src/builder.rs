@@ -7,9 +7,11 @@ use crate::journal::{DynJournal, Journal, MemoryJournal};
 use crate::limits::Limits;
 use crate::name::{NameRules, RoomName};
 use crate::plain::PlainForms;
+use crate::policy::{DynPolicy, Policy};
 use crate::sniff::Candidate;
 use crate::text;
 use std::fmt;
+use std::sync::Arc;
 
 /// Chooses what a hub is made of; every part has a working default.
 pub struct HubBuilder {
@@ -21,6 +23,7 @@ pub struct HubBuilder {
     lobby: Option<RoomName>,
     motd: Vec<String>,
     candidates: Vec<Box<dyn Candidate>>,
+    policy: Option<Arc<dyn DynPolicy>>,
     delivery_tasks: usize,
 }
 
@@ -79,6 +82,13 @@ impl HubBuilder {
         self
     }
 
+    /// Sets who decides what peers may do; everything that the limits allow if this is not called.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
     /// Sets the clock; the system's if this is not called.
     #[must_use]
     pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
@@ -112,6 +122,7 @@ impl HubBuilder {
             lobby,
             motd,
             candidates,
+            policy,
             delivery_tasks,
         } = self;
         let journal = journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits)));
@@ -123,6 +134,7 @@ impl HubBuilder {
             dialects: Dialects::new(PlainForms::new(wall_time), candidates),
             lobby: lobby.unwrap_or_else(RoomName::lobby),
             motd,
+            policy,
             delivery_tasks,
         })
     }
@@ -139,6 +151,7 @@ impl Default for HubBuilder {
             lobby: None,
             motd: Vec::new(),
             candidates: Vec::new(),
+            policy: None,
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -5,8 +5,10 @@
 
 mod arrival;
 mod commands;
+mod decisions;
 mod farewell;
 mod heartbeat;
+mod publishing;
 mod replay;
 
 use crate::delivery::Taste;
@@ -16,13 +18,16 @@ use crate::hub::Hub;
 use crate::input::Input;
 use crate::line::Inbound;
 use crate::outbound::{Outbound, Progress};
+use crate::peer::Peer;
 use crate::rate::TokenBucket;
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::wire_member::WireMember;
 use bytes::BytesMut;
+use futures::future::Either;
 use heartbeat::Heartbeat;
 use replay::Replaying;
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -30,6 +35,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -46,8 +52,8 @@ thread_local! {
 
 /// Serves one stream as a member of the hub until it ends, and returns why it did.
 ///
-/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. Limits on
-/// connections are [`serve`](crate::serve())'s; all others hold here. Must run within a Tokio runtime.
+/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. What the program
+/// knows of its other end, `peer`, is for the [`Policy`](crate::Policy). Limits on connections are [`serve`](crate::serve())'s; all others hold here. Must run within a Tokio runtime.
 ///
 /// # Overload
 ///
@@ -57,12 +63,44 @@ thread_local! {
 /// # Cancel safety
 ///
 /// Dropping the future ends the session, which is announced as usual; what waits for the peer is not sent.
-pub async fn serve_connection<S>(stream: S, hub: Hub) -> CloseReason
+pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let (reader, writer) = tokio::io::split(stream);
-    drive(reader, writer, hub).await
+    drive_stream(stream, peer, hub).await
+}
+
+/// As [`serve_connection`]. The halves of a TCP stream need no lock between them.
+pub(crate) fn drive_stream<S>(
+    stream: S,
+    peer: Peer,
+    hub: Hub,
+) -> impl Future<Output = CloseReason> + Send
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    match downcast::<S, TcpStream>(stream) {
+        Ok(tcp) => {
+            let (reader, writer) = tcp.into_split();
+            Either::Left(drive(reader, writer, peer, hub))
+        }
+        Err(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            Either::Right(drive(reader, writer, peer, hub))
+        }
+    }
+}
+
+/// The value as what it is, if it is a `U`.
+fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    if let Some(found) = any.downcast_mut::<Option<U>>()
+        && let Some(found) = found.take()
+    {
+        return Ok(found);
+    }
+    Err(value.expect("only a U is taken"))
 }
 
 /// As [`serve_connection`], over two halves.
@@ -72,13 +110,14 @@ where
 pub(crate) fn drive<R, W>(
     reader: R,
     writer: W,
+    peer: Peer,
     hub: Hub,
 ) -> impl Future<Output = CloseReason> + Send
 where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + 'static,
 {
-    let mut connection = Box::new(Connection::new(reader, writer, hub));
+    let mut connection = Box::new(Connection::new(reader, writer, peer, hub));
     async move {
         let reason = connection.run().await;
         Box::pin(connection.farewell(reason)).await
@@ -90,6 +129,8 @@ struct Connection<R> {
     session: Option<Session>,
     members: Vec<WireMember>,
     hub: Hub,
+    /// Who is at the other end, where there is a policy to ask.
+    peer: Option<Arc<Peer>>,
     reader: R,
     outbound: Arc<Outbound>,
     dialect: Option<Box<dyn Dialect>>,
@@ -124,6 +165,8 @@ enum Wake {
     Mail,
     /// All output is written, and a member is to be brought level.
     Level,
+    /// The application took the session out of a room.
+    Removed,
     /// A point in time that somebody asked for has come.
     Timer,
     /// The session is over.
@@ -131,12 +174,13 @@ enum Wake {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    fn new(reader: R, writer: impl AsyncWrite + Send + 'static, hub: Hub) -> Self {
+    fn new(reader: R, writer: impl AsyncWrite + Send + 'static, peer: Peer, hub: Hub) -> Self {
         let now = Instant::now();
         let limits = hub.limits();
         Self {
             members: Vec::new(),
             session: None,
+            peer: hub.policy().map(|_| Arc::new(peer)),
             reader,
             outbound: Arc::new(Outbound::new(writer)),
             dialect: None,
@@ -173,6 +217,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
                 Wake::Mail => self.write_mail(),
                 Wake::Level => Box::pin(self.level()).await,
+                Wake::Removed => Box::pin(self.be_removed()).await,
                 Wake::Close(reason) => return reason,
             }
             if self.has_ended && !self.is_held_up {
@@ -209,6 +254,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let must_level = self.must_level();
         if progress.waiting_ahead == 0 && must_level {
             return Poll::Ready(Wake::Level);
+        }
+        if !must_level && self.session.as_ref().is_some_and(Session::has_removal) {
+            return Poll::Ready(Wake::Removed);
         }
         if self.poll_timer(cx).is_ready() {
             return Poll::Ready(Wake::Timer);
@@ -459,13 +507,13 @@ mod tests {
     fn an_idle_connection_keeps_no_room_for_what_it_might_do() {
         let (near, _far) = tokio::io::duplex(1);
         let (reader, writer) = tokio::io::split(near);
-        let future = drive(reader, writer, Hub::default());
+        let future = drive(reader, writer, Peer::default(), Hub::default());
         assert!(
             size_of_val(&future) <= 128,
             "{} bytes",
             size_of_val(&future)
         );
         let connection = size_of::<Connection<tokio::net::tcp::OwnedReadHalf>>();
-        assert!(connection <= 384, "{connection} bytes");
+        assert!(connection <= 392, "{connection} bytes");
     }
 }

@@ -51,6 +51,8 @@ pub(crate) enum Body {
     Presence(Arc<Presence>),
     /// How many members there are, in a room that has too many to announce each.
     Count(RoomName, usize),
+    /// The room is closed. Members over a wire are told by their connections.
+    Closed(Arc<str>),
     /// Nothing to show: a member in process is to look whether its session ends.
     Nudge,
 }
@@ -83,14 +85,14 @@ impl Item {
         match &self.body {
             Body::Messages(batch) => batch.len(),
             Body::Presence(_) => 1,
-            Body::Count(..) | Body::Nudge => 0,
+            Body::Count(..) | Body::Closed(_) | Body::Nudge => 0,
         }
     }
 
     fn bytes(&self) -> usize {
         match &self.body {
             Body::Messages(batch) => batch.bytes(),
-            Body::Presence(_) | Body::Count(..) | Body::Nudge => 0,
+            Body::Presence(_) | Body::Count(..) | Body::Closed(_) | Body::Nudge => 0,
         }
     }
 
@@ -105,7 +107,7 @@ impl Item {
             Body::Messages(batch) => Broadcast::Messages(batch, 0..batch.len()),
             Body::Presence(presence) => Broadcast::Presence(presence),
             Body::Count(room, count) => Broadcast::Count(room, *count),
-            Body::Nudge => return Bytes::new(),
+            Body::Closed(_) | Body::Nudge => return Bytes::new(),
         };
         form.encode(&item, Moment::Live, &mut out);
         let bytes = out.freeze();
@@ -160,6 +162,8 @@ pub(crate) struct Tail {
 struct TailState {
     cursor: Cursor,
     live: bool,
+    /// The member is in the room no more, and this was the end of the log when it went.
+    ended: Option<Seq>,
     taste: Taste,
 }
 
@@ -177,6 +181,7 @@ impl Tail {
             state: Mutex::new(TailState {
                 cursor,
                 live: true,
+                ended: None,
                 taste,
             }),
         }
@@ -185,21 +190,28 @@ impl Tail {
     /// Where the member is, if it fell behind.
     pub(crate) fn behind(&self) -> Option<Cursor> {
         let state = self.state.lock();
-        (!state.live).then_some(state.cursor)
+        (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
     /// Makes the member live from `cursor` on, and says where it was.
     pub(crate) fn go_live(&self, cursor: Cursor) -> Cursor {
         let mut state = self.state.lock();
-        state.live = true;
+        state.live = state.ended.is_none();
         std::mem::replace(&mut state.cursor, cursor)
     }
 
-    /// Takes the member out of delivery for good, and says where it was.
-    pub(crate) fn stop(&self) -> Cursor {
+    /// Takes the member out of delivery, and says where it was; and where the log ended, if it is in the room no more.
+    pub(crate) fn stop(&self) -> (Cursor, Option<Seq>) {
         let mut state = self.state.lock();
         state.live = false;
-        state.cursor
+        (state.cursor, state.ended)
+    }
+
+    /// The member is in the room no more: what comes after this place is not for it.
+    pub(crate) fn end(&self, at: Seq) {
+        let mut state = self.state.lock();
+        state.live = false;
+        state.ended = Some(at);
     }
 
     pub(crate) fn set_taste(&self, taste: Taste) {

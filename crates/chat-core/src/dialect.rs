@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// One connection's way of talking, and what it has to remember for that.
 pub trait Dialect: Send + Sync {
+    /// What it is called, in lower case: for a [`Policy`](crate::Policy) to go by.
+    fn name(&self) -> &'static str;
+
     /// How this connection is written the events of its rooms.
     fn form(&self) -> Arc<dyn Form>;
 
@@ -43,7 +46,7 @@ pub trait Dialect: Send + Sync {
     /// Each command that [`receive`](Self::receive) has returned is answered once, in the order in which they came:
     /// by one reply each, but that [`Reply::Published`] and [`Reply::Unpublished`] answer several. A
     /// [`Command::Quit`] is answered by [`goodbye`](Self::goodbye), a [`Command::Retune`] not at all, and
-    /// [`Reply::Rejected`] and [`Reply::Present`] answer nothing.
+    /// [`Reply::Rejected`], [`Reply::Present`] and [`Reply::Removed`] answer nothing.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
     /// Writes the question whether the peer is there, to which any line is an answer.
@@ -122,6 +125,15 @@ pub enum Reply<'a> {
     Rejected(&'a Refusal),
     /// The session has left this room.
     Left(&'a Roll),
+    /// The application took the session out of this room, unasked and no answer.
+    Removed {
+        /// Which.
+        room: &'a RoomName,
+        /// Why; empty if it gave no reason.
+        reason: &'a str,
+        /// Everybody was taken out: the room is closed.
+        is_closed: bool,
+    },
     /// The session has this nick now.
     Renamed(&'a Nick),
     /// A direct message was delivered.

@@ -17,6 +17,8 @@ pub enum Event {
     Presence(Arc<Presence>),
     /// Messages that this member missed and that can't be had any more.
     Gap(Gap),
+    /// The application has closed the room, perhaps with a reason: this is its last event.
+    Closed(Arc<str>),
 }
 
 /// Who is in a room changed. Such events have no place in the log: after a resume the list of members is the truth.
@@ -42,6 +44,11 @@ pub enum PresenceChange {
     Left {
         /// Why its session ended; `None` if it only left this room.
         reason: Option<CloseReason>,
+    },
+    /// The application took the session out of the room.
+    Removed {
+        /// Why; empty if it gave no reason.
+        reason: Arc<str>,
     },
     /// The session has another nick.
     Renamed {
@@ -85,6 +92,10 @@ pub enum CloseReason {
     Silent,
     /// The hub is shutting down.
     Draining,
+    /// The application ended it, perhaps with a reason.
+    Kicked(Arc<str>),
+    /// The [`Policy`](crate::Policy) did not let it in.
+    Refused,
     /// Its connection's task panicked.
     Failed,
     /// Its [`Session`](crate::Session) was dropped.
@@ -101,6 +112,9 @@ impl fmt::Display for CloseReason {
             Self::Stalled => f.write_str("stopped reading"),
             Self::Silent => f.write_str("no answer"),
             Self::Draining => f.write_str("server is shutting down"),
+            Self::Kicked(reason) if reason.is_empty() => f.write_str("kicked"),
+            Self::Kicked(reason) => write!(f, "kicked: {reason}"),
+            Self::Refused => f.write_str("refused"),
             Self::Failed => f.write_str("internal error"),
             Self::Dropped => f.write_str("gone"),
         }

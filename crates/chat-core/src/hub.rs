@@ -2,16 +2,23 @@
 //!
 //! Invariant: the hub opens no socket, reads no environment and starts no task before a member needs one.
 
+mod moderation;
+mod reading;
+
+pub use reading::HistoryError;
+
 use crate::batch::{SessionId, Timestamp};
 use crate::builder::HubBuilder;
 use crate::dialect::Dialects;
 use crate::event::{CloseReason, Direct};
+use crate::feed::Feed;
 use crate::journal::{DynJournal, JournalError};
 use crate::key::Keys;
 use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
-use crate::room::{Roll, Room, RoomContext, RoomSummary};
+use crate::policy::DynPolicy;
+use crate::room::{Room, RoomContext};
 use crate::roster::{NickError, Roster};
 use crate::serve::Doors;
 use crate::session::{Session, Shared, TellError};
@@ -60,6 +67,8 @@ struct Inner {
     dialects: Dialects,
     lobby: RoomName,
     motd: Vec<String>,
+    policy: Option<Arc<dyn DynPolicy>>,
+    policy_log: LogGate,
     roster: Roster,
     rooms: Mutex<Rooms>,
     context: RoomContext,
@@ -103,6 +112,8 @@ pub enum JoinError {
     Full(usize),
     /// The hub is shutting down.
     Draining,
+    /// The session has ended.
+    Ended,
     /// The room's log can't be opened.
     Journal(JournalError),
 }
@@ -116,6 +127,7 @@ pub(crate) struct Parts {
     pub(crate) dialects: Dialects,
     pub(crate) lobby: RoomName,
     pub(crate) motd: Vec<String>,
+    pub(crate) policy: Option<Arc<dyn DynPolicy>>,
     pub(crate) delivery_tasks: usize,
 }
 
@@ -141,6 +153,7 @@ impl Hub {
             dialects,
             lobby,
             motd,
+            policy,
             delivery_tasks,
         } = parts;
         let (limits, counters) = (Arc::new(limits), Arc::new(Counters::default()));
@@ -148,6 +161,7 @@ impl Hub {
             limits: Arc::clone(&limits),
             counters: Arc::clone(&counters),
             tasks: TaskTracker::new(),
+            feed: Arc::new(Feed::new(&limits)),
             shards_max: delivery_tasks,
         };
         Self(Arc::new(Inner {
@@ -159,6 +173,8 @@ impl Hub {
             dialects,
             lobby,
             motd,
+            policy,
+            policy_log: LogGate::default(),
             roster: Roster::new(names),
             rooms: Mutex::default(),
             context,
@@ -200,7 +216,7 @@ impl Hub {
                         return Err(SessionError::Nick(NickError::Name(error)));
                     }
                     // Somebody took that very name: the next one.
-                    Err(NickError::Taken(_) | NickError::LooksLike { .. }) => {}
+                    Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
                 }
             },
         }
@@ -234,23 +250,6 @@ impl Hub {
         Ok(session.nick())
     }
 
-    /// The rooms that somebody is in, by name.
-    #[must_use]
-    pub fn rooms(&self) -> Vec<RoomSummary> {
-        let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
-        let mut rooms: Vec<_> = rooms.iter().filter_map(|room| room.summary()).collect();
-        rooms.sort_by(|a, b| a.room.cmp(&b.room));
-        rooms
-    }
-
-    /// Who is in a room; `None` if there is no such room.
-    #[must_use]
-    pub fn roll(&self, room: &str) -> Option<Roll> {
-        let key = self.fold(room.strip_prefix('#').unwrap_or(room));
-        let room = self.0.rooms.lock().by_key.get(key.as_str()).cloned();
-        room.map(|room| room.roll()).filter(|roll| roll.count > 0)
-    }
-
     /// How many sessions there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -273,7 +272,7 @@ impl Hub {
     /// [`Session::next_direct`] and are to be dropped.
     pub fn drain(&self) {
         self.0.draining.cancel();
-        let rooms: Vec<_> = self.0.rooms.lock().by_key.values().cloned().collect();
+        let rooms = self.all_rooms();
         // Sealed first, so that all members are given the same end; nudged last, so that those in process see it.
         rooms.iter().for_each(|room| room.seal());
         self.roster()
@@ -342,6 +341,26 @@ impl Hub {
                 .unwrap_or_default();
             tracing::warn!(%error, cause, room.name = room, "a journal failed");
         }
+    }
+
+    pub(crate) fn policy(&self) -> Option<&Arc<dyn DynPolicy>> {
+        self.0.policy.as_ref()
+    }
+
+    /// Logs that the policy panicked or did not answer in time, once a second at most.
+    pub(crate) fn note_policy_failure(&self) {
+        self.counters().policy_failures.add(1);
+        if self.0.policy_log.opens() {
+            let timeout = self.limits().policy_timeout;
+            tracing::error!(
+                ?timeout,
+                "the policy panicked or did not answer in time: refused"
+            );
+        }
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.context.feed
     }
 
     pub(crate) fn keys(&self) -> &Arc<Keys> {
@@ -493,6 +512,7 @@ impl fmt::Display for JoinError {
                 "there are {limit} rooms already: join one of them (/rooms)"
             ),
             Self::Draining => f.write_str("the server is shutting down"),
+            Self::Ended => f.write_str("the session has ended"),
             Self::Journal(_) => f.write_str("the room's log can't be opened now, try again"),
         }
     }

@@ -74,6 +74,8 @@ pub struct Limits {
     pub dead_after: Duration,
     /// How long a member's socket may take nothing while something waits (30 s); then it is disconnected.
     pub stall_timeout: Duration,
+    /// How long a policy may think about one question (2 s); then it has refused.
+    pub policy_timeout: Duration,
     /// How long shutting down may take (5 s): members that have not taken their goodbye by then are cut.
     pub drain: Duration,
 }
@@ -110,6 +112,7 @@ impl Default for Limits {
             ping_after: Duration::from_secs(25),
             dead_after: Duration::from_secs(35),
             stall_timeout: Duration::from_secs(30),
+            policy_timeout: Duration::from_secs(2),
             drain: Duration::from_secs(5),
         }
     }

@@ -4,21 +4,18 @@
 
 use crate::batch::{Batch, Drafts, Kind, Message, Seq};
 use crate::delivery::{Body, Cursor, Echo, Item};
-use crate::event::Event;
+use crate::event::{Event, PresenceChange};
 use crate::hub::Hub;
 use crate::journal::{Excerpt, JournalError, Page, Span};
 use crate::key::Claim;
 use crate::name::RoomName;
-use crate::room::{PublishError, Roll, Room, Subscription};
+use crate::repair::{Repair, Step};
+use crate::room::{PublishError, Roll, Room, SeatNumber, Standing, Subscription};
 use crate::session::Shared;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-
-/// How many messages lag repair reads at a time.
-const REPAIR_PAGE: usize = 256;
 
 /// A session's presence in one room; dropping it leaves the room.
 ///
@@ -39,17 +36,11 @@ pub struct Member {
     echo: Echo,
     /// The session ends or the hub drains: what has been said is handed out, and that is all.
     is_ending: bool,
+    /// It is in the room no more: what comes after its leaving is not for it.
+    is_over: bool,
     /// What has been taken from the room and not been handed out yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
     repair: Option<Repair>,
-}
-
-/// The part of the log that a member reads before it goes on live.
-#[derive(Debug)]
-struct Repair {
-    after: Seq,
-    through: Seq,
-    page: VecDeque<Excerpt>,
 }
 
 /// The ring went on without this member.
@@ -59,9 +50,10 @@ impl Member {
     pub(crate) fn new(seat: Seat, subscription: Subscription) -> Self {
         let Subscription { rx, cursor } = subscription;
         // Looked at after subscribing: whatever ends the session later sends an item.
-        let is_ending = seat.session.is_closing();
+        let is_ending = seat.is_ending();
         Self {
             is_ending,
+            is_over: false,
             seat,
             rx,
             cursor,
@@ -145,9 +137,9 @@ impl Member {
     /// Waits for what happens next in the room.
     ///
     /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of
-    /// presence always. Changes of presence that a lagging member missed are not told again: see [`roll`](Self::roll).
-    /// Returns `None` once the session has ended or the hub drains and everything said before has been handed out, or
-    /// if the journal fails while the member has fallen behind.
+    /// presence always, but that it was removed. Changes of presence that a lagging member missed are not told again: see [`roll`](Self::roll).
+    /// Returns `None` once the session has ended, the member was removed, the room is closed or the hub drains, and
+    /// everything said before has been handed out; or if the journal fails while the member has fallen behind.
     ///
     /// # Cancel safety
     ///
@@ -201,6 +193,9 @@ impl Member {
 
     /// The next item of the broadcast; `None` once the session is ending and there is no more.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
+        if self.is_over {
+            return None;
+        }
         while self.is_ending {
             // Looked at first: what the journal still has to take is yet to come.
             let is_settled = self.seat.room.is_settled();
@@ -234,13 +229,20 @@ impl Member {
         let is_own = item.author == self.seat.session.id();
         match &item.body {
             Body::Nudge => {
-                self.is_ending = self.seat.session.is_closing();
+                self.is_over |= is_own;
+                self.is_ending = self.seat.is_ending();
                 None
             }
             Body::Count(..) => None,
-            Body::Presence(_) if is_own => {
-                self.is_ending = self.seat.session.is_closing();
-                None
+            Body::Closed(reason) => {
+                self.is_over = true;
+                Some(Event::Closed(Arc::clone(reason)))
+            }
+            Body::Presence(presence) if is_own => {
+                self.is_over = !matches!(presence.change, PresenceChange::Renamed { .. });
+                self.is_ending = self.seat.is_ending();
+                let is_told = matches!(presence.change, PresenceChange::Removed { .. });
+                is_told.then(|| Event::Presence(Arc::clone(presence)))
             }
             Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
             Body::Messages(_) if is_own && self.echo == Echo::Exclude => None,
@@ -255,13 +257,9 @@ impl Member {
     fn fall_behind(&mut self) {
         let Subscription { rx, cursor } = self.seat.room.subscribe();
         self.rx = rx;
-        self.is_ending = self.seat.session.is_closing();
+        self.is_ending = self.seat.is_ending();
         let after = std::mem::replace(&mut self.cursor, cursor).seq;
-        self.repair = Some(Repair {
-            after,
-            through: cursor.seq,
-            page: VecDeque::new(),
-        });
+        self.repair = Some(Repair::new(after, cursor.seq));
     }
 
     /// One step of a repair: an excerpt that was read, or a new page, which may begin with a gap.
@@ -269,26 +267,17 @@ impl Member {
         let Some(repair) = &mut self.repair else {
             return Some(None);
         };
-        if let Some(Excerpt { batch, range }) = repair.page.pop_front() {
-            if batch.author() != self.seat.session.id() || self.echo == Echo::Include {
-                self.current = Some((batch, range));
+        match repair.step(&self.seat.room).await.ok()? {
+            Step::Excerpt(Excerpt { batch, range }) => {
+                if batch.author() != self.seat.session.id() || self.echo == Echo::Include {
+                    self.current = Some((batch, range));
+                }
             }
-            return Some(None);
+            Step::Gap(gap) => return Some(Some(Event::Gap(gap))),
+            Step::GoOn => {}
+            Step::Done => self.repair = None,
         }
-        if repair.after >= repair.through {
-            self.repair = None;
-            return Some(None);
-        }
-        let page = self
-            .seat
-            .room
-            .read(Span::After(repair.after), REPAIR_PAGE)
-            .await;
-        let mut page = page.ok()?;
-        page.clip(repair.through);
-        repair.after = page.last().unwrap_or(repair.through);
-        repair.page = page.excerpts.into();
-        Some(page.gap.map(Event::Gap))
+        Some(None)
     }
 }
 
@@ -297,12 +286,37 @@ impl Member {
 pub(crate) struct Seat {
     room: Arc<Room>,
     session: Arc<Shared>,
+    number: SeatNumber,
     hub: Hub,
 }
 
 impl Seat {
-    pub(crate) const fn new(room: Arc<Room>, session: Arc<Shared>, hub: Hub) -> Self {
-        Self { room, session, hub }
+    pub(crate) const fn new(
+        room: Arc<Room>,
+        session: Arc<Shared>,
+        number: SeatNumber,
+        hub: Hub,
+    ) -> Self {
+        Self {
+            room,
+            session,
+            number,
+            hub,
+        }
+    }
+
+    pub(crate) const fn number(&self) -> SeatNumber {
+        self.number
+    }
+
+    /// Whether it is this seat in this room.
+    pub(crate) fn is(&self, room: &Arc<Room>, number: SeatNumber) -> bool {
+        Arc::ptr_eq(&self.room, room) && self.number == number
+    }
+
+    /// Whether its session is in the room no more, or about to end.
+    fn is_ending(&self) -> bool {
+        self.session.is_closing() || !self.room.has(self.session.id())
     }
 
     pub(crate) const fn room(&self) -> &Arc<Room> {
@@ -329,12 +343,12 @@ impl Seat {
         drafts: Drafts,
         claims: Vec<Claim>,
     ) -> Result<Arc<Batch>, PublishError> {
-        self.room.publish(drafts, claims).await
+        self.room.publish(drafts, claims, Standing::Member).await
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.session.leave(&self.room, &self.hub);
+        self.session.leave(&self.room, self.number, &self.hub);
     }
 }

@@ -80,6 +80,10 @@ impl Plain {
 }
 
 impl Dialect for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
     fn form(&self) -> Arc<dyn Form> {
         self.forms.get(self.shows_time)
     }
@@ -146,6 +150,18 @@ impl Dialect for Plain {
                 }
             }
             Reply::Left(roll) => notice(out, format_args!("you left {}", roll.room)),
+            Reply::Removed {
+                room,
+                reason,
+                is_closed,
+            } => {
+                let because = because(reason);
+                if is_closed {
+                    notice(out, format_args!("{room} was closed{because}"));
+                } else {
+                    notice(out, format_args!("you were taken out of {room}{because}"));
+                }
+            }
             Reply::Renamed(nick) => notice(out, format_args!("you are now {nick}")),
             Reply::Told { to, at, text } => {
                 self.write_time(at, out);
@@ -190,10 +206,24 @@ impl Dialect for Plain {
             CloseReason::Draining => {
                 notice(out, format_args!("goodbye: the server is shutting down"))
             }
+            CloseReason::Refused => {}
+            CloseReason::Kicked(reason) => {
+                let because = because(reason);
+                notice(out, format_args!("goodbye: you were sent away{because}"));
+            }
             CloseReason::Failed | CloseReason::Dropped => {
                 notice(out, format_args!("goodbye: {reason}"))
             }
         }
+    }
+}
+
+/// A reason after what it explains, if there is one.
+fn because(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
     }
 }
 

@@ -146,6 +146,7 @@ impl From<NickError> for Refusal {
         let code = match error {
             NickError::Name(_) => Code::BadName,
             NickError::Taken(_) | NickError::LooksLike { .. } => Code::NickTaken,
+            NickError::Ended => Code::Denied,
         };
         Self::of_error(code, &error)
     }
@@ -164,7 +165,7 @@ impl From<JoinError> for Refusal {
     fn from(error: JoinError) -> Self {
         let code = match error {
             JoinError::Name(_) => Code::BadName,
-            JoinError::AlreadyIn(_) => Code::Denied,
+            JoinError::AlreadyIn(_) | JoinError::Ended => Code::Denied,
             JoinError::TooManyRooms(_) | JoinError::Full(_) => Code::Full,
             JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
         };
@@ -198,6 +199,7 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         let code = match error {
             PublishError::TooLong(_) => Code::TooLong,
+            PublishError::Room(error) => return (*error).into(),
             PublishError::Empty => Code::BadRequest,
             PublishError::NotAMember => Code::Denied,
             PublishError::Draining | PublishError::Busy | PublishError::Journal(_) => {

@@ -5,29 +5,31 @@
 //!
 //! Lock order: hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an `.await`.
 
-use crate::batch::{Batch, Drafts, Epoch, Kind, Position, Seq, SessionId};
-use crate::delivery::{self, Body, Cursor, Item, Place, Shard, Tail, Taste};
-use crate::event::{CloseReason, Presence, PresenceChange};
+mod error;
+mod members;
+
+pub use error::PublishError;
+pub(crate) use members::SeatNumber;
+pub use members::{Roll, RoomSummary};
+
+use crate::batch::{Batch, Drafts, Epoch, Kind, Seq, SessionId};
+use crate::delivery::{Body, Cursor, Item, Shard, Tail};
+use crate::feed::Feed;
 use crate::journal::{Append, DynLog, Head, JournalError, Page, Span};
 use crate::key::Claim;
 use crate::limits::Limits;
-use crate::name::{Nick, RoomName};
-use crate::outbound::Outbound;
+use crate::name::RoomName;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use members::Occupant;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Notify, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
-
-/// How many nicks a [`Roll`] names: all of a room whose arrivals are announced one by one by default, so that programs
-/// can keep count, and few enough for one line.
-const ROLL_NICKS_MAX: usize = 100;
 
 /// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
 /// by callers that drop the future.
@@ -36,18 +38,14 @@ const PENDING_APPENDS_MAX: usize = 1024;
 /// The largest ring: its slots are allocated at once, and far smaller ones are as good.
 const RING_BATCHES_MAX: usize = 1 << 16;
 
-/// How often a room with too many members to announce each tells how many there are, at most.
-const COUNT_EVERY: Duration = Duration::from_secs(1);
-
-/// From how many members on a room's delivery is worth a second task.
-const MEMBERS_PER_SHARD_MIN: usize = 128;
-
 /// What a hub hands to each of its rooms.
 #[derive(Debug, Clone)]
 pub(crate) struct RoomContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
+    /// What those who follow the hub are told.
+    pub(crate) feed: Arc<Feed>,
     /// How many delivery tasks a big room has.
     pub(crate) shards_max: usize,
 }
@@ -56,6 +54,8 @@ pub(crate) struct Room {
     pub(crate) name: RoomName,
     pub(crate) key: Arc<str>,
     pub(crate) epoch: Epoch,
+    /// The end of the log when the room was opened.
+    pub(crate) opened_at: Seq,
     log: Arc<dyn DynLog>,
     tx: broadcast::Sender<Arc<Item>>,
     context: RoomContext,
@@ -65,7 +65,7 @@ pub(crate) struct Room {
 }
 
 struct State {
-    members: BTreeMap<SessionId, Nick>,
+    members: BTreeMap<SessionId, Occupant>,
     /// Where a member that joined now would begin.
     cursor: Cursor,
     topic: Arc<str>,
@@ -79,6 +79,15 @@ struct State {
     pending: VecDeque<PendingAppend>,
     /// A task works on `pending`; until it is done, every append queues up behind it.
     sequencing: bool,
+}
+
+/// In whose name messages are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A member's, which must be there.
+    Member,
+    /// A session's that need not be in the room.
+    Outside,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,54 +105,6 @@ struct PendingAppend {
     done: oneshot::Sender<Result<Arc<Batch>, PublishError>>,
 }
 
-/// Who is in a room, as far as one line can tell.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Roll {
-    /// The room.
-    pub room: RoomName,
-    /// How many members there are.
-    pub count: usize,
-    /// The first 100 of them, in the order in which their sessions began.
-    pub nicks: Vec<Nick>,
-    /// The topic; empty if there is none.
-    pub topic: Arc<str>,
-    /// There are too many members to announce who comes and goes.
-    pub is_hushed: bool,
-    /// The end of the room's log.
-    pub position: Position,
-}
-
-/// One of a hub's rooms.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RoomSummary {
-    /// The room.
-    pub room: RoomName,
-    /// How many members there are.
-    pub count: usize,
-    /// The topic; empty if there is none.
-    pub topic: Arc<str>,
-}
-
-/// Why messages were not published.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The text is longer than this many bytes.
-    TooLong(usize),
-    /// The hub is shutting down; the room's log takes nothing more.
-    Draining,
-    /// Nothing visible is left of the text.
-    Empty,
-    /// Too many appends wait for the journal.
-    Busy,
-    /// The session has ended, or left the room.
-    NotAMember,
-    /// The journal failed.
-    Journal(JournalError),
-}
-
 impl Room {
     pub(crate) fn new(
         name: RoomName,
@@ -152,7 +113,7 @@ impl Room {
         context: RoomContext,
     ) -> Self {
         let Head { epoch, tail, topic } = log.head();
-        let (tx, _) = broadcast::channel(context.limits.ring_batches.get().min(RING_BATCHES_MAX));
+        let (tx, _) = broadcast::channel(ring(&context.limits));
         let state = State {
             members: BTreeMap::new(),
             cursor: Cursor {
@@ -172,6 +133,7 @@ impl Room {
             name,
             key,
             epoch,
+            opened_at: tail,
             log,
             tx,
             context,
@@ -180,78 +142,14 @@ impl Room {
         }
     }
 
-    /// Adds a member with a receiver of its own. `None`: the room is gone.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        session: SessionId,
-        nick: &Nick,
-    ) -> Option<(Roll, Subscription)> {
-        let mut state = self.state.lock();
-        let roll = self.enter(&mut state, session, nick)?;
-        Some((
-            roll,
-            Subscription {
-                rx: self.tx.subscribe(),
-                cursor: state.cursor,
-            },
-        ))
+    /// Whether the hub has forgotten or closed it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.lock().lifecycle == Lifecycle::Gone
     }
 
-    /// Adds a member that the room's delivery tasks serve. `None`: the room is gone.
-    ///
-    /// What happens from now on is written to `outbound`; cork it first if something has to precede.
-    pub(crate) fn join_wire(
-        self: &Arc<Self>,
-        session: SessionId,
-        nick: &Nick,
-        outbound: Arc<Outbound>,
-        taste: Taste,
-    ) -> Option<(Roll, Arc<Tail>, Place)> {
-        let mut state = self.state.lock();
-        let roll = self.enter(&mut state, session, nick)?;
-        let tail = Arc::new(Tail::new(session, outbound, taste, state.cursor));
-        let place = self.shard(&mut state).insert(Arc::clone(&tail));
-        Some((roll, tail, place))
-    }
-
-    /// Takes a member out and announces it. Returns whether it was there and the room is empty now.
-    pub(crate) fn leave(self: &Arc<Self>, session: SessionId, reason: Option<CloseReason>) -> bool {
-        let mut state = self.state.lock();
-        let Some(nick) = state.members.remove(&session) else {
-            return false;
-        };
-        let limit = self.context.limits.announce;
-        if !state.hushed {
-            self.announce(&mut state, session, nick, PresenceChange::Left { reason });
-        } else if state.members.len() <= limit - limit / 4 {
-            // Below the limit by a quarter, so that one member coming and going does not toggle it.
-            state.hushed = false;
-            self.announce(&mut state, session, nick, PresenceChange::Unhushed);
-        } else {
-            self.count_soon(&mut state);
-            if self.tx.receiver_count() > state.shards.len() {
-                // The one that left may be among those in process.
-                self.send(&mut state, session, Body::Nudge);
-            }
-        }
-        state.members.is_empty()
-    }
-
-    /// Gives a member another nick and announces it.
-    pub(crate) fn rename(&self, session: SessionId, to: &Nick) {
-        let mut state = self.state.lock();
-        let Some(nick) = state.members.get_mut(&session) else {
-            return;
-        };
-        let nick = std::mem::replace(nick, to.clone());
-        if !state.hushed {
-            self.announce(
-                &mut state,
-                session,
-                nick,
-                PresenceChange::Renamed { to: to.clone() },
-            );
-        }
+    /// Where a member that joined now would begin.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.state.lock().cursor
     }
 
     /// Appends messages to the log and delivers them when the journal has them.
@@ -261,14 +159,17 @@ impl Room {
         self: &Arc<Self>,
         drafts: Drafts,
         claims: Vec<Claim>,
+        standing: Standing,
     ) -> Result<Arc<Batch>, PublishError> {
         let done = {
             let mut state = self.state.lock();
-            if !state.members.contains_key(&drafts.author()) {
+            if standing == Standing::Member && !state.members.contains_key(&drafts.author()) {
                 return Err(PublishError::NotAMember);
             }
-            if state.lifecycle != Lifecycle::Open {
-                return Err(PublishError::Draining);
+            match state.lifecycle {
+                Lifecycle::Open => {}
+                Lifecycle::Sealed => return Err(PublishError::Draining),
+                Lifecycle::Gone => return Err(PublishError::NotAMember),
             }
             if state.pending.len() >= PENDING_APPENDS_MAX {
                 return Err(PublishError::Busy);
@@ -316,22 +217,8 @@ impl Room {
         }
     }
 
-    /// The roll without the nicks; `None` if nobody is in.
-    pub(crate) fn summary(&self) -> Option<RoomSummary> {
-        let state = self.state.lock();
-        (!state.members.is_empty()).then(|| RoomSummary {
-            room: self.name.clone(),
-            count: state.members.len(),
-            topic: Arc::clone(&state.topic),
-        })
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().members.is_empty()
-    }
-
-    pub(crate) fn roll(&self) -> Roll {
-        self.call_roll(&self.state.lock())
     }
 
     /// Lets nothing more be appended.
@@ -343,7 +230,7 @@ impl Room {
     }
 
     /// Has each member in process look whether its session is to close.
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn nudge(self: &Arc<Self>) {
         self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
@@ -362,77 +249,9 @@ impl Room {
         state.members.is_empty() && state.cursor.seq == Seq::START
     }
 
-    fn enter(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) -> Option<Roll> {
-        if state.lifecycle == Lifecycle::Gone {
-            return None;
-        }
-        state.members.insert(session, nick.clone());
-        let limit = self.context.limits.announce;
-        if state.members.len() <= limit && !state.hushed {
-            self.announce(state, session, nick.clone(), PresenceChange::Joined);
-        } else if !std::mem::replace(&mut state.hushed, true) {
-            self.announce(
-                state,
-                session,
-                nick.clone(),
-                PresenceChange::Hushed { limit },
-            );
-        }
-        if state.hushed {
-            self.count_soon(state);
-        }
-        Some(self.call_roll(state))
-    }
-
-    /// Has the members over wires told how many there are, a second from now.
-    fn count_soon(self: &Arc<Self>, state: &mut State) {
-        if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
-            let room = Arc::clone(self);
-            self.context.tasks.spawn(async move {
-                tokio::time::sleep(COUNT_EVERY).await;
-                let mut state = room.state.lock();
-                state.counting = false;
-                if state.hushed {
-                    let body = Body::Count(room.name.clone(), state.members.len());
-                    room.send(&mut state, SessionId(0), body);
-                }
-            });
-        }
-    }
-
-    fn call_roll(&self, state: &State) -> Roll {
-        Roll {
-            room: self.name.clone(),
-            count: state.members.len(),
-            nicks: state
-                .members
-                .values()
-                .take(ROLL_NICKS_MAX)
-                .cloned()
-                .collect(),
-            topic: Arc::clone(&state.topic),
-            is_hushed: state.hushed,
-            position: Position {
-                epoch: self.epoch,
-                seq: state.cursor.seq,
-            },
-        }
-    }
-
-    fn announce(&self, state: &mut State, session: SessionId, nick: Nick, change: PresenceChange) {
-        state.cursor.presences += 1;
-        let presence = Presence {
-            room: self.name.clone(),
-            session,
-            nick,
-            change,
-        };
-        self.send(state, session, Body::Presence(Arc::new(presence)));
-    }
-
     /// Delivers what the journal has.
     fn commit(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         appended: Result<Arc<Batch>, JournalError>,
         claims: Vec<Claim>,
@@ -448,18 +267,17 @@ impl Room {
         Ok(batch)
     }
 
-    fn send(&self, state: &mut State, author: SessionId, body: Body) {
+    fn send(self: &Arc<Self>, state: &mut State, author: SessionId, body: Body) {
         let Cursor {
             next,
             seq,
             presences,
         } = state.cursor;
         state.cursor.next += 1;
+        let item = Arc::new(Item::new(next, seq, presences, author, body));
+        self.context.feed.send(self, &item);
         // Fails when nobody listens, which is no error for a room.
-        drop(
-            self.tx
-                .send(Arc::new(Item::new(next, seq, presences, author, body))),
-        );
+        drop(self.tx.send(item));
     }
 
     /// Delivers the pending appends in their order, as the journal gets done with them.
@@ -503,27 +321,11 @@ impl Room {
         }
         next
     }
+}
 
-    /// The shard for one more member: the emptiest, or a new one while all are well filled.
-    fn shard(&self, state: &mut State) -> Arc<Shard> {
-        let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
-        if let Some(shard) = emptiest
-            && (shard.len() < MEMBERS_PER_SHARD_MIN
-                || state.shards.len() >= self.context.shards_max)
-        {
-            return Arc::clone(shard);
-        }
-        let shard = Arc::new(Shard::default());
-        let queue_max = self.context.limits.queue_bytes.get();
-        self.context.tasks.spawn(delivery::deliver(
-            Arc::clone(&shard),
-            self.tx.subscribe(),
-            queue_max,
-            Arc::clone(&self.context.counters),
-        ));
-        state.shards.push(Arc::clone(&shard));
-        shard
-    }
+/// How many items a broadcast ring holds.
+pub(crate) fn ring(limits: &Limits) -> usize {
+    limits.ring_batches.get().min(RING_BATCHES_MAX)
 }
 
 impl fmt::Debug for Room {
@@ -539,30 +341,4 @@ impl fmt::Debug for Room {
 pub(crate) struct Subscription {
     pub(crate) rx: broadcast::Receiver<Arc<Item>>,
     pub(crate) cursor: Cursor,
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong(limit) => write!(f, "message too long (limit {limit} bytes)"),
-            Self::Empty => f.write_str("nothing visible to say"),
-            Self::Draining => f.write_str("not delivered: the server is shutting down"),
-            Self::Busy => {
-                f.write_str("not delivered: too much waits for the room's log, try again")
-            }
-            Self::NotAMember => f.write_str("not delivered: you are not in that room"),
-            Self::Journal(_) => {
-                f.write_str("not delivered: the room's log can't be used now, try again")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PublishError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Journal(source) => Some(source),
-            _ => None,
-        }
-    }
 }

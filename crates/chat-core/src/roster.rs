@@ -39,6 +39,8 @@ pub enum NickError {
         /// The nick that is taken.
         taken: Nick,
     },
+    /// The session has ended: it has no nick any more.
+    Ended,
 }
 
 impl Roster {
@@ -146,6 +148,7 @@ impl fmt::Display for NickError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(_) => f.write_str("that can't be a nick"),
+            Self::Ended => f.write_str("the session has ended"),
             Self::Taken(nick) => write!(f, "{nick} is taken: choose another nick"),
             Self::LooksLike { nick, taken } => {
                 write!(

@@ -3,18 +3,22 @@
 //! Invariant: it binds nothing that it was not handed, survives every error of `accept`, and holds no more
 //! connections than the limits allow, in all and from one address.
 
-use crate::connection::drive;
+use crate::connection::drive_stream;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::listener::Listener;
+use crate::peer::Peer;
 use crate::stats::Counters;
 use crate::sync::Mutex;
+use futures::FutureExt;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -51,9 +55,9 @@ const DRAIN_GRACE: Duration = Duration::from_millis(500);
 /// # Ok(())
 /// # }
 /// ```
-pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = ()>) {
+pub async fn serve(mut listener: impl Listener, hub: Hub, stop: impl Future<Output = ()>) {
     let connections = TaskTracker::new();
-    let mut stop = std::pin::pin!(stop);
+    let mut stop = pin!(stop);
     let mut accepting = Accepting {
         back_off: BACK_OFF_MIN,
         resumes: None,
@@ -62,7 +66,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = (
     loop {
         tokio::select! {
             () = &mut stop => break,
-            accepted = accepting.next(&listener) => match accepted {
+            accepted = accepting.next(&mut listener) => match accepted {
                 Ok((stream, peer)) => {
                     accepting.back_off = BACK_OFF_MIN;
                     admit(stream, peer, &hub, &connections);
@@ -90,24 +94,25 @@ pub async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = (
 }
 
 /// Starts a connection's task, or refuses it.
-fn admit(stream: TcpStream, peer: SocketAddr, hub: &Hub, connections: &TaskTracker) {
-    let permit = match hub.doors().admit(peer.ip(), hub.limits(), hub.counters()) {
+fn admit<S>(stream: S, peer: Peer, hub: &Hub, connections: &TaskTracker)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let address = peer.address();
+    let ip = address.map(|address| address.ip());
+    let permit = match hub.doors().admit(ip, hub.limits(), hub.counters()) {
         Ok(permit) => permit,
         Err(refusal) => {
-            tracing::debug!(%peer, refusal, "connection refused");
-            // The socket's buffer is empty, so it takes the line or the peer is gone.
-            drop(stream.try_write(refusal.as_bytes()));
+            tracing::debug!(peer.addr = ?address, refusal, "connection refused");
+            // The stream has taken nothing yet, so it takes the line at once or never.
+            drop(pin!(stream).write(refusal.as_bytes()).now_or_never());
             return;
         }
     };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY can't be set");
-    }
-    let (reader, writer) = stream.into_split();
-    let connection = drive(reader, writer, hub.clone());
+    let connection = drive_stream(stream, peer, hub.clone());
     connections.spawn(async move {
         let reason = connection.await;
-        tracing::debug!(%peer, %reason, "connection ended");
+        tracing::debug!(peer.addr = ?address, %reason, "connection ended");
         drop(permit);
     });
 }
@@ -121,7 +126,7 @@ struct Accepting {
 
 impl Accepting {
     /// Waits for the next connection, or first for the end of a pause. Cancel safe.
-    async fn next(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn next<L: Listener>(&mut self, listener: &mut L) -> io::Result<(L::Io, Peer)> {
         if let Some(resumes) = self.resumes {
             tokio::time::sleep_until(resumes).await;
             self.resumes = None;
@@ -161,7 +166,7 @@ struct Inside {
 #[derive(Debug)]
 pub(crate) struct Permit {
     doors: Arc<Mutex<Inside>>,
-    /// `None`: loopback, which is not counted by address.
+    /// `None`: not counted by address, as loopback.
     address: Option<IpAddr>,
 }
 
@@ -173,12 +178,12 @@ impl Doors {
 
     fn admit(
         &self,
-        address: IpAddr,
+        address: Option<IpAddr>,
         limits: &Limits,
         counters: &Counters,
     ) -> Result<Permit, String> {
-        let address = counted_as(address);
-        let address = (!address.is_loopback() && limits.per_address.is_some()).then_some(address);
+        let is_counted = |address: &IpAddr| !address.is_loopback() && limits.per_address.is_some();
+        let address = address.map(counted_as).filter(is_counted);
         let mut inside = self.0.lock();
         if inside.all >= limits.connections.get() {
             counters.connections_refused_full.add(1);
@@ -240,10 +245,7 @@ mod tests {
             connections: NonZeroUsize::new(4).unwrap(),
             ..Limits::default()
         };
-        let (near, far) = (
-            "127.0.0.1".parse().unwrap(),
-            "::ffff:192.0.2.1".parse().unwrap(),
-        );
+        let [near, far] = ["127.0.0.1", "::ffff:192.0.2.1"].map(|address| address.parse().ok());
         let (doors, counters) = (Doors::default(), Counters::default());
         let one = doors.admit(far, &limits, &counters).unwrap();
         let _two = doors.admit(far, &limits, &counters).unwrap();
@@ -255,7 +257,7 @@ mod tests {
         );
         drop(one);
         let _three = doors
-            .admit("192.0.2.1".parse().unwrap(), &limits, &counters)
+            .admit("192.0.2.1".parse().ok(), &limits, &counters)
             .unwrap();
         let _loopback = [
             doors.admit(near, &limits, &counters).unwrap(),

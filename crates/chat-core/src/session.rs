@@ -2,14 +2,14 @@
 //!
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick is free again.
 
-use crate::batch::{Drafts, SessionId, Timestamp};
+use crate::batch::{Drafts, Kind, Seq, SessionId, Timestamp};
 use crate::delivery::Taste;
 use crate::event::{CloseReason, Direct};
 use crate::hub::{Hub, JoinError};
 use crate::member::{Member, Seat};
 use crate::name::Nick;
 use crate::outbound::Outbound;
-use crate::room::{Roll, Room};
+use crate::room::{PublishError, Roll, Room, SeatNumber, Standing};
 use crate::roster::NickError;
 use crate::sync::Mutex;
 use crate::wire_member::WireMember;
@@ -17,7 +17,7 @@ use futures::task::AtomicWaker;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 /// One participant of a hub, with or without a wire.
@@ -39,19 +39,39 @@ pub(crate) struct Shared {
     mail: Mutex<Mail>,
     waker: AtomicWaker,
     rooms: Mutex<Rooms>,
+    /// Numbers the seats that it takes.
+    seats: AtomicU64,
     is_closing: AtomicBool,
 }
 
 #[derive(Default)]
 struct Mail {
     direct: VecDeque<Direct>,
+    /// Rooms that it was taken out of; its connection tells the peer.
+    removals: Vec<Removal>,
     close: Option<CloseReason>,
+}
+
+/// A session was taken out of a room.
+#[derive(Debug, Clone)]
+pub(crate) struct Removal {
+    pub(crate) room: Arc<Room>,
+    pub(crate) seat: SeatNumber,
+    pub(crate) reason: Arc<str>,
+    /// The room was closed, and everybody taken out.
+    pub(crate) is_closed: bool,
 }
 
 #[derive(Default)]
 struct Rooms {
-    joined: Vec<Arc<Room>>,
+    joined: Vec<Joined>,
     ended: bool,
+}
+
+/// A room that a session is in, or about to be.
+struct Joined {
+    room: Arc<Room>,
+    seat: SeatNumber,
 }
 
 /// Why a direct message was not sent.
@@ -93,13 +113,16 @@ impl Session {
     pub fn rename(&self, nick: &str) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
         let _naming = self.shared.naming.lock();
+        if self.shared.has_ended() {
+            return Err(NickError::Ended);
+        }
         let had = self.nick();
         if nick == had {
             return Ok(nick);
         }
         self.hub.roster().claim(&self.shared, &nick, Some(&had))?;
         *self.shared.nick.lock() = nick.clone();
-        let rooms = self.shared.rooms.lock().joined.clone();
+        let rooms = self.shared.rooms();
         rooms.iter().for_each(|room| room.rename(self.id(), &nick));
         Ok(nick)
     }
@@ -118,9 +141,12 @@ impl Session {
             let seat = self.take_seat(room, 0).await?;
             let joined = {
                 let _naming = self.shared.naming.lock();
-                seat.room().join(self.id(), &self.nick())
+                if self.shared.has_ended() {
+                    return Err(JoinError::Ended);
+                }
+                seat.room().join(&self.shared, seat.number())
             };
-            if let Some((_, subscription)) = joined {
+            if let Some(subscription) = joined {
                 return Ok(Member::new(seat, subscription));
             }
         }
@@ -143,12 +169,56 @@ impl Session {
             let outbound = Arc::clone(outbound);
             let joined = {
                 let _naming = self.shared.naming.lock();
+                if self.shared.has_ended() {
+                    return Err(JoinError::Ended);
+                }
                 seat.room()
-                    .join_wire(self.id(), &self.nick(), outbound, taste.clone())
+                    .join_wire(&self.shared, seat.number(), outbound, taste.clone())
             };
             if let Some((roll, tail, place)) = joined {
                 return Ok((roll, WireMember::new(seat, tail, place)));
             }
+        }
+    }
+
+    /// Says something in a room without being in it: nobody is told of a coming or going. Returns its place in the log
+    /// once the log has it.
+    ///
+    /// The room is opened if need be; what is said in an empty one is there for whoever reads its history.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]; the message is not delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the message back: it may be delivered all the same.
+    pub async fn publish(&self, room: &str, text: &str) -> Result<Seq, PublishError> {
+        let limit = self.hub.limits().text_bytes.get();
+        if text.len() > limit {
+            return Err(PublishError::TooLong(limit));
+        }
+        let failed = |error| PublishError::Room(Box::new(error));
+        let name = self.hub.names().room(room);
+        let name = name.map_err(|error| failed(JoinError::Name(error)))?;
+        let key = self.hub.fold(name.as_str());
+        loop {
+            let mut drafts = self.shared.drafts(self.hub.now());
+            drafts.push(Kind::Said, text);
+            if drafts.is_empty() {
+                return Err(PublishError::Empty);
+            }
+            if self.shared.is_closing() {
+                return Err(PublishError::NotAMember);
+            }
+            let room = self.hub.open(&name, &key).await.map_err(failed)?;
+            let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
+            if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
+                // It was forgotten or closed meanwhile: it is opened anew.
+                continue;
+            }
+            self.hub.let_go(&room);
+            return Ok(published?.last());
         }
     }
 
@@ -212,20 +282,21 @@ impl Session {
     }
 
     pub(crate) fn end(&self, reason: &CloseReason) {
-        let rooms = {
-            let mut rooms = self.shared.rooms.lock();
-            if std::mem::replace(&mut rooms.ended, true) {
-                return;
-            }
-            std::mem::take(&mut rooms.joined)
-        };
-        self.shared.set_closing();
-        for room in rooms {
-            if room.leave(self.id(), Some(reason.clone())) {
-                self.hub.retire(&room);
-            }
+        self.shared.end(reason, &self.hub);
+    }
+
+    /// The next room that the session was taken out of.
+    pub(crate) fn take_removal(&self) -> Option<Removal> {
+        let mut mail = self.shared.mail.lock();
+        let removal = mail.removals.pop();
+        if mail.removals.is_empty() {
+            mail.removals = Vec::new();
         }
-        self.hub.roster().release(self.id(), &self.nick());
+        removal
+    }
+
+    pub(crate) fn has_removal(&self) -> bool {
+        !self.shared.mail.lock().removals.is_empty()
     }
 
     /// Opens a room and counts it among this session's, so that the session's end leaves it.
@@ -234,8 +305,18 @@ impl Session {
         let key = self.hub.fold(name.as_str());
         let room = self.hub.open(&name, &key).await?;
         let limit = self.hub.limits().rooms_per_session.get();
+        let seat = self.shared.seats.fetch_add(1, Ordering::Relaxed);
         let mut rooms = self.shared.rooms.lock();
-        if rooms.joined.iter().any(|joined| joined.key == room.key) {
+        if rooms.ended {
+            drop(rooms);
+            self.hub.retire(&room);
+            return Err(JoinError::Ended);
+        }
+        if rooms
+            .joined
+            .iter()
+            .any(|joined| joined.room.key == room.key)
+        {
             return Err(JoinError::AlreadyIn(name));
         }
         if rooms.joined.len() >= limit + leaving {
@@ -243,9 +324,13 @@ impl Session {
             self.hub.retire(&room);
             return Err(JoinError::TooManyRooms(limit));
         }
-        rooms.joined.push(Arc::clone(&room));
+        rooms.joined.push(Joined {
+            room: Arc::clone(&room),
+            seat,
+        });
         drop(rooms);
-        Ok(Seat::new(room, Arc::clone(&self.shared), self.hub.clone()))
+        let shared = Arc::clone(&self.shared);
+        Ok(Seat::new(room, shared, seat, self.hub.clone()))
     }
 }
 
@@ -269,6 +354,7 @@ impl Shared {
             mail: Mutex::default(),
             waker: AtomicWaker::new(),
             rooms: Mutex::default(),
+            seats: AtomicU64::new(1),
             is_closing: AtomicBool::new(false),
         }
     }
@@ -317,14 +403,61 @@ impl Shared {
     }
 
     /// Takes the session out of a room.
-    pub(crate) fn leave(&self, room: &Arc<Room>, hub: &Hub) {
+    pub(crate) fn leave(&self, room: &Arc<Room>, seat: SeatNumber, hub: &Hub) {
+        self.give_up(seat);
+        if room.leave(self.id, seat, None) {
+            hub.retire(room);
+        }
+    }
+
+    /// Takes note that the application took the session out of a room; its connection, if it has one, is told.
+    pub(crate) fn note_removal(&self, removal: Removal, has_wire: bool) {
+        self.give_up(removal.seat);
+        if has_wire {
+            self.mail.lock().removals.push(removal);
+            self.waker.wake();
+        }
+    }
+
+    /// Ends the session: it leaves its rooms, its nick is free. Returns whether it had not ended before.
+    pub(crate) fn end(&self, reason: &CloseReason, hub: &Hub) -> bool {
+        // Held throughout: nobody has the nick before it has left all rooms, and no room is joined any more.
+        let _naming = self.naming.lock();
+        let rooms = {
+            let mut rooms = self.rooms.lock();
+            if std::mem::replace(&mut rooms.ended, true) {
+                return false;
+            }
+            std::mem::take(&mut rooms.joined)
+        };
+        self.set_closing();
+        for Joined { room, seat } in rooms {
+            if room.leave(self.id, seat, Some(reason.clone())) {
+                hub.retire(&room);
+            }
+        }
+        hub.roster().release(self.id, &self.nick());
+        true
+    }
+
+    fn give_up(&self, seat: SeatNumber) {
         self.rooms
             .lock()
             .joined
-            .retain(|joined| !Arc::ptr_eq(joined, room));
-        if room.leave(self.id, None) {
-            hub.retire(room);
-        }
+            .retain(|joined| joined.seat != seat);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.rooms.lock().ended
+    }
+
+    fn rooms(&self) -> Vec<Arc<Room>> {
+        let rooms = self.rooms.lock();
+        rooms
+            .joined
+            .iter()
+            .map(|joined| Arc::clone(&joined.room))
+            .collect()
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Stats {
     pub rate_pauses: u64,
     /// Connections that were cut because they took nothing for too long.
     pub stalled: u64,
+    /// Times that the policy panicked or did not answer in time, and so refused.
+    pub policy_failures: u64,
     /// Connections that ended in a panic, their own or that of their delivery.
     pub panics: u64,
 }
@@ -91,6 +93,7 @@ counters!(
     refusals,
     rate_pauses,
     stalled,
+    policy_failures,
     panics,
 );
 

@@ -9,7 +9,7 @@ use crate::journal::{JournalError, Page, Span};
 use crate::key::Claim;
 use crate::member::Seat;
 use crate::name::RoomName;
-use crate::room::{PublishError, Roll};
+use crate::room::{PublishError, Roll, Room, SeatNumber};
 use std::sync::Arc;
 
 /// A presence in one room whose events are written to a connection; dropping it leaves the room.
@@ -49,6 +49,11 @@ impl WireMember {
 
     pub(crate) fn room(&self) -> &RoomName {
         &self.seat.room().name
+    }
+
+    /// Whether it was in this room, and is no more.
+    pub(crate) fn was_in(&self, room: &Arc<Room>, seat: SeatNumber) -> bool {
+        self.seat.is(room, seat)
     }
 
     /// The room's folded name.
@@ -114,13 +119,13 @@ impl WireMember {
 
     /// Ends delivery, and says what of the log the member has not been given.
     pub(crate) fn stop(&mut self) -> Replay {
-        let Cursor { seq, .. } = self.tail.stop();
+        let (Cursor { seq, .. }, ended) = self.tail.stop();
         if let Some(place) = self.place.take() {
             place.remove();
         }
         Replay {
             after: seq,
-            through: self.seat.room().roll().position.seq,
+            through: ended.unwrap_or_else(|| self.seat.room().cursor().seq),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A hub for tests: its clock stands still, and its connections are in-memory streams.
 
 use crate::wire::Wire;
-use chat_core::{CloseReason, Hub, HubBuilder, Limits, Timestamp, serve_connection};
+use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, Timestamp, serve_connection};
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 
@@ -43,7 +43,14 @@ impl TestHub {
     /// Connects a stream that holds so many bytes in each direction.
     pub fn connect_with(&mut self, name: &str, stream_bytes: usize) -> Wire {
         let (near, far) = tokio::io::duplex(stream_bytes);
-        self.serve(far);
+        self.serve(far, Peer::default());
+        Wire::new(name, near)
+    }
+
+    /// Connects a stream of which the program knows something, for its policy.
+    pub fn connect_as(&mut self, name: &str, peer: Peer) -> Wire {
+        let (near, far) = tokio::io::duplex(STREAM_BYTES);
+        self.serve(far, peer);
         Wire::new(name, near)
     }
 
@@ -78,9 +85,9 @@ impl TestHub {
         self.connections.shutdown().await;
     }
 
-    fn serve(&mut self, stream: DuplexStream) {
+    fn serve(&mut self, stream: DuplexStream, peer: Peer) {
         self.connections
-            .spawn(serve_connection(stream, self.hub.clone()));
+            .spawn(serve_connection(stream, peer, self.hub.clone()));
     }
 }
 

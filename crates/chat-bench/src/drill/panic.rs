@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
-use chat_core::{Event, Hub, Limits, Member, PresenceChange, serve_connection};
+use chat_core::{Event, Hub, Limits, Member, Peer, PresenceChange, serve_connection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -85,7 +85,7 @@ async fn explode(bombs: usize, findings: &mut Findings) -> anyhow::Result<()> {
                 fault,
                 is_armed: Arc::clone(&is_armed),
             };
-            connections.spawn(serve_connection(bomb, hub.clone()));
+            connections.spawn(serve_connection(bomb, Peer::default(), hub.clone()));
             near.write_all(format!("/nick bomb-{number}\n").as_bytes())
                 .await?;
             peers.push((near, is_armed));

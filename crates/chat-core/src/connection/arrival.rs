@@ -8,7 +8,10 @@ use super::heartbeat::Heartbeat;
 use crate::command::Arrival;
 use crate::dialect::{Choice, Dialect, Ending, Greeting, Reply};
 use crate::event::CloseReason;
+use crate::hub::SessionError;
 use crate::input::Mode;
+use crate::policy::Question;
+use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::sniff::Opening;
 use bytes::BytesMut;
@@ -110,6 +113,27 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
+    /// Begins a session under the nick that the policy gave, or as a guest if it can't have that.
+    fn begin_session(&self, given: Option<&str>) -> Result<Session, SessionError> {
+        match self.hub.session(given) {
+            Err(SessionError::Nick(error)) if given.is_some() => {
+                tracing::debug!(%error, "the nick that the policy gave can't be had");
+                self.hub.session(None)
+            }
+            begun => begun,
+        }
+    }
+
+    /// Asks the policy about a peer whose dialect begins with a hello; gives back the nick that it gets instead.
+    pub(super) async fn ask_to_come_in(
+        &mut self,
+        nick: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
+        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
+        self.ask_in(dialect, Question::Connect { nick }, &mut None)
+            .await
+    }
+
     pub(super) async fn arrive_plain(&mut self) -> Option<CloseReason> {
         let plain = self.hub.dialects().plain();
         self.arrive(plain).await
@@ -128,8 +152,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .has_heartbeat
             .then(|| Heartbeat::new(Instant::now()));
         let mut out = BytesMut::new();
+        let mut given = None;
+        if manners.arrives_in_lobby && self.session.is_none() {
+            match self
+                .ask_in(dialect.name(), Question::Connect { nick: None }, &mut None)
+                .await
+            {
+                Ok(nick) => given = nick,
+                Err(refusal) => {
+                    dialect.reply(&Reply::Refused(&refusal), &mut out);
+                    self.send(out);
+                    return Some(CloseReason::Refused);
+                }
+            }
+        }
         if self.session.is_none() {
-            match self.hub.session(None) {
+            match self.begin_session(given.as_deref()) {
                 Ok(session) => self.session = Some(session),
                 Err(error) => {
                     dialect.reply(&Reply::Refused(&error.into()), &mut out);

@@ -4,40 +4,25 @@
 //! before it are published, so a connection's commands take effect in the order in which they were sent.
 
 use super::Connection;
+use super::publishing::{Draft, Waiting};
 use super::replay::Replaying;
-use crate::batch::{Batch, Drafts, Epoch, Kind, Seq};
+use crate::batch::{Epoch, Kind, Seq};
 use crate::command::{Arrival, Command};
-use crate::delivery::{Echo, Taste};
 use crate::dialect::{Joined, Reply};
-use crate::event::{Broadcast, CloseReason, Moment};
+use crate::event::CloseReason;
 use crate::hub::JoinError;
 use crate::journal::Span;
-use crate::key::{Claim, Claimed, Key, Said};
 use crate::line::Inbound;
+use crate::policy::Question;
 use crate::refusal::Refusal;
-use crate::room::{PublishError, Roll};
+use crate::room::Roll;
 use crate::session::Session;
 use crate::text;
+use crate::wire_member::WireMember;
 use bytes::BytesMut;
 use std::borrow::Cow;
-use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
-
-/// Messages that wait to be published together, and the member in whose name.
-struct Waiting {
-    member: usize,
-    drafts: Drafts,
-    claims: Vec<Claim>,
-}
-
-/// A message that is about to be drafted.
-struct Draft<'a> {
-    kind: Kind,
-    room: Option<&'a str>,
-    text: &'a str,
-    key: Option<&'a str>,
-}
 
 /// What a command changes for the connection.
 enum Outcome {
@@ -155,144 +140,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Adds a message to those that wait to be published together.
-    async fn draft(
-        &mut self,
-        draft: Draft<'_>,
-        waiting: &mut Option<Waiting>,
-    ) -> Result<(), Refusal> {
-        let Draft {
-            kind,
-            room,
-            text,
-            key,
-        } = draft;
-        let member = self.member(room)?;
-        let text = self.members[member].checked(text)?;
-        let key = key.map(Key::parse).transpose()?;
-        let batch_bytes = self.hub.limits().batch_bytes.get();
-        let fits = |waiting: &Waiting| {
-            waiting.member == member && waiting.drafts.bytes() + text.len() <= batch_bytes
-        };
-        if !waiting.as_ref().is_some_and(fits) {
-            self.publish(waiting).await;
-        }
-        let claim = match &key {
-            Some(key) => match self.claim(key, waiting).await? {
-                Claimed::New(claim) => Some(claim),
-                Claimed::Already(Said { room, seq }) => {
-                    self.publish(waiting).await;
-                    self.reply(&Reply::Known { room: &room, seq });
-                    return Ok(());
-                }
-                Claimed::Pending => return Err(PublishError::Busy.into()),
-            },
-            None => None,
-        };
-        let members = &self.members;
-        let waiting = waiting.get_or_insert_with(|| Waiting {
-            member,
-            drafts: members[member].drafts(),
-            claims: Vec::new(),
-        });
-        if !waiting.drafts.add(kind, text, key.as_ref()) {
-            return Err(PublishError::Empty.into());
-        }
-        waiting.claims.extend(claim);
-        Ok(())
-    }
-
-    /// Claims a key for the message that is drafted next. While the same is being said already, it waits to see
-    /// what becomes of that.
-    async fn claim(
-        &mut self,
-        key: &Key,
-        waiting: &mut Option<Waiting>,
-    ) -> Result<Claimed, Refusal> {
-        let nick = self.hub.fold(self.session()?.nick().as_str());
-        let keys = Arc::clone(self.hub.keys());
-        loop {
-            let index = waiting.as_ref().map_or(0, |waiting| waiting.drafts.len());
-            match keys.claim(&nick, key, index) {
-                Claimed::Pending => {
-                    // It may be one of these.
-                    self.publish(waiting).await;
-                    keys.settled(|| keys.is_pending(&nick, key)).await;
-                }
-                claimed => return Ok(claimed),
-            }
-        }
-    }
-
-    /// Publishes what waits, and tells the peer if that can't be.
-    async fn publish(&mut self, waiting: &mut Option<Waiting>) -> Option<Arc<Batch>> {
-        let Waiting {
-            member,
-            drafts,
-            claims,
-        } = waiting
-            .take()
-            .filter(|waiting| !waiting.drafts.is_empty())?;
-        let count = drafts.len();
-        match self.members[member].publish(drafts, claims).await {
-            Ok(batch) => {
-                self.reply(&Reply::Published(&batch));
-                Some(batch)
-            }
-            Err(error) => {
-                if let PublishError::Journal(error) = &error {
-                    self.hub
-                        .log_journal_failure(self.members[member].room().as_str(), error);
-                }
-                self.reply(&Reply::Unpublished(count, &error.into()));
-                None
-            }
-        }
-    }
-
-    async fn set_topic(
-        &mut self,
-        room: Option<&str>,
-        text: &str,
-        waiting: &mut Option<Waiting>,
-    ) -> Result<(), Refusal> {
-        self.publish(waiting).await;
-        let draft = Draft {
-            kind: Kind::Topic,
-            room,
-            text,
-            key: None,
-        };
-        self.draft(draft, waiting).await?;
-        let published = self.publish(waiting).await;
-        // A topic is seen by whoever sets it, too, as nothing on its screen shows it yet.
-        if let (
-            Some(batch),
-            Some(Taste {
-                form,
-                echo: Echo::Exclude,
-            }),
-        ) = (published, self.taste())
-        {
-            let mut out = BytesMut::new();
-            form.encode(
-                &Broadcast::Messages(&batch, 0..batch.len()),
-                Moment::Live,
-                &mut out,
-            );
-            self.send(out);
-        }
-        Ok(())
-    }
-
     async fn execute(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
         match command {
-            Command::Tell { to, text } => self.tell(&to, &text)?,
-            Command::Hello { nick, rooms } => self.begin(nick.as_deref(), &rooms).await?,
+            Command::Tell { to, text } => self.tell(&to, &text).await?,
+            Command::Hello { nick, rooms } => return self.begin(nick.as_deref(), &rooms).await,
             Command::Join(arrival) => self.join(&arrival, 0).await?,
             Command::Move { room } => self.move_to(room).await?,
             Command::Leave { room } => self.leave(room.as_deref()).await?,
-            Command::Nick { nick } => self.rename(&nick)?,
+            Command::Nick { nick } => self.rename(&nick).await?,
             Command::Who { room } => {
                 let roll = self.roll(room.as_deref())?;
                 self.reply(&Reply::Who(&roll));
@@ -335,7 +190,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             Command::Ping => self.reply(&Reply::Pong),
             Command::Quit { reason } => {
-                let reason = reason.as_deref().map(|reason| self.reason(reason));
+                let reason = reason.as_deref().map(|reason| self.hub.reason(reason));
                 return Ok(Outcome::Close(CloseReason::Quit(
                     reason.filter(|reason| !reason.is_empty()),
                 )));
@@ -347,25 +202,24 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    fn reason(&self, reason: &str) -> Arc<str> {
-        let reason = text::clean(reason);
-        text::truncate(reason.trim(), self.hub.limits().reason_bytes).into()
-    }
-
-    fn tell(&mut self, to: &str, text: &str) -> Result<(), Refusal> {
+    async fn tell(&mut self, to: &str, text: &str) -> Result<(), Refusal> {
+        let text = self
+            .ask(Question::Tell { to, text }, text, &mut None)
+            .await?;
         let nick = self.session()?.nick();
         let at = self.hub.now();
-        let to = self.hub.tell(nick, to, text)?;
+        let to = self.hub.tell(nick, to, &text)?;
         self.reply(&Reply::Told {
             to: &to,
             at,
-            text: &text::clean(text),
+            text: &text::clean(&text),
         });
         Ok(())
     }
 
-    fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
-        let nick = self.session()?.rename(nick)?;
+    async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
+        let nick = self.ask(Question::Rename { nick }, nick, &mut None).await?;
+        let nick = self.session()?.rename(&nick)?;
         self.reply(&Reply::Renamed(&nick));
         Ok(())
     }
@@ -394,8 +248,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Takes a nick and joins rooms. A room that can't be joined does not keep it from the others.
-    async fn begin(&mut self, nick: Option<&str>, rooms: &[Arrival<'_>]) -> Result<(), Refusal> {
-        if let Some(nick) = nick {
+    async fn begin(
+        &mut self,
+        nick: Option<&str>,
+        rooms: &[Arrival<'_>],
+    ) -> Result<Outcome, Refusal> {
+        let changed = match self.ask_to_come_in(nick).await {
+            Ok(changed) => changed,
+            Err(refusal) => {
+                self.reply(&Reply::Refused(&refusal));
+                return Ok(Outcome::Close(CloseReason::Refused));
+            }
+        };
+        if let Some(nick) = changed.as_deref().or(nick) {
             self.session()?.rename(nick)?;
         }
         let mut joined = Vec::with_capacity(rooms.len());
@@ -410,16 +275,25 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             limits: hub.limits(),
         });
         self.level_soon().await;
-        Ok(())
+        Ok(Outcome::GoOn)
     }
 
     /// Joins a room, and notes what is to be replayed; call [`level_soon`](Self::level_soon) when the peer was told.
     async fn enter(&mut self, arrival: &Arrival<'_>, leaving: usize) -> Result<Joined, Refusal> {
         let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
+        let asked = &*arrival.room;
+        let room = if self.hub.policy().is_some() {
+            let name = self.hub.names().room(asked).map_err(JoinError::Name)?;
+            let key = self.hub.fold(name.as_str());
+            self.ask(Question::Join { room: &key }, asked, &mut None)
+                .await?
+        } else {
+            Cow::Borrowed(asked)
+        };
         let leaving_members = &self.members[..leaving];
         let joined = self
             .session()?
-            .join_wire(&arrival.room, &self.outbound, &taste, leaving_members)
+            .join_wire(&room, &self.outbound, &taste, leaving_members)
             .await;
         match joined {
             Ok((roll, member)) => {
@@ -498,6 +372,31 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.join(&arrival, self.members.len()).await
     }
 
+    /// The application took the session out of rooms: tells the peer, after what was said there before.
+    pub(super) async fn be_removed(&mut self) {
+        let mut is_homeless = false;
+        while let Some(removal) = self.session.as_ref().and_then(Session::take_removal) {
+            let was_in = |member: &WireMember| member.was_in(&removal.room, removal.seat);
+            let Some(member) = self.members.iter().position(was_in) else {
+                continue;
+            };
+            self.members[..=member].rotate_right(1);
+            self.leave_first(1).await;
+            self.reply(&Reply::Removed {
+                room: &removal.room.name,
+                reason: &removal.reason,
+                is_closed: removal.is_closed,
+            });
+            is_homeless = self.members.is_empty()
+                && (removal.is_closed || removal.room.name != *self.hub.lobby());
+        }
+        let manners = self.dialect.as_ref().map(|dialect| dialect.manners());
+        if is_homeless && manners.is_some_and(|manners| manners.arrives_in_lobby) {
+            let moved = self.move_to(None).await;
+            self.tell_refused(moved);
+        }
+    }
+
     async fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {
         let member = self.member(room)?;
         self.members[..=member].rotate_right(1);
@@ -507,7 +406,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    fn session(&self) -> Result<&Session, Refusal> {
+    pub(super) fn session(&self) -> Result<&Session, Refusal> {
         self.session.as_ref().ok_or_else(Refusal::not_in_room)
     }
 
@@ -523,7 +422,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// The session's member in this room, or in the room that it joined last.
-    fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
+    pub(super) fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
         let found = match room {
             Some(room) => {
                 let key = self.hub.fold(room);

@@ -150,6 +150,15 @@ fn encode_presence(presence: &Presence, out: &mut BytesMut) {
         } => {
             super::notice(out, format_args!("{nick} left (gone: {reason})"));
         }
+        PresenceChange::Removed { reason } if reason.is_empty() => {
+            super::notice(out, format_args!("{nick} was taken out of {room}"));
+        }
+        PresenceChange::Removed { reason } => {
+            super::notice(
+                out,
+                format_args!("{nick} was taken out of {room}: {reason}"),
+            );
+        }
         PresenceChange::Renamed { to } => super::notice(out, format_args!("{nick} is now {to}")),
         PresenceChange::Hushed { limit } => super::notice(
             out,

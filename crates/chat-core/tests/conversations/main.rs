@@ -4,8 +4,11 @@
 
 mod chunks;
 mod delivery;
+mod following;
 mod in_process;
+mod moderation;
 mod plain;
+mod policies;
 mod promises;
 mod regression;
 

@@ -125,6 +125,7 @@ async fn a_stream_with_a_buffer_of_its_own_is_flushed() {
     let mut tasks = JoinSet::new();
     tasks.spawn(chat_core::serve_connection(
         tokio::io::BufStream::new(far),
+        chat_core::Peer::default(),
         Hub::default(),
     ));
     let (mut reader, mut writer) = tokio::io::split(near);
@@ -207,6 +208,7 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
             stream,
             armed: Arc::clone(&armed),
         },
+        chat_core::Peer::default(),
         hub.hub.clone(),
     ));
     bob.sees("* guest-3 joined").await;
@@ -287,7 +289,11 @@ async fn a_connection_whose_task_is_dropped_says_that_it_is_gone() {
     let [mut alice] = members(&mut hub, ["alice"]).await;
     let (_near, far) = tokio::io::duplex(64 * 1024);
     let mut tasks = JoinSet::new();
-    tasks.spawn(chat_core::serve_connection(far, hub.hub.clone()));
+    tasks.spawn(chat_core::serve_connection(
+        far,
+        chat_core::Peer::default(),
+        hub.hub.clone(),
+    ));
     alice.sees("* guest-2 joined").await;
     drop(tasks);
     alice.sees("* guest-2 left (gone: gone)").await;

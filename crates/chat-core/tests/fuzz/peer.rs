@@ -35,8 +35,11 @@ impl Stage {
 
     pub(crate) fn connect(&mut self, stream_bytes: usize) -> Peer {
         let (near, far) = tokio::io::duplex(stream_bytes);
-        self.connections
-            .spawn(serve_connection(far, self.hub.clone()));
+        self.connections.spawn(serve_connection(
+            far,
+            chat_core::Peer::default(),
+            self.hub.clone(),
+        ));
         Peer {
             stream: Some(near),
             outgoing: Vec::new(),

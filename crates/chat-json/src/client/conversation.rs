@@ -85,7 +85,9 @@ pub(super) enum Heard {
     /// The hello is refused.
     Refused(AskError),
     /// The server ends it, and says when to come back.
-    Bye(Option<Duration>),
+    Bye(Duration),
+    /// The server ends it for good, and says why.
+    SentAway(String),
     /// The client's own goodbye was heard.
     Over,
 }
@@ -415,11 +417,25 @@ impl Conversation {
             wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
             wire::Event::Ping => {}
             wire::Event::Bye {
-                reconnect: false, ..
-            } => return Heard::Bye(None),
-            wire::Event::Bye { after_ms, .. } => {
-                return Heard::Bye(Some(Duration::from_millis(after_ms.unwrap_or_default())));
+                reconnect: false,
+                code,
+                reason,
+                ..
+            } => {
+                let why = match reason {
+                    Some(reason) => format!("{}: {}", own(code), own(reason)),
+                    None => own(code),
+                };
+                return Heard::SentAway(why);
             }
+            wire::Event::Bye { after_ms, .. } => {
+                return Heard::Bye(Duration::from_millis(after_ms.unwrap_or_default()));
+            }
+            wire::Event::Removed {
+                room,
+                reason,
+                closed,
+            } => self.be_removed(&own(room), own(reason), closed),
             wire::Event::Gap {
                 room,
                 from,
@@ -474,6 +490,19 @@ impl Conversation {
             said => self.said(said),
         }
         Heard::GoOn
+    }
+
+    /// The server took the client out of a room: it does not come back to it by itself.
+    fn be_removed(&mut self, room: &str, message: String, closed: bool) {
+        if let Some(at) = self.place(room) {
+            self.places.remove(at);
+            let code = if closed { "closed" } else { "removed" };
+            self.events.push_back(Event::NotEntered {
+                room: room.to_owned(),
+                code: code.to_owned(),
+                message,
+            });
+        }
     }
 
     /// A message came, live or replayed.

@@ -62,7 +62,8 @@ enum Wake {
 enum Lost {
     Broken(io::Error),
     Refused(AskError),
-    Bye(Option<Duration>),
+    Bye(Duration),
+    SentAway(String),
     Over,
 }
 
@@ -154,6 +155,7 @@ impl Driver {
                 Heard::Welcome => is_welcome = true,
                 Heard::Refused(error) => return Err(Lost::Refused(error)),
                 Heard::Bye(after) => return Err(Lost::Bye(after)),
+                Heard::SentAway(why) => return Err(Lost::SentAway(why)),
                 Heard::Over => return Err(Lost::Over),
             }
         }
@@ -179,8 +181,9 @@ impl Driver {
                 self.conversation.close("goodbye".into());
                 return None;
             }
-            Lost::Bye(None) => {
-                self.conversation.close("the server said goodbye".into());
+            Lost::SentAway(why) => {
+                let why = format!("the server said goodbye: {why}");
+                self.conversation.close(why);
                 return None;
             }
             Lost::Refused(error) => {
@@ -205,7 +208,7 @@ impl Driver {
                 return None;
             }
             Lost::Broken(error) => (error.to_string(), self.backoff.next()),
-            Lost::Bye(Some(after)) => ("the server is going down".into(), after),
+            Lost::Bye(after) => ("the server is going down".into(), after),
         };
         self.conversation.note_offline(why, wait);
         Some(Phase::Waiting(Box::pin(sleep_until(now + wait))))

@@ -30,7 +30,8 @@ pub enum Event {
     NotEntered {
         /// Which.
         room: String,
-        /// A stable word for programs, such as `full`.
+        /// A stable word for programs: why it could not be joined, such as `full`; `removed` if the server took the
+        /// client out, `closed` if it closed the room.
         code: String,
         /// Why, for people.
         message: String,

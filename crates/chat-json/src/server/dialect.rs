@@ -279,6 +279,10 @@ impl Json {
 }
 
 impl Dialect for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
     fn form(&self) -> Arc<dyn Form> {
         Arc::<JsonForm>::clone(&self.form)
     }
@@ -378,6 +382,18 @@ impl Dialect for Json {
                 };
                 write_line(&event, out);
             }
+            Reply::Removed {
+                room,
+                reason,
+                is_closed,
+            } => {
+                let removed = Event::Removed {
+                    room: room.as_str().into(),
+                    reason: reason.into(),
+                    closed: is_closed,
+                };
+                write_line(&removed, out);
+            }
             Reply::Rooms(rooms) => {
                 self.grant(rooms_list(rooms), out);
             }
@@ -409,11 +425,18 @@ impl Dialect for Json {
     }
 
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        let mut why = None;
         let (code, after_ms) = match reason {
             CloseReason::Quit(_) => {
                 self.grant(Empty {}, out);
                 ("quit", None)
             }
+            CloseReason::Kicked(reason) => {
+                why = Some(&**reason).filter(|reason| !reason.is_empty());
+                ("kicked", None)
+            }
+            // It was told why.
+            CloseReason::Refused => ("denied", None),
             CloseReason::Draining => ("draining", Some(fastrand::u64(COME_BACK_MS))),
             CloseReason::Failed | CloseReason::Dropped => {
                 ("failed", Some(fastrand::u64(COME_BACK_MS)))
@@ -423,6 +446,7 @@ impl Dialect for Json {
         };
         let bye = Event::Bye {
             code: code.into(),
+            reason: why.map(Text::from),
             reconnect: after_ms.is_some(),
             after_ms,
         };

@@ -177,8 +177,22 @@ fn presence_event(presence: &Presence) -> Event<'_> {
             nick,
             to: to.as_str().into(),
         },
+        PresenceChange::Removed { reason } => Event::Left {
+            room,
+            nick,
+            reason: Some(removed(reason).into()),
+        },
         PresenceChange::Hushed { .. } => Event::Hushed { room, on: true },
         _ => Event::Hushed { room, on: false },
+    }
+}
+
+/// Why somebody left who did not want to.
+fn removed(reason: &str) -> String {
+    if reason.is_empty() {
+        "removed".to_owned()
+    } else {
+        format!("removed: {reason}")
     }
 }
 

@@ -100,13 +100,27 @@ pub enum Event<'a> {
         /// Why.
         why: Why,
     },
+    /// The session is not in a room any more: the server took it out, or closed the room.
+    Removed {
+        /// Which.
+        #[serde(borrow)]
+        room: Text<'a>,
+        /// Why; empty if there is no reason.
+        #[serde(borrow)]
+        reason: Text<'a>,
+        /// The room was closed, and everybody taken out.
+        closed: bool,
+    },
     /// The server asks whether the client is there: any line is an answer.
     Ping,
     /// The server's last words.
     Bye {
-        /// Why: `quit`, `draining`, `failed`.
+        /// Why: `quit`, `draining`, `kicked`, `denied`, `failed`.
         #[serde(borrow)]
         code: Text<'a>,
+        /// What the server has to say about it.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Text<'a>>,
         /// Whether coming back makes sense.
         reconnect: bool,
         /// When to come back, so that not everybody does at once.

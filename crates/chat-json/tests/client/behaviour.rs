@@ -266,3 +266,29 @@ async fn a_hello_that_is_cut_short_is_no_chat_and_no_arrival() {
     let quiet = timeout(Duration::from_secs(1), lobby.next()).await;
     assert!(quiet.is_err(), "{quiet:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_taken_out_of_a_room_is_told_and_does_not_come_back_by_itself() {
+    let network = Network::new(1);
+    let (client, mut events) = open(&network, "bot").await;
+    network.hub().remove("ops", "bot", "too chatty").unwrap();
+    let Event::NotEntered {
+        room,
+        code,
+        message,
+    } = next(&mut events).await
+    else {
+        panic!("taken out");
+    };
+    assert_eq!(
+        (&*room, &*code, &*message),
+        ("ops", "removed", "too chatty")
+    );
+    assert!(client.say("ops", "hello?").await.is_err());
+    assert!(network.hub().members("ops").is_empty());
+    network.hub().kick("bot", "good night").unwrap();
+    let Event::Closed { why } = next(&mut events).await else {
+        panic!("sent away");
+    };
+    assert_eq!(why, "the server said goodbye: kicked: good night");
+}

@@ -1,6 +1,6 @@
 //! A network in memory: it carries bytes to whichever hub is up, in pieces of any size, and cuts connections.
 
-use chat_core::{Hub, Limits, serve_connection};
+use chat_core::{Hub, Limits, Peer, serve_connection};
 use chat_json::{ByteStream, Connect, JsonLines};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -110,7 +110,9 @@ impl Network {
                 network.state().has_cut += 1;
             }
         });
-        state.tasks.spawn(serve_connection(server, hub).map(drop));
+        state
+            .tasks
+            .spawn(serve_connection(server, Peer::default(), hub).map(drop));
         Ok(Box::new(client))
     }
 

@@ -154,6 +154,15 @@ impl Stage {
         match what {
             "25 seconds pass" => tokio::time::sleep(Duration::from_secs(25)).await,
             "the server shuts down" => self.hub.hub.drain(),
+            "the application takes bot out of ops" => {
+                self.hub.hub.remove("ops", "bot", "too chatty").unwrap();
+            }
+            "the application closes ops" => {
+                self.hub.hub.close_room("ops", "").unwrap();
+            }
+            "the application kicks alice" => {
+                self.hub.hub.kick("alice", "good night").unwrap();
+            }
             "alice has said six things" => {
                 let alice = self.hub.hub.session(Some("alice")).unwrap();
                 let member = alice.join("ops").await.unwrap();
@@ -262,7 +271,7 @@ fn every_command_and_event_has_a_transcript() {
     }
     for ev in [
         "said", "acted", "topic", "joined", "left", "renamed", "members", "hushed", "told", "gap",
-        "ping", "bye",
+        "ping", "bye", "removed",
     ] {
         let seen = format!(r#"{{"ev":"{ev}""#);
         assert!(transcripts.contains(&seen), "{ev}");

@@ -8,6 +8,7 @@ mod document;
 mod heartbeat;
 mod keys;
 mod mixture;
+mod policies;
 mod program;
 mod resume;
 mod rooms;

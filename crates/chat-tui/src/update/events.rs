@@ -40,9 +40,23 @@ pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
             state.link = Link::Closed { why };
         }
         Event::Entered(entered) => enter(state, &entered),
-        Event::NotEntered { room, message, .. } => {
+        Event::NotEntered {
+            room,
+            code,
+            message,
+        } => {
+            let name = room::name(&room);
+            let what = match &*code {
+                "closed" => format!("{name} was closed"),
+                "removed" => format!("you were taken out of {name}"),
+                _ => format!("not in {name}"),
+            };
             let message = room::words(&message);
-            let entry = Entry::alert(format!("not in {}: {message}", room::name(&room)));
+            let entry = Entry::alert(if message.is_empty() {
+                what
+            } else {
+                format!("{what}: {message}")
+            });
             match state.find(&room) {
                 Some(room) => room.scrollback.push(entry),
                 None => tell(state, entry),

@@ -1,0 +1,95 @@
+//! Asking the policy before anything is done.
+//!
+//! Invariant: while the policy thinks, the connection goes on writing, and its end is not put off; and nothing that
+//! was allowed before waits for the answer.
+
+use super::Connection;
+use super::publishing::Waiting;
+use crate::policy::{Decision, Question, Visitor};
+use crate::refusal::Refusal;
+use crate::session::Session;
+use futures::future::BoxFuture;
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::io::AsyncRead;
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Asks whether something may be done in the connection's name; gives back what to do instead of `asked`, if the
+    /// policy changes it.
+    pub(super) async fn ask<'a>(
+        &mut self,
+        question: Question<'_>,
+        asked: &'a str,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<Cow<'a, str>, Refusal> {
+        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
+        match self.ask_in(dialect, question, waiting).await? {
+            None => Ok(Cow::Borrowed(asked)),
+            Some(change) => Ok(Cow::Owned(change)),
+        }
+    }
+
+    /// As [`ask`](Self::ask), for a peer that talks like this; `None`: as it was asked.
+    pub(super) async fn ask_in(
+        &mut self,
+        dialect: &'static str,
+        question: Question<'_>,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<Option<String>, Refusal> {
+        let (Some(policy), Some(peer)) = (self.hub.policy(), &self.peer) else {
+            return Ok(None);
+        };
+        let who = Visitor {
+            peer: Arc::clone(peer),
+            dialect,
+            session: self.session.as_ref().map(Session::id),
+            nick: self.session.as_ref().map(Session::nick),
+        };
+        let mut decision = Arc::clone(policy).decide(who, question);
+        let at_once = poll_fn(|cx| Poll::Ready(decision.as_mut().poll(cx))).await;
+        let decided = match at_once {
+            Poll::Ready(decided) => decided,
+            Poll::Pending => {
+                // Boxed, so that an answer at once costs no room.
+                Box::pin(self.publish(waiting)).await;
+                Box::pin(self.wait_for(decision)).await
+            }
+        };
+        match decided {
+            Some(Decision::Allow) => Ok(None),
+            Some(Decision::Change(change)) => Ok(Some(change)),
+            Some(Decision::Refuse(reason)) => Err(Refusal::denied(&reason, self.hub.limits())),
+            None => {
+                self.hub.note_policy_failure();
+                Err(Refusal::undecided())
+            }
+        }
+    }
+
+    /// Waits for the policy's answer; `None`: there was none in time. If the session is to end meanwhile, it is
+    /// refused: the connection is about to see why.
+    async fn wait_for(
+        &mut self,
+        mut decision: BoxFuture<'_, Option<Decision>>,
+    ) -> Option<Decision> {
+        let mut timeout = pin!(tokio::time::sleep(self.hub.limits().policy_timeout));
+        let mut draining = pin!(self.hub.draining());
+        poll_fn(|cx| {
+            if let Poll::Ready(decided) = decision.as_mut().poll(cx) {
+                return Poll::Ready(decided);
+            }
+            let is_broken = self.outbound.poll_flush(cx).broken;
+            let session = self.session.as_ref();
+            let is_closing = session.is_some_and(|session| session.poll_closing(cx).is_ready());
+            if is_broken || is_closing || draining.as_mut().poll(cx).is_ready() {
+                let reason = "not done: the session ends".to_owned();
+                return Poll::Ready(Some(Decision::Refuse(reason)));
+            }
+            timeout.as_mut().poll(cx).map(|()| None)
+        })
+        .await
+    }
+}

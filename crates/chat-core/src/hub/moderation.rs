@@ -1,0 +1,85 @@
+//! What an application does to members and rooms, whether they like it or not.
+
+use super::Hub;
+use crate::event::CloseReason;
+use crate::name::Nick;
+use crate::session::Removal;
+use crate::text;
+use std::sync::Arc;
+
+impl Hub {
+    /// Ends the session with this nick, and returns the nick as it is spelled; `None` if nobody has it.
+    ///
+    /// Its leaving is announced at once in all its rooms, with the reason, and the nick is free. A peer over a wire is
+    /// told and disconnected; a session in process sees the end of [`Session::next_direct`](crate::Session::next_direct)
+    /// and its members the end of [`Member::next`](crate::Member::next). Control characters of the reason are removed,
+    /// and what is longer than [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. Nothing keeps the peer
+    /// from coming back but the [`Policy`](crate::Policy).
+    pub fn kick(&self, nick: &str, reason: &str) -> Option<Nick> {
+        let session = self.roster().find(nick)?;
+        let nick = session.nick();
+        let reason = CloseReason::Kicked(self.reason(reason));
+        // Asked first, so that a connection that sees its session ended knows why.
+        session.ask_to_close(reason.clone());
+        session.end(&reason, self).then_some(nick)
+    }
+
+    /// Takes a session out of one room, and returns its nick; `None` if nobody of that nick is in such a room.
+    ///
+    /// The others are told, with the reason (see [`kick`](Self::kick)). A peer over a wire is told, too, and put back
+    /// into the lobby if its dialect has it be in one room at a time.
+    pub fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
+        let room = self.find_named(room)?;
+        let session = self.roster().find(nick)?;
+        let reason = self.reason(reason);
+        let removed = room.remove(session.id(), Arc::clone(&reason))?;
+        let removal = Removal {
+            room: Arc::clone(&room),
+            seat: removed.seat,
+            reason,
+            is_closed: false,
+        };
+        session.note_removal(removal, removed.has_wire);
+        self.let_go(&room);
+        Some(session.nick())
+    }
+
+    /// Closes a room: takes everybody out, and forgets it. Returns how many members there were; `None` if there is no
+    /// such room.
+    ///
+    /// Peers over a wire are told, with the reason (see [`kick`](Self::kick)), and put back into the lobby if their
+    /// dialect has them be in one room at a time; members in process and followers get
+    /// [`Event::Closed`](crate::Event::Closed). The log in memory is gone; a journal that persists keeps it. Whoever
+    /// joins a room of that name later opens it anew.
+    pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
+        let room = self.find_named(room)?;
+        {
+            let mut rooms = self.0.rooms.lock();
+            let is_it = |known: &Arc<_>| Arc::ptr_eq(known, &room);
+            if !rooms.by_key.get(&room.key).is_some_and(is_it) {
+                return None;
+            }
+            rooms.by_key.remove(&room.key);
+            rooms.empty.retain(|key| *key != room.key);
+        }
+        let reason = self.reason(reason);
+        let removed = room.close(Arc::clone(&reason));
+        let count = removed.len();
+        for removed in removed {
+            let removal = Removal {
+                room: Arc::clone(&room),
+                seat: removed.seat,
+                reason: Arc::clone(&reason),
+                is_closed: true,
+            };
+            removed.session.note_removal(removal, removed.has_wire);
+        }
+        Some(count)
+    }
+
+    /// A reason as others may see it.
+    pub(crate) fn reason(&self, reason: &str) -> Arc<str> {
+        let reason = text::clean(reason);
+        text::truncate(reason.trim(), self.limits().reason_bytes).into()
+    }
+}

@@ -1,0 +1,148 @@
+//! What an application reads of a hub without being a member.
+
+use super::{Hub, JoinError};
+use crate::batch::Position;
+use crate::follower::Follower;
+use crate::journal::{JournalError, Page, Span};
+use crate::name::Nick;
+use crate::room::{Roll, Room, RoomSummary};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a room's log could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// There is no such room and it can't be opened.
+    Room(JoinError),
+    /// The log can't be read now.
+    Journal(JournalError),
+}
+
+impl Hub {
+    /// The rooms that somebody is in, by name.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<RoomSummary> {
+        let rooms = self.all_rooms();
+        let mut rooms: Vec<_> = rooms.iter().filter_map(|room| room.summary()).collect();
+        rooms.sort_by(|a, b| a.room.cmp(&b.room));
+        rooms
+    }
+
+    /// Who is in a room, as far as one line can tell; `None` if nobody is.
+    #[must_use]
+    pub fn roll(&self, room: &str) -> Option<Roll> {
+        let room = self.find_named(room)?;
+        Some(room.roll()).filter(|roll| roll.count > 0)
+    }
+
+    /// All members of a room, in the order in which their sessions began; none if there is no such room.
+    #[must_use]
+    pub fn members(&self, room: &str) -> Vec<Nick> {
+        self.find_named(room)
+            .map_or_else(Vec::new, |room| room.nicks())
+    }
+
+    /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the end of the span that is
+    /// named.
+    ///
+    /// # Errors
+    ///
+    /// See [`HistoryError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn history(
+        &self,
+        room: &str,
+        span: Span,
+        limit: usize,
+    ) -> Result<Page, HistoryError> {
+        let room = self.open_named(room).await.map_err(HistoryError::Room)?;
+        let page = room.read(span, limit).await;
+        self.let_go(&room);
+        page.map_err(HistoryError::Journal)
+    }
+
+    /// The end of a room's log.
+    ///
+    /// # Errors
+    ///
+    /// See [`JoinError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn position(&self, room: &str) -> Result<Position, JoinError> {
+        let room = self.open_named(room).await?;
+        let position = Position {
+            epoch: room.epoch,
+            seq: room.cursor().seq,
+        };
+        self.let_go(&room);
+        Ok(position)
+    }
+
+    /// Follows one room from now on, without being a member; also through its being forgotten and opened anew.
+    ///
+    /// # Errors
+    ///
+    /// The text is no room name.
+    pub fn follow(&self, room: &str) -> Result<Follower, JoinError> {
+        let name = self.names().room(room).map_err(JoinError::Name)?;
+        let key = self.fold(name.as_str());
+        Ok(Follower::new(self.clone(), Some(key.into())))
+    }
+
+    /// Follows all rooms from now on, those that are opened later included.
+    #[must_use]
+    pub fn follow_all(&self) -> Follower {
+        Follower::new(self.clone(), None)
+    }
+
+    pub(crate) fn all_rooms(&self) -> Vec<Arc<Room>> {
+        self.0.rooms.lock().by_key.values().cloned().collect()
+    }
+
+    /// The room with this folded name, if it is open.
+    pub(crate) fn find(&self, key: &str) -> Option<Arc<Room>> {
+        self.0.rooms.lock().by_key.get(key).cloned()
+    }
+
+    /// The room with this name, however it is spelled, if it is open.
+    pub(super) fn find_named(&self, room: &str) -> Option<Arc<Room>> {
+        self.find(&self.fold(room.strip_prefix('#').unwrap_or(room)))
+    }
+
+    async fn open_named(&self, room: &str) -> Result<Arc<Room>, JoinError> {
+        let name = self.names().room(room).map_err(JoinError::Name)?;
+        let key = self.fold(name.as_str());
+        self.open(&name, &key).await
+    }
+
+    /// A room that nobody may be in was used.
+    pub(crate) fn let_go(&self, room: &Arc<Room>) {
+        if room.is_empty() {
+            self.retire(room);
+        }
+    }
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Room(error) => error.fmt(f),
+            Self::Journal(_) => f.write_str("the room's log can't be read now, try again"),
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Room(error) => error.source(),
+            Self::Journal(source) => Some(source),
+        }
+    }
+}

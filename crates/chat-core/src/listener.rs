@@ -1,0 +1,196 @@
+//! Where connections come from: the seam between [`serve`](crate::serve()) and sockets.
+
+use crate::peer::Peer;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Hands out connections: anything that [`serve`](crate::serve()) can accept from.
+///
+/// Implemented for [`TcpListener`] (which sets `TCP_NODELAY`) and, on Unix, for [`tokio::net::UnixListener`].
+pub trait Listener: Send {
+    /// One connection's bytes.
+    type Io: AsyncRead + AsyncWrite + Send + 'static;
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none now. [`serve`](crate::serve()) pauses for 10 ms to 1 s after an error and asks again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must be cancel safe: a connection that was accepted is not lost when the future is dropped.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Peer)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = Self::accept(self).await?;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(peer.addr = %address, %error, "TCP_NODELAY can't be set");
+        }
+        Ok((stream, address.into()))
+    }
+}
+
+#[cfg(unix)]
+impl Listener for tokio::net::UnixListener {
+    type Io = tokio::net::UnixStream;
+
+    async fn accept(&mut self) -> io::Result<(tokio::net::UnixStream, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((stream, Peer::default()))
+    }
+}
+
+/// What can be put around a listener.
+pub trait ListenerExt: Listener + Sized {
+    /// Lets at most so many of its connections be open at once. Others wait in the kernel's backlog, unseen, until one
+    /// ends; to have them refused with a word instead, see [`Limits::connections`](crate::Limits::connections).
+    fn limit_connections(self, limit: NonZeroUsize) -> LimitConnections<Self> {
+        LimitConnections {
+            inner: self,
+            permits: Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Adds to what is known of each peer: for a [`Policy`](crate::Policy), by [`Peer::with`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::listener::ListenerExt;
+    ///
+    /// struct FromInside;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let inside = inside.map_peer(|_stream, peer| peer.with(FromInside));
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn map_peer<F>(self, map: F) -> MapPeer<Self, F>
+    where
+        F: FnMut(&Self::Io, Peer) -> Peer + Send,
+    {
+        MapPeer { inner: self, map }
+    }
+}
+
+impl<L: Listener> ListenerExt for L {}
+
+/// A listener with a limit; from [`ListenerExt::limit_connections`].
+#[derive(Debug)]
+pub struct LimitConnections<L> {
+    inner: L,
+    permits: Arc<Semaphore>,
+}
+
+impl<L: Listener> Listener for LimitConnections<L> {
+    type Io = Limited<L::Io>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Peer)> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(io::Error::other)?;
+        let (io, peer) = self.inner.accept().await?;
+        let io = Box::pin(io);
+        Ok((
+            Limited {
+                io,
+                _permit: permit,
+            },
+            peer,
+        ))
+    }
+}
+
+/// A connection that holds one of its listener's places until it is dropped.
+pub struct Limited<I> {
+    io: Pin<Box<I>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<I: AsyncRead> AsyncRead for Limited<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_read(cx, buffer)
+    }
+}
+
+impl<I: AsyncWrite> AsyncWrite for Limited<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_shutdown(cx)
+    }
+}
+
+impl<I> fmt::Debug for Limited<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited").finish_non_exhaustive()
+    }
+}
+
+/// A listener that knows more of its peers; from [`ListenerExt::map_peer`].
+pub struct MapPeer<L, F> {
+    inner: L,
+    map: F,
+}
+
+impl<L, F> Listener for MapPeer<L, F>
+where
+    L: Listener,
+    F: FnMut(&L::Io, Peer) -> Peer + Send,
+{
+    type Io = L::Io;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Peer)> {
+        let (io, peer) = self.inner.accept().await?;
+        let peer = (self.map)(&io, peer);
+        Ok((io, peer))
+    }
+}
+
+impl<L: fmt::Debug, F> fmt::Debug for MapPeer<L, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapPeer")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! Whoever is at the other end of a connection, as far as the program knows.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// What a program knows of a connection's other end before it has said a word: what a [`Policy`](crate::Policy) can
+/// go by.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::Peer;
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Staff(bool);
+///
+/// let peer = Peer::default().with(Staff(true));
+/// assert_eq!(peer.get::<Staff>(), Some(&Staff(true)));
+/// assert_eq!(peer.address(), None);
+/// ```
+#[derive(Default)]
+pub struct Peer {
+    address: Option<SocketAddr>,
+    metadata: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+impl Peer {
+    /// Adds something that the program knows of the peer: one value of each type, the latest wins.
+    #[must_use]
+    pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.metadata.insert(TypeId::of::<T>(), Box::new(value));
+        self
+    }
+
+    /// What was added of this type.
+    #[must_use]
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.metadata.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+
+    /// Where it comes from, if it comes over IP. Connections are counted by this address.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address: Some(address),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("address", &self.address)
+            .field("metadata", &self.metadata.len())
+            .finish()
+    }
+}

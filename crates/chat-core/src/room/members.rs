@@ -1,0 +1,357 @@
+//! Who is in a room, and how that is told.
+//!
+//! Invariant: one item tells of one change; where there are too many members to announce each, only those who follow
+//! the hub are told.
+
+use super::{Lifecycle, Room, State, Subscription};
+use crate::batch::{Position, SessionId};
+use crate::delivery::{self, Body, Place, Shard, Tail, Taste};
+use crate::event::{CloseReason, Presence, PresenceChange};
+use crate::name::{Nick, RoomName};
+use crate::outbound::Outbound;
+use crate::session::Shared;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many nicks a [`Roll`] names: all of a room whose arrivals are announced one by one by default, so that programs
+/// can keep count, and few enough for one line.
+const ROLL_NICKS_MAX: usize = 100;
+
+/// How often a room with too many members to announce each tells how many there are, at most.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// From how many members on a room's delivery is worth a second task.
+const MEMBERS_PER_SHARD_MIN: usize = 128;
+
+/// Who is in a room, as far as one line can tell.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Roll {
+    /// The room.
+    pub room: RoomName,
+    /// How many members there are.
+    pub count: usize,
+    /// The first 100 of them, in the order in which their sessions began.
+    pub nicks: Vec<Nick>,
+    /// The topic; empty if there is none.
+    pub topic: Arc<str>,
+    /// There are too many members to announce who comes and goes.
+    pub is_hushed: bool,
+    /// The end of the room's log.
+    pub position: Position,
+}
+
+/// One of a hub's rooms.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RoomSummary {
+    /// The room.
+    pub room: RoomName,
+    /// How many members there are.
+    pub count: usize,
+    /// The topic; empty if there is none.
+    pub topic: Arc<str>,
+}
+
+/// Tells apart the seats that one session takes, one after the other, in one room.
+pub(crate) type SeatNumber = u64;
+
+/// A member, as its room knows it.
+pub(super) struct Occupant {
+    nick: Nick,
+    session: Arc<Shared>,
+    /// Which of the session's seats it is: one that was removed may have come back.
+    seat: SeatNumber,
+    /// How it is delivered to, if it is reached over a wire.
+    tail: Option<Arc<Tail>>,
+}
+
+/// A member that was taken out of a room, without its own doing.
+pub(crate) struct Removed {
+    pub(crate) session: Arc<Shared>,
+    pub(crate) seat: SeatNumber,
+    /// There is a connection that has to be told.
+    pub(crate) has_wire: bool,
+}
+
+impl From<Occupant> for Removed {
+    fn from(occupant: Occupant) -> Self {
+        Self {
+            session: occupant.session,
+            seat: occupant.seat,
+            has_wire: occupant.tail.is_some(),
+        }
+    }
+}
+
+impl Room {
+    /// Adds a member with a receiver of its own. `None`: the room is gone.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        session: &Arc<Shared>,
+        seat: SeatNumber,
+    ) -> Option<Subscription> {
+        let mut state = self.state.lock();
+        self.enter(&mut state, session, seat)?;
+        Some(Subscription {
+            rx: self.tx.subscribe(),
+            cursor: state.cursor,
+        })
+    }
+
+    /// Adds a member that the room's delivery tasks serve. `None`: the room is gone.
+    ///
+    /// What happens from now on is written to `outbound`; cork it first if something has to precede.
+    pub(crate) fn join_wire(
+        self: &Arc<Self>,
+        session: &Arc<Shared>,
+        seat: SeatNumber,
+        outbound: Arc<Outbound>,
+        taste: Taste,
+    ) -> Option<(Roll, Arc<Tail>, Place)> {
+        let mut state = self.state.lock();
+        let roll = self.enter(&mut state, session, seat)?;
+        let tail = Arc::new(Tail::new(session.id(), outbound, taste, state.cursor));
+        let place = self.shard(&mut state).insert(Arc::clone(&tail));
+        if let Some(occupant) = state.members.get_mut(&session.id()) {
+            occupant.tail = Some(Arc::clone(&tail));
+        }
+        Some((roll, tail, place))
+    }
+
+    /// Takes a member out and announces it. Returns whether it was there and the room is empty now.
+    pub(crate) fn leave(
+        self: &Arc<Self>,
+        session: SessionId,
+        seat: SeatNumber,
+        reason: Option<CloseReason>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        let is_there = |occupant: &Occupant| occupant.seat == seat;
+        if !state.members.get(&session).is_some_and(is_there) {
+            return false;
+        }
+        self.take_out(&mut state, session, PresenceChange::Left { reason });
+        state.members.is_empty()
+    }
+
+    /// Takes a member out for the application, and announces it. `None`: it is not there.
+    pub(crate) fn remove(
+        self: &Arc<Self>,
+        session: SessionId,
+        reason: Arc<str>,
+    ) -> Option<Removed> {
+        let mut state = self.state.lock();
+        let occupant = self.take_out(&mut state, session, PresenceChange::Removed { reason })?;
+        Some(occupant.into())
+    }
+
+    /// Takes all members out and lets nobody in any more: who wants to join must open the room anew.
+    pub(crate) fn close(self: &Arc<Self>, reason: Arc<str>) -> Vec<Removed> {
+        let mut state = self.state.lock();
+        state.lifecycle = Lifecycle::Gone;
+        let members = std::mem::take(&mut state.members);
+        for tail in members.values().filter_map(|member| member.tail.as_ref()) {
+            tail.end(state.cursor.seq);
+        }
+        // One item, not one for each member; those over a wire are told by their connections.
+        self.send(&mut state, SessionId(0), Body::Closed(reason));
+        members.into_values().map(Removed::from).collect()
+    }
+
+    /// Gives a member another nick and announces it.
+    pub(crate) fn rename(self: &Arc<Self>, session: SessionId, to: &Nick) {
+        let mut state = self.state.lock();
+        let Some(occupant) = state.members.get_mut(&session) else {
+            return;
+        };
+        let nick = std::mem::replace(&mut occupant.nick, to.clone());
+        let change = PresenceChange::Renamed { to: to.clone() };
+        if state.hushed {
+            self.whisper(session, nick, change);
+        } else {
+            self.announce(&mut state, session, nick, change);
+        }
+    }
+
+    /// Whether this session is a member.
+    pub(crate) fn has(&self, session: SessionId) -> bool {
+        self.state.lock().members.contains_key(&session)
+    }
+
+    /// All members' nicks, in the order in which their sessions began.
+    pub(crate) fn nicks(&self) -> Vec<Nick> {
+        let state = self.state.lock();
+        state
+            .members
+            .values()
+            .map(|occupant| occupant.nick.clone())
+            .collect()
+    }
+
+    pub(crate) fn roll(&self) -> Roll {
+        self.call_roll(&self.state.lock())
+    }
+
+    /// The roll without the nicks; `None` if nobody is in.
+    pub(crate) fn summary(&self) -> Option<RoomSummary> {
+        let state = self.state.lock();
+        (!state.members.is_empty()).then(|| RoomSummary {
+            room: self.name.clone(),
+            count: state.members.len(),
+            topic: Arc::clone(&state.topic),
+        })
+    }
+
+    fn take_out(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: SessionId,
+        change: PresenceChange,
+    ) -> Option<Occupant> {
+        let occupant = state.members.remove(&session)?;
+        let is_sent_away = match &change {
+            PresenceChange::Removed { .. } => true,
+            PresenceChange::Left { reason } => matches!(reason, Some(CloseReason::Kicked(_))),
+            _ => false,
+        };
+        if let Some(tail) = occupant.tail.as_ref().filter(|_| is_sent_away) {
+            tail.end(state.cursor.seq);
+        }
+        let nick = occupant.nick.clone();
+        let limit = self.context.limits.announce;
+        if !state.hushed {
+            self.announce(state, session, nick, change);
+            return Some(occupant);
+        }
+        self.whisper(session, nick, change);
+        if state.members.len() <= limit - limit / 4 {
+            // Below the limit by a quarter, so that one member coming and going does not toggle it.
+            state.hushed = false;
+            let nick = occupant.nick.clone();
+            self.announce(state, session, nick, PresenceChange::Unhushed);
+        } else {
+            self.count_soon(state);
+            if self.tx.receiver_count() > state.shards.len() {
+                // The one that left may be among those in process.
+                self.send(state, session, Body::Nudge);
+            }
+        }
+        Some(occupant)
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: &Arc<Shared>,
+        seat: SeatNumber,
+    ) -> Option<Roll> {
+        if state.lifecycle == Lifecycle::Gone {
+            return None;
+        }
+        let (id, nick) = (session.id(), session.nick());
+        let occupant = Occupant {
+            nick: nick.clone(),
+            session: Arc::clone(session),
+            seat,
+            tail: None,
+        };
+        state.members.insert(id, occupant);
+        let limit = self.context.limits.announce;
+        if state.members.len() <= limit && !state.hushed {
+            self.announce(state, id, nick, PresenceChange::Joined);
+        } else {
+            self.whisper(id, nick.clone(), PresenceChange::Joined);
+            if !std::mem::replace(&mut state.hushed, true) {
+                self.announce(state, id, nick, PresenceChange::Hushed { limit });
+            }
+        }
+        if state.hushed {
+            self.count_soon(state);
+        }
+        Some(self.call_roll(state))
+    }
+
+    /// Has the members over wires told how many there are, a second from now.
+    fn count_soon(self: &Arc<Self>, state: &mut State) {
+        if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
+            let room = Arc::clone(self);
+            self.context.tasks.spawn(async move {
+                tokio::time::sleep(COUNT_EVERY).await;
+                let mut state = room.state.lock();
+                state.counting = false;
+                if state.hushed {
+                    let body = Body::Count(room.name.clone(), state.members.len());
+                    room.send(&mut state, SessionId(0), body);
+                }
+            });
+        }
+    }
+
+    fn call_roll(&self, state: &State) -> Roll {
+        Roll {
+            room: self.name.clone(),
+            count: state.members.len(),
+            nicks: state
+                .members
+                .values()
+                .take(ROLL_NICKS_MAX)
+                .map(|occupant| occupant.nick.clone())
+                .collect(),
+            topic: Arc::clone(&state.topic),
+            is_hushed: state.hushed,
+            position: Position {
+                epoch: self.epoch,
+                seq: state.cursor.seq,
+            },
+        }
+    }
+
+    fn announce(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: SessionId,
+        nick: Nick,
+        change: PresenceChange,
+    ) {
+        state.cursor.presences += 1;
+        let presence = self.presence(session, nick, change);
+        self.send(state, session, Body::Presence(Arc::new(presence)));
+    }
+
+    /// Tells those who follow the hub alone: the room has too many members to announce each.
+    fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: PresenceChange) {
+        let presence = || Arc::new(self.presence(session, nick, change));
+        self.context.feed.whisper(self, presence);
+    }
+
+    fn presence(&self, session: SessionId, nick: Nick, change: PresenceChange) -> Presence {
+        Presence {
+            room: self.name.clone(),
+            session,
+            nick,
+            change,
+        }
+    }
+
+    /// The shard for one more member: the emptiest, or a new one while all are well filled.
+    fn shard(&self, state: &mut State) -> Arc<Shard> {
+        let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
+        if let Some(shard) = emptiest
+            && (shard.len() < MEMBERS_PER_SHARD_MIN
+                || state.shards.len() >= self.context.shards_max)
+        {
+            return Arc::clone(shard);
+        }
+        let shard = Arc::new(Shard::default());
+        let queue_max = self.context.limits.queue_bytes.get();
+        self.context.tasks.spawn(delivery::deliver(
+            Arc::clone(&shard),
+            self.tx.subscribe(),
+            queue_max,
+            Arc::clone(&self.context.counters),
+        ));
+        state.shards.push(Arc::clone(&shard));
+        shard
+    }
+}

@@ -1,0 +1,229 @@
+//! What a policy decides, as peers see it in the plain dialect.
+
+use crate::unlimited;
+use chat_core::policy::{Decision, Policy, Visitor};
+use chat_core::{CloseReason, Hub, Kind, Limits, Peer, serve_connection};
+use chat_testkit::{TestHub, Wire};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Refuses what holds `no`, changes what holds `teh`, thinks a second about `slow`, for ever about `hang`, and panics
+/// at `panic`.
+struct Strict;
+
+async fn judge(text: &str) -> Decision {
+    if text.contains("no") {
+        return Decision::refuse("that is\x1b not done here");
+    }
+    if text.contains("slow") {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    if text.contains("hang") {
+        std::future::pending::<()>().await;
+    }
+    assert!(!text.contains("panic"), "a policy with a bug");
+    if text.contains("teh") {
+        return Decision::Change(text.replace("teh", "the"));
+    }
+    Decision::Allow
+}
+
+impl Policy for Strict {
+    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
+        judge(room).await
+    }
+
+    async fn say(&self, _who: &Visitor, _room: &str, _kind: Kind, text: &str) -> Decision {
+        judge(text).await
+    }
+
+    async fn tell(&self, _who: &Visitor, _to: &str, text: &str) -> Decision {
+        judge(text).await
+    }
+
+    async fn rename(&self, _who: &Visitor, nick: &str) -> Decision {
+        judge(nick).await
+    }
+
+    async fn set_topic(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
+        judge(text).await
+    }
+}
+
+async fn strict<const N: usize>(nicks: [&str; N]) -> (TestHub, [Wire; N]) {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let mut hub = TestHub::build(Hub::builder().limits(limits).policy(Strict));
+    let members = crate::members(&mut hub, nicks).await;
+    (hub, members)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_and_hurts_nobody_else() {
+    let (_hub, [mut alice, mut bob]) = strict(["alice", "bob"]).await;
+    for line in [
+        "no",
+        "/me no",
+        "/topic no",
+        "/nick nobody",
+        "/msg bob no",
+        "/join nowhere",
+    ] {
+        alice.sends(line).await;
+        alice.sees("! that is not done here").await;
+    }
+    bob.sees_nothing().await;
+    alice.sends("fine").await;
+    bob.sees("14:02 alice: fine").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_done_instead_of_what_was_asked() {
+    let (_hub, [mut alice, mut bob]) = strict(["alice", "bob"]).await;
+    alice.sends("teh cat").await;
+    bob.sees("14:02 alice: the cat").await;
+    alice.sends("/me pets teh cat").await;
+    bob.sees("14:02 * alice pets the cat").await;
+    alice.sends("/msg bob teh dog").await;
+    bob.sees("14:02 alice -> you: the dog").await;
+    alice.sees("14:02 you -> bob: the dog").await;
+    alice.sends("/topic teh zoo").await;
+    bob.sees("* alice set the topic: the zoo").await;
+    alice.sees("* alice set the topic: the zoo").await;
+    alice.sends("/nick tehodor").await;
+    alice.sees("* you are now theodor").await;
+    bob.sees("* alice is now theodor").await;
+    alice.sends("/join teh-zoo").await;
+    alice.sees("* you are theodor in the-zoo").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_or_hangs_refuses() {
+    let (hub, [mut alice, mut bob]) = strict(["alice", "bob"]).await;
+    let refused = "! whether that is allowed can't be decided now, try again";
+    alice.sends("panic").await;
+    alice.sees(refused).await;
+    let before = Instant::now();
+    alice.sends("hang").await;
+    bob.sends("meanwhile").await;
+    alice.sees("14:02 bob: meanwhile").await;
+    assert!(before.elapsed() < Duration::from_millis(5));
+    alice.sees(refused).await;
+    assert_eq!(before.elapsed().as_secs(), 2);
+    assert_eq!(hub.hub.stats().policy_failures, 2);
+    alice.sends("still here").await;
+    bob.sees("14:02 alice: still here").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_takes_a_second_for_one_delays_nobody_else() {
+    let (_hub, [mut alice, mut bob, mut carol]) = strict(["alice", "bob", "carol"]).await;
+    let begun = Instant::now();
+    alice.sends("first\nslow second\nthird").await;
+    bob.sends("quick").await;
+    // What was allowed before goes out at once, and so does what others say.
+    carol.sees("14:02 alice: first").await;
+    carol.sees("14:02 bob: quick").await;
+    alice.sees("14:02 bob: quick").await;
+    assert!(
+        begun.elapsed() < Duration::from_millis(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    carol.sees("14:02 alice: slow second").await;
+    carol.sees("14:02 alice: third").await;
+    let took = begun.elapsed();
+    assert!((1000..1005).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_thinks_about_is_gone_at_once_all_the_same() {
+    let (mut hub, [alice, mut bob]) = strict(["alice", "bob"]).await;
+    let mut alice = alice;
+    alice.sends("hang").await;
+    alice.sees_until_quiet().await;
+    let begun = Instant::now();
+    hub.hub.kick("alice", "").unwrap();
+    bob.sees("* alice left (gone: kicked)").await;
+    alice.sees_in_time("* goodbye: you were sent away").await;
+    assert!(begun.elapsed() < Duration::from_millis(5));
+    drop(alice);
+    hub.ended().await;
+    hub.hub.drain();
+}
+
+/// Lets in who has a ticket, under the name on it.
+struct Doorman {
+    is_asked: Arc<AtomicBool>,
+}
+
+struct Ticket(&'static str);
+
+impl Policy for Doorman {
+    async fn connect(&self, who: &Visitor, nick: Option<&str>) -> Decision {
+        self.is_asked.store(true, Ordering::Relaxed);
+        assert_eq!((who.dialect, nick), ("plain", None));
+        assert!(who.nick.is_none() && who.session.is_none());
+        match who.peer.get::<Ticket>() {
+            Some(Ticket(name)) => Decision::Change((*name).to_owned()),
+            None => Decision::refuse("no ticket"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn admission_is_decided_before_the_hub_knows_of_the_peer() {
+    let is_asked = Arc::new(AtomicBool::new(false));
+    let policy = Doorman {
+        is_asked: Arc::clone(&is_asked),
+    };
+    let mut hub = TestHub::build(Hub::builder().policy(policy));
+    let mut stranger = hub.connect("stranger");
+    stranger.sends("hello?").await;
+    stranger.sees("! no ticket").await;
+    assert!(stranger.sees_the_end().await.is_empty());
+    assert_eq!(hub.ended().await, CloseReason::Refused);
+    assert!(is_asked.load(Ordering::Relaxed));
+    assert_eq!((hub.hub.sessions(), hub.hub.stats().rooms), (0, 0));
+
+    let mut guest = hub.connect_as("guest", Peer::default().with(Ticket("kim")));
+    guest
+        .sees("* you are kim in lobby: /nick NAME changes your nick, /help lists the commands")
+        .await;
+    // A name that is taken does not keep it out.
+    let mut twin = hub.connect_as("twin", Peer::default().with(Ticket("kim")));
+    twin.sees("* you are guest-1 in lobby: /nick NAME changes your nick, /help lists the commands")
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_spelling_of_a_room_gets_around_a_policy() {
+    struct Newsroom;
+    impl Policy for Newsroom {
+        async fn say(&self, _who: &Visitor, room: &str, _kind: Kind, _text: &str) -> Decision {
+            match room {
+                "news" => Decision::refuse("only the newsroom speaks here"),
+                _ => Decision::Allow,
+            }
+        }
+    }
+    let mut hub = TestHub::build(Hub::builder().policy(Newsroom));
+    let mut alice = hub.member("alice").await;
+    alice.sends("/join #NEWS").await;
+    alice.sees_until_quiet().await;
+    alice.sends("breaking").await;
+    alice.sees("! only the newsroom speaks here").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_policy_nobody_is_asked() {
+    let mut hub = unlimited();
+    let mut alice = hub.connect_as("alice", Peer::default());
+    alice.sends("/who").await;
+    alice.sees_in_time("* lobby: 1 member: guest-1").await;
+    let (_near, far) = tokio::io::duplex(64);
+    let serving = serve_connection(far, Peer::default(), hub.hub.clone());
+    drop(serving);
+}

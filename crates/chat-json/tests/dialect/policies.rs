@@ -1,0 +1,153 @@
+//! What a policy decides, as programs see it.
+
+use crate::program::Program;
+use crate::{builder, said, unlimited};
+use chat_core::policy::{Decision, Policy, Visitor};
+use chat_core::{CloseReason, Kind};
+use chat_testkit::TestHub;
+use serde_json::json;
+use std::time::Duration;
+
+/// Refuses what holds `no` and changes what holds `teh`; knows its programs by their nicks.
+struct Strict;
+
+fn judge(text: &str) -> Decision {
+    if text.contains("no") {
+        return Decision::refuse("that is not done here");
+    }
+    if text.contains("teh") {
+        return Decision::Change(text.replace("teh", "the"));
+    }
+    Decision::Allow
+}
+
+impl Policy for Strict {
+    async fn connect(&self, who: &Visitor, nick: Option<&str>) -> Decision {
+        if who.dialect != "json" {
+            return Decision::Allow;
+        }
+        match nick {
+            Some("slow") => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Decision::Allow
+            }
+            Some(nick) => judge(nick),
+            None => Decision::Change("somebody".to_owned()),
+        }
+    }
+
+    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
+        judge(room)
+    }
+
+    async fn say(&self, _who: &Visitor, _room: &str, kind: Kind, text: &str) -> Decision {
+        match kind {
+            Kind::Acted => Decision::refuse("no acting"),
+            _ => judge(text),
+        }
+    }
+
+    async fn tell(&self, _who: &Visitor, _to: &str, text: &str) -> Decision {
+        judge(text)
+    }
+
+    async fn rename(&self, _who: &Visitor, nick: &str) -> Decision {
+        judge(nick)
+    }
+
+    async fn set_topic(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
+        judge(text)
+    }
+}
+
+fn hub() -> TestHub {
+    TestHub::build(builder(unlimited()).policy(Strict))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_an_answer_with_a_code_and_the_policys_words() {
+    let mut hub = hub();
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    bot.wire.sees_until_quiet().await;
+    for (cmd, fields, words) in [
+        (
+            "say",
+            json!({"room": "ops", "text": "no"}),
+            "that is not done here",
+        ),
+        ("act", json!({"room": "ops", "text": "waves"}), "no acting"),
+        (
+            "topic",
+            json!({"room": "ops", "text": "no"}),
+            "that is not done here",
+        ),
+        (
+            "tell",
+            json!({"to": "alice", "text": "no"}),
+            "that is not done here",
+        ),
+        ("nick", json!({"nick": "nobody"}), "that is not done here"),
+        ("join", json!({"room": "nowhere"}), "that is not done here"),
+    ] {
+        let answer = bot.asks(cmd, fields).await;
+        let expected = json!({"code": "denied", "msg": words, "retry_ms": null});
+        assert_eq!(answer["err"], expected, "{cmd}");
+    }
+    alice.wire.sees_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_what_the_answer_and_the_room_show() {
+    let mut hub = hub();
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    bot.wire.sees_until_quiet().await;
+    bot.does("say", json!({"room": "ops", "text": "teh cat"}))
+        .await;
+    alice.sees(said("ops", 1, "bot", "the cat")).await;
+    let named = bot.does("nick", json!({"nick": "tehodor"})).await;
+    assert_eq!(named, json!({"nick": "theodor"}));
+    let joined = bot.does("join", json!({"room": "teh-zoo"})).await;
+    assert_eq!(joined["room"], "the-zoo");
+    let (_, welcome) = Program::hello(&mut hub, json!({"join": [{"room": "teh-zoo"}]})).await;
+    assert_eq!(welcome["nick"], "somebody");
+    assert_eq!(welcome["rooms"][0]["room"], "the-zoo");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_let_in_is_told_why_and_disconnected() {
+    let mut hub = hub();
+    let mut stranger = Program::connect(&mut hub, "stranger");
+    let answer = stranger.asks("hello", json!({"nick": "nobody"})).await;
+    let expected = json!({"code": "denied", "msg": "that is not done here", "retry_ms": null});
+    assert_eq!(answer["err"], expected);
+    stranger
+        .sees(json!({"ev": "bye", "code": "denied", "reconnect": false}))
+        .await;
+    assert!(stranger.wire.sees_the_end().await.is_empty());
+    assert_eq!(hub.ended().await, CloseReason::Refused);
+    assert_eq!(hub.hub.sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_is_refused_does_not_keep_a_hello_from_the_others() {
+    let mut hub = hub();
+    let rooms = json!([{"room": "nowhere"}, {"room": "ops"}]);
+    let (_, welcome) = Program::hello(&mut hub, json!({"nick": "bot", "join": rooms})).await;
+    assert_eq!(welcome["rooms"][0]["err"]["code"], "denied");
+    assert_eq!(welcome["rooms"][1]["room"], "ops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_wait_for_a_policy_that_thinks_about_the_hello() {
+    let mut hub = hub();
+    let mut slow = Program::connect(&mut hub, "slow");
+    slow.sends_all(&[
+        json!({"cmd": "hello", "id": 1, "nick": "slow", "join": [{"room": "ops"}]}),
+        json!({"cmd": "ping", "id": 2}),
+    ])
+    .await;
+    assert_eq!(slow.next().await["re"], 1);
+    slow.sees(json!({"re": 2, "ok": {}})).await;
+}
