@@ -10,7 +10,6 @@ use crate::listener::Listener;
 use crate::peer::Peer;
 use crate::stats::Counters;
 use crate::sync::Mutex;
-use futures::FutureExt;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -28,6 +27,10 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// How much longer than `drain` a connection may take to be gone: its socket is closed, its task is not yet over.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// How many refused connections are told why at the same time, and for how long at most.
+const REFUSED_MAX: usize = 64;
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
 ///
@@ -56,7 +59,7 @@ const DRAIN_GRACE: Duration = Duration::from_millis(500);
 /// # }
 /// ```
 pub async fn serve(mut listener: impl Listener, hub: Hub, stop: impl Future<Output = ()>) {
-    let connections = TaskTracker::new();
+    let (connections, refused) = (TaskTracker::new(), TaskTracker::new());
     let mut stop = pin!(stop);
     let mut accepting = Accepting {
         back_off: BACK_OFF_MIN,
@@ -69,7 +72,7 @@ pub async fn serve(mut listener: impl Listener, hub: Hub, stop: impl Future<Outp
             accepted = accepting.next(&mut listener) => match accepted {
                 Ok((stream, peer)) => {
                     accepting.back_off = BACK_OFF_MIN;
-                    admit(stream, peer, &hub, &connections);
+                    admit(stream, peer, &hub, &connections, &refused);
                 }
                 Err(error) => {
                     hub.counters().accept_errors.add(1);
@@ -94,7 +97,7 @@ pub async fn serve(mut listener: impl Listener, hub: Hub, stop: impl Future<Outp
 }
 
 /// Starts a connection's task, or refuses it.
-fn admit<S>(stream: S, peer: Peer, hub: &Hub, connections: &TaskTracker)
+fn admit<S>(stream: S, peer: Peer, hub: &Hub, connections: &TaskTracker, refused: &TaskTracker)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -104,8 +107,7 @@ where
         Ok(permit) => permit,
         Err(refusal) => {
             tracing::debug!(peer.addr = ?address, refusal, "connection refused");
-            // The stream has taken nothing yet, so it takes the line at once or never.
-            drop(pin!(stream).write(refusal.as_bytes()).now_or_never());
+            turn_away(stream, refusal, refused);
             return;
         }
     };
@@ -114,6 +116,25 @@ where
         let reason = connection.await;
         tracing::debug!(peer.addr = ?address, %reason, "connection ended");
         drop(permit);
+    });
+}
+
+/// Tells a peer why it is refused; nobody waits for it, and while too many are being told, it is only closed.
+fn turn_away<S>(stream: S, refusal: String, refused: &TaskTracker)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    if refused.len() >= REFUSED_MAX {
+        return;
+    }
+    refused.spawn(async move {
+        let mut stream = pin!(stream);
+        let told = async {
+            stream.write_all(refusal.as_bytes()).await?;
+            stream.shutdown().await
+        };
+        // Whether it takes the line is its own affair.
+        drop(tokio::time::timeout(REFUSED_TIMEOUT, told).await);
     });
 }
 

@@ -6,6 +6,7 @@ mod chunks;
 mod delivery;
 mod following;
 mod in_process;
+mod listeners;
 mod moderation;
 mod plain;
 mod policies;
