@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chat_core::{Inbound, LineCodec};
+use chat_core::codec::{Inbound, LineCodec};
 use chat_json::Client;
 use futures::StreamExt;
 use futures::future::BoxFuture;

@@ -26,7 +26,7 @@ mod line;
 pub mod listener;
 mod log_gate;
 mod member;
-mod name;
+pub mod name;
 mod outbound;
 mod peer;
 mod plain;
@@ -45,37 +45,53 @@ mod telnet;
 pub mod text;
 mod wire_member;
 
-pub use batch::{
-    Batch, Drafts, Epoch, Kind, Message, MessageRef, ParseEpochError, Position, Seq, SessionId,
-    Timestamp,
-};
-pub use builder::{HubBuilder, WallTime};
+pub use batch::{Kind, Message, Seq};
+pub use builder::HubBuilder;
 pub use connection::serve_connection;
 pub use delivery::Echo;
 pub use event::{CloseReason, Direct, Event, Presence, PresenceChange};
 pub use follower::Follower;
-pub use hub::{HistoryError, Hub, JoinError, SessionError};
+pub use hub::Hub;
 pub use limits::{Limits, Rate};
-pub use line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
 pub use member::Member;
-pub use name::{NameError, NameRules, Nick, RoomName};
+pub use name::{Nick, RoomName};
 pub use peer::Peer;
 pub use policy::Policy;
-pub use room::{PublishError, Roll, RoomSummary};
-pub use roster::NickError;
 pub use serve::serve;
-pub use session::{Session, TellError};
+pub use session::Session;
 pub use stats::Stats;
 
-/// What a journal is made of: where rooms' logs are kept.
+/// Bytes to lines, for [`tokio_util::codec::Framed`].
+pub mod codec {
+    pub use crate::line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
+}
+
+/// Why something was not done: one enum for each operation.
+pub mod error {
+    pub use crate::hub::{HistoryError, JoinError, SessionError};
+    pub use crate::room::PublishError;
+    pub use crate::roster::NickError;
+    pub use crate::session::TellError;
+}
+
+/// What a journal is made of: where rooms' logs are kept, and what is in them.
 pub mod log {
+    pub use crate::batch::{
+        Batch, Drafts, Epoch, MessageRef, ParseEpochError, Position, SessionId, Timestamp,
+    };
     pub use crate::journal::{
         Excerpt, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
     };
 }
 
+/// What is known of a room.
+pub mod rooms {
+    pub use crate::room::{Roll, RoomSummary};
+}
+
 /// What a dialect is made of: how connections talk.
 pub mod wire {
+    pub use crate::builder::WallTime;
     pub use crate::command::{Arrival, Command};
     pub use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
     pub use crate::event::{Broadcast, Form, Missed, Moment};

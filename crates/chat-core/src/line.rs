@@ -39,7 +39,7 @@ pub enum Inbound {
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use chat_core::{Inbound, LineCodec};
+/// use chat_core::codec::{Inbound, LineCodec};
 /// use tokio_util::codec::Decoder;
 ///
 /// # fn main() -> std::io::Result<()> {

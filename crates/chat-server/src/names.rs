@@ -1,6 +1,6 @@
 //! When two names are the same, by the full Unicode tables that core does without.
 
-use chat_core::NameRules;
+use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 

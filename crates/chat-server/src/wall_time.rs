@@ -1,6 +1,7 @@
 //! A moment as a time of day where the server stands.
 
-use chat_core::{Timestamp, WallTime};
+use chat_core::log::Timestamp;
+use chat_core::wire::WallTime;
 use jiff::tz::TimeZone;
 use std::sync::LazyLock;
 

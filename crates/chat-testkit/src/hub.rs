@@ -1,7 +1,8 @@
 //! A hub for tests: its clock stands still, and its connections are in-memory streams.
 
 use crate::wire::Wire;
-use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, Timestamp, serve_connection};
+use chat_core::log::Timestamp;
+use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, serve_connection};
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 

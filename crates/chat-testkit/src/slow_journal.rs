@@ -1,7 +1,9 @@
 //! A journal that takes its time: what core must not mistake for the one in memory.
 
-use chat_core::log::{Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span};
-use chat_core::{Batch, Drafts, Limits, RoomName};
+use chat_core::log::{
+    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+};
+use chat_core::{Limits, RoomName};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

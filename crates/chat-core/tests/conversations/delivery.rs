@@ -1,7 +1,8 @@
 //! The promises on the fast path: each way in which it falls back, forced.
 
 use crate::{members, unlimited};
-use chat_core::{Limits, PublishError};
+use chat_core::Limits;
+use chat_core::error::PublishError;
 use chat_testkit::TestHub;
 use std::num::NonZeroUsize;
 

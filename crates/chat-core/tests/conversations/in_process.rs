@@ -1,8 +1,9 @@
 //! Members without a wire: the hub as an embedder uses it.
 
 use crate::{members, unlimited};
+use chat_core::error::{JoinError, PublishError, TellError};
 use chat_core::log::Span;
-use chat_core::{Echo, Event, Hub, JoinError, Limits, Member, PublishError, Seq, TellError};
+use chat_core::{Echo, Event, Hub, Limits, Member, Seq};
 use std::num::NonZeroUsize;
 
 async fn next_text(member: &mut Member) -> String {

@@ -1,9 +1,8 @@
 //! What an application does to members and rooms, and what everybody sees of it.
 
 use crate::{members, unlimited};
-use chat_core::{
-    CloseReason, Event, Hub, JoinError, Member, NickError, PresenceChange, PublishError,
-};
+use chat_core::error::{JoinError, NickError, PublishError};
+use chat_core::{CloseReason, Event, Hub, Member, PresenceChange};
 
 /// The next event that tells of coming, going or the room's end.
 async fn next_change(member: &mut Member) -> String {

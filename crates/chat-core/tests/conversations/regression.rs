@@ -1,10 +1,11 @@
 //! Faults that were found in review, each with the sequence of events that showed it.
 
 use crate::{members, unlimited};
-use chat_core::log::{Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span};
-use chat_core::{
-    Batch, CloseReason, Drafts, Event, Hub, Limits, PresenceChange, PublishError, RoomName,
+use chat_core::error::PublishError;
+use chat_core::log::{
+    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
+use chat_core::{CloseReason, Event, Hub, Limits, PresenceChange, RoomName};
 use chat_testkit::{SlowJournal, TestHub};
 use std::future::Future;
 use std::num::NonZeroUsize;

@@ -2,7 +2,7 @@
 
 use crate::harness::check;
 use bytes::BytesMut;
-use chat_core::{Inbound, LineCodec};
+use chat_core::codec::{Inbound, LineCodec};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio_util::codec::Decoder;

@@ -1,7 +1,7 @@
 //! A journal that also keeps the whole order of what was said, for the test to compare with.
 
-use chat_core::log::{Head, Journal, JournalError, Log, Page, Span};
-use chat_core::{Batch, Drafts, RoomName};
+use chat_core::RoomName;
+use chat_core::log::{Batch, Drafts, Head, Journal, JournalError, Log, Page, Span};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex};

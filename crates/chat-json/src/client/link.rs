@@ -4,7 +4,7 @@
 
 use super::builder::ByteStream;
 use bytes::{Buf, BytesMut};
-use chat_core::{Inbound, Line, LineCodec};
+use chat_core::codec::{Inbound, Line, LineCodec};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Decoder;

@@ -15,13 +15,12 @@ use crate::wire::{
     Published, Reply as Granted, Request, RoomsList, Sent, Text, Topic, VERSION, Welcome,
 };
 use bytes::{BufMut, BytesMut};
-use chat_core::log::{Page, Span};
+use chat_core::log::{Batch, Epoch, Page, Span};
+use chat_core::rooms::{Roll, RoomSummary};
 use chat_core::wire::{
     Arrival, Code, Command, Dialect, Form, Greeting, Joined, Manners, Refusal, Reply,
 };
-use chat_core::{
-    Batch, CloseReason, Direct, Echo, Epoch, Limits, Nick, Roll, RoomName, RoomSummary, Seq,
-};
+use chat_core::{CloseReason, Direct, Echo, Limits, Nick, RoomName, Seq};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;

@@ -4,9 +4,9 @@
 
 use crate::wire::{Event, Text, Why};
 use bytes::{BufMut, BytesMut};
-use chat_core::log::Gap;
+use chat_core::log::{Batch, Gap, MessageRef};
 use chat_core::wire::{Broadcast, Form, Missed, Moment};
-use chat_core::{Batch, Kind, MessageRef, Presence, PresenceChange};
+use chat_core::{Kind, Presence, PresenceChange};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -216,7 +216,8 @@ fn gap_event(room: &str, missed: Missed) -> Event<'_> {
 mod tests {
     use super::*;
     use crate::wire::Entry;
-    use chat_core::{Drafts, Nick, RoomName, Seq, SessionId, Timestamp};
+    use chat_core::log::{Drafts, SessionId, Timestamp};
+    use chat_core::{Nick, RoomName, Seq};
 
     fn batch(kind: Kind, text: &str) -> Batch {
         let nick = Nick::parse("alice").unwrap();
