@@ -1,0 +1,75 @@
+//! What peers may do is decided by the program: a word filter, a room where only the program speaks, and a room for
+//! those who know a word.
+//!
+//! Run it with `cargo run --example policy`, and talk to it with `nc 127.0.0.1 5001`: say `darn`, `/join news` and say
+//! something, `/join staff`, `/msg door swordfish` and `/join staff` again.
+
+use chat_core::log::SessionId;
+use chat_core::policy::{Decision, Policy, Visitor};
+use chat_core::{Hub, Kind, Session};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use tokio::net::TcpListener;
+
+const WORD: &str = "swordfish";
+
+#[derive(Default)]
+struct House {
+    staff: Mutex<HashSet<SessionId>>,
+}
+
+impl Policy for House {
+    async fn join(&self, who: &Visitor, room: &str) -> Decision {
+        let staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
+        match (room, who.session) {
+            ("staff", Some(session)) if staff.contains(&session) => Decision::Allow,
+            ("staff", _) => Decision::refuse("staff only: tell door the word"),
+            _ => Decision::Allow,
+        }
+    }
+
+    async fn say(&self, _who: &Visitor, room: &str, _kind: Kind, text: &str) -> Decision {
+        if room == "news" {
+            return Decision::refuse("only the newsroom speaks here");
+        }
+        Decision::Change(text.replace("darn", "d—n"))
+    }
+
+    /// What door is told never reaches its mailbox: only whether it was right.
+    async fn tell(&self, who: &Visitor, to: &str, text: &str) -> Decision {
+        let (true, Some(session)) = (to.eq_ignore_ascii_case("door"), who.session) else {
+            return Decision::Allow;
+        };
+        if text != WORD {
+            return Decision::refuse("that is not the word");
+        }
+        let mut staff = self.staff.lock().unwrap_or_else(PoisonError::into_inner);
+        staff.insert(session);
+        Decision::Change("come in: /join staff".into())
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let address = std::env::args().nth(1);
+    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:5001")).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let hub = Hub::builder().policy(House::default()).build();
+    let door = tokio::spawn(answer(hub.session(Some("door"))?));
+    let news = hub.session(Some("newsroom"))?;
+    news.publish("news", "the house is open").await?;
+    chat_core::serve(listener, hub, async {
+        drop(tokio::signal::ctrl_c().await);
+    })
+    .await;
+    door.await?;
+    Ok(())
+}
+
+/// Says back to everybody what they are said to have said.
+async fn answer(mut door: Session) {
+    while let Some(direct) = door.next_direct().await {
+        // Whoever asked may have gone.
+        drop(door.tell(direct.from.as_str(), &direct.text));
+    }
+}
