@@ -5,6 +5,8 @@
 //! catching up after lag is reading it from a position. A program joins rooms through [`Session`] and [`Member`];
 //! peers on a wire through [`serve()`] or [`serve_connection`], and all meet in the same rooms.
 //!
+//! The [guide] begins with [rooms in ten minutes](guide::start_here).
+//!
 //! This crate opens no socket that it was not handed, reads no environment, and installs no signal handler and no log
 //! subscriber.
 
@@ -17,6 +19,7 @@ mod dialect;
 mod event;
 mod feed;
 mod follower;
+pub mod guide;
 mod hub;
 mod input;
 mod journal;

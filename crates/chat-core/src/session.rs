@@ -208,6 +208,9 @@ impl Session {
             if drafts.is_empty() {
                 return Err(PublishError::Empty);
             }
+            if self.hub.is_draining() {
+                return Err(PublishError::Draining);
+            }
             if self.shared.is_closing() {
                 return Err(PublishError::NotAMember);
             }
