@@ -19,7 +19,9 @@
 //! # }
 //! ```
 
+pub mod conformance;
 mod hub;
+mod random;
 mod slow_journal;
 mod transcript;
 mod wire;

@@ -1,0 +1,11 @@
+//! What every journal and every dialect must keep, as suites that an implementation is run through.
+//!
+//! The suites know no implementation: what they ask is what chat-core relies on. Each returns the first
+//! [`Violation`], which names the [`Rule`] that is broken, what was expected and what was seen, and the seed with
+//! which it happens again.
+
+mod journal;
+mod violation;
+
+pub use journal::{Durability, Holds, InMemory, JournalUnderTest, journal, journal_with};
+pub use violation::{Rule, Violation, assert_conforms};

@@ -1,0 +1,6 @@
+//! The suites pass what is right, and name what is wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
+mod right_journals;
+mod wrong_journals;

@@ -1,0 +1,1 @@
+//! Journals that break one rule each, and what the suite says of them.
