@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
 mod right_journals;
+mod store;
 mod wrong_journals;
