@@ -87,6 +87,60 @@ impl Wire {
         }
     }
 
+    /// Expects a line next of which this is true, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the description and the transcript if another line comes, or none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// # let mut hub = chat_testkit::TestHub::default();
+    /// # let mut alice = hub.member("alice").await;
+    /// # hub.member("bob").await;
+    /// let line = alice.sees_that("somebody comes", |line| line.ends_with(" joined")).await;
+    /// assert_eq!(line, "* guest-2 joined");
+    /// # })
+    /// ```
+    pub async fn sees_that(
+        &mut self,
+        description: &str,
+        is_so: impl FnOnce(&str) -> bool,
+    ) -> String {
+        match self.next_line().await {
+            Some(line) if is_so(&line) => line,
+            Some(line) => panic!(
+                "expected that {description}, but there is {line:?}\n{}",
+                self.transcript
+            ),
+            None => panic!(
+                "expected that {description}, but the stream ended\n{}",
+                self.transcript
+            ),
+        }
+    }
+
+    /// Expects a line next that has this in it, and returns the line.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if another line comes, or none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no line.
+    pub async fn sees_containing(&mut self, part: &str) -> String {
+        let description = format!("a line contains {part:?}");
+        self.sees_that(&description, |line| line.contains(part))
+            .await
+    }
+
     /// Expects that nothing comes for a second.
     ///
     /// # Panics
