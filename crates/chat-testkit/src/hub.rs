@@ -1,8 +1,9 @@
 //! A hub for tests: its clock stands still, and its connections are in-memory streams.
 
+use crate::faults::{Faults, FaultyStream};
 use crate::wire::Wire;
 use chat_core::{CloseReason, Hub, HubBuilder, Limits, Timestamp, serve_connection};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 /// When every test takes place: 14:02 UTC.
@@ -47,6 +48,48 @@ impl TestHub {
         Wire::new(name, near)
     }
 
+    /// Connects a stream and says these lines on it, in whichever dialect that is.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the connection is closed meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_testkit::TestHub;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// let mut hub = TestHub::default();
+    /// let mut carol = hub.connect_saying("carol", ["/nick carol", "/join ops"]).await;
+    /// carol.sees_in_time("* you are now carol").await;
+    /// # })
+    /// ```
+    pub async fn connect_saying<L: AsRef<str>>(
+        &mut self,
+        name: &str,
+        lines: impl IntoIterator<Item = L>,
+    ) -> Wire {
+        let mut wire = self.connect(name);
+        for line in lines {
+            wire.sends(line.as_ref()).await;
+        }
+        wire
+    }
+
+    /// Connects a stream whose faults the test decides. They are on the hub's side of it: what the wire sends is
+    /// sent, and what the hub makes of it is another matter.
+    pub fn connect_faulty(&mut self, name: &str) -> (Wire, Faults) {
+        let (near, far) = tokio::io::duplex(STREAM_BYTES);
+        let (far, faults) = FaultyStream::new(far);
+        self.serve(far);
+        (Wire::new(name, near), faults)
+    }
+
     /// Connects a member with this nick, which is told of its arrival in the lobby.
     ///
     /// # Panics
@@ -78,7 +121,8 @@ impl TestHub {
         self.connections.shutdown().await;
     }
 
-    fn serve(&mut self, stream: DuplexStream) {
+    /// Serves the hub's side of a stream that the test has made.
+    pub fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
         self.connections
             .spawn(serve_connection(stream, self.hub.clone()));
     }

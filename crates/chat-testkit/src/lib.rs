@@ -20,12 +20,14 @@
 //! ```
 
 pub mod conformance;
+mod faults;
 mod hub;
 mod random;
 mod slow_journal;
 mod transcript;
 mod wire;
 
+pub use faults::{Faults, FaultyStream};
 pub use hub::{NOW, TestHub};
 pub use slow_journal::{SlowJournal, SlowLog};
 pub use wire::Wire;
