@@ -4,8 +4,10 @@
 //! [`Violation`], which names the [`Rule`] that is broken, what was expected and what was seen, and the seed with
 //! which it happens again.
 
+mod dialect;
 mod journal;
 mod violation;
 
+pub use dialect::{Speech, connection, dialect};
 pub use journal::{Durability, Holds, InMemory, JournalUnderTest, journal, journal_with};
 pub use violation::{Rule, Violation, assert_conforms};

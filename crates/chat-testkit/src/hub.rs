@@ -108,12 +108,19 @@ impl TestHub {
     ///
     /// Panics if a connection's task panicked.
     pub async fn ended(&mut self) -> CloseReason {
+        self.try_ended()
+            .await
+            .expect("a connection's task doesn't panic")
+    }
+
+    /// As [`ended`](Self::ended), but a panic is an error.
+    pub(crate) async fn try_ended(&mut self) -> Result<CloseReason, String> {
         let ended = self
             .connections
             .join_next()
             .await
             .expect("there is a connection");
-        ended.expect("a connection's task doesn't panic")
+        ended.map_err(|error| error.to_string())
     }
 
     /// Cuts every connection, whatever it is waiting for: what it was about to do is not done.

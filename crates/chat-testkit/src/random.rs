@@ -35,6 +35,13 @@ impl Random {
         &among[self.below(among.len())]
     }
 
+    /// One of these, or this if there is none.
+    pub(crate) fn pick_or<'a>(&mut self, among: &'a [String], or: &'a str) -> &'a str {
+        among
+            .get(self.below(among.len()))
+            .map_or(or, String::as_str)
+    }
+
     /// Puts these into another order.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {

@@ -197,6 +197,32 @@ impl Wire {
         std::mem::take(&mut self.buffer)
     }
 
+    /// Sends bytes as they are; returns whether the stream took them.
+    pub(crate) async fn sends_if_open(&mut self, bytes: &[u8]) -> bool {
+        self.transcript
+            .add(Direction::Sent, &String::from_utf8_lossy(bytes));
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// Says that it sends nothing more, unless the stream is closed.
+    pub(crate) async fn ends_if_open(&mut self) {
+        drop(self.stream.shutdown().await);
+    }
+
+    /// Reads what comes until everything waits for a millisecond, or the stream ends.
+    pub(crate) async fn bytes_until_quiet(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Ok(chunk) = tokio::time::timeout(QUIET, self.next_bytes()).await {
+            if chunk.is_empty() {
+                break;
+            }
+            self.transcript
+                .add(Direction::Seen, &String::from_utf8_lossy(&chunk));
+            bytes.extend(chunk);
+        }
+        bytes
+    }
+
     /// What was sent and seen so far, for the message of an assertion.
     #[must_use]
     pub fn transcript(&self) -> String {

@@ -1,12 +1,13 @@
 //! What a log must be: the messages that were appended, and how many of the oldest are gone.
 
 use super::drafts::AUTHORS;
-use super::{Rule, Violation};
-use chat_core::log::Head;
+use super::{Rule, Violation, failed};
+use chat_core::log::{Head, JournalError};
 use chat_core::{
     Batch, Drafts, Epoch, Kind, MessageRef, Nick, RoomName, Seq, SessionId, Timestamp,
 };
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A room's log, as it must be.
 #[derive(Debug)]
@@ -79,8 +80,9 @@ impl Model {
     pub(super) fn appended(
         &mut self,
         records: Range<usize>,
-        batch: &Batch,
+        batch: Result<Arc<Batch>, JournalError>,
     ) -> Result<(), Violation> {
+        let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
         if batch.len() != records.len() {
             let expected = format!("a batch of {} messages", records.len());
             return Err(Violation::new(
@@ -90,9 +92,16 @@ impl Model {
             ));
         }
         for (index, message) in records.zip(batch.messages(0..batch.len())) {
-            self.compare(index, batch, &message)?;
+            self.compare(index, &batch, &message)?;
         }
         Ok(())
+    }
+
+    /// Notes that nobody waits for an append any more.
+    pub(super) fn abandon(&mut self, records: Range<usize>) {
+        for record in &mut self.records[records] {
+            record.is_abandoned = true;
+        }
     }
 
     /// Compares a message with what was appended, and learns its place.

@@ -4,12 +4,12 @@ use super::drafts::Writer;
 use super::model::{Age, Model};
 use super::{Durability, JournalUnderTest, Violation, failed};
 use crate::random::Random;
-use chat_core::log::{Journal, Log, Page, Span};
+use chat_core::log::{Journal, Log, Span};
 use chat_core::{Drafts, RoomName, Seq};
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// A journal, its open logs, and what they must be.
 pub(super) struct Rooms<'u, U: JournalUnderTest> {
@@ -116,9 +116,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
             texts(model, &records)
         ));
         let log = log.as_ref().expect("the log is open");
-        let batch = log.append(drafts).await;
-        let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
-        model.appended(records, &batch)
+        model.appended(records, log.append(drafts).await)
     }
 
     /// Appends several batches without waiting in between, polls them in any order, and drops some.
@@ -131,47 +129,33 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         let Room { name, log, model } = &mut self.rooms[room];
         let log = log.as_ref().expect("the log is open");
         let tail = model.tail();
-        let mut appends: Vec<(Range<usize>, Pin<Box<dyn Future<Output = _> + Send>>)> = Vec::new();
+        let mut appends: Vec<(Range<usize>, Pin<Box<_>>)> = Vec::new();
         for drafts in batches {
             let records = model.append(&drafts, name);
-            self.done.push(format!(
-                "{} being appended to room {room}",
-                texts(model, &records)
-            ));
+            let texts = texts(model, &records);
+            self.done
+                .push(format!("{texts} being appended to room {room}"));
             appends.push((records, Box::pin(log.append(drafts))));
         }
         // The last is waited for: it is behind all others, so then they are in the log.
         let last = appends.pop();
         random.shuffle(&mut appends);
         for (records, mut append) in appends {
-            let mut is_dropped = random.once_in(3);
-            if random.once_in(2) {
-                let mut context = Context::from_waker(Waker::noop());
-                if let std::task::Poll::Ready(batch) = append.as_mut().poll(&mut context) {
-                    let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
-                    model.appended(records, &batch)?;
-                    continue;
-                }
-            } else if is_dropped && random.once_in(2) {
-                // Never polled at all.
+            let (is_polled, is_dropped) = (random.once_in(2), random.once_in(2));
+            let mut context = Context::from_waker(Waker::noop());
+            if is_polled && let Poll::Ready(batch) = append.as_mut().poll(&mut context) {
+                model.appended(records, batch)?;
+            } else if is_dropped {
                 drop(append);
-                abandon(model, records, &mut self.done);
-                continue;
-            }
-            is_dropped &= random.once_in(2);
-            if is_dropped {
-                drop(append);
-                abandon(model, records, &mut self.done);
+                let texts = texts(model, &records);
+                self.done.push(format!("the append of {texts} dropped"));
+                model.abandon(records);
             } else {
-                let batch = append.await;
-                let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
-                model.appended(records, &batch)?;
+                model.appended(records, append.await)?;
             }
         }
         if let Some((records, append)) = last {
-            let batch = append.await;
-            let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
-            model.appended(records, &batch)?;
+            model.appended(records, append.await)?;
         }
         self.read(room, Span::After(tail), usize::MAX).await?;
         Ok(())
@@ -188,7 +172,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
             .push(format!("room {room} read: {}", asked(span, limit)));
         let Room { log, model, .. } = &mut self.rooms[room];
         let log = log.as_ref().expect("the log is open");
-        let page: Page = log
+        let page = log
             .read(span, limit)
             .await
             .map_err(|error| failed("a read that succeeds", &error))?;
@@ -243,13 +227,6 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         let head = opened.head();
         *log = Some(opened);
         model.opened(&head, is_durable, age)
-    }
-}
-
-fn abandon(model: &mut Model, records: Range<usize>, done: &mut Vec<String>) {
-    done.push(format!("the append of {} dropped", texts(model, &records)));
-    for record in &mut model.records[records] {
-        record.is_abandoned = true;
     }
 }
 
