@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
+mod dialects;
 mod right_journals;
 mod store;
+mod toy;
 mod wrong_journals;
