@@ -118,6 +118,11 @@ impl Timestamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// No session: the author of what was written in an earlier process, whose numbers are given anew in this one.
+    pub const NOBODY: Self = Self(0);
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -182,13 +187,15 @@ impl Drafts {
     /// belong to. A text and a key that came from a [`Batch`] come back unchanged. Control characters that got into
     /// the store by another way are removed all the same, and what no key can be is no key.
     ///
+    /// What an earlier process wrote is [`SessionId::NOBODY`]'s: a hub may keep from a session what it wrote itself.
+    ///
     /// # Examples
     ///
     /// ```
     /// use chat_core::{Drafts, Kind, Nick, RoomName, Seq, SessionId, Timestamp};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut drafts = Drafts::new(SessionId(0), Nick::parse("alice")?, Timestamp(0));
+    /// let mut drafts = Drafts::new(SessionId::NOBODY, Nick::parse("alice")?, Timestamp(0));
     /// drafts.restore(Kind::Said, "hi", Some("k1"));
     /// let batch = drafts.number(RoomName::parse("ops")?, [Seq(17)]);
     /// let message = batch.messages(0..1).next();
@@ -537,7 +544,11 @@ mod tests {
 
     #[test]
     fn what_a_log_has_kept_is_restored_one_message_a_call() {
-        let mut drafts = Drafts::new(SessionId(0), Nick::parse("alice").unwrap(), Timestamp(0));
+        let mut drafts = Drafts::new(
+            SessionId::NOBODY,
+            Nick::parse("alice").unwrap(),
+            Timestamp(0),
+        );
         drafts.restore(Kind::Said, "one \t two", Some("k1"));
         drafts.restore(Kind::Said, "\x07", Some(&"k".repeat(65)));
         drafts.restore(Kind::Topic, "\x1b[2J", None);
