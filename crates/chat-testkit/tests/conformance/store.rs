@@ -31,6 +31,9 @@ pub(crate) enum Fault {
     AppendsWhenPolled,
     ReadsEveryRoom,
     CutsTheWrongEnd,
+    InventsAGap,
+    ReadsOneTooMany,
+    KeepsSpelling,
 }
 
 #[derive(Clone)]
@@ -128,10 +131,12 @@ impl Journal for Store {
     type Log = StoredLog;
 
     async fn open(&self, room: &RoomName, key: &str) -> Result<StoredLog, JournalError> {
+        // Rooms that only their spelling tells apart are one.
+        let is_spelled = self.fault == Fault::KeepsSpelling;
         Ok(StoredLog {
             store: self.clone(),
             room: room.clone(),
-            key: key.into(),
+            key: if is_spelled { room.as_str() } else { key }.into(),
         })
     }
 }
@@ -218,7 +223,8 @@ impl Rows {
             Span::After(after) => rows.filter(|row| row.seq > after.0).collect(),
             Span::Before(before) => rows.filter(|row| row.seq < before.0).collect(),
         };
-        let limit = limit.min(rows.len());
+        let extra = usize::from(fault == Fault::ReadsOneTooMany);
+        let limit = limit.saturating_add(extra).min(rows.len());
         let rows = match span {
             Span::Before(_) if fault != Fault::CutsTheWrongEnd => &rows[rows.len() - limit..],
             _ => &rows[..limit],
@@ -227,6 +233,10 @@ impl Rows {
             Span::After(after) if after.0 < self.gone => Some(Gap {
                 from: after.next(),
                 to: Seq(self.gone),
+            }),
+            Span::Before(_) if fault == Fault::InventsAGap => Some(Gap {
+                from: Seq(1),
+                to: Seq(1),
             }),
             _ => None,
         };
@@ -237,7 +247,11 @@ impl Rows {
     fn excerpt(&self, row: &Row, fault: Fault) -> Excerpt {
         // Whoever it was in an earlier life of the process, it is nobody now.
         let is_known = row.life == self.life || fault == Fault::KeepsAuthors;
-        let author = if is_known { row.author } else { SessionId(0) };
+        let author = if is_known {
+            row.author
+        } else {
+            SessionId::NOBODY
+        };
         let key = row.key.as_deref().filter(|_| fault != Fault::ForgetsKeys);
         let mut drafts = Drafts::new(author, row.from.clone(), row.at);
         drafts.restore(row.kind, &row.text, key);

@@ -1,7 +1,11 @@
 //! Journals that break one rule each, and what the suite says of them.
 
 use crate::store::{Fault, Store};
-use chat_testkit::conformance::{self, Rule, Violation};
+use chat_core::log::{Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span};
+use chat_core::{Batch, Drafts, Epoch, Limits, RoomName};
+use chat_testkit::conformance::{self, InMemory, Rule, Violation};
+use std::future::Future;
+use std::sync::Arc;
 
 async fn violation(fault: Fault) -> Violation {
     let run = conformance::journal(Store::new(fault)).await;
@@ -50,10 +54,54 @@ async fn other_faults_break_the_rule_that_they_should() {
         (Fault::AppendsWhenPolled, Rule::Cancelled),
         (Fault::ReadsEveryRoom, Rule::Rooms),
         (Fault::CutsTheWrongEnd, Rule::Ranges),
+        (Fault::ReadsOneTooMany, Rule::Ranges),
+        (Fault::InventsAGap, Rule::Gaps),
+        (Fault::KeepsSpelling, Rule::Epoch),
     ] {
         let violation = violation(fault).await;
         assert_eq!(violation.rule, rule, "{fault:?}: {violation}");
     }
+}
+
+/// A ring that begins anew and says that it doesn't.
+struct OneEpoch(MemoryJournal);
+
+struct OneEpochLog(MemoryLog);
+
+impl Journal for OneEpoch {
+    type Log = OneEpochLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<OneEpochLog, JournalError> {
+        Ok(OneEpochLog(self.0.open(room, key).await?))
+    }
+}
+
+impl Log for OneEpochLog {
+    fn head(&self) -> Head {
+        let epoch = Epoch(1);
+        Head {
+            epoch,
+            ..self.0.head()
+        }
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        self.0.append(drafts)
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.0.read(span, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_begins_anew_with_its_old_epoch_lies_about_its_places() {
+    let ring = InMemory(|| OneEpoch(MemoryJournal::new(&Limits::default())));
+    let violation = conformance::journal(ring).await.unwrap_err();
+    assert_eq!(violation.rule, Rule::Epoch, "{violation}");
 }
 
 #[tokio::test]

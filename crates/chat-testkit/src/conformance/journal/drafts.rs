@@ -3,7 +3,7 @@
 use crate::random::Random;
 use chat_core::{Drafts, Kind, NameRules, Nick, SessionId, Timestamp};
 
-/// How many sessions there are in whose names messages are appended; the first is 1.
+/// How many sessions there are in whose names messages are appended; the first is not nobody.
 pub(super) const AUTHORS: u64 = 4;
 
 /// Writes drafts.
@@ -63,7 +63,7 @@ impl Writer {
 
     fn begin(&mut self, nick: usize) -> Drafts {
         self.written += 1;
-        let author = SessionId(1 + self.written % AUTHORS);
+        let author = SessionId(SessionId::NOBODY.0 + 1 + self.written % AUTHORS);
         // Not of 1970, so that a journal which lets go of what is old keeps them; and no two of one time.
         let at = Timestamp(Timestamp::now().0 + self.written);
         Drafts::new(author, self.nicks[nick].clone(), at)
