@@ -1,5 +1,6 @@
 //! Journals that keep the rules.
 
+use crate::store::{Fault, Store};
 use chat_core::Limits;
 use chat_core::log::{Journal, MemoryJournal};
 use chat_testkit::SlowJournal;
@@ -68,4 +69,23 @@ async fn a_journal_that_takes_its_time_conforms() {
     let delays = |count: u64| (0..count).map(Duration::from_millis).collect();
     let slow = InMemory(|| SlowJournal::new(delays(5_000)));
     conformance::assert_conforms(conformance::journal_with(slow, 0..8).await);
+}
+
+#[tokio::test]
+async fn a_journal_that_survives_restarts_conforms() {
+    conformance::assert_conforms(conformance::journal(Store::new(Fault::None)).await);
+}
+
+#[tokio::test]
+async fn a_journal_whose_places_are_far_apart_conforms() {
+    let store = Store::new(Fault::None).step(7);
+    conformance::assert_conforms(conformance::journal(store).await);
+}
+
+#[tokio::test]
+async fn a_journal_that_lets_go_and_survives_restarts_conforms() {
+    for kept in [1, 5, 30] {
+        let store = Store::new(Fault::None).step(3).keeps(kept);
+        conformance::assert_conforms(conformance::journal_with(store, 0..16).await);
+    }
 }

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
-/// How many rows a log keeps that forgets its gaps.
-const KEPT: usize = 10;
-
 /// The store.
 #[derive(Clone)]
 pub(crate) struct Store {
     fault: Fault,
+    /// By how much places grow.
+    step: usize,
+    /// How many rows a log keeps.
+    kept: usize,
     logs: Arc<Mutex<HashMap<String, Rows>>>,
 }
 
@@ -73,8 +74,20 @@ impl Store {
     pub(crate) fn new(fault: Fault) -> Self {
         Self {
             fault,
+            step: 1,
+            kept: usize::MAX,
             logs: Arc::default(),
         }
+    }
+
+    /// Places grow by so much, as they do where rooms share a counter.
+    pub(crate) fn step(self, step: usize) -> Self {
+        Self { step, ..self }
+    }
+
+    /// Each log keeps so many rows, and lets go of the oldest.
+    pub(crate) fn keeps(self, kept: usize) -> Self {
+        Self { kept, ..self }
     }
 
     fn with<T>(&self, key: &str, f: impl FnOnce(&mut Rows) -> T) -> T {
@@ -109,9 +122,9 @@ impl JournalUnderTest for Store {
     }
 
     fn holds(&self) -> Holds {
-        match self.fault {
-            Fault::ForgetsAGap => Holds::AtLeast(KEPT),
-            _ => Holds::Everything,
+        match self.kept {
+            usize::MAX => Holds::Everything,
+            kept => Holds::AtLeast(kept),
         }
     }
 
@@ -156,7 +169,7 @@ impl Log for StoredLog {
     ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
         let (store, room, key) = (self.store.clone(), self.room.clone(), self.key.clone());
         let fault = store.fault;
-        let append = move || Ok(store.with(&key, |rows| rows.append(drafts, room, fault)));
+        let append = move || Ok(store.with(&key, |rows| rows.append(drafts, room, &store)));
         let (now, later) = match fault {
             Fault::AppendsWhenPolled => (None, Some(append)),
             _ => (Some(append()), None),
@@ -183,12 +196,13 @@ impl Log for StoredLog {
 }
 
 impl Rows {
-    fn append(&mut self, drafts: Drafts, room: RoomName, fault: Fault) -> Arc<Batch> {
+    fn append(&mut self, drafts: Drafts, room: RoomName, store: &Store) -> Arc<Batch> {
+        let fault = store.fault;
         self.appends += 1;
         if fault == Fault::ReusesAPlace && self.appends == 5 {
             self.tail -= 1;
         }
-        let batch = Arc::new(drafts.number(room, (self.tail + 1..).map(Seq)));
+        let batch = Arc::new(drafts.number(room, (self.tail + 1..).step_by(store.step).map(Seq)));
         self.tail = batch.last().0;
         let is_dropped = fault == Fault::DropsABatch && self.appends == 4;
         for message in batch.messages(0..batch.len()).filter(|_| !is_dropped) {
@@ -211,8 +225,14 @@ impl Rows {
             let last = self.rows.len() - 1;
             self.rows.swap(last - 1, last);
         }
-        if fault == Fault::ForgetsAGap {
-            self.rows.drain(..self.rows.len().saturating_sub(KEPT));
+        let last = self
+            .rows
+            .drain(..self.rows.len().saturating_sub(store.kept))
+            .next_back();
+        if let Some(last) = last
+            && fault != Fault::ForgetsAGap
+        {
+            self.gone = last.seq;
         }
         batch
     }
@@ -223,6 +243,7 @@ impl Rows {
             Span::After(after) => rows.filter(|row| row.seq > after.0).collect(),
             Span::Before(before) => rows.filter(|row| row.seq < before.0).collect(),
         };
+        let asked = limit;
         let extra = usize::from(fault == Fault::ReadsOneTooMany);
         let limit = limit.saturating_add(extra).min(rows.len());
         let rows = match span {
@@ -238,6 +259,15 @@ impl Rows {
                 from: Seq(1),
                 to: Seq(1),
             }),
+            // Who reads back to the beginning may be told, too.
+            Span::Before(before) if rows.len() < asked && self.gone > 0 => {
+                let first = rows.first().map_or(before.0, |row| row.seq);
+                let is_beyond = self.gone < first;
+                is_beyond.then_some(Gap {
+                    from: Seq(1),
+                    to: Seq(self.gone),
+                })
+            }
             _ => None,
         };
         let excerpts = rows.iter().map(|row| self.excerpt(row, fault)).collect();
