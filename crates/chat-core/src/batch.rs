@@ -118,6 +118,11 @@ impl Timestamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// No session: the author of what was written in an earlier process, whose numbers are given anew in this one.
+    pub const NOBODY: Self = Self(0);
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -171,17 +176,49 @@ impl Drafts {
         let text = text::clean(text);
         let is_visible = kind == Kind::Topic || !text.trim().is_empty();
         if is_visible {
-            self.text.push_str(&text);
-            let end = self.text.len();
-            self.text.push_str(key.map_or("", Key::as_str));
-            self.entries.push(Entry {
-                seq: Seq::START,
-                end,
-                key_end: self.text.len(),
-                kind,
-            });
+            self.enter(kind, &text, key);
         }
         is_visible
+    }
+
+    /// Adds a message as a log has kept it, for a journal that makes a batch again of what it has stored.
+    ///
+    /// Adds exactly one message, so that the places given to [`number`](Self::number) meet the messages that they
+    /// belong to. A text and a key that came from a [`Batch`] come back unchanged. Control characters that got into
+    /// the store by another way are removed all the same, and what no key can be is no key.
+    ///
+    /// What an earlier process wrote is [`SessionId::NOBODY`]'s: a hub may keep from a session what it wrote itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::log::{Drafts, SessionId, Timestamp};
+    /// use chat_core::{Kind, Nick, RoomName, Seq};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut drafts = Drafts::new(SessionId::NOBODY, Nick::parse("alice")?, Timestamp(0));
+    /// drafts.restore(Kind::Said, "hi", Some("k1"));
+    /// let batch = drafts.number(RoomName::parse("ops")?, [Seq(17)]);
+    /// let message = batch.messages(0..1).next();
+    /// assert_eq!(message.and_then(|message| message.key), Some("k1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restore(&mut self, kind: Kind, text: &str, key: Option<&str>) {
+        let key = key.and_then(|key| Key::parse(key).ok());
+        self.enter(kind, &text::clean(text), key.as_ref());
+    }
+
+    fn enter(&mut self, kind: Kind, text: &str, key: Option<&Key>) {
+        self.text.push_str(text);
+        let end = self.text.len();
+        self.text.push_str(key.map_or("", Key::as_str));
+        self.entries.push(Entry {
+            seq: Seq::START,
+            end,
+            key_end: self.text.len(),
+            kind,
+        });
     }
 
     /// How many messages there are.
@@ -504,6 +541,31 @@ mod tests {
         assert_eq!(found, [("one", Some("k1")), ("two", None)]);
         let second = Message::new(batch, 1);
         assert_eq!((second.text(), second.key()), ("two", None));
+    }
+
+    #[test]
+    fn what_a_log_has_kept_is_restored_one_message_a_call() {
+        let mut drafts = Drafts::new(
+            SessionId::NOBODY,
+            Nick::parse("alice").unwrap(),
+            Timestamp(0),
+        );
+        drafts.restore(Kind::Said, "one \t two", Some("k1"));
+        drafts.restore(Kind::Said, "\x07", Some(&"k".repeat(65)));
+        drafts.restore(Kind::Topic, "\x1b[2J", None);
+        let batch = drafts.number(RoomName::parse("ops").unwrap(), [Seq(3), Seq(5), Seq(9)]);
+        let found: Vec<_> = batch
+            .messages(0..3)
+            .map(|m| (m.seq.0, m.text, m.key))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (3, "one \t two", Some("k1")),
+                (5, "", None),
+                (9, "[2J", None)
+            ]
+        );
     }
 
     #[test]

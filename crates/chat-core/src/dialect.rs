@@ -184,6 +184,14 @@ pub struct Joined {
     pub is_recovered: Option<bool>,
 }
 
+impl Joined {
+    /// Creates what a session would find, for whoever tests a dialect.
+    #[must_use]
+    pub const fn new(roll: Roll, is_recovered: Option<bool>) -> Self {
+        Self { roll, is_recovered }
+    }
+}
+
 /// The dialects of a hub.
 pub(crate) struct Dialects {
     candidates: Vec<Box<dyn Candidate>>,

@@ -181,7 +181,8 @@ impl Hub {
             counters,
             journal_log: LogGate::default(),
             doors: Doors::default(),
-            sessions: AtomicU64::new(1),
+            // The first number after that of nobody.
+            sessions: AtomicU64::new(SessionId::NOBODY.0 + 1),
             guests: AtomicU64::new(1),
             draining: CancellationToken::new(),
         }))

@@ -1,4 +1,4 @@
-//! Rooms to embed: a [`Hub`] built on [`tokio::sync::broadcast`], a [`LineCodec`], and a server that any line client
+//! Rooms to embed: a [`Hub`] built on [`tokio::sync::broadcast`], a [`LineCodec`](codec::LineCodec), and a server that any line client
 //! can reach.
 //!
 //! A room is an ordered log of messages, with members who tail it. Fan-out is tailing the log, history is reading it,

@@ -73,13 +73,24 @@ fn is_command(line: &[u8]) -> bool {
     is_object(line) && serde_json::from_slice::<Headed>(line).is_ok()
 }
 
-/// An object with a `cmd`, or the beginning of an object.
+/// An object with a `cmd`, or the beginning of an object, or what may stand before one: however the bytes come in
+/// pieces, they come to the same.
 fn may_be_command(prefix: &[u8]) -> bool {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+    if !prefix.is_empty() && prefix.iter().all(is_blank) {
+        return true;
+    }
     is_object(prefix)
         && match serde_json::from_slice::<Headed>(prefix) {
             Ok(_) => true,
-            Err(error) => error.is_eof(),
+            Err(error) => error.is_eof() || ends_in_number(prefix, &error),
         }
+}
+
+/// A number that lacks its digits yet is a syntax error to the parser, at the last byte.
+fn ends_in_number(prefix: &[u8], error: &serde_json::Error) -> bool {
+    let is_open = |byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    error.column() >= prefix.len() && prefix.last().is_some_and(|&last| is_open(last))
 }
 
 /// A list would do for a struct, too.
@@ -118,10 +129,14 @@ mod tests {
             r#"{"cmd":"hello"}"#,
             r#" { "v" : 1 , "cmd" : "hello" } "#,
             r#"{"cmd":"say","text":"no hello"}"#,
+            r#"{"id":-1,"cmd":"ping"}"#,
         ] {
             assert_eq!(verdict(&format!("{line}\n")), "Mine(Dialect)", "{line}");
             assert_eq!(verdict(&format!("{line}\r\n")), "Mine(Dialect)", "{line}");
             assert_eq!(verdict(line), "NeedMore", "{line}");
+        }
+        for beginning in [" \t", "{\"id\":-", "{\"id\":1e", "{"] {
+            assert_eq!(verdict(beginning), "NeedMore", "{beginning}");
         }
     }
 
@@ -136,6 +151,7 @@ mod tests {
             "hello\n",
             "hello",
             "\n",
+            " \r\n",
             "\n{\"cmd\":\"hello\"}",
             "{hello",
             "{\"text\":1}",

@@ -1,9 +1,10 @@
 //! A hub for tests: its clock stands still, and its connections are in-memory streams.
 
+use crate::faults::{Faults, FaultyStream};
 use crate::wire::Wire;
 use chat_core::log::Timestamp;
 use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, serve_connection};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 /// When every test takes place: 14:02 UTC.
@@ -55,6 +56,48 @@ impl TestHub {
         Wire::new(name, near)
     }
 
+    /// Connects a stream and says these lines on it, in whichever dialect that is.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the connection is closed meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_testkit::TestHub;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// let mut hub = TestHub::default();
+    /// let mut carol = hub.connect_saying("carol", ["/nick carol", "/join ops"]).await;
+    /// carol.sees_in_time("* you are now carol").await;
+    /// # })
+    /// ```
+    pub async fn connect_saying<L: AsRef<str>>(
+        &mut self,
+        name: &str,
+        lines: impl IntoIterator<Item = L>,
+    ) -> Wire {
+        let mut wire = self.connect(name);
+        for line in lines {
+            wire.sends(line.as_ref()).await;
+        }
+        wire
+    }
+
+    /// Connects a stream whose faults the test decides. They are on the hub's side of it: what the wire sends is
+    /// sent, and what the hub makes of it is another matter.
+    pub fn connect_faulty(&mut self, name: &str) -> (Wire, Faults) {
+        let (near, far) = tokio::io::duplex(STREAM_BYTES);
+        let (far, faults) = FaultyStream::new(far);
+        self.serve(far, Peer::default());
+        (Wire::new(name, near), faults)
+    }
+
     /// Connects a member with this nick, which is told of its arrival in the lobby.
     ///
     /// # Panics
@@ -73,12 +116,19 @@ impl TestHub {
     ///
     /// Panics if a connection's task panicked.
     pub async fn ended(&mut self) -> CloseReason {
+        self.try_ended()
+            .await
+            .expect("a connection's task doesn't panic")
+    }
+
+    /// As [`ended`](Self::ended), but a panic is an error.
+    pub(crate) async fn try_ended(&mut self) -> Result<CloseReason, String> {
         let ended = self
             .connections
             .join_next()
             .await
             .expect("there is a connection");
-        ended.expect("a connection's task doesn't panic")
+        ended.map_err(|error| error.to_string())
     }
 
     /// Cuts every connection, whatever it is waiting for: what it was about to do is not done.
@@ -86,7 +136,8 @@ impl TestHub {
         self.connections.shutdown().await;
     }
 
-    fn serve(&mut self, stream: DuplexStream, peer: Peer) {
+    /// Serves the hub's side of a stream that the test has made, of whose other end the program knows this.
+    pub fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: Peer) {
         self.connections
             .spawn(serve_connection(stream, peer, self.hub.clone()));
     }

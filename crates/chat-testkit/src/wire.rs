@@ -87,6 +87,60 @@ impl Wire {
         }
     }
 
+    /// Expects a line next of which this is true, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the description and the transcript if another line comes, or none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// # let mut hub = chat_testkit::TestHub::default();
+    /// # let mut alice = hub.member("alice").await;
+    /// # hub.member("bob").await;
+    /// let line = alice.sees_that("somebody comes", |line| line.ends_with(" joined")).await;
+    /// assert_eq!(line, "* guest-2 joined");
+    /// # })
+    /// ```
+    pub async fn sees_that(
+        &mut self,
+        description: &str,
+        is_so: impl FnOnce(&str) -> bool,
+    ) -> String {
+        match self.next_line().await {
+            Some(line) if is_so(&line) => line,
+            Some(line) => panic!(
+                "expected that {description}, but there is {line:?}\n{}",
+                self.transcript
+            ),
+            None => panic!(
+                "expected that {description}, but the stream ended\n{}",
+                self.transcript
+            ),
+        }
+    }
+
+    /// Expects a line next that has this in it, and returns the line.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the transcript if another line comes, or none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no line.
+    pub async fn sees_containing(&mut self, part: &str) -> String {
+        let description = format!("a line contains {part:?}");
+        self.sees_that(&description, |line| line.contains(part))
+            .await
+    }
+
     /// Expects that nothing comes for a second.
     ///
     /// # Panics
@@ -141,6 +195,32 @@ impl Wire {
             self.read().await;
         }
         std::mem::take(&mut self.buffer)
+    }
+
+    /// Sends bytes as they are; returns whether the stream took them.
+    pub(crate) async fn sends_if_open(&mut self, bytes: &[u8]) -> bool {
+        self.transcript
+            .add(Direction::Sent, &String::from_utf8_lossy(bytes));
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// Says that it sends nothing more, unless the stream is closed.
+    pub(crate) async fn ends_if_open(&mut self) {
+        drop(self.stream.shutdown().await);
+    }
+
+    /// Reads what comes until everything waits for a millisecond, or the stream ends.
+    pub(crate) async fn bytes_until_quiet(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Ok(chunk) = tokio::time::timeout(QUIET, self.next_bytes()).await {
+            if chunk.is_empty() {
+                break;
+            }
+            self.transcript
+                .add(Direction::Seen, &String::from_utf8_lossy(&chunk));
+            bytes.extend(chunk);
+        }
+        bytes
     }
 
     /// What was sent and seen so far, for the message of an assertion.

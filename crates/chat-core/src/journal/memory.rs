@@ -154,7 +154,7 @@ impl Ring {
         let mut left = limit;
         for (at, batch) in self.batches.iter().enumerate().skip(first) {
             let start = self.start(at).max(batch.count_through(seq));
-            let end = batch.len().min(start + left);
+            let end = batch.len().min(start.saturating_add(left));
             if start == end {
                 break;
             }
@@ -275,6 +275,10 @@ mod tests {
             (Some((3, 3)), vec![4, 5, 6])
         );
         assert_eq!(read(&log, Span::After(Seq(3)), 9), (None, vec![4, 5, 6]));
+        assert_eq!(
+            read(&log, Span::After(Seq(3)), usize::MAX),
+            (None, vec![4, 5, 6])
+        );
         assert_eq!(read(&log, Span::Before(Seq::END), 9), (None, vec![4, 5, 6]));
     }
 

@@ -20,7 +20,7 @@ use chat_core::rooms::{Roll, RoomSummary};
 use chat_core::wire::{
     Arrival, Code, Command, Dialect, Form, Greeting, Joined, Manners, Refusal, Reply,
 };
-use chat_core::{CloseReason, Direct, Echo, Limits, Nick, RoomName, Seq};
+use chat_core::{CloseReason, Direct, Echo, Limits, Nick, RoomName, Seq, text};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -468,7 +468,7 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 fn unknown_command(cmd: &str) -> Refusal {
-    let cmd: String = cmd.chars().filter(|c| !c.is_control()).take(32).collect();
+    let cmd: String = text::clean(cmd).chars().take(32).collect();
     let known = COMMANDS.join(", ");
     Refusal::new(
         Code::UnknownCmd,
@@ -518,8 +518,7 @@ fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
         (serde_json::error::Category::Data, _) => format!("not as it should be: {error}"),
         _ => format!("not JSON, one object a line: {error}"),
     };
-    let message: String = message.chars().filter(|c| !c.is_control()).collect();
-    (re, bad(message))
+    (re, bad(text::clean(&message)))
 }
 
 /// Writes a refusal, which names the command it answers if that has an id.
@@ -573,7 +572,7 @@ fn place(joined: &Joined) -> Place<'_> {
 }
 
 fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
-    let shown: String = room.chars().filter(|c| !c.is_control()).take(64).collect();
+    let shown: String = text::clean(room).chars().take(64).collect();
     Place {
         room: shown.into(),
         epoch: None,

@@ -1,0 +1,103 @@
+//! The dialect of a connection: what a peer sees while it says anything, and others do.
+
+use super::hostile;
+use super::{Rule, Speech, Violation, written};
+use crate::TestHub;
+use crate::random::Random;
+use chat_core::CloseReason;
+
+/// Runs a hub's connections through the suite: peers begin as the speech does, say its lines and hostile ones in any
+/// pieces, and are told what others say. For dialects whose type can't be named, as the plain one, and for what only
+/// a hub can bring about.
+///
+/// The hub's dialects are those under test, and it has no rate. Run it with paused time.
+///
+/// # Errors
+///
+/// Returns the first [`Violation`].
+///
+/// # Panics
+///
+/// Panics if another session has a nick that the suite uses, which begin with `suite-`.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the peers' streams.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::Limits;
+/// use chat_testkit::TestHub;
+/// use chat_testkit::conformance::{self, Speech};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let mut limits = Limits::default();
+/// limits.rate = None;
+/// let plain = Speech::new(["hello"]).lines(["/who", "/topic news"]).seeds(0..4);
+/// conformance::assert_conforms(conformance::connection(&mut TestHub::new(limits), &plain).await);
+/// # })
+/// ```
+pub async fn connection(hub: &mut TestHub, speech: &Speech) -> Result<(), Violation> {
+    for opening in &speech.openings {
+        for seed in speech.seeds.clone() {
+            let done = one(hub, speech, opening, &mut Random::new(seed)).await;
+            done.map_err(|violation| violation.seeded(seed))?;
+        }
+    }
+    Ok(())
+}
+
+async fn one(
+    hub: &mut TestHub,
+    speech: &Speech,
+    opening: &str,
+    random: &mut Random,
+) -> Result<(), Violation> {
+    let lobby = hub.hub.lobby().as_str().to_owned();
+    let other = hub.hub.session(None).expect("the hub gives nicks");
+    let talker = other.join(&lobby).await.expect("the lobby is open");
+    let mut peer = hub.connect_saying("peer", [opening]).await;
+    let (mut written, mut sent) = (peer.bytes_until_quiet().await, opening.to_owned());
+    for _ in 0..30 {
+        let mut said = match random.below(3) {
+            0 => random.pick_or(&speech.lines, opening).to_owned(),
+            _ => hostile::line(&speech.lines, random),
+        };
+        said.push('\n');
+        sent.push_str(&said);
+        // Cut wherever, also within a character.
+        let (head, tail) = said.as_bytes().split_at(random.below(said.len()));
+        let is_open = peer.sends_if_open(head).await && peer.sends_if_open(tail).await;
+        // What can't be said is told to who says it, and that is not the peer.
+        drop(talker.say(&hostile::text_of(random)).await);
+        drop(talker.act(&hostile::text_of(random)).await);
+        drop(talker.set_topic(&hostile::text_of(random)).await);
+        for session in hub.hub.rooms() {
+            if let Some(nick) = hub
+                .hub
+                .roll(session.room.as_str())
+                .and_then(|roll| roll.nicks.last().cloned())
+            {
+                drop(other.tell(nick.as_str(), &hostile::text_of(random)));
+            }
+        }
+        written.extend(peer.bytes_until_quiet().await);
+        if !is_open {
+            break;
+        }
+    }
+    peer.ends_if_open().await;
+    let ended = hub.try_ended().await;
+    written.extend(peer.bytes_until_quiet().await);
+    let wrong = |rule, seen: String| {
+        let expected = "a connection that serves its peer to the end";
+        Violation::new(rule, expected, format!("{seen}\n{}", peer.transcript()))
+    };
+    match ended {
+        Err(panic) => return Err(wrong(Rule::Panics, panic)),
+        Ok(CloseReason::Quit(_) | CloseReason::Disconnected) => {}
+        Ok(reason) => return Err(wrong(Rule::Serves, reason.to_string())),
+    }
+    written::check(&written, speech, &sent, "what was said")
+}

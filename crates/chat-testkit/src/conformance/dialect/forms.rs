@@ -1,0 +1,167 @@
+//! How a room's items are encoded: whole, clean, the same each time, and a batch as its messages.
+
+use super::{Rule, Speech, Violation, hostile, unpanicked, written};
+use crate::random::Random;
+use bytes::BytesMut;
+use chat_core::log::Gap;
+use chat_core::log::{Batch, Drafts, SessionId, Timestamp};
+use chat_core::wire::{Broadcast, Dialect, Form, Missed, Moment};
+use chat_core::{CloseReason, Kind, Nick, Presence, PresenceChange, RoomName, Seq};
+use std::sync::Arc;
+
+/// Checks the form that two connections with equal settings have.
+pub(super) fn check(
+    one: &dyn Dialect,
+    other: &dyn Dialect,
+    speech: &Speech,
+) -> Result<(), Violation> {
+    let (form, same) = (one.form(), other.form());
+    if !std::ptr::addr_eq(Arc::as_ptr(&form), Arc::as_ptr(&same)) {
+        let expected = "two connections with equal settings to have one form";
+        return Err(Violation::new(Rule::SharedForm, expected, "a form each"));
+    }
+    for seed in speech.seeds.clone() {
+        let mut random = Random::new(seed);
+        check_items(&*form, speech, &mut random).map_err(|violation| violation.seeded(seed))?;
+    }
+    Ok(())
+}
+
+fn check_items(form: &dyn Form, speech: &Speech, random: &mut Random) -> Result<(), Violation> {
+    let (room, nick) = (room(), nick());
+    let batch = batch(random);
+    for moment in [Moment::Live, Moment::Replay] {
+        let whole = encode(
+            form,
+            &Broadcast::Messages(&batch, 0..batch.len()),
+            moment,
+            speech,
+        )?;
+        let mut pieces = BytesMut::new();
+        for at in 0..batch.len() {
+            let piece = Broadcast::Messages(&batch, at..at + 1);
+            pieces.extend_from_slice(&encode(form, &piece, moment, speech)?);
+        }
+        if pieces != whole {
+            let (expected, seen) = (pieces.escape_ascii(), whole.escape_ascii());
+            return Err(Violation::new(
+                Rule::Pieces,
+                expected.to_string(),
+                seen.to_string(),
+            ));
+        }
+        for change in changes(random) {
+            let presence = Presence {
+                room: room.clone(),
+                session: SessionId(1),
+                nick: nick.clone(),
+                change,
+            };
+            encode(form, &Broadcast::Presence(&presence), moment, speech)?;
+        }
+        for count in [0, 1, usize::MAX] {
+            encode(form, &Broadcast::Count(&room, count), moment, speech)?;
+        }
+        for missed in missed() {
+            encode(form, &Broadcast::Missed(&room, missed), moment, speech)?;
+        }
+    }
+    Ok(())
+}
+
+/// Encodes twice, once behind something else, and compares.
+fn encode(
+    form: &dyn Form,
+    item: &Broadcast<'_>,
+    moment: Moment,
+    speech: &Speech,
+) -> Result<BytesMut, Violation> {
+    let doing = format!("encoding {item:?}");
+    let (mut first, mut second) = (BytesMut::new(), BytesMut::from(&b"before\n"[..]));
+    unpanicked(&doing, || form.encode(item, moment, &mut first))?;
+    unpanicked(&doing, || form.encode(item, moment, &mut second))?;
+    if second.strip_prefix(b"before\n") != Some(&first[..]) {
+        let expected = format!("before\\n{}", first.escape_ascii());
+        return Err(Violation::new(
+            Rule::Repeatable,
+            expected,
+            second.escape_ascii().to_string(),
+        ));
+    }
+    written::check(&first, speech, "", &doing)?;
+    Ok(first)
+}
+
+/// Some messages of every kind, hostile but as clean as core makes them.
+pub(super) fn batch(random: &mut Random) -> Batch {
+    let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
+    for at in 0..=random.below(6) {
+        let kind = *random.pick(&[Kind::Said, Kind::Acted, Kind::Topic]);
+        let key = random.once_in(2).then(|| format!("k\\\"{at}"));
+        drafts.restore(kind, &hostile::clean_text(random), key.as_deref());
+    }
+    drafts.restore(Kind::Topic, "", None);
+    let first = random.next() >> 1;
+    drafts.number(room(), (first..).map(Seq))
+}
+
+fn changes(random: &mut Random) -> Vec<PresenceChange> {
+    let left = reasons(random)
+        .into_iter()
+        .map(|reason| PresenceChange::Left {
+            reason: Some(reason),
+        });
+    left.chain([
+        PresenceChange::Joined,
+        PresenceChange::Left { reason: None },
+        PresenceChange::Removed {
+            reason: hostile::clean_text(random).into(),
+        },
+        PresenceChange::Removed { reason: "".into() },
+        PresenceChange::Renamed { to: nick() },
+        PresenceChange::Hushed { limit: 100 },
+        PresenceChange::Unhushed,
+    ])
+    .collect()
+}
+
+fn missed() -> [Missed; 6] {
+    let gap = |from, to| Gap {
+        from: Seq(from),
+        to: Seq(to),
+    };
+    [
+        Missed::Expired(gap(1, 1)),
+        Missed::Expired(gap(1, u64::MAX)),
+        Missed::BeyondLimit(gap(3, 9)),
+        Missed::Unreadable(Some(gap(3, 9))),
+        Missed::Unreadable(None),
+        Missed::OtherEpoch,
+    ]
+}
+
+/// Why a session may end.
+pub(super) fn reasons(random: &mut Random) -> [CloseReason; 12] {
+    [
+        CloseReason::Quit(None),
+        CloseReason::Quit(Some(hostile::clean_text(random).into())),
+        CloseReason::Disconnected,
+        CloseReason::Broken,
+        CloseReason::Stalled,
+        CloseReason::Silent,
+        CloseReason::Draining,
+        CloseReason::Kicked(hostile::clean_text(random).into()),
+        CloseReason::Kicked("".into()),
+        CloseReason::Refused,
+        CloseReason::Failed,
+        CloseReason::Dropped,
+    ]
+}
+
+pub(super) fn nick() -> Nick {
+    Nick::parse("한글[^_^]").expect("this is a nick")
+}
+
+pub(super) fn room() -> RoomName {
+    RoomName::parse("{ops}").expect("this is a room's name")
+}

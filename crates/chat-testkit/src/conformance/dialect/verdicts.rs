@@ -1,0 +1,78 @@
+//! A candidate sees a prefix that grows; what it said of a shorter one must hold.
+
+use super::hostile;
+use super::{Rule, Speech, Violation, open, unpanicked};
+use crate::random::Random;
+use chat_core::wire::{Candidate, Verdict};
+
+/// A random prefix is cut here. A candidate may have to decide on a long line before it has seen its end.
+const PREFIX_BYTES_MAX: usize = 400;
+
+pub(super) fn check(candidate: &impl Candidate, speech: &Speech) -> Result<(), Violation> {
+    for opening in &speech.openings {
+        drop(open(candidate, opening)?);
+        grows(candidate, format!("{opening}\n").as_bytes())?;
+        grows(candidate, format!("{opening}\r\n").as_bytes())?;
+    }
+    let lines: Vec<String> = speech
+        .openings
+        .iter()
+        .chain(&speech.lines)
+        .cloned()
+        .collect();
+    for seed in speech.seeds.clone() {
+        let mut random = Random::new(seed);
+        for _ in 0..16 {
+            let mut prefix = hostile::line(&lines, &mut random).into_bytes();
+            prefix.truncate(PREFIX_BYTES_MAX);
+            if random.once_in(4) {
+                prefix.extend((0..8).map(|_| random.next().to_le_bytes()[0]));
+            }
+            prefix.extend_from_slice(if random.once_in(4) {
+                b"\r\nmore"
+            } else {
+                b"\n"
+            });
+            grows(candidate, &prefix).map_err(|violation| violation.seeded(seed))?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Mine,
+    NotMine,
+    None,
+}
+
+fn decision(candidate: &impl Candidate, prefix: &[u8]) -> Result<Decision, Violation> {
+    let doing = format!("sniffing {:?}", prefix.escape_ascii().to_string());
+    Ok(match unpanicked(&doing, || candidate.sniff(prefix))? {
+        Verdict::Mine(_) => Decision::Mine,
+        Verdict::NotMine => Decision::NotMine,
+        Verdict::NeedMore => Decision::None,
+    })
+}
+
+/// Byte by byte it comes to what it comes to at once, and what is decided stays so.
+fn grows(candidate: &impl Candidate, whole: &[u8]) -> Result<(), Violation> {
+    let mut decided: Option<(usize, Decision)> = None;
+    for end in 0..=whole.len() {
+        let now = decision(candidate, &whole[..end])?;
+        match decided {
+            None if now == Decision::None || end == 0 => {}
+            None => decided = Some((end, now)),
+            Some((_, before)) if before == now => {}
+            Some((at, before)) => {
+                let expected = format!(
+                    "{before:?}, as for {:?}",
+                    whole[..at].escape_ascii().to_string()
+                );
+                let seen = format!("{now:?} for {:?}", whole[..end].escape_ascii().to_string());
+                return Err(Violation::new(Rule::Verdicts, expected, seen));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What is appended: no two texts alike, so that each message can be told from all others.
+
+use crate::random::Random;
+use chat_core::log::{Drafts, SessionId, Timestamp};
+use chat_core::name::NameRules;
+use chat_core::{Kind, Nick};
+
+/// How many sessions there are in whose names messages are appended; the first is not nobody.
+pub(super) const AUTHORS: u64 = 4;
+
+/// Writes drafts.
+#[derive(Debug)]
+pub(super) struct Writer {
+    written: u64,
+    nicks: Vec<Nick>,
+}
+
+impl Writer {
+    pub(super) fn new() -> Self {
+        // A hub may have tables for more marks than the default rules know: its nicks are nicks.
+        let rules = NameRules {
+            is_mark: |c| !c.is_ascii() && !c.is_alphanumeric(),
+            ..NameRules::default()
+        };
+        let nicks = ["alice", "한글", "e\u{301}mile", "ไก่", "[Bob]^_^"];
+        let nicks = nicks.into_iter().map(|nick| rules.nick(nick));
+        Self {
+            written: 0,
+            nicks: nicks.collect::<Result<_, _>>().expect("these are nicks"),
+        }
+    }
+
+    /// A batch of so many plain messages.
+    pub(super) fn plain(&mut self, messages: usize) -> Drafts {
+        let mut drafts = self.begin(0);
+        for _ in 0..messages {
+            let text = self.text("plain");
+            drafts.push(Kind::Said, &text);
+        }
+        drafts
+    }
+
+    /// A batch of a topic, or of its end.
+    pub(super) fn topic(&mut self, topic: Option<&str>) -> Drafts {
+        let mut drafts = self.begin(1);
+        let topic = topic.map_or_else(String::new, |topic| self.text(topic));
+        drafts.push(Kind::Topic, &topic);
+        drafts
+    }
+
+    /// A batch of anything that messages may be.
+    pub(super) fn any(&mut self, random: &mut Random) -> Drafts {
+        if random.once_in(16) {
+            return self.topic(None);
+        }
+        let mut drafts = self.begin(random.below(self.nicks.len()));
+        for _ in 0..=random.below(5) {
+            let kind = *random.pick(&[Kind::Said, Kind::Said, Kind::Acted, Kind::Topic]);
+            let text = self.text(random.pick::<&str>(&TEXTS));
+            let key = random.once_in(3).then(|| self.key(random));
+            drafts.restore(kind, &text, key.as_deref());
+        }
+        drafts
+    }
+
+    fn begin(&mut self, nick: usize) -> Drafts {
+        self.written += 1;
+        let author = SessionId(SessionId::NOBODY.0 + 1 + self.written % AUTHORS);
+        // Not of 1970, so that a journal which lets go of what is old keeps them; and no two of one time.
+        let at = Timestamp(Timestamp::now().0 + self.written);
+        Drafts::new(author, self.nicks[nick].clone(), at)
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        self.written += 1;
+        format!("{text} #{}", self.written)
+    }
+
+    fn key(&mut self, random: &mut Random) -> String {
+        self.written += 1;
+        let key = format!("{}{}", random.pick(&KEYS), self.written);
+        match random.below(4) {
+            // As long as a key may be.
+            0 => key.clone() + &"x".repeat(64 - key.len()),
+            _ => key,
+        }
+    }
+}
+
+/// What a store may stumble over. Control characters are removed before it sees them.
+const TEXTS: [&str; 10] = [
+    "hello",
+    "안녕하세요 👨‍👩‍👧",
+    "a\ttab, a \\ and 'quotes' \"of\" `each` kind",
+    "'); DROP TABLE messages; --",
+    "{\"cmd\":\"say\"}",
+    "\x1b[2J\x07\0 gone",
+    "a line\r\nand another",
+    "  spaces before",
+    "%s %n ${x} {{y}} ?1 :a @b",
+    "long: ooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo",
+];
+
+const KEYS: [&str; 4] = ["k-", "'\";--", "열쇠 ", " k"];

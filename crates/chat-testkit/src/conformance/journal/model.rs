@@ -1,0 +1,251 @@
+//! What a log must be: the messages that were appended, and how many of the oldest are gone.
+
+use super::drafts::AUTHORS;
+use super::{Rule, Violation, failed};
+use chat_core::log::{Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp};
+use chat_core::{Kind, Nick, RoomName, Seq};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A room's log, as it must be.
+#[derive(Debug)]
+pub(super) struct Model {
+    /// The folded name.
+    pub(super) key: String,
+    pub(super) records: Vec<Record>,
+    /// So many of the oldest are known to be gone.
+    pub(super) gone: usize,
+    /// So many of the oldest may be gone, whatever the journal promises to hold.
+    pub(super) expired: usize,
+    epoch: Option<Epoch>,
+}
+
+/// One message.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    /// Its place, once it is known.
+    pub(super) seq: Option<Seq>,
+    pub(super) text: String,
+    kind: Kind,
+    key: Option<String>,
+    from: Nick,
+    at: Timestamp,
+    author: SessionId,
+    /// Since it was appended, its log was closed, or the journal.
+    age: Age,
+    /// The future of its append was dropped.
+    pub(super) is_abandoned: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Age {
+    Open,
+    OtherLog,
+    OtherProcess,
+}
+
+impl Model {
+    pub(super) const fn new(key: String) -> Self {
+        Self {
+            key,
+            records: Vec::new(),
+            gone: 0,
+            expired: 0,
+            epoch: None,
+        }
+    }
+
+    /// Notes what is being appended, in the order of the calls, and returns which records that are.
+    pub(super) fn append(&mut self, drafts: &Drafts, room: &RoomName) -> Range<usize> {
+        let start = self.records.len();
+        let batch = drafts.clone().number(room.clone(), []);
+        let records = batch.messages(0..batch.len()).map(|message| Record {
+            seq: None,
+            text: message.text.into(),
+            kind: message.kind,
+            key: message.key.map(Into::into),
+            from: batch.from().clone(),
+            at: batch.at(),
+            author: batch.author(),
+            age: Age::Open,
+            is_abandoned: false,
+        });
+        self.records.extend(records);
+        start..self.records.len()
+    }
+
+    /// Compares what an append gave back with what it was given.
+    pub(super) fn appended(
+        &mut self,
+        records: Range<usize>,
+        batch: Result<Arc<Batch>, JournalError>,
+    ) -> Result<(), Violation> {
+        let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
+        if batch.len() != records.len() {
+            let expected = format!("a batch of {} messages", records.len());
+            return Err(Violation::new(
+                Rule::Content,
+                expected,
+                format!("{} messages", batch.len()),
+            ));
+        }
+        for (index, message) in records.zip(batch.messages(0..batch.len())) {
+            self.compare(index, &batch, &message)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that nobody waits for an append any more.
+    pub(super) fn abandon(&mut self, records: Range<usize>) {
+        for record in &mut self.records[records] {
+            record.is_abandoned = true;
+        }
+    }
+
+    /// Compares a message with what was appended, and learns its place.
+    pub(super) fn compare(
+        &mut self,
+        index: usize,
+        batch: &Batch,
+        message: &MessageRef<'_>,
+    ) -> Result<(), Violation> {
+        let record = &self.records[index];
+        let wrong = |what: &str, expected: &dyn std::fmt::Debug, seen: &dyn std::fmt::Debug| {
+            let expected = format!("message {:?} with {what} {expected:?}", record.text);
+            Err(Violation::new(Rule::Content, expected, format!("{seen:?}")))
+        };
+        if batch.room().as_str().to_lowercase() != self.key {
+            return wrong("room", &self.key, batch.room());
+        }
+        if message.text != record.text {
+            return wrong("text", &record.text, &message.text);
+        }
+        if message.kind != record.kind {
+            return wrong("kind", &record.kind, &message.kind);
+        }
+        if message.key != record.key.as_deref() {
+            return wrong("key", &record.key, &message.key);
+        }
+        if *batch.from() != record.from {
+            return wrong("nick", &record.from, batch.from());
+        }
+        if batch.at() != record.at {
+            return wrong("time", &record.at, &batch.at());
+        }
+        record.check_author(batch.author())?;
+        self.place(index, message.seq)
+    }
+
+    /// The message that this is, by its text; empty texts are told apart by their times.
+    pub(super) fn identify(&self, batch: &Batch, message: &MessageRef<'_>) -> Option<usize> {
+        self.records.iter().position(|record| {
+            record.text == message.text && (!record.text.is_empty() || record.at == batch.at())
+        })
+    }
+
+    /// Learns the place of a message, or finds it where it was.
+    fn place(&mut self, index: usize, seq: Seq) -> Result<(), Violation> {
+        let text = &self.records[index].text;
+        if let Some(known) = self.records[index].seq {
+            let expected = format!("message {text:?} at {known}, where it was");
+            return match known == seq {
+                true => Ok(()),
+                false => Err(Violation::new(Rule::Places, expected, format!("at {seq}"))),
+            };
+        }
+        if seq <= Seq::START {
+            let expected = format!("message {text:?} at a place beyond {}", Seq::START);
+            return Err(Violation::new(Rule::Places, expected, format!("at {seq}")));
+        }
+        if let Some(other) = self.records.iter().find(|other| other.seq == Some(seq)) {
+            let expected = format!("a place of its own for message {text:?}");
+            let seen = format!("at {seq}, the place of {:?}", other.text);
+            return Err(Violation::new(Rule::Places, expected, seen));
+        }
+        let before = self.records[..index]
+            .iter()
+            .rev()
+            .find_map(|record| record.seq);
+        let behind = self.records[index..].iter().find_map(|record| record.seq);
+        if before.is_some_and(|before| seq < before) || behind.is_some_and(|behind| seq > behind) {
+            let (before, behind) = (before.unwrap_or(Seq::START), behind.unwrap_or(Seq::END));
+            let expected = format!("message {text:?} between {before} and {behind}");
+            return Err(Violation::new(Rule::Order, expected, format!("at {seq}")));
+        }
+        self.records[index].seq = Some(seq);
+        Ok(())
+    }
+
+    /// The place of the last message.
+    pub(super) fn tail(&self) -> Seq {
+        let last = self.records.iter().rev().find_map(|record| record.seq);
+        last.unwrap_or(Seq::START)
+    }
+
+    /// Compares the head of a log that has just been opened, which may begin anew if it may.
+    pub(super) fn opened(
+        &mut self,
+        head: &Head,
+        is_durable: bool,
+        age: Age,
+    ) -> Result<(), Violation> {
+        let epoch = self.epoch.replace(head.epoch);
+        if epoch.is_some_and(|epoch| epoch != head.epoch) {
+            if is_durable {
+                let expected = "the epoch that the log had before";
+                return Err(Violation::new(Rule::Epoch, expected, "another epoch"));
+            }
+            self.records.clear();
+            (self.gone, self.expired) = (0, 0);
+        }
+        for record in &mut self.records {
+            record.age = record.age.max(age);
+        }
+        // That a log which lost its messages keeps its epoch is the worse fault: positions would lie.
+        let rule = if epoch.is_some_and(|_| !is_durable) && head.tail < self.tail() {
+            Rule::Epoch
+        } else {
+            Rule::Head
+        };
+        if head.tail != self.tail() {
+            let expected = format!("the tail {}", self.tail());
+            return Err(Violation::new(
+                rule,
+                expected,
+                format!("the tail {}", head.tail),
+            ));
+        }
+        let topic = self
+            .records
+            .iter()
+            .rfind(|record| record.kind == Kind::Topic);
+        let topic = topic.map_or("", |record| &record.text);
+        if *head.topic != *topic {
+            let expected = format!("the topic {topic:?}");
+            return Err(Violation::new(rule, expected, format!("{:?}", head.topic)));
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    /// The hub keeps from a session what it wrote itself: so after a restart, an old message must not have the number
+    /// of a session that the new process may have.
+    fn check_author(&self, author: SessionId) -> Result<(), Violation> {
+        let is_somebody = (1..=AUTHORS).contains(&author.0);
+        let is_right = match self.age {
+            Age::Open => author == self.author,
+            Age::OtherLog => author == self.author || !is_somebody,
+            Age::OtherProcess => !is_somebody,
+        };
+        if is_right {
+            return Ok(());
+        }
+        let (rule, expected) = match self.age {
+            Age::OtherProcess => (Rule::Author, "an author that no session will be".to_owned()),
+            _ => (Rule::Content, format!("author {}", self.author)),
+        };
+        let expected = format!("message {:?} with {expected}", self.text);
+        Err(Violation::new(rule, expected, format!("author {author}")))
+    }
+}

@@ -1,0 +1,221 @@
+//! A stream that breaks, stalls or trickles when a test says so.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream whose faults its [`Faults`] decide; without any it is the stream that it wraps.
+///
+/// It goes where a stream goes, so whoever is served on it cannot tell it from a bad network.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::{CloseReason, Hub, serve_connection};
+/// use chat_testkit::FaultyStream;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let (_near, far) = tokio::io::duplex(1024);
+/// let (stream, faults) = FaultyStream::new(far);
+/// faults.reset();
+/// assert_eq!(serve_connection(stream, Hub::default()).await, CloseReason::Broken);
+/// # })
+/// ```
+#[derive(Debug)]
+pub struct FaultyStream<S> {
+    inner: S,
+    faults: Faults,
+}
+
+/// Decides the faults of a [`FaultyStream`]; clones decide for the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many more bytes pass, in both directions together.
+    left: Option<usize>,
+    is_reset: bool,
+    is_stalled: bool,
+    reads_bytewise: bool,
+    writes_bytewise: bool,
+    passed: usize,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl<S> FaultyStream<S> {
+    /// Wraps a stream; what its faults are is decided later.
+    pub fn new(inner: S) -> (Self, Faults) {
+        let faults = Faults::default();
+        let stream = Self {
+            inner,
+            faults: faults.clone(),
+        };
+        (stream, faults)
+    }
+}
+
+impl Faults {
+    /// Cuts the stream now: whoever reads from it is at its end, and whoever writes gets a broken pipe.
+    pub fn cut(&self) {
+        self.cut_after(0);
+    }
+
+    /// Cuts the stream as [`cut`](Self::cut) does when so many more bytes have passed, in both directions together.
+    pub fn cut_after(&self, bytes: usize) {
+        self.change(|state| state.left = Some(bytes));
+    }
+
+    /// Resets the stream now: reading from it and writing to it are errors.
+    pub fn reset(&self) {
+        self.change(|state| {
+            state.left = Some(0);
+            state.is_reset = true;
+        });
+    }
+
+    /// Lets nothing pass, in neither direction, until it is released.
+    pub fn stall(&self) {
+        self.change(|state| state.is_stalled = true);
+    }
+
+    /// Ends a stall.
+    pub fn release(&self) {
+        self.change(|state| state.is_stalled = false);
+    }
+
+    /// Gives one byte to each read from now on.
+    pub fn read_bytewise(&self) {
+        self.change(|state| state.reads_bytewise = true);
+    }
+
+    /// Takes one byte of each write from now on.
+    pub fn write_bytewise(&self) {
+        self.change(|state| state.writes_bytewise = true);
+    }
+
+    /// How many bytes have passed so far, in both directions together.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.lock().passed
+    }
+
+    /// Whether the stream has been cut or reset.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.lock().left == Some(0)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let wakers = {
+            let mut state = self.lock();
+            change(&mut state);
+            state.wakers()
+        };
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    const fn wakers(&mut self) -> [Option<Waker>; 2] {
+        [self.reader.take(), self.writer.take()]
+    }
+
+    /// How many bytes of so many may pass now; 0 if the stream is cut.
+    fn allows(&self, bytes: usize, is_bytewise: bool) -> usize {
+        let most = if is_bytewise { 1 } else { bytes };
+        bytes.min(most).min(self.left.unwrap_or(usize::MAX))
+    }
+
+    /// Counts what has passed; returns who is to learn that the stream is cut now.
+    fn pass(&mut self, bytes: usize) -> [Option<Waker>; 2] {
+        self.passed += bytes;
+        if let Some(left) = &mut self.left
+            && bytes > 0
+        {
+            *left -= bytes;
+            if *left == 0 {
+                return self.wakers();
+            }
+        }
+        [None, None]
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { inner, faults } = self.get_mut();
+        // Held while it reads, so that what passes is counted before another direction asks.
+        let mut state = faults.lock();
+        state.reader = Some(context.waker().clone());
+        if state.is_reset {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if state.left == Some(0) {
+            return Poll::Ready(Ok(()));
+        }
+        if state.is_stalled {
+            return Poll::Pending;
+        }
+        let allowed = state.allows(buffer.remaining(), state.reads_bytewise);
+        let mut part = buffer.take(allowed);
+        let polled = Pin::new(inner).poll_read(context, &mut part);
+        let bytes = part.filled().len();
+        // It is in a part of the same buffer, whose bytes it has initialised: copied, for want of `unsafe`.
+        let read = part.filled().to_vec();
+        buffer.put_slice(&read);
+        let wakers = state.pass(bytes);
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for FaultyStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { inner, faults } = self.get_mut();
+        let mut state = faults.lock();
+        state.writer = Some(context.waker().clone());
+        if state.is_reset {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if state.left == Some(0) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if state.is_stalled {
+            return Poll::Pending;
+        }
+        let allowed = state.allows(bytes.len(), state.writes_bytewise);
+        let polled = Pin::new(inner).poll_write(context, &bytes[..allowed]);
+        let wakers = match polled {
+            Poll::Ready(Ok(written)) => state.pass(written),
+            _ => [None, None],
+        };
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+    }
+}

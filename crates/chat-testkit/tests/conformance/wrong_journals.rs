@@ -1,0 +1,122 @@
+//! Journals that break one rule each, and what the suite says of them.
+
+use crate::store::{Fault, Store};
+use chat_core::log::{
+    Batch, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+};
+use chat_core::{Limits, RoomName};
+use chat_testkit::conformance::{self, InMemory, Rule, Violation};
+use std::future::Future;
+use std::sync::Arc;
+
+async fn violation(fault: Fault) -> Violation {
+    let store = match fault {
+        Fault::ForgetsAGap => Store::new(fault).keeps(10),
+        fault => Store::new(fault),
+    };
+    let run = conformance::journal(store).await;
+    run.expect_err("a wrong journal breaks a rule")
+}
+
+#[tokio::test]
+async fn a_journal_that_drops_a_batch_loses_messages() {
+    let violation = violation(Fault::DropsABatch).await;
+    assert_eq!(violation.rule, Rule::Loss, "{violation}");
+    assert!(violation.expected.contains("plain #"), "{violation}");
+}
+
+#[tokio::test]
+async fn a_journal_that_swaps_two_messages_breaks_their_order() {
+    let violation = violation(Fault::SwapsTwo).await;
+    assert_eq!(violation.rule, Rule::Order, "{violation}");
+}
+
+#[tokio::test]
+async fn a_journal_that_gives_a_place_twice_is_told_whose_it_was() {
+    let violation = violation(Fault::ReusesAPlace).await;
+    assert_eq!(violation.rule, Rule::Places, "{violation}");
+    assert!(violation.seen.contains("the place of"), "{violation}");
+}
+
+#[tokio::test]
+async fn a_journal_that_forgets_a_gap_is_told_how_much_is_gone() {
+    let violation = violation(Fault::ForgetsAGap).await;
+    assert_eq!(violation.rule, Rule::Gaps, "{violation}");
+    assert_eq!(violation.seen, "no gap", "{violation}");
+}
+
+#[tokio::test]
+async fn other_faults_break_the_rule_that_they_should() {
+    for (fault, rule) in [
+        (Fault::ForgetsItsTail, Rule::Head),
+        (Fault::ForgetsItsEpoch, Rule::Epoch),
+        (Fault::ForgetsKeys, Rule::Content),
+        (Fault::KeepsAuthors, Rule::Author),
+        (Fault::AppendsWhenPolled, Rule::Cancelled),
+        (Fault::ReadsEveryRoom, Rule::Rooms),
+        (Fault::CutsTheWrongEnd, Rule::Ranges),
+        (Fault::ReadsOneTooMany, Rule::Ranges),
+        (Fault::InventsAGap, Rule::Gaps),
+        (Fault::KeepsSpelling, Rule::Epoch),
+    ] {
+        let violation = violation(fault).await;
+        assert_eq!(violation.rule, rule, "{fault:?}: {violation}");
+    }
+}
+
+/// A ring that begins anew and says that it doesn't.
+struct OneEpoch(MemoryJournal);
+
+struct OneEpochLog(MemoryLog);
+
+impl Journal for OneEpoch {
+    type Log = OneEpochLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<OneEpochLog, JournalError> {
+        Ok(OneEpochLog(self.0.open(room, key).await?))
+    }
+}
+
+impl Log for OneEpochLog {
+    fn head(&self) -> Head {
+        let epoch = Epoch(1);
+        Head {
+            epoch,
+            ..self.0.head()
+        }
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        self.0.append(drafts)
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.0.read(span, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_begins_anew_with_its_old_epoch_lies_about_its_places() {
+    let ring = InMemory(|| OneEpoch(MemoryJournal::new(&Limits::default())));
+    let violation = conformance::journal(ring).await.unwrap_err();
+    assert_eq!(violation.rule, Rule::Epoch, "{violation}");
+}
+
+#[tokio::test]
+async fn what_a_random_run_finds_is_found_again_by_its_seed() {
+    let first = violation(Fault::ForgetsKeys).await;
+    let seed = first.seed.expect("only random runs give keys");
+    let again = conformance::journal_with(Store::new(Fault::ForgetsKeys), [seed]).await;
+    let again = again.unwrap_err();
+    assert_eq!((again.rule, again.seed), (first.rule, Some(seed)));
+    let shown = again.to_string();
+    assert!(shown.contains(&format!("seed:     {seed}")), "{shown}");
+    assert!(
+        shown.contains("a message comes back as it was given"),
+        "{shown}"
+    );
+    assert!(shown.contains("after:    "), "{shown}");
+}
