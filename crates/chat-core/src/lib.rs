@@ -10,6 +10,8 @@
 //! This crate opens no socket that it was not handed, reads no environment, and installs no signal handler and no log
 //! subscriber.
 
+#![deny(missing_docs)]
+
 mod batch;
 mod builder;
 mod command;

@@ -35,6 +35,12 @@ pub enum Inbound {
 ///
 /// What is left before the end of the stream is a line too, as a half-closed `printf hello | nc` needs it.
 ///
+/// # Bad input
+///
+/// A line that is too long or no UTF-8 is an item, not an error, so that it hurts only its sender and not for long
+/// (promise 7). What goes out is one line (promise 6), because no text that a hub hands out holds a control character:
+/// see [`text::clean`](crate::text::clean).
+///
 /// # Examples
 ///
 /// ```

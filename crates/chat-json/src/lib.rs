@@ -6,6 +6,8 @@
 //! A [`Client`] reconnects by itself, resumes each room where it was, and repeats what was not answered under a key,
 //! so that its caller sees each message once and in order, or is told of a gap.
 
+#![deny(missing_docs)]
+
 mod client;
 mod server;
 pub mod wire;
