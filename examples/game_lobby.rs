@@ -34,12 +34,10 @@ async fn main() -> anyhow::Result<()> {
     let matches = Matches::default();
     let hub = Hub::builder().policy(matches.clone()).build();
     let referee = hub.session(Some("referee"))?;
-    let refereeing = tokio::spawn(watch(hub.clone(), referee, matches));
-    chat_core::serve(listener, hub, async {
+    let serving = chat_core::serve(listener, hub.clone(), async {
         drop(tokio::signal::ctrl_c().await);
-    })
-    .await;
-    refereeing.await?
+    });
+    tokio::join!(serving, watch(hub, referee, matches)).1
 }
 
 /// Sees all that is said in all rooms, without being in any.

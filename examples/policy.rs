@@ -55,14 +55,13 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:5001")).await?;
     println!("listening on {}", listener.local_addr()?);
     let hub = Hub::builder().policy(House::default()).build();
-    let door = tokio::spawn(answer(hub.session(Some("door"))?));
+    let door = hub.session(Some("door"))?;
     let news = hub.session(Some("newsroom"))?;
     news.publish("news", "the house is open").await?;
-    chat_core::serve(listener, hub, async {
+    let serving = chat_core::serve(listener, hub, async {
         drop(tokio::signal::ctrl_c().await);
-    })
-    .await;
-    door.await?;
+    });
+    tokio::join!(serving, answer(door));
     Ok(())
 }
 
