@@ -131,7 +131,8 @@ async fn a_unix_socket_is_served_like_any_other() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let hub = Hub::default();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, hub, async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, hub, async move {
         drop(stopped.await);
     }));
     let mut stream = BufReader::new(tokio::net::UnixStream::connect(&path).await.unwrap());
@@ -148,6 +149,6 @@ async fn a_unix_socket_is_served_like_any_other() {
         "{rest}"
     );
     drop(stream);
-    serving.await.unwrap();
+    tasks.join_next().await.unwrap().unwrap();
     std::fs::remove_file(path).unwrap();
 }
