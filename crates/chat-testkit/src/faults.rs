@@ -13,14 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// # Examples
 ///
 /// ```
-/// use chat_core::{CloseReason, Hub, serve_connection};
+/// use chat_core::{CloseReason, Hub, Peer, serve_connection};
 /// use chat_testkit::FaultyStream;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
 /// let (_near, far) = tokio::io::duplex(1024);
 /// let (stream, faults) = FaultyStream::new(far);
 /// faults.reset();
-/// assert_eq!(serve_connection(stream, Hub::default()).await, CloseReason::Broken);
+/// let reason = serve_connection(stream, Peer::default(), Hub::default()).await;
+/// assert_eq!(reason, CloseReason::Broken);
 /// # })
 /// ```
 #[derive(Debug)]
