@@ -102,6 +102,13 @@ pub trait Policy: Send + Sync + 'static {
         let _ = (who, room, text);
         ready(Decision::Allow)
     }
+
+    /// May it leave with this reason, which its rooms are shown? A change is the reason; one that is refused is left
+    /// out, and it leaves without.
+    fn quit(&self, who: &Visitor, reason: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, reason);
+        ready(Decision::Allow)
+    }
 }
 
 /// Whom a [`Policy`] is asked about.
@@ -165,6 +172,9 @@ pub(crate) enum Question<'a> {
         room: &'a str,
         text: &'a str,
     },
+    Quit {
+        reason: &'a str,
+    },
 }
 
 /// A policy whose type is forgotten.
@@ -191,6 +201,7 @@ impl<P: Policy> DynPolicy for P {
                 Question::Tell { to, text } => self.tell(&who, to, text).await,
                 Question::Rename { nick } => self.rename(&who, nick).await,
                 Question::SetTopic { room, text } => self.set_topic(&who, room, text).await,
+                Question::Quit { reason } => self.quit(&who, reason).await,
             }
         };
         Box::pin(AssertUnwindSafe(decision).catch_unwind().map(Result::ok))

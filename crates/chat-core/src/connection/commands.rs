@@ -190,7 +190,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             Command::Ping => self.reply(&Reply::Pong),
             Command::Quit { reason } => {
-                let reason = reason.as_deref().map(|reason| self.hub.reason(reason));
+                let asked = reason.as_deref().unwrap_or_default();
+                let question = Question::Quit { reason: asked };
+                let reason = match self.ask(question, asked, &mut None).await {
+                    Ok(reason) => Some(self.hub.reason(&reason)),
+                    Err(_) => None,
+                };
                 return Ok(Outcome::Close(CloseReason::Quit(
                     reason.filter(|reason| !reason.is_empty()),
                 )));

@@ -47,6 +47,10 @@ impl Policy for Strict {
         judge(nick).await
     }
 
+    async fn quit(&self, _who: &Visitor, reason: &str) -> Decision {
+        judge(reason).await
+    }
+
     async fn set_topic(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
         judge(text).await
     }
@@ -97,6 +101,15 @@ async fn a_change_is_done_instead_of_what_was_asked() {
     bob.sees("* alice is now theodor").await;
     alice.sends("/join teh-zoo").await;
     alice.sees("* you are theodor in the-zoo").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reason_to_leave_is_a_text_like_others() {
+    let (_hub, [mut alice, mut bob, mut carol]) = strict(["alice", "bob", "carol"]).await;
+    bob.sends("/quit no fun").await;
+    alice.sees("* bob left (gone: quit)").await;
+    carol.sends("/quit teh end").await;
+    alice.sees("* carol left (gone: the end)").await;
 }
 
 #[tokio::test(start_paused = true)]
