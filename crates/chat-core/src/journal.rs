@@ -4,6 +4,7 @@
 //! assume that appending is instantaneous, although in memory it is.
 
 mod memory;
+mod search;
 
 pub use memory::{MemoryJournal, MemoryLog};
 
@@ -54,6 +55,23 @@ pub trait Log: Send + Sync + 'static {
         span: Span,
         limit: usize,
     ) -> impl Future<Output = Result<Page, JournalError>> + Send;
+
+    /// Finds at most `limit` messages that hold all the words of `text`, the latest before a place, oldest first.
+    ///
+    /// What a word is, and whether its spelling matters, is the journal's affair; whatever the text holds, it is words
+    /// and no query language. Unless a journal has an index, the log is read from its end and compared regardless of
+    /// case, which is fit for one in memory.
+    fn search(
+        &self,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, JournalError>> + Send
+    where
+        Self: Sized,
+    {
+        search::search(self, text, before, limit)
+    }
 }
 
 /// What a log was when it was opened.
@@ -175,6 +193,8 @@ impl Gap {
 pub enum JournalError {
     /// The journal's own reason.
     Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// The journal can't be used for a reason that peers may be told: what is wrong, in a few words.
+    Unavailable(std::borrow::Cow<'static, str>),
     /// The journal is gone: what was appended may or may not be in it.
     Gone,
 }
@@ -183,6 +203,7 @@ impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(_) => f.write_str("the room's log can't be used now"),
+            Self::Unavailable(reason) => write!(f, "the room's log can't be used now: {reason}"),
             Self::Gone => f.write_str("the room's log is closed"),
         }
     }
@@ -192,7 +213,7 @@ impl std::error::Error for JournalError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Failed(source) => Some(source.as_ref()),
-            Self::Gone => None,
+            Self::Unavailable(_) | Self::Gone => None,
         }
     }
 }
@@ -217,6 +238,12 @@ pub(crate) trait DynLog: Send + Sync {
     fn head(&self) -> Head;
     fn append(&self, drafts: Drafts) -> Append;
     fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>>;
+    fn search<'a>(
+        &'a self,
+        text: &'a str,
+        before: Seq,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, JournalError>>;
 }
 
 impl<J: Journal> DynJournal for J {
@@ -250,5 +277,14 @@ impl<L: Log> DynLog for L {
 
     fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>> {
         Box::pin(Log::read(self, span, limit))
+    }
+
+    fn search<'a>(
+        &'a self,
+        text: &'a str,
+        before: Seq,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, JournalError>> {
+        Box::pin(Log::search(self, text, before, limit))
     }
 }
