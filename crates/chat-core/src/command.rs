@@ -95,6 +95,17 @@ pub enum Command<'a> {
         /// How many messages at most; `None`: as many as a newcomer is shown.
         limit: Option<usize>,
     },
+    /// Search a room's log: answered with what was found.
+    Search {
+        /// Which.
+        room: Option<Cow<'a, str>>,
+        /// Words that a message must hold.
+        text: Cow<'a, str>,
+        /// Only what precedes this place; `None`: the end.
+        before: Option<Seq>,
+        /// How many messages at most; `None`: as many as a newcomer is shown.
+        limit: Option<usize>,
+    },
     /// Say that it is there.
     Ping,
     /// End the session.

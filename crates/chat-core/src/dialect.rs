@@ -167,6 +167,13 @@ pub enum Reply<'a> {
         /// The messages.
         page: &'a Page,
     },
+    /// The messages that were searched for.
+    Found {
+        /// Where.
+        room: &'a RoomName,
+        /// The messages, oldest first; there may be older ones.
+        page: &'a Page,
+    },
     /// The hub is there.
     Pong,
     /// The peer can't have what it asked for.

@@ -514,7 +514,10 @@ impl fmt::Display for JoinError {
             ),
             Self::Draining => f.write_str("the server is shutting down"),
             Self::Ended => f.write_str("the session has ended"),
-            Self::Journal(_) => f.write_str("the room's log can't be opened now, try again"),
+            Self::Journal(error) => {
+                let aside = error.aside();
+                write!(f, "the room's log can't be opened now{aside}, try again")
+            }
         }
     }
 }

@@ -199,6 +199,16 @@ pub enum JournalError {
     Gone,
 }
 
+impl JournalError {
+    /// What peers may be told of it, in brackets; nothing if that is nothing.
+    pub(crate) fn aside(&self) -> String {
+        match self {
+            Self::Unavailable(reason) => format!(" ({})", crate::text::clean(reason)),
+            Self::Failed(_) | Self::Gone => String::new(),
+        }
+    }
+}
+
 impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

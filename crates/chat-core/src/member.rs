@@ -134,6 +134,25 @@ impl Member {
         self.seat.room.read(span, limit).await
     }
 
+    /// Finds at most `limit` messages of the room's log that hold all the words of `text`, the latest before a place,
+    /// oldest first; see [`Log::search`](crate::log::Log::search).
+    ///
+    /// # Errors
+    ///
+    /// The journal can't be read now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn search(
+        &self,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Page, JournalError> {
+        self.seat.room.search(text, before, limit).await
+    }
+
     /// Waits for what happens next in the room.
     ///
     /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of

@@ -177,6 +177,19 @@ impl Dialect for Plain {
             Reply::History { is_empty: true } => {
                 notice(out, format_args!("nothing has been said here yet"))
             }
+            Reply::Found { page, .. } if page.is_empty() => {
+                notice(out, format_args!("nothing found"))
+            }
+            Reply::Found { page, .. } => {
+                self.forms.write_found(page, out);
+                notice(
+                    out,
+                    format_args!(
+                        "{} found; /history N PLACE shows what led to one",
+                        page.len()
+                    ),
+                );
+            }
             Reply::Refused(refusal) | Reply::Rejected(refusal) | Reply::Unpublished(_, refusal) => {
                 error(out, format_args!("{refusal}"))
             }

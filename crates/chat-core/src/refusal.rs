@@ -4,6 +4,7 @@
 //! string that programs may rely on.
 
 use crate::hub::{JoinError, SessionError};
+use crate::journal::JournalError;
 use crate::key::KeyError;
 use crate::line::Inbound;
 use crate::room::PublishError;
@@ -101,12 +102,11 @@ impl Refusal {
         )
     }
 
-    /// The room's log can't be read.
-    pub(crate) fn unreadable() -> Self {
-        Self::new(
-            Code::Unavailable,
-            "the room's log can't be read now, try again",
-        )
+    /// The room's log can't be read. Of what the journal said a peer is told what it may be told.
+    pub(crate) fn unreadable(error: &JournalError) -> Self {
+        let aside = error.aside();
+        let message = format!("the room's log can't be read now{aside}, try again");
+        Self::new(Code::Unavailable, message)
     }
 
     /// An input line that can't be used.

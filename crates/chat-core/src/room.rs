@@ -201,6 +201,16 @@ impl Room {
         self.log.read(span, limit).await
     }
 
+    /// Searches the log.
+    pub(crate) async fn search(
+        &self,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Page, JournalError> {
+        self.log.search(text, before, limit).await
+    }
+
     /// Puts a member that fell behind back at the live end. What lies between where it was and where it is now is to
     /// be replayed from the log.
     pub(crate) fn go_live(&self, tail: &Tail) -> (Cursor, Cursor) {

@@ -133,6 +133,15 @@ impl WireMember {
         self.seat.room().read(span, limit).await
     }
 
+    pub(crate) async fn search(
+        &self,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Page, JournalError> {
+        self.seat.room().search(text, before, limit).await
+    }
+
     /// Reads the next page of a replay and moves its beginning past it. Nothing beyond its end is in the page.
     pub(crate) async fn read_replay(
         &self,

@@ -292,6 +292,36 @@ impl Client {
         Ok(messages.filter_map(Message::past).collect())
     }
 
+    /// Finds messages of a room that hold all these words, before a place; `None`: the latest. The latest first, at most
+    /// `limit` messages and as many as fit in one line; none if there are no more.
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn search(
+        &self,
+        room: &str,
+        words: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Message>, AskError> {
+        let request = Request {
+            room: Some(owned(room)),
+            text: Some(owned(words)),
+            before,
+            limit: Some(limit),
+            ..Request::new("search")
+        };
+        let ok = self.ask(request, Nature::Query).await?;
+        let found = read::<wire::Histories<'_>>(&ok)?;
+        let messages = found.messages.into_iter();
+        Ok(messages.filter_map(Message::past).collect())
+    }
+
     /// Says goodbye and ends the connection, for good; without a connection, it ends at once.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A moment as a time of day where the server stands.
+//! A moment as a day and a time of day where the server stands.
 
 use chat_core::log::Timestamp;
 use chat_core::wire::WallTime;
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Read once: a server that moves is started anew.
 static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
-/// The time of day in the system's time zone (`TZ`, or /etc/localtime).
+/// The day and the time of day in the system's time zone (`TZ`, or /etc/localtime).
 pub(crate) fn local(at: Timestamp) -> WallTime {
     let moment = i64::try_from(at.0)
         .ok()
@@ -16,9 +16,12 @@ pub(crate) fn local(at: Timestamp) -> WallTime {
     let Some(moment) = moment else {
         return WallTime::utc(at);
     };
-    let time = ZONE.to_datetime(moment).time();
+    let local = ZONE.to_datetime(moment);
     WallTime {
-        hour: time.hour().unsigned_abs(),
-        minute: time.minute().unsigned_abs(),
+        year: local.year().unsigned_abs(),
+        month: local.month().unsigned_abs(),
+        day: local.day().unsigned_abs(),
+        hour: local.hour().unsigned_abs(),
+        minute: local.minute().unsigned_abs(),
     }
 }

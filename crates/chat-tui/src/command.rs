@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Me,
     Topic,
     Search,
+    Around,
     Members,
     Quit,
 }
@@ -50,7 +51,7 @@ const fn row(
     }
 }
 
-pub(crate) const COMMANDS: [Row; 12] = [
+pub(crate) const COMMANDS: [Row; 13] = [
     row(Command::Help, "help", "", "shows this"),
     row(Command::Join, "join", "ROOM", "joins a room and shows it"),
     row(Command::Leave, "leave", "", "leaves the room on the screen"),
@@ -80,6 +81,12 @@ pub(crate) const COMMANDS: [Row; 12] = [
         "search",
         "WORDS",
         "finds the words; Enter again goes further back",
+    ),
+    row(
+        Command::Around,
+        "around",
+        "PLACE",
+        "shows what was said around a find",
     ),
     row(
         Command::Members,

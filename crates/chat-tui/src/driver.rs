@@ -2,6 +2,7 @@
 //!
 //! Invariant: a key is on the screen at once, whatever else comes; and nothing is drawn while nothing changes.
 
+use crate::found::{list, list_found};
 use crate::memory::{Memory, ReadMark};
 use crate::room::{Place, Room};
 use crate::scrollback::Entry;
@@ -30,6 +31,10 @@ const EVENTS_AT_ONCE: usize = 256;
 
 /// How many messages of a room are loaded at first, and then at a time.
 const HISTORY: usize = 100;
+
+/// How many messages a search of the server's shows, and how many are shown around a place.
+const FOUND: usize = 20;
+const AROUND: usize = 11;
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -454,6 +459,21 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
             let before = (before < u64::MAX).then_some(before);
             let result = client.history(&room, before, HISTORY).await.map_err(why);
             Answer::Older { room, result }
+        }
+        .boxed(),
+        Effect::Search {
+            room,
+            words,
+            before,
+        } => async move {
+            let found = client.search(&room, &words, before, FOUND).await;
+            told(room, found.map(|found| list_found(&found, &words)))
+        }
+        .boxed(),
+        Effect::Around { room, place } => async move {
+            let before = place.saturating_add(AROUND as u64 / 2 + 1);
+            let messages = client.history(&room, Some(before), AROUND).await;
+            told(room, messages.map(|messages| list(&messages)))
         }
         .boxed(),
         Effect::Quit { .. } | Effect::Bell | Effect::Suspend => return None,

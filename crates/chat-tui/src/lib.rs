@@ -10,6 +10,7 @@ mod command;
 mod complete;
 mod driver;
 mod editor;
+mod found;
 mod memory;
 mod room;
 mod scrollback;

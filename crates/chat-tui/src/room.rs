@@ -121,13 +121,15 @@ impl Room {
         self.marker = Some(self.scrollback.range().end - 1);
     }
 
-    /// Finds the latest entry before the last find that holds all these words.
+    /// Finds the latest message before the last find that holds all these words.
     pub(crate) fn search(&mut self, words: &str) -> Option<i64> {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
         let before = self.found.unwrap_or(i64::MAX);
         let found = self.scrollback.entries().rev().find(|(number, entry)| {
             let text = entry.text().to_lowercase();
-            *number < before && words.iter().all(|word| text.contains(word.as_str()))
+            *number < before
+                && entry.seq.is_some()
+                && words.iter().all(|word| text.contains(word.as_str()))
         });
         let found = found.map(|(number, _)| number);
         self.found = found;

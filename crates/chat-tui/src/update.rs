@@ -101,6 +101,17 @@ pub(crate) enum Effect {
         room: String,
         before: u64,
     },
+    /// Searches the room's log before a place; `None`: from its end.
+    Search {
+        room: String,
+        words: String,
+        before: Option<u64>,
+    },
+    /// Shows what was said around a place.
+    Around {
+        room: String,
+        place: u64,
+    },
     Quit {
         reason: String,
     },

@@ -11,7 +11,7 @@ use crate::command::{Arrival, Command};
 use crate::dialect::{Joined, Reply};
 use crate::event::CloseReason;
 use crate::hub::JoinError;
-use crate::journal::Span;
+use crate::journal::{JournalError, Span};
 use crate::line::Inbound;
 use crate::policy::Question;
 use crate::refusal::Refusal;
@@ -169,7 +169,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let limits = self.hub.limits();
                 let limit = limit.unwrap_or(limits.history).min(limits.history_max);
                 let latest = self.latest(member, before.unwrap_or(Seq::END), limit).await;
-                let replaying = latest.map_err(|_| Refusal::unreadable())?;
+                let replaying = latest.map_err(|_| Refusal::unreadable(&JournalError::Gone))?;
                 self.reply(&Reply::History {
                     is_empty: replaying.is_none(),
                 });
@@ -187,6 +187,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let member = self.member(room.as_deref())?;
                 let span = self.span(member, epoch, after, before)?;
                 self.read_page(member, span, limit).await?;
+            }
+            Command::Search {
+                room,
+                text,
+                before,
+                limit,
+            } => {
+                let member = self.member(room.as_deref())?;
+                self.search(member, &text, before, limit).await?;
             }
             Command::Ping => self.reply(&Reply::Pong),
             Command::Quit { reason } => {
@@ -346,11 +355,34 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let room = member.room().clone();
         let page = page.map_err(|error| {
             self.hub.log_journal_failure(room.as_str(), &error);
-            Refusal::unreadable()
+            Refusal::unreadable(&error)
         })?;
         self.reply(&Reply::Page {
             room: &room,
             span,
+            page: &page,
+        });
+        Ok(())
+    }
+
+    async fn search(
+        &mut self,
+        member: usize,
+        text: &str,
+        before: Option<Seq>,
+        limit: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let member = &self.members[member];
+        let limits = self.hub.limits();
+        let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+        let page = member.search(text, before.unwrap_or(Seq::END), limit).await;
+        let room = member.room().clone();
+        let page = page.map_err(|error| {
+            self.hub.log_journal_failure(room.as_str(), &error);
+            Refusal::unreadable(&error)
+        })?;
+        self.reply(&Reply::Found {
+            room: &room,
             page: &page,
         });
         Ok(())

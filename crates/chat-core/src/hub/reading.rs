@@ -1,7 +1,7 @@
 //! What an application reads of a hub without being a member.
 
 use super::{Hub, JoinError};
-use crate::batch::Position;
+use crate::batch::{Position, Seq};
 use crate::follower::Follower;
 use crate::journal::{JournalError, Page, Span};
 use crate::name::Nick;
@@ -61,6 +61,29 @@ impl Hub {
     ) -> Result<Page, HistoryError> {
         let room = self.open_named(room).await.map_err(HistoryError::Room)?;
         let page = room.read(span, limit).await;
+        self.let_go(&room);
+        page.map_err(HistoryError::Journal)
+    }
+
+    /// Finds at most `limit` messages of a room's log that hold all the words of `text`, the latest before a place,
+    /// oldest first; see [`Log::search`](crate::log::Log::search).
+    ///
+    /// # Errors
+    ///
+    /// See [`HistoryError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn search(
+        &self,
+        room: &str,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Page, HistoryError> {
+        let room = self.open_named(room).await.map_err(HistoryError::Room)?;
+        let page = room.search(text, before, limit).await;
         self.let_go(&room);
         page.map_err(HistoryError::Journal)
     }

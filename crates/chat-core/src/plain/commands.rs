@@ -1,5 +1,6 @@
 //! The commands of the plain dialect: one table, from which parsing, help and suggestions are made.
 
+use crate::batch::Seq;
 use crate::command::Command;
 use crate::delivery::Echo;
 use crate::refusal::{Code, Refusal};
@@ -31,7 +32,7 @@ struct Entry {
 }
 
 #[rustfmt::skip]
-const COMMANDS: [Entry; 14] = [
+const COMMANDS: [Entry; 15] = [
     Entry { name: "help", arguments: "[COMMAND]", does: "lists the commands, or explains one", parse: parse_help },
     Entry { name: "nick", arguments: "NAME", does: "changes your nick", parse: parse_nick },
     Entry { name: "join", arguments: "ROOM", does: "goes to another room, which is opened if need be", parse: parse_join },
@@ -41,7 +42,8 @@ const COMMANDS: [Entry; 14] = [
     Entry { name: "msg", arguments: "NICK TEXT", does: "says something to one member alone", parse: parse_msg },
     Entry { name: "me", arguments: "TEXT", does: "shows you doing something: /me waves", parse: parse_me },
     Entry { name: "topic", arguments: "[TEXT]", does: "sets the room's topic, or tells it; - takes it away", parse: parse_topic },
-    Entry { name: "history", arguments: "[N]", does: "shows the last N messages again", parse: parse_history },
+    Entry { name: "history", arguments: "[N [PLACE]]", does: "shows the last N messages again, or those up to a place that /search gave", parse: parse_history },
+    Entry { name: "search", arguments: "WORDS", does: "finds messages that hold all the words, the latest first", parse: parse_search },
     Entry { name: "echo", arguments: "on|off", does: "chooses whether you get your own messages back", parse: parse_echo },
     Entry { name: "time", arguments: "on|off", does: "chooses whether lines begin with the time", parse: parse_time },
     Entry { name: "quit", arguments: "[REASON]", does: "says goodbye", parse: parse_quit },
@@ -221,15 +223,25 @@ fn parse_topic(arguments: &str) -> Option<Parsed<'_>> {
 }
 
 fn parse_history(arguments: &str) -> Option<Parsed<'_>> {
-    let limit = if arguments.is_empty() {
-        None
-    } else {
-        Some(arguments.parse().ok()?)
-    };
+    let mut arguments = arguments.split_whitespace();
+    let limit = arguments.next().map(str::parse).transpose().ok()?;
+    let place = arguments.next().map(str::parse).transpose().ok()?;
+    if arguments.next().is_some() {
+        return None;
+    }
     command(Command::History {
         room: None,
-        before: None,
+        before: place.map(|place| Seq(place).next()),
         limit,
+    })
+}
+
+fn parse_search(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Search {
+        room: None,
+        text: some(arguments)?,
+        before: None,
+        limit: None,
     })
 }
 
@@ -319,7 +331,9 @@ mod tests {
     #[test]
     fn a_misused_command_is_answered_with_its_usage() {
         assert_eq!(refused("/msg bob"), "usage: /msg NICK TEXT");
-        assert_eq!(refused("/history many"), "usage: /history [N]");
+        assert_eq!(refused("/history many"), "usage: /history [N [PLACE]]");
+        assert_eq!(refused("/history 1 2 3"), "usage: /history [N [PLACE]]");
+        assert_eq!(refused("/search"), "usage: /search WORDS");
         assert_eq!(refused("/echo"), "usage: /echo on|off");
     }
 

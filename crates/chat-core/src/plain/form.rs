@@ -2,10 +2,10 @@
 //!
 //! Invariant: one event, one line; and no allocation for each message, because a busy room is encoded here.
 
-use crate::batch::{Batch, Kind, Timestamp};
+use crate::batch::{Batch, Kind, MessageRef, Timestamp};
 use crate::builder::WallTime;
 use crate::event::{Broadcast, Form, Missed, Moment, Presence, PresenceChange};
-use crate::journal::Gap;
+use crate::journal::{Excerpt, Gap, Page};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +42,36 @@ impl PlainForms {
         Arc::<PlainForm>::clone(form)
     }
 
+    /// Writes messages that were searched for, the latest first: they may be old, so each has its day, and its place to
+    /// go on from.
+    pub(crate) fn write_found(&self, page: &Page, out: &mut BytesMut) {
+        for Excerpt { batch, range } in page.excerpts.iter().rev() {
+            let WallTime {
+                year,
+                month,
+                day,
+                hour,
+                minute,
+            } = (self.wall_time)(batch.at());
+            let messages: Vec<_> = batch.messages(range.clone()).collect();
+            for MessageRef {
+                seq, kind, text, ..
+            } in messages.into_iter().rev()
+            {
+                let from = batch.from();
+                let said = match kind {
+                    Kind::Said => format!("{from}: {text}"),
+                    Kind::Acted => format!("* {from} {text}"),
+                    Kind::Topic => format!("{from} set the topic: {text}"),
+                };
+                super::notice(
+                    out,
+                    format_args!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} [{seq}] {said}"),
+                );
+            }
+        }
+    }
+
     /// Writes the time of day and a space.
     pub(crate) fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
         out.put_slice(&Clock::new((self.wall_time)(at)).0);
@@ -58,7 +88,7 @@ impl std::fmt::Debug for PlainForms {
 struct Clock([u8; 6]);
 
 impl Clock {
-    const fn new(WallTime { hour, minute }: WallTime) -> Self {
+    const fn new(WallTime { hour, minute, .. }: WallTime) -> Self {
         Self([
             b'0' + hour / 10,
             b'0' + hour % 10,

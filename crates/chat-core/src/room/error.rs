@@ -35,8 +35,12 @@ impl fmt::Display for PublishError {
             }
             Self::NotAMember => f.write_str("not delivered: you are not in that room"),
             Self::Room(error) => write!(f, "not delivered: {error}"),
-            Self::Journal(_) => {
-                f.write_str("not delivered: the room's log can't be used now, try again")
+            Self::Journal(error) => {
+                let aside = error.aside();
+                write!(
+                    f,
+                    "not delivered: the room's log can't be used now{aside}, try again"
+                )
             }
         }
     }

@@ -107,6 +107,26 @@ async fn history_echo_and_time_are_each_members_choice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_said_is_found_by_its_words() {
+    let mut hub = unlimited();
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    for text in ["결제 is down", "nothing", "/me fixes 결제", "결제 is back"] {
+        alice.sends(text).await;
+    }
+    bob.sees_until_quiet().await;
+    bob.sends("/search 결제 IS").await;
+    bob.sees("* 1970-01-01 14:02 [4] alice: 결제 is back").await;
+    bob.sees("* 1970-01-01 14:02 [1] alice: 결제 is down").await;
+    bob.sees("* 2 found; /history N PLACE shows what led to one")
+        .await;
+    bob.sends("/history 2 3").await;
+    bob.sees("14:02 alice: nothing").await;
+    bob.sees("14:02 * alice fixes 결제").await;
+    bob.sends("/search \"* OR").await;
+    bob.sees("* nothing found").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newcomer_is_shown_the_last_twenty_messages() {
     let mut hub = unlimited();
     let [mut alice] = members(&mut hub, ["alice"]).await;

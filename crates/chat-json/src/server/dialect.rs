@@ -9,7 +9,7 @@
 //!    +---- refused ----+
 //! ```
 
-use super::form::{JsonForm, write_earliest, write_latest, write_line};
+use super::form::{JsonForm, write_earliest, write_latest, write_latest_first, write_line};
 use crate::wire::{
     Allowed, Empty, Event, Fault, Hole, Id, JoinRoom, Listed, Named, Place, Position, Present,
     Published, Reply as Granted, Request, RoomsList, Sent, Text, Topic, VERSION, Welcome,
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ const LISTED_BYTES: usize = 48;
 const HELLO_ROOMS_MAX: usize = 256;
 
 /// When a client is to come back to a server that ends: spread, so that not all do at once.
-const COME_BACK_MS: std::ops::Range<u64> = 500..3_000;
+const COME_BACK_MS: Range<u64> = 500..3_000;
 
 /// When to try again what the server can't do now.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
@@ -145,6 +146,12 @@ impl Json {
                 room: Some(needed(room, "who", "room")?),
             },
             "rooms" => Command::Rooms,
+            "search" => Command::Search {
+                room: Some(needed(room, "search", "room")?),
+                text: needed(text, "search", "text")?,
+                before: before.map(Seq),
+                limit,
+            },
             "history" => Command::Read {
                 room: Some(needed(room, "history", "room")?),
                 after: after.as_ref().map(|after| Seq(after.seq)),
@@ -241,8 +248,39 @@ impl Json {
         }
     }
 
+    /// What was searched for, the latest first: as many as fit in a line.
+    fn found(&mut self, room: &RoomName, page: &Page, out: &mut BytesMut) {
+        let excerpts = excerpts(page);
+        let mut list = BytesMut::from(&b"["[..]);
+        write_latest_first(&excerpts, PAGE_BYTES_MAX, &mut list);
+        list.put_u8(b']');
+        self.grant_messages(room, None, &list, out);
+    }
+
     fn page(&mut self, room: &RoomName, span: Span, page: &Page, out: &mut BytesMut) {
-        /// As [`Histories`](crate::wire::Histories), whose messages are written already.
+        let excerpts = excerpts(page);
+        let mut list = BytesMut::from(&b"["[..]);
+        match span {
+            Span::After(_) => write_earliest(&excerpts, PAGE_BYTES_MAX, &mut list),
+            Span::Before(_) => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
+        }
+        list.put_u8(b']');
+        let gap = page.gap.map(|gap| Hole {
+            from: gap.from.0,
+            to: gap.to.0,
+        });
+        self.grant_messages(room, gap, &list, out);
+    }
+
+    /// Grants a request with messages that are written already.
+    fn grant_messages(
+        &mut self,
+        room: &RoomName,
+        gap: Option<Hole>,
+        list: &[u8],
+        out: &mut BytesMut,
+    ) {
+        /// As [`Histories`](crate::wire::Histories).
         #[derive(Serialize)]
         struct Written<'a> {
             room: Text<'a>,
@@ -250,27 +288,13 @@ impl Json {
             gap: Option<Hole>,
             messages: &'a serde_json::value::RawValue,
         }
-        let excerpts: Vec<_> = page
-            .excerpts
-            .iter()
-            .map(|excerpt| (&*excerpt.batch, excerpt.range.clone()))
-            .collect();
-        let mut list = BytesMut::from(&b"["[..]);
-        match span {
-            Span::After(_) => write_earliest(&excerpts, PAGE_BYTES_MAX, &mut list),
-            Span::Before(_) => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
-        }
-        list.put_u8(b']');
-        let Ok(messages) = serde_json::from_slice(&list) else {
+        let Ok(messages) = serde_json::from_slice(list) else {
             debug_assert!(false, "what we wrote is JSON");
             return;
         };
         let written = Written {
             room: room.as_str().into(),
-            gap: page.gap.map(|gap| Hole {
-                from: gap.from.0,
-                to: gap.to.0,
-            }),
+            gap,
             messages,
         };
         self.grant(written, out);
@@ -404,6 +428,7 @@ impl Dialect for Json {
                 out,
             ),
             Reply::Page { room, span, page } => self.page(room, span, page, out),
+            Reply::Found { room, page } => self.found(room, page, out),
             Reply::Refused(refusal) => self.refuse(refusal, out),
             // To `leave` and `ping`; and whatever a later core grants, that it is granted.
             _ => self.grant(Empty {}, out),
@@ -454,10 +479,17 @@ impl Dialect for Json {
 }
 
 /// The commands, to suggest one.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "hello", "join", "leave", "say", "act", "tell", "nick", "topic", "who", "rooms", "history",
-    "ping", "quit",
+    "search", "ping", "quit",
 ];
+
+fn excerpts(page: &Page) -> Vec<(&Batch, Range<usize>)> {
+    let excerpts = page.excerpts.iter();
+    excerpts
+        .map(|excerpt| (&*excerpt.batch, excerpt.range.clone()))
+        .collect()
+}
 
 fn beginning(topic: &str) -> &str {
     &topic[..topic.floor_char_boundary(LISTED_TOPIC_BYTES_MAX)]

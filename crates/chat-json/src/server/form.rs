@@ -59,6 +59,19 @@ pub(super) fn write_latest(
     bytes_max: usize,
     out: &mut BytesMut,
 ) {
+    write_list(latest(excerpts, bytes_max).iter().rev(), out);
+}
+
+/// The same, the latest first.
+pub(super) fn write_latest_first(
+    excerpts: &[(&Batch, Range<usize>)],
+    bytes_max: usize,
+    out: &mut BytesMut,
+) {
+    write_list(latest(excerpts, bytes_max).iter(), out);
+}
+
+fn latest(excerpts: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut> {
     let mut latest: Vec<BytesMut> = Vec::new();
     let mut bytes = 0;
     'all: for (batch, range) in excerpts.iter().rev() {
@@ -75,7 +88,7 @@ pub(super) fn write_latest(
             latest.push(piece);
         }
     }
-    write_list(latest.iter().rev(), out);
+    latest
 }
 
 /// The messages of a page that are nearest to its beginning, as many as `bytes_max` holds.

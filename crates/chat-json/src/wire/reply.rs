@@ -180,7 +180,7 @@ pub struct Listed<'a> {
     pub topic: Text<'a>,
 }
 
-/// To `history`.
+/// To `history` and `search`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histories<'a> {
     /// Where.
@@ -189,7 +189,7 @@ pub struct Histories<'a> {
     /// The places that were asked for and that the log no longer holds, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Hole>,
-    /// The messages, oldest first: as many as fit in a line. None: there are no more.
+    /// The messages, oldest first, or to `search` the latest first: as many as fit in a line. None: there are no more.
     #[serde(borrow)]
     pub messages: Vec<Event<'a>>,
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
     /// What is asked: `hello`, `join`, `leave`, `say`, `act`, `tell`, `nick`, `topic`, `who`, `rooms`, `history`,
-    /// `ping`, `quit`.
+    /// `search`, `ping`, `quit`.
     #[serde(borrow)]
     pub cmd: Text<'a>,
     /// With an id a command gets exactly one reply that names it; without one it gets none but its refusal.
@@ -37,16 +37,16 @@ pub struct Request<'a> {
     /// `join`: the position of the last message that was seen. `history`: what follows this position.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// `history`: what precedes this place.
+    /// `history`, `search`: what precedes this place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// `join`, `history`: how many messages at most.
+    /// `join`, `history`, `search`: how many messages at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// `tell`: the nick of the other.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub to: Option<Text<'a>>,
-    /// `say`, `act`, `tell`, `topic`: the text.
+    /// `say`, `act`, `tell`, `topic`: the text. `search`: the words.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'a>>,
     /// `say`, `act`: a name for the message, so that it can be said again without being said twice.

@@ -264,7 +264,7 @@ fn every_command_and_event_has_a_transcript() {
         .collect();
     for cmd in [
         "hello", "join", "leave", "say", "act", "tell", "nick", "topic", "who", "rooms", "history",
-        "ping", "quit",
+        "search", "ping", "quit",
     ] {
         let sent = format!(r#"{{"cmd":"{cmd}""#);
         assert!(transcripts.contains(&sent), "{cmd}");

@@ -329,6 +329,17 @@ fn a_search_goes_back_from_find_to_find() {
     assert_eq!(screen.state.room().found, Some(0));
     screen.presses(KeyCode::Enter);
     assert_eq!(screen.state.room().found, None);
+    // What is not loaded is the server's to find.
+    screen.effects.clear();
+    let asked = Effect::Search {
+        room: "lobby".into(),
+        words: "older".into(),
+        before: Some(1),
+    };
+    assert_eq!(screen.enters("/search older"), [asked]);
+    let (room, place) = ("lobby".into(), 1041);
+    let asked = Effect::Around { room, place };
+    assert_eq!(screen.enters("/around 1041"), [asked]);
 }
 
 #[test]

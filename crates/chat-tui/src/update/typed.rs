@@ -52,10 +52,11 @@ pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> V
             return Vec::new();
         }
         Command::Quit => return keys::leave(state, &arguments),
-        Command::Search => {
-            search(state, &arguments);
-            return Vec::new();
-        }
+        Command::Search => return search(state, &arguments),
+        Command::Around => match arguments.parse() {
+            Ok(place) => Effect::Around { room, place },
+            Err(_) => return misused(state, "/around PLACE"),
+        },
         Command::Me if !arguments.is_empty() => return say(state, &arguments, true),
         Command::Join if !arguments.is_empty() => return join(state, &arguments),
         Command::Nick if !arguments.is_empty() => Effect::Nick {
@@ -133,25 +134,22 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     vec![Effect::Join { room, from }]
 }
 
-fn search(state: &mut State, words: &str) {
+/// Goes to the next find before the last one; the server is asked for what is not loaded.
+fn search(state: &mut State, words: &str) -> Vec<Effect> {
     if words.is_empty() {
-        tell(
-            state,
-            Entry::alert("something is missing: /search WORDS".into()),
-        );
-        return;
+        return misused(state, "/search WORDS");
     }
     let room = state.room_mut();
-    match room.search(words) {
-        Some(number) => room.scrollback.show(Anchor { number, hidden: 0 }),
-        None => tell(
-            state,
-            Entry::notice(format!(
-                "nothing (more) of what is loaded holds \"{words}\": PgUp loads what was said before"
-            )),
-        ),
-    }
+    let Some(number) = room.search(words) else {
+        return vec![Effect::Search {
+            room: room.name.clone(),
+            words: words.to_owned(),
+            before: room.scrollback.oldest_seq(),
+        }];
+    };
+    room.scrollback.show(Anchor { number, hidden: 0 });
     // The same again goes on from there.
     let line = format!("/search {words}");
-    state.room_mut().editor.put_back(&line);
+    room.editor.put_back(&line);
+    Vec::new()
 }

@@ -208,6 +208,10 @@ impl Talk<'_> {
                 page: &none,
             },
             18 => Reply::Pong,
+            20 => Reply::Found {
+                room: &room,
+                page: &page,
+            },
             19 => Reply::Removed {
                 room: &room,
                 reason: &text,
@@ -233,7 +237,7 @@ impl Talk<'_> {
 }
 
 /// How many replies [`Talk::replies`] knows.
-const REPLIES: usize = 21;
+const REPLIES: usize = 22;
 
 const CODES: [Code; 10] = [
     Code::BadRequest,
