@@ -276,10 +276,9 @@ impl Hub {
         let rooms = self.all_rooms();
         // Sealed first, so that all members are given the same end; nudged last, so that those in process see it.
         rooms.iter().for_each(|room| room.seal());
-        self.roster()
-            .sessions()
-            .iter()
-            .for_each(|session| session.ask_to_close(CloseReason::Draining));
+        self.roster().sessions().iter().for_each(|session| {
+            session.ask_to_close(CloseReason::Draining);
+        });
         rooms.iter().for_each(|room| room.nudge());
     }
 

@@ -388,11 +388,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Asks the session to end.
-    pub(crate) fn ask_to_close(&self, reason: CloseReason) {
+    /// Asks the session to end. Returns whether nobody had asked before.
+    pub(crate) fn ask_to_close(&self, reason: CloseReason) -> bool {
         self.set_closing();
-        self.mail.lock().close.get_or_insert(reason);
+        let mut mail = self.mail.lock();
+        let is_first = mail.close.is_none();
+        mail.close.get_or_insert(reason);
+        drop(mail);
         self.waker.wake();
+        is_first
     }
 
     /// Whether the session has ended or was asked to.

@@ -48,6 +48,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
         };
         self.publish(&mut waiting).await;
+        // However long the policy and the journal took: what came meanwhile has not been read yet.
+        self.excuse_silence();
         outcome
     }
 

@@ -19,9 +19,9 @@ impl Hub {
         let session = self.roster().find(nick)?;
         let nick = session.nick();
         let reason = CloseReason::Kicked(self.reason(reason));
-        // Asked first, so that a connection that sees its session ended knows why.
-        session.ask_to_close(reason.clone());
-        session.end(&reason, self).then_some(nick)
+        // Asked first, so that a connection that sees its session ended knows why; it may then end it itself.
+        let is_first = session.ask_to_close(reason.clone());
+        (session.end(&reason, self) || is_first).then_some(nick)
     }
 
     /// Takes a session out of one room, and returns its nick; `None` if nobody of that nick is in such a room.

@@ -151,3 +151,24 @@ async fn commands_wait_for_a_policy_that_thinks_about_the_hello() {
     assert_eq!(slow.next().await["re"], 1);
     slow.sees(json!({"re": 2, "ok": {}})).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_policy_does_not_make_a_program_look_dead() {
+    struct Slow;
+    impl Policy for Slow {
+        async fn say(&self, _: &Visitor, _: &str, _: Kind, _: &str) -> Decision {
+            tokio::time::sleep(Duration::from_millis(1900)).await;
+            Decision::Allow
+        }
+    }
+    let mut hub = TestHub::build(builder(unlimited()).policy(Slow));
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let says: Vec<_> = (0..30)
+        .map(|id| json!({"cmd": "say", "id": id, "room": "ops", "text": "hi"}))
+        .collect();
+    bot.sends_all(&says).await;
+    for id in 0..30 {
+        assert_eq!(bot.next().await["re"], id);
+    }
+    bot.does("ping", json!({})).await;
+}
