@@ -7,13 +7,13 @@ mod reading;
 
 pub use reading::HistoryError;
 
-use crate::batch::{SessionId, Timestamp};
+use crate::batch::{Seq, SessionId, Timestamp};
 use crate::builder::HubBuilder;
 use crate::dialect::Dialects;
 use crate::event::{CloseReason, Direct};
 use crate::feed::Feed;
-use crate::journal::{DynJournal, JournalError};
-use crate::key::Keys;
+use crate::journal::{DynJournal, DynLog, Excerpt, JournalError, Span};
+use crate::key::{Key, Keys, Said};
 use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
@@ -31,6 +31,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
+
+/// How many messages of a log are looked at for the keys they were said under, in all and at a time.
+const RECALLED_MAX: usize = 16_384;
+const RECALLED_PAGE: usize = 1024;
 
 /// Rooms and sessions of one process; a cheap handle to clone.
 ///
@@ -393,6 +397,9 @@ impl Hub {
             .open(name, key)
             .await
             .map_err(JoinError::Journal)?;
+        self.recall_keys(log.as_ref())
+            .await
+            .map_err(JoinError::Journal)?;
         let mut rooms = self.0.rooms.lock();
         if self.is_draining() {
             return Err(JoinError::Draining);
@@ -413,6 +420,48 @@ impl Hub {
         ));
         rooms.by_key.insert(key, Arc::clone(&room));
         Ok(room)
+    }
+
+    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: whoever was
+    /// cut off by its end may say it again.
+    async fn recall_keys(&self, log: &dyn DynLog) -> Result<(), JournalError> {
+        let lifetime = self.limits().key_lifetime.as_millis();
+        let since = self
+            .now()
+            .0
+            .saturating_sub(lifetime.try_into().unwrap_or(u64::MAX));
+        let (mut before, mut count) = (Seq::END, 0);
+        if log.head().tail == Seq::START {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        while count < RECALLED_MAX {
+            let page = log.read(Span::Before(before), RECALLED_PAGE).await?;
+            let Some(first) = page.first() else { break };
+            (before, count) = (first, count + page.len());
+            let is_all = page
+                .excerpts
+                .iter()
+                .all(|excerpt| excerpt.batch.at().0 >= since);
+            found.extend(page.excerpts.into_iter().rev());
+            if !is_all {
+                break;
+            }
+        }
+        // The oldest first, as they were said.
+        for Excerpt { batch, range } in found.into_iter().rev() {
+            if batch.at().0 < since {
+                continue;
+            }
+            let nick = self.fold(batch.from().as_str());
+            for message in batch.messages(range) {
+                if let Some(Ok(key)) = message.key.map(Key::parse) {
+                    let (room, seq) = (batch.room().clone(), message.seq);
+                    self.0.keys.remember(&nick, &key, Said { room, seq });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Looks after a room that may have become empty: keeps its log for a while, within the limit.

@@ -143,6 +143,13 @@ impl Keys {
         })
     }
 
+    /// Remembers what was said under a key before this process began. `nick` is folded.
+    pub(crate) fn remember(self: &Arc<Self>, nick: &str, key: &Key, said: Said) {
+        if let Claimed::New(claim) = self.claim(nick, key, 0) {
+            claim.settle_as(said);
+        }
+    }
+
     /// Waits until some claim has settled or lapsed, unless `is_pending` says that there is no need to.
     pub(crate) async fn settled(&self, is_pending: impl FnOnce() -> bool) {
         let mut settled = std::pin::pin!(self.settled.notified());
@@ -164,14 +171,14 @@ impl Keys {
 impl Claim {
     /// Remembers what was said under the key.
     pub(crate) fn settle(self, batch: &Batch) {
-        let Some(seq) = batch.seq(self.index) else {
-            return;
-        };
+        if let Some(seq) = batch.seq(self.index) {
+            let room = batch.room().clone();
+            self.settle_as(Said { room, seq });
+        }
+    }
+
+    fn settle_as(self, said: Said) {
         let now = Instant::now();
-        let said = Said {
-            room: batch.room().clone(),
-            seq,
-        };
         let mut known = self.keys.known.lock();
         known
             .said

@@ -1,5 +1,6 @@
 //! Saying again under the same key, which is safe.
 
+use crate::kept::Kept;
 use crate::program::Program;
 use crate::{builder, hub, said, unlimited};
 use chat_testkit::{SlowJournal, TestHub};
@@ -156,4 +157,26 @@ async fn a_key_that_is_refused_with_its_message_can_be_used() {
         .does("say", json!({"room": "ops", "text": "a", "key": "k"}))
         .await;
     assert_eq!(said, json!({"room": "ops", "seq": 1}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_known_to_the_next_server_that_keeps_the_same_log() {
+    let kept = Kept::new();
+    let said = json!({"room": "ops", "text": "deployed", "key": "c-77"});
+    let mut hub = TestHub::build(builder(unlimited()).journal(kept.clone()));
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let first = bot.does("say", said.clone()).await;
+    assert_eq!(first, json!({"room": "ops", "seq": 1}));
+    // The server is gone before the answer was heard: the bot comes to the next one, and says it again.
+    let mut next = TestHub::build(builder(unlimited()).journal(kept));
+    let mut bot = Program::join(&mut next, "Bot", &["ops"]).await;
+    let again = bot.does("say", said.clone()).await;
+    assert_eq!(again, json!({"room": "ops", "seq": 1, "dup": true}));
+    let mut other = Program::join(&mut next, "other", &["ops"]).await;
+    let others = other.does("say", said).await;
+    assert_eq!(
+        others,
+        json!({"room": "ops", "seq": 2}),
+        "a key is its nick's"
+    );
 }

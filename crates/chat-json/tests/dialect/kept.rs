@@ -1,0 +1,69 @@
+//! A journal that outlives its hub.
+
+use chat_core::log::{
+    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+};
+use chat_core::{Limits, RoomName, Seq};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+/// Logs in memory that stay when their rooms and hubs are gone.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    journal: MemoryJournal,
+    logs: Arc<Mutex<HashMap<String, Arc<MemoryLog>>>>,
+}
+
+pub(crate) struct KeptLog {
+    log: Arc<MemoryLog>,
+    head: Head,
+}
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        Self {
+            journal: MemoryJournal::new(&Limits::default()),
+            logs: Arc::default(),
+        }
+    }
+}
+
+impl Journal for Kept {
+    type Log = KeptLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<KeptLog, JournalError> {
+        let known = self.logs.lock().unwrap().get(key).cloned();
+        let log = match known {
+            Some(log) => log,
+            None => Arc::new(self.journal.open(room, key).await?),
+        };
+        self.logs
+            .lock()
+            .unwrap()
+            .insert(key.into(), Arc::clone(&log));
+        let latest = log.read(Span::Before(Seq::END), 1).await?;
+        let head = Head {
+            tail: latest.last().unwrap_or(Seq::START),
+            ..log.head()
+        };
+        Ok(KeptLog { log, head })
+    }
+}
+
+impl Log for KeptLog {
+    fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        self.log.append(drafts)
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.log.read(span, limit).await
+    }
+}
