@@ -1,0 +1,146 @@
+//! What a text is found by: words, and pairs of characters where words are not told apart by spaces.
+//!
+//! A run of Chinese, Japanese or Korean characters is indexed as its pairs, and its last character once more alone:
+//! `결제완료` as `결제 제완 완료 료`. It is looked for as a phrase of its pairs; one character alone as the beginning of
+//! a pair. All else is left to FTS5's own tokenizer. Both sides are normalised (NFC, Unicode Standard Annex #15), so that
+//! text that was typed in pieces, as macOS does, is found.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// A text in two columns.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Columns {
+    pub(crate) words: String,
+    pub(crate) pairs: String,
+}
+
+/// A piece of a text.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    /// A run of letters and digits.
+    Word(String),
+    /// A run of Chinese, Japanese or Korean.
+    Run(Vec<char>),
+}
+
+/// What a text is indexed by.
+pub(crate) fn columns(text: &str) -> Columns {
+    let (mut words, mut pairs) = (String::new(), String::new());
+    for piece in pieces(text) {
+        match piece {
+            Piece::Word(word) => {
+                words.push_str(&word);
+                words.push(' ');
+            }
+            Piece::Run(run) => {
+                for pair in run.windows(2) {
+                    pairs.extend(pair);
+                    pairs.push(' ');
+                }
+                // It also stands between runs, so that no phrase reaches from one into the next.
+                pairs.extend(run.last());
+                pairs.push(' ');
+            }
+        }
+    }
+    Columns { words, pairs }
+}
+
+/// A query that looks for all of a text's words; `None` if there is none. Nothing but letters and digits gets into it,
+/// and these only between quotes.
+pub(crate) fn query(text: &str) -> Option<String> {
+    let terms: Vec<String> = pieces(text)
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Word(word) => format!("words : \"{word}\""),
+            Piece::Run(run) if run.len() == 1 => format!("pairs : \"{}\" *", run[0]),
+            Piece::Run(run) => {
+                let pairs: Vec<String> = run.windows(2).map(|pair| pair.iter().collect()).collect();
+                format!("pairs : \"{}\"", pairs.join(" "))
+            }
+        })
+        .collect();
+    (!terms.is_empty()).then(|| terms.join(" AND "))
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut is_apart = true;
+    for c in text.nfc() {
+        let is_run = is_run(c);
+        // A mark belongs to the letter before it.
+        if !is_run && !c.is_alphanumeric() && !is_mark(c) {
+            is_apart = true;
+            continue;
+        }
+        match pieces.last_mut() {
+            Some(Piece::Run(run)) if is_run && !is_apart => run.push(c),
+            Some(Piece::Word(word)) if !is_run && !is_apart => word.push(c),
+            _ if is_run => pieces.push(Piece::Run(vec![c])),
+            _ if is_mark(c) => {}
+            _ => pieces.push(Piece::Word(c.to_string())),
+        }
+        is_apart = false;
+    }
+    pieces
+}
+
+/// Whether a character is of a script that is written without spaces between words, or, as Korean, with endings that
+/// are no words of their own. Ranges are blocks of the Unicode Character Database; all their letters are alphabetic.
+fn is_run(c: char) -> bool {
+    let is_in = matches!(c,
+        // Hangul Jamo, Hangul Compatibility Jamo, Jamo Extended-A, Syllables, Jamo Extended-B
+        '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{a960}'..='\u{a97f}'
+        | '\u{ac00}'..='\u{d7af}' | '\u{d7b0}'..='\u{d7ff}'
+        // Hiragana, Katakana, their extensions, halfwidth Katakana and Hangul; 々 and 〆
+        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}'
+        | '\u{ff66}'..='\u{ffdc}' | '\u{1b000}'..='\u{1b16f}'
+        // Bopomofo; CJK ideographs, their extensions and compatibility forms
+        | '\u{3100}'..='\u{312f}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
+    is_in && c.is_alphanumeric()
+}
+
+/// Marks that combine with the letter before them, as far as a word needs them not to be cut: the general blocks, and
+/// what `char` calls alphabetic.
+const fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}' | '\u{900}'..='\u{dff}' | '\u{e31}'..='\u{e4e}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_cut_in_pairs_and_words_are_left_whole() {
+        let Columns { words, pairs } = columns("결제완료! Build-12 東京 x");
+        assert_eq!(pairs, "결제 제완 완료 료 東京 京 ");
+        assert_eq!(words, "Build 12 x ");
+    }
+
+    #[test]
+    fn a_query_holds_nothing_but_words() {
+        assert_eq!(
+            query("결제 error").unwrap(),
+            "pairs : \"결제\" AND words : \"error\""
+        );
+        assert_eq!(query("결").unwrap(), "pairs : \"결\" *");
+        assert_eq!(
+            query("api결제").unwrap(),
+            "words : \"api\" AND pairs : \"결제\""
+        );
+        assert_eq!(
+            query("a\" OR (b* NEAR:c").unwrap(),
+            "words : \"a\" AND words : \"OR\" AND words : \"b\" AND words : \"NEAR\" AND words : \"c\""
+        );
+        assert_eq!(query("\"* -"), None);
+    }
+
+    #[test]
+    fn what_was_typed_in_pieces_is_the_same() {
+        let apart: String = "결제 café".nfd().collect();
+        assert_eq!(columns(&apart), columns("결제 café"));
+        assert_eq!(query(&apart), query("결제 café"));
+    }
+}

@@ -1,0 +1,303 @@
+//! The journal and its logs: what the hub sees.
+
+use crate::error::OpenError;
+use crate::file;
+use crate::index;
+use crate::options::{Keep, Options};
+use crate::readers::Readers;
+use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
+use crate::store::Room;
+use crate::writer::{Task, WAITING_MAX, Writer};
+use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span};
+use chat_core::name::NameRules;
+use chat_core::{RoomName, Seq};
+use rusqlite::{Connection, params};
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+/// How often it is looked for what is no longer kept while nothing is said.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
+/// Rooms' logs in one file; a cheap handle to clone.
+///
+/// # Overload
+///
+/// At most 4,096 batches wait to be written; one more is refused as unavailable.
+///
+/// # On drop
+///
+/// With the last handle and log gone, what waits is written, and the drop waits for that.
+#[derive(Clone)]
+pub struct SqliteJournal(Arc<Inner>);
+
+struct Inner {
+    tasks: Option<mpsc::Sender<Task>>,
+    readers: Arc<Readers>,
+    names: NameRules,
+    /// Which opening of the file this is.
+    life: u64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The log of one room, in the file.
+pub struct SqliteLog {
+    journal: Arc<Inner>,
+    name: RoomName,
+    room: Room,
+}
+
+impl SqliteJournal {
+    /// Opens a file; makes it if need be. Blocks: call it before serving.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let path = std::path::absolute(path)?;
+        let opened = file::open(&path, options)?;
+        let life = opened.progress.generation;
+        let writer = Writer::new(opened, options)?;
+        let (tasks, waiting) = mpsc::channel(WAITING_MAX);
+        if matches!(options.keep, Keep::Days(_)) {
+            remind(tasks.downgrade())?;
+        }
+        let thread = std::thread::Builder::new()
+            .name("chat-sqlite".into())
+            .spawn(move || writer.run(waiting))?;
+        Ok(Self(Arc::new(Inner {
+            tasks: Some(tasks),
+            readers: Arc::new(Readers::new(path)),
+            names: options.names,
+            life,
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+}
+
+impl SqliteJournal {
+    /// How many messages are kept in all rooms.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn kept(&self) -> Result<u64, JournalError> {
+        let sql = "SELECT coalesce(sum(kept), 0) FROM rooms";
+        let kept = self
+            .0
+            .readers
+            .read(|connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)));
+        Ok(kept.await?.cast_unsigned())
+    }
+}
+
+/// Has the writer look for what is no longer kept, as long as there is one.
+fn remind(tasks: mpsc::WeakSender<Task>) -> std::io::Result<()> {
+    let remind = move || {
+        loop {
+            std::thread::sleep(EXPIRE_EVERY);
+            let Some(tasks) = tasks.upgrade() else { return };
+            // If too much waits, it is looked for at another time.
+            drop(tasks.try_send(Task::Expire));
+        }
+    };
+    let thread = std::thread::Builder::new().name("chat-sqlite-keep".into());
+    thread.spawn(remind).map(drop)
+}
+
+impl Inner {
+    fn send(&self, task: Task) -> Result<(), JournalError> {
+        let tasks = self.tasks.as_ref().ok_or(JournalError::Gone)?;
+        tasks.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => JournalError::Unavailable("the disk is too slow".into()),
+            TrySendError::Closed(_) => JournalError::Gone,
+        })
+    }
+}
+
+impl Journal for SqliteJournal {
+    type Log = SqliteLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<SqliteLog, JournalError> {
+        let (done, opened) = oneshot::channel();
+        self.0.send(Task::Open {
+            key: key.to_owned(),
+            name: room.as_str().to_owned(),
+            done,
+        })?;
+        Ok(SqliteLog {
+            room: opened.await.map_err(|_| JournalError::Gone)??,
+            name: room.clone(),
+            journal: Arc::clone(&self.0),
+        })
+    }
+}
+
+impl Log for SqliteLog {
+    fn head(&self) -> Head {
+        Head {
+            epoch: self.room.epoch,
+            tail: self.room.tail,
+            topic: self.room.topic.as_str().into(),
+        }
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        let (done, appended) = oneshot::channel();
+        // Handed over now, in the order of the calls; whether anybody waits makes no difference.
+        let sent = self.journal.send(Task::Append {
+            room: self.room.id,
+            name: self.name.clone(),
+            drafts,
+            done,
+        });
+        async move {
+            sent?;
+            appended.await.map_err(|_| JournalError::Gone)?
+        }
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        let id = self.room.id;
+        let (floor, rows) = self
+            .journal
+            .readers
+            .read(move |connection| read(connection, id, span, limit))
+            .await?;
+        let gap = match span {
+            Span::After(after) if after < floor => Some(Gap {
+                from: after.next(),
+                to: floor,
+            }),
+            Span::After(_) | Span::Before(_) => None,
+        };
+        Ok(self.page(gap, rows))
+    }
+
+    async fn search(&self, text: &str, before: Seq, limit: usize) -> Result<Page, JournalError> {
+        let Some(query) = index::query(text) else {
+            return Ok(Page::default());
+        };
+        let id = self.room.id;
+        let readers = &self.journal.readers;
+        let found = readers.read(move |connection| search(connection, id, &query, before, limit));
+        Ok(self.page(None, found.await?))
+    }
+}
+
+impl SqliteLog {
+    fn page(&self, gap: Option<Gap>, rows: Vec<Stored>) -> Page {
+        Page {
+            gap,
+            excerpts: rows::excerpts(rows, &self.name, &self.journal.names, self.journal.life),
+        }
+    }
+}
+
+/// The place up to which nothing is kept, and the messages of a span, oldest first.
+fn read(
+    connection: &mut Connection,
+    room: i64,
+    span: Span,
+    limit: usize,
+) -> rusqlite::Result<(Seq, Vec<Stored>)> {
+    // One view for both questions.
+    let view = connection.transaction()?;
+    let floor = {
+        let mut floor = view.prepare_cached("SELECT floor FROM rooms WHERE id = ?1")?;
+        let mut rows = floor.query([room])?;
+        match rows.next()? {
+            Some(row) => Seq(row.get::<_, i64>(0)?.cast_unsigned()),
+            None => Seq::START,
+        }
+    };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (low, high, order) = match span {
+        Span::After(after) => (rows::id(room, after), rows::id(room, Seq(PLACE_MAX)), "ASC"),
+        Span::Before(before) => {
+            let last = Seq(before.0.saturating_sub(1));
+            (rows::id(room, Seq::START), rows::id(room, last), "DESC")
+        }
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id {order} LIMIT ?3"
+    );
+    let mut rows: Vec<Stored> = view
+        .prepare_cached(&sql)?
+        .query_map(params![low, high, limit], Stored::read)?
+        .collect::<Result<_, _>>()?;
+    if order == "DESC" {
+        rows.reverse();
+    }
+    Ok((floor, rows))
+}
+
+/// The latest messages before a place that a query finds, oldest first.
+fn search(
+    connection: &Connection,
+    room: i64,
+    query: &str,
+    before: Seq,
+    limit: usize,
+) -> rusqlite::Result<Vec<Stored>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM found f JOIN messages m ON m.id = f.rowid
+         WHERE found MATCH ?1 AND f.rowid > ?2 AND f.rowid < ?3 ORDER BY f.rowid DESC LIMIT ?4"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (low, high) = (rows::id(room, Seq::START), rows::id(room, before));
+    let mut rows: Vec<Stored> = connection
+        .prepare_cached(&sql)?
+        .query_map(params![query, low, high, limit], Stored::read)?
+        .collect::<Result<_, _>>()?;
+    rows.reverse();
+    Ok(rows)
+}
+
+impl Drop for SqliteLog {
+    fn drop(&mut self) {
+        // If too much waits, a little is remembered that need not be.
+        drop(self.journal.send(Task::Close { room: self.room.id }));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks = None;
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that keeps messages has panicked");
+        }
+    }
+}
+
+impl fmt::Debug for SqliteJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteJournal").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SqliteLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteLog")
+            .field("room", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! Rooms' logs in one SQLite file: a [`Journal`](chat_core::log::Journal) that survives the process, with search.
+//!
+//! ```no_run
+//! use chat_core::Hub;
+//! use chat_sqlite::{Options, SqliteJournal};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let journal = SqliteJournal::open("chat.db".as_ref(), &Options::default())?;
+//! let hub = Hub::builder().journal(journal).build();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is kept when
+//!
+//! One thread writes: whatever waits becomes one transaction, and a message is delivered and acknowledged when that is
+//! committed. With [`Sync::Full`] the commit is on the disk by then: neither the end of the process (`kill -9`) nor a
+//! power cut loses a message that anybody has seen, as far as the disk tells the truth. With [`Sync::Normal`] the
+//! system has it: the end of the process loses nothing; a power cut may lose the last moments, and the rooms' epochs
+//! change then, so that whoever had seen more is told.
+//!
+//! # Beside the file
+//!
+//! `FILE-wal` and `FILE-shm` are SQLite's. `FILE-state` is held locked by whoever has the file open, and says how much
+//! has been appended: a file that holds less than it did (restored from a copy, cut short) is another life of its logs,
+//! and gets new epochs; so does one without its `FILE-state`. What turns bits over within texts is not noticed: SQLite
+//! keeps no checksums.
+
+#![deny(missing_docs)]
+
+mod error;
+mod file;
+mod index;
+mod journal;
+mod maintenance;
+mod options;
+mod readers;
+mod rows;
+mod state;
+mod store;
+mod writer;
+
+pub use error::OpenError;
+pub use journal::{SqliteJournal, SqliteLog};
+pub use maintenance::{ExportError, Imported, Record, Report, check, export, import};
+pub use options::{Keep, Options, Sync};

@@ -1,0 +1,40 @@
+//! How a file is used.
+
+use chat_core::name::NameRules;
+
+/// How a file is used; start from [`Options::default`] and change fields.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// When a message counts as kept ([`Sync::Full`]).
+    pub sync: Sync,
+    /// How long messages are kept ([`Keep::Everything`]).
+    pub keep: Keep,
+    /// How names are read: those of the hub, or stored nicks that it allows are shown as `someone`.
+    pub names: NameRules,
+    /// How many pages of 4 KiB the file may have: for tests of a full disk.
+    #[doc(hidden)]
+    pub pages_max: Option<u32>,
+}
+
+/// When a message counts as kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// Once it is on the disk: a power cut loses nothing that anybody has seen.
+    #[default]
+    Full,
+    /// Once the system has it: faster, and a power cut may lose the last moments.
+    Normal,
+}
+
+/// How long messages are kept. What is no longer kept is removed in small steps, and is a gap to whoever asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// For ever.
+    #[default]
+    Everything,
+    /// For so many days of 24 hours.
+    Days(u32),
+    /// The latest so many of each room.
+    Count(u64),
+}

@@ -1,0 +1,125 @@
+//! Messages as rows: their ids, and batches made of them again.
+
+use chat_core::log::{Batch, Drafts, Excerpt, SessionId, Timestamp};
+use chat_core::name::NameRules;
+use chat_core::{Kind, Nick, RoomName, Seq};
+use rusqlite::Row;
+use std::sync::Arc;
+
+/// How many bits of an id are the place; the rest is the room.
+const PLACE_BITS: u32 = 40;
+
+/// The last place that fits.
+pub(crate) const PLACE_MAX: u64 = (1 << PLACE_BITS) - 1;
+
+/// The columns of a message, in this order.
+pub(crate) const COLUMNS: &str = "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life";
+
+/// The id of a message; a place that no message can have is the room's last.
+pub(crate) fn id(room: i64, seq: Seq) -> i64 {
+    (room << PLACE_BITS) | seq.0.min(PLACE_MAX).cast_signed()
+}
+
+/// The place of a message.
+pub(crate) fn seq(id: i64) -> Seq {
+    Seq(id.cast_unsigned() & PLACE_MAX)
+}
+
+/// A message as it is stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) seq: Seq,
+    pub(crate) at: Timestamp,
+    pub(crate) author: String,
+    pub(crate) kind: Kind,
+    pub(crate) text: String,
+    pub(crate) key: Option<String>,
+    session: SessionId,
+    life: i64,
+}
+
+impl Stored {
+    /// Reads a row of [`COLUMNS`].
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: seq(row.get(0)?),
+            at: Timestamp(row.get::<_, i64>(1)?.cast_unsigned()),
+            author: row.get(2)?,
+            kind: kind(row.get(3)?),
+            text: row.get(4)?,
+            key: row.get(5)?,
+            session: SessionId(row.get::<_, i64>(6)?.cast_unsigned()),
+            life: row.get(7)?,
+        })
+    }
+}
+
+impl Stored {
+    fn session(&self, life: u64) -> SessionId {
+        if self.life == life.cast_signed() {
+            self.session
+        } else {
+            SessionId::NOBODY
+        }
+    }
+}
+
+/// How a kind is stored; these numbers never change.
+pub(crate) const fn kind_number(kind: Kind) -> i64 {
+    match kind {
+        Kind::Acted => 1,
+        Kind::Topic => 2,
+        _ => 0,
+    }
+}
+
+const fn kind(number: i64) -> Kind {
+    match number {
+        1 => Kind::Acted,
+        2 => Kind::Topic,
+        _ => Kind::Said,
+    }
+}
+
+/// Makes batches of rows, which are in the order of the log: what one author said at one moment is one batch.
+///
+/// Sessions are only told of this life of the file: none of those before it is there any more, and a new one of the same
+/// number must not take their messages for its own.
+pub(crate) fn excerpts(
+    rows: Vec<Stored>,
+    room: &RoomName,
+    names: &NameRules,
+    life: u64,
+) -> Vec<Excerpt> {
+    let mut excerpts = Vec::new();
+    let mut rows = rows.into_iter().peekable();
+    while let Some(first) = rows.next() {
+        let (author, at) = (first.author.clone(), first.at);
+        let session = first.session(life);
+        let mut drafts = Drafts::new(session, nick(&author, names), at);
+        let mut seqs = Vec::new();
+        let mut next = Some(first);
+        while let Some(row) = next {
+            drafts.restore(row.kind, &row.text, row.key.as_deref());
+            seqs.push(row.seq);
+            next = rows.next_if(|row| {
+                row.at == at && row.author == author && row.session(life) == session
+            });
+        }
+        let batch: Batch = drafts.number(room.clone(), seqs);
+        let range = 0..batch.len();
+        excerpts.push(Excerpt {
+            batch: Arc::new(batch),
+            range,
+        });
+    }
+    excerpts
+}
+
+/// The nick that was stored; a name that these rules do not allow is somebody's all the same.
+fn nick(name: &str, names: &NameRules) -> Nick {
+    names.nick(name).unwrap_or_else(|error| {
+        tracing::debug!(%error, "a stored nick is no name by these rules");
+        Nick::parse("someone").expect("this is a name")
+    })
+}

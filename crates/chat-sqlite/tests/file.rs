@@ -1,0 +1,293 @@
+//! Files in all their states: new, served, foreign, damaged, restored, full; and what is found in them.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
+use chat_core::log::{Drafts, Journal, JournalError, Log, Page, SessionId, Span, Timestamp};
+use chat_core::{Kind, Nick, RoomName, Seq};
+use chat_sqlite::{Keep, OpenError, Options, SqliteJournal, SqliteLog, Sync, check};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("log.db")
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.sync = Sync::Normal;
+    options
+}
+
+fn open(file: &Path) -> SqliteJournal {
+    SqliteJournal::open(file, &options()).unwrap()
+}
+
+async fn log(journal: &SqliteJournal, room: &str) -> SqliteLog {
+    Journal::open(journal, &RoomName::parse(room).unwrap(), room)
+        .await
+        .unwrap()
+}
+
+async fn say(log: &SqliteLog, text: &str) -> Result<Seq, JournalError> {
+    let nick = Nick::parse("alice").unwrap();
+    let mut drafts = Drafts::new(SessionId(7), nick, Timestamp::now());
+    drafts.push(Kind::Said, text);
+    Ok(log.append(drafts).await?.last())
+}
+
+fn texts(page: &Page) -> Vec<String> {
+    let excerpts = page.excerpts.iter();
+    let messages = excerpts.flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()));
+    messages.map(|message| message.text.to_owned()).collect()
+}
+
+async fn all(log: &SqliteLog) -> Page {
+    log.read(Span::After(Seq::START), usize::MAX).await.unwrap()
+}
+
+#[tokio::test]
+async fn words_of_all_scripts_are_found_and_nothing_breaks_out_of_them() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    let elsewhere = log(&journal, "elsewhere").await;
+    let decomposed = "\u{1100}\u{1167}\u{11af}\u{110c}\u{1166} caf\u{65}\u{301}";
+    for text in [
+        "결제완료 되었습니다",
+        "the 결제 server is DOWN",
+        "支付失败，请重试",
+        "東京タワーで会いましょう",
+        decomposed,
+        "don't say \"OR\" or NEAR(x)",
+        "api결제v2",
+        "nothing to see",
+    ] {
+        say(&ops, text).await.unwrap();
+        say(&elsewhere, text).await.unwrap();
+    }
+    for (query, expected) in [
+        ("결제", &[1, 2, 5, 7][..]),
+        ("결제완료", &[1]),
+        ("완료 결제", &[1]),
+        ("제완", &[1]),
+        ("결", &[1, 2, 5, 7]),
+        ("다", &[1]),
+        ("제결", &[]),
+        ("결제 server", &[2]),
+        ("down", &[2]),
+        ("dow", &[]),
+        ("支付", &[3]),
+        ("失败", &[3]),
+        ("重", &[3]),
+        ("東京", &[4]),
+        ("タワー", &[4]),
+        ("会い", &[4]),
+        ("café", &[5]),
+        ("CAFE\u{301} 결제", &[5]),
+        ("or", &[6]),
+        ("\"OR\"", &[6]),
+        ("near x", &[6]),
+        ("NEAR(x)", &[6]),
+        ("api", &[7]),
+        ("words : see", &[]),
+        ("see -nothing", &[8]),
+        ("see*", &[8]),
+        ("\"", &[]),
+        ("* ^ ( AND", &[]),
+        ("", &[]),
+    ] {
+        let found = ops.search(query, Seq::END, 100).await.unwrap();
+        let excerpts = found.excerpts.iter();
+        let seqs: Vec<_> = excerpts
+            .flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()))
+            .map(|message| message.seq.0)
+            .collect();
+        assert_eq!(seqs, expected, "{query:?}");
+    }
+    let latest = ops.search("결제", Seq::END, 2).await.unwrap();
+    assert_eq!(texts(&latest), [decomposed, "api결제v2"]);
+    let before = ops.search("결제", Seq(5), 1).await.unwrap();
+    assert_eq!(texts(&before), ["the 결제 server is DOWN"]);
+}
+
+#[tokio::test]
+async fn a_file_is_written_by_one() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    let second = SqliteJournal::open(&dir.file(), &options());
+    assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
+    drop(journal);
+    open(&dir.file());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_refused_and_left_alone() {
+    let dir = Dir::new();
+    std::fs::write(dir.file(), "a letter\n".repeat(500)).unwrap();
+    let letter = SqliteJournal::open(&dir.file(), &options());
+    assert!(matches!(letter, Err(OpenError::Foreign)), "{letter:?}");
+    let other = dir.0.path().join("other.db");
+    Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE x (y)")
+        .unwrap();
+    let refused = SqliteJournal::open(&other, &options());
+    assert!(matches!(refused, Err(OpenError::Foreign)), "{refused:?}");
+    assert!(!dir.0.path().join("other.db-state").exists());
+    drop(open(&dir.0.path().join("newer.db")));
+    let newer = dir.0.path().join("newer.db");
+    Connection::open(&newer)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let refused = SqliteJournal::open(&newer, &options());
+    assert!(
+        matches!(refused, Err(OpenError::Newer { found: 99, .. })),
+        "{refused:?}"
+    );
+}
+
+/// Says so much, and ends.
+async fn written(file: &Path, count: usize) {
+    let journal = open(file);
+    let ops = log(&journal, "ops").await;
+    for number in 0..count {
+        say(&ops, &format!("number {number}")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_lost_something_is_another_life_of_its_logs() {
+    let dir = Dir::new();
+    written(&dir.file(), 10).await;
+    let copy = std::fs::read(dir.file()).unwrap();
+    let epoch = log(&open(&dir.file()), "ops").await.head().epoch;
+    written(&dir.file(), 5).await;
+    assert_eq!(
+        log(&open(&dir.file()), "ops").await.head().epoch,
+        epoch,
+        "nothing is lost"
+    );
+    // An older copy is put back.
+    std::fs::write(dir.file(), copy).unwrap();
+    let restored = log(&open(&dir.file()), "ops").await.head();
+    assert_eq!(restored.tail, Seq(10));
+    assert_ne!(restored.epoch, epoch);
+    // The file alone is carried elsewhere.
+    std::fs::remove_file(dir.0.path().join("log.db-state")).unwrap();
+    let carried = log(&open(&dir.file()), "ops").await.head();
+    assert_ne!(carried.epoch, restored.epoch);
+}
+
+#[tokio::test]
+async fn a_file_without_its_end_is_damaged_or_empty_by_name() {
+    let dir = Dir::new();
+    written(&dir.file(), 500).await;
+    let whole = std::fs::read(dir.file()).unwrap();
+    let mut refused = 0;
+    for part in 1..40 {
+        std::fs::write(dir.file(), &whole[..whole.len() * part / 40]).unwrap();
+        let opened = SqliteJournal::open(&dir.file(), &options());
+        let Ok(journal) = opened else {
+            refused += 1;
+            continue;
+        };
+        let ops = log(&journal, "ops").await;
+        match ops.read(Span::After(Seq::START), 1000).await {
+            Ok(page) => assert_eq!(page.len() as u64, ops.head().tail.0),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 30, "{refused}");
+    std::fs::write(dir.file(), &whole).unwrap();
+    assert!(check(&dir.file()).unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_keeps_nothing_of_that_and_goes_on_when_there_is_room() {
+    let dir = Dir::new();
+    let mut little = options();
+    little.pages_max = Some(60);
+    let journal = SqliteJournal::open(&dir.file(), &little).unwrap();
+    let ops = log(&journal, "ops").await;
+    let (mut kept, filler) = (0, "x".repeat(3000));
+    let refusal = loop {
+        match say(&ops, &filler).await {
+            Ok(seq) => {
+                kept += 1;
+                assert_eq!(seq, Seq(kept));
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(&refusal, JournalError::Unavailable(why) if why == "the disk is full"),
+        "{refusal:?}"
+    );
+    assert_eq!(all(&ops).await.len() as u64, kept);
+    drop((ops, journal));
+    // There is room again.
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    assert_eq!(ops.head().tail, Seq(kept));
+    assert_eq!(say(&ops, "room again").await.unwrap(), Seq(kept + 1));
+    assert!(check(&dir.file()).unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn what_is_no_longer_kept_is_a_gap_and_is_not_found() {
+    let dir = Dir::new();
+    written(&dir.file(), 1500).await;
+    let mut few = options();
+    few.keep = Keep::Count(3);
+    let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
+    while journal.kept().await.unwrap() > 3 {
+        tokio::task::yield_now().await;
+    }
+    let ops = log(&journal, "ops").await;
+    let page = all(&ops).await;
+    let gap = page.gap.unwrap();
+    assert_eq!((gap.from, gap.to), (Seq(1), Seq(1497)));
+    assert_eq!(texts(&page), ["number 1497", "number 1498", "number 1499"]);
+    let found = ops.search("number", Seq::END, 100).await.unwrap();
+    assert_eq!(found.len(), 3);
+    assert_eq!(say(&ops, "next").await.unwrap(), Seq(1501));
+    assert!(check(&dir.file()).unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    for number in 0..100 {
+        log(&journal, &format!("room-{number}")).await;
+    }
+    drop(journal);
+    assert_eq!(check(&dir.file()).unwrap().rooms, 0);
+}
+
+/// The file that schema 1 was first released with; it stays as it is.
+#[tokio::test]
+async fn a_file_of_each_earlier_schema_can_be_opened() {
+    let dir = Dir::new();
+    let connection = Connection::open(dir.file()).unwrap();
+    connection
+        .execute_batch(include_str!("schema-1.sql"))
+        .unwrap();
+    drop(connection);
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    assert_eq!(texts(&all(&ops).await), ["안녕", "결제 is down"]);
+    assert_eq!(ops.search("결제", Seq::END, 9).await.unwrap().len(), 1);
+    assert_eq!(say(&ops, "still here").await.unwrap(), Seq(3));
+    drop((ops, journal));
+    assert!(check(&dir.file()).unwrap().is_whole());
+}
