@@ -14,6 +14,7 @@ mod client;
 mod commands;
 mod control_characters;
 mod conversation;
+mod kept;
 mod names;
 mod openings;
 mod order;

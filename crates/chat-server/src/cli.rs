@@ -8,8 +8,17 @@ use std::time::Duration;
 
 /// A chat server that nc, telnet, scripts and any line client can reach.
 #[derive(Debug, Parser)]
-#[command(name = "chat-server", version, about)]
+#[command(
+    name = "chat-server",
+    version,
+    about,
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Cli {
+    #[cfg(feature = "sqlite")]
+    #[command(subcommand)]
+    pub(crate) command: Option<crate::data::Command>,
+
     /// Listen here: HOST:PORT, or PORT for both loopback addresses [default: 5000]; may be given again
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<String>,
@@ -31,6 +40,22 @@ pub(crate) struct Cli {
     /// big room sooner
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
+
+    /// Keep what is said in this file, which is made if need be; without it, it is gone when the server ends
+    #[cfg(feature = "sqlite")]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// When a message counts as kept: full, once it is on the disk, whatever happens to the machine; normal, once the
+    /// system has it, which survives the server's end but perhaps not a power cut
+    #[cfg(feature = "sqlite")]
+    #[arg(long, value_name = "full|normal", value_parser = crate::data::sync, default_value = "full", requires = "data")]
+    pub(crate) sync: chat_sqlite::Sync,
+
+    /// How long messages are kept: 30d for days, 10000 for so many a room, 0 for none, off for ever
+    #[cfg(feature = "sqlite")]
+    #[arg(long, value_name = "DAYSd|COUNT|off", value_parser = crate::data::keep, default_value = "off", requires = "data")]
+    pub(crate) keep: chat_sqlite::Keep,
 
     /// What is logged on stderr, as in RUST_LOG: info, chat_core=debug, ... [default: RUST_LOG, or info]
     #[arg(long, value_name = "FILTER")]

@@ -15,6 +15,9 @@ pub(crate) struct ServerConfig {
     pub(crate) workers: usize,
     /// After how much silence a peer is asked whether it is still there.
     pub(crate) keepalive: Option<Duration>,
+    /// Where the rooms' logs are kept; in memory if nowhere.
+    #[cfg(feature = "sqlite")]
+    pub(crate) data: Option<crate::data::DataConfig>,
     room: RoomName,
     motd: String,
     limits: Limits,
@@ -31,16 +34,29 @@ impl ServerConfig {
         &self.room
     }
 
-    pub(crate) fn into_hub(self) -> Hub {
-        Hub::builder()
+    /// Makes the hub, and opens the file in which its logs are kept.
+    pub(crate) fn into_hub(self) -> anyhow::Result<Hub> {
+        let builder = Hub::builder()
             .limits(self.limits)
             .names(crate::names::rules())
             .wall_time(crate::wall_time::local)
             .lobby(self.room)
             .motd(&self.motd)
             .candidate(chat_json::JsonLines::default())
-            .delivery_tasks(self.workers)
-            .build()
+            .delivery_tasks(self.workers);
+        #[cfg(feature = "sqlite")]
+        if let Some(data) = self.data {
+            return Ok(builder.journal(data.open()?).build());
+        }
+        Ok(builder.build())
+    }
+
+    /// The file in which the logs are kept.
+    pub(crate) fn data_file(&self) -> Option<&std::path::Path> {
+        #[cfg(feature = "sqlite")]
+        return self.data.as_ref().map(|data| data.file.as_path());
+        #[cfg(not(feature = "sqlite"))]
+        None
     }
 }
 
@@ -53,6 +69,12 @@ impl From<Cli> for ServerConfig {
                 format: cli.log_format,
             },
             keepalive: lifted(cli.keepalive),
+            #[cfg(feature = "sqlite")]
+            data: cli.data.map(|file| crate::data::DataConfig {
+                file,
+                sync: cli.sync,
+                keep: cli.keep,
+            }),
             workers: cli.workers.map_or_else(workers, NonZeroUsize::get),
             room: cli.room,
             motd: cli.motd.unwrap_or_default(),

@@ -122,14 +122,14 @@ fn explain(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
     }
 }
 
-/// Says on stderr where the server listens, and how to join.
-pub(crate) fn print_banner(addresses: &[SocketAddr], config: &ServerConfig) {
+/// Where the server listens, how to join, and where it keeps what is said.
+pub(crate) fn banner(addresses: &[SocketAddr], config: &ServerConfig) -> String {
     let mut banner = String::new();
     for address in addresses {
         banner += &format!("chat-server: listening on {address}\n");
     }
     let Some(first) = addresses.first() else {
-        return;
+        return banner;
     };
     let host = match first.ip() {
         ip if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
@@ -144,7 +144,16 @@ pub(crate) fn print_banner(addresses: &[SocketAddr], config: &ServerConfig) {
     let room = config.room();
     banner += &format!("chat-server: join {room} with  cargo run -p chat-client{client}\n");
     banner += &format!("chat-server:     or with  nc {host} {port}\n");
+    banner += &match config.data_file() {
+        Some(file) => format!("chat-server: what is said is kept in {}\n", file.display()),
+        None => "chat-server: what is said is kept in memory, until it ends\n".to_owned(),
+    };
     banner += "chat-server: Ctrl+C ends it\n";
+    banner
+}
+
+/// Says it on stderr.
+pub(crate) fn print(banner: &str) {
     // Nobody may be reading stderr, which is no reason not to serve.
     drop(std::io::stderr().write_all(banner.as_bytes()));
 }

@@ -2,6 +2,8 @@
 
 mod cli;
 mod config;
+#[cfg(feature = "sqlite")]
+mod data;
 mod listen;
 mod log;
 mod names;
@@ -14,8 +16,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // clap prints its own message and ends with 2 where an argument can't be used.
-    let config = ServerConfig::from(cli::Cli::parse());
-    match run(config) {
+    let cli = cli::Cli::parse();
+    #[cfg(feature = "sqlite")]
+    if let Some(command) = cli.command {
+        return command.run();
+    }
+    match run(ServerConfig::from(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chat-server: {error:#}");
@@ -41,8 +47,9 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
         .map(tokio::net::TcpListener::local_addr)
         .collect::<Result<Vec<_>, _>>()?;
     let stop = shutdown::on_signal()?;
-    listen::print_banner(&addresses, &config);
-    let hub = config.into_hub();
+    let banner = listen::banner(&addresses, &config);
+    let hub = config.into_hub()?;
+    listen::print(&banner);
     shutdown::log_stats_on_signal(hub.clone())?;
     let serving = tokio_util::task::TaskTracker::new();
     for listener in listeners {

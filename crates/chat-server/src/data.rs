@@ -1,0 +1,298 @@
+//! What is kept in a file: opening it to serve, and `export`, `import` and `check` when nobody serves it.
+
+use anyhow::{Context, bail};
+use chat_core::log::Timestamp;
+use chat_sqlite::{ExportError, Keep, Options, Record, SqliteJournal, Sync};
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Where the rooms' logs are kept, and how.
+#[derive(Debug)]
+pub(crate) struct DataConfig {
+    pub(crate) file: PathBuf,
+    pub(crate) sync: Sync,
+    pub(crate) keep: Keep,
+}
+
+impl DataConfig {
+    pub(crate) fn open(self) -> anyhow::Result<SqliteJournal> {
+        let mut options = options();
+        options.sync = self.sync;
+        options.keep = self.keep;
+        open(&self.file, &options)
+    }
+}
+
+/// What can be done with a file that nobody serves.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write what a file keeps to stdout
+    Export(Export),
+    /// Take what `export --json` wrote, on stdin or from a file, into a file
+    Import(Import),
+    /// Look whether a file is whole, and say what is in it
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+
+    /// Only this room
+    #[arg(long, value_name = "NAME")]
+    room: Option<String>,
+
+    /// Only what was said since then: 2026-11-23, or 2026-11-23T14:02
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+
+    /// One JSON object a line, as `import` takes them
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file to import into; it is made if need be
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+
+    /// What to import, one JSON object a line [default: stdin]
+    #[arg(value_name = "INPUT")]
+    input: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+}
+
+/// One message, as `export --json` writes it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line<'a> {
+    room: Cow<'a, str>,
+    seq: u64,
+    /// Milliseconds since 1970, UTC.
+    ts: u64,
+    from: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    text: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, str>>,
+}
+
+impl Command {
+    /// Does it; the exit code is 0 if it is done, 1 if what was found is not as it should be, 2 if it can't be done.
+    pub(crate) fn run(self) -> ExitCode {
+        let done = match self {
+            Self::Export(export) => export.run(),
+            Self::Import(import) => import.run(),
+            Self::Check(check) => check.run(),
+        };
+        match done {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("chat-server: {error:#}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+impl Export {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let mut write = |record: Record| {
+            if self.json {
+                serde_json::to_writer(&mut out, &Line::from(&record))?;
+                out.write_all(b"\n")
+            } else {
+                write_plain(&record, &mut out)
+            }
+        };
+        let exported =
+            chat_sqlite::export(&self.data, self.room.as_deref(), self.since, &mut write);
+        match exported.map(|()| out.flush()) {
+            Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+            Ok(Err(error)) => gone(error),
+            Err(ExportError::Output(error)) => gone(error),
+            Err(error) => Err(error).context(self.data.display().to_string()),
+        }
+    }
+}
+
+/// Whoever read the output has had enough, which is no failure.
+fn gone(error: io::Error) -> anyhow::Result<ExitCode> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        _ => Err(error).context("can't write"),
+    }
+}
+
+/// `2026-11-23 14:02 lobby alice: hello`
+fn write_plain(record: &Record, out: &mut impl Write) -> io::Result<()> {
+    let at = crate::wall_time::local(record.at);
+    let (room, from, text) = (&record.room, &record.from, &record.text);
+    let said = match &*kind(record) {
+        "acted" => format!("* {from} {text}"),
+        "topic" => format!("* {from} set the topic: {text}"),
+        _ => format!("{from}: {text}"),
+    };
+    writeln!(
+        out,
+        "{}-{:02}-{:02} {:02}:{:02} {room} {said}",
+        at.year, at.month, at.day, at.hour, at.minute
+    )
+}
+
+impl Import {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let (input, bytes): (Box<dyn BufRead>, Option<u64>) = match &self.input {
+            Some(path) => {
+                let file = File::open(path).with_context(|| format!("{}", path.display()))?;
+                let bytes = file.metadata().ok().map(|metadata| metadata.len());
+                (Box::new(BufReader::new(file)), bytes)
+            }
+            None if io::stdin().is_terminal() => {
+                bail!("nothing to import: name a file, or pipe into stdin what export --json wrote")
+            }
+            None => (Box::new(BufReader::new(io::stdin())), None),
+        };
+        let progress = progress(bytes);
+        let mut failed = None;
+        let records = input.lines().enumerate().map_while(|(number, line)| {
+            let record = line.map_err(anyhow::Error::from).and_then(|line| {
+                progress.inc(line.len() as u64 + 1);
+                let line: Line<'_> = serde_json::from_str(&line)?;
+                line.into_record()
+            });
+            record
+                .map_err(|error| failed = Some(error.context(format!("line {}", number + 1))))
+                .ok()
+        });
+        let imported = chat_sqlite::import(&self.data, &options(), records)
+            .with_context(|| self.data.display().to_string())?;
+        progress.finish_and_clear();
+        eprintln!("chat-server: {imported}");
+        match failed {
+            Some(error) => Err(error.context("what precedes it is imported")),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// A bar on a terminal, nothing else.
+fn progress(bytes: Option<u64>) -> ProgressBar {
+    let progress = match bytes {
+        Some(bytes) => ProgressBar::new(bytes),
+        None => ProgressBar::new_spinner(),
+    };
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}");
+    match style {
+        Ok(style) if bytes.is_some() => progress.with_style(style),
+        _ => progress,
+    }
+}
+
+impl Check {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let report =
+            chat_sqlite::check(&self.data).with_context(|| self.data.display().to_string())?;
+        print!("{report}");
+        Ok(if report.is_whole() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+impl<'a> From<&'a Record> for Line<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            room: (&*record.room).into(),
+            seq: record.seq.0,
+            ts: record.at.0,
+            from: (&*record.from).into(),
+            kind: kind(record),
+            text: (&*record.text).into(),
+            key: record.key.as_deref().map(Cow::Borrowed),
+        }
+    }
+}
+
+fn kind(record: &Record) -> Cow<'static, str> {
+    match record.kind {
+        chat_core::Kind::Acted => "acted".into(),
+        chat_core::Kind::Topic => "topic".into(),
+        _ => "said".into(),
+    }
+}
+
+impl Line<'_> {
+    fn into_record(self) -> anyhow::Result<Record> {
+        let kind = match &*self.kind {
+            "said" => chat_core::Kind::Said,
+            "acted" => chat_core::Kind::Acted,
+            "topic" => chat_core::Kind::Topic,
+            other => bail!("kind: said, acted or topic, not {other:?}"),
+        };
+        Ok(Record {
+            room: self.room.into_owned(),
+            seq: chat_core::Seq(self.seq),
+            at: Timestamp(self.ts),
+            from: self.from.into_owned(),
+            kind,
+            text: self.text.into_owned(),
+            key: self.key.map(Cow::into_owned),
+        })
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.names = crate::names::rules();
+    options
+}
+
+fn open(file: &Path, options: &Options) -> anyhow::Result<SqliteJournal> {
+    SqliteJournal::open(file, options).with_context(|| format!("--data {}", file.display()))
+}
+
+/// Reads `--sync`.
+pub(crate) fn sync(word: &str) -> Result<Sync, String> {
+    match word {
+        "full" => Ok(Sync::Full),
+        "normal" => Ok(Sync::Normal),
+        _ => Err("give full or normal".into()),
+    }
+}
+
+/// Reads `--keep`.
+pub(crate) fn keep(text: &str) -> Result<Keep, String> {
+    let bad = || "give days as 30d, a count as 10000, or off".to_owned();
+    match text.strip_suffix('d') {
+        _ if text == "off" => Ok(Keep::Everything),
+        Some(days) => days.parse().map(Keep::Days).map_err(|_| bad()),
+        None => text.parse().map(Keep::Count).map_err(|_| bad()),
+    }
+}
+
+/// Reads a moment where the server stands.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let bad = |error: jiff::Error| format!("give 2026-11-23 or 2026-11-23T14:02: {error}");
+    let moment: jiff::civil::DateTime = text.parse().map_err(bad)?;
+    let moment = moment.to_zoned(jiff::tz::TimeZone::system()).map_err(bad)?;
+    let millis = moment.timestamp().as_millisecond();
+    Ok(Timestamp(millis.try_into().unwrap_or_default()))
+}
