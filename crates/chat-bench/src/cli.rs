@@ -12,6 +12,7 @@ use crate::fanout::FanoutPlan;
 use crate::generator::Goal;
 use crate::hub::HubPlan;
 use crate::idle::IdlePlan;
+use crate::journal::JournalPlan;
 use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
 use crate::peer::{
     Chat, ChatJson, Contestant, Nats, Ngircd, Peer, PeerName, Raw, Redis, find_on_path,
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Idle(IdleArgs),
     /// Measures what the hub costs in process, without sockets, beside a bare broadcast channel
     Hub(HubArgs),
+    /// Measures what keeping messages costs, in memory and in a file
+    Journal(JournalArgs),
     /// Shows that our server keeps its promises when members or the machine fail it
     ///
     /// Each drill starts a chat-server of its own, prints what was done, the figures and their bounds, and ends by
@@ -183,6 +186,37 @@ pub(crate) struct HubArgs {
     /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalArgs {
+    /// Writers, each waiting for one message at a time
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,512")]
+    writers: Vec<usize>,
+    /// Seconds that each measurement lasts (a fifth as long before that is not counted)
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Bytes of each message's text
+    #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4000))]
+    payload: usize,
+    /// Where the files are kept while they are measured
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl JournalArgs {
+    /// What was typed, as it is measured.
+    pub(crate) fn plan(&self) -> JournalPlan {
+        JournalPlan {
+            dir: self.dir.clone(),
+            writers: self.writers.clone(),
+            lasting: Duration::from_secs(self.seconds),
+            payload: self.payload,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,10 @@ mod drain;
 mod endless;
 mod escape;
 mod findings;
+mod full_disk;
 mod garbage;
+mod kill9;
+mod ledger;
 mod memory;
 mod newcomers;
 mod panic;
@@ -25,6 +28,7 @@ mod slowloris;
 mod stage;
 mod storm;
 mod stuck;
+mod torn;
 mod witness;
 
 use std::path::PathBuf;
@@ -70,6 +74,12 @@ pub(crate) enum DrillName {
     Resume,
     /// Terminal attacks through everything that a member can name or say
     Escape,
+    /// 100 times kill -9 under 50 writers, with --data
+    Kill9,
+    /// The disk of --data fills up, and is freed (as root)
+    DiskFull,
+    /// 1,000 files of --data that are cut or have bits turned over (in process)
+    Torn,
 }
 
 impl DrillName {
@@ -176,6 +186,9 @@ async fn perform(
         DrillName::Drain => drain::run(stage, findings).await,
         DrillName::Resume => resume::run(stage, findings).await,
         DrillName::Escape => escape::run(stage, findings).await,
+        DrillName::Kill9 => kill9::run(stage, findings).await,
+        DrillName::DiskFull => full_disk::run(stage, findings).await,
+        DrillName::Torn => torn::run(stage, findings).await,
     }
 }
 
@@ -186,7 +199,7 @@ mod tests {
     #[test]
     fn all_means_each_once() {
         let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
-        assert_eq!(all.len(), 12);
+        assert_eq!(all.len(), 15);
         assert!(!all.contains(&DrillName::All));
         assert_eq!(DrillName::resolve(&[DrillName::Churn]), [DrillName::Churn]);
     }

@@ -48,8 +48,16 @@ impl Server {
         connections: usize,
         command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
     ) -> io::Result<Self> {
+        Self::launch_at(free_port()?, connections, command)
+    }
+
+    /// As [`launch`](Self::launch), on this port.
+    pub(crate) fn launch_at(
+        port: u16,
+        connections: usize,
+        command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
+    ) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
-        let port = free_port()?;
         // ngircd gives up root's rights only after it has read its files, but its directory must let it in.
         let command = command(&Place {
             port,
@@ -88,6 +96,12 @@ impl Server {
             kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM)?;
         }
         Ok(())
+    }
+
+    /// Kills it, which it can't notice, and waits until it is gone.
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
     }
 
     /// How it ended, if it did.

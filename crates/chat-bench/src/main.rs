@@ -12,6 +12,7 @@ mod fanout;
 mod generator;
 mod hub;
 mod idle;
+mod journal;
 mod launch;
 mod ledger;
 mod payload;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use cli::{Cli, Command, DrillArgs, FanoutArgs, HubArgs, IdleArgs, Reference};
+use cli::{Cli, Command, DrillArgs, FanoutArgs, HubArgs, IdleArgs, JournalArgs, Reference};
 use progress::Progress;
 
 fn main() -> ExitCode {
@@ -58,6 +59,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Fanout(args) => run_fanout(&args),
         Command::Idle(args) => run_idle(&args),
         Command::Hub(args) => run_hub(&args),
+        Command::Journal(args) => run_journal(&args),
         Command::Drill(args) => run_drill(&args),
         Command::Reference(Reference::Floor { port }) => {
             reference::floor::serve(port).context("floor")?;
@@ -94,6 +96,12 @@ fn run_idle(args: &IdleArgs) -> anyhow::Result<Verdict> {
 fn run_hub(args: &HubArgs) -> anyhow::Result<Verdict> {
     let report = hub::run(&args.plan(), &Progress::new())?;
     report::write_hub(&report, args.json.as_deref())?;
+    Ok(Verdict::Right)
+}
+
+fn run_journal(args: &JournalArgs) -> anyhow::Result<Verdict> {
+    let report = journal::run(&args.plan(), &Progress::new())?;
+    report::write_journal(&report, args.json.as_deref())?;
     Ok(Verdict::Right)
 }
 

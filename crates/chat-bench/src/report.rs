@@ -15,6 +15,7 @@ use crate::cli::OutputArgs;
 use crate::fanout::{FanoutPlan, Run, WorkloadResult};
 use crate::hub::HubReport;
 use crate::idle::IdleReport;
+use crate::journal::JournalReport;
 use crate::peer::PeerName;
 use crate::proc::CPU_SOURCE;
 use crate::stats::{median, median_ratio};
@@ -152,6 +153,15 @@ pub(crate) fn write_idle(report: &IdleReport, json: Option<&Path>) -> anyhow::Re
 
 /// Writes the in-process report where it was asked for.
 pub(crate) fn write_hub(report: &HubReport, json: Option<&Path>) -> anyhow::Result<()> {
+    print_beside_json(&report.to_string(), json)?;
+    match json {
+        Some(path) => write_file(path, &json::render(report)?),
+        None => Ok(()),
+    }
+}
+
+/// Writes the report on journals where it was asked for.
+pub(crate) fn write_journal(report: &JournalReport, json: Option<&Path>) -> anyhow::Result<()> {
     print_beside_json(&report.to_string(), json)?;
     match json {
         Some(path) => write_file(path, &json::render(report)?),

@@ -55,6 +55,19 @@ impl<'a> Stage<'a> {
         .context("could not start the server")
     }
 
+    /// As [`start`](Self::start), where a server was before.
+    pub(crate) fn start_at(
+        &self,
+        port: u16,
+        connections: usize,
+        extra: &[&str],
+    ) -> anyhow::Result<Server> {
+        Server::launch_at(port, connections, |place| {
+            Ok(self.command(place.port, connections, extra))
+        })
+        .context("could not start the server again")
+    }
+
     /// As [`start`](Self::start), with at most this many descriptors.
     pub(crate) fn start_with_descriptors(
         &self,

@@ -1,0 +1,181 @@
+//! `disk-full`: a disk with little room fills up while members talk, and is freed again. Nothing is acknowledged that is
+//! not kept, members are told, and it goes on by itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::findings::{Findings, grouped};
+use super::ledger::{self, Acknowledged, ROOM};
+use super::stage::Stage;
+
+/// How big the disk is, and what takes room on it until it is freed.
+const DISK_BYTES: usize = 6 << 20;
+const BALLAST_BYTES: usize = 3 << 20;
+
+/// How long the server may take to notice that there is room again.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A small disk in memory, which is taken away again.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path) -> anyhow::Result<Self> {
+        let size = format!("size={DISK_BYTES}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "chat-bench"])
+            .arg(at)
+            .status()
+            .context("mount")?;
+        ensure!(
+            mounted.success(),
+            "a small disk can't be mounted: run this drill as root"
+        );
+        Ok(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a server that is ending may still hold it.
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("chat-bench: could not unmount {}", self.0.display());
+        }
+    }
+}
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    findings.did(format!(
+        "a disk of {} MiB; members talk until it is full, go on, and it is freed",
+        DISK_BYTES >> 20
+    ));
+    let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
+    let disk = Disk::mount(dir.path())?;
+    let ballast = dir.path().join("ballast");
+    std::fs::write(&ballast, vec![1; BALLAST_BYTES])?;
+    let file = dir.path().join("chat.db").to_string_lossy().into_owned();
+    let server = stage.start(64, &["--data", &file])?;
+    let port = server.port();
+    let mut plain = Client::arrive(port, "plain").await?;
+    plain.go_to(ROOM).await?;
+    let mut writer = Writer::arrive(port, stage).await?;
+
+    let refusal = writer.write_until_refused().await?;
+    let kept_before = writer.told.0.len();
+    let told_plain = plain.ask("is it full?\n", "! not delivered").await?;
+    // What is no message goes on.
+    let direct = plain.ask("/msg w0 psst\n", "").await;
+    let read = ledger::read(port, 0).await?;
+    for _ in 0..200 {
+        writer.write().await?;
+    }
+    let while_full = writer.told.0.len() - kept_before;
+    std::fs::remove_file(&ballast)?;
+    let freed = Instant::now();
+    while writer.write().await?.is_some() {
+        ensure!(
+            freed.elapsed() < 4 * RECOVERS_WITHIN,
+            "it does not recover: {refusal}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let recovered = freed.elapsed();
+    for _ in 0..200 {
+        writer.write().await?;
+    }
+    let whole = ledger::read(port, 0).await?;
+    let wrongs = ledger::judge(&whole.kept, std::slice::from_ref(&writer.told));
+    let invented = whole.kept.len().saturating_sub(writer.told.0.len());
+    drop(server);
+    let server = stage.start(64, &["--data", &file])?;
+    let again = ledger::read(server.port(), 0).await?;
+    drop(server);
+    drop(disk);
+
+    findings.figure("the program is told", &refusal["msg"]);
+    findings.figure("the person is told", told_plain);
+    findings.exactly(
+        "refused as unavailable",
+        u64::from(refusal["code"] == "unavailable"),
+        1,
+    );
+    findings.exactly(
+        "direct messages while it is full",
+        u64::from(direct.is_ok()),
+        1,
+    );
+    findings.at_least("kept before it was full", kept_before as u64, 100);
+    findings.at_least(
+        "read while it was full",
+        read.kept.len() as u64,
+        kept_before as u64,
+    );
+    findings.figure("kept while it was full", grouped(while_full as u64));
+    findings.within("went on after it was freed", recovered, RECOVERS_WITHIN);
+    findings.none("acknowledged and not there", &wrongs.lost);
+    findings.none("acknowledged and elsewhere", &wrongs.elsewhere);
+    findings.none("kept twice", &wrongs.twice);
+    findings.none("kept out of order", &wrongs.disordered);
+    findings.exactly("kept and refused all the same", invented as u64, 0);
+    let same = again.kept == whole.kept && again.epoch == whole.epoch;
+    findings.exactly("the same after a restart", u64::from(same), 1);
+    Ok(())
+}
+
+/// A program that says numbered messages and notes what it is told.
+struct Writer {
+    client: Client,
+    told: Acknowledged,
+    count: u64,
+    filler: String,
+}
+
+impl Writer {
+    async fn arrive(port: u16, stage: &Stage<'_>) -> anyhow::Result<Self> {
+        let mut client = Client::connect(port).await?;
+        let hello = json!({"cmd": "hello", "id": 0, "nick": "w0", "join": [{"room": ROOM}]});
+        ledger::ask(&mut client, &hello, 0).await?;
+        // Some chance in the sizes, so that each seed fills the disk elsewhere.
+        let length = 500 + stage.random(1).below(1500);
+        Ok(Self {
+            client,
+            told: Acknowledged::default(),
+            count: 0,
+            filler: "x".repeat(length),
+        })
+    }
+
+    /// Says one message; returns why it was refused.
+    async fn write(&mut self) -> anyhow::Result<Option<Value>> {
+        let (number, id) = (self.count, self.count + 1);
+        self.count += 1;
+        // A long one first, which only takes room; then the one that counts.
+        let filler = json!({"cmd": "say", "room": "filler", "text": self.filler});
+        let say = json!({"cmd": "say", "id": id, "room": ROOM, "text": format!("w0 {number}")});
+        let begins = format!("{{\"re\":{id},");
+        let lines = format!("{filler}\n{say}\n");
+        let answer = self.client.ask(&lines, &begins).await?;
+        let mut answer: Value = serde_json::from_str(&answer)?;
+        if let Some(seq) = answer["ok"]["seq"].as_u64() {
+            self.told.0.push((number, seq));
+            return Ok(None);
+        }
+        Ok(Some(answer["err"].take()))
+    }
+
+    async fn write_until_refused(&mut self) -> anyhow::Result<Value> {
+        let request = json!({"cmd": "join", "id": 0, "room": "filler"});
+        ledger::ask(&mut self.client, &request, 0).await?;
+        loop {
+            ensure!(self.count < 100_000, "the disk does not get full");
+            if let Some(refusal) = self.write().await? {
+                return Ok(refusal);
+            }
+        }
+    }
+}

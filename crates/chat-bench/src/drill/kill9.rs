@@ -1,0 +1,124 @@
+//! `kill9`: the server is killed again and again among writers that wait for their acknowledgements. What was
+//! acknowledged is there, once and in order, whenever it is started again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use chat_json::{AskError, Client as Program};
+use tokio::task::JoinSet;
+
+use super::findings::{Findings, grouped};
+use super::ledger::{self, Acknowledged, Kept, ROOM};
+use super::stage::Stage;
+
+/// How long the server lives at least and at most, once somebody was answered.
+const LIVES_MS: std::ops::Range<usize> = 5..150;
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let (writers, kills) = (stage.pick(50, 8), stage.pick(100, 5));
+    findings.did(format!(
+        "{writers} writers, each waiting for its acknowledgement; {kills} times kill -9 and started again; --sync full"
+    ));
+    let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
+    let file = dir.path().join("chat.db").to_string_lossy().into_owned();
+    let arguments = ["--data", &file];
+    let mut server = stage.start(writers + 16, &arguments)?;
+    let port = server.port();
+    let told: Vec<_> = (0..writers).map(|_| Arc::default()).collect();
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut writing = JoinSet::new();
+    for (number, told) in told.iter().enumerate() {
+        writing.spawn(write(port, number, Arc::clone(told), Arc::clone(&answered)));
+    }
+    let mut random = stage.random(0);
+    let (mut log, mut epochs) = (Vec::<Kept>::new(), Vec::new());
+    let mut short = Vec::<String>::new();
+    for kill in 0..kills {
+        let before = answered.load(Ordering::Relaxed);
+        while answered.load(Ordering::Relaxed) == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if let Some(ended) = writing.try_join_next() {
+                ended.context("a writer panicked")?.context("a writer")?;
+            }
+        }
+        let lives = LIVES_MS.start + random.below(LIVES_MS.len());
+        tokio::time::sleep(Duration::from_millis(lives as u64)).await;
+        server.kill()?;
+        // What had been acknowledged by then; what follows comes from the next server.
+        let told = snapshot(&told);
+        server = stage.start_at(port, writers + 16, &arguments)?;
+        let after = log.last().map_or(0, |kept| kept.seq);
+        let read = ledger::read(port, after).await;
+        let read = read.with_context(|| format!("after kill {kill}"))?;
+        short.extend((read.gaps > 0).then(|| format!("{} gaps after kill {kill}", read.gaps)));
+        epochs.push(read.epoch);
+        log.extend(read.kept);
+        let wrongs = ledger::judge(&log, &told);
+        short.extend(
+            wrongs
+                .lost
+                .into_iter()
+                .map(|lost| format!("{lost}, kill {kill}")),
+        );
+    }
+    writing.abort_all();
+    while writing.join_next().await.is_some() {}
+    let whole = ledger::read(port, 0).await?;
+    let wrongs = ledger::judge(&whole.kept, &snapshot(&told));
+    epochs.push(whole.epoch);
+    epochs.dedup();
+    findings.figure("acknowledged", grouped(answered.load(Ordering::Relaxed)));
+    findings.at_least("messages kept", whole.kept.len() as u64, kills as u64);
+    findings.none("acknowledged and not there after a restart", &short);
+    findings.none("acknowledged and not there at the end", &wrongs.lost);
+    findings.none("acknowledged and elsewhere", &wrongs.elsewhere);
+    findings.none("kept twice", &wrongs.twice);
+    findings.none("kept out of a writer's order", &wrongs.disordered);
+    findings.exactly("epochs", epochs.len() as u64, 1);
+    findings.exactly("gaps", whole.gaps, 0);
+    Ok(())
+}
+
+fn snapshot(told: &[Arc<Mutex<Acknowledged>>]) -> Vec<Acknowledged> {
+    let told = told.iter();
+    told.map(|told| told.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        .collect()
+}
+
+/// Says numbered messages, one after the other, over however many servers.
+async fn write(
+    port: u16,
+    number: usize,
+    told: Arc<Mutex<Acknowledged>>,
+    answered: Arc<AtomicU64>,
+) -> anyhow::Result<()> {
+    let builder = Program::connect(format!("127.0.0.1:{port}"))
+        .nick(format!("w{number}"))
+        .join(ROOM);
+    let (client, mut events) = builder.open().await?;
+    let mut count = 0;
+    loop {
+        let text = format!("w{number} {count}");
+        let mut saying = std::pin::pin!(client.say(ROOM, &text));
+        let said = loop {
+            tokio::select! {
+                said = &mut saying => break said,
+                // Read and forgotten, so that none wait.
+                _ = events.next() => {}
+            }
+        };
+        match said {
+            Ok(seq) => {
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.0.push((count, seq));
+                answered.fetch_add(1, Ordering::Relaxed);
+                count += 1;
+            }
+            // The room is being opened, or the journal is not there yet: it was not said.
+            Err(AskError::Refused { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
