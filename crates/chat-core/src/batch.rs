@@ -322,6 +322,11 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// Whether it sets a topic, and nothing else.
+    pub(crate) fn is_topic(&self) -> bool {
+        self.entries.iter().all(|entry| entry.kind == Kind::Topic)
+    }
+
     /// How many bytes the messages take to hold: their text, and a little for each.
     #[must_use]
     pub const fn bytes(&self) -> usize {

@@ -75,9 +75,11 @@ impl Item {
         }
     }
 
-    /// Whether a session is shown it: what it said itself only if it wants to, its own changes of presence never.
+    /// Whether a session is shown it: what it said itself only if it wants to, but a topic that it set always, as
+    /// nothing on its screen shows that yet; its own changes of presence never.
     fn is_for(&self, session: SessionId, echo: Echo) -> bool {
-        self.author != session || echo == Echo::Include && matches!(self.body, Body::Messages(_))
+        self.author != session
+            || matches!(&self.body, Body::Messages(batch) if echo == Echo::Include || batch.is_topic())
     }
 
     /// How many messages or changes of presence it is.

@@ -143,6 +143,16 @@ impl Keys {
         })
     }
 
+    /// What was said under a key. `nick` is folded.
+    pub(crate) fn said(&self, nick: &str, key: &Key) -> Option<Said> {
+        let mut known = self.known.lock();
+        known.forget(self.total, Instant::now().checked_sub(self.lifetime));
+        match known.by_nick.get(nick)?.states.get(key)? {
+            State::Said(_, said) => Some(said.clone()),
+            State::Pending => None,
+        }
+    }
+
     /// Remembers what was said under a key before this process began. `nick` is folded.
     pub(crate) fn remember(self: &Arc<Self>, nick: &str, key: &Key, said: Said) {
         if let Claimed::New(claim) = self.claim(nick, key, 0) {

@@ -1,15 +1,12 @@
 //! What a connection says: gathered, so that messages that one read brought are published as one batch.
 
 use super::Connection;
-use crate::batch::{Batch, Drafts, Kind};
-use crate::delivery::{Echo, Taste};
+use crate::batch::{Drafts, Kind};
 use crate::dialect::Reply;
-use crate::event::{Broadcast, Moment};
 use crate::key::{Claim, Claimed, Key, Said};
 use crate::policy::Question;
 use crate::refusal::Refusal;
 use crate::room::PublishError;
-use bytes::BytesMut;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
@@ -42,11 +39,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             text,
             key,
         } = draft;
+        let key = key.map(Key::parse).transpose()?;
+        if let Some(key) = &key
+            && let Some(Said { room, seq }) = self.said_under(key)?
+        {
+            // It was said, whatever has become of the room and of what is allowed since.
+            self.publish(waiting).await;
+            self.reply(&Reply::Known { room: &room, seq });
+            return Ok(());
+        }
         let member = self.member(room)?;
         let text = self.members[member].checked(text)?;
         let text = &*self.ask_to_publish(member, kind, text, waiting).await?;
         let text = self.members[member].checked(text)?;
-        let key = key.map(Key::parse).transpose()?;
         let batch_bytes = self.hub.limits().batch_bytes.get();
         let fits = |waiting: &Waiting| {
             waiting.member == member && waiting.drafts.bytes() + text.len() <= batch_bytes
@@ -99,6 +104,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text, waiting).await
     }
 
+    /// What the session's nick has said under a key.
+    fn said_under(&self, key: &Key) -> Result<Option<Said>, Refusal> {
+        let nick = self.hub.fold(self.session()?.nick().as_str());
+        Ok(self.hub.keys().said(&nick, key))
+    }
+
     /// Claims a key for the message that is drafted next. While the same is being said already, it waits to see
     /// what becomes of that.
     async fn claim(
@@ -122,27 +133,24 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Publishes what waits, and tells the peer if that can't be.
-    pub(super) async fn publish(&mut self, waiting: &mut Option<Waiting>) -> Option<Arc<Batch>> {
-        let Waiting {
+    pub(super) async fn publish(&mut self, waiting: &mut Option<Waiting>) {
+        let Some(Waiting {
             member,
             drafts,
             claims,
-        } = waiting
-            .take()
-            .filter(|waiting| !waiting.drafts.is_empty())?;
+        }) = waiting.take().filter(|waiting| !waiting.drafts.is_empty())
+        else {
+            return;
+        };
         let count = drafts.len();
         match self.members[member].publish(drafts, claims).await {
-            Ok(batch) => {
-                self.reply(&Reply::Published(&batch));
-                Some(batch)
-            }
+            Ok(batch) => self.reply(&Reply::Published(&batch)),
             Err(error) => {
                 if let PublishError::Journal(error) = &error {
                     self.hub
                         .log_journal_failure(self.members[member].room().as_str(), error);
                 }
                 self.reply(&Reply::Unpublished(count, &error.into()));
-                None
             }
         }
     }
@@ -161,24 +169,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             key: None,
         };
         self.draft(draft, waiting).await?;
-        let published = self.publish(waiting).await;
-        // A topic is seen by whoever sets it, too, as nothing on its screen shows it yet.
-        if let (
-            Some(batch),
-            Some(Taste {
-                form,
-                echo: Echo::Exclude,
-            }),
-        ) = (published, self.taste())
-        {
-            let mut out = BytesMut::new();
-            form.encode(
-                &Broadcast::Messages(&batch, 0..batch.len()),
-                Moment::Live,
-                &mut out,
-            );
-            self.send(out);
-        }
+        // Alone, so that its author can be shown it in its turn, without what it said besides.
+        self.publish(waiting).await;
         Ok(())
     }
 }

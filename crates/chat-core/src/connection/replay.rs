@@ -153,7 +153,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         for excerpt in page
             .excerpts
             .iter()
-            .filter(|excerpt| Some(excerpt.batch.author()) != own)
+            .filter(|excerpt| Some(excerpt.batch.author()) != own || excerpt.batch.is_topic())
         {
             let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
             form.encode(&messages, *moment, &mut out);
@@ -205,6 +205,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // The replay will try again, and say so if it fails.
             return false;
         };
+        // What is read to find its place is bounded, whatever the peer asks for.
+        let limit = limit.map(|limit| limit.min(self.hub.limits().history_max));
         if let Some(limit) = limit
             && let Ok(latest) = member.read(Span::Before(through.next()), limit).await
         {

@@ -428,3 +428,34 @@ async fn a_journal_that_panics_loses_that_append_only() {
     let later = tokio::time::timeout(Duration::from_secs(60), lobby.say("even")).await;
     assert!(later.unwrap().is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_shown_to_its_author_in_its_turn() {
+    let mut hub = unlimited();
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    // Both come before the room's delivery has had a turn.
+    bob.sends("before").await;
+    alice.sends("/topic on call: kim").await;
+    let seen = [alice.sees_until_quiet().await, bob.sees_until_quiet().await];
+    let order = |lines: &[String]| {
+        let at = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
+        at("set the topic")
+    };
+    assert_eq!(seen[0].len(), 2, "{seen:?}");
+    assert_eq!(order(&seen[1]), 0, "{seen:?}");
+    let is_before = seen[0][0].ends_with("bob: before");
+    let member = hub.hub.history(
+        "lobby",
+        Span::After(chat_core::Seq::START),
+        9,
+    );
+    let page = member.await.unwrap();
+    let first = page.excerpts[0]
+        .batch
+        .messages(0..1)
+        .next()
+        .unwrap()
+        .text
+        .to_owned();
+    assert_eq!(is_before, first == "before", "as the log has it");
+}

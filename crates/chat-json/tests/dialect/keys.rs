@@ -180,3 +180,14 @@ async fn a_key_is_known_to_the_next_server_that_keeps_the_same_log() {
         "a key is its nick's"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_is_known_to_be_said_by_who_is_no_longer_there() {
+    let mut hub = hub(unlimited());
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let said = json!({"room": "ops", "text": "deployed", "key": "k"});
+    bot.does("say", said.clone()).await;
+    bot.does("leave", json!({"room": "ops"})).await;
+    let again = bot.does("say", said).await;
+    assert_eq!(again, json!({"room": "ops", "seq": 1, "dup": true}));
+}
