@@ -112,13 +112,27 @@ impl Room {
     /// The room comes onto the screen: everything in it is being read.
     pub(crate) fn enter(&mut self) {
         (self.unread, self.mentions) = (0, 0);
-        self.read.clone_from(&self.latest);
+        self.read_all();
     }
 
     /// The room leaves the screen: what comes from now on is unread.
     pub(crate) fn leave(&mut self) {
-        self.read.clone_from(&self.latest);
+        self.read_all();
         self.marker = Some(self.scrollback.range().end - 1);
+    }
+
+    /// Everything that has come is read. What an earlier session has read stays so, if that is further.
+    fn read_all(&mut self) {
+        let is_further =
+            |read: &Place, latest: &Place| read.epoch == latest.epoch && read.seq > latest.seq;
+        if let Some(latest) = &self.latest
+            && !self
+                .read
+                .as_ref()
+                .is_some_and(|read| is_further(read, latest))
+        {
+            self.read = Some(latest.clone());
+        }
     }
 
     /// Finds the latest message before the last find that holds all these words.
