@@ -368,7 +368,8 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
         .boxed(),
         Effect::Join { room, from } => async move {
             let joined = client.join_with_history(&room, HISTORY).await;
-            told(from, joined.map(|()| Vec::new()))
+            let result = joined.map_err(why);
+            Answer::Joined { room, from, result }
         }
         .boxed(),
         Effect::Leave { room } => async move {

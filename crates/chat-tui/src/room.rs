@@ -19,6 +19,7 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub(crate) name: String,
+    pub(crate) presence: Presence,
     pub(crate) topic: String,
     pub(crate) scrollback: Scrollback,
     pub(crate) editor: Editor,
@@ -38,6 +39,18 @@ pub(crate) struct Room {
     pub(crate) older: Older,
     /// Where the last search ended.
     pub(crate) found: Option<i64>,
+}
+
+/// Whether the client is in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Presence {
+    /// It is being joined.
+    #[default]
+    Wanted,
+    /// It is in it, and comes back to it after a break.
+    In,
+    /// It left, was taken out, or was not let in.
+    Out,
 }
 
 /// A place in a room's log.
@@ -75,6 +88,11 @@ impl Room {
             name,
             ..Self::default()
         }
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.latest.is_none() && self.pending.is_empty() && self.editor.text().is_empty()
     }
 
     /// Who is here now.

@@ -3,7 +3,7 @@
 //! Invariant: a session that never got as far as a server forgets nothing that an earlier one knew.
 
 use crate::memory::{ReadMark, Server};
-use crate::room::{Place, Room};
+use crate::room::{Place, Presence, Room};
 use crate::state::State;
 use crate::{Config, LOBBY};
 use jiff::tz::TimeZone;
@@ -24,7 +24,8 @@ pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> S
     state.room_mut().enter();
     let nick = (has_chosen_nick && !state.nick.is_empty()).then(|| state.nick.clone());
     let nick = nick.or_else(|| known.nick.clone());
-    let rooms = state.rooms.iter().map(|room| {
+    let is_open = |room: &&Room| room.presence != Presence::Out;
+    let rooms = state.rooms.iter().filter(is_open).map(|room| {
         let read = room.read.as_ref();
         ReadMark {
             room: room.name.clone(),
@@ -104,5 +105,14 @@ mod tests {
         // The nick that was asked for is remembered, though nobody has confirmed it.
         let mut state = begin(&config(Some("lee"), None), &last);
         assert_eq!(end(&mut state, true, &last).nick.as_deref(), Some("lee"));
+    }
+
+    #[test]
+    fn a_room_that_was_left_is_not_remembered() {
+        let last = known(Some("kim"), &[("lobby", 7), ("ops", 9)]);
+        let mut state = begin(&config(None, None), &last);
+        state.rooms[1].presence = Presence::Out;
+        let rooms = end(&mut state, true, &last).rooms;
+        assert_eq!(rooms, [mark("lobby", 7)]);
     }
 }

@@ -104,6 +104,11 @@ impl State {
         &mut self.rooms[self.current]
     }
 
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        let name = crate::room::name(name);
+        self.rooms.iter().position(|room| room.name == name)
+    }
+
     pub(crate) fn find(&mut self, name: &str) -> Option<&mut Room> {
         let name = crate::room::name(name);
         self.rooms.iter_mut().find(|room| room.name == name)

@@ -54,6 +54,12 @@ pub(crate) enum Answer {
         room: String,
         result: Result<String, String>,
     },
+    /// A room was joined; or it was not, which is told in the room where that was asked for.
+    Joined {
+        room: String,
+        from: String,
+        result: Result<(), String>,
+    },
     Left {
         room: String,
         result: Result<(), String>,

@@ -1,7 +1,7 @@
 //! What events do.
 
 use super::{Answer, Effect, place, tell};
-use crate::room::{self, Older, Pending, Room};
+use crate::room::{self, Older, Pending, Presence, Room};
 use crate::scrollback::{Entry, What};
 use crate::state::{Link, State};
 use chat_json::{Event, GapCause, Message, MessageKind};
@@ -58,7 +58,10 @@ pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
                 format!("{what}: {message}")
             });
             match state.find(&room) {
-                Some(room) => room.scrollback.push(entry),
+                Some(room) => {
+                    room.presence = Presence::Out;
+                    room.scrollback.push(entry);
+                }
                 None => tell(state, entry),
             }
         }
@@ -179,6 +182,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
     };
     let room = &mut state.rooms[at];
     room.name = name;
+    room.presence = Presence::In;
     room.topic = room::words(&entered.topic);
     room.older = Older::Unknown;
     room.set_members(&entered.members, entered.count);
@@ -372,6 +376,11 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
             }
             Err(error) => tell_in(state, &room, vec![Entry::alert(room::words(&error))]),
         },
+        Answer::Joined { room, from, result } => {
+            if let Err(error) = result {
+                not_joined(state, &room, &from, &error);
+            }
+        }
         Answer::Left { room, result } => match result {
             Ok(()) => close(state, &room),
             // It was not in it: then there is nothing to keep open either.
@@ -443,9 +452,32 @@ fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str) {
     }
 }
 
+/// A room could not be joined: it is told where that was asked for, which is shown again if the room is on the screen.
+/// One with nothing in it is closed.
+fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
+    let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
+    let Some(at) = state.position(name) else {
+        return tell_in(state, from, vec![error]);
+    };
+    if state.rooms[at].presence == Presence::In {
+        return tell_in(state, from, vec![error]);
+    }
+    state.rooms[at].presence = Presence::Out;
+    let back = state.position(from).filter(|&back| back != at);
+    if let Some(back) = back
+        && state.rooms[at].is_empty()
+    {
+        if state.current == at {
+            state.show(back);
+        }
+        remove(state, at);
+    }
+    tell_in(state, from, vec![error]);
+}
+
 /// A room was left: it is closed, unless it is the only one.
 fn close(state: &mut State, name: &str) {
-    let Some(at) = state.rooms.iter().position(|room| room.name == name) else {
+    let Some(at) = state.position(name) else {
         return;
     };
     if state.rooms.len() == 1 {
@@ -454,8 +486,14 @@ fn close(state: &mut State, name: &str) {
             Entry::notice("you left: /join ROOM joins another".into()),
         );
         state.rooms[0].set_members(&[], 0);
+        state.rooms[0].presence = Presence::Out;
         return;
     }
+    remove(state, at);
+}
+
+/// Closes a room that is not the only one.
+fn remove(state: &mut State, at: usize) {
     state.rooms.remove(at);
     if state.current >= at && state.current > 0 {
         state.current -= 1;

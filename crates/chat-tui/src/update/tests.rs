@@ -426,6 +426,47 @@ fn a_hostile_server_finds_no_hold() {
 }
 
 #[test]
+fn a_room_that_was_left_is_joined_again() {
+    let mut screen = Screen::new();
+    screen.happens(entered("lobby", &["me"]));
+    let join = |room: &str, from: &str| {
+        let (room, from) = (room.to_owned(), from.to_owned());
+        Effect::Join { room, from }
+    };
+    assert_eq!(screen.enters("/join lobby"), [], "the client is in it");
+    let (room, result) = ("lobby".to_owned(), Ok(()));
+    screen.answers(Answer::Left { room, result });
+    assert_eq!(screen.enters("/join lobby"), [join("lobby", "lobby")]);
+    assert_eq!(screen.enters("/join lobby"), [], "it is asked for");
+    screen.happens(Event::NotEntered {
+        room: "lobby".into(),
+        code: "removed".into(),
+        message: String::new(),
+    });
+    assert_eq!(screen.enters("/join lobby"), [join("lobby", "lobby")]);
+    let (room, from) = ("lobby".to_owned(), "lobby".to_owned());
+    let result = Err("the room is full".to_owned());
+    screen.answers(Answer::Joined { room, from, result });
+    assert_eq!(screen.texts().last().unwrap(), "! lobby: the room is full");
+    assert_eq!(screen.enters("/join lobby"), [join("lobby", "lobby")]);
+}
+
+#[test]
+fn a_room_that_is_refused_is_closed_again() {
+    let mut screen = Screen::new();
+    screen.enters("/join bad!name");
+    assert_eq!(screen.state.room().name, "bad!name");
+    let (room, from) = ("bad!name".to_owned(), "lobby".to_owned());
+    let result = Err("no such name".to_owned());
+    screen.answers(Answer::Joined { room, from, result });
+    assert_eq!(
+        (screen.state.rooms.len(), &*screen.state.room().name),
+        (1, "lobby")
+    );
+    assert_eq!(screen.texts(), ["! bad!name: no such name"]);
+}
+
+#[test]
 fn a_room_that_was_never_joined_can_be_closed() {
     let mut screen = Screen::new();
     screen.enters("/join 1bad");

@@ -2,7 +2,7 @@
 
 use super::{Effect, keys, tell};
 use crate::command::Command;
-use crate::room::{Pending, Room};
+use crate::room::{Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
@@ -110,7 +110,7 @@ fn misused(state: &mut State, usage: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Shows a room; joins it if it isn't open.
+/// Shows a room; joins it unless the client is in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
     let name = name.strip_prefix('#').unwrap_or(name);
     if let Some(at) = state
@@ -119,7 +119,14 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
         .position(|room| room.name.eq_ignore_ascii_case(name))
     {
         state.show(at);
-        return Vec::new();
+        let opened = state.room_mut();
+        if opened.presence != Presence::Out {
+            return Vec::new();
+        }
+        opened.presence = Presence::Wanted;
+        let room = opened.name.clone();
+        let from = room.clone();
+        return vec![Effect::Join { room, from }];
     }
     let from = state.room().name.clone();
     let room = crate::room::name(name);
