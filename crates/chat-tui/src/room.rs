@@ -4,6 +4,7 @@ use crate::editor::Editor;
 use crate::scrollback::{Entry, Scrollback, What};
 use crate::wrap;
 use chat_core::text;
+use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// How many members are listed by name.
@@ -90,6 +91,11 @@ impl Room {
         }
     }
 
+    /// Whether a room of this name is meant, however it is spelled.
+    pub(crate) fn is_called(&self, other: &str) -> bool {
+        self.name == other || fold(&self.name) == fold(&name(other))
+    }
+
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
         self.latest.is_none() && self.pending.is_empty() && self.editor.text().is_empty()
@@ -173,6 +179,11 @@ impl Room {
 pub(crate) fn name(name: &str) -> String {
     let clean = text::clean(name);
     clean.graphemes(true).take(NAME_GRAPHEMES_MAX).collect()
+}
+
+/// What servers compare names by: one that was typed may be spelled differently from the server's.
+fn fold(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// A text as it is shown: no control character, not endless.

@@ -41,25 +41,25 @@ pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> S
 
 /// The rooms that were open last, and the one that was asked for, which is shown.
 fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
-    let mut rooms: Vec<Room> = marks
-        .iter()
-        .map(|mark| {
-            let mut room = Room::new(crate::room::name(&mark.room));
-            room.read = (!mark.epoch.is_empty()).then(|| Place {
-                epoch: mark.epoch.clone(),
-                seq: mark.seq,
-            });
-            room
-        })
-        .collect();
+    let mut rooms: Vec<Room> = Vec::new();
+    for mark in marks {
+        let mut room = Room::new(crate::room::name(&mark.room));
+        room.read = (!mark.epoch.is_empty()).then(|| Place {
+            epoch: mark.epoch.clone(),
+            seq: mark.seq,
+        });
+        if !rooms.iter().any(|known| known.is_called(&room.name)) {
+            rooms.push(room);
+        }
+    }
     let wanted = config.room.as_deref();
     let wanted = wanted.or_else(|| rooms.is_empty().then_some(LOBBY));
     if let Some(wanted) = wanted {
-        let name = crate::room::name(wanted);
-        if !rooms.iter().any(|room| room.name == name) {
-            rooms.push(Room::new(name.clone()));
+        let known = rooms.iter().position(|room| room.is_called(wanted));
+        state.current = known.unwrap_or(rooms.len());
+        if known.is_none() {
+            rooms.push(Room::new(crate::room::name(wanted)));
         }
-        state.current = rooms.iter().position(|room| room.name == name).unwrap_or(0);
     }
     state.rooms = rooms;
 }
@@ -105,6 +105,17 @@ mod tests {
         // The nick that was asked for is remembered, though nobody has confirmed it.
         let mut state = begin(&config(Some("lee"), None), &last);
         assert_eq!(end(&mut state, true, &last).nick.as_deref(), Some("lee"));
+    }
+
+    #[test]
+    fn a_room_that_is_spelled_differently_is_opened_once() {
+        let last = known(None, &[("lobby", 7), ("ops", 9), ("OPS", 8)]);
+        for wanted in ["Ops", "new", "한글"] {
+            let state = begin(&config(None, Some(wanted)), &last);
+            let is_known = wanted == "Ops";
+            assert_eq!(state.rooms.len(), if is_known { 2 } else { 3 });
+            assert_eq!(state.current, if is_known { 1 } else { 2 });
+        }
     }
 
     #[test]

@@ -168,11 +168,7 @@ fn notice_in(state: &mut State, name: &str, text: String, change: impl FnOnce(&m
 fn enter(state: &mut State, entered: &chat_json::Room) {
     let name = room::name(&entered.room);
     let nick = state.nick.clone();
-    let at = state
-        .rooms
-        .iter()
-        .position(|room| room.name.to_lowercase() == name.to_lowercase());
-    let at = match at {
+    let at = match state.position(&name) {
         Some(at) => at,
         None if state.rooms.len() < ROOMS_MAX => {
             state.rooms.push(Room::new(name.clone()));
@@ -211,8 +207,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
 /// A message came.
 fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     let (own, current) = (state.nick.clone(), state.current);
-    let name = room::name(&message.room);
-    let Some(at) = state.rooms.iter().position(|room| room.name == name) else {
+    let Some(at) = state.position(&message.room) else {
         return Vec::new();
     };
     let is_shown = at == current;
@@ -393,7 +388,7 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
 }
 
 fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
-    let at = state.rooms.iter().position(|room| room.name == name);
+    let at = state.position(name);
     let room = &mut state.rooms[at.unwrap_or(state.current)];
     entries
         .into_iter()

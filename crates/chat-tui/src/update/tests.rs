@@ -452,6 +452,31 @@ fn a_room_that_was_left_is_joined_again() {
 }
 
 #[test]
+fn a_room_is_one_however_it_is_spelled() {
+    let mut screen = Screen::new();
+    // As macOS types it: decomposed.
+    for (typed, name) in [("Ops", "ops"), ("\u{1112}\u{1161}\u{11ab}", "한")] {
+        screen.enters(&format!("/join {typed}"));
+        let Some(Effect::Say { room, id, .. }) = screen.enters("hello").pop() else {
+            panic!("it is said");
+        };
+        screen.happens(entered(name, &["me"]));
+        assert_eq!(screen.state.room().name, name);
+        let (result, took) = (Err("too much".into()), Duration::ZERO);
+        screen.answers(Answer::Said {
+            room,
+            id,
+            result,
+            took,
+        });
+        assert!(screen.state.room().pending.is_empty());
+        screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    }
+    assert_eq!(screen.enters("/join OPS"), []);
+    assert_eq!(screen.state.rooms.len(), 3);
+}
+
+#[test]
 fn a_room_that_is_refused_is_closed_again() {
     let mut screen = Screen::new();
     screen.enters("/join bad!name");

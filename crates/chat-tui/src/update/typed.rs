@@ -113,11 +113,7 @@ fn misused(state: &mut State, usage: &str) -> Vec<Effect> {
 /// Shows a room; joins it unless the client is in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
     let name = name.strip_prefix('#').unwrap_or(name);
-    if let Some(at) = state
-        .rooms
-        .iter()
-        .position(|room| room.name.eq_ignore_ascii_case(name))
-    {
+    if let Some(at) = state.position(name) {
         state.show(at);
         let opened = state.room_mut();
         if opened.presence != Presence::Out {
