@@ -9,7 +9,7 @@ use crate::state::{Link, Size, State};
 use crate::terminal::Screen;
 use crate::update::{Answer, Effect, Input, update};
 use crate::{Config, session, view};
-use chat_json::{AskError, Client, Event, Events};
+use chat_json::{AskError, Client, Event, Events, Message};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -425,7 +425,13 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
             before,
         } => async move {
             let found = client.search(&room, &words, before, FOUND).await;
-            told(room, found.map(|found| list_found(&found, &words)))
+            let oldest = |found: &[Message]| found.iter().map(|message| message.seq).min();
+            let result = found.map(|found| (list_found(&found, &words), oldest(&found)));
+            Answer::Found {
+                room,
+                result: result.map_err(why),
+                words,
+            }
         }
         .boxed(),
         Effect::Around { room, place } => async move {

@@ -38,8 +38,8 @@ pub(crate) struct Room {
     /// What was typed and not said yet.
     pub(crate) pending: Vec<Pending>,
     pub(crate) older: Older,
-    /// Where the last search ended.
-    pub(crate) found: Option<i64>,
+    /// The last search, and where it ended.
+    pub(crate) found: Option<Found>,
 }
 
 /// Whether the client is in a room.
@@ -69,6 +69,21 @@ pub(crate) struct Pending {
     pub(crate) is_action: bool,
     /// Its place in the log, once the server has taken it; it will come as all others do.
     pub(crate) taken_as: Option<u64>,
+}
+
+/// Where a search for these words goes on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) words: String,
+    pub(crate) at: FoundAt,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FoundAt {
+    /// An entry of what is loaded.
+    Loaded(i64),
+    /// A place in the log, before which the server searches; `None`: before all that is loaded.
+    Server(Option<u64>),
 }
 
 /// Whether there is something older than what is loaded.
@@ -159,19 +174,28 @@ impl Room {
         }
     }
 
-    /// Finds the latest message before the last find that holds all these words.
-    pub(crate) fn search(&mut self, words: &str) -> Option<i64> {
+    /// Finds the latest message before the last find that holds all these words; other words begin at the end.
+    pub(crate) fn search(&mut self, words: &str) -> FoundAt {
+        let last = self.found.take().filter(|found| found.words == words);
+        let at = match last.map(|found| found.at) {
+            Some(FoundAt::Server(before)) => FoundAt::Server(before),
+            Some(FoundAt::Loaded(number)) => self.search_loaded(words, number),
+            None => self.search_loaded(words, i64::MAX),
+        };
+        let words = words.to_owned();
+        self.found = Some(Found { words, at });
+        at
+    }
+
+    fn search_loaded(&self, words: &str, before: i64) -> FoundAt {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-        let before = self.found.unwrap_or(i64::MAX);
         let found = self.scrollback.entries().rev().find(|(number, entry)| {
             let text = entry.text().to_lowercase();
             *number < before
                 && entry.seq.is_some()
                 && words.iter().all(|word| text.contains(word.as_str()))
         });
-        let found = found.map(|(number, _)| number);
-        self.found = found;
-        found
+        found.map_or(FoundAt::Server(None), |(number, _)| FoundAt::Loaded(number))
     }
 }
 

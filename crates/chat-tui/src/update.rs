@@ -43,6 +43,12 @@ pub(crate) enum Answer {
         room: String,
         result: Result<Vec<String>, String>,
     },
+    /// Of a search: lines, and the place of the oldest find, from which the same search goes on.
+    Found {
+        room: String,
+        words: String,
+        result: Result<(Vec<String>, Option<u64>), String>,
+    },
     /// A direct message was delivered.
     Direct {
         room: String,

@@ -1,7 +1,7 @@
 //! What events do.
 
 use super::{Answer, Effect, place, tell};
-use crate::room::{self, Older, Pending, Presence, Room};
+use crate::room::{self, FoundAt, Older, Pending, Presence, Room};
 use crate::scrollback::{Entry, What};
 use crate::state::{Link, State};
 use chat_json::{Event, GapCause, Message, MessageKind};
@@ -320,15 +320,20 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
                 older(room, result, &own);
             }
         }
-        Answer::Told { room, result } => {
-            let lines = match result {
-                Ok(lines) => lines
-                    .into_iter()
-                    .map(|line| Entry::notice(room::words(&line)))
-                    .collect(),
-                Err(error) => vec![Entry::alert(room::words(&error))],
-            };
-            tell_in(state, &room, lines);
+        Answer::Told { room, result } => tell_lines(state, &room, result),
+        Answer::Found {
+            room,
+            words,
+            result,
+        } => {
+            if let Ok((_, Some(oldest))) = &result
+                && let Some(room) = state.find(&room)
+                && let Some(found) = &mut room.found
+                && found.words == words
+            {
+                found.at = FoundAt::Server(Some(*oldest));
+            }
+            tell_lines(state, &room, result.map(|(lines, _)| lines));
         }
         Answer::Direct {
             room,
@@ -385,6 +390,17 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
             }
         },
     }
+}
+
+fn tell_lines(state: &mut State, room: &str, result: Result<Vec<String>, String>) {
+    let lines = match result {
+        Ok(lines) => lines
+            .into_iter()
+            .map(|line| Entry::notice(room::words(&line)))
+            .collect(),
+        Err(error) => vec![Entry::alert(room::words(&error))],
+    };
+    tell_in(state, room, lines);
 }
 
 fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Colours;
+use crate::room::FoundAt;
 use crate::scrollback::What;
 use crate::state::{Link, Overlay};
 use chat_json::GapCause;
@@ -323,20 +324,29 @@ fn a_search_goes_back_from_find_to_find() {
     ] {
         screen.hears(seq, "kim", text);
     }
+    let found = |screen: &Screen| screen.state.room().found.as_ref().unwrap().at;
     screen.enters("/search 결제 error");
-    assert_eq!(screen.state.room().found, Some(2));
+    assert_eq!(found(&screen), FoundAt::Loaded(2));
     screen.presses(KeyCode::Enter);
-    assert_eq!(screen.state.room().found, Some(0));
-    screen.presses(KeyCode::Enter);
-    assert_eq!(screen.state.room().found, None);
-    // What is not loaded is the server's to find.
-    screen.effects.clear();
-    let asked = Effect::Search {
+    assert_eq!(found(&screen), FoundAt::Loaded(0));
+    // Other words begin at the end again.
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    screen.enters("/search nothing");
+    assert_eq!(found(&screen), FoundAt::Loaded(1));
+    // What is not loaded is the server's to find, from find to find too.
+    let asked = |before| Effect::Search {
         room: "lobby".into(),
-        words: "older".into(),
-        before: Some(1),
+        words: "nothing".into(),
+        before: Some(before),
     };
-    assert_eq!(screen.enters("/search older"), [asked]);
+    assert_eq!(screen.enters(""), [asked(1)]);
+    screen.answers(Answer::Found {
+        room: "lobby".into(),
+        words: "nothing".into(),
+        result: Ok((vec!["[0] nothing".into()], Some(0))),
+    });
+    assert_eq!(screen.enters(""), [asked(0)]);
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     let (room, place) = ("lobby".into(), 1041);
     let asked = Effect::Around { room, place };
     assert_eq!(screen.enters("/around 1041"), [asked]);

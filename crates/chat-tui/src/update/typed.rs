@@ -2,7 +2,7 @@
 
 use super::{Effect, keys, tell};
 use crate::command::Command;
-use crate::room::{Pending, Presence, Room};
+use crate::room::{FoundAt, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
@@ -143,16 +143,18 @@ fn search(state: &mut State, words: &str) -> Vec<Effect> {
         return misused(state, "/search WORDS");
     }
     let room = state.room_mut();
-    let Some(number) = room.search(words) else {
-        return vec![Effect::Search {
+    let at = room.search(words);
+    // The same again goes on from there.
+    room.editor.put_back(&format!("/search {words}"));
+    match at {
+        FoundAt::Loaded(number) => {
+            room.scrollback.show(Anchor { number, hidden: 0 });
+            Vec::new()
+        }
+        FoundAt::Server(before) => vec![Effect::Search {
             room: room.name.clone(),
             words: words.to_owned(),
-            before: room.scrollback.oldest_seq(),
-        }];
-    };
-    room.scrollback.show(Anchor { number, hidden: 0 });
-    // The same again goes on from there.
-    let line = format!("/search {words}");
-    room.editor.put_back(&line);
-    Vec::new()
+            before: before.or_else(|| room.scrollback.oldest_seq()),
+        }],
+    }
 }
