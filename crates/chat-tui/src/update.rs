@@ -153,6 +153,12 @@ fn tell(state: &mut State, entry: Entry) {
     state.room_mut().scrollback.push(entry);
 }
 
+/// Answers the user in the room on the screen, where it is seen though older messages were being read.
+fn reply(state: &mut State, entry: Entry) {
+    tell(state, entry);
+    state.room_mut().scrollback.show_end();
+}
+
 fn place(message: &Message) -> Place {
     Place {
         epoch: message.epoch.clone(),

@@ -405,10 +405,15 @@ fn tell_lines(state: &mut State, room: &str, result: Result<Vec<String>, String>
 
 fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
     let at = state.position(name);
+    let is_answer = at.is_none_or(|at| at == state.current) && !entries.is_empty();
     let room = &mut state.rooms[at.unwrap_or(state.current)];
     entries
         .into_iter()
         .for_each(|entry| room.scrollback.push(entry));
+    // It answers the user, who is to see it.
+    if is_answer {
+        room.scrollback.show_end();
+    }
 }
 
 /// The server has taken a message, or refuses it.
@@ -429,6 +434,7 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
                 "not sent: {} ({error})",
                 pending.text
             )));
+            room.scrollback.show_end();
             room.editor.put_back(&pending.text);
         }
     }

@@ -315,6 +315,27 @@ fn commands_do_what_the_table_says() {
 }
 
 #[test]
+fn an_answer_is_seen_though_older_messages_are_being_read() {
+    let mut screen = Screen::new();
+    (1..=100).for_each(|seq| screen.hears(seq, "kim", "hi"));
+    let is_at_end = |screen: &Screen| screen.state.room().scrollback.is_at_end();
+    for line in ["/topic", "/me", "/nosuch"] {
+        screen.presses(KeyCode::PageUp);
+        assert!(!is_at_end(&screen));
+        screen.enters(line);
+        assert!(is_at_end(&screen), "{line}");
+        screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    }
+    screen.presses(KeyCode::PageUp);
+    let (room, result) = ("lobby".to_owned(), Ok(Vec::new()));
+    screen.answers(Answer::Told { room, result });
+    assert!(!is_at_end(&screen), "there is nothing to see");
+    let (room, result) = ("lobby".to_owned(), Ok(vec!["found".to_owned()]));
+    screen.answers(Answer::Told { room, result });
+    assert!(is_at_end(&screen));
+}
+
+#[test]
 fn a_search_goes_back_from_find_to_find() {
     let mut screen = Screen::new();
     for (seq, text) in [

@@ -1,6 +1,6 @@
 //! What typed lines do.
 
-use super::{Effect, keys, tell};
+use super::{Effect, keys, reply};
 use crate::command::Command;
 use crate::room::{FoundAt, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
@@ -12,7 +12,7 @@ const PENDING_MAX: usize = 1_000;
 /// Says or does something in the room on the screen.
 pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect> {
     if state.room().pending.len() >= PENDING_MAX {
-        tell(
+        reply(
             state,
             Entry::alert("too much waits to be sent: not sent".into()),
         );
@@ -88,7 +88,7 @@ pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> V
             } else {
                 format!("topic: {topic}")
             };
-            tell(state, Entry::notice(text));
+            reply(state, Entry::notice(text));
             return Vec::new();
         }
         Command::Topic => Effect::Topic {
@@ -103,7 +103,7 @@ pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> V
 }
 
 fn misused(state: &mut State, usage: &str) -> Vec<Effect> {
-    tell(
+    reply(
         state,
         Entry::alert(format!("something is missing: {usage}")),
     );
@@ -129,7 +129,7 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     state.rooms.push(Room::new(room.clone()));
     state.show(state.rooms.len() - 1);
     if state.link != Link::Online {
-        tell(
+        reply(
             state,
             Entry::notice("there is no connection: it is joined when there is".into()),
         );
