@@ -3,19 +3,17 @@
 //! Invariant: a key is on the screen at once, whatever else comes; and nothing is drawn while nothing changes.
 
 use crate::found::{list, list_found};
-use crate::memory::{Memory, ReadMark};
-use crate::room::{Place, Room};
+use crate::memory::Memory;
 use crate::scrollback::Entry;
 use crate::state::{Link, Size, State};
 use crate::terminal::Screen;
 use crate::update::{Answer, Effect, Input, update};
-use crate::{Config, LOBBY, view};
-use chat_json::{AskError, Client, Event, Events};
+use crate::{Config, session, view};
+use chat_json::{AskError, Client, Event, Events, Message};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use jiff::tz::TimeZone;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -69,13 +67,8 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
         Some(path) => Memory::read(path),
         None => (Memory::default(), None),
     };
-    let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
-    let known = memory
-        .servers
-        .get(&config.address)
-        .cloned()
-        .unwrap_or_default();
-    open_rooms(&mut state, &config, &known.rooms);
+    let known = memory.server(&config.address);
+    let mut state = session::begin(&config, &known);
     let nick = config.nick.clone().or(known.nick);
     let mut builder = Client::connect(config.address.clone())
         .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")))
@@ -103,31 +96,6 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
         has_chosen_nick: nick.is_some(),
     };
     driver.run().await
-}
-
-/// The rooms that were open last, and the one that was asked for, which is shown.
-fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
-    let mut rooms: Vec<Room> = marks
-        .iter()
-        .map(|mark| {
-            let mut room = Room::new(crate::room::name(&mark.room));
-            room.read = (!mark.epoch.is_empty()).then(|| Place {
-                epoch: mark.epoch.clone(),
-                seq: mark.seq,
-            });
-            room
-        })
-        .collect();
-    let wanted = config.room.as_deref();
-    let wanted = wanted.or_else(|| rooms.is_empty().then_some(LOBBY));
-    if let Some(wanted) = wanted {
-        let name = crate::room::name(wanted);
-        if !rooms.iter().any(|room| room.name == name) {
-            rooms.push(Room::new(name.clone()));
-        }
-        state.current = rooms.iter().position(|room| room.name == name).unwrap_or(0);
-    }
-    state.rooms = rooms;
 }
 
 struct Driver {
@@ -336,21 +304,10 @@ impl Driver {
         let Some(path) = &self.config.memory else {
             return;
         };
-        self.state.room_mut().enter();
-        let marks = self.state.rooms.iter().map(|room| {
-            let read = room.read.clone();
-            ReadMark {
-                room: room.name.clone(),
-                epoch: read
-                    .as_ref()
-                    .map(|read| read.epoch.clone())
-                    .unwrap_or_default(),
-                seq: read.map(|read| read.seq).unwrap_or_default(),
-            }
-        });
-        let nick = self.has_chosen_nick.then(|| self.state.nick.clone());
-        self.memory
-            .note(&self.config.address, nick, marks.collect());
+        let address = &self.config.address;
+        let known = self.memory.server(address);
+        let ended = session::end(&mut self.state, self.has_chosen_nick, &known);
+        self.memory.note(address, ended);
         self.memory.write(path).ok();
     }
 }
@@ -411,7 +368,8 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
         .boxed(),
         Effect::Join { room, from } => async move {
             let joined = client.join_with_history(&room, HISTORY).await;
-            told(from, joined.map(|()| Vec::new()))
+            let result = joined.map_err(why);
+            Answer::Joined { room, from, result }
         }
         .boxed(),
         Effect::Leave { room } => async move {
@@ -467,7 +425,13 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
             before,
         } => async move {
             let found = client.search(&room, &words, before, FOUND).await;
-            told(room, found.map(|found| list_found(&found, &words)))
+            let oldest = |found: &[Message]| found.iter().map(|message| message.seq).min();
+            let result = found.map(|found| (list_found(&found, &words), oldest(&found)));
+            Answer::Found {
+                room,
+                result: result.map_err(why),
+                words,
+            }
         }
         .boxed(),
         Effect::Around { room, place } => async move {

@@ -14,6 +14,7 @@ mod found;
 mod memory;
 mod room;
 mod scrollback;
+mod session;
 mod state;
 mod terminal;
 mod theme;

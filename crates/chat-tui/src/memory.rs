@@ -106,11 +106,17 @@ impl Memory {
     }
 
     /// Remembers what is open on a server.
-    pub fn note(&mut self, server: &str, nick: Option<String>, mut rooms: Vec<ReadMark>) {
-        rooms.truncate(ROOMS_MAX);
-        self.server = Some(server.to_owned());
-        self.servers
-            .insert(server.to_owned(), Server { nick, rooms });
+    pub fn note(&mut self, address: &str, mut server: Server) {
+        server.rooms.truncate(ROOMS_MAX);
+        self.server = Some(address.to_owned());
+        self.servers.insert(address.to_owned(), server);
+    }
+
+    /// What is known of a server. A nick that is none, which earlier versions could write, is not.
+    pub(crate) fn server(&self, address: &str) -> Server {
+        let mut server = self.servers.get(address).cloned().unwrap_or_default();
+        server.nick = server.nick.filter(|nick| !nick.is_empty());
+        server
     }
 
     fn try_read(path: &Path) -> io::Result<Self> {
@@ -143,7 +149,11 @@ mod tests {
             epoch: "k3f".into(),
             seq: 7,
         };
-        memory.note("127.0.0.1:5000", Some("alice".into()), vec![mark]);
+        let server = Server {
+            nick: Some("alice".into()),
+            rooms: vec![mark],
+        };
+        memory.note("127.0.0.1:5000", server);
         memory.write(&path).unwrap();
         assert_eq!(Memory::read(&path), (memory, None));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
@@ -162,5 +172,16 @@ mod tests {
             b"{ half"
         );
         assert_eq!(Memory::read(&path), (Memory::default(), None));
+    }
+
+    #[test]
+    fn a_nick_that_is_none_is_not_known() {
+        let mut memory = Memory::default();
+        let server = Server {
+            nick: Some(String::new()),
+            rooms: Vec::new(),
+        };
+        memory.note("127.0.0.1:5000", server);
+        assert_eq!(memory.server("127.0.0.1:5000").nick, None);
     }
 }

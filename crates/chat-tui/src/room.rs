@@ -4,6 +4,7 @@ use crate::editor::Editor;
 use crate::scrollback::{Entry, Scrollback, What};
 use crate::wrap;
 use chat_core::text;
+use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// How many members are listed by name.
@@ -19,6 +20,7 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub(crate) name: String,
+    pub(crate) presence: Presence,
     pub(crate) topic: String,
     pub(crate) scrollback: Scrollback,
     pub(crate) editor: Editor,
@@ -36,8 +38,20 @@ pub(crate) struct Room {
     /// What was typed and not said yet.
     pub(crate) pending: Vec<Pending>,
     pub(crate) older: Older,
-    /// Where the last search ended.
-    pub(crate) found: Option<i64>,
+    /// The last search, and where it ended.
+    pub(crate) found: Option<Found>,
+}
+
+/// Whether the client is in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Presence {
+    /// It is being joined.
+    #[default]
+    Wanted,
+    /// It is in it, and comes back to it after a break.
+    In,
+    /// It left, was taken out, or was not let in.
+    Out,
 }
 
 /// A place in a room's log.
@@ -55,6 +69,21 @@ pub(crate) struct Pending {
     pub(crate) is_action: bool,
     /// Its place in the log, once the server has taken it; it will come as all others do.
     pub(crate) taken_as: Option<u64>,
+}
+
+/// Where a search for these words goes on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) words: String,
+    pub(crate) at: FoundAt,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FoundAt {
+    /// An entry of what is loaded.
+    Loaded(i64),
+    /// A place in the log, before which the server searches; `None`: before all that is loaded.
+    Server(Option<u64>),
 }
 
 /// Whether there is something older than what is loaded.
@@ -75,6 +104,16 @@ impl Room {
             name,
             ..Self::default()
         }
+    }
+
+    /// Whether a room of this name is meant, however it is spelled.
+    pub(crate) fn is_called(&self, other: &str) -> bool {
+        self.name == other || fold(&self.name) == fold(&name(other))
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.latest.is_none() && self.pending.is_empty() && self.editor.text().is_empty()
     }
 
     /// Who is here now.
@@ -112,28 +151,51 @@ impl Room {
     /// The room comes onto the screen: everything in it is being read.
     pub(crate) fn enter(&mut self) {
         (self.unread, self.mentions) = (0, 0);
-        self.read.clone_from(&self.latest);
+        self.read_all();
     }
 
     /// The room leaves the screen: what comes from now on is unread.
     pub(crate) fn leave(&mut self) {
-        self.read.clone_from(&self.latest);
+        self.read_all();
         self.marker = Some(self.scrollback.range().end - 1);
     }
 
-    /// Finds the latest message before the last find that holds all these words.
-    pub(crate) fn search(&mut self, words: &str) -> Option<i64> {
+    /// Everything that has come is read. What an earlier session has read stays so, if that is further.
+    fn read_all(&mut self) {
+        let is_further =
+            |read: &Place, latest: &Place| read.epoch == latest.epoch && read.seq > latest.seq;
+        if let Some(latest) = &self.latest
+            && !self
+                .read
+                .as_ref()
+                .is_some_and(|read| is_further(read, latest))
+        {
+            self.read = Some(latest.clone());
+        }
+    }
+
+    /// Finds the latest message before the last find that holds all these words; other words begin at the end.
+    pub(crate) fn search(&mut self, words: &str) -> FoundAt {
+        let last = self.found.take().filter(|found| found.words == words);
+        let at = match last.map(|found| found.at) {
+            Some(FoundAt::Server(before)) => FoundAt::Server(before),
+            Some(FoundAt::Loaded(number)) => self.search_loaded(words, number),
+            None => self.search_loaded(words, i64::MAX),
+        };
+        let words = words.to_owned();
+        self.found = Some(Found { words, at });
+        at
+    }
+
+    fn search_loaded(&self, words: &str, before: i64) -> FoundAt {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-        let before = self.found.unwrap_or(i64::MAX);
         let found = self.scrollback.entries().rev().find(|(number, entry)| {
             let text = entry.text().to_lowercase();
             *number < before
                 && entry.seq.is_some()
                 && words.iter().all(|word| text.contains(word.as_str()))
         });
-        let found = found.map(|(number, _)| number);
-        self.found = found;
-        found
+        found.map_or(FoundAt::Server(None), |(number, _)| FoundAt::Loaded(number))
     }
 }
 
@@ -141,6 +203,11 @@ impl Room {
 pub(crate) fn name(name: &str) -> String {
     let clean = text::clean(name);
     clean.graphemes(true).take(NAME_GRAPHEMES_MAX).collect()
+}
+
+/// What servers compare names by: one that was typed may be spelled differently from the server's.
+fn fold(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// A text as it is shown: no control character, not endless.

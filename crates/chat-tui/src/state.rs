@@ -104,9 +104,13 @@ impl State {
         &mut self.rooms[self.current]
     }
 
+    /// Where the room of this name is, however it is spelled.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.rooms.iter().position(|room| room.is_called(name))
+    }
+
     pub(crate) fn find(&mut self, name: &str) -> Option<&mut Room> {
-        let name = crate::room::name(name);
-        self.rooms.iter_mut().find(|room| room.name == name)
+        self.position(name).map(|at| &mut self.rooms[at])
     }
 
     /// Shows this room.

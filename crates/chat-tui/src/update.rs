@@ -43,6 +43,12 @@ pub(crate) enum Answer {
         room: String,
         result: Result<Vec<String>, String>,
     },
+    /// Of a search: lines, and the place of the oldest find, from which the same search goes on.
+    Found {
+        room: String,
+        words: String,
+        result: Result<(Vec<String>, Option<u64>), String>,
+    },
     /// A direct message was delivered.
     Direct {
         room: String,
@@ -53,6 +59,12 @@ pub(crate) enum Answer {
     Renamed {
         room: String,
         result: Result<String, String>,
+    },
+    /// A room was joined; or it was not, which is told in the room where that was asked for.
+    Joined {
+        room: String,
+        from: String,
+        result: Result<(), String>,
     },
     Left {
         room: String,
@@ -139,6 +151,12 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
 /// Tells something in the room that is on the screen.
 fn tell(state: &mut State, entry: Entry) {
     state.room_mut().scrollback.push(entry);
+}
+
+/// Answers the user in the room on the screen, where it is seen though older messages were being read.
+fn reply(state: &mut State, entry: Entry) {
+    tell(state, entry);
+    state.room_mut().scrollback.show_end();
 }
 
 fn place(message: &Message) -> Place {

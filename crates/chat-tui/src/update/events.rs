@@ -1,7 +1,7 @@
 //! What events do.
 
 use super::{Answer, Effect, place, tell};
-use crate::room::{self, Older, Pending, Room};
+use crate::room::{self, FoundAt, Older, Pending, Presence, Room};
 use crate::scrollback::{Entry, What};
 use crate::state::{Link, State};
 use chat_json::{Event, GapCause, Message, MessageKind};
@@ -58,7 +58,10 @@ pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
                 format!("{what}: {message}")
             });
             match state.find(&room) {
-                Some(room) => room.scrollback.push(entry),
+                Some(room) => {
+                    room.presence = Presence::Out;
+                    room.scrollback.push(entry);
+                }
                 None => tell(state, entry),
             }
         }
@@ -165,11 +168,7 @@ fn notice_in(state: &mut State, name: &str, text: String, change: impl FnOnce(&m
 fn enter(state: &mut State, entered: &chat_json::Room) {
     let name = room::name(&entered.room);
     let nick = state.nick.clone();
-    let at = state
-        .rooms
-        .iter()
-        .position(|room| room.name.to_lowercase() == name.to_lowercase());
-    let at = match at {
+    let at = match state.position(&name) {
         Some(at) => at,
         None if state.rooms.len() < ROOMS_MAX => {
             state.rooms.push(Room::new(name.clone()));
@@ -179,6 +178,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
     };
     let room = &mut state.rooms[at];
     room.name = name;
+    room.presence = Presence::In;
     room.topic = room::words(&entered.topic);
     room.older = Older::Unknown;
     room.set_members(&entered.members, entered.count);
@@ -207,8 +207,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
 /// A message came.
 fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     let (own, current) = (state.nick.clone(), state.current);
-    let name = room::name(&message.room);
-    let Some(at) = state.rooms.iter().position(|room| room.name == name) else {
+    let Some(at) = state.position(&message.room) else {
         return Vec::new();
     };
     let is_shown = at == current;
@@ -321,15 +320,20 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
                 older(room, result, &own);
             }
         }
-        Answer::Told { room, result } => {
-            let lines = match result {
-                Ok(lines) => lines
-                    .into_iter()
-                    .map(|line| Entry::notice(room::words(&line)))
-                    .collect(),
-                Err(error) => vec![Entry::alert(room::words(&error))],
-            };
-            tell_in(state, &room, lines);
+        Answer::Told { room, result } => tell_lines(state, &room, result),
+        Answer::Found {
+            room,
+            words,
+            result,
+        } => {
+            if let Ok((_, Some(oldest))) = &result
+                && let Some(room) = state.find(&room)
+                && let Some(found) = &mut room.found
+                && found.words == words
+            {
+                found.at = FoundAt::Server(Some(*oldest));
+            }
+            tell_lines(state, &room, result.map(|(lines, _)| lines));
         }
         Answer::Direct {
             room,
@@ -372,6 +376,11 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
             }
             Err(error) => tell_in(state, &room, vec![Entry::alert(room::words(&error))]),
         },
+        Answer::Joined { room, from, result } => {
+            if let Err(error) = result {
+                not_joined(state, &room, &from, &error);
+            }
+        }
         Answer::Left { room, result } => match result {
             Ok(()) => close(state, &room),
             // It was not in it: then there is nothing to keep open either.
@@ -383,12 +392,28 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
     }
 }
 
+fn tell_lines(state: &mut State, room: &str, result: Result<Vec<String>, String>) {
+    let lines = match result {
+        Ok(lines) => lines
+            .into_iter()
+            .map(|line| Entry::notice(room::words(&line)))
+            .collect(),
+        Err(error) => vec![Entry::alert(room::words(&error))],
+    };
+    tell_in(state, room, lines);
+}
+
 fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
-    let at = state.rooms.iter().position(|room| room.name == name);
+    let at = state.position(name);
+    let is_answer = at.is_none_or(|at| at == state.current) && !entries.is_empty();
     let room = &mut state.rooms[at.unwrap_or(state.current)];
     entries
         .into_iter()
         .for_each(|entry| room.scrollback.push(entry));
+    // It answers the user, who is to see it.
+    if is_answer {
+        room.scrollback.show_end();
+    }
 }
 
 /// The server has taken a message, or refuses it.
@@ -409,6 +434,7 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
                 "not sent: {} ({error})",
                 pending.text
             )));
+            room.scrollback.show_end();
             room.editor.put_back(&pending.text);
         }
     }
@@ -443,9 +469,32 @@ fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str) {
     }
 }
 
+/// A room could not be joined: it is told where that was asked for, which is shown again if the room is on the screen.
+/// One with nothing in it is closed.
+fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
+    let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
+    let Some(at) = state.position(name) else {
+        return tell_in(state, from, vec![error]);
+    };
+    if state.rooms[at].presence == Presence::In {
+        return tell_in(state, from, vec![error]);
+    }
+    state.rooms[at].presence = Presence::Out;
+    let back = state.position(from).filter(|&back| back != at);
+    if let Some(back) = back
+        && state.rooms[at].is_empty()
+    {
+        if state.current == at {
+            state.show(back);
+        }
+        remove(state, at);
+    }
+    tell_in(state, from, vec![error]);
+}
+
 /// A room was left: it is closed, unless it is the only one.
 fn close(state: &mut State, name: &str) {
-    let Some(at) = state.rooms.iter().position(|room| room.name == name) else {
+    let Some(at) = state.position(name) else {
         return;
     };
     if state.rooms.len() == 1 {
@@ -454,8 +503,14 @@ fn close(state: &mut State, name: &str) {
             Entry::notice("you left: /join ROOM joins another".into()),
         );
         state.rooms[0].set_members(&[], 0);
+        state.rooms[0].presence = Presence::Out;
         return;
     }
+    remove(state, at);
+}
+
+/// Closes a room that is not the only one.
+fn remove(state: &mut State, at: usize) {
     state.rooms.remove(at);
     if state.current >= at && state.current > 0 {
         state.current -= 1;

@@ -1,6 +1,6 @@
 //! What keys do.
 
-use super::{Effect, tell, typed};
+use super::{Effect, reply, typed};
 use crate::command;
 use crate::complete::Completion;
 use crate::editor::LINE_BYTES_MAX;
@@ -66,7 +66,7 @@ pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     let is_long = lines.iter().any(|line| line.len() > LINE_BYTES_MAX);
     if lines.len() > PASTE_LINES_MAX || is_long {
         let text = format!("not pasted: at most {PASTE_LINES_MAX} lines of {LINE_BYTES_MAX} bytes");
-        tell(state, Entry::alert(text));
+        reply(state, Entry::alert(text));
         return Vec::new();
     }
     if lines.len() < PASTE_LINES_ASKED {
@@ -144,7 +144,7 @@ fn enter(state: &mut State) -> Vec<Effect> {
                 |nearest| format!("did you mean /{nearest}?"),
             );
             let name = crate::room::name(name);
-            tell(
+            reply(
                 state,
                 Entry::alert(format!("no such command: /{name} ({hint})")),
             );

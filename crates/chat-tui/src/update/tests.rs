@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Colours;
+use crate::room::FoundAt;
 use crate::scrollback::What;
 use crate::state::{Link, Overlay};
 use chat_json::GapCause;
@@ -314,6 +315,27 @@ fn commands_do_what_the_table_says() {
 }
 
 #[test]
+fn an_answer_is_seen_though_older_messages_are_being_read() {
+    let mut screen = Screen::new();
+    (1..=100).for_each(|seq| screen.hears(seq, "kim", "hi"));
+    let is_at_end = |screen: &Screen| screen.state.room().scrollback.is_at_end();
+    for line in ["/topic", "/me", "/nosuch"] {
+        screen.presses(KeyCode::PageUp);
+        assert!(!is_at_end(&screen));
+        screen.enters(line);
+        assert!(is_at_end(&screen), "{line}");
+        screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    }
+    screen.presses(KeyCode::PageUp);
+    let (room, result) = ("lobby".to_owned(), Ok(Vec::new()));
+    screen.answers(Answer::Told { room, result });
+    assert!(!is_at_end(&screen), "there is nothing to see");
+    let (room, result) = ("lobby".to_owned(), Ok(vec!["found".to_owned()]));
+    screen.answers(Answer::Told { room, result });
+    assert!(is_at_end(&screen));
+}
+
+#[test]
 fn a_search_goes_back_from_find_to_find() {
     let mut screen = Screen::new();
     for (seq, text) in [
@@ -323,20 +345,29 @@ fn a_search_goes_back_from_find_to_find() {
     ] {
         screen.hears(seq, "kim", text);
     }
+    let found = |screen: &Screen| screen.state.room().found.as_ref().unwrap().at;
     screen.enters("/search 결제 error");
-    assert_eq!(screen.state.room().found, Some(2));
+    assert_eq!(found(&screen), FoundAt::Loaded(2));
     screen.presses(KeyCode::Enter);
-    assert_eq!(screen.state.room().found, Some(0));
-    screen.presses(KeyCode::Enter);
-    assert_eq!(screen.state.room().found, None);
-    // What is not loaded is the server's to find.
-    screen.effects.clear();
-    let asked = Effect::Search {
+    assert_eq!(found(&screen), FoundAt::Loaded(0));
+    // Other words begin at the end again.
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    screen.enters("/search nothing");
+    assert_eq!(found(&screen), FoundAt::Loaded(1));
+    // What is not loaded is the server's to find, from find to find too.
+    let asked = |before| Effect::Search {
         room: "lobby".into(),
-        words: "older".into(),
-        before: Some(1),
+        words: "nothing".into(),
+        before: Some(before),
     };
-    assert_eq!(screen.enters("/search older"), [asked]);
+    assert_eq!(screen.enters(""), [asked(1)]);
+    screen.answers(Answer::Found {
+        room: "lobby".into(),
+        words: "nothing".into(),
+        result: Ok((vec!["[0] nothing".into()], Some(0))),
+    });
+    assert_eq!(screen.enters(""), [asked(0)]);
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     let (room, place) = ("lobby".into(), 1041);
     let asked = Effect::Around { room, place };
     assert_eq!(screen.enters("/around 1041"), [asked]);
@@ -423,6 +454,72 @@ fn a_hostile_server_finds_no_hold() {
             assert!(from.chars().count() <= 64);
         }
     }
+}
+
+#[test]
+fn a_room_that_was_left_is_joined_again() {
+    let mut screen = Screen::new();
+    screen.happens(entered("lobby", &["me"]));
+    let join = |room: &str, from: &str| {
+        let (room, from) = (room.to_owned(), from.to_owned());
+        Effect::Join { room, from }
+    };
+    assert_eq!(screen.enters("/join lobby"), [], "the client is in it");
+    let (room, result) = ("lobby".to_owned(), Ok(()));
+    screen.answers(Answer::Left { room, result });
+    assert_eq!(screen.enters("/join lobby"), [join("lobby", "lobby")]);
+    assert_eq!(screen.enters("/join lobby"), [], "it is asked for");
+    screen.happens(Event::NotEntered {
+        room: "lobby".into(),
+        code: "removed".into(),
+        message: String::new(),
+    });
+    assert_eq!(screen.enters("/join lobby"), [join("lobby", "lobby")]);
+    let (room, from) = ("lobby".to_owned(), "lobby".to_owned());
+    let result = Err("the room is full".to_owned());
+    screen.answers(Answer::Joined { room, from, result });
+    assert_eq!(screen.texts().last().unwrap(), "! lobby: the room is full");
+    assert_eq!(screen.enters("/join lobby"), [join("lobby", "lobby")]);
+}
+
+#[test]
+fn a_room_is_one_however_it_is_spelled() {
+    let mut screen = Screen::new();
+    // As macOS types it: decomposed.
+    for (typed, name) in [("Ops", "ops"), ("\u{1112}\u{1161}\u{11ab}", "한")] {
+        screen.enters(&format!("/join {typed}"));
+        let Some(Effect::Say { room, id, .. }) = screen.enters("hello").pop() else {
+            panic!("it is said");
+        };
+        screen.happens(entered(name, &["me"]));
+        assert_eq!(screen.state.room().name, name);
+        let (result, took) = (Err("too much".into()), Duration::ZERO);
+        screen.answers(Answer::Said {
+            room,
+            id,
+            result,
+            took,
+        });
+        assert!(screen.state.room().pending.is_empty());
+        screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    }
+    assert_eq!(screen.enters("/join OPS"), []);
+    assert_eq!(screen.state.rooms.len(), 3);
+}
+
+#[test]
+fn a_room_that_is_refused_is_closed_again() {
+    let mut screen = Screen::new();
+    screen.enters("/join bad!name");
+    assert_eq!(screen.state.room().name, "bad!name");
+    let (room, from) = ("bad!name".to_owned(), "lobby".to_owned());
+    let result = Err("no such name".to_owned());
+    screen.answers(Answer::Joined { room, from, result });
+    assert_eq!(
+        (screen.state.rooms.len(), &*screen.state.room().name),
+        (1, "lobby")
+    );
+    assert_eq!(screen.texts(), ["! bad!name: no such name"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What typed lines do.
 
-use super::{Effect, keys, tell};
+use super::{Effect, keys, reply};
 use crate::command::Command;
-use crate::room::{Pending, Room};
+use crate::room::{FoundAt, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
@@ -12,7 +12,7 @@ const PENDING_MAX: usize = 1_000;
 /// Says or does something in the room on the screen.
 pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect> {
     if state.room().pending.len() >= PENDING_MAX {
-        tell(
+        reply(
             state,
             Entry::alert("too much waits to be sent: not sent".into()),
         );
@@ -88,7 +88,7 @@ pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> V
             } else {
                 format!("topic: {topic}")
             };
-            tell(state, Entry::notice(text));
+            reply(state, Entry::notice(text));
             return Vec::new();
         }
         Command::Topic => Effect::Topic {
@@ -103,30 +103,33 @@ pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> V
 }
 
 fn misused(state: &mut State, usage: &str) -> Vec<Effect> {
-    tell(
+    reply(
         state,
         Entry::alert(format!("something is missing: {usage}")),
     );
     Vec::new()
 }
 
-/// Shows a room; joins it if it isn't open.
+/// Shows a room; joins it unless the client is in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
     let name = name.strip_prefix('#').unwrap_or(name);
-    if let Some(at) = state
-        .rooms
-        .iter()
-        .position(|room| room.name.eq_ignore_ascii_case(name))
-    {
+    if let Some(at) = state.position(name) {
         state.show(at);
-        return Vec::new();
+        let opened = state.room_mut();
+        if opened.presence != Presence::Out {
+            return Vec::new();
+        }
+        opened.presence = Presence::Wanted;
+        let room = opened.name.clone();
+        let from = room.clone();
+        return vec![Effect::Join { room, from }];
     }
     let from = state.room().name.clone();
     let room = crate::room::name(name);
     state.rooms.push(Room::new(room.clone()));
     state.show(state.rooms.len() - 1);
     if state.link != Link::Online {
-        tell(
+        reply(
             state,
             Entry::notice("there is no connection: it is joined when there is".into()),
         );
@@ -140,16 +143,18 @@ fn search(state: &mut State, words: &str) -> Vec<Effect> {
         return misused(state, "/search WORDS");
     }
     let room = state.room_mut();
-    let Some(number) = room.search(words) else {
-        return vec![Effect::Search {
+    let at = room.search(words);
+    // The same again goes on from there.
+    room.editor.put_back(&format!("/search {words}"));
+    match at {
+        FoundAt::Loaded(number) => {
+            room.scrollback.show(Anchor { number, hidden: 0 });
+            Vec::new()
+        }
+        FoundAt::Server(before) => vec![Effect::Search {
             room: room.name.clone(),
             words: words.to_owned(),
-            before: room.scrollback.oldest_seq(),
-        }];
-    };
-    room.scrollback.show(Anchor { number, hidden: 0 });
-    // The same again goes on from there.
-    let line = format!("/search {words}");
-    room.editor.put_back(&line);
-    Vec::new()
+            before: before.or_else(|| room.scrollback.oldest_seq()),
+        }],
+    }
 }

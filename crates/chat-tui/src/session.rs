@@ -1,0 +1,129 @@
+//! What is taken over from the last session, and what is left to the next.
+//!
+//! Invariant: a session that never got as far as a server forgets nothing that an earlier one knew.
+
+use crate::memory::{ReadMark, Server};
+use crate::room::{Place, Presence, Room};
+use crate::state::State;
+use crate::{Config, LOBBY};
+use jiff::tz::TimeZone;
+
+/// The state that a session begins with.
+pub(crate) fn begin(config: &Config, known: &Server) -> State {
+    let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
+    open_rooms(&mut state, config, &known.rooms);
+    let nick = config.nick.clone().or_else(|| known.nick.clone());
+    state.nick = nick
+        .map(|nick| crate::room::name(&nick))
+        .unwrap_or_default();
+    state
+}
+
+/// What there is to remember of a session. `has_chosen_nick`: the nick is not one that the server gave to a guest.
+pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> Server {
+    state.room_mut().enter();
+    let nick = (has_chosen_nick && !state.nick.is_empty()).then(|| state.nick.clone());
+    let nick = nick.or_else(|| known.nick.clone());
+    let is_open = |room: &&Room| room.presence != Presence::Out;
+    let rooms = state.rooms.iter().filter(is_open).map(|room| {
+        let read = room.read.as_ref();
+        ReadMark {
+            room: room.name.clone(),
+            epoch: read.map(|read| read.epoch.clone()).unwrap_or_default(),
+            seq: read.map(|read| read.seq).unwrap_or_default(),
+        }
+    });
+    Server {
+        nick,
+        rooms: rooms.collect(),
+    }
+}
+
+/// The rooms that were open last, and the one that was asked for, which is shown.
+fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
+    let mut rooms: Vec<Room> = Vec::new();
+    for mark in marks {
+        let mut room = Room::new(crate::room::name(&mark.room));
+        room.read = (!mark.epoch.is_empty()).then(|| Place {
+            epoch: mark.epoch.clone(),
+            seq: mark.seq,
+        });
+        if !rooms.iter().any(|known| known.is_called(&room.name)) {
+            rooms.push(room);
+        }
+    }
+    let wanted = config.room.as_deref();
+    let wanted = wanted.or_else(|| rooms.is_empty().then_some(LOBBY));
+    if let Some(wanted) = wanted {
+        let known = rooms.iter().position(|room| room.is_called(wanted));
+        state.current = known.unwrap_or(rooms.len());
+        if known.is_none() {
+            rooms.push(Room::new(crate::room::name(wanted)));
+        }
+    }
+    state.rooms = rooms;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Colours;
+
+    fn config(nick: Option<&str>, room: Option<&str>) -> Config {
+        Config {
+            address: "server:5000".into(),
+            nick: nick.map(str::to_owned),
+            room: room.map(str::to_owned),
+            memory: None,
+            colours: Colours::Off,
+        }
+    }
+
+    fn mark(room: &str, seq: u64) -> ReadMark {
+        ReadMark {
+            room: room.into(),
+            epoch: "k3f".into(),
+            seq,
+        }
+    }
+
+    fn known(nick: Option<&str>, rooms: &[(&str, u64)]) -> Server {
+        Server {
+            nick: nick.map(str::to_owned),
+            rooms: rooms.iter().map(|(room, seq)| mark(room, *seq)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_session_without_a_server_forgets_nothing() {
+        let last = known(Some("kim"), &[("lobby", 7), ("ops", 9)]);
+        let mut state = begin(&config(None, None), &last);
+        assert_eq!(state.nick, "kim");
+        state.show(1);
+        state.show(0);
+        assert_eq!(end(&mut state, true, &last), last);
+        // The nick that was asked for is remembered, though nobody has confirmed it.
+        let mut state = begin(&config(Some("lee"), None), &last);
+        assert_eq!(end(&mut state, true, &last).nick.as_deref(), Some("lee"));
+    }
+
+    #[test]
+    fn a_room_that_is_spelled_differently_is_opened_once() {
+        let last = known(None, &[("lobby", 7), ("ops", 9), ("OPS", 8)]);
+        for wanted in ["Ops", "new", "한글"] {
+            let state = begin(&config(None, Some(wanted)), &last);
+            let is_known = wanted == "Ops";
+            assert_eq!(state.rooms.len(), if is_known { 2 } else { 3 });
+            assert_eq!(state.current, if is_known { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn a_room_that_was_left_is_not_remembered() {
+        let last = known(Some("kim"), &[("lobby", 7), ("ops", 9)]);
+        let mut state = begin(&config(None, None), &last);
+        state.rooms[1].presence = Presence::Out;
+        let rooms = end(&mut state, true, &last).rooms;
+        assert_eq!(rooms, [mark("lobby", 7)]);
+    }
+}
