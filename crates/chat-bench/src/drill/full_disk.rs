@@ -14,8 +14,8 @@ use super::ledger::{self, Acknowledged, ROOM};
 use super::stage::Stage;
 
 /// How big the disk is, and what takes room on it until it is freed.
-const DISK_BYTES: usize = 6 << 20;
-const BALLAST_BYTES: usize = 3 << 20;
+const DISK_BYTES: usize = 24 << 20;
+const BALLAST_BYTES: usize = 8 << 20;
 
 /// How long the server may take to notice that there is room again.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(5);
