@@ -444,11 +444,9 @@ async fn a_topic_is_shown_to_its_author_in_its_turn() {
     assert_eq!(seen[0].len(), 2, "{seen:?}");
     assert_eq!(order(&seen[1]), 0, "{seen:?}");
     let is_before = seen[0][0].ends_with("bob: before");
-    let member = hub.hub.history(
-        "lobby",
-        Span::After(chat_core::Seq::START),
-        9,
-    );
+    let member = hub
+        .hub
+        .history("lobby", Span::After(chat_core::Seq::START), 9);
     let page = member.await.unwrap();
     let first = page.excerpts[0]
         .batch
