@@ -2,6 +2,7 @@
 
 use chat_core::log::JournalError;
 use rusqlite::ErrorCode;
+use std::fmt;
 use std::io;
 
 /// Why a file can't be used as a journal.
@@ -27,9 +28,22 @@ pub enum OpenError {
         "it is damaged ({0}): `chat-server check` says more; restore a copy, or export what can be read"
     )]
     Damaged(String),
-    /// It is not there, or its directory isn't, or it can't be read or written.
-    #[error("it can't be opened: {0}")]
-    Io(#[from] io::Error),
+    /// It can be read, but not written.
+    #[error(
+        "it can't be written: let the server write it, its directory, and what stands beside it"
+    )]
+    ReadOnly,
+    /// It, what stands beside it, or its directory is not there, or can't be opened.
+    #[error("{what} can't be opened: {error}")]
+    Io {
+        /// The file or directory.
+        what: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The thread that writes it can't be started.
+    #[error("a thread can't be started: {0}")]
+    Thread(io::Error),
     /// SQLite's own reason.
     #[error("it can't be used: {0}")]
     Sqlite(rusqlite::Error),
@@ -41,44 +55,77 @@ impl From<rusqlite::Error> for OpenError {
             Some(ErrorCode::NotADatabase) => Self::Foreign,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged(error.to_string()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             _ => Self::Sqlite(error),
         }
     }
 }
 
-/// What peers are told of a failure.
-pub(crate) fn unavailable(error: &rusqlite::Error) -> JournalError {
-    JournalError::Unavailable(reason(error).into())
-}
-
-/// A failure in a few words.
-pub(crate) fn reason(error: &rusqlite::Error) -> &'static str {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full",
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            "its file can't be written"
+impl OpenError {
+    pub(crate) fn io(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io {
+            what: what.to_string(),
+            error,
         }
-        Some(ErrorCode::SystemIoFailure) => "the disk fails",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its file is damaged",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "its file is in use",
-        _ => "its file can't be used",
     }
 }
 
-/// What the operator can do about it.
-pub(crate) fn advice(error: &rusqlite::Error) -> &'static str {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "free some space: it goes on by itself",
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            "let the server write the file and its directory: it goes on by itself"
+/// Why something can't be done with a file that is open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// What would be written would be lost with the process.
+    #[error("it was moved or removed")]
+    Moved,
+}
+
+impl Failure {
+    /// What peers are told.
+    pub(crate) fn unavailable(&self) -> JournalError {
+        JournalError::Unavailable(self.reason().into())
+    }
+
+    /// In a few words.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self.code() {
+            None if matches!(self, Self::Moved) => "its file is gone",
+            Some(ErrorCode::DiskFull) => "the disk is full",
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                "its file can't be written"
+            }
+            Some(ErrorCode::SystemIoFailure) => "the disk fails",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its file is damaged",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "its file is in use",
+            _ => "its file can't be used",
         }
-        Some(ErrorCode::SystemIoFailure) => "look at the disk, and at the system's log",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "end the server, run `chat-server check`, and restore a copy"
+    }
+
+    /// What the operator can do about it.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self.code() {
+            None if matches!(self, Self::Moved) => {
+                "put it back where it was, with what stood beside it; or start the server anew"
+            }
+            Some(ErrorCode::DiskFull) => "free some space: it goes on by itself",
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                "let the server write the file and its directory: it goes on by itself"
+            }
+            Some(ErrorCode::SystemIoFailure) => "look at the disk, and at the system's log",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "end the server, run `chat-server check`, and restore a copy"
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "end the other program that uses it: it goes on by itself"
+            }
+            _ => "run `chat-server check` when the server has ended",
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "end the other program that uses it"
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            Self::Moved => None,
         }
-        _ => "run `chat-server check` when the server has ended",
     }
 }

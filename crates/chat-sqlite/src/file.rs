@@ -5,7 +5,10 @@ use crate::options::{Options, Sync};
 use crate::state::{Progress, StateFile};
 use chat_core::log::Epoch;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// "chat", in the database's header: nobody else's file is taken for ours.
 const APPLICATION_ID: i64 = 0x6368_6174;
@@ -19,30 +22,30 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [include_str!("schema/1.sql")];
 /// How many bytes of SQLite's log of changes are kept between uses.
 const WAL_BYTES_MAX: i64 = 64 << 20;
 
+/// How long is waited for another program that has the file locked.
+const BUSY_MAX: Duration = Duration::from_secs(1);
+
 /// A file that is open to be written, by this process alone.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
+    pub(crate) place: Place,
     pub(crate) state: StateFile,
     pub(crate) progress: Progress,
 }
 
 /// Opens a file to write it; makes it if need be.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
-    if let Some(directory) = path
-        .parent()
-        .filter(|directory| !directory.as_os_str().is_empty())
-    {
-        // SQLite only says that it can't open it.
-        std::fs::metadata(directory)?;
-    }
-    let is_new = std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+    let path = &resolve(path)?;
+    let size = |metadata: std::fs::Metadata| metadata.len();
+    let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
         // Nothing of somebody else's is touched, not even by a lock beside it.
-        identify(&read_only(path)?)?;
+        is_new = identify(&read_only(path)?)? == 0;
     }
     let mut state = StateFile::lock(path)?;
     let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_MAX)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match options.sync {
@@ -59,28 +62,100 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     migrate(&mut connection)?;
     examine(&connection)?;
     let progress = begin(&mut connection, &state, is_new)?;
-    state.write(progress)?;
+    state
+        .write(progress)
+        .map_err(OpenError::io("what stands beside it"))?;
     Ok(Opened {
         connection,
+        place: Place::new(path),
         state,
         progress,
     })
 }
 
+/// The path of the file itself, where links lead, so that it has one name and one file beside it. An empty file is made
+/// if there is none.
+fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
+    let failed = |error| OpenError::io(path.display())(error);
+    match std::fs::metadata(path) {
+        Ok(_) => {}
+        // One that is there is not opened: closing it would end the locks of whoever has it open within this process.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = OpenOptions::new().append(true).create(true).open(path);
+            drop(made.map_err(failed)?);
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    path.canonicalize().map_err(failed)
+}
+
+/// Where the file is, and which it is: a file that is moved or removed while it is open is written on, and lost with the
+/// process.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    /// SQLite's log of changes.
+    wal: PathBuf,
+    file: Option<FileId>,
+    wal_file: Option<FileId>,
+}
+
+/// A device and a number on it.
+type FileId = (u64, u64);
+
+impl Place {
+    fn new(path: &Path) -> Self {
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let wal = PathBuf::from(wal);
+        Self {
+            file: file_id(path),
+            wal_file: file_id(&wal),
+            path: path.to_owned(),
+            wal,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it still is where it was.
+    pub(crate) fn is_kept(&self) -> bool {
+        file_id(&self.path) == self.file && file_id(&self.wal) == self.wal_file
+    }
+}
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// An open file can't be moved or removed there.
+#[cfg(not(unix))]
+fn file_id(_: &Path) -> Option<FileId> {
+    None
+}
+
 /// Opens a file to read it.
 pub(crate) fn read_only(path: &Path) -> Result<Connection, OpenError> {
-    std::fs::metadata(path)?;
+    std::fs::metadata(path).map_err(OpenError::io(path.display()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(2))?;
+    connection.busy_timeout(BUSY_MAX)?;
     Ok(connection)
 }
 
-/// Looks whether a file is ours, and of a version that is known; gives the version.
+/// Looks whether a file is ours, and of a version that is known; gives the version, 0 if there is nothing in it yet.
 pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if number("application_id")? != APPLICATION_ID {
-        return Err(OpenError::Foreign);
+    match number("application_id")? {
+        APPLICATION_ID => {}
+        // Made, and ended before it was filled.
+        0 if is_empty(connection)? => return Ok(0),
+        _ => return Err(OpenError::Foreign),
     }
     match number("user_version")? {
         found if found > SCHEMA => Err(OpenError::Newer {
@@ -89,6 +164,12 @@ pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenError> {
         }),
         found => Ok(found),
     }
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
+        row.get(0)
+    })
 }
 
 /// Brings an older schema, or none, to this version's.

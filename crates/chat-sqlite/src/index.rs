@@ -5,6 +5,7 @@
 //! a pair. All else is left to FTS5's own tokenizer. Both sides are normalised (NFC, Unicode Standard Annex #15), so that
 //! text that was typed in pieces, as macOS does, is found.
 
+use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 
 /// A text in two columns.
@@ -49,7 +50,8 @@ pub(crate) fn columns(text: &str) -> Columns {
 /// A query that looks for all of a text's words; `None` if there is none. Nothing but letters and digits gets into it,
 /// and these only between quotes.
 pub(crate) fn query(text: &str) -> Option<String> {
-    let terms: Vec<String> = pieces(text)
+    // Each is looked for once, however often it is said.
+    let terms: BTreeSet<String> = pieces(text)
         .into_iter()
         .map(|piece| match piece {
             Piece::Word(word) => format!("words : \"{word}\""),
@@ -60,6 +62,7 @@ pub(crate) fn query(text: &str) -> Option<String> {
             }
         })
         .collect();
+    let terms: Vec<String> = terms.into_iter().collect();
     (!terms.is_empty()).then(|| terms.join(" AND "))
 }
 
@@ -128,12 +131,13 @@ mod tests {
         assert_eq!(query("결").unwrap(), "pairs : \"결\" *");
         assert_eq!(
             query("api결제").unwrap(),
-            "words : \"api\" AND pairs : \"결제\""
+            "pairs : \"결제\" AND words : \"api\""
         );
         assert_eq!(
             query("a\" OR (b* NEAR:c").unwrap(),
-            "words : \"a\" AND words : \"OR\" AND words : \"b\" AND words : \"NEAR\" AND words : \"c\""
+            "words : \"NEAR\" AND words : \"OR\" AND words : \"a\" AND words : \"b\" AND words : \"c\""
         );
+        assert_eq!(query("a 결제 a 결제").unwrap(), query("a 결제").unwrap());
         assert_eq!(query("\"* -"), None);
     }
 

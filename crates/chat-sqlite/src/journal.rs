@@ -1,17 +1,19 @@
 //! The journal and its logs: what the hub sees.
 
 use crate::error::OpenError;
+use crate::expiry::Expiry;
 use crate::file;
 use crate::index;
-use crate::options::{Keep, Options};
-use crate::readers::Readers;
+use crate::options::Options;
+use crate::readers::{Purpose, Readers};
+use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
 use crate::store::Room;
 use crate::writer::{Task, WAITING_MAX, Writer};
 use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span};
 use chat_core::name::NameRules;
 use chat_core::{RoomName, Seq};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
@@ -28,7 +30,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Overload
 ///
-/// At most 4,096 batches wait to be written; one more is refused as unavailable.
+/// At most 4,096 batches wait to be written; one more is refused as unavailable. Four reads and two searches are done
+/// at a time; more wait.
 ///
 /// # On drop
 ///
@@ -59,20 +62,21 @@ impl SqliteJournal {
     ///
     /// See [`OpenError`].
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
-        let path = std::path::absolute(path)?;
-        let opened = file::open(&path, options)?;
+        let opened = file::open(path, options)?;
         let life = opened.progress.generation;
-        let writer = Writer::new(opened, options)?;
+        let readers = Readers::new(opened.place.path().to_owned());
+        let writer = Writer::new(opened, options);
         let (tasks, waiting) = mpsc::channel(WAITING_MAX);
-        if matches!(options.keep, Keep::Days(_)) {
-            remind(tasks.downgrade())?;
+        if !Expiry::new(options).is_idle() {
+            remind(tasks.downgrade()).map_err(OpenError::Thread)?;
         }
         let thread = std::thread::Builder::new()
             .name("chat-sqlite".into())
-            .spawn(move || writer.run(waiting))?;
+            .spawn(move || writer.run(waiting))
+            .map_err(OpenError::Thread)?;
         Ok(Self(Arc::new(Inner {
             tasks: Some(tasks),
-            readers: Arc::new(Readers::new(path)),
+            readers: Arc::new(readers),
             names: options.names,
             life,
             thread: Mutex::new(Some(thread)),
@@ -92,10 +96,9 @@ impl SqliteJournal {
     /// Cancel safe.
     pub async fn kept(&self) -> Result<u64, JournalError> {
         let sql = "SELECT coalesce(sum(kept), 0) FROM rooms";
-        let kept = self
-            .0
-            .readers
-            .read(|connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)));
+        let kept = self.0.readers.read(Purpose::Read, move |connection| {
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0))
+        });
         Ok(kept.await?.cast_unsigned())
     }
 }
@@ -130,7 +133,7 @@ impl Journal for SqliteJournal {
     async fn open(&self, room: &RoomName, key: &str) -> Result<SqliteLog, JournalError> {
         let (done, opened) = oneshot::channel();
         self.0.send(Task::Open {
-            key: key.to_owned(),
+            key: key.into(),
             name: room.as_str().to_owned(),
             done,
         })?;
@@ -158,7 +161,7 @@ impl Log for SqliteLog {
         let (done, appended) = oneshot::channel();
         // Handed over now, in the order of the calls; whether anybody waits makes no difference.
         let sent = self.journal.send(Task::Append {
-            room: self.room.id,
+            room: Arc::clone(&self.room.key),
             name: self.name.clone(),
             drafts,
             done,
@@ -170,12 +173,12 @@ impl Log for SqliteLog {
     }
 
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        let id = self.room.id;
-        let (floor, rows) = self
-            .journal
-            .readers
-            .read(move |connection| read(connection, id, span, limit))
-            .await?;
+        let key = Arc::clone(&self.room.key);
+        let readers = &self.journal.readers;
+        let done = readers.read(Purpose::Read, move |connection| {
+            read(connection, &key, span, limit)
+        });
+        let (floor, rows) = done.await?;
         let gap = match span {
             Span::After(after) if after < floor => Some(Gap {
                 from: after.next(),
@@ -190,9 +193,11 @@ impl Log for SqliteLog {
         let Some(query) = index::query(text) else {
             return Ok(Page::default());
         };
-        let id = self.room.id;
+        let key = Arc::clone(&self.room.key);
         let readers = &self.journal.readers;
-        let found = readers.read(move |connection| search(connection, id, &query, before, limit));
+        let found = readers.read(Purpose::Search, move |connection| {
+            search(connection, &key, &query, before, limit)
+        });
         Ok(self.page(None, found.await?))
     }
 }
@@ -209,26 +214,21 @@ impl SqliteLog {
 /// The place up to which nothing is kept, and the messages of a span, oldest first.
 fn read(
     connection: &mut Connection,
-    room: i64,
+    room: &Key,
     span: Span,
     limit: usize,
 ) -> rusqlite::Result<(Seq, Vec<Stored>)> {
     // One view for both questions.
     let view = connection.transaction()?;
-    let floor = {
-        let mut floor = view.prepare_cached("SELECT floor FROM rooms WHERE id = ?1")?;
-        let mut rows = floor.query([room])?;
-        match rows.next()? {
-            Some(row) => Seq(row.get::<_, i64>(0)?.cast_unsigned()),
-            None => Seq::START,
-        }
+    let Some((id, floor)) = stored(&view, room)? else {
+        return Ok((Seq::START, Vec::new()));
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let (low, high, order) = match span {
-        Span::After(after) => (rows::id(room, after), rows::id(room, Seq(PLACE_MAX)), "ASC"),
+        Span::After(after) => (rows::id(id, after), rows::id(id, Seq(PLACE_MAX)), "ASC"),
         Span::Before(before) => {
             let last = Seq(before.0.saturating_sub(1));
-            (rows::id(room, Seq::START), rows::id(room, last), "DESC")
+            (rows::id(id, Seq::START), rows::id(id, last), "DESC")
         }
     };
     let sql = format!(
@@ -247,17 +247,20 @@ fn read(
 /// The latest messages before a place that a query finds, oldest first.
 fn search(
     connection: &Connection,
-    room: i64,
+    room: &Key,
     query: &str,
     before: Seq,
     limit: usize,
 ) -> rusqlite::Result<Vec<Stored>> {
+    let Some((id, _)) = stored(connection, room)? else {
+        return Ok(Vec::new());
+    };
     let sql = format!(
         "SELECT {COLUMNS} FROM found f JOIN messages m ON m.id = f.rowid
          WHERE found MATCH ?1 AND f.rowid > ?2 AND f.rowid < ?3 ORDER BY f.rowid DESC LIMIT ?4"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let (low, high) = (rows::id(room, Seq::START), rows::id(room, before));
+    let (low, high) = (rows::id(id, Seq::START), rows::id(id, before));
     let mut rows: Vec<Stored> = connection
         .prepare_cached(&sql)?
         .query_map(params![query, low, high, limit], Stored::read)?
@@ -266,10 +269,19 @@ fn search(
     Ok(rows)
 }
 
+/// A room's id, and the place up to which nothing is kept, if it has a row.
+fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, Seq)>> {
+    let sql = "SELECT id, floor FROM rooms WHERE key = ?1";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, Seq(row.get::<_, i64>(1)?.cast_unsigned())));
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row([&**room], read).optional()
+}
+
 impl Drop for SqliteLog {
     fn drop(&mut self) {
         // If too much waits, a little is remembered that need not be.
-        drop(self.journal.send(Task::Close { room: self.room.id }));
+        let room = Arc::clone(&self.room.key);
+        drop(self.journal.send(Task::Close { room }));
     }
 }
 

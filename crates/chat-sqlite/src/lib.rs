@@ -23,18 +23,23 @@
 //!
 //! `FILE-wal` and `FILE-shm` are SQLite's. `FILE-state` is held locked by whoever has the file open, and says how much
 //! has been appended: a file that holds less than it did (restored from a copy, cut short) is another life of its logs,
-//! and gets new epochs; so does one without its `FILE-state`. What turns bits over within texts is not noticed: SQLite
+//! and gets new epochs; so does one without its `FILE-state`, or with a copy of it. To restore a backup, put back the file
+//! alone. To back up while a server runs, use `chat-server export`, or SQLite's own `.backup`: a plain copy of a file that
+//! is being written is none. The file must be on a disk of this machine: SQLite's locks and its `-shm` do not work over a
+//! network. What turns bits over within texts is not noticed: SQLite
 //! keeps no checksums.
 
 #![deny(missing_docs)]
 
 mod error;
+mod expiry;
 mod file;
 mod index;
 mod journal;
 mod maintenance;
 mod options;
 mod readers;
+mod rooms;
 mod rows;
 mod state;
 mod store;
@@ -42,5 +47,7 @@ mod writer;
 
 pub use error::OpenError;
 pub use journal::{SqliteJournal, SqliteLog};
-pub use maintenance::{ExportError, Imported, Record, Report, check, export, import};
+pub use maintenance::{
+    ExportError, ImportError, Imported, Record, RecordError, Report, check, export, import,
+};
 pub use options::{Keep, Options, Sync};

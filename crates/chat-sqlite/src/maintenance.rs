@@ -3,11 +3,13 @@
 use crate::error::OpenError;
 use crate::file;
 use crate::options::Options;
+use crate::rooms::{Changes, Key, Rooms};
 use crate::rows::{self, COLUMNS, Stored};
-use crate::store::{self, Memory};
+use crate::store;
 use chat_core::log::{Drafts, SessionId, Timestamp};
-use chat_core::{Kind, Nick, Seq};
-use rusqlite::{Connection, params};
+use chat_core::name::NameError;
+use chat_core::{Kind, Nick, RoomName, Seq};
+use rusqlite::{Connection, Transaction, params};
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
@@ -15,6 +17,12 @@ use std::path::Path;
 
 /// How many messages one transaction of an import takes.
 const IMPORTED_AT_ONCE: usize = 5000;
+
+/// The longest text that is imported, far more than servers let through.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// The last place that is imported: as many follow it as precede it.
+const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
 
 /// How many of the database's complaints are shown.
 const COMPLAINTS_MAX: usize = 10;
@@ -50,6 +58,41 @@ pub enum ExportError {
     Output(#[from] io::Error),
 }
 
+/// Why not all was imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file can't be opened or written: at most the last 5,000 of what was taken are not in it.
+    #[error(transparent)]
+    File(#[from] OpenError),
+    /// A message can't be taken.
+    #[error("message {}: {why}; what precedes it is imported", imported.messages + 1)]
+    Refused {
+        /// What precedes it.
+        imported: Imported,
+        /// Why not.
+        why: RecordError,
+    },
+}
+
+/// Why a message can't be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The name of its room can't be one.
+    #[error("room: {0}")]
+    Room(NameError),
+    /// The name of its author can't be one.
+    #[error("from: {0}")]
+    Nick(NameError),
+    /// Its text is longer than 1 MiB.
+    #[error("text: it has {0} bytes, and 1048576 at most are taken")]
+    TextTooLong(usize),
+    /// Its place is too far.
+    #[error("seq: {0} is more than a log can hold")]
+    TooFar(Seq),
+}
+
 /// What an import has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,7 +100,7 @@ pub struct Imported {
     /// How many messages.
     pub messages: u64,
     /// Into how many rooms.
-    pub rooms: usize,
+    pub rooms: u64,
 }
 
 /// What a look at a file has found.
@@ -103,7 +146,8 @@ pub fn export(
         {
             continue;
         }
-        let (low, high) = (rows::id(room.id, Seq::START), rows::id(room.id, room.tail));
+        let Some(id) = room.id else { continue };
+        let (low, high) = (rows::id(id, Seq::START), rows::id(id, room.tail));
         let mut rows = statement
             .query(params![low, high, since])
             .map_err(OpenError::from)?;
@@ -124,90 +168,106 @@ pub fn export(
 }
 
 /// Takes messages into a file that nobody has open; it is made if need be. In a room that is empty they keep their
-/// places, in another they follow what is there. A name that can't be one ends it; what precedes is imported.
+/// places, in another they follow what is there. One that can't be taken ends it; what precedes it is imported.
 ///
 /// # Errors
 ///
-/// See [`OpenError`].
+/// See [`ImportError`].
 pub fn import(
     path: &Path,
     options: &Options,
     records: impl IntoIterator<Item = Record>,
-) -> Result<Imported, OpenError> {
-    let path = std::path::absolute(path)?;
-    let mut opened = file::open(&path, options)?;
-    let mut memory = Memory {
-        progress: opened.progress,
-        ..Memory::default()
-    };
-    let mut next_id = store::next_id(&opened.connection)?;
+) -> Result<Imported, ImportError> {
+    let mut opened = file::open(path, options)?;
+    let mut all = Rooms::new(opened.progress);
     let mut records = records.into_iter().peekable();
-    let (mut messages, mut rooms) = (0, HashSet::new());
+    let (mut imported, mut rooms) = (Imported::default(), HashSet::new());
     while records.peek().is_some() {
-        let transaction = opened.connection.transaction()?;
+        let transaction = opened.connection.transaction().map_err(OpenError::from)?;
+        let mut changes = all.begin();
+        let mut refused = None;
         for record in records.by_ref().take(IMPORTED_AT_ONCE) {
-            let room = take(&transaction, &mut memory, &mut next_id, options, &record)?;
-            rooms.insert(room);
-            messages += 1;
-        }
-        for room in memory.rooms.values() {
-            store::update(&transaction, room)?;
-        }
-        store::update_progress(&transaction, memory.progress)?;
-        transaction.commit()?;
-        opened.state.write(memory.progress)?;
-    }
-    Ok(Imported {
-        messages,
-        rooms: rooms.len(),
-    })
-}
-
-/// Adds one message; gives its room.
-fn take(
-    connection: &Connection,
-    memory: &mut Memory,
-    next_id: &mut i64,
-    options: &Options,
-    record: &Record,
-) -> Result<i64, OpenError> {
-    let name = options.names.room(&record.room).map_err(invalid)?;
-    let nick: Nick = options.names.nick(&record.from).map_err(invalid)?;
-    let key = (options.names.fold)(name.as_str());
-    let known = memory.rooms.values().find(|room| room.key == key);
-    let id = match known {
-        Some(room) => room.id,
-        None => {
-            let room = match store::find(connection, &key)? {
-                Some(room) => room,
-                None => {
-                    *next_id += 1;
-                    store::new_room(connection, *next_id - 1, &key, name.as_str())?
+            let names = match Names::of(&record, options) {
+                Ok(names) => names,
+                Err(why) => {
+                    refused = Some(why);
+                    break;
                 }
             };
-            let id = room.id;
-            memory.rooms.insert(id, room);
-            id
+            rooms.insert(Key::clone(&names.key));
+            take(&transaction, &all, &mut changes, names, &record).map_err(OpenError::from)?;
+            imported.messages += 1;
         }
+        commit(transaction, &changes).map_err(OpenError::from)?;
+        all.commit(changes);
+        imported.rooms = rooms.len() as u64;
+        let noted = opened.state.write(all.progress());
+        noted.map_err(OpenError::io("what stands beside it"))?;
+        if let Some(why) = refused {
+            return Err(ImportError::Refused { imported, why });
+        }
+    }
+    Ok(imported)
+}
+
+fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    for room in changes.rooms.values() {
+        store::update(&transaction, room)?;
+    }
+    store::update_progress(&transaction, changes.progress)?;
+    transaction.commit()
+}
+
+/// A record's names, read by the rules.
+struct Names {
+    key: Key,
+    room: RoomName,
+    nick: Nick,
+}
+
+impl Names {
+    /// Looks whether a record can be taken.
+    fn of(record: &Record, options: &Options) -> Result<Self, RecordError> {
+        if record.text.len() > TEXT_BYTES_MAX {
+            return Err(RecordError::TextTooLong(record.text.len()));
+        }
+        if record.seq.0 > IMPORTED_SEQ_MAX {
+            return Err(RecordError::TooFar(record.seq));
+        }
+        let room = options.names.room(&record.room);
+        let room = room.map_err(RecordError::Room)?;
+        Ok(Self {
+            key: (options.names.fold)(room.as_str()).into(),
+            nick: options
+                .names
+                .nick(&record.from)
+                .map_err(RecordError::Nick)?,
+            room,
+        })
+    }
+}
+
+/// Adds one message.
+fn take(
+    connection: &Connection,
+    all: &Rooms,
+    changes: &mut Changes,
+    names: Names,
+    record: &Record,
+) -> rusqlite::Result<()> {
+    all.find(changes, connection, &names.key, names.room.as_str())?;
+    let Some(room) = all.known(&mut changes.rooms, &names.key) else {
+        return Ok(());
     };
-    let Memory { rooms, progress } = memory;
-    let Some(room) = rooms.get_mut(&id) else {
-        return Ok(id);
-    };
-    let mut drafts = Drafts::new(SessionId::NOBODY, nick, record.at);
+    let mut drafts = Drafts::new(SessionId::NOBODY, names.nick, record.at);
     drafts.restore(record.kind, &record.text, record.key.as_deref());
     let seq = record.seq.max(room.tail.next());
     if room.tail == Seq::START {
         // What precedes it was not exported: it is as if it had been kept no longer.
         room.floor = Seq(seq.0.saturating_sub(1));
     }
-    let batch = drafts.number(name, [seq]);
-    store::append(connection, room, progress, &batch)?;
-    Ok(id)
-}
-
-fn invalid(error: chat_core::name::NameError) -> OpenError {
-    OpenError::Io(io::Error::new(io::ErrorKind::InvalidData, error))
+    let batch = drafts.number(names.room, [seq]);
+    store::append(connection, room, &mut changes.progress, &batch)
 }
 
 /// Looks whether a file is whole, and what is in it. It is not changed, and may be in use.
@@ -253,7 +313,8 @@ fn look(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
         report.complaints.push(complaint);
     }
     for room in store::rooms(connection)? {
-        let (low, high) = (rows::id(room.id, Seq::START), rows::id(room.id, room.tail));
+        let Some(id) = room.id else { continue };
+        let (low, high) = (rows::id(id, Seq::START), rows::id(id, room.tail));
         let sql = "SELECT count(*) FROM messages WHERE id > ?1 AND id <= ?2";
         let kept: i64 = connection.query_row(sql, params![low, high], |row| row.get(0))?;
         if kept.cast_unsigned() != room.kept {
@@ -283,7 +344,8 @@ impl fmt::Display for Report {
             complaints,
             ..
         } = self;
-        writeln!(f, "schema {schema}: {messages} messages in {rooms} rooms")?;
+        let (messages, rooms) = (Count(*messages, "message"), Count(*rooms, "room"));
+        writeln!(f, "schema {schema}: {messages} in {rooms}")?;
         if complaints.is_empty() {
             return writeln!(f, "it is whole");
         }
@@ -297,8 +359,20 @@ impl fmt::Display for Report {
     }
 }
 
+/// So many of something.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        let plural = if *count == 1 { "" } else { "s" };
+        write!(f, "{count} {what}{plural}")
+    }
+}
+
 impl fmt::Display for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages into {} rooms", self.messages, self.rooms)
+        let rooms = Count(self.rooms, "room");
+        write!(f, "{} into {rooms}", Count(self.messages, "message"))
     }
 }

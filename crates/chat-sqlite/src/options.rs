@@ -1,5 +1,6 @@
 //! How a file is used.
 
+use chat_core::RoomName;
 use chat_core::name::NameRules;
 
 /// How a file is used; start from [`Options::default`] and change fields.
@@ -10,6 +11,8 @@ pub struct Options {
     pub sync: Sync,
     /// How long messages are kept ([`Keep::Everything`]).
     pub keep: Keep,
+    /// Rooms whose messages are kept otherwise; how their names are spelled makes no difference.
+    pub keep_in: Vec<(RoomName, Keep)>,
     /// How names are read: those of the hub, or stored nicks that it allows are shown as `someone`.
     pub names: NameRules,
     /// How many pages of 4 KiB the file may have: for tests of a full disk.
@@ -35,6 +38,7 @@ pub enum Keep {
     Everything,
     /// For so many days of 24 hours.
     Days(u32),
-    /// The latest so many of each room.
+    /// The latest so many of each room, and for a while up to an eighth more, at most 500; with 0, none. What is not to
+    /// be kept passes through the file all the same.
     Count(u64),
 }

@@ -1,6 +1,6 @@
 //! A few connections that only read, used on threads that may block.
 
-use crate::error::OpenError;
+use crate::error::{Failure, OpenError};
 use crate::file;
 use chat_core::log::JournalError;
 use rusqlite::Connection;
@@ -9,13 +9,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// How many reads are done at the same time.
-const READERS: usize = 4;
+const READS: usize = 4;
+
+/// How many searches are: some take long, and whoever reads does not wait for them.
+const SEARCHES: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    reads: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
+}
+
+/// What something is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Read,
+    Search,
 }
 
 impl Readers {
@@ -23,19 +34,29 @@ impl Readers {
         Self {
             path,
             idle: Mutex::default(),
-            permits: Semaphore::new(READERS),
+            reads: Arc::new(Semaphore::new(READS)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
         }
     }
 
     /// Reads on a thread that may block. Must be called within a Tokio runtime. Cancel safe.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
+        purpose: Purpose,
         read: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let permit = self.permits.acquire().await;
-        let _permit = permit.map_err(|_| JournalError::Gone)?;
+        let permits = match purpose {
+            Purpose::Read => &self.reads,
+            Purpose::Search => &self.searches,
+        };
+        let permit = Arc::clone(permits).acquire_owned().await;
+        let permit = permit.map_err(|_| JournalError::Gone)?;
         let readers = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || readers.read_now(read));
+        let done = tokio::task::spawn_blocking(move || {
+            // It lasts as long as the read, which goes on when nobody waits for it any more.
+            let _permit = permit;
+            readers.read_now(read)
+        });
         done.await.map_err(|_| JournalError::Gone)?
     }
 
@@ -63,12 +84,14 @@ impl Readers {
 }
 
 fn failed(error: OpenError) -> JournalError {
-    match &error {
-        OpenError::Sqlite(error) => crate::error::unavailable(error),
-        OpenError::Damaged(_) | OpenError::Foreign => {
-            tracing::error!(%error, "the file can't be read");
-            JournalError::Unavailable("its file is damaged".into())
-        }
-        _ => JournalError::Failed(Box::new(error)),
-    }
+    // What peers are told is logged by the hub, as often as is bearable; the rest is for whoever looks for it.
+    tracing::debug!(%error, "the file can't be read");
+    let reason = match error {
+        OpenError::Sqlite(error) => return Failure::from(error).unavailable(),
+        OpenError::ReadOnly => "its file can't be written",
+        OpenError::InUse => "its file is in use",
+        OpenError::Io { .. } => "its file is gone",
+        _ => "its file is damaged",
+    };
+    JournalError::Unavailable(reason.into())
 }

@@ -12,6 +12,9 @@ const PLACE_BITS: u32 = 40;
 /// The last place that fits.
 pub(crate) const PLACE_MAX: u64 = (1 << PLACE_BITS) - 1;
 
+/// The last id of a room that fits.
+pub(crate) const ROOM_MAX: i64 = (1 << (63 - PLACE_BITS)) - 1;
+
 /// The columns of a message, in this order.
 pub(crate) const COLUMNS: &str = "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life";
 

@@ -1,11 +1,14 @@
 //! The file beside the file: who has it open, and how much it must hold.
 //!
-//! Invariant: what is written here has been committed before. So a database that holds less has lost something.
+//! Invariant: what is written here has been committed before. So a database that holds less has lost something. It also
+//! says which file it is itself (its inode and when it was made), so that a copy of it proves nothing: a database and this, both copied at the
+//! same time and put back later, would agree.
 
 use crate::error::OpenError;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// How much has happened to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,60 +23,89 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     file: File,
+    /// Which file it is.
+    id: u64,
     /// What it said when it was opened, if that could be read.
     pub(crate) found: Option<Progress>,
 }
 
 /// What the file begins with, so that nothing else is mistaken for it.
-const MAGIC: &[u8; 8] = b"chat-st1";
+const MAGIC: &[u8; 8] = b"chat-st2";
+
+/// How long it is.
+const BYTES: usize = 32;
 
 impl StateFile {
     /// Locks it; makes it if need be.
     pub(crate) fn lock(database: &Path) -> Result<Self, OpenError> {
+        let path = path(database);
+        let failed = |error| OpenError::io(path.display())(error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(path(database))?;
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        (&mut file)
+            .take(BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        let id = id(&file).map_err(failed)?;
         Ok(Self {
-            found: read(&bytes),
+            found: read(&bytes, id),
             file,
+            id,
         })
     }
 
     /// Notes what has been committed.
     pub(crate) fn write(&mut self, progress: Progress) -> io::Result<()> {
-        let mut bytes = [0; 24];
+        let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..16].copy_from_slice(&progress.generation.to_le_bytes());
-        bytes[16..].copy_from_slice(&progress.appended.to_le_bytes());
+        bytes[16..24].copy_from_slice(&progress.appended.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.id.to_le_bytes());
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&bytes)
     }
 }
 
-fn read(bytes: &[u8]) -> Option<Progress> {
-    let number = |range| {
-        Some(u64::from_le_bytes(
-            bytes
-                .get::<std::ops::Range<usize>>(range)?
-                .try_into()
-                .ok()?,
-        ))
+fn read(bytes: &[u8], id: u64) -> Option<Progress> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (numbers, rest) = rest.as_chunks::<8>();
+    let &[generation, appended, of] = numbers else {
+        return None;
     };
-    (bytes.len() == 24 && bytes.starts_with(MAGIC)).then_some(())?;
-    Some(Progress {
-        generation: number(8..16)?,
-        appended: number(16..24)?,
+    (rest.is_empty() && u64::from_le_bytes(of) == id).then_some(Progress {
+        generation: u64::from_le_bytes(generation),
+        appended: u64::from_le_bytes(appended),
     })
+}
+
+/// Which file it is: its number on its disk, and when it was made, as far as that is known.
+fn id(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    let made = metadata.created().ok();
+    let made = made.and_then(|made| made.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let made = made.map_or(0, |made| made.as_nanos() as u64);
+    Ok(made ^ number(&metadata).rotate_left(32))
+}
+
+#[cfg(unix)]
+fn number(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn number(_: &Metadata) -> u64 {
+    0
 }
 
 fn path(database: &Path) -> PathBuf {

@@ -1,42 +1,30 @@
 //! What is done within one transaction: rooms are opened, messages appended, and what is no longer kept removed.
 //!
-//! Invariant: what a room's row says and what is remembered of it change together: the memory that is handed in is a
-//! copy, which takes the place of the old one when the transaction is committed. A room gets its row with its first
-//! message, so that names which nobody speaks under leave nothing behind.
+//! Invariant: what a room's row says and the [`Room`] that is handed in change together. A room gets its row, and its id,
+//! with its first message, so that names which nobody speaks under leave nothing behind.
 
 use crate::index;
 use crate::options::Keep;
+use crate::rooms::Key;
 use crate::rows;
 use crate::state::Progress;
 use chat_core::log::{Batch, Epoch, MessageRef, Timestamp};
 use chat_core::{Kind, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-
-/// How many messages one step of removal takes.
-const REMOVED_AT_ONCE: u64 = 500;
 
 /// What is remembered of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Room {
-    pub(crate) id: i64,
-    pub(crate) key: String,
+    /// The id of its row, if it has one.
+    pub(crate) id: Option<i64>,
+    pub(crate) key: Key,
     pub(crate) name: String,
     pub(crate) epoch: Epoch,
     pub(crate) tail: Seq,
     pub(crate) floor: Seq,
     pub(crate) kept: u64,
     pub(crate) topic: String,
-    /// It has a row.
-    pub(crate) is_stored: bool,
-}
-
-/// Everything that is remembered.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Memory {
-    pub(crate) rooms: HashMap<i64, Room>,
-    pub(crate) progress: Progress,
 }
 
 const ROOM: &str = "SELECT id, key, name, epoch, tail, floor, kept, topic FROM rooms";
@@ -44,14 +32,13 @@ const ROOM: &str = "SELECT id, key, name, epoch, tail, floor, kept, topic FROM r
 fn read(row: &Row<'_>) -> rusqlite::Result<Room> {
     Ok(Room {
         id: row.get(0)?,
-        key: row.get(1)?,
+        key: row.get::<_, String>(1)?.into(),
         name: row.get(2)?,
         epoch: Epoch(row.get::<_, i64>(3)?.cast_unsigned()),
         tail: Seq(row.get::<_, i64>(4)?.cast_unsigned()),
         floor: Seq(row.get::<_, i64>(5)?.cast_unsigned()),
         kept: row.get::<_, i64>(6)?.cast_unsigned(),
         topic: row.get(7)?,
-        is_stored: true,
     })
 }
 
@@ -68,33 +55,21 @@ pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
 }
 
 /// A room that nothing has been said in. It has no row, and the same epoch whenever it is opened.
-pub(crate) fn new_room(
-    connection: &Connection,
-    id: i64,
-    key: &str,
-    name: &str,
-) -> rusqlite::Result<Room> {
+pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqlite::Result<Room> {
     let mut seed = connection.prepare_cached("SELECT seed FROM progress")?;
     let seed: i64 = seed.query_row([], |row| row.get(0))?;
     let mut hasher = DefaultHasher::new();
     (seed, key).hash(&mut hasher);
     Ok(Room {
-        id,
-        key: key.to_owned(),
+        id: None,
+        key: Key::clone(key),
         name: name.to_owned(),
         epoch: Epoch(hasher.finish()),
         tail: Seq::START,
         floor: Seq::START,
         kept: 0,
         topic: String::new(),
-        is_stored: false,
     })
-}
-
-/// The first id that no room has had.
-pub(crate) fn next_id(connection: &Connection) -> rusqlite::Result<i64> {
-    let sql = "SELECT coalesce(max(id), 0) + 1 FROM rooms";
-    connection.query_row(sql, [], |row| row.get(0))
 }
 
 /// Appends a batch whose places are those after the room's last.
@@ -104,17 +79,12 @@ pub(crate) fn append(
     progress: &mut Progress,
     batch: &Batch,
 ) -> rusqlite::Result<()> {
-    if !std::mem::replace(&mut room.is_stored, true) {
-        let sql = "INSERT INTO rooms (id, key, name, epoch, tail, floor, kept, topic)
-            VALUES (?1, ?2, ?3, ?4, 0, 0, 0, '')";
-        let epoch = room.epoch.0.cast_signed();
-        connection
-            .prepare_cached(sql)?
-            .execute(params![room.id, room.key, room.name, epoch])?;
-        connection.execute("UPDATE progress SET rooms = rooms + 1", [])?;
-    }
+    let room_id = match room.id {
+        Some(id) => id,
+        None => add(connection, room)?,
+    };
     for message in batch.messages(0..batch.len()) {
-        let id = rows::id(room.id, message.seq);
+        let id = rows::id(room_id, message.seq);
         insert(connection, id, batch, progress.generation, &message)?;
         if message.kind == Kind::Topic {
             message.text.clone_into(&mut room.topic);
@@ -124,6 +94,24 @@ pub(crate) fn append(
     room.kept += batch.len() as u64;
     progress.appended += batch.len() as u64;
     Ok(())
+}
+
+/// Gives a room its row.
+fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
+    let sql = "INSERT INTO rooms (key, name, epoch, tail, floor, kept, topic)
+        VALUES (?1, ?2, ?3, 0, 0, 0, '')";
+    let epoch = room.epoch.0.cast_signed();
+    connection
+        .prepare_cached(sql)?
+        .execute(params![&*room.key, room.name, epoch])?;
+    let id = connection.last_insert_rowid();
+    if id > rows::ROOM_MAX {
+        // There are eight million rooms in the file.
+        return Err(rusqlite::Error::IntegralValueOutOfRange(0, id));
+    }
+    connection.execute("UPDATE progress SET rooms = rooms + 1", [])?;
+    room.id = Some(id);
+    Ok(id)
 }
 
 /// Adds one message and what it is found by.
@@ -153,11 +141,12 @@ fn insert(
     Ok(())
 }
 
-/// Writes what is remembered of a room that has changed.
+/// Writes what is remembered of a room that has changed, if it has a row.
 pub(crate) fn update(connection: &Connection, room: &Room) -> rusqlite::Result<()> {
+    let Some(id) = room.id else { return Ok(()) };
     let sql = "UPDATE rooms SET tail = ?2, floor = ?3, kept = ?4, topic = ?5 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
-        room.id,
+        id,
         room.tail.0.cast_signed(),
         room.floor.0.cast_signed(),
         room.kept.cast_signed(),
@@ -174,30 +163,37 @@ pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> ru
     Ok(())
 }
 
-/// Removes some of what a room no longer keeps. Returns whether there may be more.
+/// What a step of removal has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Removed {
+    pub(crate) count: u64,
+    /// There may be more.
+    pub(crate) has_more: bool,
+}
+
+/// Removes at most so many of what a room no longer keeps.
 pub(crate) fn expire(
     connection: &Connection,
     room: &mut Room,
     keep: Keep,
     now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let wanted = match keep {
-        Keep::Everything => 0,
-        Keep::Count(count) => room.kept.saturating_sub(count),
-        Keep::Days(_) => room.kept,
+    limit: u64,
+) -> rusqlite::Result<Removed> {
+    let (wanted, before) = match keep {
+        Keep::Everything => (0, u64::MAX),
+        Keep::Count(count) => (room.kept.saturating_sub(count), u64::MAX),
+        Keep::Days(days) => {
+            let millis = u64::from(days) * 24 * 60 * 60 * 1000;
+            (room.kept, now.0.saturating_sub(millis))
+        }
     };
-    let wanted = wanted.min(REMOVED_AT_ONCE);
-    if wanted == 0 {
-        return Ok(false);
-    }
-    let before = match keep {
-        Keep::Days(days) => now.0.saturating_sub(u64::from(days) * 24 * 60 * 60 * 1000),
-        _ => u64::MAX,
+    let Some(id) = room.id.filter(|_| wanted > 0) else {
+        return Ok(Removed::default());
     };
     let sql = "SELECT id, at FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
-    let (low, high) = (rows::id(room.id, room.floor), rows::id(room.id, room.tail));
+    let (low, high) = (rows::id(id, room.floor), rows::id(id, room.tail));
     let mut statement = connection.prepare_cached(sql)?;
-    let mut oldest = statement.query(params![low, high, wanted.cast_signed()])?;
+    let mut oldest = statement.query(params![low, high, wanted.min(limit).cast_signed()])?;
     let (mut last, mut count) = (None, 0);
     while let Some(row) = oldest.next()? {
         if row.get::<_, i64>(1)?.cast_unsigned() >= before {
@@ -207,7 +203,9 @@ pub(crate) fn expire(
         count += 1;
     }
     drop(oldest);
-    let Some(last) = last else { return Ok(false) };
+    let Some(last) = last else {
+        return Ok(Removed::default());
+    };
     for sql in [
         "DELETE FROM found WHERE rowid > ?1 AND rowid <= ?2",
         "DELETE FROM messages WHERE id > ?1 AND id <= ?2",
@@ -219,5 +217,8 @@ pub(crate) fn expire(
     room.floor = rows::seq(last);
     room.kept = room.kept.saturating_sub(count);
     update(connection, room)?;
-    Ok(count == REMOVED_AT_ONCE)
+    Ok(Removed {
+        count,
+        has_more: count == limit,
+    })
 }

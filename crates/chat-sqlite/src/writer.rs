@@ -3,15 +3,15 @@
 //! Invariant: nothing is answered that is not committed, and messages stand in the log in the order in which they were
 //! handed over.
 
-use crate::error::{advice, reason, unavailable};
+use crate::error::Failure;
+use crate::expiry::Expiry;
 use crate::file::Opened;
-use crate::options::{Keep, Options};
-use crate::store::{self, Memory, Room};
+use crate::options::Options;
+use crate::rooms::{Key, Rooms};
+use crate::store::{self, Room};
 use chat_core::log::{Batch, Drafts, JournalError, Timestamp};
 use chat_core::{RoomName, Seq};
 use rusqlite::{Connection, TransactionBehavior};
-use std::collections::VecDeque;
-use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +22,9 @@ pub(crate) const WAITING_MAX: usize = 4096;
 /// How many bytes of messages one transaction takes: it is done in some tens of milliseconds.
 const TRANSACTION_BYTES_MAX: usize = 2 << 20;
 
+/// How many messages one step of removal takes while nobody waits.
+const REMOVED_AT_ONCE: u64 = 500;
+
 /// How often a failure is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -29,18 +32,18 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Task {
     Open {
-        key: String,
+        key: Key,
         name: String,
         done: oneshot::Sender<Result<Room, JournalError>>,
     },
     Append {
-        room: i64,
+        room: Key,
         name: RoomName,
         drafts: Drafts,
         done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
     },
     /// A log is not used any more.
-    Close { room: i64 },
+    Close { room: Key },
     /// Time has passed: there may be more that is no longer kept.
     Expire,
 }
@@ -56,30 +59,19 @@ enum Answer {
 
 pub(crate) struct Writer {
     opened: Opened,
-    memory: Memory,
-    /// How many logs of a room are in use.
-    uses: HashMap<i64, usize>,
-    next_id: i64,
-    keep: Keep,
-    /// Rooms in which there may be something to remove.
-    expiring: VecDeque<String>,
+    rooms: Rooms,
+    expiry: Expiry,
     logged: Option<Instant>,
 }
 
 impl Writer {
-    pub(crate) fn new(opened: Opened, options: &Options) -> rusqlite::Result<Self> {
-        Ok(Self {
-            memory: Memory {
-                progress: opened.progress,
-                ..Memory::default()
-            },
-            uses: HashMap::new(),
-            next_id: store::next_id(&opened.connection)?,
+    pub(crate) fn new(opened: Opened, options: &Options) -> Self {
+        Self {
+            rooms: Rooms::new(opened.progress),
             opened,
-            keep: options.keep,
-            expiring: VecDeque::new(),
+            expiry: Expiry::new(options),
             logged: None,
-        })
+        }
     }
 
     /// Works until nobody can ask any more.
@@ -87,9 +79,8 @@ impl Writer {
         let mut waiting = Vec::new();
         self.look_for_expired();
         loop {
-            // Removal is done while nobody waits, a step at a time.
-            while !self.expiring.is_empty() && tasks.is_empty() && !tasks.is_closed() {
-                self.expire_some();
+            while self.expiry.has_any() && tasks.is_empty() && !tasks.is_closed() {
+                self.expire_some(REMOVED_AT_ONCE);
             }
             if tasks.blocking_recv_many(&mut waiting, WAITING_MAX) == 0 {
                 break;
@@ -106,43 +97,39 @@ impl Writer {
                     }
                     now.push(task);
                 }
+                let before = self.rooms.progress().appended;
                 self.perform(now);
+                let appended = self.rooms.progress().appended - before;
+                if self.expiry.has_any() && appended > 0 {
+                    // Twice as much as has come, so that removal catches up though there is never a pause.
+                    self.expire_some(appended.saturating_mul(2));
+                }
             }
         }
-        // So that the next one to open it, or to copy it, finds it in one piece.
+        self.tidy_up();
+    }
+
+    /// Leaves the file in one piece, for the next one to open it, or to copy it.
+    fn tidy_up(&self) {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let done = self
-            .opened
-            .connection
-            .query_row(checkpoint, [], |row| row.get::<_, i64>(0));
-        if let Err(error) = done {
+        let connection = &self.opened.connection;
+        if let Err(error) = connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {
             tracing::debug!(%error, "the log of changes is left beside the file");
         }
     }
 
     /// Does what was asked, in one transaction, and answers.
     fn perform(&mut self, tasks: Vec<Task>) {
-        let (mut answers, mut failed) = (Vec::new(), None);
-        let mut changed = Memory {
-            progress: self.memory.progress,
-            ..Memory::default()
-        };
-        let Self {
-            opened,
-            memory,
-            next_id,
-            uses,
-            ..
-        } = self;
+        let (mut answers, mut unanswered) = (Vec::new(), Vec::new());
+        let (mut closed, mut expires) = (Vec::new(), false);
+        let mut changes = self.rooms.begin();
+        let rooms = &self.rooms;
         let mut tasks = tasks.into_iter();
-        let mut unanswered = Vec::new();
-        let mut expires = false;
-        let committed = transact(&mut opened.connection, |connection| {
+        let committed = transact(&mut self.opened, |connection| {
             for task in tasks.by_ref() {
                 match task {
                     Task::Open { key, name, done } => {
-                        let found = open(connection, memory, &mut changed, &key, &name, next_id);
-                        match found {
+                        match rooms.find(&mut changes, connection, &key, &name) {
                             Ok(room) => answers.push(Answer::Opened(room, done)),
                             Err(error) => {
                                 unanswered.push(Task::Open { key, name, done });
@@ -156,8 +143,8 @@ impl Writer {
                         drafts,
                         done,
                     } => {
-                        let Memory { rooms, progress } = &mut changed;
-                        let Some(room) = known(memory, rooms, room) else {
+                        let progress = &mut changes.progress;
+                        let Some(room) = rooms.known(&mut changes.rooms, &room) else {
                             drop(done.send(Err(JournalError::Gone)));
                             continue;
                         };
@@ -166,39 +153,52 @@ impl Writer {
                         answers.push(Answer::Appended(Arc::clone(&batch), done));
                         store::append(connection, room, progress, &batch)?;
                     }
-                    Task::Close { room } => close(memory, uses, room),
+                    // Those that were opened along with it are counted first.
+                    Task::Close { room } => closed.push(room),
                     Task::Expire => expires = true,
                 }
             }
-            for room in changed.rooms.values().filter(|room| room.is_stored) {
+            for room in changes.rooms.values() {
                 store::update(connection, room)?;
             }
-            store::update_progress(connection, changed.progress)
+            store::update_progress(connection, changes.progress)
         });
-        if let Err(error) = committed {
-            failed = Some(error);
+        match committed {
+            Ok(()) => {
+                for (key, room) in &changes.rooms {
+                    self.expiry.note_growth(key, room);
+                }
+                self.rooms.commit(changes);
+                self.note_progress();
+                for answer in answers {
+                    self.answer(answer);
+                }
+            }
+            Err(failure) => {
+                self.log(&failure);
+                refuse(
+                    &failure,
+                    answers,
+                    unanswered.into_iter().chain(tasks),
+                    &mut closed,
+                );
+            }
         }
-        if let Some(error) = failed {
-            self.fail(&error, answers, unanswered.into_iter().chain(tasks));
-            return;
+        for room in closed {
+            self.rooms.closed(&room);
         }
-        self.memory.progress = changed.progress;
-        if self.keep != Keep::Everything {
-            let keys = changed.rooms.values().map(|room| room.key.clone());
-            self.expiring.extend(keys);
+        if expires {
+            self.look_for_expired();
         }
-        self.memory.rooms.extend(changed.rooms);
-        if let Err(error) = self.opened.state.write(self.memory.progress)
+    }
+
+    /// Writes beside the file how much is in it.
+    fn note_progress(&mut self) {
+        if let Err(error) = self.opened.state.write(self.rooms.progress())
             && self.may_log()
         {
             // Then less than was done is known, which only hides that something was lost.
             tracing::warn!(%error, "how much is kept can't be noted beside the file");
-        }
-        for answer in answers {
-            self.answer(answer);
-        }
-        if expires {
-            self.look_for_expired();
         }
     }
 
@@ -206,82 +206,71 @@ impl Writer {
         // Whoever asked may have gone; it is done all the same.
         match answer {
             Answer::Opened(room, done) => {
-                let id = room.id;
-                *self.uses.entry(id).or_default() += 1;
+                let key = Arc::clone(&room.key);
+                self.rooms.opened(&key);
                 if done.send(Ok(room)).is_err() {
-                    close(&mut self.memory, &mut self.uses, id);
+                    self.rooms.closed(&key);
                 }
             }
             Answer::Appended(batch, done) => drop(done.send(Ok(batch))),
         }
     }
 
-    /// Nothing of the transaction is kept.
-    fn fail(
-        &mut self,
-        error: &rusqlite::Error,
-        answers: Vec<Answer>,
-        tasks: impl Iterator<Item = Task>,
-    ) {
-        if self.may_log() {
-            let (why, what_to_do) = (reason(error), advice(error));
-            tracing::error!(%error, what_to_do, "messages can't be kept: {why}");
-        }
-        for answer in answers {
-            match answer {
-                Answer::Opened(_, done) => drop(done.send(Err(unavailable(error)))),
-                Answer::Appended(_, done) => drop(done.send(Err(unavailable(error)))),
-            }
-        }
-        for task in tasks {
-            match task {
-                Task::Open { done, .. } => drop(done.send(Err(unavailable(error)))),
-                Task::Append { done, .. } => drop(done.send(Err(unavailable(error)))),
-                Task::Close { room } => close(&mut self.memory, &mut self.uses, room),
-                Task::Expire => {}
-            }
-        }
-    }
-
     /// Notes all rooms: there may be something to remove in each.
     fn look_for_expired(&mut self) {
-        if self.keep == Keep::Everything {
+        if self.expiry.is_idle() {
             return;
         }
         match store::rooms(&self.opened.connection) {
-            Ok(rooms) => self.expiring = rooms.into_iter().map(|room| room.key).collect(),
-            Err(error) => self.fail(&error, Vec::new(), std::iter::empty()),
+            Ok(rooms) => rooms
+                .into_iter()
+                .for_each(|room| self.expiry.note(room.key)),
+            Err(error) => self.log(&error.into()),
         }
     }
 
-    /// Removes some of what one room no longer keeps.
-    fn expire_some(&mut self) {
-        let Some(key) = self.expiring.pop_front() else {
-            return;
-        };
-        let (keep, now) = (self.keep, Timestamp::now());
-        let removed = transact(&mut self.opened.connection, |connection| {
-            let Some(mut room) = store::find(connection, &key)? else {
-                return Ok((None, false));
-            };
-            let has_more = store::expire(connection, &mut room, keep, now)?;
-            Ok((Some(room), has_more))
+    /// Removes at most so many messages that are no longer kept, in one transaction.
+    fn expire_some(&mut self, limit: u64) {
+        let now = Timestamp::now();
+        let mut changes = self.rooms.begin();
+        let (rooms, expiry) = (&self.rooms, &mut self.expiry);
+        let mut unfinished = None;
+        let removed = transact(&mut self.opened, |connection| {
+            let mut left = limit;
+            while left > 0
+                && let Some(key) = expiry.next()
+            {
+                let keep = expiry.keep(&key);
+                let removed = match rooms.known(&mut changes.rooms, &key) {
+                    Some(room) => store::expire(connection, room, keep, now, left)?,
+                    None => match store::find(connection, &key)? {
+                        Some(mut room) => store::expire(connection, &mut room, keep, now, left)?,
+                        None => continue,
+                    },
+                };
+                left -= removed.count;
+                unfinished = removed.has_more.then_some(key);
+            }
+            Ok(())
         });
         match removed {
-            Ok((room, has_more)) => {
-                // Between transactions the row is all that there is to remember.
-                if let Some(room) = room
-                    && let Some(known) = self.memory.rooms.get_mut(&room.id)
-                {
-                    *known = room;
-                }
-                if has_more {
-                    self.expiring.push_front(key);
-                } else {
-                    self.expiring.retain(|other| *other != key);
+            Ok(()) => {
+                self.rooms.commit(changes);
+                if let Some(key) = unfinished {
+                    self.expiry.note(key);
                 }
             }
-            Err(error) => self.fail(&error, Vec::new(), std::iter::empty()),
+            Err(failure) => {
+                self.log(&failure);
+                self.expiry.give_up();
+            }
+        }
+    }
+
+    fn log(&mut self, failure: &Failure) {
+        if self.may_log() {
+            let (why, what_to_do) = (failure.reason(), failure.advice());
+            tracing::error!(error = %failure, what_to_do, "messages can't be kept: {why}");
         }
     }
 
@@ -294,61 +283,94 @@ impl Writer {
     }
 }
 
-/// The room with this key, as it is within the transaction.
-fn open(
-    connection: &Connection,
-    memory: &Memory,
-    changed: &mut Memory,
-    key: &str,
-    name: &str,
-    next_id: &mut i64,
-) -> rusqlite::Result<Room> {
-    let mut remembered = changed.rooms.values().chain(memory.rooms.values());
-    if let Some(room) = remembered.find(|room| room.key == key) {
-        return Ok(room.clone());
-    }
-    let room = match store::find(connection, key)? {
-        Some(room) => room,
-        None => {
-            *next_id += 1;
-            store::new_room(connection, *next_id - 1, key, name)?
+/// Tells all who wait that nothing of the transaction is kept.
+fn refuse(
+    failure: &Failure,
+    answers: Vec<Answer>,
+    tasks: impl Iterator<Item = Task>,
+    closed: &mut Vec<Key>,
+) {
+    for answer in answers {
+        match answer {
+            Answer::Opened(_, done) => drop(done.send(Err(failure.unavailable()))),
+            Answer::Appended(_, done) => drop(done.send(Err(failure.unavailable()))),
         }
-    };
-    changed.rooms.insert(room.id, room.clone());
-    Ok(room)
-}
-
-/// A room that a log of is in use, to be changed within the transaction.
-fn known<'a>(
-    memory: &Memory,
-    changed: &'a mut HashMap<i64, Room>,
-    room: i64,
-) -> Option<&'a mut Room> {
-    match changed.entry(room) {
-        Entry::Occupied(known) => Some(known.into_mut()),
-        Entry::Vacant(place) => Some(place.insert(memory.rooms.get(&room)?.clone())),
     }
-}
-
-/// Forgets a room when its last log is no longer used.
-fn close(memory: &mut Memory, uses: &mut HashMap<i64, usize>, room: i64) {
-    let Some(count) = uses.get_mut(&room) else {
-        return;
-    };
-    *count -= 1;
-    if *count == 0 {
-        uses.remove(&room);
-        memory.rooms.remove(&room);
+    for task in tasks {
+        match task {
+            Task::Open { done, .. } => drop(done.send(Err(failure.unavailable()))),
+            Task::Append { done, .. } => drop(done.send(Err(failure.unavailable()))),
+            Task::Close { room } => closed.push(room),
+            Task::Expire => {}
+        }
     }
 }
 
 /// Does this in a transaction, which is rolled back if any of it fails.
 fn transact<T>(
-    connection: &mut Connection,
+    opened: &mut Opened,
     act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
+) -> Result<T, Failure> {
+    if !opened.place.is_kept() {
+        return Err(Failure::Moved);
+    }
+    let connection = &mut opened.connection;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = act(&transaction)?;
     transaction.commit()?;
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file;
+    use chat_core::log::SessionId;
+    use chat_core::{Kind, Nick};
+
+    fn append(key: &Key) -> Task {
+        let nick = Nick::parse("alice").unwrap();
+        let mut drafts = Drafts::new(SessionId(1), nick, Timestamp(0));
+        drafts.push(Kind::Said, "hi");
+        Task::Append {
+            room: Key::clone(key),
+            name: RoomName::parse(key).unwrap(),
+            drafts,
+            done: oneshot::channel().0,
+        }
+    }
+
+    #[test]
+    fn a_room_that_is_not_used_any_more_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::default();
+        let opened = file::open(&dir.path().join("log.db"), &options).unwrap();
+        let mut writer = Writer::new(opened, &options);
+        let key = Key::from("ops");
+        let open = || {
+            let (done, opened) = oneshot::channel();
+            let key = Key::clone(&key);
+            let name = key.to_string();
+            (Task::Open { key, name, done }, opened)
+        };
+        let close = || Task::Close {
+            room: Key::clone(&key),
+        };
+        let (task, opened) = open();
+        writer.perform(vec![task]);
+        assert!(writer.rooms.is_used(&key));
+        // Its last message and its end come along with another use, and with that one's end.
+        let (task, again) = open();
+        writer.perform(vec![append(&key), close(), task]);
+        assert!(writer.rooms.is_used(&key));
+        writer.perform(vec![append(&key), close()]);
+        assert!(!writer.rooms.is_used(&key));
+        drop((opened, again));
+        // Whoever asked has gone.
+        let (task, gone) = open();
+        drop(gone);
+        writer.perform(vec![task]);
+        assert!(!writer.rooms.is_used(&key));
+        assert_eq!(writer.rooms.progress().appended, 2);
+    }
 }

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
+mod carried;
+mod failing;
+mod kept;
+
 use chat_core::log::{Drafts, Journal, JournalError, Log, Page, SessionId, Span, Timestamp};
 use chat_core::{Kind, Nick, RoomName, Seq};
-use chat_sqlite::{Keep, OpenError, Options, SqliteJournal, SqliteLog, Sync, check};
+use chat_sqlite::{OpenError, Options, SqliteJournal, SqliteLog, Sync, check};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
@@ -124,8 +128,24 @@ async fn a_file_is_written_by_one() {
     let journal = open(&dir.file());
     let second = SqliteJournal::open(&dir.file(), &options());
     assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
+    let link = dir.0.path().join("link.db");
+    std::os::unix::fs::symlink(dir.file(), &link).unwrap();
+    let second = SqliteJournal::open(&link, &options());
+    assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
     drop(journal);
-    open(&dir.file());
+    open(&link);
+}
+
+#[tokio::test]
+async fn a_file_that_was_made_and_never_filled_is_a_new_one() {
+    let dir = Dir::new();
+    let connection = Connection::open(dir.file()).unwrap();
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .unwrap();
+    drop(connection);
+    assert!(std::fs::metadata(dir.file()).unwrap().len() > 0);
+    written(&dir.file(), 1).await;
 }
 
 #[tokio::test]
@@ -181,10 +201,23 @@ async fn a_file_that_lost_something_is_another_life_of_its_logs() {
     let restored = log(&open(&dir.file()), "ops").await.head();
     assert_eq!(restored.tail, Seq(10));
     assert_ne!(restored.epoch, epoch);
+    // The same with what stands beside it.
+    let copies = ["log.db", "log.db-state"].map(|name| {
+        let path = dir.0.path().join(name);
+        (std::fs::read(&path).unwrap(), path)
+    });
+    written(&dir.file(), 5).await;
+    for (bytes, path) in copies {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let rewound = log(&open(&dir.file()), "ops").await.head();
+    assert_eq!(rewound.tail, Seq(10));
+    assert_ne!(rewound.epoch, restored.epoch);
     // The file alone is carried elsewhere.
     std::fs::remove_file(dir.0.path().join("log.db-state")).unwrap();
     let carried = log(&open(&dir.file()), "ops").await.head();
-    assert_ne!(carried.epoch, restored.epoch);
+    assert_ne!(carried.epoch, rewound.epoch);
 }
 
 #[tokio::test]
@@ -212,58 +245,6 @@ async fn a_file_without_its_end_is_damaged_or_empty_by_name() {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_keeps_nothing_of_that_and_goes_on_when_there_is_room() {
-    let dir = Dir::new();
-    let mut little = options();
-    little.pages_max = Some(60);
-    let journal = SqliteJournal::open(&dir.file(), &little).unwrap();
-    let ops = log(&journal, "ops").await;
-    let (mut kept, filler) = (0, "x".repeat(3000));
-    let refusal = loop {
-        match say(&ops, &filler).await {
-            Ok(seq) => {
-                kept += 1;
-                assert_eq!(seq, Seq(kept));
-            }
-            Err(error) => break error,
-        }
-    };
-    assert!(
-        matches!(&refusal, JournalError::Unavailable(why) if why == "the disk is full"),
-        "{refusal:?}"
-    );
-    assert_eq!(all(&ops).await.len() as u64, kept);
-    drop((ops, journal));
-    // There is room again.
-    let journal = open(&dir.file());
-    let ops = log(&journal, "ops").await;
-    assert_eq!(ops.head().tail, Seq(kept));
-    assert_eq!(say(&ops, "room again").await.unwrap(), Seq(kept + 1));
-    assert!(check(&dir.file()).unwrap().is_whole());
-}
-
-#[tokio::test]
-async fn what_is_no_longer_kept_is_a_gap_and_is_not_found() {
-    let dir = Dir::new();
-    written(&dir.file(), 1500).await;
-    let mut few = options();
-    few.keep = Keep::Count(3);
-    let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
-    while journal.kept().await.unwrap() > 3 {
-        tokio::task::yield_now().await;
-    }
-    let ops = log(&journal, "ops").await;
-    let page = all(&ops).await;
-    let gap = page.gap.unwrap();
-    assert_eq!((gap.from, gap.to), (Seq(1), Seq(1497)));
-    assert_eq!(texts(&page), ["number 1497", "number 1498", "number 1499"]);
-    let found = ops.search("number", Seq::END, 100).await.unwrap();
-    assert_eq!(found.len(), 3);
-    assert_eq!(say(&ops, "next").await.unwrap(), Seq(1501));
-    assert!(check(&dir.file()).unwrap().is_whole());
-}
-
-#[tokio::test]
 async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
     let dir = Dir::new();
     let journal = open(&dir.file());
@@ -280,7 +261,7 @@ async fn a_file_of_each_earlier_schema_can_be_opened() {
     let dir = Dir::new();
     let connection = Connection::open(dir.file()).unwrap();
     connection
-        .execute_batch(include_str!("schema-1.sql"))
+        .execute_batch(include_str!("../schema-1.sql"))
         .unwrap();
     drop(connection);
     let journal = open(&dir.file());

@@ -1,0 +1,92 @@
+//! The file can't be written for a while.
+
+use super::*;
+
+/// What a peer is told when it can't be kept.
+async fn refusal(log: &SqliteLog) -> String {
+    match say(log, "lost?").await {
+        Err(JournalError::Unavailable(why)) => why.into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_keeps_nothing_of_that_and_goes_on_when_there_is_room() {
+    let dir = Dir::new();
+    let mut little = options();
+    little.pages_max = Some(60);
+    let journal = SqliteJournal::open(&dir.file(), &little).unwrap();
+    let ops = log(&journal, "ops").await;
+    let (mut kept, filler) = (0, "x".repeat(3000));
+    let refusal = loop {
+        match say(&ops, &filler).await {
+            Ok(seq) => {
+                kept += 1;
+                assert_eq!(seq, Seq(kept));
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(&refusal, JournalError::Unavailable(why) if why == "the disk is full"),
+        "{refusal:?}"
+    );
+    assert_eq!(all(&ops).await.len() as u64, kept);
+    drop((ops, journal));
+    // There is room again.
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    assert_eq!(ops.head().tail, Seq(kept));
+    assert_eq!(say(&ops, "room again").await.unwrap(), Seq(kept + 1));
+    assert!(check(&dir.file()).unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn while_another_program_has_it_locked_nothing_is_kept() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    say(&ops, "one").await.unwrap();
+    let other = Connection::open(dir.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(refusal(&ops).await, "its file is in use");
+    assert_eq!(texts(&all(&ops).await), ["one"], "it can be read");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(say(&ops, "two").await.unwrap(), Seq(2));
+}
+
+#[tokio::test]
+async fn what_would_be_written_into_a_file_that_is_gone_is_refused() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    say(&ops, "one").await.unwrap();
+    for name in ["log.db", "log.db-wal"] {
+        let path = dir.0.path().join(name);
+        let elsewhere = dir.0.path().join("elsewhere");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        assert_eq!(refusal(&ops).await, "its file is gone", "{name}");
+        std::fs::rename(&elsewhere, &path).unwrap();
+        say(&ops, "back").await.unwrap();
+    }
+    drop((ops, journal));
+    let journal = open(&dir.file());
+    let kept = all(&log(&journal, "ops").await).await;
+    assert_eq!(texts(&kept), ["one", "back", "back"]);
+}
+
+#[tokio::test]
+async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
+    let dir = Dir::new();
+    written(&dir.file(), 1).await;
+    let bytes = std::fs::read(dir.file()).unwrap();
+    let mut read_only = bytes.clone();
+    // Whoever runs this may write every file. So the file's format says that writing it takes a newer SQLite: the "write
+    // version" in its header is more than is known.
+    read_only[18] = 3;
+    std::fs::write(dir.file(), read_only).unwrap();
+    let refused = SqliteJournal::open(&dir.file(), &options());
+    assert!(matches!(refused, Err(OpenError::ReadOnly)), "{refused:?}");
+    std::fs::write(dir.file(), bytes).unwrap();
+    written(&dir.file(), 1).await;
+}
