@@ -254,3 +254,61 @@ fn what_is_kept_can_be_limited() {
     }
     panic!("{kept} are kept");
 }
+
+#[test]
+fn while_the_disk_fails_nothing_is_acknowledged_and_then_it_goes_on() {
+    let dir = Dir::new("fails");
+    let server = Server::with(&["--data", &dir.file("chat.db")]);
+    let mut alice = Member::arrive(&server, "alice");
+    let mut bob = Member::arrive(&server, "bob");
+    alice.says("before");
+    bob.sees("alice: before");
+    // Writes beyond a byte fail: for a process, much as on a disk that fails.
+    server.limit_file_size("1");
+    alice.says("lost");
+    alice.sees("! not delivered: the room's log can't be used now (the disk fails), try again");
+    // What needs no log goes on.
+    alice.says("/msg bob psst");
+    bob.sees_part("psst");
+    server.limit_file_size("unlimited");
+    alice.says("after");
+    let heard = bob.hears_until("alice: after");
+    assert!(!heard.iter().any(|line| line.contains("lost")), "{heard:?}");
+}
+
+#[test]
+fn what_an_import_does_not_take_is_said_by_its_line_and_the_rest_is_there() {
+    let dir = Dir::new("refused");
+    let data = dir.file("chat.db");
+    let line = |seq: u64, from: &str| {
+        json!({"room": "ops", "seq": seq, "ts": 1, "from": from, "kind": "said", "text": "hi"})
+            .to_string()
+    };
+    let input = [line(1, "alice"), line(2, "no name"), line(3, "alice")].join("\n");
+    let (code, _, errors) = run(&["import", "--data", &data], &input);
+    assert_eq!(code, 2);
+    assert!(errors.contains("line 2: from: "), "{errors}");
+    assert!(errors.contains("what precedes it is imported"), "{errors}");
+    let (_, report, _) = run(&["check", "--data", &data], "");
+    assert!(report.contains("1 message in 1 room"), "{report}");
+}
+
+#[test]
+fn one_room_can_be_kept_in_another_way() {
+    let dir = Dir::new("keep-one");
+    let data = dir.file("chat.db");
+    let arguments = ["--data", &data, "--keep", "0", "--keep", "OPS=off"];
+    let mut server = Server::with(&arguments);
+    let mut alice = Member::arrive(&server, "alice");
+    for line in ["gone", "/join ops", "kept", "/who"] {
+        alice.says(line);
+    }
+    alice.sees_part("* ops: 1 member");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), 0);
+    let (_, kept, _) = run(&["export", "--data", &data], "");
+    assert!(kept.ends_with(" ops alice: kept\n"), "{kept}");
+    let (code, _, errors) = run(&["--data", &data, "--keep", "for ever"], "");
+    assert_eq!(code, 2);
+    assert!(errors.contains("ops=30d"), "{errors}");
+}

@@ -52,10 +52,11 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "full|normal", value_parser = crate::data::sync, default_value = "full", requires = "data")]
     pub(crate) sync: chat_sqlite::Sync,
 
-    /// How long messages are kept: 30d for days, 10000 for so many a room, 0 for none, off for ever
+    /// How long messages are kept: 30d for days, 10000 for so many a room, 0 for none, off for ever [default: off]; for
+    /// one room ops=30d, in addition
     #[cfg(feature = "sqlite")]
-    #[arg(long, value_name = "DAYSd|COUNT|off", value_parser = crate::data::keep, default_value = "off", requires = "data")]
-    pub(crate) keep: chat_sqlite::Keep,
+    #[arg(long, value_name = "[ROOM=]DAYSd|COUNT|off", value_parser = crate::data::keep, requires = "data")]
+    pub(crate) keep: Vec<crate::data::Keeps>,
 
     /// What is logged on stderr, as in RUST_LOG: info, chat_core=debug, ... [default: RUST_LOG, or info]
     #[arg(long, value_name = "FILTER")]

@@ -1,15 +1,16 @@
 //! What is kept in a file: opening it to serve, and `export`, `import` and `check` when nobody serves it.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use chat_core::RoomName;
 use chat_core::log::Timestamp;
-use chat_sqlite::{ExportError, Keep, Options, Record, SqliteJournal, Sync};
+use chat_sqlite::{ExportError, ImportError, Keep, Options, Record, SqliteJournal, Sync};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Where the rooms' logs are kept, and how.
@@ -17,15 +18,28 @@ use std::process::ExitCode;
 pub(crate) struct DataConfig {
     pub(crate) file: PathBuf,
     pub(crate) sync: Sync,
-    pub(crate) keep: Keep,
+    pub(crate) keep: Vec<Keeps>,
+}
+
+/// How long messages are kept: in one room, or in all others.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeps {
+    room: Option<RoomName>,
+    keep: Keep,
 }
 
 impl DataConfig {
     pub(crate) fn open(self) -> anyhow::Result<SqliteJournal> {
         let mut options = options();
         options.sync = self.sync;
-        options.keep = self.keep;
-        open(&self.file, &options)
+        for Keeps { room, keep } in self.keep {
+            match room {
+                Some(room) => options.keep_in.push((room, keep)),
+                None => options.keep = keep,
+            }
+        }
+        SqliteJournal::open(&self.file, &options)
+            .with_context(|| format!("--data {}", self.file.display()))
     }
 }
 
@@ -180,12 +194,19 @@ impl Import {
                 .map_err(|error| failed = Some(error.context(format!("line {}", number + 1))))
                 .ok()
         });
-        let imported = chat_sqlite::import(&self.data, &options(), records)
-            .with_context(|| self.data.display().to_string())?;
+        let imported = chat_sqlite::import(&self.data, &options(), records);
         progress.finish_and_clear();
+        let (imported, refused) = match imported {
+            Ok(imported) => (imported, None),
+            Err(ImportError::Refused { imported, why, .. }) => (imported, Some(why)),
+            Err(error) => return Err(error).context(self.data.display().to_string()),
+        };
         eprintln!("chat-server: {imported}");
+        // Each line is a message.
+        let refused = refused.map(|why| anyhow!("line {}: {why}", imported.messages + 1));
+        let failed = refused.or(failed);
         match failed {
-            Some(error) => Err(error.context("what precedes it is imported")),
+            Some(error) => Err(anyhow!("{error:#}; what precedes it is imported")),
             None => Ok(ExitCode::SUCCESS),
         }
     }
@@ -265,10 +286,6 @@ fn options() -> Options {
     options
 }
 
-fn open(file: &Path, options: &Options) -> anyhow::Result<SqliteJournal> {
-    SqliteJournal::open(file, options).with_context(|| format!("--data {}", file.display()))
-}
-
 /// Reads `--sync`.
 pub(crate) fn sync(word: &str) -> Result<Sync, String> {
     match word {
@@ -279,13 +296,21 @@ pub(crate) fn sync(word: &str) -> Result<Sync, String> {
 }
 
 /// Reads `--keep`.
-pub(crate) fn keep(text: &str) -> Result<Keep, String> {
-    let bad = || "give days as 30d, a count as 10000, or off".to_owned();
-    match text.strip_suffix('d') {
-        _ if text == "off" => Ok(Keep::Everything),
-        Some(days) => days.parse().map(Keep::Days).map_err(|_| bad()),
-        None => text.parse().map(Keep::Count).map_err(|_| bad()),
-    }
+pub(crate) fn keep(text: &str) -> Result<Keeps, String> {
+    let (room, text) = match text.split_once('=') {
+        Some((room, text)) => {
+            let room = crate::names::rules().room(room);
+            (Some(room.map_err(|error| error.to_string())?), text)
+        }
+        None => (None, text),
+    };
+    let bad = || "give days as 30d, a count as 10000, or off; for one room as ops=30d".to_owned();
+    let keep = match text.strip_suffix('d') {
+        _ if text == "off" => Keep::Everything,
+        Some(days) => Keep::Days(days.parse().map_err(|_| bad())?),
+        None => Keep::Count(text.parse().map_err(|_| bad())?),
+    };
+    Ok(Keeps { room, keep })
 }
 
 /// Reads a moment where the server stands.

@@ -47,6 +47,8 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
         .map(tokio::net::TcpListener::local_addr)
         .collect::<Result<Vec<_>, _>>()?;
     let stop = shutdown::on_signal()?;
+    #[cfg(feature = "sqlite")]
+    shutdown::survive_file_size_limit()?;
     let banner = listen::banner(&addresses, &config);
     let hub = config.into_hub()?;
     listen::print(&banner);

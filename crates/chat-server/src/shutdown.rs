@@ -1,4 +1,5 @@
-//! Signals: the first SIGINT or SIGTERM drains, a second one ends at once; SIGUSR1 logs the counters.
+//! Signals: the first SIGINT or SIGTERM drains, a second one ends at once; SIGUSR1 logs the counters; SIGXFSZ does not
+//! end the server.
 
 use anyhow::Context;
 use chat_core::Hub;
@@ -41,5 +42,18 @@ pub(crate) fn log_stats_on_signal(hub: Hub) -> anyhow::Result<()> {
             tracing::info!(stats = ?hub.stats(), "asked");
         }
     });
+    Ok(())
+}
+
+/// Has a write beyond the process's file size limit (`ulimit -f`) fail, as on a disk that is full, where the system would
+/// end the process.
+#[cfg(feature = "sqlite")]
+pub(crate) fn survive_file_size_limit() -> anyhow::Result<()> {
+    /// The same for these processors on Linux, macOS and the BSDs.
+    const SIGXFSZ: i32 = 25;
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        // It stays handled, though nobody listens.
+        drop(signal(SignalKind::from_raw(SIGXFSZ)).context("can't handle SIGXFSZ")?);
+    }
     Ok(())
 }

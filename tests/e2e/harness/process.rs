@@ -46,6 +46,16 @@ impl Process {
         assert!(status.success(), "kill -{name}: {status}");
     }
 
+    /// Has writes beyond so many bytes of a file fail, or none: `unlimited`.
+    pub(crate) fn limit_file_size(&self, bytes: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")])
+            .status()
+            .unwrap();
+        assert!(status.success(), "prlimit: {status}");
+    }
+
     /// Waits until it has ended.
     pub(crate) fn ends_within(&mut self, limit: Duration) -> ExitStatus {
         // Its end of the pipe closes when it ends, and not before: no need to ask again and again.
