@@ -73,7 +73,7 @@ fn check(library: &str) {
 
 #[test]
 fn the_public_surface_of_the_libraries_is_as_it_was() {
-    for library in ["chat-core", "chat-json", "chat-testkit"] {
+    for library in ["chat-core", "chat-json", "chat-sqlite", "chat-testkit"] {
         check(library);
     }
 }
