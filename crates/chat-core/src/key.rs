@@ -1,6 +1,7 @@
 //! What has been said under which key, so that saying it again is safe.
 //!
-//! Invariant: within [`Limits::key_lifetime`](crate::Limits::key_lifetime), one key of one nick is said at most once.
+//! Invariant: while it is remembered, one key of one nick is said at most once. It is remembered for
+//! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many others have come after it.
 //! A key is claimed before its message is appended, and the claim settles or lapses with the append, whatever becomes
 //! of the connection.
 

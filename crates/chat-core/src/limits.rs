@@ -44,7 +44,7 @@ pub struct Limits {
     pub keys_per_nick: NonZeroUsize,
     /// How many keys are remembered in all (65,536). The oldest go first.
     pub keys: NonZeroUsize,
-    /// How long a key is remembered (10 min).
+    /// How long a key is remembered at most (10 min).
     pub key_lifetime: Duration,
     /// How many direct messages wait for a session (256). One more is refused, and its sender told.
     pub mailbox: NonZeroUsize,

@@ -10,6 +10,7 @@ mod conversation;
 mod driver;
 mod event;
 mod link;
+mod own;
 mod room;
 
 pub use ask::{AskError, Listing, Present};
@@ -142,7 +143,8 @@ impl Client {
     }
 
     /// Takes another nick, for this connection and those that follow. Without a connection it is only noted for the
-    /// next one, where it may turn out to be taken.
+    /// next one. If the server refuses it there, the nick before is asked for again, and [`Event::Rejected`] says why;
+    /// messages whose answers were lost with the connection before are [`AskError::Interrupted`].
     ///
     /// # Errors
     ///
@@ -214,7 +216,7 @@ impl Client {
         self.ask(request, Nature::Join).await.map(drop)
     }
 
-    /// Leaves a room.
+    /// Leaves a room. What it was about to be told from its log ([`Events`]) is a [`Event::Gap`].
     ///
     /// # Errors
     ///

@@ -3,11 +3,15 @@
 //! Invariant: no I/O and no waiting in here. Lines and requests go in; lines for the server, answers and events come
 //! out. What is not answered when a connection breaks is repeated or given up, by its nature.
 
+mod rooms;
+#[cfg(test)]
+mod tests;
 mod unanswered;
 
 use super::ask::{Ask, AskError, Nature, Present, printable};
-use super::event::{Event, Message, Room, entry};
-use super::room::{Place, Verdict, Wanted};
+use super::event::{Event, Room};
+use super::own::Own;
+use super::room::{Place, Wanted};
 use crate::wire::{self, Id, Incoming, Request, Text, VERSION};
 use bytes::{BufMut, BytesMut};
 use std::collections::VecDeque;
@@ -54,6 +58,8 @@ impl Default for Setup {
 #[derive(Debug)]
 pub(super) struct Conversation {
     nick: Option<String>,
+    /// The nick before, while the server has not granted the one that was taken without a connection.
+    nick_before: Option<Option<String>>,
     program: String,
     echo: bool,
     /// The rooms that the client is in, or comes back to.
@@ -61,15 +67,15 @@ pub(super) struct Conversation {
     /// The rooms that it has not been in yet; asked for with the next hello.
     wanted: Vec<Wanted>,
     unanswered: Unanswered,
+    /// The hello is on its way.
+    has_begun: bool,
     is_welcome: bool,
     /// What is to be written to the server.
     output: BytesMut,
     events: VecDeque<Event>,
     directs_missed: u64,
     next_id: u64,
-    next_key: u64,
-    /// What the keys of this client's messages begin with.
-    own_keys: String,
+    own: Own,
     ping_after: Duration,
     heard: Instant,
     is_asked: bool,
@@ -84,8 +90,8 @@ pub(super) enum Heard {
     Welcome,
     /// The hello is refused.
     Refused(AskError),
-    /// The server ends it, and says when to come back.
-    Bye(Duration),
+    /// The server ends it, and may say when to come back.
+    Bye(Option<Duration>),
     /// The server ends it for good, and says why.
     SentAway(String),
     /// The client's own goodbye was heard.
@@ -94,21 +100,21 @@ pub(super) enum Heard {
 
 impl Conversation {
     pub(super) fn new(setup: Setup) -> Self {
-        let own_keys = (0..8).map(|_| fastrand::alphanumeric()).collect::<String>() + "-";
         Self {
             nick: setup.nick,
+            nick_before: None,
             program: setup.program,
             echo: setup.echo,
             places: Vec::new(),
             wanted: setup.rooms,
             unanswered: Unanswered::default(),
+            has_begun: false,
             is_welcome: false,
             output: BytesMut::new(),
             events: VecDeque::new(),
             directs_missed: 0,
             next_id: 1,
-            next_key: 1,
-            own_keys,
+            own: Own::new(),
             ping_after: PING_AFTER,
             heard: Instant::now(),
             is_asked: false,
@@ -121,9 +127,13 @@ impl Conversation {
             return;
         };
         if ask.nature == Nature::Say {
-            let key = format!("{}{}", self.own_keys, self.next_key);
-            self.next_key += 1;
-            ask.request.key = Some(key.into());
+            ask.request.key = Some(self.own.key().into());
+        }
+        if ask.nature == Nature::Nick
+            && let Some(nick) = &ask.request.nick
+        {
+            // It may be granted before the answer is heard.
+            self.own.goes_by(nick);
         }
         let id = self.id();
         ask.request.id = Some(Id::Unsigned(id));
@@ -135,13 +145,14 @@ impl Conversation {
             request: ask.request,
             question: Question::Callers(ask.nature, ask.done),
             sent: None,
+            is_repeated: false,
         });
         self.send_unsent(now);
     }
 
     /// Without a connection a nick is only noted, for the next hello: then there is nothing more to ask.
     fn note_nick(&mut self, ask: Ask) -> Option<Ask> {
-        if ask.nature != Nature::Nick || self.is_welcome {
+        if ask.nature != Nature::Nick || self.has_begun {
             return Some(ask);
         }
         let nick = ask.request.nick.map(Text::into_string).unwrap_or_default();
@@ -154,8 +165,33 @@ impl Conversation {
             ask.done
                 .send(named.map_err(|error| AskError::Garbled(error.to_string()))),
         );
-        self.nick = Some(nick);
+        if self.nick.as_deref() != Some(&nick) {
+            // The server knows keys by the nick that they were used under.
+            self.unanswered.give_up_messages();
+            let before = self.nick.replace(nick);
+            self.nick_before.get_or_insert(before);
+        }
         None
+    }
+
+    /// The hello was refused. Returns whether that may be for a nick that was taken without a connection: then the one
+    /// before is asked for again.
+    pub(super) fn falls_back(&mut self, error: &AskError) -> bool {
+        let AskError::Refused { code, message, .. } = error else {
+            return false;
+        };
+        if !NICK_FAULTS.contains(&code.as_str()) {
+            return false;
+        }
+        let Some(before) = self.nick_before.take() else {
+            return false;
+        };
+        self.nick = before;
+        self.tell(Event::Rejected {
+            code: code.clone(),
+            message: message.clone(),
+        });
+        true
     }
 
     /// Whether one more request may wait for its answer.
@@ -166,6 +202,7 @@ impl Conversation {
     /// There is a connection: says hello.
     pub(super) fn begin(&mut self, now: Instant) {
         self.output.clear();
+        self.has_begun = true;
         self.heard = now;
         self.is_asked = false;
         let places = self.places.iter().map(Place::request);
@@ -176,7 +213,8 @@ impl Conversation {
             v: Some(VERSION),
             nick: self.nick.clone().map(Text::from),
             client: Some(self.program.clone().into()),
-            echo: Some(self.echo),
+            // Its own messages are how it knows where it is in a room; see `Own` for who is shown them.
+            echo: Some(true),
             join,
             ..Request::new("hello")
         };
@@ -185,7 +223,7 @@ impl Conversation {
 
     /// There is no connection any more.
     pub(super) fn interrupt(&mut self, now: Instant) {
-        self.is_welcome = false;
+        (self.has_begun, self.is_welcome) = (false, false);
         self.output.clear();
         let comes_back = match self.nick {
             Some(_) => ComesBack::AsItself,
@@ -197,7 +235,14 @@ impl Conversation {
     /// There will be no connection any more.
     pub(super) fn close(&mut self, why: String) {
         self.unanswered.close();
-        self.events.push_back(Event::Closed { why });
+        for place in std::mem::take(&mut self.places) {
+            self.abandon(place);
+        }
+        let count = std::mem::take(&mut self.directs_missed);
+        if count > 0 {
+            self.tell(Event::DirectsMissed { count });
+        }
+        self.tell(Event::Closed { why });
     }
 
     /// Tells the caller that there is no connection.
@@ -223,6 +268,8 @@ impl Conversation {
             };
         }
         match (incoming.re, incoming.ok, incoming.err) {
+            // There is one hello, and one answer to it.
+            (Some(Id::Unsigned(HELLO)), ..) if self.is_welcome => Heard::GoOn,
             (Some(Id::Unsigned(HELLO)), Some(ok), _) => self.welcome(ok.get(), now),
             (Some(Id::Unsigned(HELLO)), _, Some(fault)) => {
                 Heard::Refused(AskError::refused(&fault))
@@ -290,49 +337,6 @@ impl Conversation {
         self.events.len() <= EVENTS_MAX / 4
     }
 
-    fn welcome(&mut self, ok: &str, now: Instant) -> Heard {
-        let Ok(welcome) = serde_json::from_str::<wire::Welcome<'_>>(ok) else {
-            let error = AskError::Garbled("the welcome".into());
-            return Heard::Refused(error);
-        };
-        self.is_welcome = true;
-        self.ping_after = Duration::from_secs(welcome.ping.clamp(1, 3600));
-        let nick = printable(&welcome.nick);
-        self.note(Event::Online { nick });
-        let known = self.places.len();
-        let mut gone = Vec::new();
-        for (at, place) in welcome.rooms.into_iter().enumerate() {
-            if let Some(fault) = &place.err {
-                if at < known && fault.code.0 == UNAVAILABLE {
-                    // The room is there, and will be again: it is not given up for that.
-                    self.is_welcome = false;
-                    return Heard::Refused(AskError::refused(fault));
-                }
-                if at < known {
-                    gone.push(at);
-                }
-                self.events.push_back(Event::NotEntered {
-                    room: printable(&place.room),
-                    code: fault.code.to_string(),
-                    message: printable(&fault.msg),
-                });
-            } else if at < known {
-                self.places[at].enter_again(&place);
-                self.places[at].missed_presence = self.events.len() >= EVENTS_MAX;
-                self.note(Event::Entered(Room::new(place)));
-            } else if let Some(wanted) = self.wanted.get(at - known) {
-                self.places.push(Place::new(wanted.clone(), &place));
-                self.events.push_back(Event::Entered(Room::new(place)));
-            }
-        }
-        for at in gone.into_iter().rev() {
-            self.places.remove(at);
-        }
-        self.wanted.clear();
-        self.send_unsent(now);
-        Heard::Welcome
-    }
-
     fn granted(&mut self, id: u64, ok: &str, now: Instant) -> Heard {
         let Some(asked) = self.unanswered.take(id) else {
             return Heard::GoOn;
@@ -367,6 +371,7 @@ impl Conversation {
         match nature {
             Nature::Nick => {
                 if let Ok(named) = serde_json::from_str::<wire::Named<'_>>(ok) {
+                    self.own.goes_by(&named.nick);
                     self.nick = Some(named.nick.into_string());
                 }
             }
@@ -382,7 +387,14 @@ impl Conversation {
             }
             Nature::Leave => {
                 let name = request.room.as_deref().unwrap_or_default();
-                self.places.retain(|place| !place.is_called(name));
+                let at = self.place(name).or_else(|| {
+                    let mut places = self.places.iter();
+                    places.position(|place| place.is_called_like(name))
+                });
+                if let Some(at) = at {
+                    let place = self.places.remove(at);
+                    self.abandon(place);
+                }
             }
             Nature::Say | Nature::Query | Nature::Once | Nature::Quit => {}
         }
@@ -393,17 +405,21 @@ impl Conversation {
             return;
         };
         match asked.question {
-            Question::Callers(_, done) => drop(done.send(Err(AskError::refused(fault)))),
+            Question::Callers(nature, done) => {
+                // What is refused when it is repeated may have been done the first time.
+                let error = if nature == Nature::Say && asked.is_repeated {
+                    AskError::Interrupted
+                } else {
+                    AskError::refused(fault)
+                };
+                drop(done.send(Err(error)));
+            }
             Question::Log(room) => {
                 // What is in it can't be had now; what comes next can.
-                if let Some(at) = self.place(&room) {
-                    self.places[at].has_read(true);
-                    self.tell(Event::Gap {
-                        room,
-                        from: None,
-                        to: None,
-                        why: wire::Why::Unavailable,
-                    });
+                if let Some(at) = self.place(&room)
+                    && let Some(missing) = self.places[at].give_up_log()
+                {
+                    self.tell_missing(room, missing, wire::Why::Unavailable);
                 }
             }
             Question::Who => {}
@@ -429,7 +445,7 @@ impl Conversation {
                 return Heard::SentAway(why);
             }
             wire::Event::Bye { after_ms, .. } => {
-                return Heard::Bye(Duration::from_millis(after_ms.unwrap_or_default()));
+                return Heard::Bye(after_ms.map(Duration::from_millis));
             }
             wire::Event::Removed {
                 room,
@@ -492,63 +508,6 @@ impl Conversation {
         Heard::GoOn
     }
 
-    /// The server took the client out of a room: it does not come back to it by itself.
-    fn be_removed(&mut self, room: &str, message: String, closed: bool) {
-        if let Some(at) = self.place(room) {
-            self.places.remove(at);
-            let code = if closed { "closed" } else { "removed" };
-            self.events.push_back(Event::NotEntered {
-                room: room.to_owned(),
-                code: code.to_owned(),
-                message,
-            });
-        }
-    }
-
-    /// A message came, live or replayed.
-    fn said(&mut self, event: wire::Event<'_>) {
-        let Some((entry, kind)) = entry(event) else {
-            return;
-        };
-        let Some(at) = self.place(&entry.room) else {
-            return;
-        };
-        let is_full = self.events.len() >= EVENTS_MAX;
-        let place = &mut self.places[at];
-        if is_full || place.is_behind() {
-            return place.leave_in_log(entry.seq);
-        }
-        let own_keys = (!self.echo).then_some(&*self.own_keys);
-        if place.take(&entry, own_keys) == Verdict::Show {
-            let message = Message::new(&entry, kind, &place.epoch);
-            self.events.push_back(Event::Message(message));
-        }
-    }
-
-    /// Messages can't be had.
-    fn miss(&mut self, room: &str, from: Option<u64>, to: Option<u64>, why: wire::Why) {
-        let Some(at) = self.place(room) else {
-            return;
-        };
-        let is_full = self.events.len() >= EVENTS_MAX;
-        let place = &mut self.places[at];
-        if (is_full || place.is_behind())
-            && let Some(to) = to
-        {
-            // The page that is read from the log will tell.
-            return place.leave_in_log(to);
-        }
-        if place.skip(to, why) {
-            let room = place.name.clone();
-            self.tell(Event::Gap {
-                room,
-                from,
-                to,
-                why,
-            });
-        }
-    }
-
     /// Tells the caller what there is no log of; if it does not read, who is there is asked for later.
     fn tell_presence(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
@@ -580,67 +539,6 @@ impl Conversation {
         self.events.push_back(event);
     }
 
-    /// Asks for what was left in the logs.
-    fn catch_up(&mut self, now: Instant) {
-        if !self.is_welcome {
-            return;
-        }
-        for at in 0..self.places.len() {
-            let id = self.next_id;
-            let place = &mut self.places[at];
-            let room = place.name.clone();
-            if place.starts_reading() {
-                let request = Request {
-                    id: Some(Id::Unsigned(id)),
-                    room: Some(room.clone().into()),
-                    after: Some(place.position()),
-                    limit: Some(PAGE),
-                    ..Request::new("history")
-                };
-                self.put(Box::new(request), Question::Log(room));
-            } else if !place.is_behind() && std::mem::take(&mut place.missed_presence) {
-                let request = Request {
-                    id: Some(Id::Unsigned(id)),
-                    room: Some(room.into()),
-                    ..Request::new("who")
-                };
-                self.put(Box::new(request), Question::Who);
-            }
-        }
-        self.send_unsent(now);
-    }
-
-    /// A page of the log that was asked for.
-    fn read_log(&mut self, room: &str, ok: &str) {
-        let Some(at) = self.place(room) else {
-            return;
-        };
-        let Ok(page) = serde_json::from_str::<wire::Histories<'_>>(ok) else {
-            self.places[at].has_read(true);
-            return;
-        };
-        if let Some(gap) = page.gap
-            && self.places[at].skip(Some(gap.to), wire::Why::Expired)
-        {
-            self.tell(Event::Gap {
-                room: self.places[at].name.clone(),
-                from: Some(gap.from),
-                to: Some(gap.to),
-                why: wire::Why::Expired,
-            });
-        }
-        let is_empty = page.messages.is_empty() && page.gap.is_none();
-        let own_keys = (!self.echo).then(|| self.own_keys.clone());
-        for (entry, kind) in page.messages.into_iter().filter_map(entry) {
-            let place = &mut self.places[at];
-            if place.take(&entry, own_keys.as_deref()) == Verdict::Show {
-                let message = Message::new(&entry, kind, &place.epoch);
-                self.events.push_back(Event::Message(message));
-            }
-        }
-        self.places[at].has_read(is_empty);
-    }
-
     fn put(&mut self, request: Box<Request<'static>>, question: Question) {
         let id = self.id();
         debug_assert_eq!(request.id, Some(Id::Unsigned(id)));
@@ -649,11 +547,8 @@ impl Conversation {
             request,
             question,
             sent: None,
+            is_repeated: false,
         });
-    }
-
-    fn place(&self, room: &str) -> Option<usize> {
-        self.places.iter().position(|place| place.is_called(room))
     }
 
     const fn id(&mut self) -> u64 {
@@ -681,6 +576,9 @@ impl Conversation {
 
 /// The code of what the server can't do now.
 const UNAVAILABLE: &str = "unavailable";
+
+/// The codes of what can be wrong with a nick.
+const NICK_FAULTS: [&str; 2] = ["nick_taken", "bad_name"];
 
 /// The ids of the client's own requests that are not among the unanswered; those begin with 1.
 const HELLO: u64 = 0;

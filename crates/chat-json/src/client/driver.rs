@@ -20,6 +20,9 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 /// How long an attempt to connect may take, and then again how long the welcome.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a server can have a client stay away.
+const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
+
 pub(super) struct Driver {
     pub(super) connector: Arc<dyn Connect>,
     pub(super) conversation: Conversation,
@@ -62,7 +65,7 @@ enum Wake {
 enum Lost {
     Broken(io::Error),
     Refused(AskError),
-    Bye(Duration),
+    Bye(Option<Duration>),
     SentAway(String),
     Over,
 }
@@ -186,6 +189,9 @@ impl Driver {
                 self.conversation.close(why);
                 return None;
             }
+            Lost::Refused(error) if self.conversation.falls_back(&error) => {
+                (error.to_string(), Duration::ZERO)
+            }
             Lost::Refused(error) => {
                 if is_first || !may_pass(&error) {
                     let why = error.to_string();
@@ -208,7 +214,19 @@ impl Driver {
                 return None;
             }
             Lost::Broken(error) => (error.to_string(), self.backoff.next()),
-            Lost::Bye(after) => ("the server is going down".into(), after),
+            Lost::Bye(_) if is_first => {
+                let why = "the server is going down".to_owned();
+                let error = io::Error::new(io::ErrorKind::ConnectionAborted, why.clone());
+                let error = OpenError::Unreachable(error);
+                self.opened.take().map(|opened| opened.send(Err(error)));
+                self.conversation.close(why);
+                return None;
+            }
+            Lost::Bye(after) => {
+                let after = after.unwrap_or_default();
+                let wait = after.clamp(self.backoff.next(), AWAY_MAX);
+                ("the server is going down".into(), wait)
+            }
         };
         self.conversation.note_offline(why, wait);
         Some(Phase::Waiting(Box::pin(sleep_until(now + wait))))
@@ -266,8 +284,65 @@ fn may_pass(error: &AskError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AskError, Client, Event};
+    use super::{AWAY_MAX, CONNECT_TIMEOUT};
+    use crate::{AskError, ByteStream, Client, Connect, Event, OpenError};
     use futures::FutureExt;
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
+
+    /// A server that says the same to whoever comes, and nothing else; how many came is counted.
+    fn parrot(words: &'static str) -> (impl Connect, Arc<AtomicUsize>) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&count);
+        // They stay open.
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let connect = move || {
+            counting.fetch_add(1, Ordering::Relaxed);
+            let ends = Arc::clone(&ends);
+            async move {
+                let (near, mut far) = tokio::io::duplex(4096);
+                far.write_all(words.as_bytes()).await?;
+                ends.lock().expect("no panic").push(far);
+                io::Result::Ok(Box::new(near) as Box<dyn ByteStream>)
+            }
+            .boxed()
+        };
+        (connect, count)
+    }
+
+    const BYE: &str = "{\"ev\":\"bye\",\"code\":\"draining\",\"reconnect\":true}\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn opening_fails_if_the_server_says_goodbye_instead_of_welcome() {
+        let opened = timeout(CONNECT_TIMEOUT, Client::connect_with(parrot(BYE).0).open());
+        let failed = opened.await.expect("it is known at once");
+        assert!(matches!(failed, Err(OpenError::Unreachable(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_goodbye_to_whoever_comes_is_left_in_peace() {
+        let (connect, count) = parrot(BYE);
+        let client = Client::connect_with(connect).start();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let came = count.load(Ordering::Relaxed);
+        assert!((3..20).contains(&came), "{came} times in a minute");
+        drop(client);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_server_sends_a_client_away_for_ever() {
+        let (connect, count) = parrot(
+            "{\"ev\":\"bye\",\"code\":\"draining\",\"reconnect\":true,\"after_ms\":9999999999}\n",
+        );
+        let client = Client::connect_with(connect).start();
+        tokio::time::sleep(AWAY_MAX + Duration::from_secs(1)).await;
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        drop(client);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_without_a_connection_quits_at_once() {

@@ -12,10 +12,15 @@
 
 use super::GapCause;
 use crate::wire::{self, JoinRoom, Position, Text};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 /// How many keys of others' messages are remembered, to know a message that was said again after its log was lost.
 const KEYS_MAX: usize = 1024;
+
+/// How far apart a message and its repetition can be: for so long servers remember keys. Later the same key may be used
+/// for something else.
+const REPEATED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// A room that the client wants to be in.
 #[derive(Debug, Clone)]
@@ -53,7 +58,7 @@ impl Wanted {
 pub(super) enum Verdict {
     /// It is new: show it.
     Show,
-    /// It was shown, or is the client's own.
+    /// It was shown.
     Skip,
 }
 
@@ -64,6 +69,10 @@ pub(super) struct Place {
     /// The room's name as its members spell it.
     pub(super) name: String,
     pub(super) epoch: String,
+    /// How many epochs there were before this one.
+    life: u32,
+    /// The caller has been told that this epoch began; the server tells, too.
+    has_told_epoch: bool,
     /// The last message that was shown, or the end of the log when the client came.
     seq: u64,
     /// While messages from before the client came are shown: the last of them.
@@ -91,6 +100,8 @@ impl Place {
         Self {
             name: place.room.to_string(),
             epoch: epoch(place),
+            life: 0,
+            has_told_epoch: false,
             wanted,
             seq,
             past,
@@ -101,8 +112,9 @@ impl Place {
         }
     }
 
-    /// The client is back after a break.
-    pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) {
+    /// The client is back after a break. Returns whether the log has begun anew meanwhile, which the caller is to be told
+    /// at once: the server tells, too, but the connection may break before that.
+    pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) -> bool {
         self.name = place.room.to_string();
         self.past = None;
         // What was left in the log is replayed now with the rest.
@@ -110,10 +122,13 @@ impl Place {
         self.is_reading = false;
         self.missed_presence = false;
         let epoch = epoch(place);
-        if epoch != self.epoch || place.seq.is_some_and(|tail| tail < self.seq) {
+        self.has_told_epoch = epoch != self.epoch || place.seq.is_some_and(|tail| tail < self.seq);
+        if self.has_told_epoch {
             self.epoch = epoch;
+            self.life += 1;
             self.seq = 0;
         }
+        self.has_told_epoch
     }
 
     /// How to join it again, where the client was.
@@ -133,9 +148,15 @@ impl Place {
         }
     }
 
-    /// Whether a room of this name is meant.
+    /// Whether a room of this name is meant, spelled as its members do or as the caller did.
     pub(super) fn is_called(&self, room: &str) -> bool {
         self.name == room || self.wanted.name == room
+    }
+
+    /// Whether a room of this name is meant, however it is spelled.
+    pub(super) fn is_called_like(&self, room: &str) -> bool {
+        let folded = room.to_lowercase();
+        self.name.to_lowercase() == folded || self.wanted.name.to_lowercase() == folded
     }
 
     /// Whether messages that come now are left in the log.
@@ -153,17 +174,33 @@ impl Place {
         self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
     }
 
-    /// A page was read, and all of it taken. Returns whether the room is live again.
-    pub(super) fn has_read(&mut self, page_is_empty: bool) -> bool {
+    /// A page was read, and all of it taken; it began at this position. Returns what it should have held and did not, if
+    /// that can't be had: then the room is live again without it.
+    pub(super) fn has_read(&mut self, began: u64) -> Option<Missing> {
         self.is_reading = false;
-        if page_is_empty || self.behind.is_some_and(|to| self.seq >= to) {
-            self.behind = None;
+        let to = self.behind?;
+        if self.seq < to && self.seq > began {
+            return None;
         }
-        !self.is_behind()
+        self.behind = None;
+        self.missing(to)
+    }
+
+    /// What was left in the log and is not read any more.
+    pub(super) fn give_up_log(&mut self) -> Option<Missing> {
+        self.is_reading = false;
+        let to = self.behind.take()?;
+        self.missing(to)
+    }
+
+    fn missing(&mut self, to: u64) -> Option<Missing> {
+        let from = self.seq + 1;
+        self.seq = self.seq.max(to);
+        (from <= to).then_some(Missing { from, to })
     }
 
     /// Takes a message that came, in its turn.
-    pub(super) fn take(&mut self, entry: &wire::Entry<'_>, own_keys: Option<&str>) -> Verdict {
+    pub(super) fn take(&mut self, entry: &wire::Entry<'_>) -> Verdict {
         let is_new = if entry.seq > self.seq {
             self.seq = entry.seq;
             self.past = None;
@@ -175,12 +212,16 @@ impl Place {
             }
             is_past
         };
-        let key = entry.key.as_deref();
-        if !is_new || key.is_some_and(|key| own_keys.is_some_and(|own| key.starts_with(own))) {
+        if !is_new {
             return Verdict::Skip;
         }
         // Said again after the log was lost that it was in: its author could not know that it had been seen.
-        if key.is_some_and(|key| !self.keys.note(&entry.from, key)) {
+        let seen = Seen {
+            life: self.life,
+            ts: entry.ts,
+        };
+        let key = entry.key.as_deref();
+        if key.is_some_and(|key| !self.keys.note(&entry.from, key, seen)) {
             return Verdict::Skip;
         }
         Verdict::Show
@@ -188,10 +229,18 @@ impl Place {
 
     /// Takes note of a gap. Returns whether it is one to the caller.
     pub(super) fn skip(&mut self, to: Option<u64>, why: GapCause) -> bool {
+        let is_told = why == GapCause::Epoch && std::mem::take(&mut self.has_told_epoch);
         let is_news = why == GapCause::Epoch || to.is_none_or(|to| to > self.seq);
         self.seq = self.seq.max(to.unwrap_or_default());
-        is_news
+        is_news && !is_told
     }
+}
+
+/// Messages that can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) from: u64,
+    pub(super) to: u64,
 }
 
 fn epoch(place: &wire::Place<'_>) -> String {
@@ -202,21 +251,36 @@ fn epoch(place: &wire::Place<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// The keys of the latest messages.
+/// The keys of the latest messages, with their authors.
 #[derive(Debug, Default)]
 struct Keys {
-    known: HashSet<(String, String)>,
+    known: HashMap<(String, String), Seen>,
     order: VecDeque<(String, String)>,
 }
 
+/// When a message was seen that bore a key.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    life: u32,
+    ts: u64,
+}
+
+impl Seen {
+    /// Whether a message is this one once more: within one life of its log, the server would have known it.
+    fn is_repeated_by(self, later: Self) -> bool {
+        let apart = Duration::from_millis(later.ts.abs_diff(self.ts));
+        self.life != later.life && apart < REPEATED_WITHIN
+    }
+}
+
 impl Keys {
-    /// Notes a key. Returns whether it is new.
-    fn note(&mut self, from: &str, key: &str) -> bool {
+    /// Notes a key. Returns whether it is a new message's.
+    fn note(&mut self, from: &str, key: &str, seen: Seen) -> bool {
         let entry = (from.to_owned(), key.to_owned());
-        if !self.known.insert(entry.clone()) {
-            return false;
+        match self.known.insert(entry.clone(), seen) {
+            Some(before) => return !before.is_repeated_by(seen),
+            None => self.order.push_back(entry),
         }
-        self.order.push_back(entry);
         if self.order.len() > KEYS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -261,7 +325,7 @@ mod tests {
     }
 
     fn shown(place: &mut Place, seq: u64) -> bool {
-        place.take(&entry(seq, None, false), None) == Verdict::Show
+        place.take(&entry(seq, None, false)) == Verdict::Show
     }
 
     #[test]
@@ -280,33 +344,42 @@ mod tests {
         wanted.limit = Some(5);
         let mut place = joined(wanted, "a", 10, None);
         for seq in [9, 10] {
-            assert_eq!(place.take(&entry(seq, None, true), None), Verdict::Show);
-            assert_eq!(place.take(&entry(seq, None, true), None), Verdict::Skip);
+            assert_eq!(place.take(&entry(seq, None, true)), Verdict::Show);
+            assert_eq!(place.take(&entry(seq, None, true)), Verdict::Skip);
         }
         assert_eq!(place.position().seq, 10);
         assert!(shown(&mut place, 11));
     }
 
     #[test]
-    fn another_epoch_begins_at_its_start() {
+    fn another_epoch_begins_at_its_start_and_is_told_once() {
         let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
-        place.enter_again(&found("b", 3, Some(false)));
-        assert!(place.skip(None, GapCause::Epoch));
+        assert!(place.enter_again(&found("b", 3, Some(false))));
+        assert!(!place.skip(None, GapCause::Epoch), "the server's own words");
         assert!(shown(&mut place, 1));
+        assert!(place.skip(None, GapCause::Epoch), "another one");
+        assert!(!place.enter_again(&found("b", 3, Some(true))));
     }
 
     #[test]
     fn a_message_that_is_said_again_in_another_epoch_is_known_by_its_key() {
         let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
-        let own = Some("me-");
-        assert_eq!(place.take(&entry(1, Some("k1"), false), own), Verdict::Show);
-        assert_eq!(
-            place.take(&entry(2, Some("me-1"), false), own),
-            Verdict::Skip
-        );
+        assert_eq!(place.take(&entry(1, Some("k1"), false)), Verdict::Show);
         place.enter_again(&found("b", 2, Some(false)));
-        assert_eq!(place.take(&entry(1, Some("k1"), true), own), Verdict::Skip);
-        assert_eq!(place.take(&entry(2, Some("k2"), true), own), Verdict::Show);
+        assert_eq!(place.take(&entry(1, Some("k1"), true)), Verdict::Skip);
+        assert_eq!(place.take(&entry(2, Some("k2"), true)), Verdict::Show);
+    }
+
+    #[test]
+    fn a_key_that_is_used_again_for_something_else_hides_nothing() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
+        assert_eq!(place.take(&entry(1, Some("k1"), false)), Verdict::Show);
+        let again = entry(2, Some("k1"), false);
+        assert_eq!(place.take(&again), Verdict::Show, "the server took it");
+        place.enter_again(&found("b", 2, Some(false)));
+        let mut much_later = entry(1, Some("k1"), false);
+        much_later.ts = 10 * 60 * 1000;
+        assert_eq!(place.take(&much_later), Verdict::Show);
     }
 
     #[test]
@@ -323,10 +396,24 @@ mod tests {
         place.leave_in_log(11);
         place.leave_in_log(14);
         assert!(place.starts_reading() && !place.starts_reading());
-        assert!(shown(&mut place, 11) && !place.has_read(false));
-        assert!(place.starts_reading());
-        assert!(shown(&mut place, 14) && place.has_read(false));
+        assert!(shown(&mut place, 11));
+        assert_eq!(place.has_read(10), None);
+        assert!(place.is_behind() && place.starts_reading());
+        assert!(shown(&mut place, 14));
+        assert_eq!(place.has_read(11), None);
+        assert!(!place.is_behind());
+    }
+
+    #[test]
+    fn a_page_that_leads_nowhere_is_the_last_and_what_it_lacks_is_missing() {
+        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
         place.leave_in_log(99);
-        assert!(place.starts_reading() && place.has_read(true));
+        assert!(place.starts_reading());
+        let missing = Missing { from: 11, to: 99 };
+        assert_eq!(place.has_read(10), Some(missing));
+        assert!(!place.is_behind() && shown(&mut place, 100));
+        place.leave_in_log(105);
+        let missing = Missing { from: 101, to: 105 };
+        assert_eq!(place.give_up_log(), Some(missing));
     }
 }

@@ -26,6 +26,18 @@ pub(super) struct Asked {
     pub(super) question: Question,
     /// When it was sent first.
     pub(super) sent: Option<Instant>,
+    /// It was sent on an earlier connection.
+    pub(super) is_repeated: bool,
+}
+
+impl Asked {
+    /// It can't be known whether it was done.
+    fn give_up(self) {
+        if let Question::Callers(_, done) = self.question {
+            // Whoever asked may have gone.
+            drop(done.send(Err(AskError::Interrupted)));
+        }
+    }
 }
 
 /// Who wants to know.
@@ -75,7 +87,8 @@ impl Unanswered {
     pub(super) fn interrupt(&mut self, comes_back: ComesBack, now: Instant) {
         self.sent = 0;
         let asked = std::mem::take(&mut self.asked);
-        for asked in asked {
+        for mut asked in asked {
+            asked.is_repeated = asked.sent.is_some();
             let is_safe = match (&asked.question, asked.sent) {
                 (Question::Log(_) | Question::Who, _) => false,
                 (_, None) => true,
@@ -87,9 +100,20 @@ impl Unanswered {
             };
             if is_safe {
                 self.asked.push_back(asked);
-            } else if let Question::Callers(_, done) = asked.question {
-                // Whoever asked may have gone.
-                drop(done.send(Err(AskError::Interrupted)));
+            } else {
+                asked.give_up();
+            }
+        }
+    }
+
+    /// There is no connection, and the next one is under another nick: messages that were sent can't be repeated.
+    pub(super) fn give_up_messages(&mut self) {
+        for asked in std::mem::take(&mut self.asked) {
+            let is_message = matches!(asked.question, Question::Callers(Nature::Say, _));
+            if is_message && asked.is_repeated {
+                asked.give_up();
+            } else {
+                self.asked.push_back(asked);
             }
         }
     }
@@ -123,6 +147,7 @@ mod tests {
             request: Box::new(Request::new("say")),
             question: Question::Callers(Nature::Say, done),
             sent: Some(sent),
+            is_repeated: false,
         });
         unanswered.interrupt(comes_back, sent + after);
         let is_kept = unanswered.len() == 1;
