@@ -136,12 +136,22 @@ impl Export {
         };
         let exported =
             chat_sqlite::export(&self.data, self.room.as_deref(), self.since, &mut write);
-        match exported.map(|()| out.flush()) {
-            Ok(Ok(())) => Ok(ExitCode::SUCCESS),
-            Ok(Err(error)) => gone(error),
-            Err(ExportError::Output(error)) => gone(error),
-            Err(error) => Err(error).context(self.data.display().to_string()),
+        let exported = match exported {
+            Ok(exported) => exported,
+            Err(ExportError::Output(error)) => return gone(error),
+            Err(error) => return Err(error).context(self.data.display().to_string()),
+        };
+        if let Err(error) = out.flush() {
+            return gone(error);
         }
+        for unreadable in &exported.unreadable {
+            eprintln!("chat-server: {unreadable}");
+        }
+        Ok(if exported.unreadable.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 

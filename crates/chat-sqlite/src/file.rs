@@ -186,8 +186,8 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Looks whether what was lost shows at once: whether there are as many rooms as there were, and each log reaches its
-/// end.
+/// Looks whether what was lost shows at once: whether there are as many rooms as there were, each is found by its key, and
+/// each log reaches its end.
 fn examine(connection: &Connection) -> Result<(), OpenError> {
     let rooms: i64 = connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
     let known: i64 = connection.query_row("SELECT rooms FROM progress", [], |row| row.get(0))?;
@@ -197,15 +197,22 @@ fn examine(connection: &Connection) -> Result<(), OpenError> {
     }
     let mut statement = connection.prepare(
         "SELECT name, tail, floor,
+            id = (SELECT id FROM rooms AS same WHERE same.key = rooms.key),
             (SELECT max(id) FROM messages WHERE id BETWEEN rooms.id << 40 AND (rooms.id << 40) + tail) & 0xffffffffff
          FROM rooms",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (tail, floor): (i64, i64) = (row.get(1)?, row.get(2)?);
-        let last: Option<i64> = row.get(3)?;
+        let is_found: Option<bool> = row.get(3)?;
+        let last: Option<i64> = row.get(4)?;
+        let name: String = row.get(0)?;
+        if is_found != Some(true) {
+            return Err(OpenError::Damaged(format!(
+                "{name} is not found by its name"
+            )));
+        }
         if last.unwrap_or(floor) != tail {
-            let name: String = row.get(0)?;
             return Err(OpenError::Damaged(format!("the end of {name} is missing")));
         }
     }

@@ -178,14 +178,8 @@ impl Log for SqliteLog {
         let done = readers.read(Purpose::Read, move |connection| {
             read(connection, &key, span, limit)
         });
-        let (floor, rows) = done.await?;
-        let gap = match span {
-            Span::After(after) if after < floor => Some(Gap {
-                from: after.next(),
-                to: floor,
-            }),
-            Span::After(_) | Span::Before(_) => None,
-        };
+        let (gap, mut rows) = done.await?.of(span)?;
+        rows.truncate(limit);
         Ok(self.page(gap, rows))
     }
 
@@ -211,18 +205,78 @@ impl SqliteLog {
     }
 }
 
-/// The place up to which nothing is kept, and the messages of a span, oldest first.
+/// What was read of a log.
+#[derive(Debug, Default)]
+struct Part {
+    /// The room's id.
+    room: i64,
+    /// The place up to which nothing is kept, and the last one.
+    floor: Seq,
+    tail: Seq,
+    /// Messages of a span, oldest first.
+    rows: Vec<Stored>,
+}
+
+impl Part {
+    /// What is missing before the messages, and those. Places grow by one here: where they don't, the file is damaged, and
+    /// what is beyond is left for another page, to be preceded by a gap.
+    fn of(mut self, span: Span) -> Result<(Option<Gap>, Vec<Stored>), JournalError> {
+        let damaged = || JournalError::Unavailable("its file is damaged".into());
+        let follows = |a: &Stored, b: &Stored| a.seq.next() == b.seq;
+        let rows = &mut self.rows;
+        let is_of_span = |row: &Stored| match span {
+            Span::After(after) => row.seq > after && row.seq <= self.tail,
+            Span::Before(before) => row.seq < before && row.seq > self.floor,
+        };
+        if !rows
+            .iter()
+            .all(|row| row.room == self.room && is_of_span(row))
+        {
+            return Err(damaged());
+        }
+        match span {
+            Span::After(after) => {
+                let run = rows
+                    .windows(2)
+                    .take_while(|pair| follows(&pair[0], &pair[1]));
+                rows.truncate(run.count() + 1);
+                let first = rows.first().map(|first| first.seq);
+                let first = first.unwrap_or_else(|| self.tail.next());
+                let missing = Gap {
+                    from: after.next(),
+                    to: Seq(first.0.saturating_sub(1)),
+                };
+                Ok(((!missing.is_empty()).then_some(missing), self.rows))
+            }
+            Span::Before(before) => {
+                let end = before.min(self.tail.next());
+                if self.floor.next() < end && rows.last().is_none_or(|last| last.seq.next() != end)
+                {
+                    return Err(damaged());
+                }
+                let run = rows.windows(2).rev();
+                let run = run.take_while(|pair| follows(&pair[0], &pair[1]));
+                let beyond = rows.len().saturating_sub(run.count() + 1);
+                Ok((None, self.rows.split_off(beyond)))
+            }
+        }
+    }
+}
+
+/// Reads the messages of a span, and in how far they are all.
 fn read(
     connection: &mut Connection,
     room: &Key,
     span: Span,
     limit: usize,
-) -> rusqlite::Result<(Seq, Vec<Stored>)> {
+) -> rusqlite::Result<Part> {
     // One view for both questions.
     let view = connection.transaction()?;
-    let Some((id, floor)) = stored(&view, room)? else {
-        return Ok((Seq::START, Vec::new()));
+    let Some((id, floor, tail)) = stored(&view, room)? else {
+        return Ok(Part::default());
     };
+    // With none it could not be told what is missing.
+    let limit = limit.max(1);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let (low, high, order) = match span {
         Span::After(after) => (rows::id(id, after), rows::id(id, Seq(PLACE_MAX)), "ASC"),
@@ -241,7 +295,12 @@ fn read(
     if order == "DESC" {
         rows.reverse();
     }
-    Ok((floor, rows))
+    Ok(Part {
+        room: id,
+        floor,
+        tail,
+        rows,
+    })
 }
 
 /// The latest messages before a place that a query finds, oldest first.
@@ -252,7 +311,7 @@ fn search(
     before: Seq,
     limit: usize,
 ) -> rusqlite::Result<Vec<Stored>> {
-    let Some((id, _)) = stored(connection, room)? else {
+    let Some((id, ..)) = stored(connection, room)? else {
         return Ok(Vec::new());
     };
     let sql = format!(
@@ -269,10 +328,11 @@ fn search(
     Ok(rows)
 }
 
-/// A room's id, and the place up to which nothing is kept, if it has a row.
-fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, Seq)>> {
-    let sql = "SELECT id, floor FROM rooms WHERE key = ?1";
-    let read = |row: &Row<'_>| Ok((row.get(0)?, Seq(row.get::<_, i64>(1)?.cast_unsigned())));
+/// A room's id, the place up to which nothing is kept, and the last one, if it has a row.
+fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, Seq, Seq)>> {
+    let sql = "SELECT id, floor, tail FROM rooms WHERE key = ?1";
+    let seq = |number: i64| Seq(number.cast_unsigned());
+    let read = |row: &Row<'_>| Ok((row.get(0)?, seq(row.get(1)?), seq(row.get(2)?)));
     let mut statement = connection.prepare_cached(sql)?;
     statement.query_row([&**room], read).optional()
 }

@@ -31,23 +31,26 @@
 
 #![deny(missing_docs)]
 
+mod carry;
+mod check;
 mod error;
 mod expiry;
 mod file;
 mod index;
 mod journal;
-mod maintenance;
 mod options;
 mod readers;
 mod rooms;
 mod rows;
+mod scan;
 mod state;
 mod store;
 mod writer;
 
+pub use carry::{
+    ExportError, Exported, ImportError, Imported, Record, RecordError, Unreadable, export, import,
+};
+pub use check::{Report, check};
 pub use error::OpenError;
 pub use journal::{SqliteJournal, SqliteLog};
-pub use maintenance::{
-    ExportError, ImportError, Imported, Record, RecordError, Report, check, export, import,
-};
 pub use options::{Keep, Options, Sync};

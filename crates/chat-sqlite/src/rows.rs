@@ -31,6 +31,8 @@ pub(crate) fn seq(id: i64) -> Seq {
 /// A message as it is stored.
 #[derive(Debug)]
 pub(crate) struct Stored {
+    /// The id of its room.
+    pub(crate) room: i64,
     pub(crate) seq: Seq,
     pub(crate) at: Timestamp,
     pub(crate) author: String,
@@ -45,6 +47,7 @@ impl Stored {
     /// Reads a row of [`COLUMNS`].
     pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
+            room: row.get::<_, i64>(0)? >> PLACE_BITS,
             seq: seq(row.get(0)?),
             at: Timestamp(row.get::<_, i64>(1)?.cast_unsigned()),
             author: row.get(2)?,

@@ -31,6 +31,8 @@ enum Fate {
     },
     /// All is there, but not as it was said.
     Altered,
+    /// Some within it are not there, and nothing says so.
+    Hole,
     /// Nothing is there, as if nothing had ever been.
     Empty,
     Panicked,
@@ -39,7 +41,7 @@ enum Fate {
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let (messages, times) = (stage.pick(3000, 300), stage.pick(1000, 60));
     findings.did(format!(
-        "{} messages, kill -9; {} times the file and its log of changes are cut or bits in them turned over",
+        "{} messages, half of them in the file and half in its log of changes; {} times one is cut or has bits turned over",
         grouped(messages as u64),
         grouped(times as u64)
     ));
@@ -48,46 +50,76 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     write(stage, &file, messages).await?;
     let files = files(dir.path())?;
     let mut random = stage.random(0);
-    let whole = {
-        let copy = copy(&files)?;
-        let log = read(&copy.path().join("chat.db")).await;
-        log.context("the file as it was left can't be read")?
-    };
+    let whole = read(&file).await;
+    let whole = whole.context("the file as it was left can't be read")?;
     ensure!(whole.texts.len() == messages, "it was not all written");
-    let mut fates = Vec::new();
+    put_back(dir.path(), &files)?;
+    let again = read(&file).await?;
+    ensure!(
+        again.epoch == whole.epoch,
+        "what is put back is another one, damaged or not"
+    );
+    let (mut fates, mut praised, mut saved) = (Vec::new(), Vec::new(), (0, 0));
     for _ in 0..times {
-        let copy = copy(&files)?;
-        let what = damage(copy.path(), &mut random)?;
-        let path = copy.path().join("chat.db");
+        put_back(dir.path(), &files)?;
+        let what = damage(dir.path(), &mut random)?;
+        let path = file.clone();
         let fate = tokio::task::spawn_blocking(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             anyhow::Ok(catch_unwind(AssertUnwindSafe(|| {
-                runtime.block_on(read(&path))
+                let found = runtime.block_on(read(&path));
+                let saved = chat_sqlite::export(&path, None, None, &mut |_| Ok(()));
+                let is_whole = chat_sqlite::check(&path).is_ok_and(|report| report.is_whole());
+                let saved = saved.map_or(0, |exported| exported.messages);
+                (found, saved, is_whole)
             })))
         });
         let fate = match fate.await.context("no thread")?? {
             Err(_) => Fate::Panicked,
-            Ok(found) => judge(&whole, found),
+            Ok((found, count, is_whole)) => {
+                let fate = judge(&whole, found);
+                let is_damaged = matches!(fate, Fate::Refused(_) | Fate::Unreadable);
+                if is_damaged && is_whole {
+                    praised.push(format!("{what}: {fate:?}"));
+                }
+                if is_damaged {
+                    saved.0 += count;
+                    saved.1 += messages as u64;
+                }
+                fate
+            }
         };
         fates.push((what, fate));
     }
     report(&fates, findings);
+    let (saved, of) = (grouped(saved.0), grouped(saved.1));
+    findings.figure(
+        "messages that can be exported of such",
+        format!("{saved} of {of}"),
+    );
+    findings.none("damaged, and `check` calls it whole", &praised);
     Ok(())
 }
 
-/// Has a server keep messages, and kills it.
+/// Has a server keep messages and end, which puts all into the file; and then more, and kills it.
 async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Result<()> {
     let file = file.to_string_lossy().into_owned();
-    let mut server = stage.start(16, &["--data", &file])?;
-    let mut client = Client::arrive(server.port(), "kim").await?;
-    client.go_to(ROOM).await?;
-    for number in 0..messages {
-        let line = format!("message {number} 결제 of {messages}\n");
-        client.writer.send(line.as_bytes()).await?;
+    let half = messages / 2;
+    for (numbers, is_last) in [(0..half, false), (half..messages, true)] {
+        let mut server = stage.start(16, &["--data", &file])?;
+        let mut client = Client::arrive(server.port(), "kim").await?;
+        client.go_to(ROOM).await?;
+        for number in numbers {
+            let line = format!("message {number} 결제 of {messages}\n");
+            client.writer.send(line.as_bytes()).await?;
+        }
+        // Answers come in order: by now all is kept.
+        client.ask("/topic\n", "* no topic is set").await?;
+        // Otherwise it is asked to end, and waited for.
+        if is_last {
+            server.kill()?;
+        }
     }
-    // Answers come in order: by now all is kept.
-    client.ask("/topic\n", "* no topic is set").await?;
-    server.kill()?;
     Ok(())
 }
 
@@ -102,12 +134,18 @@ fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-fn copy(files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<tempfile::TempDir> {
-    let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
-    for (name, bytes) in files {
-        std::fs::write(dir.path().join(name), bytes)?;
+/// Has the files as they were, and no others. They are written over: a copy would be known for one.
+fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !files.iter().any(|(name, _)| path.ends_with(name)) {
+            std::fs::remove_file(path)?;
+        }
     }
-    Ok(dir)
+    for (name, bytes) in files {
+        std::fs::write(dir.join(name), bytes)?;
+    }
+    Ok(())
 }
 
 /// Cuts a file, or turns bits over; says what was done.
@@ -139,6 +177,7 @@ fn damage(dir: &Path, random: &mut Random) -> anyhow::Result<String> {
 #[derive(Debug)]
 struct Found {
     epoch: u64,
+    seqs: Vec<u64>,
     texts: Vec<String>,
     has_gap: bool,
 }
@@ -149,6 +188,7 @@ async fn read(path: &Path) -> anyhow::Result<Found> {
     let log = Journal::open(&journal, &room, ROOM).await?;
     let mut found = Found {
         epoch: log.head().epoch.0,
+        seqs: Vec::new(),
         texts: Vec::new(),
         has_gap: false,
     };
@@ -159,10 +199,10 @@ async fn read(path: &Path) -> anyhow::Result<Found> {
         let Some(last) = page.last() else { break };
         after = last;
         for excerpt in page.excerpts {
-            let messages = excerpt.batch.messages(excerpt.range);
-            found
-                .texts
-                .extend(messages.map(|message| message.text.to_owned()));
+            for message in excerpt.batch.messages(excerpt.range) {
+                found.seqs.push(message.seq.0);
+                found.texts.push(message.text.to_owned());
+            }
         }
     }
     ensure!(
@@ -193,6 +233,8 @@ fn judge(whole: &Found, found: anyhow::Result<Found>) -> Fate {
         Fate::Unreadable
     } else if found.texts.is_empty() && !is_new_epoch {
         Fate::Empty
+    } else if found.seqs.windows(2).any(|pair| pair[1] != pair[0] + 1) && !is_new_epoch {
+        Fate::Hole
     } else if same < found.texts.len() {
         Fate::Altered
     } else if same < whole.texts.len() {
@@ -259,4 +301,8 @@ fn report(fates: &[(String, Fate)], findings: &mut Findings) {
         )
     };
     findings.none("the last lost in the same epoch", &cases(is_silent));
+    findings.none(
+        "some within lost in the same epoch",
+        &cases(|fate| *fate == Fate::Hole),
+    );
 }

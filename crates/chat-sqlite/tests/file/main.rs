@@ -252,7 +252,7 @@ async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
         log(&journal, &format!("room-{number}")).await;
     }
     drop(journal);
-    assert_eq!(check(&dir.file()).unwrap().rooms, 0);
+    assert_eq!(check(&dir.file()).unwrap().rooms, []);
 }
 
 /// The file that schema 1 was first released with; it stays as it is.
@@ -271,4 +271,32 @@ async fn a_file_of_each_earlier_schema_can_be_opened() {
     assert_eq!(say(&ops, "still here").await.unwrap(), Seq(3));
     drop((ops, journal));
     assert!(check(&dir.file()).unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn a_hole_in_a_log_is_told_of_whichever_way_it_is_read() {
+    let dir = Dir::new();
+    written(&dir.file(), 20).await;
+    let damage = Connection::open(dir.file()).unwrap();
+    let sql = "DELETE FROM messages WHERE id & 0xffffffffff IN (5, 6, 15)";
+    assert_eq!(damage.execute(sql, []).unwrap(), 3);
+    drop(damage);
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    let mut read = Vec::new();
+    let mut after = Seq::START;
+    while after < ops.head().tail {
+        let page = ops.read(Span::After(after), 1000).await.unwrap();
+        read.extend(page.gap.map(|gap| format!("{}-{}", gap.from, gap.to)));
+        read.push(format!("{} more", page.len()));
+        after = page.last().unwrap();
+    }
+    assert_eq!(read, ["4 more", "5-6", "8 more", "15-15", "5 more"]);
+    let latest = ops.read(Span::Before(Seq::END), 1000).await.unwrap();
+    assert_eq!((latest.first(), latest.len()), (Some(Seq(16)), 5));
+    let before = ops.read(Span::Before(Seq(16)), 1000).await;
+    assert!(
+        matches!(before, Err(JournalError::Unavailable(_))),
+        "{before:?}"
+    );
 }

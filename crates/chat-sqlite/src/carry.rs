@@ -1,15 +1,16 @@
-//! What is done with a file that nobody need serve: looking at it, and carrying it elsewhere.
+//! Carrying what is kept from file to file.
 
 use crate::error::OpenError;
 use crate::file;
 use crate::options::Options;
 use crate::rooms::{Changes, Key, Rooms};
-use crate::rows::{self, COLUMNS, Stored};
-use crate::store;
+use crate::rows;
+use crate::scan;
+use crate::store::{self, Room};
 use chat_core::log::{Drafts, SessionId, Timestamp};
 use chat_core::name::NameError;
 use chat_core::{Kind, Nick, RoomName, Seq};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction};
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
@@ -23,9 +24,6 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// The last place that is imported: as many follow it as precede it.
 const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
-
-/// How many of the database's complaints are shown.
-const COMPLAINTS_MAX: usize = 10;
 
 /// One message, as it is carried from file to file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,56 +101,55 @@ pub struct Imported {
     pub rooms: u64,
 }
 
-/// What a look at a file has found.
+/// What an export has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
-    /// The schema of the file.
-    pub schema: i64,
-    /// How many rooms there are.
-    pub rooms: u64,
-    /// How many messages there are.
+pub struct Exported {
+    /// How many messages were handed out.
     pub messages: u64,
-    /// How many of them can be searched for.
-    pub indexed: u64,
-    /// What is wrong.
-    pub complaints: Vec<String>,
+    /// What can't be read any more.
+    pub unreadable: Vec<Unreadable>,
 }
 
-/// Hands each message of a file to `each`: room by room, in the order of their logs. The file may be in use.
+/// Messages that are damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// Their room's name.
+    pub room: String,
+    /// The first of their places.
+    pub from: Seq,
+    /// The last of their places.
+    pub to: Seq,
+}
+
+/// Hands each message of a file to `each`: room by room, in the order of their logs. The file may be in use. What is
+/// damaged is passed over, and said at the end.
 ///
 /// # Errors
 ///
-/// The file can't be read, or `each` failed, which ends it.
+/// The file can't be read at all, or `each` failed, which ends it.
 pub fn export(
     path: &Path,
     room: Option<&str>,
     since: Option<Timestamp>,
     each: &mut dyn FnMut(Record) -> io::Result<()>,
-) -> Result<(), ExportError> {
+) -> Result<Exported, ExportError> {
     let connection = file::read_only(path)?;
     file::identify(&connection)?;
     let rooms = store::rooms(&connection).map_err(OpenError::from)?;
     let wanted = room.map(|room| room.strip_prefix('#').unwrap_or(room).to_lowercase());
-    let since = since.map_or(i64::MIN, |since| since.0.cast_signed());
-    let sql = format!(
-        "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 AND m.at >= ?3 ORDER BY m.id"
-    );
-    let mut statement = connection.prepare(&sql).map_err(OpenError::from)?;
-    for room in rooms {
-        if wanted
-            .as_ref()
-            .is_some_and(|wanted| *wanted != room.name.to_lowercase())
-        {
-            continue;
-        }
-        let Some(id) = room.id else { continue };
-        let (low, high) = (rows::id(id, Seq::START), rows::id(id, room.tail));
-        let mut rows = statement
-            .query(params![low, high, since])
-            .map_err(OpenError::from)?;
-        while let Some(row) = rows.next().map_err(OpenError::from)? {
-            let stored = Stored::read(row).map_err(OpenError::from)?;
+    let is_wanted = |room: &Room| {
+        let wanted = wanted.as_ref();
+        wanted.is_none_or(|wanted| *wanted == room.name.to_lowercase())
+    };
+    let mut exported = Exported::default();
+    for room in rooms.iter().filter(|room| is_wanted(room)) {
+        let unreadable = scan::messages(&connection, room, &mut |stored| {
+            if since.is_some_and(|since| stored.at < since) {
+                return Ok(());
+            }
+            exported.messages += 1;
             each(Record {
                 room: room.name.clone(),
                 seq: stored.seq,
@@ -161,14 +158,15 @@ pub fn export(
                 kind: stored.kind,
                 text: stored.text,
                 key: stored.key,
-            })?;
-        }
+            })
+        });
+        exported.unreadable.extend(unreadable?);
     }
-    Ok(())
+    Ok(exported)
 }
 
-/// Takes messages into a file that nobody has open; it is made if need be. In a room that is empty they keep their
-/// places, in another they follow what is there. One that can't be taken ends it; what precedes it is imported.
+/// Takes messages into a file that nobody has open; it is made if need be. In a room that is empty the first keeps its
+/// place; all others follow what is there, without a hole. One that can't be taken ends it; what precedes it is imported.
 ///
 /// # Errors
 ///
@@ -261,106 +259,25 @@ fn take(
     };
     let mut drafts = Drafts::new(SessionId::NOBODY, names.nick, record.at);
     drafts.restore(record.kind, &record.text, record.key.as_deref());
-    let seq = record.seq.max(room.tail.next());
+    let mut seq = room.tail.next();
     if room.tail == Seq::START {
         // What precedes it was not exported: it is as if it had been kept no longer.
+        seq = seq.max(record.seq);
         room.floor = Seq(seq.0.saturating_sub(1));
     }
     let batch = drafts.number(names.room, [seq]);
     store::append(connection, room, &mut changes.progress, &batch)
 }
 
-/// Looks whether a file is whole, and what is in it. It is not changed, and may be in use.
-///
-/// # Errors
-///
-/// It can't be read at all, or is none of ours.
-pub fn check(path: &Path) -> Result<Report, OpenError> {
-    let connection = file::read_only(path)?;
-    let mut report = Report {
-        schema: file::identify(&connection)?,
-        ..Report::default()
-    };
-    if let Err(error) = look(&connection, &mut report) {
-        report.complaints.push(error.to_string());
-    }
-    if report.complaints.is_empty() && report.indexed != report.messages {
-        let lacks = report.messages.abs_diff(report.indexed);
-        report.complaints.push(format!(
-            "{lacks} messages are not as the search has them: export and import make it anew"
-        ));
-    }
-    Ok(report)
-}
-
-fn look(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    let sql = format!("PRAGMA integrity_check({COMPLAINTS_MAX})");
-    let mut statement = connection.prepare(&sql)?;
-    let complaints = statement.query_map([], |row| row.get::<_, String>(0))?;
-    for complaint in complaints {
-        let complaint = complaint?;
-        if complaint != "ok" {
-            report.complaints.push(complaint);
-        }
-    }
-    let count = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    report.rooms = count("SELECT count(*) FROM rooms")?.unsigned_abs();
-    report.messages = count("SELECT count(*) FROM messages")?.unsigned_abs();
-    report.indexed = count("SELECT count(*) FROM found_docsize")?.unsigned_abs();
-    let known = count("SELECT rooms FROM progress")?.unsigned_abs();
-    if known != report.rooms {
-        let complaint = format!("{} rooms, of {known}", report.rooms);
-        report.complaints.push(complaint);
-    }
-    for room in store::rooms(connection)? {
-        let Some(id) = room.id else { continue };
-        let (low, high) = (rows::id(id, Seq::START), rows::id(id, room.tail));
-        let sql = "SELECT count(*) FROM messages WHERE id > ?1 AND id <= ?2";
-        let kept: i64 = connection.query_row(sql, params![low, high], |row| row.get(0))?;
-        if kept.cast_unsigned() != room.kept {
-            report
-                .complaints
-                .push(format!("{}: {kept} messages, of {}", room.name, room.kept));
-        }
-    }
-    Ok(())
-}
-
-impl Report {
-    /// Whether nothing is wrong.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.complaints.is_empty()
-    }
-}
-
-impl fmt::Display for Report {
-    /// A few lines for people.
+impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            schema,
-            rooms,
-            messages,
-            complaints,
-            ..
-        } = self;
-        let (messages, rooms) = (Count(*messages, "message"), Count(*rooms, "room"));
-        writeln!(f, "schema {schema}: {messages} in {rooms}")?;
-        if complaints.is_empty() {
-            return writeln!(f, "it is whole");
-        }
-        for complaint in complaints {
-            writeln!(f, "wrong: {complaint}")?;
-        }
-        writeln!(
-            f,
-            "restore a copy; or export what can be read, and import it into a new file"
-        )
+        let Self { room, from, to } = self;
+        write!(f, "{room}: {from} to {to} can't be read")
     }
 }
 
 /// So many of something.
-struct Count(u64, &'static str);
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

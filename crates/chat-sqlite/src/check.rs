@@ -1,0 +1,149 @@
+//! Whether a file is whole, and what is in it.
+
+use crate::carry::{Count, ExportError, Unreadable};
+use crate::error::OpenError;
+use crate::file;
+use crate::scan;
+use crate::store;
+use rusqlite::Connection;
+use std::fmt;
+use std::path::Path;
+
+/// How many of the database's complaints are shown.
+const COMPLAINTS_MAX: usize = 10;
+
+/// What a look at a file has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The schema of the file.
+    pub schema: i64,
+    /// The rooms, and how many messages of each can be read.
+    pub rooms: Vec<(String, u64)>,
+    /// How many messages can be searched for.
+    pub indexed: u64,
+    /// What can't be read any more.
+    pub unreadable: Vec<Unreadable>,
+    /// What else is wrong.
+    pub complaints: Vec<String>,
+}
+
+/// Looks whether a file is whole, and what is in it: reads all of it. It is not changed, and may be in use.
+///
+/// # Errors
+///
+/// It can't be read at all, or is none of ours.
+pub fn check(path: &Path) -> Result<Report, OpenError> {
+    let connection = file::read_only(path)?;
+    let mut report = Report {
+        schema: file::identify(&connection)?,
+        ..Report::default()
+    };
+    // Each part is looked at, whatever the others are like.
+    for look in [integrity, rooms, search] {
+        if let Err(error) = look(&connection, &mut report) {
+            report.complaints.push(error.to_string());
+        }
+    }
+    Ok(report)
+}
+
+/// What SQLite itself finds wrong.
+fn integrity(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
+    let sql = format!("PRAGMA integrity_check({COMPLAINTS_MAX})");
+    let mut statement = connection.prepare(&sql).map_err(OpenError::from)?;
+    let complaints = statement.query_map([], |row| row.get::<_, String>(0));
+    for complaint in complaints.map_err(OpenError::from)? {
+        let complaint = complaint.map_err(OpenError::from)?;
+        if complaint != "ok" {
+            // One for each part; several lines for one.
+            let first = complaint.lines().next().unwrap_or_default();
+            report.complaints.push(first.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Whether the rooms are all there, and their logs.
+fn rooms(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
+    let rooms = store::rooms(connection).map_err(OpenError::from)?;
+    for room in &rooms {
+        let mut count = 0;
+        let unreadable = scan::messages(connection, room, &mut |_| {
+            count += 1;
+            Ok(())
+        });
+        report.unreadable.extend(unreadable?);
+        report.rooms.push((room.name.clone(), count));
+    }
+    let known = connection.query_row("SELECT rooms FROM progress", [], |row| row.get::<_, i64>(0));
+    let (known, found) = (
+        known.map_err(OpenError::from)?.unsigned_abs(),
+        rooms.len() as u64,
+    );
+    if known != found {
+        let complaint = format!("{}, of {known}", Count(found, "room"));
+        report.complaints.push(complaint);
+    }
+    Ok(())
+}
+
+/// Whether all that can be read can be searched for.
+fn search(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
+    let sql = "SELECT count(*) FROM found_docsize";
+    let indexed = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    report.indexed = indexed.map_err(OpenError::from)?.unsigned_abs();
+    if report.unreadable.is_empty() && report.indexed != report.messages() {
+        let complaint = format!("{} can be searched for", Count(report.indexed, "message"));
+        report.complaints.push(complaint);
+    }
+    Ok(())
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.complaints.is_empty() && self.unreadable.is_empty()
+    }
+
+    /// How many messages can be read.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.rooms.iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl fmt::Display for Report {
+    /// A few lines for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages = Count(self.messages(), "message");
+        let rooms = Count(self.rooms.len() as u64, "room");
+        writeln!(f, "schema {}: {messages} in {rooms}", self.schema)?;
+        for (room, count) in &self.rooms {
+            writeln!(f, "{room}: {}", Count(*count, "message"))?;
+        }
+        if self.is_whole() {
+            return writeln!(f, "it is whole");
+        }
+        for complaint in &self.complaints {
+            writeln!(f, "wrong: {complaint}")?;
+        }
+        for unreadable in &self.unreadable {
+            writeln!(f, "wrong: {unreadable}")?;
+        }
+        let repair = match (self.messages(), self.unreadable.is_empty()) {
+            (0, _) => "nothing can be repaired: restore a copy",
+            (_, true) => "all messages can be repaired:",
+            (_, false) => "what can be read can be repaired, or restore a copy:",
+        };
+        writeln!(f, "{repair}")?;
+        if self.messages() > 0 {
+            writeln!(
+                f,
+                "  chat-server export --json --data DAMAGED | chat-server import --data NEW"
+            )?;
+        }
+        Ok(())
+    }
+}
