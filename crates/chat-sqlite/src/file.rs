@@ -63,7 +63,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     examine(&connection)?;
     let progress = begin(&mut connection, &state, is_new)?;
     state
-        .write(progress)
+        .begin(options.sync == Sync::Normal, progress)
         .map_err(OpenError::io("what stands beside it"))?;
     Ok(Opened {
         connection,
@@ -241,7 +241,7 @@ fn begin(
     });
     if !is_new && !is_whole {
         tracing::warn!(
-            "the file is not what it was (restored, copied or cut short): its rooms begin anew for those who come back"
+            "the file may not be what it was (restored, copied, cut short, or a power cut): its rooms begin anew for those who come back"
         );
         let rooms: Vec<i64> = transaction
             .prepare("SELECT id FROM rooms")?

@@ -16,8 +16,8 @@
 //! One thread writes: whatever waits becomes one transaction, and a message is delivered and acknowledged when that is
 //! committed. With [`Sync::Full`] the commit is on the disk by then: neither the end of the process (`kill -9`) nor a
 //! power cut loses a message that anybody has seen, as far as the disk tells the truth. With [`Sync::Normal`] the
-//! system has it: the end of the process loses nothing; a power cut may lose the last moments, and the rooms' epochs
-//! change then, so that whoever had seen more is told.
+//! system has it: the end of the process loses nothing; a power cut may lose the last moments. So when the machine was
+//! started again and the file was not closed before, the rooms' epochs change, and whoever may have seen more is told.
 //!
 //! # Beside the file
 //!
@@ -26,8 +26,7 @@
 //! and gets new epochs; so does one without its `FILE-state`, or with a copy of it. To restore a backup, put back the file
 //! alone. To back up while a server runs, use `chat-server export`, or SQLite's own `.backup`: a plain copy of a file that
 //! is being written is none. The file must be on a disk of this machine: SQLite's locks and its `-shm` do not work over a
-//! network. What turns bits over within texts is not noticed: SQLite
-//! keeps no checksums.
+//! network. What turns bits over within texts is not noticed: SQLite keeps no checksums.
 
 #![deny(missing_docs)]
 

@@ -1,11 +1,14 @@
 //! The file beside the file: who has it open, and how much it must hold.
 //!
 //! Invariant: what is written here has been committed before. So a database that holds less has lost something. It also
-//! says which file it is itself (its inode and when it was made), so that a copy of it proves nothing: a database and this, both copied at the
-//! same time and put back later, would agree.
+//! says which file it is itself (its inode and when it was made), so that a copy of it proves nothing: a database and this,
+//! both copied at the same time and put back later, would agree. And while the database is written with `Sync::Normal`, it
+//! says since which start of the machine: a power cut may take the last moments of both, which would agree as well.
 
 use crate::error::OpenError;
+use chat_core::log::Epoch;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -25,15 +28,17 @@ pub(crate) struct StateFile {
     file: File,
     /// Which file it is.
     id: u64,
-    /// What it said when it was opened, if that could be read.
+    /// Since which start of the machine the database may lose something in a power cut; 0: it loses nothing.
+    at_risk: u64,
+    /// What it said when it was opened, if that could be read and nothing can have been lost since.
     pub(crate) found: Option<Progress>,
 }
 
 /// What the file begins with, so that nothing else is mistaken for it.
-const MAGIC: &[u8; 8] = b"chat-st2";
+const MAGIC: &[u8; 8] = b"chat-st1";
 
 /// How long it is.
-const BYTES: usize = 32;
+const BYTES: usize = 40;
 
 impl StateFile {
     /// Locks it; makes it if need be.
@@ -62,7 +67,20 @@ impl StateFile {
             found: read(&bytes, id),
             file,
             id,
+            at_risk: 0,
         })
+    }
+
+    /// The database is open, and may lose something in a power cut or not. Durable when this returns.
+    pub(crate) fn begin(&mut self, is_at_risk: bool, progress: Progress) -> io::Result<()> {
+        self.at_risk = if is_at_risk { start_of_machine() } else { 0 };
+        self.write(progress)?;
+        self.file.sync_all()
+    }
+
+    /// All is on the disk.
+    pub(crate) fn end(&mut self, progress: Progress) -> io::Result<()> {
+        self.begin(false, progress)
     }
 
     /// Notes what has been committed.
@@ -71,7 +89,8 @@ impl StateFile {
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..16].copy_from_slice(&progress.generation.to_le_bytes());
         bytes[16..24].copy_from_slice(&progress.appended.to_le_bytes());
-        bytes[24..].copy_from_slice(&self.id.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.id.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.at_risk.to_le_bytes());
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&bytes)
     }
@@ -80,13 +99,27 @@ impl StateFile {
 fn read(bytes: &[u8], id: u64) -> Option<Progress> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (numbers, rest) = rest.as_chunks::<8>();
-    let &[generation, appended, of] = numbers else {
-        return None;
-    };
-    (rest.is_empty() && u64::from_le_bytes(of) == id).then_some(Progress {
-        generation: u64::from_le_bytes(generation),
-        appended: u64::from_le_bytes(appended),
+    let numbers: &[[u8; 8]; 4] = numbers.try_into().ok()?;
+    let [generation, appended, of, at_risk] = numbers.map(u64::from_le_bytes);
+    let is_safe = at_risk == 0 || at_risk == start_of_machine();
+    (rest.is_empty() && of == id && is_safe).then_some(Progress {
+        generation,
+        appended,
     })
+}
+
+/// Which start of the machine this is; never 0, and where it isn't known, one that is never again.
+fn start_of_machine() -> u64 {
+    let known = std::fs::read("/proc/sys/kernel/random/boot_id");
+    let hash = match known {
+        Ok(id) if !id.is_empty() => {
+            let mut hasher = DefaultHasher::new();
+            id.hash(&mut hasher);
+            hasher.finish()
+        }
+        _ => Epoch::random().0,
+    };
+    hash.max(1)
 }
 
 /// Which file it is: its number on its disk, and when it was made, as far as that is known.

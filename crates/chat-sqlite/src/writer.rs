@@ -110,11 +110,18 @@ impl Writer {
     }
 
     /// Leaves the file in one piece, for the next one to open it, or to copy it.
-    fn tidy_up(&self) {
+    fn tidy_up(&mut self) {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let connection = &self.opened.connection;
-        if let Err(error) = connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {
-            tracing::debug!(%error, "the log of changes is left beside the file");
+        match connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {
+            // Nobody was in its way: all of it is in the file, and on the disk.
+            Ok(0) => {
+                if let Err(error) = self.opened.state.end(self.rooms.progress()) {
+                    tracing::debug!(%error, "it can't be noted that all is on the disk");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the log of changes is left beside the file"),
         }
     }
 

@@ -300,3 +300,36 @@ async fn a_hole_in_a_log_is_told_of_whichever_way_it_is_read() {
         "{before:?}"
     );
 }
+
+/// What a machine leaves that was started again without the server having ended.
+#[tokio::test]
+async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
+    for (sync, begins_anew) in [(Sync::Normal, true), (Sync::Full, false)] {
+        let dir = Dir::new();
+        let mut options = options();
+        options.sync = sync;
+        let state = dir.0.path().join("log.db-state");
+        let journal = SqliteJournal::open(&dir.file(), &options).unwrap();
+        let ops = log(&journal, "ops").await;
+        say(&ops, "one").await.unwrap();
+        let epoch = ops.head().epoch;
+        let killed = std::fs::read(&state).unwrap();
+        drop((ops, journal));
+        // Killed, and started again while the machine went on.
+        std::fs::write(&state, &killed).unwrap();
+        assert_eq!(log(&open(&dir.file()), "ops").await.head().epoch, epoch);
+        // The machine was started again meanwhile: where it says since when, that is another time.
+        let mut cut = killed;
+        if cut[32..] != [0; 8] {
+            cut[32] ^= 0xff;
+        }
+        std::fs::write(&state, &cut).unwrap();
+        let journal = SqliteJournal::open(&dir.file(), &options).unwrap();
+        let found = log(&journal, "ops").await.head().epoch;
+        assert_eq!(found != epoch, begins_anew, "{sync:?}");
+        // It ends, and so does the risk.
+        drop(journal);
+        let ended = std::fs::read(&state).unwrap();
+        assert_eq!(ended[32..], [0; 8]);
+    }
+}
