@@ -134,6 +134,18 @@ fn the_banner_says_where_what_is_said_is_kept() {
     };
     let line = server.stderr.wait_for("where it is kept", kept);
     assert!(line.ends_with(&data), "{line}");
+    let arguments = [
+        "--data",
+        &dir.file("few.db"),
+        "--keep",
+        "30",
+        "--keep",
+        "ops=off",
+    ];
+    let mut server = Server::with(&arguments);
+    let line = server.stderr.wait_for("where it is kept", kept);
+    let expected = "; the latest 30 messages of each room; ops: for ever";
+    assert!(line.ends_with(expected), "{line}");
     let mut server = Server::start();
     let line = server.stderr.wait_for("where it is kept", kept);
     assert!(line.ends_with("in memory, until it ends"), "{line}");
@@ -284,13 +296,28 @@ fn what_an_import_does_not_take_is_said_by_its_line_and_the_rest_is_there() {
         json!({"room": "ops", "seq": seq, "ts": 1, "from": from, "kind": "said", "text": "hi"})
             .to_string()
     };
-    let input = [line(1, "alice"), line(2, "no name"), line(3, "alice")].join("\n");
+    let good = [line(1, "alice"), line(3, "alice")];
+    for (bad, why) in [
+        (line(2, "no name"), "line 3: from: "),
+        ("not json".to_owned(), "line 3: "),
+        ("x".repeat(2_000_000), "line 3: it is longer"),
+    ] {
+        let input = [&good[0], "", &bad, &good[1]].join("\n");
+        let (code, _, errors) = run(&["import", "--data", &data], &input);
+        assert_eq!(code, 2);
+        assert!(errors.contains(why), "{errors}");
+        assert!(errors.contains("what precedes it is imported"), "{errors}");
+        let (_, report, _) = run(&["check", "--data", &data], "");
+        assert!(report.contains("1 message in 1 room"), "{report}");
+        std::fs::remove_file(&data).expect("it is there");
+        std::fs::remove_file(data.clone() + "-state").expect("it is there");
+    }
+    let input = format!("\u{feff}{}\r\n{}\n\n", good[0], good[1]);
     let (code, _, errors) = run(&["import", "--data", &data], &input);
+    assert_eq!(code, 0, "{errors}");
+    let (code, _, errors) = run(&["export", "--data", &data, "--room", "nosuch"], "");
     assert_eq!(code, 2);
-    assert!(errors.contains("line 2: from: "), "{errors}");
-    assert!(errors.contains("what precedes it is imported"), "{errors}");
-    let (_, report, _) = run(&["check", "--data", &data], "");
-    assert!(report.contains("1 message in 1 room"), "{report}");
+    assert!(errors.contains("no room nosuch"), "{errors}");
 }
 
 #[test]

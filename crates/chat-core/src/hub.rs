@@ -23,7 +23,7 @@ use crate::roster::{NickError, Roster};
 use crate::serve::Doors;
 use crate::session::{Session, Shared, TellError};
 use crate::stats::{Counters, Stats};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Turns};
 use crate::text;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -75,6 +75,7 @@ struct Inner {
     policy_log: LogGate,
     roster: Roster,
     rooms: Mutex<Rooms>,
+    openings: Turns,
     context: RoomContext,
     counters: Arc<Counters>,
     keys: Arc<Keys>,
@@ -181,6 +182,7 @@ impl Hub {
             policy_log: LogGate::default(),
             roster: Roster::new(names),
             rooms: Mutex::default(),
+            openings: Turns::default(),
             context,
             counters,
             journal_log: LogGate::default(),
@@ -384,9 +386,14 @@ impl Hub {
         if let Some(room) = self.0.rooms.lock().by_key.get(key) {
             return Ok(Arc::clone(room));
         }
+        // One at a time: a log that was opened before another life of the room, and comes after it, has an old end.
+        let _turn = self.0.openings.turn(key).await;
         let limit = self.0.limits.rooms.get();
         {
             let mut rooms = self.0.rooms.lock();
+            if let Some(room) = rooms.by_key.get(key) {
+                return Ok(Arc::clone(room));
+            }
             if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
                 return Err(JoinError::Full(limit));
             }
@@ -397,16 +404,13 @@ impl Hub {
             .open(name, key)
             .await
             .map_err(JoinError::Journal)?;
-        self.recall_keys(log.as_ref())
-            .await
-            .map_err(JoinError::Journal)?;
+        if let Err(error) = self.recall_keys(log.as_ref()).await {
+            // What was said lately can't be read. What is said now can be kept all the same.
+            self.log_journal_failure(name.as_str(), &error);
+        }
         let mut rooms = self.0.rooms.lock();
         if self.is_draining() {
             return Err(JoinError::Draining);
-        }
-        // Somebody else may have opened it meanwhile: the first one stays.
-        if let Some(room) = rooms.by_key.get(key) {
-            return Ok(Arc::clone(room));
         }
         if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
             return Err(JoinError::Full(limit));
@@ -434,11 +438,20 @@ impl Hub {
         if log.head().tail == Seq::START {
             return Ok(());
         }
-        let mut found = Vec::new();
+        let (mut found, mut failed) = (Vec::new(), Ok(()));
         while count < RECALLED_MAX {
-            let page = log.read(Span::Before(before), RECALLED_PAGE).await?;
-            let Some(first) = page.first() else { break };
-            (before, count) = (first, count + page.len());
+            let page = match log.read(Span::Before(before), RECALLED_PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    failed = Err(error);
+                    break;
+                }
+            };
+            let missing = page.gap.map(|gap| gap.from);
+            let Some(first) = page.first().or(missing) else {
+                break;
+            };
+            (before, count) = (first, count + page.len().max(1));
             let is_all = page
                 .excerpts
                 .iter()
@@ -461,7 +474,7 @@ impl Hub {
                 }
             }
         }
-        Ok(())
+        failed
     }
 
     /// Looks after a room that may have become empty: keeps its log for a while, within the limit.

@@ -132,6 +132,11 @@ impl Page {
             .retain(|excerpt| excerpt.range.start < excerpt.range.end);
     }
 
+    /// How far it leads: the place of the last message, or the end of the gap if there is none.
+    pub(crate) fn reaches(&self) -> Option<Seq> {
+        self.last().or_else(|| self.gap.map(|gap| gap.to))
+    }
+
     /// The place of the first message, if there is one.
     #[must_use]
     pub fn first(&self) -> Option<Seq> {

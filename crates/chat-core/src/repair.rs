@@ -48,7 +48,7 @@ impl Repair {
         }
         let mut page = room.read(Span::After(self.after), REPAIR_PAGE).await?;
         page.clip(self.through);
-        self.after = page.last().unwrap_or(self.through);
+        self.after = page.reaches().unwrap_or(self.through);
         self.page = page.excerpts.into();
         Ok(page.gap.map_or(Step::GoOn, Step::Gap))
     }

@@ -1,8 +1,9 @@
-//! The one lock that this crate uses.
+//! The locks that this crate uses.
 //!
 //! Invariant: a panic while a lock is held harms only its own session. Poisoning would hand that panic on to every
 //! other member of the room, so it is ignored: each critical section leaves its data whole at every step.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
 /// A mutex that cannot be poisoned; never held across an `.await`.
@@ -16,5 +17,23 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many keys can have their turn at the same time.
+const TURNS: usize = 16;
+
+/// Has what is done under one key done one at a time, across `.await`s; what is done under others hardly ever waits.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    locks: [tokio::sync::Mutex<()>; TURNS],
+    hasher: RandomState,
+}
+
+impl Turns {
+    /// Waits for a turn, which lasts as long as the guard. Cancel safe.
+    pub(crate) async fn turn(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let at = self.hasher.hash_one(key) as usize % TURNS;
+        self.locks[at].lock().await
     }
 }

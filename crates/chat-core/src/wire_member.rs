@@ -150,7 +150,7 @@ impl WireMember {
     ) -> Result<Page, JournalError> {
         let mut page = self.read(Span::After(replay.after), limit).await?;
         page.clip(replay.through);
-        replay.after = page.last().unwrap_or(replay.through);
+        replay.after = page.reaches().unwrap_or(replay.through);
         Ok(page)
     }
 }

@@ -29,6 +29,9 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+/// How many holes in a log one reading passes over.
+const HOLES_MAX: usize = 16;
+
 /// A handle to say and ask; cheap to clone.
 ///
 /// What happens comes out of [`Events`]. The connection is kept by a task that ends when all handles and the
@@ -282,16 +285,28 @@ impl Client {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Message>, AskError> {
-        let request = Request {
-            room: Some(owned(room)),
-            before,
-            limit: Some(limit),
-            ..Request::new("history")
-        };
-        let ok = self.ask(request, Nature::Query).await?;
-        let page = read::<wire::Histories<'_>>(&ok)?;
-        let messages = page.messages.into_iter();
-        Ok(messages.filter_map(Message::past).collect())
+        let mut before = before;
+        for _ in 0..HOLES_MAX {
+            let request = Request {
+                room: Some(owned(room)),
+                before,
+                limit: Some(limit),
+                ..Request::new("history")
+            };
+            let ok = self.ask(request, Nature::Query).await?;
+            let page = read::<wire::Histories<'_>>(&ok)?;
+            match page.gap {
+                // What can't be read is passed over.
+                Some(hole) if page.messages.is_empty() && hole.from > 1 => {
+                    before = Some(hole.from);
+                }
+                _ => {
+                    let messages = page.messages.into_iter();
+                    return Ok(messages.filter_map(Message::past).collect());
+                }
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Finds messages of a room that hold all these words, before a place; `None`: the latest. The latest first, at most

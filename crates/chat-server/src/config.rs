@@ -51,12 +51,13 @@ impl ServerConfig {
         Ok(builder.build())
     }
 
-    /// The file in which the logs are kept.
-    pub(crate) fn data_file(&self) -> Option<&std::path::Path> {
+    /// Where what is said is kept, and how much of it.
+    pub(crate) fn kept(&self) -> String {
         #[cfg(feature = "sqlite")]
-        return self.data.as_ref().map(|data| data.file.as_path());
-        #[cfg(not(feature = "sqlite"))]
-        None
+        if let Some(data) = &self.data {
+            return data.to_string();
+        }
+        "in memory, until it ends".to_owned()
     }
 }
 

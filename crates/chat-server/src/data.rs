@@ -1,15 +1,17 @@
 //! What is kept in a file: opening it to serve, and `export`, `import` and `check` when nobody serves it.
 
-use anyhow::{Context, anyhow, bail};
+mod import;
+
+use anyhow::{Context, bail};
 use chat_core::RoomName;
 use chat_core::log::Timestamp;
-use chat_sqlite::{ExportError, ImportError, Keep, Options, Record, SqliteJournal, Sync};
+use chat_sqlite::{ExportError, Keep, Options, Record, SqliteJournal, Sync};
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use import::Import;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::fmt;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,12 +45,33 @@ impl DataConfig {
     }
 }
 
+impl fmt::Display for DataConfig {
+    /// Where, and how long, if not for ever.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in {}", self.file.display())?;
+        for Keeps { room, keep } in &self.keep {
+            let room = room.as_ref().map_or("", |room| room.as_str());
+            let separator = if room.is_empty() { "" } else { ": " };
+            match keep {
+                Keep::Everything => write!(f, "; {room}{separator}for ever")?,
+                Keep::Days(days) => write!(f, "; {room}{separator}for {days} days")?,
+                Keep::Count(0) => write!(f, "; {room}{separator}nothing")?,
+                Keep::Count(count) if room.is_empty() => {
+                    write!(f, "; the latest {count} messages of each room")?;
+                }
+                Keep::Count(count) => write!(f, "; {room}: the latest {count} messages")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What can be done with a file that nobody serves.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write what a file keeps to stdout
     Export(Export),
-    /// Take what `export --json` wrote, on stdin or from a file, into a file
+    /// Take what `export --json` wrote, on stdin or from a file, into a file; what is taken twice is there twice
     Import(Import),
     /// Look whether a file is whole, and say what is in it
     Check(Check),
@@ -71,17 +94,6 @@ pub(crate) struct Export {
     /// One JSON object a line, as `import` takes them
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The file to import into; it is made if need be
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-
-    /// What to import, one JSON object a line [default: stdin]
-    #[arg(value_name = "INPUT")]
-    input: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -134,8 +146,13 @@ impl Export {
                 write_plain(&record, &mut out)
             }
         };
-        let exported =
-            chat_sqlite::export(&self.data, self.room.as_deref(), self.since, &mut write);
+        let exported = chat_sqlite::export(
+            &self.data,
+            &options(),
+            self.room.as_deref(),
+            self.since,
+            &mut write,
+        );
         let exported = match exported {
             Ok(exported) => exported,
             Err(ExportError::Output(error)) => return gone(error),
@@ -177,62 +194,6 @@ fn write_plain(record: &Record, out: &mut impl Write) -> io::Result<()> {
         "{}-{:02}-{:02} {:02}:{:02} {room} {said}",
         at.year, at.month, at.day, at.hour, at.minute
     )
-}
-
-impl Import {
-    fn run(self) -> anyhow::Result<ExitCode> {
-        let (input, bytes): (Box<dyn BufRead>, Option<u64>) = match &self.input {
-            Some(path) => {
-                let file = File::open(path).with_context(|| format!("{}", path.display()))?;
-                let bytes = file.metadata().ok().map(|metadata| metadata.len());
-                (Box::new(BufReader::new(file)), bytes)
-            }
-            None if io::stdin().is_terminal() => {
-                bail!("nothing to import: name a file, or pipe into stdin what export --json wrote")
-            }
-            None => (Box::new(BufReader::new(io::stdin())), None),
-        };
-        let progress = progress(bytes);
-        let mut failed = None;
-        let records = input.lines().enumerate().map_while(|(number, line)| {
-            let record = line.map_err(anyhow::Error::from).and_then(|line| {
-                progress.inc(line.len() as u64 + 1);
-                let line: Line<'_> = serde_json::from_str(&line)?;
-                line.into_record()
-            });
-            record
-                .map_err(|error| failed = Some(error.context(format!("line {}", number + 1))))
-                .ok()
-        });
-        let imported = chat_sqlite::import(&self.data, &options(), records);
-        progress.finish_and_clear();
-        let (imported, refused) = match imported {
-            Ok(imported) => (imported, None),
-            Err(ImportError::Refused { imported, why, .. }) => (imported, Some(why)),
-            Err(error) => return Err(error).context(self.data.display().to_string()),
-        };
-        eprintln!("chat-server: {imported}");
-        // Each line is a message.
-        let refused = refused.map(|why| anyhow!("line {}: {why}", imported.messages + 1));
-        let failed = refused.or(failed);
-        match failed {
-            Some(error) => Err(anyhow!("{error:#}; what precedes it is imported")),
-            None => Ok(ExitCode::SUCCESS),
-        }
-    }
-}
-
-/// A bar on a terminal, nothing else.
-fn progress(bytes: Option<u64>) -> ProgressBar {
-    let progress = match bytes {
-        Some(bytes) => ProgressBar::new(bytes),
-        None => ProgressBar::new_spinner(),
-    };
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}");
-    match style {
-        Ok(style) if bytes.is_some() => progress.with_style(style),
-        _ => progress,
-    }
 }
 
 impl Check {

@@ -144,10 +144,7 @@ pub(crate) fn banner(addresses: &[SocketAddr], config: &ServerConfig) -> String 
     let room = config.room();
     banner += &format!("chat-server: join {room} with  cargo run -p chat-client{client}\n");
     banner += &format!("chat-server:     or with  nc {host} {port}\n");
-    banner += &match config.data_file() {
-        Some(file) => format!("chat-server: what is said is kept in {}\n", file.display()),
-        None => "chat-server: what is said is kept in memory, until it ends\n".to_owned(),
-    };
+    banner += &format!("chat-server: what is said is kept {}\n", config.kept());
     banner += "chat-server: Ctrl+C ends it\n";
     banner
 }

@@ -19,8 +19,11 @@ use std::path::Path;
 /// How many messages one transaction of an import takes.
 const IMPORTED_AT_ONCE: usize = 5000;
 
-/// The longest text that is imported, far more than servers let through.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+/// The longest text that is imported: as long as the longest line that a server takes.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// The last moment that is imported: the end of the year 9999.
+const AT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
 /// The last place that is imported: as many follow it as precede it.
 const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
@@ -51,6 +54,12 @@ pub enum ExportError {
     /// The file can't be read.
     #[error(transparent)]
     File(#[from] OpenError),
+    /// The room's name can't be one.
+    #[error("room: {0}")]
+    Room(#[from] NameError),
+    /// There is no such room in the file.
+    #[error("there is no room {0} in it: `chat-server check` lists them")]
+    NoRoom(RoomName),
     /// What was exported could not be written.
     #[error("can't write: {0}")]
     Output(#[from] io::Error),
@@ -60,9 +69,14 @@ pub enum ExportError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The file can't be opened or written: at most the last 5,000 of what was taken are not in it.
-    #[error(transparent)]
-    File(#[from] OpenError),
+    /// The file can't be opened or written.
+    #[error("{error}")]
+    File {
+        /// What is imported all the same.
+        imported: Imported,
+        /// Why no more is.
+        error: OpenError,
+    },
     /// A message can't be taken.
     #[error("message {}: {why}; what precedes it is imported", imported.messages + 1)]
     Refused {
@@ -83,12 +97,15 @@ pub enum RecordError {
     /// The name of its author can't be one.
     #[error("from: {0}")]
     Nick(NameError),
-    /// Its text is longer than 1 MiB.
-    #[error("text: it has {0} bytes, and 1048576 at most are taken")]
+    /// Its text is longer than 64 KiB.
+    #[error("text: it has {0} bytes, and 65536 at most are taken")]
     TextTooLong(usize),
     /// Its place is too far.
     #[error("seq: {0} is more than a log can hold")]
     TooFar(Seq),
+    /// Its time is after the year 9999.
+    #[error("ts: {0} is after the year 9999; milliseconds are meant")]
+    TooLate(u64),
 }
 
 /// What an import has done.
@@ -131,6 +148,7 @@ pub struct Unreadable {
 /// The file can't be read at all, or `each` failed, which ends it.
 pub fn export(
     path: &Path,
+    options: &Options,
     room: Option<&str>,
     since: Option<Timestamp>,
     each: &mut dyn FnMut(Record) -> io::Result<()>,
@@ -138,11 +156,16 @@ pub fn export(
     let connection = file::read_only(path)?;
     file::identify(&connection)?;
     let rooms = store::rooms(&connection).map_err(OpenError::from)?;
-    let wanted = room.map(|room| room.strip_prefix('#').unwrap_or(room).to_lowercase());
-    let is_wanted = |room: &Room| {
-        let wanted = wanted.as_ref();
-        wanted.is_none_or(|wanted| *wanted == room.name.to_lowercase())
-    };
+    let wanted = room.map(|room| options.names.room(room)).transpose()?;
+    let key = wanted
+        .as_ref()
+        .map(|room| (options.names.fold)(room.as_str()));
+    let is_wanted = |room: &Room| key.as_ref().is_none_or(|key| **key == *room.key);
+    if let Some(wanted) = wanted
+        && !rooms.iter().any(is_wanted)
+    {
+        return Err(ExportError::NoRoom(wanted));
+    }
     let mut exported = Exported::default();
     for room in rooms.iter().filter(|room| is_wanted(room)) {
         let unreadable = scan::messages(&connection, room, &mut |stored| {
@@ -176,14 +199,30 @@ pub fn import(
     options: &Options,
     records: impl IntoIterator<Item = Record>,
 ) -> Result<Imported, ImportError> {
+    let mut imported = Imported::default();
+    match take_all(path, options, records, &mut imported) {
+        Ok(None) => Ok(imported),
+        Ok(Some(why)) => Err(ImportError::Refused { imported, why }),
+        Err(error) => Err(ImportError::File { imported, error }),
+    }
+}
+
+/// Takes what can be taken, and gives why not all could be.
+fn take_all(
+    path: &Path,
+    options: &Options,
+    records: impl IntoIterator<Item = Record>,
+    imported: &mut Imported,
+) -> Result<Option<RecordError>, OpenError> {
     let mut opened = file::open(path, options)?;
     let mut all = Rooms::new(opened.progress);
-    let mut records = records.into_iter().peekable();
-    let (mut imported, mut rooms) = (Imported::default(), HashSet::new());
+    // One that goes on after its end would have a message left out.
+    let mut records = records.into_iter().fuse().peekable();
+    let mut rooms = HashSet::new();
     while records.peek().is_some() {
-        let transaction = opened.connection.transaction().map_err(OpenError::from)?;
+        let transaction = opened.connection.transaction()?;
         let mut changes = all.begin();
-        let mut refused = None;
+        let (mut refused, mut taken) = (None, 0);
         for record in records.by_ref().take(IMPORTED_AT_ONCE) {
             let names = match Names::of(&record, options) {
                 Ok(names) => names,
@@ -193,19 +232,20 @@ pub fn import(
                 }
             };
             rooms.insert(Key::clone(&names.key));
-            take(&transaction, &all, &mut changes, names, &record).map_err(OpenError::from)?;
-            imported.messages += 1;
+            take(&transaction, &all, &mut changes, names, &record)?;
+            taken += 1;
         }
-        commit(transaction, &changes).map_err(OpenError::from)?;
+        commit(transaction, &changes)?;
         all.commit(changes);
+        imported.messages += taken;
         imported.rooms = rooms.len() as u64;
         let noted = opened.state.write(all.progress());
         noted.map_err(OpenError::io("what stands beside it"))?;
-        if let Some(why) = refused {
-            return Err(ImportError::Refused { imported, why });
+        if refused.is_some() {
+            return Ok(refused);
         }
     }
-    Ok(imported)
+    Ok(None)
 }
 
 fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
@@ -231,6 +271,9 @@ impl Names {
         }
         if record.seq.0 > IMPORTED_SEQ_MAX {
             return Err(RecordError::TooFar(record.seq));
+        }
+        if record.at > AT_MAX {
+            return Err(RecordError::TooLate(record.at.0));
         }
         let room = options.names.room(&record.room);
         let room = room.map_err(RecordError::Room)?;

@@ -4,6 +4,7 @@ use crate::carry::{Count, ExportError, Unreadable};
 use crate::error::OpenError;
 use crate::file;
 use crate::scan;
+use crate::state::StateFile;
 use crate::store;
 use rusqlite::Connection;
 use std::fmt;
@@ -34,6 +35,10 @@ pub struct Report {
 ///
 /// It can't be read at all, or is none of ours.
 pub fn check(path: &Path) -> Result<Report, OpenError> {
+    let known = path
+        .canonicalize()
+        .ok()
+        .and_then(|path| StateFile::peek(&path));
     let connection = file::read_only(path)?;
     let mut report = Report {
         schema: file::identify(&connection)?,
@@ -44,6 +49,16 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         if let Err(error) = look(&connection, &mut report) {
             report.complaints.push(error.to_string());
         }
+    }
+    let sql = "SELECT appended FROM progress";
+    let appended = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    // First what is said beside it, or the file might go on meanwhile.
+    if let (Some(known), Ok(appended)) = (known, appended)
+        && known.appended > appended.unsigned_abs()
+    {
+        let missing = Count(known.appended - appended.unsigned_abs(), "message");
+        let complaint = format!("{missing} that were kept are not in it");
+        report.complaints.push(complaint);
     }
     Ok(report)
 }
@@ -120,11 +135,13 @@ impl fmt::Display for Report {
         let messages = Count(self.messages(), "message");
         let rooms = Count(self.rooms.len() as u64, "room");
         writeln!(f, "schema {}: {messages} in {rooms}", self.schema)?;
-        for (room, count) in &self.rooms {
-            writeln!(f, "{room}: {}", Count(*count, "message"))?;
-        }
+        let list = |f: &mut fmt::Formatter<'_>| {
+            let mut rooms = self.rooms.iter();
+            rooms.try_for_each(|(room, count)| writeln!(f, "{room}: {}", Count(*count, "message")))
+        };
         if self.is_whole() {
-            return writeln!(f, "it is whole");
+            writeln!(f, "it is whole")?;
+            return list(f);
         }
         for complaint in &self.complaints {
             writeln!(f, "wrong: {complaint}")?;
@@ -144,6 +161,6 @@ impl fmt::Display for Report {
                 "  chat-server export --json --data DAMAGED | chat-server import --data NEW"
             )?;
         }
-        Ok(())
+        list(f)
     }
 }

@@ -28,6 +28,15 @@ pub enum OpenError {
         "it is damaged ({0}): `chat-server check` says more; restore a copy, or export what can be read"
     )]
     Damaged(String),
+    /// There is nothing in it, and there was.
+    #[error(
+        "it is empty, and has held {0} messages: put back a copy, or remove what stands beside it (FILE-state) to begin \
+         anew"
+    )]
+    Emptied(u64),
+    /// It has several names: two programs would have it open under two of them, each with a log of changes of its own.
+    #[error("it has another name as well (a hard link): remove that one, or make a copy")]
+    Linked,
     /// It can be read, but not written.
     #[error(
         "it can't be written: let the server write it, its directory, and what stands beside it"

@@ -17,6 +17,8 @@ pub(crate) struct Expiry {
     waiting: BTreeSet<Key>,
     /// The room that was looked at last: the next one is another.
     last: Option<Key>,
+    /// How many messages have been removed since that was logged.
+    pub(crate) removed: u64,
 }
 
 impl Expiry {
@@ -29,6 +31,7 @@ impl Expiry {
             rooms: options.keep_in.iter().map(fold).collect(),
             waiting: BTreeSet::new(),
             last: None,
+            removed: 0,
         }
     }
 

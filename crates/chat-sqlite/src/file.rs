@@ -41,9 +41,25 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
         // Nothing of somebody else's is touched, not even by a lock beside it.
-        is_new = identify(&read_only(path)?)? == 0;
+        let found = read_only(path).and_then(|connection| identify(&connection));
+        is_new = match found {
+            // It was ours, and its beginning is not what it was.
+            Err(OpenError::Foreign) if StateFile::peek(path).is_some() => {
+                return Err(OpenError::Damaged("its beginning is lost".into()));
+            }
+            found => found? == 0,
+        };
+    }
+    if has_other_names(path) {
+        return Err(OpenError::Linked);
     }
     let mut state = StateFile::lock(path)?;
+    if let Some(Progress { appended, .. }) = state.found
+        && is_new
+        && appended > 0
+    {
+        return Err(OpenError::Emptied(appended));
+    }
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_MAX)?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -61,7 +77,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     }
     migrate(&mut connection)?;
     examine(&connection)?;
-    let progress = begin(&mut connection, &state, is_new)?;
+    let progress = begin(&mut connection, &state, is_new, options.trusts_copies)?;
     state
         .begin(options.sync == Sync::Normal, progress)
         .map_err(OpenError::io("what stands beside it"))?;
@@ -81,12 +97,21 @@ fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
         Ok(_) => {}
         // One that is there is not opened: closing it would end the locks of whoever has it open within this process.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = OpenOptions::new().append(true).create(true).open(path);
+            let made = private().append(true).create(true).open(path);
             drop(made.map_err(failed)?);
         }
         Err(error) => return Err(failed(error)),
     }
     path.canonicalize().map_err(failed)
+}
+
+/// How files are made: what is said in rooms is nobody else's on the machine. SQLite makes its own like the file.
+pub(crate) fn private() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to set"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Where the file is, and which it is: a file that is moved or removed while it is open is written on, and lost with the
@@ -96,8 +121,8 @@ pub(crate) struct Place {
     path: PathBuf,
     /// SQLite's log of changes.
     wal: PathBuf,
-    file: Option<FileId>,
-    wal_file: Option<FileId>,
+    state: PathBuf,
+    ids: [Option<FileId>; 3],
 }
 
 /// A device and a number on it.
@@ -105,15 +130,18 @@ type FileId = (u64, u64);
 
 impl Place {
     fn new(path: &Path) -> Self {
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        let wal = PathBuf::from(wal);
-        Self {
-            file: file_id(path),
-            wal_file: file_id(&wal),
+        let mut place = Self {
             path: path.to_owned(),
-            wal,
-        }
+            wal: beside(path, "-wal"),
+            state: beside(path, "-state"),
+            ids: [None; 3],
+        };
+        place.ids = place.ids();
+        place
+    }
+
+    fn ids(&self) -> [Option<FileId>; 3] {
+        [&self.path, &self.wal, &self.state].map(|path| file_id(path))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -122,8 +150,15 @@ impl Place {
 
     /// Whether it still is where it was.
     pub(crate) fn is_kept(&self) -> bool {
-        file_id(&self.path) == self.file && file_id(&self.wal) == self.wal_file
+        self.ids() == self.ids
     }
+}
+
+/// What stands beside a file.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 #[cfg(unix)]
@@ -137,6 +172,17 @@ fn file_id(path: &Path) -> Option<FileId> {
 #[cfg(not(unix))]
 fn file_id(_: &Path) -> Option<FileId> {
     None
+}
+
+#[cfg(unix)]
+fn has_other_names(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.nlink() > 1)
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_: &Path) -> bool {
+    false
 }
 
 /// Opens a file to read it.
@@ -224,6 +270,7 @@ fn begin(
     connection: &mut Connection,
     state: &StateFile,
     is_new: bool,
+    trusts_copies: bool,
 ) -> Result<Progress, OpenError> {
     let transaction = connection.transaction()?;
     let sql = "SELECT generation, appended FROM progress";
@@ -236,9 +283,10 @@ fn begin(
         })
         .optional()?
         .ok_or_else(|| OpenError::Damaged("how much it holds is missing".into()))?;
-    let is_whole = state.found.is_some_and(|known| {
-        progress.appended >= known.appended && progress.generation >= known.generation
-    });
+    let is_whole = (state.is_trusted || trusts_copies)
+        && state.found.is_some_and(|known| {
+            progress.appended >= known.appended && progress.generation >= known.generation
+        });
     if !is_new && !is_whole {
         tracing::warn!(
             "the file may not be what it was (restored, copied, cut short, or a power cut): its rooms begin anew for those who come back"

@@ -47,9 +47,16 @@ pub(crate) fn columns(text: &str) -> Columns {
     Columns { words, pairs }
 }
 
+/// How many words and runs are looked for at a time: each costs as much as it is common.
+const TERMS_MAX: usize = 32;
+
+/// Too much is looked for at a time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
 /// A query that looks for all of a text's words; `None` if there is none. Nothing but letters and digits gets into it,
 /// and these only between quotes.
-pub(crate) fn query(text: &str) -> Option<String> {
+pub(crate) fn query(text: &str) -> Result<Option<String>, TooMany> {
     // Each is looked for once, however often it is said.
     let terms: BTreeSet<String> = pieces(text)
         .into_iter()
@@ -62,8 +69,11 @@ pub(crate) fn query(text: &str) -> Option<String> {
             }
         })
         .collect();
+    if terms.len() > TERMS_MAX {
+        return Err(TooMany);
+    }
     let terms: Vec<String> = terms.into_iter().collect();
-    (!terms.is_empty()).then(|| terms.join(" AND "))
+    Ok((!terms.is_empty()).then(|| terms.join(" AND ")))
 }
 
 fn pieces(text: &str) -> Vec<Piece> {
@@ -115,6 +125,10 @@ const fn is_mark(c: char) -> bool {
 mod tests {
     use super::*;
 
+    fn found(text: &str) -> String {
+        query(text).ok().flatten().unwrap()
+    }
+
     #[test]
     fn runs_are_cut_in_pairs_and_words_are_left_whole() {
         let Columns { words, pairs } = columns("결제완료! Build-12 東京 x");
@@ -125,20 +139,21 @@ mod tests {
     #[test]
     fn a_query_holds_nothing_but_words() {
         assert_eq!(
-            query("결제 error").unwrap(),
+            found("결제 error"),
             "pairs : \"결제\" AND words : \"error\""
         );
-        assert_eq!(query("결").unwrap(), "pairs : \"결\" *");
+        assert_eq!(found("결"), "pairs : \"결\" *");
+        assert_eq!(found("api결제"), "pairs : \"결제\" AND words : \"api\"");
         assert_eq!(
-            query("api결제").unwrap(),
-            "pairs : \"결제\" AND words : \"api\""
-        );
-        assert_eq!(
-            query("a\" OR (b* NEAR:c").unwrap(),
+            found("a\" OR (b* NEAR:c"),
             "words : \"NEAR\" AND words : \"OR\" AND words : \"a\" AND words : \"b\" AND words : \"c\""
         );
-        assert_eq!(query("a 결제 a 결제").unwrap(), query("a 결제").unwrap());
-        assert_eq!(query("\"* -"), None);
+        assert_eq!(found("a 결제 a 결제"), found("a 결제"));
+        assert_eq!(query("\"* -"), Ok(None));
+        let many: String = (0..=TERMS_MAX)
+            .map(|number| format!("w{number} "))
+            .collect();
+        assert_eq!(query(&many), Err(TooMany));
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use crate::error::OpenError;
 use crate::expiry::Expiry;
 use crate::file;
-use crate::index;
+use crate::index::{self, TooMany};
 use crate::options::Options;
+use crate::queue::{Append, Lease, Open, Queue, Task, queue};
 use crate::readers::{Purpose, Readers};
 use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
+use crate::scan::is_damage;
 use crate::store::Room;
-use crate::writer::{Task, WAITING_MAX, Writer};
+use crate::writer::Writer;
 use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span};
 use chat_core::name::NameRules;
 use chat_core::{RoomName, Seq};
@@ -20,7 +22,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 /// How often it is looked for what is no longer kept while nothing is said.
@@ -30,7 +31,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Overload
 ///
-/// At most 4,096 batches wait to be written; one more is refused as unavailable. Four reads and two searches are done
+/// At most 4,096 batches, or 64 MiB, wait to be written; one more is refused as unavailable. Four reads and two searches are done
 /// at a time; more wait.
 ///
 /// # On drop
@@ -40,7 +41,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 pub struct SqliteJournal(Arc<Inner>);
 
 struct Inner {
-    tasks: Option<mpsc::Sender<Task>>,
+    queue: Option<Queue>,
     readers: Arc<Readers>,
     names: NameRules,
     /// Which opening of the file this is.
@@ -53,6 +54,7 @@ pub struct SqliteLog {
     journal: Arc<Inner>,
     name: RoomName,
     room: Room,
+    _lease: Lease,
 }
 
 impl SqliteJournal {
@@ -65,17 +67,17 @@ impl SqliteJournal {
         let opened = file::open(path, options)?;
         let life = opened.progress.generation;
         let readers = Readers::new(opened.place.path().to_owned());
-        let writer = Writer::new(opened, options);
-        let (tasks, waiting) = mpsc::channel(WAITING_MAX);
+        let (queue, waiting, leases) = queue();
+        let writer = Writer::new(opened, options, leases);
         if !Expiry::new(options).is_idle() {
-            remind(tasks.downgrade()).map_err(OpenError::Thread)?;
+            remind(queue.downgrade()).map_err(OpenError::Thread)?;
         }
         let thread = std::thread::Builder::new()
             .name("chat-sqlite".into())
             .spawn(move || writer.run(waiting))
             .map_err(OpenError::Thread)?;
         Ok(Self(Arc::new(Inner {
-            tasks: Some(tasks),
+            queue: Some(queue),
             readers: Arc::new(readers),
             names: options.names,
             life,
@@ -118,12 +120,8 @@ fn remind(tasks: mpsc::WeakSender<Task>) -> std::io::Result<()> {
 }
 
 impl Inner {
-    fn send(&self, task: Task) -> Result<(), JournalError> {
-        let tasks = self.tasks.as_ref().ok_or(JournalError::Gone)?;
-        tasks.try_send(task).map_err(|error| match error {
-            TrySendError::Full(_) => JournalError::Unavailable("the disk is too slow".into()),
-            TrySendError::Closed(_) => JournalError::Gone,
-        })
+    fn queue(&self) -> Result<&Queue, JournalError> {
+        self.queue.as_ref().ok_or(JournalError::Gone)
     }
 }
 
@@ -132,15 +130,17 @@ impl Journal for SqliteJournal {
 
     async fn open(&self, room: &RoomName, key: &str) -> Result<SqliteLog, JournalError> {
         let (done, opened) = oneshot::channel();
-        self.0.send(Task::Open {
+        self.0.queue()?.send(Task::Open(Open {
             key: key.into(),
             name: room.as_str().to_owned(),
             done,
-        })?;
+        }))?;
+        let (opened, lease) = opened.await.map_err(|_| JournalError::Gone)??;
         Ok(SqliteLog {
-            room: opened.await.map_err(|_| JournalError::Gone)??,
             name: room.clone(),
+            room: opened,
             journal: Arc::clone(&self.0),
+            _lease: lease,
         })
     }
 }
@@ -160,11 +160,14 @@ impl Log for SqliteLog {
     ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
         let (done, appended) = oneshot::channel();
         // Handed over now, in the order of the calls; whether anybody waits makes no difference.
-        let sent = self.journal.send(Task::Append {
-            room: Arc::clone(&self.room.key),
-            name: self.name.clone(),
-            drafts,
-            done,
+        let sent = self.journal.queue().and_then(|queue| {
+            queue.send(Task::Append(Append {
+                room: Arc::clone(&self.room.key),
+                name: self.name.clone(),
+                weight: queue.weigh(&drafts)?,
+                drafts,
+                done,
+            }))
         });
         async move {
             sent?;
@@ -184,8 +187,13 @@ impl Log for SqliteLog {
     }
 
     async fn search(&self, text: &str, before: Seq, limit: usize) -> Result<Page, JournalError> {
-        let Some(query) = index::query(text) else {
-            return Ok(Page::default());
+        let query = match index::query(text) {
+            Ok(Some(query)) => query,
+            Ok(None) => return Ok(Page::default()),
+            Err(TooMany) => {
+                let why = "these are too many words to look for at a time";
+                return Err(JournalError::Unavailable(why.into()));
+            }
         };
         let key = Arc::clone(&self.room.key);
         let readers = &self.journal.readers;
@@ -215,6 +223,8 @@ struct Part {
     tail: Seq,
     /// Messages of a span, oldest first.
     rows: Vec<Stored>,
+    /// The place of the last one that was passed over because it can't be read.
+    passed: Option<Seq>,
 }
 
 impl Part {
@@ -241,7 +251,8 @@ impl Part {
                     .take_while(|pair| follows(&pair[0], &pair[1]));
                 rows.truncate(run.count() + 1);
                 let first = rows.first().map(|first| first.seq);
-                let first = first.unwrap_or_else(|| self.tail.next());
+                let beyond = self.passed.unwrap_or(self.tail).next();
+                let first = first.unwrap_or(beyond);
                 let missing = Gap {
                     from: after.next(),
                     to: Seq(first.0.saturating_sub(1)),
@@ -250,9 +261,17 @@ impl Part {
             }
             Span::Before(before) => {
                 let end = before.min(self.tail.next());
-                if self.floor.next() < end && rows.last().is_none_or(|last| last.seq.next() != end)
-                {
-                    return Err(damaged());
+                let last = match (rows.last(), self.passed) {
+                    (Some(last), _) => last.seq,
+                    (None, Some(passed)) => Seq(passed.0.saturating_sub(1)),
+                    (None, None) => self.floor,
+                };
+                if last.next() < end {
+                    let missing = Gap {
+                        from: last.next(),
+                        to: Seq(end.0.saturating_sub(1)),
+                    };
+                    return Ok((Some(missing), Vec::new()));
                 }
                 let run = rows.windows(2).rev();
                 let run = run.take_while(|pair| follows(&pair[0], &pair[1]));
@@ -288,10 +307,27 @@ fn read(
     let sql = format!(
         "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id {order} LIMIT ?3"
     );
-    let mut rows: Vec<Stored> = view
-        .prepare_cached(&sql)?
-        .query_map(params![low, high, limit], Stored::read)?
-        .collect::<Result<_, _>>()?;
+    let mut statement = view.prepare_cached(&sql)?;
+    let mut found = statement.query(params![low, high, limit])?;
+    let (mut rows, mut passed) = (Vec::new(), None);
+    loop {
+        let row = match found.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            // What comes before the damage is sound.
+            Err(error) if is_damage(&error) && !rows.is_empty() => break,
+            Err(error) => return Err(error),
+        };
+        match Stored::read(row) {
+            Ok(stored) => rows.push(stored),
+            Err(error) => {
+                tracing::warn!(%error, room = &**room, "a message is damaged");
+                passed = Some(rows::seq(row.get(0)?));
+            }
+        }
+    }
+    drop(found);
+    drop(statement);
     if order == "DESC" {
         rows.reverse();
     }
@@ -300,6 +336,7 @@ fn read(
         floor,
         tail,
         rows,
+        passed,
     })
 }
 
@@ -337,17 +374,9 @@ fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, 
     statement.query_row([&**room], read).optional()
 }
 
-impl Drop for SqliteLog {
-    fn drop(&mut self) {
-        // If too much waits, a little is remembered that need not be.
-        let room = Arc::clone(&self.room.key);
-        drop(self.journal.send(Task::Close { room }));
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.tasks = None;
+        self.queue = None;
         let thread = self
             .thread
             .get_mut()

@@ -38,6 +38,7 @@ mod file;
 mod index;
 mod journal;
 mod options;
+mod queue;
 mod readers;
 mod rooms;
 mod rows;

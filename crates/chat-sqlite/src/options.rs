@@ -18,6 +18,9 @@ pub struct Options {
     /// How many pages of 4 KiB the file may have: for tests of a full disk.
     #[doc(hidden)]
     pub pages_max: Option<u32>,
+    /// A file is trusted though what stands beside it was written by somebody else: for tests of damaged files.
+    #[doc(hidden)]
+    pub trusts_copies: bool,
 }
 
 /// When a message counts as kept.

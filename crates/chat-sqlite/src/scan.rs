@@ -8,6 +8,9 @@ use chat_core::Seq;
 use rusqlite::{Connection, ErrorCode, Statement, params};
 use std::io;
 
+/// How many messages are read at a time.
+const PAGE: usize = 1000;
+
 /// Hands each message of a room to `each`, in the order of its log; gives what can't be read.
 pub(crate) fn messages(
     connection: &Connection,
@@ -17,8 +20,9 @@ pub(crate) fn messages(
     let Some(id) = room.id else {
         return Ok(Vec::new());
     };
-    let sql =
-        format!("SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT {PAGE}"
+    );
     let mut scan = Scan {
         id,
         room,
@@ -28,16 +32,32 @@ pub(crate) fn messages(
     };
     // How far beyond the last that could be read it is tried again.
     let mut leap = 0_u64;
+    let end_of_leaps = Seq(room.tail.0.saturating_sub(1));
+    // From here on it can't be read.
+    let mut failed = room.floor;
     while scan.last < room.tail {
         let before = scan.last;
-        let after = Seq(scan.last.0.saturating_add(leap));
-        if after >= room.tail || scan.run(after, each)? {
-            break;
+        let mut after = Seq(scan.last.0.saturating_add(leap)).min(end_of_leaps);
+        let (mut page, mut end) = scan.page(after).map_err(OpenError::from)?;
+        // Where it lands may be beyond where it can be read again.
+        while !page.is_empty() && after.0 > failed.0.saturating_add(1) {
+            let middle = Seq(failed.0.midpoint(after.0));
+            match scan.page(middle).map_err(OpenError::from)? {
+                (nearer, _) if nearer.is_empty() => failed = middle,
+                nearer => ((page, end), after) = (nearer, middle),
+            }
         }
-        leap = if scan.last > before {
-            1
-        } else {
-            leap.saturating_mul(2).max(1)
+        for stored in page {
+            note(&mut scan.unreadable, room, scan.last, stored.seq);
+            scan.last = stored.seq;
+            each(stored)?;
+        }
+        (leap, failed) = match end {
+            End::OfLog => break,
+            End::OfPage => (0, scan.last),
+            End::Damaged if scan.last > before => (1, scan.last),
+            End::Damaged if after >= end_of_leaps => break,
+            End::Damaged => (leap.saturating_mul(2).max(1), after),
         };
     }
     let Scan {
@@ -58,36 +78,38 @@ struct Scan<'a> {
     unreadable: Vec<Unreadable>,
 }
 
+/// Why a page is no longer.
+enum End {
+    OfLog,
+    OfPage,
+    Damaged,
+}
+
 impl Scan<'_> {
-    /// Reads what follows a place, until the end (`true`) or something damaged.
-    fn run(
-        &mut self,
-        after: Seq,
-        each: &mut dyn FnMut(Stored) -> io::Result<()>,
-    ) -> Result<bool, ExportError> {
+    /// Reads a page of what follows a place. All of it is read before any of it is handed out: whoever takes it may take
+    /// long, and as long as it is being read, SQLite's log of changes can only grow.
+    fn page(&mut self, after: Seq) -> rusqlite::Result<(Vec<Stored>, End)> {
         let (low, high) = (rows::id(self.id, after), rows::id(self.id, self.room.tail));
-        let mut found = self
-            .statement
-            .query(params![low, high])
-            .map_err(OpenError::from)?;
+        let mut found = self.statement.query(params![low, high])?;
+        let (mut page, mut last) = (Vec::new(), self.last);
         loop {
             let stored = match found.next() {
                 Ok(Some(row)) => Stored::read(row),
-                Ok(None) => return Ok(true),
+                Ok(None) if page.len() == PAGE => return Ok((page, End::OfPage)),
+                Ok(None) => return Ok((page, End::OfLog)),
                 Err(error) => Err(error),
             };
             let stored = match stored {
                 Ok(stored) => stored,
-                Err(error) if is_damage(&error) => return Ok(false),
-                Err(error) => return Err(OpenError::from(error).into()),
+                Err(error) if is_damage(&error) => return Ok((page, End::Damaged)),
+                Err(error) => return Err(error),
             };
-            let is_in_order = stored.seq > self.last && stored.seq <= self.room.tail;
+            let is_in_order = stored.seq > last && stored.seq <= self.room.tail;
             if stored.room != self.id || !is_in_order {
-                return Ok(false);
+                return Ok((page, End::Damaged));
             }
-            note(&mut self.unreadable, self.room, self.last, stored.seq);
-            self.last = stored.seq;
-            each(stored)?;
+            last = stored.seq;
+            page.push(stored);
         }
     }
 }
@@ -104,7 +126,7 @@ fn note(unreadable: &mut Vec<Unreadable>, room: &Room, last: Seq, next: Seq) {
 }
 
 /// Whether it is the file's fault; what isn't, such as a lock, ends the reading.
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(
             code,

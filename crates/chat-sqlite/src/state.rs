@@ -1,16 +1,17 @@
 //! The file beside the file: who has it open, and how much it must hold.
 //!
 //! Invariant: what is written here has been committed before. So a database that holds less has lost something. It also
-//! says which file it is itself (its inode and when it was made), so that a copy of it proves nothing: a database and this,
-//! both copied at the same time and put back later, would agree. And while the database is written with `Sync::Normal`, it
+//! says which file it is itself (its inode and when it was made) and when it was written, so that a copy of it proves
+//! nothing: a database and this, both copied at the same time and put back later, would agree. And while the database is written with `Sync::Normal`, it
 //! says since which start of the machine: a power cut may take the last moments of both, which would agree as well.
 
 use crate::error::OpenError;
+use crate::file;
 use chat_core::log::Epoch;
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// How much has happened to a file.
@@ -30,22 +31,37 @@ pub(crate) struct StateFile {
     id: u64,
     /// Since which start of the machine the database may lose something in a power cut; 0: it loses nothing.
     at_risk: u64,
-    /// What it said when it was opened, if that could be read and nothing can have been lost since.
+    /// What it said when it was opened, if that could be read.
     pub(crate) found: Option<Progress>,
+    /// It is the file that was written then, and nothing can have been lost since.
+    pub(crate) is_trusted: bool,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Words {
+    progress: Progress,
+    id: u64,
+    at_risk: u64,
+    /// When it was written: milliseconds since 1970.
+    at: u64,
 }
 
 /// What the file begins with, so that nothing else is mistaken for it.
 const MAGIC: &[u8; 8] = b"chat-st1";
 
 /// How long it is.
-const BYTES: usize = 40;
+const BYTES: usize = 48;
+
+/// How much later than it says a file may have been changed: by as much as clocks and disks are coarse.
+const CHANGED_WITHIN: u64 = 2000;
 
 impl StateFile {
     /// Locks it; makes it if need be.
     pub(crate) fn lock(database: &Path) -> Result<Self, OpenError> {
-        let path = path(database);
+        let path = file::beside(database, "-state");
         let failed = |error| OpenError::io(path.display())(error);
-        let mut file = OpenOptions::new()
+        let mut file = file::private()
             .read(true)
             .write(true)
             .create(true)
@@ -63,12 +79,23 @@ impl StateFile {
             .read_to_end(&mut bytes)
             .map_err(failed)?;
         let id = id(&file).map_err(failed)?;
+        let words = read(&bytes);
+        let changed = changed(&file).map_err(failed)?;
         Ok(Self {
-            found: read(&bytes, id),
+            found: words.map(|words| words.progress),
+            is_trusted: words.is_some_and(|words| words.are_of(id, changed)),
             file,
             id,
             at_risk: 0,
         })
+    }
+
+    /// What it says, without locking it.
+    pub(crate) fn peek(database: &Path) -> Option<Progress> {
+        let mut bytes = Vec::new();
+        let file = File::open(file::beside(database, "-state")).ok()?;
+        file.take(BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
+        read(&bytes).map(|words| words.progress)
     }
 
     /// The database is open, and may lose something in a power cut or not. Durable when this returns.
@@ -90,22 +117,56 @@ impl StateFile {
         bytes[8..16].copy_from_slice(&progress.generation.to_le_bytes());
         bytes[16..24].copy_from_slice(&progress.appended.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.id.to_le_bytes());
-        bytes[32..].copy_from_slice(&self.at_risk.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.at_risk.to_le_bytes());
+        bytes[40..].copy_from_slice(&millis(SystemTime::now()).to_le_bytes());
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&bytes)
     }
 }
 
-fn read(bytes: &[u8], id: u64) -> Option<Progress> {
+fn read(bytes: &[u8]) -> Option<Words> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (numbers, rest) = rest.as_chunks::<8>();
-    let numbers: &[[u8; 8]; 4] = numbers.try_into().ok()?;
-    let [generation, appended, of, at_risk] = numbers.map(u64::from_le_bytes);
-    let is_safe = at_risk == 0 || at_risk == start_of_machine();
-    (rest.is_empty() && of == id && is_safe).then_some(Progress {
-        generation,
-        appended,
+    let numbers: &[[u8; 8]; 5] = numbers.try_into().ok()?;
+    let [generation, appended, id, at_risk, at] = numbers.map(u64::from_le_bytes);
+    rest.is_empty().then_some(Words {
+        progress: Progress {
+            generation,
+            appended,
+        },
+        id,
+        at_risk,
+        at,
     })
+}
+
+impl Words {
+    /// Whether they were written into this file, which has not been changed since, and nothing was lost in a power cut.
+    fn are_of(self, id: u64, changed: Option<u64>) -> bool {
+        let is_same =
+            changed.is_none_or(|changed| changed <= self.at.saturating_add(CHANGED_WITHIN));
+        let is_safe = self.at_risk == 0 || self.at_risk == start_of_machine();
+        id == self.id && is_same && is_safe
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// When a file was changed last, or its name: milliseconds since 1970.
+#[cfg(unix)]
+fn changed(file: &File) -> io::Result<Option<u64>> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    let millis = metadata.ctime() * 1000 + metadata.ctime_nsec() / 1_000_000;
+    Ok(u64::try_from(millis).ok())
+}
+
+#[cfg(not(unix))]
+fn changed(_: &File) -> io::Result<Option<u64>> {
+    Ok(None)
 }
 
 /// Which start of the machine this is; never 0, and where it isn't known, one that is never again.
@@ -139,10 +200,4 @@ fn number(metadata: &Metadata) -> u64 {
 #[cfg(not(unix))]
 fn number(_: &Metadata) -> u64 {
     0
-}
-
-fn path(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push("-state");
-    path.into()
 }

@@ -54,6 +54,13 @@ pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
     statement.query_map([], read)?.collect()
 }
 
+/// The keys of all rooms that hold messages.
+pub(crate) fn filled(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
+    let mut statement = connection.prepare_cached("SELECT key FROM rooms WHERE kept > 0")?;
+    let keys = statement.query_map([], |row| row.get::<_, String>(0))?;
+    keys.map(|key| key.map(Key::from)).collect()
+}
+
 /// A room that nothing has been said in. It has no row, and the same epoch whenever it is opened.
 pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqlite::Result<Room> {
     let mut seed = connection.prepare_cached("SELECT seed FROM progress")?;

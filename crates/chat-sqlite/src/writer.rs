@@ -7,17 +7,15 @@ use crate::error::Failure;
 use crate::expiry::Expiry;
 use crate::file::Opened;
 use crate::options::Options;
-use crate::rooms::{Key, Rooms};
-use crate::store::{self, Room};
-use chat_core::log::{Batch, Drafts, JournalError, Timestamp};
-use chat_core::{RoomName, Seq};
+use crate::queue::{Append, Leases, Open, TASKS_MAX, Task};
+use crate::rooms::Rooms;
+use crate::store;
+use chat_core::Seq;
+use chat_core::log::{JournalError, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
-
-/// How many appends may wait for the thread.
-pub(crate) const WAITING_MAX: usize = 4096;
+use tokio::sync::mpsc;
 
 /// How many bytes of messages one transaction takes: it is done in some tens of milliseconds.
 const TRANSACTION_BYTES_MAX: usize = 2 << 20;
@@ -28,49 +26,25 @@ const REMOVED_AT_ONCE: u64 = 500;
 /// How often a failure is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// What the thread is asked.
-#[derive(Debug)]
-pub(crate) enum Task {
-    Open {
-        key: Key,
-        name: String,
-        done: oneshot::Sender<Result<Room, JournalError>>,
-    },
-    Append {
-        room: Key,
-        name: RoomName,
-        drafts: Drafts,
-        done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
-    },
-    /// A log is not used any more.
-    Close { room: Key },
-    /// Time has passed: there may be more that is no longer kept.
-    Expire,
-}
-
-/// An answer that waits for the commit.
-enum Answer {
-    Opened(Room, oneshot::Sender<Result<Room, JournalError>>),
-    Appended(
-        Arc<Batch>,
-        oneshot::Sender<Result<Arc<Batch>, JournalError>>,
-    ),
-}
-
 pub(crate) struct Writer {
     opened: Opened,
     rooms: Rooms,
     expiry: Expiry,
+    leases: Leases,
     logged: Option<Instant>,
+    /// The last transaction failed.
+    has_failed: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(opened: Opened, options: &Options) -> Self {
+    pub(crate) fn new(opened: Opened, options: &Options, leases: Leases) -> Self {
         Self {
             rooms: Rooms::new(opened.progress),
             opened,
             expiry: Expiry::new(options),
+            leases,
             logged: None,
+            has_failed: false,
         }
     }
 
@@ -82,7 +56,12 @@ impl Writer {
             while self.expiry.has_any() && tasks.is_empty() && !tasks.is_closed() {
                 self.expire_some(REMOVED_AT_ONCE);
             }
-            if tasks.blocking_recv_many(&mut waiting, WAITING_MAX) == 0 {
+            if tasks.is_empty() {
+                for room in self.leases.late() {
+                    self.rooms.closed(&room);
+                }
+            }
+            if tasks.blocking_recv_many(&mut waiting, TASKS_MAX) == 0 {
                 break;
             }
             let mut left = waiting.drain(..).peekable();
@@ -92,8 +71,8 @@ impl Writer {
                 while bytes < TRANSACTION_BYTES_MAX
                     && let Some(task) = left.next()
                 {
-                    if let Task::Append { drafts, .. } = &task {
-                        bytes += drafts.bytes();
+                    if let Task::Append(append) = &task {
+                        bytes += append.drafts.bytes();
                     }
                     now.push(task);
                 }
@@ -125,51 +104,54 @@ impl Writer {
         }
     }
 
-    /// Does what was asked, in one transaction, and answers.
+    /// Does what was asked: what is said first, in one transaction, so that a room that is opened has it.
     fn perform(&mut self, tasks: Vec<Task>) {
-        let (mut answers, mut unanswered) = (Vec::new(), Vec::new());
-        let (mut closed, mut expires) = (Vec::new(), false);
-        let mut changes = self.rooms.begin();
+        let (mut appends, mut opens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut expires = false;
+        for task in tasks {
+            match task {
+                Task::Append(append) => appends.push(append),
+                Task::Open(open) => opens.push(open),
+                Task::Close(room) => closed.push(room),
+                Task::Expire => expires = true,
+            }
+        }
+        if !appends.is_empty() {
+            self.append(appends);
+        }
+        for open in opens {
+            self.open(open);
+        }
+        // Those that were opened along with it are counted first.
+        for room in closed {
+            self.rooms.closed(&room);
+        }
+        if expires {
+            self.look_for_expired();
+        }
+    }
+
+    fn append(&mut self, appends: Vec<Append>) {
+        let (mut done, mut changes) = (Vec::new(), self.rooms.begin());
         let rooms = &self.rooms;
-        let mut tasks = tasks.into_iter();
+        let mut appends = appends.into_iter();
         let committed = transact(&mut self.opened, |connection| {
-            for task in tasks.by_ref() {
-                match task {
-                    Task::Open { key, name, done } => {
-                        match rooms.find(&mut changes, connection, &key, &name) {
-                            Ok(room) => answers.push(Answer::Opened(room, done)),
-                            Err(error) => {
-                                unanswered.push(Task::Open { key, name, done });
-                                return Err(error);
-                            }
-                        }
-                    }
-                    Task::Append {
-                        room,
-                        name,
-                        drafts,
-                        done,
-                    } => {
-                        let progress = &mut changes.progress;
-                        let Some(room) = rooms.known(&mut changes.rooms, &room) else {
-                            drop(done.send(Err(JournalError::Gone)));
-                            continue;
-                        };
-                        let seqs = (room.tail.next().0..).map(Seq);
-                        let batch = Arc::new(drafts.number(name, seqs));
-                        answers.push(Answer::Appended(Arc::clone(&batch), done));
-                        store::append(connection, room, progress, &batch)?;
-                    }
-                    // Those that were opened along with it are counted first.
-                    Task::Close { room } => closed.push(room),
-                    Task::Expire => expires = true,
-                }
+            for append in appends.by_ref() {
+                let Some(room) = rooms.known(&mut changes.rooms, &append.room) else {
+                    drop(append.done.send(Err(JournalError::Gone)));
+                    continue;
+                };
+                let seqs = (room.tail.next().0..).map(Seq);
+                let batch = Arc::new(append.drafts.number(append.name, seqs));
+                done.push((append.done, append.weight, Arc::clone(&batch)));
+                store::append(connection, room, &mut changes.progress, &batch)?;
             }
             for room in changes.rooms.values() {
                 store::update(connection, room)?;
             }
             store::update_progress(connection, changes.progress)
         });
+        // Whoever asked may have gone; what is done is done all the same.
         match committed {
             Ok(()) => {
                 for (key, room) in &changes.rooms {
@@ -177,25 +159,40 @@ impl Writer {
                 }
                 self.rooms.commit(changes);
                 self.note_progress();
-                for answer in answers {
-                    self.answer(answer);
+                for (done, _weight, batch) in done {
+                    drop(done.send(Ok(batch)));
+                }
+                if std::mem::take(&mut self.has_failed) {
+                    tracing::info!("messages are kept again");
                 }
             }
             Err(failure) => {
                 self.log(&failure);
-                refuse(
-                    &failure,
-                    answers,
-                    unanswered.into_iter().chain(tasks),
-                    &mut closed,
-                );
+                self.has_failed = true;
+                let done = done.into_iter().map(|(done, ..)| done);
+                for done in done.chain(appends.map(|append| append.done)) {
+                    drop(done.send(Err(failure.unavailable())));
+                }
             }
         }
-        for room in closed {
-            self.rooms.closed(&room);
-        }
-        if expires {
-            self.look_for_expired();
+    }
+
+    /// Hands out a log, which takes no more than reading: it can be had though nothing can be written.
+    fn open(&mut self, Open { key, name, done }: Open) {
+        let mut changes = self.rooms.begin();
+        let connection = &self.opened.connection;
+        match self.rooms.find(&mut changes, connection, &key, &name) {
+            Ok(room) => {
+                self.rooms.commit(changes);
+                self.rooms.opened(&key);
+                // Whoever asked may have gone, or go before it is taken: the lease ends with it.
+                drop(done.send(Ok((room, self.leases.lease(&key)))));
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                self.log(&failure);
+                drop(done.send(Err(failure.unavailable())));
+            }
         }
     }
 
@@ -209,29 +206,17 @@ impl Writer {
         }
     }
 
-    fn answer(&mut self, answer: Answer) {
-        // Whoever asked may have gone; it is done all the same.
-        match answer {
-            Answer::Opened(room, done) => {
-                let key = Arc::clone(&room.key);
-                self.rooms.opened(&key);
-                if done.send(Ok(room)).is_err() {
-                    self.rooms.closed(&key);
-                }
-            }
-            Answer::Appended(batch, done) => drop(done.send(Ok(batch))),
-        }
-    }
-
     /// Notes all rooms: there may be something to remove in each.
     fn look_for_expired(&mut self) {
         if self.expiry.is_idle() {
             return;
         }
-        match store::rooms(&self.opened.connection) {
-            Ok(rooms) => rooms
-                .into_iter()
-                .for_each(|room| self.expiry.note(room.key)),
+        let removed = std::mem::take(&mut self.expiry.removed);
+        if removed > 0 {
+            tracing::info!(messages = removed, "removed what is no longer kept");
+        }
+        match store::filled(&self.opened.connection) {
+            Ok(keys) => keys.into_iter().for_each(|key| self.expiry.note(key)),
             Err(error) => self.log(&error.into()),
         }
     }
@@ -241,7 +226,7 @@ impl Writer {
         let now = Timestamp::now();
         let mut changes = self.rooms.begin();
         let (rooms, expiry) = (&self.rooms, &mut self.expiry);
-        let mut unfinished = None;
+        let (mut unfinished, mut total) = (None, 0);
         let removed = transact(&mut self.opened, |connection| {
             let mut left = limit;
             while left > 0
@@ -255,7 +240,9 @@ impl Writer {
                         None => continue,
                     },
                 };
-                left -= removed.count;
+                // A look costs something, too.
+                left = left.saturating_sub(removed.count.max(1));
+                total += removed.count;
                 unfinished = removed.has_more.then_some(key);
             }
             Ok(())
@@ -263,6 +250,7 @@ impl Writer {
         match removed {
             Ok(()) => {
                 self.rooms.commit(changes);
+                self.expiry.removed += total;
                 if let Some(key) = unfinished {
                     self.expiry.note(key);
                 }
@@ -290,29 +278,6 @@ impl Writer {
     }
 }
 
-/// Tells all who wait that nothing of the transaction is kept.
-fn refuse(
-    failure: &Failure,
-    answers: Vec<Answer>,
-    tasks: impl Iterator<Item = Task>,
-    closed: &mut Vec<Key>,
-) {
-    for answer in answers {
-        match answer {
-            Answer::Opened(_, done) => drop(done.send(Err(failure.unavailable()))),
-            Answer::Appended(_, done) => drop(done.send(Err(failure.unavailable()))),
-        }
-    }
-    for task in tasks {
-        match task {
-            Task::Open { done, .. } => drop(done.send(Err(failure.unavailable()))),
-            Task::Append { done, .. } => drop(done.send(Err(failure.unavailable()))),
-            Task::Close { room } => closed.push(room),
-            Task::Expire => {}
-        }
-    }
-}
-
 /// Does this in a transaction, which is rolled back if any of it fails.
 fn transact<T>(
     opened: &mut Opened,
@@ -332,19 +297,20 @@ fn transact<T>(
 mod tests {
     use super::*;
     use crate::file;
-    use chat_core::log::SessionId;
-    use chat_core::{Kind, Nick};
+    use crate::queue::{Lease, queue};
+    use crate::rooms::Key;
+    use crate::store::Room;
+    use chat_core::log::{Drafts, SessionId};
+    use chat_core::{Kind, Nick, RoomName};
+    use tokio::sync::oneshot;
 
-    fn append(key: &Key) -> Task {
-        let nick = Nick::parse("alice").unwrap();
-        let mut drafts = Drafts::new(SessionId(1), nick, Timestamp(0));
-        drafts.push(Kind::Said, "hi");
-        Task::Append {
-            room: Key::clone(key),
-            name: RoomName::parse(key).unwrap(),
-            drafts,
-            done: oneshot::channel().0,
-        }
+    type Opening = oneshot::Receiver<Result<(Room, Lease), JournalError>>;
+
+    fn open(key: &Key) -> (Task, Opening) {
+        let (done, opened) = oneshot::channel();
+        let key = Key::clone(key);
+        let name = key.to_string();
+        (Task::Open(Open { key, name, done }), opened)
     }
 
     #[test]
@@ -352,32 +318,51 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = Options::default();
         let opened = file::open(&dir.path().join("log.db"), &options).unwrap();
-        let mut writer = Writer::new(opened, &options);
+        let (queue, mut waiting, leases) = queue();
+        let mut writer = Writer::new(opened, &options, leases);
         let key = Key::from("ops");
-        let open = || {
-            let (done, opened) = oneshot::channel();
-            let key = Key::clone(&key);
-            let name = key.to_string();
-            (Task::Open { key, name, done }, opened)
+        let append = || {
+            let nick = Nick::parse("alice").unwrap();
+            let mut drafts = Drafts::new(SessionId(1), nick, Timestamp(0));
+            drafts.push(Kind::Said, "hi");
+            Task::Append(Append {
+                room: Key::clone(&key),
+                name: RoomName::parse("ops").unwrap(),
+                weight: queue.weigh(&drafts).unwrap(),
+                drafts,
+                done: oneshot::channel().0,
+            })
         };
-        let close = || Task::Close {
-            room: Key::clone(&key),
+        let mut works = |mut tasks: Vec<Task>| {
+            while let Ok(task) = waiting.try_recv() {
+                tasks.push(task);
+            }
+            writer.perform(tasks);
+            writer.rooms.is_used(&key)
         };
-        let (task, opened) = open();
-        writer.perform(vec![task]);
-        assert!(writer.rooms.is_used(&key));
+        let (task, first) = open(&key);
+        assert!(works(vec![task]));
         // Its last message and its end come along with another use, and with that one's end.
-        let (task, again) = open();
-        writer.perform(vec![append(&key), close(), task]);
-        assert!(writer.rooms.is_used(&key));
-        writer.perform(vec![append(&key), close()]);
-        assert!(!writer.rooms.is_used(&key));
-        drop((opened, again));
-        // Whoever asked has gone.
-        let (task, gone) = open();
+        let (task, second) = open(&key);
+        drop(first);
+        assert!(works(vec![append(), task]));
+        drop(second);
+        assert!(!works(vec![append()]));
+        // Whoever asked has gone, before the answer or after it.
+        let (task, gone) = open(&key);
         drop(gone);
-        writer.perform(vec![task]);
-        assert!(!writer.rooms.is_used(&key));
+        works(vec![task]);
+        assert!(!works(Vec::new()));
+        let (task, going) = open(&key);
+        assert!(works(vec![task]));
+        drop(going);
+        assert!(!works(Vec::new()));
+        // The queue is full when it is closed.
+        let (task, late) = open(&key);
+        works(vec![task]);
+        while queue.send(Task::Expire).is_ok() {}
+        drop(late);
+        assert_eq!(writer.leases.late(), [key]);
         assert_eq!(writer.rooms.progress().appended, 2);
     }
 }

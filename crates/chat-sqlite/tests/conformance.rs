@@ -6,12 +6,12 @@ use chat_sqlite::{Keep, Options, SqliteJournal, Sync};
 use chat_testkit::conformance::{Durability, Holds, JournalUnderTest, assert_conforms, journal};
 use tempfile::TempDir;
 
-struct InFile(TempDir);
+struct InFile(TempDir, Sync);
 
 impl InFile {
     fn open_with(&self, keep: Keep) -> SqliteJournal {
         let mut options = Options::default();
-        (options.sync, options.keep) = (Sync::Normal, keep);
+        (options.sync, options.keep) = (self.1, keep);
         // The suite has Thai nicks, whose marks the default rules do not know.
         options.names.is_mark = |c| !c.is_ascii() && !c.is_alphanumeric();
         SqliteJournal::open(&self.0.path().join("log.db"), &options).unwrap()
@@ -45,5 +45,8 @@ impl JournalUnderTest for InFile {
 
 #[tokio::test]
 async fn it_conforms() {
-    assert_conforms(journal(InFile(tempfile::tempdir().unwrap())).await);
+    for sync in [Sync::Full, Sync::Normal] {
+        let dir = tempfile::tempdir().unwrap();
+        assert_conforms(journal(InFile(dir, sync)).await);
+    }
 }

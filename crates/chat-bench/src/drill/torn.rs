@@ -1,13 +1,13 @@
 //! `torn`: files that lost their end or had bits turned over, as bad disks and bad copies leave them. A file that can't
 //! be read is refused or says so; none makes a panic, and none shows an empty history as if that were all.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, ensure};
-use chat_core::log::{Journal, Log, Span};
-use chat_core::{RoomName, Seq};
-use chat_sqlite::{Options, SqliteJournal};
+use chat_core::log::{Drafts, Journal, Log, SessionId, Span, Timestamp};
+use chat_core::{Kind, Nick, RoomName, Seq};
+use chat_sqlite::{Options, SqliteJournal, SqliteLog};
 
 use super::client::Client;
 use super::findings::{Findings, grouped};
@@ -20,28 +20,32 @@ use super::stage::Stage;
 enum Fate {
     /// It is not opened, for this reason.
     Refused(String),
-    /// It is opened, and reading says that something is wrong.
+    /// It is opened, and reading says that something is wrong, or missing.
     Unreadable,
     /// All is there.
     Whole,
-    /// The last of it is not; the log says that it is another one (`true`), or as if it had never been.
-    Short {
-        kept: usize,
-        is_new_epoch: bool,
-    },
+    /// Some is not; a new epoch says so.
+    Begun,
     /// All is there, but not as it was said.
     Altered,
-    /// Some within it are not there, and nothing says so.
-    Hole,
     /// Nothing is there, as if nothing had ever been.
     Empty,
+    /// The last of it is not there, and nothing says so.
+    Short(usize),
+    /// Some within it are not there, and nothing says so.
+    Hole,
+    /// What was said then is acknowledged, and not there.
+    Lost(String),
     Panicked,
 }
+
+/// How many panics there were, on whichever thread.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let (messages, times) = (stage.pick(3000, 300), stage.pick(1000, 60));
     findings.did(format!(
-        "{} messages, half of them in the file and half in its log of changes; {} times one is cut or has bits turned over",
+        "{} messages, half of them in the file and half in its log of changes; {} times one or two are cut, removed or have bits turned over",
         grouped(messages as u64),
         grouped(times as u64)
     ));
@@ -60,23 +64,25 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         "what is put back is another one, damaged or not"
     );
     let (mut fates, mut praised, mut saved) = (Vec::new(), Vec::new(), (0, 0));
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+    }));
     for _ in 0..times {
         put_back(dir.path(), &files)?;
         let what = damage(dir.path(), &mut random)?;
         let path = file.clone();
-        let fate = tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-            anyhow::Ok(catch_unwind(AssertUnwindSafe(|| {
-                let found = runtime.block_on(read(&path));
-                let saved = chat_sqlite::export(&path, None, None, &mut |_| Ok(()));
-                let is_whole = chat_sqlite::check(&path).is_ok_and(|report| report.is_whole());
-                let saved = saved.map_or(0, |exported| exported.messages);
-                (found, saved, is_whole)
-            })))
-        });
-        let fate = match fate.await.context("no thread")?? {
-            Err(_) => Fate::Panicked,
-            Ok((found, count, is_whole)) => {
+        let before = PANICS.load(Ordering::Relaxed);
+        let looking = tokio::task::spawn_blocking(move || look_at(&path));
+        let looked = looking.await;
+        let has_panicked = PANICS.load(Ordering::Relaxed) > before;
+        let fate = match looked {
+            Ok(looked) if !has_panicked => {
+                let Looked {
+                    found,
+                    count,
+                    is_whole,
+                } = looked?;
                 let fate = judge(&whole, found);
                 let is_damaged = matches!(fate, Fate::Refused(_) | Fate::Unreadable);
                 if is_damaged && is_whole {
@@ -88,9 +94,11 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
                 }
                 fate
             }
+            _ => Fate::Panicked,
         };
         fates.push((what, fate));
     }
+    std::panic::set_hook(hook);
     report(&fates, findings);
     let (saved, of) = (grouped(saved.0), grouped(saved.1));
     findings.figure(
@@ -99,6 +107,26 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     );
     findings.none("damaged, and `check` calls it whole", &praised);
     Ok(())
+}
+
+/// What is seen of a damaged file.
+struct Looked {
+    found: anyhow::Result<Found>,
+    /// How many messages are exported.
+    count: u64,
+    is_whole: bool,
+}
+
+/// Looks at a damaged file in all ways, and then speaks into it.
+fn look_at(path: &Path) -> anyhow::Result<Looked> {
+    let is_whole = chat_sqlite::check(path).is_ok_and(|report| report.is_whole());
+    let exported = chat_sqlite::export(path, &options(), None, None, &mut |_| Ok(()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    Ok(Looked {
+        found: runtime.block_on(use_all(path)),
+        count: exported.map_or(0, |exported| exported.messages),
+        is_whole,
+    })
 }
 
 /// Has a server keep messages and end, which puts all into the file; and then more, and kills it.
@@ -134,7 +162,7 @@ fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Has the files as they were, and no others. They are written over: a copy would be known for one.
+/// Has the files as they were, and no others.
 fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -148,29 +176,40 @@ fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cuts a file, or turns bits over; says what was done.
+/// Cuts or removes a file or two, or turns bits over; says what was done.
 fn damage(dir: &Path, random: &mut Random) -> anyhow::Result<String> {
-    let mut names = vec!["chat.db"];
-    if dir.join("chat.db-wal").exists() {
-        names.push("chat.db-wal");
-    }
-    let name = *random.pick(&names);
-    let path = dir.join(name);
-    let mut bytes = std::fs::read(&path)?;
-    let what = if random.once_in(2) {
-        let at = random.below(bytes.len());
-        bytes.truncate(at);
-        format!("{name} cut at {at}")
-    } else {
-        let count = 1 + random.below(16);
-        for _ in 0..count {
+    let mut names = vec!["chat.db", "chat.db-wal", "chat.db-state"];
+    let count = if random.once_in(4) { 2 } else { 1 };
+    let mut done = Vec::new();
+    for _ in 0..count {
+        // What stands beside it is little, and is harmed less often.
+        let at = if random.once_in(8) {
+            2
+        } else {
+            random.below(2)
+        };
+        let name = names.remove(at.min(names.len() - 1));
+        let path = dir.join(name);
+        let mut bytes = std::fs::read(&path)?;
+        done.push(if random.once_in(16) {
+            std::fs::remove_file(path)?;
+            format!("{name} removed")
+        } else if random.once_in(2) {
             let at = random.below(bytes.len());
-            bytes[at] ^= 1 << random.below(8);
-        }
-        format!("{count} bits of {name}")
-    };
-    std::fs::write(&path, bytes)?;
-    Ok(what)
+            bytes.truncate(at);
+            std::fs::write(path, bytes)?;
+            format!("{name} cut at {at}")
+        } else {
+            let count = 1 + random.below(16);
+            for _ in 0..count {
+                let at = random.below(bytes.len());
+                bytes[at] ^= 1 << random.below(8);
+            }
+            std::fs::write(path, bytes)?;
+            format!("{count} bits of {name}")
+        });
+    }
+    Ok(done.join(", "))
 }
 
 /// What a file holds.
@@ -180,24 +219,49 @@ struct Found {
     seqs: Vec<u64>,
     texts: Vec<String>,
     has_gap: bool,
+    /// What was acknowledged afterwards, and is not there.
+    lost: Option<String>,
 }
 
+/// What is put back here is known for a copy, and would be another life whatever it holds: that is not what is asked.
+fn options() -> Options {
+    let mut options = Options::default();
+    options.trusts_copies = true;
+    options
+}
+
+async fn open(path: &Path) -> anyhow::Result<SqliteJournal> {
+    SqliteJournal::open(path, &options()).context(REFUSED)
+}
+
+async fn log(journal: &SqliteJournal) -> anyhow::Result<SqliteLog> {
+    Ok(Journal::open(journal, &RoomName::parse(ROOM)?, ROOM).await?)
+}
+
+/// Reads all of a file that ought to be whole.
 async fn read(path: &Path) -> anyhow::Result<Found> {
-    let journal = SqliteJournal::open(path, &Options::default()).context(REFUSED)?;
-    let room = RoomName::parse(ROOM)?;
-    let log = Journal::open(&journal, &room, ROOM).await?;
+    let journal = open(path).await?;
+    read_on(&log(&journal).await?).await
+}
+
+/// Reads from the beginning to the end.
+async fn read_on(log: &SqliteLog) -> anyhow::Result<Found> {
     let mut found = Found {
         epoch: log.head().epoch.0,
         seqs: Vec::new(),
         texts: Vec::new(),
         has_gap: false,
+        lost: None,
     };
     let mut after = Seq::START;
     loop {
         let page = log.read(Span::After(after), 1000).await?;
         found.has_gap |= page.gap.is_some();
-        let Some(last) = page.last() else { break };
-        after = last;
+        let Some(to) = page.last().or_else(|| page.gap.map(|gap| gap.to)) else {
+            break;
+        };
+        ensure!(to > after, "a page leads nowhere");
+        after = to;
         for excerpt in page.excerpts {
             for message in excerpt.batch.messages(excerpt.range) {
                 found.seqs.push(message.seq.0);
@@ -212,6 +276,43 @@ async fn read(path: &Path) -> anyhow::Result<Found> {
     Ok(found)
 }
 
+/// Reads it both ways, searches it, and has something kept.
+async fn use_all(path: &Path) -> anyhow::Result<Found> {
+    let journal = open(path).await?;
+    let log = log(&journal).await?;
+    let found = read_on(&log).await;
+    let mut before = Seq::END;
+    while let Ok(page) = log.read(Span::Before(before), 100).await
+        && let Some(first) = page.first().or_else(|| page.gap.map(|gap| gap.from))
+    {
+        ensure!(first < before, "a page leads nowhere");
+        before = first;
+    }
+    // Whatever comes of it, it comes.
+    drop(log.search("결제", Seq::END, 20).await);
+    let mut lost = None;
+    for number in 0..3 {
+        let text = format!("said afterwards {number}");
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("kim")?, Timestamp::now());
+        drafts.push(Kind::Said, &text);
+        let Ok(batch) = log.append(drafts).await else {
+            continue;
+        };
+        let last = batch.last();
+        let page = log.read(Span::After(Seq(last.0 - 1)), 1).await;
+        let is_there = page.is_ok_and(|page| {
+            let excerpts = page.excerpts.iter();
+            let mut messages =
+                excerpts.flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()));
+            messages.any(|message| message.seq == last && message.text == text)
+        });
+        if !is_there {
+            lost = Some(text);
+        }
+    }
+    Ok(Found { lost, ..found? })
+}
+
 const REFUSED: &str = "refused";
 
 fn judge(whole: &Found, found: anyhow::Result<Found>) -> Fate {
@@ -222,28 +323,18 @@ fn judge(whole: &Found, found: anyhow::Result<Found>) -> Fate {
         }
         Err(_) => return Fate::Unreadable,
     };
-    let is_new_epoch = found.epoch != whole.epoch;
-    let same = whole
-        .texts
-        .iter()
-        .zip(&found.texts)
-        .take_while(|(a, b)| a == b);
-    let same = same.count();
-    if found.has_gap {
-        Fate::Unreadable
-    } else if found.texts.is_empty() && !is_new_epoch {
-        Fate::Empty
-    } else if found.seqs.windows(2).any(|pair| pair[1] != pair[0] + 1) && !is_new_epoch {
-        Fate::Hole
-    } else if same < found.texts.len() {
-        Fate::Altered
-    } else if same < whole.texts.len() {
-        Fate::Short {
-            kept: same,
-            is_new_epoch,
-        }
-    } else {
-        Fate::Whole
+    if let Some(text) = found.lost {
+        return Fate::Lost(text);
+    }
+    let is_same_life = found.epoch == whole.epoch;
+    match () {
+        () if found.has_gap => Fate::Unreadable,
+        () if found.seqs == whole.seqs && found.texts == whole.texts => Fate::Whole,
+        () if found.seqs == whole.seqs => Fate::Altered,
+        () if !is_same_life => Fate::Begun,
+        () if found.seqs.is_empty() => Fate::Empty,
+        () if whole.seqs.starts_with(&found.seqs) => Fate::Short(found.seqs.len()),
+        () => Fate::Hole,
     }
 }
 
@@ -268,18 +359,9 @@ fn report(fates: &[(String, Fate)], findings: &mut Findings) {
         "whole all the same",
         shown(count(|fate| *fate == Fate::Whole)),
     );
-    let is_told = |fate: &Fate| {
-        matches!(
-            fate,
-            Fate::Short {
-                is_new_epoch: true,
-                ..
-            }
-        )
-    };
     findings.figure(
-        "the last lost, and a new epoch says so",
-        shown(count(is_told)),
+        "some lost, and a new epoch says so",
+        shown(count(|fate| *fate == Fate::Begun)),
     );
     findings.figure(
         "texts altered, which no database without checksums sees",
@@ -291,16 +373,14 @@ fn report(fates: &[(String, Fate)], findings: &mut Findings) {
         "an empty history as if that were all",
         &cases(|fate| *fate == Fate::Empty),
     );
-    let is_silent = |fate: &Fate| {
-        matches!(
-            fate,
-            Fate::Short {
-                is_new_epoch: false,
-                ..
-            }
-        )
-    };
-    findings.none("the last lost in the same epoch", &cases(is_silent));
+    findings.none(
+        "the last lost in the same epoch",
+        &cases(|fate| matches!(fate, Fate::Short(_))),
+    );
+    findings.none(
+        "acknowledged afterwards, and not there",
+        &cases(|fate| matches!(fate, Fate::Lost(_))),
+    );
     findings.none(
         "some within lost in the same epoch",
         &cases(|fate| *fate == Fate::Hole),

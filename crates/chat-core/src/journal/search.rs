@@ -21,9 +21,12 @@ pub(super) async fn search<L: Log + ?Sized>(
     let mut found = Vec::new();
     while !words.is_empty() && found.len() < limit && looked_at < LOOKED_AT_MAX {
         let page = log.read(Span::Before(before), PAGE).await?;
-        let Some(first) = page.first() else { break };
+        let missing = page.gap.map(|gap| gap.from);
+        let Some(first) = page.first().or(missing) else {
+            break;
+        };
         before = first;
-        looked_at += page.len();
+        looked_at += page.len().max(1);
         for Excerpt { batch, range } in page.excerpts.into_iter().rev() {
             let texts: Vec<_> = batch.messages(range.clone()).collect();
             for (at, message) in range.zip(texts).rev() {

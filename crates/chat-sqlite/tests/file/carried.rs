@@ -1,7 +1,7 @@
 //! What is carried from file to file.
 
 use super::*;
-use chat_sqlite::{ImportError, Record, RecordError, export, import};
+use chat_sqlite::{ExportError, ImportError, Record, RecordError, export, import};
 
 fn record(seq: u64, text: &str) -> Record {
     Record {
@@ -21,7 +21,7 @@ fn exported(file: &Path) -> Vec<Record> {
         records.push(record);
         Ok(())
     };
-    let exported = export(file, None, None, &mut each).unwrap();
+    let exported = export(file, &options(), None, None, &mut each).unwrap();
     assert_eq!(exported.unreadable, []);
     records
 }
@@ -40,7 +40,7 @@ fn what_is_damaged_is_passed_over_and_the_rest_can_be_carried_to_a_new_file() {
         let report = check(&dir.file()).unwrap();
         assert!(!report.is_whole(), "page {page}: {report}");
         let mut saved = Vec::new();
-        let exported = export(&dir.file(), None, None, &mut |record| {
+        let exported = export(&dir.file(), &options(), None, None, &mut |record| {
             saved.push(record);
             Ok(())
         });
@@ -90,7 +90,7 @@ fn places_are_kept_in_an_empty_room_and_follow_in_another() {
 fn what_can_not_be_taken_ends_it_and_what_precedes_it_is_imported() {
     for (bad, expected) in [
         (record(1 << 40, "far"), "seq"),
-        (record(2, &"x".repeat((1 << 20) + 1)), "text"),
+        (record(2, &"x".repeat((64 << 10) + 1)), "text"),
         (
             Record {
                 room: "no room".into(),
@@ -119,6 +119,54 @@ fn what_can_not_be_taken_ends_it_and_what_precedes_it_is_imported() {
         assert_eq!(exported(&dir.file()), [record(1, "one")]);
         assert!(check(&dir.file()).unwrap().is_whole());
     }
+}
+
+/// Gives no more after a line that is none, if it is asked once more.
+#[test]
+fn an_import_that_has_ended_does_not_go_on() {
+    let dir = Dir::new();
+    let mut lines = [Some(1), None, Some(3)].into_iter();
+    let records = std::iter::from_fn(|| lines.next()?.map(|seq| record(seq, "x")));
+    assert_eq!(
+        import(&dir.file(), &options(), records).unwrap().messages,
+        1
+    );
+}
+
+#[test]
+fn a_room_is_exported_however_its_name_is_spelled_and_must_be_there() {
+    let dir = Dir::new();
+    import(&dir.file(), &options(), [record(1, "one")]).unwrap();
+    let count = |room: &str| {
+        let exported = export(&dir.file(), &options(), Some(room), None, &mut |_| Ok(()));
+        exported.map(|exported| exported.messages)
+    };
+    assert_eq!(count("#OPS").unwrap(), 1);
+    assert!(matches!(count("nosuch"), Err(ExportError::NoRoom(_))));
+    assert!(matches!(count("no room"), Err(ExportError::Room(_))));
+}
+
+/// 33 of 300 messages can't be read: all others can.
+#[test]
+fn an_export_passes_over_no_more_than_what_is_damaged() {
+    let dir = Dir::new();
+    import(
+        &dir.file(),
+        &options(),
+        (1..=300).map(|seq| record(seq, "x")),
+    )
+    .unwrap();
+    let damage = Connection::open(dir.file()).unwrap();
+    let sql = "UPDATE messages SET text = x'ff' WHERE (id & 0xffffffffff) BETWEEN 101 AND 133";
+    assert_eq!(damage.execute(sql, []).unwrap(), 33);
+    drop(damage);
+    let exported = export(&dir.file(), &options(), None, None, &mut |_| Ok(())).unwrap();
+    assert_eq!(exported.messages, 267);
+    assert_eq!(exported.unreadable.len(), 1);
+    let lost = &exported.unreadable[0];
+    assert_eq!((lost.from, lost.to), (Seq(101), Seq(133)));
+    let report = check(&dir.file()).unwrap();
+    assert_eq!(report.unreadable, exported.unreadable);
 }
 
 #[test]

@@ -201,7 +201,7 @@ async fn a_file_that_lost_something_is_another_life_of_its_logs() {
     let restored = log(&open(&dir.file()), "ops").await.head();
     assert_eq!(restored.tail, Seq(10));
     assert_ne!(restored.epoch, epoch);
-    // The same with what stands beside it.
+    // The same with what stands beside it, as a new file.
     let copies = ["log.db", "log.db-state"].map(|name| {
         let path = dir.0.path().join(name);
         (std::fs::read(&path).unwrap(), path)
@@ -294,11 +294,11 @@ async fn a_hole_in_a_log_is_told_of_whichever_way_it_is_read() {
     assert_eq!(read, ["4 more", "5-6", "8 more", "15-15", "5 more"]);
     let latest = ops.read(Span::Before(Seq::END), 1000).await.unwrap();
     assert_eq!((latest.first(), latest.len()), (Some(Seq(16)), 5));
-    let before = ops.read(Span::Before(Seq(16)), 1000).await;
-    assert!(
-        matches!(before, Err(JournalError::Unavailable(_))),
-        "{before:?}"
-    );
+    let before = ops.read(Span::Before(Seq(16)), 1000).await.unwrap();
+    let gap = before.gap.unwrap();
+    assert_eq!((gap.from, gap.to, before.len()), (Seq(15), Seq(15), 0));
+    let before = ops.read(Span::Before(Seq(15)), 1000).await.unwrap();
+    assert_eq!((before.first(), before.len()), (Some(Seq(7)), 8));
 }
 
 /// What a machine leaves that was started again without the server having ended.
@@ -320,7 +320,7 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
         assert_eq!(log(&open(&dir.file()), "ops").await.head().epoch, epoch);
         // The machine was started again meanwhile: where it says since when, that is another time.
         let mut cut = killed;
-        if cut[32..] != [0; 8] {
+        if cut[32..40] != [0; 8] {
             cut[32] ^= 0xff;
         }
         std::fs::write(&state, &cut).unwrap();
@@ -330,6 +330,100 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
         // It ends, and so does the risk.
         drop(journal);
         let ended = std::fs::read(&state).unwrap();
-        assert_eq!(ended[32..], [0; 8]);
+        assert_eq!(ended[32..40], [0; 8]);
     }
+}
+
+/// Copies that are put back into the very files: only the time tells, which is made long ago here.
+#[tokio::test]
+async fn copies_that_are_written_over_their_files_are_another_life() {
+    let dir = Dir::new();
+    written(&dir.file(), 10).await;
+    let epoch = log(&open(&dir.file()), "ops").await.head().epoch;
+    let state = dir.0.path().join("log.db-state");
+    let mut copy = std::fs::read(&state).unwrap();
+    std::fs::write(&state, &copy).unwrap();
+    assert_eq!(log(&open(&dir.file()), "ops").await.head().epoch, epoch);
+    copy = std::fs::read(&state).unwrap();
+    let at = u64::from_le_bytes(copy[40..].try_into().unwrap()) - 60_000;
+    copy[40..].copy_from_slice(&at.to_le_bytes());
+    std::fs::write(&state, &copy).unwrap();
+    assert_ne!(log(&open(&dir.file()), "ops").await.head().epoch, epoch);
+}
+
+#[tokio::test]
+async fn a_file_that_lost_all_is_not_served_as_a_new_one() {
+    let dir = Dir::new();
+    written(&dir.file(), 10).await;
+    let whole = std::fs::read(dir.file()).unwrap();
+    std::fs::write(dir.file(), "").unwrap();
+    let refused = SqliteJournal::open(&dir.file(), &options());
+    assert!(
+        matches!(refused, Err(OpenError::Emptied(10))),
+        "{refused:?}"
+    );
+    // Its beginning is lost.
+    let mut headless = whole.clone();
+    headless[..100].fill(0);
+    std::fs::write(dir.file(), headless).unwrap();
+    let refused = SqliteJournal::open(&dir.file(), &options());
+    assert!(matches!(refused, Err(OpenError::Damaged(_))), "{refused:?}");
+    std::fs::write(dir.file(), whole).unwrap();
+    written(&dir.file(), 1).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_nobody_elses_to_read_and_has_one_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    say(&log(&journal, "ops").await, "one").await.unwrap();
+    for name in ["log.db", "log.db-wal", "log.db-shm", "log.db-state"] {
+        let mode = std::fs::metadata(dir.0.path().join(name)).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    drop(journal);
+    let other = dir.0.path().join("other.db");
+    std::fs::hard_link(dir.file(), &other).unwrap();
+    let refused = SqliteJournal::open(&other, &options());
+    assert!(matches!(refused, Err(OpenError::Linked)), "{refused:?}");
+    std::fs::remove_file(other).unwrap();
+    open(&dir.file());
+}
+
+#[tokio::test]
+async fn what_was_kept_and_is_missing_is_a_complaint() {
+    let dir = Dir::new();
+    written(&dir.file(), 10).await;
+    let copy = std::fs::read(dir.file()).unwrap();
+    written(&dir.file(), 5).await;
+    assert!(check(&dir.file()).unwrap().is_whole());
+    std::fs::write(dir.file(), copy).unwrap();
+    let report = check(&dir.file()).unwrap();
+    assert!(
+        report
+            .to_string()
+            .contains("5 messages that were kept are not in it"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn one_message_that_can_not_be_read_is_a_hole_and_the_rest_is_there() {
+    let dir = Dir::new();
+    written(&dir.file(), 20).await;
+    let damage = Connection::open(dir.file()).unwrap();
+    let sql = "UPDATE messages SET text = x'ff' WHERE (id & 0xffffffffff) IN (10, 20)";
+    assert_eq!(damage.execute(sql, []).unwrap(), 2);
+    drop(damage);
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    let page = ops.read(Span::After(Seq(9)), 1).await.unwrap();
+    let gap = page.gap.unwrap();
+    assert_eq!((gap.from, gap.to, page.len()), (Seq(10), Seq(10), 0));
+    let page = ops.read(Span::Before(Seq::END), 5).await.unwrap();
+    assert_eq!(page.gap.unwrap().from, Seq(20));
+    let page = ops.read(Span::Before(Seq(20)), 5).await.unwrap();
+    assert_eq!((page.gap, page.len()), (None, 5));
 }

@@ -1,0 +1,153 @@
+//! What waits for the thread that writes: so much and no more.
+
+use crate::rooms::Key;
+use crate::store::Room;
+use chat_core::RoomName;
+use chat_core::log::{Batch, Drafts, JournalError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many tasks may wait.
+pub(crate) const TASKS_MAX: usize = 4096;
+
+/// How many bytes of messages may wait.
+const BYTES_MAX: usize = 64 << 20;
+
+/// What the thread is asked.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Open(Open),
+    Append(Append),
+    /// A log is not used any more.
+    Close(Key),
+    /// Time has passed: there may be more that is no longer kept.
+    Expire,
+}
+
+/// A room's log is wanted.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) key: Key,
+    pub(crate) name: String,
+    pub(crate) done: oneshot::Sender<Result<(Room, Lease), JournalError>>,
+}
+
+/// Messages are to be kept.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) room: Key,
+    pub(crate) name: RoomName,
+    pub(crate) drafts: Drafts,
+    pub(crate) done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
+    pub(crate) weight: Weight,
+}
+
+/// Bytes that wait, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    bytes: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The end at which tasks come in.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    tasks: mpsc::Sender<Task>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Makes leases; lies with the thread, which it does not keep from ending.
+#[derive(Debug, Clone)]
+pub(crate) struct Leases {
+    tasks: mpsc::WeakSender<Task>,
+    /// Closed while the queue was full.
+    late: Arc<Mutex<Vec<Key>>>,
+}
+
+/// That a log of a room is in use, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    key: Key,
+    leases: Leases,
+}
+
+/// Makes a queue: the end at which tasks come in, the one at which they come out, and the leases.
+pub(crate) fn queue() -> (Queue, mpsc::Receiver<Task>, Leases) {
+    let (tasks, waiting) = mpsc::channel(TASKS_MAX);
+    let leases = Leases {
+        tasks: tasks.downgrade(),
+        late: Arc::default(),
+    };
+    let queue = Queue {
+        tasks,
+        waiting: Arc::default(),
+    };
+    (queue, waiting, leases)
+}
+
+impl Queue {
+    pub(crate) fn send(&self, task: Task) -> Result<(), JournalError> {
+        self.tasks.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => too_slow(),
+            TrySendError::Closed(_) => JournalError::Gone,
+        })
+    }
+
+    /// Has so many bytes wait, if there is room for them.
+    pub(crate) fn weigh(&self, drafts: &Drafts) -> Result<Weight, JournalError> {
+        let weight = Weight {
+            bytes: drafts.bytes(),
+            waiting: Arc::clone(&self.waiting),
+        };
+        let before = self.waiting.fetch_add(weight.bytes, Ordering::Relaxed);
+        if before > BYTES_MAX {
+            return Err(too_slow());
+        }
+        Ok(weight)
+    }
+
+    /// A way in that does not keep the thread from ending.
+    pub(crate) fn downgrade(&self) -> mpsc::WeakSender<Task> {
+        self.tasks.downgrade()
+    }
+}
+
+fn too_slow() -> JournalError {
+    JournalError::Unavailable("the disk is too slow".into())
+}
+
+impl Leases {
+    pub(crate) fn lease(&self, key: &Key) -> Lease {
+        Lease {
+            key: Arc::clone(key),
+            leases: self.clone(),
+        }
+    }
+
+    /// What was closed while the queue was full.
+    pub(crate) fn late(&self) -> Vec<Key> {
+        std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // After all that was handed over by it, or when nothing waits any more.
+        let task = Task::Close(Arc::clone(&self.key));
+        if let Some(tasks) = self.leases.tasks.upgrade()
+            && let Err(TrySendError::Full(_)) = tasks.try_send(task)
+        {
+            let late = &self.leases.late;
+            let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+            late.push(Arc::clone(&self.key));
+        }
+    }
+}
