@@ -8,6 +8,7 @@ mod following;
 mod in_process;
 mod listeners;
 mod moderation;
+mod opening;
 mod plain;
 mod policies;
 mod promises;

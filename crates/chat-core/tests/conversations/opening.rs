@@ -1,0 +1,85 @@
+//! Rooms are opened, by many at a time and over journals that fail to read.
+
+use chat_core::log::{
+    Batch, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+};
+use chat_core::{Hub, Limits, RoomName, Seq};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A journal of old rooms that can't be read; it counts how often it is asked for one.
+#[derive(Clone)]
+struct Unreadable {
+    journal: MemoryJournal,
+    openings: Arc<AtomicUsize>,
+}
+
+struct UnreadableLog(MemoryLog);
+
+impl Journal for Unreadable {
+    type Log = UnreadableLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<UnreadableLog, JournalError> {
+        self.openings.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        Ok(UnreadableLog(self.journal.open(room, key).await?))
+    }
+}
+
+impl Log for UnreadableLog {
+    fn head(&self) -> Head {
+        Head {
+            epoch: Epoch(1),
+            tail: Seq(7),
+            topic: "".into(),
+        }
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        self.0.append(drafts)
+    }
+
+    async fn read(&self, _: Span, _: usize) -> Result<Page, JournalError> {
+        tokio::task::yield_now().await;
+        Err(JournalError::Unavailable("its file is damaged".into()))
+    }
+}
+
+fn journal() -> Unreadable {
+    Unreadable {
+        journal: MemoryJournal::new(&Limits::default()),
+        openings: Arc::default(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_past_can_not_be_read_can_be_talked_in() {
+    let hub = Hub::builder().journal(journal()).build();
+    let [alice, bob] = ["alice", "bob"].map(|nick| hub.session(Some(nick)).unwrap());
+    let alice = alice.join("ops").await.unwrap();
+    let mut bob = bob.join("ops").await.unwrap();
+    alice.say("still here").await.unwrap();
+    while !matches!(bob.next().await, Some(chat_core::Event::Message(message)) if message.text() == "still here")
+    {
+    }
+}
+
+/// One that was opened before another's life of the room, and taken after it, would have an old end.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_many_come_to_at_once_is_opened_once() {
+    let journal = journal();
+    let openings = Arc::clone(&journal.openings);
+    let hub = Hub::builder().journal(journal).build();
+    let sessions: Vec<_> = (0..20)
+        .map(|number| hub.session(Some(&format!("member-{number}"))).unwrap())
+        .collect();
+    let joins = sessions.iter().map(|session| session.join("ops"));
+    for joined in futures::future::join_all(joins).await {
+        joined.unwrap();
+    }
+    assert_eq!(openings.load(Ordering::Relaxed), 1);
+}
