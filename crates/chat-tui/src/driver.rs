@@ -413,10 +413,18 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
             told(room, set.map(|_| Vec::new()))
         }
         .boxed(),
-        Effect::Older { room, before } => async move {
+        Effect::Older {
+            room,
+            epoch,
+            before,
+        } => async move {
             let before = (before < u64::MAX).then_some(before);
             let result = client.history(&room, before, HISTORY).await.map_err(why);
-            Answer::Older { room, result }
+            Answer::Older {
+                room,
+                epoch,
+                result,
+            }
         }
         .boxed(),
         Effect::Search {

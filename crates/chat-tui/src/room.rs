@@ -32,6 +32,8 @@ pub(crate) struct Room {
     pub(crate) mentions: usize,
     /// The last entry that was read when the room was left.
     pub(crate) marker: Option<i64>,
+    /// Which life of its log the room is in; empty before it is known.
+    pub(crate) epoch: String,
     /// The position of the latest message, and that of the last one that was read.
     pub(crate) latest: Option<Place>,
     pub(crate) read: Option<Place>,
@@ -146,6 +148,31 @@ impl Room {
     pub(crate) fn rename_member(&mut self, nick: &str, to: &str) {
         self.remove_member(nick);
         self.add_member(to);
+    }
+
+    /// Another life of the room's log may have begun: what is known of places is of the one before.
+    pub(crate) fn be_in(&mut self, epoch: &str) {
+        if self.epoch != epoch {
+            let is_known = !self.epoch.is_empty();
+            epoch.clone_into(&mut self.epoch);
+            if is_known {
+                self.begin_anew();
+            }
+        }
+    }
+
+    /// The room's log begins anew.
+    pub(crate) fn begin_anew(&mut self) {
+        self.scrollback.begin_anew();
+        self.older = Older::Unknown;
+        self.found = None;
+    }
+
+    /// Says at the top that there is nothing above it.
+    pub(crate) fn note_nothing_older(&mut self) {
+        self.older = Older::Nothing;
+        self.scrollback
+            .push_older(vec![Entry::notice("nothing older is kept".into())]);
     }
 
     /// The room comes onto the screen: everything in it is being read.

@@ -88,6 +88,8 @@ pub(crate) struct Scrollback {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: i64,
+    /// The number from which on places are those of the log that there is now.
+    anew: Option<i64>,
     bytes: usize,
     /// Where the screen ends; `None`: with the newest entry.
     anchor: Option<Anchor>,
@@ -119,6 +121,9 @@ impl Scrollback {
 
     /// Adds what was said before everything else here. Returns how much was added: what is full takes no more.
     pub(crate) fn push_older(&mut self, older: Vec<Entry>) -> usize {
+        if !self.has_earlier_log() {
+            self.anew = None;
+        }
         let mut added = 0;
         for entry in older.into_iter().rev() {
             if self.entries.len() >= ENTRIES_MAX || self.bytes + entry.bytes() > BYTES_MAX {
@@ -245,7 +250,25 @@ impl Scrollback {
 
     /// The oldest place in the log that is loaded.
     pub(crate) fn oldest_seq(&self) -> Option<u64> {
-        self.entries.iter().find_map(|entry| entry.seq)
+        self.entries()
+            .filter(|(number, _)| !self.is_earlier(*number))
+            .find_map(|(_, entry)| entry.seq)
+    }
+
+    /// From now on places are those of another log.
+    pub(crate) fn begin_anew(&mut self) {
+        self.anew = Some(self.range().end);
+    }
+
+    /// Whether something is loaded of a log that is no more.
+    pub(crate) fn has_earlier_log(&self) -> bool {
+        self.entries()
+            .take_while(|(number, _)| self.is_earlier(*number))
+            .any(|(_, entry)| entry.seq.is_some())
+    }
+
+    fn is_earlier(&self, number: i64) -> bool {
+        self.anew.is_some_and(|anew| number < anew)
     }
 
     pub(crate) fn is_full(&self) -> bool {

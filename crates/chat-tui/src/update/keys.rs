@@ -195,11 +195,17 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     if !is_beginning || room.older != Older::Unknown || room.scrollback.is_full() {
         return Vec::new();
     }
+    if room.scrollback.has_earlier_log() {
+        // What is at the top was said in a log that is no more.
+        room.note_nothing_older();
+        return Vec::new();
+    }
     // Without a message of the log there is nothing to ask from: the end it is.
     let before = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
     room.older = Older::Asked;
     vec![Effect::Older {
         room: room.name.clone(),
+        epoch: room.epoch.clone(),
         before,
     }]
 }
