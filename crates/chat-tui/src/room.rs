@@ -34,6 +34,8 @@ pub(crate) struct Room {
     pub(crate) marker: Option<i64>,
     /// Which life of its log the room is in; empty before it is known.
     pub(crate) epoch: String,
+    /// The furthest place in it that has come, or is known to be missing.
+    pub(crate) passed: Option<u64>,
     /// The position of the latest message, and that of the last one that was read.
     pub(crate) latest: Option<Place>,
     pub(crate) read: Option<Place>,
@@ -166,6 +168,16 @@ impl Room {
         self.scrollback.begin_anew();
         self.older = Older::Unknown;
         self.found = None;
+        self.passed = None;
+        self.pending.retain(|pending| pending.taken_as.is_none());
+    }
+
+    /// Messages up to this place don't come any more: none of them is pending.
+    pub(crate) fn pass(&mut self, seq: u64) {
+        self.passed = self.passed.max(Some(seq));
+        let passed = self.passed;
+        self.pending
+            .retain(|pending| pending.taken_as.is_none() || pending.taken_as > passed);
     }
 
     /// Says at the top that there is nothing above it.

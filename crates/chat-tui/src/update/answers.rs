@@ -139,8 +139,8 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
         return;
     };
     match result {
-        // It has come back already, in a form that could not be recognised.
-        Ok(seq) if room.latest.as_ref().is_some_and(|latest| latest.seq >= seq) => {
+        // It has come back already, in a form that could not be recognised, or is not to be had.
+        Ok(seq) if room.passed >= Some(seq) => {
             room.pending.remove(at);
         }
         Ok(seq) => room.pending[at].taken_as = Some(seq),

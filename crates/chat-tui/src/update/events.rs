@@ -138,6 +138,9 @@ fn presence(state: &mut State, event: &Event) {
         } => {
             let text = gap(*from, *to, *why);
             if let Some(room) = state.find(room) {
+                room.pass(to.unwrap_or_default());
+                // Whether it is among what is missing is not known, but that the server has it is.
+                room.pending.retain(|pending| pending.taken_as.is_none());
                 room.scrollback.push(Entry::alert(text));
             }
         }
@@ -217,10 +220,8 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     let is_shown = at == current;
     let room = &mut state.rooms[at];
     let is_own = message.from == own;
-    if is_own {
-        settle(room, message);
-    }
     room.be_in(&message.epoch);
+    settle(room, message, is_own);
     room.latest = Some(place(message));
     let is_read = room
         .read
@@ -254,13 +255,17 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The client's own message has come back: it is no longer pending.
-fn settle(room: &mut Room, message: &Message) {
-    let is_it = |pending: &Pending| {
-        pending.taken_as == Some(message.seq)
-            || pending.taken_as.is_none() && pending.text == message.text
-    };
-    if let Some(at) = room.pending.iter().position(is_it) {
+/// The client's own message may have come back: it is no longer pending. Nor is what the server took before.
+fn settle(room: &mut Room, message: &Message, is_own: bool) {
+    let is_answered = |pending: &Pending| pending.taken_as == Some(message.seq);
+    let is_answered = room.pending.iter().any(is_answered);
+    room.pass(message.seq);
+    // It comes before its answer: then it is known by its text only.
+    let is_it = |pending: &Pending| pending.taken_as.is_none() && pending.text == message.text;
+    if is_own
+        && !is_answered
+        && let Some(at) = room.pending.iter().position(is_it)
+    {
         room.pending.remove(at);
     }
 }

@@ -108,6 +108,62 @@ fn what_is_typed_is_said_and_pending_until_it_comes_back() {
 }
 
 #[test]
+fn what_the_server_has_does_not_stay_pending() {
+    let taken = |screen: &mut Screen, id, seq| {
+        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+        let result = Ok(seq);
+        screen.answers(Answer::Said {
+            room,
+            id,
+            result,
+            took,
+        });
+    };
+    let pending = |screen: &Screen| screen.state.room().pending.len();
+    let mut screen = Screen::new();
+    screen.happens(anew("0", 4));
+    // It comes under another nick than the one there is by now.
+    screen.enters("hello");
+    taken(&mut screen, 1, 5);
+    screen.hears(5, "me-before", "hello");
+    assert_eq!(pending(&screen), 0);
+    // It was skipped, for a later one has come.
+    screen.enters("skipped");
+    taken(&mut screen, 2, 6);
+    screen.hears(7, "kim", "later");
+    assert_eq!(pending(&screen), 0);
+    // One that comes settles itself only, though another says the same.
+    screen.enters("twice");
+    screen.enters("twice");
+    taken(&mut screen, 3, 8);
+    screen.hears(8, "me", "twice");
+    assert_eq!(pending(&screen), 1);
+    taken(&mut screen, 4, 9);
+    // It is missing, as is what was taken in a log that is no more; but not what was not taken yet.
+    screen.enters("not taken yet");
+    screen.happens(Event::Gap {
+        room: "lobby".into(),
+        from: Some(9),
+        to: Some(10),
+        why: GapCause::Expired,
+    });
+    assert_eq!(pending(&screen), 1);
+    taken(&mut screen, 5, 10);
+    assert_eq!(pending(&screen), 0, "its place is in the gap");
+    screen.enters("lost");
+    screen.enters("said in the new log");
+    taken(&mut screen, 6, 11);
+    screen.happens(anew("1", 0));
+    assert_eq!(pending(&screen), 1);
+    taken(&mut screen, 7, 1);
+    assert_eq!(pending(&screen), 1, "it is still to come");
+    let mut message = Message::said("lobby", 1, "me", "said in the new log");
+    message.epoch = "1".into();
+    screen.happens(Event::Message(message));
+    assert_eq!(pending(&screen), 0);
+}
+
+#[test]
 fn what_comes_back_before_its_answer_is_not_pending_either() {
     let mut screen = Screen::new();
     screen.enters("a\tb");
