@@ -12,6 +12,10 @@ const MEMBERS_MAX: usize = 500;
 
 /// How long a name may be, whatever the server says: a little more than it allows.
 const NAME_GRAPHEMES_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 256;
+
+/// How many characters one of a name's graphemes may have, for marks without end make one: a family has eleven.
+const GRAPHEME_CHARS_MAX: usize = 16;
 
 /// How long a text may be, whatever the server says.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -240,8 +244,18 @@ impl Room {
 
 /// A name as it is shown: no control character, not endless.
 pub(crate) fn name(name: &str) -> String {
-    let clean = text::clean(name);
-    clean.graphemes(true).take(NAME_GRAPHEMES_MAX).collect()
+    // What comes after so much is of no use, and need not be looked at.
+    let clean = text::clean(&name[..name.floor_char_boundary(16 * NAME_BYTES_MAX)]);
+    let mut shown = String::new();
+    for grapheme in clean.graphemes(true).take(NAME_GRAPHEMES_MAX) {
+        let end = grapheme.char_indices().nth(GRAPHEME_CHARS_MAX);
+        let grapheme = end.map_or(grapheme, |(end, _)| &grapheme[..end]);
+        if shown.len() + grapheme.len() > NAME_BYTES_MAX {
+            break;
+        }
+        shown.push_str(grapheme);
+    }
+    shown
 }
 
 /// What servers compare names by: one that was typed may be spelled differently from the server's.

@@ -8,6 +8,7 @@ use crate::state::{Link, Overlay};
 use chat_json::GapCause;
 use crossterm::event::{KeyCode, KeyModifiers};
 use jiff::tz::TimeZone;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// A state that tests press keys on.
 struct Screen {
@@ -554,11 +555,20 @@ fn a_break_is_one_notice_and_not_a_stack_of_errors() {
 fn a_hostile_server_finds_no_hold() {
     let mut screen = Screen::new();
     let evil = "\x1b]0;title\x07\u{9b}2J\u{202e}".repeat(100) + &"x".repeat(1_000_000);
-    for seq in [5, 4, u64::MAX, 0, 5] {
-        screen.hears(seq, &evil, &evil);
+    // One character to who sees it.
+    let marked = "a".to_owned() + &"\u{301}".repeat(1_000_000);
+    let joined = "👩\u{200d}".repeat(100_000);
+    let accents = "e\u{301}\u{302}\u{303}".repeat(64);
+    let names = [&evil, &marked, &joined, &accents];
+    for name in names {
+        for seq in [5, 4, u64::MAX, 0, 5] {
+            screen.hears(seq, name, name);
+        }
+        screen.happens(entered("lobby", &[name, "me"]));
+        screen.happens(entered(name, &[]));
+        screen.happens(Event::Online { nick: name.clone() });
+        assert!(screen.state.nick.len() <= 256);
     }
-    screen.happens(entered("lobby", &[&evil, "me"]));
-    screen.happens(entered(&evil, &[]));
     for number in 0..100_000 {
         let (room, nick) = ("lobby".to_owned(), format!("m{number}"));
         screen.happens(Event::Joined { room, nick });
@@ -591,9 +601,13 @@ fn a_hostile_server_finds_no_hold() {
             shown.len()
         );
         if let What::Said { from, .. } = &entry.what {
-            assert!(from.chars().count() <= 64);
+            assert!(from.len() <= 256 && from.graphemes(true).count() <= 64);
+            assert!(from.graphemes(true).all(|one| one.chars().count() <= 16));
         }
     }
+    assert!(state.rooms.iter().all(|room| room.name.len() <= 256));
+    let members = state.rooms.iter().flat_map(|room| &room.members);
+    assert!(members.clone().count() > 0 && members.clone().all(|nick| nick.len() <= 256));
 }
 
 #[test]
