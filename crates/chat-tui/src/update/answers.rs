@@ -2,6 +2,7 @@
 
 use super::events::to_entry;
 use super::{Answer, tell};
+use crate::command;
 use crate::room::{self, FoundAt, Older, Presence, Room};
 use crate::scrollback::{Entry, What};
 use crate::state::State;
@@ -146,13 +147,12 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
         Ok(seq) => room.pending[at].taken_as = Some(seq),
         Err(error) => {
             let pending = room.pending.remove(at);
+            let line = command::line(&pending.text, pending.is_action);
             let error = room::words(&error);
-            room.scrollback.push(Entry::alert(format!(
-                "not sent: {} ({error})",
-                pending.text
-            )));
+            let entry = Entry::alert(format!("not sent: {line} ({error})"));
+            room.scrollback.push(entry);
             room.scrollback.show_end();
-            room.editor.put_back(&pending.text);
+            room.editor.put_back(&line);
         }
     }
 }

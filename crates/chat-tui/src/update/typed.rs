@@ -1,7 +1,7 @@
 //! What typed lines do.
 
 use super::{Effect, keys, reply};
-use crate::command::Command;
+use crate::command::{self, Command};
 use crate::room::{FoundAt, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
@@ -16,7 +16,8 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
             state,
             Entry::alert("too much waits to be sent: not sent".into()),
         );
-        state.room_mut().editor.put_back(text);
+        let line = command::line(text, is_action);
+        state.room_mut().editor.put_back(&line);
         return Vec::new();
     }
     let id = state.next_id;

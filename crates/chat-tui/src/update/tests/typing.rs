@@ -65,3 +65,32 @@ fn what_is_refused_is_told_with_its_reason_and_comes_back_to_be_typed() {
     assert_eq!(screen.texts(), ["! not sent: too much (message too long)"]);
     assert_eq!(screen.state.room().editor.text(), "too much");
 }
+
+#[test]
+fn what_is_refused_comes_back_as_it_was_typed() {
+    for line in ["/me waves", "//quit now", "///etc", "hello / there"] {
+        let mut screen = Screen::new();
+        let said = screen.enters(line);
+        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+        let result = Err("slow down".to_owned());
+        screen.answers(Answer::Said {
+            room,
+            id: 1,
+            result,
+            took,
+        });
+        assert_eq!(screen.state.room().editor.text(), line);
+        assert_eq!(screen.texts(), [format!("! not sent: {line} (slow down)")]);
+        // So that the same is meant when it is entered again.
+        let again = screen.enters("");
+        let texts = |effects: &[Effect]| match effects {
+            [
+                Effect::Say {
+                    text, is_action, ..
+                },
+            ] => (text.clone(), *is_action),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(texts(&again), texts(&said));
+    }
+}
