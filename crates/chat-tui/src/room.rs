@@ -10,6 +10,9 @@ use unicode_segmentation::UnicodeSegmentation;
 /// How many members are listed by name.
 const MEMBERS_MAX: usize = 500;
 
+/// How many messages may wait in a room until the server takes them.
+const PENDING_MAX: usize = 1_000;
+
 /// How long a name may be, whatever the server says: a little more than it allows.
 const NAME_GRAPHEMES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 256;
@@ -121,7 +124,12 @@ impl Room {
 
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.latest.is_none() && self.pending.is_empty() && self.editor.text().is_empty()
+        self.latest.is_none() && self.pending.is_empty() && !self.editor.holds_text()
+    }
+
+    /// Whether so many messages more may wait here until the server takes them.
+    pub(crate) fn has_space_for(&self, messages: usize) -> bool {
+        self.pending.len() + messages <= PENDING_MAX
     }
 
     /// Who is here now.

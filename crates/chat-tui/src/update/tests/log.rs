@@ -88,7 +88,7 @@ fn older(epoch: &str, seqs: std::ops::Range<u64>) -> Answer {
 }
 
 /// The lobby is entered in this life of its log, which ends here.
-fn anew(epoch: &str, seq: u64) -> Event {
+pub(super) fn anew(epoch: &str, seq: u64) -> Event {
     let mut room = chat_json::Room::with("lobby", &["me"]);
     (room.epoch, room.seq) = (epoch.into(), seq);
     Event::Entered(room)
