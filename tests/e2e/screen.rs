@@ -237,6 +237,15 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
             .unwrap()
             .contains("kim")
     );
+    // The server that was used last is remembered in it, too: that it was looked for hides nothing.
+    fs::write(directory.join("state.json"), "{ again").unwrap();
+    let client = home.client(100, 24, "");
+    client.shows("damaged-2.json");
+    client.presses(&["C-c"]);
+    client.shows("ended with 0");
+    let kept = |name| fs::read_to_string(directory.join(name)).unwrap();
+    assert_eq!(kept("state.damaged.json"), "{ half");
+    assert_eq!(kept("state.damaged-2.json"), "{ again");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! Invariant: a key is on the screen at once, whatever else comes; and nothing is drawn while nothing changes.
 
 use crate::found::{list, list_found};
-use crate::memory::Memory;
 use crate::scrollback::Entry;
 use crate::state::{Link, Size, State};
 use crate::terminal::Screen;
@@ -63,11 +62,7 @@ pub enum TuiError {
 ///
 /// Dropping the future gives the terminal back; nothing is remembered then.
 pub async fn run(config: Config) -> Result<(), TuiError> {
-    let (memory, notice) = match &config.memory {
-        Some(path) => Memory::read(path),
-        None => (Memory::default(), None),
-    };
-    let known = memory.server(&config.address);
+    let known = config.memory.server(&config.address);
     let mut state = session::begin(&config, &known);
     let nick = config.nick.clone().or(known.nick);
     let mut builder = Client::connect(config.address.clone())
@@ -79,7 +74,8 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
     for room in &state.rooms {
         builder = builder.join_with_history(&room.name, HISTORY);
     }
-    if let Some(notice) = notice {
+    if let Some(notice) = config.memory.notice() {
+        let notice = crate::room::words(notice);
         state.room_mut().scrollback.push(Entry::alert(notice));
     }
     let (client, events) = builder.start();
@@ -91,11 +87,12 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
         screen: Screen::open()?,
         drawn: Instant::now(),
         is_dirty: true,
-        memory,
         config,
         has_chosen_nick: nick.is_some(),
     };
-    driver.run().await
+    let ended = driver.run().await;
+    driver.remember();
+    ended
 }
 
 struct Driver {
@@ -107,7 +104,6 @@ struct Driver {
     screen: Screen,
     drawn: Instant,
     is_dirty: bool,
-    memory: Memory,
     config: Config,
     has_chosen_nick: bool,
 }
@@ -183,7 +179,6 @@ impl Driver {
             };
             self.handle(wake).await?;
         }
-        self.remember();
         Ok(())
     }
 
@@ -301,14 +296,12 @@ impl Driver {
 
     /// Writes what is to be remembered; that it can't be is no reason to fail.
     fn remember(&mut self) {
-        let Some(path) = &self.config.memory else {
-            return;
-        };
-        let address = &self.config.address;
-        let known = self.memory.server(address);
+        let Config {
+            address, memory, ..
+        } = &self.config;
+        let known = memory.server(address);
         let ended = session::end(&mut self.state, self.has_chosen_nick, &known);
-        self.memory.note(address, ended);
-        self.memory.write(path).ok();
+        memory.save(address, ended).ok();
     }
 }
 
