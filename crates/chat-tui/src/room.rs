@@ -97,17 +97,18 @@ pub(crate) enum FoundAt {
     Server(Option<u64>),
 }
 
-/// Whether there is something older than what is loaded.
+/// Whether what is older than what is loaded was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Older {
-    /// There may be.
     #[default]
-    Unknown,
-    /// It was asked for.
+    Unasked,
     Asked,
-    /// There isn't.
-    Nothing,
 }
+
+/// What is said at the top when there is nothing older, and when it does not fit.
+pub(crate) const NOTHING_OLDER: &str = "nothing older is kept";
+pub(crate) const NO_SPACE: &str =
+    "no more is loaded: /search WORDS and /around PLACE show what is older";
 
 impl Room {
     pub(crate) fn new(name: String) -> Self {
@@ -178,7 +179,7 @@ impl Room {
     /// The room's log begins anew.
     pub(crate) fn begin_anew(&mut self) {
         self.scrollback.begin_anew();
-        self.older = Older::Unknown;
+        self.older = Older::Unasked;
         self.found = None;
         self.passed = None;
         self.pending.retain(|pending| pending.taken_as.is_none());
@@ -190,13 +191,6 @@ impl Room {
         let passed = self.passed;
         self.pending
             .retain(|pending| pending.taken_as.is_none() || pending.taken_as > passed);
-    }
-
-    /// Says at the top that there is nothing above it.
-    pub(crate) fn note_nothing_older(&mut self) {
-        self.older = Older::Nothing;
-        self.scrollback
-            .push_older(vec![Entry::notice("nothing older is kept".into())]);
     }
 
     /// The room comes onto the screen: everything in it is being read.

@@ -90,6 +90,8 @@ pub(crate) struct Scrollback {
     first: i64,
     /// The number from which on places are those of the log that there is now.
     anew: Option<i64>,
+    /// The number of the entry that says why nothing is above it.
+    top: Option<i64>,
     bytes: usize,
     /// Where the screen ends; `None`: with the newest entry.
     anchor: Option<Anchor>,
@@ -112,6 +114,11 @@ impl Scrollback {
         while self.is_over() {
             self.drop_first();
         }
+        self.keep_anchor();
+    }
+
+    /// Shows what there is when what was shown is gone.
+    fn keep_anchor(&mut self) {
         if let Some(anchor) = &mut self.anchor
             && anchor.number < self.first
         {
@@ -126,7 +133,7 @@ impl Scrollback {
         }
         let mut added = 0;
         for entry in older.into_iter().rev() {
-            if self.entries.len() >= ENTRIES_MAX || self.bytes + entry.bytes() > BYTES_MAX {
+            if !self.has_space_for(&entry) {
                 break;
             }
             self.bytes += entry.bytes();
@@ -135,6 +142,24 @@ impl Scrollback {
             added += 1;
         }
         added
+    }
+
+    /// Says why nothing is above this; what is full lets go of its oldest entry for that.
+    pub(crate) fn end_at_top(&mut self, why: &str) {
+        let entry = Entry::notice(why.to_owned());
+        while !self.has_space_for(&entry) && !self.entries.is_empty() {
+            self.drop_first();
+        }
+        self.bytes += entry.bytes();
+        self.entries.push_front(entry);
+        self.first -= 1;
+        self.top = Some(self.first);
+        self.keep_anchor();
+    }
+
+    /// Whether it is said why nothing is above this.
+    pub(crate) fn is_ended_at_top(&self) -> bool {
+        self.top == Some(self.first)
     }
 
     pub(crate) fn get(&self, number: i64) -> Option<&Entry> {
@@ -273,6 +298,10 @@ impl Scrollback {
 
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= ENTRIES_MAX || self.bytes >= BYTES_MAX
+    }
+
+    fn has_space_for(&self, entry: &Entry) -> bool {
+        self.entries.len() < ENTRIES_MAX && self.bytes + entry.bytes() <= BYTES_MAX
     }
 
     fn is_over(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::events::to_entry;
 use super::{Answer, tell};
 use crate::command;
-use crate::room::{self, FoundAt, Older, Presence, Room};
+use crate::room::{self, FoundAt, NO_SPACE, NOTHING_OLDER, Older, Presence, Room};
 use crate::scrollback::{Entry, What};
 use crate::state::State;
 use chat_json::Message;
@@ -34,7 +34,7 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
             match state.find(&room) {
                 Some(room) if room.epoch == epoch => older(room, result, &own),
                 // What was asked for in a log that is no more is none of this one's.
-                Some(room) if room.older == Older::Asked => room.older = Older::Unknown,
+                Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
                 _ => {}
             }
         }
@@ -159,19 +159,20 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
 
 /// What was said before has come.
 fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str) {
+    room.older = Older::Unasked;
     match result {
         Ok(messages) => {
             let oldest = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
             let older = messages.iter().filter(|message| message.seq < oldest);
             let entries: Vec<Entry> = older.map(|message| to_entry(message, own)).collect();
-            if entries.is_empty() {
-                return room.note_nothing_older();
+            let count = entries.len();
+            if count == 0 {
+                room.scrollback.end_at_top(NOTHING_OLDER);
+            } else if room.scrollback.push_older(entries) < count {
+                room.scrollback.end_at_top(NO_SPACE);
             }
-            room.older = Older::Unknown;
-            room.scrollback.push_older(entries);
         }
         Err(error) => {
-            room.older = Older::Unknown;
             let error = room::words(&error);
             room.scrollback.push(Entry::alert(format!(
                 "what was said before can't be had: {error}"

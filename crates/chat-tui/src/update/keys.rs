@@ -4,7 +4,7 @@ use super::{Effect, reply, typed};
 use crate::command;
 use crate::complete::Completion;
 use crate::editor::LINE_BYTES_MAX;
-use crate::room::{Older, height};
+use crate::room::{NO_SPACE, NOTHING_OLDER, Older, height};
 use crate::scrollback::Entry;
 use crate::state::{Overlay, State};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -198,12 +198,17 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     let is_beginning = room
         .scrollback
         .scroll_up(lines, page, |entry| height(entry, width));
-    if !is_beginning || room.older != Older::Unknown || room.scrollback.is_full() {
+    let is_known = room.older == Older::Asked || room.scrollback.is_ended_at_top();
+    if !is_beginning || is_known {
+        return Vec::new();
+    }
+    if room.scrollback.is_full() {
+        room.scrollback.end_at_top(NO_SPACE);
         return Vec::new();
     }
     if room.scrollback.has_earlier_log() {
         // What is at the top was said in a log that is no more.
-        room.note_nothing_older();
+        room.scrollback.end_at_top(NOTHING_OLDER);
         return Vec::new();
     }
     // Without a message of the log there is nothing to ask from: the end it is.

@@ -174,3 +174,48 @@ fn what_is_there_already_does_not_come_as_older() {
     assert!(screen.texts()[0].contains("nothing older"));
     assert_eq!(screen.texts().len(), 16);
 }
+
+#[test]
+fn what_is_full_says_that_no_more_is_loaded() {
+    let mut screen = Screen::new();
+    let max = crate::scrollback::ENTRIES_MAX as u64;
+    (1_000..1_000 + max + 1).for_each(|seq| screen.hears(seq, "kim", "hi"));
+    let to_top = |screen: &mut Screen| {
+        assert_eq!(keys::scroll_up(&mut screen.state, 10_000), []);
+        let texts = screen.texts();
+        let is_top = texts[0].contains("/around PLACE");
+        let count = texts.iter().filter(|text| text.contains("/around")).count();
+        assert!(is_top && count == 1, "{} {count}", texts[0]);
+    };
+    to_top(&mut screen);
+    to_top(&mut screen);
+    // It is told again when it has gone.
+    screen.presses(KeyCode::Esc);
+    screen.hears(2_000 + max, "kim", "hi");
+    to_top(&mut screen);
+}
+
+#[test]
+fn what_does_not_fit_is_not_asked_for_again() {
+    let mut screen = Screen::new();
+    let max = crate::scrollback::ENTRIES_MAX as u64;
+    (1_000..1_000 + max - 5).for_each(|seq| screen.hears(seq, "kim", "hi"));
+    let asked = keys::scroll_up(&mut screen.state, 10_000);
+    assert_eq!(asked, [asked_older("0", 1_000)]);
+    screen.answers(older("0", 900..1_000));
+    assert!(screen.texts()[0].contains("/around PLACE"));
+    screen.presses(KeyCode::PageUp);
+    assert_eq!(screen.effects, []);
+}
+
+#[test]
+fn that_nothing_is_older_holds_after_a_break() {
+    let mut screen = Screen::new();
+    (50..60).for_each(|seq| screen.hears(seq, "kim", "hi"));
+    screen.presses(KeyCode::PageUp);
+    screen.answers(older("0", 0..0));
+    screen.happens(anew("0", 60));
+    screen.effects.clear();
+    screen.presses(KeyCode::PageUp);
+    assert_eq!(screen.effects, []);
+}
