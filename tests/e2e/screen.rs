@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Client, Member, Server, Tmux, binary, has_tmux};
@@ -212,6 +213,39 @@ fn it_stops_and_goes_on() {
     shell.shows("kim | online");
     shell.types("typed after fg");
     shell.has_cursor_at(2 + 14, 23);
+}
+
+#[test]
+fn it_goes_on_after_somebody_else_has_stopped_it() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("stopped");
+    let program = binary("chat-client").display();
+    let shell = Tmux::start(80, 24, "bash --norc -i");
+    let directory = home.0.display();
+    shell.types(&format!(
+        "sh -c 'echo $$ >{directory}/pid; XDG_STATE_HOME={directory} exec {program} {} --nick kim'",
+        server.address()
+    ));
+    shell.presses(&["Enter"]);
+    shell.shows("you are kim in lobby");
+    let pid = fs::read_to_string(home.0.join("pid")).unwrap();
+    let kill = |signal| {
+        let status = Command::new("kill").args([signal, pid.trim()]).status();
+        assert!(status.unwrap().success());
+    };
+    kill("-STOP");
+    shell.shows("Stopped");
+    shell.types("fg");
+    shell.presses(&["Enter"]);
+    shell.waits_for("the screen again", |screen| {
+        screen[22].contains("kim | online") && !screen.concat().contains("Stopped")
+    });
+    shell.types("after fg");
+    shell.presses(&["Enter"]);
+    shell.shows("kim: after fg");
 }
 
 #[test]

@@ -284,7 +284,7 @@ impl Driver {
 
     fn draw(&mut self) -> Result<(), TuiError> {
         if std::mem::take(&mut self.state.must_clear) {
-            self.screen.terminal.clear()?;
+            self.screen.clear()?;
         }
         self.screen
             .terminal

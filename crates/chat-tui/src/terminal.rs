@@ -40,8 +40,18 @@ impl Screen {
 
     /// Takes the terminal over again after somebody else stopped the process.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
+        // Whoever had it meanwhile may have changed its mode; crossterm sets none that it believes to be set.
+        disable_raw_mode().ok();
         take_over()?;
-        self.terminal.clear()
+        self.clear()
+    }
+
+    /// Has everything drawn anew.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        // Unlike the terminal's own `clear`, this does not ask the terminal where its cursor is: the answer would go to
+        // whoever reads the keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     pub(crate) fn ring(&mut self) -> io::Result<()> {
