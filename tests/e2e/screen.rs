@@ -283,6 +283,20 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
 }
 
 #[test]
+fn a_session_that_is_refused_ends_with_1() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("refused");
+    let client = home.client(80, 24, &format!("{} --nick 'bad!nick:'", server.address()));
+    client.shows("CLOSED");
+    client.presses(&["C-c"]);
+    client.shows("ended with 1");
+    client.shows("chat-client: ");
+}
+
+#[test]
 fn plain_stays_a_line_client_and_the_manual_is_made_of_the_arguments() {
     if !has_tmux() {
         return;

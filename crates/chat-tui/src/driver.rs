@@ -43,7 +43,7 @@ pub enum TuiError {
     /// The terminal can't be used.
     #[error("the terminal can't be used")]
     Terminal(#[from] io::Error),
-    /// The connection is closed for good.
+    /// The connection is closed for good, and not by the user.
     #[error("{0}")]
     Closed(String),
 }
@@ -179,7 +179,7 @@ impl Driver {
             };
             self.handle(wake).await?;
         }
-        Ok(())
+        outcome(&self.state)
     }
 
     async fn handle(&mut self, wake: Wake) -> Result<(), TuiError> {
@@ -302,6 +302,14 @@ impl Driver {
         let known = memory.server(address);
         let ended = session::end(&mut self.state, self.has_chosen_nick, &known);
         memory.save(address, ended).ok();
+    }
+}
+
+/// What a session comes to that its user has ended.
+fn outcome(state: &State) -> Result<(), TuiError> {
+    match &state.link {
+        Link::Closed { why } => Err(TuiError::Closed(why.clone())),
+        Link::Connecting | Link::Online | Link::Offline { .. } => Ok(()),
     }
 }
 
@@ -443,4 +451,26 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
         .boxed(),
         Effect::Quit { .. } | Effect::Bell | Effect::Suspend => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Colours;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_session_that_was_refused_or_ended_by_the_server_is_an_error() {
+        let mut state = State::new("server:5000".into(), Colours::Off, TimeZone::UTC);
+        let mut after = |event| {
+            update(&mut state, Input::Event(event));
+            outcome(&state).map_err(|error| error.to_string())
+        };
+        assert_eq!(after(Event::Online { nick: "me".into() }), Ok(()));
+        let (why, retry_in) = ("gone".into(), Duration::ZERO);
+        assert_eq!(after(Event::Offline { why, retry_in }), Ok(()));
+        let why = "the server said goodbye:\x1b kicked".into();
+        let expected = "the server said goodbye: kicked".to_owned();
+        assert_eq!(after(Event::Closed { why }), Err(expected));
+    }
 }
