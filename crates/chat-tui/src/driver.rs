@@ -46,6 +46,9 @@ pub enum TuiError {
     /// The connection is closed for good, and not by the user.
     #[error("{0}")]
     Closed(String),
+    /// A part of the client panicked, which was told on the terminal.
+    #[error("the client has failed")]
+    Failed,
 }
 
 /// Runs the client on this terminal until its user quits.
@@ -177,6 +180,9 @@ impl Driver {
                 Some(answer) = self.answers.next() => Wake::Answer(answer),
                 event = next_event(&mut self.events) => Wake::Event(event),
             };
+            if self.screen.is_lost() {
+                return Err(TuiError::Failed);
+            }
             self.handle(wake).await?;
         }
         outcome(&self.state)
