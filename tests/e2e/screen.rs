@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Client, Member, Server, Tmux, binary, has_tmux};
@@ -215,6 +216,39 @@ fn it_stops_and_goes_on() {
 }
 
 #[test]
+fn it_goes_on_after_somebody_else_has_stopped_it() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("stopped");
+    let program = binary("chat-client").display();
+    let shell = Tmux::start(80, 24, "bash --norc -i");
+    let directory = home.0.display();
+    shell.types(&format!(
+        "sh -c 'echo $$ >{directory}/pid; XDG_STATE_HOME={directory} exec {program} {} --nick kim'",
+        server.address()
+    ));
+    shell.presses(&["Enter"]);
+    shell.shows("you are kim in lobby");
+    let pid = fs::read_to_string(home.0.join("pid")).unwrap();
+    let kill = |signal| {
+        let status = Command::new("kill").args([signal, pid.trim()]).status();
+        assert!(status.unwrap().success());
+    };
+    kill("-STOP");
+    shell.shows("Stopped");
+    shell.types("fg");
+    shell.presses(&["Enter"]);
+    shell.waits_for("the screen again", |screen| {
+        screen[22].contains("kim | online") && !screen.concat().contains("Stopped")
+    });
+    shell.types("after fg");
+    shell.presses(&["Enter"]);
+    shell.shows("kim: after fg");
+}
+
+#[test]
 fn a_damaged_memory_is_set_aside_with_a_notice() {
     if !has_tmux() {
         return;
@@ -237,6 +271,29 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
             .unwrap()
             .contains("kim")
     );
+    // The server that was used last is remembered in it, too: that it was looked for hides nothing.
+    fs::write(directory.join("state.json"), "{ again").unwrap();
+    let client = home.client(100, 24, "");
+    client.shows("damaged-2.json");
+    client.presses(&["C-c"]);
+    client.shows("ended with 0");
+    let kept = |name| fs::read_to_string(directory.join(name)).unwrap();
+    assert_eq!(kept("state.damaged.json"), "{ half");
+    assert_eq!(kept("state.damaged-2.json"), "{ again");
+}
+
+#[test]
+fn a_session_that_is_refused_ends_with_1() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let home = Home::new("refused");
+    let client = home.client(80, 24, &format!("{} --nick 'bad!nick:'", server.address()));
+    client.shows("CLOSED");
+    client.presses(&["C-c"]);
+    client.shows("ended with 1");
+    client.shows("chat-client: ");
 }
 
 #[test]

@@ -293,7 +293,7 @@ Exit codes: 0 done, 1 refused or the server can't be reached, 2 wrong arguments"
 const EXIT_CODES: &str = "\
 When its input ends it waits until the server has handled what was sent, then leaves; Ctrl-C leaves like /quit.
 
-Exit codes: 0 you left, 1 the server can't be reached or went away, 2 wrong arguments";
+Exit codes: 0 you left, 1 the server can't be reached, refused you or went away, 2 wrong arguments";
 
 #[cfg(test)]
 mod tests {

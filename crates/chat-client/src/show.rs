@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use chat_tui::{Colours, Memory};
+use chat_tui::{Colours, Memory, Store};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -17,11 +17,9 @@ pub(crate) fn is_terminal() -> bool {
 
 /// Runs the full-screen client.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let memory = Memory::path();
-    let last = || {
-        let (memory, _) = Memory::read(memory.as_deref()?);
-        memory.server?.parse().ok()
-    };
+    // Read once: what there is to say of the file is said on the screen.
+    let memory = Store::open(Memory::path());
+    let last = || memory.last_server()?.parse().ok();
     let address: Address = config.address.or_else(last).unwrap_or_default();
     // https://no-color.org: set and not empty.
     let is_colourless = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -133,6 +133,17 @@ pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     })
 }
 
+/// The line that is to be typed to say or do this.
+pub(crate) fn line(text: &str, is_action: bool) -> String {
+    if is_action {
+        format!("/me {text}")
+    } else if text.starts_with('/') {
+        format!("/{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
 /// The command that is meant, if what was typed begins it or is begun by it.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();

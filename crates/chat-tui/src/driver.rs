@@ -3,7 +3,6 @@
 //! Invariant: a key is on the screen at once, whatever else comes; and nothing is drawn while nothing changes.
 
 use crate::found::{list, list_found};
-use crate::memory::Memory;
 use crate::scrollback::Entry;
 use crate::state::{Link, Size, State};
 use crate::terminal::Screen;
@@ -44,9 +43,12 @@ pub enum TuiError {
     /// The terminal can't be used.
     #[error("the terminal can't be used")]
     Terminal(#[from] io::Error),
-    /// The connection is closed for good.
+    /// The connection is closed for good, and not by the user.
     #[error("{0}")]
     Closed(String),
+    /// A part of the client panicked, which was told on the terminal.
+    #[error("the client has failed")]
+    Failed,
 }
 
 /// Runs the client on this terminal until its user quits.
@@ -63,11 +65,7 @@ pub enum TuiError {
 ///
 /// Dropping the future gives the terminal back; nothing is remembered then.
 pub async fn run(config: Config) -> Result<(), TuiError> {
-    let (memory, notice) = match &config.memory {
-        Some(path) => Memory::read(path),
-        None => (Memory::default(), None),
-    };
-    let known = memory.server(&config.address);
+    let known = config.memory.server(&config.address);
     let mut state = session::begin(&config, &known);
     let nick = config.nick.clone().or(known.nick);
     let mut builder = Client::connect(config.address.clone())
@@ -79,7 +77,8 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
     for room in &state.rooms {
         builder = builder.join_with_history(&room.name, HISTORY);
     }
-    if let Some(notice) = notice {
+    if let Some(notice) = config.memory.notice() {
+        let notice = crate::room::words(notice);
         state.room_mut().scrollback.push(Entry::alert(notice));
     }
     let (client, events) = builder.start();
@@ -91,11 +90,12 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
         screen: Screen::open()?,
         drawn: Instant::now(),
         is_dirty: true,
-        memory,
         config,
         has_chosen_nick: nick.is_some(),
     };
-    driver.run().await
+    let ended = driver.run().await;
+    driver.remember();
+    ended
 }
 
 struct Driver {
@@ -107,7 +107,6 @@ struct Driver {
     screen: Screen,
     drawn: Instant,
     is_dirty: bool,
-    memory: Memory,
     config: Config,
     has_chosen_nick: bool,
 }
@@ -181,10 +180,12 @@ impl Driver {
                 Some(answer) = self.answers.next() => Wake::Answer(answer),
                 event = next_event(&mut self.events) => Wake::Event(event),
             };
+            if self.screen.is_lost() {
+                return Err(TuiError::Failed);
+            }
             self.handle(wake).await?;
         }
-        self.remember();
-        Ok(())
+        outcome(&self.state)
     }
 
     async fn handle(&mut self, wake: Wake) -> Result<(), TuiError> {
@@ -289,7 +290,7 @@ impl Driver {
 
     fn draw(&mut self) -> Result<(), TuiError> {
         if std::mem::take(&mut self.state.must_clear) {
-            self.screen.terminal.clear()?;
+            self.screen.clear()?;
         }
         self.screen
             .terminal
@@ -301,14 +302,20 @@ impl Driver {
 
     /// Writes what is to be remembered; that it can't be is no reason to fail.
     fn remember(&mut self) {
-        let Some(path) = &self.config.memory else {
-            return;
-        };
-        let address = &self.config.address;
-        let known = self.memory.server(address);
+        let Config {
+            address, memory, ..
+        } = &self.config;
+        let known = memory.server(address);
         let ended = session::end(&mut self.state, self.has_chosen_nick, &known);
-        self.memory.note(address, ended);
-        self.memory.write(path).ok();
+        memory.save(address, ended).ok();
+    }
+}
+
+/// What a session comes to that its user has ended.
+fn outcome(state: &State) -> Result<(), TuiError> {
+    match &state.link {
+        Link::Closed { why } => Err(TuiError::Closed(why.clone())),
+        Link::Connecting | Link::Online | Link::Offline { .. } => Ok(()),
     }
 }
 
@@ -413,10 +420,18 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
             told(room, set.map(|_| Vec::new()))
         }
         .boxed(),
-        Effect::Older { room, before } => async move {
+        Effect::Older {
+            room,
+            epoch,
+            before,
+        } => async move {
             let before = (before < u64::MAX).then_some(before);
             let result = client.history(&room, before, HISTORY).await.map_err(why);
-            Answer::Older { room, result }
+            Answer::Older {
+                room,
+                epoch,
+                result,
+            }
         }
         .boxed(),
         Effect::Search {
@@ -442,4 +457,26 @@ fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>
         .boxed(),
         Effect::Quit { .. } | Effect::Bell | Effect::Suspend => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Colours;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn a_session_that_was_refused_or_ended_by_the_server_is_an_error() {
+        let mut state = State::new("server:5000".into(), Colours::Off, TimeZone::UTC);
+        let mut after = |event| {
+            update(&mut state, Input::Event(event));
+            outcome(&state).map_err(|error| error.to_string())
+        };
+        assert_eq!(after(Event::Online { nick: "me".into() }), Ok(()));
+        let (why, retry_in) = ("gone".into(), Duration::ZERO);
+        assert_eq!(after(Event::Offline { why, retry_in }), Ok(()));
+        let why = "the server said goodbye:\x1b kicked".into();
+        let expected = "the server said goodbye: kicked".to_owned();
+        assert_eq!(after(Event::Closed { why }), Err(expected));
+    }
 }

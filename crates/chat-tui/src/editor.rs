@@ -3,6 +3,7 @@
 //! Invariant: what is typed is never lost to looking at what was typed before.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::collections::BTreeMap;
 use tui_input::{Input, InputRequest};
 
 /// How many lines are remembered.
@@ -16,8 +17,12 @@ pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Editor {
     input: Input,
     history: Vec<String>,
-    /// Which remembered line is shown, and the line that was being typed.
-    recalled: Option<(usize, String)>,
+    /// Which remembered line is shown.
+    recalled: Option<usize>,
+    /// What has become of remembered lines that were edited and not sent.
+    edits: BTreeMap<usize, String>,
+    /// The line that was being typed, while another one is shown.
+    draft: String,
 }
 
 impl Editor {
@@ -126,17 +131,36 @@ impl Editor {
         (visible, u16::try_from(column).unwrap_or(u16::MAX))
     }
 
+    /// Whether something is typed here and not sent.
+    pub(crate) fn holds_text(&self) -> bool {
+        !self.text().is_empty() || !self.draft.is_empty()
+    }
+
     /// Takes the line, and remembers it.
     pub(crate) fn take(&mut self) -> String {
         let line = self.input.value_and_reset();
-        self.recalled = None;
-        if !line.trim().is_empty() && self.history.last() != Some(&line) {
-            self.history.push(line.clone());
-            if self.history.len() > HISTORY_MAX {
-                self.history.remove(0);
-            }
+        if let Some(at) = self.recalled.take() {
+            // That one is as it was sent then.
+            self.edits.remove(&at);
         }
+        let draft = std::mem::take(&mut self.draft);
+        self.remember(&draft);
+        self.remember(&line);
         line
+    }
+
+    fn remember(&mut self, line: &str) {
+        if line.trim().is_empty() || self.history.last().is_some_and(|last| last == line) {
+            return;
+        }
+        self.history.push(line.to_owned());
+        if self.history.len() > HISTORY_MAX {
+            self.history.remove(0);
+            let edits = std::mem::take(&mut self.edits).into_iter();
+            self.edits = edits
+                .filter_map(|(at, text)| Some((at.checked_sub(1)?, text)))
+                .collect();
+        }
     }
 
     /// Puts a line back that could not be sent.
@@ -147,32 +171,36 @@ impl Editor {
     }
 
     fn recall_older(&mut self) {
-        let at = match &self.recalled {
-            Some((at, _)) => *at,
-            None => self.history.len(),
-        };
-        let Some(older) = at.checked_sub(1) else {
-            return;
-        };
-        let typed = match self.recalled.take() {
-            Some((_, typed)) => typed,
-            None => self.text().to_owned(),
-        };
-        self.recalled = Some((older, typed));
-        self.input = Input::new(self.history[older].clone());
+        let at = self.recalled.unwrap_or(self.history.len());
+        if let Some(older) = at.checked_sub(1) {
+            self.recall(Some(older));
+        }
     }
 
     fn recall_newer(&mut self) {
-        let Some((at, typed)) = self.recalled.take() else {
-            return;
-        };
-        match self.history.get(at + 1) {
-            Some(newer) => {
-                self.input = Input::new(newer.clone());
-                self.recalled = Some((at + 1, typed));
-            }
-            None => self.input = Input::new(typed),
+        if let Some(at) = self.recalled {
+            self.recall((at + 1 < self.history.len()).then_some(at + 1));
         }
+    }
+
+    /// Shows a remembered line, or the one that is being typed; what is shown now stays as it is.
+    fn recall(&mut self, to: Option<usize>) {
+        let text = self.input.value_and_reset();
+        match self.recalled {
+            Some(at) if self.history.get(at) == Some(&text) => drop(self.edits.remove(&at)),
+            Some(at) => drop(self.edits.insert(at, text)),
+            None => self.draft = text,
+        }
+        let text = match to {
+            Some(at) => self
+                .edits
+                .get(&at)
+                .or_else(|| self.history.get(at))
+                .cloned(),
+            None => Some(std::mem::take(&mut self.draft)),
+        };
+        self.input = Input::new(text.unwrap_or_default());
+        self.recalled = to;
     }
 }
 

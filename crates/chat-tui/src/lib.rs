@@ -16,6 +16,7 @@ mod room;
 mod scrollback;
 mod session;
 mod state;
+mod store;
 mod terminal;
 mod theme;
 mod update;
@@ -24,8 +25,7 @@ mod wrap;
 
 pub use driver::{TuiError, run};
 pub use memory::{Memory, ReadMark, Server};
-
-use std::path::PathBuf;
+pub use store::Store;
 
 /// Where to connect, as whom, and what to show.
 #[derive(Debug, Clone)]
@@ -36,8 +36,8 @@ pub struct Config {
     pub nick: Option<String>,
     /// The room to join besides those that were open last; `None`: the lobby, if none was.
     pub room: Option<String>,
-    /// Where to remember the nick, the rooms and what was read; `None`: nowhere.
-    pub memory: Option<PathBuf>,
+    /// What is remembered: the nick, the rooms and what was read.
+    pub memory: Store,
     /// Whether colours may be used (see <https://no-color.org>).
     pub colours: Colours,
 }

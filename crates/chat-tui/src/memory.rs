@@ -1,15 +1,8 @@
 //! What is remembered from one time to the next: the nick, the rooms, and what was read.
-//!
-//! Invariant: the file is replaced whole or not at all, and one that can't be read is set aside, never overwritten.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
-/// How big the file may be: far more than it ever gets.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use std::path::PathBuf;
 
 /// How many rooms are remembered.
 const ROOMS_MAX: usize = 64;
@@ -59,50 +52,10 @@ impl Memory {
         Some(strategy.state_dir()?.join("chat-client").join("state.json"))
     }
 
-    /// Reads the file. One that isn't there is empty; one that can't be understood is set aside, and where it is now
-    /// is said.
-    pub fn read(path: &Path) -> (Self, Option<String>) {
-        match Self::try_read(path) {
-            Ok(memory) => (memory, None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (Self::default(), None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let aside = path.with_extension("damaged.json");
-                let notice = match fs::rename(path, &aside) {
-                    Ok(()) => format!(
-                        "what was remembered is damaged, and kept as {}",
-                        aside.display()
-                    ),
-                    Err(error) => format!("what was remembered is damaged ({error})"),
-                };
-                (Self::default(), Some(notice))
-            }
-            Err(error) => {
-                let notice = format!("can't read {}: {error}", path.display());
-                (Self::default(), Some(notice))
-            }
-        }
-    }
-
-    /// Replaces the file.
-    ///
-    /// # Errors
-    ///
-    /// The directory can't be made, or the file not be written; the old one is as it was.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        let directory = path.parent().unwrap_or_else(|| Path::new("."));
-        fs::create_dir_all(directory)?;
-        let new = path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = fs::File::create(&new)?;
-        let written = serde_json::to_vec_pretty(self)
-            .map_err(io::Error::from)
-            .and_then(|bytes| file.write_all(&bytes))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&new, path));
-        if written.is_err() {
-            // It is of no use to anybody; that it can't be removed either is no news.
-            fs::remove_file(&new).ok();
-        }
-        written
+    /// Remembers what is open on a server. Another client may have written what is known here since `before`.
+    pub(crate) fn merge(&mut self, address: &str, server: Server, before: &Server) {
+        let server = Server::merge(server, before, self.server(address));
+        self.note(address, server);
     }
 
     /// Remembers what is open on a server.
@@ -118,14 +71,31 @@ impl Memory {
         server.nick = server.nick.filter(|nick| !nick.is_empty());
         server
     }
+}
 
-    fn try_read(path: &Path) -> io::Result<Self> {
-        if fs::metadata(path)?.len() > FILE_BYTES_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
+impl Server {
+    /// What there is to remember when another client may have written since: `ours` began with `before`, and `theirs` is
+    /// what is there now.
+    fn merge(ours: Self, before: &Self, theirs: Self) -> Self {
+        let changed = |nick: &Option<String>| *nick != before.nick;
+        let nick = if changed(&ours.nick) || theirs.nick.is_none() {
+            ours.nick
+        } else {
+            theirs.nick
+        };
+        let mut rooms = ours.rooms;
+        for mark in theirs.rooms {
+            match rooms.iter_mut().find(|room| room.room == mark.room) {
+                Some(room) if before.rooms.contains(room) => *room = mark,
+                Some(room) if room.epoch == mark.epoch => room.seq = room.seq.max(mark.seq),
+                // Another log: what was read here was read last.
+                Some(_) => {}
+                // It was left here.
+                None if before.rooms.iter().any(|room| room.room == mark.room) => {}
+                None => rooms.push(mark),
+            }
         }
-        let bytes = fs::read(path)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        Self { nick, rooms }
     }
 }
 
@@ -133,55 +103,61 @@ impl Memory {
 mod tests {
     use super::*;
 
-    fn directory(name: &str) -> PathBuf {
-        let directory =
-            std::env::temp_dir().join(format!("chat-tui-{}-{name}", std::process::id()));
-        fs::remove_dir_all(&directory).ok();
-        directory
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let path = directory("again").join("chat-client/state.json");
-        let mut memory = Memory::default();
-        let mark = ReadMark {
-            room: "한글".into(),
-            epoch: "k3f".into(),
-            seq: 7,
-        };
-        let server = Server {
-            nick: Some("alice".into()),
-            rooms: vec![mark],
-        };
-        memory.note("127.0.0.1:5000", server);
-        memory.write(&path).unwrap();
-        assert_eq!(Memory::read(&path), (memory, None));
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_damaged_file_is_set_aside_and_said_to_be() {
-        let path = directory("damaged").join("state.json");
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, b"{ half").unwrap();
-        let (memory, notice) = Memory::read(&path);
-        assert_eq!(memory, Memory::default());
-        assert!(notice.unwrap().contains("state.damaged.json"));
-        assert_eq!(
-            fs::read(path.with_extension("damaged.json")).unwrap(),
-            b"{ half"
-        );
-        assert_eq!(Memory::read(&path), (Memory::default(), None));
+    fn server(nick: &str, rooms: &[(&str, &str, u64)]) -> Server {
+        let rooms = rooms.iter().map(|(room, epoch, seq)| ReadMark {
+            room: (*room).into(),
+            epoch: (*epoch).into(),
+            seq: *seq,
+        });
+        Server {
+            nick: (!nick.is_empty()).then(|| nick.to_owned()),
+            rooms: rooms.collect(),
+        }
     }
 
     #[test]
     fn a_nick_that_is_none_is_not_known() {
         let mut memory = Memory::default();
-        let server = Server {
-            nick: Some(String::new()),
-            rooms: Vec::new(),
-        };
-        memory.note("127.0.0.1:5000", server);
+        let nick = Some(String::new());
+        let rooms = Vec::new();
+        memory.note("127.0.0.1:5000", Server { nick, rooms });
         assert_eq!(memory.server("127.0.0.1:5000").nick, None);
+    }
+
+    #[test]
+    fn what_two_clients_remember_of_a_server_is_put_together() {
+        let before = server(
+            "kim",
+            &[("lobby", "a", 5), ("left", "a", 1), ("idle", "a", 1)],
+        );
+        let theirs = server(
+            "kim2",
+            &[
+                ("lobby", "a", 9),
+                ("left", "a", 2),
+                ("idle", "b", 3),
+                ("new", "a", 4),
+            ],
+        );
+        let ours = server(
+            "kim",
+            &[("lobby", "a", 7), ("idle", "a", 1), ("ours", "a", 2)],
+        );
+        let expected = [
+            ("lobby", "a", 9),
+            ("idle", "b", 3),
+            ("ours", "a", 2),
+            ("new", "a", 4),
+        ];
+        let merged = Server::merge(ours.clone(), &before, theirs.clone());
+        assert_eq!(merged, server("kim2", &expected));
+        // Nobody else has written.
+        assert_eq!(Server::merge(ours.clone(), &before, before.clone()), ours);
+        let renamed = Server {
+            nick: Some("lee".into()),
+            ..ours
+        };
+        let merged = Server::merge(renamed, &before, theirs);
+        assert_eq!(merged.nick.as_deref(), Some("lee"));
     }
 }

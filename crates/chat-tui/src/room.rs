@@ -10,8 +10,15 @@ use unicode_segmentation::UnicodeSegmentation;
 /// How many members are listed by name.
 const MEMBERS_MAX: usize = 500;
 
+/// How many messages may wait in a room until the server takes them.
+const PENDING_MAX: usize = 1_000;
+
 /// How long a name may be, whatever the server says: a little more than it allows.
 const NAME_GRAPHEMES_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 256;
+
+/// How many characters one of a name's graphemes may have, for marks without end make one: a family has eleven.
+const GRAPHEME_CHARS_MAX: usize = 16;
 
 /// How long a text may be, whatever the server says.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -32,6 +39,10 @@ pub(crate) struct Room {
     pub(crate) mentions: usize,
     /// The last entry that was read when the room was left.
     pub(crate) marker: Option<i64>,
+    /// Which life of its log the room is in; empty before it is known.
+    pub(crate) epoch: String,
+    /// The furthest place in it that has come, or is known to be missing.
+    pub(crate) passed: Option<u64>,
     /// The position of the latest message, and that of the last one that was read.
     pub(crate) latest: Option<Place>,
     pub(crate) read: Option<Place>,
@@ -86,17 +97,18 @@ pub(crate) enum FoundAt {
     Server(Option<u64>),
 }
 
-/// Whether there is something older than what is loaded.
+/// Whether what is older than what is loaded was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Older {
-    /// There may be.
     #[default]
-    Unknown,
-    /// It was asked for.
+    Unasked,
     Asked,
-    /// There isn't.
-    Nothing,
 }
+
+/// What is said at the top when there is nothing older, and when it does not fit.
+pub(crate) const NOTHING_OLDER: &str = "nothing older is kept";
+pub(crate) const NO_SPACE: &str =
+    "no more is loaded: /search WORDS and /around PLACE show what is older";
 
 impl Room {
     pub(crate) fn new(name: String) -> Self {
@@ -113,7 +125,12 @@ impl Room {
 
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.latest.is_none() && self.pending.is_empty() && self.editor.text().is_empty()
+        self.latest.is_none() && self.pending.is_empty() && !self.editor.holds_text()
+    }
+
+    /// Whether so many messages more may wait here until the server takes them.
+    pub(crate) fn has_space_for(&self, messages: usize) -> bool {
+        self.pending.len() + messages <= PENDING_MAX
     }
 
     /// Who is here now.
@@ -146,6 +163,34 @@ impl Room {
     pub(crate) fn rename_member(&mut self, nick: &str, to: &str) {
         self.remove_member(nick);
         self.add_member(to);
+    }
+
+    /// Another life of the room's log may have begun: what is known of places is of the one before.
+    pub(crate) fn be_in(&mut self, epoch: &str) {
+        if self.epoch != epoch {
+            let is_known = !self.epoch.is_empty();
+            epoch.clone_into(&mut self.epoch);
+            if is_known {
+                self.begin_anew();
+            }
+        }
+    }
+
+    /// The room's log begins anew.
+    pub(crate) fn begin_anew(&mut self) {
+        self.scrollback.begin_anew();
+        self.older = Older::Unasked;
+        self.found = None;
+        self.passed = None;
+        self.pending.retain(|pending| pending.taken_as.is_none());
+    }
+
+    /// Messages up to this place don't come any more: none of them is pending.
+    pub(crate) fn pass(&mut self, seq: u64) {
+        self.passed = self.passed.max(Some(seq));
+        let passed = self.passed;
+        self.pending
+            .retain(|pending| pending.taken_as.is_none() || pending.taken_as > passed);
     }
 
     /// The room comes onto the screen: everything in it is being read.
@@ -201,8 +246,18 @@ impl Room {
 
 /// A name as it is shown: no control character, not endless.
 pub(crate) fn name(name: &str) -> String {
-    let clean = text::clean(name);
-    clean.graphemes(true).take(NAME_GRAPHEMES_MAX).collect()
+    // What comes after so much is of no use, and need not be looked at.
+    let clean = text::clean(&name[..name.floor_char_boundary(16 * NAME_BYTES_MAX)]);
+    let mut shown = String::new();
+    for grapheme in clean.graphemes(true).take(NAME_GRAPHEMES_MAX) {
+        let end = grapheme.char_indices().nth(GRAPHEME_CHARS_MAX);
+        let grapheme = end.map_or(grapheme, |(end, _)| &grapheme[..end]);
+        if shown.len() + grapheme.len() > NAME_BYTES_MAX {
+            break;
+        }
+        shown.push_str(grapheme);
+    }
+    shown
 }
 
 /// What servers compare names by: one that was typed may be spelled differently from the server's.

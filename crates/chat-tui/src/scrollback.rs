@@ -88,6 +88,10 @@ pub(crate) struct Scrollback {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: i64,
+    /// The number from which on places are those of the log that there is now.
+    anew: Option<i64>,
+    /// The number of the entry that says why nothing is above it.
+    top: Option<i64>,
     bytes: usize,
     /// Where the screen ends; `None`: with the newest entry.
     anchor: Option<Anchor>,
@@ -110,6 +114,11 @@ impl Scrollback {
         while self.is_over() {
             self.drop_first();
         }
+        self.keep_anchor();
+    }
+
+    /// Shows what there is when what was shown is gone.
+    fn keep_anchor(&mut self) {
         if let Some(anchor) = &mut self.anchor
             && anchor.number < self.first
         {
@@ -119,9 +128,12 @@ impl Scrollback {
 
     /// Adds what was said before everything else here. Returns how much was added: what is full takes no more.
     pub(crate) fn push_older(&mut self, older: Vec<Entry>) -> usize {
+        if !self.has_earlier_log() {
+            self.anew = None;
+        }
         let mut added = 0;
         for entry in older.into_iter().rev() {
-            if self.entries.len() >= ENTRIES_MAX || self.bytes + entry.bytes() > BYTES_MAX {
+            if !self.has_space_for(&entry) {
                 break;
             }
             self.bytes += entry.bytes();
@@ -130,6 +142,24 @@ impl Scrollback {
             added += 1;
         }
         added
+    }
+
+    /// Says why nothing is above this; what is full lets go of its oldest entry for that.
+    pub(crate) fn end_at_top(&mut self, why: &str) {
+        let entry = Entry::notice(why.to_owned());
+        while !self.has_space_for(&entry) && !self.entries.is_empty() {
+            self.drop_first();
+        }
+        self.bytes += entry.bytes();
+        self.entries.push_front(entry);
+        self.first -= 1;
+        self.top = Some(self.first);
+        self.keep_anchor();
+    }
+
+    /// Whether it is said why nothing is above this.
+    pub(crate) fn is_ended_at_top(&self) -> bool {
+        self.top == Some(self.first)
     }
 
     pub(crate) fn get(&self, number: i64) -> Option<&Entry> {
@@ -245,11 +275,33 @@ impl Scrollback {
 
     /// The oldest place in the log that is loaded.
     pub(crate) fn oldest_seq(&self) -> Option<u64> {
-        self.entries.iter().find_map(|entry| entry.seq)
+        self.entries()
+            .filter(|(number, _)| !self.is_earlier(*number))
+            .find_map(|(_, entry)| entry.seq)
+    }
+
+    /// From now on places are those of another log.
+    pub(crate) fn begin_anew(&mut self) {
+        self.anew = Some(self.range().end);
+    }
+
+    /// Whether something is loaded of a log that is no more.
+    pub(crate) fn has_earlier_log(&self) -> bool {
+        self.entries()
+            .take_while(|(number, _)| self.is_earlier(*number))
+            .any(|(_, entry)| entry.seq.is_some())
+    }
+
+    fn is_earlier(&self, number: i64) -> bool {
+        self.anew.is_some_and(|anew| number < anew)
     }
 
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= ENTRIES_MAX || self.bytes >= BYTES_MAX
+    }
+
+    fn has_space_for(&self, entry: &Entry) -> bool {
+        self.entries.len() < ENTRIES_MAX && self.bytes + entry.bytes() <= BYTES_MAX
     }
 
     fn is_over(&self) -> bool {

@@ -67,14 +67,14 @@ fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Colours;
+    use crate::{Colours, Store};
 
     fn config(nick: Option<&str>, room: Option<&str>) -> Config {
         Config {
             address: "server:5000".into(),
             nick: nick.map(str::to_owned),
             room: room.map(str::to_owned),
-            memory: None,
+            memory: Store::default(),
             colours: Colours::Off,
         }
     }

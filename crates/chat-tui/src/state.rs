@@ -61,7 +61,7 @@ pub(crate) enum Overlay {
     /// Many lines were pasted: send them?
     Paste { lines: Vec<String> },
     /// Something is not sent yet: quit?
-    Quit { unsent: usize },
+    Quit { unsent: usize, reason: String },
 }
 
 /// Where things are on the screen, in columns and rows.

@@ -12,6 +12,10 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use std::io::{self, Stdout, Write};
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the terminal is taken over: there is one for the whole process.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while it is taken over; dropping it gives it back.
 pub(crate) struct Screen {
@@ -40,8 +44,24 @@ impl Screen {
 
     /// Takes the terminal over again after somebody else stopped the process.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
+        // Whoever had it meanwhile may have changed its mode; crossterm sets none that it believes to be set.
+        disable_raw_mode().ok();
         take_over()?;
-        self.terminal.clear()
+        self.clear()
+    }
+
+    /// Whether the terminal is given back already, because something panicked: then nothing is to be drawn on it.
+    #[expect(clippy::unused_self, reason = "asked of a screen that is open")]
+    pub(crate) fn is_lost(&self) -> bool {
+        !IS_TAKEN.load(Ordering::Acquire)
+    }
+
+    /// Has everything drawn anew.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        // Unlike the terminal's own `clear`, this does not ask the terminal where its cursor is: the answer would go to
+        // whoever reads the keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     pub(crate) fn ring(&mut self) -> io::Result<()> {
@@ -58,6 +78,7 @@ impl Drop for Screen {
 
 fn take_over() -> io::Result<()> {
     enable_raw_mode()?;
+    IS_TAKEN.store(true, Ordering::Release);
     let taken = execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste);
     if taken.is_err() {
         give_back();
@@ -66,15 +87,19 @@ fn take_over() -> io::Result<()> {
 }
 
 fn give_back() {
-    // There is nobody to tell if that fails: the terminal is gone.
-    execute!(
-        io::stdout(),
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        Show
-    )
-    .ok();
-    disable_raw_mode().ok();
+    if give_back_to(&mut io::stdout()) {
+        disable_raw_mode().ok();
+    }
+}
+
+/// Says to the terminal that it is given back, unless it is. Returns whether it was not.
+fn give_back_to(terminal: &mut impl Write) -> bool {
+    let was_taken = IS_TAKEN.swap(false, Ordering::AcqRel);
+    if was_taken {
+        // There is nobody to tell if that fails: the terminal is gone.
+        execute!(terminal, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
+    }
+    was_taken
 }
 
 /// Gives the terminal back before a panic is told, so that it can be read.
@@ -87,4 +112,23 @@ fn restore_on_panic() {
             tell(panic);
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terminal_is_given_back_once() {
+        let mut terminal = Vec::new();
+        assert!(!give_back_to(&mut terminal), "it is not taken over");
+        assert_eq!(terminal, b"");
+        IS_TAKEN.store(true, Ordering::Release);
+        assert!(give_back_to(&mut terminal));
+        let written = terminal.len();
+        assert!(written > 0);
+        // What a panic has told since then stays where it is.
+        assert!(!give_back_to(&mut terminal));
+        assert_eq!(terminal.len(), written);
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here waits or does I/O, and nothing that a server sends can make it panic or grow.
 
+mod answers;
 mod events;
 mod keys;
 mod typed;
@@ -33,9 +34,10 @@ pub(crate) enum Answer {
         result: Result<u64, String>,
         took: Duration,
     },
-    /// What was said before.
+    /// What was said before, and in which life of the log that was asked for.
     Older {
         room: String,
+        epoch: String,
         result: Result<Vec<Message>, String>,
     },
     /// Lines that tell what came of a command.
@@ -109,8 +111,10 @@ pub(crate) enum Effect {
         room: String,
         text: String,
     },
+    /// Reads the room's log before a place of this life of it.
     Older {
         room: String,
+        epoch: String,
         before: u64,
     },
     /// Searches the room's log before a place; `None`: from its end.
@@ -142,7 +146,7 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
         }
         Input::Event(event) => events::happen(state, event),
         Input::Answer(answer) => {
-            events::answered(state, answer);
+            answers::answered(state, answer);
             Vec::new()
         }
     }

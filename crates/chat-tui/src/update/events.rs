@@ -1,11 +1,10 @@
 //! What events do.
 
-use super::{Answer, Effect, place, tell};
-use crate::room::{self, FoundAt, Older, Pending, Presence, Room};
+use super::{Effect, place, tell};
+use crate::room::{self, Pending, Presence, Room};
 use crate::scrollback::{Entry, What};
 use crate::state::{Link, State};
 use chat_json::{Event, GapCause, Message, MessageKind};
-use jiff::Timestamp;
 
 /// How many rooms are shown at most, whatever the server says.
 const ROOMS_MAX: usize = 256;
@@ -139,6 +138,9 @@ fn presence(state: &mut State, event: &Event) {
         } => {
             let text = gap(*from, *to, *why);
             if let Some(room) = state.find(room) {
+                room.pass(to.unwrap_or_default());
+                // Whether it is among what is missing is not known, but that the server has it is.
+                room.pending.retain(|pending| pending.taken_as.is_none());
                 room.scrollback.push(Entry::alert(text));
             }
         }
@@ -180,7 +182,12 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
     room.name = name;
     room.presence = Presence::In;
     room.topic = room::words(&entered.topic);
-    room.older = Older::Unknown;
+    let is_shorter =
+        |latest: &room::Place| latest.epoch == entered.epoch && entered.seq < latest.seq;
+    if room.latest.as_ref().is_some_and(is_shorter) {
+        room.begin_anew();
+    }
+    room.be_in(&entered.epoch);
     room.set_members(&entered.members, entered.count);
     let others: Vec<&str> = room
         .members
@@ -213,9 +220,8 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     let is_shown = at == current;
     let room = &mut state.rooms[at];
     let is_own = message.from == own;
-    if is_own {
-        settle(room, message);
-    }
+    room.be_in(&message.epoch);
+    settle(room, message, is_own);
     room.latest = Some(place(message));
     let is_read = room
         .read
@@ -249,18 +255,22 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The client's own message has come back: it is no longer pending.
-fn settle(room: &mut Room, message: &Message) {
-    let is_it = |pending: &Pending| {
-        pending.taken_as == Some(message.seq)
-            || pending.taken_as.is_none() && pending.text == message.text
-    };
-    if let Some(at) = room.pending.iter().position(is_it) {
+/// The client's own message may have come back: it is no longer pending. Nor is what the server took before.
+fn settle(room: &mut Room, message: &Message, is_own: bool) {
+    let is_answered = |pending: &Pending| pending.taken_as == Some(message.seq);
+    let is_answered = room.pending.iter().any(is_answered);
+    room.pass(message.seq);
+    // It comes before its answer: then it is known by its text only.
+    let is_it = |pending: &Pending| pending.taken_as.is_none() && pending.text == message.text;
+    if is_own
+        && !is_answered
+        && let Some(at) = room.pending.iter().position(is_it)
+    {
         room.pending.remove(at);
     }
 }
 
-fn to_entry(message: &Message, own: &str) -> Entry {
+pub(super) fn to_entry(message: &Message, own: &str) -> Entry {
     let from = room::name(&message.from);
     let text = room::words(&message.text);
     let what = match message.kind {
@@ -296,224 +306,4 @@ fn mentions(text: &str, nick: &str) -> bool {
         before.is_none_or(|c| !c.is_alphanumeric())
             && after.is_none_or(|c| !is_ascii_letter(c) && c != '-' && c != '_')
     })
-}
-
-/// What came of an effect.
-pub(super) fn answered(state: &mut State, answer: Answer) {
-    match answer {
-        Answer::Said {
-            room,
-            id,
-            result,
-            took,
-        } => {
-            if result.is_ok() {
-                state.latency = Some(took);
-            }
-            if let Some(room) = state.find(&room) {
-                taken(room, id, result);
-            }
-        }
-        Answer::Older { room, result } => {
-            let own = state.nick.clone();
-            if let Some(room) = state.find(&room) {
-                older(room, result, &own);
-            }
-        }
-        Answer::Told { room, result } => tell_lines(state, &room, result),
-        Answer::Found {
-            room,
-            words,
-            result,
-        } => {
-            if let Ok((_, Some(oldest))) = &result
-                && let Some(room) = state.find(&room)
-                && let Some(found) = &mut room.found
-                && found.words == words
-            {
-                found.at = FoundAt::Server(Some(*oldest));
-            }
-            tell_lines(state, &room, result.map(|(lines, _)| lines));
-        }
-        Answer::Direct {
-            room,
-            to,
-            text,
-            result,
-        } => {
-            let entry = match result {
-                Ok(()) => Entry {
-                    at: Some(Timestamp::now().as_millisecond().unsigned_abs()),
-                    seq: None,
-                    what: What::Told {
-                        from: "you".into(),
-                        to: room::name(&to),
-                        text: room::words(&text),
-                    },
-                },
-                Err(error) => Entry::alert(format!(
-                    "not sent to {}: {}",
-                    room::name(&to),
-                    room::words(&error)
-                )),
-            };
-            tell_in(state, &room, vec![entry]);
-        }
-        Answer::Renamed { room, result } => match result {
-            Ok(nick) => {
-                let nick = room::name(&nick);
-                let old = std::mem::replace(&mut state.nick, nick.clone());
-                // Its own renaming is not announced to a client.
-                state
-                    .rooms
-                    .iter_mut()
-                    .for_each(|room| room.rename_member(&old, &nick));
-                tell_in(
-                    state,
-                    &room,
-                    vec![Entry::notice(format!("you are now {nick}"))],
-                );
-            }
-            Err(error) => tell_in(state, &room, vec![Entry::alert(room::words(&error))]),
-        },
-        Answer::Joined { room, from, result } => {
-            if let Err(error) = result {
-                not_joined(state, &room, &from, &error);
-            }
-        }
-        Answer::Left { room, result } => match result {
-            Ok(()) => close(state, &room),
-            // It was not in it: then there is nothing to keep open either.
-            Err(error) => {
-                close(state, &room);
-                tell(state, Entry::alert(room::words(&error)));
-            }
-        },
-    }
-}
-
-fn tell_lines(state: &mut State, room: &str, result: Result<Vec<String>, String>) {
-    let lines = match result {
-        Ok(lines) => lines
-            .into_iter()
-            .map(|line| Entry::notice(room::words(&line)))
-            .collect(),
-        Err(error) => vec![Entry::alert(room::words(&error))],
-    };
-    tell_in(state, room, lines);
-}
-
-fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
-    let at = state.position(name);
-    let is_answer = at.is_none_or(|at| at == state.current) && !entries.is_empty();
-    let room = &mut state.rooms[at.unwrap_or(state.current)];
-    entries
-        .into_iter()
-        .for_each(|entry| room.scrollback.push(entry));
-    // It answers the user, who is to see it.
-    if is_answer {
-        room.scrollback.show_end();
-    }
-}
-
-/// The server has taken a message, or refuses it.
-fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
-    let Some(at) = room.pending.iter().position(|pending| pending.id == id) else {
-        return;
-    };
-    match result {
-        // It has come back already, in a form that could not be recognised.
-        Ok(seq) if room.latest.as_ref().is_some_and(|latest| latest.seq >= seq) => {
-            room.pending.remove(at);
-        }
-        Ok(seq) => room.pending[at].taken_as = Some(seq),
-        Err(error) => {
-            let pending = room.pending.remove(at);
-            let error = room::words(&error);
-            room.scrollback.push(Entry::alert(format!(
-                "not sent: {} ({error})",
-                pending.text
-            )));
-            room.scrollback.show_end();
-            room.editor.put_back(&pending.text);
-        }
-    }
-}
-
-/// What was said before has come.
-fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str) {
-    match result {
-        Ok(messages) => {
-            let entries: Vec<Entry> = messages
-                .iter()
-                .map(|message| to_entry(message, own))
-                .collect();
-            room.older = if entries.is_empty() {
-                Older::Nothing
-            } else {
-                Older::Unknown
-            };
-            if entries.is_empty() {
-                room.scrollback
-                    .push_older(vec![Entry::notice("nothing older is kept".into())]);
-            }
-            room.scrollback.push_older(entries);
-        }
-        Err(error) => {
-            room.older = Older::Unknown;
-            let error = room::words(&error);
-            room.scrollback.push(Entry::alert(format!(
-                "what was said before can't be had: {error}"
-            )));
-        }
-    }
-}
-
-/// A room could not be joined: it is told where that was asked for, which is shown again if the room is on the screen.
-/// One with nothing in it is closed.
-fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
-    let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
-    let Some(at) = state.position(name) else {
-        return tell_in(state, from, vec![error]);
-    };
-    if state.rooms[at].presence == Presence::In {
-        return tell_in(state, from, vec![error]);
-    }
-    state.rooms[at].presence = Presence::Out;
-    let back = state.position(from).filter(|&back| back != at);
-    if let Some(back) = back
-        && state.rooms[at].is_empty()
-    {
-        if state.current == at {
-            state.show(back);
-        }
-        remove(state, at);
-    }
-    tell_in(state, from, vec![error]);
-}
-
-/// A room was left: it is closed, unless it is the only one.
-fn close(state: &mut State, name: &str) {
-    let Some(at) = state.position(name) else {
-        return;
-    };
-    if state.rooms.len() == 1 {
-        tell(
-            state,
-            Entry::notice("you left: /join ROOM joins another".into()),
-        );
-        state.rooms[0].set_members(&[], 0);
-        state.rooms[0].presence = Presence::Out;
-        return;
-    }
-    remove(state, at);
-}
-
-/// Closes a room that is not the only one.
-fn remove(state: &mut State, at: usize) {
-    state.rooms.remove(at);
-    if state.current >= at && state.current > 0 {
-        state.current -= 1;
-    }
-    state.room_mut().enter();
 }

@@ -4,7 +4,7 @@ use super::{Effect, reply, typed};
 use crate::command;
 use crate::complete::Completion;
 use crate::editor::LINE_BYTES_MAX;
-use crate::room::{Older, height};
+use crate::room::{NO_SPACE, NOTHING_OLDER, Older, height};
 use crate::scrollback::Entry;
 use crate::state::{Overlay, State};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -29,7 +29,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     let alt = key.modifiers.contains(KeyModifiers::ALT);
     match key.code {
-        KeyCode::Char('c') if control => return quit(state),
+        KeyCode::Char('c') if control => return quit(state, ""),
         KeyCode::Char('z') if control => return vec![Effect::Suspend],
         KeyCode::Char('l') if control => state.must_clear = true,
         KeyCode::Char('n') if control => state.show((state.current + 1) % state.rooms.len()),
@@ -56,23 +56,30 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 
 /// Text was pasted: one line is typed, many are asked about.
 pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
-    if state.overlay.is_some() {
-        return Vec::new();
-    }
-    let lines: Vec<&str> = text
+    let pasted = text
         .split(['\n', '\r'])
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let is_long = lines.iter().any(|line| line.len() > LINE_BYTES_MAX);
+        .filter(|line| !line.trim().is_empty());
+    // It belongs to the paste that is asked about; anything else that lies over the screen goes.
+    let mut lines = match &state.overlay {
+        Some(Overlay::Paste { lines }) => lines.clone(),
+        _ => Vec::new(),
+    };
+    lines.extend(pasted.map(str::to_owned));
+    let typed = match lines.len() < PASTE_LINES_ASKED {
+        true => state.room().editor.text().len(),
+        false => 0,
+    };
+    let is_long = |line: &String| typed + line.len() > LINE_BYTES_MAX;
+    let is_long = lines.iter().any(is_long);
     if lines.len() > PASTE_LINES_MAX || is_long {
         let text = format!("not pasted: at most {PASTE_LINES_MAX} lines of {LINE_BYTES_MAX} bytes");
         reply(state, Entry::alert(text));
         return Vec::new();
     }
+    state.overlay = None;
     if lines.len() < PASTE_LINES_ASKED {
         state.room_mut().editor.insert(&lines.concat());
     } else {
-        let lines = lines.into_iter().map(str::to_owned).collect();
         state.overlay = Some(Overlay::Paste { lines });
     }
     Vec::new()
@@ -98,11 +105,11 @@ fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effe
             }
             _ => {}
         },
-        Overlay::Paste { lines } if is_yes => {
+        Overlay::Paste { lines } if is_yes && state.room().has_space_for(lines.len()) => {
             let lines = lines.iter().flat_map(|line| typed::say(state, line, false));
             return lines.collect();
         }
-        Overlay::Quit { .. } if is_yes || is_interrupt => return leave(state, ""),
+        Overlay::Quit { reason, .. } if is_yes || is_interrupt => return leave(state, reason),
         Overlay::Paste { .. } | Overlay::Quit { .. } if is_no || is_interrupt => {}
         // Neither yes nor no: the question stays.
         overlay => state.overlay = Some(overlay),
@@ -111,25 +118,24 @@ fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effe
 }
 
 /// Quits, but asks if something typed would be lost.
-pub(super) fn quit(state: &mut State) -> Vec<Effect> {
+pub(super) fn quit(state: &mut State, reason: &str) -> Vec<Effect> {
     let typed = state
         .rooms
         .iter()
-        .filter(|room| !room.editor.text().is_empty())
+        .filter(|room| room.editor.holds_text())
         .count();
     let unsent = state.unsent() + typed;
+    let reason = reason.to_owned();
     if unsent > 0 {
-        state.overlay = Some(Overlay::Quit { unsent });
+        state.overlay = Some(Overlay::Quit { unsent, reason });
         return Vec::new();
     }
-    leave(state, "")
+    leave(state, reason)
 }
 
-pub(super) fn leave(state: &mut State, reason: &str) -> Vec<Effect> {
+fn leave(state: &mut State, reason: String) -> Vec<Effect> {
     state.is_over = true;
-    vec![Effect::Quit {
-        reason: reason.to_owned(),
-    }]
+    vec![Effect::Quit { reason }]
 }
 
 fn enter(state: &mut State) -> Vec<Effect> {
@@ -192,7 +198,17 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     let is_beginning = room
         .scrollback
         .scroll_up(lines, page, |entry| height(entry, width));
-    if !is_beginning || room.older != Older::Unknown || room.scrollback.is_full() {
+    let is_known = room.older == Older::Asked || room.scrollback.is_ended_at_top();
+    if !is_beginning || is_known {
+        return Vec::new();
+    }
+    if room.scrollback.is_full() {
+        room.scrollback.end_at_top(NO_SPACE);
+        return Vec::new();
+    }
+    if room.scrollback.has_earlier_log() {
+        // What is at the top was said in a log that is no more.
+        room.scrollback.end_at_top(NOTHING_OLDER);
         return Vec::new();
     }
     // Without a message of the log there is nothing to ask from: the end it is.
@@ -200,6 +216,7 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     room.older = Older::Asked;
     vec![Effect::Older {
         room: room.name.clone(),
+        epoch: room.epoch.clone(),
         before,
     }]
 }

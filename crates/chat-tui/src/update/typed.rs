@@ -1,22 +1,20 @@
 //! What typed lines do.
 
 use super::{Effect, keys, reply};
-use crate::command::Command;
+use crate::command::{self, Command};
 use crate::room::{FoundAt, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
-/// How many messages may wait in a room until the server takes them.
-const PENDING_MAX: usize = 1_000;
-
 /// Says or does something in the room on the screen.
 pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect> {
-    if state.room().pending.len() >= PENDING_MAX {
+    if !state.room().has_space_for(1) {
         reply(
             state,
             Entry::alert("too much waits to be sent: not sent".into()),
         );
-        state.room_mut().editor.put_back(text);
+        let line = command::line(text, is_action);
+        state.room_mut().editor.put_back(&line);
         return Vec::new();
     }
     let id = state.next_id;
@@ -51,7 +49,7 @@ pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> V
             state.shows_members = !state.shows_members;
             return Vec::new();
         }
-        Command::Quit => return keys::leave(state, &arguments),
+        Command::Quit => return keys::quit(state, &arguments),
         Command::Search => return search(state, &arguments),
         Command::Around => match arguments.parse() {
             Ok(place) => Effect::Around { room, place },

@@ -12,10 +12,16 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>, inpu
     match overlay {
         Overlay::Help { from } => help(state, *from, frame),
         Overlay::Paste { lines } => {
-            let question = format!("send {} lines? (y/n)", lines.len());
+            let count = lines.len();
+            let question = match state.room().has_space_for(count) {
+                true => format!("send {count} lines? (y/n)"),
+                false => format!(
+                    "too much waits: {count} lines stay here; y sends them later, n drops them"
+                ),
+            };
             ask(state, &question, frame, input);
         }
-        Overlay::Quit { unsent } => {
+        Overlay::Quit { unsent, .. } => {
             let question = format!("{unsent} typed and not sent would be lost: quit? (y/n)");
             ask(state, &question, frame, input);
         }

@@ -188,6 +188,15 @@ fn help_and_questions() {
     let (lines, cursor) = screen.shows();
     assert_eq!(lines[29], "send 3 lines? (y/n)");
     assert_eq!((cursor.x, cursor.y), (19, 29));
+    screen.presses(KeyCode::Esc);
+    screen.types("x");
+    for _ in 0..999 {
+        screen.presses(KeyCode::Enter);
+        screen.types("x");
+    }
+    screen.does(Input::Pasted("a\nb\nc".into()));
+    let (lines, _) = screen.shows();
+    assert!(lines[29].starts_with("too much waits: 3 lines stay here"));
 }
 
 #[test]

@@ -1,0 +1,279 @@
+//! The file that what is remembered is in.
+//!
+//! Invariant: the file is replaced whole or not at all; one that can't be understood is set aside, and one that can't be
+//! read is left alone. What another client has written meanwhile stays.
+
+use crate::memory::{Memory, Server};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How big the file may be: far more than it ever gets.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How many damaged files are kept.
+const DAMAGED_MAX: usize = 99;
+
+/// How often another client that writes is waited for, and how long.
+const LOCK_TRIES: usize = 50;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+
+/// What is remembered, as it was read, and where it is written again. The default remembers nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Store {
+    /// `None`: nothing is written.
+    path: Option<PathBuf>,
+    memory: Memory,
+    notice: Option<String>,
+}
+
+impl Store {
+    /// Reads the file; without a path, nothing is remembered. One that isn't there is empty. One that can't be
+    /// understood is set aside; one that can't be read, or not be set aside, is not written either. The user is told.
+    #[must_use]
+    pub fn open(path: Option<PathBuf>) -> Self {
+        let Some(path) = path else {
+            return Self::default();
+        };
+        match read(&path) {
+            Ok((memory, notice)) => Self {
+                path: Some(path),
+                memory,
+                notice,
+            },
+            Err(error) => Self {
+                notice: Some(format!(
+                    "can't read {}: {error}; it is left as it is, and nothing is remembered",
+                    path.display()
+                )),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The server that was used last.
+    #[must_use]
+    pub fn last_server(&self) -> Option<&str> {
+        self.memory.server.as_deref()
+    }
+
+    /// What is known of a server.
+    pub(crate) fn server(&self, address: &str) -> Server {
+        self.memory.server(address)
+    }
+
+    /// What the user is to be told of the file.
+    pub(crate) fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// Writes what is to be remembered of a server, beside what others have written since the file was read.
+    ///
+    /// # Errors
+    ///
+    /// The directory can't be made, or the file not be read or written; the old one is as it was.
+    pub(crate) fn save(&self, address: &str, server: Server) -> io::Result<()> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let directory = path.parent().unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(directory)?;
+        // Held until the end. Without a lock, two that end in the same moment may lose one's news, no more.
+        let _lock = lock(directory);
+        let (mut memory, _) = read(path)?;
+        memory.merge(address, server, &self.server(address));
+        write(&memory, path)
+    }
+}
+
+/// Reads the file, and says what there is to say of it.
+fn read(path: &Path) -> io::Result<(Memory, Option<String>)> {
+    match try_read(path) {
+        Ok(memory) => Ok((memory, None)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Memory::default(), None)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let notice = match set_aside(path)? {
+                Some(aside) => format!(
+                    "what was remembered is damaged, and kept as {}",
+                    aside.display()
+                ),
+                None => "what was remembered is damaged".to_owned(),
+            };
+            Ok((Memory::default(), Some(notice)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn try_read(path: &Path) -> io::Result<Memory> {
+    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let bytes = fs::read(path)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The names for damaged files.
+fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
+    (1..=DAMAGED_MAX).map(|number| {
+        path.with_extension(match number {
+            1 => "damaged.json".to_owned(),
+            _ => format!("damaged-{number}.json"),
+        })
+    })
+}
+
+/// Gives a damaged file a name that nothing has; `None` if another client did.
+fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
+    let is_free = |aside: &PathBuf| {
+        fs::symlink_metadata(aside).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let Some(aside) = asides(path).find(is_free) else {
+        return Err(io::Error::other(
+            "it is damaged, and too many damaged ones are kept",
+        ));
+    };
+    match fs::rename(path, &aside) {
+        Ok(()) => Ok(Some(aside)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces the file.
+fn write(memory: &Memory, path: &Path) -> io::Result<()> {
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = File::create(&new)?;
+    let written = serde_json::to_vec_pretty(memory)
+        .map_err(io::Error::from)
+        .and_then(|bytes| file.write_all(&bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // It is of no use to anybody; that it can't be removed either is no news.
+        fs::remove_file(&new).ok();
+    }
+    written
+}
+
+/// Keeps other clients from writing for as long as the file is kept.
+fn lock(directory: &Path) -> Option<File> {
+    let directory = File::open(directory).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_WAIT),
+            Err(fs::TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::ReadMark;
+    use std::os::unix::fs::symlink;
+
+    /// A path in a directory of the test's own.
+    fn path(name: &str) -> PathBuf {
+        let name = format!("chat-tui-{}-{name}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::remove_dir_all(&directory).ok();
+        fs::create_dir_all(&directory).unwrap();
+        directory.join("state.json")
+    }
+
+    fn store(path: &Path) -> Store {
+        Store::open(Some(path.to_owned()))
+    }
+
+    fn server(nick: &str) -> Server {
+        let mark = ReadMark {
+            room: "한글".into(),
+            epoch: "k3f".into(),
+            seq: 7,
+        };
+        Server {
+            nick: Some(nick.into()),
+            rooms: vec![mark],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let path = path("again").with_file_name("chat-client/state.json");
+        assert_eq!(store(&path).last_server(), None);
+        store(&path).save("a:5000", server("alice")).unwrap();
+        assert_eq!(store(&path).server("a:5000"), server("alice"));
+        assert_eq!(store(&path).last_server(), Some("a:5000"));
+        assert_eq!(store(&path).notice(), None);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn damaged_files_are_set_aside_each_and_said_to_be() {
+        let path = path("damaged");
+        let asides = ["damaged.json", "damaged-2.json"].map(|name| path.with_extension(name));
+        for aside in &asides {
+            fs::write(&path, aside.as_os_str().as_encoded_bytes()).unwrap();
+            let store = store(&path);
+            assert_eq!(store.last_server(), None);
+            let name = aside.display().to_string();
+            assert!(store.notice().unwrap().ends_with(&name));
+        }
+        for aside in &asides {
+            let kept = fs::read(aside).unwrap();
+            assert_eq!(kept, aside.as_os_str().as_encoded_bytes());
+        }
+        assert_eq!(store(&path).notice(), None);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_not_replaced() {
+        let path = path("unreadable");
+        // Root may read everything but this.
+        symlink(&path, &path).unwrap();
+        let unread = store(&path);
+        assert!(unread.notice().unwrap().starts_with("can't read"));
+        unread.save("a:5000", server("alice")).unwrap();
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        // Nor if that is found out later.
+        fs::remove_file(&path).unwrap();
+        let store = store(&path);
+        symlink(&path, &path).unwrap();
+        store.save("a:5000", server("alice")).unwrap_err();
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn what_can_not_be_set_aside_is_not_replaced() {
+        let path = path("aside");
+        fs::write(&path, b"{ half").unwrap();
+        asides(&path).for_each(|aside| fs::write(aside, b"").unwrap());
+        store(&path).save("a:5000", server("alice")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"{ half");
+        assert!(store(&path).notice().unwrap().contains("too many"));
+    }
+
+    #[test]
+    fn what_another_client_wrote_meanwhile_stays() {
+        let path = path("two");
+        let (one, other) = (store(&path), store(&path));
+        one.save("a:5000", server("alice")).unwrap();
+        other.save("b:5000", server("bob")).unwrap();
+        assert_eq!(store(&path).server("a:5000"), server("alice"));
+        assert_eq!(store(&path).server("b:5000"), server("bob"));
+        assert_eq!(store(&path).last_server(), Some("b:5000"));
+        // A server that both were on, too.
+        let (one, other) = (store(&path), store(&path));
+        let mut read = server("alice");
+        read.rooms[0].seq = 9;
+        one.save("a:5000", read.clone()).unwrap();
+        other.save("a:5000", server("alice")).unwrap();
+        assert_eq!(store(&path).server("a:5000"), read);
+    }
+}

@@ -1,0 +1,231 @@
+//! What came of effects.
+
+use super::events::to_entry;
+use super::{Answer, tell};
+use crate::command;
+use crate::room::{self, FoundAt, NO_SPACE, NOTHING_OLDER, Older, Presence, Room};
+use crate::scrollback::{Entry, What};
+use crate::state::State;
+use chat_json::Message;
+use jiff::Timestamp;
+
+/// What came of an effect.
+pub(super) fn answered(state: &mut State, answer: Answer) {
+    match answer {
+        Answer::Said {
+            room,
+            id,
+            result,
+            took,
+        } => {
+            if result.is_ok() {
+                state.latency = Some(took);
+            }
+            if let Some(room) = state.find(&room) {
+                taken(room, id, result);
+            }
+        }
+        Answer::Older {
+            room,
+            epoch,
+            result,
+        } => {
+            let own = state.nick.clone();
+            match state.find(&room) {
+                Some(room) if room.epoch == epoch => older(room, result, &own),
+                // What was asked for in a log that is no more is none of this one's.
+                Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
+                _ => {}
+            }
+        }
+        Answer::Told { room, result } => tell_lines(state, &room, result),
+        Answer::Found {
+            room,
+            words,
+            result,
+        } => {
+            if let Ok((_, Some(oldest))) = &result
+                && let Some(room) = state.find(&room)
+                && let Some(found) = &mut room.found
+                && found.words == words
+            {
+                found.at = FoundAt::Server(Some(*oldest));
+            }
+            tell_lines(state, &room, result.map(|(lines, _)| lines));
+        }
+        Answer::Direct {
+            room,
+            to,
+            text,
+            result,
+        } => {
+            let entry = match result {
+                Ok(()) => Entry {
+                    at: Some(Timestamp::now().as_millisecond().unsigned_abs()),
+                    seq: None,
+                    what: What::Told {
+                        from: "you".into(),
+                        to: room::name(&to),
+                        text: room::words(&text),
+                    },
+                },
+                Err(error) => Entry::alert(format!(
+                    "not sent to {}: {}",
+                    room::name(&to),
+                    room::words(&error)
+                )),
+            };
+            tell_in(state, &room, vec![entry]);
+        }
+        Answer::Renamed { room, result } => match result {
+            Ok(nick) => {
+                let nick = room::name(&nick);
+                let old = std::mem::replace(&mut state.nick, nick.clone());
+                // Its own renaming is not announced to a client.
+                state
+                    .rooms
+                    .iter_mut()
+                    .for_each(|room| room.rename_member(&old, &nick));
+                tell_in(
+                    state,
+                    &room,
+                    vec![Entry::notice(format!("you are now {nick}"))],
+                );
+            }
+            Err(error) => tell_in(state, &room, vec![Entry::alert(room::words(&error))]),
+        },
+        Answer::Joined { room, from, result } => {
+            if let Err(error) = result {
+                not_joined(state, &room, &from, &error);
+            }
+        }
+        Answer::Left { room, result } => match result {
+            Ok(()) => close(state, &room),
+            // It was not in it: then there is nothing to keep open either.
+            Err(error) => {
+                close(state, &room);
+                tell(state, Entry::alert(room::words(&error)));
+            }
+        },
+    }
+}
+
+fn tell_lines(state: &mut State, room: &str, result: Result<Vec<String>, String>) {
+    let lines = match result {
+        Ok(lines) => lines
+            .into_iter()
+            .map(|line| Entry::notice(room::words(&line)))
+            .collect(),
+        Err(error) => vec![Entry::alert(room::words(&error))],
+    };
+    tell_in(state, room, lines);
+}
+
+fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
+    let at = state.position(name);
+    let is_answer = at.is_none_or(|at| at == state.current) && !entries.is_empty();
+    let room = &mut state.rooms[at.unwrap_or(state.current)];
+    entries
+        .into_iter()
+        .for_each(|entry| room.scrollback.push(entry));
+    // It answers the user, who is to see it.
+    if is_answer {
+        room.scrollback.show_end();
+    }
+}
+
+/// The server has taken a message, or refuses it.
+fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
+    let Some(at) = room.pending.iter().position(|pending| pending.id == id) else {
+        return;
+    };
+    match result {
+        // It has come back already, in a form that could not be recognised, or is not to be had.
+        Ok(seq) if room.passed >= Some(seq) => {
+            room.pending.remove(at);
+        }
+        Ok(seq) => room.pending[at].taken_as = Some(seq),
+        Err(error) => {
+            let pending = room.pending.remove(at);
+            let line = command::line(&pending.text, pending.is_action);
+            let error = room::words(&error);
+            let entry = Entry::alert(format!("not sent: {line} ({error})"));
+            room.scrollback.push(entry);
+            room.scrollback.show_end();
+            room.editor.put_back(&line);
+        }
+    }
+}
+
+/// What was said before has come.
+fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str) {
+    room.older = Older::Unasked;
+    match result {
+        Ok(messages) => {
+            let oldest = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
+            let older = messages.iter().filter(|message| message.seq < oldest);
+            let entries: Vec<Entry> = older.map(|message| to_entry(message, own)).collect();
+            let count = entries.len();
+            if count == 0 {
+                room.scrollback.end_at_top(NOTHING_OLDER);
+            } else if room.scrollback.push_older(entries) < count {
+                room.scrollback.end_at_top(NO_SPACE);
+            }
+        }
+        Err(error) => {
+            let error = room::words(&error);
+            room.scrollback.push(Entry::alert(format!(
+                "what was said before can't be had: {error}"
+            )));
+        }
+    }
+}
+
+/// A room could not be joined: it is told where that was asked for, which is shown again if the room is on the screen.
+/// One with nothing in it is closed.
+fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
+    let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
+    let Some(at) = state.position(name) else {
+        return tell_in(state, from, vec![error]);
+    };
+    if state.rooms[at].presence == Presence::In {
+        return tell_in(state, from, vec![error]);
+    }
+    state.rooms[at].presence = Presence::Out;
+    let back = state.position(from).filter(|&back| back != at);
+    if let Some(back) = back
+        && state.rooms[at].is_empty()
+    {
+        if state.current == at {
+            state.show(back);
+        }
+        remove(state, at);
+    }
+    tell_in(state, from, vec![error]);
+}
+
+/// A room was left: it is closed, unless it is the only one.
+fn close(state: &mut State, name: &str) {
+    let Some(at) = state.position(name) else {
+        return;
+    };
+    if state.rooms.len() == 1 {
+        tell(
+            state,
+            Entry::notice("you left: /join ROOM joins another".into()),
+        );
+        state.rooms[0].set_members(&[], 0);
+        state.rooms[0].presence = Presence::Out;
+        return;
+    }
+    remove(state, at);
+}
+
+/// Closes a room that is not the only one.
+fn remove(state: &mut State, at: usize) {
+    state.rooms.remove(at);
+    if state.current >= at && state.current > 0 {
+        state.current -= 1;
+    }
+    state.room_mut().enter();
+}

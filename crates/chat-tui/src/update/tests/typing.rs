@@ -1,0 +1,205 @@
+//! What is typed or pasted is sent as it is meant, or kept.
+
+use super::log::anew;
+use super::*;
+
+#[test]
+fn many_pasted_lines_are_asked_about() {
+    let mut screen = Screen::new();
+    let paste = |screen: &mut Screen, text: &str| {
+        screen.effects = update(&mut screen.state, Input::Pasted(text.into()));
+    };
+    paste(&mut screen, "one line");
+    assert_eq!(screen.state.room().editor.text(), "one line");
+    let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
+    paste(&mut screen, &lines.join("\r\n"));
+    assert!(screen.effects.is_empty(), "nothing is sent yet");
+    screen.presses(KeyCode::Char('x'));
+    assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects.len(), 30);
+    paste(&mut screen, "a\nb");
+    screen.presses(KeyCode::Esc);
+    assert!(screen.effects.is_empty() && screen.state.overlay.is_none());
+}
+
+#[test]
+fn quitting_asks_only_if_something_would_be_lost() {
+    let mut screen = Screen::new();
+    screen.types("draft");
+    screen.presses_with(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(!screen.state.is_over);
+    screen.presses(KeyCode::Char('n'));
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    screen.presses_with(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(screen.state.is_over);
+    assert_eq!(
+        screen.effects,
+        [Effect::Quit {
+            reason: String::new()
+        }]
+    );
+}
+
+#[test]
+fn a_paste_that_is_too_much_is_refused_whole() {
+    let mut screen = Screen::new();
+    for text in ["x\n".repeat(501), "y".repeat(20_000)] {
+        update(&mut screen.state, Input::Pasted(text));
+        assert!(screen.state.overlay.is_none() && screen.state.room().editor.text().is_empty());
+        assert!(screen.texts().last().unwrap().starts_with("! not pasted"));
+    }
+    // What is there already counts.
+    for _ in 0..2 {
+        update(&mut screen.state, Input::Pasted("y".repeat(10_000)));
+        assert_eq!(screen.state.room().editor.text().len(), 10_000);
+    }
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_reason_and_comes_back_to_be_typed() {
+    let mut screen = Screen::new();
+    screen.enters("too much");
+    let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+    let result = Err("message too long".to_owned());
+    screen.answers(Answer::Said {
+        room,
+        id: 1,
+        result,
+        took,
+    });
+    assert_eq!(screen.texts(), ["! not sent: too much (message too long)"]);
+    assert_eq!(screen.state.room().editor.text(), "too much");
+}
+
+#[test]
+fn what_is_refused_comes_back_as_it_was_typed() {
+    for line in ["/me waves", "//quit now", "///etc", "hello / there"] {
+        let mut screen = Screen::new();
+        let said = screen.enters(line);
+        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+        let result = Err("slow down".to_owned());
+        screen.answers(Answer::Said {
+            room,
+            id: 1,
+            result,
+            took,
+        });
+        assert_eq!(screen.state.room().editor.text(), line);
+        assert_eq!(screen.texts(), [format!("! not sent: {line} (slow down)")]);
+        // So that the same is meant when it is entered again.
+        let again = screen.enters("");
+        let texts = |effects: &[Effect]| match effects {
+            [
+                Effect::Say {
+                    text, is_action, ..
+                },
+            ] => (text.clone(), *is_action),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(texts(&again), texts(&said));
+    }
+}
+
+#[test]
+fn what_is_edited_among_older_lines_stays_until_it_is_sent() {
+    let mut screen = Screen::new();
+    screen.enters("one");
+    screen.enters("two");
+    screen.types("draft");
+    let text = |screen: &Screen| screen.state.room().editor.text().to_owned();
+    screen.presses(KeyCode::Up);
+    screen.types(" edited");
+    screen.presses(KeyCode::Up);
+    assert_eq!(text(&screen), "one");
+    screen.presses(KeyCode::Down);
+    assert_eq!(text(&screen), "two edited");
+    screen.presses(KeyCode::Down);
+    assert_eq!(text(&screen), "draft");
+    screen.presses(KeyCode::Up);
+    screen.presses(KeyCode::Enter);
+    assert_eq!(text(&screen), "");
+    // What was sent is as it was sent, and what was being typed is not lost to it.
+    for expected in ["two edited", "draft", "two", "one", "one"] {
+        screen.presses(KeyCode::Up);
+        assert_eq!(text(&screen), expected);
+    }
+}
+
+#[test]
+fn a_draft_behind_an_older_line_is_asked_about_when_quitting() {
+    let mut screen = Screen::new();
+    screen.enters("one");
+    screen.types("draft");
+    screen.presses(KeyCode::Up);
+    screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    screen.presses_with(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(!screen.state.is_over);
+}
+
+#[test]
+fn a_paste_is_not_lost_to_what_lies_over_the_screen() {
+    let mut screen = Screen::new();
+    let paste = |screen: &mut Screen, text: &str| {
+        update(&mut screen.state, Input::Pasted(text.into()));
+    };
+    screen.presses(KeyCode::F(1));
+    paste(&mut screen, "one");
+    assert!(screen.state.overlay.is_none());
+    assert_eq!(screen.state.room().editor.text(), "one");
+    screen.presses_with(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    paste(&mut screen, " and two");
+    assert!(screen.state.overlay.is_none());
+    assert_eq!(screen.state.room().editor.text(), "one and two");
+    // More comes to what is asked about.
+    paste(&mut screen, "a\nb");
+    paste(&mut screen, "c");
+    paste(&mut screen, &"d\n".repeat(500));
+    assert!(screen.texts().last().unwrap().starts_with("! not pasted"));
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects.len(), 3);
+}
+
+#[test]
+fn a_paste_that_does_not_fit_yet_is_kept_whole() {
+    let mut screen = Screen::new();
+    for number in 1..=700 {
+        screen.enters(&format!("{number}"));
+    }
+    update(&mut screen.state, Input::Pasted("x\n".repeat(500)));
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects, []);
+    assert!(matches!(&screen.state.overlay, Some(Overlay::Paste { lines }) if lines.len() == 500));
+    // When there is room again, all of it goes.
+    screen.happens(anew("0", 700));
+    for id in 1..=200 {
+        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+        let result = Ok(id);
+        screen.answers(Answer::Said {
+            room,
+            id,
+            result,
+            took,
+        });
+    }
+    screen.hears(200, "me", "200");
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects.len(), 500);
+    assert!(screen.state.overlay.is_none());
+}
+
+#[test]
+fn the_command_to_quit_asks_as_the_key_does_and_keeps_its_reason() {
+    let mut screen = Screen::new();
+    let (why, retry_in) = ("connection refused".into(), Duration::from_secs(1));
+    screen.happens(Event::Offline { why, retry_in });
+    screen.enters("not sent");
+    assert_eq!(screen.enters("/quit good night"), []);
+    assert!(!screen.state.is_over);
+    screen.presses(KeyCode::Char('n'));
+    assert_eq!(screen.enters("/quit good night"), []);
+    screen.presses(KeyCode::Char('y'));
+    assert!(screen.state.is_over);
+    let reason = "good night".to_owned();
+    assert_eq!(screen.effects, [Effect::Quit { reason }]);
+}
