@@ -3,7 +3,8 @@
 //! Invariant: every change takes the room's lock, appends or counts, and sends one item before it lets go. So all
 //! members see one order, and a member that joins knows exactly which item is its first.
 //!
-//! Lock order: hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an `.await`.
+//! Lock order: hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an `.await`, but
+//! for a turn to open a room, which comes before all.
 
 mod error;
 mod members;

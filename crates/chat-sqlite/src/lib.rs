@@ -24,7 +24,7 @@
 //! `FILE-wal` and `FILE-shm` are SQLite's. `FILE-state` is held locked by whoever has the file open, and says how much
 //! has been appended: a file that holds less than it did (restored from a copy, cut short) is another life of its logs,
 //! and gets new epochs; so does one without its `FILE-state`, or with a copy of it. To restore a backup, put back the file
-//! alone. To back up while a server runs, use `chat-server export`, or SQLite's own `.backup`: a plain copy of a file that
+//! alone. (Who keeps the time of a copy, as a snapshot of a whole disk does, hides that from it.) To back up while a server runs, use `chat-server export`, or SQLite's own `.backup`: a plain copy of a file that
 //! is being written is none. The file must be on a disk of this machine: SQLite's locks and its `-shm` do not work over a
 //! network. What turns bits over within texts is not noticed: SQLite keeps no checksums.
 

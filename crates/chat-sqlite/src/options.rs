@@ -39,7 +39,8 @@ pub enum Keep {
     /// For ever.
     #[default]
     Everything,
-    /// For so many days of 24 hours.
+    /// For so many days of 24 hours, by the machine's clock. What is older than that, but follows something younger, as
+    /// only an import makes it, is kept as long as that.
     Days(u32),
     /// The latest so many of each room, and for a while up to an eighth more, at most 500; with 0, none. What is not to
     /// be kept passes through the file all the same.
