@@ -193,6 +193,14 @@ impl Room {
             .retain(|pending| pending.taken_as.is_none() || pending.taken_as > passed);
     }
 
+    /// Whether a message of this life of the log is on the screen or above it.
+    pub(crate) fn has_loaded(&self, message: &chat_json::Message) -> bool {
+        let latest = self.latest.as_ref();
+        let oldest = self.scrollback.oldest_seq();
+        latest.is_some_and(|latest| latest.epoch == message.epoch && message.seq <= latest.seq)
+            && oldest.is_some_and(|oldest| oldest <= message.seq)
+    }
+
     /// The room comes onto the screen: everything in it is being read.
     pub(crate) fn enter(&mut self) {
         (self.unread, self.mentions) = (0, 0);

@@ -222,6 +222,10 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     let is_own = message.from == own;
     room.be_in(&message.epoch);
     settle(room, message, is_own);
+    if message.is_replay && room.has_loaded(message) {
+        // The room was left and joined again.
+        return Vec::new();
+    }
     room.latest = Some(place(message));
     let is_read = room
         .read

@@ -219,3 +219,17 @@ fn that_nothing_is_older_holds_after_a_break() {
     screen.presses(KeyCode::PageUp);
     assert_eq!(screen.effects, []);
 }
+
+#[test]
+fn what_is_replayed_to_who_comes_back_is_there_once() {
+    let mut screen = Screen::new();
+    (50..60).for_each(|seq| screen.hears(seq, "kim", &seq.to_string()));
+    for seq in 57..63 {
+        let mut message = Message::said("lobby", seq, "kim", &seq.to_string());
+        message.is_replay = true;
+        screen.happens(Event::Message(message));
+    }
+    let loaded = screen.state.room().scrollback.entries();
+    let seqs: Vec<u64> = loaded.filter_map(|(_, entry)| entry.seq).collect();
+    assert_eq!(seqs, (50..63).collect::<Vec<_>>());
+}
