@@ -71,6 +71,11 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     // What is no message goes on.
     let direct = plain.ask("/msg w0 psst\n", "").await;
     let read = ledger::read(port, 0).await?;
+    let entered = async {
+        let mut late = Client::arrive(port, "late").await?;
+        late.go_to("elsewhere").await
+    };
+    let entered = entered.await;
     for _ in 0..200 {
         writer.write().await?;
     }
@@ -107,6 +112,11 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.exactly(
         "direct messages while it is full",
         u64::from(direct.is_ok()),
+        1,
+    );
+    findings.exactly(
+        "new rooms entered while it is full",
+        u64::from(entered.is_ok()),
         1,
     );
     findings.at_least("kept before it was full", kept_before as u64, 100);
