@@ -3,17 +3,18 @@
 //! Invariant: the hub opens no socket, reads no environment and starts no task before a member needs one.
 
 mod moderation;
+mod opening;
 mod reading;
 
 pub use reading::HistoryError;
 
-use crate::batch::{Seq, SessionId, Timestamp};
+use crate::batch::{SessionId, Timestamp};
 use crate::builder::HubBuilder;
 use crate::dialect::Dialects;
 use crate::event::{CloseReason, Direct};
 use crate::feed::Feed;
-use crate::journal::{DynJournal, DynLog, Excerpt, JournalError, Span};
-use crate::key::{Key, Keys, Said};
+use crate::journal::{DynJournal, JournalError};
+use crate::key::Keys;
 use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
@@ -31,10 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
-
-/// How many messages of a log are looked at for the keys they were said under, in all and at a time.
-const RECALLED_MAX: usize = 16_384;
-const RECALLED_PAGE: usize = 1024;
 
 /// Rooms and sessions of one process; a cheap handle to clone.
 ///
@@ -379,102 +376,6 @@ impl Hub {
 
     pub(crate) fn dialects(&self) -> &Dialects {
         &self.0.dialects
-    }
-
-    /// The room with this name, opened if need be.
-    pub(crate) async fn open(&self, name: &RoomName, key: &str) -> Result<Arc<Room>, JoinError> {
-        if let Some(room) = self.0.rooms.lock().by_key.get(key) {
-            return Ok(Arc::clone(room));
-        }
-        // One at a time: a log that was opened before another life of the room, and comes after it, has an old end.
-        let _turn = self.0.openings.turn(key).await;
-        let limit = self.0.limits.rooms.get();
-        {
-            let mut rooms = self.0.rooms.lock();
-            if let Some(room) = rooms.by_key.get(key) {
-                return Ok(Arc::clone(room));
-            }
-            if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
-                return Err(JoinError::Full(limit));
-            }
-        }
-        let log = self
-            .0
-            .journal
-            .open(name, key)
-            .await
-            .map_err(JoinError::Journal)?;
-        if let Err(error) = self.recall_keys(log.as_ref()).await {
-            // What was said lately can't be read. What is said now can be kept all the same.
-            self.log_journal_failure(name.as_str(), &error);
-        }
-        let mut rooms = self.0.rooms.lock();
-        if self.is_draining() {
-            return Err(JoinError::Draining);
-        }
-        if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
-            return Err(JoinError::Full(limit));
-        }
-        let key: Arc<str> = key.into();
-        let room = Arc::new(Room::new(
-            name.clone(),
-            Arc::clone(&key),
-            log,
-            self.0.context.clone(),
-        ));
-        rooms.by_key.insert(key, Arc::clone(&room));
-        Ok(room)
-    }
-
-    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: whoever was
-    /// cut off by its end may say it again.
-    async fn recall_keys(&self, log: &dyn DynLog) -> Result<(), JournalError> {
-        let lifetime = self.limits().key_lifetime.as_millis();
-        let since = self
-            .now()
-            .0
-            .saturating_sub(lifetime.try_into().unwrap_or(u64::MAX));
-        let (mut before, mut count) = (Seq::END, 0);
-        if log.head().tail == Seq::START {
-            return Ok(());
-        }
-        let (mut found, mut failed) = (Vec::new(), Ok(()));
-        while count < RECALLED_MAX {
-            let page = match log.read(Span::Before(before), RECALLED_PAGE).await {
-                Ok(page) => page,
-                Err(error) => {
-                    failed = Err(error);
-                    break;
-                }
-            };
-            let missing = page.gap.map(|gap| gap.from);
-            let Some(first) = page.first().or(missing) else {
-                break;
-            };
-            (before, count) = (first, count + page.len().max(1));
-            let is_all = page
-                .excerpts
-                .iter()
-                .all(|excerpt| excerpt.batch.at().0 >= since);
-            found.extend(page.excerpts.into_iter().rev());
-            if !is_all {
-                break;
-            }
-        }
-        // The oldest first, as they were said.
-        for Excerpt { batch, range } in found.into_iter().rev() {
-            if batch.at().0 < since {
-                continue;
-            }
-            let nick = self.fold(batch.from().as_str());
-            for message in batch.messages(range) {
-                if let Some(Ok(key)) = message.key.map(Key::parse) {
-                    let (room, seq) = (batch.room().clone(), message.seq);
-                    self.0.keys.remember(&nick, &key, Said { room, seq });
-                }
-            }
-        }
-        failed
     }
 
     /// Looks after a room that may have become empty: keeps its log for a while, within the limit.
