@@ -12,7 +12,7 @@ use std::fs::{File, Metadata, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// How much has happened to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +33,8 @@ pub(crate) struct StateFile {
     at_risk: u64,
     /// What it said when it was opened, if that could be read.
     pub(crate) found: Option<Progress>,
+    /// When it was last on the disk for certain.
+    synced: Instant,
     /// It is the file that was written then, and nothing can have been lost since.
     pub(crate) is_trusted: bool,
 }
@@ -52,6 +54,9 @@ const MAGIC: &[u8; 8] = b"chat-st1";
 
 /// How long it is.
 const BYTES: usize = 48;
+
+/// How often it is put on the disk while it changes: by half of what is allowed for.
+const SYNCED_EVERY: Duration = Duration::from_secs(1);
 
 /// How much later than it says a file may have been changed: by as much as clocks and disks are coarse.
 const CHANGED_WITHIN: u64 = 2000;
@@ -87,6 +92,7 @@ impl StateFile {
             file,
             id,
             at_risk: 0,
+            synced: Instant::now(),
         })
     }
 
@@ -102,7 +108,19 @@ impl StateFile {
     pub(crate) fn begin(&mut self, is_at_risk: bool, progress: Progress) -> io::Result<()> {
         self.at_risk = if is_at_risk { start_of_machine() } else { 0 };
         self.write(progress)?;
-        self.file.sync_all()
+        self.file.sync_all()?;
+        self.synced = Instant::now();
+        Ok(())
+    }
+
+    /// Has it on the disk now and then. Otherwise a power cut might leave it as it was long before, with the time of its
+    /// last change, as if it had been copied.
+    pub(crate) fn sync_sometimes(&mut self) -> io::Result<()> {
+        if self.at_risk == 0 && self.synced.elapsed() >= SYNCED_EVERY {
+            self.file.sync_data()?;
+            self.synced = Instant::now();
+        }
+        Ok(())
     }
 
     /// All is on the disk.

@@ -162,6 +162,10 @@ impl Writer {
                 for (done, _weight, batch) in done {
                     drop(done.send(Ok(batch)));
                 }
+                // Nobody waits for this.
+                if let Err(error) = self.opened.state.sync_sometimes() {
+                    tracing::debug!(%error, "what stands beside the file can't be synced");
+                }
                 if std::mem::take(&mut self.has_failed) {
                     tracing::info!("messages are kept again");
                 }
