@@ -61,6 +61,9 @@ pub trait Log: Send + Sync + 'static {
     /// What a word is, and whether its spelling matters, is the journal's affair; whatever the text holds, it is words
     /// and no query language. Unless a journal has an index, the log is read from its end and compared regardless of
     /// case, which is fit for one in memory.
+    ///
+    /// A search whose work would exceed a fixed budget ends with [`JournalError::TooBroad`]. Dropping the future cancels
+    /// the search: a journal that searches on another thread interrupts the work.
     fn search(
         &self,
         text: &str,
@@ -202,6 +205,8 @@ pub enum JournalError {
     Unavailable(std::borrow::Cow<'static, str>),
     /// The journal is gone: what was appended may or may not be in it.
     Gone,
+    /// A search would take longer than one search may: it has been given up.
+    TooBroad,
 }
 
 impl JournalError {
@@ -209,7 +214,7 @@ impl JournalError {
     pub(crate) fn aside(&self) -> String {
         match self {
             Self::Unavailable(reason) => format!(" ({})", crate::text::clean(reason)),
-            Self::Failed(_) | Self::Gone => String::new(),
+            Self::Failed(_) | Self::Gone | Self::TooBroad => String::new(),
         }
     }
 }
@@ -220,6 +225,9 @@ impl fmt::Display for JournalError {
             Self::Failed(_) => f.write_str("the room's log can't be used now"),
             Self::Unavailable(reason) => write!(f, "the room's log can't be used now: {reason}"),
             Self::Gone => f.write_str("the room's log is closed"),
+            Self::TooBroad => {
+                f.write_str("the search is too broad: use fewer words, or rarer ones")
+            }
         }
     }
 }
@@ -228,7 +236,7 @@ impl std::error::Error for JournalError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Failed(source) => Some(source.as_ref()),
-            Self::Unavailable(_) | Self::Gone => None,
+            Self::Unavailable(_) | Self::Gone | Self::TooBroad => None,
         }
     }
 }

@@ -104,6 +104,9 @@ impl Refusal {
 
     /// The room's log can't be read. Of what the journal said a peer is told what it may be told.
     pub(crate) fn unreadable(error: &JournalError) -> Self {
+        if matches!(error, JournalError::TooBroad) {
+            return Self::new(Code::BadRequest, error.to_string());
+        }
         let aside = error.aside();
         let message = format!("the room's log can't be read now{aside}, try again");
         Self::new(Code::Unavailable, message)
