@@ -5,27 +5,51 @@
 
 use std::borrow::Cow;
 
-/// Removes control characters except tab, line separators, and bidirectional embeddings, overrides and isolates.
+/// Removes control characters except tab, and bidirectional embeddings, overrides and isolates. Line breaks inside the
+/// text become one space.
 ///
-/// These are the C0 controls but tab, DEL, the C1 controls (general category Cc), U+2028 and U+2029 (some programs
-/// break lines there), and U+202A–U+202E and U+2066–U+2069 (Unicode Annex #9, explicit formatting). Text that holds none of them is borrowed, not copied.
+/// Removed are the C0 controls but tab, DEL, the C1 controls (general category Cc), and U+202A–U+202E and
+/// U+2066–U+2069 (Unicode Annex #9, explicit formatting). A line break is LF, VT, FF, CR, NEL, U+2028 or U+2029
+/// (Unicode Annex #14, mandatory breaks): several in a row, CR LF among them, become one space, and those at either
+/// end of the text none. Text that holds none of all these is borrowed, not copied.
 ///
 /// # Examples
 ///
 /// ```
 /// assert_eq!(chat_core::text::clean("\x1b[31mred\x07"), "[31mred");
 /// assert_eq!(chat_core::text::clean("안녕\t!"), "안녕\t!");
+/// assert_eq!(chat_core::text::clean("one\r\ntwo\n"), "one two");
 /// ```
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     if is_plain_ascii(text.as_bytes()) || !text.chars().any(is_unsafe) {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(text.chars().filter(|&c| !is_unsafe(c)).collect())
+        Cow::Owned(cleaned(text))
     }
 }
 
-/// Returns whether [`clean`] removes this character.
+fn cleaned(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut follows_break = false;
+    for c in text.chars() {
+        if is_line_break(c) {
+            follows_break = true;
+        } else if !is_unsafe(c) {
+            if std::mem::take(&mut follows_break) && !clean.is_empty() {
+                clean.push(' ');
+            }
+            clean.push(c);
+        }
+    }
+    clean
+}
+
+const fn is_line_break(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Returns whether [`clean`] removes this character, or makes it a space.
 #[must_use]
 pub const fn is_unsafe(c: char) -> bool {
     match c {
@@ -65,8 +89,28 @@ mod tests {
             .chain([0x202a, 0x202e, 0x2066, 0x2069])
             .filter_map(char::from_u32)
             .collect();
-        let printable: String = std::iter::once('\t').chain(' '..='~').collect();
+        let printable: String = std::iter::once('\t')
+            // From U+000A to U+000D there are line breaks.
+            .chain([' '])
+            .chain(' '..='~')
+            .collect();
+        // The last line break, U+0085, has nothing behind it.
         assert_eq!(clean(&nasty), printable);
+    }
+
+    #[test]
+    fn line_breaks_inside_a_text_become_one_space() {
+        for (text, expected) in [
+            ("x\ny", "x y"),
+            ("x\r\ny", "x y"),
+            ("x\n\n\ny", "x y"),
+            ("x\n\x07\ny", "x y"),
+            ("x\u{2028}y\u{2029}z\u{85}", "x y z"),
+            ("\r\nx\n", "x"),
+            ("\n\x0b\x0c\r", ""),
+        ] {
+            assert_eq!(clean(text), expected, "{text:?}");
+        }
     }
 
     #[test]
