@@ -328,6 +328,18 @@ impl Hub {
         (self.0.names.fold)(name)
     }
 
+    /// Reads the name of a room that a peer wants to enter; gives back the name and its key.
+    pub(crate) fn room_name(&self, typed: &str) -> Result<(RoomName, String), NameError> {
+        let name = self.names().room(typed)?;
+        let key = self.fold(name.as_str());
+        Ok((name, key))
+    }
+
+    /// The key of the room that a peer means; see [`NameRules::room_key`].
+    pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
+        self.names().room_key(typed)
+    }
+
     pub(crate) fn roster(&self) -> &Roster {
         &self.0.roster
     }

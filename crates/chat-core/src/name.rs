@@ -153,7 +153,7 @@ impl NameRules {
     ///
     /// Says which rule the name breaks; see [`NameError`].
     pub fn room(&self, name: &str) -> Result<RoomName, NameError> {
-        let name = name.strip_prefix('#').unwrap_or(name);
+        let name = without_hash(name);
         if name.len() > ROOM_NAME_BYTES_MAX {
             return Err(NameError::TooLong {
                 limit: ROOM_NAME_BYTES_MAX,
@@ -162,6 +162,16 @@ impl NameRules {
         }
         self.check(name)?;
         Ok(RoomName(name.into()))
+    }
+
+    /// Returns the key of the room that a peer means: all spellings of one room's name have one key, with or without
+    /// a leading `#`. `None` if the text is longer than any room's name.
+    ///
+    /// The text need not be a room's name; what is none is no open room's key either.
+    pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
+        let name = without_hash(typed);
+        // Checked before folding, whose cost grows with the length.
+        (name.len() <= ROOM_NAME_BYTES_MAX).then(|| (self.fold)(name))
     }
 
     fn check(&self, name: &str) -> Result<(), NameError> {
@@ -271,6 +281,11 @@ impl fmt::Display for Shown {
             c => write!(f, "U+{:04X}", u32::from(c)),
         }
     }
+}
+
+/// Half of the world writes a `#` before a room's name.
+fn without_hash(room: &str) -> &str {
+    room.strip_prefix('#').unwrap_or(room)
 }
 
 fn lower_case(name: &str) -> String {

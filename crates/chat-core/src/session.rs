@@ -199,9 +199,8 @@ impl Session {
             return Err(PublishError::TooLong(limit));
         }
         let failed = |error| PublishError::Room(Box::new(error));
-        let name = self.hub.names().room(room);
-        let name = name.map_err(|error| failed(JoinError::Name(error)))?;
-        let key = self.hub.fold(name.as_str());
+        let name = self.hub.room_name(room);
+        let (name, key) = name.map_err(|error| failed(JoinError::Name(error)))?;
         loop {
             let mut drafts = self.shared.drafts(self.hub.now());
             drafts.push(Kind::Said, text);
@@ -304,8 +303,7 @@ impl Session {
 
     /// Opens a room and counts it among this session's, so that the session's end leaves it.
     async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
-        let name = self.hub.names().room(room).map_err(JoinError::Name)?;
-        let key = self.hub.fold(name.as_str());
+        let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
         let room = self.hub.open(&name, &key).await?;
         let limit = self.hub.limits().rooms_per_session.get();
         let seat = self.shared.seats.fetch_add(1, Ordering::Relaxed);

@@ -299,8 +299,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
         let asked = &*arrival.room;
         let room = if self.hub.policy().is_some() {
-            let name = self.hub.names().room(asked).map_err(JoinError::Name)?;
-            let key = self.hub.fold(name.as_str());
+            let (_, key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
             self.ask(Question::Join { room: &key }, asked, &mut None)
                 .await?
         } else {
@@ -464,7 +463,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
         let found = match room {
             Some(room) => {
-                let key = self.hub.fold(room);
+                let key = self.hub.room_key(room);
+                let key = key.ok_or_else(Refusal::not_in_room)?;
                 self.members.iter().position(|member| member.key() == key)
             }
             None => self.members.len().checked_sub(1),

@@ -113,8 +113,7 @@ impl Hub {
     ///
     /// The text is no room name.
     pub fn follow(&self, room: &str) -> Result<Follower, JoinError> {
-        let name = self.names().room(room).map_err(JoinError::Name)?;
-        let key = self.fold(name.as_str());
+        let (_, key) = self.room_name(room).map_err(JoinError::Name)?;
         Ok(Follower::new(self.clone(), Some(key.into())))
     }
 
@@ -135,12 +134,11 @@ impl Hub {
 
     /// The room with this name, however it is spelled, if it is open.
     pub(super) fn find_named(&self, room: &str) -> Option<Arc<Room>> {
-        self.find(&self.fold(room.strip_prefix('#').unwrap_or(room)))
+        self.find(&self.room_key(room)?)
     }
 
     async fn open_named(&self, room: &str) -> Result<Arc<Room>, JoinError> {
-        let name = self.names().room(room).map_err(JoinError::Name)?;
-        let key = self.fold(name.as_str());
+        let (name, key) = self.room_name(room).map_err(JoinError::Name)?;
         self.open(&name, &key).await
     }
 

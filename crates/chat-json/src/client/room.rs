@@ -155,8 +155,10 @@ impl Place {
 
     /// Whether a room of this name is meant, however it is spelled.
     pub(super) fn is_called_like(&self, room: &str) -> bool {
-        let folded = room.to_lowercase();
-        self.name.to_lowercase() == folded || self.wanted.name.to_lowercase() == folded
+        let key = |room: &str| room.strip_prefix('#').unwrap_or(room).to_lowercase();
+        [&self.name, &self.wanted.name]
+            .iter()
+            .any(|name| key(name) == key(room))
     }
 
     /// Whether messages that come now are left in the log.

@@ -3,6 +3,7 @@
 use crate::program::Program;
 use crate::{hub, said, unlimited};
 use chat_core::Limits;
+use chat_testkit::NOW;
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
@@ -333,4 +334,71 @@ async fn a_program_that_was_greeted_as_a_person_may_still_say_hello() {
         1,
         "it left the lobby"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_command_takes_a_room_as_a_client_spells_it() {
+    let mut hub = hub(unlimited());
+    let mut bot = Program::join(&mut hub, "bot", &["#Ops"]).await;
+    for room in ["#ops", "OPS", "ops", "#OPS"] {
+        let fields = || json!({"room": room});
+        let text = || json!({"room": room, "text": "build"});
+        for (cmd, fields) in [
+            ("say", text()),
+            ("act", text()),
+            ("topic", text()),
+            ("topic", fields()),
+            ("who", fields()),
+            ("history", fields()),
+            ("search", text()),
+        ] {
+            let answer = bot.asks(cmd, fields).await;
+            assert_eq!(answer["ok"]["room"], "Ops", "{cmd} {room}: {answer}");
+            if cmd == "topic" && bot_set_it(&answer) {
+                // The one who sets a topic sees the event, too.
+                bot.next().await;
+            }
+        }
+        bot.does("leave", fields()).await;
+        let joined = bot.does("join", fields()).await;
+        assert_eq!(joined["room"], "Ops", "{room}");
+    }
+    for room in ["##ops", "# ops", "ops#"] {
+        let answer = bot.asks("say", json!({"room": room, "text": "x"})).await;
+        assert_eq!(answer["err"]["code"], "denied", "{room}");
+    }
+}
+
+fn bot_set_it(answer: &Value) -> bool {
+    answer["ok"]["seq"].is_u64()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_break_inside_a_text_becomes_one_space() {
+    let mut hub = hub(unlimited());
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    alice.next().await;
+    for (seq, (text, stored)) in [
+        ("x\ny", "x y"),
+        ("x\r\ny", "x y"),
+        ("x\u{2028}y\rz", "x y z"),
+        ("x\u{1b}\ny", "x y"),
+        ("\ndone\r\n", "done"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bot.says("ops", text).await;
+        alice.sees(said("ops", seq as u64 + 1, "bot", stored)).await;
+    }
+    let refused = bot
+        .asks("say", json!({"room": "ops", "text": "\n\r\n"}))
+        .await;
+    assert_eq!(refused["err"]["code"], "bad_request");
+    bot.does("topic", json!({"room": "ops", "text": "on\ncall"}))
+        .await;
+    alice
+        .sees(json!({"ev": "topic", "room": "ops", "seq": 6, "ts": NOW.0, "from": "bot", "text": "on call"}))
+        .await;
 }
