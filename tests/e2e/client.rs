@@ -259,3 +259,22 @@ fn it_ends_quietly_when_nobody_reads_what_it_prints() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn with_stay_it_leaves_when_nobody_reads_what_it_prints() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    let address = server.address().to_string();
+    let mut child = Client::command(&[&address, "--stay", "--nick", "kim"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    alice.sees_part("is now kim");
+    drop(child.stdout.take());
+    alice.sees_part("* kim left (gone: ");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

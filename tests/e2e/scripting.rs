@@ -1,10 +1,11 @@
 //! `chat-client send`, `tail`, `rooms` and `who`: what scripts do, with the real programs and a real shell.
 
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Member, Server};
+use crate::harness::{Client, DEADLINE, Member, Server, pause};
 use serde_json::Value;
 
 fn at(server: &Server) -> [String; 2] {
@@ -145,6 +146,61 @@ fn tail_begins_with_the_latest_and_goes_on() {
         tail.signal("TERM");
         assert_eq!(tail.exit_code(), 0);
     }
+}
+
+#[test]
+fn tail_ends_when_its_reader_is_gone_although_nothing_more_is_said() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    for arguments in [
+        &["tail", "lobby", "-n", "5"][..],
+        &["tail", "lobby", "--json"],
+    ] {
+        alice.says("one");
+        let [flag, address] = at(&server);
+        let mut tail = Client::command(arguments)
+            .args([flag, address])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut reader = BufReader::new(tail.stdout.take().unwrap());
+        reader.read_line(&mut line).unwrap();
+        assert!(line.contains("one"), "{line}");
+        drop(reader);
+        // Its stderr closes with it, and nobody says anything.
+        alice.sees_part("* guest-");
+        alice.sees_part("left (gone: ");
+        let output = tail.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
+
+#[test]
+fn tail_writes_to_what_has_no_reader_that_could_go() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    let path = std::env::temp_dir().join(format!("chat-e2e-{}-tail", std::process::id()));
+    let [flag, address] = at(&server);
+    let mut tail = Client::command(&["tail", "lobby"])
+        .args([flag, address])
+        .stdin(Stdio::null())
+        .stdout(File::create(&path).unwrap())
+        .spawn()
+        .unwrap();
+    alice.sees_part("joined");
+    alice.says("into a file");
+    let until = Instant::now() + DEADLINE;
+    while !fs::read_to_string(&path).unwrap().contains("into a file") {
+        assert!(Instant::now() < until, "nothing was written");
+        pause(Duration::from_millis(10));
+    }
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod send;
 mod show;
 mod tail;
 
+use std::cell::Cell;
 use std::future;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Command, Config};
+use crate::conversation::{AtInputEnd, Plan};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -63,16 +65,28 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
 async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     let address = config.address.clone().unwrap_or_default();
     let stream = connect::connect(&address).await?;
+    let is_reader_gone = Cell::new(false);
     // Until here Ctrl-C simply ends the process; from here on it says goodbye first.
     conversation::hold(
         stream,
         tokio::io::stdin(),
         tokio::io::stdout(),
         &config.plan,
-        interrupted,
+        || leaving(&config.plan, &is_reader_gone),
     )
     .await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for a reason to leave: the next Ctrl-C, or, once, that nobody reads what is printed. Without `--stay` what is
+/// typed is said all the same.
+async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
+    tokio::select! {
+        () = interrupted() => {}
+        () = script::reader_gone(), if plan.at_input_end == AtInputEnd::Stay && !is_reader_gone.get() => {
+            is_reader_gone.set(true);
+        }
+    }
 }
 
 /// Waits for the next Ctrl-C.

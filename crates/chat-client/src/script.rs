@@ -1,9 +1,12 @@
 //! What all scripting commands share: connecting, and output that may end at any time.
 
+use std::future;
 use std::io::{self, Write};
 
 use anyhow::{Context, bail};
 use chat_json::{Client, ClientBuilder, Event, Events};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::args::ServerArgs;
 
@@ -45,6 +48,29 @@ pub(crate) fn print(line: &str) -> io::Result<bool> {
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         written => written.map(|()| true),
+    }
+}
+
+/// Waits until the reader of stdout is gone; for ever where there is none that could go, as with a file.
+///
+/// # Cancel safety
+///
+/// Cancel safe. The thread that waits stays until the process ends: do not begin often.
+pub(crate) async fn reader_gone() {
+    let waited = tokio::task::spawn_blocking(|| {
+        let stdout = io::stdout();
+        // Whatever is asked for, the kernel tells of an error and of a hang-up; what is asked for here is nothing else.
+        let mut stdout = [PollFd::new(&stdout, PollFlags::empty())];
+        loop {
+            match poll(&mut stdout, None) {
+                Ok(_) => return true,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    });
+    if !waited.await.unwrap_or(false) {
+        future::pending().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! `chat-client tail`: prints what is said in a room, and goes on printing.
 
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -26,11 +27,13 @@ pub(crate) async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
         zone: TimeZone::system(),
     };
     let mut terminated = signal(SignalKind::terminate())?;
+    let mut reader_gone = pin!(script::reader_gone());
     loop {
         let event = tokio::select! {
             event = events.next() => event,
             _ = tokio::signal::ctrl_c() => break,
             _ = terminated.recv() => break,
+            () = &mut reader_gone => break,
         };
         match event {
             None => bail!("the connection is closed"),
