@@ -233,6 +233,8 @@ pub(crate) enum AddressError {
     PortAlone,
     /// An IPv6 address and a port need brackets between them.
     Brackets,
+    /// An IPv6 address, or a shorter one with a port.
+    Ambiguous,
 }
 
 impl Display for AddressError {
@@ -242,6 +244,9 @@ impl Display for AddressError {
             Self::Port => "not a port: a port is a number from 1 to 65535",
             Self::PortAlone => "a port alone is written with its colon, as in :5000",
             Self::Brackets => "an IPv6 address and a port are written [ADDRESS]:PORT",
+            Self::Ambiguous => {
+                "does it end in a port? write [ADDRESS]:PORT, or [ADDRESS] if it does not"
+            }
         })
     }
 }
@@ -260,7 +265,14 @@ fn split(typed: &str) -> Result<(&str, Option<&str>), AddressError> {
         };
     }
     if typed.parse::<Ipv6Addr>().is_ok() {
-        return Ok((typed, None));
+        let ends_in_a_port = typed.rsplit_once(':').is_some_and(|(host, port)| {
+            host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok()
+        });
+        return if ends_in_a_port {
+            Err(AddressError::Ambiguous)
+        } else {
+            Ok((typed, None))
+        };
     }
     match typed.rsplit_once(':') {
         Some((host, _)) if host.contains(':') => Err(AddressError::Brackets),
@@ -331,6 +343,27 @@ mod tests {
         assert_eq!(address("[::1"), Err(AddressError::Brackets));
         assert_eq!(address("::1:x"), Err(AddressError::Brackets));
         assert_eq!(address("[localhost]"), Err(AddressError::Host));
+    }
+
+    #[test]
+    fn an_ipv6_address_that_may_end_in_a_port_needs_brackets() {
+        for typed in ["::1:5101", "::1:5000", "2001:db8::7:5000", "fe80::1:2"] {
+            assert_eq!(address(typed), Err(AddressError::Ambiguous), "{typed}");
+        }
+        assert_eq!(address("[::1:5101]").unwrap(), "[::1:5101]:5000");
+        assert_eq!(address("[::1]:5101").unwrap(), "[::1]:5101");
+        // What follows the last colon is no port, or what precedes it no address.
+        for typed in [
+            "fe80::1:beef",
+            "::1:70000",
+            "2001:db8::1",
+            "1:2:3:4:5:6:7:8",
+        ] {
+            let expected = typed.parse::<Ipv6Addr>().ok();
+            let parsed = typed.parse::<Address>().map(|address| address.host);
+            assert_eq!(parsed.ok(), expected.map(|_| typed.to_owned()), "{typed}");
+        }
+        assert_eq!(address("1:2:3:4:5:6:7:8:5000"), Err(AddressError::Brackets));
     }
 
     #[test]
