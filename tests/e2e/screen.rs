@@ -283,6 +283,32 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
 }
 
 #[test]
+fn a_server_that_was_never_reached_is_not_the_next_default() {
+    if !has_tmux() {
+        return;
+    }
+    let server = Server::start();
+    let address = server.address();
+    let home = Home::new("unreached");
+    let state = home.0.join("chat-client/state.json");
+    let nowhere = home.client(80, 24, "kim.invalid --nick kim");
+    nowhere.shows("OFFLINE");
+    nowhere.presses(&["C-c"]);
+    nowhere.shows("ended with 0");
+    assert!(!state.exists(), "{:?}", fs::read_to_string(&state));
+    let client = home.client(80, 24, &format!("{address} --nick kim"));
+    client.shows("kim | online");
+    client.presses(&["C-c"]);
+    client.shows("ended with 0");
+    let known = fs::read_to_string(&state).unwrap();
+    let nowhere = home.client(80, 24, "kim.invalid");
+    nowhere.shows("OFFLINE");
+    nowhere.presses(&["C-c"]);
+    nowhere.shows("ended with 0");
+    assert_eq!(fs::read_to_string(&state).unwrap(), known);
+}
+
+#[test]
 fn a_session_that_is_refused_ends_with_1() {
     if !has_tmux() {
         return;

@@ -306,8 +306,9 @@ impl Driver {
             address, memory, ..
         } = &self.config;
         let known = memory.server(address);
-        let ended = session::end(&mut self.state, self.has_chosen_nick, &known);
-        memory.save(address, ended).ok();
+        if let Some(ended) = session::end(&mut self.state, self.has_chosen_nick, &known) {
+            memory.save(address, ended).ok();
+        }
     }
 }
 

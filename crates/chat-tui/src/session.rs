@@ -1,6 +1,6 @@
 //! What is taken over from the last session, and what is left to the next.
 //!
-//! Invariant: a session that never got as far as a server forgets nothing that an earlier one knew.
+//! Invariant: a session that never got as far as a server changes nothing of what is remembered.
 
 use crate::memory::{ReadMark, Server};
 use crate::room::{Place, Presence, Room};
@@ -19,8 +19,13 @@ pub(crate) fn begin(config: &Config, known: &Server) -> State {
     state
 }
 
-/// What there is to remember of a session. `has_chosen_nick`: the nick is not one that the server gave to a guest.
-pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> Server {
+/// What there is to remember of a session; `None` if it never got as far as a server. `has_chosen_nick`: the nick is not
+/// one that the server gave to a guest.
+pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> Option<Server> {
+    if !state.has_been_online {
+        // Neither the address nor the nick need be good ones.
+        return None;
+    }
     state.room_mut().enter();
     let nick = (has_chosen_nick && !state.nick.is_empty()).then(|| state.nick.clone());
     let nick = nick.or_else(|| known.nick.clone());
@@ -33,10 +38,10 @@ pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> S
             seq: read.map(|read| read.seq).unwrap_or_default(),
         }
     });
-    Server {
+    Some(Server {
         nick,
         rooms: rooms.collect(),
-    }
+    })
 }
 
 /// The rooms that were open last, and the one that was asked for, which is shown.
@@ -95,16 +100,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_without_a_server_forgets_nothing() {
+    fn a_session_without_a_server_changes_nothing() {
         let last = known(Some("kim"), &[("lobby", 7), ("ops", 9)]);
         let mut state = begin(&config(None, None), &last);
         assert_eq!(state.nick, "kim");
         state.show(1);
         state.show(0);
-        assert_eq!(end(&mut state, true, &last), last);
-        // The nick that was asked for is remembered, though nobody has confirmed it.
+        assert_eq!(end(&mut state, true, &last), None);
+        // Nobody has confirmed the nick that was asked for.
         let mut state = begin(&config(Some("lee"), None), &last);
-        assert_eq!(end(&mut state, true, &last).nick.as_deref(), Some("lee"));
+        assert_eq!(end(&mut state, true, &last), None);
+        state.has_been_online = true;
+        let ended = end(&mut state, true, &last).unwrap();
+        assert_eq!(ended.nick.as_deref(), Some("lee"));
+        assert_eq!(ended.rooms, last.rooms);
     }
 
     #[test]
@@ -122,8 +131,9 @@ mod tests {
     fn a_room_that_was_left_is_not_remembered() {
         let last = known(Some("kim"), &[("lobby", 7), ("ops", 9)]);
         let mut state = begin(&config(None, None), &last);
+        state.has_been_online = true;
         state.rooms[1].presence = Presence::Out;
-        let rooms = end(&mut state, true, &last).rooms;
+        let rooms = end(&mut state, true, &last).unwrap().rooms;
         assert_eq!(rooms, [mark("lobby", 7)]);
     }
 }

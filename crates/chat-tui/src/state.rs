@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) current: usize,
     pub(crate) nick: String,
     pub(crate) link: Link,
+    /// The server has been reached.
+    pub(crate) has_been_online: bool,
     /// How long the last message took until the server had it.
     pub(crate) latency: Option<Duration>,
     pub(crate) overlay: Option<Overlay>,
@@ -79,6 +81,7 @@ impl State {
             current: 0,
             nick: String::new(),
             link: Link::Connecting,
+            has_been_online: false,
             latency: None,
             overlay: None,
             shows_members: true,

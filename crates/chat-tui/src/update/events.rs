@@ -15,6 +15,7 @@ pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Online { nick } => {
             let was_offline = matches!(state.link, Link::Offline { .. });
             state.link = Link::Online;
+            state.has_been_online = true;
             state.nick = room::name(&nick);
             if was_offline {
                 tell(state, Entry::notice("back online".into()));
