@@ -131,7 +131,8 @@ impl HubBuilder {
             policy,
             delivery_tasks,
         } = self;
-        let journal = journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits)));
+        let journal =
+            journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits).fold(names.fold)));
         Hub::from_parts(Parts {
             limits,
             names,

@@ -19,7 +19,7 @@ use crate::input::Input;
 use crate::line::Inbound;
 use crate::outbound::{Outbound, Progress};
 use crate::peer::Peer;
-use crate::rate::TokenBucket;
+use crate::rate::{Cost, TokenBucket};
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::wire_member::WireMember;
@@ -468,6 +468,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             _ => 0,
         };
         self.hub.counters().refusals.add(refusals);
+        if !matches!(reply, Reply::Present(_) | Reply::Removed { .. }) {
+            self.charge(Cost::bytes(out.len()));
+        }
         self.send(out);
     }
 

@@ -21,6 +21,7 @@ use crate::name::{NameError, NameRules, Nick, RoomName};
 use crate::policy::DynPolicy;
 use crate::room::{Room, RoomContext};
 use crate::roster::{NickError, Roster};
+use crate::search_queue::SearchQueue;
 use crate::serve::Doors;
 use crate::session::{Session, Shared, TellError};
 use crate::stats::{Counters, Stats};
@@ -164,6 +165,7 @@ impl Hub {
             counters: Arc::clone(&counters),
             tasks: TaskTracker::new(),
             feed: Arc::new(Feed::new(&limits)),
+            searches: Arc::new(SearchQueue::new()),
             shards_max: delivery_tasks,
         };
         Self(Arc::new(Inner {

@@ -73,7 +73,7 @@ pub trait Log: Send + Sync + 'static {
     where
         Self: Sized,
     {
-        search::search(self, text, before, limit)
+        search::search(self, str::to_lowercase, text, before, limit)
     }
 }
 

@@ -41,6 +41,7 @@ mod refusal;
 mod repair;
 mod room;
 mod roster;
+mod search_queue;
 mod serve;
 mod session;
 mod sniff;
@@ -48,6 +49,7 @@ mod stats;
 mod sync;
 mod telnet;
 pub mod text;
+mod time_slice;
 mod wire_member;
 
 pub use batch::{Kind, Message, Seq};

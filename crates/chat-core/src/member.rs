@@ -150,7 +150,7 @@ impl Member {
         before: Seq,
         limit: usize,
     ) -> Result<Page, JournalError> {
-        self.seat.room.search(text, before, limit).await
+        self.seat.room.search(text, before, limit).await.page
     }
 
     /// Waits for what happens next in the room.

@@ -6,6 +6,9 @@ use crate::limits::Rate;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How far in debt a sender can get: what it has already been given is paid for by at most this much waiting.
+const DEBT_MAX: Duration = Duration::from_secs(30);
+
 /// Tokens are counted in the time that it takes to earn them, so a bucket is one instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
@@ -39,6 +42,46 @@ impl TokenBucket {
     pub(crate) fn take(&mut self, now: Instant) {
         self.full_at = self.full_at.max(now) + self.per_token;
     }
+
+    /// Takes what an answer costs; what is not there is owed, up to 30 s of waiting.
+    pub(crate) fn charge(&mut self, cost: Cost, now: Instant) {
+        let price = u128::from(cost.0) * self.per_token.as_nanos() / u128::from(Cost::TOKEN);
+        let price = Duration::from_nanos(u64::try_from(price).unwrap_or(u64::MAX));
+        let debt_max = self.full_at.max(now + self.burst + DEBT_MAX);
+        self.full_at = (self.full_at.max(now) + price.min(DEBT_MAX + self.burst)).min(debt_max);
+    }
+}
+
+/// What an answer costs besides the line that asked for it, in millionths of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost(u64);
+
+impl Cost {
+    /// One token: what a line costs.
+    const TOKEN: u64 = 1_000_000;
+
+    /// How many bytes of answers a token pays for. A page of history that fills a screen costs less than one token; a
+    /// sender at the default rate is given some 40 KiB a second.
+    const BYTES_PER_TOKEN: u64 = 8 * 1024;
+
+    /// How much work a token pays for: a sender at the default rate keeps a processor busy for a fortieth of the time.
+    const WORK_PER_TOKEN: Duration = Duration::from_millis(5);
+
+    /// As many tokens as lines would have cost.
+    pub(crate) const fn lines(count: usize) -> Self {
+        Self((count as u64).saturating_mul(Self::TOKEN))
+    }
+
+    /// What so many bytes of answers cost.
+    pub(crate) const fn bytes(count: usize) -> Self {
+        Self((count as u64).saturating_mul(Self::TOKEN) / Self::BYTES_PER_TOKEN)
+    }
+
+    /// What so much work costs.
+    pub(crate) const fn work(took: Duration) -> Self {
+        let micros = took.as_micros() as u64;
+        Self(micros.saturating_mul(Self::TOKEN) / Self::WORK_PER_TOKEN.as_micros() as u64)
+    }
 }
 
 #[cfg(test)]
@@ -66,5 +109,30 @@ mod tests {
             "a full bucket holds the burst again, no more"
         );
         assert!(take(later).is_err());
+    }
+
+    #[test]
+    fn what_an_answer_costs_is_waited_for_but_not_for_ever() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(Rate::default(), start);
+        let tokens = |bucket: &TokenBucket, at| {
+            let mut bucket = *bucket;
+            let mut take = || bucket.check(at).map(|()| bucket.take(at)).is_ok();
+            (0..100).take_while(|_| take()).count()
+        };
+        assert_eq!(tokens(&bucket, start), 20);
+        bucket.charge(Cost::bytes(5 * 8 * 1024), start);
+        assert_eq!(tokens(&bucket, start), 15);
+        bucket.charge(Cost::work(Duration::from_millis(50)), start);
+        assert_eq!(tokens(&bucket, start), 5);
+        bucket.charge(Cost::lines(5), start);
+        assert_eq!(tokens(&bucket, start), 0);
+        bucket.charge(Cost::bytes(usize::MAX), start);
+        bucket.charge(Cost::work(Duration::MAX), start);
+        assert_eq!(
+            bucket.check(start),
+            Err(start + DEBT_MAX + Duration::from_millis(200))
+        );
+        assert_eq!(tokens(&bucket, start + 2 * DEBT_MAX), 20);
     }
 }

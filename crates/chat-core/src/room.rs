@@ -20,6 +20,7 @@ use crate::journal::{Append, DynLog, Head, JournalError, Page, Span};
 use crate::key::Claim;
 use crate::limits::Limits;
 use crate::name::RoomName;
+use crate::search_queue::{SearchQueue, Searched};
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use futures::FutureExt;
@@ -47,6 +48,7 @@ pub(crate) struct RoomContext {
     pub(crate) tasks: TaskTracker,
     /// What those who follow the hub are told.
     pub(crate) feed: Arc<Feed>,
+    pub(crate) searches: Arc<SearchQueue>,
     /// How many delivery tasks a big room has.
     pub(crate) shards_max: usize,
 }
@@ -202,14 +204,10 @@ impl Room {
         self.log.read(span, limit).await
     }
 
-    /// Searches the log.
-    pub(crate) async fn search(
-        &self,
-        text: &str,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Page, JournalError> {
-        self.log.search(text, before, limit).await
+    /// Searches the log, when it is this search's turn.
+    pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
+        let search = self.log.search(text, before, limit);
+        self.context.searches.run(search).await
     }
 
     /// Puts a member that fell behind back at the live end. What lies between where it was and where it is now is to

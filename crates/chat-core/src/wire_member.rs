@@ -10,6 +10,7 @@ use crate::key::Claim;
 use crate::member::Seat;
 use crate::name::RoomName;
 use crate::room::{PublishError, Roll, Room, SeatNumber};
+use crate::search_queue::Searched;
 use std::sync::Arc;
 
 /// A presence in one room whose events are written to a connection; dropping it leaves the room.
@@ -133,12 +134,7 @@ impl WireMember {
         self.seat.room().read(span, limit).await
     }
 
-    pub(crate) async fn search(
-        &self,
-        text: &str,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Page, JournalError> {
+    pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
         self.seat.room().search(text, before, limit).await
     }
 

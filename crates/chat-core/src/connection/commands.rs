@@ -13,14 +13,21 @@ use crate::event::CloseReason;
 use crate::hub::JoinError;
 use crate::journal::{JournalError, Span};
 use crate::line::Inbound;
+use crate::outbound::Outbound;
 use crate::policy::Question;
+use crate::rate::Cost;
 use crate::refusal::Refusal;
 use crate::room::Roll;
+use crate::search_queue::Searched;
 use crate::session::Session;
 use crate::text;
+use crate::time_slice::TimeSlice;
 use crate::wire_member::WireMember;
 use bytes::BytesMut;
 use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
@@ -34,6 +41,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Handles the lines that have come, until there are no more or the peer has to wait.
     pub(super) async fn handle_lines(&mut self) -> Option<CloseReason> {
         let mut waiting = None;
+        let mut slice = TimeSlice::begin();
         let outcome = loop {
             if self.must_pause() {
                 break None;
@@ -43,7 +51,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 break None;
             };
             self.take_token();
-            if let Some(reason) = self.handle(inbound, &mut waiting).await {
+            if let Some(reason) = self.handle(inbound, &mut waiting, &mut slice).await {
                 break Some(reason);
             }
         };
@@ -57,7 +65,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn handle_last(&mut self, inbound: Inbound) -> Option<CloseReason> {
         let mut waiting = None;
         self.take_token();
-        let outcome = self.handle(inbound, &mut waiting).await;
+        let mut slice = TimeSlice::begin();
+        let outcome = self.handle(inbound, &mut waiting, &mut slice).await;
         self.publish(&mut waiting).await;
         outcome
     }
@@ -81,10 +90,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
+    /// Takes from the sender's rate what an answer costs besides the line that asked for it.
+    pub(super) fn charge(&mut self, cost: Cost) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.charge(cost, Instant::now());
+        }
+    }
+
     async fn handle(
         &mut self,
         inbound: Inbound,
         waiting: &mut Option<Waiting>,
+        slice: &mut TimeSlice,
     ) -> Option<CloseReason> {
         let Inbound::Line(line) = inbound else {
             self.publish(waiting).await;
@@ -126,6 +143,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             } => self.set_topic(room.as_deref(), &text, waiting).await,
             command => {
                 self.publish(waiting).await;
+                slice.yield_if_over().await;
                 // Boxed, so that an idle connection does not keep room for it.
                 match Box::pin(self.execute(command)).await {
                     Ok(Outcome::Close(reason)) => return Some(reason),
@@ -280,9 +298,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.session()?.rename(nick)?;
         }
         let mut joined = Vec::with_capacity(rooms.len());
+        let mut slice = TimeSlice::begin();
         for arrival in rooms {
             joined.push((&*arrival.room, self.enter(arrival, 0).await));
+            slice.yield_if_over().await;
         }
+        // Each costs what a command to join it costs.
+        self.charge(Cost::lines(rooms.len().saturating_sub(1)));
         let nick = self.session()?.nick();
         let hub = self.hub.clone();
         self.reply(&Reply::Welcome {
@@ -376,10 +398,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let member = &self.members[member];
         let limits = self.hub.limits();
         let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-        let page = member.search(text, before.unwrap_or(Seq::END), limit).await;
         let room = member.room().clone();
+        let search = member.search(text, before.unwrap_or(Seq::END), limit);
+        let Some(Searched { page, took }) =
+            unless_over(self.session.as_ref(), &self.outbound, search).await
+        else {
+            // The session ends: the answer is for nobody.
+            return Ok(());
+        };
+        self.charge(Cost::work(took));
         let page = page.map_err(|error| {
-            self.hub.log_journal_failure(room.as_str(), &error);
+            if !matches!(error, JournalError::TooBroad) {
+                self.hub.log_journal_failure(room.as_str(), &error);
+            }
             Refusal::unreadable(&error)
         })?;
         self.reply(&Reply::Found {
@@ -471,4 +502,21 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         found.ok_or_else(Refusal::not_in_room)
     }
+}
+
+/// Waits for something long; gives it up when the session is to end or its stream has failed.
+async fn unless_over<T>(
+    session: Option<&Session>,
+    outbound: &Outbound,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let is_closing = |session: &Session| session.poll_closing(cx).is_ready();
+        if session.is_some_and(is_closing) || outbound.poll_flush(cx).broken {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(cx).map(Some)
+    })
+    .await
 }

@@ -10,7 +10,9 @@ use crate::delivery::Echo;
 use crate::dialect::Reply;
 use crate::event::{Broadcast, Missed, Moment};
 use crate::journal::{Gap, Page, Span};
+use crate::rate::Cost;
 use crate::session::Session;
+use crate::time_slice::TimeSlice;
 use crate::wire_member::{Repaired, Replay, WireMember};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -81,7 +83,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.reply(&Reply::Present(&roll));
             }
         }
+        let mut slice = TimeSlice::begin();
         while let Some(mut replaying) = self.replays.front().copied() {
+            slice.yield_if_over().await;
             if replaying.is_done() {
                 self.replays.pop_front();
                 continue;
@@ -159,6 +163,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             form.encode(&messages, *moment, &mut out);
         }
         self.hub.counters().bytes_out.add(out.len());
+        if *moment == Moment::Replay {
+            // It was asked for; what repairs a lag was not.
+            self.charge(Cost::bytes(out.len()));
+        }
         out.freeze()
     }
 

@@ -83,7 +83,7 @@ impl Hub {
         limit: usize,
     ) -> Result<Page, HistoryError> {
         let room = self.open_named(room).await.map_err(HistoryError::Room)?;
-        let page = room.search(text, before, limit).await;
+        let page = room.search(text, before, limit).await.page;
         self.let_go(&room);
         page.map_err(HistoryError::Journal)
     }

@@ -3,6 +3,7 @@
 //! Invariant: holds at most `journal_messages` messages and about `journal_bytes` of text per room. What it has let
 //! go is reported as a gap to whoever asks for it.
 
+use super::search::{self, Fold};
 use super::{Excerpt, Gap, Head, Journal, JournalError, Log, Page, Span};
 use crate::batch::{Batch, Drafts, Epoch, Kind, Seq};
 use crate::limits::Limits;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub struct MemoryJournal {
     messages_max: usize,
     bytes_max: usize,
+    fold: Fold,
 }
 
 /// One room's ring.
@@ -28,6 +30,7 @@ pub struct MemoryLog {
     epoch: Epoch,
     messages_max: usize,
     bytes_max: usize,
+    fold: Fold,
     ring: Mutex<Ring>,
 }
 
@@ -49,7 +52,19 @@ impl MemoryJournal {
         Self {
             messages_max: limits.journal_messages.get(),
             bytes_max: limits.journal_bytes.get(),
+            fold: str::to_lowercase,
         }
+    }
+
+    /// Sets how a search maps words and texts before it compares them; to lower case if this is not called.
+    ///
+    /// Give a function that also normalises (Unicode Annex #15), or a text that was typed in one normal form is not
+    /// found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the
+    /// journal that it creates.
+    #[must_use]
+    pub const fn fold(mut self, fold: fn(&str) -> String) -> Self {
+        self.fold = fold;
+        self
     }
 }
 
@@ -66,6 +81,7 @@ impl Journal for MemoryJournal {
             epoch: Epoch::random(),
             messages_max: self.messages_max,
             bytes_max: self.bytes_max,
+            fold: self.fold,
             ring: Mutex::default(),
         }))
     }
@@ -103,6 +119,15 @@ impl Log for MemoryLog {
             Span::After(seq) => ring.after(seq, limit),
             Span::Before(seq) => ring.before(seq, limit),
         }))
+    }
+
+    fn search(
+        &self,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, JournalError>> + Send {
+        search::search(self, self.fold, text, before, limit)
     }
 }
 
@@ -213,6 +238,7 @@ mod tests {
         let journal = MemoryJournal {
             messages_max,
             bytes_max,
+            fold: str::to_lowercase,
         };
         journal
             .open(&RoomName::parse("ops").unwrap(), "ops")

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
 mod chunks;
+mod costs;
 mod delivery;
 mod following;
 mod in_process;

@@ -1,0 +1,121 @@
+//! What answers cost: the peer that asks pays for them, and no other peer waits for them.
+
+use crate::unlimited;
+use chat_core::log::{
+    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+};
+use chat_core::{Hub, Limits, RoomName, Seq};
+use chat_testkit::TestHub;
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A journal whose searches never end.
+struct Endless(MemoryJournal);
+
+struct EndlessLog(MemoryLog);
+
+impl Journal for Endless {
+    type Log = EndlessLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<EndlessLog, JournalError> {
+        Ok(EndlessLog(self.0.open(room, key).await?))
+    }
+}
+
+impl Log for EndlessLog {
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        self.0.append(drafts)
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.0.read(span, limit).await
+    }
+
+    async fn search(&self, _: &str, _: Seq, _: usize) -> Result<Page, JournalError> {
+        pending().await
+    }
+}
+
+fn endless() -> TestHub {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let journal = Endless(MemoryJournal::new(&limits));
+    TestHub::build(Hub::builder().limits(limits).journal(journal))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_a_search() {
+    let mut hub = endless();
+    let mut alice = hub.member("alice").await;
+    alice.sends("/search anything").await;
+    alice.sees_nothing().await;
+    let began = Instant::now();
+    hub.hub.drain();
+    alice.sees("* goodbye: the server is shutting down").await;
+    hub.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_beyond_those_that_may_wait_is_refused() {
+    let mut hub = endless();
+    let mut asking = Vec::new();
+    for number in 0..66 {
+        let mut member = hub.member(&format!("m{number}")).await;
+        member.sends("/search anything").await;
+        asking.push(member);
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut last = hub.member("last").await;
+    last.sends("/search anything").await;
+    last.sees_in_time("! the room's log can't be read now (too many searches at once), try again")
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_that_is_too_broad_is_refused_with_what_to_do() {
+    let mut hub = unlimited();
+    let mut alice = hub.member("alice").await;
+    let words: Vec<_> = (0..17).map(|number| format!("w{number}")).collect();
+    alice.sends(&format!("/search {}", words.join(" "))).await;
+    alice
+        .sees("! the search is too broad: use fewer words, or rarer ones")
+        .await;
+}
+
+/// How long the answer to a command waits behind one that asks for so much.
+async fn wait_behind(asked: &str) -> Duration {
+    let mut hub = TestHub::new(Limits::default());
+    let talker = hub.hub.session(Some("talker")).unwrap();
+    let room = talker.join("lobby").await.unwrap();
+    for _ in 0..200 {
+        room.say(&"x".repeat(4000)).await.unwrap();
+    }
+    let mut alice = hub.connect("alice");
+    alice.sends("/nick alice").await;
+    alice.sees_in_time("* you are now alice").await;
+    // A full bucket again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let began = Instant::now();
+    alice.sends(asked).await;
+    alice.sends("/nick bob").await;
+    alice.sees_in_time("* you are now bob").await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_is_paid_for_by_its_bytes() {
+    assert_eq!(wait_behind("/history 1").await, Duration::ZERO);
+    let wait = wait_behind("/history 200").await;
+    // 800 KB are some 100 tokens, of which a sender has 20.
+    assert!((12..24).contains(&wait.as_secs()), "{wait:?}");
+}
