@@ -102,6 +102,10 @@ pub enum Reply<'a> {
         rooms: &'a [(&'a str, Result<Joined, Refusal>)],
         /// What the hub allows.
         limits: &'a Limits,
+        /// The room that newcomers are put in, for a client that was not told which to join.
+        lobby: &'a RoomName,
+        /// The operator's words, line by line.
+        motd: &'a [String],
     },
     /// The session is in this room now. What is replayed follows.
     Joined {

@@ -311,6 +311,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             nick: &nick,
             rooms: &joined,
             limits: hub.limits(),
+            lobby: hub.lobby(),
+            motd: hub.motd(),
         });
         self.level_soon().await;
         Ok(Outcome::GoOn)

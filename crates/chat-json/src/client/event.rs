@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// What happened. Names and texts hold no control character, whatever the server sent.
 ///
-/// While more than a thousand events wait to be read, [`Online`](Self::Online), [`Offline`](Self::Offline),
-/// [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are left out, and instead of coming and going there is
-/// one [`Present`](Self::Present) later.
+/// While more than a thousand events wait to be read, [`Online`](Self::Online), [`Greeting`](Self::Greeting),
+/// [`Offline`](Self::Offline), [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are left out, and instead of
+/// coming and going there is one [`Present`](Self::Present) later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -16,6 +16,13 @@ pub enum Event {
     Online {
         /// The nick.
         nick: String,
+    },
+    /// What the server tells those who come; follows [`Online`](Self::Online).
+    Greeting {
+        /// The room that newcomers are put in; `None` if the server does not say.
+        lobby: Option<String>,
+        /// The operator's words, line by line.
+        motd: Vec<String>,
     },
     /// There is no connection; the next attempt comes after this time.
     Offline {

@@ -20,7 +20,7 @@ use chat_core::rooms::{Roll, RoomSummary};
 use chat_core::wire::{
     Arrival, Code, Command, Dialect, Form, Greeting, Joined, Manners, Refusal, Reply,
 };
-use chat_core::{CloseReason, Direct, Echo, Limits, Nick, RoomName, Seq, text};
+use chat_core::{CloseReason, Direct, Echo, RoomName, Seq, text};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -211,29 +211,8 @@ impl Json {
         write_fault(re, refusal, out);
     }
 
-    fn welcome(
-        &mut self,
-        nick: &Nick,
-        rooms: &[(&str, Result<Joined, Refusal>)],
-        limits: &Limits,
-        out: &mut BytesMut,
-    ) {
+    fn welcome(&mut self, welcome: Welcome<'_>, out: &mut BytesMut) {
         self.stage = Stage::In;
-        let line = self.line_bytes.get();
-        let rooms = rooms.iter().map(|(room, joined)| match joined {
-            Ok(joined) => place(joined),
-            Err(refusal) => no_place(room, refusal),
-        });
-        let welcome = Welcome {
-            v: VERSION,
-            nick: nick.as_str().into(),
-            limits: Allowed {
-                line,
-                text: limits.text_bytes.get(),
-            },
-            ping: limits.ping_after.as_secs(),
-            rooms: rooms.collect(),
-        };
         self.grant(welcome, out);
     }
 
@@ -363,7 +342,22 @@ impl Dialect for Json {
                 nick,
                 rooms,
                 limits,
-            } => self.welcome(nick, rooms, limits, out),
+                lobby,
+                motd,
+            } => {
+                let line = self.line_bytes.get();
+                let text = limits.text_bytes.get();
+                let welcome = Welcome {
+                    v: VERSION,
+                    nick: nick.as_str().into(),
+                    limits: Allowed { line, text },
+                    ping: limits.ping_after.as_secs(),
+                    lobby: Some(lobby.as_str().into()),
+                    motd: motd.iter().map(|line| line.as_str().into()).collect(),
+                    rooms: places(rooms),
+                };
+                self.welcome(welcome, out);
+            }
             Reply::Joined { joined, .. } => self.grant(place(joined), out),
             Reply::Published(batch) => self.published(batch, out),
             Reply::Known { room, seq } => self.grant(
@@ -601,6 +595,15 @@ fn place(joined: &Joined) -> Place<'_> {
         topic: Some((*roll.topic).into()),
         err: None,
     }
+}
+
+/// The rooms that a hello named: what is found there, or why they can't be joined.
+fn places<'a>(rooms: &'a [(&'a str, Result<Joined, Refusal>)]) -> Vec<Place<'a>> {
+    let places = rooms.iter().map(|(room, joined)| match joined {
+        Ok(joined) => place(joined),
+        Err(refusal) => no_place(room, refusal),
+    });
+    places.collect()
 }
 
 fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {

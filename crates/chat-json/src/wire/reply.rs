@@ -55,6 +55,12 @@ pub struct Welcome<'a> {
     pub limits: Allowed,
     /// After how many seconds of silence the server asks whether the client is there.
     pub ping: u64,
+    /// The room that newcomers are put in. The session is in it only if it asked for it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub lobby: Option<Text<'a>>,
+    /// The operator's words to those who come, line by line.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub motd: Vec<Text<'a>>,
     /// The rooms that were asked for, in that order.
     #[serde(borrow)]
     pub rooms: Vec<Place<'a>>,

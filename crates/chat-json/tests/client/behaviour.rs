@@ -18,7 +18,7 @@ async fn next(events: &mut Events) -> Event {
         let event = timeout(Duration::from_secs(600), events.next()).await;
         match event.expect("something happens").expect("there is more") {
             Event::Joined { .. } | Event::Left { .. } | Event::Renamed { .. } => {}
-            Event::Online { .. } | Event::Entered(_) => {}
+            Event::Online { .. } | Event::Greeting { .. } | Event::Entered(_) => {}
             event => return event,
         }
     }
@@ -119,7 +119,7 @@ async fn a_silent_server_is_given_up_and_a_silent_client_is_not() {
     let quiet = timeout(Duration::from_secs(3600), async {
         loop {
             match events.next().await {
-                Some(Event::Online { .. } | Event::Entered(_)) => {}
+                Some(Event::Online { .. } | Event::Greeting { .. } | Event::Entered(_)) => {}
                 other => break other,
             }
         }

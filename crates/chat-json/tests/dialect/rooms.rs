@@ -7,6 +7,19 @@ use chat_testkit::NOW;
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
+async fn the_welcome_names_the_lobby_and_has_the_operators_words() {
+    let builder = crate::builder(unlimited());
+    let lobby = chat_core::RoomName::parse("교실").unwrap();
+    let builder = builder.lobby(lobby).motd("환영합니다\nbe kind");
+    let mut hub = chat_testkit::TestHub::build(builder);
+    let (mut kim, welcome) = Program::hello(&mut hub, json!({"nick": "kim"})).await;
+    assert_eq!(welcome["lobby"], "교실");
+    assert_eq!(welcome["motd"], json!(["환영합니다", "be kind"]));
+    assert_eq!(welcome["rooms"], json!([]), "it did not ask for it");
+    kim.sees_until_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn people_raw_sockets_and_programs_see_the_same_messages_in_the_same_order() {
     let mut hub = hub(unlimited());
     let mut people = [hub.member("alice").await, hub.member("kim").await];

@@ -30,6 +30,10 @@ impl Conversation {
         let nick = printable(&welcome.nick);
         self.own.goes_by(&welcome.nick);
         self.note(Event::Online { nick });
+        self.note(Event::Greeting {
+            lobby: welcome.lobby.map(|lobby| printable(&lobby)),
+            motd: welcome.motd.iter().map(|line| printable(line)).collect(),
+        });
         let mut places = std::mem::take(&mut self.places).into_iter();
         let mut wanted = std::mem::take(&mut self.wanted).into_iter();
         for found in welcome.rooms {

@@ -153,6 +153,7 @@ impl Talk<'_> {
             ("ops", Ok(joined.clone())),
             (text.as_str(), Err(refusal.clone())),
         ];
+        let motd = [hostile::clean_text(random)];
         let (nick, room, batch) = (nick(), room(), Arc::new(forms::batch(random)));
         let range = random.below(batch.len())..batch.len();
         let excerpts = vec![Excerpt {
@@ -171,6 +172,8 @@ impl Talk<'_> {
                 nick: &nick,
                 rooms: &rooms,
                 limits: &scene.limits,
+                lobby: &room,
+                motd: &motd,
             },
             1 => Reply::Joined {
                 nick: &nick,
