@@ -105,6 +105,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Comes in as a guest when the server refuses the nick, and tells so as [`Event::NickRefused`](super::Event). Without
+    /// it the client tries again until the nick is free, and ends if it is no name. A nick that the client had until the
+    /// connection broke is asked for again for the time that the server may take to notice the break.
+    #[must_use]
+    pub const fn guest_if_refused(mut self) -> Self {
+        self.setup.guest_if_refused = true;
+        self
+    }
+
     /// Joins a room, from now on.
     #[must_use]
     pub fn join(self, room: impl Into<String>) -> Self {

@@ -40,6 +40,7 @@ pub(super) struct Setup {
     pub(super) nick: Option<String>,
     pub(super) program: String,
     pub(super) echo: bool,
+    pub(super) guest_if_refused: bool,
     pub(super) rooms: Vec<Wanted>,
 }
 
@@ -49,6 +50,7 @@ impl Default for Setup {
             nick: None,
             program: concat!("chat-json/", env!("CARGO_PKG_VERSION")).into(),
             echo: false,
+            guest_if_refused: false,
             rooms: Vec::new(),
         }
     }
@@ -60,6 +62,11 @@ pub(super) struct Conversation {
     nick: Option<String>,
     /// The nick before, while the server has not granted the one that was taken without a connection.
     nick_before: Option<Option<String>>,
+    /// The server has granted this nick: if it is taken, then perhaps by a broken connection of the client's own.
+    has_nick: bool,
+    /// Since when the server refuses a nick that it had granted.
+    nick_refused_since: Option<Instant>,
+    guest_if_refused: bool,
     program: String,
     echo: bool,
     /// The rooms that the client is in, or comes back to.
@@ -103,6 +110,9 @@ impl Conversation {
         Self {
             nick: setup.nick,
             nick_before: None,
+            has_nick: false,
+            nick_refused_since: None,
+            guest_if_refused: setup.guest_if_refused,
             program: setup.program,
             echo: setup.echo,
             places: Vec::new(),
@@ -170,26 +180,41 @@ impl Conversation {
             self.unanswered.give_up_messages();
             let before = self.nick.replace(nick);
             self.nick_before.get_or_insert(before);
+            self.has_nick = false;
         }
         None
     }
 
-    /// The hello was refused. Returns whether that may be for a nick that was taken without a connection: then the one
-    /// before is asked for again.
-    pub(super) fn falls_back(&mut self, error: &AskError) -> bool {
+    /// The hello was refused. Returns whether another nick is asked for: the one before, if this one was taken without a
+    /// connection; or a guest's, if the caller wants that and the nick is not the client's own of a moment ago.
+    pub(super) fn falls_back(&mut self, error: &AskError, now: Instant) -> bool {
         let AskError::Refused { code, message, .. } = error else {
             return false;
         };
         if !NICK_FAULTS.contains(&code.as_str()) {
             return false;
         }
-        let Some(before) = self.nick_before.take() else {
+        let (code, message) = (code.clone(), message.clone());
+        if let Some(before) = self.nick_before.take() {
+            self.nick = before;
+            self.tell(Event::Rejected { code, message });
+            return true;
+        }
+        let Some(nick) = self.nick.clone().filter(|_| self.guest_if_refused) else {
             return false;
         };
-        self.nick = before;
-        self.tell(Event::Rejected {
-            code: code.clone(),
-            message: message.clone(),
+        let since = *self.nick_refused_since.get_or_insert(now);
+        let may_be_own = self.has_nick && code == NICK_TAKEN;
+        if may_be_own && now < since + self.ping_after + ANSWERS_WITHIN + GHOST_SLACK {
+            return false;
+        }
+        (self.nick, self.has_nick, self.nick_refused_since) = (None, false, None);
+        // The server knows keys by the nick that they were used under.
+        self.unanswered.give_up_messages();
+        self.tell(Event::NickRefused {
+            nick,
+            code,
+            message,
         });
         true
     }
@@ -372,6 +397,7 @@ impl Conversation {
             Nature::Nick => {
                 if let Ok(named) = serde_json::from_str::<wire::Named<'_>>(ok) {
                     self.own.goes_by(&named.nick);
+                    self.has_nick = true;
                     self.nick = Some(named.nick.into_string());
                 }
             }
@@ -578,7 +604,11 @@ impl Conversation {
 const UNAVAILABLE: &str = "unavailable";
 
 /// The codes of what can be wrong with a nick.
-const NICK_FAULTS: [&str; 2] = ["nick_taken", "bad_name"];
+const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
+const NICK_TAKEN: &str = "nick_taken";
+
+/// How much longer than the heartbeat says a server may take to end a broken connection of the client's own.
+const GHOST_SLACK: Duration = Duration::from_secs(5);
 
 /// The ids of the client's own requests that are not among the unanswered; those begin with 1.
 const HELLO: u64 = 0;

@@ -189,7 +189,7 @@ impl Driver {
                 self.conversation.close(why);
                 return None;
             }
-            Lost::Refused(error) if self.conversation.falls_back(&error) => {
+            Lost::Refused(error) if self.conversation.falls_back(&error, now) => {
                 (error.to_string(), Duration::ZERO)
             }
             Lost::Refused(error) => {

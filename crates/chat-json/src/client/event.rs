@@ -24,6 +24,16 @@ pub enum Event {
         /// The operator's words, line by line.
         motd: Vec<String>,
     },
+    /// The server refuses the nick: the client comes in as a guest. Only with
+    /// [`guest_if_refused`](super::ClientBuilder::guest_if_refused).
+    NickRefused {
+        /// The nick that was asked for.
+        nick: String,
+        /// A stable word for programs: `nick_taken` or `bad_name`.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
     /// There is no connection; the next attempt comes after this time.
     Offline {
         /// What happened.

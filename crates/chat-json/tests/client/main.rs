@@ -1,5 +1,6 @@
 //! The client library against a hub in process, over streams that break.
 
+mod arriving;
 mod behaviour;
 mod network;
 mod torture;

@@ -29,6 +29,7 @@ impl Conversation {
         self.ping_after = Duration::from_secs(welcome.ping.clamp(1, 3600));
         let nick = printable(&welcome.nick);
         self.own.goes_by(&welcome.nick);
+        (self.nick_refused_since, self.has_nick) = (None, self.nick.is_some());
         self.note(Event::Online { nick });
         self.note(Event::Greeting {
             lobby: welcome.lobby.map(|lobby| printable(&lobby)),

@@ -200,11 +200,14 @@ fn a_nick_that_can_not_be_had_gives_way_to_the_one_before() {
         panic!("it is refused");
     };
     talk.breaks();
-    assert!(talk.conversation.falls_back(&error));
+    assert!(talk.conversation.falls_back(&error, talk.now));
     assert!(matches!(&talk.events()[..], [Event::Rejected { code, .. }] if code == "bad_name"));
     talk.conversation.begin(talk.now);
     assert_eq!(talk.sent()[0]["nick"], "alice");
-    assert!(!talk.conversation.falls_back(&error), "it was the caller's");
+    assert!(
+        !talk.conversation.falls_back(&error, talk.now),
+        "it was the caller's"
+    );
 }
 
 #[test]

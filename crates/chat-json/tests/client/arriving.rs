@@ -1,0 +1,86 @@
+//! What a client is told when it comes, and what becomes of a nick that it can't have.
+
+use crate::network::Network;
+use chat_json::{Client, ClientBuilder, Event, Events};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Waits for the first event that is wanted.
+async fn wait<T>(events: &mut Events, wanted: impl Fn(Event) -> Option<T>) -> T {
+    let found = timeout(Duration::from_secs(600), async {
+        loop {
+            let event = events.next().await.expect("there is more");
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    });
+    found.await.expect("it comes")
+}
+
+fn nick(event: Event) -> Option<String> {
+    match event {
+        Event::Online { nick } => Some(nick),
+        _ => None,
+    }
+}
+
+fn refused(event: Event) -> Option<(String, String)> {
+    match event {
+        Event::NickRefused { nick, code, .. } => Some((nick, code)),
+        _ => None,
+    }
+}
+
+fn client(network: &Network, nick: &str) -> ClientBuilder {
+    let builder = Client::connect_with(network.clone());
+    builder.nick(nick).join("ops").guest_if_refused()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_is_told_the_lobby() {
+    let network = Network::new(1);
+    let (_alice, mut events) = client(&network, "alice").start();
+    let greeting = |event| match event {
+        Event::Greeting { lobby, motd } => Some((lobby, motd)),
+        _ => None,
+    };
+    let expected = (Some("lobby".to_owned()), Vec::new());
+    assert_eq!(wait(&mut events, greeting).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nick_that_can_not_be_had_is_told_and_the_client_comes_in_as_a_guest() {
+    let network = Network::new(1);
+    let _owner = network.hub().session(Some("김철수")).unwrap();
+    for (wanted, code) in [("김철수", "nick_taken"), ("two words", "bad_name")] {
+        let (client, mut events) = client(&network, wanted).start();
+        let expected = (wanted.to_owned(), code.to_owned());
+        assert_eq!(wait(&mut events, refused).await, expected);
+        let began = Instant::now();
+        assert!(wait(&mut events, nick).await.starts_with("guest-"));
+        assert!(began.elapsed() < Duration::from_secs(1));
+        // It can be corrected.
+        assert_eq!(client.nick("이영희").await.as_deref(), Ok("이영희"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nick_that_was_lost_with_the_connection_is_asked_for_until_it_must_be_anothers() {
+    let network = Network::new(1);
+    let (_client, mut events) = client(&network, "alice").start();
+    assert_eq!(wait(&mut events, nick).await, "alice");
+    network.crash();
+    network.restart();
+    let ghost = network.hub().session(Some("alice")).unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    drop(ghost);
+    assert_eq!(wait(&mut events, nick).await, "alice");
+    network.crash();
+    network.restart();
+    let _other = network.hub().session(Some("alice")).unwrap();
+    let began = Instant::now();
+    assert_eq!(wait(&mut events, refused).await.0, "alice");
+    assert!(began.elapsed() > Duration::from_secs(35));
+    assert!(wait(&mut events, nick).await.starts_with("guest-"));
+}
