@@ -11,6 +11,7 @@ mod driver;
 mod event;
 mod link;
 mod own;
+mod pace;
 mod room;
 
 pub use ask::{AskError, Listing, Present};

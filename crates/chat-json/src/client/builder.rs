@@ -3,6 +3,7 @@
 use super::backoff::Backoff;
 use super::conversation::{Conversation, Setup};
 use super::driver::Driver;
+use super::pace::Pace;
 use super::room::Wanted;
 use super::{AskError, Client, Events};
 use futures::future::BoxFuture;
@@ -17,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 const ASKS_MAX: usize = 64;
 
 /// How many events wait in the channel; more wait with the connection.
-const EVENTS_MAX: usize = 256;
+pub(super) const EVENTS_MAX: usize = 256;
 
 /// A byte stream in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -185,6 +186,7 @@ impl ClientBuilder {
             events,
             opened,
             backoff: Backoff::default(),
+            pace: Pace::default(),
         };
         #[expect(
             clippy::disallowed_methods,

@@ -344,6 +344,11 @@ impl Conversation {
         !self.events.is_empty()
     }
 
+    /// Whether so many events wait for the caller that the next lines might not find room.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.events.len() >= EVENTS_MAX / 2
+    }
+
     /// The next event for the caller. When most were taken, what was left in the logs is asked for.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.events.pop_front();

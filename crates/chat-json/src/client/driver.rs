@@ -10,6 +10,7 @@ use super::builder::{ByteStream, Connect, OpenError};
 use super::conversation::{Conversation, Heard};
 use super::event::Event;
 use super::link::{Link, Step};
+use super::pace::Pace;
 use futures::future::BoxFuture;
 use std::io;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(super) struct Driver {
     /// Told whether the first attempt succeeds, if somebody wants to know; then a failure is the end.
     pub(super) opened: Option<oneshot::Sender<Result<(), OpenError>>>,
     pub(super) backoff: Backoff,
+    pub(super) pace: Pace,
 }
 
 enum Phase {
@@ -59,6 +61,8 @@ enum Wake {
     Moved(io::Result<Step>),
     Deadline,
     Rested,
+    /// The caller has not taken the events that were waited for.
+    Released,
 }
 
 /// Why there is no connection.
@@ -76,13 +80,15 @@ impl Driver {
         let mut has_callers = true;
         loop {
             let takes_asks = has_callers && self.conversation.takes_asks();
+            let held_until = self.held_until(&phase);
             let wake = tokio::select! {
                 permit = self.events.reserve(), if self.conversation.has_event() => {
                     let is_wanted = permit.is_ok();
                     Wake::Room { is_wanted }
                 }
                 ask = self.asks.recv(), if takes_asks => Wake::Ask(ask),
-                wake = wait(&mut phase, &mut self.conversation) => wake,
+                wake = wait(&mut phase, &mut self.conversation), if held_until.is_none() => wake,
+                () = sleep_until(held_until.unwrap_or_else(Instant::now)), if held_until.is_some() => Wake::Released,
             };
             has_callers &= !matches!(wake, Wake::Ask(None));
             if let Err(lost) = self.advance(&mut phase, wake) {
@@ -115,7 +121,7 @@ impl Driver {
                 return Err(Lost::Over);
             }
             Wake::Ask(Some(ask)) => self.conversation.ask(ask, now),
-            Wake::Ask(None) => {}
+            Wake::Ask(None) | Wake::Released => {}
             Wake::Rested => *phase = self.connecting(),
             Wake::Connected(stream) => {
                 self.conversation.begin(now);
@@ -136,15 +142,27 @@ impl Driver {
         Ok(())
     }
 
-    /// Hands out an event; throws all away if nobody wants them.
+    /// Until when the connection is not read, because the caller is about to take events; `None` if it is read.
+    fn held_until(&self, phase: &Phase) -> Option<Instant> {
+        let is_held = phase.is_online() && self.conversation.is_crowded();
+        let brisk_until = || self.pace.brisk_until(Instant::now());
+        is_held.then(brisk_until).flatten()
+    }
+
+    /// Hands out as many events as the channel takes; throws all away if nobody wants them.
     fn hand_out(&mut self, is_wanted: bool, now: Instant) {
-        while let Some(event) = self.conversation.take_event(now) {
+        let mut taken = 0;
+        while !is_wanted || self.events.capacity() > 0 {
+            let Some(event) = self.conversation.take_event(now) else {
+                break;
+            };
             if is_wanted {
                 // There is room, and nobody else sends.
                 drop(self.events.try_send(event));
-                return;
             }
+            taken += 1;
         }
+        self.pace.note(taken, self.conversation.has_event(), now);
     }
 
     fn hear(&mut self, phase: &mut Phase, now: Instant) -> Result<(), Lost> {

@@ -3,11 +3,14 @@
 //! Invariant: [`Link::step`] can be dropped at any time without losing a byte.
 
 use super::builder::ByteStream;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use chat_core::codec::{Inbound, Line, LineCodec};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Decoder;
+
+/// How much is read at a time: fewer messages than may wait for the caller.
+const READ_BYTES: usize = 32 * 1024;
 
 pub(super) struct Link {
     reader: ReadHalf<Box<dyn ByteStream>>,
@@ -44,9 +47,11 @@ impl Link {
             input,
             ..
         } = self;
+        input.reserve(READ_BYTES);
+        let mut space = input.limit(READ_BYTES);
         // Both are cancel safe: what a half has done, it has done to the buffer.
         tokio::select! {
-            read = reader.read_buf(input) => match read? {
+            read = reader.read_buf(&mut space) => match read? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(Step::Read),
             },

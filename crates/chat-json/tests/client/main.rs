@@ -2,5 +2,6 @@
 
 mod arriving;
 mod behaviour;
+mod flood;
 mod network;
 mod torture;

@@ -1,0 +1,66 @@
+//! How fast the caller takes its events, and whether it is worth while to wait for it.
+//!
+//! Invariant: a caller that takes few events never keeps the connection from being read: the server's questions must be
+//! answered. One that takes them as fast as it can is waited for, so that it sees a flood as far as it can follow.
+
+use super::builder::EVENTS_MAX;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a brisk caller takes for as many events as the channel holds. At this pace, what the kernel buffers of a
+/// connection (6 MiB of messages) is read within the time in which the server's questions must be answered.
+const BRISK: Duration = Duration::from_millis(100);
+
+/// The pace at which the caller takes events.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Since when so many events were taken without a pause.
+    since: Option<Instant>,
+    taken: usize,
+    brisk_until: Option<Instant>,
+}
+
+impl Pace {
+    /// The caller has taken events, and more may wait for it.
+    pub(super) fn note(&mut self, taken: usize, more_waits: bool, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        self.taken += taken;
+        if self.taken >= EVENTS_MAX {
+            if now < since + BRISK {
+                self.brisk_until = Some(now + BRISK);
+            }
+            (self.since, self.taken) = (Some(now), 0);
+        }
+        if !more_waits {
+            (self.since, self.taken) = (None, 0);
+        }
+    }
+
+    /// Until when the caller is to be waited for; `None` if it is not.
+    pub(super) fn brisk_until(&self, now: Instant) -> Option<Instant> {
+        self.brisk_until.filter(|until| now < *until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_brisk_caller_is_waited_for_and_not_for_long() {
+        let mut pace = Pace::default();
+        let mut now = Instant::now();
+        for _ in 0..10 {
+            pace.note(EVENTS_MAX / 2, true, now);
+            now += BRISK / 4;
+        }
+        assert!(pace.brisk_until(now).is_some());
+        assert_eq!(pace.brisk_until(now + BRISK), None, "it has stopped");
+        let mut pace = Pace::default();
+        for _ in 0..1_000 {
+            pace.note(1, true, now);
+            now += BRISK / 20;
+        }
+        assert_eq!(pace.brisk_until(now), None, "it is slow");
+    }
+}
