@@ -16,12 +16,22 @@ pub(crate) struct Columns {
 }
 
 /// A piece of a text.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece {
     /// A run of letters and digits.
     Word(String),
     /// A run of Chinese, Japanese or Korean.
     Run(Vec<char>),
+}
+
+impl Piece {
+    /// How many pairs of characters are looked for.
+    fn pairs(&self) -> usize {
+        match self {
+            Self::Word(_) => 0,
+            Self::Run(run) => run.len().saturating_sub(1),
+        }
+    }
 }
 
 /// What a text is indexed by.
@@ -50,15 +60,28 @@ pub(crate) fn columns(text: &str) -> Columns {
 /// How many words and runs are looked for at a time: each costs as much as it is common.
 const TERMS_MAX: usize = 32;
 
+/// How many pairs all runs of a query have together: each is read from the index on its own, and compared at each place
+/// where the run may begin. A sentence of 65 characters without a space has as many.
+const PAIRS_MAX: usize = 64;
+
+/// How many bytes a word of a query may have: longer than any that people say, and than any hash.
+const WORD_BYTES_MAX: usize = 256;
+
 /// Too much is looked for at a time.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooMany;
+pub(crate) struct TooBroad;
 
 /// A query that looks for all of a text's words; `None` if there is none. Nothing but letters and digits gets into it,
 /// and these only between quotes.
-pub(crate) fn query(text: &str) -> Result<Option<String>, TooMany> {
+pub(crate) fn query(text: &str) -> Result<Option<String>, TooBroad> {
     // Each is looked for once, however often it is said.
-    let terms: BTreeSet<String> = pieces(text)
+    let pieces: BTreeSet<Piece> = pieces(text).into_iter().collect();
+    let pairs: usize = pieces.iter().map(Piece::pairs).sum();
+    let is_long = |piece: &Piece| matches!(piece, Piece::Word(word) if word.len() > WORD_BYTES_MAX);
+    if pieces.len() > TERMS_MAX || pairs > PAIRS_MAX || pieces.iter().any(is_long) {
+        return Err(TooBroad);
+    }
+    let terms: Vec<String> = pieces
         .into_iter()
         .map(|piece| match piece {
             Piece::Word(word) => format!("words : \"{word}\""),
@@ -69,10 +92,6 @@ pub(crate) fn query(text: &str) -> Result<Option<String>, TooMany> {
             }
         })
         .collect();
-    if terms.len() > TERMS_MAX {
-        return Err(TooMany);
-    }
-    let terms: Vec<String> = terms.into_iter().collect();
     Ok((!terms.is_empty()).then(|| terms.join(" AND ")))
 }
 
@@ -140,10 +159,10 @@ mod tests {
     fn a_query_holds_nothing_but_words() {
         assert_eq!(
             found("결제 error"),
-            "pairs : \"결제\" AND words : \"error\""
+            "words : \"error\" AND pairs : \"결제\""
         );
         assert_eq!(found("결"), "pairs : \"결\" *");
-        assert_eq!(found("api결제"), "pairs : \"결제\" AND words : \"api\"");
+        assert_eq!(found("api결제"), "words : \"api\" AND pairs : \"결제\"");
         assert_eq!(
             found("a\" OR (b* NEAR:c"),
             "words : \"NEAR\" AND words : \"OR\" AND words : \"a\" AND words : \"b\" AND words : \"c\""
@@ -153,7 +172,27 @@ mod tests {
         let many: String = (0..=TERMS_MAX)
             .map(|number| format!("w{number} "))
             .collect();
-        assert_eq!(query(&many), Err(TooMany));
+        assert_eq!(query(&many), Err(TooBroad));
+    }
+
+    #[test]
+    fn what_a_query_costs_is_bounded_whatever_it_is_made_of() {
+        let sentence = "가나다라마바사아자차카타파하".repeat(5);
+        let chars: Vec<char> = sentence.chars().collect();
+        let of = |count: usize| query(&chars[..count].iter().collect::<String>());
+        assert!(of(PAIRS_MAX + 1).is_ok());
+        assert_eq!(of(PAIRS_MAX + 2), Err(TooBroad));
+        // Cut in pieces it is the same, unless they are the same pieces.
+        let pieces = |text: &[char]| {
+            let pieces = text.chunks(8).map(|piece| piece.iter().collect::<String>());
+            pieces.collect::<Vec<_>>().join(" ")
+        };
+        assert!(query(&pieces(&chars[..64])).is_ok());
+        assert!(query(&"가나다라 ".repeat(1000)).is_ok());
+        let cjk: Vec<char> = ('一'..='丿').chain('가'..='갿').collect();
+        assert_eq!(query(&pieces(&cjk)), Err(TooBroad));
+        assert!(query(&"x".repeat(WORD_BYTES_MAX)).is_ok());
+        assert_eq!(query(&"x".repeat(WORD_BYTES_MAX + 1)), Err(TooBroad));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use crate::error::OpenError;
 use crate::expiry::Expiry;
 use crate::file;
-use crate::index::{self, TooMany};
+use crate::index::{self, TooBroad};
 use crate::options::Options;
 use crate::queue::{Append, Lease, Open, Queue, Task, queue};
-use crate::readers::{Purpose, Readers};
+use crate::readers::Readers;
 use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
 use crate::scan::is_damage;
@@ -31,8 +31,9 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Overload
 ///
-/// At most 4,096 batches, or 64 MiB, wait to be written; one more is refused as unavailable. Four reads and two searches are done
-/// at a time; more wait.
+/// At most 4,096 batches, or 64 MiB, wait to be written; one more is refused as unavailable. Four reads and two searches
+/// are done at a time; more wait, of searches at most 32: one more is refused as unavailable. A search ends with
+/// [`JournalError::TooBroad`] after 400 milliseconds, and at once when its future is dropped.
 ///
 /// # On drop
 ///
@@ -66,7 +67,7 @@ impl SqliteJournal {
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let opened = file::open(path, options)?;
         let life = opened.progress.generation;
-        let readers = Readers::new(opened.place.path().to_owned());
+        let readers = Readers::new(opened.place.path().to_owned(), options.search_time_max);
         let (queue, waiting, leases) = queue();
         let writer = Writer::new(opened, options, leases);
         if !Expiry::new(options).is_idle() {
@@ -98,9 +99,10 @@ impl SqliteJournal {
     /// Cancel safe.
     pub async fn kept(&self) -> Result<u64, JournalError> {
         let sql = "SELECT coalesce(sum(kept), 0) FROM rooms";
-        let kept = self.0.readers.read(Purpose::Read, move |connection| {
-            connection.query_row(sql, [], |row| row.get::<_, i64>(0))
-        });
+        let kept = self
+            .0
+            .readers
+            .read(move |connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)));
         Ok(kept.await?.cast_unsigned())
     }
 }
@@ -178,9 +180,7 @@ impl Log for SqliteLog {
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
         let key = Arc::clone(&self.room.key);
         let readers = &self.journal.readers;
-        let done = readers.read(Purpose::Read, move |connection| {
-            read(connection, &key, span, limit)
-        });
+        let done = readers.read(move |connection| read(connection, &key, span, limit));
         let (gap, mut rows) = done.await?.of(span)?;
         rows.truncate(limit);
         Ok(self.page(gap, rows))
@@ -190,16 +190,12 @@ impl Log for SqliteLog {
         let query = match index::query(text) {
             Ok(Some(query)) => query,
             Ok(None) => return Ok(Page::default()),
-            Err(TooMany) => {
-                let why = "these are too many words to look for at a time";
-                return Err(JournalError::Unavailable(why.into()));
-            }
+            Err(TooBroad) => return Err(JournalError::TooBroad),
         };
         let key = Arc::clone(&self.room.key);
         let readers = &self.journal.readers;
-        let found = readers.read(Purpose::Search, move |connection| {
-            search(connection, &key, &query, before, limit)
-        });
+        let found =
+            readers.search(move |connection, _| search(connection, &key, &query, before, limit));
         Ok(self.page(None, found.await?))
     }
 }

@@ -1,10 +1,12 @@
 //! How a file is used.
 
+use crate::readers::SEARCH_TIME_MAX;
 use chat_core::RoomName;
 use chat_core::name::NameRules;
+use std::time::Duration;
 
 /// How a file is used; start from [`Options::default`] and change fields.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// When a message counts as kept ([`Sync::Full`]).
@@ -21,6 +23,23 @@ pub struct Options {
     /// A file is trusted though what stands beside it was written by somebody else: for tests of damaged files.
     #[doc(hidden)]
     pub trusts_copies: bool,
+    /// How long one search may take: for tests of long ones.
+    #[doc(hidden)]
+    pub search_time_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync: Sync::default(),
+            keep: Keep::default(),
+            keep_in: Vec::new(),
+            names: NameRules::default(),
+            pages_max: None,
+            trusts_copies: false,
+            search_time_max: SEARCH_TIME_MAX,
+        }
+    }
 }
 
 /// When a message counts as kept.

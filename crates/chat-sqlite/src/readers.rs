@@ -1,18 +1,33 @@
 //! A few connections that only read, used on threads that may block.
+//!
+//! Invariant: searches never take the connections that history is read with, and no search outlives its time or its
+//! asker by more than a few pages of the file.
 
 use crate::error::{Failure, OpenError};
 use crate::file;
 use chat_core::log::JournalError;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many reads are done at the same time.
 const READS: usize = 4;
 
-/// How many searches are: some take long, and whoever reads does not wait for them.
+/// How many searches are done at the same time. Reads do not wait for them.
 const SEARCHES: usize = 2;
+
+/// How many searches may wait. The last of them waits for 16 times [`SEARCH_TIME_MAX`] at most: 6.4 seconds.
+const SEARCHES_WAITING_MAX: usize = 32;
+
+/// How long one search may take: a search for words that few messages hold takes a few milliseconds in a file of
+/// 500,000 messages, and one that takes this long has looked through some 100 MB of index.
+pub(crate) const SEARCH_TIME_MAX: Duration = Duration::from_millis(400);
+
+/// How many of SQLite's steps are taken between two looks at the time: some ten pages of the index, or a few messages.
+const STEPS_PER_LOOK: i32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
@@ -20,44 +35,109 @@ pub(crate) struct Readers {
     idle: Mutex<Vec<Connection>>,
     reads: Arc<Semaphore>,
     searches: Arc<Semaphore>,
+    /// For those that are done and those that wait.
+    searches_accepted: Arc<Semaphore>,
+    search_time_max: Duration,
 }
 
-/// What something is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Read,
-    Search,
+/// How long a search may go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    until: Instant,
+    is_cancelled: Arc<AtomicBool>,
+}
+
+/// Cancels a search when it is dropped.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Budget {
+    /// Whether the search must end now.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed) || Instant::now() >= self.until
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf, search_time_max: Duration) -> Self {
         Self {
             path,
             idle: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),
             searches: Arc::new(Semaphore::new(SEARCHES)),
+            searches_accepted: Arc::new(Semaphore::new(SEARCHES + SEARCHES_WAITING_MAX)),
+            search_time_max,
         }
     }
 
     /// Reads on a thread that may block. Must be called within a Tokio runtime. Cancel safe.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
-        purpose: Purpose,
         read: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let permits = match purpose {
-            Purpose::Read => &self.reads,
-            Purpose::Search => &self.searches,
-        };
-        let permit = Arc::clone(permits).acquire_owned().await;
-        let permit = permit.map_err(|_| JournalError::Gone)?;
+        let permit = acquire(&self.reads).await?;
+        self.run(permit, move |readers| readers.read_now(read))
+            .await
+    }
+
+    /// Searches on a thread that may block, as long as the budget that `search` is handed lasts. Must be called within
+    /// a Tokio runtime. Dropping the future ends the search.
+    pub(crate) async fn search<T: Send + 'static>(
+        self: &Arc<Self>,
+        search: impl FnOnce(&mut Connection, &Budget) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let accepted = Arc::clone(&self.searches_accepted).try_acquire_owned();
+        let _accepted = accepted
+            .map_err(|_| JournalError::Unavailable("too many searches at the same time".into()))?;
+        let permit = acquire(&self.searches).await?;
+        let cancel = CancelOnDrop(Arc::default());
+        let is_cancelled = Arc::clone(&cancel.0);
+        let found = self.run(permit, move |readers| {
+            let budget = Budget {
+                until: Instant::now() + readers.search_time_max,
+                is_cancelled,
+            };
+            readers.search_now(search, &budget)
+        });
+        let found = found.await;
+        drop(cancel);
+        found
+    }
+
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        work: impl FnOnce(&Self) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
         let readers = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
-            // It lasts as long as the read, which goes on when nobody waits for it any more.
+            // It lasts as long as the work, which goes on when nobody waits for it any more.
             let _permit = permit;
-            readers.read_now(read)
+            work(&readers)
         });
         done.await.map_err(|_| JournalError::Gone)?
+    }
+
+    fn search_now<T>(
+        &self,
+        search: impl FnOnce(&mut Connection, &Budget) -> rusqlite::Result<T>,
+        budget: &Budget,
+    ) -> Result<T, JournalError> {
+        if budget.is_cancelled.load(Ordering::Relaxed) {
+            return Err(JournalError::Gone);
+        }
+        self.read_now(|connection| {
+            let watched = budget.clone();
+            connection.progress_handler(STEPS_PER_LOOK, Some(move || watched.is_spent()))?;
+            let found = search(connection, budget);
+            connection.progress_handler(0, None::<fn() -> bool>)?;
+            found
+        })
     }
 
     fn read_now<T>(
@@ -73,14 +153,29 @@ impl Readers {
             Some(connection) => connection,
             None => file::read_only(&self.path).map_err(failed)?,
         };
-        let done = read(&mut connection).map_err(|error| failed(error.into()))?;
-        // One that has failed is not used again.
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
-        Ok(done)
+        let done = read(&mut connection);
+        // One that has failed is not used again, unless it was only interrupted.
+        let is_interrupted = done.as_ref().is_err_and(is_interrupted);
+        if done.is_ok() || is_interrupted {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+        if is_interrupted {
+            return Err(JournalError::TooBroad);
+        }
+        done.map_err(|error| failed(error.into()))
     }
+}
+
+async fn acquire(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, JournalError> {
+    let permit = Arc::clone(permits).acquire_owned().await;
+    permit.map_err(|_| JournalError::Gone)
+}
+
+fn is_interrupted(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 fn failed(error: OpenError) -> JournalError {

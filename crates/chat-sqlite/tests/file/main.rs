@@ -5,6 +5,7 @@
 mod carried;
 mod failing;
 mod kept;
+mod searched;
 
 use chat_core::log::{Drafts, Journal, JournalError, Log, Page, SessionId, Span, Timestamp};
 use chat_core::{Kind, Nick, RoomName, Seq};
