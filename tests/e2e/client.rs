@@ -189,7 +189,7 @@ fn a_hostile_server_can_not_drive_the_terminal() {
     server
         .write_all(b"a\x1b[2J\x1b]0;owned\x07b\rc\x08d\x7f\te\n")
         .unwrap();
-    client.shows("a[2J]0;ownedbcd\te");
+    client.shows("a[2J]0;ownedb cd\te");
     server
         .write_all("x\u{9b}31m\u{202e}y\u{2066}z\r\n".as_bytes())
         .unwrap();

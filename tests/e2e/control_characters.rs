@@ -22,11 +22,11 @@ fn a_line_is_a_line() {
     assert_eq!(controls.chars().count(), 32 - 3 + 1 + 32 + 9);
 
     alice.says(&format!("a{controls}b\tc"));
-    bob.sees("alice: ab\tc");
+    bob.sees("alice: a b\tc");
     alice.says("\u{1b}[2J\u{1b}]0;owned\u{7}red \u{9b}31malert");
     bob.sees("alice: [2J]0;ownedred 31malert");
     alice.says("one\rtwo");
-    bob.sees("alice: onetwo");
+    bob.sees("alice: one two");
     alice.says(&format!("/me {controls}waves"));
     bob.sees("* alice waves");
     alice.says(&format!("/msg bob {controls}psst"));

@@ -100,7 +100,7 @@ mod tests {
         let hostile = "a\u{1b}]0;owned\u{7}b\u{9b}2Jc\u{7f}\u{8}\0d\re\tf\u{202e}g\u{2069}h\n";
         assert_eq!(
             Screen::default().show(hostile.as_bytes()),
-            "a]0;ownedb2Jcde\tfgh\n"
+            "a]0;ownedb2Jcd e\tfgh\n"
         );
     }
 
