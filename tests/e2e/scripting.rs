@@ -114,6 +114,7 @@ fn what_can_not_be_done_is_told_in_one_line_and_by_the_exit_code() {
         (&["send"], 2, "required arguments"),
         (&["send", "two words", "hi"], 2, "spaces"),
         (&["tail", "lobby", "--since", "x"], 2, "invalid value"),
+        (&["tail", "lobby", "--time", "%!"], 2, "invalid value"),
     ] {
         let mut client = start(&server, arguments);
         client.ends_input();
@@ -201,6 +202,76 @@ fn tail_writes_to_what_has_no_reader_that_could_go() {
     tail.kill().unwrap();
     tail.wait().unwrap();
     fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn tail_says_that_there_is_no_such_message_yet() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    (1..=3).for_each(|number| alice.says(&number.to_string()));
+    alice.says("/who");
+    alice.sees_part("* lobby: 1 member");
+    let mut tail = start(&server, &["tail", "lobby", "--since", "99999"]);
+    tail.shows("alice: 3");
+    let told =
+        "chat-client: lobby has no message 99999, the last one is 3: all that is kept follows";
+    assert_eq!(tail.stderr.all(), [told]);
+    let mut tail = start(&server, &["tail", "lobby", "--since", "99999", "--json"]);
+    let gap: Value = serde_json::from_str(&tail.shows_part("gap")).unwrap();
+    let (why, last) = (&gap["gap"]["why"], &gap["gap"]["last"]);
+    assert_eq!((why, last), (&"beyond".into(), &3.into()));
+    let object: Value = serde_json::from_str(&tail.shows_part("alice")).unwrap();
+    // A place with its epoch is known to be in this log, or not to be.
+    let epoch = object["epoch"].as_str().unwrap();
+    let mut known = start(
+        &server,
+        &["tail", "lobby", "--since", &format!("{epoch}:2")],
+    );
+    known.shows("alice: 3");
+    assert!(known.stderr.all().is_empty());
+    let mut other = start(&server, &["tail", "lobby", "--since", "zzz:2"]);
+    other.shows("alice: 1");
+    let told = other.stderr.all();
+    assert!(
+        told.concat().contains("the room's log began anew"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn tail_says_that_a_room_is_new_and_what_was_meant() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    alice.says("/join deploys");
+    alice.sees_part("in deploys");
+    for (room, told) in [
+        (
+            "deplyos",
+            "chat-client: deplyos is a new room (did you mean deploys?)",
+        ),
+        ("tea", "chat-client: tea is a new room"),
+    ] {
+        let mut tail = start(&server, &["tail", room]);
+        tail.stderr
+            .wait_for(told, |line| (line == told).then_some(()));
+        tail.signal("TERM");
+        assert_eq!(tail.exit_code(), 0);
+    }
+    let mut tail = start(&server, &["tail", "deploys"]);
+    alice.sees_part("joined");
+    alice.says("hi");
+    tail.shows("alice: hi");
+    assert!(tail.stderr.all().is_empty());
+}
+
+#[test]
+fn tail_writes_the_time_as_it_is_told() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    alice.says("hi");
+    let mut tail = start(&server, &["tail", "lobby", "--time", "%Y at %H"]);
+    let line = tail.shows_part("alice: hi");
+    assert!(line.starts_with("20") && line.contains(" at "), "{line}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::Ipv6Addr;
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use chat_core::text;
@@ -110,9 +111,10 @@ pub(crate) struct TailArgs {
     /// The room
     #[arg(value_parser = one_word)]
     pub(crate) room: String,
-    /// Begin with what followed message number N, as far as the server still has it
-    #[arg(long, value_name = "N")]
-    pub(crate) since: Option<u64>,
+    /// Begin with what followed message number N, as far as the server still has it; with the EPOCH that --json gives,
+    /// it is known whether the room's log is still the same
+    #[arg(long, value_name = "[EPOCH:]N")]
+    pub(crate) since: Option<Since>,
     /// Begin with the last N messages
     #[arg(
         long,
@@ -122,11 +124,40 @@ pub(crate) struct TailArgs {
         conflicts_with = "since"
     )]
     pub(crate) lines: usize,
+    /// Begin each line with the time in this format of strftime(3), such as '%F %T'
+    /// [default: the time of day, and before it the date if that is not today's]
+    #[arg(long, value_name = "FORMAT", value_parser = time_format, conflicts_with = "json")]
+    pub(crate) time: Option<String>,
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+/// A message to begin after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// Which life of the room's log it is in; `None`: the present one.
+    pub(crate) epoch: Option<String>,
+    /// Its place in the log.
+    pub(crate) seq: u64,
+}
+
+impl FromStr for Since {
+    type Err = ParseIntError;
+
+    fn from_str(typed: &str) -> Result<Self, ParseIntError> {
+        let (epoch, seq) = match typed.rsplit_once(':') {
+            Some((epoch, seq)) => (
+                Some(epoch.to_owned()).filter(|epoch| !epoch.is_empty()),
+                seq,
+            ),
+            None => (None, typed),
+        };
+        let seq = seq.parse()?;
+        Ok(Self { epoch, seq })
+    }
 }
 
 impl Cli {
@@ -295,6 +326,14 @@ fn one_word(name: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
+/// Accepts what can be formatted.
+fn time_format(format: &str) -> Result<String, String> {
+    match jiff::fmt::strtime::format(format, &jiff::Zoned::default()) {
+        Ok(_) => Ok(format.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Where `chat-server` listens unless told otherwise.
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
@@ -373,6 +412,30 @@ mod tests {
         assert_eq!(address("5000"), Err(AddressError::PortAlone));
         for port in ["host:", "host:0", "host:65536", "host:http", "host:-1"] {
             assert_eq!(address(port), Err(AddressError::Port), "{port}");
+        }
+    }
+
+    #[test]
+    fn a_place_may_name_its_epoch() {
+        let since = |typed: &str| typed.parse::<Since>().ok();
+        let seq = 1041;
+        let epoch = None;
+        assert_eq!(since("1041"), Some(Since { epoch, seq }));
+        let epoch = Some("k3f".to_owned());
+        assert_eq!(since("k3f:1041"), Some(Since { epoch, seq }));
+        for typed in ["", "k3f", "k3f:", ":x", "-1"] {
+            assert_eq!(since(typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_can_not_be_formatted_is_a_usage_error() {
+        let parse = |format| Cli::try_parse_from(["chat-client", "tail", "ops", "--time", format]);
+        for format in ["%F %T", "%H:%M", "", "%Y-%m-%dT%H:%M:%S%:z"] {
+            assert!(parse(format).is_ok(), "{format}");
+        }
+        for format in ["%", "%!"] {
+            assert_eq!(parse(format).unwrap_err().exit_code(), 2, "{format}");
         }
     }
 

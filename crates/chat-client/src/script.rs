@@ -2,13 +2,21 @@
 
 use std::future;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chat_json::{Client, ClientBuilder, Event, Events};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use tokio::time::timeout;
 
 use crate::args::ServerArgs;
+
+/// How long a hint may take.
+const HINT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How alike two names must be for one to be mistyped for the other: clap's own measure for arguments is 0.7.
+const LIKENESS_MIN: f64 = 0.8;
 
 /// Starts to choose how to connect.
 pub(crate) fn client(args: &ServerArgs) -> ClientBuilder {
@@ -48,6 +56,23 @@ pub(crate) fn print(line: &str) -> io::Result<bool> {
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         written => written.map(|()| true),
+    }
+}
+
+/// The open room whose name is most like this one, as a hint to append to a line; empty if none is like it.
+pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
+    let Ok(Ok(rooms)) = timeout(HINT_TIMEOUT, client.rooms()).await else {
+        return String::new();
+    };
+    let name = name.to_lowercase();
+    let likeness = |room: &str| strsim::jaro_winkler(&room.to_lowercase(), &name);
+    let rooms = rooms.into_iter().map(|listing| listing.room);
+    let rooms = rooms.map(|room| (likeness(&room), room));
+    // One that is spelled the same is the room itself.
+    let alike = rooms.filter(|(likeness, _)| (LIKENESS_MIN..1.0).contains(likeness));
+    match alike.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
+        Some((_, room)) => format!(" (did you mean {room}?)"),
+        None => String::new(),
     }
 }
 
