@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Prints what is said in a room, and goes on printing
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Tail(TailArgs),
-    /// Lists the rooms that somebody is in
+    /// Lists the rooms that have members
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Rooms {
         /// One JSON object a line

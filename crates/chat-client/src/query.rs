@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::ServerArgs;
 use crate::script;
 
-/// Lists the rooms that somebody is in.
+/// Lists the rooms that have members.
 pub(crate) async fn rooms(server: &ServerArgs, json: bool) -> anyhow::Result<ExitCode> {
     let (client, _events) = script::open(script::client(server), server).await?;
     for listing in client.rooms().await? {

@@ -72,7 +72,12 @@ pub enum Command<'a> {
         room: Option<Cow<'a, str>>,
     },
     /// Ask which rooms there are.
-    Rooms,
+    Rooms {
+        /// Only those that follow this room by name; `None`: the first ones.
+        after: Option<Cow<'a, str>>,
+        /// How many at most; `None`: as many as one answer lists.
+        limit: Option<usize>,
+    },
     /// Be shown what was said in a room, as if it were said now: answered with events.
     History {
         /// Which.

@@ -153,8 +153,13 @@ pub enum Reply<'a> {
     Who(&'a Roll),
     /// Who is in this room, unasked and no answer: the member has missed who came and went.
     Present(&'a Roll),
-    /// Which rooms there are.
-    Rooms(&'a [RoomSummary]),
+    /// Which rooms there are: some of them, by name.
+    Rooms {
+        /// The rooms.
+        rooms: &'a [RoomSummary],
+        /// There are more, after the last of these.
+        has_more: bool,
+    },
     /// The topic of this room.
     Topic(&'a Roll),
     /// The messages that were asked for follow as events, if there are any.

@@ -27,7 +27,7 @@ use crate::session::{Session, Shared, TellError};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
 use crate::text;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Rooms {
-    by_key: HashMap<Arc<str>, Arc<Room>>,
+    by_key: BTreeMap<Arc<str>, Arc<Room>>,
     /// Rooms that nobody was in when they were last looked at, the longest empty first.
     empty: VecDeque<Arc<str>>,
 }

@@ -168,8 +168,7 @@ impl Dialect for Plain {
                 line(out, format_args!("you -> {to}: {text}"));
             }
             Reply::Who(roll) | Reply::Present(roll) => write_roll(roll, out),
-            Reply::Rooms([]) => notice(out, format_args!("nobody is in any room")),
-            Reply::Rooms(rooms) => write_rooms(rooms, out),
+            Reply::Rooms { rooms, has_more } => write_rooms(rooms, has_more, out),
             Reply::Topic(roll) if roll.topic.is_empty() => {
                 notice(out, format_args!("no topic is set"))
             }
@@ -266,24 +265,22 @@ fn write_roll(roll: &Roll, out: &mut BytesMut) {
     );
 }
 
-fn write_rooms(rooms: &[RoomSummary], out: &mut BytesMut) {
-    /// As many as fit on a screen.
-    const SHOWN_MAX: usize = 100;
-    let shown = &rooms[..rooms.len().min(SHOWN_MAX)];
-    let names: Vec<String> = shown
+fn write_rooms(rooms: &[RoomSummary], has_more: bool, out: &mut BytesMut) {
+    let Some(last) = rooms.last() else {
+        return notice(out, format_args!("no rooms to list"));
+    };
+    let names: Vec<String> = rooms
         .iter()
-        .map(|roll| format!("{} ({})", roll.room, roll.count))
+        .map(|summary| format!("{} ({})", summary.room, summary.count))
         .collect();
-    notice(
-        out,
-        format_args!(
-            "rooms: {}",
-            List {
-                names: &names,
-                unnamed: rooms.len() - shown.len()
-            }
-        ),
-    );
+    let list = List {
+        names: &names,
+        unnamed: 0,
+    };
+    notice(out, format_args!("rooms: {list}"));
+    if has_more {
+        notice(out, format_args!("there are more: /rooms {}", last.room));
+    }
 }
 
 /// Names with commas, and how many more there are.

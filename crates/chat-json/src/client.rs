@@ -30,6 +30,9 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+/// How many rooms are asked for, whatever a server claims: many times what a hub holds by default.
+const ROOMS_MAX: usize = 65_536;
+
 /// How many holes in a log one reading passes over.
 const HOLES_MAX: usize = 16;
 
@@ -255,7 +258,7 @@ impl Client {
         Ok(read::<wire::Present<'_>>(&ok)?.into())
     }
 
-    /// Asks which rooms somebody is in.
+    /// Asks which rooms have members, by name: for all of them, page by page.
     ///
     /// # Errors
     ///
@@ -265,9 +268,20 @@ impl Client {
     ///
     /// Cancel safe.
     pub async fn rooms(&self) -> Result<Vec<Listing>, AskError> {
-        let ok = self.ask(Request::new("rooms"), Nature::Query).await?;
-        let list = read::<wire::RoomsList<'_>>(&ok)?;
-        Ok(list.rooms.into_iter().map(Listing::from).collect())
+        let mut rooms: Vec<Listing> = Vec::new();
+        loop {
+            let request = Request {
+                room: rooms.last().map(|last| last.room.clone().into()),
+                ..Request::new("rooms")
+            };
+            let ok = self.ask(request, Nature::Query).await?;
+            let list = read::<wire::RoomsList<'_>>(&ok)?;
+            let more = list.more && !list.rooms.is_empty() && rooms.len() < ROOMS_MAX;
+            rooms.extend(list.rooms.into_iter().map(Listing::from));
+            if !more {
+                return Ok(rooms);
+            }
+        }
     }
 
     /// Reads what was said in a room before a place; `None`: the latest. Oldest first, at most `limit` messages and

@@ -31,6 +31,9 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
+/// How many rooms one answer lists: as many as a screen shows.
+const ROOMS_LISTED_MAX: usize = 100;
+
 /// What a command changes for the connection.
 enum Outcome {
     GoOn,
@@ -176,9 +179,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let roll = self.roll(room.as_deref())?;
                 self.reply(&Reply::Topic(&roll));
             }
-            Command::Rooms => {
-                let rooms = self.hub.rooms();
-                self.reply(&Reply::Rooms(&rooms));
+            Command::Rooms { after, limit } => {
+                let limit = limit.unwrap_or(ROOMS_LISTED_MAX).min(ROOMS_LISTED_MAX);
+                let after = after.as_deref().unwrap_or_default();
+                // One more tells whether there are more.
+                let mut rooms = self.hub.rooms_after(after, limit + 1);
+                let has_more = rooms.len() > limit;
+                rooms.truncate(limit);
+                self.reply(&Reply::Rooms {
+                    rooms: &rooms,
+                    has_more,
+                });
             }
             Command::History {
                 room,

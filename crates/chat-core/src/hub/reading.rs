@@ -7,6 +7,7 @@ use crate::journal::{JournalError, Page, Span};
 use crate::name::Nick;
 use crate::room::{Roll, Room, RoomSummary};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Why a room's log could not be read.
@@ -20,13 +21,48 @@ pub enum HistoryError {
 }
 
 impl Hub {
-    /// The rooms that somebody is in, by name.
+    /// The rooms that have members, by name.
     #[must_use]
     pub fn rooms(&self) -> Vec<RoomSummary> {
         let rooms = self.all_rooms();
         let mut rooms: Vec<_> = rooms.iter().filter_map(|room| room.summary()).collect();
         rooms.sort_by(|a, b| a.room.cmp(&b.room));
         rooms
+    }
+
+    /// At most `limit` of the rooms that have members, in the order of their folded names: those that follow the room
+    /// `after`, which need not exist; the first ones if it is empty.
+    ///
+    /// Costs what the listed rooms cost, however many rooms there are: made for answers to peers. [`rooms`](Self::rooms)
+    /// lists all rooms at once.
+    #[must_use]
+    pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
+        /// How many rooms are looked at while the rooms are locked.
+        const CHUNK: usize = 128;
+        let mut listed = Vec::new();
+        let mut last: Option<Arc<str>> = match after {
+            "" => None,
+            after => match self.room_key(after) {
+                Some(key) => Some(key.into()),
+                None => return listed,
+            },
+        };
+        while listed.len() < limit {
+            let chunk: Vec<Arc<Room>> = {
+                let rooms = self.0.rooms.lock();
+                let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                let range = rooms.by_key.range::<str, _>((from, Bound::Unbounded));
+                range
+                    .take(CHUNK)
+                    .map(|(_, room)| Arc::clone(room))
+                    .collect()
+            };
+            let Some(room) = chunk.last() else { break };
+            last = Some(Arc::clone(&room.key));
+            let left = limit - listed.len();
+            listed.extend(chunk.iter().filter_map(|room| room.summary()).take(left));
+        }
+        listed
     }
 
     /// Who is in a room, as far as one line can tell; `None` if nobody is.

@@ -37,7 +37,7 @@ const COMMANDS: [Entry; 15] = [
     Entry { name: "nick", arguments: "NAME", does: "changes your nick", parse: parse_nick },
     Entry { name: "join", arguments: "ROOM", does: "goes to another room, which is opened if need be", parse: parse_join },
     Entry { name: "leave", arguments: "", does: "goes back to the room you arrived in", parse: parse_leave },
-    Entry { name: "rooms", arguments: "", does: "lists the rooms that somebody is in", parse: parse_rooms },
+    Entry { name: "rooms", arguments: "[ROOM]", does: "lists the rooms that have members, or those after a room by name", parse: parse_rooms },
     Entry { name: "who", arguments: "[ROOM]", does: "tells who is in a room", parse: parse_who },
     Entry { name: "msg", arguments: "NICK TEXT", does: "says something to one member alone", parse: parse_msg },
     Entry { name: "me", arguments: "TEXT", does: "shows you doing something: /me waves", parse: parse_me },
@@ -143,7 +143,11 @@ fn unknown(name: &str) -> Refusal {
 fn distance(typed: &str, name: &str) -> usize {
     let name: Vec<char> = name.chars().collect();
     // One more than the longest command is far enough from all of them.
-    let typed: Vec<char> = typed.to_lowercase().chars().take(16).collect();
+    let typed: Vec<char> = typed
+        .chars()
+        .flat_map(char::to_lowercase)
+        .take(16)
+        .collect();
     let mut rows: Vec<Vec<usize>> = vec![(0..=name.len()).collect()];
     for (i, &a) in typed.iter().enumerate() {
         let mut row = vec![i + 1];
@@ -191,8 +195,11 @@ fn parse_leave(_: &str) -> Option<Parsed<'_>> {
     command(Command::Move { room: None })
 }
 
-fn parse_rooms(_: &str) -> Option<Parsed<'_>> {
-    command(Command::Rooms)
+fn parse_rooms(arguments: &str) -> Option<Parsed<'_>> {
+    command(Command::Rooms {
+        after: some(arguments),
+        limit: None,
+    })
 }
 
 fn parse_who(arguments: &str) -> Option<Parsed<'_>> {

@@ -119,3 +119,31 @@ async fn history_is_paid_for_by_its_bytes() {
     // 800 KB are some 100 tokens, of which a sender has 20.
     assert!((12..24).contains(&wait.as_secs()), "{wait:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn rooms_are_listed_in_pages_by_name() {
+    let mut hub = unlimited();
+    let mut alice = hub.member("alice").await;
+    let (mut sessions, mut members) = (Vec::new(), Vec::new());
+    for session in 0..3 {
+        let session = hub.hub.session(Some(&format!("m{session}"))).unwrap();
+        for room in 0..50 {
+            let name = format!("Room-{}-{room:02}", session.nick());
+            members.push(session.join(&name).await.unwrap());
+        }
+        sessions.push(session);
+    }
+    alice.sends("/rooms").await;
+    let first = alice
+        .sees_containing("* rooms: lobby (1), Room-m0-00 (1), ")
+        .await;
+    assert_eq!(first.matches("(1)").count(), 100);
+    alice.sees("* there are more: /rooms Room-m1-48").await;
+    alice.sends("/rooms room-M1-48").await;
+    let rest = alice
+        .sees_containing("* rooms: Room-m1-49 (1), Room-m2-00 (1), ")
+        .await;
+    assert_eq!(rest.matches("(1)").count(), 51);
+    alice.sends("/rooms zzz").await;
+    alice.sees("* no rooms to list").await;
+}

@@ -35,14 +35,8 @@ const ID_BYTES_MAX: usize = 256;
 /// How many bytes of messages a page of history holds: they fit into one line of any client, with room to spare.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
 
-/// How much of a room's topic is listed: with it 4,096 rooms of the longest names fit into one line of any client.
+/// How much of a room's topic is listed: enough to recognise it.
 const LISTED_TOPIC_BYTES_MAX: usize = 64;
-
-/// How many bytes of names and topics a list of rooms holds; escaped, they may be twice as many.
-const ROOMS_BYTES_MAX: usize = 960 * 1024;
-
-/// What a room in a list takes besides its name and topic.
-const LISTED_BYTES: usize = 48;
 
 /// How many rooms a hello may name.
 const HELLO_ROOMS_MAX: usize = 256;
@@ -145,7 +139,10 @@ impl Json {
             "who" => Command::Who {
                 room: Some(needed(room, "who", "room")?),
             },
-            "rooms" => Command::Rooms,
+            "rooms" => Command::Rooms {
+                after: room.map(|Text(room)| room),
+                limit,
+            },
             "search" => Command::Search {
                 room: Some(needed(room, "search", "room")?),
                 text: needed(text, "search", "text")?,
@@ -411,8 +408,8 @@ impl Dialect for Json {
                 };
                 write_line(&removed, out);
             }
-            Reply::Rooms(rooms) => {
-                self.grant(rooms_list(rooms), out);
+            Reply::Rooms { rooms, has_more } => {
+                self.grant(rooms_list(rooms, has_more), out);
             }
             Reply::Topic(roll) => self.grant(
                 Topic {
@@ -621,25 +618,15 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
     }
 }
 
-/// As many rooms as fit in a line.
-fn rooms_list(rooms: &[RoomSummary]) -> RoomsList<'_> {
-    let mut bytes = 0;
-    let fits = |summary: &&RoomSummary| {
-        bytes += summary.room.as_str().len() + beginning(&summary.topic).len() + LISTED_BYTES;
-        bytes <= ROOMS_BYTES_MAX
-    };
-    let listed: Vec<_> = rooms
-        .iter()
-        .take_while(fits)
-        .map(|summary| Listed {
-            room: summary.room.as_str().into(),
-            count: summary.count,
-            topic: beginning(&summary.topic).into(),
-        })
-        .collect();
+fn rooms_list(rooms: &[RoomSummary], has_more: bool) -> RoomsList<'_> {
+    let listed = rooms.iter().map(|summary| Listed {
+        room: summary.room.as_str().into(),
+        count: summary.count,
+        topic: beginning(&summary.topic).into(),
+    });
     RoomsList {
-        more: rooms.len() - listed.len(),
-        rooms: listed,
+        rooms: listed.collect(),
+        more: has_more,
     }
 }
 

@@ -165,12 +165,12 @@ pub struct Present<'a> {
 /// To `rooms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsList<'a> {
-    /// The rooms that somebody is in, by name.
+    /// The rooms that have members, by name.
     #[serde(borrow)]
     pub rooms: Vec<Listed<'a>>,
-    /// How many more there are than fit in a line.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub more: usize,
+    /// There are more: those that follow the last of these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// A room that somebody is in.
@@ -207,14 +207,6 @@ pub struct Hole {
     pub from: u64,
     /// The last.
     pub to: u64,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
-)]
-const fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// To `leave`, `ping` and `quit`.

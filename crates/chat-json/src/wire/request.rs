@@ -31,7 +31,7 @@ pub struct Request<'a> {
     /// `hello`: rooms to join.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<JoinRoom<'a>>,
-    /// The room that is meant.
+    /// The room that is meant. `rooms`: only those that follow this room by name.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub room: Option<Text<'a>>,
     /// `join`: the position of the last message that was seen. `history`: what follows this position.
@@ -40,7 +40,7 @@ pub struct Request<'a> {
     /// `history`, `search`: what precedes this place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// `join`, `history`, `search`: how many messages at most.
+    /// `join`, `history`, `search`: how many messages at most. `rooms`: how many rooms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// `tell`: the nick of the other.

@@ -91,7 +91,7 @@ async fn a_newcomer_to_a_big_room_is_told_the_count_and_the_first_hundred() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_list_of_rooms_fits_into_a_line() {
+async fn rooms_are_listed_in_pages_none_twice_and_all() {
     let mut hub = hub(unlimited());
     let topic = "\\".repeat(4096);
     let mut sessions = Vec::new();
@@ -107,13 +107,29 @@ async fn the_longest_list_of_rooms_fits_into_a_line() {
         sessions.push((session, members));
     }
     let mut bot = Program::join(&mut hub, "bot", &[]).await;
-    bot.sends(json!({"cmd": "rooms", "id": 1})).await;
-    let line = bot.wire.next_line().await.unwrap();
-    assert!(line.len() <= REPLY_BYTES_MAX, "{} bytes", line.len());
-    let reply: Value = serde_json::from_str(&line).unwrap();
-    let rooms = reply["ok"]["rooms"].as_array().unwrap();
-    assert_eq!(rooms.len(), 4096);
-    assert!(rooms.iter().all(|room| room["topic"] == topic[..64]));
+    let mut listed: Vec<String> = Vec::new();
+    loop {
+        let request = json!({"cmd": "rooms", "id": 1, "room": listed.last()});
+        bot.sends(request).await;
+        let line = bot.wire.next_line().await.unwrap();
+        assert!(line.len() <= 64 * 1024, "{} bytes", line.len());
+        let reply: Value = serde_json::from_str(&line).unwrap();
+        let rooms = reply["ok"]["rooms"].as_array().unwrap();
+        assert!(rooms.iter().all(|room| room["topic"] == topic[..64]));
+        listed.extend(
+            rooms
+                .iter()
+                .map(|room| room["room"].as_str().unwrap().to_owned()),
+        );
+        if reply["ok"]["more"] != true {
+            break;
+        }
+        assert_eq!(rooms.len(), 100);
+    }
+    assert_eq!(listed.len(), 4096);
+    assert!(listed.is_sorted());
+    listed.dedup();
+    assert_eq!(listed.len(), 4096);
 }
 
 #[tokio::test(start_paused = true)]

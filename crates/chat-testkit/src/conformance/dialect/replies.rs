@@ -195,8 +195,14 @@ impl Talk<'_> {
             },
             9 => Reply::Who(&roll),
             10 => Reply::Present(&roll),
-            11 => Reply::Rooms(&scene.rooms),
-            12 => Reply::Rooms(&[]),
+            11 => Reply::Rooms {
+                rooms: &scene.rooms,
+                has_more: random.below(2) == 0,
+            },
+            12 => Reply::Rooms {
+                rooms: &[],
+                has_more: false,
+            },
             13 => Reply::Topic(&roll),
             14 => Reply::History { is_empty: true },
             15 => Reply::History { is_empty: false },
