@@ -10,6 +10,7 @@ pub use reading::HistoryError;
 
 use crate::batch::{SessionId, Timestamp};
 use crate::builder::HubBuilder;
+use crate::connection_limiter::ConnectionLimiter;
 use crate::dialect::Dialects;
 use crate::event::{CloseReason, Direct};
 use crate::feed::Feed;
@@ -22,7 +23,6 @@ use crate::policy::DynPolicy;
 use crate::room::{Room, RoomContext};
 use crate::roster::{NickError, Roster};
 use crate::search_queue::SearchQueue;
-use crate::serve::Doors;
 use crate::session::{Session, Shared, TellError};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
@@ -78,7 +78,7 @@ struct Inner {
     counters: Arc<Counters>,
     keys: Arc<Keys>,
     journal_log: LogGate,
-    doors: Doors,
+    limiter: ConnectionLimiter,
     sessions: AtomicU64,
     guests: AtomicU64,
     draining: CancellationToken,
@@ -185,7 +185,7 @@ impl Hub {
             context,
             counters,
             journal_log: LogGate::default(),
-            doors: Doors::default(),
+            limiter: ConnectionLimiter::default(),
             // The first number after that of nobody.
             sessions: AtomicU64::new(SessionId::NOBODY.0 + 1),
             guests: AtomicU64::new(1),
@@ -266,7 +266,7 @@ impl Hub {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters().snapshot();
-        stats.connections = self.doors().len() as u64;
+        stats.connections = self.limiter().len() as u64;
         stats.sessions = self.sessions() as u64;
         stats.rooms = self.0.rooms.lock().by_key.len() as u64;
         stats
@@ -384,8 +384,8 @@ impl Hub {
         &self.0.keys
     }
 
-    pub(crate) fn doors(&self) -> &Doors {
-        &self.0.doors
+    pub(crate) fn limiter(&self) -> &ConnectionLimiter {
+        &self.0.limiter
     }
 
     pub(crate) fn dialects(&self) -> &Dialects {

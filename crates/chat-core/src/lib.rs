@@ -16,6 +16,7 @@ mod batch;
 mod builder;
 mod command;
 mod connection;
+mod connection_limiter;
 mod delivery;
 mod dialect;
 mod event;
