@@ -4,6 +4,7 @@
 //! first. While it waits, a connection holds neither a read nor a write buffer.
 
 mod arrival;
+mod charges;
 mod commands;
 mod decisions;
 mod farewell;
@@ -11,6 +12,8 @@ mod heartbeat;
 mod publishing;
 mod replay;
 
+use crate::address::{AddressAccount, Charge};
+use crate::command::Command;
 use crate::delivery::Taste;
 use crate::dialect::{Dialect, Reply};
 use crate::event::CloseReason;
@@ -53,7 +56,9 @@ thread_local! {
 /// Serves one stream as a member of the hub until it ends, and returns why it did.
 ///
 /// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. What the program
-/// knows of its other end, `peer`, is for the [`Policy`](crate::Policy). Limits on connections are [`serve`](crate::serve())'s; all others hold here. Must run within a Tokio runtime.
+/// knows of its other end, `peer`, is for the [`Policy`](crate::Policy); its address, if it has one, is that by which
+/// [`Limits`](crate::Limits) counts. How many connections there are is limited by [`serve`](crate::serve()) alone; all
+/// other limits hold here. Must run within a Tokio runtime.
 ///
 /// # Overload
 ///
@@ -67,13 +72,16 @@ pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    drive_stream(stream, peer, hub).await
+    let address = peer.address().map(|address| address.ip());
+    let account = hub.limiter().account(address, Instant::now());
+    drive_stream(stream, peer, account, hub).await
 }
 
 /// As [`serve_connection`]. The halves of a TCP stream need no lock between them.
 pub(crate) fn drive_stream<S>(
     stream: S,
     peer: Peer,
+    account: Option<Arc<AddressAccount>>,
     hub: Hub,
 ) -> impl Future<Output = CloseReason> + Send
 where
@@ -82,11 +90,11 @@ where
     match downcast::<S, TcpStream>(stream) {
         Ok(tcp) => {
             let (reader, writer) = tcp.into_split();
-            Either::Left(drive(reader, writer, peer, hub))
+            Either::Left(drive(reader, writer, peer, account, hub))
         }
         Err(stream) => {
             let (reader, writer) = tokio::io::split(stream);
-            Either::Right(drive(reader, writer, peer, hub))
+            Either::Right(drive(reader, writer, peer, account, hub))
         }
     }
 }
@@ -111,13 +119,14 @@ pub(crate) fn drive<R, W>(
     reader: R,
     writer: W,
     peer: Peer,
+    account: Option<Arc<AddressAccount>>,
     hub: Hub,
 ) -> impl Future<Output = CloseReason> + Send
 where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + 'static,
 {
-    let mut connection = Box::new(Connection::new(reader, writer, peer, hub));
+    let mut connection = Box::new(Connection::new(reader, writer, peer, account, hub));
     async move {
         let reason = connection.run().await;
         Box::pin(connection.farewell(reason)).await
@@ -131,6 +140,8 @@ struct Connection<R> {
     hub: Hub,
     /// Who is at the other end, where there is a policy to ask.
     peer: Option<Arc<Peer>>,
+    /// What the connections of its address are charged together, if they are counted.
+    account: Option<Arc<AddressAccount>>,
     reader: R,
     outbound: Arc<Outbound>,
     dialect: Option<Box<dyn Dialect>>,
@@ -143,6 +154,8 @@ struct Connection<R> {
     /// There is input that could not be worked off yet.
     is_held_up: bool,
     bucket: Option<TokenBucket>,
+    /// A command that joins rooms, which its address has to wait for.
+    deferred: Option<Box<Command<'static>>>,
     paused_until: Option<Instant>,
     opened: Instant,
     /// What the stream had taken when it last took something, and since when something has been waiting.
@@ -174,13 +187,20 @@ enum Wake {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    fn new(reader: R, writer: impl AsyncWrite + Send + 'static, peer: Peer, hub: Hub) -> Self {
+    fn new(
+        reader: R,
+        writer: impl AsyncWrite + Send + 'static,
+        peer: Peer,
+        account: Option<Arc<AddressAccount>>,
+        hub: Hub,
+    ) -> Self {
         let now = Instant::now();
         let limits = hub.limits();
         Self {
             members: Vec::new(),
             session: None,
             peer: hub.policy().map(|_| Arc::new(peer)),
+            account,
             reader,
             outbound: Arc::new(Outbound::new(writer)),
             dialect: None,
@@ -190,6 +210,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             has_ended: false,
             is_held_up: false,
             bucket: limits.rate.map(|rate| TokenBucket::new(rate, now)),
+            deferred: None,
             paused_until: None,
             opened: now,
             written: 0,
@@ -261,7 +282,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.poll_timer(cx).is_ready() {
             return Poll::Ready(Wake::Timer);
         }
-        if is_full || must_level || self.paused_until.is_some() {
+        if is_full || must_level || (self.paused_until.is_some() && !self.is_sniffing) {
             self.excuse_silence();
             return Poll::Pending;
         }
@@ -298,6 +319,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
                 let refusals = self.input.push(buffer.filled(), now);
                 self.outbound.send(&refusals);
+                self.charge_address(Charge::Bytes, buffer.filled().len() as u64, now);
             }
             Poll::Ready(Wake::Input)
         })
@@ -510,13 +532,13 @@ mod tests {
     fn an_idle_connection_keeps_no_room_for_what_it_might_do() {
         let (near, _far) = tokio::io::duplex(1);
         let (reader, writer) = tokio::io::split(near);
-        let future = drive(reader, writer, Peer::default(), Hub::default());
+        let future = drive(reader, writer, Peer::default(), None, Hub::default());
         assert!(
             size_of_val(&future) <= 128,
             "{} bytes",
             size_of_val(&future)
         );
         let connection = size_of::<Connection<tokio::net::tcp::OwnedReadHalf>>();
-        assert!(connection <= 392, "{connection} bytes");
+        assert!(connection <= 408, "{connection} bytes");
     }
 }

@@ -170,6 +170,7 @@ impl Hub {
         };
         Self(Arc::new(Inner {
             keys: Arc::new(Keys::new(&limits)),
+            limiter: ConnectionLimiter::new(Arc::clone(&limits)),
             limits,
             names,
             clock,
@@ -185,7 +186,6 @@ impl Hub {
             context,
             counters,
             journal_log: LogGate::default(),
-            limiter: ConnectionLimiter::default(),
             // The first number after that of nobody.
             sessions: AtomicU64::new(SessionId::NOBODY.0 + 1),
             guests: AtomicU64::new(1),

@@ -12,6 +12,7 @@
 
 #![deny(missing_docs)]
 
+mod address;
 mod batch;
 mod builder;
 mod command;
@@ -60,7 +61,7 @@ pub use delivery::Echo;
 pub use event::{CloseReason, Direct, Event, Presence, PresenceChange};
 pub use follower::Follower;
 pub use hub::Hub;
-pub use limits::{Limits, Rate};
+pub use limits::{Limits, Loopback, Rate};
 pub use member::Member;
 pub use name::{Nick, RoomName};
 pub use peer::Peer;

@@ -50,8 +50,20 @@ pub struct Limits {
     pub mailbox: NonZeroUsize,
     /// How fast one connection may send; `None` lifts it.
     pub rate: Option<Rate>,
-    /// How many connections one address may hold (256; loopback is exempt); `None` lifts it.
+    /// How many connections one address may hold (256); `None` lifts it.
     pub per_address: Option<NonZeroUsize>,
+    /// How fast one address may open connections (256 at once, then 16 a second: a class that starts at once, or all
+    /// connections of an address that come back); `None` lifts it. One more is told so and closed.
+    pub connects_per_address: Option<Rate>,
+    /// How fast all connections of one address may join rooms (1,024 at once, then 64 a second); `None` lifts it. A
+    /// join beyond it waits, and its connection is not read meanwhile.
+    pub joins_per_address: Option<Rate>,
+    /// How many bytes all connections of one address may send within a minute (4 MiB: three connections that always
+    /// send the longest text at the default rate, or 2,000 people who type); `None` lifts it. Beyond it they are read
+    /// more slowly.
+    pub bytes_per_minute: Option<NonZeroUsize>,
+    /// Whether connections over loopback are counted by address (exempt).
+    pub loopback: Loopback,
     /// How many connections [`serve`](crate::serve()) holds at once (10,000). One more is told so and closed.
     pub connections: NonZeroUsize,
     /// How many messages of a room a newcomer is shown (20).
@@ -101,6 +113,10 @@ impl Default for Limits {
             mailbox: at_least_one(256),
             rate: Some(Rate::default()),
             per_address: Some(at_least_one(256)),
+            connects_per_address: Some(rate(256, 16)),
+            joins_per_address: Some(rate(1024, 64)),
+            bytes_per_minute: Some(at_least_one(4 * 1024 * 1024)),
+            loopback: Loopback::Exempt,
             connections: at_least_one(10_000),
             history: 20,
             history_max: 1000,
@@ -118,24 +134,41 @@ impl Default for Limits {
     }
 }
 
-/// How fast one connection may send: a token bucket.
+/// Whether connections over loopback (127.0.0.0/8, ::1) are counted by address.
+///
+/// Wherever [`Limits`] speaks of an address, an IPv6 network of 64 bits counts as one, and a connection without an IP
+/// address (a Unix socket, a stream in memory) or a session in process has none and is exempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loopback {
+    /// They are exempt: who is on the machine, or behind a proxy on it, is not one peer.
+    Exempt,
+    /// They are counted as those of any other address, for tests.
+    Counted,
+}
+
+/// How fast something may come: a token bucket. The default is that of the lines of one connection.
 ///
 /// A faster sender is not read until it has tokens again: nothing is lost, and nobody else notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many lines may come at once (20).
+    /// How many may come at once (20 lines).
     pub burst: NonZeroU32,
-    /// How many lines a second may follow (5).
+    /// How many a second may follow (5 lines).
     pub per_second: NonZeroU32,
 }
 
 impl Default for Rate {
     fn default() -> Self {
-        Self {
-            burst: NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN),
-            per_second: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
-        }
+        rate(20, 5)
     }
+}
+
+const fn rate(burst: u32, per_second: u32) -> Rate {
+    let (Some(burst), Some(per_second)) = (NonZeroU32::new(burst), NonZeroU32::new(per_second))
+    else {
+        panic!("neither is zero");
+    };
+    Rate { burst, per_second }
 }
 
 const fn at_least_one(n: usize) -> NonZeroUsize {

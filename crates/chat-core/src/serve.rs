@@ -97,7 +97,7 @@ where
 {
     let address = peer.address();
     let ip = address.map(|address| address.ip());
-    let permit = match hub.limiter().admit(ip, hub.limits(), hub.counters()) {
+    let permit = match hub.limiter().admit(ip, hub.counters(), Instant::now()) {
         Ok(permit) => permit,
         Err(refusal) => {
             tracing::debug!(peer.addr = ?address, refusal, "connection refused");
@@ -105,7 +105,8 @@ where
             return;
         }
     };
-    let connection = drive_stream(stream, peer, hub.clone());
+    let account = permit.account().cloned();
+    let connection = drive_stream(stream, peer, account, hub.clone());
     connections.spawn(async move {
         let reason = connection.await;
         tracing::debug!(peer.addr = ?address, %reason, "connection ended");

@@ -19,6 +19,8 @@ pub struct Stats {
     pub connections_refused_full: u64,
     /// Connections that were refused because their address held too many.
     pub connections_refused_address: u64,
+    /// Connections that were refused because their address opened them too fast.
+    pub connections_refused_rate: u64,
     /// Errors of `accept`.
     pub accept_errors: u64,
     /// Sessions, currently.
@@ -80,6 +82,7 @@ counters!(
     connections_admitted,
     connections_refused_full,
     connections_refused_address,
+    connections_refused_rate,
     accept_errors,
     messages_in,
     deliveries_out,

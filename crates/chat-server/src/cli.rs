@@ -82,6 +82,22 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N|off", value_parser = count_or_off)]
     pub(crate) per_address: Option<Lift<NonZeroUsize>>,
 
+    /// Connections that one address may open at once, and how many a second may follow [default: 256:16]
+    #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
+    pub(crate) connects_per_address: Option<Lift<Rate>>,
+
+    /// Rooms that all connections of one address may join at once, and how many a second may follow [default: 1024:64]
+    #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
+    pub(crate) joins_per_address: Option<Lift<Rate>>,
+
+    /// Bytes that all connections of one address may send within a minute [default: 4194304]
+    #[arg(long, value_name = "N|off", value_parser = count_or_off)]
+    pub(crate) bytes_per_minute: Option<Lift<NonZeroUsize>>,
+
+    /// Count connections over loopback by address too: for tests, where no proxy is in front
+    #[arg(long)]
+    pub(crate) count_loopback: bool,
+
     /// Connections in all [default: what the descriptor limit allows, less a reserve]
     #[arg(long, value_name = "N")]
     pub(crate) connections: Option<NonZeroUsize>,

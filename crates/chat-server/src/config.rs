@@ -1,7 +1,7 @@
 //! The command line, resolved: nothing deeper sees a flag.
 
 use crate::cli::{Cli, Lift, LimitArgs, LogFormat};
-use chat_core::{Hub, Limits, RoomName};
+use chat_core::{Hub, Limits, Loopback, RoomName};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -101,6 +101,18 @@ fn limits(args: &LimitArgs) -> Limits {
     }
     if let Some(per_address) = args.per_address {
         limits.per_address = lifted(per_address);
+    }
+    if let Some(connects) = args.connects_per_address {
+        limits.connects_per_address = lifted(connects);
+    }
+    if let Some(joins) = args.joins_per_address {
+        limits.joins_per_address = lifted(joins);
+    }
+    if let Some(bytes) = args.bytes_per_minute {
+        limits.bytes_per_minute = lifted(bytes);
+    }
+    if args.count_loopback {
+        limits.loopback = Loopback::Counted;
     }
     if let Some(announce) = args.announce {
         limits.announce = lifted(announce).map_or(usize::MAX, NonZeroUsize::get);

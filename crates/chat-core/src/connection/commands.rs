@@ -49,6 +49,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if self.must_pause() {
                 break None;
             }
+            if let Some(command) = self.deferred.take() {
+                if let Some(reason) = self.perform(*command).await {
+                    break Some(reason);
+                }
+                continue;
+            }
             let Some(inbound) = self.input.next_line() else {
                 self.is_held_up = false;
                 break None;
@@ -74,8 +80,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         outcome
     }
 
-    /// Whether the peer has to wait: for tokens, until it reads its replies, or until a replay is written.
+    /// Whether the peer has to wait: for tokens, its own or its address's, until it reads its replies, or until a replay
+    /// is written.
     fn must_pause(&mut self) -> bool {
+        if self.paused_until.is_some() {
+            return true;
+        }
         if let Some(bucket) = &self.bucket
             && let Err(until) = bucket.check(Instant::now())
             && !self.input.pending().is_empty()
@@ -147,11 +157,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             command => {
                 self.publish(waiting).await;
                 slice.yield_if_over().await;
-                // Boxed, so that an idle connection does not keep room for it.
-                match Box::pin(self.execute(command)).await {
-                    Ok(Outcome::Close(reason)) => return Some(reason),
-                    Ok(Outcome::GoOn) => Ok(()),
-                    Err(refusal) => Err(refusal),
+                match self.wait_to_join(command) {
+                    Some(command) => return self.perform(command).await,
+                    None => return None,
                 }
             }
         };
@@ -160,6 +168,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.publish(waiting).await;
         }
         self.tell_refused(done);
+        None
+    }
+
+    async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {
+        // Boxed, so that an idle connection does not keep room for it.
+        match Box::pin(self.execute(command)).await {
+            Ok(Outcome::Close(reason)) => return Some(reason),
+            Ok(Outcome::GoOn) => {}
+            Err(refusal) => self.reply(&Reply::Refused(&refusal)),
+        }
         None
     }
 

@@ -1,5 +1,6 @@
 //! Listeners: in memory, over Unix sockets, and what can be put around them.
 
+use crate::rate;
 use chat_core::listener::{Listener, ListenerExt};
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{Hub, Limits, Peer, serve};
@@ -7,6 +8,7 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -95,7 +97,7 @@ async fn a_limited_listener_leaves_others_waiting_until_a_place_is_free() {
     let mut third = network.connect("192.0.2.1:1002");
     assert!(line(&mut first).await.starts_with("* you are guest-1"));
     assert!(line(&mut second).await.starts_with("* you are guest-2"));
-    let waits = tokio::time::timeout(std::time::Duration::from_secs(60), line(&mut third)).await;
+    let waits = tokio::time::timeout(Duration::from_secs(60), line(&mut third)).await;
     assert!(waits.is_err(), "{waits:?}");
     drop(first);
     assert!(line(&mut third).await.starts_with("* you are guest-3"));
@@ -151,4 +153,29 @@ async fn a_unix_socket_is_served_like_any_other() {
     drop(stream);
     tasks.join_next().await.unwrap().unwrap();
     std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_come_too_fast_are_told_when_to_come_back() {
+    let mut limits = Limits::default();
+    limits.connects_per_address = Some(rate(2, 1));
+    let network = Network::serve(Hub::new(limits), |memory| memory);
+    for guest in 1..=2 {
+        let mut alice = network.connect("192.0.2.1:1000");
+        let greeting = line(&mut alice).await;
+        assert!(
+            greeting.starts_with(&format!("* you are guest-{guest}")),
+            "{greeting}"
+        );
+    }
+    tokio::time::advance(Duration::from_millis(100)).await;
+    let mut refused = network.connect("192.0.2.1:1000");
+    assert_eq!(
+        line(&mut refused).await,
+        "! new connections come too fast from your address: try again in 1 s\n"
+    );
+    assert_eq!(line(&mut refused).await, "");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut alice = network.connect("192.0.2.1:1000");
+    assert!(line(&mut alice).await.starts_with("* you are guest-3"));
 }

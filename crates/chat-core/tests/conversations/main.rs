@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
+mod addresses;
 mod chunks;
 mod costs;
 mod delivery;
@@ -15,14 +16,23 @@ mod policies;
 mod promises;
 mod regression;
 
-use chat_core::Limits;
+use chat_core::{Limits, Rate};
 use chat_testkit::{TestHub, Wire};
+use std::num::NonZeroU32;
 
 /// A hub whose rate is lifted.
 fn unlimited() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
     TestHub::new(limits)
+}
+
+/// A token bucket's measures.
+fn rate(burst: u32, per_second: u32) -> Rate {
+    Rate {
+        burst: NonZeroU32::new(burst).unwrap(),
+        per_second: NonZeroU32::new(per_second).unwrap(),
+    }
 }
 
 /// Members who have seen each other arrive.

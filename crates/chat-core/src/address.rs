@@ -1,0 +1,242 @@
+//! What all connections of one address may do together, and what they have done.
+//!
+//! Invariant: pure arithmetic over the instants that it is given. It never drops anything; it says until when the
+//! address has to wait. An account takes bounded memory whatever its address does.
+
+use crate::limits::{Limits, Rate};
+use crate::sync::Mutex;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest time that a connection has to wait for what its address owes. Shorter than the silence after which
+/// clients give a server up (25 s); what an address owes beyond it is forgiven.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// What an address is charged for. Each has a token bucket of its own, which all connections of the address share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// New connections; see [`Limits::connects_per_address`].
+    Connects,
+    /// Rooms joined; see [`Limits::joins_per_address`].
+    Joins,
+    /// Bytes received; see [`Limits::bytes_per_minute`].
+    Bytes,
+}
+
+const CHARGES: usize = 3;
+
+/// The account of one address (an IPv6 /64 counts as one): what its connections are charged together.
+///
+/// A connection has the account of its address, if that is counted: `Connection::account`. It is `None` for loopback
+/// (unless [`Loopback::Counted`](crate::limits::Loopback)), for peers without an IP address, and in process.
+///
+/// To charge what a command costs: call [`charge`](Self::charge) with the cost, and if it returns an instant, let the
+/// connection read on at that instant and not before. Nothing is lost: the peer is read more slowly.
+#[derive(Debug)]
+pub(crate) struct AddressAccount {
+    limits: Arc<Limits>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: usize,
+    /// When each bucket would be full again; `None`: it was never used.
+    full_at: [Option<Instant>; CHARGES],
+}
+
+/// How many tokens a bucket holds, and how long one takes to earn.
+#[derive(Debug, Clone, Copy)]
+struct Quota {
+    burst: u64,
+    tokens: u64,
+    /// How long so many tokens take to earn.
+    window: Duration,
+}
+
+impl AddressAccount {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Takes `cost` tokens, those included that are not there yet; returns until when the connection has to wait for
+    /// them. `None`: it need not wait.
+    ///
+    /// Connections wait in the order in which they were charged. A caller may do what it was charged for before or
+    /// after the wait: after, if connections that come and go must not get round it.
+    pub(crate) fn charge(&self, charge: Charge, cost: u64, now: Instant) -> Option<Instant> {
+        let quota = charge.quota(&self.limits)?;
+        let mut state = self.state.lock();
+        let full_at = &mut state.full_at[charge as usize];
+        let burst = quota.time(quota.burst);
+        let due = full_at.map_or(now, |at| at.max(now)) + quota.time(cost);
+        let due = due.min(now + burst + WAIT_MAX);
+        *full_at = Some(due);
+        (due > now + burst).then(|| due - burst)
+    }
+
+    /// Counts one more connection of this address.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, or they came too fast: then nothing is counted.
+    pub(crate) fn admit(&self, now: Instant) -> Result<(), TooMany> {
+        let mut state = self.state.lock();
+        if let Some(limit) = self.limits.per_address
+            && state.connections >= limit.get()
+        {
+            return Err(TooMany::Connections(limit.get()));
+        }
+        if let Some(quota) = Charge::Connects.quota(&self.limits) {
+            let full_at = &mut state.full_at[Charge::Connects as usize];
+            let due = full_at.map_or(now, |at| at.max(now)) + quota.time(1);
+            if let Some(until) = (due - now).checked_sub(quota.time(quota.burst))
+                && !until.is_zero()
+            {
+                return Err(TooMany::Connects(until));
+            }
+            *full_at = Some(due);
+        }
+        state.connections += 1;
+        Ok(())
+    }
+
+    /// Counts one connection less.
+    pub(crate) fn release(&self) {
+        let mut state = self.state.lock();
+        state.connections = state.connections.saturating_sub(1);
+    }
+
+    /// Whether it says no more than a new account would.
+    pub(crate) fn is_blank(&self, now: Instant) -> bool {
+        let state = self.state.lock();
+        state.connections == 0 && state.full_at.iter().flatten().all(|at| *at <= now)
+    }
+}
+
+/// Why an address can't have one more connection now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooMany {
+    /// It has this many.
+    Connections(usize),
+    /// They came too fast: it has to wait this long.
+    Connects(Duration),
+}
+
+impl Charge {
+    fn quota(self, limits: &Limits) -> Option<Quota> {
+        match self {
+            Self::Connects => limits.connects_per_address.map(Quota::from),
+            Self::Joins => limits.joins_per_address.map(Quota::from),
+            Self::Bytes => limits.bytes_per_minute.map(|bytes| Quota {
+                burst: bytes.get() as u64,
+                tokens: bytes.get() as u64,
+                window: Duration::from_secs(60),
+            }),
+        }
+    }
+}
+
+impl Quota {
+    /// How long this many tokens take to earn.
+    fn time(&self, tokens: u64) -> Duration {
+        let nanos = self.window.as_nanos() * u128::from(tokens) / u128::from(self.tokens);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).min(NANOS_MAX))
+    }
+}
+
+/// The longest time that a bucket counts: sums of a few of them are still instants.
+const NANOS_MAX: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+
+impl From<Rate> for Quota {
+    fn from(rate: Rate) -> Self {
+        Self {
+            burst: rate.burst.get().into(),
+            tokens: rate.per_second.get().into(),
+            window: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The address as which a peer is counted: whoever has one IPv6 address has the whole /64 that it is in (RFC 4291,
+/// section 2.5.4).
+pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::{NonZeroU32, NonZeroUsize};
+
+    fn account(change: impl FnOnce(&mut Limits)) -> AddressAccount {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        AddressAccount::new(Arc::new(limits))
+    }
+
+    fn rate(burst: u32, per_second: u32) -> Option<Rate> {
+        Some(Rate {
+            burst: NonZeroU32::new(burst).unwrap(),
+            per_second: NonZeroU32::new(per_second).unwrap(),
+        })
+    }
+
+    #[test]
+    fn connections_of_an_address_wait_in_the_order_in_which_they_were_charged() {
+        let account = account(|limits| limits.joins_per_address = rate(4, 2));
+        let start = Instant::now();
+        let after = |millis| Some(start + Duration::from_millis(millis));
+        assert_eq!(account.charge(Charge::Joins, 3, start), None);
+        assert_eq!(account.charge(Charge::Joins, 2, start), after(500));
+        assert_eq!(account.charge(Charge::Joins, 4, start), after(2500));
+        let later = start + Duration::from_millis(2500);
+        assert_eq!(account.charge(Charge::Joins, 1, later), after(3000));
+        assert_eq!(account.charge(Charge::Bytes, 1, later), None);
+    }
+
+    #[test]
+    fn no_connection_waits_longer_than_a_client_would() {
+        let account = account(|limits| limits.bytes_per_minute = NonZeroUsize::new(60));
+        let start = Instant::now();
+        for _ in 0..9 {
+            account.charge(Charge::Bytes, u64::MAX, start);
+        }
+        let until = account.charge(Charge::Bytes, 1, start);
+        assert_eq!(until, Some(start + WAIT_MAX));
+    }
+
+    #[test]
+    fn a_quota_of_bytes_is_a_minute_long() {
+        let account = account(|limits| limits.bytes_per_minute = NonZeroUsize::new(6000));
+        let start = Instant::now();
+        assert_eq!(account.charge(Charge::Bytes, 6000, start), None);
+        let until = account.charge(Charge::Bytes, 100, start);
+        assert_eq!(until, Some(start + Duration::from_secs(1)));
+        assert!(!account.is_blank(start + Duration::from_secs(60)));
+        assert!(account.is_blank(start + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn a_refused_connection_does_not_delay_the_next() {
+        let account = account(|limits| {
+            limits.connects_per_address = rate(2, 4);
+            limits.per_address = None;
+        });
+        let start = Instant::now();
+        assert_eq!([account.admit(start), account.admit(start)], [Ok(()); 2]);
+        let wait = Duration::from_millis(250);
+        for _ in 0..9 {
+            assert_eq!(account.admit(start), Err(TooMany::Connects(wait)));
+        }
+        assert_eq!(account.admit(start + wait), Ok(()));
+    }
+}

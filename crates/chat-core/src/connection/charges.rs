@@ -1,0 +1,54 @@
+//! What a connection costs its address.
+//!
+//! Invariant: what an address has to wait for is done after the wait, once; until then the peer is not read.
+
+use super::Connection;
+use crate::address::Charge;
+use crate::command::{Arrival, Command};
+use std::borrow::Cow;
+use tokio::io::AsyncRead;
+use tokio::time::Instant;
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Charges the connection's address; while that has to wait, the peer is not read.
+    pub(super) fn charge_address(&mut self, charge: Charge, cost: u64, now: Instant) {
+        let Some(account) = &self.account else { return };
+        if let Some(until) = account.charge(charge, cost, now) {
+            self.paused_until = self.paused_until.max(Some(until));
+            self.hub.counters().rate_pauses.add(1);
+        }
+    }
+
+    /// Charges for the rooms that a command joins. Gives the command back, or keeps it until the address has waited.
+    pub(super) fn wait_to_join<'a>(&mut self, command: Command<'a>) -> Option<Command<'a>> {
+        let joins = match &command {
+            Command::Join(_) | Command::Move { .. } => 1,
+            Command::Hello { rooms, .. } => rooms.len(),
+            _ => 0,
+        };
+        if joins == 0 {
+            return Some(command);
+        }
+        self.charge_address(Charge::Joins, joins as u64, Instant::now());
+        if self.paused_until.is_none() {
+            return Some(command);
+        }
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let own_arrival = |arrival: Arrival<'_>| Arrival {
+            room: own(arrival.room),
+            ..arrival
+        };
+        self.deferred = Some(Box::new(match command {
+            Command::Join(arrival) => Command::Join(own_arrival(arrival)),
+            Command::Move { room } => Command::Move {
+                room: room.map(own),
+            },
+            Command::Hello { nick, rooms } => Command::Hello {
+                nick: nick.map(own),
+                rooms: rooms.into_iter().map(own_arrival).collect(),
+            },
+            command => return Some(command),
+        }));
+        None
+    }
+}

@@ -1,0 +1,117 @@
+//! What all connections of one address may do together.
+
+use crate::rate;
+use chat_core::{Limits, Loopback, Peer};
+use chat_testkit::{TestHub, Wire};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+use tokio::time::Instant;
+
+fn hub(change: impl FnOnce(&mut Limits)) -> TestHub {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    change(&mut limits);
+    TestHub::new(limits)
+}
+
+/// A member that comes from this address.
+async fn member(hub: &mut TestHub, nick: &str, address: &str) -> Wire {
+    let address: SocketAddr = address.parse().unwrap();
+    let mut wire = hub.connect_as(nick, Peer::from(address));
+    wire.sends(&format!("/nick {nick}")).await;
+    wire.sees_in_time(&format!("* you are now {nick}")).await;
+    wire
+}
+
+#[tokio::test(start_paused = true)]
+async fn joins_beyond_what_an_address_may_wait_and_none_is_lost() {
+    let mut hub = hub(|limits| limits.joins_per_address = Some(rate(2, 1)));
+    let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
+    let start = Instant::now();
+    for room in ["a", "b", "c", "d"] {
+        alice.sends(&format!("/join {room}")).await;
+    }
+    alice.sends("hello").await;
+    alice.sees_in_time("* you are alice in b").await;
+    assert!(start.elapsed() < Duration::from_millis(100));
+    alice.sees_in_time("* you are alice in c").await;
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    drop(alice);
+    let mut twin = member(&mut hub, "twin", "192.0.2.1:1001").await;
+    let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
+    let back = Instant::now();
+    twin.sends("/join d").await;
+    bob.sends("/join d").await;
+    bob.sees_in_time("* you are bob in d").await;
+    assert!(
+        back.elapsed() < Duration::from_millis(100),
+        "another address waited"
+    );
+    twin.sees_in_time("* you are twin in d").await;
+    assert!(
+        back.elapsed() > Duration::from_millis(500),
+        "coming back paid for nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_waits_to_join_goes_on_hearing_its_room() {
+    let mut hub = hub(|limits| limits.joins_per_address = Some(rate(1, 1)));
+    let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
+    let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
+    alice.sees_until_quiet().await;
+    alice.sends("/join a").await;
+    alice.sees_in_time("* you are alice in a").await;
+    alice.sends("/join lobby").await;
+    bob.sends("/join a").await;
+    bob.sees_in_time("* you are bob in a").await;
+    bob.sends("hello").await;
+    let start = Instant::now();
+    alice.sees_in_time("14:02 bob: hello").await;
+    assert!(start.elapsed() < Duration::from_millis(500));
+    alice.sees_in_time("* you are alice in lobby").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_sends_too_much_is_read_more_slowly_and_nothing_is_lost() {
+    let mut hub = hub(|limits| limits.bytes_per_minute = NonZeroUsize::new(60_000));
+    let mut watch = hub.member("watch").await;
+    let mut talkers = Vec::new();
+    for n in 0..4 {
+        let (nick, address) = (format!("t{n}"), format!("192.0.2.1:{n}"));
+        talkers.push(member(&mut hub, &nick, &address).await);
+    }
+    watch.sees_until_quiet().await;
+    let start = Instant::now();
+    let text = "x".repeat(3_999);
+    for _ in 0..5 {
+        for talker in &mut talkers {
+            talker.sends(&text).await;
+        }
+    }
+    let mut heard = 0;
+    while heard < 20 {
+        heard += usize::from(watch.next_line().await.unwrap().ends_with(&text));
+    }
+    // 80,000 bytes: the first 60,000 at once, the rest at 1,000 a second.
+    let took = start.elapsed().as_secs();
+    assert!((19..=21).contains(&took), "{took} s");
+    assert!(hub.hub.stats().rate_pauses > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn loopback_is_exempt_unless_it_is_counted() {
+    for (loopback, waits) in [(Loopback::Exempt, false), (Loopback::Counted, true)] {
+        let mut hub = hub(|limits| {
+            limits.joins_per_address = Some(rate(1, 1));
+            limits.loopback = loopback;
+        });
+        let mut alice = member(&mut hub, "alice", "127.0.0.1:1000").await;
+        let start = Instant::now();
+        alice.sends("/join a").await;
+        alice.sends("/join b").await;
+        alice.sees_in_time("* you are alice in b").await;
+        assert_eq!(start.elapsed() >= Duration::from_secs(1), waits);
+    }
+}
