@@ -13,12 +13,15 @@
 use crate::limits::Limits;
 use crate::line::{Inbound, LineCodec};
 use crate::telnet::Telnet;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
 /// How many single bytes in a row show that a terminal sends each key as it is pressed.
 const SINGLE_BYTES_MAX: u8 = 3;
+
+/// U+FEFF in UTF-8: .NET's `StreamWriter`, for one, begins with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The input of one connection.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Input {
     /// When its latest bytes came.
     latest: Instant,
     single_bytes: u8,
+    /// Nothing but a part of a byte-order mark has come yet.
+    is_at_start: bool,
 }
 
 /// What ends a text.
@@ -56,6 +61,7 @@ impl Input {
             has_text: false,
             latest: now,
             single_bytes: 0,
+            is_at_start: true,
         }
     }
 
@@ -71,7 +77,21 @@ impl Input {
             self.latest = now;
             self.has_text = true;
         }
+        if self.is_at_start {
+            self.skip_mark();
+        }
         refusals.freeze()
+    }
+
+    /// Drops a byte-order mark from the beginning of the input, once all of it has come.
+    fn skip_mark(&mut self) {
+        if self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.advance(BYTE_ORDER_MARK.len());
+            self.has_text = !self.buffer.is_empty();
+            self.is_at_start = false;
+        } else {
+            self.is_at_start = BYTE_ORDER_MARK.starts_with(&self.buffer);
+        }
     }
 
     pub(crate) const fn mode(&self) -> Mode {

@@ -491,3 +491,19 @@ fn a_client_ignores_what_it_does_not_know() {
         "{gap:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_before_the_hello_is_skipped() {
+    for piece in [1, 100] {
+        let mut hub = hub(unlimited());
+        let mut alice = hub.member("alice").await;
+        let mut bot = Program::connect(&mut hub, "bot");
+        let hello = "\u{feff}{\"cmd\":\"hello\",\"id\":1,\"nick\":\"bot\"}\n";
+        for bytes in hello.as_bytes().chunks(piece) {
+            bot.wire.sends_bytes(bytes).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bot.next().await["ok"]["nick"], "bot");
+        alice.sees_nothing().await;
+    }
+}
