@@ -479,8 +479,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn reply(&mut self, reply: &Reply<'_>) {
+        self.write_reply(reply);
+    }
+
+    /// Answers the peer; returns how many bytes that takes.
+    fn write_reply(&mut self, reply: &Reply<'_>) -> usize {
         let Some(dialect) = &mut self.dialect else {
-            return;
+            return 0;
         };
         let mut out = BytesMut::new();
         dialect.reply(reply, &mut out);
@@ -490,10 +495,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             _ => 0,
         };
         self.hub.counters().refusals.add(refusals);
+        let bytes = out.len();
         if !matches!(reply, Reply::Present(_) | Reply::Removed { .. }) {
-            self.charge(Cost::bytes(out.len()));
+            self.charge(Cost::bytes(bytes));
         }
         self.send(out);
+        bytes
     }
 
     /// Writes what is for this peer alone.

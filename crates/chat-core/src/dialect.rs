@@ -198,13 +198,20 @@ pub struct Joined {
     /// Whether all that followed the place it named is replayed; `None` if it named none. Should the log change
     /// meanwhile, a gap says so.
     pub is_recovered: Option<bool>,
+    /// How many bytes the peer can take of what it is told about the room, if it is not known to read lines. What does
+    /// not fit is left out.
+    pub bytes_max: Option<usize>,
 }
 
 impl Joined {
     /// Creates what a session would find, for whoever tests a dialect.
     #[must_use]
     pub const fn new(roll: Roll, is_recovered: Option<bool>) -> Self {
-        Self { roll, is_recovered }
+        Self {
+            roll,
+            is_recovered,
+            bytes_max: None,
+        }
     }
 }
 

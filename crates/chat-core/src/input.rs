@@ -98,6 +98,15 @@ impl Input {
         self.mode
     }
 
+    /// Whether the peer is known to work by lines: it has sent one, or its dialect has nothing else.
+    pub(crate) fn sends_lines(&self) -> bool {
+        match self.mode {
+            Mode::Line => true,
+            Mode::Chunk => false,
+            Mode::Undecided => self.buffer.contains(&b'\n'),
+        }
+    }
+
     /// Lets only newlines end a text from now on and knows no telnet, as every dialect but plain has it.
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;

@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// How many nicks one line names: as many as a person reads.
 const NICKS_SHOWN_MAX: usize = 50;
 
+/// How many bytes of nicks a peer is shown that is not known to read lines.
+const SHORT_NICKS_BYTES_MAX: usize = 150;
+
 /// One plain connection's settings.
 #[derive(Debug)]
 pub(crate) struct Plain {
@@ -128,25 +131,27 @@ impl Dialect for Plain {
         match *reply {
             Reply::Joined {
                 nick,
-                joined: Joined { roll, .. },
+                joined: Joined {
+                    roll, bytes_max, ..
+                },
             } => {
                 let hint = if self.greeted_as.take().is_some() {
                     ": /nick NAME changes your nick, /help lists the commands"
                 } else {
                     ""
                 };
+                let begin = out.len();
                 notice(out, format_args!("you are {nick} in {}{hint}", roll.room));
-                write_present(nick, roll, out);
-                if roll.is_hushed {
-                    notice(
-                        out,
-                        format_args!(
-                            "so many are here that who comes and goes is not announced (/who tells)"
-                        ),
-                    );
-                }
-                if !roll.topic.is_empty() {
-                    notice(out, format_args!("topic: {}", roll.topic));
+                match bytes_max {
+                    None => write_arrival(nick, roll, NICKS_SHOWN_MAX, out),
+                    Some(bytes_max) => {
+                        write_short_arrival(
+                            nick,
+                            roll,
+                            (bytes_max + begin).saturating_sub(out.len()),
+                            out,
+                        );
+                    }
                 }
             }
             Reply::Left(roll) => notice(out, format_args!("you left {}", roll.room)),
@@ -239,12 +244,45 @@ fn because(reason: &str) -> String {
     }
 }
 
-fn write_present(nick: &Nick, roll: &Roll, out: &mut BytesMut) {
+/// What a newcomer finds in a room.
+fn write_arrival(nick: &Nick, roll: &Roll, nicks_max: usize, out: &mut BytesMut) {
+    write_present(nick, roll, nicks_max, out);
+    if roll.is_hushed {
+        notice(
+            out,
+            format_args!("so many are here that who comes and goes is not announced (/who tells)"),
+        );
+    }
+    if !roll.topic.is_empty() {
+        notice(out, format_args!("topic: {}", roll.topic));
+    }
+}
+
+/// The same for a peer that can take so many bytes: whole lines, and half of the bytes are left for what was said.
+fn write_short_arrival(nick: &Nick, roll: &Roll, bytes_max: usize, out: &mut BytesMut) {
+    let mut named = 0;
+    let fits = |nick: &&Nick| {
+        named += nick.as_str().len() + ", ".len();
+        named <= SHORT_NICKS_BYTES_MAX
+    };
+    let nicks_max = roll.nicks.iter().take_while(fits).count().max(1);
+    let mut lines = BytesMut::new();
+    write_arrival(nick, roll, nicks_max, &mut lines);
+    let mut left = bytes_max / 2;
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        if line.len() <= left {
+            left -= line.len();
+            out.put_slice(line);
+        }
+    }
+}
+
+fn write_present(nick: &Nick, roll: &Roll, nicks_max: usize, out: &mut BytesMut) {
     let others: Vec<&Nick> = roll.nicks.iter().filter(|other| *other != nick).collect();
     if others.is_empty() {
         return notice(out, format_args!("nobody else is here yet"));
     }
-    let shown = &others[..others.len().min(NICKS_SHOWN_MAX)];
+    let shown = &others[..others.len().min(nicks_max)];
     let list = List {
         names: shown,
         unnamed: roll.count.saturating_sub(shown.len() + 1),

@@ -18,6 +18,13 @@ use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
+/// What a peer is told about a room when it comes there, unless it is known to read lines. The program that every
+/// tutorial begins with decodes what one `recv(1024)` brings, so it ends when a character is cut there.
+const NEWCOMER_BYTES_MAX: usize = 1000;
+
+/// How much of that is for the operator's words.
+const MOTD_BYTES_MAX: usize = 300;
+
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Silence has ended an unterminated text.
     pub(super) async fn on_silence(&mut self) -> Option<CloseReason> {
@@ -178,11 +185,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         self.draining = None;
         let nick = self.session.as_ref().map(Session::nick)?;
+        let bytes_max = self.newcomer_bytes();
+        let motd = self.hub.motd();
         let greeting = Greeting {
-            motd: self.hub.motd(),
+            motd: &motd[..bytes_max.map_or(motd.len(), |_| motd_that_fits(motd))],
             nick: &nick,
         };
         dialect.greet(&greeting, &mut out);
+        let bytes_max = bytes_max.map(|bytes_max| bytes_max.saturating_sub(out.len()));
         self.send(out);
         self.dialect = Some(dialect);
         self.retune();
@@ -195,10 +205,25 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 epoch: None,
                 limit: Some(self.hub.limits().history),
             };
-            let joined = self.join(&lobby, 0).await;
+            let joined = self.join_within(&lobby, 0, bytes_max).await;
             self.tell_refused(joined);
         }
         self.is_held_up = !self.input.pending().is_empty();
         None
     }
+
+    /// How many bytes a newcomer to a room is told about it; `None` if there is no limit.
+    pub(super) fn newcomer_bytes(&self) -> Option<usize> {
+        (!self.input.sends_lines()).then_some(NEWCOMER_BYTES_MAX)
+    }
+}
+
+/// How many lines of the operator's words a peer is shown that is not known to read lines.
+fn motd_that_fits(motd: &[String]) -> usize {
+    let mut bytes = 0;
+    let fits = |line: &&String| {
+        bytes += "* ".len() + line.len() + 1;
+        bytes <= MOTD_BYTES_MAX
+    };
+    motd.iter().take_while(fits).count()
 }

@@ -294,14 +294,30 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         arrival: &Arrival<'_>,
         leaving: usize,
     ) -> Result<(), Refusal> {
-        let joined = self.enter(arrival, leaving).await;
+        self.join_within(arrival, leaving, self.newcomer_bytes())
+            .await
+    }
+
+    /// As [`join`](Self::join), and tells the peer at most so many bytes about the room.
+    pub(super) async fn join_within(
+        &mut self,
+        arrival: &Arrival<'_>,
+        leaving: usize,
+        bytes_max: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let joined = self.enter(arrival, leaving, bytes_max).await;
         let joined = match joined {
             Ok(joined) => {
                 let nick = self.session()?.nick();
-                self.reply(&Reply::Joined {
+                let told = self.write_reply(&Reply::Joined {
                     nick: &nick,
                     joined: &joined,
                 });
+                if let Some(bytes_max) = bytes_max {
+                    let left = bytes_max.saturating_sub(told);
+                    self.plan_short_replay(arrival, joined.roll.position, left)
+                        .await;
+                }
                 Ok(())
             }
             Err(refusal) => Err(refusal),
@@ -329,7 +345,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut joined = Vec::with_capacity(rooms.len());
         let mut slice = TimeSlice::begin();
         for arrival in rooms {
-            joined.push((&*arrival.room, self.enter(arrival, 0).await));
+            joined.push((&*arrival.room, self.enter(arrival, 0, None).await));
             slice.yield_if_over().await;
         }
         // Each costs what a command to join it costs.
@@ -348,7 +364,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Joins a room, and notes what is to be replayed; call [`level_soon`](Self::level_soon) when the peer was told.
-    async fn enter(&mut self, arrival: &Arrival<'_>, leaving: usize) -> Result<Joined, Refusal> {
+    async fn enter(
+        &mut self,
+        arrival: &Arrival<'_>,
+        leaving: usize,
+        bytes_max: Option<usize>,
+    ) -> Result<Joined, Refusal> {
         let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
         let asked = &*arrival.room;
         let room = if self.hub.policy().is_some() {
@@ -367,8 +388,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Ok((roll, member)) => {
                 self.leave_first(leaving).await;
                 self.members.push(member);
-                let is_recovered = self.plan_replay(arrival, roll.position).await;
-                Ok(Joined { roll, is_recovered })
+                let is_recovered = match bytes_max {
+                    None => self.plan_replay(arrival, roll.position).await,
+                    // What fits is known when the peer has been told the rest.
+                    Some(_) => None,
+                };
+                Ok(Joined {
+                    roll,
+                    is_recovered,
+                    bytes_max,
+                })
             }
             Err(error) => {
                 if let JoinError::Journal(error) = &error {

@@ -9,7 +9,7 @@ use crate::command::Arrival;
 use crate::delivery::Echo;
 use crate::dialect::Reply;
 use crate::event::{Broadcast, Missed, Moment};
-use crate::journal::{Gap, Page, Span};
+use crate::journal::{Excerpt, Gap, Page, Span};
 use crate::rate::Cost;
 use crate::session::Session;
 use crate::time_slice::TimeSlice;
@@ -200,6 +200,50 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.replays.push_back(replaying);
         }
         Some(is_known && is_whole)
+    }
+
+    /// As [`plan_replay`](Self::plan_replay) for a peer that is not known to read lines: as many of the latest messages
+    /// as fit into so many bytes.
+    pub(super) async fn plan_short_replay(
+        &mut self,
+        arrival: &Arrival<'_>,
+        position: Position,
+        bytes_max: usize,
+    ) {
+        let member = self.members.len() - 1;
+        let limit = arrival.limit.unwrap_or_default();
+        let Some(dialect) = self.dialect.as_ref().filter(|_| limit > 0) else {
+            return;
+        };
+        let form = dialect.form();
+        let room = self.members[member].room();
+        let before = Span::Before(position.seq.next());
+        let page = match self.members[member].read(before, limit).await {
+            Ok(page) => page,
+            Err(error) => {
+                self.hub.log_journal_failure(room.as_str(), &error);
+                return;
+            }
+        };
+        let mut out = BytesMut::new();
+        let mut after = None;
+        let excerpts = page.excerpts.iter().rev();
+        let messages = excerpts.flat_map(|Excerpt { batch, range }| {
+            let places = range.clone().rev();
+            places.map(move |at| (batch, at))
+        });
+        for (batch, at) in messages {
+            let message = Broadcast::Messages(batch, at..at + 1);
+            form.encode(&message, Moment::Replay, &mut out);
+            if out.len() > bytes_max {
+                break;
+            }
+            after = batch.messages(at..at + 1).next().map(|first| first.seq);
+        }
+        self.replays.extend(after.map(|first| {
+            let after = Seq(first.0.saturating_sub(1));
+            Replaying::past(member, after, position.seq)
+        }));
     }
 
     /// Whether the log holds all that is to be replayed, within the limit. What is beyond the limit is left out.

@@ -13,6 +13,7 @@ mod moderation;
 mod opening;
 mod plain;
 mod policies;
+mod programs;
 mod promises;
 mod regression;
 

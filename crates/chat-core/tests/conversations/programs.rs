@@ -1,0 +1,187 @@
+//! Simple programs: what they send besides text, and what they can read.
+
+use crate::{members, unlimited};
+use chat_core::{Hub, Peer};
+use chat_testkit::TestHub;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+/// What one `recv(1024)` of a tutorial's program takes; the greeting leaves some room.
+const GREETING_BYTES_MAX: usize = 1000;
+
+/// A line of some 300 bytes.
+fn korean(number: usize) -> String {
+    format!("{number}{}", " 안녕하세요 여러분".repeat(11))
+}
+
+fn bytes(lines: &[String]) -> usize {
+    lines.iter().map(|line| line.len() + 1).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_before_the_first_line_is_skipped() {
+    for piece in [1, 2, 100] {
+        let mut hub = unlimited();
+        let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+        let mut program = hub.connect("program");
+        for bytes in "\u{feff}/msg alice my password is 1234\n"
+            .as_bytes()
+            .chunks(piece)
+        {
+            program.sends_bytes(bytes).await;
+            tokio::task::yield_now().await;
+        }
+        bob.sees("* guest-3 joined").await;
+        alice
+            .sees_in_time("14:02 guest-3 -> you: my password is 1234")
+            .await;
+        bob.sees_nothing().await;
+        // Only the first: later it is a character like others.
+        program.sends("\u{feff}/who").await;
+        bob.sees("14:02 guest-3: \u{feff}/who").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_alone_is_no_text() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    let mut program = hub.connect("program");
+    program.sends_bytes("\u{feff}".as_bytes()).await;
+    program.sees_in_time("* here with you: alice").await;
+    alice.sees("* guest-2 joined").await;
+    program.sends_bytes("안녕".as_bytes()).await;
+    alice.sees("14:02 guest-2: 안녕").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_not_known_to_read_lines_is_greeted_in_a_thousand_bytes() {
+    let mut hub = TestHub::build(Hub::builder().motd(&"be kind to each other\n".repeat(100)));
+    let mut alice = hub.member("alice").await;
+    alice
+        .sends(&format!("/topic {}", "긴 주제 ".repeat(100)))
+        .await;
+    for number in 0..15 {
+        alice.sends(&korean(number)).await;
+    }
+    alice.sees_until_quiet().await;
+    for opening in ["", "안녕"] {
+        let mut program = hub.connect("program");
+        program.sends_bytes(opening.as_bytes()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(310)).await;
+        let greeting = program.sees_until_quiet().await;
+        let echo = greeting
+            .iter()
+            .filter(|line| line.ends_with(": 안녕"))
+            .count();
+        assert_eq!(echo, usize::from(!opening.is_empty()), "{greeting:?}");
+        let greeting = &greeting[..greeting.len() - echo];
+        assert!(bytes(greeting) <= GREETING_BYTES_MAX, "{greeting:?}");
+        assert!(
+            greeting
+                .iter()
+                .any(|line| line.starts_with("* you are guest-")),
+            "{greeting:?}"
+        );
+        // As many as fit, the latest, whole.
+        assert_eq!(
+            greeting.last(),
+            Some(&format!("14:02 alice: {}", korean(14))),
+        );
+        // The same in every room.
+        program.sends_bytes(b"/join ops").await;
+        tokio::time::sleep(std::time::Duration::from_millis(210)).await;
+        program.sends_bytes(b"/leave").await;
+        tokio::time::sleep(std::time::Duration::from_millis(210)).await;
+        let again = program.sees_until_quiet().await;
+        let lobby = again.iter().rposition(|line| line.ends_with(" in lobby"));
+        assert!(
+            bytes(&again[lobby.unwrap()..]) <= GREETING_BYTES_MAX,
+            "{again:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_sent_a_line_is_shown_all_that_there_is() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    for number in 0..20 {
+        alice.sends(&korean(number)).await;
+    }
+    alice.sees_until_quiet().await;
+    let mut bob = hub.connect_saying("bob", ["/nick bob"]).await;
+    let greeting = bob.sees_in_time("* you are now bob").await;
+    let shown = greeting.iter().filter(|line| line.contains("안녕")).count();
+    assert_eq!(shown, 20, "{greeting:?}");
+}
+
+/// A stream that keeps each write on its own.
+struct Writes {
+    stream: DuplexStream,
+    writes: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl AsyncRead for Writes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Writes {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.writes.lock().unwrap().push(bytes.to_vec());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_is_sent_goes_out_in_writes_of_whole_lines() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    for number in 0..20 {
+        alice.sends(&korean(number)).await;
+    }
+    alice.sees_until_quiet().await;
+    let writes = Arc::new(Mutex::new(Vec::new()));
+    let (stream, _far) = tokio::io::duplex(64);
+    hub.serve(
+        Writes {
+            stream,
+            writes: Arc::clone(&writes),
+        },
+        Peer::default(),
+    );
+    alice.sees_in_time("* guest-2 joined").await;
+    for number in 0..300 {
+        alice.sends(&korean(number)).await;
+        if number % 7 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    alice.sees_until_quiet().await;
+    let writes = writes.lock().unwrap();
+    assert!(writes.len() > 10, "{} writes", writes.len());
+    for bytes in writes.iter() {
+        assert!(bytes.ends_with(b"\n"), "{}", String::from_utf8_lossy(bytes));
+        assert!(std::str::from_utf8(bytes).is_ok());
+    }
+}
