@@ -37,7 +37,8 @@ pub struct Limits {
     /// How many bytes one batch holds (64 KiB; text, and a little for each message); what one read brings beyond it becomes another batch.
     pub batch_bytes: NonZeroUsize,
     /// How many bytes wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: the
-    /// member reads what it missed from the journal once its socket has taken what waits.
+    /// member reads what it missed from the journal once its socket has taken what waits. What waits keeps at most twice
+    /// as much in memory, and one round of a room.
     pub queue_bytes: NonZeroUsize,
     /// How many keys of one nick are remembered (1,024), so that what was said under them is not said twice. The
     /// oldest go first.

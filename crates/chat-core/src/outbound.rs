@@ -16,6 +16,12 @@ use tokio::io::AsyncWrite;
 /// How many parts of a round one vectored write takes; the kernel takes up to 1,024.
 const PARTS_PER_WRITE: usize = 64;
 
+/// A slice keeps the round that it is a part of in memory. One that is smaller than this part of it is copied.
+const SHARED_MIN: usize = 4;
+
+/// How much more memory than bytes may wait for a peer.
+const PINNED_MAX: usize = 2;
+
 /// The shared sending half of a connection.
 pub(crate) struct Outbound(Mutex<Inner>);
 
@@ -36,8 +42,17 @@ struct Inner {
 
 #[derive(Default)]
 struct Queue {
-    parts: VecDeque<Bytes>,
+    parts: VecDeque<Part>,
     bytes: usize,
+    /// How many bytes of memory the parts keep alive: at least as many as wait.
+    pinned: usize,
+}
+
+/// What waits of one round, or a piece of it.
+struct Part {
+    bytes: Bytes,
+    /// What is freed when this part is gone: for the last piece of a round, the whole of it.
+    pinned: usize,
 }
 
 /// Why nothing more is written.
@@ -87,7 +102,8 @@ impl Outbound {
         }))
     }
 
-    /// Delivers these parts of a round, unless `queue_max` bytes wait already.
+    /// Delivers these parts of a round, unless `queue_max` bytes wait already, or what waits keeps twice as many in
+    /// memory.
     ///
     /// The parts are ranges of `whole`, ascending.
     pub(crate) fn deliver(
@@ -100,7 +116,9 @@ impl Outbound {
         if inner.closed.is_some() {
             return Delivered::Closed;
         }
-        if inner.queue.bytes + inner.held.bytes >= queue_max {
+        let waiting = inner.queue.bytes + inner.held.bytes;
+        let pinned = inner.queue.pinned + inner.held.pinned;
+        if waiting >= queue_max || pinned / PINNED_MAX >= queue_max {
             return Delivered::Full;
         }
         inner.send(whole, parts);
@@ -128,13 +146,12 @@ impl Outbound {
     pub(crate) fn uncork(&self) {
         let mut inner = self.0.lock();
         inner.corked = false;
-        let mut held = std::mem::take(&mut inner.held);
+        let held = std::mem::take(&mut inner.held);
         if inner.closed.is_some() {
             return;
         }
-        while let Some(bytes) = held.parts.pop_front() {
-            inner.write_or_queue(&bytes, std::slice::from_ref(&(0..bytes.len())));
-        }
+        inner.queue.append(held);
+        inner.write_queue();
     }
 
     /// Writes what waits, and has this waker woken when there is more to do.
@@ -178,9 +195,7 @@ impl Outbound {
 impl Inner {
     fn send(&mut self, whole: &Bytes, parts: &[Range<usize>]) {
         if self.corked {
-            parts
-                .iter()
-                .for_each(|part| self.held.push(whole.slice(part.clone())));
+            self.held.push(whole, parts, 0);
         } else {
             self.write_or_queue(whole, parts);
         }
@@ -188,19 +203,14 @@ impl Inner {
 
     fn write_or_queue(&mut self, whole: &Bytes, parts: &[Range<usize>]) {
         if !self.queue.parts.is_empty() {
-            parts
-                .iter()
-                .for_each(|part| self.queue.push(whole.slice(part.clone())));
+            self.queue.push(whole, parts, 0);
             return;
         }
         let (mut at, mut skip) = (0, 0);
         while at < parts.len() {
             let Poll::Ready(mut taken) = self.poll_write_parts(whole, &parts[at..], skip) else {
                 // From here on the connection's own task goes on; it also starts the clock for a stall.
-                for part in &parts[at..] {
-                    self.queue
-                        .push(whole.slice(part.start + std::mem::take(&mut skip)..part.end));
-                }
+                self.queue.push(whole, &parts[at..], skip);
                 self.waker.wake_by_ref();
                 return;
             };
@@ -257,7 +267,8 @@ impl Inner {
     fn write_queue(&mut self) {
         while let Some(front) = self.queue.parts.front() {
             let mut cx = Context::from_waker(&self.waker);
-            let Poll::Ready(result) = self.writer.as_mut().poll_write(&mut cx, front) else {
+            let written = self.writer.as_mut().poll_write(&mut cx, &front.bytes);
+            let Poll::Ready(result) = written else {
                 return;
             };
             let taken = self.note(result);
@@ -300,18 +311,48 @@ impl Inner {
 }
 
 impl Queue {
-    fn push(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.bytes += bytes.len();
-            self.parts.push_back(bytes);
+    /// Adds these parts of a round, beginning `skip` bytes into the first.
+    fn push(&mut self, whole: &Bytes, parts: &[Range<usize>], mut skip: usize) {
+        let bytes = parts.iter().map(Range::len).sum::<usize>() - skip;
+        let mut ranges = parts
+            .iter()
+            .map(|part| part.start + std::mem::take(&mut skip)..part.end)
+            .filter(|range| !range.is_empty());
+        if bytes == 0 {
+            return;
         }
+        self.bytes += bytes;
+        if bytes < whole.len() / SHARED_MIN {
+            let mut copy = Vec::with_capacity(bytes);
+            ranges.for_each(|range| copy.extend_from_slice(&whole[range]));
+            self.add(copy.into(), bytes);
+            return;
+        }
+        let mut next = ranges.next();
+        while let Some(range) = next {
+            next = ranges.next();
+            let pinned = if next.is_none() { whole.len() } else { 0 };
+            self.add(whole.slice(range), pinned);
+        }
+    }
+
+    fn add(&mut self, bytes: Bytes, pinned: usize) {
+        self.pinned += pinned;
+        self.parts.push_back(Part { bytes, pinned });
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.bytes += other.bytes;
+        self.pinned += other.pinned;
+        self.parts.append(&mut other.parts);
     }
 
     fn advance(&mut self, taken: usize) {
         self.bytes -= taken;
         if let Some(front) = self.parts.front_mut() {
-            bytes::Buf::advance(front, taken);
-            if front.is_empty() {
+            bytes::Buf::advance(&mut front.bytes, taken);
+            if front.bytes.is_empty() {
+                self.pinned -= front.pinned;
                 self.parts.pop_front();
             }
         }
@@ -409,5 +450,30 @@ mod tests {
         std::future::poll_fn(|cx| Poll::Ready(outbound.poll_flush(cx))).await;
         assert!(outbound.progress().broken);
         assert_eq!(deliver(&outbound, "x"), Delivered::Closed);
+    }
+
+    #[tokio::test]
+    async fn what_waits_does_not_keep_whole_rounds_in_memory() {
+        let (outbound, mut far) = outbound(1);
+        let round = || Bytes::from(vec![b'x'; 100]);
+        let deliver =
+            |part: Range<usize>| outbound.deliver(&round(), std::slice::from_ref(&part), LIMIT);
+        // A byte is with the stream. Small parts are copied, the others count for all that they keep.
+        assert_eq!(deliver(0..2), Delivered::Taken);
+        assert_eq!(deliver(10..20), Delivered::Taken);
+        let pinned = |outbound: &Outbound| outbound.0.lock().queue.pinned;
+        assert_eq!(pinned(&outbound), 11);
+        assert_eq!(deliver(0..30), Delivered::Taken);
+        assert_eq!(pinned(&outbound), 111);
+        assert_eq!(deliver(0..20), Delivered::Taken);
+        assert_eq!(pinned(&outbound), 131);
+        assert_eq!(outbound.progress().waiting, 61);
+        assert_eq!(
+            deliver(0..1),
+            Delivered::Full,
+            "twice the limit is kept in memory"
+        );
+        read(&outbound, &mut far, 62).await;
+        assert_eq!(pinned(&outbound), 0);
     }
 }
