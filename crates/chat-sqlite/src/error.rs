@@ -87,6 +87,9 @@ pub(crate) enum Failure {
     /// What would be written would be lost with the process.
     #[error("it was moved or removed")]
     Moved,
+    /// What was written before is lost, and what would be written now would be as well.
+    #[error("it, or its log of changes, was cut short or overwritten by another program")]
+    CutShort,
 }
 
 impl Failure {
@@ -99,6 +102,7 @@ impl Failure {
     pub(crate) fn reason(&self) -> &'static str {
         match self.code() {
             None if matches!(self, Self::Moved) => "its file is gone",
+            None if matches!(self, Self::CutShort) => "its file was cut short",
             Some(ErrorCode::DiskFull) => "the disk is full",
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 "its file can't be written"
@@ -115,6 +119,9 @@ impl Failure {
         match self.code() {
             None if matches!(self, Self::Moved) => {
                 "put it back where it was, with what stood beside it; or start the server anew"
+            }
+            None if matches!(self, Self::CutShort) => {
+                "end the server and the program that did that, and restore a copy"
             }
             Some(ErrorCode::DiskFull) => "free some space: it goes on by itself",
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
@@ -134,7 +141,7 @@ impl Failure {
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code(),
-            Self::Moved => None,
+            Self::Moved | Self::CutShort => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Opening a file: whose it is, which schema it has, and whether it is the one that it was.
 
-use crate::error::OpenError;
+use crate::error::{Failure, OpenError};
+use crate::held::Held;
 use crate::options::{Options, Sync};
 use crate::state::{Progress, StateFile};
 use chat_core::log::Epoch;
@@ -8,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// "chat", in the database's header: nobody else's file is taken for ours.
@@ -25,7 +27,7 @@ const WAL_BYTES_MAX: i64 = 64 << 20;
 /// How long is waited for another program that has the file locked.
 const BUSY_MAX: Duration = Duration::from_secs(1);
 
-/// A file that is open to be written, by this process alone.
+/// A file that is open to be written, by this process alone. The connection is closed before what holds the file.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -37,6 +39,8 @@ pub(crate) struct Opened {
 /// Opens a file to write it; makes it if need be.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let path = &resolve(path)?;
+    // Before anything else: under another path it would have another log of changes, and neither program knew the other's.
+    let held = Held::lock(path)?;
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
@@ -86,7 +90,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         .map_err(OpenError::io("what stands beside it"))?;
     Ok(Opened {
         connection,
-        place: Place::new(path),
+        place: Place::new(path, held)?,
         state,
         progress,
     })
@@ -126,21 +130,24 @@ pub(crate) struct Place {
     wal: PathBuf,
     state: PathBuf,
     ids: [Option<FileId>; 3],
+    held: Arc<Held>,
 }
 
 /// A device and a number on it.
 type FileId = (u64, u64);
 
 impl Place {
-    fn new(path: &Path) -> Self {
+    fn new(path: &Path, held: Held) -> Result<Self, OpenError> {
         let mut place = Self {
             path: path.to_owned(),
             wal: beside(path, "-wal"),
             state: beside(path, "-state"),
             ids: [None; 3],
+            held: Arc::new(held),
         };
         place.ids = place.ids();
-        place
+        place.held.watch(&place.wal, &beside(path, "-shm"))?;
+        Ok(place)
     }
 
     fn ids(&self) -> [Option<FileId>; 3] {
@@ -151,9 +158,20 @@ impl Place {
         &self.path
     }
 
-    /// Whether it still is where it was.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.ids() == self.ids
+    /// Outlives all connections.
+    pub(crate) fn held(&self) -> &Arc<Held> {
+        &self.held
+    }
+
+    /// Looks whether it still is where it was, and as long as it was.
+    pub(crate) fn look(&self) -> Result<(), Failure> {
+        if self.ids() != self.ids {
+            return Err(Failure::Moved);
+        }
+        if !self.held.is_whole() {
+            return Err(Failure::CutShort);
+        }
+        Ok(())
     }
 }
 

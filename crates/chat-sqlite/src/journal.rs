@@ -67,7 +67,7 @@ impl SqliteJournal {
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let opened = file::open(path, options)?;
         let life = opened.progress.generation;
-        let readers = Readers::new(opened.place.path().to_owned(), options.search_time_max);
+        let readers = Readers::new(&opened.place, options.search_time_max);
         let (queue, waiting, leases) = queue();
         let writer = Writer::new(opened, options, leases);
         if !Expiry::new(options).is_idle() {

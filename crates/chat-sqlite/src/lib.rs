@@ -21,7 +21,8 @@
 //!
 //! # Beside the file
 //!
-//! `FILE-wal` and `FILE-shm` are SQLite's. `FILE-state` is held locked by whoever has the file open, and says how much
+//! `FILE-wal` and `FILE-shm` are SQLite's. The file itself is held locked, so that nobody opens it under another path
+//! (a bind mount), and so is `FILE-state`, which says how much
 //! has been appended: a file that holds less than it did (restored from a copy, cut short) is another life of its logs,
 //! and gets new epochs; so does one without its `FILE-state`, or with a copy of it. To restore a backup, put back the file
 //! alone. (Who keeps the time of a copy, as a snapshot of a whole disk does, hides that from it.) To back up while a server runs, use `chat-server export`, or SQLite's own `.backup`: a plain copy of a file that
@@ -35,6 +36,7 @@ mod check;
 mod error;
 mod expiry;
 mod file;
+mod held;
 mod index;
 mod journal;
 mod options;

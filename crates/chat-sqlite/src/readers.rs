@@ -4,7 +4,8 @@
 //! asker by more than a few pages of the file.
 
 use crate::error::{Failure, OpenError};
-use crate::file;
+use crate::file::{self, Place};
+use crate::held::Held;
 use chat_core::log::JournalError;
 use rusqlite::{Connection, ErrorCode};
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) struct Readers {
     /// For those that are done and those that wait.
     searches_accepted: Arc<Semaphore>,
     search_time_max: Duration,
+    /// Dropped after the connections.
+    _held: Arc<Held>,
 }
 
 /// How long a search may go on.
@@ -64,14 +67,15 @@ impl Drop for CancelOnDrop {
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, search_time_max: Duration) -> Self {
+    pub(crate) fn new(place: &Place, search_time_max: Duration) -> Self {
         Self {
-            path,
+            path: place.path().to_owned(),
             idle: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS)),
             searches: Arc::new(Semaphore::new(SEARCHES)),
             searches_accepted: Arc::new(Semaphore::new(SEARCHES + SEARCHES_WAITING_MAX)),
             search_time_max,
+            _held: Arc::clone(place.held()),
         }
     }
 

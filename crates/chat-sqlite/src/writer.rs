@@ -12,6 +12,7 @@ use crate::rooms::Rooms;
 use crate::store;
 use chat_core::Seq;
 use chat_core::log::{JournalError, Timestamp};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,6 +91,25 @@ impl Writer {
 
     /// Leaves the file in one piece, for the next one to open it, or to copy it.
     fn tidy_up(&mut self) {
+        if let Err(failure) = self.opened.place.look() {
+            self.leave_alone(&failure);
+        } else {
+            self.put_together();
+        }
+        self.opened.place.held().release();
+    }
+
+    /// Leaves what is left of a damaged file as it is, for whoever repairs it.
+    fn leave_alone(&self, failure: &Failure) {
+        let what_to_do = failure.advice();
+        tracing::error!(error = %failure, what_to_do, "the file is left as it is");
+        let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = self.opened.connection.set_db_config(config, true) {
+            tracing::debug!(%error, "the log of changes may be put into it");
+        }
+    }
+
+    fn put_together(&mut self) {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let connection = &self.opened.connection;
         match connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {
@@ -158,6 +178,15 @@ impl Writer {
                     self.expiry.note_growth(key, room);
                 }
                 self.rooms.commit(changes);
+                // What was committed into a file that had been cut short by then does not survive.
+                if let Err(failure) = self.opened.place.look() {
+                    self.log(&failure);
+                    self.has_failed = true;
+                    for (done, ..) in done {
+                        drop(done.send(Err(failure.unavailable())));
+                    }
+                    return;
+                }
                 self.note_progress();
                 for (done, _weight, batch) in done {
                     drop(done.send(Ok(batch)));
@@ -287,9 +316,7 @@ fn transact<T>(
     opened: &mut Opened,
     act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, Failure> {
-    if !opened.place.is_kept() {
-        return Err(Failure::Moved);
-    }
+    opened.place.look()?;
     let connection = &mut opened.connection;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = act(&transaction)?;

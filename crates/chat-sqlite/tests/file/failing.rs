@@ -92,3 +92,75 @@ async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
     std::fs::write(dir.file(), bytes).unwrap();
     written(&dir.file(), 1).await;
 }
+
+/// What is cut short in place, or overwritten with zeros, and by how much.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
+    use std::os::unix::fs::FileExt;
+    let cases = [
+        ("log.db", Some(0)),
+        ("log.db", Some(4096)),
+        ("log.db", None),
+        ("log.db-wal", Some(0)),
+        ("log.db-wal", Some(32)),
+        ("log.db-wal", None),
+    ];
+    for (name, left) in cases {
+        let dir = Dir::new();
+        written(&dir.file(), 500).await;
+        let journal = open(&dir.file());
+        let ops = log(&journal, "ops").await;
+        say(&ops, "one").await.unwrap();
+        say(&ops, "two").await.unwrap();
+        let path = dir.0.path().join(name);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        match left {
+            Some(left) => file.set_len(left).unwrap(),
+            None => {
+                let zeros = vec![0; file.metadata().unwrap().len() as usize];
+                file.write_all_at(&zeros, 0).unwrap();
+            }
+        }
+        // Closing it would end the locks that SQLite has.
+        std::mem::forget(file);
+        for _ in 0..2 {
+            assert_eq!(
+                refusal(&ops).await,
+                "its file was cut short",
+                "{name} {left:?}"
+            );
+        }
+        let cut = std::fs::metadata(&path).unwrap().len();
+        drop((ops, journal));
+        let found = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(found, cut, "{name} {left:?}: it is left as it is");
+    }
+}
+
+/// However long it goes on, with checkpoints in between, nothing seems to be cut short.
+#[tokio::test]
+async fn what_sqlite_does_to_its_files_is_not_taken_for_damage() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    let other = Connection::open(dir.file()).unwrap();
+    for number in 1..=300 {
+        let text = "x".repeat(number * 37 % 3000);
+        assert_eq!(say(&ops, &text).await.unwrap().0, number as u64 * 2 - 1);
+        match number % 30 {
+            7 => other
+                .execute_batch("PRAGMA wal_checkpoint(RESTART)")
+                .unwrap(),
+            13 => other
+                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+                .unwrap(),
+            19 => drop(ops.search("x", Seq::END, 3).await.unwrap()),
+            29 => other
+                .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+                .unwrap(),
+            _ => {}
+        }
+        say(&ops, &text).await.unwrap();
+    }
+}

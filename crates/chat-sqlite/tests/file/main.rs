@@ -137,6 +137,41 @@ async fn a_file_is_written_by_one() {
     open(&link);
 }
 
+/// Under another path it has another log of changes: neither would know what the other one wrote.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_written_by_one_under_whatever_path() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    say(&log(&journal, "ops").await, "one").await.unwrap();
+    // The lock is the file's own, so that another process sees it as well.
+    let file = std::fs::File::open(dir.file()).unwrap();
+    assert!(file.try_lock().is_err());
+    let other = dir.0.path().join("other.db");
+    std::fs::write(&other, "").unwrap();
+    let mount = |arguments: &[&Path]| {
+        let mut mount = std::process::Command::new("mount");
+        mount.arg("--bind").args(arguments).status()
+    };
+    if mount(&[&dir.file(), &other]).is_ok_and(|status| status.success()) {
+        let second = SqliteJournal::open(&other, &options());
+        let unmounted = std::process::Command::new("umount").arg(&other).status();
+        assert!(unmounted.unwrap().success());
+        assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
+        assert!(!dir.0.path().join("other.db-wal").exists());
+    } else {
+        eprintln!("skipped: this user may not mount");
+    }
+    drop((file, journal));
+    // Another process has it.
+    let file = std::fs::File::open(dir.file()).unwrap();
+    file.lock().unwrap();
+    let second = SqliteJournal::open(&dir.file(), &options());
+    assert!(matches!(second, Err(OpenError::InUse)), "{second:?}");
+    drop(file);
+    open(&dir.file());
+}
+
 #[tokio::test]
 async fn a_file_that_was_made_and_never_filled_is_a_new_one() {
     let dir = Dir::new();
