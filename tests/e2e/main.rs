@@ -18,6 +18,7 @@ mod kept;
 mod names;
 mod openings;
 mod order;
+mod readme;
 mod rooms;
 mod screen;
 mod scripting;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use super::DEADLINE;
+use super::{DEADLINE, has_tool};
 
 /// How often the screen is looked at while something is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -16,15 +16,9 @@ pub(crate) struct Tmux {
     socket: String,
 }
 
-/// Whether there is tmux. Without it the tests that need it are skipped, unless `CHAT_TOOLS=required` says otherwise.
+/// Whether there is tmux; see [`has_tool`].
 pub(crate) fn has_tmux() -> bool {
-    let found = Command::new("tmux").arg("-V").output().is_ok();
-    let is_required = std::env::var_os("CHAT_TOOLS").is_some_and(|tools| tools == "required");
-    assert!(found || !is_required, "tmux is not installed");
-    if !found {
-        eprintln!("skipped: tmux is not installed");
-    }
-    found
+    has_tool("tmux", "-V")
 }
 
 impl Tmux {
