@@ -11,6 +11,7 @@ use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
 use crate::scan::is_damage;
 use crate::store::Room;
+use crate::thread::{self, State};
 use crate::writer::Writer;
 use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span};
 use chat_core::name::NameRules;
@@ -22,7 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often it is looked for what is no longer kept while nothing is said.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
@@ -48,6 +49,7 @@ struct Inner {
     /// Which opening of the file this is.
     life: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
+    thread_state: watch::Receiver<State>,
 }
 
 /// The log of one room, in the file.
@@ -73,16 +75,15 @@ impl SqliteJournal {
         if !Expiry::new(options).is_idle() {
             remind(queue.downgrade()).map_err(OpenError::Thread)?;
         }
-        let thread = std::thread::Builder::new()
-            .name("chat-sqlite".into())
-            .spawn(move || writer.run(waiting))
-            .map_err(OpenError::Thread)?;
+        let (thread, thread_state) =
+            thread::start(move || writer.run(waiting)).map_err(OpenError::Thread)?;
         Ok(Self(Arc::new(Inner {
             queue: Some(queue),
             readers: Arc::new(readers),
             names: options.names,
             life,
             thread: Mutex::new(Some(thread)),
+            thread_state,
         })))
     }
 }
@@ -104,6 +105,37 @@ impl SqliteJournal {
             .readers
             .read(move |connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)));
         Ok(kept.await?.cast_unsigned())
+    }
+
+    /// Writes what waits and closes the file; what comes later is refused as [`JournalError::Gone`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the thread to end by itself. Once this was called, dropping the last handle does not
+    /// wait for it: a program whose disk hangs can bound its own end.
+    pub async fn close(&self) {
+        let thread = self.0.thread.lock();
+        drop(thread.unwrap_or_else(PoisonError::into_inner).take());
+        if let Ok(queue) = self.0.queue() {
+            queue.end().await;
+        }
+        let mut state = self.0.thread_state.clone();
+        // Its sender is dropped after it has said so.
+        drop(state.wait_for(|state| *state != State::Runs).await);
+    }
+
+    /// Waits until the thread that writes has panicked, after which nothing can be kept: start anew. Never ready
+    /// otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn failed(&self) {
+        let mut state = self.0.thread_state.clone();
+        let failed = state.wait_for(|state| *state == State::Panicked).await;
+        if failed.is_err() {
+            std::future::pending().await
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod rows;
 mod scan;
 mod state;
 mod store;
+mod thread;
 mod writer;
 
 pub use carry::{

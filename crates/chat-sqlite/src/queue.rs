@@ -24,6 +24,8 @@ pub(crate) enum Task {
     Close(Key),
     /// Time has passed: there may be more that is no longer kept.
     Expire,
+    /// Nothing more is taken.
+    End,
 }
 
 /// A room's log is wanted.
@@ -99,6 +101,12 @@ impl Queue {
             TrySendError::Full(_) => too_slow(),
             TrySendError::Closed(_) => JournalError::Gone,
         })
+    }
+
+    /// Has the thread end after what waits. Cancel safe.
+    pub(crate) async fn end(&self) {
+        // If it takes nothing any more, it has ended or does so.
+        drop(self.tasks.send(Task::End).await);
     }
 
     /// Has so many bytes wait, if there is room for them.

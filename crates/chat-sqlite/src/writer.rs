@@ -72,8 +72,10 @@ impl Writer {
                 while bytes < TRANSACTION_BYTES_MAX
                     && let Some(task) = left.next()
                 {
-                    if let Task::Append(append) = &task {
-                        bytes += append.drafts.bytes();
+                    match &task {
+                        Task::Append(append) => bytes += append.drafts.bytes(),
+                        Task::End => tasks.close(),
+                        _ => {}
                     }
                     now.push(task);
                 }
@@ -134,6 +136,7 @@ impl Writer {
                 Task::Open(open) => opens.push(open),
                 Task::Close(room) => closed.push(room),
                 Task::Expire => expires = true,
+                Task::End => {}
             }
         }
         if !appends.is_empty() {

@@ -80,3 +80,22 @@ async fn what_is_no_longer_kept_is_removed_though_there_is_never_a_pause() {
     }
     assert!(most < 60, "{most} of 100 were kept at the same time");
 }
+
+#[tokio::test]
+async fn closing_writes_what_waits_and_gives_the_file_back() {
+    let dir = Dir::new();
+    let journal = open(&dir.file());
+    let ops = log(&journal, "ops").await;
+    let nick = Nick::parse("alice").unwrap();
+    let mut drafts = Drafts::new(SessionId(7), nick, Timestamp::now());
+    drafts.push(Kind::Said, "handed over");
+    let appended = ops.append(drafts);
+    journal.close().await;
+    assert_eq!(appended.await.unwrap().last(), Seq(1));
+    assert!(matches!(say(&ops, "late").await, Err(JournalError::Gone)));
+    journal.close().await;
+    // Its handles are still there.
+    let again = open(&dir.file());
+    let page = all(&log(&again, "ops").await).await;
+    assert_eq!(texts(&page), ["handed over"]);
+}
