@@ -109,7 +109,8 @@ where
     let connection = drive_stream(stream, peer, account, hub.clone());
     connections.spawn(async move {
         let reason = connection.await;
-        tracing::debug!(peer.addr = ?address, %reason, "connection ended");
+        // With `Debug`, what the peer gave as its reason is quoted.
+        tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
         drop(permit);
     });
 }
