@@ -15,6 +15,7 @@ mod commands;
 mod control_characters;
 mod conversation;
 mod kept;
+mod log;
 mod names;
 mod openings;
 mod order;

@@ -128,7 +128,7 @@ impl Command {
         match done {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("chat-server: {error:#}");
+                crate::log::say(format_args!("{error:#}"));
                 ExitCode::from(2)
             }
         }
@@ -162,7 +162,7 @@ impl Export {
             return gone(error);
         }
         for unreadable in &exported.unreadable {
-            eprintln!("chat-server: {unreadable}");
+            crate::log::say(unreadable);
         }
         Ok(if exported.unreadable.is_empty() {
             ExitCode::SUCCESS
@@ -200,7 +200,10 @@ impl Check {
     fn run(self) -> anyhow::Result<ExitCode> {
         let report =
             chat_sqlite::check(&self.data).with_context(|| self.data.display().to_string())?;
-        print!("{report}");
+        if let Err(error) = write!(io::stdout(), "{report}") {
+            // Whether it is whole is what counts, also where it is not read to the end.
+            gone(error)?;
+        }
         Ok(if report.is_whole() {
             ExitCode::SUCCESS
         } else {

@@ -1,13 +1,42 @@
 //! The log on stderr.
+//!
+//! Invariant: what becomes of stderr (its reader gone, its disk full, its pipe not read) harms nothing else.
+
+mod queue;
 
 use crate::cli::LogFormat;
 use crate::config::LogConfig;
 use anyhow::{Context, anyhow};
-use std::io::IsTerminal;
+use queue::LogQueue;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-/// Installs the subscriber; `--log` wins over `RUST_LOG`.
-pub(crate) fn install(config: &LogConfig) -> anyhow::Result<()> {
+/// How long the end of the process waits for the log's last lines.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What must be ended for the log's last lines to be written.
+#[derive(Debug)]
+pub(crate) struct Log(LogQueue);
+
+impl Log {
+    /// Writes what waits, unless that takes too long.
+    pub(crate) fn end(&self) {
+        // There is nowhere to say that it could not be written.
+        let _ended = self.0.end(END_TIMEOUT);
+    }
+}
+
+/// Installs the subscriber and the log of panics; `--log` wins over `RUST_LOG`.
+pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
     let filter = match &config.filter {
         Some(filter) => {
             EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} can't be read"))?
@@ -17,13 +46,99 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<()> {
         }
         None => EnvFilter::new("info"),
     };
+    let format = config.format;
+    let notice = move |lost| {
+        let message = format!("{lost} lines of the log were lost: they could not be written");
+        line(format, "WARN", &message)
+    };
+    // Not `Stderr`, whose lock a write that does not return would hold.
+    let stderr = std::io::stderr();
+    let out = stderr.as_fd().try_clone_to_owned();
+    let out = File::from(out.context("stderr can't be written")?);
+    let queue = LogQueue::start(out, notice).context("the log can't be started")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_ansi(stderr.is_terminal())
+        // They would go to stderr by `eprintln!`, which panics where that can't be written.
+        .log_internal_errors(false)
+        .with_writer(Arc::new(queue.clone()));
     let installed = match config.format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),
     };
-    installed.map_err(|error| anyhow!("the log can't be installed: {error}"))
+    installed.map_err(|error| anyhow!("the log can't be installed: {error}"))?;
+    let panics = queue.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        panics.push(panic(format, info).as_bytes())
+    }));
+    Ok(Log(queue))
+}
+
+/// Says it on stderr, where that can be written; unlike `eprintln!`, which panics where it can't.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    // There is nowhere else to say it.
+    drop(writeln!(std::io::stderr(), "chat-server: {text}"));
+}
+
+/// What is logged of a panic, whatever the filter.
+fn panic(format: LogFormat, info: &PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("?");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let payload = info.payload_as_str().unwrap_or("?");
+    // Quoted: a string that was cut in the wrong place is in it, for example.
+    let mut message = format!("thread {name} panicked at {place}: {payload:?}");
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        write!(message, "\n{trace}").ok();
+    }
+    line(format, "ERROR", &message)
+}
+
+/// One line as the subscriber writes them, for what does not go through it.
+fn line(format: LogFormat, level: &str, message: &str) -> String {
+    let mut time = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut time)).ok();
+    let target = module_path!();
+    match format {
+        LogFormat::Text => format!("{time} {level:>5} {target}: {message}\n"),
+        LogFormat::Json => {
+            let message = json_string(message);
+            format!(
+                r#"{{"timestamp":"{time}","level":"{level}","fields":{{"message":{message}}},"target":"{target}"}}"#
+            ) + "\n"
+        }
+    }
+}
+
+/// A text as a JSON string.
+fn json_string(text: &str) -> String {
+    let mut string = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => string.extend(['\\', c]),
+            '\n' => string.push_str("\\n"),
+            c if c.is_control() => string += &format!("\\u{:04x}", u32::from(c)),
+            c => string.push(c),
+        }
+    }
+    string.push('"');
+    string
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_go_through_the_subscriber_looks_as_if_it_did() {
+        let text = line(LogFormat::Text, "WARN", "3 lost");
+        let (time, rest) = text.split_once(' ').unwrap();
+        assert!(time.ends_with('Z'), "{time}");
+        assert_eq!(rest, " WARN chat_server::log: 3 lost\n");
+        let json = line(LogFormat::Json, "ERROR", "a \"b\"\\\n\u{1b}");
+        let (_, fields) = json.split_once("Z\",").unwrap();
+        let expected = r#""level":"ERROR","fields":{"message":"a \"b\"\\\n\u001b"},"target":"chat_server::log"}"#;
+        assert_eq!(fields, format!("{expected}\n"));
+    }
 }

@@ -21,23 +21,33 @@ fn main() -> ExitCode {
     if let Some(command) = cli.command {
         return command.run();
     }
-    match run(ServerConfig::from(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("chat-server: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    let config = ServerConfig::from(cli);
+    let log = match log::install(&config.log) {
+        Ok(log) => log,
+        Err(error) => return cannot_start(&error),
+    };
+    let ended = run(config).unwrap_or_else(|error| {
+        // What was logged of it comes first.
+        log.end();
+        cannot_start(&error)
+    });
+    log.end();
+    ended
 }
 
-fn run(config: ServerConfig) -> anyhow::Result<()> {
-    log::install(&config.log)?;
+fn cannot_start(error: &anyhow::Error) -> ExitCode {
+    log::say(format_args!("{error:#}"));
+    ExitCode::from(2)
+}
+
+fn run(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime
+    let runtime = runtime
         .worker_threads(config.workers)
         .enable_all()
-        .build()?
-        .block_on(serve(config))
+        .build()?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: ServerConfig) -> anyhow::Result<()> {

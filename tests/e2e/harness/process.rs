@@ -39,8 +39,14 @@ impl Process {
 
     /// Sends a signal, by its name without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
+        self.signals(name, 1);
+    }
+
+    /// Sends a signal so many times at once.
+    pub(crate) fn signals(&self, name: &str, times: usize) {
         let status = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
+            .arg(format!("-{name}"))
+            .args(vec![self.child.id().to_string(); times])
             .status()
             .unwrap();
         assert!(status.success(), "kill -{name}: {status}");
@@ -58,10 +64,10 @@ impl Process {
 
     /// Waits until it has ended.
     pub(crate) fn ends_within(&mut self, limit: Duration) -> ExitStatus {
-        // Its end of the pipe closes when it ends, and not before: no need to ask again and again.
-        let ended = self.stderr.ends_by(Instant::now() + limit);
+        // Its ends of the pipes close when it ends, and not before: no need to ask again and again.
+        let deadline = Instant::now() + limit;
+        let ended = self.stderr.ends_by(deadline) && self.stdout.ends_by(deadline);
         assert!(ended, "still runs after {limit:?}");
-        self.stdout.ends_by(Instant::now() + DEADLINE);
         self.child.wait().unwrap()
     }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::process::{Command, Stdio};
 
-use super::Process;
 use super::binaries::binary;
+use super::process::{Printed, Process};
 
 /// A running `chat-server`. It is killed with the test.
 #[derive(Debug)]
@@ -30,12 +30,26 @@ impl Server {
     pub(crate) fn with_limits(arguments: &[&str]) -> Self {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut process = Self::run(&[&listen, arguments].concat());
-        let address = process
-            .stderr
-            .wait_for("the line `listening on ADDRESS`", |line| {
-                let (_, address) = line.split_once("listening on ")?;
-                address.split_whitespace().next()?.parse().ok()
-            });
+        let address = listening(&mut process.stderr);
+        Self { process, address }
+    }
+
+    /// Starts a server whose log goes to a shell command, which must print the log's first line and may then do what it
+    /// likes. It lasts at most as long as the test if it reads descriptor 4.
+    pub(crate) fn with_log_read_by(reader: &str, arguments: &[&str]) -> Self {
+        let script = format!(
+            r#"exec 3>&1 4<&0; exec "$0" "$@" 2> >(exec 1>&3 3>&- 2>/dev/null; {reader}) 3>&- 4<&-"#
+        );
+        let mut process = Process::start(
+            Command::new("bash")
+                .args(["-c", &script])
+                .arg(binary("chat-server"))
+                .args(["--listen", "127.0.0.1:0", "--rate", "off"])
+                .args(arguments)
+                .env_remove("RUST_LOG")
+                .stdin(Stdio::piped()),
+        );
+        let address = listening(&mut process.stdout);
         Self { process, address }
     }
 
@@ -53,6 +67,13 @@ impl Server {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn listening(printed: &mut Printed) -> SocketAddr {
+    printed.wait_for("the line `listening on ADDRESS`", |line| {
+        let (_, address) = line.split_once("listening on ")?;
+        address.split_whitespace().next()?.parse().ok()
+    })
 }
 
 impl Deref for Server {

@@ -57,7 +57,7 @@ impl Import {
             }
             Err(error) => return Err(error).context(self.data.display().to_string()),
         };
-        eprintln!("chat-server: {imported}");
+        crate::log::say(imported);
         match failed {
             Some(error) => {
                 bail!(
