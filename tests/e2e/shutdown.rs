@@ -88,8 +88,19 @@ fn a_second_signal_ends_at_once() {
     server.signal("TERM");
     assert!(alice.hears_the_end().contains(&GOODBYE.to_owned()));
     server.runs_for(Duration::from_millis(500));
-    server.signal("TERM");
-    server.ends_within(Duration::from_secs(5));
+    server.signal("INT");
+    let status = server.ends_within(Duration::from_secs(5));
+    assert_eq!(status.code(), Some(130));
+}
+
+#[test]
+fn a_signal_that_is_sent_twice_by_one_hand_still_drains() {
+    let mut server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    // As timeout(1) does, which sends it to the process and to its group.
+    server.signals("TERM", 2);
+    assert!(alice.hears_the_end().contains(&GOODBYE.to_owned()));
+    assert_eq!(server.exit_code(), 0);
 }
 
 /// Returns a member that has not read for so long that nothing more can be sent to it.

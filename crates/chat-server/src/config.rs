@@ -1,6 +1,7 @@
 //! The command line, resolved: nothing deeper sees a flag.
 
 use crate::cli::{Cli, Lift, LimitArgs, LogFormat};
+use crate::kept::Kept;
 use chat_core::{Hub, Limits, Loopback, RoomName};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl ServerConfig {
     }
 
     /// Makes the hub, and opens the file in which its logs are kept.
-    pub(crate) fn into_hub(self) -> anyhow::Result<Hub> {
+    pub(crate) fn into_hub(self) -> anyhow::Result<(Hub, Kept)> {
         let builder = Hub::builder()
             .limits(self.limits)
             .names(crate::names::rules())
@@ -46,9 +47,11 @@ impl ServerConfig {
             .delivery_tasks(self.workers);
         #[cfg(feature = "sqlite")]
         if let Some(data) = self.data {
-            return Ok(builder.journal(data.open()?).build());
+            let journal = data.open()?;
+            let hub = builder.journal(journal.clone()).build();
+            return Ok((hub, Kept::InFile(journal)));
         }
-        Ok(builder.build())
+        Ok((builder.build(), Kept::InMemory))
     }
 
     /// Where what is said is kept, and how much of it.

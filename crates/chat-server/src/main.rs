@@ -4,6 +4,7 @@ mod cli;
 mod config;
 #[cfg(feature = "sqlite")]
 mod data;
+mod kept;
 mod listen;
 mod log;
 mod names;
@@ -46,11 +47,11 @@ fn run(config: ServerConfig) -> anyhow::Result<ExitCode> {
         .worker_threads(config.workers)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))?;
-    Ok(ExitCode::SUCCESS)
+    shutdown::block_on(runtime, serve(config))
 }
 
-async fn serve(config: ServerConfig) -> anyhow::Result<()> {
+/// Serves until a signal comes, or until nothing can be kept any more.
+async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let listeners = listen::bind(&config.listen, config.keepalive).await?;
     let addresses = listeners
         .iter()
@@ -60,7 +61,7 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     #[cfg(feature = "sqlite")]
     shutdown::survive_file_size_limit()?;
     let banner = listen::banner(&addresses, &config);
-    let hub = config.into_hub()?;
+    let (hub, kept) = config.into_hub()?;
     listen::print(&banner);
     shutdown::log_stats_on_signal(hub.clone())?;
     let serving = tokio_util::task::TaskTracker::new();
@@ -72,7 +73,12 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
         ));
     }
     serving.close();
-    serving.wait().await;
+    let has_failed = shutdown::drained(serving.wait(), kept.failed(), &stop).await;
+    let is_written = kept.close(hub.limits().drain).await;
     tracing::info!(stats = ?hub.stats(), "ended");
-    Ok(())
+    Ok(if has_failed || !is_written {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -3,34 +3,69 @@
 
 use anyhow::Context;
 use chat_core::Hub;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Within this time a signal is the first one again: `timeout` sends each twice, to the process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
+
 /// Returns a token that the first SIGINT or SIGTERM cancels.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "lives as long as the process, which it ends"
-)]
+///
+/// A thread of its own waits for them: a second one ends the process whatever hangs in the runtime, and nothing is
+/// written or freed before.
 pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't wait for signals")?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
-    tokio::spawn(async move {
-        for is_first in [true, false] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if is_first {
-                tracing::info!("shutting down; a second signal ends at once");
-                stopping.cancel();
-            } else {
-                std::process::exit(0);
+    let wait = move || {
+        let mut first: Option<Instant> = None;
+        for signal in &mut signals {
+            match first {
+                None => {
+                    tracing::info!("shutting down; a second signal ends at once");
+                    stopping.cancel();
+                    first = Some(Instant::now());
+                }
+                Some(first) if first.elapsed() < SAME_SIGNAL => {}
+                // As a shell says it of a process that was ended by this signal.
+                Some(_) => signal_hook::low_level::exit(128 + signal),
             }
         }
-    });
+    };
+    let thread = std::thread::Builder::new().name("chat-signals".into());
+    thread.spawn(wait).context("can't wait for signals")?;
     Ok(stop)
+}
+
+/// Waits until all connections are served to their end; drains them if nothing can be kept any more. Returns whether
+/// that was so.
+pub(crate) async fn drained(
+    served: impl Future<Output = ()>,
+    failed: impl Future<Output = ()>,
+    stop: &CancellationToken,
+) -> bool {
+    let mut served = pin!(served);
+    tokio::select! {
+        () = &mut served => return false,
+        () = failed => {}
+    }
+    tracing::error!("the thread that keeps messages has panicked: ending; start the server again");
+    stop.cancel();
+    served.await;
+    true
+}
+
+/// Runs this to its end and no longer: a thread that blocks (a search, a read, a host's address) is not waited for.
+pub(crate) fn block_on<T>(runtime: Runtime, future: impl Future<Output = T>) -> T {
+    let done = runtime.block_on(future);
+    runtime.shutdown_background();
+    done
 }
 
 /// Writes the hub's counters to the log whenever SIGUSR1 comes.
@@ -56,4 +91,40 @@ pub(crate) fn survive_file_size_limit() -> anyhow::Result<()> {
         drop(signal(SignalKind::from_raw(SIGXFSZ)).context("can't handle SIGXFSZ")?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use std::sync::mpsc::channel;
+
+    fn runtime() -> Runtime {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).build().unwrap()
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_not_waited_for() {
+        let (_never, hangs) = channel::<()>();
+        let (starts, started) = channel();
+        let hang = move || {
+            starts.send(()).unwrap();
+            hangs.recv().ok();
+        };
+        let runtime = runtime();
+        let hanging = runtime.spawn_blocking(hang);
+        assert_eq!(block_on(runtime, async { started.recv() }), Ok(()));
+        assert!(!hanging.is_finished());
+    }
+
+    #[test]
+    fn a_journal_that_has_failed_drains_the_server() {
+        let stop = CancellationToken::new();
+        let served = stop.clone().cancelled_owned();
+        assert!(block_on(runtime(), drained(served, ready(()), &stop)));
+        let stop = CancellationToken::new();
+        assert!(!block_on(runtime(), drained(ready(()), pending(), &stop)));
+        assert!(!stop.is_cancelled());
+    }
 }
