@@ -23,9 +23,11 @@ pub(crate) enum Charge {
     Joins,
     /// Bytes received; see [`Limits::bytes_per_minute`].
     Bytes,
+    /// What answers cost, in thousandths of a line; see [`Limits::answers_per_address`].
+    Answers,
 }
 
-const CHARGES: usize = 3;
+const CHARGES: usize = 4;
 
 /// The account of one address (an IPv6 /64 counts as one): what its connections are charged together.
 ///
@@ -133,6 +135,14 @@ impl Charge {
         match self {
             Self::Connects => limits.connects_per_address.map(Quota::from),
             Self::Joins => limits.joins_per_address.map(Quota::from),
+            Self::Answers => limits.answers_per_address.map(|rate| {
+                let quota = Quota::from(rate);
+                Quota {
+                    burst: quota.burst * 1000,
+                    tokens: quota.tokens * 1000,
+                    ..quota
+                }
+            }),
             Self::Bytes => limits.bytes_per_minute.map(|bytes| Quota {
                 burst: bytes.get() as u64,
                 tokens: bytes.get() as u64,

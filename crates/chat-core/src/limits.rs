@@ -59,6 +59,10 @@ pub struct Limits {
     /// How fast all connections of one address may join rooms (1,024 at once, then 64 a second); `None` lifts it. A
     /// join beyond it waits, and its connection is not read meanwhile.
     pub joins_per_address: Option<Rate>,
+    /// How much the answers to all connections of one address may cost (4,096 at once, then 128 a second: 32 MiB, then
+    /// 1 MiB or 0.6 s of searching a second); `None` lifts it. 8 KiB of an answer cost one, 5 ms of a search too. Beyond
+    /// it they are read more slowly.
+    pub answers_per_address: Option<Rate>,
     /// How many bytes all connections of one address may send within a minute (4 MiB: three connections that always
     /// send the longest text at the default rate, or 2,000 people who type); `None` lifts it. Beyond it they are read
     /// more slowly.
@@ -116,6 +120,7 @@ impl Default for Limits {
             per_address: Some(at_least_one(256)),
             connects_per_address: Some(rate(256, 16)),
             joins_per_address: Some(rate(1024, 64)),
+            answers_per_address: Some(rate(4096, 128)),
             bytes_per_minute: Some(at_least_one(4 * 1024 * 1024)),
             loopback: Loopback::Exempt,
             connections: at_least_one(10_000),

@@ -12,6 +12,9 @@ pub(crate) const NICK_CHARS_MAX: usize = 32;
 /// The longest nick, in bytes as it is spelled: 32 characters of four bytes each.
 const NICK_BYTES_MAX: usize = 128;
 
+/// The longest text that is folded to see whether it is a nick: folding may make three characters one.
+pub(crate) const TYPED_NICK_BYTES_MAX: usize = NICK_BYTES_MAX * 3;
+
 /// The longest room name, in bytes.
 pub(crate) const ROOM_NAME_BYTES_MAX: usize = 64;
 
@@ -133,7 +136,7 @@ impl NameRules {
             unit: "characters",
         };
         // Checked before folding, whose cost grows with the length.
-        if name.len() > NICK_BYTES_MAX * 3 {
+        if name.len() > TYPED_NICK_BYTES_MAX {
             return Err(too_long);
         }
         self.check(name)?;

@@ -67,6 +67,11 @@ impl Cost {
     /// How much work a token pays for: a sender at the default rate keeps a processor busy for a fortieth of the time.
     const WORK_PER_TOKEN: Duration = Duration::from_millis(5);
 
+    /// The cost in thousandths of a token.
+    pub(crate) const fn thousandths(self) -> u64 {
+        self.0 / (Self::TOKEN / 1000)
+    }
+
     /// As many tokens as lines would have cost.
     pub(crate) const fn lines(count: usize) -> Self {
         Self((count as u64).saturating_mul(Self::TOKEN))

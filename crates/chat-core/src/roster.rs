@@ -4,7 +4,7 @@
 //! that no two owners have nicks that compare equal or look alike.
 
 use crate::batch::SessionId;
-use crate::name::{NameRules, Nick};
+use crate::name::{NameRules, Nick, TYPED_NICK_BYTES_MAX};
 use crate::session::Shared;
 use crate::sync::Mutex;
 use std::collections::HashMap;
@@ -92,6 +92,10 @@ impl Roster {
 
     /// The session that has this nick, however it is spelled.
     pub(crate) fn find(&self, nick: &str) -> Option<Arc<Shared>> {
+        // Checked before folding, whose cost grows with the length.
+        if nick.len() > TYPED_NICK_BYTES_MAX {
+            return None;
+        }
         let key = (self.names.fold)(nick);
         self.claims.lock().by_key.get(key.as_str()).cloned()
     }

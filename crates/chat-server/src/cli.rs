@@ -90,6 +90,11 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
     pub(crate) joins_per_address: Option<Lift<Rate>>,
 
+    /// What answers to all connections of one address may cost at once, and a second: 8 KiB of an answer or 5 ms of a
+    /// search are one [default: 4096:128]
+    #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
+    pub(crate) answers_per_address: Option<Lift<Rate>>,
+
     /// Bytes that all connections of one address may send within a minute [default: 4194304]
     #[arg(long, value_name = "N|off", value_parser = count_or_off)]
     pub(crate) bytes_per_minute: Option<Lift<NonZeroUsize>>,

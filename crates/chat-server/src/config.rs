@@ -111,6 +111,9 @@ fn limits(args: &LimitArgs) -> Limits {
     if let Some(joins) = args.joins_per_address {
         limits.joins_per_address = lifted(joins);
     }
+    if let Some(answers) = args.answers_per_address {
+        limits.answers_per_address = lifted(answers);
+    }
     if let Some(bytes) = args.bytes_per_minute {
         limits.bytes_per_minute = lifted(bytes);
     }

@@ -5,6 +5,7 @@
 use super::Connection;
 use crate::address::Charge;
 use crate::command::{Arrival, Command};
+use crate::rate::Cost;
 use std::borrow::Cow;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
@@ -17,6 +18,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.paused_until = self.paused_until.max(Some(until));
             self.hub.counters().rate_pauses.add(1);
         }
+    }
+
+    /// Charges the sender, and its address, what an answer costs besides the line that asked for it.
+    pub(super) fn charge(&mut self, cost: Cost) {
+        let now = Instant::now();
+        if let Some(bucket) = &mut self.bucket {
+            bucket.charge(cost, now);
+        }
+        self.charge_address(Charge::Answers, cost.thousandths(), now);
     }
 
     /// Charges for the rooms that a command joins. Gives the command back, or keeps it until the address has waited.

@@ -103,13 +103,6 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Takes from the sender's rate what an answer costs besides the line that asked for it.
-    pub(super) fn charge(&mut self, cost: Cost) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.charge(cost, Instant::now());
-        }
-    }
-
     async fn handle(
         &mut self,
         inbound: Inbound,
@@ -283,6 +276,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
         let nick = self.ask(Question::Rename { nick }, nick, &mut None).await?;
         let nick = self.session()?.rename(&nick)?;
+        // Each room is told of it, as of a message.
+        self.charge(Cost::lines(self.members.len().saturating_sub(1)));
         self.reply(&Reply::Renamed(&nick));
         Ok(())
     }
@@ -343,10 +338,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.session()?.rename(nick)?;
         }
         let mut joined = Vec::with_capacity(rooms.len());
-        let mut slice = TimeSlice::begin();
         for arrival in rooms {
             joined.push((&*arrival.room, self.enter(arrival, 0, None).await));
-            slice.yield_if_over().await;
+            // Each room is told of it in a task of its own: one after the other, they hold up no other room for long.
+            tokio::task::yield_now().await;
         }
         // Each costs what a command to join it costs.
         self.charge(Cost::lines(rooms.len().saturating_sub(1)));

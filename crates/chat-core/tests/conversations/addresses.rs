@@ -115,3 +115,28 @@ async fn loopback_is_exempt_unless_it_is_counted() {
         assert_eq!(start.elapsed() >= Duration::from_secs(1), waits);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
+    let mut hub = hub(|limits| limits.answers_per_address = Some(rate(100, 1)));
+    let talker = hub.hub.session(Some("talker")).unwrap();
+    let room = talker.join("lobby").await.unwrap();
+    for _ in 0..200 {
+        room.say(&"x".repeat(4000)).await.unwrap();
+    }
+    let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
+    let mut twin = member(&mut hub, "twin", "192.0.2.1:1001").await;
+    let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
+    // 800 KB are some 98 lines.
+    alice.sends("/history 200").await;
+    alice.sees_until_quiet().await;
+    let start = Instant::now();
+    twin.sends("/history 20").await;
+    twin.sends("/nick twin2").await;
+    bob.sends("/history 20").await;
+    bob.sends("/nick bob2").await;
+    bob.sees_in_time("* you are now bob2").await;
+    assert!(start.elapsed() < Duration::from_millis(100));
+    twin.sees_in_time("* you are now twin2").await;
+    assert!(start.elapsed() > Duration::from_secs(5));
+}
