@@ -2,7 +2,7 @@
 //!
 //! Invariant: every text in a batch has been cleaned of control characters, and positions grow within it.
 
-use crate::key::Key;
+use crate::key::{Key, Owner, TokenDigest};
 use crate::name::{Nick, RoomName};
 use crate::text;
 use std::fmt;
@@ -171,11 +171,15 @@ impl Drafts {
         self.add(kind, text, None);
     }
 
-    /// As [`push`](Self::push), with the key under which the author may say it again. Returns whether it was added.
-    pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<&Key>) -> bool {
+    /// As [`push`](Self::push), with the key under which its owner may say it again. Returns whether it was added.
+    pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<(&Key, Owner)>) -> bool {
         let text = text::clean(text);
         let is_visible = kind == Kind::Topic || !text.trim().is_empty();
         if is_visible {
+            let key = key.map(|(key, owner)| match owner {
+                Owner::Session(_) => (key, None),
+                Owner::Token(token) => (key, Some(token)),
+            });
             self.enter(kind, &text, key);
         }
         is_visible
@@ -184,8 +188,8 @@ impl Drafts {
     /// Adds a message as a log has kept it, for a journal that makes a batch again of what it has stored.
     ///
     /// Adds exactly one message, so that the places given to [`number`](Self::number) meet the messages that they
-    /// belong to. A text and a key that came from a [`Batch`] come back unchanged. Control characters that got into
-    /// the store by another way are removed all the same, and what no key can be is no key.
+    /// belong to. A text and a [`kept_key`](MessageRef::kept_key) that came from a [`Batch`] come back unchanged. Control
+    /// characters that got into the store by another way are removed all the same, and what no key can be is no key.
     ///
     /// What an earlier process wrote is [`SessionId::NOBODY`]'s: a hub may keep from a session what it wrote itself.
     ///
@@ -204,19 +208,33 @@ impl Drafts {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn restore(&mut self, kind: Kind, text: &str, key: Option<&str>) {
-        let key = key.and_then(|key| Key::parse(key).ok());
-        self.enter(kind, &text::clean(text), key.as_ref());
+    pub fn restore(&mut self, kind: Kind, text: &str, kept_key: Option<&str>) {
+        let (key, token) = match kept_key.map(|kept| kept.split_once(OWNER_MARK).ok_or(kept)) {
+            None => (None, None),
+            Some(Err(key)) => (Key::parse(key).ok(), None),
+            Some(Ok((key, token))) => (Key::parse(key).ok(), TokenDigest::parse(token)),
+        };
+        self.enter(
+            kind,
+            &text::clean(text),
+            key.as_ref().map(|key| (key, token)),
+        );
     }
 
-    fn enter(&mut self, kind: Kind, text: &str, key: Option<&Key>) {
+    fn enter(&mut self, kind: Kind, text: &str, key: Option<(&Key, Option<TokenDigest>)>) {
         self.text.push_str(text);
         let end = self.text.len();
-        self.text.push_str(key.map_or("", Key::as_str));
+        self.text.push_str(key.map_or("", |(key, _)| key.as_str()));
+        let key_end = self.text.len();
+        if let Some((_, Some(token))) = key {
+            self.text.push(OWNER_MARK);
+            token.write(&mut self.text);
+        }
         self.entries.push(Entry {
             seq: Seq::START,
             end,
-            key_end: self.text.len(),
+            key_end,
+            has_owner: self.text.len() > key_end,
             kind,
         });
     }
@@ -350,12 +368,13 @@ impl Batch {
         let mut start = self.start(range.start);
         self.entries[range].iter().map(move |entry| {
             let text = &self.text[start..entry.end];
-            start = entry.key_end;
+            start = entry.next();
             MessageRef {
                 seq: entry.seq,
                 kind: entry.kind,
                 text,
                 key: self.key(entry),
+                kept_key: Some(&self.text[entry.end..start]).filter(|key| !key.is_empty()),
             }
         })
     }
@@ -364,11 +383,38 @@ impl Batch {
     fn start(&self, index: usize) -> usize {
         index
             .checked_sub(1)
-            .map_or(0, |before| self.entries[before].key_end)
+            .map_or(0, |before| self.entries[before].next())
     }
 
     fn key(&self, entry: &Entry) -> Option<&str> {
         Some(&self.text[entry.end..entry.key_end]).filter(|key| !key.is_empty())
+    }
+
+    /// Whether the author can learn of this message by its key: it was said under one, by this session or with this
+    /// owner's token.
+    pub(crate) fn is_keyed_by(&self, index: usize, session: SessionId, owner: Owner) -> bool {
+        let Some(entry) = self.entries.get(index) else {
+            return false;
+        };
+        entry.end < entry.key_end
+            && (self.author == session
+                || matches!(owner, Owner::Token(_)) && self.owner(entry) == Some(owner))
+    }
+
+    fn owner(&self, entry: &Entry) -> Option<Owner> {
+        let kept = &self.text[entry.key_end..entry.next()];
+        TokenDigest::parse(kept.strip_prefix(OWNER_MARK)?).map(Owner::Token)
+    }
+
+    /// The keys under which messages were said with a token, and their places.
+    pub(crate) fn owned_keys(
+        &self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (Key, Owner, Seq)> {
+        self.entries[range].iter().filter_map(|entry| {
+            let key = Key::parse(self.key(entry)?).ok()?;
+            Some((key, self.owner(entry)?, entry.seq))
+        })
     }
 
     /// The place of the message with this number within the batch.
@@ -392,6 +438,7 @@ impl Batch {
 
 /// One message of a batch, borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MessageRef<'a> {
     /// Its place in the room's log.
     pub seq: Seq,
@@ -401,6 +448,9 @@ pub struct MessageRef<'a> {
     pub text: &'a str,
     /// The key that its author gave it, so that it can be said again without being said twice.
     pub key: Option<&'a str>,
+    /// The key as a journal keeps it: with a mark of the client whose key it is, if that is known by a token. It is for
+    /// [`Drafts::restore`] alone, and never shown to a peer.
+    pub kept_key: Option<&'a str>,
 }
 
 /// One message of a batch, shared: cheap to clone and to keep.
@@ -487,12 +537,33 @@ struct Entry {
     end: usize,
     /// Where its key ends, which follows the text.
     key_end: usize,
+    /// Whether a mark of the key's owner follows the key.
+    has_owner: bool,
     kind: Kind,
 }
+
+impl Entry {
+    /// Where the next text begins.
+    const fn next(&self) -> usize {
+        if self.has_owner {
+            self.key_end + OWNER_BYTES
+        } else {
+            self.key_end
+        }
+    }
+}
+
+/// Stands between a key and the mark of its owner: no key holds a control character.
+const OWNER_MARK: char = '\x1f';
+
+/// The mark, and the digits of a digest.
+const OWNER_BYTES: usize = 1 + 2 * TokenDigest::BYTES;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALICE: Owner = Owner::Session(SessionId(1));
 
     fn batch() -> Batch {
         let mut drafts = Drafts::new(SessionId(1), Nick::parse("alice").unwrap(), Timestamp(0));
@@ -538,14 +609,47 @@ mod tests {
     #[test]
     fn a_key_belongs_to_its_message_and_is_no_part_of_a_text() {
         let mut drafts = Drafts::new(SessionId(1), Nick::parse("alice").unwrap(), Timestamp(0));
-        assert!(drafts.add(Kind::Said, "one", Some(&Key::parse("k1").unwrap())));
+        assert!(drafts.add(Kind::Said, "one", Some((&Key::parse("k1").unwrap(), ALICE))));
         assert!(drafts.add(Kind::Said, "two", None));
-        assert!(!drafts.add(Kind::Said, "\x07", Some(&Key::parse("k3").unwrap())));
+        assert!(!drafts.add(
+            Kind::Said,
+            "\x07",
+            Some((&Key::parse("k3").unwrap(), ALICE))
+        ));
         let batch = Arc::new(drafts.number(RoomName::parse("ops").unwrap(), [Seq(1)]));
         let found: Vec<_> = batch.messages(0..2).map(|m| (m.text, m.key)).collect();
         assert_eq!(found, [("one", Some("k1")), ("two", None)]);
         let second = Message::new(batch, 1);
         assert_eq!((second.text(), second.key()), ("two", None));
+    }
+
+    #[test]
+    fn whose_key_it_is_is_kept_and_not_shown() {
+        let [token, other] = [1, 2].map(|byte| Owner::Token(TokenDigest::new([byte; 16])));
+        let (key, session) = (Key::parse("k1").unwrap(), SessionId(1));
+        let nick = || Nick::parse("alice").unwrap();
+        let mut drafts = Drafts::new(session, nick(), Timestamp(0));
+        assert!(drafts.add(Kind::Said, "one", Some((&key, token))));
+        assert!(drafts.add(Kind::Said, "two", Some((&key, ALICE))));
+        assert!(drafts.add(Kind::Said, "three", None));
+        let batch = drafts.number(RoomName::parse("ops").unwrap(), [Seq(1)]);
+        let mut restored = Drafts::new(SessionId::NOBODY, nick(), Timestamp(0));
+        for message in batch.messages(0..3) {
+            restored.restore(message.kind, message.text, message.kept_key);
+        }
+        let restored = restored.number(RoomName::parse("ops").unwrap(), [Seq(1)]);
+        for (batch, is_session) in [(batch, true), (restored, false)] {
+            let shown: Vec<_> = batch.messages(0..3).map(|m| (m.text, m.key)).collect();
+            let expected = [("one", Some("k1")), ("two", Some("k1")), ("three", None)];
+            assert_eq!(shown, expected);
+            let owned: Vec<_> = batch.owned_keys(0..3).collect();
+            assert_eq!(owned, [(key.clone(), token, Seq(1))]);
+            let nobody = SessionId(9);
+            assert!(batch.is_keyed_by(0, nobody, token) && !batch.is_keyed_by(0, nobody, other));
+            assert!(!batch.is_keyed_by(1, nobody, Owner::Session(nobody)));
+            assert_eq!(batch.is_keyed_by(1, session, other), is_session);
+            assert!(!batch.is_keyed_by(2, session, token));
+        }
     }
 
     #[test]

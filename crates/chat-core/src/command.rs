@@ -1,12 +1,13 @@
 //! What a peer asks, whatever the dialect it asks in.
 
 use crate::batch::{Epoch, Seq};
+use crate::key::TokenDigest;
 use std::borrow::Cow;
 
 /// One thing that a peer wants done; names are not checked yet, texts not cleaned.
 ///
 /// Where `room` is `None`, the room is meant that the session joined last. A `key` is the author's name for a message:
-/// what the same nick says again under it within ten minutes is not said twice.
+/// what the same client says again under it within ten minutes is not said twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command<'a> {
@@ -46,6 +47,9 @@ pub enum Command<'a> {
     Hello {
         /// Which nick; `None` keeps the one that the session was given.
         nick: Option<Cow<'a, str>>,
+        /// By what the client is known again: it has the keys that it used with this token, and takes its nick from a
+        /// session that came with it. `None`: it isn't, and its keys are of no use after this session.
+        token: Option<TokenDigest>,
         /// Which rooms.
         rooms: Vec<Arrival<'a>>,
     },

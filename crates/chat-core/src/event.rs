@@ -96,6 +96,8 @@ pub enum CloseReason {
     Kicked(Arc<str>),
     /// The [`Policy`](crate::Policy) did not let it in.
     Refused,
+    /// The same client came back with its token, and took the nick.
+    TakenOver,
     /// Its connection's task panicked.
     Failed,
     /// Its [`Session`](crate::Session) was dropped.
@@ -115,6 +117,7 @@ impl fmt::Display for CloseReason {
             Self::Kicked(reason) if reason.is_empty() => f.write_str("kicked"),
             Self::Kicked(reason) => write!(f, "kicked: {reason}"),
             Self::Refused => f.write_str("refused"),
+            Self::TakenOver => f.write_str("taken over"),
             Self::Failed => f.write_str("internal error"),
             Self::Dropped => f.write_str("gone"),
         }

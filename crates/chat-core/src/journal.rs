@@ -44,6 +44,9 @@ pub trait Log: Send + Sync + 'static {
     /// Called in the order in which the messages shall stand in the log, without waiting for the one before to be
     /// done. Dropping the future does not take the messages back. Its result must not depend on when it is polled;
     /// a journal that has the messages at once returns a future that is ready.
+    ///
+    /// A journal that outlives its process stores a message's [`kept_key`](crate::log::MessageRef::kept_key), not its
+    /// `key`, and gives it back to [`Drafts::restore`]: then a repetition under the key is known after a restart, too.
     fn append(
         &self,
         drafts: Drafts,

@@ -1,11 +1,12 @@
 //! What has been said under which key, so that saying it again is safe.
 //!
-//! Invariant: while it is remembered, one key of one nick is said at most once. It is remembered for
-//! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many others have come after it.
+//! Invariant: while it is remembered, one key of one owner is said at most once. It is remembered for
+//! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many others have come after it. The owner of
+//! keys is a client's token, or the session of a client that has none; never a nick, which another may take.
 //! A key is claimed before its message is appended, and the claim settles or lapses with the append, whatever becomes
 //! of the connection.
 
-use crate::batch::{Batch, Seq};
+use crate::batch::{Batch, Seq, SessionId};
 use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::sync::Mutex;
@@ -42,6 +43,61 @@ impl Key {
     }
 }
 
+/// The digest of a client's token: a secret by which a server knows a client again over connections and restarts.
+///
+/// A [`Dialect`](crate::wire::Dialect) makes it of the token with a cryptographic hash and hands it over in
+/// [`Command::Hello`](crate::wire::Command::Hello); the hub never sees the token. Whoever comes with the token has the
+/// keys that were used with it, and takes its nick back from a session that came with it. How long it takes to compare
+/// two digests tells an attacker nothing of use: it can't choose the bytes of a digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; Self::BYTES]);
+
+impl TokenDigest {
+    /// How many bytes of a hash are kept.
+    pub const BYTES: usize = 16;
+
+    /// Takes the first bytes of a cryptographic hash of a token.
+    #[must_use]
+    pub const fn new(digest: [u8; Self::BYTES]) -> Self {
+        Self(digest)
+    }
+
+    /// Writes it as a journal keeps it, in hexadecimal digits.
+    pub(crate) fn write(self, out: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in self.0 {
+            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            out.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+        }
+    }
+
+    /// Reads what [`write`](Self::write) writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if text.len() != 2 * Self::BYTES || !is_hex {
+            return None;
+        }
+        let number = u128::from_str_radix(text, 16).ok()?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    /// Prints nothing of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenDigest").finish_non_exhaustive()
+    }
+}
+
+/// Whose keys these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// A session's whose client has no token: they are of no use when it has ended.
+    Session(SessionId),
+    /// A client's, over its sessions.
+    Token(TokenDigest),
+}
+
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -57,7 +113,7 @@ impl std::error::Error for KeyError {}
 #[derive(Debug)]
 pub(crate) struct Keys {
     lifetime: Duration,
-    per_nick: usize,
+    per_owner: usize,
     total: usize,
     known: Mutex<Known>,
     /// Notified when a claim has settled or lapsed.
@@ -66,13 +122,13 @@ pub(crate) struct Keys {
 
 #[derive(Debug, Default)]
 struct Known {
-    by_nick: HashMap<Arc<str>, OfNick>,
-    /// What was said, the oldest first. An entry may be older than the key's state if its nick has forgotten it.
-    said: VecDeque<(Instant, Arc<str>, Key)>,
+    by_owner: HashMap<Owner, OfOwner>,
+    /// What was said, the oldest first. An entry may be older than the key's state if its owner has forgotten it.
+    said: VecDeque<(Instant, Owner, Key)>,
 }
 
 #[derive(Debug, Default)]
-struct OfNick {
+struct OfOwner {
     states: HashMap<Key, State>,
     said: VecDeque<Key>,
 }
@@ -105,7 +161,7 @@ pub(crate) enum Claimed {
 #[derive(Debug)]
 pub(crate) struct Claim {
     keys: Arc<Keys>,
-    nick: Arc<str>,
+    owner: Owner,
     key: Key,
     /// Which message of its batch it is for.
     index: usize,
@@ -115,48 +171,44 @@ impl Keys {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             lifetime: limits.key_lifetime,
-            per_nick: limits.keys_per_nick.get(),
+            per_owner: limits.keys_per_nick.get(),
             total: limits.keys.get(),
             known: Mutex::default(),
             settled: Notify::new(),
         }
     }
 
-    /// Claims a key for the message with this number within its batch. `nick` is folded.
-    pub(crate) fn claim(self: &Arc<Self>, nick: &str, key: &Key, index: usize) -> Claimed {
+    /// Claims a key for the message with this number within its batch.
+    pub(crate) fn claim(self: &Arc<Self>, owner: Owner, key: &Key, index: usize) -> Claimed {
         let mut known = self.known.lock();
         known.forget(self.total, Instant::now().checked_sub(self.lifetime));
-        let nick = match known.by_nick.get_key_value(nick) {
-            Some((nick, _)) => Arc::clone(nick),
-            None => nick.into(),
-        };
-        let of_nick = known.by_nick.entry(Arc::clone(&nick)).or_default();
-        match of_nick.states.get(key) {
+        let of_owner = known.by_owner.entry(owner).or_default();
+        match of_owner.states.get(key) {
             Some(State::Pending) => return Claimed::Pending,
             Some(State::Said(_, said)) => return Claimed::Already(said.clone()),
-            None => of_nick.states.insert(key.clone(), State::Pending),
+            None => of_owner.states.insert(key.clone(), State::Pending),
         };
         Claimed::New(Claim {
             keys: Arc::clone(self),
-            nick,
+            owner,
             key: key.clone(),
             index,
         })
     }
 
-    /// What was said under a key. `nick` is folded.
-    pub(crate) fn said(&self, nick: &str, key: &Key) -> Option<Said> {
+    /// What was said under a key.
+    pub(crate) fn said(&self, owner: Owner, key: &Key) -> Option<Said> {
         let mut known = self.known.lock();
         known.forget(self.total, Instant::now().checked_sub(self.lifetime));
-        match known.by_nick.get(nick)?.states.get(key)? {
+        match known.by_owner.get(&owner)?.states.get(key)? {
             State::Said(_, said) => Some(said.clone()),
             State::Pending => None,
         }
     }
 
-    /// Remembers what was said under a key before this process began. `nick` is folded.
-    pub(crate) fn remember(self: &Arc<Self>, nick: &str, key: &Key, said: Said) {
-        if let Claimed::New(claim) = self.claim(nick, key, 0) {
+    /// Remembers what was said under a key before this process began.
+    pub(crate) fn remember(self: &Arc<Self>, owner: Owner, key: &Key, said: Said) {
+        if let Claimed::New(claim) = self.claim(owner, key, 0) {
             claim.settle_as(said);
         }
     }
@@ -171,10 +223,10 @@ impl Keys {
         }
     }
 
-    /// Whether something is being said under a key. `nick` is folded.
-    pub(crate) fn is_pending(&self, nick: &str, key: &Key) -> bool {
+    /// Whether something is being said under a key.
+    pub(crate) fn is_pending(&self, owner: Owner, key: &Key) -> bool {
         let known = self.known.lock();
-        let state = known.by_nick.get(nick).and_then(|of| of.states.get(key));
+        let state = known.by_owner.get(&owner).and_then(|of| of.states.get(key));
         matches!(state, Some(State::Pending))
     }
 }
@@ -191,16 +243,14 @@ impl Claim {
     fn settle_as(self, said: Said) {
         let now = Instant::now();
         let mut known = self.keys.known.lock();
-        known
-            .said
-            .push_back((now, Arc::clone(&self.nick), self.key.clone()));
-        if let Some(of_nick) = known.by_nick.get_mut(&self.nick) {
-            of_nick
+        known.said.push_back((now, self.owner, self.key.clone()));
+        if let Some(of_owner) = known.by_owner.get_mut(&self.owner) {
+            of_owner
                 .states
                 .insert(self.key.clone(), State::Said(now, said));
-            of_nick.said.push_back(self.key.clone());
-            if of_nick.said.len() > self.keys.per_nick {
-                of_nick.forget_oldest();
+            of_owner.said.push_back(self.key.clone());
+            if of_owner.said.len() > self.keys.per_owner {
+                of_owner.forget_oldest();
             }
         }
         known.forget(self.keys.total, None);
@@ -211,12 +261,12 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut known = self.keys.known.lock();
-        if let Some(of_nick) = known.by_nick.get_mut(&self.nick) {
-            if matches!(of_nick.states.get(&self.key), Some(State::Pending)) {
-                of_nick.states.remove(&self.key);
+        if let Some(of_owner) = known.by_owner.get_mut(&self.owner) {
+            if matches!(of_owner.states.get(&self.key), Some(State::Pending)) {
+                of_owner.states.remove(&self.key);
             }
-            if of_nick.states.is_empty() {
-                known.by_nick.remove(&self.nick);
+            if of_owner.states.is_empty() {
+                known.by_owner.remove(&self.owner);
             }
         }
         drop(known);
@@ -230,26 +280,26 @@ impl Known {
         while let Some((at, ..)) = self.said.front()
             && (self.said.len() > total || horizon.is_some_and(|horizon| *at <= horizon))
         {
-            let Some((at, nick, key)) = self.said.pop_front() else {
+            let Some((at, owner, key)) = self.said.pop_front() else {
                 return;
             };
-            let Some(of_nick) = self.by_nick.get_mut(&nick) else {
+            let Some(of_owner) = self.by_owner.get_mut(&owner) else {
                 continue;
             };
-            // What a nick says is in the same order here and there.
-            if matches!(of_nick.states.get(&key), Some(State::Said(said_at, _)) if *said_at == at)
-                && of_nick.said.front() == Some(&key)
+            // What an owner says is in the same order here and there.
+            if matches!(of_owner.states.get(&key), Some(State::Said(said_at, _)) if *said_at == at)
+                && of_owner.said.front() == Some(&key)
             {
-                of_nick.forget_oldest();
+                of_owner.forget_oldest();
             }
-            if of_nick.states.is_empty() {
-                self.by_nick.remove(&nick);
+            if of_owner.states.is_empty() {
+                self.by_owner.remove(&owner);
             }
         }
     }
 }
 
-impl OfNick {
+impl OfOwner {
     fn forget_oldest(&mut self) {
         if let Some(key) = self.said.pop_front() {
             self.states.remove(&key);
@@ -263,6 +313,9 @@ mod tests {
     use crate::batch::{Drafts, Kind, SessionId, Timestamp};
     use crate::name::Nick;
     use std::num::NonZeroUsize;
+
+    const ALICE: Owner = Owner::Session(SessionId(1));
+    const BOB: Owner = Owner::Token(TokenDigest::new([7; 16]));
 
     fn keys(per_nick: usize, total: usize) -> Arc<Keys> {
         let limits = Limits {
@@ -283,15 +336,15 @@ mod tests {
         drafts.number(RoomName::parse("ops").unwrap(), [Seq(seq)])
     }
 
-    fn say(keys: &Arc<Keys>, nick: &str, text: &str, seq: u64) {
-        match keys.claim(nick, &key(text), 0) {
+    fn say(keys: &Arc<Keys>, owner: Owner, text: &str, seq: u64) {
+        match keys.claim(owner, &key(text), 0) {
             Claimed::New(claim) => claim.settle(&batch(seq)),
-            other => panic!("{text} of {nick}: {other:?}"),
+            other => panic!("{text} of {owner:?}: {other:?}"),
         }
     }
 
-    fn said(keys: &Arc<Keys>, nick: &str, text: &str) -> Option<u64> {
-        match keys.claim(nick, &key(text), 0) {
+    fn said(keys: &Arc<Keys>, owner: Owner, text: &str) -> Option<u64> {
+        match keys.claim(owner, &key(text), 0) {
             Claimed::Already(said) => Some(said.seq.0),
             Claimed::New(_) | Claimed::Pending => None,
         }
@@ -305,52 +358,62 @@ mod tests {
         assert!(Key::parse(&"x".repeat(64)).is_ok());
     }
 
+    #[test]
+    fn a_digest_is_kept_as_text_and_not_shown() {
+        let digest = TokenDigest::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0xab, 0xff]);
+        let mut text = String::new();
+        digest.write(&mut text);
+        assert_eq!(text, "000102030405060708090a0b0c0dabff");
+        assert_eq!(TokenDigest::parse(&text), Some(digest));
+        for bad in ["", &text[1..], &text.replace("00", "+0")] {
+            assert_eq!(TokenDigest::parse(bad), None, "{bad}");
+        }
+        assert!(!format!("{digest:?}").contains(|c: char| c.is_ascii_digit()));
+    }
+
     #[tokio::test]
-    async fn a_key_is_said_once_and_each_nick_has_its_own() {
+    async fn a_key_is_said_once_and_each_owner_has_its_own() {
         let keys = keys(8, 8);
-        say(&keys, "alice", "k", 7);
-        assert_eq!(said(&keys, "alice", "k"), Some(7));
-        assert_eq!(said(&keys, "bob", "k"), None);
+        say(&keys, ALICE, "k", 7);
+        assert_eq!(said(&keys, ALICE, "k"), Some(7));
+        assert_eq!(said(&keys, BOB, "k"), None);
     }
 
     #[tokio::test]
     async fn a_claim_that_is_dropped_gives_its_key_back() {
         let keys = keys(8, 8);
-        let claimed = keys.claim("alice", &key("k"), 0);
-        assert!(matches!(
-            keys.claim("alice", &key("k"), 0),
-            Claimed::Pending
-        ));
-        assert!(keys.is_pending("alice", &key("k")));
+        let claimed = keys.claim(ALICE, &key("k"), 0);
+        assert!(matches!(keys.claim(ALICE, &key("k"), 0), Claimed::Pending));
+        assert!(keys.is_pending(ALICE, &key("k")));
         drop(claimed);
-        assert!(!keys.is_pending("alice", &key("k")));
-        say(&keys, "alice", "k", 1);
+        assert!(!keys.is_pending(ALICE, &key("k")));
+        say(&keys, ALICE, "k", 1);
     }
 
     #[tokio::test]
     async fn the_oldest_keys_are_forgotten_first() {
         let keys = keys(2, 3);
         for (seq, text) in ["a", "b", "c"].iter().enumerate() {
-            say(&keys, "alice", text, seq as u64);
+            say(&keys, ALICE, text, seq as u64);
         }
-        assert_eq!(said(&keys, "alice", "a"), None);
-        assert_eq!(said(&keys, "alice", "b"), Some(1));
-        say(&keys, "bob", "x", 10);
-        say(&keys, "bob", "y", 11);
-        assert_eq!(said(&keys, "alice", "b"), None, "beyond the total");
-        assert_eq!(said(&keys, "alice", "c"), Some(2));
-        assert_eq!(said(&keys, "bob", "x"), Some(10));
+        assert_eq!(said(&keys, ALICE, "a"), None);
+        assert_eq!(said(&keys, ALICE, "b"), Some(1));
+        say(&keys, BOB, "x", 10);
+        say(&keys, BOB, "y", 11);
+        assert_eq!(said(&keys, ALICE, "b"), None, "beyond the total");
+        assert_eq!(said(&keys, ALICE, "c"), Some(2));
+        assert_eq!(said(&keys, BOB, "x"), Some(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn keys_are_forgotten_after_their_lifetime_and_leave_nothing_behind() {
         let keys = keys(8, 8);
-        say(&keys, "alice", "k", 1);
+        say(&keys, ALICE, "k", 1);
         tokio::time::advance(Duration::from_secs(599)).await;
-        assert_eq!(said(&keys, "alice", "k"), Some(1));
+        assert_eq!(said(&keys, ALICE, "k"), Some(1));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(said(&keys, "alice", "k"), None);
+        assert_eq!(said(&keys, ALICE, "k"), None);
         let known = keys.known.lock();
-        assert!(known.by_nick.is_empty() && known.said.is_empty());
+        assert!(known.by_owner.is_empty() && known.said.is_empty());
     }
 }

@@ -104,6 +104,7 @@ pub mod wire {
     pub use crate::command::{Arrival, Command};
     pub use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
     pub use crate::event::{Broadcast, Form, Missed, Moment};
+    pub use crate::key::TokenDigest;
     pub use crate::refusal::{Code, Refusal};
     pub use crate::sniff::{Candidate, Opening, Verdict};
 }

@@ -40,8 +40,8 @@ pub struct Limits {
     /// member reads what it missed from the journal once its socket has taken what waits. What waits keeps at most twice
     /// as much in memory, and one round of a room.
     pub queue_bytes: NonZeroUsize,
-    /// How many keys of one nick are remembered (1,024), so that what was said under them is not said twice. The
-    /// oldest go first.
+    /// How many keys of one client's token are remembered (1,024), so that what was said under them is not said twice.
+    /// The oldest go first.
     pub keys_per_nick: NonZeroUsize,
     /// How many keys are remembered in all (65,536). The oldest go first.
     pub keys: NonZeroUsize,

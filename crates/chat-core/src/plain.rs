@@ -224,6 +224,7 @@ impl Dialect for Plain {
                 notice(out, format_args!("goodbye: the server is shutting down"))
             }
             CloseReason::Refused => {}
+            CloseReason::TakenOver => notice(out, format_args!("goodbye: you came back elsewhere")),
             CloseReason::Kicked(reason) => {
                 let because = because(reason);
                 notice(out, format_args!("goodbye: you were sent away{because}"));

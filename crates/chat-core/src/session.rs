@@ -6,6 +6,7 @@ use crate::batch::{Drafts, Kind, Seq, SessionId, Timestamp};
 use crate::delivery::Taste;
 use crate::event::{CloseReason, Direct};
 use crate::hub::{Hub, JoinError};
+use crate::key::{Owner, TokenDigest};
 use crate::member::{Member, Seat};
 use crate::name::Nick;
 use crate::outbound::Outbound;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     /// Numbers the seats that it takes.
     seats: AtomicU64,
     is_closing: AtomicBool,
+    /// The digest of its client's token, if it has one.
+    token: Mutex<Option<TokenDigest>>,
 }
 
 #[derive(Default)]
@@ -125,6 +128,42 @@ impl Session {
         let rooms = self.shared.rooms();
         rooms.iter().for_each(|room| room.rename(self.id(), &nick));
         Ok(nick)
+    }
+
+    /// Takes note of the client's token, before anything is said.
+    pub(crate) fn set_token(&self, token: TokenDigest) {
+        *self.shared.token.lock() = Some(token);
+    }
+
+    /// Takes another nick; if a session with the same token has it, which is what is left of an earlier connection of
+    /// the same client, that session ends first.
+    pub(crate) fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
+        match self.rename(nick) {
+            Err(NickError::Taken(taken) | NickError::LooksLike { taken, .. })
+                if self.ends_ghost(&taken) =>
+            {
+                self.rename(nick)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Ends the session of this nick if its client has the same token.
+    fn ends_ghost(&self, nick: &Nick) -> bool {
+        let Some(ghost) = self.hub.roster().find(nick.as_str()) else {
+            return false;
+        };
+        let is_own = match ghost.owner() {
+            Owner::Token(token) => self.shared.owner() == Owner::Token(token),
+            Owner::Session(_) => false,
+        };
+        if is_own && ghost.id != self.id() {
+            // Asked first, so that its connection knows why it ends.
+            ghost.ask_to_close(CloseReason::TakenOver);
+            ghost.end(&CloseReason::TakenOver, &self.hub);
+            return true;
+        }
+        false
     }
 
     /// Joins a room, which is opened if need be, and announces it there.
@@ -357,6 +396,7 @@ impl Shared {
             rooms: Mutex::default(),
             seats: AtomicU64::new(1),
             is_closing: AtomicBool::new(false),
+            token: Mutex::default(),
         }
     }
 
@@ -366,6 +406,12 @@ impl Shared {
 
     pub(crate) fn nick(&self) -> Nick {
         self.nick.lock().clone()
+    }
+
+    /// Whose keys it uses.
+    pub(crate) fn owner(&self) -> Owner {
+        let token = *self.token.lock();
+        token.map_or(Owner::Session(self.id), Owner::Token)
     }
 
     /// Starts a batch in this session's name.

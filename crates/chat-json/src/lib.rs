@@ -10,6 +10,7 @@
 
 mod client;
 mod server;
+mod token;
 pub mod wire;
 
 pub use client::{

@@ -159,7 +159,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) mailbox: Option<NonZeroUsize>,
 
-    /// Keys of one nick that are remembered, so that a repeated message is not said twice [default: 1024]
+    /// Keys of one client that are remembered, so that a repeated message is not said twice [default: 1024]
     #[arg(long, value_name = "N")]
     pub(crate) keys_per_nick: Option<NonZeroUsize>,
 

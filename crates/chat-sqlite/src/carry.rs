@@ -9,7 +9,7 @@ use crate::scan;
 use crate::store::{self, Room};
 use chat_core::log::{Drafts, SessionId, Timestamp};
 use chat_core::name::NameError;
-use chat_core::{Kind, Nick, RoomName, Seq};
+use chat_core::{Kind, Nick, RoomName, Seq, text};
 use rusqlite::{Connection, Transaction};
 use std::collections::HashSet;
 use std::fmt;
@@ -180,7 +180,11 @@ pub fn export(
                 from: stored.author,
                 kind: stored.kind,
                 text: stored.text,
-                key: stored.key,
+                // No key holds a control character: what follows one is the mark of its owner, which is not carried.
+                key: stored.key.map(|mut key| {
+                    key.truncate(key.find(text::is_unsafe).unwrap_or(key.len()));
+                    key
+                }),
             })
         });
         exported.unreadable.extend(unreadable?);

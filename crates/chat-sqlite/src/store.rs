@@ -137,7 +137,7 @@ fn insert(
         batch.from().as_str(),
         rows::kind_number(message.kind),
         message.text,
-        message.key,
+        message.kept_key,
         batch.author().0.cast_signed(),
         life.cast_signed(),
     ])?;

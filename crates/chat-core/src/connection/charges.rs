@@ -53,8 +53,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Move { room } => Command::Move {
                 room: room.map(own),
             },
-            Command::Hello { nick, rooms } => Command::Hello {
+            Command::Hello { nick, token, rooms } => Command::Hello {
                 nick: nick.map(own),
+                token,
                 rooms: rooms.into_iter().map(own_arrival).collect(),
             },
             command => return Some(command),

@@ -12,6 +12,7 @@ use crate::dialect::{Joined, Reply};
 use crate::event::CloseReason;
 use crate::hub::JoinError;
 use crate::journal::{JournalError, Span};
+use crate::key::TokenDigest;
 use crate::line::Inbound;
 use crate::outbound::Outbound;
 use crate::policy::Question;
@@ -177,7 +178,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn execute(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
         match command {
             Command::Tell { to, text } => self.tell(&to, &text).await?,
-            Command::Hello { nick, rooms } => return self.begin(nick.as_deref(), &rooms).await,
+            Command::Hello { nick, token, rooms } => {
+                return self.begin(nick.as_deref(), token, &rooms).await;
+            }
             Command::Join(arrival) => self.join(&arrival, 0).await?,
             Command::Move { room } => self.move_to(room).await?,
             Command::Leave { room } => self.leave(room.as_deref()).await?,
@@ -325,6 +328,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn begin(
         &mut self,
         nick: Option<&str>,
+        token: Option<TokenDigest>,
         rooms: &[Arrival<'_>],
     ) -> Result<Outcome, Refusal> {
         let changed = match self.ask_to_come_in(nick).await {
@@ -334,8 +338,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Ok(Outcome::Close(CloseReason::Refused));
             }
         };
+        let session = self.session()?;
+        if let Some(token) = token {
+            session.set_token(token);
+        }
         if let Some(nick) = changed.as_deref().or(nick) {
-            self.session()?.rename(nick)?;
+            session.take_nick(nick)?;
         }
         let mut joined = Vec::with_capacity(rooms.len());
         for arrival in rooms {

@@ -71,13 +71,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             },
             None => None,
         };
+        let owner = self.session()?.shared().owner();
+        let key = key.as_ref().map(|key| (key, owner));
         let members = &self.members;
         let waiting = waiting.get_or_insert_with(|| Waiting {
             member,
             drafts: members[member].drafts(),
             claims: Vec::new(),
         });
-        if !waiting.drafts.add(kind, text, key.as_ref()) {
+        if !waiting.drafts.add(kind, text, key) {
             return Err(PublishError::Empty.into());
         }
         waiting.claims.extend(claim);
@@ -104,10 +106,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text, waiting).await
     }
 
-    /// What the session's nick has said under a key.
+    /// What the client has said under a key.
     fn said_under(&self, key: &Key) -> Result<Option<Said>, Refusal> {
-        let nick = self.hub.fold(self.session()?.nick().as_str());
-        Ok(self.hub.keys().said(&nick, key))
+        let owner = self.session()?.shared().owner();
+        Ok(self.hub.keys().said(owner, key))
     }
 
     /// Claims a key for the message that is drafted next. While the same is being said already, it waits to see
@@ -117,15 +119,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         key: &Key,
         waiting: &mut Option<Waiting>,
     ) -> Result<Claimed, Refusal> {
-        let nick = self.hub.fold(self.session()?.nick().as_str());
+        let owner = self.session()?.shared().owner();
         let keys = Arc::clone(self.hub.keys());
         loop {
             let index = waiting.as_ref().map_or(0, |waiting| waiting.drafts.len());
-            match keys.claim(&nick, key, index) {
+            match keys.claim(owner, key, index) {
                 Claimed::Pending => {
                     // It may be one of these.
                     self.publish(waiting).await;
-                    keys.settled(|| keys.is_pending(&nick, key)).await;
+                    keys.settled(|| keys.is_pending(owner, key)).await;
                 }
                 claimed => return Ok(claimed),
             }

@@ -16,6 +16,7 @@ use crate::time_slice::TimeSlice;
 use crate::wire_member::{Repaired, Replay, WireMember};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::ops::Range;
 use tokio::io::AsyncRead;
 
 /// How many messages of a replay are read and written at a time: of the longest ones, half of what may wait.
@@ -27,11 +28,21 @@ pub(super) struct Replaying {
     /// Which of the session's members it is for.
     member: usize,
     replay: Replay,
-    /// Whether the peer is shown its own messages, as it is in history.
-    echo: Echo,
+    own: Own,
     moment: Moment,
     /// What it is told first that it missed.
     missed: Option<Missed>,
+}
+
+/// Which of its own messages the peer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// All, as in history.
+    All,
+    /// Those without a key: of the others it learns by saying them again under their keys.
+    Unkeyed,
+    /// None: their replies are told.
+    None,
 }
 
 impl Replaying {
@@ -40,7 +51,10 @@ impl Replaying {
         Self {
             member,
             replay,
-            echo,
+            own: match echo {
+                Echo::Include => Own::All,
+                Echo::Exclude => Own::None,
+            },
             moment: Moment::Live,
             missed: None,
         }
@@ -51,7 +65,7 @@ impl Replaying {
         Self {
             member,
             replay: Replay { after, through },
-            echo: Echo::Include,
+            own: Own::All,
             moment: Moment::Replay,
             missed: None,
         }
@@ -117,7 +131,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let Replaying {
             member,
             replay,
-            echo,
+            own,
             moment,
             missed,
         } = replaying;
@@ -152,15 +166,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.hub.counters().gaps.add(1);
             form.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
-        let session = self.session.as_ref().map(Session::id);
-        let own = session.filter(|_| *echo == Echo::Exclude);
-        for excerpt in page
-            .excerpts
-            .iter()
-            .filter(|excerpt| Some(excerpt.batch.author()) != own || excerpt.batch.is_topic())
-        {
-            let messages = Broadcast::Messages(&excerpt.batch, excerpt.range.clone());
-            form.encode(&messages, *moment, &mut out);
+        for Excerpt { batch, range } in &page.excerpts {
+            let is_own = self.session.as_ref().map(Session::id) == Some(batch.author());
+            match (*own, &self.session) {
+                (Own::None, _) if is_own && !batch.is_topic() => {}
+                (Own::Unkeyed, Some(session)) => {
+                    let owner = session.shared().owner();
+                    let is_hidden = |at: &usize| batch.is_keyed_by(*at, session.id(), owner);
+                    for range in without(range.clone(), is_hidden) {
+                        form.encode(&Broadcast::Messages(batch, range), *moment, &mut out);
+                    }
+                }
+                _ => {
+                    let messages = Broadcast::Messages(batch, range.clone());
+                    form.encode(&messages, *moment, &mut out);
+                }
+            }
         }
         self.hub.counters().bytes_out.add(out.len());
         if *moment == Moment::Replay {
@@ -194,6 +215,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let is_known = is_present && after <= position.seq;
         let seq = if is_known { after } else { Seq::START };
         let mut replaying = Replaying::past(member, seq, position.seq);
+        if self.echo() == Echo::Exclude {
+            replaying.own = Own::Unkeyed;
+        }
         replaying.missed = (!is_known).then_some(Missed::OtherEpoch);
         let is_whole = self.is_whole(&mut replaying, arrival.limit).await;
         if !replaying.is_done() {
@@ -307,4 +331,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .as_ref()
             .map_or(Echo::Exclude, |dialect| dialect.echo())
     }
+}
+
+/// The parts of a range that are left without some of its numbers.
+fn without(range: Range<usize>, is_hidden: impl Fn(&usize) -> bool) -> Vec<Range<usize>> {
+    let (mut parts, mut start) = (Vec::new(), range.start);
+    for hidden in range.clone().filter(is_hidden).chain([range.end]) {
+        if start < hidden {
+            parts.push(start..hidden);
+        }
+        start = hidden + 1;
+    }
+    parts
 }

@@ -6,7 +6,7 @@
 use super::{Hub, JoinError};
 use crate::batch::Seq;
 use crate::journal::{DynLog, Excerpt, JournalError, Span};
-use crate::key::{Key, Said};
+use crate::key::Said;
 use crate::name::RoomName;
 use crate::room::Room;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl Hub {
         Ok(room)
     }
 
-    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: whoever was
-    /// cut off by its end may say it again.
+    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: a client
+    /// that was cut off by its end may say it again. Only keys that belong to a token are known again: sessions are not.
     async fn recall_keys(&self, log: &dyn DynLog) -> Result<(), JournalError> {
         let lifetime = self.limits().key_lifetime.as_millis();
         let since = self
@@ -101,12 +101,9 @@ impl Hub {
             if batch.at().0 < since {
                 continue;
             }
-            let nick = self.fold(batch.from().as_str());
-            for message in batch.messages(range) {
-                if let Some(Ok(key)) = message.key.map(Key::parse) {
-                    let (room, seq) = (batch.room().clone(), message.seq);
-                    self.0.keys.remember(&nick, &key, Said { room, seq });
-                }
+            for (key, owner, seq) in batch.owned_keys(range) {
+                let room = batch.room().clone();
+                self.0.keys.remember(owner, &key, Said { room, seq });
             }
         }
         failed

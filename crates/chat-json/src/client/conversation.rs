@@ -12,6 +12,7 @@ use super::ask::{Ask, AskError, Nature, Present, printable};
 use super::event::{Event, Room};
 use super::own::Own;
 use super::room::{Place, Wanted};
+use crate::token::Token;
 use crate::wire::{self, Id, Incoming, Request, Text, VERSION};
 use bytes::{BufMut, BytesMut};
 use std::collections::VecDeque;
@@ -38,6 +39,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) nick: Option<String>,
+    /// By what the server knows the client again.
+    pub(super) token: Option<Token>,
     pub(super) program: String,
     pub(super) echo: bool,
     pub(super) guest_if_refused: bool,
@@ -48,6 +51,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             nick: None,
+            token: Token::make(),
             program: concat!("chat-json/", env!("CARGO_PKG_VERSION")).into(),
             echo: false,
             guest_if_refused: false,
@@ -67,6 +71,10 @@ pub(super) struct Conversation {
     /// Since when the server refuses a nick that it had granted.
     nick_refused_since: Option<Instant>,
     guest_if_refused: bool,
+    /// By what the server knows the client again.
+    token: Option<Token>,
+    /// The server has told the token: it knows keys by that, and not by the nick.
+    is_known_by_token: bool,
     program: String,
     echo: bool,
     /// The rooms that the client is in, or comes back to.
@@ -113,6 +121,8 @@ impl Conversation {
             has_nick: false,
             nick_refused_since: None,
             guest_if_refused: setup.guest_if_refused,
+            token: setup.token,
+            is_known_by_token: false,
             program: setup.program,
             echo: setup.echo,
             places: Vec::new(),
@@ -176,8 +186,10 @@ impl Conversation {
                 .send(named.map_err(|error| AskError::Garbled(error.to_string()))),
         );
         if self.nick.as_deref() != Some(&nick) {
-            // The server knows keys by the nick that they were used under.
-            self.unanswered.give_up_messages();
+            if !self.is_known_by_token {
+                // A server that has no tokens knows keys by the nick that they were used under.
+                self.unanswered.give_up_messages();
+            }
             let before = self.nick.replace(nick);
             self.nick_before.get_or_insert(before);
             self.has_nick = false;
@@ -237,6 +249,7 @@ impl Conversation {
             id: Some(Id::Unsigned(HELLO)),
             v: Some(VERSION),
             nick: self.nick.clone().map(Text::from),
+            token: self.token.clone().map(Text::from),
             client: Some(self.program.clone().into()),
             // Its own messages are how it knows where it is in a room; see `Own` for who is shown them.
             echo: Some(true),
@@ -250,9 +263,10 @@ impl Conversation {
     pub(super) fn interrupt(&mut self, now: Instant) {
         (self.has_begun, self.is_welcome) = (false, false);
         self.output.clear();
-        let comes_back = match self.nick {
-            Some(_) => ComesBack::AsItself,
-            None => ComesBack::AsGuest,
+        let comes_back = if self.nick.is_some() || self.is_known_by_token {
+            ComesBack::AsItself
+        } else {
+            ComesBack::AsGuest
         };
         self.unanswered.interrupt(comes_back, now);
     }

@@ -10,6 +10,7 @@
 //! ```
 
 use super::form::{JsonForm, write_earliest, write_latest, write_latest_first, write_line};
+use crate::token::Token;
 use crate::wire::{
     Allowed, Empty, Event, Fault, Hole, Id, JoinRoom, Listed, Named, Place, Position, Present,
     Published, Reply as Granted, Request, RoomsList, Sent, Text, Topic, VERSION, Welcome,
@@ -25,12 +26,15 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest id in bytes, and the longest name of a client program.
 const ID_BYTES_MAX: usize = 256;
+
+/// How long a token is: less can be guessed.
+const TOKEN_BYTES: RangeInclusive<usize> = 16..=128;
 
 /// How many bytes of messages a page of history holds: they fit into one line of any client, with room to spare.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
@@ -57,6 +61,8 @@ pub(super) struct Json {
     line_bytes: NonZeroUsize,
     echo: Echo,
     stage: Stage,
+    /// The client's token, until the welcome has told it.
+    token: Option<Token>,
     /// The ids of the commands that are not answered yet, oldest first.
     unanswered: VecDeque<Option<Id>>,
 }
@@ -75,6 +81,7 @@ impl Json {
             line_bytes,
             echo: Echo::Exclude,
             stage: Stage::New,
+            token: None,
             unanswered: VecDeque::new(),
         }
     }
@@ -171,10 +178,23 @@ impl Json {
         if request.join.len() > HELLO_ROOMS_MAX {
             return Err(bad(format!("join: at most {HELLO_ROOMS_MAX} rooms")));
         }
+        let is_token = |token: &Text<'_>| TOKEN_BYTES.contains(&token.len());
+        if request.token.as_ref().is_some_and(|token| !is_token(token)) {
+            let (least, most) = (TOKEN_BYTES.start(), TOKEN_BYTES.end());
+            return Err(bad(format!(
+                "token: {least} to {most} bytes, and hard to guess"
+            )));
+        }
         let rooms: Result<Vec<_>, Refusal> = request.join.into_iter().map(arrival).collect();
+        let rooms = rooms?;
+        self.token = match request.token {
+            Some(token) => Some(token.into_string().into()),
+            None => Token::make(),
+        };
         let hello = Command::Hello {
             nick: request.nick.map(|Text(nick)| nick),
-            rooms: rooms?,
+            token: self.token.as_ref().map(Token::digest),
+            rooms,
         };
         self.echo = match request.echo {
             Some(true) => Echo::Include,
@@ -347,6 +367,7 @@ impl Dialect for Json {
                 let welcome = Welcome {
                     v: VERSION,
                     nick: nick.as_str().into(),
+                    token: self.token.take().map(Text::from),
                     limits: Allowed { line, text },
                     ping: limits.ping_after.as_secs(),
                     lobby: Some(lobby.as_str().into()),
@@ -452,6 +473,7 @@ impl Dialect for Json {
             }
             // It was told why.
             CloseReason::Refused => ("denied", None),
+            CloseReason::TakenOver => ("taken_over", None),
             CloseReason::Draining => ("draining", Some(fastrand::u64(COME_BACK_MS))),
             CloseReason::Failed | CloseReason::Dropped => {
                 ("failed", Some(fastrand::u64(COME_BACK_MS)))

@@ -115,7 +115,7 @@ pub enum Event<'a> {
     Ping,
     /// The server's last words.
     Bye {
-        /// Why: `quit`, `draining`, `kicked`, `denied`, `failed`.
+        /// Why: `quit`, `draining`, `kicked`, `denied`, `taken_over`, `failed`.
         #[serde(borrow)]
         code: Text<'a>,
         /// What the server has to say about it.

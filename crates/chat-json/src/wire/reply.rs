@@ -51,6 +51,9 @@ pub struct Welcome<'a> {
     /// The session's nick.
     #[serde(borrow)]
     pub nick: Text<'a>,
+    /// The client's token: the one of its hello, or one that the server made. `None`: the server has none to give.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Text<'a>>,
     /// What the server allows.
     pub limits: Allowed,
     /// After how many seconds of silence the server asks whether the client is there.

@@ -22,6 +22,9 @@ pub struct Request<'a> {
     /// `hello`, `nick`: the nick that is wanted.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub nick: Option<Text<'a>>,
+    /// `hello`: a secret by which the server knows the client again, 16 to 128 bytes.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Text<'a>>,
     /// `hello`: the program and its version.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub client: Option<Text<'a>>,
@@ -66,6 +69,7 @@ impl<'a> Request<'a> {
             id: None,
             v: None,
             nick: None,
+            token: None,
             client: None,
             echo: None,
             join: Vec::new(),

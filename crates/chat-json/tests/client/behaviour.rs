@@ -1,9 +1,15 @@
 //! What the client promises its caller.
 
 use crate::network::Network;
-use chat_core::Limits;
-use chat_json::{AskError, Client, Event, Events, GapCause, OpenError};
+use chat_core::{Hub, Limits, Peer, serve_connection};
+use chat_json::{
+    AskError, ByteStream, Client, Connect, Event, Events, GapCause, JsonLines, OpenError,
+};
+use futures::FutureExt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 async fn open(network: &Network, nick: &str) -> (Client, Events) {
@@ -112,6 +118,48 @@ async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
     assert_eq!(alice.say("ops", "back").await, Ok(1));
 }
 
+/// Streams to a hub that break at the client's end alone: the server believes that the first is open still.
+fn half_dead(hub: Hub, breaks: Arc<Notify>) -> impl Connect {
+    let tasks = Mutex::new(JoinSet::new());
+    move || {
+        let (client, mut near) = tokio::io::duplex(4096);
+        let (mut far, server) = tokio::io::duplex(4096);
+        let (breaks, mut tasks) = (Arc::clone(&breaks), tasks.lock().expect("no panic"));
+        tasks.spawn(serve_connection(server, Peer::default(), hub.clone()).map(drop));
+        tasks.spawn(async move {
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                () = breaks.notified() => {
+                    drop(near);
+                    // The server's end stays open.
+                    std::future::pending().await
+                }
+            }
+        });
+        async { Ok(Box::new(client) as Box<dyn ByteStream>) }.boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_takes_its_nick_back_from_its_half_dead_connection_without_waiting() {
+    let hub = Hub::builder().candidate(JsonLines::default()).build();
+    let breaks = Arc::new(Notify::new());
+    let connect = half_dead(hub.clone(), Arc::clone(&breaks));
+    let builder = Client::connect_with(connect).nick("alice").join("ops");
+    let (alice, mut events) = builder.open().await.unwrap();
+    assert_eq!(alice.say("ops", "one").await, Ok(1));
+    breaks.notify_one();
+    let began = Instant::now();
+    while !matches!(events.next().await.unwrap(), Event::Offline { .. }) {}
+    assert_eq!(alice.say("ops", "two").await, Ok(2));
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(hub.members("ops").len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up_and_a_silent_client_is_not() {
     let network = Network::new(1);
@@ -126,13 +174,13 @@ async fn a_silent_server_is_given_up_and_a_silent_client_is_not() {
     });
     assert!(quiet.await.is_err(), "an hour of silence is no trouble");
     let (far, _kept) = tokio::io::duplex(64 * 1024);
-    let far = std::sync::Mutex::new(Some(far));
+    let far = Mutex::new(Some(far));
     let began = Instant::now();
     let deaf = Client::connect_with(move || {
         let far = far.lock().unwrap().take();
         let far = far.ok_or_else(|| std::io::ErrorKind::ConnectionRefused.into());
         Box::pin(std::future::ready(
-            far.map(|far| Box::new(far) as Box<dyn chat_json::ByteStream>),
+            far.map(|far| Box::new(far) as Box<dyn ByteStream>),
         )) as _
     });
     assert!(matches!(deaf.open().await, Err(OpenError::Unreachable(_))));

@@ -213,6 +213,10 @@ fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
                             known.or_insert_with(|| seen.clone()) == seen
                         }
                         ("after_ms", Value::Number(_), Value::Number(_)) => true,
+                        // Made up by the server, unless the client did.
+                        ("token", Value::String(written), Value::String(seen)) => {
+                            written.ends_with('…') || written == seen
+                        }
                         _ => is_like(written, seen, epochs),
                     }
                 })

@@ -1,6 +1,5 @@
 //! Saying again under the same key, which is safe.
 
-use crate::kept::Kept;
 use crate::program::Program;
 use crate::{builder, hub, said, unlimited};
 use chat_testkit::{SlowJournal, TestHub};
@@ -41,7 +40,7 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
         .await;
     bot.sees(again.clone()).await;
     alice.sees(said_under("k", 1, "bot", "deployed")).await;
-    // Each nick has its own keys.
+    // Each client has its own keys.
     alice.sends(say(1, "mine", "k")).await;
     alice
         .sees(json!({"re": 1, "ok": {"room": "ops", "seq": 2}}))
@@ -52,25 +51,6 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     bot.sends(say(1, "deployed", "k")).await;
     bot.sees(again).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_key_is_known_after_a_reconnect_under_the_same_nick() {
-    let mut hub = hub(unlimited());
-    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
-    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
-    bot.sends(say(1, "deployed", "k")).await;
-    bot.sees(json!({"re": 1, "ok": {"room": "ops", "seq": 1}}))
-        .await;
-    drop(bot);
-    hub.ended().await;
-    let mut bot = Program::join(&mut hub, "BOT", &["ops"]).await;
-    bot.sends(say(2, "deployed", "k")).await;
-    bot.sees(json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}}))
-        .await;
-    let events = alice.sees_until_quiet().await;
-    let messages = events.iter().filter(|event| event["ev"] == "said");
-    assert_eq!(messages.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,13 +102,14 @@ async fn a_burst_that_says_the_same_twice_says_it_once() {
 #[tokio::test(start_paused = true)]
 async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
     let mut hub = slow();
-    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let hello = json!({"nick": "bot", "token": "0123456789abcdef", "join": [{"room": "ops"}]});
+    let (mut bot, _) = Program::hello(&mut hub, hello.clone()).await;
     bot.sends(say(1, "deployed", "k")).await;
     // The message is with the journal when the connection is lost.
     assert!(bot.sees_until_quiet().await.is_empty());
     hub.cuts_all().await;
     let began = tokio::time::Instant::now();
-    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let (mut bot, _) = Program::hello(&mut hub, hello).await;
     bot.sends(say(2, "deployed", "k")).await;
     let answer = bot.next().await;
     let again = json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}});
@@ -157,28 +138,6 @@ async fn a_key_that_is_refused_with_its_message_can_be_used() {
         .does("say", json!({"room": "ops", "text": "a", "key": "k"}))
         .await;
     assert_eq!(said, json!({"room": "ops", "seq": 1}));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_key_is_known_to_the_next_server_that_keeps_the_same_log() {
-    let kept = Kept::new();
-    let said = json!({"room": "ops", "text": "deployed", "key": "c-77"});
-    let mut hub = TestHub::build(builder(unlimited()).journal(kept.clone()));
-    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
-    let first = bot.does("say", said.clone()).await;
-    assert_eq!(first, json!({"room": "ops", "seq": 1}));
-    // The server is gone before the answer was heard: the bot comes to the next one, and says it again.
-    let mut next = TestHub::build(builder(unlimited()).journal(kept));
-    let mut bot = Program::join(&mut next, "Bot", &["ops"]).await;
-    let again = bot.does("say", said.clone()).await;
-    assert_eq!(again, json!({"room": "ops", "seq": 1, "dup": true}));
-    let mut other = Program::join(&mut next, "other", &["ops"]).await;
-    let others = other.does("say", said).await;
-    assert_eq!(
-        others,
-        json!({"room": "ops", "seq": 2}),
-        "a key is its nick's"
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ mod policies;
 mod program;
 mod resume;
 mod rooms;
+mod tokens;
 
 use chat_core::{Hub, HubBuilder, Limits};
 use chat_json::JsonLines;

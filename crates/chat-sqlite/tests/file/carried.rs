@@ -176,3 +176,24 @@ fn nothing_that_is_imported_controls_a_terminal() {
     let text = &exported(&dir.file())[0].text;
     assert!(!text.contains(['\x1b', '\n']), "{text:?}");
 }
+
+#[tokio::test]
+async fn whose_key_it_is_is_kept_and_not_carried() {
+    let dir = Dir::new();
+    let kept_key = "k1\u{1f}000102030405060708090a0b0c0d0e0f";
+    {
+        let log = log(&open(&dir.file()), "ops").await;
+        let mut drafts = Drafts::new(SessionId(7), Nick::parse("kim").unwrap(), Timestamp(0));
+        drafts.restore(Kind::Said, "deployed", Some(kept_key));
+        log.append(drafts).await.unwrap();
+    }
+    {
+        let page = all(&log(&open(&dir.file()), "ops").await).await;
+        let message = page.excerpts[0].batch.messages(0..1).next().unwrap();
+        assert_eq!(
+            (message.key, message.kept_key),
+            (Some("k1"), Some(kept_key))
+        );
+    }
+    assert_eq!(exported(&dir.file())[0].key.as_deref(), Some("k1"));
+}

@@ -221,7 +221,7 @@ impl Rows {
                 author: batch.author(),
                 kind: message.kind,
                 text: message.text.into(),
-                key: message.key.map(Into::into),
+                key: message.kept_key.map(Into::into),
             });
         }
         if fault == Fault::SwapsTwo && self.appends == 4 {

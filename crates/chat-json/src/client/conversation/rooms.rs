@@ -26,6 +26,10 @@ impl Conversation {
         }
         self.is_welcome = true;
         self.nick_before = None;
+        self.is_known_by_token = welcome.token.is_some();
+        if let Some(token) = welcome.token {
+            self.token = Some(token.into_string().into());
+        }
         self.ping_after = Duration::from_secs(welcome.ping.clamp(1, 3600));
         let nick = printable(&welcome.nick);
         self.own.goes_by(&welcome.nick);

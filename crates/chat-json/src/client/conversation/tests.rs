@@ -348,3 +348,51 @@ fn a_server_that_repeats_itself_fills_nothing() {
     let waiting = talk.conversation.events.len();
     assert!(waiting <= EVENTS_MAX + 4, "{waiting}");
 }
+
+#[test]
+fn a_client_comes_back_with_its_token_and_takes_the_servers_if_it_is_given_another() {
+    let mut talk = Talk::new();
+    talk.conversation.begin(talk.now);
+    let first = talk.sent()[0]["token"].as_str().unwrap().to_owned();
+    assert_eq!(first.len(), 32, "it makes one of its own");
+    talk.breaks();
+    talk.conversation.begin(talk.now);
+    assert_eq!(talk.sent()[0]["token"], first);
+    talk.hears(json!({"re": HELLO, "ok": {
+        "v": 1, "nick": "alice", "token": "another one, of 24 bytes", "ping": 25,
+        "limits": {"line": 65536, "text": 4096}, "rooms": [],
+    }}));
+    talk.breaks();
+    talk.conversation.begin(talk.now);
+    assert_eq!(talk.sent()[0]["token"], "another one, of 24 bytes");
+    assert!(!format!("{:?}", talk.conversation).contains("another one"));
+}
+
+#[test]
+fn a_guest_repeats_what_it_said_where_the_server_knows_its_token() {
+    for token in [json!("another one, of 24 bytes"), Value::Null] {
+        let mut talk = Talk {
+            conversation: Conversation::new(Setup::default()),
+            now: Instant::now(),
+        };
+        let welcome = json!({"re": HELLO, "ok": {
+            "v": 1, "nick": "guest-1", "token": token, "ping": 25,
+            "limits": {"line": 65536, "text": 4096}, "rooms": [],
+        }});
+        talk.conversation.begin(talk.now);
+        talk.hears(&welcome);
+        talk.sent();
+        let mut answer = talk.says();
+        let said = talk.sent();
+        talk.breaks();
+        talk.conversation.begin(talk.now);
+        talk.sent();
+        talk.hears(&welcome);
+        if token.is_string() {
+            assert_eq!(key(&talk.sent()[0]), key(&said[0]));
+        } else {
+            assert_eq!(talk.sent(), [Value::Null; 0]);
+            assert_eq!(answer.try_recv(), Ok(Err(AskError::Interrupted)));
+        }
+    }
+}

@@ -51,12 +51,12 @@ pub(super) enum Question {
     Who,
 }
 
-/// Under which nick a client comes back.
+/// As whom a client comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComesBack {
-    /// The one that it had: the server knows its keys.
+    /// With its token, or to a server without tokens under its nick: the server knows its keys.
     AsItself,
-    /// Another guest's: it doesn't.
+    /// To a server without tokens as another guest: it doesn't.
     AsGuest,
 }
 

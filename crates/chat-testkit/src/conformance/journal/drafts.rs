@@ -82,6 +82,8 @@ impl Writer {
         match random.below(4) {
             // As long as a key may be.
             0 => key.clone() + &"x".repeat(64 - key.len()),
+            // With the mark of the client whose key it is.
+            1 => format!("{key}\u{1f}{:032x}", self.written),
             _ => key,
         }
     }

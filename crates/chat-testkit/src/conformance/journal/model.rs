@@ -63,7 +63,7 @@ impl Model {
             seq: None,
             text: message.text.into(),
             kind: message.kind,
-            key: message.key.map(Into::into),
+            key: message.kept_key.map(Into::into),
             from: batch.from().clone(),
             at: batch.at(),
             author: batch.author(),
@@ -123,8 +123,8 @@ impl Model {
         if message.kind != record.kind {
             return wrong("kind", &record.kind, &message.kind);
         }
-        if message.key != record.key.as_deref() {
-            return wrong("key", &record.key, &message.key);
+        if message.kept_key != record.key.as_deref() {
+            return wrong("kept_key", &record.key, &message.kept_key);
         }
         if *batch.from() != record.from {
             return wrong("nick", &record.from, batch.from());

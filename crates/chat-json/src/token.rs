@@ -1,0 +1,74 @@
+//! Tokens: the secret by which a server knows a client again.
+//!
+//! Invariant: a token that is made here holds 128 bits of the operating system's randomness, and of a token the hub is
+//! given only a digest that does not lead back.
+
+use crate::wire::Text;
+use chat_core::wire::TokenDigest;
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write};
+
+/// How many bytes of randomness a token that is made here holds.
+const RANDOM_BYTES: usize = 16;
+
+/// A client's token. It is a secret: its `Debug` prints nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// Makes a token; `None` if the system has no randomness to give.
+    pub(crate) fn make() -> Option<Self> {
+        let mut bytes = [0; RANDOM_BYTES];
+        getrandom::fill(&mut bytes).ok()?;
+        let mut token = String::with_capacity(2 * RANDOM_BYTES);
+        for byte in bytes {
+            write!(token, "{byte:02x}").ok()?;
+        }
+        Some(Self(token))
+    }
+
+    /// What the hub knows it by.
+    pub(crate) fn digest(&self) -> TokenDigest {
+        let mut digest = [0; TokenDigest::BYTES];
+        // The prefix keeps a digest of this use from being one of another.
+        let hash = Sha256::new_with_prefix("chat/1 token\n")
+            .chain_update(&self.0)
+            .finalize();
+        let bytes = digest.iter_mut().zip(hash);
+        bytes.for_each(|(to, from)| *to = from);
+        TokenDigest::new(digest)
+    }
+}
+
+impl From<String> for Token {
+    fn from(token: String) -> Self {
+        Self(token)
+    }
+}
+
+impl From<Token> for Text<'_> {
+    fn from(token: Token) -> Self {
+        token.0.into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_anew_each_time_and_has_one_digest() {
+        let (one, other) = (Token::make().unwrap(), Token::make().unwrap());
+        assert_eq!(one.0.len(), 32);
+        assert_ne!(one, other);
+        assert_eq!(one.digest(), one.clone().digest());
+        assert_ne!(one.digest(), other.digest());
+        assert_eq!(format!("{one:?}"), "Token");
+    }
+}
