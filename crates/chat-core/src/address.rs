@@ -38,6 +38,7 @@ const CHARGES: usize = 4;
 /// connection read on at that instant and not before. Nothing is lost: the peer is read more slowly.
 #[derive(Debug)]
 pub(crate) struct AddressAccount {
+    address: IpAddr,
     limits: Arc<Limits>,
     state: Mutex<State>,
 }
@@ -59,11 +60,16 @@ struct Quota {
 }
 
 impl AddressAccount {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(address: IpAddr, limits: Arc<Limits>) -> Self {
         Self {
+            address,
             limits,
             state: Mutex::default(),
         }
+    }
+
+    pub(crate) const fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// Takes `cost` tokens, those included that are not there yet; returns until when the connection has to wait for
@@ -190,7 +196,7 @@ mod tests {
     fn account(change: impl FnOnce(&mut Limits)) -> AddressAccount {
         let mut limits = Limits::default();
         change(&mut limits);
-        AddressAccount::new(Arc::new(limits))
+        AddressAccount::new("192.0.2.1".parse().unwrap(), Arc::new(limits))
     }
 
     fn rate(burst: u32, per_second: u32) -> Option<Rate> {

@@ -145,7 +145,7 @@ impl Inner {
         if counts.accounts.len() >= counts.sweep_at.max(SWEEP_MIN) {
             counts.sweep(now);
         }
-        let account = Arc::new(AddressAccount::new(Arc::clone(&self.limits)));
+        let account = Arc::new(AddressAccount::new(address, Arc::clone(&self.limits)));
         counts.accounts.insert(address, Arc::clone(&account));
         account
     }

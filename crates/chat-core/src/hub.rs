@@ -5,8 +5,10 @@
 mod moderation;
 mod opening;
 mod reading;
+mod rooms;
 
 pub use reading::HistoryError;
+pub(crate) use rooms::{Opener, Visit};
 
 use crate::batch::{SessionId, Timestamp};
 use crate::builder::HubBuilder;
@@ -20,14 +22,14 @@ use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
 use crate::policy::DynPolicy;
-use crate::room::{Room, RoomContext};
+use crate::room::RoomContext;
 use crate::roster::{NickError, Roster};
 use crate::search_queue::SearchQueue;
 use crate::session::{Session, Shared, TellError};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
 use crate::text;
-use std::collections::{BTreeMap, VecDeque};
+use rooms::Rooms;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,13 +86,6 @@ struct Inner {
     draining: CancellationToken,
 }
 
-#[derive(Default)]
-struct Rooms {
-    by_key: BTreeMap<Arc<str>, Arc<Room>>,
-    /// Rooms that nobody was in when they were last looked at, the longest empty first.
-    empty: VecDeque<Arc<str>>,
-}
-
 /// Why a session could not begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -113,6 +108,8 @@ pub enum JoinError {
     TooManyRooms(usize),
     /// The hub has this many rooms already, and opens no more.
     Full(usize),
+    /// The session's address has opened this many rooms already, and may open no more while all have members.
+    TooManyOpened(usize),
     /// The hub is shutting down.
     Draining,
     /// The session has ended.
@@ -168,6 +165,7 @@ impl Hub {
             searches: Arc::new(SearchQueue::new()),
             shards_max: delivery_tasks,
         };
+        let rooms = Rooms::new((names.fold)(lobby.as_str()));
         Self(Arc::new(Inner {
             keys: Arc::new(Keys::new(&limits)),
             limiter: ConnectionLimiter::new(Arc::clone(&limits)),
@@ -181,7 +179,7 @@ impl Hub {
             policy,
             policy_log: LogGate::default(),
             roster: Roster::new(names),
-            rooms: Mutex::default(),
+            rooms: Mutex::new(rooms),
             openings: Turns::default(),
             context,
             counters,
@@ -392,25 +390,6 @@ impl Hub {
         &self.0.dialects
     }
 
-    /// Looks after a room that may have become empty: keeps its log for a while, within the limit.
-    pub(crate) fn retire(&self, room: &Arc<Room>) {
-        let mut rooms = self.0.rooms.lock();
-        if !rooms
-            .by_key
-            .get(&room.key)
-            .is_some_and(|known| Arc::ptr_eq(known, room))
-        {
-            return;
-        }
-        if room.is_blank() && room.retire() {
-            rooms.by_key.remove(&room.key);
-            return;
-        }
-        rooms.empty.retain(|key| *key != room.key);
-        rooms.empty.push_back(Arc::clone(&room.key));
-        while rooms.empty.len() > self.0.limits.empty_rooms && rooms.forget_oldest() {}
-    }
-
     fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
         let id = SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed));
         let shared = Arc::new(Shared::new(id, nick.clone()));
@@ -427,26 +406,6 @@ impl Hub {
 impl Default for Hub {
     fn default() -> Self {
         Self::builder().build()
-    }
-}
-
-impl Rooms {
-    /// Forgets the room that has been empty longest. Returns whether one was forgotten.
-    fn forget_oldest(&mut self) -> bool {
-        // Each is looked at once: one whose journal is at work stays for later.
-        for _ in 0..self.empty.len() {
-            let Some(key) = self.empty.pop_front() else {
-                return false;
-            };
-            if self.by_key.get(&key).is_some_and(|room| room.retire()) {
-                self.by_key.remove(&key);
-                return true;
-            }
-            if self.by_key.get(&key).is_some_and(|room| room.is_empty()) {
-                self.empty.push_back(key);
-            }
-        }
-        false
     }
 }
 
@@ -487,6 +446,10 @@ impl fmt::Display for JoinError {
             Self::Full(limit) => write!(
                 f,
                 "there are {limit} rooms already: join one of them (/rooms)"
+            ),
+            Self::TooManyOpened(limit) => write!(
+                f,
+                "your address has opened {limit} rooms already: leave one, or join one of them (/rooms)"
             ),
             Self::Draining => f.write_str("the server is shutting down"),
             Self::Ended => f.write_str("the session has ended"),

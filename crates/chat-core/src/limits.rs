@@ -21,9 +21,16 @@ pub struct Limits {
     pub reason_bytes: usize,
     /// How many rooms one session may be in (64). Joining one more is refused.
     pub rooms_per_session: NonZeroUsize,
-    /// How many rooms there may be (4,096), empty ones whose log is kept included. Opening one more is refused.
+    /// How many rooms there may be besides the lobby (4,096), empty ones whose log is kept included. Opening one more is
+    /// refused; the lobby can always be entered.
     pub rooms: NonZeroUsize,
-    /// How many empty rooms keep their log (256). Beyond that the room that has been empty longest is forgotten.
+    /// How many of the rooms the sessions of one address may have opened (256, empty ones whose log is kept included);
+    /// `None` lifts it. For one more, the address's room that has been empty longest is forgotten; if none is empty,
+    /// it is refused. Who else is in a room, and whether its opener still is, makes no difference.
+    pub rooms_per_address: Option<NonZeroUsize>,
+    /// How many empty rooms keep their log (256), and the lobby besides. Beyond that one is forgotten: of the rooms that
+    /// the same address has opened, where that is the address with the most empty rooms, the one that has been empty
+    /// longest. So who speaks in many rooms and leaves them pushes out no more than an equal share of the others.
     pub empty_rooms: usize,
     /// Up to how many members a room's arrivals, departures and renames are announced one by one (100).
     pub announce: usize,
@@ -105,6 +112,7 @@ impl Default for Limits {
             reason_bytes: 256,
             rooms_per_session: at_least_one(64),
             rooms: at_least_one(4096),
+            rooms_per_address: Some(at_least_one(256)),
             empty_rooms: 256,
             announce: 100,
             journal_messages: at_least_one(1024),

@@ -169,7 +169,9 @@ impl From<JoinError> for Refusal {
         let code = match error {
             JoinError::Name(_) => Code::BadName,
             JoinError::AlreadyIn(_) | JoinError::Ended => Code::Denied,
-            JoinError::TooManyRooms(_) | JoinError::Full(_) => Code::Full,
+            JoinError::TooManyRooms(_) | JoinError::TooManyOpened(_) | JoinError::Full(_) => {
+                Code::Full
+            }
             JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
         };
         match error {

@@ -16,6 +16,7 @@ pub use members::{Roll, RoomSummary};
 use crate::batch::{Batch, Drafts, Epoch, Kind, Seq, SessionId};
 use crate::delivery::{Body, Cursor, Item, Shard, Tail};
 use crate::feed::Feed;
+use crate::hub::Opener;
 use crate::journal::{Append, DynLog, Head, JournalError, Page, Span};
 use crate::key::Claim;
 use crate::limits::Limits;
@@ -56,6 +57,8 @@ pub(crate) struct RoomContext {
 pub(crate) struct Room {
     pub(crate) name: RoomName,
     pub(crate) key: Arc<str>,
+    /// The address whose session opened it.
+    pub(crate) opener: Opener,
     pub(crate) epoch: Epoch,
     /// The end of the log when the room was opened.
     pub(crate) opened_at: Seq,
@@ -112,6 +115,7 @@ impl Room {
     pub(crate) fn new(
         name: RoomName,
         key: Arc<str>,
+        opener: Opener,
         log: Arc<dyn DynLog>,
         context: RoomContext,
     ) -> Self {
@@ -135,6 +139,7 @@ impl Room {
         Self {
             name,
             key,
+            opener,
             epoch,
             opened_at: tail,
             log,

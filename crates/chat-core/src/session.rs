@@ -5,7 +5,7 @@
 use crate::batch::{Drafts, Kind, Seq, SessionId, Timestamp};
 use crate::delivery::Taste;
 use crate::event::{CloseReason, Direct};
-use crate::hub::{Hub, JoinError};
+use crate::hub::{Hub, JoinError, Opener, Visit};
 use crate::key::{Owner, TokenDigest};
 use crate::member::{Member, Seat};
 use crate::name::Nick;
@@ -29,6 +29,8 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Shared>,
     hub: Hub,
+    /// Whom the rooms that it opens are counted for.
+    opener: Opener,
 }
 
 /// What others may touch of a session.
@@ -93,7 +95,17 @@ pub enum TellError {
 
 impl Session {
     pub(crate) const fn new(shared: Arc<Shared>, hub: Hub) -> Self {
-        Self { shared, hub }
+        Self {
+            shared,
+            hub,
+            opener: None,
+        }
+    }
+
+    /// Counts the rooms that it opens for an address.
+    pub(crate) const fn with_opener(mut self, opener: Opener) -> Self {
+        self.opener = opener;
+        self
     }
 
     /// This session's identity within its hub.
@@ -252,13 +264,13 @@ impl Session {
             if self.shared.is_closing() {
                 return Err(PublishError::NotAMember);
             }
-            let room = self.hub.open(&name, &key).await.map_err(failed)?;
+            let room = self.hub.open(&name, &key, self.opener).await;
+            let room = Visit::new(room.map_err(failed)?, self.hub.clone());
             let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
             if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
                 // It was forgotten or closed meanwhile: it is opened anew.
                 continue;
             }
-            self.hub.let_go(&room);
             return Ok(published?.last());
         }
     }
@@ -343,13 +355,13 @@ impl Session {
     /// Opens a room and counts it among this session's, so that the session's end leaves it.
     async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
         let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
-        let room = self.hub.open(&name, &key).await?;
+        let room = self.hub.open(&name, &key, self.opener).await?;
         let limit = self.hub.limits().rooms_per_session.get();
         let seat = self.shared.seats.fetch_add(1, Ordering::Relaxed);
         let mut rooms = self.shared.rooms.lock();
         if rooms.ended {
             drop(rooms);
-            self.hub.retire(&room);
+            self.hub.let_go(&room);
             return Err(JoinError::Ended);
         }
         if rooms
@@ -361,7 +373,7 @@ impl Session {
         }
         if rooms.joined.len() >= limit + leaving {
             drop(rooms);
-            self.hub.retire(&room);
+            self.hub.let_go(&room);
             return Err(JoinError::TooManyRooms(limit));
         }
         rooms.joined.push(Joined {
@@ -456,9 +468,8 @@ impl Shared {
     /// Takes the session out of a room.
     pub(crate) fn leave(&self, room: &Arc<Room>, seat: SeatNumber, hub: &Hub) {
         self.give_up(seat);
-        if room.leave(self.id, seat, None) {
-            hub.retire(room);
-        }
+        room.leave(self.id, seat, None);
+        hub.let_go(room);
     }
 
     /// Takes note that the application took the session out of a room; its connection, if it has one, is told.
@@ -483,9 +494,8 @@ impl Shared {
         };
         self.set_closing();
         for Joined { room, seat } in rooms {
-            if room.leave(self.id, seat, Some(reason.clone())) {
-                hub.retire(&room);
-            }
+            room.leave(self.id, seat, Some(reason.clone()));
+            hub.let_go(&room);
         }
         hub.roster().release(self.id, &self.nick());
         true

@@ -123,11 +123,15 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) rooms_per_session: Option<NonZeroUsize>,
 
-    /// Rooms in all [default: 4096]
+    /// Rooms that one address may have opened [default: 256]
+    #[arg(long, value_name = "N|off", value_parser = count_or_off)]
+    pub(crate) rooms_per_address: Option<Lift<NonZeroUsize>>,
+
+    /// Rooms in all, the lobby not counted [default: 4096]
     #[arg(long, value_name = "N")]
     pub(crate) rooms: Option<NonZeroUsize>,
 
-    /// Empty rooms whose log is kept [default: 256]
+    /// Empty rooms whose log is kept, the lobby not counted [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) empty_rooms: Option<usize>,
 

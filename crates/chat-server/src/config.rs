@@ -105,6 +105,9 @@ fn limits(args: &LimitArgs) -> Limits {
     if let Some(per_address) = args.per_address {
         limits.per_address = lifted(per_address);
     }
+    if let Some(rooms) = args.rooms_per_address {
+        limits.rooms_per_address = lifted(rooms);
+    }
     if let Some(connects) = args.connects_per_address {
         limits.connects_per_address = lifted(connects);
     }

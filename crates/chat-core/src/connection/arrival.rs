@@ -122,13 +122,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Begins a session under the nick that the policy gave, or as a guest if it can't have that.
     fn begin_session(&self, given: Option<&str>) -> Result<Session, SessionError> {
-        match self.hub.session(given) {
+        let session = match self.hub.session(given) {
             Err(SessionError::Nick(error)) if given.is_some() => {
                 tracing::debug!(%error, "the nick that the policy gave can't be had");
                 self.hub.session(None)
             }
             begun => begun,
-        }
+        };
+        let opener = self.account.as_ref().map(|account| account.address());
+        session.map(|session| session.with_opener(opener))
     }
 
     /// Asks the policy about a peer whose dialect begins with a hello; gives back the nick that it gets instead.

@@ -53,14 +53,8 @@ impl Hub {
     /// joins a room of that name later opens it anew.
     pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
         let room = self.find_named(room)?;
-        {
-            let mut rooms = self.0.rooms.lock();
-            let is_it = |known: &Arc<_>| Arc::ptr_eq(known, &room);
-            if !rooms.by_key.get(&room.key).is_some_and(is_it) {
-                return None;
-            }
-            rooms.by_key.remove(&room.key);
-            rooms.empty.retain(|key| *key != room.key);
+        if !self.0.rooms.lock().remove(&room) {
+            return None;
         }
         let reason = self.reason(reason);
         let removed = room.close(Arc::clone(&reason));

@@ -3,7 +3,7 @@
 //! Invariant: a room's log is opened by one at a time, and stands for the room from then on until it is forgotten: so its
 //! end, as it was when it was opened, is the room's.
 
-use super::{Hub, JoinError};
+use super::{Hub, JoinError, Opener};
 use crate::batch::Seq;
 use crate::journal::{DynLog, Excerpt, JournalError, Span};
 use crate::key::Said;
@@ -16,22 +16,24 @@ const RECALLED_MAX: usize = 16_384;
 const RECALLED_PAGE: usize = 1024;
 
 impl Hub {
-    /// The room with this name, opened if need be.
-    pub(crate) async fn open(&self, name: &RoomName, key: &str) -> Result<Arc<Room>, JoinError> {
-        if let Some(room) = self.0.rooms.lock().by_key.get(key) {
-            return Ok(Arc::clone(room));
+    /// The room with this name, opened if need be, in the name of `opener`. The caller has a member join it or lets it go.
+    pub(crate) async fn open(
+        &self,
+        name: &RoomName,
+        key: &str,
+        opener: Opener,
+    ) -> Result<Arc<Room>, JoinError> {
+        if let Some(room) = self.0.rooms.lock().take(key) {
+            return Ok(room);
         }
         // One at a time: a log that was opened before another life of the room, and comes after it, has an old end.
         let _turn = self.0.openings.turn(key).await;
-        let limit = self.0.limits.rooms.get();
         {
             let mut rooms = self.0.rooms.lock();
-            if let Some(room) = rooms.by_key.get(key) {
-                return Ok(Arc::clone(room));
+            if let Some(room) = rooms.take(key) {
+                return Ok(room);
             }
-            if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
-                return Err(JoinError::Full(limit));
-            }
+            rooms.make_place(key, opener, self.limits())?;
         }
         let log = self
             .0
@@ -47,17 +49,10 @@ impl Hub {
         if self.is_draining() {
             return Err(JoinError::Draining);
         }
-        if rooms.by_key.len() >= limit && !rooms.forget_oldest() {
-            return Err(JoinError::Full(limit));
-        }
-        let key: Arc<str> = key.into();
-        let room = Arc::new(Room::new(
-            name.clone(),
-            Arc::clone(&key),
-            log,
-            self.0.context.clone(),
-        ));
-        rooms.by_key.insert(key, Arc::clone(&room));
+        rooms.make_place(key, opener, self.limits())?;
+        let context = self.0.context.clone();
+        let room = Arc::new(Room::new(name.clone(), key.into(), opener, log, context));
+        rooms.insert(Arc::clone(&room));
         Ok(room)
     }
 

@@ -1,6 +1,6 @@
 //! What an application reads of a hub without being a member.
 
-use super::{Hub, JoinError};
+use super::{Hub, JoinError, Visit};
 use crate::batch::{Position, Seq};
 use crate::follower::Follower;
 use crate::journal::{JournalError, Page, Span};
@@ -97,7 +97,6 @@ impl Hub {
     ) -> Result<Page, HistoryError> {
         let room = self.open_named(room).await.map_err(HistoryError::Room)?;
         let page = room.read(span, limit).await;
-        self.let_go(&room);
         page.map_err(HistoryError::Journal)
     }
 
@@ -120,7 +119,6 @@ impl Hub {
     ) -> Result<Page, HistoryError> {
         let room = self.open_named(room).await.map_err(HistoryError::Room)?;
         let page = room.search(text, before, limit).await.page;
-        self.let_go(&room);
         page.map_err(HistoryError::Journal)
     }
 
@@ -139,7 +137,6 @@ impl Hub {
             epoch: room.epoch,
             seq: room.cursor().seq,
         };
-        self.let_go(&room);
         Ok(position)
     }
 
@@ -173,16 +170,10 @@ impl Hub {
         self.find(&self.room_key(room)?)
     }
 
-    async fn open_named(&self, room: &str) -> Result<Arc<Room>, JoinError> {
+    async fn open_named(&self, room: &str) -> Result<Visit, JoinError> {
         let (name, key) = self.room_name(room).map_err(JoinError::Name)?;
-        self.open(&name, &key).await
-    }
-
-    /// A room that nobody may be in was used.
-    pub(crate) fn let_go(&self, room: &Arc<Room>) {
-        if room.is_empty() {
-            self.retire(room);
-        }
+        let room = self.open(&name, &key, None).await?;
+        Ok(Visit::new(room, self.clone()))
     }
 }
 

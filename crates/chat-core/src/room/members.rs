@@ -119,20 +119,18 @@ impl Room {
         Some((roll, tail, place))
     }
 
-    /// Takes a member out and announces it. Returns whether it was there and the room is empty now.
+    /// Takes a member out and announces it, if it is there.
     pub(crate) fn leave(
         self: &Arc<Self>,
         session: SessionId,
         seat: SeatNumber,
         reason: Option<CloseReason>,
-    ) -> bool {
+    ) {
         let mut state = self.state.lock();
         let is_there = |occupant: &Occupant| occupant.seat == seat;
-        if !state.members.get(&session).is_some_and(is_there) {
-            return false;
+        if state.members.get(&session).is_some_and(is_there) {
+            self.take_out(&mut state, session, PresenceChange::Left { reason });
         }
-        self.take_out(&mut state, session, PresenceChange::Left { reason });
-        state.members.is_empty()
     }
 
     /// Takes a member out for the application, and announces it. `None`: it is not there.

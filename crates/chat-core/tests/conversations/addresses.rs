@@ -1,12 +1,13 @@
 //! What all connections of one address may do together.
 
 use crate::rate;
-use chat_core::{Limits, Loopback, Peer};
-use chat_testkit::{TestHub, Wire};
+use chat_core::error::JoinError;
+use chat_core::{Hub, Limits, Loopback, Peer, Seq};
+use chat_testkit::{SlowJournal, TestHub, Wire};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 fn hub(change: impl FnOnce(&mut Limits)) -> TestHub {
     let mut limits = Limits::default();
@@ -139,4 +140,101 @@ async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
     assert!(start.elapsed() < Duration::from_millis(100));
     twin.sees_in_time("* you are now twin2").await;
     assert!(start.elapsed() > Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lobby_is_always_there() {
+    let mut hub = hub(|limits| limits.rooms = NonZeroUsize::new(2).unwrap());
+    let alice = hub.hub.session(Some("alice")).unwrap();
+    let mut taken = Vec::new();
+    for room in ["a", "b"] {
+        taken.push(alice.join(room).await.unwrap());
+    }
+    assert!(matches!(alice.join("c").await, Err(JoinError::Full(2))));
+    let mut bob = hub.connect("bob");
+    bob.sees_containing("in lobby").await;
+    bob.sends("/join c").await;
+    bob.sees_in_time("! there are 2 rooms already: join one of them (/rooms)")
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_lobby_keeps_what_was_said_in_it() {
+    let hub = hub(|limits| limits.empty_rooms = 2).hub;
+    let alice = hub.session(Some("alice")).unwrap();
+    alice.publish("lobby", "hello").await.unwrap();
+    for room in 0..9 {
+        alice.publish(&format!("room-{room}"), "bye").await.unwrap();
+    }
+    assert_eq!(hub.position("lobby").await.unwrap().seq, Seq(1));
+    assert_eq!(hub.stats().rooms, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_opens_so_many_rooms_and_others_open_theirs() {
+    let mut hub = hub(|limits| limits.rooms_per_address = NonZeroUsize::new(2));
+    let mut twins = Vec::new();
+    for n in 0..3 {
+        let address = format!("192.0.2.1:{n}");
+        twins.push(member(&mut hub, &format!("twin{n}"), &address).await);
+    }
+    let mut bob = member(&mut hub, "bob", "192.0.2.2:1").await;
+    for (n, room) in ["a", "b"].iter().enumerate() {
+        twins[n].sends(&format!("/join {room}")).await;
+        let joined = format!("* you are twin{n} in {room}");
+        twins[n].sees_in_time(&joined).await;
+        twins[n].sends("remember").await;
+    }
+    let refused =
+        "! your address has opened 2 rooms already: leave one, or join one of them (/rooms)";
+    twins[2].sends("/join c").await;
+    twins[2].sees_in_time(refused).await;
+    twins[2].sends("/join a").await;
+    twins[2].sees_in_time("* you are twin2 in a").await;
+    bob.sends("/join c").await;
+    bob.sees_in_time("* you are bob in c").await;
+    // Its empty room gives way to the one that it opens now; the other's don't.
+    twins[1].sends("/join d").await;
+    twins[1].sees_in_time(refused).await;
+    twins[1].sends("/join lobby").await;
+    twins[1].sends("/join d").await;
+    twins[1].sees_in_time("* you are twin1 in d").await;
+    let position = hub.hub.position("b").await.unwrap();
+    assert_eq!(position.seq, Seq(0), "the log of b is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn speaking_in_many_rooms_and_leaving_them_erases_nothing_of_others() {
+    let mut hub = hub(|limits| limits.joins_per_address = None);
+    let mut bob = member(&mut hub, "bob", "192.0.2.2:1").await;
+    bob.sends("/join tea").await;
+    bob.sends("the kettle is on").await;
+    bob.sends("/join lobby").await;
+    bob.sees_in_time("* you are bob in lobby").await;
+    let mut flooder = member(&mut hub, "flooder", "192.0.2.1:1").await;
+    for room in 0..308 {
+        flooder.sends(&format!("/join room-{room}")).await;
+        flooder.sends("gone in a moment").await;
+        let joined = format!("* you are flooder in room-{room}");
+        flooder.sees_in_time(&joined).await;
+    }
+    flooder.sends("/join lobby").await;
+    flooder.sees_in_time("* you are flooder in lobby").await;
+    assert_eq!(hub.hub.stats().rooms, 257);
+    bob.sends("/join tea").await;
+    bob.sees_in_time("14:02 bob: the kettle is on").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_publisher_gave_up_is_forgotten_like_any_other() {
+    let mut limits = Limits::default();
+    limits.empty_rooms = 0;
+    let journal = SlowJournal::new(vec![Duration::from_secs(60)]);
+    let hub = Hub::builder().limits(limits).journal(journal).build();
+    let alice = hub.session(Some("alice")).unwrap();
+    let published = timeout(Duration::from_secs(1), alice.publish("ops", "hello"));
+    published.await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    alice.publish("tea", "bye").await.unwrap();
+    assert_eq!(hub.stats().rooms, 0);
 }

@@ -1,0 +1,274 @@
+//! The rooms that a hub knows, and which of them it forgets.
+//!
+//! Invariant: a room that has members is never forgotten. Every room without members is listed as empty, or is being
+//! used by a caller that lists it afterwards; the lobby is not listed, so its log stays.
+
+use super::{Hub, JoinError};
+use crate::limits::Limits;
+use crate::room::Room;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The address whose session opened a room; `None`: one that is not counted, which are one opener together.
+pub(crate) type Opener = Option<IpAddr>;
+
+/// The rooms of a hub.
+pub(super) struct Rooms {
+    pub(super) by_key: BTreeMap<Arc<str>, Arc<Room>>,
+    lobby: Arc<str>,
+    /// How many of the rooms each address has opened, the lobby not counted.
+    opened: HashMap<IpAddr, usize>,
+    empty: EmptyRooms,
+}
+
+/// Rooms without members, by opener, those that have been empty longest first.
+#[derive(Default)]
+struct EmptyRooms {
+    /// Counts the rooms that were ever listed.
+    ticks: u64,
+    listed: HashMap<Arc<str>, (Opener, u64)>,
+    by_opener: BTreeMap<Opener, BTreeMap<u64, Arc<str>>>,
+    /// The openers: last the one with the most empty rooms, of equals the one whose oldest has been empty longest.
+    by_count: BTreeSet<(usize, Reverse<u64>, Opener)>,
+}
+
+/// A room that is used without a member; what becomes of it is decided when this is dropped.
+pub(crate) struct Visit {
+    room: Arc<Room>,
+    hub: Hub,
+}
+
+impl Hub {
+    /// Takes care of a room that may have become empty: keeps its log for a while, within the limit.
+    pub(crate) fn let_go(&self, room: &Arc<Room>) {
+        if room.is_empty() {
+            let mut rooms = self.0.rooms.lock();
+            rooms.retire(room, self.limits());
+        }
+    }
+}
+
+impl Rooms {
+    pub(super) fn new(lobby: String) -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            lobby: lobby.into(),
+            opened: HashMap::new(),
+            empty: EmptyRooms::default(),
+        }
+    }
+
+    /// The room with this folded name, to be used: the caller lets it go afterwards.
+    pub(super) fn take(&mut self, key: &str) -> Option<Arc<Room>> {
+        let room = self.by_key.get(key)?;
+        self.empty.unlist(key);
+        Some(Arc::clone(room))
+    }
+
+    /// Makes place for one more room, if need be by forgetting an empty one. The lobby always has its place.
+    pub(super) fn make_place(
+        &mut self,
+        key: &str,
+        opener: Opener,
+        limits: &Limits,
+    ) -> Result<(), JoinError> {
+        if *key == *self.lobby {
+            return Ok(());
+        }
+        if let (Some(address), Some(limit)) = (opener, limits.rooms_per_address) {
+            let limit = limit.get();
+            let opened = self.opened.get(&address).copied().unwrap_or_default();
+            if opened >= limit && !self.forget(|empty| empty.oldest_of(opener)) {
+                return Err(JoinError::TooManyOpened(limit));
+            }
+        }
+        let limit = limits.rooms.get();
+        let others = self.by_key.len() - usize::from(self.by_key.contains_key(&self.lobby));
+        if others >= limit && !self.forget(EmptyRooms::first_to_go) {
+            return Err(JoinError::Full(limit));
+        }
+        Ok(())
+    }
+
+    pub(super) fn insert(&mut self, room: Arc<Room>) {
+        if let Some(address) = self.opener(&room) {
+            *self.opened.entry(address).or_default() += 1;
+        }
+        self.by_key.insert(Arc::clone(&room.key), room);
+    }
+
+    /// Forgets a room. Returns whether it was known.
+    pub(super) fn remove(&mut self, room: &Arc<Room>) -> bool {
+        if !self.has(room) {
+            return false;
+        }
+        self.by_key.remove(&room.key);
+        self.empty.unlist(&room.key);
+        if let Some(address) = self.opener(room)
+            && let Some(count) = self.opened.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.opened.remove(&address);
+            }
+        }
+        true
+    }
+
+    /// Lists a room as empty, or forgets it if nothing was ever said in it.
+    fn retire(&mut self, room: &Arc<Room>, limits: &Limits) {
+        if !self.has(room) {
+            return;
+        }
+        if room.is_blank() && room.retire() {
+            self.remove(room);
+            return;
+        }
+        if room.key == self.lobby && limits.empty_rooms > 0 {
+            return;
+        }
+        self.empty.list(&room.key, self.opener(room));
+        while self.empty.len() > limits.empty_rooms && self.forget(EmptyRooms::first_to_go) {}
+    }
+
+    /// Forgets the first of the empty rooms that `next` names and that can be forgotten. Returns whether there is one.
+    fn forget(&mut self, next: impl Fn(&EmptyRooms) -> Option<Arc<str>>) -> bool {
+        // Each is looked at once: one whose journal is at work stays for later.
+        for _ in 0..self.empty.len() {
+            let Some(room) = next(&self.empty).and_then(|key| self.by_key.get(&key).cloned())
+            else {
+                return false;
+            };
+            if room.retire() {
+                return self.remove(&room);
+            }
+            self.empty.unlist(&room.key);
+            if room.is_empty() {
+                self.empty.list(&room.key, self.opener(&room));
+            }
+        }
+        false
+    }
+
+    fn has(&self, room: &Arc<Room>) -> bool {
+        let known = self.by_key.get(&room.key);
+        known.is_some_and(|known| Arc::ptr_eq(known, room))
+    }
+
+    /// Who is charged for a room; nobody for the lobby.
+    fn opener(&self, room: &Room) -> Opener {
+        room.opener.filter(|_| room.key != self.lobby)
+    }
+}
+
+impl EmptyRooms {
+    fn len(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// Lists a room as the latest, unless it is listed.
+    fn list(&mut self, key: &Arc<str>, opener: Opener) {
+        if self.listed.contains_key(key) {
+            return;
+        }
+        self.ticks += 1;
+        let tick = self.ticks;
+        self.listed.insert(Arc::clone(key), (opener, tick));
+        self.change(opener, |rooms| {
+            rooms.insert(tick, Arc::clone(key));
+        });
+    }
+
+    fn unlist(&mut self, key: &str) {
+        if let Some((opener, tick)) = self.listed.remove(key) {
+            self.change(opener, |rooms| {
+                rooms.remove(&tick);
+            });
+        }
+    }
+
+    fn change(&mut self, opener: Opener, change: impl FnOnce(&mut BTreeMap<u64, Arc<str>>)) {
+        let rank = |rooms: &BTreeMap<u64, Arc<str>>| {
+            let (oldest, _) = rooms.first_key_value()?;
+            Some((rooms.len(), Reverse(*oldest), opener))
+        };
+        let rooms = self.by_opener.entry(opener).or_default();
+        if let Some(rank) = rank(rooms) {
+            self.by_count.remove(&rank);
+        }
+        change(rooms);
+        match rank(rooms) {
+            Some(rank) => {
+                self.by_count.insert(rank);
+            }
+            None => {
+                self.by_opener.remove(&opener);
+            }
+        }
+    }
+
+    /// The room that has been empty longest of those that the opener with the most empty rooms has opened. So whoever
+    /// opens and leaves many rooms pushes out its own first.
+    fn first_to_go(&self) -> Option<Arc<str>> {
+        let (_, _, opener) = self.by_count.last()?;
+        self.oldest_of(*opener)
+    }
+
+    fn oldest_of(&self, opener: Opener) -> Option<Arc<str>> {
+        let (_, key) = self.by_opener.get(&opener)?.first_key_value()?;
+        Some(Arc::clone(key))
+    }
+}
+
+impl Visit {
+    pub(crate) const fn new(room: Arc<Room>, hub: Hub) -> Self {
+        Self { room, hub }
+    }
+}
+
+impl Deref for Visit {
+    type Target = Arc<Room>;
+
+    fn deref(&self) -> &Arc<Room> {
+        &self.room
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.hub.let_go(&self.room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_left_most_rooms_empty_loses_one_first_and_of_equals_the_longest_empty() {
+        let mut empty = EmptyRooms::default();
+        let [a, b]: [Opener; 2] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().ok());
+        for (key, opener) in [
+            ("n1", None),
+            ("b1", b),
+            ("a1", a),
+            ("a2", a),
+            ("a3", a),
+            ("b2", b),
+        ] {
+            empty.list(&key.into(), opener);
+        }
+        // Listed already: its time does not begin anew.
+        empty.list(&"n1".into(), None);
+        let mut gone = Vec::new();
+        while let Some(key) = empty.first_to_go() {
+            empty.unlist(&key);
+            gone.push(key.to_string());
+        }
+        assert_eq!(gone, ["a1", "b1", "a2", "n1", "a3", "b2"]);
+        assert!(empty.by_opener.is_empty() && empty.listed.is_empty() && empty.by_count.is_empty());
+    }
+}
