@@ -233,9 +233,15 @@ pub(crate) struct DrillArgs {
     /// Small numbers: each drill takes a few seconds at most
     #[arg(long)]
     quick: bool,
-    /// Seconds that churn, slow-readers and slowloris last, instead of their own
+    /// Seconds that churn, slow-readers, slowloris and costly last, instead of their own
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
+    /// Senders of costly, all of one address; with more than one it measures and does not judge
+    #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    connections: usize,
+    /// Kinds of costly to try, by the beginnings of their names [default: all]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    kinds: Vec<String>,
 }
 
 impl DrillArgs {
@@ -248,6 +254,8 @@ impl DrillArgs {
             server,
             is_quick: self.quick,
             lasting: self.seconds.map(Duration::from_secs),
+            senders: self.connections,
+            kinds: self.kinds.clone(),
         })
     }
 }

@@ -7,6 +7,7 @@ mod account;
 mod churn;
 mod client;
 mod corpus;
+mod costly;
 mod crowd;
 mod descriptors;
 mod drain;
@@ -22,7 +23,6 @@ mod newcomers;
 mod panic;
 mod random;
 mod resume;
-
 mod slow;
 mod slowloris;
 mod stage;
@@ -42,7 +42,7 @@ use crate::progress::Progress;
 use findings::Findings;
 use stage::Stage;
 
-/// How long one drill may take before it has failed; churn's own time comes on top.
+/// How long one drill may take before it has failed; the time that the command line gives comes on top.
 const DRILL_MAX: Duration = Duration::from_secs(240);
 
 /// One kind of trouble.
@@ -80,6 +80,8 @@ pub(crate) enum DrillName {
     DiskFull,
     /// 1,000 files of --data that are cut or have bits turned over (in process)
     Torn,
+    /// One sender asks for whatever costs most: no kind moves others' p99 past 20 ms
+    Costly,
 }
 
 impl DrillName {
@@ -114,6 +116,10 @@ pub(crate) struct DrillPlan {
     pub(crate) is_quick: bool,
     /// How long the drills that last a time last, if it was said.
     pub(crate) lasting: Option<Duration>,
+    /// How many senders `costly` has.
+    pub(crate) senders: usize,
+    /// What the names of the kinds of `costly` begin with; all kinds if there is none.
+    pub(crate) kinds: Vec<String>,
 }
 
 impl DrillPlan {
@@ -189,6 +195,7 @@ async fn perform(
         DrillName::Kill9 => kill9::run(stage, findings).await,
         DrillName::DiskFull => full_disk::run(stage, findings).await,
         DrillName::Torn => torn::run(stage, findings).await,
+        DrillName::Costly => costly::run(stage, findings).await,
     }
 }
 
@@ -199,7 +206,7 @@ mod tests {
     #[test]
     fn all_means_each_once() {
         let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
-        assert_eq!(all.len(), 15);
+        assert_eq!(all.len(), 16);
         assert!(!all.contains(&DrillName::All));
         assert_eq!(DrillName::resolve(&[DrillName::Churn]), [DrillName::Churn]);
     }

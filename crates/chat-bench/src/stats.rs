@@ -1,4 +1,4 @@
-//! Medians, and ratios that are taken round by round.
+//! Medians, percentiles, and ratios that are taken round by round.
 
 /// The median; the mean of the two in the middle if there is an even number. `None` of nothing.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
@@ -24,6 +24,13 @@ pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Optio
     median(ratios)
 }
 
+/// The smallest value that this share of the values does not exceed (nearest rank). `None` of nothing.
+pub(crate) fn percentile(mut values: Vec<u64>, share: f64) -> Option<u64> {
+    values.sort_unstable();
+    let rank = (share * values.len() as f64).ceil() as usize;
+    values.get(rank.max(1) - 1).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +51,16 @@ mod tests {
         assert_eq!(median_ratio(&figures, &floor), Some(3.0));
         assert_eq!(median_ratio(&[Some(1.0)], &[Some(0.0)]), None);
         assert_eq!(median_ratio(&[None], &[Some(1.0)]), None);
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_so_many_do_not_exceed() {
+        let values: Vec<u64> = (1..=200).rev().collect();
+        assert_eq!(percentile(values.clone(), 0.5), Some(100));
+        assert_eq!(percentile(values.clone(), 0.99), Some(198));
+        assert_eq!(percentile(values.clone(), 1.0), Some(200));
+        assert_eq!(percentile(values, 0.0), Some(1));
+        assert_eq!(percentile(vec![7], 0.99), Some(7));
+        assert_eq!(percentile(Vec::new(), 0.5), None);
     }
 }

@@ -6,9 +6,14 @@ use std::sync::OnceLock;
 
 /// Runs one quick drill, which must pass.
 fn passes(name: &str) {
+    passes_with(name, &[]);
+}
+
+fn passes_with(name: &str, arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_chat-bench"))
         .args(["drill", name, "--quick", "--server-bin"])
         .arg(server())
+        .args(arguments)
         .output()
         .expect("the program was built for this test");
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -85,6 +90,13 @@ fn no_control_character_arrives_anywhere() {
 }
 
 #[test]
+fn costly_requests_are_made_and_counted() {
+    // One of each scene and each way to send.
+    let kinds = "search-plain-short,who-crowd,rooms-again,history-big-unread,byte,data-history";
+    passes_with("costly", &["--seconds", "1", "--kinds", kinds]);
+}
+
+#[test]
 fn an_unknown_drill_and_a_missing_server_are_refused() {
     let refused = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat-bench"));
@@ -99,4 +111,5 @@ fn an_unknown_drill_and_a_missing_server_are_refused() {
         refused(&["churn", "--server-bin", "no/such/program"]),
         Some(2)
     );
+    assert_eq!(refused(&["costly", "--connections", "0"]), Some(2));
 }

@@ -54,6 +54,15 @@ impl Client {
         Self::over(socket.connect(address(port)).await?)
     }
 
+    /// Connects from this address of the loopback network, so that the server sees several peers.
+    pub(crate) async fn connect_from(port: u16, source: Ipv4Addr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        // The port is chosen with the destination: each address has its own 28,000.
+        SockRef::from(&socket).set_reuse_address(true)?;
+        socket.bind((source, 0).into())?;
+        Self::over(socket.connect(address(port)).await?)
+    }
+
     fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();

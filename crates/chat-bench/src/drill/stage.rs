@@ -31,6 +31,16 @@ impl<'a> Stage<'a> {
         self.plan.lasting.unwrap_or_else(|| self.pick(full, quick))
     }
 
+    /// How many senders `costly` has.
+    pub(crate) const fn connections(&self) -> usize {
+        self.plan.senders
+    }
+
+    /// What the names of the kinds of `costly` begin with that were asked for.
+    pub(crate) fn kinds(&self) -> &[String] {
+        &self.plan.kinds
+    }
+
     /// The seed of this run.
     pub(crate) const fn seed(&self) -> u64 {
         self.plan.seed
@@ -51,6 +61,17 @@ impl<'a> Stage<'a> {
     pub(crate) fn start(&self, connections: usize, extra: &[&str]) -> anyhow::Result<Server> {
         Server::launch(connections, |place| {
             Ok(self.command(place.port, connections, extra))
+        })
+        .context("could not start the server")
+    }
+
+    /// Starts a server with all limits as users have them, and these further arguments.
+    pub(crate) fn start_default(&self, extra: &[&str]) -> anyhow::Result<Server> {
+        Server::launch(0, |place| {
+            let listen = format!("127.0.0.1:{}", place.port);
+            let mut arguments = vec!["--listen", &listen];
+            arguments.extend(extra);
+            Ok(CommandLine::new(self.program(), &arguments))
         })
         .context("could not start the server")
     }

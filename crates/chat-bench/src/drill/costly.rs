@@ -1,0 +1,290 @@
+//! `costly`: one sender asks for whatever costs the server most, within the default limits. Other members must not
+//! notice.
+//!
+//! Each kind has a server of its own. Witnesses talk at a normal pace; their latency is measured while it is quiet and
+//! in rounds of the attack, each on a new connection. A kind fails if the median of its rounds' 99th percentiles passes
+//! 20 ms; as other work on the machine delays messages too, a kind that fails is tried twice again, and the median of
+//! all its rounds decides.
+
+mod attack;
+mod kinds;
+mod scene;
+mod table;
+mod witness;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::sleep;
+
+use super::findings::Findings;
+use super::random::Random;
+use super::stage::Stage;
+use crate::launch::Server;
+use crate::proc;
+use attack::{Attack, Flow};
+use kinds::{KINDS, Kind};
+use scene::{Stand, Templates};
+use table::{LEGEND, Round, Row, Verdict, header};
+use witness::Witnesses;
+
+/// What the witnesses' 99th percentile may be at most, in milliseconds.
+const P99_MAX_MS: f64 = 20.0;
+
+/// How long all attacks together last, and the quiet before them.
+const LASTING: Duration = Duration::from_secs(30);
+const LASTING_QUICK: Duration = Duration::from_secs(8);
+
+/// How many parts a kind's time has: one of quiet, and one for each round.
+const PARTS: u32 = 1 + ROUNDS as u32;
+
+/// How many times a server is attacked, each time on a new connection.
+const ROUNDS: usize = 3;
+
+/// How often a kind is tried before it has failed.
+const TRIES: usize = 3;
+
+/// How long witnesses wait for what is still on its way after an attack; then the server is frozen.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How long the server may take to tell its counters.
+const COUNTERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// How the attacks go.
+struct Terms {
+    part: Duration,
+    connections: usize,
+    /// Otherwise it is only measured.
+    is_judged: bool,
+}
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let kinds = chosen(stage)?;
+    let lasting = stage.lasting(LASTING, LASTING_QUICK);
+    let terms = Terms {
+        part: lasting / kinds.len() as u32 / PARTS,
+        connections: stage.connections(),
+        // A few milliseconds among other drills and tests tell nothing of the server.
+        is_judged: stage.pick(stage.connections() == 1, false),
+    };
+    let senders = match terms.connections {
+        1 => "one sender".to_owned(),
+        n => format!("{n} senders of one address"),
+    };
+    findings.did(format!(
+        "seed {}: {senders} with the default limits; {} kinds, {ROUNDS} rounds of {} ms each",
+        stage.seed(),
+        kinds.len(),
+        terms.part.as_millis()
+    ));
+    findings.did(LEGEND);
+    say(header(), findings);
+    let (mut rows, mut templates) = (Vec::new(), Templates::default());
+    for kind in kinds {
+        let row = judged(stage, kind, &terms, &mut templates).await;
+        let row = row.with_context(|| kind.name)?;
+        say(row.to_string(), findings);
+        rows.push(row);
+    }
+    report(&rows, &terms, findings);
+    Ok(())
+}
+
+/// A line of the table: for the report, and at once for who waits for it.
+fn say(line: String, findings: &mut Findings) {
+    eprintln!("{line}");
+    findings.did(line);
+}
+
+/// The kinds that were asked for, in the order that the seed gives.
+fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
+    let names = stage.kinds();
+    for name in names {
+        let is_known = KINDS
+            .iter()
+            .any(|kind| kind.name.starts_with(name.as_str()));
+        ensure!(is_known, "no kind of costly is called {name}");
+    }
+    let is_wanted = |kind: &&Kind| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| kind.name.starts_with(name.as_str()))
+    };
+    let mut kinds: Vec<_> = KINDS.iter().filter(is_wanted).collect();
+    let mut random = stage.random(0);
+    for at in (1..kinds.len()).rev() {
+        kinds.swap(at, random.below(at + 1));
+    }
+    Ok(kinds)
+}
+
+/// Tries a kind, and again if it fails.
+async fn judged(
+    stage: &Stage<'_>,
+    kind: &Kind,
+    terms: &Terms,
+    templates: &mut Templates,
+) -> anyhow::Result<Row> {
+    let mut row = Row {
+        kind: kind.name,
+        ..Row::default()
+    };
+    for number in 0..TRIES {
+        let random = stage.random(1 + number);
+        let stand = kind.scene.stand(stage, templates).await;
+        let stand = stand.context("setting up")?;
+        attacked(stand, kind, terms, random, &mut row).await?;
+        let is_noticed = row.p99_ms() >= P99_MAX_MS || row.cut_json + row.cut_plain > 0;
+        row.verdict = match terms.is_judged {
+            false => Verdict::Measured,
+            true if is_noticed => Verdict::Fail,
+            true => Verdict::Pass,
+        };
+        if row.verdict != Verdict::Fail {
+            break;
+        }
+    }
+    Ok(row)
+}
+
+/// Attacks one server, and adds what came of it to the row.
+async fn attacked(
+    mut stand: Stand,
+    kind: &Kind,
+    terms: &Terms,
+    mut random: Random,
+    row: &mut Row,
+) -> anyhow::Result<()> {
+    let server = &stand.server;
+    let (port, pid) = (server.port(), server.pid());
+    let witnesses = Witnesses::begin(port).await?;
+    // What their arrival left to do does not count.
+    sleep(terms.part / 4).await;
+    let (began, cpu) = (Instant::now(), proc::cpu_time(pid)?);
+    sleep(terms.part).await;
+    let quiet_share = (proc::cpu_time(pid)? - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    witnesses.settle(began, Instant::now(), SETTLE).await;
+    row.quiet = witnesses.measured(began, began + terms.part);
+    let script = Arc::new((kind.script)(&mut random));
+    for _ in 0..ROUNDS {
+        let round = one_round(server, kind.flow, &script, terms, quiet_share, &witnesses).await?;
+        let is_frozen = round.attack.missing > 0;
+        row.rounds.push(round);
+        if is_frozen {
+            break;
+        }
+    }
+    let (plain, json) = witnesses.cut();
+    row.cut_plain += plain;
+    row.cut_json += json;
+    drop(witnesses);
+    // What it still has to do is of no interest, and could take it minutes.
+    stand.server.kill()?;
+    Ok(())
+}
+
+async fn one_round(
+    server: &Server,
+    flow: Flow,
+    script: &Arc<attack::Script>,
+    terms: &Terms,
+    quiet_share: f64,
+    witnesses: &Witnesses,
+) -> anyhow::Result<Round> {
+    let attack = Attack::begin(server.port(), flow, script, terms.connections).await?;
+    let read_before = bytes_read(server).await;
+    let witnesses_before = witnesses.bytes_sent();
+    let (began, cpu) = (Instant::now(), proc::cpu_time(server.pid())?);
+    let before = attack.go();
+    sleep(terms.part).await;
+    let until = Instant::now();
+    let after = attack.end()?;
+    witnesses.settle(began, until, SETTLE).await;
+    let read_after = bytes_read(server).await;
+    let quiet = Duration::from_secs_f64(began.elapsed().as_secs_f64() * quiet_share);
+    let cpu = (proc::cpu_time(server.pid())? - cpu).saturating_sub(quiet);
+    let by_witnesses = witnesses.bytes_sent() - witnesses_before;
+    let read = read_before.zip(read_after);
+    let read = read.map(|(before, after)| (after - before).saturating_sub(by_witnesses));
+    let line_bytes = script.line_bytes();
+    let requests = match flow {
+        Flow::Reconnecting => Some(after.connections - before.connections),
+        _ if script.answers.is_empty() => None,
+        _ => Some(after.answers - before.answers),
+    };
+    let sent = after.sent - before.sent;
+    let request_bytes = match (flow, requests) {
+        (Flow::Reconnecting, _) => sent as f64,
+        (_, Some(requests)) => requests as f64 * line_bytes,
+        // Bytes that are no requests are handled as they are read.
+        (Flow::Pipelined | Flow::Trickle, None) => read.unwrap_or_default() as f64,
+        (Flow::Unread, None) => 0.0,
+    };
+    Ok(Round {
+        sent,
+        answered: after.answered - before.answered,
+        read,
+        requests,
+        request_bytes,
+        cpu,
+        attack: witnesses.measured(began, until),
+    })
+}
+
+/// How many bytes the server has read so far, as its counters say; `None` if it does not answer.
+async fn bytes_read(server: &Server) -> Option<u64> {
+    let before = counted(&server.output()).len();
+    kill(Pid::from_raw(server.pid() as i32), Signal::SIGUSR1).ok()?;
+    let began = Instant::now();
+    while began.elapsed() < COUNTERS_WITHIN {
+        sleep(Duration::from_millis(2)).await;
+        let counts = counted(&server.output());
+        if counts.len() > before {
+            return counts.last().copied();
+        }
+    }
+    None
+}
+
+/// The bytes read that are told in a log.
+fn counted(log: &[u8]) -> Vec<u64> {
+    let log = String::from_utf8_lossy(log);
+    log.lines()
+        .filter_map(|line| line.split_once(" bytes_in: ")?.1.split(',').next())
+        .filter_map(|count| count.parse().ok())
+        .collect()
+}
+
+fn report(rows: &[Row], terms: &Terms, findings: &mut Findings) {
+    let requests = rows.iter().map(Row::requests).sum();
+    findings.at_least("requests answered", requests, 1);
+    if !terms.is_judged {
+        return;
+    }
+    let failed = |row: &&Row| row.p99_ms() >= P99_MAX_MS;
+    let case = |row: &Row| format!("{}: {:.0} ms", row.kind, row.p99_ms());
+    let cases: Vec<_> = rows.iter().filter(failed).map(case).collect();
+    let what = format!("kinds with a witness p99 of {P99_MAX_MS} ms or more");
+    findings.none(&what, &cases);
+    let was_cut = |row: &&Row| row.cut_plain + row.cut_json > 0;
+    let case = |row: &Row| format!("{}: {}+{}", row.kind, row.cut_plain, row.cut_json);
+    let cases: Vec<_> = rows.iter().filter(was_cut).map(case).collect();
+    findings.none("kinds that cut witnesses", &cases);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_read_are_found_in_the_log() {
+        let log = b"x\nINFO asked stats=Stats { a: 1, bytes_in: 217, bytes_out: 5 }\nbytes_in: x\n\
+            INFO asked stats=Stats { a: 1, bytes_in: 300, bytes_out: 5 }\n";
+        assert_eq!(counted(log), [217, 300]);
+        assert!(counted(b"").is_empty());
+    }
+}

@@ -1,0 +1,304 @@
+//! What there is on the server before it is attacked: full logs, crowds, many rooms, a file.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use chat_core::Hub;
+use chat_sqlite::{Options, SqliteJournal, Sync};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::super::client::Client;
+use super::super::stage::Stage;
+use crate::launch::Server;
+
+/// What is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scene {
+    /// The lobby holds 200 messages of 4,000 bytes: `ababab…aaab`.
+    Big,
+    /// The lobby holds 1,000 messages of a few bytes.
+    Small,
+    /// 95 members are in each of the rooms `r0` to `r63`.
+    Crowd,
+    /// There are 4,000 rooms with long names.
+    Rooms,
+    /// The lobby's log is in a file (`--data`) and holds 20,000 messages of Hangul.
+    Data,
+}
+
+/// The members of each room of a crowd.
+const CROWD: usize = 95;
+
+/// The rooms that one session may be in.
+pub(super) const ROOMS_MAX: usize = 64;
+
+/// The sessions that hold many rooms open: with the lobby and the witnesses' room these are 4,034 rooms.
+const HOLDERS: usize = 63;
+
+/// How many messages a connection says at once, within the default rate.
+const SAID_AT_ONCE: usize = 18;
+
+/// How many connections fill a log at the same time.
+const FILLING: usize = 16;
+
+/// How often a member that is only there shows that it is.
+const ALIVE_EVERY: Duration = Duration::from_millis(800);
+
+/// When the server asks JSON members whether they are there, and when it cuts them, in seconds: much sooner than by
+/// default, so that a freeze of a few seconds is seen to cut them as one of 35 s does.
+const HEARTBEAT: [&str; 4] = ["--ping-after", "2", "--dead-after", "4"];
+
+/// Has the server count what an address of the loopback network does, as it does for others. Members and witnesses have
+/// addresses of their own.
+const COUNT_LOOPBACK: &str = "--count-loopback";
+
+/// What the messages of a log in a file consist of; searches ask for the same.
+pub(super) const HANGUL: [char; 7] = ['가', '나', '다', '라', '마', '바', '사'];
+
+/// What the last message of a log that was filled consists of, in scenes whose logs are in memory.
+pub(super) const LAST: &[u8] = b"this is the last message, aaab";
+
+/// A server with a scene.
+#[derive(Debug)]
+pub(super) struct Stand {
+    pub(super) server: Server,
+    /// Members that are only there; ended with the server.
+    _members: JoinSet<()>,
+    _dir: Option<TempDir>,
+}
+
+/// What scenes begin with, made or found once.
+#[derive(Debug, Default)]
+pub(super) struct Templates {
+    data: Option<(TempDir, PathBuf)>,
+    counts_loopback: Option<bool>,
+}
+
+impl Scene {
+    /// Starts a server with the limits that users have, and sets it up.
+    pub(super) async fn stand(
+        self,
+        stage: &Stage<'_>,
+        templates: &mut Templates,
+    ) -> anyhow::Result<Stand> {
+        let mut arguments: Vec<&str> = HEARTBEAT.to_vec();
+        if templates.counts_loopback(stage)? {
+            arguments.push(COUNT_LOOPBACK);
+        }
+        let (mut dir, mut file) = (None, String::new());
+        if self == Self::Data {
+            let copy = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
+            let path = copy.path().join("chat.db");
+            let messages = stage.pick(20_000, 2_000);
+            std::fs::copy(templates.data(messages).await?, &path)?;
+            file = path.to_string_lossy().into_owned();
+            dir = Some(copy);
+        }
+        if !file.is_empty() {
+            // The disk's own time for a commit is not the sender's doing.
+            arguments.extend(["--data", &file, "--sync", "normal"]);
+        }
+        let server = stage.start_default(&arguments)?;
+        let (port, mut members) = (server.port(), JoinSet::new());
+        match self {
+            Self::Big => fill(port, stage.pick(200, 60), &ababab(4000)).await?,
+            Self::Small => fill(port, stage.pick(1000, 300), "m").await?,
+            Self::Crowd => {
+                let rooms: Vec<_> = (0..ROOMS_MAX).map(|n| format!("r{n}")).collect();
+                for number in 0..stage.pick(CROWD, 20) {
+                    hold(port, number, &rooms, &mut members).await?;
+                }
+            }
+            Self::Rooms => {
+                for number in 0..stage.pick(HOLDERS, 16) {
+                    let name = |n: usize| format!("room-{:x>48}", number * ROOMS_MAX + n);
+                    let rooms: Vec<_> = (0..ROOMS_MAX).map(name).collect();
+                    hold(port, number, &rooms, &mut members).await?;
+                }
+            }
+            Self::Data => {}
+        }
+        Ok(Stand {
+            server,
+            _members: members,
+            _dir: dir,
+        })
+    }
+}
+
+impl Templates {
+    /// Whether the server has the flag: older ones, measured for comparison, do not.
+    fn counts_loopback(&mut self, stage: &Stage<'_>) -> anyhow::Result<bool> {
+        if self.counts_loopback.is_none() {
+            let help = Command::new(stage.program()).arg("--help").output()?.stdout;
+            let is_there = memchr::memmem::find(&help, COUNT_LOOPBACK.as_bytes()).is_some();
+            self.counts_loopback = Some(is_there);
+        }
+        self.counts_loopback.context("it was found")
+    }
+
+    /// A file with the lobby's log.
+    async fn data(&mut self, messages: usize) -> anyhow::Result<&Path> {
+        if self.data.is_none() {
+            let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
+            let path = dir.path().join("chat.db");
+            write_log(&path, messages).await.context("filling a log")?;
+            self.data = Some((dir, path));
+        }
+        let data = self.data.as_ref().context("it was made")?;
+        Ok(&data.1)
+    }
+}
+
+/// A text in which every word of the kind `aaab`, `baaab`, .. is found at the end only.
+pub(super) fn ababab(bytes: usize) -> String {
+    const END: &str = "aaab";
+    let mut text = "ab".repeat((bytes - END.len()) / 2);
+    text.push_str(END);
+    text
+}
+
+/// A run of syllables that begins with this one.
+pub(super) fn hangul(from: usize, syllables: usize) -> String {
+    HANGUL.iter().cycle().skip(from).take(syllables).collect()
+}
+
+/// Has a message said in the lobby so many times, by as many connections as the default rate needs for that at once.
+/// The last one says that it is the last, so that answers can be counted.
+async fn fill(port: u16, count: usize, text: &str) -> anyhow::Result<()> {
+    let texts = vec![text; count - 1];
+    let mut filling = futures::stream::iter(texts.chunks(SAID_AT_ONCE).enumerate())
+        .map(|(number, texts)| say(port, number, texts))
+        .buffer_unordered(FILLING);
+    while let Some(said) = filling.next().await {
+        said.context("filling the lobby's log")?;
+    }
+    drop(filling);
+    let last = String::from_utf8_lossy(LAST);
+    say(port, 0, &[&last]).await
+}
+
+async fn say(port: u16, number: usize, texts: &[&str]) -> anyhow::Result<()> {
+    let mut client = Client::connect_from(port, source(number)).await?;
+    let mut script = texts.join("\n");
+    script.push_str("\n/answer\n");
+    let begins = "! no such command: /answer ";
+    client.ask(&script, begins).await?;
+    client.cut()?;
+    Ok(())
+}
+
+/// Lets a JSON member in that holds rooms open and says nothing.
+async fn hold(
+    port: u16,
+    number: usize,
+    rooms: &[String],
+    members: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let mut client = Client::connect_from(port, source(number)).await?;
+    let hello = hello(1, &format!("member-{number}"), rooms, None);
+    let welcome = client.ask(&hello, r#"{"re":1,"#).await?;
+    ensure!(
+        !welcome.contains("\"err\""),
+        "member {number} is not let in: {}",
+        welcome.chars().take(300).collect::<String>()
+    );
+    members.spawn(async move {
+        let mut alive = interval(ALIVE_EVERY);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_there = tokio::select! {
+                _ = alive.tick() => client.writer.send(b"{\"cmd\":\"ping\"}\n").await.is_ok(),
+                more = client.reader.next() => more.unwrap_or(false),
+            };
+            if !is_there {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// A hello that joins rooms; their logs are replayed from a place on, if one is given.
+pub(super) fn hello(id: u64, nick: &str, rooms: &[String], after: Option<u64>) -> String {
+    let replayed = match after {
+        Some(seq) => format!(r#","after":{{"seq":{seq}}},"limit":1000"#),
+        None => r#","limit":0"#.to_owned(),
+    };
+    let join: Vec<_> = rooms
+        .iter()
+        .map(|room| format!(r#"{{"room":"{room}"{replayed}}}"#))
+        .collect();
+    let nick = if nick.is_empty() {
+        String::new()
+    } else {
+        format!(r#","nick":"{nick}""#)
+    };
+    let join = join.join(",");
+    format!("{{\"cmd\":\"hello\",\"id\":{id},\"v\":1{nick},\"join\":[{join}]}}\n")
+}
+
+/// An address of its own for each member that sets up a scene.
+fn source(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, 1 + (number % 250) as u8)
+}
+
+/// Writes a log with messages of Hangul into a file, as a server that is not running had done it.
+async fn write_log(path: &Path, messages: usize) -> anyhow::Result<()> {
+    /// How many wait to be kept at the same time: they share a commit.
+    const AT_ONCE: usize = 512;
+    /// As many syllables as a message of everyday length has.
+    const SYLLABLES: usize = 60;
+    let mut options = Options::default();
+    options.sync = Sync::Normal;
+    let hub = Hub::builder()
+        .journal(SqliteJournal::open(path, &options)?)
+        .build();
+    let session = hub.session(Some("writer"))?;
+    let texts: Vec<_> = (0..HANGUL.len()).map(|n| hangul(n, SYLLABLES)).collect();
+    let mut saying = FuturesUnordered::new();
+    for number in 0..messages {
+        if saying.len() >= AT_ONCE {
+            let said: Option<Result<_, _>> = saying.next().await;
+            said.transpose()?;
+        }
+        saying.push(session.publish("lobby", &texts[number % texts.len()]));
+    }
+    while let Some(said) = saying.next().await {
+        said?;
+    }
+    drop(saying);
+    drop(session);
+    // The last owner of the journal closes the file.
+    drop(hub);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_is_at_the_end_of_the_text_only() {
+        let text = ababab(4000);
+        assert_eq!((text.len(), text.find("aaab")), (4000, Some(3996)));
+    }
+
+    #[test]
+    fn a_hello_is_one_json_line() {
+        let rooms = ["a".to_owned(), "b".to_owned()];
+        for after in [None, Some(0)] {
+            let line = hello(1, "kim", &rooms, after);
+            assert_eq!(line.find('\n'), Some(line.len() - 1));
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(value["join"][1]["room"], "b");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What each kind cost, as lines of a table.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::witness::Measured;
+use crate::stats::median;
+
+/// One attack of one kind, and what it did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Round {
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    /// What the server had read of the attackers by the end, if it told.
+    pub(super) read: Option<u64>,
+    /// Requests that were answered, or connections where each is a request; `None` if that can't be seen.
+    pub(super) requests: Option<u64>,
+    /// The bytes of these requests.
+    pub(super) request_bytes: f64,
+    /// The server's processor time beyond what it takes in the quiet.
+    pub(super) cpu: Duration,
+    pub(super) attack: Measured,
+}
+
+/// All rounds of one kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    pub(super) kind: &'static str,
+    pub(super) quiet: Measured,
+    pub(super) rounds: Vec<Round>,
+    pub(super) cut_plain: usize,
+    pub(super) cut_json: usize,
+    pub(super) verdict: Verdict,
+}
+
+/// Whether the witnesses noticed too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Verdict {
+    #[default]
+    Pass,
+    Fail,
+    /// More senders than one: it is measured, not judged.
+    Measured,
+}
+
+impl Row {
+    /// The median of the rounds' 99th percentiles, in milliseconds.
+    pub(super) fn p99_ms(&self) -> f64 {
+        let rounds = self.rounds.iter();
+        median(rounds.map(|round| ms(round.attack.p99_us))).unwrap_or_default()
+    }
+
+    /// The requests of all rounds.
+    pub(super) fn requests(&self) -> u64 {
+        self.rounds.iter().filter_map(|round| round.requests).sum()
+    }
+
+    fn p50_ms(&self) -> f64 {
+        let rounds = self.rounds.iter();
+        median(rounds.map(|round| ms(round.attack.p50_us))).unwrap_or_default()
+    }
+
+    /// What one request cost the server, in microseconds.
+    fn cpu_us_per_request(&self) -> Option<f64> {
+        (self.requests() > 0).then(|| self.cpu_s() * 1e6 / self.requests() as f64)
+    }
+
+    /// What one byte of these requests cost the server, in nanoseconds.
+    fn cpu_ns_per_byte(&self) -> Option<f64> {
+        let bytes: f64 = self.rounds.iter().map(|round| round.request_bytes).sum();
+        (bytes > 0.0).then(|| self.cpu_s() * 1e9 / bytes)
+    }
+
+    /// The server's processor time, of the rounds whose requests were counted.
+    fn cpu_s(&self) -> f64 {
+        let rounds = self.rounds.iter();
+        let is_counted = |round: &&Round| round.requests.is_some() || round.request_bytes > 0.0;
+        let counted = rounds.filter(is_counted);
+        counted.map(|round| round.cpu.as_secs_f64()).sum()
+    }
+}
+
+/// What the columns mean.
+pub(super) const LEGEND: &str = "KiB sent: taken by the kernel, read: by the server, answered: got by the sender. \
+     requests: that were answered (- where the sender does not read), or connections where it comes again; CPU in all, a \
+     request and a byte of the requests: the server's, beyond what the quiet takes. quiet, attack: latency of the \
+     witnesses' messages in ms (attack: median of the rounds); cut: plain + JSON witnesses that were disconnected";
+
+/// The first line.
+pub(super) fn header() -> String {
+    format!(
+        "{:<24} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9} {:>8} {:>13} {:>17} {:>5}  verdict",
+        "kind",
+        "KiB sent",
+        "read",
+        "answered",
+        "requests",
+        "CPU ms",
+        "us/req",
+        "ns/byte",
+        "quiet p50/p99",
+        "attack p50/p99",
+        "cut"
+    )
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kib = |of: fn(&Round) -> u64| self.rounds.iter().map(of).sum::<u64>() as f64 / 1024.0;
+        let is_told = self.rounds.iter().all(|round| round.read.is_some());
+        let read = is_told.then(|| kib(|round| round.read.unwrap_or_default()));
+        let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), shown);
+        let pair = |p50: f64, p99: f64| format!("{p50:.2}/{p99:.2}");
+        let requests = self.requests();
+        let cpu: f64 = self
+            .rounds
+            .iter()
+            .map(|round| round.cpu.as_secs_f64())
+            .sum();
+        write!(
+            f,
+            "{:<24} {:>9.1} {:>9} {:>9.1} {:>8} {:>7.0} {:>9} {:>8} {:>13} {:>17} {:>5}  {}",
+            self.kind,
+            kib(|round| round.sent),
+            read.map_or_else(|| "?".to_owned(), |read| format!("{read:.1}")),
+            kib(|round| round.answered),
+            if requests > 0 {
+                requests.to_string()
+            } else {
+                "-".to_owned()
+            },
+            cpu * 1e3,
+            figure(self.cpu_us_per_request()),
+            figure(self.cpu_ns_per_byte()),
+            pair(ms(self.quiet.p50_us), ms(self.quiet.p99_us)),
+            pair(self.p50_ms(), self.p99_ms()),
+            format!("{}+{}", self.cut_plain, self.cut_json),
+            self.verdict
+        )
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Measured => "-",
+        })
+    }
+}
+
+fn ms(us: u64) -> f64 {
+    us as f64 / 1e3
+}
+
+/// Few digits, as many as mean something.
+fn shown(figure: f64) -> String {
+    if figure < 10.0 {
+        format!("{figure:.2}")
+    } else {
+        format!("{figure:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(p99_us: u64, requests: Option<u64>) -> Round {
+        Round {
+            sent: 4096,
+            answered: 10_240,
+            read: requests.map(|_| 2048),
+            requests,
+            request_bytes: 16.0 * requests.unwrap_or_default() as f64,
+            cpu: Duration::from_millis(2),
+            attack: Measured {
+                p50_us: 500,
+                p99_us,
+                missing: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_medians_and_what_a_request_and_a_byte_cost() {
+        let quiet = Measured {
+            p50_us: 200,
+            p99_us: 1_250,
+            missing: 0,
+        };
+        let mut row = Row {
+            kind: "history-big",
+            quiet,
+            rounds: [1_000, 900_000, 3_000]
+                .map(|p99| round(p99, Some(4)))
+                .into(),
+            cut_json: 2,
+            ..Row::default()
+        };
+        assert!((row.p99_ms() - 3.0).abs() < 1e-9);
+        let line = row.to_string();
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let expected = [
+            "history-big",
+            "12.0",
+            "6.0",
+            "30.0",
+            "12",
+            "6",
+            "500",
+            "31250",
+            "0.20/1.25",
+            "0.50/3.00",
+            "0+2",
+            "PASS",
+        ];
+        assert_eq!(columns, expected);
+        assert_eq!(header().find("verdict"), line.find("PASS"));
+        // Rounds of which too little is known do not change what a request costs.
+        row.rounds.push(round(1, None));
+        let line = row.to_string();
+        assert!(line.contains(" ? ") && line.contains(" 500 "), "{line}");
+    }
+
+    #[test]
+    fn a_kind_that_did_nothing_has_no_costs() {
+        let row = Row {
+            verdict: Verdict::Fail,
+            ..Row::default()
+        };
+        assert_eq!(row.cpu_us_per_request(), None);
+        assert!(row.to_string().ends_with("FAIL"), "{row}");
+    }
+}
