@@ -236,6 +236,9 @@ pub(crate) struct DrillArgs {
     /// Seconds that churn, slow-readers, slowloris and costly last, instead of their own
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
+    /// Minutes that soak lasts [default: 2]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: Option<u64>,
     /// Senders of costly, all of one address; with more than one it measures and does not judge
     #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
     connections: usize,
@@ -254,6 +257,9 @@ impl DrillArgs {
             server,
             is_quick: self.quick,
             lasting: self.seconds.map(Duration::from_secs),
+            soaking: self
+                .minutes
+                .map(|minutes| Duration::from_secs(60 * minutes)),
             senders: self.connections,
             kinds: self.kinds.clone(),
         })

@@ -25,6 +25,7 @@ mod random;
 mod resume;
 mod slow;
 mod slowloris;
+mod soak;
 mod stage;
 mod storm;
 mod stuck;
@@ -48,7 +49,7 @@ const DRILL_MAX: Duration = Duration::from_secs(240);
 /// One kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DrillName {
-    /// All of them
+    /// All of them but soak
     All,
     /// One of 1,000 members never reads
     StuckReader,
@@ -82,13 +83,16 @@ pub(crate) enum DrillName {
     Torn,
     /// One sender asks for whatever costs most: no kind moves others' p99 past 20 ms
     Costly,
+    /// Members come, talk and leave for --minutes: memory and descriptors do not grow
+    Soak,
 }
 
 impl DrillName {
-    /// Each drill once.
+    /// Each drill once, but for the one that takes minutes.
     fn each() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
-        all.filter(|name| *name != Self::All).collect()
+        all.filter(|name| !matches!(name, Self::All | Self::Soak))
+            .collect()
     }
 
     /// What was asked for, with `all` spelled out.
@@ -116,6 +120,8 @@ pub(crate) struct DrillPlan {
     pub(crate) is_quick: bool,
     /// How long the drills that last a time last, if it was said.
     pub(crate) lasting: Option<Duration>,
+    /// How long `soak` lasts, if it was said.
+    pub(crate) soaking: Option<Duration>,
     /// How many senders `costly` has.
     pub(crate) senders: usize,
     /// What the names of the kinds of `costly` begin with; all kinds if there is none.
@@ -146,7 +152,7 @@ pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<S
             .build()
             .context("no runtime")?;
         let (began, mut findings) = (Instant::now(), Findings::default());
-        let limit = DRILL_MAX + plan.lasting.unwrap_or_default();
+        let limit = DRILL_MAX + plan.lasting.or(plan.soaking).unwrap_or_default();
         let stage = Stage::new(plan);
         let done = runtime
             .block_on(async { timeout(limit, perform(name, &stage, &mut findings)).await })
@@ -196,6 +202,7 @@ async fn perform(
         DrillName::DiskFull => full_disk::run(stage, findings).await,
         DrillName::Torn => torn::run(stage, findings).await,
         DrillName::Costly => costly::run(stage, findings).await,
+        DrillName::Soak => soak::run(stage, findings).await,
     }
 }
 
@@ -208,6 +215,7 @@ mod tests {
         let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
         assert_eq!(all.len(), 16);
         assert!(!all.contains(&DrillName::All));
+        assert!(!all.contains(&DrillName::Soak));
         assert_eq!(DrillName::resolve(&[DrillName::Churn]), [DrillName::Churn]);
     }
 }

@@ -1,4 +1,4 @@
-//! Medians, percentiles, and ratios that are taken round by round.
+//! Medians, percentiles, slopes, and ratios that are taken round by round.
 
 /// The median; the mean of the two in the middle if there is an even number. `None` of nothing.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
@@ -29,6 +29,22 @@ pub(crate) fn percentile(mut values: Vec<u64>, share: f64) -> Option<u64> {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.max(1) - 1).copied()
+}
+
+/// How much `y` grows with each unit of `x`: the slope of the straight line with the least squares. `None` if there are
+/// not two different `x`.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let count = points.len() as f64;
+    let (x_sum, y_sum) = points
+        .iter()
+        .fold((0.0, 0.0), |(x_sum, y_sum), (x, y)| (x_sum + x, y_sum + y));
+    let (x_mean, y_mean) = (x_sum / count, y_sum / count);
+    let (mut together, mut spread) = (0.0, 0.0);
+    for (x, y) in points {
+        together += (x - x_mean) * (y - y_mean);
+        spread += (x - x_mean) * (x - x_mean);
+    }
+    (spread > 0.0).then(|| together / spread)
 }
 
 #[cfg(test)]
@@ -62,5 +78,17 @@ mod tests {
         assert_eq!(percentile(values, 0.0), Some(1));
         assert_eq!(percentile(vec![7], 0.99), Some(7));
         assert_eq!(percentile(Vec::new(), 0.5), None);
+    }
+
+    #[test]
+    fn a_slope_is_that_of_the_line_with_the_least_squares() {
+        let points: Vec<_> = (0..10)
+            .map(|x| (f64::from(x), 3.0 + 2.0 * f64::from(x)))
+            .collect();
+        assert!((slope(&points).unwrap() - 2.0).abs() < 1e-9);
+        // What is above the line is as much as what is below it.
+        assert_eq!(slope(&[(0.0, 1.0), (1.0, 4.0), (2.0, 1.0)]), Some(0.0));
+        assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0)]), None);
+        assert_eq!(slope(&[]), None);
     }
 }

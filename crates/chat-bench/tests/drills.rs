@@ -97,6 +97,11 @@ fn costly_requests_are_made_and_counted() {
 }
 
 #[test]
+fn a_soak_ends_and_leaves_no_descriptor() {
+    passes("soak");
+}
+
+#[test]
 fn an_unknown_drill_and_a_missing_server_are_refused() {
     let refused = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat-bench"));
@@ -111,5 +116,6 @@ fn an_unknown_drill_and_a_missing_server_are_refused() {
         refused(&["churn", "--server-bin", "no/such/program"]),
         Some(2)
     );
+    assert_eq!(refused(&["soak", "--minutes", "0"]), Some(2));
     assert_eq!(refused(&["costly", "--connections", "0"]), Some(2));
 }

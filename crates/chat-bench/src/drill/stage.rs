@@ -31,6 +31,11 @@ impl<'a> Stage<'a> {
         self.plan.lasting.unwrap_or_else(|| self.pick(full, quick))
     }
 
+    /// How long `soak` lasts, unless the command line says otherwise.
+    pub(crate) fn minutes(&self, full: Duration, quick: Duration) -> Duration {
+        self.plan.soaking.unwrap_or_else(|| self.pick(full, quick))
+    }
+
     /// How many senders `costly` has.
     pub(crate) const fn connections(&self) -> usize {
         self.plan.senders

@@ -1,0 +1,265 @@
+//! `soak`: members come, talk, change rooms, search and leave for a long time. The server's memory and descriptors must
+//! not grow.
+//!
+//! Only the second half counts: until then what is bounded (logs, remembered rooms, the allocator's pools) has filled.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::client::{Client, PATIENCE};
+use super::findings::{Findings, grouped};
+use super::random::Random;
+use super::stage::Stage;
+use crate::launch::Server;
+use crate::proc;
+use crate::stats::{median, slope};
+
+/// How long it lasts, unless `--minutes` says.
+const LASTING: Duration = Duration::from_secs(2 * 60);
+const LASTING_QUICK: Duration = Duration::from_secs(4);
+
+/// How many rooms they choose from: more than the server keeps while they are empty, so that rooms are forgotten and
+/// opened anew all the time.
+const ROOMS: usize = 96;
+
+/// Limits that are reached within seconds, so that what is bounded is full before it counts.
+const SMALL: [&str; 4] = ["--journal-messages", "64", "--empty-rooms", "16"];
+
+/// The longest pause between two deeds.
+const PAUSE_MAX_MS: usize = 40;
+
+/// How many deeds a session has in the mean.
+const DEEDS: usize = 12;
+
+/// How often the server is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// By how much memory may grow a minute. 39 KiB a minute over seven minutes were called flat; what an allocator keeps
+/// moves by some 100 KiB from one minute to the next. There are some 50,000 deeds and 4,000 sessions a minute, so this
+/// is a leak of 64 bytes a session or 5 bytes a deed.
+const GROWTH_MAX_KIB: f64 = 256.0;
+
+/// By how much descriptors may grow a minute. Each member holds one, and how many are in does not change.
+const DESCRIPTORS_MAX: f64 = 4.0;
+
+/// How long the server may take to let go of connections that have ended.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the server held at one time.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    minutes: f64,
+    resident_kib: f64,
+    descriptors: f64,
+}
+
+/// What one task did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Did {
+    sessions: u64,
+    deeds: u64,
+}
+
+pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let members = stage.pick(32, 8);
+    let lasting = stage.minutes(LASTING, LASTING_QUICK);
+    findings.did(format!(
+        "seed {}: {members} members come, talk, change rooms, search and leave for {:.1} minutes, in {ROOMS} rooms",
+        stage.seed(),
+        lasting.as_secs_f64() / 60.0
+    ));
+    let server = stage.start(2 * members + 16, &SMALL)?;
+    sleep(Duration::from_millis(1500)).await;
+    let descriptors = proc::descriptors(server.pid())?;
+    let (until, mut living) = (Instant::now() + lasting, JoinSet::new());
+    for member in 0..members {
+        living.spawn(live(server.port(), member, stage.random(member), until));
+    }
+    let samples = watch(&server, until).await?;
+    let mut all = Did::default();
+    while let Some(did) = living.join_next().await {
+        let did = did.context("a member panicked")?.context("a member")?;
+        all.sessions += did.sessions;
+        all.deeds += did.deeds;
+    }
+    findings.at_least("sessions", all.sessions, members as u64);
+    findings.figure("deeds", grouped(all.deeds));
+    judge(&samples, findings);
+    let left = back_to(&server, descriptors).await?;
+    findings.exactly(
+        "descriptors when all are gone",
+        left as u64,
+        descriptors as u64,
+    );
+    Ok(())
+}
+
+fn judge(samples: &[Sample], findings: &mut Findings) {
+    let half = &samples[samples.len() / 2..];
+    let line = |of: fn(&Sample) -> f64| -> Option<f64> {
+        slope(
+            &half
+                .iter()
+                .map(|sample| (sample.minutes, of(sample)))
+                .collect::<Vec<_>>(),
+        )
+    };
+    findings.at_least("samples that count", half.len() as u64, 3);
+    let resident = median(half.iter().map(|sample| sample.resident_kib)).unwrap_or_default();
+    findings.figure("memory, median", format!("{resident:.0} KiB"));
+    let minutes = half
+        .last()
+        .map_or(0.0, |last| last.minutes - half[0].minutes);
+    let (memory, held) = (line(|s| s.resident_kib), line(|s| s.descriptors));
+    let (memory, held) = (memory.unwrap_or_default(), held.unwrap_or_default());
+    if minutes < MINUTES_JUDGED_MIN {
+        // A slope of a few seconds is the noise of the allocator, times many.
+        findings.figure(
+            "memory growth a minute, too short to judge",
+            format!("{memory:.0} KiB"),
+        );
+        return;
+    }
+    findings.below("memory growth a minute", memory, GROWTH_MAX_KIB, "KiB");
+    findings.below("descriptor growth a minute", held, DESCRIPTORS_MAX, "");
+}
+
+/// How many minutes of samples a slope needs.
+const MINUTES_JUDGED_MIN: f64 = 0.5;
+
+async fn watch(server: &Server, until: Instant) -> anyhow::Result<Vec<Sample>> {
+    let (began, mut samples) = (Instant::now(), Vec::new());
+    let mut ticker = interval(LOOK_EVERY);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < until {
+        ticker.tick().await;
+        samples.push(Sample {
+            minutes: began.elapsed().as_secs_f64() / 60.0,
+            resident_kib: proc::resident_kib(server.pid())? as f64,
+            descriptors: proc::descriptors(server.pid())? as f64,
+        });
+    }
+    Ok(samples)
+}
+
+/// Session after session of one member.
+async fn live(port: u16, member: usize, mut random: Random, until: Instant) -> anyhow::Result<Did> {
+    let mut did = Did::default();
+    while Instant::now() < until {
+        let client = Client::connect(port).await?;
+        did.sessions += 1;
+        let session = one_session(client, member, &mut random, until, &mut did.deeds);
+        timeout(PATIENCE, session).await.context("no answer")??;
+    }
+    Ok(did)
+}
+
+async fn one_session(
+    mut client: Client,
+    member: usize,
+    random: &mut Random,
+    until: Instant,
+    deeds: &mut u64,
+) -> anyhow::Result<()> {
+    // The nick of the session before may not be free yet; a guest does as well.
+    does(&mut client, &format!("/nick member-{member}")).await?;
+    while Instant::now() < until && !random.once_in(DEEDS) {
+        sleep(Duration::from_millis(random.below(PAUSE_MAX_MS) as u64)).await;
+        *deeds += 1;
+        let line = deed(member, random);
+        does(&mut client, &line).await?;
+    }
+    match random.below(3) {
+        0 => client.cut()?,
+        1 => {
+            client.writer.send(b"/quit enough\n").await?;
+            client.reader.read_out().await?;
+        }
+        _ => drop(client),
+    }
+    Ok(())
+}
+
+/// What a member does.
+fn deed(member: usize, random: &mut Random) -> String {
+    match random.below(12) {
+        0..=4 => format!("hello number {} of {member}", random.below(1000)),
+        5..=7 => format!("/join room-{}", random.below(ROOMS)),
+        8 => format!("/search hello {}", random.below(100)),
+        9 => format!("/history {}", random.below(64)),
+        10 => format!("/topic about {}", random.below(1000)),
+        _ => format!("/nick member-{member}-{}", random.below(9)),
+    }
+}
+
+/// Sends a line and reads up to the answer to a question behind it.
+async fn does(client: &mut Client, line: &str) -> anyhow::Result<()> {
+    let script = format!("{line}\n/answer\n");
+    client.ask(&script, "! no such command: /answer ").await?;
+    Ok(())
+}
+
+/// Waits until the server holds no more descriptors than this, or for too long.
+async fn back_to(server: &Server, descriptors: usize) -> anyhow::Result<usize> {
+    let began = Instant::now();
+    loop {
+        let now = proc::descriptors(server.pid())?;
+        if now <= descriptors || began.elapsed() > GONE_WITHIN {
+            return Ok(now);
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten minutes in which memory first fills what is bounded and then grows by so much a minute.
+    fn samples(growth: f64) -> Vec<Sample> {
+        (0..600)
+            .map(|second| {
+                let minutes = f64::from(second) / 60.0;
+                Sample {
+                    minutes,
+                    resident_kib: 9_000.0 + 1_000.0 * minutes.min(3.0) + growth * minutes,
+                    descriptors: 40.0 + f64::from(second % 3),
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_slope_in_the_second_half_fails_and_filling_up_does_not() {
+        for (growth, has_passed) in [(0.0, true), (200.0, true), (300.0, false)] {
+            let mut findings = Findings::default();
+            judge(&samples(growth), &mut findings);
+            assert_eq!(
+                findings.have_passed(),
+                has_passed,
+                "{growth} KiB: {findings}"
+            );
+        }
+    }
+
+    #[test]
+    fn descriptors_that_grow_fail() {
+        let mut samples = samples(0.0);
+        samples
+            .iter_mut()
+            .for_each(|sample| sample.descriptors += 9.0 * sample.minutes);
+        let mut findings = Findings::default();
+        judge(&samples, &mut findings);
+        assert!(!findings.have_passed(), "{findings}");
+    }
+
+    #[test]
+    fn a_few_seconds_are_too_short_to_judge() {
+        let mut findings = Findings::default();
+        judge(&samples(9_000.0)[..20], &mut findings);
+        assert!(findings.have_passed(), "{findings}");
+    }
+}
