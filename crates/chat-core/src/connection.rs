@@ -12,7 +12,7 @@ mod heartbeat;
 mod publishing;
 mod replay;
 
-use crate::address::{AddressAccount, Charge};
+use crate::address::AddressAccount;
 use crate::command::Command;
 use crate::delivery::Taste;
 use crate::dialect::{Dialect, Reply};
@@ -319,7 +319,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
                 let refusals = self.input.push(buffer.filled(), now);
                 self.outbound.send(&refusals);
-                self.charge_address(Charge::Bytes, buffer.filled().len() as u64, now);
+                self.charge_input(buffer.filled().len(), now);
             }
             Poll::Ready(Wake::Input)
         })

@@ -64,6 +64,9 @@ impl Cost {
     /// sender at the default rate is given some 40 KiB a second.
     const BYTES_PER_TOKEN: u64 = 8 * 1024;
 
+    /// How many bytes of input a token pays for. To skip a MiB takes some 5 ms.
+    const INPUT_PER_TOKEN: u64 = 1024 * 1024;
+
     /// How much work a token pays for: a sender at the default rate keeps a processor busy for a fortieth of the time.
     const WORK_PER_TOKEN: Duration = Duration::from_millis(5);
 
@@ -80,6 +83,11 @@ impl Cost {
     /// What so many bytes of answers cost.
     pub(crate) const fn bytes(count: usize) -> Self {
         Self((count as u64).saturating_mul(Self::TOKEN) / Self::BYTES_PER_TOKEN)
+    }
+
+    /// What so many bytes of input cost besides the lines that they make.
+    pub(crate) const fn input(count: usize) -> Self {
+        Self((count as u64).saturating_mul(Self::TOKEN) / Self::INPUT_PER_TOKEN)
     }
 
     /// What so much work costs.

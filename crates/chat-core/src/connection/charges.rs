@@ -20,6 +20,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
+    /// Charges for bytes that were read, whatever they are: bytes that never make a line take no token otherwise.
+    pub(super) fn charge_input(&mut self, bytes: usize, now: Instant) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.charge(Cost::input(bytes), now);
+            if let Err(until) = bucket.check(now) {
+                self.paused_until = self.paused_until.max(Some(until));
+                self.hub.counters().rate_pauses.add(1);
+            }
+        }
+        self.charge_address(Charge::Bytes, bytes as u64, now);
+    }
+
     /// Charges the sender, and its address, what an answer costs besides the line that asked for it.
     pub(super) fn charge(&mut self, cost: Cost) {
         let now = Instant::now();

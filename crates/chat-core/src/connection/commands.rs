@@ -122,6 +122,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // Answers are given in the order of the commands.
             self.publish(waiting).await;
             self.send(out);
+            slice.yield_if_over().await;
         }
         let done = match command? {
             Command::Say { room, text, key } => {

@@ -147,3 +147,18 @@ async fn rooms_are_listed_in_pages_by_name() {
     alice.sends("/rooms zzz").await;
     alice.sees("* no rooms to list").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_make_no_line_are_paid_for_too() {
+    let mut hub = TestHub::new(Limits::default());
+    let mut alice = hub.member("alice").await;
+    let began = Instant::now();
+    for _ in 0..100 {
+        alice.sends_bytes(&vec![b'x'; 1024 * 1024]).await;
+    }
+    // 100 MiB without a newline are 100 tokens: 20 at once, then 5 a second.
+    let took = began.elapsed().as_secs();
+    assert!((15..=17).contains(&took), "{took} s");
+    alice.sends_bytes(b"\n").await;
+    alice.sees("! line too long (limit 8192 bytes)").await;
+}
