@@ -67,7 +67,7 @@ enum Match {
 
 /// The protocols that are refused until the server speaks them.
 pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
-    const RESERVED: [Reserved; 4] = [
+    const RESERVED: [Reserved; 6] = [
         Reserved {
             recognise: is_http,
             answer:
@@ -86,6 +86,14 @@ pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
         Reserved {
             recognise: is_smtp,
             answer: b"554 this is a chat server, not SMTP\r\n",
+        },
+        Reserved {
+            recognise: is_irc,
+            answer: b"ERROR :this server does not speak IRC: try nc HOST PORT\r\n",
+        },
+        Reserved {
+            recognise: is_proxy,
+            answer: b"! no PROXY header is taken here: connect without one\r\n",
         },
     ];
     RESERVED
@@ -148,6 +156,38 @@ fn is_smtp(prefix: &[u8]) -> Match {
     }
 }
 
+/// What an IRC client opens with (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with tags or a prefix or without.
+/// `nick bob` is somebody talking.
+fn is_irc(prefix: &[u8]) -> Match {
+    let Some(line) = first_line(prefix) else {
+        return Match::No;
+    };
+    let is_before_command = |word: &&[u8]| word.starts_with(b"@") || word.starts_with(b":");
+    let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
+    let words: Vec<&[u8]> = words.skip_while(is_before_command).take(6).collect();
+    let is_irc = match words[..] {
+        [b"CAP", asks, ..] => matches!(asks, b"LS" | b"REQ" | b"END"),
+        [b"PASS" | b"NICK" | b"PING" | b"AUTHENTICATE", _] => true,
+        [b"PASS" | b"PING" | b"QUIT", parameter, ..] => parameter.starts_with(b":"),
+        [b"USER" | b"WEBIRC", _, _, _, _, ..] | [b"QUIT"] => true,
+        _ => false,
+    };
+    if is_irc { Match::Yes } else { Match::No }
+}
+
+/// A PROXY header of version 1 or 2, as HAProxy's specification has them.
+fn is_proxy(prefix: &[u8]) -> Match {
+    const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    let is_version_1 = [&b"PROXY TCP4 "[..], b"PROXY TCP6 ", b"PROXY UNKNOWN"]
+        .iter()
+        .any(|begin| prefix.starts_with(begin));
+    match first_line(prefix) {
+        Some(_) if is_version_1 => Match::Yes,
+        None if is_version_1 => Match::Perhaps,
+        _ => starts_with(prefix, VERSION_2),
+    }
+}
+
 /// Undecided while the prefix is a beginning of `magic`, which is only asked of bytes that no text begins with, or
 /// that are few.
 fn starts_with(prefix: &[u8], magic: &[u8]) -> Match {
@@ -193,6 +233,21 @@ mod tests {
             b"EHLO example.org\r\n",
             format!("POST /{}", "a".repeat(600)).as_bytes(),
             b"HELO there\n",
+            b"CAP LS 302\r\n",
+            b"CAP END\n",
+            b"NICK bob\r\nUSER bob 0 * :Bob\r\n",
+            b"USER bob 0 * :Bob B\n",
+            b"PASS secret\n",
+            b"PASS :two words\n",
+            b"PING :1.2.3.4\n",
+            b"@time=now :bob!b@host NICK bob\n",
+            b"QUIT\n",
+            b"QUIT :gone for lunch\n",
+            b"WEBIRC pass gateway host 1.2.3.4\n",
+            b"AUTHENTICATE PLAIN\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nhello\r\n",
+            b"PROXY UNKNOWN\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c",
         ] {
             assert_eq!(verdict(prefix), "refused", "{}", prefix.escape_ascii());
         }
@@ -208,6 +263,18 @@ mod tests {
             "POST it HTTP\n",
             "S",
             "안녕",
+            "nick bob\n",
+            "Nick bob\n",
+            "NICK the greek\n",
+            "NICK bob",
+            "USER error\n",
+            "PASS the salt\n",
+            "PING me later\n",
+            "QUIT it\n",
+            "CAP it\n",
+            "PROXY wars\n",
+            "\r\nhello\r\n",
+            "two\0three\0",
         ] {
             assert_eq!(verdict(prefix.as_bytes()), "talk", "{prefix}");
         }
@@ -217,5 +284,7 @@ mod tests {
     fn a_beginning_that_may_become_one_waits_for_more() {
         assert_eq!(verdict(b"\x16"), "more");
         assert_eq!(verdict(b"GET /index.html HT"), "more");
+        assert_eq!(verdict(b"\r\n\r"), "more");
+        assert_eq!(verdict(b"PROXY TCP4 1.2.3"), "more");
     }
 }
