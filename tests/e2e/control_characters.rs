@@ -4,9 +4,10 @@
 
 use crate::harness::{Member, Server};
 
-/// All that must be removed, but the line break and the carriage return that can be one half of it.
+/// All that must be removed, but what ends a line and what deletes a character.
 fn controls() -> String {
-    let controls = ('\0'..='\u{9f}').filter(|c| c.is_control() && !"\t\r\n".contains(*c));
+    let used = "\t\r\n\0\x08\x7f";
+    let controls = ('\0'..='\u{9f}').filter(|c| c.is_control() && !used.contains(*c));
     controls
         .chain('\u{202a}'..='\u{202e}')
         .chain('\u{2066}'..='\u{2069}')
@@ -19,7 +20,7 @@ fn a_line_is_a_line() {
     let mut alice = Member::arrive(&server, "alice");
     let mut bob = Member::arrive(&server, "bob");
     let controls = controls();
-    assert_eq!(controls.chars().count(), 32 - 3 + 1 + 32 + 9);
+    assert_eq!(controls.chars().count(), 32 - 5 + 32 + 9);
 
     alice.says(&format!("a{controls}b\tc"));
     bob.sees("alice: a b\tc");

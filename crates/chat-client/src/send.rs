@@ -159,7 +159,8 @@ fn is_blank(text: &Result<String, String>) -> bool {
 async fn read(lines: &mut FramedRead<Stdin, LineCodec>) -> Option<Result<String, String>> {
     Some(match lines.next().await? {
         Ok(Inbound::Line(line)) => Ok(line.to_string()),
-        Ok(Inbound::NotUtf8) => Err("not UTF-8".to_owned()),
+        Ok(Inbound::NotUtf8(None)) => Err("not UTF-8".to_owned()),
+        Ok(Inbound::NotUtf8(Some(charset))) => Err(format!("not UTF-8; this looks like {charset}")),
         Ok(_) => Err("line too long".to_owned()),
         Err(error) => Err(error.to_string()),
     })

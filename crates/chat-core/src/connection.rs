@@ -522,7 +522,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let counters = self.hub.counters();
         match rejected {
             Inbound::Oversized => counters.lines_oversized.add(1),
-            Inbound::NotUtf8 => counters.lines_not_utf8.add(1),
+            Inbound::NotUtf8(_) => counters.lines_not_utf8.add(1),
             Inbound::Line(_) => {}
         }
         if let Some(refusal) = Refusal::of_line(rejected, self.input.line_bytes()) {

@@ -9,11 +9,17 @@
 //!       |                                                                     |
 //!       +-- 200 ms of silence after complete UTF-8 --> Chunk (50 ms each) ----+
 //! ```
+//!
+//! Text that can't become UTF-8 any more is not waited for: it ends with the read that brought it, and so does what was
+//! read before it. A NUL ends a text and decides nothing.
 
+use crate::charset;
 use crate::limits::Limits;
-use crate::line::{Inbound, LineCodec};
-use crate::telnet::Telnet;
+use crate::line::{Inbound, LineCodec, Nul};
+use crate::telnet::{self, Telnet};
+use crate::text;
 use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
@@ -36,8 +42,24 @@ pub(crate) struct Input {
     /// When its latest bytes came.
     latest: Instant,
     single_bytes: u8,
+    unfinished: Unfinished,
     /// Nothing but a part of a byte-order mark has come yet.
     is_at_start: bool,
+    /// How many bytes of a mark of UTF-16 have come and may be telnet's as well.
+    held: u8,
+}
+
+/// What is known of a text whose end has not come, as places in the buffer.
+#[derive(Debug, Default, Clone, Copy)]
+struct Unfinished {
+    /// Up to here it is complete UTF-8.
+    valid: u32,
+    /// Here the latest read begins.
+    read: u32,
+    /// Here the earliest read begins that shares a character with the latest.
+    text: u32,
+    /// What begins at `text` and ends here can't become UTF-8; 0 if there is no such thing.
+    hopeless: u32,
 }
 
 /// What ends a text.
@@ -53,15 +75,19 @@ pub(crate) enum Mode {
 
 impl Input {
     pub(crate) fn new(limits: &Limits, now: Instant) -> Self {
+        let mut codec = LineCodec::new(limits.line_bytes.get());
+        codec.set_nul(Nul::EndsLine);
         Self {
-            codec: LineCodec::new(limits.line_bytes.get()),
+            codec,
             telnet: Some(Telnet::default()),
             buffer: BytesMut::new(),
             mode: Mode::Undecided,
             has_text: false,
             latest: now,
             single_bytes: 0,
+            unfinished: Unfinished::default(),
             is_at_start: true,
+            held: 0,
         }
     }
 
@@ -69,18 +95,54 @@ impl Input {
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         let mut refusals = BytesMut::new();
         let before = self.buffer.len();
+        let bytes = match self.hold_mark(bytes) {
+            Cow::Owned(held) if held.is_empty() => return Bytes::new(),
+            bytes => bytes,
+        };
         match &mut self.telnet {
-            Some(telnet) => telnet.strip(bytes, &mut self.buffer, &mut refusals),
-            None => self.buffer.extend_from_slice(bytes),
+            Some(telnet) => telnet.strip(&bytes, &mut self.buffer, &mut refusals),
+            None => self.buffer.extend_from_slice(&bytes),
         }
         if self.buffer.len() > before {
             self.latest = now;
             self.has_text = true;
+            self.unfinished.begin_read(before);
         }
         if self.is_at_start {
             self.skip_mark();
         }
+        self.judge();
         refusals.freeze()
+    }
+
+    /// Keeps apart what begins alike in UTF-16 with a byte-order mark and in telnet: gives back the bytes to go on with,
+    /// none if it takes more to tell. UTF-16 knows no telnet.
+    fn hold_mark<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let is_open = self.is_at_start && self.buffer.is_empty();
+        if !is_open || !self.telnet.as_ref().is_some_and(Telnet::is_unused) {
+            return Cow::Borrowed(bytes);
+        }
+        let held = usize::from(std::mem::take(&mut self.held));
+        let bytes = match held {
+            0 => Cow::Borrowed(bytes),
+            _ => Cow::Owned([&charset::UTF16_LE_MARK[..held], bytes].concat()),
+        };
+        if charset::UTF16_LE_MARK.starts_with(&bytes) {
+            self.held = u8::try_from(bytes.len()).unwrap_or_default();
+            return Cow::Owned(Vec::new());
+        }
+        if charset::starts_with_mark(&bytes) && !telnet::is_refusal(&bytes) {
+            self.telnet = None;
+            self.is_at_start = false;
+        }
+        bytes
+    }
+
+    /// Sees whether the unfinished text can still become UTF-8, where silence would end it.
+    fn judge(&mut self) {
+        if self.mode != Mode::Line && self.telnet.is_some() && !self.codec.is_skipping() {
+            self.unfinished.judge(&self.buffer);
+        }
     }
 
     /// Drops a byte-order mark from the beginning of the input, once all of it has come.
@@ -111,6 +173,7 @@ impl Input {
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
         self.telnet = None;
+        self.codec.set_nul(Nul::IsText);
     }
 
     /// Drops what has come and not been taken yet.
@@ -136,7 +199,7 @@ impl Input {
 
     /// Takes the next line.
     pub(crate) fn next_line(&mut self) -> Option<Inbound> {
-        let was_skipping = self.codec.is_skipping();
+        let before = self.buffer.len();
         // Decoding a line cannot fail: what is wrong with one is an item.
         let inbound = self.codec.decode(&mut self.buffer).ok().flatten();
         if self.buffer.is_empty() {
@@ -146,11 +209,16 @@ impl Input {
         if self.buffer.is_empty() && !self.codec.is_skipping() {
             self.has_text = false;
         }
-        let saw_newline = inbound.is_some() || was_skipping;
-        if saw_newline && !self.codec.is_skipping() && self.mode == Mode::Undecided {
+        if self.codec.take_newline() && !self.codec.is_skipping() && self.mode == Mode::Undecided {
             self.mode = Mode::Line;
         }
-        inbound
+        if self.buffer.len() < before {
+            self.unfinished = Unfinished::default();
+        }
+        if inbound.is_none() {
+            self.judge();
+        }
+        inbound.map(|inbound| self.edited(inbound))
     }
 
     /// When silence will have ended the text that is there; call [`next_silent`](Self::next_silent) then.
@@ -158,6 +226,7 @@ impl Input {
         let silence = match self.mode {
             Mode::Line => return None,
             _ if !self.has_text => return None,
+            _ if self.unfinished.hopeless > 0 => return Some(self.latest),
             _ if self.has_open_character() => limits.prefix_timeout,
             Mode::Undecided => limits.first_chunk_after,
             Mode::Chunk => limits.chunk_after,
@@ -165,7 +234,7 @@ impl Input {
         Some(self.latest + silence)
     }
 
-    /// Takes the text that silence has ended.
+    /// Takes the text that silence has ended, or the next part of one that can't become UTF-8.
     pub(crate) fn next_silent(&mut self) -> Option<Inbound> {
         if self.buffer.is_empty() && !self.codec.is_skipping() {
             self.has_text = false;
@@ -181,16 +250,46 @@ impl Input {
             self.single_bytes = 0;
         }
         self.mode = Mode::Chunk;
-        self.finish()
+        let Unfinished { text, hopeless, .. } = self.unfinished;
+        let end = match (hopeless, text) {
+            (0, _) => return self.finish(),
+            // What came before is a text of its own.
+            (_, 1..) => text,
+            (hopeless, 0) => hopeless,
+        };
+        let mut part = self.buffer.split_to(end as usize);
+        self.unfinished.advance(end);
+        self.judge();
+        self.has_text = !self.buffer.is_empty();
+        self.end(&mut part)
     }
 
     /// Takes what is left: the end of the stream has come.
     pub(crate) fn finish(&mut self) -> Option<Inbound> {
         self.has_text = false;
-        if self.buffer.last() == Some(&b'\r') {
-            self.buffer.truncate(self.buffer.len() - 1);
+        self.unfinished = Unfinished::default();
+        let mut text = std::mem::take(&mut self.buffer);
+        self.end(&mut text)
+    }
+
+    /// Ends a text that has no newline.
+    fn end(&mut self, text: &mut BytesMut) -> Option<Inbound> {
+        if text.last() == Some(&b'\r') {
+            text.truncate(text.len() - 1);
         }
-        self.codec.take_unterminated(&mut self.buffer)
+        let inbound = self.codec.take_unterminated(text)?;
+        Some(self.edited(inbound))
+    }
+
+    /// The line as the person who typed it left it.
+    fn edited(&self, inbound: Inbound) -> Inbound {
+        match inbound {
+            Inbound::Line(line) if self.telnet.is_some() => match text::apply_backspaces(&line) {
+                Cow::Borrowed(_) => Inbound::Line(line),
+                Cow::Owned(left) => Inbound::Line(left.as_str().into()),
+            },
+            inbound => inbound,
+        }
     }
 
     /// The text ends within a character whose rest must still be on its way.
@@ -202,6 +301,50 @@ impl Input {
             .unwrap_or(0);
         std::str::from_utf8(&tail[start..]).is_err_and(|error| error.error_len().is_none())
     }
+}
+
+impl Unfinished {
+    /// Notes that what is read now begins at this place.
+    fn begin_read(&mut self, at: usize) {
+        self.read = place(at);
+        if self.valid == self.read {
+            self.text = self.read;
+        }
+    }
+
+    /// Notes that so much was taken from the beginning of the buffer.
+    const fn advance(&mut self, taken: u32) {
+        *self = Self {
+            valid: self.valid.saturating_sub(taken),
+            read: self.read.saturating_sub(taken),
+            text: self.text.saturating_sub(taken),
+            hopeless: 0,
+        };
+    }
+
+    fn judge(&mut self, buffer: &[u8]) {
+        let rest = buffer.get(self.valid as usize..).unwrap_or_default();
+        match std::str::from_utf8(rest) {
+            Ok(text) => self.valid += place(text.len()),
+            Err(error) => {
+                self.valid += place(error.valid_up_to());
+                if error.error_len().is_some() {
+                    // A character that an earlier read began and this one does not end is that one's fault.
+                    let is_earlier = self.valid < self.read;
+                    self.hopeless = if is_earlier {
+                        self.read
+                    } else {
+                        place(buffer.len())
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// A place in a buffer, which is never longer than a line and what one read brings.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -304,7 +447,102 @@ mod tests {
             .shows(&["안녕"]);
         peer.sends(&text[..1])
             .waits(5000)
-            .shows(&["안녕", "NotUtf8"]);
+            .shows(&["안녕", "NotUtf8(None)"]);
+    }
+
+    /// In code page 949.
+    const KOREAN: &[u8] = b"\xbe\xc8\xb3\xe7";
+
+    #[test]
+    fn what_can_not_become_utf8_is_told_at_once() {
+        let cp949 = "NotUtf8(Some(Cp949))";
+        let mut peer = Peer::new();
+        peer.sends(KOREAN).waits(0).shows(&[cp949]);
+        peer.sends(b"ok").waits(50).shows(&[cp949, "ok"]);
+        peer.sends(KOREAN).waits(0).shows(&[cp949, "ok", cp949]);
+    }
+
+    #[test]
+    fn the_neighbours_of_what_is_no_utf8_are_neither_lost_nor_fused() {
+        let cp949 = "NotUtf8(Some(Cp949))";
+        let mut peer = Peer::new();
+        peer.sends(b"first")
+            .sends(KOREAN)
+            .waits(0)
+            .shows(&["first", cp949]);
+        peer.sends(b"second")
+            .waits(50)
+            .shows(&["first", cp949, "second"]);
+        // Half a character at its end, which the next text does not complete.
+        let mut peer = Peer::new();
+        peer.sends(b"first")
+            .sends(b"bad \xed")
+            .sends("다음".as_bytes())
+            .waits(0);
+        peer.shows(&["first", "NotUtf8(None)"]).waits(50);
+        peer.shows(&["first", "NotUtf8(None)", "다음"]);
+        // Half a character that the next read does complete is no end.
+        let (mut peer, text) = (Peer::new(), "한글".as_bytes());
+        peer.sends(b"a ")
+            .sends(&text[..4])
+            .sends(&text[4..])
+            .sends(KOREAN)
+            .waits(0);
+        peer.shows(&["a 한글", cp949]);
+    }
+
+    #[test]
+    fn a_nul_ends_a_text_and_decides_nothing() {
+        let mut peer = Peer::new();
+        peer.sends(b"two\0three\0").shows(&["two", "three"]);
+        assert_eq!(peer.input.mode(), Mode::Undecided);
+        peer.sends(b"four")
+            .waits(200)
+            .shows(&["two", "three", "four"]);
+        peer.sends(b"five\0six")
+            .shows(&["two", "three", "four", "five"]);
+        let mut peer = Peer::new();
+        peer.sends(b"a\n")
+            .sends(b"b\0c\0d\r\0")
+            .shows(&["a", "b", "c", "d"]);
+        peer.sends(b"hello\0\0\0")
+            .shows(&["a", "b", "c", "d", "hello", "", ""]);
+    }
+
+    #[test]
+    fn a_backspace_deletes_the_character_before_it() {
+        let mut peer = Peer::new();
+        peer.sends("안녀\x7f녕하\x08\n".as_bytes()).shows(&["안녕"]);
+        peer.sends(b"\x7f\x7fa\n").shows(&["안녕", "a"]);
+    }
+
+    #[test]
+    fn telnet_and_utf16_are_told_apart_by_what_follows() {
+        // Korean and ASCII, each with its mark, at once and in pieces.
+        for text in ["\u{feff}안녕\n", "\u{feff}hi\n", "\u{feff}가나\n"] {
+            let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            for first in [1, 2, bytes.len()] {
+                let mut peer = Peer::new();
+                let (first, rest) = bytes.split_at(first);
+                for piece in [first, rest] {
+                    let refusals = peer.input.push(piece, peer.now);
+                    assert!(refusals.is_empty());
+                }
+                assert_eq!(peer.input.pending(), bytes, "{text:?}");
+            }
+        }
+        for telnet in [
+            &b"\xff\xfe\x01hi"[..],
+            b"\xff\xfe\x01\xff\xfe\x03hi",
+            b"\xff\xfd\x03hi",
+        ] {
+            for first in 1..telnet.len() {
+                let mut peer = Peer::new();
+                let (first, rest) = telnet.split_at(first);
+                let _answers = [first, rest].map(|piece| peer.input.push(piece, peer.now));
+                assert_eq!(peer.input.pending(), b"hi", "{telnet:?}");
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 mod address;
 mod batch;
 mod builder;
+mod charset;
 mod command;
 mod connection;
 mod connection_limiter;
@@ -72,6 +73,7 @@ pub use stats::Stats;
 
 /// Bytes to lines, for [`tokio_util::codec::Framed`].
 pub mod codec {
+    pub use crate::charset::Charset;
     pub use crate::line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
 }
 

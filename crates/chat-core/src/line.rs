@@ -3,6 +3,7 @@
 //! Invariant: the decoder looks at each byte once and never holds more than its limit. A line that cannot be used
 //! (too long, not UTF-8) is an *item*, because a decoder that returns an error has ended its stream.
 
+use crate::charset::Charset;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::fmt;
 use std::io;
@@ -26,8 +27,8 @@ pub enum Inbound {
     Line(Line),
     /// A line longer than the limit; it is skipped to its end. Reported once, as soon as the limit is passed.
     Oversized,
-    /// A line whose bytes are not UTF-8; it is dropped.
-    NotUtf8,
+    /// A line whose bytes are not UTF-8, and what they look like instead; it is dropped.
+    NotUtf8(Option<Charset>),
 }
 
 /// Splits bytes into lines that end with `\n`, `\r\n`, or telnet's `\r\0` (RFC 854); writes lines that end with
@@ -69,6 +70,18 @@ pub struct LineCodec {
     scanned: usize,
     /// The line was too long: skip what belongs to it.
     skipping: bool,
+    nul: Nul,
+    /// A newline has ended a line since this was asked for.
+    has_seen_newline: bool,
+}
+
+/// What a NUL means that does not follow a `\r`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nul {
+    /// It is a character like others.
+    IsText,
+    /// It ends a line, as C programs have it that send the end of a string.
+    EndsLine,
 }
 
 impl LineCodec {
@@ -79,6 +92,8 @@ impl LineCodec {
             line_bytes_max,
             scanned: 0,
             skipping: false,
+            nul: Nul::IsText,
+            has_seen_newline: false,
         }
     }
 
@@ -91,6 +106,18 @@ impl LineCodec {
     /// Sets the longest line in bytes, for what comes from now on.
     pub(crate) const fn set_line_bytes_max(&mut self, line_bytes_max: usize) {
         self.line_bytes_max = line_bytes_max;
+    }
+
+    /// Sets what a NUL means, for what comes from now on.
+    pub(crate) const fn set_nul(&mut self, nul: Nul) {
+        self.nul = nul;
+    }
+
+    /// Returns whether a newline has ended a line since this was last called; a NUL is none.
+    pub(crate) const fn take_newline(&mut self) -> bool {
+        let seen = self.has_seen_newline;
+        self.has_seen_newline = false;
+        seen
     }
 
     /// Returns whether the rest of an over-long line is being skipped.
@@ -110,6 +137,7 @@ impl LineCodec {
 
     fn take_line(&mut self, src: &mut BytesMut, end: LineEnd) -> Option<Inbound> {
         self.scanned = 0;
+        self.has_seen_newline |= end.is_newline;
         if std::mem::take(&mut self.skipping) {
             src.advance(end.text + end.terminator);
             return None;
@@ -151,7 +179,7 @@ impl Decoder for LineCodec {
 
     fn decode(&mut self, src: &mut BytesMut) -> io::Result<Option<Inbound>> {
         loop {
-            let Some(end) = find_line_end(src, self.scanned) else {
+            let Some(end) = find_line_end(src, self.scanned, self.nul) else {
                 return Ok(self.keep_looking(src));
             };
             if let Some(inbound) = self.take_line(src, end) {
@@ -228,9 +256,11 @@ impl From<&str> for Line {
 struct LineEnd {
     text: usize,
     terminator: usize,
+    /// A newline, or telnet's, and not a NUL.
+    is_newline: bool,
 }
 
-fn find_line_end(bytes: &[u8], scanned: usize) -> Option<LineEnd> {
+fn find_line_end(bytes: &[u8], scanned: usize, nul: Nul) -> Option<LineEnd> {
     let mut from = scanned;
     loop {
         let at = from
@@ -243,15 +273,17 @@ fn find_line_end(bytes: &[u8], scanned: usize) -> Option<LineEnd> {
                 return Some(LineEnd {
                     text: at - 1,
                     terminator: 2,
+                    is_newline: true,
                 });
             }
-            b'\n' => {
+            end if end == b'\n' || nul == Nul::EndsLine => {
                 return Some(LineEnd {
                     text: at,
                     terminator: 1,
+                    is_newline: end == b'\n',
                 });
             }
-            // A NUL on its own is text; it is removed with the other control characters.
+            // It is removed with the other control characters.
             _ => from = at + 1,
         }
     }
@@ -260,7 +292,7 @@ fn find_line_end(bytes: &[u8], scanned: usize) -> Option<LineEnd> {
 fn to_line(text: BytesMut) -> Inbound {
     match std::str::from_utf8(&text) {
         Ok(_) => Inbound::Line(Line(text.freeze())),
-        Err(_) => Inbound::NotUtf8,
+        Err(_) => Inbound::NotUtf8(Charset::guess(&text)),
     }
 }
 
@@ -329,7 +361,7 @@ mod tests {
     fn bytes_that_are_not_utf8_cost_one_line_only() {
         assert_eq!(
             decode(16, &[b"ok\n\xc3\x28\nok\n"]),
-            [line("ok"), Inbound::NotUtf8, line("ok")]
+            [line("ok"), Inbound::NotUtf8(None), line("ok")]
         );
     }
 

@@ -296,7 +296,7 @@ fn lower_case(name: &str) -> String {
 }
 
 /// The combining blocks that occur in everyday Latin, Greek, Cyrillic and kana; the rest needs tables.
-fn is_common_mark(c: char) -> bool {
+pub(crate) fn is_common_mark(c: char) -> bool {
     matches!(u32::from(c),
         0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
         | 0x20d0..=0x20ff | 0x3099..=0x309a | 0xfe20..=0xfe2f)

@@ -120,7 +120,13 @@ impl Refusal {
                 Code::TooLong,
                 format!("line too long (limit {line_bytes_max} bytes)"),
             )),
-            Inbound::NotUtf8 => Some(Self::new(Code::BadRequest, "not UTF-8: message dropped")),
+            Inbound::NotUtf8(None) => {
+                Some(Self::new(Code::BadRequest, "not UTF-8: message dropped"))
+            }
+            Inbound::NotUtf8(Some(charset)) => Some(Self::new(
+                Code::BadRequest,
+                format!("not UTF-8: message dropped; send UTF-8, this looks like {charset}"),
+            )),
         }
     }
 

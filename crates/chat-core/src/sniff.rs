@@ -3,6 +3,7 @@
 //! Invariant: nothing that another protocol opens with ever becomes chat, so that no web page can post into a room;
 //! and the candidates are data, so that a new one is an entry, not a branch.
 
+use crate::charset;
 use crate::dialect::Dialect;
 use bytes::Bytes;
 
@@ -67,7 +68,7 @@ enum Match {
 
 /// The protocols that are refused until the server speaks them.
 pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
-    const RESERVED: [Reserved; 6] = [
+    const RESERVED: [Reserved; 7] = [
         Reserved {
             recognise: is_http,
             answer:
@@ -94,6 +95,10 @@ pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
         Reserved {
             recognise: is_proxy,
             answer: b"! no PROXY header is taken here: connect without one\r\n",
+        },
+        Reserved {
+            recognise: is_utf16,
+            answer: b"! send UTF-8: this looks like UTF-16\r\n",
         },
     ];
     RESERVED
@@ -188,6 +193,15 @@ fn is_proxy(prefix: &[u8]) -> Match {
     }
 }
 
+/// UTF-16, with a byte-order mark or without.
+fn is_utf16(prefix: &[u8]) -> Match {
+    if charset::starts_with_mark(prefix) || charset::is_unmarked_utf16(prefix) {
+        Match::Yes
+    } else {
+        Match::No
+    }
+}
+
 /// Undecided while the prefix is a beginning of `magic`, which is only asked of bytes that no text begins with, or
 /// that are few.
 fn starts_with(prefix: &[u8], magic: &[u8]) -> Match {
@@ -248,6 +262,9 @@ mod tests {
             b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nhello\r\n",
             b"PROXY UNKNOWN\r\n",
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c",
+            b"\xff\xfeh\0i\0",
+            b"h\0i\0\n\0",
+            b"\0h\0i\0\n",
         ] {
             assert_eq!(verdict(prefix), "refused", "{}", prefix.escape_ascii());
         }

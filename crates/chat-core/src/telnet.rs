@@ -37,7 +37,28 @@ enum State {
     SubnegotiationCommand(usize),
 }
 
+/// The options that have been in use since RFC 1091 and its time have low numbers (IANA, Telnet Options).
+const OPTION_MAX: u8 = 49;
+
+/// Whether a connection that begins with these bytes, which are UTF-16's byte-order mark as well as `IAC DONT`, begins
+/// with telnet: an option follows, and then another command or text.
+pub(crate) fn is_refusal(bytes: &[u8]) -> bool {
+    match bytes {
+        [IAC, DONT, option, rest @ ..] if *option <= OPTION_MAX => {
+            let is_text =
+                std::str::from_utf8(rest).map_or_else(|e| e.error_len().is_none(), |_| true);
+            rest.first() == Some(&IAC) || is_text && !rest.contains(&0)
+        }
+        _ => false,
+    }
+}
+
 impl Telnet {
+    /// Whether no command has come yet.
+    pub(crate) const fn is_unused(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Appends to `text` what is text in `bytes`, and to `refusals` what must be answered.
     pub(crate) fn strip(&mut self, bytes: &[u8], text: &mut BytesMut, refusals: &mut BytesMut) {
         if self.0.is_none() && !bytes.contains(&IAC) {

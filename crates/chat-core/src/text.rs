@@ -60,6 +60,58 @@ pub const fn is_unsafe(c: char) -> bool {
     }
 }
 
+/// Lets each backspace (0x08, or DEL as most terminals send it) delete the character before it. Text that holds none is
+/// borrowed.
+///
+/// A character is what a reader takes for one: a base with its marks, a Hangul syllable of several jamo, an emoji of
+/// several parts. In scripts whose marks need tables it is the mark alone, as editors there have it.
+pub(crate) fn apply_backspaces(text: &str) -> Cow<'_, str> {
+    const BACKSPACES: [char; 2] = ['\x08', '\x7f'];
+    if !text.contains(BACKSPACES) {
+        return Cow::Borrowed(text);
+    }
+    let mut left = String::with_capacity(text.len());
+    for c in text.chars() {
+        if BACKSPACES.contains(&c) {
+            delete_last(&mut left);
+        } else {
+            left.push(c);
+        }
+    }
+    Cow::Owned(left)
+}
+
+fn delete_last(text: &mut String) {
+    const JOINER: char = '\u{200d}';
+    while let Some(last) = text.pop() {
+        let precedes: fn(char) -> bool = match last {
+            // Marks, variation selectors, skin tones and tags: their base is deleted with them.
+            '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' => {
+                |_| true
+            }
+            mark if crate::name::is_common_mark(mark) => |_| true,
+            // A final consonant or a vowel among jamo (Unicode, section 3.12), and the second half of a flag.
+            '\u{11a8}'..='\u{11ff}' => |c| matches!(c, '\u{1160}'..='\u{11a7}'),
+            '\u{1160}'..='\u{11a7}' => |c| matches!(c, '\u{1100}'..='\u{115f}'),
+            '\u{1f1e6}'..='\u{1f1ff}' => {
+                let flags = text
+                    .chars()
+                    .rev()
+                    .take_while(|c| matches!(c, '\u{1f1e6}'..='\u{1f1ff}'));
+                if flags.count() % 2 == 1 {
+                    text.pop();
+                }
+                |_| false
+            }
+            JOINER => |_| true,
+            _ => |c| c == JOINER,
+        };
+        if !text.chars().next_back().is_some_and(precedes) {
+            return;
+        }
+    }
+}
+
 /// Shortens a text to at most `bytes_max` bytes, on a character boundary.
 pub(crate) fn truncate(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
@@ -111,6 +163,26 @@ mod tests {
         ] {
             assert_eq!(clean(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_backspace_deletes_the_character_before_it() {
+        for (typed, left) in [
+            ("helo\x08lo", "hello"),
+            ("helo\x7flo", "hello"),
+            ("\x08\x08a", "a"),
+            ("안녕하\x7f", "안녕"),
+            ("한\u{1100}\u{1173}\u{11af}\x7f글", "한글"),
+            ("한\u{1100}\u{1173}\x7f글", "한글"),
+            ("Jose\u{301}\x7f", "Jos"),
+            ("a👨\u{200d}👩\u{200d}👧\x7fb", "ab"),
+            ("a👍🏽\x7fb", "ab"),
+            ("a🇰🇷🇰🇷\x7fb", "a🇰🇷b"),
+            ("N\x08NA\x08AM\x08ME\x08E", "NAME"),
+        ] {
+            assert_eq!(apply_backspaces(typed), left, "{typed:?}");
+        }
+        assert!(matches!(apply_backspaces("한글"), Cow::Borrowed(_)));
     }
 
     #[test]

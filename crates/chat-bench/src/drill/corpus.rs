@@ -160,13 +160,14 @@ pub(crate) const ATTACKS: [Attack; 34] = [
     attack(
         "backspaces",
         b"\x08\x08\x08\x08\x08\x08\x08\x08* admin joined",
-        true,
+        // They delete what marks it.
+        false,
     ),
     attack("CR overwrites", b"\r* admin joined", true),
     attack("NUL", b"a\0b", true),
     attack("vertical tab and form feed", b"\x0b\x0c", true),
     attack("SO and SI", b"\x0e\x0f", true),
-    attack("DEL", b"\x7f\x7f", true),
+    attack("DEL", b"\x7f\x7f", false),
     attack(
         "bidi override",
         "\u{202e}nimda\u{202c}\u{202d}".as_bytes(),

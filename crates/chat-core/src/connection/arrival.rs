@@ -68,7 +68,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Decides the dialect, if what has come suffices.
     pub(super) async fn sniff(&mut self) -> Option<CloseReason> {
         let prefix = self.input.pending();
-        let is_line = prefix.contains(&b'\n') || prefix.windows(2).any(|pair| pair == b"\r\0");
+        let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
         let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
         let choice = if self.has_ended {
             self.hub.dialects().choose_last(prefix)

@@ -185,3 +185,124 @@ async fn what_a_peer_is_sent_goes_out_in_writes_of_whole_lines() {
         assert!(std::str::from_utf8(bytes).is_ok());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn korean_in_cp949_is_told_at_once_and_its_neighbours_are_kept() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    let mut program = hub.connect("program");
+    let began = tokio::time::Instant::now();
+    program.sends_bytes("먼저".as_bytes()).await;
+    tokio::task::yield_now().await;
+    program.sends_bytes(b"\xbe\xc8\xb3\xe7").await;
+    program
+        .sees_in_time("! not UTF-8: message dropped; send UTF-8, this looks like CP949")
+        .await;
+    assert!(began.elapsed().is_zero(), "{:?}", began.elapsed());
+    program.sends_bytes("다음".as_bytes()).await;
+    alice.sees("* guest-2 joined").await;
+    alice.sees("14:02 guest-2: 먼저").await;
+    alice.sees("14:02 guest-2: 다음").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn utf16_is_told_and_never_said() {
+    let mark = "\u{feff}안녕\n".encode_utf16();
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        texts.push(mark.clone().flat_map(bytes).collect());
+        texts.push("안녕 hi\r\n".encode_utf16().flat_map(bytes).collect());
+        texts.push("hi\n".encode_utf16().flat_map(bytes).collect());
+    }
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    for text in texts {
+        let mut program = hub.connect("program");
+        program.sends_bytes(&text).await;
+        program.sees("! send UTF-8: this looks like UTF-16\r").await;
+        assert!(program.sees_the_end().await.is_empty());
+        alice.sees_nothing().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nul_ends_a_text_in_every_mode() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    let mut program = hub.connect("program");
+    program.sends_bytes(b"two\0three\0").await;
+    alice.sees("* guest-2 joined").await;
+    for text in ["two", "three"] {
+        alice.sees(&format!("14:02 guest-2: {text}")).await;
+    }
+    // By lines.
+    let mut bob = hub.member("bob").await;
+    alice.sees_until_quiet().await;
+    bob.sends_bytes(b"four\0fi").await;
+    bob.sends_bytes(b"ve\0\n").await;
+    for text in ["four", "five"] {
+        alice.sees(&format!("14:02 bob: {text}")).await;
+    }
+    // By chunks.
+    program.sends_bytes(b"six").await;
+    alice.sees("14:02 guest-2: six").await;
+    program.sends_bytes(b"seven\0eight").await;
+    for text in ["seven", "eight"] {
+        alice.sees(&format!("14:02 guest-2: {text}")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_sends_each_key_may_correct_what_it_types() {
+    let mut hub = unlimited();
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    for key in "helloo\x7f 안녕하\x08\r".chars() {
+        alice.sends_bytes(key.to_string().as_bytes()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    alice.sends_bytes(b"\n").await;
+    bob.sees("14:02 alice: hello 안녕").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_irc_clients_and_proxies_open_with_never_becomes_chat() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    for (opening, answer) in [
+        ("CAP LS 302\r\nNICK kim\r\nUSER kim 0 * :Kim\r\n", "ERROR :"),
+        (
+            "NICK kim\r\nUSER kim 0 * :Kim\r\nPRIVMSG #a :hi\r\n",
+            "ERROR :",
+        ),
+        (
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nhello\r\n",
+            "! no PROXY header",
+        ),
+        (
+            "\r\n\r\n\0\r\nQUIT\n!\x11\0\x0chello\n",
+            "! no PROXY header",
+        ),
+    ] {
+        for is_greeted in [false, true] {
+            let mut client = hub.connect("client");
+            if is_greeted {
+                client.sees_in_time("* here with you: alice").await;
+                alice.sees_containing(" joined").await;
+            }
+            client.sends_bytes(opening.as_bytes()).await;
+            let line = client.next_line().await.unwrap();
+            assert!(line.starts_with(answer), "{opening:?}: {line:?}");
+            assert!(client.sees_the_end().await.is_empty());
+            if is_greeted {
+                alice
+                    .sees_containing(" left (gone: connection closed)")
+                    .await;
+            }
+            alice.sees_nothing().await;
+        }
+    }
+    let mut talker = hub.connect("talker");
+    talker.sends("nick bob").await;
+    alice.sees_containing(" joined").await;
+    alice.sees_containing(": nick bob").await;
+}

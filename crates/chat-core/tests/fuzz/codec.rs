@@ -2,7 +2,7 @@
 
 use crate::harness::check;
 use bytes::BytesMut;
-use chat_core::codec::{Inbound, LineCodec};
+use chat_core::codec::{Charset, Inbound, LineCodec};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio_util::codec::Decoder;
@@ -64,7 +64,7 @@ fn inbound(limit: usize, line: &[u8]) -> Inbound {
     match std::str::from_utf8(line) {
         _ if line.len() > limit => Inbound::Oversized,
         Ok(text) => Inbound::Line(text.into()),
-        Err(_) => Inbound::NotUtf8,
+        Err(_) => Inbound::NotUtf8(Charset::guess(line)),
     }
 }
 

@@ -38,6 +38,11 @@ fn table() -> Vec<(&'static str, Vec<u8>, Answer)> {
             Refused(none.clone(), "bad_request"),
         ),
         (
+            "a NUL, which ends no line here",
+            "{\"cmd\":\"ping\",\0\"id\":7}".into(),
+            Refused(none.clone(), "bad_request"),
+        ),
+        (
             "an array",
             r#"["ping"]"#.into(),
             Refused(none.clone(), "bad_request"),

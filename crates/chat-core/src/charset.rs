@@ -1,0 +1,171 @@
+//! What bytes that are not UTF-8 look like, so that their sender can be told what to change.
+//!
+//! Invariant: only a guess for a message to people. Nothing is ever decoded by it.
+
+use std::fmt;
+
+/// A character encoding that bytes look like which are not UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Charset {
+    /// Korean: code page 949, which contains EUC-KR.
+    Cp949,
+    /// UTF-16 in either byte order.
+    Utf16,
+}
+
+impl Charset {
+    /// Guesses by the structure of the bytes alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::codec::Charset;
+    ///
+    /// assert_eq!(Charset::guess(b"\xbe\xc8\xb3\xe7"), Some(Charset::Cp949));
+    /// assert_eq!(Charset::guess(b"caf\xe9"), None);
+    /// ```
+    #[must_use]
+    pub fn guess(bytes: &[u8]) -> Option<Self> {
+        if is_cp949(bytes) {
+            Some(Self::Cp949)
+        } else if starts_with_mark(bytes) || is_utf16(bytes) {
+            Some(Self::Utf16)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Charset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cp949 => "CP949",
+            Self::Utf16 => "UTF-16",
+        })
+    }
+}
+
+/// The byte-order mark of UTF-16, low byte first.
+pub(crate) const UTF16_LE_MARK: [u8; 2] = [0xff, 0xfe];
+
+const UTF16_BE_MARK: [u8; 2] = [0xfe, 0xff];
+
+/// Whether the bytes begin with a byte-order mark of UTF-16.
+pub(crate) fn starts_with_mark(bytes: &[u8]) -> bool {
+    bytes.starts_with(&UTF16_LE_MARK) || bytes.starts_with(&UTF16_BE_MARK)
+}
+
+/// Whether the first bytes of a connection are UTF-16 without a mark. Bytes that hold no NUL are not, so neither UTF-8
+/// nor CP949 is taken for it; nor is what C programs send, unless their first strings are single letters.
+pub(crate) fn is_unmarked_utf16(bytes: &[u8]) -> bool {
+    bytes.contains(&0) && is_utf16(bytes)
+}
+
+/// Every character is one byte below 0x80, or a lead byte and a trail byte of the table of code page 949
+/// (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`); and most are the syllables of KS X 1001, rows 0xB0 to 0xC8, because
+/// other encodings of East Asia have the same structure.
+fn is_cp949(bytes: &[u8]) -> bool {
+    let (mut pairs, mut syllables) = (0_usize, 0_usize);
+    let mut bytes = bytes.iter();
+    while let Some(&lead) = bytes.next() {
+        match lead {
+            0..=0x7f => continue,
+            0x80 | 0xff => return false,
+            _ => {}
+        }
+        match bytes.next() {
+            // Cut short.
+            None => break,
+            Some(&trail @ (0x41..=0x5a | 0x61..=0x7a | 0x81..=0xfe)) => {
+                pairs += 1;
+                let is_syllable = (0xb0..=0xc8).contains(&lead) && trail >= 0xa1;
+                syllables += usize::from(is_syllable);
+            }
+            Some(_) => return false,
+        }
+    }
+    pairs > 0 && syllables * 5 >= pairs * 4
+}
+
+/// At least two code units, each of which is ASCII, Hangul or punctuation in the same byte order. A line that ends at 0x0A leaves
+/// the second byte of its newline to the next line: a leading NUL is passed over.
+fn is_utf16(bytes: &[u8]) -> bool {
+    [u16::from_le_bytes, u16::from_be_bytes]
+        .into_iter()
+        .any(|unit| {
+            let bytes = bytes.strip_prefix(b"\0").unwrap_or(bytes);
+            let odd = bytes.len() % 2;
+            let bytes = &bytes[..bytes.len() - odd];
+            let units = || bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+            bytes.len() >= 4 && units().all(is_everyday) && units().any(|unit| unit > 0x20)
+        })
+}
+
+const fn is_everyday(unit: u16) -> bool {
+    matches!(unit, 0x09 | 0x0a | 0x0d | 0x20..=0x7e | 0x2010..=0x2026 | 0x3000..=0x303f
+        | 0x3131..=0x318e | 0xac00..=0xd7a3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn korean_in_cp949_is_recognised() {
+        for bytes in [
+            &b"\xbe\xc8\xb3\xe7"[..],
+            b"\xbe\xc8\xb3\xe7\xc7\xcf\xbc\xbc\xbf\xe4, hello",
+            // Its last character is cut.
+            b"\xbe\xc8\xb3",
+        ] {
+            assert_eq!(Charset::guess(bytes), Some(Charset::Cp949), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_not_taken_for_cp949() {
+        for bytes in [
+            &b"caf\xe9"[..],
+            b"\xc4rger, gr\xfc\xdfe",
+            b"\xff\xfb\x01",
+            // Shift JIS, half-width kana and all.
+            b"\x82\xb1\x82\xf1\x82\xc9\x82\xbf\x82\xcd",
+        ] {
+            assert_eq!(Charset::guess(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn utf16_is_recognised_in_either_order() {
+        for text in ["안녕 hi\n", "hi\n", "\u{feff}안녕"] {
+            for bytes in [utf16(text, u16::to_le_bytes), utf16(text, u16::to_be_bytes)] {
+                assert!(
+                    starts_with_mark(&bytes) || is_unmarked_utf16(&bytes),
+                    "{bytes:?}"
+                );
+            }
+        }
+        // As a line: the newline's second byte is before it.
+        let line = [&[0], &utf16("안녕", u16::to_le_bytes)[..]].concat();
+        assert_eq!(Charset::guess(&line), Some(Charset::Utf16));
+    }
+
+    #[test]
+    fn what_c_programs_and_telnet_send_is_no_utf16() {
+        for bytes in [
+            &b"two\0three\0"[..],
+            b"ok\0",
+            b"y\0",
+            b"hi\0\0\0\0",
+            b"\r\0\r\0",
+            b"a\r\0b\r\0",
+        ] {
+            assert!(!is_unmarked_utf16(bytes), "{bytes:?}");
+        }
+    }
+}
