@@ -354,6 +354,20 @@ impl Client {
         Ok(messages.filter_map(Message::past).collect())
     }
 
+    /// Asks whether the server is there, and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn ping(&self) -> Result<(), AskError> {
+        let request = Request::new("ping");
+        self.ask(request, Nature::Query).await.map(drop)
+    }
+
     /// Says goodbye and ends the connection, for good; without a connection, it ends at once.
     ///
     /// # Errors
