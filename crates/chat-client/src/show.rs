@@ -10,9 +10,10 @@ use clap_complete::Shell;
 
 use crate::args::{Address, Cli, Config};
 
-/// Whether there is a screen to draw on and a keyboard to type on.
+/// Whether there is a screen to draw on and a keyboard to type on. A terminal that says it can only print lines has none.
 pub(crate) fn is_terminal() -> bool {
-    io::stdin().is_terminal() && io::stdout().is_terminal()
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    !is_dumb && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Runs the full-screen client.
