@@ -4,6 +4,7 @@ use crate::editor::Editor;
 use crate::scrollback::{Entry, Scrollback, What};
 use crate::wrap;
 use chat_core::text;
+use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -282,15 +283,17 @@ pub(crate) fn words(words: &str) -> String {
 /// The columns that the time takes, and the space behind it.
 pub(crate) const TIME_COLUMNS: usize = 6;
 
-/// What stands before an entry's text, the time not counted, and the text.
+/// What stands before an entry's text, the time not counted, and the text; both as they are drawn.
 pub(crate) fn parts(entry: &Entry) -> (String, String) {
-    match &entry.what {
-        What::Said { from, text, .. } => (format!("{from}: "), text.clone()),
-        What::Acted { from, text } => ("* ".to_owned(), format!("{from} {text}")),
-        What::Notice(text) => ("* ".to_owned(), text.clone()),
-        What::Alert(text) => ("! ".to_owned(), text.clone()),
-        What::Told { from, to, text } => (format!("{from} -> {to}: "), text.clone()),
-    }
+    let (prefix, text) = match &entry.what {
+        What::Said { from, text, .. } => (format!("{from}: "), Cow::Borrowed(text.as_str())),
+        What::Acted { from, text } => ("* ".to_owned(), format!("{from} {text}").into()),
+        What::Notice(text) => ("* ".to_owned(), text.as_str().into()),
+        What::Alert(text) => ("! ".to_owned(), text.as_str().into()),
+        What::Told { from, to, text } => (format!("{from} -> {to}: "), text.as_str().into()),
+    };
+    let drawn = |text: &str| wrap::shown(text).into_owned();
+    (drawn(&prefix), drawn(&text))
 }
 
 /// How many lines an entry takes at this width.

@@ -8,7 +8,7 @@ mod overlay;
 mod side;
 
 use crate::state::{Link, State};
-use crate::wrap::{columns, fit};
+use crate::wrap::{columns, fit, shown};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
@@ -118,6 +118,7 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
 /// A line over the whole width, with something at its left and its right end.
 fn bar(state: &State, left: &str, right: &str, width: u16) -> Paragraph<'static> {
     let width = usize::from(width);
+    let (left, right) = (&*shown(left), &*shown(right));
     let left = fit(left, width.saturating_sub(columns(right) + 1));
     let gap = " ".repeat(width.saturating_sub(columns(left) + columns(right)));
     let line = Line::from(format!("{left}{gap}{right}"));

@@ -3,6 +3,8 @@
 //!
 //! Invariant: no grapheme is split, no line is wider than it may be, and nothing but spaces at a break is dropped.
 
+use std::borrow::Cow;
+use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -33,6 +35,49 @@ pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec
         wrapping.add_word(word);
     }
     wrapping.finish()
+}
+
+/// A text as every terminal draws it in as many columns as it is given: composed, tabs as spaces, and of emoji that are
+/// made of several characters the plain parts. Terminals do not agree on the width of the whole, and what one draws
+/// beyond it would stay on the screen.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.contains('\t') {
+        return Cow::Borrowed(text);
+    }
+    let composed: String = text.nfc().collect();
+    let mut shown = String::with_capacity(composed.len());
+    for grapheme in composed.graphemes(true) {
+        let mut chars = grapheme.chars();
+        let is_plain = chars.next().is_some() && chars.next().is_none();
+        if is_plain && !grapheme.starts_with(is_replaced) || !grapheme.contains(is_emoji) {
+            shown.extend(grapheme.chars().map(|c| if c == '\t' { ' ' } else { c }));
+        } else {
+            shown.extend(grapheme.chars().filter_map(plain_part));
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character makes an emoji, or turns another one into one.
+const fn is_emoji(c: char) -> bool {
+    matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{20e3}' | '\u{fe0f}')
+}
+
+/// Whether terminals do not agree on the width of a character that stands alone.
+const fn is_replaced(c: char) -> bool {
+    matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
+}
+
+/// What is drawn for a part of an emoji.
+fn plain_part(c: char) -> Option<char> {
+    match c {
+        // Joiner, variation selectors, skin tones, tags, the frame of a key.
+        '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{20e3}' => None,
+        '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' => None,
+        // A flag is the letters of its country.
+        '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(u32::from('A') + (u32::from(c) - 0x1_f1e6)),
+        c => Some(c),
+    }
 }
 
 /// How many columns a text takes.
@@ -198,6 +243,28 @@ mod tests {
         assert_eq!(found[0], "see");
         assert_eq!(found[1..3].concat() + &found[3][..3], address);
         assert!(found[3].ends_with(" now"));
+    }
+
+    #[test]
+    fn what_terminals_draw_differently_is_shown_by_its_plain_parts() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("10\t20", "10 20"),
+            ("한글 ㅋㅋ", "한글 ㅋㅋ"),
+            ("\u{1112}\u{1161}\u{11ab}", "한"),
+            ("👩\u{200d}👩\u{200d}👧 x", "👩👩👧 x"),
+            ("🇰🇷!", "KR!"),
+            ("❤\u{fe0f} 1\u{fe0f}\u{20e3}", "❤ 1"),
+            ("👍🏽", "👍"),
+            // These joiners are part of the spelling.
+            ("क\u{94d}\u{200d}ष", "क\u{94d}\u{200d}ष"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+        // Each part alone is as wide as all of them together.
+        let text = shown("👩\u{200d}❤\u{fe0f}\u{200d}👩 🇰🇷🇺🇸").into_owned();
+        let alone = |c: char| columns(c.encode_utf8(&mut [0; 4]));
+        assert_eq!(columns(&text), text.chars().map(alone).sum::<usize>());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The lists at the sides: the rooms at the left, who is here at the right.
 
 use crate::state::State;
-use crate::wrap::{columns, fit};
+use crate::wrap::{columns, fit, shown};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -25,7 +25,7 @@ pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
                 (unread, 0) => format!(" {unread}"),
                 (unread, mentions) => format!(" {unread}!{mentions}"),
             };
-            let name = format!("{} {}", at + 1, room.name);
+            let name = format!("{} {}", at + 1, shown(&room.name));
             let name = fit(&name, inner.saturating_sub(columns(&unread))).to_owned();
             let style = match (at == state.current, room.mentions > 0, room.unread > 0) {
                 (true, ..) => state.theme.bar(),
@@ -52,7 +52,7 @@ pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let room = state.room();
     let (width, height) = (usize::from(area.width) - 2, usize::from(area.height));
     let names = room.members.iter().map(|nick| {
-        let shown = fit(nick, width).to_owned();
+        let shown = fit(&shown(nick), width).to_owned();
         Line::styled(format!(" {shown}"), state.theme.nick(nick))
     });
     let fits = room.count <= height && room.members.len() <= height;
