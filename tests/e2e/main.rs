@@ -22,6 +22,7 @@ mod order;
 mod readme;
 mod rooms;
 mod screen;
+mod screen_daily;
 mod scripting;
 mod shutdown;
 mod telnet;

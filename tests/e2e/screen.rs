@@ -10,17 +10,17 @@ use std::time::Duration;
 use crate::harness::{Client, Member, Server, Tmux, binary, has_tmux};
 
 /// A directory for what a client remembers, gone with the test.
-struct Home(PathBuf);
+pub(crate) struct Home(pub(crate) PathBuf);
 
 impl Home {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("chat-e2e-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
     /// The client on a terminal.
-    fn client(&self, width: u16, height: u16, arguments: &str) -> Tmux {
+    pub(crate) fn client(&self, width: u16, height: u16, arguments: &str) -> Tmux {
         let program = binary("chat-client").display();
         let home = self.0.display();
         Tmux::start(
@@ -177,6 +177,10 @@ fn rooms_help_completion_and_suspending() {
     kim.presses(&["F1"]);
     kim.shows("help: any key closes");
     kim.presses(&["Escape"]);
+    // A key right behind it would be one with Alt.
+    kim.waits_for("the help to go", |screen| {
+        !screen.concat().contains("help: any key closes")
+    });
     kim.types("/msg nobody psst");
     kim.presses(&["Enter"]);
     kim.shows("not sent to nobody: nobody here is called nobody");
@@ -313,13 +317,29 @@ fn a_session_that_is_refused_ends_with_1() {
     if !has_tmux() {
         return;
     }
-    let server = Server::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let refuses = || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let refused = r#"{"re":0,"err":{"code":"denied","msg":"not today","retry_ms":null}}"#;
+        stream.write_all(format!("{refused}\n").as_bytes()).unwrap();
+        stream
+    };
     let home = Home::new("refused");
-    let client = home.client(80, 24, &format!("{} --nick 'bad!nick:'", server.address()));
+    let client = home.client(80, 24, &format!("{address} --nick kim"));
+    let refused = refuses();
     client.shows("CLOSED");
+    // Another nick is another attempt.
+    client.types("/nick lee");
+    client.presses(&["Enter"]);
+    let again = refuses();
+    client.waits_for("the second refusal", |screen| {
+        screen.concat().matches("not today").count() == 2
+    });
     client.presses(&["C-c"]);
     client.shows("ended with 1");
     client.shows("chat-client: ");
+    drop((refused, again));
 }
 
 #[test]
@@ -420,7 +440,7 @@ fn a_hostile_server_reaches_nothing_but_the_screen() {
         .write_all((lines.join("\n") + "\n").as_bytes())
         .unwrap();
     // So much at once is not waited for: then it is told that something was missed.
-    let ends = ["the last line", "direct messages were missed"];
+    let ends = ["2 @x 1!1", "direct messages were missed"];
     kim.waits_for("the end", |screen| {
         let screen = screen.concat();
         ends.iter().any(|end| screen.contains(end))

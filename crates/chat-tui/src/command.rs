@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Who,
     Rooms,
     Msg,
+    Query,
+    Reply,
     Me,
     Topic,
     Search,
@@ -51,10 +53,15 @@ const fn row(
     }
 }
 
-pub(crate) const COMMANDS: [Row; 13] = [
+pub(crate) const COMMANDS: [Row; 15] = [
     row(Command::Help, "help", "", "shows this"),
     row(Command::Join, "join", "ROOM", "joins a room and shows it"),
-    row(Command::Leave, "leave", "", "leaves the room on the screen"),
+    row(
+        Command::Leave,
+        "leave",
+        "",
+        "leaves this room, closes this window (/close)",
+    ),
     row(Command::Rooms, "rooms", "", "lists the rooms there are"),
     row(Command::Who, "who", "[ROOM]", "lists who is there"),
     row(
@@ -62,6 +69,18 @@ pub(crate) const COMMANDS: [Row; 13] = [
         "msg",
         "NICK TEXT",
         "says something to one member alone",
+    ),
+    row(
+        Command::Query,
+        "query",
+        "NICK [TEXT]",
+        "opens a window for the two of you",
+    ),
+    row(
+        Command::Reply,
+        "r",
+        "[TEXT]",
+        "answers the last direct message",
     ),
     row(
         Command::Me,
@@ -97,6 +116,42 @@ pub(crate) const COMMANDS: [Row; 13] = [
     row(Command::Quit, "quit", "[REASON]", "says goodbye (Ctrl+C)"),
 ];
 
+/// Another name for `/leave`.
+const CLOSE: &str = "close";
+
+impl Command {
+    /// How it is typed.
+    pub(crate) fn usage(self) -> String {
+        let row = COMMANDS.iter().find(|row| row.command == self);
+        row.map_or_else(String::new, |row| {
+            format!("/{} {}", row.name, row.arguments)
+        })
+    }
+
+    /// Whether it does nothing without arguments.
+    pub(crate) const fn needs_arguments(self) -> bool {
+        matches!(
+            self,
+            Self::Join
+                | Self::Nick
+                | Self::Msg
+                | Self::Query
+                | Self::Me
+                | Self::Search
+                | Self::Around
+        )
+    }
+
+    /// Whether it means nothing in a window for direct messages.
+    pub(crate) const fn is_for_rooms(self, arguments: &str) -> bool {
+        match self {
+            Self::Topic | Self::Around | Self::Me => true,
+            Self::Who => arguments.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// What the keys do, for `/help`.
 pub(crate) const KEYS: [(&str, &str); 10] = [
     ("Tab", "completes nicks, rooms and commands"),
@@ -124,6 +179,11 @@ pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     }
     let (name, arguments) = command.split_once(' ').unwrap_or((command, ""));
     let name = name.trim();
+    let name = if name.eq_ignore_ascii_case(CLOSE) {
+        "leave"
+    } else {
+        name
+    };
     let known = COMMANDS
         .iter()
         .find(|row| row.name.eq_ignore_ascii_case(name));

@@ -1,14 +1,18 @@
 //! The one place with I/O: keys, events and answers in, effects done, frames drawn.
 //!
-//! Invariant: a key is on the screen at once, whatever else comes; and nothing is drawn while nothing changes.
+//! Invariant: whatever comes, and however fast, a key is on the screen with the next frame, and there are at most some 30
+//! frames a second; and nothing is drawn while nothing changes.
 
-use crate::found::{list, list_found};
+use crate::memory::Server;
+use crate::perform::{HISTORY, perform};
+use crate::room::Presence;
 use crate::scrollback::Entry;
 use crate::state::{Link, Size, State};
+use crate::store::Store;
 use crate::terminal::Screen;
 use crate::update::{Answer, Effect, Input, update};
 use crate::{Config, session, view};
-use chat_json::{AskError, Client, Event, Events, Message};
+use chat_json::{Client, Event, Events};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -18,20 +22,22 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long events may wait to be drawn together: some 30 frames a second.
+/// How long what changes may wait to be drawn together: some 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// How many events are taken before keys are looked at again.
+/// How many events are taken before keys are looked at again, and for how long.
 const EVENTS_AT_ONCE: usize = 256;
+const EVENTS_TIME: Duration = Duration::from_millis(10);
 
-/// How many messages of a room are loaded at first, and then at a time.
-const HISTORY: usize = 100;
+/// How often the server is asked how fast it answers, and when it is too late to tell.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PONG_WITHIN: Duration = Duration::from_secs(5);
 
-/// How many messages a search of the server's shows, and how many are shown around a place.
-const FOUND: usize = 20;
-const AROUND: usize = 11;
+/// How long what is to be remembered may wait to be written.
+const SAVE_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -67,35 +73,50 @@ pub enum TuiError {
 pub async fn run(config: Config) -> Result<(), TuiError> {
     let known = config.memory.server(&config.address);
     let mut state = session::begin(&config, &known);
-    let nick = config.nick.clone().or(known.nick);
-    let mut builder = Client::connect(config.address.clone())
-        .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")))
-        .echo(true);
-    if let Some(nick) = &nick {
-        builder = builder.nick(nick);
-    }
-    for room in &state.rooms {
-        builder = builder.join_with_history(&room.name, HISTORY);
-    }
     if let Some(notice) = config.memory.notice() {
         let notice = crate::room::words(notice);
         state.room_mut().scrollback.push(Entry::alert(notice));
     }
-    let (client, events) = builder.start();
+    let (client, events) = connect(&config.address, &state);
+    let now = Instant::now();
     let mut driver = Driver {
         state,
         client,
         events: Some(events),
         answers: FuturesUnordered::new(),
         screen: Screen::open()?,
-        drawn: Instant::now(),
+        drawn: now,
         is_dirty: true,
+        asked: now,
+        memory: config.memory.clone(),
         config,
-        has_chosen_nick: nick.is_some(),
+        saving: None,
+        save_at: None,
     };
     let ended = driver.run().await;
-    driver.remember();
+    driver.remember().await;
     ended
+}
+
+/// Connects under the nick that the user wants, to the rooms that are open.
+fn connect(address: &str, state: &State) -> (Client, Events) {
+    let mut builder = Client::connect(address)
+        .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")))
+        .echo(true)
+        .guest_if_refused();
+    if let Some(nick) = &state.wanted_nick {
+        builder = builder.nick(nick);
+    }
+    for room in &state.rooms {
+        if room.is_direct() || room.is_nameless() || room.presence == Presence::Out {
+            continue;
+        }
+        builder = match &room.latest {
+            Some(latest) => builder.join_after(&room.name, Some(latest.epoch.clone()), latest.seq),
+            None => builder.join_with_history(&room.name, HISTORY),
+        };
+    }
+    builder.start()
 }
 
 struct Driver {
@@ -107,8 +128,14 @@ struct Driver {
     screen: Screen,
     drawn: Instant,
     is_dirty: bool,
+    /// When the server was last asked how fast it answers.
+    asked: Instant,
     config: Config,
-    has_chosen_nick: bool,
+    /// The file, and what this session has written to it.
+    memory: Store,
+    saving: Option<JoinHandle<Store>>,
+    /// When what has changed is to be written.
+    save_at: Option<Instant>,
 }
 
 /// What the driver waited for.
@@ -117,6 +144,9 @@ enum Wake {
     Event(Option<Event>),
     Answer(Answer),
     Frame,
+    Ping,
+    Save,
+    Saved(Option<Store>),
     Suspend,
     Resume,
     End,
@@ -171,12 +201,22 @@ impl Driver {
         self.draw()?;
         while !self.state.is_over {
             let frame = self.drawn + FRAME;
+            if self.is_dirty && frame <= Instant::now() {
+                // The timer is not looked at while there is always something else to do.
+                self.draw()?;
+            }
+            let ping = self.asked + PING_EVERY;
+            let is_online = self.state.link == Link::Online;
+            let save_at = self.save_at.filter(|_| self.saving.is_none());
             let wake = tokio::select! {
                 biased;
                 // Keys first, and they are few: the others wait for a moment only.
                 key = terminal.next() => Wake::Terminal(key),
                 wake = signals.next() => wake,
                 () = sleep_until(frame), if self.is_dirty => Wake::Frame,
+                () = sleep_until(ping), if is_online => Wake::Ping,
+                () = sleep_until(save_at.unwrap_or(frame)), if save_at.is_some() => Wake::Save,
+                saved = finish(&mut self.saving) => Wake::Saved(saved),
                 Some(answer) = self.answers.next() => Wake::Answer(answer),
                 event = next_event(&mut self.events) => Wake::Event(event),
             };
@@ -197,18 +237,21 @@ impl Driver {
             Wake::Terminal(Some(event)) => {
                 if let Some(input) = read(event?) {
                     self.update(input).await?;
-                    self.draw()?;
+                    self.changed();
                 }
             }
             Wake::Event(event) => {
                 self.take_events(event).await?;
-                self.is_dirty = true;
+                self.changed();
             }
             Wake::Answer(answer) => {
                 self.update(Input::Answer(answer)).await?;
-                self.is_dirty = true;
+                self.changed();
             }
             Wake::Frame => self.draw()?,
+            Wake::Ping => self.ping(),
+            Wake::Save => self.save(),
+            Wake::Saved(saved) => self.saved(saved),
             Wake::Suspend => self.suspend()?,
             Wake::Resume => {
                 self.screen.resume()?;
@@ -221,6 +264,7 @@ impl Driver {
     /// Takes an event, and those that have come with it.
     async fn take_events(&mut self, first: Option<Event>) -> Result<(), TuiError> {
         let mut next = Some(first);
+        let began = Instant::now();
         for _ in 0..EVENTS_AT_ONCE {
             match next {
                 None => return Ok(()),
@@ -233,6 +277,9 @@ impl Driver {
                     return Ok(());
                 }
                 Some(Some(event)) => self.update(Input::Event(event)).await?,
+            }
+            if began.elapsed() > EVENTS_TIME {
+                return Ok(());
             }
             next = next_event(&mut self.events).now_or_never();
         }
@@ -248,6 +295,10 @@ impl Driver {
                 Effect::Bell => self.screen.ring()?,
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit { reason } => self.say_goodbye(&reason).await,
+                Effect::Reconnect { .. } => {
+                    let (client, events) = connect(&self.config.address, &self.state);
+                    (self.client, self.events) = (client, Some(events));
+                }
                 effect => self.ask(effect).await,
             }
         }
@@ -256,9 +307,6 @@ impl Driver {
 
     /// Has an effect done. It is begun at once, so that messages are said in the order in which they were typed.
     async fn ask(&mut self, effect: Effect) {
-        if matches!(effect, Effect::Nick { .. }) {
-            self.has_chosen_nick = true;
-        }
         let Some(mut doing) = perform(&self.client, effect) else {
             return;
         };
@@ -300,15 +348,73 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes what is to be remembered; that it can't be is no reason to fail.
-    fn remember(&mut self) {
-        let Config {
-            address, memory, ..
-        } = &self.config;
-        let known = memory.server(address);
-        if let Some(ended) = session::end(&mut self.state, self.has_chosen_nick, &known) {
-            memory.save(address, ended).ok();
+    /// Something has changed: it is drawn with the next frame, and written some time later.
+    fn changed(&mut self) {
+        self.is_dirty = true;
+        self.save_at
+            .get_or_insert_with(|| Instant::now() + SAVE_AFTER);
+    }
+
+    /// Asks the server how fast it answers.
+    fn ping(&mut self) {
+        self.asked = Instant::now();
+        let client = self.client.clone();
+        let ponged = async move {
+            let began = Instant::now();
+            let answered = timeout(PONG_WITHIN, client.ping()).await;
+            let took = answered.is_ok_and(|answer| answer.is_ok());
+            Answer::Ponged(took.then(|| began.elapsed()))
+        };
+        self.answers.push(ponged.boxed());
+    }
+
+    /// Has what is to be remembered written, if it has changed.
+    fn save(&mut self) {
+        self.save_at = None;
+        let known = self.known();
+        let Some(server) = session::so_far(&self.state, &known) else {
+            return;
+        };
+        if server != known || self.memory.last_server() != Some(&self.config.address) {
+            let (mut memory, address) = (self.memory.clone(), self.config.address.clone());
+            // Writing waits for the disk, and perhaps for another client.
+            self.saving = Some(spawn_blocking(move || {
+                // That it can't be written is no reason to fail.
+                memory.save(&address, server).ok();
+                memory
+            }));
         }
+    }
+
+    fn saved(&mut self, saved: Option<Store>) {
+        self.saving = None;
+        if let Some(memory) = saved {
+            self.memory = memory;
+        }
+    }
+
+    /// What is remembered of the server.
+    fn known(&self) -> Server {
+        self.memory.server(&self.config.address)
+    }
+
+    /// Writes what is to be remembered at the end; that it can't be written is no reason to fail.
+    async fn remember(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            self.saved(saving.await.ok());
+        }
+        let known = self.known();
+        if let Some(ended) = session::end(&mut self.state, &known) {
+            self.memory.save(&self.config.address, ended).ok();
+        }
+    }
+}
+
+/// Waits until what is being written is; for ever if nothing is.
+async fn finish(saving: &mut Option<JoinHandle<Store>>) -> Option<Store> {
+    match saving {
+        Some(saving) => saving.await.ok(),
+        None => std::future::pending().await,
     }
 }
 
@@ -334,130 +440,6 @@ fn read(event: TerminalEvent) -> Option<Input> {
         TerminalEvent::Resize(width, height) => Some(Input::Resized { width, height }),
         TerminalEvent::FocusGained | TerminalEvent::FocusLost | TerminalEvent::Mouse(_) => None,
     }
-}
-
-/// What the client does for an effect, and what came of it.
-fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>> {
-    let client = client.clone();
-    let why = |error: AskError| error.to_string();
-    let told = |room: String, result: Result<Vec<String>, AskError>| Answer::Told {
-        room,
-        result: result.map_err(|error| error.to_string()),
-    };
-    Some(match effect {
-        Effect::Say {
-            room,
-            id,
-            text,
-            is_action,
-        } => async move {
-            let began = Instant::now();
-            let said = match is_action {
-                true => client.act(&room, &text).await,
-                false => client.say(&room, &text).await,
-            };
-            Answer::Said {
-                room,
-                id,
-                result: said.map_err(why),
-                took: began.elapsed(),
-            }
-        }
-        .boxed(),
-        Effect::Tell { room, to, text } => async move {
-            let result = client.tell(&to, &text).await.map_err(why);
-            Answer::Direct {
-                room,
-                to,
-                text,
-                result,
-            }
-        }
-        .boxed(),
-        Effect::Join { room, from } => async move {
-            let joined = client.join_with_history(&room, HISTORY).await;
-            let result = joined.map_err(why);
-            Answer::Joined { room, from, result }
-        }
-        .boxed(),
-        Effect::Leave { room } => async move {
-            let result = client.leave(&room).await.map_err(why);
-            Answer::Left { room, result }
-        }
-        .boxed(),
-        Effect::Nick { room, nick } => async move {
-            let result = client.nick(&nick).await.map_err(why);
-            Answer::Renamed { room, result }
-        }
-        .boxed(),
-        Effect::Who { room, of } => async move {
-            let who = client.who(&of).await;
-            told(
-                room,
-                who.map(|who| {
-                    vec![format!(
-                        "{}: {} here: {}",
-                        who.room,
-                        who.count,
-                        who.members.join(", ")
-                    )]
-                }),
-            )
-        }
-        .boxed(),
-        Effect::Rooms { room } => async move {
-            let rooms = client.rooms().await;
-            let line = |listed: &chat_json::Listing| {
-                format!("{} ({}) {}", listed.room, listed.count, listed.topic)
-            };
-            told(
-                room,
-                rooms.map(|rooms| rooms.iter().take(100).map(line).collect()),
-            )
-        }
-        .boxed(),
-        Effect::Topic { room, text } => async move {
-            let set = client.set_topic(&room, &text).await;
-            told(room, set.map(|_| Vec::new()))
-        }
-        .boxed(),
-        Effect::Older {
-            room,
-            epoch,
-            before,
-        } => async move {
-            let before = (before < u64::MAX).then_some(before);
-            let result = client.history(&room, before, HISTORY).await.map_err(why);
-            Answer::Older {
-                room,
-                epoch,
-                result,
-            }
-        }
-        .boxed(),
-        Effect::Search {
-            room,
-            words,
-            before,
-        } => async move {
-            let found = client.search(&room, &words, before, FOUND).await;
-            let oldest = |found: &[Message]| found.iter().map(|message| message.seq).min();
-            let result = found.map(|found| (list_found(&found, &words), oldest(&found)));
-            Answer::Found {
-                room,
-                result: result.map_err(why),
-                words,
-            }
-        }
-        .boxed(),
-        Effect::Around { room, place } => async move {
-            let before = place.saturating_add(AROUND as u64 / 2 + 1);
-            let messages = client.history(&room, Some(before), AROUND).await;
-            told(room, messages.map(|messages| list(&messages)))
-        }
-        .boxed(),
-        Effect::Quit { .. } | Effect::Bell | Effect::Suspend => return None,
-    })
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 //!
 //! Invariant: what is typed is never lost to looking at what was typed before.
 
+use crate::wrap::{columns, shown};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::BTreeMap;
 use tui_input::{Input, InputRequest};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// How many lines are remembered.
 const HISTORY_MAX: usize = 200;
@@ -23,6 +25,8 @@ pub(crate) struct Editor {
     edits: BTreeMap<usize, String>,
     /// The line that was being typed, while another one is shown.
     draft: String,
+    /// The line was sent and came back: what is typed next replaces it, unless a key edits it.
+    is_returned: bool,
 }
 
 impl Editor {
@@ -68,13 +72,18 @@ impl Editor {
             }
             _ => return false,
         };
+        self.is_returned = false;
         self.input.handle(request);
         true
     }
 
-    /// Inserts text at the cursor; control characters are left out, and what is too long.
+    /// Inserts text at the cursor; control characters but tabs are left out, and what is too long.
     pub(crate) fn insert(&mut self, text: &str) {
-        for c in text.chars().filter(|c| !c.is_control()) {
+        if std::mem::take(&mut self.is_returned) {
+            // It is remembered: Up brings it back.
+            self.input.reset();
+        }
+        for c in text.chars().filter(|&c| c == '\t' || !c.is_control()) {
             if self.input.value().len() + c.len_utf8() > LINE_BYTES_MAX {
                 return;
             }
@@ -98,6 +107,7 @@ impl Editor {
 
     /// Replaces the last `bytes` bytes before the cursor.
     pub(crate) fn replace_before_cursor(&mut self, bytes: usize, replacement: &str) {
+        self.is_returned = false;
         let before = self.before_cursor();
         let kept = before.len().saturating_sub(bytes);
         let text = format!(
@@ -109,35 +119,41 @@ impl Editor {
         self.input = Input::new(text).with_cursor(cursor);
     }
 
-    /// The part of the line that fits into so many columns, and the cursor's column in it.
+    /// The part of the line that fits into so many columns, as it is drawn, and the cursor's column in it.
     pub(crate) fn visible(&self, width: usize) -> (String, u16) {
-        let scroll = self.input.visual_scroll(width.saturating_sub(1).max(1));
+        let before = shown(self.before_cursor());
+        let scroll = columns(&before).saturating_sub(width.saturating_sub(1).max(1));
         let mut skipped = 0;
         let mut visible = String::new();
-        for grapheme in unicode_segmentation::UnicodeSegmentation::graphemes(self.text(), true) {
-            let wide = crate::wrap::columns(grapheme);
+        let line = shown(self.text());
+        for grapheme in line.graphemes(true) {
             if skipped < scroll {
-                skipped += wide;
-            } else if crate::wrap::columns(&visible) + wide <= width {
+                skipped += columns(grapheme);
+            } else if columns(&visible) + columns(grapheme) <= width {
                 visible.push_str(grapheme);
             } else {
                 break;
             }
         }
-        let column = self
-            .input
-            .visual_cursor()
-            .saturating_sub(skipped.max(scroll));
+        let column = columns(&before).saturating_sub(skipped);
         (visible, u16::try_from(column).unwrap_or(u16::MAX))
+    }
+
+    /// Whether the line was sent and came back, so that what is typed next replaces it.
+    pub(crate) const fn is_returned(&self) -> bool {
+        self.is_returned
     }
 
     /// Whether something is typed here and not sent.
     pub(crate) fn holds_text(&self) -> bool {
-        !self.text().is_empty() || !self.draft.is_empty()
+        // A command that came back is no loss.
+        let is_command = self.is_returned && self.text().starts_with('/');
+        (!self.text().is_empty() && !is_command) || !self.draft.is_empty()
     }
 
     /// Takes the line, and remembers it.
     pub(crate) fn take(&mut self) -> String {
+        self.is_returned = false;
         let line = self.input.value_and_reset();
         if let Some(at) = self.recalled.take() {
             // That one is as it was sent then.
@@ -167,6 +183,7 @@ impl Editor {
     pub(crate) fn put_back(&mut self, line: &str) {
         if self.text().is_empty() {
             self.input = Input::new(line.to_owned());
+            self.is_returned = true;
         }
     }
 
@@ -185,6 +202,7 @@ impl Editor {
 
     /// Shows a remembered line, or the one that is being typed; what is shown now stays as it is.
     fn recall(&mut self, to: Option<usize>) {
+        self.is_returned = false;
         let text = self.input.value_and_reset();
         match self.recalled {
             Some(at) if self.history.get(at) == Some(&text) => drop(self.edits.remove(&at)),
@@ -237,10 +255,7 @@ mod tests {
         assert_eq!(editor("한글 a").visible(20), ("한글 a".to_owned(), 6));
         let long = editor(&"글".repeat(20));
         let (visible, column) = long.visible(10);
-        assert!(
-            crate::wrap::columns(&visible) <= 10 && column < 10,
-            "{visible} {column}"
-        );
+        assert!(columns(&visible) <= 10 && column < 10, "{visible} {column}");
     }
 
     #[test]

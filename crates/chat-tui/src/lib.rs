@@ -12,6 +12,8 @@ mod driver;
 mod editor;
 mod found;
 mod memory;
+mod names;
+mod perform;
 mod room;
 mod scrollback;
 mod session;
@@ -34,7 +36,7 @@ pub struct Config {
     pub address: String,
     /// The nick to take; `None`: the one that was used last, or a guest's.
     pub nick: Option<String>,
-    /// The room to join besides those that were open last; `None`: the lobby, if none was.
+    /// The room to join besides those that were open last; `None`: the server's lobby, if none was.
     pub room: Option<String>,
     /// What is remembered: the nick, the rooms and what was read.
     pub memory: Store,
@@ -51,5 +53,5 @@ pub enum Colours {
     Off,
 }
 
-/// The room that newcomers are in.
+/// The room that newcomers are in, where the server does not say.
 pub(crate) const LOBBY: &str = "lobby";

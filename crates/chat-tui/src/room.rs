@@ -1,11 +1,11 @@
 //! One room as the screen has it.
 
 use crate::editor::Editor;
+use crate::names;
 use crate::scrollback::{Entry, Scrollback, What};
 use crate::wrap;
 use chat_core::text;
 use std::borrow::Cow;
-use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// How many members are listed by name.
@@ -20,6 +20,9 @@ const NAME_BYTES_MAX: usize = 256;
 
 /// How many characters one of a name's graphemes may have, for marks without end make one: a family has eleven.
 const GRAPHEME_CHARS_MAX: usize = 16;
+
+/// What stands before a correspondent's nick in the name of a window for direct messages.
+const DIRECT: char = '@';
 
 /// How long a text may be, whatever the server says.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -108,6 +111,7 @@ pub(crate) enum Older {
 
 /// What is said at the top when there is nothing older, and when it does not fit.
 pub(crate) const NOTHING_OLDER: &str = "nothing older is kept";
+pub(crate) const NO_LOG: &str = "direct messages are kept in this window only";
 pub(crate) const NO_SPACE: &str =
     "no more is loaded: /search WORDS and /around PLACE show what is older";
 
@@ -121,7 +125,22 @@ impl Room {
 
     /// Whether a room of this name is meant, however it is spelled.
     pub(crate) fn is_called(&self, other: &str) -> bool {
-        self.name == other || fold(&self.name) == fold(&name(other))
+        names::is_same(&self.name, &name(other))
+    }
+
+    /// Whether it is none of the server's rooms, but what one correspondent and the user tell each other.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.correspondent().is_some()
+    }
+
+    /// With whom the user exchanges direct messages here.
+    pub(crate) fn correspondent(&self) -> Option<&str> {
+        self.name.strip_prefix(DIRECT)
+    }
+
+    /// Whether this stands for the server's lobby, whose name is not known yet.
+    pub(crate) const fn is_nameless(&self) -> bool {
+        self.name.is_empty()
     }
 
     /// Whether nothing would be lost with it.
@@ -269,9 +288,9 @@ pub(crate) fn name(name: &str) -> String {
     shown
 }
 
-/// What servers compare names by: one that was typed may be spelled differently from the server's.
-fn fold(name: &str) -> String {
-    name.nfc().flat_map(char::to_lowercase).nfc().collect()
+/// The name of the window for a correspondent's direct messages: no room of a server can be called so.
+pub(crate) fn direct(nick: &str) -> String {
+    format!("{DIRECT}{}", name(nick))
 }
 
 /// A text as it is shown: no control character, not endless.
@@ -300,5 +319,6 @@ pub(crate) fn parts(entry: &Entry) -> (String, String) {
 pub(crate) fn height(entry: &Entry, width: usize) -> usize {
     let (prefix, text) = parts(entry);
     let first = TIME_COLUMNS + wrap::columns(&prefix);
-    wrap::wrap(&text, width, first, TIME_COLUMNS).len()
+    let day = usize::from(entry.day.is_some());
+    wrap::wrap(&text, width, first, TIME_COLUMNS).len() + day
 }

@@ -3,6 +3,9 @@
 //! Invariant: bounded, whatever comes. The newest entries stay while the end is shown; while older ones are read, what
 //! is on the screen stays where it is.
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use std::collections::VecDeque;
 
 /// How many entries a room keeps.
@@ -18,7 +21,15 @@ pub(crate) struct Entry {
     pub(crate) at: Option<u64>,
     /// Its place in the room's log, if it is in it.
     pub(crate) seq: Option<u64>,
+    /// The day on which it happened; in a scrollback only where another day begins with it.
+    pub(crate) day: Option<Date>,
     pub(crate) what: What,
+}
+
+/// On which day this was, in milliseconds since 1970.
+pub(crate) fn day(zone: &TimeZone, at: u64) -> Option<Date> {
+    let at = Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?;
+    Some(at.to_zoned(zone.clone()).date())
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +60,7 @@ impl Entry {
         Self {
             at: None,
             seq: None,
+            day: None,
             what: What::Notice(text),
         }
     }
@@ -57,6 +69,7 @@ impl Entry {
         Self {
             at: None,
             seq: None,
+            day: None,
             what: What::Alert(text),
         }
     }
@@ -92,6 +105,9 @@ pub(crate) struct Scrollback {
     anew: Option<i64>,
     /// The number of the entry that says why nothing is above it.
     top: Option<i64>,
+    /// The days of the first entry and of the last one that have one.
+    first_day: Option<Date>,
+    last_day: Option<Date>,
     bytes: usize,
     /// Where the screen ends; `None`: with the newest entry.
     anchor: Option<Anchor>,
@@ -108,7 +124,12 @@ pub(crate) struct Anchor {
 
 impl Scrollback {
     /// Adds what has just happened.
-    pub(crate) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, mut entry: Entry) {
+        let day = entry.day.take().filter(|day| self.last_day != Some(*day));
+        if day.is_some() {
+            self.first_day = self.first_day.or(day);
+            (entry.day, self.last_day) = (day, day);
+        }
         self.bytes += entry.bytes();
         self.entries.push_back(entry);
         while self.is_over() {
@@ -136,12 +157,37 @@ impl Scrollback {
             if !self.has_space_for(&entry) {
                 break;
             }
+            self.open_day(entry.day);
             self.bytes += entry.bytes();
             self.entries.push_front(entry);
             self.first -= 1;
             added += 1;
         }
         added
+    }
+
+    /// An entry of this day is about to be the first: if the one that is has the same day, it does not begin with that.
+    fn open_day(&mut self, day: Option<Date>) {
+        if day.is_none() {
+            return;
+        }
+        if self.first_day == day
+            && let Some(first) = self.entries.iter_mut().find(|entry| entry.day.is_some())
+        {
+            first.day = None;
+        }
+        self.first_day = day;
+        self.last_day = self.last_day.or(day);
+    }
+
+    /// The first entry, which may have begun this day, is gone: the next one begins it.
+    fn keep_day(&mut self, day: Option<Date>) {
+        let Some(next) = self.entries.front_mut() else {
+            (self.first_day, self.last_day) = (None, None);
+            return;
+        };
+        next.day = next.day.or(day);
+        self.first_day = next.day.or(self.first_day);
     }
 
     /// Says why nothing is above this; what is full lets go of its oldest entry for that.
@@ -312,6 +358,7 @@ impl Scrollback {
         if let Some(entry) = self.entries.pop_front() {
             self.bytes -= entry.bytes();
             self.first += 1;
+            self.keep_day(entry.day);
         }
     }
 }

@@ -4,32 +4,44 @@
 
 use crate::memory::{ReadMark, Server};
 use crate::room::{Place, Presence, Room};
+use crate::scrollback::Entry;
 use crate::state::State;
-use crate::{Config, LOBBY};
+use crate::{Config, names};
 use jiff::tz::TimeZone;
 
 /// The state that a session begins with.
 pub(crate) fn begin(config: &Config, known: &Server) -> State {
     let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
     open_rooms(&mut state, config, &known.rooms);
-    let nick = config.nick.clone().or_else(|| known.nick.clone());
-    state.nick = nick
-        .map(|nick| crate::room::name(&nick))
-        .unwrap_or_default();
+    let nick = config.nick.as_ref().or(known.nick.as_ref());
+    match nick.map(|nick| names::nick(nick)).transpose() {
+        Ok(nick) => {
+            state.nick = nick.clone().unwrap_or_default();
+            state.wanted_nick = nick;
+        }
+        Err(why) => {
+            let why = format!("{why}; /nick NAME takes another one");
+            state.room_mut().scrollback.push(Entry::alert(why));
+        }
+    }
     state
 }
 
-/// What there is to remember of a session; `None` if it never got as far as a server. `has_chosen_nick`: the nick is not
-/// one that the server gave to a guest.
-pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> Option<Server> {
+/// What there is to remember when a session ends.
+pub(crate) fn end(state: &mut State, known: &Server) -> Option<Server> {
+    state.room_mut().enter();
+    so_far(state, known)
+}
+
+/// What there is to remember of a session; `None` if it never got as far as a server.
+pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     if !state.has_been_online {
         // Neither the address nor the nick need be good ones.
         return None;
     }
-    state.room_mut().enter();
-    let nick = (has_chosen_nick && !state.nick.is_empty()).then(|| state.nick.clone());
-    let nick = nick.or_else(|| known.nick.clone());
-    let is_open = |room: &&Room| room.presence != Presence::Out;
+    let nick = state.chosen_nick.clone().or_else(|| known.nick.clone());
+    let is_open =
+        |room: &&Room| room.presence != Presence::Out && !room.is_direct() && !room.is_nameless();
     let rooms = state.rooms.iter().filter(is_open).map(|room| {
         let read = room.read.as_ref();
         ReadMark {
@@ -44,11 +56,24 @@ pub(crate) fn end(state: &mut State, has_chosen_nick: bool, known: &Server) -> O
     })
 }
 
-/// The rooms that were open last, and the one that was asked for, which is shown.
+/// The rooms that were open last, and the one that was asked for, which is shown. If there are none, it is the server's
+/// lobby, whose name it has still to tell.
 fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
     let mut rooms: Vec<Room> = Vec::new();
+    let mut alerts = Vec::new();
+    let wanted = config.room.as_deref().map(names::room).transpose();
+    let wanted = wanted.unwrap_or_else(|why| {
+        alerts.push(why);
+        None
+    });
     for mark in marks {
-        let mut room = Room::new(crate::room::name(&mark.room));
+        let mut room = match names::room(&mark.room) {
+            Ok(name) => Room::new(name),
+            Err(why) => {
+                alerts.push(why);
+                continue;
+            }
+        };
         room.read = (!mark.epoch.is_empty()).then(|| Place {
             epoch: mark.epoch.clone(),
             seq: mark.seq,
@@ -57,16 +82,19 @@ fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
             rooms.push(room);
         }
     }
-    let wanted = config.room.as_deref();
-    let wanted = wanted.or_else(|| rooms.is_empty().then_some(LOBBY));
     if let Some(wanted) = wanted {
-        let known = rooms.iter().position(|room| room.is_called(wanted));
+        let known = rooms.iter().position(|room| room.is_called(&wanted));
         state.current = known.unwrap_or(rooms.len());
         if known.is_none() {
-            rooms.push(Room::new(crate::room::name(wanted)));
+            rooms.push(Room::new(wanted));
         }
     }
+    if rooms.is_empty() {
+        rooms.push(Room::new(String::new()));
+    }
     state.rooms = rooms;
+    let alerts = alerts.into_iter().map(Entry::alert);
+    alerts.for_each(|alert| state.room_mut().scrollback.push(alert));
 }
 
 #[cfg(test)]
@@ -106,14 +134,40 @@ mod tests {
         assert_eq!(state.nick, "kim");
         state.show(1);
         state.show(0);
-        assert_eq!(end(&mut state, true, &last), None);
+        assert_eq!(end(&mut state, &last), None);
         // Nobody has confirmed the nick that was asked for.
         let mut state = begin(&config(Some("lee"), None), &last);
-        assert_eq!(end(&mut state, true, &last), None);
+        assert_eq!(end(&mut state, &last), None);
+        // It came in as a guest.
         state.has_been_online = true;
-        let ended = end(&mut state, true, &last).unwrap();
+        assert_eq!(end(&mut state, &last), Some(last.clone()));
+        state.chosen_nick = Some("lee".into());
+        let ended = end(&mut state, &last).unwrap();
         assert_eq!(ended.nick.as_deref(), Some("lee"));
         assert_eq!(ended.rooms, last.rooms);
+    }
+
+    #[test]
+    fn a_remembered_name_that_is_none_does_not_brick_the_client() {
+        let last = known(Some("bad:nick"), &[("bad room", 7)]);
+        let mut state = begin(&config(None, None), &last);
+        assert_eq!(state.wanted_nick, None, "it comes in as a guest");
+        assert!(state.room().is_nameless(), "and into the lobby");
+        let entries = state.room().scrollback.entries();
+        let texts: Vec<&str> = entries.map(|(_, entry)| entry.text()).collect();
+        assert!(texts[0].starts_with("that can't be a room's name"));
+        assert!(texts[1].starts_with("that can't be a nick"), "{texts:?}");
+        state.has_been_online = true;
+        assert_eq!(end(&mut state, &last).unwrap().rooms, []);
+    }
+
+    #[test]
+    fn windows_for_direct_messages_are_not_remembered_as_rooms() {
+        let last = known(Some("kim"), &[("lobby", 7)]);
+        let mut state = begin(&config(None, None), &last);
+        state.has_been_online = true;
+        state.rooms.push(Room::new(crate::room::direct("이영희")));
+        assert_eq!(end(&mut state, &last).unwrap().rooms, last.rooms);
     }
 
     #[test]
@@ -133,7 +187,7 @@ mod tests {
         let mut state = begin(&config(None, None), &last);
         state.has_been_online = true;
         state.rooms[1].presence = Presence::Out;
-        let rooms = end(&mut state, true, &last).unwrap().rooms;
+        let rooms = end(&mut state, &last).unwrap().rooms;
         assert_eq!(rooms, [mark("lobby", 7)]);
     }
 }

@@ -20,10 +20,20 @@ pub(crate) struct State {
     pub(crate) rooms: Vec<Room>,
     pub(crate) current: usize,
     pub(crate) nick: String,
+    /// The nick that the user asks for; `None`: a guest's.
+    pub(crate) wanted_nick: Option<String>,
+    /// The last nick that the user asked for and the server granted.
+    pub(crate) chosen_nick: Option<String>,
+    /// A nick that was asked for and is another's.
+    pub(crate) taken_nick: Option<String>,
+    /// Who wrote to the user alone last.
+    pub(crate) last_correspondent: Option<String>,
+    /// The operator's words, as they were shown last.
+    pub(crate) motd: Vec<String>,
     pub(crate) link: Link,
     /// The server has been reached.
     pub(crate) has_been_online: bool,
-    /// How long the last message took until the server had it.
+    /// How long the server took for its last answer; `None` if that is not known, or long ago.
     pub(crate) latency: Option<Duration>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) shows_members: bool,
@@ -80,6 +90,11 @@ impl State {
             rooms: vec![Room::new(LOBBY.to_owned())],
             current: 0,
             nick: String::new(),
+            wanted_nick: None,
+            chosen_nick: None,
+            taken_nick: None,
+            last_correspondent: None,
+            motd: Vec::new(),
             link: Link::Connecting,
             has_been_online: false,
             latency: None,

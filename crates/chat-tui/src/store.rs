@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     ///
     /// The directory can't be made, or the file not be read or written; the old one is as it was.
-    pub(crate) fn save(&self, address: &str, server: Server) -> io::Result<()> {
+    pub(crate) fn save(&mut self, address: &str, server: Server) -> io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
         };
@@ -83,8 +83,11 @@ impl Store {
         // Held until the end. Without a lock, two that end in the same moment may lose one's news, no more.
         let _lock = lock(directory);
         let (mut memory, _) = read(path)?;
-        memory.merge(address, server, &self.server(address));
-        write(&memory, path)
+        memory.merge(address, server.clone(), &self.server(address));
+        write(&memory, path)?;
+        // The next time, this is what was known before.
+        self.memory.note(address, server);
+        Ok(())
     }
 }
 
@@ -237,13 +240,13 @@ mod tests {
         let path = path("unreadable");
         // Root may read everything but this.
         symlink(&path, &path).unwrap();
-        let unread = store(&path);
+        let mut unread = store(&path);
         assert!(unread.notice().unwrap().starts_with("can't read"));
         unread.save("a:5000", server("alice")).unwrap();
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
         // Nor if that is found out later.
         fs::remove_file(&path).unwrap();
-        let store = store(&path);
+        let mut store = store(&path);
         symlink(&path, &path).unwrap();
         store.save("a:5000", server("alice")).unwrap_err();
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
@@ -262,14 +265,14 @@ mod tests {
     #[test]
     fn what_another_client_wrote_meanwhile_stays() {
         let path = path("two");
-        let (one, other) = (store(&path), store(&path));
+        let (mut one, mut other) = (store(&path), store(&path));
         one.save("a:5000", server("alice")).unwrap();
         other.save("b:5000", server("bob")).unwrap();
         assert_eq!(store(&path).server("a:5000"), server("alice"));
         assert_eq!(store(&path).server("b:5000"), server("bob"));
         assert_eq!(store(&path).last_server(), Some("b:5000"));
         // A server that both were on, too.
-        let (one, other) = (store(&path), store(&path));
+        let (mut one, mut other) = (store(&path), store(&path));
         let mut read = server("alice");
         read.rooms[0].seq = 9;
         one.save("a:5000", read.clone()).unwrap();

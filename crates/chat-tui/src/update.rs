@@ -7,7 +7,7 @@ mod events;
 mod keys;
 mod typed;
 
-use crate::room::Place;
+use crate::room::{Place, Presence, Room};
 use crate::scrollback::Entry;
 use crate::state::State;
 use chat_json::{Event, Message};
@@ -51,13 +51,18 @@ pub(crate) enum Answer {
         words: String,
         result: Result<(Vec<String>, Option<u64>), String>,
     },
-    /// A direct message was delivered.
+    /// A direct message was delivered, or not.
     Direct {
+        /// The room on the screen when it was sent.
         room: String,
+        /// What is pending in the window of its correspondent, if it was typed there.
+        id: Option<u64>,
         to: String,
         text: String,
         result: Result<(), String>,
     },
+    /// The server has answered after this time; `None`: it did not within seconds.
+    Ponged(Option<Duration>),
     Renamed {
         room: String,
         result: Result<String, String>,
@@ -85,6 +90,8 @@ pub(crate) enum Effect {
     },
     Tell {
         room: String,
+        /// What is pending in the window of its correspondent, if it was typed there.
+        id: Option<u64>,
         to: String,
         text: String,
     },
@@ -98,6 +105,10 @@ pub(crate) enum Effect {
     },
     Nick {
         room: String,
+        nick: String,
+    },
+    /// Connects anew, under this nick.
+    Reconnect {
         nick: String,
     },
     Who {
@@ -150,6 +161,26 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// How many rooms and windows are shown at most, whatever the server says.
+const ROOMS_MAX: usize = 256;
+
+/// The window for what a correspondent says to the user alone; `None` if there are too many.
+fn window<'a>(state: &'a mut State, nick: &str) -> Option<&'a mut Room> {
+    let name = crate::room::direct(nick);
+    let at = match state.position(&name) {
+        Some(at) => at,
+        None if state.rooms.len() < ROOMS_MAX => {
+            let mut window = Room::new(name);
+            window.presence = Presence::In;
+            window.members = vec![crate::room::name(nick)];
+            state.rooms.push(window);
+            state.rooms.len() - 1
+        }
+        None => return None,
+    };
+    Some(&mut state.rooms[at])
 }
 
 /// Tells something in the room that is on the screen.

@@ -11,6 +11,7 @@ use crate::state::{Link, State};
 use crate::wrap::{columns, fit, shown};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
@@ -79,7 +80,11 @@ fn topic(state: &State, frame: &mut Frame<'_>, area: Rect) {
         0 => String::new(),
         count => format!(" ({count})"),
     };
-    let text = format!(" {}{count}  {}", room.name, room.topic);
+    let text = match room.correspondent() {
+        Some(nick) => format!(" {nick} and you alone  /leave closes this"),
+        None if room.is_nameless() => format!(" {}", state.server),
+        None => format!(" {}{count}  {}", room.name, room.topic),
+    };
     frame.render_widget(bar(state, &text, "", area.width), area);
 }
 
@@ -127,10 +132,16 @@ fn bar(state: &State, left: &str, right: &str, width: u16) -> Paragraph<'static>
 
 fn input(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let room = usize::from(area.width) - PROMPT.len();
-    let (text, column) = state.room().editor.visible(room);
+    let editor = &state.room().editor;
+    let (text, column) = editor.visible(room);
+    let style = match editor.is_returned() {
+        // What is typed now replaces it.
+        true => state.theme.faint(),
+        false => Style::new(),
+    };
     let line = Line::from(vec![
         Span::styled(PROMPT, state.theme.faint()),
-        Span::raw(text),
+        Span::styled(text, style),
     ]);
     frame.render_widget(line, area);
     let x = (area.x + PROMPT.len() as u16).saturating_add(column);

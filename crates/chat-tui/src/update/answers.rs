@@ -4,10 +4,11 @@ use super::events::to_entry;
 use super::{Answer, tell};
 use crate::command;
 use crate::room::{self, FoundAt, NO_SPACE, NOTHING_OLDER, Older, Presence, Room};
-use crate::scrollback::{Entry, What};
-use crate::state::State;
+use crate::scrollback::{Entry, What, day};
+use crate::state::{Link, State};
 use chat_json::Message;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// What came of an effect.
 pub(super) fn answered(state: &mut State, answer: Answer) {
@@ -30,9 +31,9 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
             epoch,
             result,
         } => {
-            let own = state.nick.clone();
+            let (own, zone) = (state.nick.clone(), state.zone.clone());
             match state.find(&room) {
-                Some(room) if room.epoch == epoch => older(room, result, &own),
+                Some(room) if room.epoch == epoch => older(room, result, &own, &zone),
                 // What was asked for in a log that is no more is none of this one's.
                 Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
                 _ => {}
@@ -43,71 +44,113 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
             room,
             words,
             result,
-        } => {
-            if let Ok((_, Some(oldest))) = &result
-                && let Some(room) = state.find(&room)
-                && let Some(found) = &mut room.found
-                && found.words == words
-            {
-                found.at = FoundAt::Server(Some(*oldest));
-            }
-            tell_lines(state, &room, result.map(|(lines, _)| lines));
-        }
+        } => found(state, &room, &words, result),
         Answer::Direct {
             room,
+            id,
             to,
             text,
             result,
-        } => {
-            let entry = match result {
-                Ok(()) => Entry {
-                    at: Some(Timestamp::now().as_millisecond().unsigned_abs()),
-                    seq: None,
-                    what: What::Told {
-                        from: "you".into(),
-                        to: room::name(&to),
-                        text: room::words(&text),
-                    },
-                },
-                Err(error) => Entry::alert(format!(
-                    "not sent to {}: {}",
-                    room::name(&to),
-                    room::words(&error)
-                )),
-            };
-            tell_in(state, &room, vec![entry]);
+        } => direct(state, &room, id, (&to, &text), result),
+        Answer::Ponged(took) => {
+            state.latency = took.filter(|_| state.link == Link::Online);
         }
-        Answer::Renamed { room, result } => match result {
-            Ok(nick) => {
-                let nick = room::name(&nick);
-                let old = std::mem::replace(&mut state.nick, nick.clone());
-                // Its own renaming is not announced to a client.
-                state
-                    .rooms
-                    .iter_mut()
-                    .for_each(|room| room.rename_member(&old, &nick));
-                tell_in(
-                    state,
-                    &room,
-                    vec![Entry::notice(format!("you are now {nick}"))],
-                );
-            }
-            Err(error) => tell_in(state, &room, vec![Entry::alert(room::words(&error))]),
-        },
+        Answer::Renamed { room, result } => renamed(state, &room, result),
         Answer::Joined { room, from, result } => {
             if let Err(error) = result {
                 not_joined(state, &room, &from, &error);
             }
         }
-        Answer::Left { room, result } => match result {
-            Ok(()) => close(state, &room),
+        Answer::Left { room, result } => {
+            close(state, &room);
             // It was not in it: then there is nothing to keep open either.
-            Err(error) => {
-                close(state, &room);
+            if let Err(error) = result {
                 tell(state, Entry::alert(room::words(&error)));
             }
-        },
+        }
     }
+}
+
+fn found(
+    state: &mut State,
+    name: &str,
+    words: &str,
+    result: Result<(Vec<String>, Option<u64>), String>,
+) {
+    if let Ok((_, Some(oldest))) = &result
+        && let Some(room) = state.find(name)
+        && let Some(found) = &mut room.found
+        && found.words == words
+    {
+        found.at = FoundAt::Server(Some(*oldest));
+    }
+    tell_lines(state, name, result.map(|(lines, _)| lines));
+}
+
+/// A direct message was delivered: it is shown in its correspondent's window, and where it was typed if that is another.
+fn direct(
+    state: &mut State,
+    from: &str,
+    id: Option<u64>,
+    (to, text): (&str, &str),
+    result: Result<(), String>,
+) {
+    let (nick, zone) = (state.nick.clone(), state.zone.clone());
+    let at = Timestamp::now().as_millisecond().unsigned_abs();
+    let is_elsewhere = !room::direct(to).eq(from);
+    let entry = |what| Entry {
+        at: Some(at),
+        seq: None,
+        day: day(&zone, at),
+        what,
+    };
+    if let Err(error) = result {
+        let (to, error) = (room::name(to), room::words(&error));
+        let entry = Entry::alert(format!("not sent to {to}: {error}"));
+        if let Some(id) = id
+            && let Some(window) = state.find(from)
+        {
+            window.pending.retain(|pending| pending.id != id);
+            window.editor.put_back(&command::line(text, false));
+        }
+        return tell_in(state, from, vec![entry]);
+    }
+    if let Some(window) = super::window(state, to) {
+        window.pending.retain(|pending| Some(pending.id) != id);
+        window.scrollback.push(entry(What::Said {
+            from: nick,
+            text: room::words(text),
+            is_mention: false,
+        }));
+    }
+    if is_elsewhere {
+        let told = entry(What::Told {
+            from: "you".into(),
+            to: room::name(to),
+            text: room::words(text),
+        });
+        tell_in(state, from, vec![told]);
+    }
+}
+
+fn renamed(state: &mut State, room: &str, result: Result<String, String>) {
+    let nick = match result {
+        Ok(nick) => room::name(&nick),
+        Err(error) => return tell_in(state, room, vec![Entry::alert(room::words(&error))]),
+    };
+    state.wanted_nick = Some(nick.clone());
+    if state.link != Link::Online {
+        let text = format!("{nick} is asked for when there is a connection");
+        return tell_in(state, room, vec![Entry::notice(text)]);
+    }
+    state.chosen_nick = Some(nick.clone());
+    state.taken_nick = None;
+    let old = std::mem::replace(&mut state.nick, nick.clone());
+    // Its own renaming is not announced to a client.
+    let rooms = state.rooms.iter_mut().filter(|room| !room.is_direct());
+    rooms.for_each(|room| room.rename_member(&old, &nick));
+    let text = format!("you are now {nick}");
+    tell_in(state, room, vec![Entry::notice(text)]);
 }
 
 fn tell_lines(state: &mut State, room: &str, result: Result<Vec<String>, String>) {
@@ -158,13 +201,13 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
 }
 
 /// What was said before has come.
-fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str) {
+fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, zone: &TimeZone) {
     room.older = Older::Unasked;
     match result {
         Ok(messages) => {
             let oldest = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
             let older = messages.iter().filter(|message| message.seq < oldest);
-            let entries: Vec<Entry> = older.map(|message| to_entry(message, own)).collect();
+            let entries: Vec<Entry> = older.map(|message| to_entry(message, own, zone)).collect();
             let count = entries.len();
             if count == 0 {
                 room.scrollback.end_at_top(NOTHING_OLDER);
@@ -205,7 +248,7 @@ fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
 }
 
 /// A room was left: it is closed, unless it is the only one.
-fn close(state: &mut State, name: &str) {
+pub(super) fn close(state: &mut State, name: &str) {
     let Some(at) = state.position(name) else {
         return;
     };
@@ -222,7 +265,7 @@ fn close(state: &mut State, name: &str) {
 }
 
 /// Closes a room that is not the only one.
-fn remove(state: &mut State, at: usize) {
+pub(super) fn remove(state: &mut State, at: usize) {
     state.rooms.remove(at);
     if state.current >= at && state.current > 0 {
         state.current -= 1;

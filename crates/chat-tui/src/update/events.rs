@@ -1,94 +1,213 @@
 //! What events do.
 
-use super::{Effect, place, tell};
+use super::{Effect, ROOMS_MAX, answers, place, tell, window};
 use crate::room::{self, Pending, Presence, Room};
-use crate::scrollback::{Entry, What};
+use crate::scrollback::{Entry, What, day};
 use crate::state::{Link, State};
+use crate::{LOBBY, names};
 use chat_json::{Event, GapCause, Message, MessageKind};
+use jiff::tz::TimeZone;
 
-/// How many rooms are shown at most, whatever the server says.
-const ROOMS_MAX: usize = 256;
+/// How many lines of the operator's words are shown.
+const MOTD_LINES_MAX: usize = 50;
 
 /// Something happened.
 pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
-        Event::Online { nick } => {
-            let was_offline = matches!(state.link, Link::Offline { .. });
-            state.link = Link::Online;
-            state.has_been_online = true;
-            state.nick = room::name(&nick);
-            if was_offline {
-                tell(state, Entry::notice("back online".into()));
-            }
-        }
+        Event::Online { nick } => online(state, &nick),
+        Event::Greeting { lobby, motd } => return greet(state, lobby.as_deref(), motd),
+        Event::NickRefused {
+            nick,
+            code,
+            message,
+        } => nick_refused(state, &nick, &code, &message),
         Event::Offline { why, .. } => {
             let why = room::words(&why);
             if !matches!(state.link, Link::Offline { .. }) {
-                tell(
-                    state,
-                    Entry::alert(format!("offline: {why} (trying again)")),
-                );
+                let text = format!("offline: {why} (trying again)");
+                tell(state, Entry::alert(text));
             }
-            state.link = Link::Offline { why };
+            (state.link, state.latency) = (Link::Offline { why }, None);
         }
         Event::Closed { why } => {
             let why = room::words(&why);
-            tell(
-                state,
-                Entry::alert(format!("the connection is closed: {why}")),
-            );
-            state.link = Link::Closed { why };
+            let text = format!("the connection is closed: {why} (/nick NAME connects again)");
+            tell(state, Entry::alert(text));
+            (state.link, state.latency) = (Link::Closed { why }, None);
         }
         Event::Entered(entered) => enter(state, &entered),
         Event::NotEntered {
             room,
             code,
             message,
-        } => {
-            let name = room::name(&room);
-            let what = match &*code {
-                "closed" => format!("{name} was closed"),
-                "removed" => format!("you were taken out of {name}"),
-                _ => format!("not in {name}"),
-            };
-            let message = room::words(&message);
-            let entry = Entry::alert(if message.is_empty() {
-                what
-            } else {
-                format!("{what}: {message}")
-            });
-            match state.find(&room) {
-                Some(room) => {
-                    room.presence = Presence::Out;
-                    room.scrollback.push(entry);
-                }
-                None => tell(state, entry),
-            }
-        }
+        } => not_entered(state, &room, &code, &message),
         Event::Message(message) => return said(state, &message),
-        Event::Told { at, from, text } => {
-            let entry = Entry {
-                at: Some(at),
-                seq: None,
-                what: What::Told {
-                    from: room::name(&from),
-                    to: "you".into(),
-                    text: room::words(&text),
-                },
-            };
-            tell(state, entry);
-            return vec![Effect::Bell];
-        }
+        Event::Told { at, from, text } => return told(state, at, &from, &text),
         Event::DirectsMissed { count } => {
-            tell(
-                state,
-                Entry::alert(format!("{count} direct messages were missed")),
-            );
+            let text = format!("{count} direct messages were missed");
+            tell(state, Entry::alert(text));
         }
         Event::Rejected { message, .. } => tell(state, Entry::alert(room::words(&message))),
         other => presence(state, &other),
     }
     Vec::new()
+}
+
+fn online(state: &mut State, nick: &str) {
+    let was_offline = matches!(state.link, Link::Offline { .. });
+    state.link = Link::Online;
+    state.has_been_online = true;
+    state.nick = room::name(nick);
+    let wanted = state.wanted_nick.as_deref();
+    if wanted.is_some_and(|wanted| names::is_same(wanted, &state.nick)) {
+        state.chosen_nick = Some(state.nick.clone());
+        state.taken_nick = None;
+    }
+    if was_offline {
+        tell(state, Entry::notice("back online".into()));
+    }
+}
+
+/// What the server tells those who come: its lobby, which is joined if no room was asked for, and the operator's words.
+fn greet(state: &mut State, lobby: Option<&str>, motd: Vec<String>) -> Vec<Effect> {
+    let effects = enter_lobby(state, lobby);
+    if motd != state.motd {
+        for line in motd.iter().take(MOTD_LINES_MAX) {
+            tell(state, Entry::notice(room::words(line)));
+        }
+        state.motd = motd;
+    }
+    effects
+}
+
+/// Whether a room of a server can be called so; a window for direct messages can't pass for one.
+fn is_room(name: &str) -> bool {
+    let room = Room::new(name.to_owned());
+    !room.is_nameless() && !room.is_direct()
+}
+
+fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
+    let Some(nameless) = state.rooms.iter().position(Room::is_nameless) else {
+        return Vec::new();
+    };
+    let others_are_open = state
+        .rooms
+        .iter()
+        .any(|room| !room.is_nameless() && !room.is_direct());
+    if others_are_open && state.rooms[nameless].is_empty() {
+        // Another room was asked for before the server was reached.
+        answers::remove(state, nameless);
+        return Vec::new();
+    }
+    let lobby = lobby.map(room::name).filter(|lobby| is_room(lobby));
+    let lobby = lobby.unwrap_or_else(|| LOBBY.to_owned());
+    let at = match state.position(&lobby) {
+        Some(known) => {
+            // What was typed for the lobby is said there.
+            let pending = std::mem::take(&mut state.rooms[nameless].pending);
+            state.rooms[known].pending.extend(pending);
+            answers::remove(state, nameless);
+            known - usize::from(known > nameless)
+        }
+        None => nameless,
+    };
+    let room = &mut state.rooms[at];
+    room.name.clone_from(&lobby);
+    room.presence = Presence::Wanted;
+    let join = Effect::Join {
+        room: lobby.clone(),
+        from: lobby.clone(),
+    };
+    let say = room.pending.iter().map(|pending| Effect::Say {
+        room: lobby.clone(),
+        id: pending.id,
+        text: pending.text.clone(),
+        is_action: pending.is_action,
+    });
+    std::iter::once(join).chain(say).collect()
+}
+
+/// The nick can't be had: the client comes in as a guest.
+fn nick_refused(state: &mut State, nick: &str, code: &str, message: &str) {
+    let (nick, message) = (room::name(nick), room::words(message));
+    let why = message.split(':').next().unwrap_or_default();
+    let text = match code {
+        "nick_taken" => {
+            format!("{why}: you come in as a guest; /nick {nick} takes it when it is free")
+        }
+        _ => format!("{message}; you come in as a guest, /nick NAME takes another nick"),
+    };
+    state.taken_nick = (code == "nick_taken").then_some(nick);
+    tell(state, Entry::alert(text));
+}
+
+/// A nick is free: it is offered to the user who asked for it.
+fn offer(state: &mut State, nick: &str) {
+    let taken = state.taken_nick.as_deref();
+    if taken.is_some_and(|taken| names::is_same(taken, nick)) {
+        state.taken_nick = None;
+        let text = format!("{nick} is free: /nick {nick} takes it");
+        tell(state, Entry::alert(text));
+    }
+}
+
+fn not_entered(state: &mut State, name: &str, code: &str, message: &str) {
+    let shown = room::name(name);
+    let what = match code {
+        "closed" => format!("{shown} was closed"),
+        "removed" => format!("you were taken out of {shown}"),
+        _ => format!("not in {shown}"),
+    };
+    let message = room::words(message);
+    let entry = Entry::alert(if message.is_empty() {
+        what
+    } else {
+        format!("{what}: {message}")
+    });
+    match state.find(name) {
+        Some(room) => {
+            room.presence = Presence::Out;
+            room.scrollback.push(entry);
+        }
+        None => tell(state, entry),
+    }
+}
+
+/// Another member said something to the user alone: it is shown in that member's window.
+fn told(state: &mut State, at: u64, from: &str, text: &str) -> Vec<Effect> {
+    let from = room::name(from);
+    let day = day(&state.zone, at);
+    let text = room::words(text);
+    state.last_correspondent = Some(from.clone());
+    let is_shown = state
+        .room()
+        .correspondent()
+        .is_some_and(|nick| names::is_same(nick, &from));
+    let mut entry = Entry {
+        at: Some(at),
+        seq: None,
+        day,
+        what: What::Said {
+            from: from.clone(),
+            text: text.clone(),
+            is_mention: false,
+        },
+    };
+    match window(state, &from) {
+        Some(window) => {
+            window.scrollback.push(entry);
+            if !is_shown {
+                window.unread += 1;
+                window.mentions += 1;
+            }
+        }
+        None => {
+            let to = "you".into();
+            entry.what = What::Told { from, to, text };
+            tell(state, entry);
+        }
+    }
+    vec![Effect::Bell]
 }
 
 /// Who is in a room, or what it is like, changed.
@@ -106,13 +225,19 @@ fn presence(state: &mut State, event: &Event) {
                 .as_ref()
                 .map(|reason| format!(" ({})", room::words(reason)));
             let text = format!("{nick} left{}", why.unwrap_or_default());
-            notice_in(state, room, text, |room| room.remove_member(&nick));
+            notice_in(state, room, text.clone(), |room| room.remove_member(&nick));
+            if reason.is_some() {
+                notice_to(state, &nick, text);
+                offer(state, &nick);
+            }
         }
         Event::Renamed { room, nick, to } => {
             let (nick, to) = (room::name(nick), room::name(to));
             notice_in(state, room, format!("{nick} is now {to}"), |room| {
                 room.rename_member(&nick, &to)
             });
+            rename_window(state, &nick, &to);
+            offer(state, &nick);
         }
         Event::Present(present) => {
             if let Some(room) = state.find(&present.room) {
@@ -168,8 +293,36 @@ fn notice_in(state: &mut State, name: &str, text: String, change: impl FnOnce(&m
     }
 }
 
+/// Tells something of a correspondent in its window, if there is one: once, though it is told in each common room.
+fn notice_to(state: &mut State, nick: &str, text: String) {
+    if let Some(window) = state.find(&room::direct(nick)) {
+        let last = window.scrollback.entries().next_back();
+        if last.is_none_or(|(_, last)| last.text() != text) {
+            window.scrollback.push(Entry::notice(text));
+        }
+    }
+}
+
+/// A correspondent has another nick: its window goes by that, unless that one has a window already.
+fn rename_window(state: &mut State, nick: &str, to: &str) {
+    notice_to(state, nick, format!("{nick} is now {to}"));
+    let last = state.last_correspondent.as_deref();
+    if last.is_some_and(|last| names::is_same(last, nick)) {
+        state.last_correspondent = Some(to.to_owned());
+    }
+    let name = room::direct(to);
+    let is_free = state.position(&name).is_none();
+    if let Some(window) = state.find(&room::direct(nick)).filter(|_| is_free) {
+        window.name = name;
+        window.members = vec![to.to_owned()];
+    }
+}
+
 fn enter(state: &mut State, entered: &chat_json::Room) {
     let name = room::name(&entered.room);
+    if !is_room(&name) {
+        return;
+    }
     let nick = state.nick.clone();
     let at = match state.position(&name) {
         Some(at) => at,
@@ -214,7 +367,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
 
 /// A message came.
 fn said(state: &mut State, message: &Message) -> Vec<Effect> {
-    let (own, current) = (state.nick.clone(), state.current);
+    let (own, zone, current) = (state.nick.clone(), state.zone.clone(), state.current);
     let Some(at) = state.position(&message.room) else {
         return Vec::new();
     };
@@ -236,7 +389,7 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     if message.kind == MessageKind::Topic {
         room.topic = room::words(&message.text);
     }
-    let entry = to_entry(message, &own);
+    let entry = to_entry(message, &own, &zone);
     let is_mention = matches!(
         entry.what,
         What::Said {
@@ -275,7 +428,7 @@ fn settle(room: &mut Room, message: &Message, is_own: bool) {
     }
 }
 
-pub(super) fn to_entry(message: &Message, own: &str) -> Entry {
+pub(super) fn to_entry(message: &Message, own: &str, zone: &TimeZone) -> Entry {
     let from = room::name(&message.from);
     let text = room::words(&message.text);
     let what = match message.kind {
@@ -293,16 +446,17 @@ pub(super) fn to_entry(message: &Message, own: &str) -> Entry {
     Entry {
         at: Some(message.at),
         seq: Some(message.seq),
+        day: day(zone, message.at),
         what,
     }
 }
 
-/// Whether a text holds a nick as a word of its own.
+/// Whether a text holds a nick as a word of its own, however either is composed.
 fn mentions(text: &str, nick: &str) -> bool {
     if nick.is_empty() {
         return false;
     }
-    let (text, nick) = (text.to_lowercase(), nick.to_lowercase());
+    let (text, nick) = (names::fold(text), names::fold(nick));
     text.match_indices(&nick).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + nick.len()..].chars().next();

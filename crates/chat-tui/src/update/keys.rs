@@ -4,7 +4,7 @@ use super::{Effect, reply, typed};
 use crate::command;
 use crate::complete::Completion;
 use crate::editor::LINE_BYTES_MAX;
-use crate::room::{NO_SPACE, NOTHING_OLDER, Older, height};
+use crate::room::{NO_LOG, NO_SPACE, NOTHING_OLDER, Older, height};
 use crate::scrollback::Entry;
 use crate::state::{Overlay, State};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -86,7 +86,8 @@ pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
 }
 
 fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effect> {
-    let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter);
+    // Enter is what the user was about to press anyway: it answers no question.
+    let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
     let is_no = matches!(key.code, KeyCode::Char('n' | 'N') | KeyCode::Esc);
     let is_interrupt =
         key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
@@ -143,7 +144,9 @@ fn enter(state: &mut State) -> Vec<Effect> {
     match command::parse(&line) {
         None => Vec::new(),
         Some(command::Typed::Say(text)) => typed::say(state, text, false),
-        Some(command::Typed::Do(command, arguments)) => typed::execute(state, command, arguments),
+        Some(command::Typed::Do(command, arguments)) => {
+            typed::execute(state, &line, command, arguments)
+        }
         Some(command::Typed::Unknown(name, nearest)) => {
             let hint = nearest.map_or_else(
                 || "/help lists them".to_owned(),
@@ -162,7 +165,8 @@ fn enter(state: &mut State) -> Vec<Effect> {
 
 fn complete(state: &mut State) {
     let completion = state.completion.take().or_else(|| {
-        let rooms: Vec<String> = state.rooms.iter().map(|room| room.name.clone()).collect();
+        let rooms = state.rooms.iter().filter(|room| !room.is_direct());
+        let rooms: Vec<String> = rooms.map(|room| room.name.clone()).collect();
         let room = state.room();
         let others: Vec<String> = room
             .members
@@ -200,6 +204,10 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
         .scroll_up(lines, page, |entry| height(entry, width));
     let is_known = room.older == Older::Asked || room.scrollback.is_ended_at_top();
     if !is_beginning || is_known {
+        return Vec::new();
+    }
+    if room.is_direct() {
+        room.scrollback.end_at_top(NO_LOG);
         return Vec::new();
     }
     if room.scrollback.is_full() {

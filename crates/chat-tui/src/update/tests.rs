@@ -1,5 +1,7 @@
 //! What keys and events do to the state.
 
+mod arriving;
+mod direct;
 mod log;
 mod typing;
 
@@ -160,6 +162,11 @@ fn a_nick_is_mentioned_as_a_word() {
         ("김철수님 여기요", true),
         ("hi 김철수", true),
         ("김철수-2", false),
+        // As macOS types it.
+        (
+            "\u{1100}\u{1175}\u{11b7}\u{110e}\u{1165}\u{11af}\u{1109}\u{116e} 어디?",
+            true,
+        ),
         ("이김철수", false),
     ] {
         let mut screen = Screen::new();
@@ -204,6 +211,7 @@ fn commands_do_what_the_table_says() {
         screen.enters("/msg kim psst psst"),
         [Effect::Tell {
             room: room.clone(),
+            id: None,
             to,
             text
         }]
@@ -440,24 +448,24 @@ fn a_room_is_one_however_it_is_spelled() {
 #[test]
 fn a_room_that_is_refused_is_closed_again() {
     let mut screen = Screen::new();
-    screen.enters("/join bad!name");
-    assert_eq!(screen.state.room().name, "bad!name");
-    let (room, from) = ("bad!name".to_owned(), "lobby".to_owned());
+    screen.enters("/join secret");
+    assert_eq!(screen.state.room().name, "secret");
+    let (room, from) = ("secret".to_owned(), "lobby".to_owned());
     let result = Err("no such name".to_owned());
     screen.answers(Answer::Joined { room, from, result });
     assert_eq!(
         (screen.state.rooms.len(), &*screen.state.room().name),
         (1, "lobby")
     );
-    assert_eq!(screen.texts(), ["! bad!name: no such name"]);
+    assert_eq!(screen.texts(), ["! secret: no such name"]);
 }
 
 #[test]
 fn a_room_that_was_never_joined_can_be_closed() {
     let mut screen = Screen::new();
-    screen.enters("/join 1bad");
+    screen.enters("/join secret");
     assert_eq!(screen.state.rooms.len(), 2);
-    let (room, result) = ("1bad".to_owned(), Err("you are not in that room".into()));
+    let (room, result) = ("secret".to_owned(), Err("you are not in that room".into()));
     screen.answers(Answer::Left { room, result });
     assert_eq!(
         (screen.state.rooms.len(), &*screen.state.room().name),

@@ -1,8 +1,9 @@
 //! What typed lines do.
 
-use super::{Effect, keys, reply};
+use super::{Effect, answers, keys, reply, window};
 use crate::command::{self, Command};
-use crate::room::{FoundAt, Pending, Presence, Room};
+use crate::names;
+use crate::room::{FoundAt, NO_LOG, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
@@ -28,6 +29,18 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     });
     room.scrollback.show_end();
     room.marker = None;
+    if let Some(to) = room.correspondent() {
+        return vec![Effect::Tell {
+            room: room.name.clone(),
+            id: Some(id),
+            to: to.to_owned(),
+            text: text.to_owned(),
+        }];
+    }
+    if room.is_nameless() {
+        // It is said when the server has told its lobby.
+        return Vec::new();
+    }
     vec![Effect::Say {
         room: room.name.clone(),
         id,
@@ -36,81 +49,121 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     }]
 }
 
-/// Executes a command.
-pub(super) fn execute(state: &mut State, command: Command, arguments: &str) -> Vec<Effect> {
+/// Executes a command. One that can't be executed as it was typed comes back to be corrected.
+pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &str) -> Vec<Effect> {
+    match order(state, command, typed) {
+        Ok(effects) => effects,
+        Err(why) => {
+            reply(state, Entry::alert(why));
+            state.room_mut().editor.put_back(line);
+            Vec::new()
+        }
+    }
+}
+
+/// What a command has done; or why it can't be executed.
+fn order(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>, String> {
     let room = state.room().name.clone();
-    let arguments = arguments.to_owned();
+    let text = typed.to_owned();
+    let is_direct = state.room().is_direct();
+    if is_direct && command.is_for_rooms(typed) {
+        return Err("this is no room, but what the two of you tell each other".into());
+    }
+    if typed.is_empty() && command.needs_arguments() {
+        return Err(format!("something is missing: {}", command.usage()));
+    }
     let effect = match command {
         Command::Help => {
             state.overlay = Some(Overlay::Help { from: 0 });
-            return Vec::new();
+            return Ok(Vec::new());
         }
         Command::Members => {
             state.shows_members = !state.shows_members;
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        Command::Quit => return keys::quit(state, &arguments),
-        Command::Search => return search(state, &arguments),
-        Command::Around => match arguments.parse() {
-            Ok(place) => Effect::Around { room, place },
-            Err(_) => return misused(state, "/around PLACE"),
-        },
-        Command::Me if !arguments.is_empty() => return say(state, &arguments, true),
-        Command::Join if !arguments.is_empty() => return join(state, &arguments),
-        Command::Nick if !arguments.is_empty() => Effect::Nick {
+        Command::Quit => return Ok(keys::quit(state, typed)),
+        Command::Search => return Ok(search(state, typed)),
+        Command::Around => Effect::Around {
             room,
-            nick: arguments,
+            place: typed.parse().map_err(|_| {
+                format!("{typed} is no PLACE: it is the number in [ ] before a find")
+            })?,
         },
-        Command::Msg => match arguments.split_once(' ') {
+        Command::Me => return Ok(say(state, typed, true)),
+        Command::Join => return Ok(join(state, &names::room(typed)?)),
+        Command::Nick => return Ok(nick(state, room, names::nick(typed)?)),
+        Command::Msg => match typed.split_once(' ') {
             Some((to, text)) if !text.trim().is_empty() => Effect::Tell {
                 room,
-                to: to.to_owned(),
+                id: None,
+                to: names::nick(to)?,
                 text: text.trim().to_owned(),
             },
-            _ => return misused(state, "/msg NICK TEXT"),
+            _ => return Err(format!("something is missing: {}", command.usage())),
         },
+        Command::Query => {
+            let (to, text) = typed.split_once(' ').unwrap_or((typed, ""));
+            return converse(state, &names::nick(to)?, text.trim());
+        }
+        Command::Reply => {
+            let Some(to) = state.last_correspondent.clone() else {
+                return Err("no direct message has come to be answered".into());
+            };
+            return converse(state, &to, typed);
+        }
+        Command::Leave if is_direct => {
+            answers::close(state, &room);
+            return Ok(Vec::new());
+        }
         Command::Leave => Effect::Leave { room },
         Command::Rooms => Effect::Rooms { room },
-        Command::Who => Effect::Who {
-            of: if arguments.is_empty() {
-                room.clone()
-            } else {
-                arguments
-            },
+        Command::Who if typed.is_empty() => Effect::Who {
+            of: room.clone(),
             room,
         },
-        Command::Topic if arguments.is_empty() => {
-            let topic = state.room().topic.clone();
-            let text = if topic.is_empty() {
-                "no topic is set".to_owned()
-            } else {
-                format!("topic: {topic}")
+        Command::Who => Effect::Who { of: text, room },
+        Command::Topic if typed.is_empty() => {
+            let topic = match &*state.room().topic {
+                "" => "no topic is set".to_owned(),
+                topic => format!("topic: {topic}"),
             };
-            reply(state, Entry::notice(text));
-            return Vec::new();
+            reply(state, Entry::notice(topic));
+            return Ok(Vec::new());
         }
-        Command::Topic => Effect::Topic {
-            room,
-            text: arguments,
-        },
-        Command::Me => return misused(state, "/me TEXT"),
-        Command::Join => return misused(state, "/join ROOM"),
-        Command::Nick => return misused(state, "/nick NAME"),
+        Command::Topic => Effect::Topic { room, text },
     };
-    vec![effect]
+    Ok(vec![effect])
 }
 
-fn misused(state: &mut State, usage: &str) -> Vec<Effect> {
-    reply(
-        state,
-        Entry::alert(format!("something is missing: {usage}")),
-    );
-    Vec::new()
+/// Takes another nick; a client whose connection is closed connects anew with it.
+fn nick(state: &mut State, room: String, nick: String) -> Vec<Effect> {
+    if !matches!(state.link, Link::Closed { .. }) {
+        return vec![Effect::Nick { room, nick }];
+    }
+    state.link = Link::Connecting;
+    state.wanted_nick = Some(nick.clone());
+    vec![Effect::Reconnect { nick }]
+}
+
+/// Shows the window for a correspondent's direct messages, and says something there.
+fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, String> {
+    if names::is_same(nick, &state.nick) {
+        return Err("that is you".into());
+    }
+    if window(state, nick).is_none() {
+        return Err("too many rooms are open: /leave closes one".into());
+    }
+    if let Some(at) = state.position(&crate::room::direct(nick)) {
+        state.show(at);
+    }
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(say(state, text, false))
 }
 
 /// Shows a room; joins it unless the client is in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
-    let name = name.strip_prefix('#').unwrap_or(name);
     if let Some(at) = state.position(name) {
         state.show(at);
         let opened = state.room_mut();
@@ -137,9 +190,6 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
 
 /// Goes to the next find before the last one; the server is asked for what is not loaded.
 fn search(state: &mut State, words: &str) -> Vec<Effect> {
-    if words.is_empty() {
-        return misused(state, "/search WORDS");
-    }
     let room = state.room_mut();
     let at = room.search(words);
     // The same again goes on from there.
@@ -147,6 +197,10 @@ fn search(state: &mut State, words: &str) -> Vec<Effect> {
     match at {
         FoundAt::Loaded(number) => {
             room.scrollback.show(Anchor { number, hidden: 0 });
+            Vec::new()
+        }
+        FoundAt::Server(_) if room.is_direct() => {
+            reply(state, Entry::notice(format!("{NO_LOG}, and that is all")));
             Vec::new()
         }
         FoundAt::Server(before) => vec![Effect::Search {

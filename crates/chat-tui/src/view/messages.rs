@@ -3,8 +3,9 @@
 use crate::room::{Pending, Room, TIME_COLUMNS, parts};
 use crate::scrollback::{Anchor, Entry, What};
 use crate::state::State;
-use crate::wrap::{columns, wrap};
+use crate::wrap::{columns, fit, wrap};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -93,6 +94,7 @@ fn waiting(state: &State, pending: &Pending, width: usize) -> Vec<Line<'static>>
     let entry = Entry {
         at: None,
         seq: None,
+        day: None,
         what,
     };
     let lines = entry_lines(state, &entry, width);
@@ -108,7 +110,8 @@ fn entry_lines(state: &State, entry: &Entry, width: usize) -> Vec<Line<'static>>
     let first = TIME_COLUMNS + columns(&prefix);
     let wrapped = wrap(&text, width, first, TIME_COLUMNS);
     let (prefix_style, text_style) = styles(state, entry);
-    let mut lines = Vec::with_capacity(wrapped.len());
+    let mut lines = Vec::with_capacity(wrapped.len() + 1);
+    lines.extend(entry.day.map(|day| day_line(state, day, width)));
     for (at, line) in wrapped.into_iter().enumerate() {
         let spans = if at == 0 {
             vec![
@@ -125,6 +128,15 @@ fn entry_lines(state: &State, entry: &Entry, width: usize) -> Vec<Line<'static>>
         lines.push(Line::from(spans));
     }
     lines
+}
+
+/// What stands where another day begins.
+fn day_line(state: &State, day: Date, width: usize) -> Line<'static> {
+    let day = format!(" {} ", day.strftime("%Y-%m-%d %A"));
+    let rest = width.saturating_sub(columns(&day));
+    let (left, right) = ("-".repeat(rest / 2), "-".repeat(rest - rest / 2));
+    let line = format!("{left}{day}{right}");
+    Line::styled(fit(&line, width).to_owned(), state.theme.faint())
 }
 
 fn styles(state: &State, entry: &Entry) -> (Style, Style) {

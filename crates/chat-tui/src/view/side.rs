@@ -25,7 +25,7 @@ pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
                 (unread, 0) => format!(" {unread}"),
                 (unread, mentions) => format!(" {unread}!{mentions}"),
             };
-            let name = format!("{} {}", at + 1, shown(&room.name));
+            let name = shown_name(at + 1, &room.name);
             let name = fit(&name, inner.saturating_sub(columns(&unread))).to_owned();
             let style = match (at == state.current, room.mentions > 0, room.unread > 0) {
                 (true, ..) => state.theme.bar(),
@@ -43,6 +43,11 @@ pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
         .borders(Borders::RIGHT)
         .border_style(state.theme.faint());
     frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn shown_name(number: usize, name: &str) -> String {
+    let name = if name.is_empty() { "…" } else { name };
+    format!("{number} {}", shown(name))
 }
 
 pub(super) fn members(state: &State, frame: &mut Frame<'_>, area: Rect) {

@@ -218,6 +218,74 @@ fn what_waits_is_shown_and_what_is_refused_says_why() {
 }
 
 #[test]
+fn correspondents_have_windows_beside_the_rooms() {
+    let mut screen = Screen::new(80, 12);
+    let (at, from, text) = (
+        (14 * 60 + 2) * 60_000,
+        "이영희".into(),
+        "비밀\t이야기".into(),
+    );
+    screen.happens(Event::Told { at, from, text });
+    screen.hears(1, "alice", "hello");
+    insta(&screen.lines(), "direct_unread");
+    screen.types("/query 이영희");
+    screen.presses(KeyCode::Enter);
+    screen.types("알겠어");
+    insta(&screen.lines(), "direct");
+}
+
+#[test]
+fn a_new_day_is_told_where_it_begins() {
+    let mut screen = Screen::new(60, 8);
+    let said = |seq, day: u64, text| {
+        let mut message = Message::said("lobby", seq, "alice", text);
+        message.at = (day * 24 * 60 + 14 * 60) * 60_000;
+        message
+    };
+    for (seq, day, text) in [(5, 1, "오후"), (6, 1, "same day"), (7, 2, "다음 날")] {
+        screen.happens(Event::Message(said(seq, day, text)));
+    }
+    insta(&screen.lines(), "days");
+    // What is older belongs above, and each day begins once.
+    let mut older = vec![said(3, 0, "older"), said(4, 1, "아침")];
+    older.iter_mut().for_each(|message| message.epoch.clear());
+    let (room, epoch) = ("lobby".to_owned(), "0".to_owned());
+    let result = Ok(older);
+    screen.presses(KeyCode::PageUp);
+    screen.does(Input::Answer(Answer::Older {
+        room,
+        epoch,
+        result,
+    }));
+    screen.presses(KeyCode::Esc);
+    let mut seen = Vec::new();
+    for _ in 0..10 {
+        for line in screen.lines().into_iter().rev() {
+            if line.contains("--- 1970") || line.contains("14:00") {
+                seen.push(line.trim_matches('-').trim().to_owned());
+            }
+        }
+        screen.presses(KeyCode::PageUp);
+    }
+    let position = |part: &str| seen.iter().position(|line| line.contains(part));
+    let parts = [
+        "다음 날",
+        "1970-01-03",
+        "same day",
+        "오후",
+        "아침",
+        "1970-01-02",
+        "older",
+        "1970-01-01",
+    ];
+    let positions: Vec<usize> = parts
+        .iter()
+        .map(|part| position(part).unwrap_or_else(|| panic!("{part}: {seen:?}")))
+        .collect();
+    assert!(positions.is_sorted(), "{seen:?}");
+}
+
+#[test]
 fn any_size_is_drawn_with_the_cursor_on_the_screen() {
     for width in [1, 2, 9, 10, 11, 20, 39, 40, 60, 72, 80, 300] {
         for height in [1, 2, 3, 4, 5, 10, 50] {

@@ -14,8 +14,11 @@ fn many_pasted_lines_are_asked_about() {
     let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
     paste(&mut screen, &lines.join("\r\n"));
     assert!(screen.effects.is_empty(), "nothing is sent yet");
-    screen.presses(KeyCode::Char('x'));
-    assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
+    // Enter is what the user is about to press anyway.
+    for key in [KeyCode::Char('x'), KeyCode::Enter] {
+        screen.presses(key);
+        assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
+    }
     screen.presses(KeyCode::Char('y'));
     assert_eq!(screen.effects.len(), 30);
     paste(&mut screen, "a\nb");
@@ -202,4 +205,34 @@ fn the_command_to_quit_asks_as_the_key_does_and_keeps_its_reason() {
     assert!(screen.state.is_over);
     let reason = "good night".to_owned();
     assert_eq!(screen.effects, [Effect::Quit { reason }]);
+}
+
+#[test]
+fn what_came_back_is_replaced_by_what_is_typed_next_and_edited_by_keys() {
+    let mut screen = Screen::new();
+    let text = |screen: &Screen| screen.state.room().editor.text().to_owned();
+    screen.enters("/nosuch 안녕");
+    assert_eq!(text(&screen), "/nosuch 안녕");
+    screen.types("그냥");
+    assert_eq!(text(&screen), "그냥", "not \"/nosuch 안녕그냥\"");
+    // It is not lost.
+    screen.presses(KeyCode::Up);
+    assert_eq!(text(&screen), "/nosuch 안녕");
+    screen.presses(KeyCode::Enter);
+    screen.presses(KeyCode::Backspace);
+    screen.types("!");
+    assert_eq!(text(&screen), "/nosuch 안!");
+    screen.presses(KeyCode::Enter);
+    update(&mut screen.state, Input::Pasted("pasted".into()));
+    assert_eq!(text(&screen), "pasted");
+}
+
+#[test]
+fn a_pasted_tab_is_sent() {
+    let mut screen = Screen::new();
+    update(&mut screen.state, Input::Pasted("10\t20 한글\t끝".into()));
+    let Some(Effect::Say { text, .. }) = screen.enters("").pop() else {
+        panic!("it is said");
+    };
+    assert_eq!(text, "10\t20 한글\t끝");
 }

@@ -1,0 +1,73 @@
+//! Names as they are typed: checked before anything is asked for or remembered.
+
+use chat_core::name::NameRules;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// Reads a nick; composed, because some systems type a syllable as several characters.
+///
+/// # Errors
+///
+/// Says why it can't be one.
+pub(crate) fn nick(typed: &str) -> Result<String, String> {
+    let nick = rules().nick(&compose(typed));
+    nick.map(|nick| nick.as_str().to_owned())
+        .map_err(|error| format!("that can't be a nick: {error}"))
+}
+
+/// Reads a room's name, with or without a leading `#`; composed as a nick is.
+///
+/// # Errors
+///
+/// Says why it can't be one.
+pub(crate) fn room(typed: &str) -> Result<String, String> {
+    let room = rules().room(&compose(typed));
+    room.map(|room| room.as_str().to_owned())
+        .map_err(|error| format!("that can't be a room's name: {error}"))
+}
+
+/// The rules of `chat-server`.
+fn rules() -> NameRules {
+    NameRules {
+        fold,
+        is_mark: is_combining_mark,
+        ..NameRules::default()
+    }
+}
+
+/// Whether two spellings mean one name.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one == other || fold(one) == fold(other)
+}
+
+/// What servers compare names by: one that was typed may be spelled differently from the server's.
+pub(crate) fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
+
+fn compose(text: &str) -> String {
+    text.nfc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_by_the_rules_of_the_server() {
+        assert_eq!(nick("김철수").as_deref(), Ok("김철수"));
+        // As macOS types it.
+        assert_eq!(
+            nick("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}").as_deref(),
+            Ok("한글")
+        );
+        assert_eq!(room("#Ops").as_deref(), Ok("Ops"));
+        for bad in ["", "two words", "a:b", "1st", "\u{3164}"] {
+            assert!(nick(bad).unwrap_err().starts_with("that can't be a nick: "));
+            assert!(room(bad).is_err());
+        }
+    }
+}
