@@ -110,3 +110,8 @@ pub mod wire {
     pub use crate::refusal::{Code, Refusal};
     pub use crate::sniff::{Candidate, Opening, Verdict};
 }
+
+/// The examples of this package's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

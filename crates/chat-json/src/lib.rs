@@ -18,3 +18,8 @@ pub use client::{
     Message, MessageKind, OpenError, Present, Room,
 };
 pub use server::JsonLines;
+
+/// The examples of this package's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

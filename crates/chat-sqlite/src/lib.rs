@@ -57,3 +57,8 @@ pub use check::{Report, check};
 pub use error::OpenError;
 pub use journal::{SqliteJournal, SqliteLog};
 pub use options::{Keep, Options, Sync};
+
+/// The examples of this package's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -82,3 +82,8 @@ pub use faults::{Faults, FaultyStream};
 pub use hub::{NOW, TestHub};
 pub use slow_journal::{SlowJournal, SlowLog};
 pub use wire::Wire;
+
+/// The examples of this package's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
