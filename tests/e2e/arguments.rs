@@ -1,6 +1,8 @@
 //! The server's command line: what it says when it can't start.
 
-use crate::harness::{Client, Member, Server};
+use std::process::{Command, Stdio};
+
+use crate::harness::{Client, Member, Server, binary};
 
 /// Expects that the server doesn't start with these arguments; returns what it says about it.
 fn refused(arguments: &[&str]) -> String {
@@ -74,7 +76,9 @@ fn it_says_how_to_join() {
     alice.sees_part("* lobby: 1 member");
     let port = server.address().port().to_string();
     let said = server.stderr.all().join("\n");
-    assert!(said.contains("chat-client"), "{said}");
+    let join = format!("join lobby with  chat-client 127.0.0.1:{port}");
+    assert!(said.contains(&join), "{said}");
+    assert!(!said.contains("cargo"), "{said}");
     assert!(
         said.lines()
             .any(|line| line.contains("nc ") && line.contains(&port)),
@@ -94,5 +98,36 @@ fn it_listens_on_several_addresses() {
     for address in [first, second] {
         let mut client = Client::start(&[&address.to_string()]);
         client.shows_part("* you are guest-");
+    }
+}
+
+#[test]
+fn help_wraps_between_words() {
+    for (program, arguments) in [
+        ("chat-server", &["--help"][..]),
+        ("chat-server", &["import", "--help"]),
+        ("chat-client", &["--help"]),
+        ("chat-client", &["tail", "--help"]),
+    ] {
+        let help = |columns: &str| {
+            let mut command = Command::new(binary(program));
+            command.args(arguments).env("COLUMNS", columns);
+            let output = command.stdin(Stdio::null()).output().unwrap();
+            assert!(output.status.success(), "{program} {arguments:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let narrow = help("80");
+        let longest = narrow.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(80), "{program} {arguments:?}: {narrow}");
+        let words = |help: &str| {
+            help.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            words(&narrow),
+            words(&help("100")),
+            "{program} {arguments:?}"
+        );
     }
 }

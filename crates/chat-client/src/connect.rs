@@ -32,7 +32,7 @@ pub(crate) async fn connect(address: &Address) -> anyhow::Result<TcpStream> {
         }
     }
     Err(anyhow!(
-        "no chat server at {address} ({}): start one with `cargo run -p chat-server`, \
+        "no chat server at {address} ({}): start one with `chat-server`, \
          or name its address: chat-client HOST:PORT",
         failures.join("; ")
     ))

@@ -1,10 +1,9 @@
-//! Where the server listens, and what it says about it.
+//! Where the server listens.
 
-use crate::config::ServerConfig;
 use anyhow::{Context, anyhow, bail};
 use socket2::{SockRef, TcpKeepalive};
-use std::io::{ErrorKind, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -120,37 +119,4 @@ fn explain(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
         ),
         _ => anyhow!("can't listen on {address}: {error}; choose another address with --listen"),
     }
-}
-
-/// Where the server listens, how to join, and where it keeps what is said.
-pub(crate) fn banner(addresses: &[SocketAddr], config: &ServerConfig) -> String {
-    let mut banner = String::new();
-    for address in addresses {
-        banner += &format!("chat-server: listening on {address}\n");
-    }
-    let Some(first) = addresses.first() else {
-        return banner;
-    };
-    let host = match first.ip() {
-        ip if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
-        ip => ip,
-    };
-    let port = first.port();
-    let client = if host.is_loopback() && port == DEFAULT_PORT {
-        String::new()
-    } else {
-        format!(" -- {}", SocketAddr::new(host, port))
-    };
-    let room = config.room();
-    banner += &format!("chat-server: join {room} with  cargo run -p chat-client{client}\n");
-    banner += &format!("chat-server:     or with  nc {host} {port}\n");
-    banner += &format!("chat-server: what is said is kept {}\n", config.kept());
-    banner += "chat-server: Ctrl+C ends it\n";
-    banner
-}
-
-/// Says it on stderr.
-pub(crate) fn print(banner: &str) {
-    // Nobody may be reading stderr, which is no reason not to serve.
-    drop(std::io::stderr().write_all(banner.as_bytes()));
 }

@@ -1,5 +1,6 @@
 //! The chat server: arguments, listeners, wiring. The one place that names every part.
 
+mod banner;
 mod cli;
 mod config;
 #[cfg(feature = "sqlite")]
@@ -60,9 +61,9 @@ async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let stop = shutdown::on_signal()?;
     #[cfg(feature = "sqlite")]
     shutdown::survive_file_size_limit()?;
-    let banner = listen::banner(&addresses, &config);
+    let banner = banner::banner(&addresses, &banner::own_addresses(), &config);
     let (hub, kept) = config.into_hub()?;
-    listen::print(&banner);
+    banner::print(&banner);
     shutdown::log_stats_on_signal(hub.clone())?;
     let serving = tokio_util::task::TaskTracker::new();
     for listener in listeners {
