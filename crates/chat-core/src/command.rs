@@ -29,6 +29,17 @@ pub enum Command<'a> {
         /// Under which key; at most 64 bytes.
         key: Option<Cow<'a, str>>,
     },
+    /// Say something in a room that the session need not be in: nobody is told of a coming or going.
+    Publish {
+        /// Where.
+        room: Cow<'a, str>,
+        /// What.
+        text: Cow<'a, str>,
+        /// Under which key; at most 64 bytes.
+        key: Option<Cow<'a, str>>,
+        /// What to do if there is no such room.
+        if_missing: IfMissing,
+    },
     /// Set a room's topic, or ask for it.
     Topic {
         /// Where.
@@ -124,6 +135,15 @@ pub enum Command<'a> {
     },
     /// The dialect's form or echo has changed: let it take effect.
     Retune,
+}
+
+/// What to do about a room that has no members and nothing in its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IfMissing {
+    /// Refuse the command: the room's name may be mistyped.
+    Refuse,
+    /// Open the room.
+    Create,
 }
 
 /// A room to join, and from where on.

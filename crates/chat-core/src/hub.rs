@@ -6,6 +6,7 @@ mod moderation;
 mod opening;
 mod reading;
 mod rooms;
+mod visiting;
 
 pub use reading::HistoryError;
 pub(crate) use rooms::{Opener, Visit};
@@ -22,7 +23,7 @@ use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, Nick, RoomName};
 use crate::policy::DynPolicy;
-use crate::room::RoomContext;
+use crate::room::{PublishError, RoomContext};
 use crate::roster::{NickError, Roster};
 use crate::search_queue::SearchQueue;
 use crate::session::{Session, Shared, TellError};
@@ -338,6 +339,16 @@ impl Hub {
     /// The key of the room that a peer means; see [`NameRules::room_key`].
     pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
         self.names().room_key(typed)
+    }
+
+    /// The text, if it is not too long.
+    pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
+        let limit = self.limits().text_bytes.get();
+        if text.len() > limit {
+            Err(PublishError::TooLong(limit))
+        } else {
+            Ok(text)
+        }
     }
 
     pub(crate) fn roster(&self) -> &Roster {

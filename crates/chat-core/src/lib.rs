@@ -103,7 +103,7 @@ pub mod rooms {
 /// What a dialect is made of: how connections talk.
 pub mod wire {
     pub use crate::builder::WallTime;
-    pub use crate::command::{Arrival, Command};
+    pub use crate::command::{Arrival, Command, IfMissing};
     pub use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
     pub use crate::event::{Broadcast, Form, Missed, Moment};
     pub use crate::key::TokenDigest;

@@ -192,7 +192,7 @@ impl Member {
 
     async fn publish(&self, kind: Kind, text: &str) -> Result<Seq, PublishError> {
         let mut drafts = self.seat.drafts();
-        drafts.push(kind, self.seat.checked(text)?);
+        drafts.push(kind, self.seat.hub.checked(text)?);
         if drafts.is_empty() {
             return Err(PublishError::Empty);
         }
@@ -343,18 +343,8 @@ impl Seat {
     }
 
     /// Starts a batch of this member's messages.
-    pub(crate) fn drafts(&self) -> Drafts {
+    fn drafts(&self) -> Drafts {
         self.session.drafts(self.hub.now())
-    }
-
-    /// The text, if it is not too long.
-    pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
-        let limit = self.hub.limits().text_bytes.get();
-        if text.len() > limit {
-            Err(PublishError::TooLong(limit))
-        } else {
-            Ok(text)
-        }
     }
 
     pub(crate) async fn publish(

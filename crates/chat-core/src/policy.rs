@@ -63,6 +63,9 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// May it join this room? A change is the room that it joins instead.
+    ///
+    /// Asked, too, before it publishes in a room that it is not in ([`Command::Publish`](crate::wire::Command::Publish)):
+    /// then [`say`](Self::say) is asked next.
     fn join(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, room);
         ready(Decision::Allow)

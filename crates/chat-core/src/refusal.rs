@@ -7,6 +7,7 @@ use crate::hub::{JoinError, SessionError};
 use crate::journal::JournalError;
 use crate::key::KeyError;
 use crate::line::Inbound;
+use crate::name::RoomName;
 use crate::room::PublishError;
 use crate::roster::NickError;
 use crate::session::TellError;
@@ -87,6 +88,12 @@ impl Refusal {
             Code::NotFound,
             format!("no such room: {room} (/rooms lists them)"),
         )
+    }
+
+    /// There is no such room, and the peer has not asked for it to be opened.
+    pub(crate) fn missing(room: &RoomName) -> Self {
+        let message = format!("no such room: {room} (nobody is in it, and nothing is kept of it)");
+        Self::new(Code::NotFound, message)
     }
 
     /// The session is in no room, or not in that one.

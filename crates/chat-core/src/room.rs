@@ -80,6 +80,8 @@ struct State {
     /// A task is about to tell how many there are.
     counting: bool,
     lifecycle: Lifecycle,
+    /// How many sessions use it without being in it.
+    visits: usize,
     shards: Vec<Arc<Shard>>,
     /// Appends whose journal is not done yet, oldest first.
     pending: VecDeque<PendingAppend>,
@@ -132,6 +134,7 @@ impl Room {
             hushed: false,
             counting: false,
             lifecycle: Lifecycle::Open,
+            visits: 0,
             shards: Vec::new(),
             pending: VecDeque::new(),
             sequencing: false,
@@ -248,10 +251,22 @@ impl Room {
         self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
+    /// Keeps the room from being forgotten, unless it was already.
+    pub(crate) fn begin_visit(&self) {
+        self.state.lock().visits += 1;
+    }
+
+    /// Ends a visit. Returns whether it was the last one.
+    pub(crate) fn end_visit(&self) -> bool {
+        let mut state = self.state.lock();
+        state.visits = state.visits.saturating_sub(1);
+        state.visits == 0
+    }
+
     /// Lets nobody in any more, if nobody is in. Returns whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
-        if state.members.is_empty() && !state.sequencing {
+        if state.members.is_empty() && state.visits == 0 && !state.sequencing {
             state.lifecycle = Lifecycle::Gone;
         }
         state.lifecycle == Lifecycle::Gone

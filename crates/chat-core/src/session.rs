@@ -3,12 +3,13 @@
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick is free again.
 
 use crate::batch::{Drafts, Kind, Seq, SessionId, Timestamp};
+use crate::command::IfMissing;
 use crate::delivery::Taste;
 use crate::event::{CloseReason, Direct};
 use crate::hub::{Hub, JoinError, Opener, Visit};
 use crate::key::{Owner, TokenDigest};
 use crate::member::{Member, Seat};
-use crate::name::Nick;
+use crate::name::{Nick, RoomName};
 use crate::outbound::Outbound;
 use crate::room::{PublishError, Roll, Room, SeatNumber, Standing};
 use crate::roster::NickError;
@@ -273,6 +274,16 @@ impl Session {
             }
             return Ok(published?.last());
         }
+    }
+
+    /// Opens a room that the session does not join; `None` if the room is missing and is to stay so.
+    pub(crate) async fn visit(
+        &self,
+        name: &RoomName,
+        key: &str,
+        if_missing: IfMissing,
+    ) -> Result<Option<Visit>, JoinError> {
+        self.hub.visit(name, key, self.opener, if_missing).await
     }
 
     /// Sends a message to one session alone, and returns the nick that it has.

@@ -75,14 +75,6 @@ impl WireMember {
         self.tail.set_taste(taste);
     }
 
-    pub(crate) fn drafts(&self) -> Drafts {
-        self.seat.drafts()
-    }
-
-    pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
-        self.seat.checked(text)
-    }
-
     /// Publishes in this member's name; see [`Member::say`](crate::Member::say).
     pub(crate) async fn publish(
         &self,

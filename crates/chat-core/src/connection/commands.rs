@@ -4,7 +4,7 @@
 //! before it are published, so a connection's commands take effect in the order in which they were sent.
 
 use super::Connection;
-use super::publishing::{Draft, Waiting};
+use super::publishing::{Draft, Place, Waiting};
 use super::replay::Replaying;
 use crate::batch::{Epoch, Kind, Seq};
 use crate::command::{Arrival, Command};
@@ -129,9 +129,24 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let (room, key) = (room.as_deref(), key.as_deref());
                 let draft = Draft {
                     kind: Kind::Said,
-                    room,
+                    place: Place::Joined(room),
                     text: &text,
                     key,
+                };
+                self.draft(draft, waiting).await
+            }
+            Command::Publish {
+                room,
+                text,
+                key,
+                if_missing,
+            } => {
+                let room = &*room;
+                let draft = Draft {
+                    kind: Kind::Said,
+                    place: Place::Any { room, if_missing },
+                    text: &text,
+                    key: key.as_deref(),
                 };
                 self.draft(draft, waiting).await
             }
@@ -139,7 +154,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let (room, key) = (room.as_deref(), key.as_deref());
                 let draft = Draft {
                     kind: Kind::Acted,
-                    room,
+                    place: Place::Joined(room),
                     text: &text,
                     key,
                 };
@@ -257,7 +272,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             Command::Retune => self.retune(),
             // Handled where messages are gathered.
-            Command::Say { .. } | Command::Act { .. } => {}
+            Command::Say { .. } | Command::Act { .. } | Command::Publish { .. } => {}
         }
         Ok(Outcome::GoOn)
     }

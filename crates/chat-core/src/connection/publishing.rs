@@ -1,8 +1,11 @@
 //! What a connection says: gathered, so that messages that one read brought are published as one batch.
 
 use super::Connection;
+use crate::address::Charge;
 use crate::batch::{Drafts, Kind};
+use crate::command::IfMissing;
 use crate::dialect::Reply;
+use crate::hub::{JoinError, Visit};
 use crate::key::{Claim, Claimed, Key, Said};
 use crate::policy::Question;
 use crate::refusal::Refusal;
@@ -10,10 +13,11 @@ use crate::room::PublishError;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
-/// Messages that wait to be published together, and the member in whose name.
+/// Messages that wait to be published together, and where.
 pub(super) struct Waiting {
-    member: usize,
+    target: Target,
     drafts: Drafts,
     claims: Vec<Claim>,
 }
@@ -21,9 +25,29 @@ pub(super) struct Waiting {
 /// A message that is about to be drafted.
 pub(super) struct Draft<'a> {
     pub(super) kind: Kind,
-    pub(super) room: Option<&'a str>,
+    pub(super) place: Place<'a>,
     pub(super) text: &'a str,
     pub(super) key: Option<&'a str>,
+}
+
+/// Where a message is to be said.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// In this room, which the session must be in; `None`: in the room that it joined last.
+    Joined(Option<&'a str>),
+    /// In this room, whether the session is in it or not.
+    Any {
+        room: &'a str,
+        if_missing: IfMissing,
+    },
+}
+
+/// Where messages are published.
+enum Target {
+    /// In the room of this member of the session.
+    Member(usize),
+    /// In a room that the session is not in.
+    Outside(Visit),
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
@@ -35,7 +59,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Result<(), Refusal> {
         let Draft {
             kind,
-            room,
+            place,
             text,
             key,
         } = draft;
@@ -48,13 +72,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.reply(&Reply::Known { room: &room, seq });
             return Ok(());
         }
-        let member = self.member(room)?;
-        let text = self.members[member].checked(text)?;
-        let text = &*self.ask_to_publish(member, kind, text, waiting).await?;
-        let text = self.members[member].checked(text)?;
+        let target = match place {
+            Place::Joined(room) => Target::Member(self.member(room)?),
+            Place::Any { room, if_missing } => {
+                self.hub.checked(text)?;
+                // Boxed, so that an idle connection does not keep room for it.
+                Box::pin(self.target(room, if_missing, waiting)).await?
+            }
+        };
+        let text = self.hub.checked(text)?;
+        let text = &*self.ask_to_publish(&target, kind, text, waiting).await?;
+        let text = self.hub.checked(text)?;
         let batch_bytes = self.hub.limits().batch_bytes.get();
         let fits = |waiting: &Waiting| {
-            waiting.member == member && waiting.drafts.bytes() + text.len() <= batch_bytes
+            waiting.target.is(&target) && waiting.drafts.bytes() + text.len() <= batch_bytes
         };
         if !waiting.as_ref().is_some_and(fits) {
             self.publish(waiting).await;
@@ -71,12 +102,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             },
             None => None,
         };
-        let owner = self.session()?.shared().owner();
+        let now = self.hub.now();
+        let session = self.session()?.shared();
+        let owner = session.owner();
         let key = key.as_ref().map(|key| (key, owner));
-        let members = &self.members;
         let waiting = waiting.get_or_insert_with(|| Waiting {
-            member,
-            drafts: members[member].drafts(),
+            target,
+            drafts: session.drafts(now),
             claims: Vec::new(),
         });
         if !waiting.drafts.add(kind, text, key) {
@@ -86,10 +118,57 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
+    /// Finds the room that is to be published in, opened if need be.
+    ///
+    /// The policy is asked whether the session may join it, unless the session is in it: who may not come in may not
+    /// speak from outside either.
+    async fn target(
+        &mut self,
+        asked: &str,
+        if_missing: IfMissing,
+        waiting: &mut Option<Waiting>,
+    ) -> Result<Target, Refusal> {
+        let (mut name, mut key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
+        let member = |connection: &Self, key: &str| {
+            let mut members = connection.members.iter();
+            members.position(|member| member.key() == key)
+        };
+        if let Some(member) = member(self, &key) {
+            return Ok(Target::Member(member));
+        }
+        if self.hub.policy().is_some() {
+            let room = self
+                .ask(Question::Join { room: &key }, asked, waiting)
+                .await?;
+            (name, key) = self.hub.room_name(&room).map_err(JoinError::Name)?;
+            if let Some(member) = member(self, &key) {
+                return Ok(Target::Member(member));
+            }
+        }
+        let is_next = |waiting: &Waiting| waiting.target.is_outside(&key);
+        if !waiting.as_ref().is_some_and(is_next) {
+            // Nothing that was asked before waits for a room that is opened.
+            self.publish(waiting).await;
+        }
+        if self.hub.find(&key).is_none() {
+            self.charge_address(Charge::Joins, 1, Instant::now());
+        }
+        match self.session()?.visit(&name, &key, if_missing).await {
+            Ok(Some(visit)) => Ok(Target::Outside(visit)),
+            Ok(None) => Err(Refusal::missing(&name)),
+            Err(error) => {
+                if let JoinError::Journal(error) = &error {
+                    self.hub.log_journal_failure(name.as_str(), error);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Asks the policy whether this may be said; gives back what to say.
     async fn ask_to_publish<'a>(
         &mut self,
-        member: usize,
+        target: &Target,
         kind: Kind,
         text: &'a str,
         waiting: &mut Option<Waiting>,
@@ -97,7 +176,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.hub.policy().is_none() {
             return Ok(Cow::Borrowed(text));
         }
-        let room = self.members[member].key().to_owned();
+        let room = match target {
+            Target::Member(member) => self.members[*member].key(),
+            Target::Outside(visit) => &visit.key,
+        };
+        let room = room.to_owned();
         let room = room.as_str();
         let question = match kind {
             Kind::Topic => Question::SetTopic { room, text },
@@ -137,7 +220,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Publishes what waits, and tells the peer if that can't be.
     pub(super) async fn publish(&mut self, waiting: &mut Option<Waiting>) {
         let Some(Waiting {
-            member,
+            target,
             drafts,
             claims,
         }) = waiting.take().filter(|waiting| !waiting.drafts.is_empty())
@@ -145,12 +228,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return;
         };
         let count = drafts.len();
-        match self.members[member].publish(drafts, claims).await {
+        let published = match (&target, &self.session) {
+            (Target::Member(member), _) => self.members[*member].publish(drafts, claims).await,
+            (Target::Outside(visit), Some(session)) => {
+                visit.publish_as(session, drafts, claims).await
+            }
+            (Target::Outside(_), None) => Err(PublishError::NotAMember),
+        };
+        match published {
             Ok(batch) => self.reply(&Reply::Published(&batch)),
             Err(error) => {
                 if let PublishError::Journal(error) = &error {
-                    self.hub
-                        .log_journal_failure(self.members[member].room().as_str(), error);
+                    let room = match &target {
+                        Target::Member(member) => self.members[*member].room(),
+                        Target::Outside(visit) => &visit.name,
+                    };
+                    self.hub.log_journal_failure(room.as_str(), error);
                 }
                 self.reply(&Reply::Unpublished(count, &error.into()));
             }
@@ -166,7 +259,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.publish(waiting).await;
         let draft = Draft {
             kind: Kind::Topic,
-            room,
+            place: Place::Joined(room),
             text,
             key: None,
         };
@@ -174,5 +267,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         // Alone, so that its author can be shown it in its turn, without what it said besides.
         self.publish(waiting).await;
         Ok(())
+    }
+}
+
+impl Target {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Member(one), Self::Member(other)) => one == other,
+            (one, Self::Outside(other)) => one.is_outside(&other.key),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the room with this folded name, from outside.
+    fn is_outside(&self, key: &str) -> bool {
+        matches!(self, Self::Outside(visit) if *visit.key == *key)
     }
 }

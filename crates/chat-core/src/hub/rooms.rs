@@ -35,7 +35,8 @@ struct EmptyRooms {
     by_count: BTreeSet<(usize, Reverse<u64>, Opener)>,
 }
 
-/// A room that is used without a member; what becomes of it is decided when this is dropped.
+/// A room that is used without a member, and not forgotten while it is; what becomes of it is decided when its last
+/// visit is dropped.
 pub(crate) struct Visit {
     room: Arc<Room>,
     hub: Hub,
@@ -224,7 +225,8 @@ impl EmptyRooms {
 }
 
 impl Visit {
-    pub(crate) const fn new(room: Arc<Room>, hub: Hub) -> Self {
+    pub(crate) fn new(room: Arc<Room>, hub: Hub) -> Self {
+        room.begin_visit();
         Self { room, hub }
     }
 }
@@ -239,7 +241,9 @@ impl Deref for Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.hub.let_go(&self.room);
+        if self.room.end_visit() {
+            self.hub.let_go(&self.room);
+        }
     }
 }
 
