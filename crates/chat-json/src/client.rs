@@ -19,6 +19,7 @@ pub use builder::{ByteStream, ClientBuilder, Connect, OpenError};
 pub use event::{Event, Message, MessageKind, Room};
 
 pub use crate::wire::Why as GapCause;
+pub use chat_core::wire::IfMissing;
 
 use crate::wire::{self, Request, Text};
 use ask::{Ask, Nature};
@@ -115,7 +116,12 @@ impl Client {
     ///
     /// Dropping the future does not take the message back: it may be said all the same.
     pub async fn say(&self, room: &str, text: &str) -> Result<u64, AskError> {
-        self.publish("say", room, text).await
+        let request = Request {
+            room: Some(owned(room)),
+            text: Some(owned(text)),
+            ..Request::new("say")
+        };
+        self.ask_to_publish(request).await
     }
 
     /// Does something: `act("ops", "waves")` is shown as "alice waves". Otherwise as [`say`](Self::say).
@@ -128,7 +134,39 @@ impl Client {
     ///
     /// As [`say`](Self::say).
     pub async fn act(&self, room: &str, text: &str) -> Result<u64, AskError> {
-        self.publish("act", room, text).await
+        let request = Request {
+            room: Some(owned(room)),
+            text: Some(owned(text)),
+            ..Request::new("act")
+        };
+        self.ask_to_publish(request).await
+    }
+
+    /// Says something in a room without joining it, so that nobody is told of a coming or going. Otherwise as
+    /// [`say`](Self::say).
+    ///
+    /// A room that has no members and nothing in its log is missing: whether it is opened, `if_missing` says.
+    ///
+    /// # Errors
+    ///
+    /// See [`AskError`]; refused as `not_found` if the room is missing.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`say`](Self::say).
+    pub async fn publish(
+        &self,
+        room: &str,
+        text: &str,
+        if_missing: IfMissing,
+    ) -> Result<u64, AskError> {
+        let request = Request {
+            room: Some(owned(room)),
+            text: Some(owned(text)),
+            create: (if_missing == IfMissing::Create).then_some(true),
+            ..Request::new("publish")
+        };
+        self.ask_to_publish(request).await
     }
 
     /// Says something to one member alone. Not repeated when the connection breaks.
@@ -385,12 +423,7 @@ impl Client {
         self.ask(request, Nature::Quit).await.map(drop)
     }
 
-    async fn publish(&self, cmd: &'static str, room: &str, text: &str) -> Result<u64, AskError> {
-        let request = Request {
-            room: Some(owned(room)),
-            text: Some(owned(text)),
-            ..Request::new(cmd)
-        };
+    async fn ask_to_publish(&self, request: Request<'static>) -> Result<u64, AskError> {
         let ok = self.ask(request, Nature::Say).await?;
         Ok(read::<wire::Published<'_>>(&ok)?.seq)
     }

@@ -14,8 +14,8 @@ mod token;
 pub mod wire;
 
 pub use client::{
-    AskError, ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, Listing,
-    Message, MessageKind, OpenError, Present, Room,
+    AskError, ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, IfMissing,
+    Listing, Message, MessageKind, OpenError, Present, Room,
 };
 pub use server::JsonLines;
 

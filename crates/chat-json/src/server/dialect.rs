@@ -19,7 +19,7 @@ use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Epoch, Page, Span};
 use chat_core::rooms::{Roll, RoomSummary};
 use chat_core::wire::{
-    Arrival, Code, Command, Dialect, Form, Greeting, Joined, Manners, Refusal, Reply,
+    Arrival, Code, Command, Dialect, Form, Greeting, IfMissing, Joined, Manners, Refusal, Reply,
 };
 use chat_core::{CloseReason, Direct, Echo, RoomName, Seq, text};
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,7 @@ impl Json {
             to,
             text,
             key,
+            create,
             ..
         } = request;
         Ok(match &*cmd {
@@ -123,6 +124,15 @@ impl Json {
                 room: Some(needed(room, "act", "room")?),
                 text: needed(text, "act", "text")?,
                 key: key.map(|Text(key)| key),
+            },
+            "publish" => Command::Publish {
+                room: needed(room, "publish", "room")?,
+                text: needed(text, "publish", "text")?,
+                key: key.map(|Text(key)| key),
+                if_missing: match create {
+                    Some(true) => IfMissing::Create,
+                    _ => IfMissing::Refuse,
+                },
             },
             "topic" => Command::Topic {
                 room: Some(needed(room, "topic", "room")?),
@@ -492,9 +502,9 @@ impl Dialect for Json {
 }
 
 /// The commands, to suggest one.
-const COMMANDS: [&str; 14] = [
-    "hello", "join", "leave", "say", "act", "tell", "nick", "topic", "who", "rooms", "history",
-    "search", "ping", "quit",
+const COMMANDS: [&str; 15] = [
+    "hello", "join", "leave", "say", "act", "publish", "tell", "nick", "topic", "who", "rooms",
+    "history", "search", "ping", "quit",
 ];
 
 fn excerpts(page: &Page) -> Vec<(&Batch, Range<usize>)> {

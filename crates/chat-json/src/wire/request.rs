@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// have is a `bad_request`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
-    /// What is asked: `hello`, `join`, `leave`, `say`, `act`, `tell`, `nick`, `topic`, `who`, `rooms`, `history`,
+    /// What is asked: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`, `rooms`, `history`,
     /// `search`, `ping`, `quit`.
     #[serde(borrow)]
     pub cmd: Text<'a>,
@@ -49,12 +49,15 @@ pub struct Request<'a> {
     /// `tell`: the nick of the other.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub to: Option<Text<'a>>,
-    /// `say`, `act`, `tell`, `topic`: the text. `search`: the words.
+    /// `say`, `act`, `publish`, `tell`, `topic`: the text. `search`: the words.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'a>>,
-    /// `say`, `act`: a name for the message, so that it can be said again without being said twice.
+    /// `say`, `act`, `publish`: a name for the message, so that it can be said again without being said twice.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
+    /// `publish`: whether the room is opened if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub create: Option<bool>,
     /// `quit`: why.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
@@ -80,6 +83,7 @@ impl<'a> Request<'a> {
             to: None,
             text: None,
             key: None,
+            create: None,
             reason: None,
         }
     }

@@ -3,7 +3,7 @@
 use crate::network::Network;
 use chat_core::{Hub, Limits, Peer, serve_connection};
 use chat_json::{
-    AskError, ByteStream, Client, Connect, Event, Events, GapCause, JsonLines, OpenError,
+    AskError, ByteStream, Client, Connect, Event, Events, GapCause, IfMissing, JsonLines, OpenError,
 };
 use futures::FutureExt;
 use std::sync::{Arc, Mutex};
@@ -53,6 +53,36 @@ async fn what_is_said_is_heard_and_has_a_place() {
         panic!("told");
     };
     assert_eq!((&*from, &*text), ("bob", "psst"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_needs_no_room() {
+    let network = Network::new(1);
+    let (alice, mut alice_hears) = open(&network, "alice").await;
+    let bot = Client::connect_with(network.clone()).nick("bot");
+    let (bot, mut bot_hears) = bot.open().await.unwrap();
+    let publish = |room, if_missing| bot.publish(room, "deployed", if_missing);
+    assert_eq!(publish("ops", IfMissing::Refuse).await, Ok(1));
+    assert!(
+        matches!(&publish("opss", IfMissing::Refuse).await, Err(AskError::Refused { code, .. }) if code == "not_found")
+    );
+    assert_eq!(publish("opss", IfMissing::Create).await, Ok(1));
+    alice.say("ops", "thanks").await.unwrap();
+    let Some(Event::Online { .. }) = bot_hears.next().await else {
+        panic!("online");
+    };
+    drop(bot);
+    // The very next event: nobody came.
+    while let Some(event) = alice_hears.next().await {
+        match event {
+            Event::Online { .. } | Event::Greeting { .. } | Event::Entered(_) => {}
+            Event::Message(message) => {
+                assert_eq!((&*message.from, message.seq), ("bot", 1));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ mod keys;
 mod mixture;
 mod policies;
 mod program;
+mod publish;
 mod resume;
 mod rooms;
 mod tokens;

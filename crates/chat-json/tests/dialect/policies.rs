@@ -116,6 +116,28 @@ async fn a_change_is_what_the_answer_and_the_room_show() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_not_join_a_room_may_not_publish_in_it() {
+    let mut hub = hub();
+    let mut alice = Program::join(&mut hub, "alice", &["ops", "the-zoo"]).await;
+    let mut bot = Program::join(&mut hub, "bot", &[]).await;
+    for fields in [
+        json!({"room": "NoWhere", "text": "hi", "create": true}),
+        json!({"room": "nowhere", "text": "hi"}),
+        json!({"room": "ops", "text": "no"}),
+        json!({"room": "new", "text": "no", "create": true}),
+    ] {
+        let refused = bot.asks("publish", fields.clone()).await;
+        assert_eq!(refused["err"]["code"], "denied", "{fields}");
+        assert_eq!(hub.hub.stats().rooms, 2, "{fields}");
+    }
+    alice.wire.sees_nothing().await;
+    let fields = json!({"room": "teh-zoo", "text": "teh cat"});
+    let ok = bot.does("publish", fields).await;
+    assert_eq!(ok, json!({"room": "the-zoo", "seq": 1}));
+    alice.sees(said("the-zoo", 1, "bot", "the cat")).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_not_let_in_is_told_why_and_disconnected() {
     let mut hub = hub();
     let mut stranger = Program::connect(&mut hub, "stranger");
