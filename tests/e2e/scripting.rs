@@ -36,9 +36,67 @@ fn send_ends_when_the_server_has_it() {
         ),
         0
     );
-    alice.sees("* bot joined");
-    alice.sees("bot: 안녕 everybody");
-    alice.sees_part("* bot left");
+    assert_eq!(alice.next_line_untimed(), "bot: 안녕 everybody");
+    // Nobody came, and nobody left.
+    alice.says("/who");
+    assert_eq!(alice.next_line_untimed(), "* lobby: 1 member: alice");
+}
+
+#[test]
+fn send_says_each_line_as_it_comes() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    let mut bot = start(&server, &["send", "lobby", "--nick", "bot"]);
+    for text in ["one", "두울", "three"] {
+        bot.types(text);
+        alice.sees(&format!("bot: {text}"));
+    }
+    bot.types(&"x".repeat(5000));
+    bot.stderr.wait_for("the refusal", |line| {
+        line.contains("line 4: message too long").then_some(())
+    });
+    bot.ends_input();
+    assert_eq!(bot.exit_code(), 1);
+}
+
+#[test]
+fn send_opens_no_room_unless_told_so() {
+    let server = Server::start();
+    let mut alice = Member::arrive(&server, "alice");
+    alice.says("/join deploys");
+    alice.sees_part("in deploys");
+    for (room, told) in [
+        (
+            "deplyos",
+            "no such room: deplyos (did you mean deploys?): --create opens it",
+        ),
+        ("tea", "no such room: tea: --create opens it"),
+    ] {
+        let mut send = start(&server, &["send", room, "hi"]);
+        assert_eq!(send.exit_code(), 1);
+        assert_eq!(send.stderr.all(), [format!("chat-client: {told}")]);
+    }
+    // Its input is still open: the first line tells.
+    let mut send = start(&server, &["send", "tea"]);
+    send.types("one");
+    assert_eq!(send.exit_code(), 1);
+    assert_eq!(
+        send.stderr.all(),
+        ["chat-client: no such room: tea: --create opens it"]
+    );
+    assert_eq!(
+        run(&server, &["send", "tea", "--create", "hi", "--nick", "bot"]),
+        0
+    );
+    assert_eq!(run(&server, &["send", "#Tea", "again", "--nick", "bot"]), 0);
+    assert_eq!(
+        run(&server, &["send", "Deploys", "done", "--nick", "bot"]),
+        0
+    );
+    alice.sees("bot: done");
+    alice.says("/join tea");
+    alice.sees("bot: hi");
+    alice.sees("bot: again");
 }
 
 #[test]
@@ -52,7 +110,6 @@ fn send_reads_its_input_a_message_a_line_in_order() {
     }
     bot.ends_input();
     assert_eq!(bot.exit_code(), 0);
-    alice.sees("* bot joined");
     for number in 0..500 {
         alice.sees(&format!("bot: {number}"));
     }
@@ -68,7 +125,6 @@ fn send_folds_its_input_into_one_message() {
         .for_each(|line| bot.types(line));
     bot.ends_input();
     assert_eq!(bot.exit_code(), 0);
-    alice.sees("* bot joined");
     alice.sees("bot: one 두 번째 three");
 }
 
@@ -93,7 +149,6 @@ fn what_is_refused_is_told_with_its_line_and_the_rest_is_said() {
         told,
         ["chat-client: line 2: message too long (limit 4096 bytes)"]
     );
-    alice.sees("* bot joined");
     alice.sees("bot: first");
     alice.sees("bot: third");
 }
@@ -103,7 +158,16 @@ fn what_can_not_be_done_is_told_in_one_line_and_by_the_exit_code() {
     let server = Server::start();
     let _alice = Member::arrive(&server, "alice");
     for (arguments, code, told) in [
-        (&["send", "1ops", "hi"][..], 1, "not in 1ops"),
+        (
+            &["send", "1ops", "hi"][..],
+            1,
+            "1ops: that can't be a room's name",
+        ),
+        (
+            &["send", "lobby", ""],
+            1,
+            "chat-client: nothing visible to say",
+        ),
         (
             &["send", "lobby", "hi", "--nick", "alice"],
             1,

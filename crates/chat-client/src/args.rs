@@ -42,7 +42,7 @@ pub(crate) struct Cli {
 /// What scripts do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Says something in a room, and ends when the server has it
+    /// Says something in a room without joining it, and ends when the server has it
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Send(SendArgs),
     /// Prints what is said in a room, and goes on printing
@@ -101,6 +101,9 @@ pub(crate) struct SendArgs {
     /// All of stdin is one message, its lines joined with spaces
     #[arg(long, conflicts_with = "text")]
     pub(crate) fold: bool,
+    /// Open the room if there is none; without it, a room that nobody is in and of which nothing is kept is an error
+    #[arg(long)]
+    pub(crate) create: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }

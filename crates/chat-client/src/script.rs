@@ -4,8 +4,8 @@ use std::future;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use chat_json::{Client, ClientBuilder, Event, Events};
+use anyhow::Context;
+use chat_json::{Client, ClientBuilder, Events};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::time::timeout;
@@ -35,19 +35,6 @@ pub(crate) async fn open(
 ) -> anyhow::Result<(Client, Events)> {
     let opened = builder.open().await;
     opened.with_context(|| format!("no chat with {}", args.server))
-}
-
-/// Waits until the client is in the room that it was opened with.
-pub(crate) async fn entered(events: &mut Events) -> anyhow::Result<()> {
-    while let Some(event) = events.next().await {
-        match event {
-            Event::Entered(_) => return Ok(()),
-            Event::NotEntered { room, message, .. } => bail!("not in {room}: {message}"),
-            Event::Closed { why } => bail!("{why}"),
-            _ => {}
-        }
-    }
-    bail!("the connection is closed")
 }
 
 /// Writes a line to stdout. Returns whether somebody still reads.

@@ -1,13 +1,16 @@
 //! `chat-client send`: says something, and ends when the server has it.
 
+use std::fmt::{self, Display, Formatter};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use chat_core::codec::{Inbound, LineCodec};
-use chat_json::Client;
-use futures::StreamExt;
+use chat_json::{AskError, Client, IfMissing};
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
+use futures::{Stream, StreamExt, stream};
 use tokio::io::Stdin;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
@@ -25,31 +28,65 @@ const LINE_BYTES_MAX: usize = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A message on its way, with its line number: why it was not said, if so.
-type Sending = BoxFuture<'static, (usize, Result<u64, String>)>;
+type Sending = BoxFuture<'static, (usize, Result<u64, Unsaid>)>;
 
-/// Runs the command. What can't be said is told, and the rest is said all the same.
-pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
-    let builder = script::client(&args.server).join(&args.room);
-    let (client, mut events) = script::open(builder, &args.server).await?;
-    script::entered(&mut events).await?;
-    // What the others say is nothing to this command.
-    drop(events);
-    let mut lines = Lines::new(args);
-    let (mut sending, mut all_said) = (FuturesOrdered::new(), true);
-    while let Some((number, line)) = lines.next().await {
-        match line {
-            Ok(text) => sending.push_back(say(&client, args, number, text)),
-            Err(why) => {
-                script::notice(&format!("line {number}: {why}"));
-                all_said = false;
-            }
-        }
-        if sending.len() >= WINDOW {
-            all_said &= is_said(sending.next().await);
+/// Why a message was not said.
+enum Unsaid {
+    Refused(AskError),
+    NoAnswer,
+}
+
+impl Unsaid {
+    /// Whether it is the room's fault: then no other message is said either.
+    fn is_for_all(&self) -> bool {
+        matches!(self, Self::Refused(AskError::Refused { code, .. }) if code == NOT_FOUND || code == BAD_NAME)
+    }
+}
+
+impl Display for Unsaid {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::NoAnswer => write!(
+                f,
+                "no answer within {} s: it may or may not be said",
+                PATIENCE.as_secs()
+            ),
         }
     }
-    while let Some(said) = sending.next().await {
-        all_said &= is_said(Some(said));
+}
+
+/// Runs the command. What can't be said is told, and the rest is said all the same, unless it is the room that can't be
+/// spoken in.
+pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
+    let (client, events) = script::open(script::client(&args.server), &args.server).await?;
+    // What the others say is nothing to this command.
+    drop(events);
+    let mut lines = pin!(Lines::new(args).into_stream());
+    let (mut sending, mut all_said) = (FuturesOrdered::new(), true);
+    let mut is_over = false;
+    while !is_over || !sending.is_empty() {
+        // What is on its way is seen to while the next line is waited for.
+        tokio::select! {
+            line = lines.next(), if !is_over && sending.len() < WINDOW => match line {
+                Some((number, Ok(text))) => sending.push_back(say(&client, args, number, text)),
+                Some((number, Err(why))) => {
+                    args.tell_unsaid(number, &why);
+                    all_said = false;
+                }
+                None => is_over = true,
+            },
+            Some((number, said)) = sending.next(), if !sending.is_empty() => match said {
+                Ok(_) => {}
+                Err(unsaid) if unsaid.is_for_all() => {
+                    bail!("{}", explain(&client, args, &unsaid).await);
+                }
+                Err(unsaid) => {
+                    args.tell_unsaid(number, &unsaid);
+                    all_said = false;
+                }
+            },
+        }
     }
     // All that was to be said is said; whether the goodbye is heard does not matter.
     client.quit("").await.ok();
@@ -62,26 +99,44 @@ pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
 
 fn say(client: &Client, args: &SendArgs, number: usize, text: String) -> Sending {
     let (client, room) = (client.clone(), args.room.clone());
+    let if_missing = match args.create {
+        true => IfMissing::Create,
+        false => IfMissing::Refuse,
+    };
     Box::pin(async move {
-        let said = match timeout(PATIENCE, client.say(&room, &text)).await {
-            Ok(said) => said.map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "no answer within {} s: it may or may not be said",
-                PATIENCE.as_secs()
-            )),
+        let said = match timeout(PATIENCE, client.publish(&room, &text, if_missing)).await {
+            Ok(said) => said.map_err(Unsaid::Refused),
+            Err(_) => Err(Unsaid::NoAnswer),
         };
         (number, said)
     })
 }
 
-/// Tells what was not said.
-fn is_said(said: Option<(usize, Result<u64, String>)>) -> bool {
-    let Some((number, Err(error))) = said else {
-        return true;
+/// Why nothing can be said in the room, and what to do.
+async fn explain(client: &Client, args: &SendArgs, unsaid: &Unsaid) -> String {
+    let Unsaid::Refused(AskError::Refused { code, .. }) = unsaid else {
+        return unsaid.to_string();
     };
-    script::notice(&format!("line {number}: {error}"));
-    false
+    if code != NOT_FOUND {
+        return format!("{}: {unsaid}", args.room);
+    }
+    let nearest = script::nearest_room(client, &args.room).await;
+    format!("no such room: {}{nearest}: --create opens it", args.room)
 }
+
+impl SendArgs {
+    /// Tells what was not said, with its line where there are several.
+    fn tell_unsaid(&self, number: usize, why: &dyn Display) {
+        script::notice(&match self.text.is_empty() {
+            true => format!("line {number}: {why}"),
+            false => why.to_string(),
+        });
+    }
+}
+
+/// The server's codes for a room that is missing, and for one that can't be.
+const NOT_FOUND: &str = "not_found";
+const BAD_NAME: &str = "bad_name";
 
 /// What is to be said, line by line.
 enum Lines {
@@ -106,6 +161,14 @@ impl Lines {
         } else {
             Self::One(Some(args.text.join(" ")))
         }
+    }
+
+    /// The messages, each with the number of its line; a stream, so that it can be waited for beside something else.
+    fn into_stream(self) -> impl Stream<Item = (usize, Result<String, String>)> {
+        stream::unfold(self, async |mut lines| {
+            let line = lines.next().await?;
+            Some((line, lines))
+        })
     }
 
     /// The next message, or why there is none in that line.

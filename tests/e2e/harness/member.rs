@@ -109,6 +109,11 @@ impl Member {
         }
     }
 
+    /// Waits for the next line, whatever it is; the time of day is taken off.
+    pub(crate) fn next_line_untimed(&mut self) -> String {
+        untimed(&self.next_line()).to_owned()
+    }
+
     /// Waits until the server has closed the connection, and returns what it still said.
     pub(crate) fn hears_the_end(&mut self) -> Vec<String> {
         let mut heard = Vec::new();
