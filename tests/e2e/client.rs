@@ -162,7 +162,7 @@ fn a_server_that_is_not_there_is_said_with_the_way_out() {
     let said = client.stderr.all();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
-        said[0].contains(&address) && said[0].contains("cargo run -p chat-server"),
+        said[0].contains(&address) && said[0].contains("start one with `chat-server`"),
         "{said:?}"
     );
 }
