@@ -21,6 +21,9 @@ const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 /// How much of the script is written at once.
 const BLOCK_BYTES: usize = 32 * 1024;
 
+/// How much the kernel takes ahead of the server on each connection.
+const SEND_BYTES: u32 = 32 * 1024;
+
 /// What one read takes.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -364,6 +367,8 @@ impl Finder {
 async fn connect(port: u16) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket2::SockRef::from(&socket).set_reuse_address(true)?;
+    // Otherwise the kernel takes megabytes ahead of a server that reads slowly, and that is what the machine is busy with.
+    socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind((SOURCE, 0).into())?;
     let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
     stream.set_nodelay(true)?;
