@@ -115,7 +115,7 @@ fn a_terminal_that_can_only_print_is_talked_to_line_by_line() {
 }
 
 #[test]
-fn flags_and_joined_emoji_leave_nothing_on_the_screen() {
+fn flags_joined_emoji_and_clusters_leave_nothing_on_the_screen() {
     if !has_tmux() {
         return;
     }
@@ -130,11 +130,14 @@ fn flags_and_joined_emoji_leave_nothing_on_the_screen() {
         "👩‍👩‍👧‍👦가족👩‍👩‍👧‍👦",
         "❤️ 1️⃣ 👍🏽 x",
         "한글\t탭",
-        "e\u{301} क्\u{200d}ष",
+        "अक्\u{200d}ष e\u{301}",
     ] {
-        for number in 0..3 {
+        for number in 0..4 {
+            // Each is on the screen before it moves up.
             nc.says(&format!("{text} {number}"));
-            nc.says(&format!("plain words {text} and so on {number}"));
+            kim.shows(&format!(" {number}"));
+            nc.says(&format!("plain words {number} {text}"));
+            kim.shows(&format!("plain words {number}"));
         }
         nc.says(&format!("end of {}", text.len()));
         kim.shows(&format!("end of {}", text.len()));

@@ -6,6 +6,7 @@
 //!
 //! Connecting, resuming and repeating are [`chat_json::Client`]'s; editing is `tui-input`'s; drawing `ratatui`'s.
 
+mod backend;
 mod command;
 mod complete;
 mod driver;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: however the program ends, by quitting, an error, a signal or a panic, the terminal is as it was.
 
+use crate::backend::Clearing;
 use crossterm::cursor::Show;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::execute;
@@ -19,14 +20,14 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while it is taken over; dropping it gives it back.
 pub(crate) struct Screen {
-    pub(crate) terminal: Terminal<CrosstermBackend<Stdout>>,
+    pub(crate) terminal: Terminal<Clearing<CrosstermBackend<Stdout>>>,
 }
 
 impl Screen {
     pub(crate) fn open() -> io::Result<Self> {
         restore_on_panic();
         take_over()?;
-        match Terminal::new(CrosstermBackend::new(io::stdout())) {
+        match Terminal::new(Clearing(CrosstermBackend::new(io::stdout()))) {
             Ok(terminal) => Ok(Self { terminal }),
             Err(error) => {
                 give_back();
