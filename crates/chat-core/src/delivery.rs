@@ -20,13 +20,17 @@ use bytes::{Bytes, BytesMut};
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 
 /// How many members a walk serves before it lets other tasks run: some 0.3 ms of writing.
 const MEMBERS_PER_TURN: usize = 64;
+
+/// How many changes of presence one round tells of at most.
+const ANNOUNCEMENTS_MAX: usize = 128;
 
 /// How many bytes of waiting items one walk takes together.
 const ROUND_BYTES_MAX: usize = 256 * 1024;
@@ -80,6 +84,11 @@ impl Item {
     fn is_for(&self, session: SessionId, echo: Echo) -> bool {
         self.author != session
             || matches!(&self.body, Body::Messages(batch) if echo == Echo::Include || batch.is_topic())
+    }
+
+    /// Whether it tells of presence only.
+    const fn is_announcement(&self) -> bool {
+        matches!(self.body, Body::Presence(_) | Body::Count(..))
     }
 
     /// How many messages or changes of presence it is.
@@ -327,6 +336,8 @@ impl Place {
 
 /// Delivers a room's items to the members of one shard until the room is gone.
 ///
+/// `announcing` has a permit for each round of presence that may be delivered at the same time, in all rooms.
+///
 /// Runs without Tokio's cooperative budget (it would make a socket that has room look full after 128 operations) and
 /// yields by its own count instead.
 pub(crate) async fn deliver(
@@ -334,6 +345,7 @@ pub(crate) async fn deliver(
     mut rx: broadcast::Receiver<Arc<Item>>,
     queue_max: usize,
     counters: Arc<Counters>,
+    announcing: Arc<Semaphore>,
 ) {
     tokio::task::unconstrained(async move {
         let panics = LogGate::default();
@@ -348,6 +360,7 @@ pub(crate) async fn deliver(
             }
             // Connections that are ready to publish do so first: what they bring joins this round.
             tokio::task::yield_now().await;
+            let announcement = turn_to_announce(&announcing, &mut rx, &mut items).await;
             take_waiting(&mut rx, &mut items);
             let mut round = Round::new(&items);
             let mut from = Some(0);
@@ -369,9 +382,38 @@ pub(crate) async fn deliver(
             counters.bytes_out.add(round.bytes);
             drop(round);
             items.clear();
+            if announcement.is_some() {
+                // The other tasks run before the next of these rounds does.
+                tokio::task::yield_now().await;
+            }
         }
     })
     .await;
+}
+
+/// Waits until presence may be announced, unless there is a message, too, which does not wait.
+///
+/// One session may come and go in many rooms at once, each of which has to tell its members: such rounds take turns, so
+/// that a message in another room waits for a few of them at most.
+async fn turn_to_announce<'a>(
+    announcing: &'a Semaphore,
+    rx: &mut broadcast::Receiver<Arc<Item>>,
+    items: &mut Vec<Arc<Item>>,
+) -> Option<SemaphorePermit<'a>> {
+    let mut turn = pin!(announcing.acquire());
+    while items.last().is_some_and(|item| item.is_announcement()) {
+        let has_space = items.len() < ANNOUNCEMENTS_MAX;
+        tokio::select! {
+            turn = &mut turn => return turn.ok(),
+            item = rx.recv(), if has_space => match item {
+                Ok(item) => items.push(item),
+                // Each member sees the hole by the number of the next item.
+                Err(RecvError::Lagged(_)) => items.clear(),
+                Err(RecvError::Closed) => return None,
+            },
+        }
+    }
+    None
 }
 
 /// Takes what waits in the ring without a hole, up to [`ROUND_BYTES_MAX`].

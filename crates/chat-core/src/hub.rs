@@ -34,6 +34,7 @@ use rooms::Rooms;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -164,6 +165,7 @@ impl Hub {
             tasks: TaskTracker::new(),
             feed: Arc::new(Feed::new(&limits)),
             searches: Arc::new(SearchQueue::new()),
+            announcing: Arc::new(Semaphore::new((delivery_tasks / 2).max(1))),
             shards_max: delivery_tasks,
         };
         let rooms = Rooms::new((names.fold)(lobby.as_str()));

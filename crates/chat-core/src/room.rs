@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio::sync::{Notify, broadcast, oneshot};
+use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
@@ -50,6 +50,8 @@ pub(crate) struct RoomContext {
     /// What those who follow the hub are told.
     pub(crate) feed: Arc<Feed>,
     pub(crate) searches: Arc<SearchQueue>,
+    /// A permit for each round of presence that is delivered at the same time.
+    pub(crate) announcing: Arc<Semaphore>,
     /// How many delivery tasks a big room has.
     pub(crate) shards_max: usize,
 }

@@ -348,6 +348,7 @@ impl Room {
             self.tx.subscribe(),
             queue_max,
             Arc::clone(&self.context.counters),
+            Arc::clone(&self.context.announcing),
         ));
         state.shards.push(Arc::clone(&shard));
         shard

@@ -235,3 +235,42 @@ async fn promise_8_what_was_accepted_before_a_drain_is_delivered_before_the_good
     }
     bob.sees("* goodbye: the server is shutting down").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn coming_to_many_rooms_at_once_does_not_hold_up_another_room() {
+    const ROOMS: u64 = 20;
+    const MEMBERS: u64 = 10;
+    let mut hub = TestHub::build(chat_core::Hub::builder().delivery_tasks(1));
+    let mut crowd = Vec::new();
+    for room in 0..ROOMS {
+        for _ in 0..MEMBERS {
+            let mut wire = hub.connect("crowd");
+            wire.sends(&format!("/join room-{room}")).await;
+            wire.sees_until_quiet().await;
+            crowd.push(wire);
+        }
+    }
+    let mut watch = hub.member("watch").await;
+    watch.sees_until_quiet().await;
+    let speaker = hub.hub.session(Some("speaker")).unwrap();
+    let lobby = speaker.join("lobby").await.unwrap();
+    watch.sees("* speaker joined").await;
+    watch.sees_until_quiet().await;
+    let before = hub.hub.stats().deliveries_out;
+    let watching = hub.hub.clone();
+    let watch = tokio::spawn(async move {
+        watch.sees("14:02 speaker: hello").await;
+        let delivered = watching.stats().deliveries_out - before;
+        (watch, delivered)
+    });
+    let mut members = Vec::new();
+    for room in 0..ROOMS {
+        members.push(speaker.join(&format!("room-{room}")).await.unwrap());
+    }
+    lobby.say("hello").await.unwrap();
+    let (mut watch, delivered) = watch.await.unwrap();
+    assert!(delivered <= 4 * MEMBERS, "{delivered} came before it");
+    watch.sees_until_quiet().await;
+    let delivered = hub.hub.stats().deliveries_out - before;
+    assert_eq!(delivered, ROOMS * MEMBERS + 1);
+}
