@@ -351,6 +351,11 @@ impl Batch {
         self.text.len() + self.entries.len() * size_of::<Entry>()
     }
 
+    /// How many bytes of memory the batch takes besides itself, what is allocated and not used included.
+    pub(crate) const fn heap_bytes(&self) -> usize {
+        self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// The place of the first message.
     #[must_use]
     pub fn first(&self) -> Seq {

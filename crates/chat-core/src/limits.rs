@@ -38,6 +38,10 @@ pub struct Limits {
     pub journal_messages: NonZeroUsize,
     /// How many bytes a room's in-memory log holds (1 MiB; text, and a little for each message). The oldest messages go first.
     pub journal_bytes: NonZeroUsize,
+    /// How many bytes the in-memory logs of all rooms hold together (256 MiB; text, and what each message and each batch
+    /// takes besides). Beyond that the room that has been silent longest gives way first: its oldest messages go, which whoever
+    /// reads on from them is told as a gap. A log that holds less than an equal share keeps what it has.
+    pub journal_total_bytes: NonZeroUsize,
     /// How many batches wait in a room's broadcast ring (128; rounded up to a power of two). A member that falls
     /// further behind reads what it missed from the journal.
     pub ring_batches: NonZeroUsize,
@@ -117,6 +121,7 @@ impl Default for Limits {
             announce: 100,
             journal_messages: at_least_one(1024),
             journal_bytes: at_least_one(1024 * 1024),
+            journal_total_bytes: at_least_one(256 * 1024 * 1024),
             ring_batches: at_least_one(128),
             batch_bytes: at_least_one(64 * 1024),
             queue_bytes: at_least_one(256 * 1024),

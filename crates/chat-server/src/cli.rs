@@ -147,6 +147,10 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) journal_bytes: Option<NonZeroUsize>,
 
+    /// Bytes that the logs of all rooms in memory hold together [default: 268435456]
+    #[arg(long, value_name = "N")]
+    pub(crate) journal_total_bytes: Option<NonZeroUsize>,
+
     /// Batches that wait in a room's broadcast ring [default: 128]
     #[arg(long, value_name = "N")]
     pub(crate) ring_batches: Option<NonZeroUsize>,

@@ -135,6 +135,7 @@ fn limits(args: &LimitArgs) -> Limits {
     set(&mut limits.empty_rooms, args.empty_rooms);
     set(&mut limits.journal_messages, args.journal_messages);
     set(&mut limits.journal_bytes, args.journal_bytes);
+    set(&mut limits.journal_total_bytes, args.journal_total_bytes);
     set(&mut limits.ring_batches, args.ring_batches);
     set(&mut limits.batch_bytes, args.batch_bytes);
     set(&mut limits.queue_bytes, args.queue_bytes);

@@ -1,7 +1,9 @@
 //! The journal that is a bounded ring per room, in memory.
 //!
-//! Invariant: holds at most `journal_messages` messages and about `journal_bytes` of text per room. What it has let
-//! go is reported as a gap to whoever asks for it.
+//! Invariant: holds at most `journal_messages` messages and about `journal_bytes` of text per room, and all rooms
+//! together about `journal_total_bytes`. What it has let go is reported as a gap to whoever asks for it.
+
+mod budget;
 
 use super::search::{self, Fold};
 use super::{Excerpt, Gap, Head, Journal, JournalError, Log, Page, Span};
@@ -9,17 +11,20 @@ use crate::batch::{Batch, Drafts, Epoch, Kind, Seq};
 use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::sync::Mutex;
+use budget::Budget;
 use std::collections::VecDeque;
 use std::future::{Future, ready};
 use std::sync::Arc;
 
 /// Keeps the latest messages of each room in memory; appending is instantaneous.
 ///
-/// A room that is forgotten loses its log; when it opens again, its epoch is another one.
+/// A room that is forgotten loses its log; when it opens again, its epoch is another one. The logs of a journal and of
+/// its clones hold [`Limits::journal_total_bytes`] together.
 #[derive(Debug, Clone)]
 pub struct MemoryJournal {
     messages_max: usize,
     bytes_max: usize,
+    budget: Arc<Budget>,
     fold: Fold,
 }
 
@@ -31,7 +36,10 @@ pub struct MemoryLog {
     messages_max: usize,
     bytes_max: usize,
     fold: Fold,
-    ring: Mutex<Ring>,
+    budget: Arc<Budget>,
+    /// Its number in the budget.
+    id: u64,
+    ring: Arc<Mutex<Ring>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +47,8 @@ struct Ring {
     batches: VecDeque<Arc<Batch>>,
     messages: usize,
     bytes: usize,
+    /// How many bytes of the budget it takes.
+    held: usize,
     /// How many messages of the first batch have been let go; their text is freed with the batch.
     gone_of_first: usize,
     tail: u64,
@@ -48,8 +58,9 @@ struct Ring {
 impl MemoryJournal {
     /// Creates a journal that keeps what `limits` allows.
     #[must_use]
-    pub const fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Self {
+            budget: Arc::new(Budget::new(limits.journal_total_bytes.get())),
             messages_max: limits.journal_messages.get(),
             bytes_max: limits.journal_bytes.get(),
             fold: str::to_lowercase,
@@ -62,7 +73,7 @@ impl MemoryJournal {
     /// found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the
     /// journal that it creates.
     #[must_use]
-    pub const fn fold(mut self, fold: fn(&str) -> String) -> Self {
+    pub fn fold(mut self, fold: fn(&str) -> String) -> Self {
         self.fold = fold;
         self
     }
@@ -76,13 +87,16 @@ impl Journal for MemoryJournal {
         room: &RoomName,
         _key: &str,
     ) -> impl Future<Output = Result<MemoryLog, JournalError>> + Send {
+        let ring = Arc::default();
         ready(Ok(MemoryLog {
+            id: self.budget.register(&ring),
+            budget: Arc::clone(&self.budget),
             room: room.clone(),
             epoch: Epoch::random(),
             messages_max: self.messages_max,
             bytes_max: self.bytes_max,
             fold: self.fold,
-            ring: Mutex::default(),
+            ring,
         }))
     }
 }
@@ -102,10 +116,17 @@ impl Log for MemoryLog {
         &self,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
-        let mut ring = self.ring.lock();
-        let seqs = (ring.tail + 1..).map(Seq);
-        let batch = Arc::new(drafts.number(self.room.clone(), seqs));
-        ring.push(Arc::clone(&batch), self.messages_max, self.bytes_max);
+        let batch = {
+            let mut ring = self.ring.lock();
+            let seqs = (ring.tail + 1..).map(Seq);
+            let batch = Arc::new(drafts.number(self.room.clone(), seqs));
+            let held = ring.held;
+            ring.push(Arc::clone(&batch), self.messages_max, self.bytes_max);
+            // While the ring is locked, so that it takes its bytes before they can be given back.
+            self.budget.change(held, ring.held);
+            batch
+        };
+        self.budget.keep();
         ready(Ok(batch))
     }
 
@@ -131,6 +152,12 @@ impl Log for MemoryLog {
     }
 }
 
+impl Drop for MemoryLog {
+    fn drop(&mut self) {
+        self.budget.forget(self.id, &self.ring);
+    }
+}
+
 impl Ring {
     fn push(&mut self, batch: Arc<Batch>, messages_max: usize, bytes_max: usize) {
         if batch.is_empty() {
@@ -142,6 +169,7 @@ impl Ring {
         self.tail = batch.last().0;
         self.messages += batch.len();
         self.bytes += batch.bytes();
+        self.held += budget::cost(&batch);
         self.batches.push_back(batch);
         while self.bytes > bytes_max && self.batches.len() > 1 {
             self.let_go(usize::MAX);
@@ -163,6 +191,7 @@ impl Ring {
         } else {
             self.messages -= left;
             self.bytes -= first.bytes();
+            self.held -= budget::cost(first);
             self.gone_of_first = 0;
             self.batches.pop_front();
         }
@@ -236,6 +265,7 @@ mod tests {
 
     fn log(messages_max: usize, bytes_max: usize) -> MemoryLog {
         let journal = MemoryJournal {
+            budget: Arc::new(Budget::new(usize::MAX)),
             messages_max,
             bytes_max,
             fold: str::to_lowercase,
