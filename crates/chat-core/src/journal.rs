@@ -103,7 +103,8 @@ pub enum Span {
 /// A part of a log, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// The places asked for that the log no longer holds, if there are any; they precede the excerpts.
+    /// The places asked for that the log no longer holds, if there are any; they precede the excerpts. In what a search
+    /// has found: the places that it had no time to look through.
     pub gap: Option<Gap>,
     /// The messages.
     pub excerpts: Vec<Excerpt>,

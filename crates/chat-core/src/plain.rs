@@ -12,6 +12,7 @@ use crate::command::Command;
 use crate::delivery::Echo;
 use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
 use crate::event::{CloseReason, Direct, Form};
+use crate::journal::{Gap, Page};
 use crate::name::Nick;
 use crate::room::{Roll, RoomSummary};
 use bytes::{BufMut, BytesMut};
@@ -78,6 +79,26 @@ impl Plain {
     fn write_time(&self, at: crate::batch::Timestamp, out: &mut BytesMut) {
         if self.shows_time {
             self.forms.write_time(at, out);
+        }
+    }
+
+    /// Writes what a search has found, and what it had no time for.
+    fn found(&self, page: &Page, out: &mut BytesMut) {
+        self.forms.write_found(page, out);
+        match page.len() {
+            0 => notice(out, format_args!("nothing found")),
+            count => notice(
+                out,
+                format_args!("{count} found; /history N PLACE shows what led to one"),
+            ),
+        }
+        if let Some(Gap { from, to }) = page.gap {
+            notice(
+                out,
+                format_args!(
+                    "the messages [{from}] to [{to}] were not looked through: try again later"
+                ),
+            );
         }
     }
 }
@@ -181,19 +202,7 @@ impl Dialect for Plain {
             Reply::History { is_empty: true } => {
                 notice(out, format_args!("nothing has been said here yet"))
             }
-            Reply::Found { page, .. } if page.is_empty() => {
-                notice(out, format_args!("nothing found"))
-            }
-            Reply::Found { page, .. } => {
-                self.forms.write_found(page, out);
-                notice(
-                    out,
-                    format_args!(
-                        "{} found; /history N PLACE shows what led to one",
-                        page.len()
-                    ),
-                );
-            }
+            Reply::Found { page, .. } => self.found(page, out),
             Reply::Refused(refusal) | Reply::Rejected(refusal) | Reply::Unpublished(_, refusal) => {
                 error(out, format_args!("{refusal}"))
             }

@@ -255,6 +255,10 @@ fn take_all(
 fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for room in changes.rooms.values() {
         store::update(&transaction, room)?;
+        // Nobody waits for it.
+        if let Some(id) = room.id {
+            store::index(&transaction, id, usize::MAX)?;
+        }
     }
     store::update_progress(&transaction, changes.progress)?;
     transaction.commit()

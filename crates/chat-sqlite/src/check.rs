@@ -21,8 +21,10 @@ pub struct Report {
     pub schema: i64,
     /// The rooms, and how many messages of each can be read.
     pub rooms: Vec<(String, u64)>,
-    /// How many messages can be searched for.
+    /// How many messages the index of searches holds.
     pub indexed: u64,
+    /// How many it does not hold yet: searches look through them one by one, and a server goes on indexing them.
+    pub unindexed: u64,
     /// What can't be read any more.
     pub unreadable: Vec<Unreadable>,
     /// What else is wrong.
@@ -108,8 +110,13 @@ fn search(connection: &Connection, report: &mut Report) -> Result<(), ExportErro
     let sql = "SELECT count(*) FROM found_docsize";
     let indexed = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     report.indexed = indexed.map_err(OpenError::from)?.unsigned_abs();
-    if report.unreadable.is_empty() && report.indexed != report.messages() {
-        let complaint = format!("{} can be searched for", Count(report.indexed, "message"));
+    // The index was written together with the messages before.
+    if report.schema > 1 {
+        report.unindexed = store::count_unindexed(connection).map_err(OpenError::from)?;
+    }
+    let found = report.indexed + report.unindexed;
+    if report.unreadable.is_empty() && found != report.messages() {
+        let complaint = format!("{} can be searched for", Count(found, "message"));
         report.complaints.push(complaint);
     }
     Ok(())

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
 /// A text in two columns.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +26,30 @@ enum Piece {
 }
 
 impl Piece {
+    /// How it is looked for in FTS5's language.
+    fn term(&self) -> String {
+        match self {
+            Self::Word(word) => format!("words : \"{word}\""),
+            Self::Run(run) if run.len() == 1 => format!("pairs : \"{}\" *", run[0]),
+            Self::Run(run) => {
+                let pairs: Vec<String> = run.windows(2).map(|pair| pair.iter().collect()).collect();
+                format!("pairs : \"{}\"", pairs.join(" "))
+            }
+        }
+    }
+
+    /// How it is looked for without the index.
+    fn needle(&self) -> Needle {
+        match self {
+            Self::Word(word) => {
+                let mut needle = String::from(" ");
+                fold(word, &mut needle);
+                Needle::Word(needle)
+            }
+            Self::Run(run) => Needle::Run(run.iter().collect()),
+        }
+    }
+
     /// How many pairs of characters are looked for.
     fn pairs(&self) -> usize {
         match self {
@@ -71,28 +96,111 @@ const WORD_BYTES_MAX: usize = 256;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooBroad;
 
-/// A query that looks for all of a text's words; `None` if there is none. Nothing but letters and digits gets into it,
-/// and these only between quotes.
-pub(crate) fn query(text: &str) -> Result<Option<String>, TooBroad> {
-    // Each is looked for once, however often it is said.
-    let pieces: BTreeSet<Piece> = pieces(text).into_iter().collect();
-    let pairs: usize = pieces.iter().map(Piece::pairs).sum();
-    let is_long = |piece: &Piece| matches!(piece, Piece::Word(word) if word.len() > WORD_BYTES_MAX);
-    if pieces.len() > TERMS_MAX || pairs > PAIRS_MAX || pieces.iter().any(is_long) {
-        return Err(TooBroad);
+/// What is looked for: all of a text's words.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    expression: String,
+    needles: Vec<Needle>,
+}
+
+/// One word or run, as it stands in [`Folded`].
+#[derive(Debug, PartialEq, Eq)]
+enum Needle {
+    /// Between spaces.
+    Word(String),
+    Run(String),
+}
+
+impl Query {
+    /// `None` if there is no word in the text.
+    pub(crate) fn of(text: &str) -> Result<Option<Self>, TooBroad> {
+        // Each is looked for once, however often it is said.
+        let pieces: BTreeSet<Piece> = pieces(text).into_iter().collect();
+        let pairs: usize = pieces.iter().map(Piece::pairs).sum();
+        let is_long =
+            |piece: &Piece| matches!(piece, Piece::Word(word) if word.len() > WORD_BYTES_MAX);
+        if pieces.len() > TERMS_MAX || pairs > PAIRS_MAX || pieces.iter().any(is_long) {
+            return Err(TooBroad);
+        }
+        let terms: Vec<String> = pieces.iter().map(Piece::term).collect();
+        Ok((!terms.is_empty()).then(|| Self {
+            expression: terms.join(" AND "),
+            needles: pieces.iter().map(Piece::needle).collect(),
+        }))
     }
-    let terms: Vec<String> = pieces
-        .into_iter()
-        .map(|piece| match piece {
-            Piece::Word(word) => format!("words : \"{word}\""),
-            Piece::Run(run) if run.len() == 1 => format!("pairs : \"{}\" *", run[0]),
-            Piece::Run(run) => {
-                let pairs: Vec<String> = run.windows(2).map(|pair| pair.iter().collect()).collect();
-                format!("pairs : \"{}\"", pairs.join(" "))
-            }
+
+    /// In FTS5's language. Nothing but letters and digits of what is looked for gets into it, and these only between
+    /// quotes.
+    pub(crate) fn expression(&self) -> &str {
+        &self.expression
+    }
+
+    /// Whether the index would find this text, if it were in it.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        let Folded { words, runs } = Folded::of(text);
+        self.needles.iter().all(|needle| match needle {
+            Needle::Word(word) => words.contains(word),
+            Needle::Run(run) => runs.contains(run),
         })
-        .collect();
-    Ok((!terms.is_empty()).then(|| terms.join(" AND ")))
+    }
+}
+
+/// A text, to be compared without the index.
+#[derive(Debug, Default)]
+struct Folded {
+    /// As FTS5 has them, with a space before and after each.
+    words: String,
+    /// Apart from each other.
+    runs: String,
+}
+
+impl Folded {
+    fn of(text: &str) -> Self {
+        let mut folded = Self::default();
+        folded.words.push(' ');
+        for piece in pieces(text) {
+            match piece {
+                Piece::Word(word) => fold(&word, &mut folded.words),
+                Piece::Run(run) => {
+                    folded.runs.extend(run);
+                    folded.runs.push(' ');
+                }
+            }
+        }
+        folded
+    }
+}
+
+/// Adds a word as the tokenizer unicode61 has it with `remove_diacritics 2`: in small letters, Latin ones without
+/// accents, and cut where another mark stands.
+fn fold(word: &str, out: &mut String) {
+    for c in word.chars() {
+        match c {
+            // Latin accents, apart from their letters.
+            '\u{300}'..='\u{331}' => {}
+            c if c.is_ascii() => out.push(c.to_ascii_lowercase()),
+            c if is_combining_mark(c) => {
+                if !out.ends_with(' ') {
+                    out.push(' ');
+                }
+            }
+            c => {
+                let mut base = c;
+                decompose_canonical(c, |part| {
+                    if part.is_ascii_alphabetic() {
+                        base = part;
+                    }
+                });
+                match base {
+                    'ς' => out.push('σ'),
+                    base => out.extend(base.to_lowercase()),
+                }
+            }
+        }
+    }
+    if !out.ends_with(' ') {
+        out.push(' ');
+    }
 }
 
 fn pieces(text: &str) -> Vec<Piece> {
@@ -101,7 +209,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     for c in text.nfc() {
         let is_run = is_run(c);
         // A mark belongs to the letter before it.
-        if !is_run && !c.is_alphanumeric() && !is_mark(c) {
+        if !is_run && !c.is_alphanumeric() && !is_combining_mark(c) {
             is_apart = true;
             continue;
         }
@@ -109,7 +217,7 @@ fn pieces(text: &str) -> Vec<Piece> {
             Some(Piece::Run(run)) if is_run && !is_apart => run.push(c),
             Some(Piece::Word(word)) if !is_run && !is_apart => word.push(c),
             _ if is_run => pieces.push(Piece::Run(vec![c])),
-            _ if is_mark(c) => {}
+            _ if is_combining_mark(c) => {}
             _ => pieces.push(Piece::Word(c.to_string())),
         }
         is_apart = false;
@@ -133,19 +241,12 @@ fn is_run(c: char) -> bool {
     is_in && c.is_alphanumeric()
 }
 
-/// Marks that combine with the letter before them, as far as a word needs them not to be cut: the general blocks, and
-/// what `char` calls alphabetic.
-const fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
-        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}' | '\u{900}'..='\u{dff}' | '\u{e31}'..='\u{e4e}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn found(text: &str) -> String {
-        query(text).ok().flatten().unwrap()
+        Query::of(text).ok().flatten().unwrap().expression
     }
 
     #[test]
@@ -168,18 +269,18 @@ mod tests {
             "words : \"NEAR\" AND words : \"OR\" AND words : \"a\" AND words : \"b\" AND words : \"c\""
         );
         assert_eq!(found("a 결제 a 결제"), found("a 결제"));
-        assert_eq!(query("\"* -"), Ok(None));
+        assert_eq!(Query::of("\"* -"), Ok(None));
         let many: String = (0..=TERMS_MAX)
             .map(|number| format!("w{number} "))
             .collect();
-        assert_eq!(query(&many), Err(TooBroad));
+        assert_eq!(Query::of(&many), Err(TooBroad));
     }
 
     #[test]
     fn what_a_query_costs_is_bounded_whatever_it_is_made_of() {
         let sentence = "가나다라마바사아자차카타파하".repeat(5);
         let chars: Vec<char> = sentence.chars().collect();
-        let of = |count: usize| query(&chars[..count].iter().collect::<String>());
+        let of = |count: usize| Query::of(&chars[..count].iter().collect::<String>());
         assert!(of(PAIRS_MAX + 1).is_ok());
         assert_eq!(of(PAIRS_MAX + 2), Err(TooBroad));
         // Cut in pieces it is the same, unless they are the same pieces.
@@ -187,18 +288,18 @@ mod tests {
             let pieces = text.chunks(8).map(|piece| piece.iter().collect::<String>());
             pieces.collect::<Vec<_>>().join(" ")
         };
-        assert!(query(&pieces(&chars[..64])).is_ok());
-        assert!(query(&"가나다라 ".repeat(1000)).is_ok());
+        assert!(Query::of(&pieces(&chars[..64])).is_ok());
+        assert!(Query::of(&"가나다라 ".repeat(1000)).is_ok());
         let cjk: Vec<char> = ('一'..='丿').chain('가'..='갿').collect();
-        assert_eq!(query(&pieces(&cjk)), Err(TooBroad));
-        assert!(query(&"x".repeat(WORD_BYTES_MAX)).is_ok());
-        assert_eq!(query(&"x".repeat(WORD_BYTES_MAX + 1)), Err(TooBroad));
+        assert_eq!(Query::of(&pieces(&cjk)), Err(TooBroad));
+        assert!(Query::of(&"x".repeat(WORD_BYTES_MAX)).is_ok());
+        assert_eq!(Query::of(&"x".repeat(WORD_BYTES_MAX + 1)), Err(TooBroad));
     }
 
     #[test]
     fn what_was_typed_in_pieces_is_the_same() {
         let apart: String = "결제 café".nfd().collect();
         assert_eq!(columns(&apart), columns("결제 café"));
-        assert_eq!(query(&apart), query("결제 café"));
+        assert_eq!(Query::of(&apart), Query::of("결제 café"));
     }
 }

@@ -3,14 +3,16 @@
 use crate::error::OpenError;
 use crate::expiry::Expiry;
 use crate::file;
-use crate::index::{self, TooBroad};
+use crate::index::{Query, TooBroad};
+use crate::keeper::{Backlog, Keeper};
 use crate::options::Options;
 use crate::queue::{Append, Lease, Open, Queue, Task, queue};
 use crate::readers::Readers;
 use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
 use crate::scan::is_damage;
-use crate::store::Room;
+use crate::search::{Found, search};
+use crate::store::{self, Room};
 use crate::thread::{self, State};
 use crate::writer::Writer;
 use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span};
@@ -22,11 +24,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
-
-/// How often it is looked for what is no longer kept while nothing is said.
-const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+use tokio::sync::{oneshot, watch};
 
 /// Rooms' logs in one file; a cheap handle to clone.
 ///
@@ -35,6 +33,10 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 /// At most 4,096 batches, or 64 MiB, wait to be written; one more is refused as unavailable. Four reads and two searches
 /// are done at a time; more wait, of searches at most 32: one more is refused as unavailable. A search ends with
 /// [`JournalError::TooBroad`] after 400 milliseconds, and at once when its future is dropped.
+///
+/// What searches go through is written after the messages themselves, 512 KiB of text a second at most. What is not
+/// indexed yet, a search looks through message by message, for half of its time; what is left then is its
+/// [`Page::gap`].
 ///
 /// # On drop
 ///
@@ -69,17 +71,33 @@ impl SqliteJournal {
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let opened = file::open(path, options)?;
         let life = opened.progress.generation;
-        let readers = Readers::new(&opened.place, options.search_time_max);
+        let readers = Arc::new(Readers::new(&opened.place, options.search_time_max));
         let (queue, waiting, leases) = queue();
-        let writer = Writer::new(opened, options, leases);
-        if !Expiry::new(options).is_idle() {
-            remind(queue.downgrade()).map_err(OpenError::Thread)?;
-        }
-        let (thread, thread_state) =
-            thread::start(move || writer.run(waiting)).map_err(OpenError::Thread)?;
+        let backlog = Arc::new(Backlog::default());
+        let keeper = Keeper {
+            backlog: Arc::clone(&backlog),
+            tasks: queue.downgrade(),
+            readers: Arc::downgrade(&readers),
+            expires: !Expiry::new(options).is_idle(),
+            indexed_per_second: options.indexed_per_second,
+        };
+        let writer = Writer::new(opened, options, leases, backlog);
+        let keeper = std::thread::Builder::new()
+            .name("chat-sqlite-keep".into())
+            .spawn(move || keeper.run())
+            .map_err(OpenError::Thread)?;
+        let read = Arc::clone(&readers);
+        let write = move || {
+            writer.run(waiting);
+            read.close();
+            if keeper.join().is_err() {
+                tracing::error!("the thread that has searches indexed has panicked");
+            }
+        };
+        let (thread, thread_state) = thread::start(write).map_err(OpenError::Thread)?;
         Ok(Self(Arc::new(Inner {
             queue: Some(queue),
-            readers: Arc::new(readers),
+            readers,
             names: options.names,
             life,
             thread: Mutex::new(Some(thread)),
@@ -137,20 +155,23 @@ impl SqliteJournal {
             std::future::pending().await
         }
     }
-}
 
-/// Has the writer look for what is no longer kept, as long as there is one.
-fn remind(tasks: mpsc::WeakSender<Task>) -> std::io::Result<()> {
-    let remind = move || {
-        loop {
-            std::thread::sleep(EXPIRE_EVERY);
-            let Some(tasks) = tasks.upgrade() else { return };
-            // If too much waits, it is looked for at another time.
-            drop(tasks.try_send(Task::Expire));
-        }
-    };
-    let thread = std::thread::Builder::new().name("chat-sqlite-keep".into());
-    thread.spawn(remind).map(drop)
+    /// How many messages are not in the index of searches yet. Searches look through them one by one.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn unindexed(&self) -> Result<u64, JournalError> {
+        let count = self
+            .0
+            .readers
+            .read(|connection| store::count_unindexed(connection));
+        count.await
+    }
 }
 
 impl Inner {
@@ -219,16 +240,18 @@ impl Log for SqliteLog {
     }
 
     async fn search(&self, text: &str, before: Seq, limit: usize) -> Result<Page, JournalError> {
-        let query = match index::query(text) {
+        let query = match Query::of(text) {
             Ok(Some(query)) => query,
             Ok(None) => return Ok(Page::default()),
             Err(TooBroad) => return Err(JournalError::TooBroad),
         };
         let key = Arc::clone(&self.room.key);
         let readers = &self.journal.readers;
-        let found =
-            readers.search(move |connection, _| search(connection, &key, &query, before, limit));
-        Ok(self.page(None, found.await?))
+        let found = readers.search(move |connection, budget| {
+            search(connection, budget, &key, &query, before, limit)
+        });
+        let Found { gap, rows } = found.await?;
+        Ok(self.page(gap, rows))
     }
 }
 
@@ -366,31 +389,6 @@ fn read(
         rows,
         passed,
     })
-}
-
-/// The latest messages before a place that a query finds, oldest first.
-fn search(
-    connection: &Connection,
-    room: &Key,
-    query: &str,
-    before: Seq,
-    limit: usize,
-) -> rusqlite::Result<Vec<Stored>> {
-    let Some((id, ..)) = stored(connection, room)? else {
-        return Ok(Vec::new());
-    };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM found f JOIN messages m ON m.id = f.rowid
-         WHERE found MATCH ?1 AND f.rowid > ?2 AND f.rowid < ?3 ORDER BY f.rowid DESC LIMIT ?4"
-    );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let (low, high) = (rows::id(id, Seq::START), rows::id(id, before));
-    let mut rows: Vec<Stored> = connection
-        .prepare_cached(&sql)?
-        .query_map(params![query, low, high, limit], Stored::read)?
-        .collect::<Result<_, _>>()?;
-    rows.reverse();
-    Ok(rows)
 }
 
 /// A room's id, the place up to which nothing is kept, and the last one, if it has a row.

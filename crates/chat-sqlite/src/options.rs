@@ -1,5 +1,6 @@
 //! How a file is used.
 
+use crate::keeper::INDEXED_PER_SECOND;
 use crate::readers::SEARCH_TIME_MAX;
 use chat_core::RoomName;
 use chat_core::name::NameRules;
@@ -26,6 +27,9 @@ pub struct Options {
     /// How long one search may take: for tests of long ones.
     #[doc(hidden)]
     pub search_time_max: Duration,
+    /// How many bytes of messages are indexed in a second, with 0 none: for tests of what is not indexed yet.
+    #[doc(hidden)]
+    pub indexed_per_second: usize,
 }
 
 impl Default for Options {
@@ -38,6 +42,7 @@ impl Default for Options {
             pages_max: None,
             trusts_copies: false,
             search_time_max: SEARCH_TIME_MAX,
+            indexed_per_second: INDEXED_PER_SECOND,
         }
     }
 }

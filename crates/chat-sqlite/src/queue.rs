@@ -1,7 +1,7 @@
 //! What waits for the thread that writes: so much and no more.
 
 use crate::rooms::Key;
-use crate::store::Room;
+use crate::store::{Indexed, Room};
 use chat_core::RoomName;
 use chat_core::log::{Batch, Drafts, JournalError};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Append(Append),
     /// A log is not used any more.
     Close(Key),
+    /// Some of a log is to be indexed.
+    Index(Index),
     /// Time has passed: there may be more that is no longer kept.
     Expire,
     /// Nothing more is taken.
@@ -44,6 +46,15 @@ pub(crate) struct Append {
     pub(crate) drafts: Drafts,
     pub(crate) done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
     pub(crate) weight: Weight,
+}
+
+/// A step of indexing is due.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// The room's id.
+    pub(crate) room: i64,
+    /// Told what was done; nothing if that failed.
+    pub(crate) done: oneshot::Sender<Option<Indexed>>,
 }
 
 /// Bytes that wait, until this is dropped.

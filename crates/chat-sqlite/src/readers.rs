@@ -10,7 +10,7 @@ use chat_core::log::JournalError;
 use rusqlite::{Connection, ErrorCode};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,25 +27,30 @@ const SEARCHES_WAITING_MAX: usize = 32;
 /// 500,000 messages, and one that takes this long has looked through some 100 MB of index.
 pub(crate) const SEARCH_TIME_MAX: Duration = Duration::from_millis(400);
 
+/// How long a connection that nobody uses is kept: each takes two descriptors and some memory.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
 /// How many of SQLite's steps are taken between two looks at the time: some ten pages of the index, or a few messages.
 const STEPS_PER_LOOK: i32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    /// Those that nobody uses, and since when; the last one is used first.
+    idle: Mutex<Vec<(Connection, Instant)>>,
     reads: Arc<Semaphore>,
     searches: Arc<Semaphore>,
     /// For those that are done and those that wait.
     searches_accepted: Arc<Semaphore>,
     search_time_max: Duration,
-    /// Dropped after the connections.
-    _held: Arc<Held>,
+    /// Outlives the connections; nothing once the file is closed.
+    held: Mutex<Option<Arc<Held>>>,
 }
 
 /// How long a search may go on.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
+    begun: Instant,
     until: Instant,
     is_cancelled: Arc<AtomicBool>,
 }
@@ -54,6 +59,11 @@ pub(crate) struct Budget {
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Budget {
+    /// Whether half of its time is over.
+    pub(crate) fn is_half_spent(&self) -> bool {
+        self.begun.elapsed() * 2 >= self.until - self.begun
+    }
+
     /// Whether the search must end now.
     pub(crate) fn is_spent(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed) || Instant::now() >= self.until
@@ -75,7 +85,7 @@ impl Readers {
             searches: Arc::new(Semaphore::new(SEARCHES)),
             searches_accepted: Arc::new(Semaphore::new(SEARCHES + SEARCHES_WAITING_MAX)),
             search_time_max,
-            _held: Arc::clone(place.held()),
+            held: Mutex::new(Some(Arc::clone(place.held()))),
         }
     }
 
@@ -102,8 +112,10 @@ impl Readers {
         let cancel = CancelOnDrop(Arc::default());
         let is_cancelled = Arc::clone(&cancel.0);
         let found = self.run(permit, move |readers| {
+            let begun = Instant::now();
             let budget = Budget {
-                until: Instant::now() + readers.search_time_max,
+                begun,
+                until: begun + readers.search_time_max,
                 is_cancelled,
             };
             readers.search_now(search, &budget)
@@ -111,6 +123,23 @@ impl Readers {
         let found = found.await;
         drop(cancel);
         found
+    }
+
+    /// Closes the file, when the reads that are being done are; more are refused.
+    pub(crate) fn close(&self) {
+        let held = lock(&self.held).take();
+        drop(std::mem::take(&mut *lock(&self.idle)));
+        drop(held);
+    }
+
+    /// Closes what nobody has used for a while.
+    pub(crate) fn close_idle(&self) {
+        let mut idle = lock(&self.idle);
+        let is_old = |(_, since): &(Connection, Instant)| since.elapsed() >= IDLE_MAX;
+        let old = idle.partition_point(is_old);
+        let closed: Vec<_> = idle.drain(..old).collect();
+        drop(idle);
+        drop(closed);
     }
 
     async fn run<T: Send + 'static>(
@@ -148,29 +177,34 @@ impl Readers {
         &self,
         read: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let held = lock(&self.held).clone();
+        let held = held.ok_or(JournalError::Gone)?;
+        let idle = lock(&self.idle).pop();
         let mut connection = match idle {
-            Some(connection) => connection,
+            Some((connection, _)) => connection,
             None => file::read_only(&self.path).map_err(failed)?,
         };
         let done = read(&mut connection);
         // One that has failed is not used again, unless it was only interrupted.
         let is_interrupted = done.as_ref().is_err_and(is_interrupted);
-        if done.is_ok() || is_interrupted {
-            self.idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
+        let mut idle = lock(&self.idle);
+        let is_open = lock(&self.held).is_some();
+        if is_open && (done.is_ok() || is_interrupted) {
+            idle.push((connection, Instant::now()));
+        } else {
+            drop(connection);
         }
+        drop(idle);
+        drop(held);
         if is_interrupted {
             return Err(JournalError::TooBroad);
         }
         done.map_err(|error| failed(error.into()))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn acquire(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, JournalError> {

@@ -121,7 +121,7 @@ fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
     Ok(id)
 }
 
-/// Adds one message and what it is found by.
+/// Adds one message.
 fn insert(
     connection: &Connection,
     id: i64,
@@ -141,11 +141,77 @@ fn insert(
         batch.author().0.cast_signed(),
         life.cast_signed(),
     ])?;
-    let columns = index::columns(message.text);
-    connection
-        .prepare_cached("INSERT INTO found (rowid, words, pairs) VALUES (?1, ?2, ?3)")?
-        .execute(params![id, columns.words, columns.pairs])?;
     Ok(())
+}
+
+/// What a message weighs in the index besides its text: the least that it costs.
+const INDEXED_BESIDES: usize = 64;
+
+/// What a step of indexing has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Indexed {
+    pub(crate) bytes: usize,
+    /// There is more.
+    pub(crate) has_more: bool,
+}
+
+/// The ids of the rooms whose logs are not indexed to their ends.
+pub(crate) fn unindexed(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare("SELECT id FROM rooms WHERE indexed < tail")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// How many messages are not indexed yet.
+pub(crate) fn count_unindexed(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT count(*) FROM rooms r JOIN messages m
+        ON m.id > (r.id << 40) + r.indexed AND m.id <= (r.id << 40) + r.tail WHERE r.indexed < r.tail";
+    let mut statement = connection.prepare_cached(sql)?;
+    let count: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
+/// Indexes the next messages of a room's log, of so many bytes and at least one.
+pub(crate) fn index(
+    connection: &Connection,
+    room: i64,
+    bytes_max: usize,
+) -> rusqlite::Result<Indexed> {
+    let sql = "SELECT indexed, tail FROM rooms WHERE id = ?1";
+    let seq = |number: i64| Seq(number.cast_unsigned());
+    let mut statement = connection.prepare_cached(sql)?;
+    let (mut indexed, tail) =
+        statement.query_row([room], |row| Ok((seq(row.get(0)?), seq(row.get(1)?))))?;
+    let sql = "SELECT id, text FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![rows::id(room, indexed), rows::id(room, tail)])?;
+    let sql = "INSERT INTO found (rowid, words, pairs) VALUES (?1, ?2, ?3)";
+    let mut insert = connection.prepare_cached(sql)?;
+    let mut bytes = 0;
+    loop {
+        let Some(row) = rows.next()? else {
+            indexed = tail;
+            break;
+        };
+        let id = row.get(0)?;
+        // A text that can't be read can't be found.
+        if let Ok(text) = row.get_ref(1)?.as_str() {
+            let columns = index::columns(text);
+            insert.execute(params![id, columns.words, columns.pairs])?;
+            bytes += text.len() + INDEXED_BESIDES;
+        }
+        indexed = rows::seq(id);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    let sql = "UPDATE rooms SET indexed = ?2 WHERE id = ?1";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![room, indexed.0.cast_signed()])?;
+    Ok(Indexed {
+        bytes,
+        has_more: indexed < tail,
+    })
 }
 
 /// Writes what is remembered of a room that has changed, if it has a row.

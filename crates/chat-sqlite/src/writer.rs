@@ -6,10 +6,12 @@
 use crate::error::Failure;
 use crate::expiry::Expiry;
 use crate::file::Opened;
-use crate::options::Options;
-use crate::queue::{Append, Leases, Open, TASKS_MAX, Task};
+use crate::keeper::{Backlog, INDEXED_AT_ONCE};
+use crate::options::{Options, Sync};
+use crate::queue::{Append, Index, Leases, Open, TASKS_MAX, Task};
 use crate::rooms::Rooms;
-use crate::store;
+use crate::scan::is_damage;
+use crate::store::{self, Indexed};
 use chat_core::Seq;
 use chat_core::log::{JournalError, Timestamp};
 use rusqlite::config::DbConfig;
@@ -32,20 +34,33 @@ pub(crate) struct Writer {
     rooms: Rooms,
     expiry: Expiry,
     leases: Leases,
+    backlog: Arc<Backlog>,
+    /// What each commit that members wait for is made with.
+    sync: Sync,
     logged: Option<Instant>,
     /// The last transaction failed.
     has_failed: bool,
+    /// Commits do not wait for the disk.
+    is_relaxed: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(opened: Opened, options: &Options, leases: Leases) -> Self {
+    pub(crate) fn new(
+        opened: Opened,
+        options: &Options,
+        leases: Leases,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         Self {
             rooms: Rooms::new(opened.progress),
             opened,
             expiry: Expiry::new(options),
             leases,
+            backlog,
+            sync: options.sync,
             logged: None,
             has_failed: false,
+            is_relaxed: false,
         }
     }
 
@@ -53,6 +68,7 @@ impl Writer {
     pub(crate) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         let mut waiting = Vec::new();
         self.look_for_expired();
+        self.look_for_unindexed();
         loop {
             while self.expiry.has_any() && tasks.is_empty() && !tasks.is_closed() {
                 self.expire_some(REMOVED_AT_ONCE);
@@ -88,6 +104,7 @@ impl Writer {
                 }
             }
         }
+        self.backlog.end();
         self.tidy_up();
     }
 
@@ -129,12 +146,13 @@ impl Writer {
     /// Does what was asked: what is said first, in one transaction, so that a room that is opened has it.
     fn perform(&mut self, tasks: Vec<Task>) {
         let (mut appends, mut opens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut expires = false;
+        let (mut expires, mut indexes) = (false, Vec::new());
         for task in tasks {
             match task {
                 Task::Append(append) => appends.push(append),
                 Task::Open(open) => opens.push(open),
                 Task::Close(room) => closed.push(room),
+                Task::Index(index) => indexes.push(index),
                 Task::Expire => expires = true,
                 Task::End => {}
             }
@@ -149,16 +167,77 @@ impl Writer {
         for room in closed {
             self.rooms.closed(&room);
         }
+        for Index { room, done } in indexes {
+            if done.send(self.index(room)).is_err() {
+                tracing::debug!("nobody waits for the index any more");
+            }
+        }
         if expires {
             self.look_for_expired();
         }
     }
 
+    /// Indexes some of a room's log; gives nothing if that failed and is to be tried again.
+    fn index(&mut self, room: i64) -> Option<Indexed> {
+        // No member waits for it, and what a power cut takes is indexed again: both are in one transaction.
+        let indexed = self.relax().and_then(|()| {
+            transact(&mut self.opened, |connection| {
+                store::index(connection, room, INDEXED_AT_ONCE)
+            })
+        });
+        if let Err(failure) = self.restrain() {
+            self.log(&failure);
+        }
+        match indexed {
+            Ok(indexed) => Some(indexed),
+            Err(Failure::Sqlite(error)) if is_damage(&error) => {
+                tracing::warn!(%error, room, "what is damaged is not indexed");
+                Some(Indexed::default())
+            }
+            Err(failure) => {
+                if self.may_log() {
+                    tracing::warn!(error = %failure, what_to_do = failure.advice(), "the index of searches is not written");
+                }
+                None
+            }
+        }
+    }
+
+    /// Has the next commit not wait for the disk.
+    fn relax(&mut self) -> Result<(), Failure> {
+        if self.sync == Sync::Full {
+            self.is_relaxed = true;
+            let connection = &self.opened.connection;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+        }
+        Ok(())
+    }
+
+    /// Has the next commit wait for the disk again, if it is to.
+    fn restrain(&mut self) -> Result<(), Failure> {
+        if self.is_relaxed {
+            let connection = &self.opened.connection;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            self.is_relaxed = false;
+        }
+        Ok(())
+    }
+
+    /// Notes the rooms whose logs an end before their time, or an older version, has left.
+    fn look_for_unindexed(&mut self) {
+        match store::unindexed(&self.opened.connection) {
+            Ok(rooms) => rooms.into_iter().for_each(|room| self.backlog.note(room)),
+            Err(error) => self.log(&error.into()),
+        }
+    }
+
     fn append(&mut self, appends: Vec<Append>) {
         let (mut done, mut changes) = (Vec::new(), self.rooms.begin());
+        let restrained = self.restrain();
         let rooms = &self.rooms;
         let mut appends = appends.into_iter();
-        let committed = transact(&mut self.opened, |connection| {
+        let opened = &mut self.opened;
+        let append = |connection: &Connection| {
             for append in appends.by_ref() {
                 let Some(room) = rooms.known(&mut changes.rooms, &append.room) else {
                     drop(append.done.send(Err(JournalError::Gone)));
@@ -173,12 +252,16 @@ impl Writer {
                 store::update(connection, room)?;
             }
             store::update_progress(connection, changes.progress)
-        });
+        };
+        let committed = restrained.and_then(|()| transact(opened, append));
         // Whoever asked may have gone; what is done is done all the same.
         match committed {
             Ok(()) => {
                 for (key, room) in &changes.rooms {
                     self.expiry.note_growth(key, room);
+                    if let Some(id) = room.id {
+                        self.backlog.note(id);
+                    }
                 }
                 self.rooms.commit(changes);
                 // What was committed into a file that had been cut short by then does not survive.
@@ -353,7 +436,7 @@ mod tests {
         let options = Options::default();
         let opened = file::open(&dir.path().join("log.db"), &options).unwrap();
         let (queue, mut waiting, leases) = queue();
-        let mut writer = Writer::new(opened, &options, leases);
+        let mut writer = Writer::new(opened, &options, leases, Arc::default());
         let key = Key::from("ops");
         let append = || {
             let nick = Nick::parse("alice").unwrap();

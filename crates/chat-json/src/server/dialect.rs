@@ -16,7 +16,7 @@ use crate::wire::{
     Published, Reply as Granted, Request, RoomsList, Sent, Text, Topic, VERSION, Welcome,
 };
 use bytes::{BufMut, BytesMut};
-use chat_core::log::{Batch, Epoch, Page, Span};
+use chat_core::log::{Batch, Epoch, Gap, Page, Span};
 use chat_core::rooms::{Roll, RoomSummary};
 use chat_core::wire::{
     Arrival, Code, Command, Dialect, Form, Greeting, IfMissing, Joined, Manners, Refusal, Reply,
@@ -260,7 +260,7 @@ impl Json {
         let mut list = BytesMut::from(&b"["[..]);
         write_latest_first(&excerpts, PAGE_BYTES_MAX, &mut list);
         list.put_u8(b']');
-        self.grant_messages(room, None, &list, out);
+        self.grant_messages(room, page.gap.map(hole), &list, out);
     }
 
     fn page(&mut self, room: &RoomName, span: Span, page: &Page, out: &mut BytesMut) {
@@ -271,11 +271,7 @@ impl Json {
             Span::Before(_) => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
         }
         list.put_u8(b']');
-        let gap = page.gap.map(|gap| Hole {
-            from: gap.from.0,
-            to: gap.to.0,
-        });
-        self.grant_messages(room, gap, &list, out);
+        self.grant_messages(room, page.gap.map(hole), &list, out);
     }
 
     /// Grants a request with messages that are written already.
@@ -512,6 +508,13 @@ fn excerpts(page: &Page) -> Vec<(&Batch, Range<usize>)> {
     excerpts
         .map(|excerpt| (&*excerpt.batch, excerpt.range.clone()))
         .collect()
+}
+
+const fn hole(gap: Gap) -> Hole {
+    Hole {
+        from: gap.from.0,
+        to: gap.to.0,
+    }
 }
 
 fn beginning(topic: &str) -> &str {

@@ -22,6 +22,7 @@ async fn filled(journal: &SqliteJournal) -> SqliteLog {
         ops.append(drafts).await.unwrap();
     }
     say(&ops, "needle").await.unwrap();
+    indexed(journal).await;
     ops
 }
 
@@ -35,6 +36,7 @@ async fn a_search_ends_when_its_time_is_over() {
     let dir = Dir::new();
     let mut short = options();
     short.search_time_max = Duration::from_millis(1);
+    short.indexed_per_second = usize::MAX;
     let journal = SqliteJournal::open(&dir.file(), &short).unwrap();
     let ops = filled(&journal).await;
     let found = ops.search(&everywhere(), Seq::END, 1).await;
@@ -49,6 +51,7 @@ async fn a_search_whose_asker_is_gone_ends_at_once_and_reads_never_wait_for_one(
     let dir = Dir::new();
     let mut long = options();
     long.search_time_max = Duration::from_secs(3600);
+    long.indexed_per_second = usize::MAX;
     let journal = SqliteJournal::open(&dir.file(), &long).unwrap();
     let ops = filled(&journal).await;
     let words = everywhere();
@@ -85,4 +88,89 @@ async fn too_many_words_are_refused_as_too_broad() {
     let found = ops.search(&"가나다라마바사".repeat(143), Seq::END, 1).await;
     assert!(matches!(found, Err(JournalError::TooBroad)), "{found:?}");
     assert!(is_found(&ops).await);
+}
+
+#[tokio::test]
+async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
+    let dir = Dir::new();
+    let mut never = options();
+    never.indexed_per_second = 0;
+    let journal = SqliteJournal::open(&dir.file(), &never).unwrap();
+    let (ops, tea) = (log(&journal, "ops").await, log(&journal, "tea").await);
+    for number in 0..40 {
+        say(&ops, &format!("number {number}")).await.unwrap();
+    }
+    say(&tea, "number one").await.unwrap();
+    assert_eq!(journal.unindexed().await.unwrap(), 41);
+    drop((ops, tea, journal));
+    let report = check(&dir.file()).unwrap();
+    assert!(report.is_whole(), "{report}");
+    assert_eq!((report.indexed, report.unindexed), (0, 41));
+    // A part of it is removed meanwhile.
+    let mut few = options();
+    few.keep = chat_sqlite::Keep::Count(3);
+    let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
+    while journal.kept().await.unwrap() > 4 {
+        tokio::task::yield_now().await;
+    }
+    indexed(&journal).await;
+    let ops = log(&journal, "ops").await;
+    let found = ops.search("number", Seq::END, 100).await.unwrap();
+    assert_eq!(texts(&found), ["number 37", "number 38", "number 39"]);
+    drop((ops, journal));
+    let report = check(&dir.file()).unwrap();
+    assert!(report.is_whole(), "{report}");
+    assert_eq!((report.indexed, report.unindexed), (4, 0));
+}
+
+/// Where the index ends, and who has said what since, makes no difference to what is found.
+#[tokio::test]
+async fn what_is_indexed_and_what_is_not_are_found_as_one() {
+    let dir = Dir::new();
+    written(&dir.file(), 10).await;
+    indexed(&open(&dir.file())).await;
+    let mut never = options();
+    never.indexed_per_second = 0;
+    let journal = SqliteJournal::open(&dir.file(), &never).unwrap();
+    let ops = log(&journal, "ops").await;
+    for number in 10..20 {
+        say(&ops, &format!("number {number}")).await.unwrap();
+    }
+    assert_eq!(journal.unindexed().await.unwrap(), 10);
+    for (before, limit, first, count) in [
+        (Seq::END, 100, 1, 20),
+        (Seq::END, 5, 16, 5),
+        (Seq(13), 5, 8, 5),
+        (Seq(12), 1, 11, 1),
+        (Seq(11), 3, 8, 3),
+        (Seq(4), 100, 1, 3),
+    ] {
+        let found = ops.search("number", before, limit).await.unwrap();
+        assert_eq!(
+            (found.first(), found.len()),
+            (Some(Seq(first)), count),
+            "{before}"
+        );
+        assert!(found.gap.is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_a_search_has_no_time_for_is_said() {
+    let dir = Dir::new();
+    let mut short = options();
+    short.search_time_max = Duration::from_millis(2);
+    short.indexed_per_second = 0;
+    let journal = SqliteJournal::open(&dir.file(), &short).unwrap();
+    let ops = log(&journal, "ops").await;
+    let nick = Nick::parse("alice").unwrap();
+    for _ in 0..50 {
+        let mut drafts = Drafts::new(SessionId(7), nick.clone(), Timestamp::now());
+        (0..20).for_each(|_| drafts.push(Kind::Said, &"many words ".repeat(300)));
+        ops.append(drafts).await.unwrap();
+    }
+    let found = ops.search("needle", Seq::END, 100).await.unwrap();
+    let gap = found.gap.expect("two milliseconds are not enough");
+    assert_eq!(gap.from, Seq(1));
+    assert!(gap.to <= Seq(1000), "{gap:?}");
 }

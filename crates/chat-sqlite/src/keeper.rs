@@ -1,0 +1,178 @@
+//! The thread that says when something is due that no member waits for: indexing, removal, closing idle readers.
+//!
+//! Invariant: at most one step of indexing waits for the writer at a time, and pauses between steps keep it to so many
+//! bytes a second. Messages are committed without their part of the index; how far that is, each room's row says.
+
+use crate::queue::{Index, Task};
+use crate::readers::Readers;
+use crate::store::Indexed;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many bytes of messages one step of indexing takes: it is done in some ten milliseconds, if no two words are the
+/// same, for so long members may wait for it.
+pub(crate) const INDEXED_AT_ONCE: usize = 32 << 10;
+
+/// How many bytes of messages are indexed in a second: more than 5,000 messages of a line each, and less than half of one
+/// core if no two words are the same.
+pub(crate) const INDEXED_PER_SECOND: usize = 512 << 10;
+
+/// How long is waited after a step of indexing has failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often it is looked for what is no longer kept while nothing is said.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked for idle readers, and for the end.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The rooms whose logs are not indexed to their ends.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rooms: BTreeSet<i64>,
+    /// The room that was taken last: the next one is another.
+    last: Option<i64>,
+    has_ended: bool,
+}
+
+/// What the thread works with.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) backlog: Arc<Backlog>,
+    /// Does not keep the writer from ending.
+    pub(crate) tasks: mpsc::WeakSender<Task>,
+    pub(crate) readers: Weak<Readers>,
+    /// Something is to be removed as time passes.
+    pub(crate) expires: bool,
+    pub(crate) indexed_per_second: usize,
+}
+
+impl Backlog {
+    /// Something was appended to the log of the room with this id.
+    pub(crate) fn note(&self, room: i64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.rooms.insert(room) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Nothing more is to be done.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.has_ended = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for so long. Returns whether the end has come.
+    fn pause(&self, time: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(state, time, |state| !state.has_ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
+    }
+
+    /// Waits for a room, but not for long.
+    fn next(&self) -> Option<i64> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, LOOK_EVERY, |state| {
+            !state.has_ended && state.rooms.is_empty()
+        });
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let after = state.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut later = state.rooms.range((after, Bound::Unbounded));
+        let next = *later.next().or_else(|| state.rooms.first())?;
+        state.rooms.remove(&next);
+        state.last = Some(next);
+        Some(next)
+    }
+}
+
+impl Keeper {
+    /// Works until the writer ends.
+    pub(crate) fn run(self) {
+        let (mut looked, mut expired) = (Instant::now(), Instant::now());
+        loop {
+            let room = self.backlog.next().filter(|_| self.indexed_per_second > 0);
+            let pause = match room.map(|room| self.index(room)) {
+                Some(Ok(pause)) => pause,
+                Some(Err(())) => return,
+                None => Duration::ZERO,
+            };
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                if let Some(readers) = self.readers.upgrade() {
+                    readers.close_idle();
+                }
+            }
+            let Some(tasks) = self.tasks.upgrade().filter(|tasks| !tasks.is_closed()) else {
+                return;
+            };
+            if self.expires && expired.elapsed() >= EXPIRE_EVERY {
+                expired = Instant::now();
+                // If too much waits, it is looked for at another time.
+                drop(tasks.try_send(Task::Expire));
+            }
+            drop(tasks);
+            if self.backlog.pause(pause) {
+                return;
+            }
+        }
+    }
+
+    /// Has the writer index some of a room's log; gives how long to wait then. Fails when there is no writer any more.
+    fn index(&self, room: i64) -> Result<Duration, ()> {
+        let (done, indexed) = oneshot::channel();
+        let tasks = self.tasks.upgrade().ok_or(())?;
+        let indexed = match tasks.try_send(Task::Index(Index { room, done })) {
+            Ok(()) => {
+                drop(tasks);
+                indexed.blocking_recv().map_err(|_| ())?
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(()),
+            // Too much waits already.
+            Err(mpsc::error::TrySendError::Full(_)) => None,
+        };
+        let Some(Indexed { bytes, has_more }) = indexed else {
+            self.backlog.note(room);
+            return Ok(RETRY_AFTER);
+        };
+        if has_more {
+            self.backlog.note(room);
+        }
+        let seconds = bytes as f64 / self.indexed_per_second as f64;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_room_has_its_turn() {
+        let backlog = Backlog::default();
+        for room in [1, 2, 3] {
+            backlog.note(room);
+        }
+        let taken: Vec<_> = (0..5)
+            .map(|_| {
+                let room = backlog.next().expect("there are three");
+                backlog.note(room);
+                room
+            })
+            .collect();
+        assert_eq!(taken, [1, 2, 3, 1, 2]);
+        backlog.end();
+        assert!(backlog.pause(Duration::from_secs(3600)));
+    }
+}

@@ -1,0 +1,122 @@
+//! Searching a room's log: what the index holds through it, and what follows message by message.
+//!
+//! Invariant: what was not looked through is said as a gap.
+
+use crate::index::Query;
+use crate::readers::Budget;
+use crate::rooms::Key;
+use crate::rows::{self, COLUMNS, Stored};
+use chat_core::Seq;
+use chat_core::log::Gap;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// What a search has found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The end of the log beyond the index, as far as there was no time for it.
+    pub(crate) gap: Option<Gap>,
+    /// Messages, oldest first.
+    pub(crate) rows: Vec<Stored>,
+}
+
+/// Finds at most so many messages before a place, the latest.
+pub(crate) fn search(
+    connection: &mut Connection,
+    budget: &Budget,
+    room: &Key,
+    query: &Query,
+    before: Seq,
+    limit: usize,
+) -> rusqlite::Result<Found> {
+    // One view of the log and of its index.
+    let view = connection.transaction()?;
+    let Some(Part { id, indexed, tail }) = part(&view, room)? else {
+        return Ok(Found::default());
+    };
+    let last = Seq(before.0.saturating_sub(1)).min(tail);
+    let mut found = beyond_index(&view, budget, query, id, indexed, last, limit)?;
+    let left = limit.saturating_sub(found.rows.len());
+    if left > 0 {
+        let before = before.min(indexed.next());
+        found.rows.extend(in_index(&view, query, id, before, left)?);
+    }
+    found.rows.reverse();
+    Ok(found)
+}
+
+/// How a room's log is indexed.
+struct Part {
+    /// The room's id.
+    id: i64,
+    /// The place up to which it is.
+    indexed: Seq,
+    tail: Seq,
+}
+
+fn part(connection: &Connection, room: &Key) -> rusqlite::Result<Option<Part>> {
+    let seq = |number: i64| Seq(number.cast_unsigned());
+    let read = |row: &Row<'_>| {
+        Ok(Part {
+            id: row.get(0)?,
+            indexed: seq(row.get(1)?),
+            tail: seq(row.get(2)?),
+        })
+    };
+    let sql = "SELECT id, indexed, tail FROM rooms WHERE key = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row([&**room], read).optional()
+}
+
+/// Compares the messages beyond the index, the latest first, for half of the time that there is.
+fn beyond_index(
+    connection: &Connection,
+    budget: &Budget,
+    query: &Query,
+    room: i64,
+    indexed: Seq,
+    last: Seq,
+    limit: usize,
+) -> rusqlite::Result<Found> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id DESC"
+    );
+    let mut found = Found::default();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![rows::id(room, indexed), rows::id(room, last)])?;
+    while found.rows.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        if budget.is_half_spent() {
+            found.gap = Some(Gap {
+                from: indexed.next(),
+                to: rows::seq(row.get(0)?),
+            });
+            break;
+        }
+        let text = row.get_ref(4)?.as_str();
+        if text.is_ok_and(|text| query.is_in(text)) {
+            found.rows.push(Stored::read(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The latest messages before a place that the index has, the latest first.
+fn in_index(
+    connection: &Connection,
+    query: &Query,
+    room: i64,
+    before: Seq,
+    limit: usize,
+) -> rusqlite::Result<Vec<Stored>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM found f JOIN messages m ON m.id = f.rowid
+         WHERE found MATCH ?1 AND f.rowid > ?2 AND f.rowid < ?3 ORDER BY f.rowid DESC LIMIT ?4"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (low, high) = (rows::id(room, Seq::START), rows::id(room, before));
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![query.expression(), low, high, limit], Stored::read)?
+        .collect()
+}
