@@ -239,6 +239,50 @@ impl Drafts {
         });
     }
 
+    /// The messages in the order in which they were added, for a journal to store.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::log::{Drafts, SessionId, Timestamp};
+    /// use chat_core::{Kind, Nick};
+    ///
+    /// # fn main() -> Result<(), chat_core::name::NameError> {
+    /// let mut drafts = Drafts::new(SessionId::NOBODY, Nick::parse("alice")?, Timestamp(0));
+    /// drafts.push(Kind::Said, "one");
+    /// drafts.push(Kind::Acted, "waves");
+    /// let texts: Vec<_> = drafts.messages().map(|draft| draft.text).collect();
+    /// assert_eq!(texts, ["one", "waves"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&self) -> impl Iterator<Item = DraftRef<'_>> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let (text, next) = (&self.text[start..entry.end], entry.next());
+            start = next;
+            let part = |end| Some(&self.text[entry.end..end]).filter(|key| !key.is_empty());
+            DraftRef {
+                kind: entry.kind,
+                text,
+                key: part(entry.key_end),
+                kept_key: part(next),
+            }
+        })
+    }
+
+    /// The nick of their author.
+    #[must_use]
+    pub const fn from(&self) -> &Nick {
+        &self.from
+    }
+
+    /// When the hub took them.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// How many messages there are.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -290,6 +334,20 @@ impl Drafts {
             entries,
         }
     }
+}
+
+/// One message that is about to be appended, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DraftRef<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its text, without control characters.
+    pub text: &'a str,
+    /// The key that its author gave it.
+    pub key: Option<&'a str>,
+    /// The key as a journal keeps it; see [`MessageRef::kept_key`].
+    pub kept_key: Option<&'a str>,
 }
 
 /// Messages of one author, in a room's log.
@@ -655,6 +713,33 @@ mod tests {
             assert_eq!(batch.is_keyed_by(1, session, other), is_session);
             assert!(!batch.is_keyed_by(2, session, token));
         }
+    }
+
+    #[test]
+    fn a_journal_can_read_what_it_is_given_to_append() {
+        let token = Owner::Token(TokenDigest::new([1; 16]));
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("alice").unwrap(), Timestamp(7));
+        drafts.add(Kind::Said, "one", Some((&Key::parse("k1").unwrap(), token)));
+        drafts.push(Kind::Topic, "");
+        drafts.push(Kind::Acted, "waves");
+        assert_eq!(
+            (drafts.from().as_str(), drafts.at()),
+            ("alice", Timestamp(7))
+        );
+        let read: Vec<_> = drafts.messages().map(|m| (m.kind, m.text, m.key)).collect();
+        let expected = [
+            (Kind::Said, "one", Some("k1")),
+            (Kind::Topic, "", None),
+            (Kind::Acted, "waves", None),
+        ];
+        assert_eq!(read, expected);
+        let kept: Vec<_> = drafts
+            .messages()
+            .map(|m| m.kept_key.map(str::to_owned))
+            .collect();
+        let batch = drafts.number(RoomName::parse("ops").unwrap(), [Seq(1)]);
+        let of_batch = batch.messages(0..3).map(|m| m.kept_key.map(str::to_owned));
+        assert_eq!(kept, of_batch.collect::<Vec<_>>());
     }
 
     #[test]

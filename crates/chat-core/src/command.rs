@@ -148,6 +148,7 @@ pub enum IfMissing {
 
 /// A room to join, and from where on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Arrival<'a> {
     /// Which room.
     pub room: Cow<'a, str>,
@@ -158,4 +159,17 @@ pub struct Arrival<'a> {
     pub epoch: Option<Epoch>,
     /// How many messages are replayed at most, the latest ones; what is left out is told as a gap.
     pub limit: Option<usize>,
+}
+
+impl<'a> Arrival<'a> {
+    /// Creates a request for a room from now on, without a replay; set the fields for that.
+    #[must_use]
+    pub const fn new(room: Cow<'a, str>) -> Self {
+        Self {
+            room,
+            after: None,
+            epoch: None,
+            limit: None,
+        }
+    }
 }

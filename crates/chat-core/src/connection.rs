@@ -34,9 +34,11 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -58,7 +60,10 @@ thread_local! {
 /// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. What the program
 /// knows of its other end, `peer`, is for the [`Policy`](crate::Policy); its address, if it has one, is that by which
 /// [`Limits`](crate::Limits) counts. How many connections there are is limited by [`serve`](crate::serve()) alone; all
-/// other limits hold here. Must run within a Tokio runtime.
+/// other limits hold here.
+///
+/// Needs a Tokio runtime with timers (`enable_time` or `enable_all`), for every limit of time is one. Without, the stream
+/// is closed at once, an error is logged and [`CloseReason::NoTimers`] returned.
 ///
 /// # Overload
 ///
@@ -72,9 +77,20 @@ pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
+    if !has_timers() {
+        tracing::error!(
+            "connection refused: the Tokio runtime has no timers, enable_time has them"
+        );
+        return CloseReason::NoTimers;
+    }
     let address = peer.address().map(|address| address.ip());
     let account = hub.limiter().account(address, Instant::now());
     drive_stream(stream, peer, account, hub).await
+}
+
+/// Whether the runtime has timers. Tokio tells only by a panic, which is what its users see on standard error, too.
+fn has_timers() -> bool {
+    catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }
 
 /// As [`serve_connection`]. The halves of a TCP stream need no lock between them.

@@ -69,7 +69,18 @@ pub enum Ending {
 }
 
 /// What a dialect expects of the connection it is spoken on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// The default is a program's dialect: nothing is done unasked. Set the fields that differ:
+///
+/// ```
+/// use chat_core::wire::Manners;
+///
+/// let mut manners = Manners::default();
+/// manners.has_heartbeat = true;
+/// # assert!(!manners.arrives_in_lobby);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Manners {
     /// A newcomer is put in the lobby without asking.
     pub arrives_in_lobby: bool,

@@ -3,6 +3,7 @@
 use crate::batch::{Batch, Message, SessionId, Timestamp};
 use crate::journal::Gap;
 use crate::name::{Nick, RoomName};
+use crate::room::Roll;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +16,10 @@ pub enum Event {
     Message(Message),
     /// Who is in the room changed.
     Presence(Arc<Presence>),
+    /// This member fell behind and missed changes of presence: who is in the room now. What it missed of the log
+    /// follows, and then what happens from now on. `nicks` are all members, unless the room has too many to announce
+    /// each.
+    Present(Box<Roll>),
     /// Messages that this member missed and that can't be had any more.
     Gap(Gap),
     /// The application has closed the room, perhaps with a reason: this is its last event.
@@ -23,6 +28,7 @@ pub enum Event {
 
 /// Who is in a room changed. Such events have no place in the log: after a resume the list of members is the truth.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Presence {
     /// The room.
     pub room: RoomName,
@@ -32,6 +38,24 @@ pub struct Presence {
     pub nick: Nick,
     /// What changed.
     pub change: PresenceChange,
+}
+
+impl Presence {
+    /// Creates a change, to test what a dialect makes of it.
+    #[must_use]
+    pub const fn new(
+        room: RoomName,
+        session: SessionId,
+        nick: Nick,
+        change: PresenceChange,
+    ) -> Self {
+        Self {
+            room,
+            session,
+            nick,
+            change,
+        }
+    }
 }
 
 /// How who is in a room changed.
@@ -67,6 +91,7 @@ pub enum PresenceChange {
 
 /// A message to one session alone.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Direct {
     /// Who sent it.
     pub from: Nick,
@@ -74,6 +99,14 @@ pub struct Direct {
     pub at: Timestamp,
     /// Its text, without control characters.
     pub text: Arc<str>,
+}
+
+impl Direct {
+    /// Creates a message, to test what a dialect makes of it. The text is taken as it is.
+    #[must_use]
+    pub const fn new(from: Nick, at: Timestamp, text: Arc<str>) -> Self {
+        Self { from, at, text }
+    }
 }
 
 /// Why a session ended.
@@ -100,6 +133,8 @@ pub enum CloseReason {
     TakenOver,
     /// Its connection's task panicked.
     Failed,
+    /// The Tokio runtime that its connection was served on has no timers.
+    NoTimers,
     /// Its [`Session`](crate::Session) was dropped.
     Dropped,
 }
@@ -118,14 +153,17 @@ impl fmt::Display for CloseReason {
             Self::Kicked(reason) => write!(f, "kicked: {reason}"),
             Self::Refused => f.write_str("refused"),
             Self::TakenOver => f.write_str("taken over"),
-            Self::Failed => f.write_str("internal error"),
+            Self::Failed | Self::NoTimers => f.write_str("internal error"),
             Self::Dropped => f.write_str("gone"),
         }
     }
 }
 
 /// What a room sends to all its members: one item of its broadcast, borrowed.
+///
+/// A later version may have other items: a form writes nothing for one that it does not know.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Broadcast<'a> {
     /// Some of a batch's messages.
     Messages(&'a Batch, Range<usize>),

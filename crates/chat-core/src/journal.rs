@@ -82,6 +82,7 @@ pub trait Log: Send + Sync + 'static {
 
 /// What a log was when it was opened.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Head {
     /// This life of the log.
     pub epoch: Epoch,
@@ -91,8 +92,20 @@ pub struct Head {
     pub topic: Arc<str>,
 }
 
+impl Head {
+    /// Creates what a log is when it is opened.
+    #[must_use]
+    pub const fn new(epoch: Epoch, tail: Seq, topic: Arc<str>) -> Self {
+        Self { epoch, tail, topic }
+    }
+}
+
 /// Which part of a log is read.
+///
+/// A later version may have other parts: a journal refuses one that it does not know with
+/// [`JournalError::Unavailable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Span {
     /// The messages that follow this place, from the first of them on.
     After(Seq),
@@ -102,6 +115,7 @@ pub enum Span {
 
 /// A part of a log, oldest first.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Page {
     /// The places asked for that the log no longer holds, if there are any; they precede the excerpts. In what a search
     /// has found: the places that it had no time to look through.
@@ -111,6 +125,12 @@ pub struct Page {
 }
 
 impl Page {
+    /// Creates a page of these messages, which the places that are gone precede.
+    #[must_use]
+    pub const fn new(gap: Option<Gap>, excerpts: Vec<Excerpt>) -> Self {
+        Self { gap, excerpts }
+    }
+
     /// How many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -88,7 +88,7 @@ pub mod error {
 /// What a journal is made of: where rooms' logs are kept, and what is in them.
 pub mod log {
     pub use crate::batch::{
-        Batch, Drafts, Epoch, MessageRef, ParseEpochError, Position, SessionId, Timestamp,
+        Batch, DraftRef, Drafts, Epoch, MessageRef, ParseEpochError, Position, SessionId, Timestamp,
     };
     pub use crate::journal::{
         Excerpt, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,

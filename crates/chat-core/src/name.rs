@@ -115,6 +115,7 @@ pub enum NameError {
 /// The default knows ASCII, `char::to_lowercase` and the combining blocks; it does not normalise. A server gives a
 /// full set (Unicode Annex #15 for `fold`, UTS #39 for `skeleton`), see `chat-server`.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct NameRules {
     /// Maps a name to the key under which it is compared. Must be idempotent.
     pub fold: fn(&str) -> String,
@@ -125,6 +126,20 @@ pub struct NameRules {
 }
 
 impl NameRules {
+    /// Creates rules of these functions; see the fields.
+    #[must_use]
+    pub const fn new(
+        fold: fn(&str) -> String,
+        skeleton: fn(&str) -> String,
+        is_mark: fn(char) -> bool,
+    ) -> Self {
+        Self {
+            fold,
+            skeleton,
+            is_mark,
+        }
+    }
+
     /// Reads a nick.
     ///
     /// # Errors

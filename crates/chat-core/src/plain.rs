@@ -238,7 +238,7 @@ impl Dialect for Plain {
                 let because = because(reason);
                 notice(out, format_args!("goodbye: you were sent away{because}"));
             }
-            CloseReason::Failed | CloseReason::Dropped => {
+            CloseReason::Failed | CloseReason::NoTimers | CloseReason::Dropped => {
                 notice(out, format_args!("goodbye: {reason}"))
             }
         }

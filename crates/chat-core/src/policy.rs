@@ -133,6 +133,7 @@ pub struct Visitor {
 
 /// What a [`Policy`] answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
     /// As it was asked.
     Allow,

@@ -6,11 +6,7 @@ use unicode_normalization::char::is_combining_mark;
 
 /// The rules for names: compared without regard to case and composition, and refused where they look alike.
 pub(crate) fn rules() -> NameRules {
-    NameRules {
-        fold,
-        skeleton,
-        is_mark: is_combining_mark,
-    }
+    NameRules::new(fold, skeleton, is_combining_mark)
 }
 
 /// Lower case in Normalization Form C (Unicode Annex #15).

@@ -202,11 +202,8 @@ impl Journal for SqliteJournal {
 
 impl Log for SqliteLog {
     fn head(&self) -> Head {
-        Head {
-            epoch: self.room.epoch,
-            tail: self.room.tail,
-            topic: self.room.topic.as_str().into(),
-        }
+        let topic = self.room.topic.as_str().into();
+        Head::new(self.room.epoch, self.room.tail, topic)
     }
 
     fn append(
@@ -257,10 +254,8 @@ impl Log for SqliteLog {
 
 impl SqliteLog {
     fn page(&self, gap: Option<Gap>, rows: Vec<Stored>) -> Page {
-        Page {
-            gap,
-            excerpts: rows::excerpts(rows, &self.name, &self.journal.names, self.journal.life),
-        }
+        let excerpts = rows::excerpts(rows, &self.name, &self.journal.names, self.journal.life);
+        Page::new(gap, excerpts)
     }
 }
 
@@ -288,6 +283,7 @@ impl Part {
         let is_of_span = |row: &Stored| match span {
             Span::After(after) => row.seq > after && row.seq <= self.tail,
             Span::Before(before) => row.seq < before && row.seq > self.floor,
+            _ => false,
         };
         if !rows
             .iter()
@@ -329,6 +325,9 @@ impl Part {
                 let beyond = rows.len().saturating_sub(run.count() + 1);
                 Ok((None, self.rows.split_off(beyond)))
             }
+            _ => Err(JournalError::Unavailable(
+                "it does not know that part of a log".into(),
+            )),
         }
     }
 }
@@ -354,6 +353,7 @@ fn read(
             let last = Seq(before.0.saturating_sub(1));
             (rows::id(id, Seq::START), rows::id(id, last), "DESC")
         }
+        _ => return Ok(Part::default()),
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id {order} LIMIT ?3"

@@ -29,11 +29,7 @@ impl Journal for Unreadable {
 
 impl Log for UnreadableLog {
     fn head(&self) -> Head {
-        Head {
-            epoch: Epoch(1),
-            tail: Seq(7),
-            topic: "".into(),
-        }
+        Head::new(Epoch(1), Seq(7), "".into())
     }
 
     fn append(

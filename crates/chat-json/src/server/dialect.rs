@@ -268,7 +268,7 @@ impl Json {
         let mut list = BytesMut::from(&b"["[..]);
         match span {
             Span::After(_) => write_earliest(&excerpts, PAGE_BYTES_MAX, &mut list),
-            Span::Before(_) => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
+            _ => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
         }
         list.put_u8(b']');
         self.grant_messages(room, page.gap.map(hole), &list, out);
@@ -317,12 +317,10 @@ impl Dialect for Json {
     }
 
     fn manners(&self) -> Manners {
-        Manners {
-            arrives_in_lobby: false,
-            silence_ends_text: false,
-            has_heartbeat: true,
-            line_bytes: Some(self.line_bytes),
-        }
+        let mut manners = Manners::default();
+        manners.has_heartbeat = true;
+        manners.line_bytes = Some(self.line_bytes);
+        manners
     }
 
     fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
@@ -481,7 +479,7 @@ impl Dialect for Json {
             CloseReason::Refused => ("denied", None),
             CloseReason::TakenOver => ("taken_over", None),
             CloseReason::Draining => ("draining", Some(fastrand::u64(COME_BACK_MS))),
-            CloseReason::Failed | CloseReason::Dropped => {
+            CloseReason::Failed | CloseReason::NoTimers | CloseReason::Dropped => {
                 ("failed", Some(fastrand::u64(COME_BACK_MS)))
             }
             // The peer ended it, or can't be reached.
@@ -546,12 +544,11 @@ fn needed<'a>(
 }
 
 fn arrival(join: JoinRoom<'_>) -> Result<Arrival<'_>, Refusal> {
-    Ok(Arrival {
-        after: join.after.as_ref().map(|after| Seq(after.seq)),
-        epoch: join.after.as_ref().map(epoch).transpose()?.flatten(),
-        room: join.room.0,
-        limit: join.limit,
-    })
+    let mut arrival = Arrival::new(join.room.0);
+    arrival.after = join.after.as_ref().map(|after| Seq(after.seq));
+    arrival.epoch = join.after.as_ref().map(epoch).transpose()?.flatten();
+    arrival.limit = join.limit;
+    Ok(arrival)
 }
 
 fn epoch(position: &Position<'_>) -> Result<Option<Epoch>, Refusal> {

@@ -36,6 +36,7 @@ impl Form for JsonForm {
                 );
             }
             Broadcast::Missed(room, missed) => write_line(&gap_event(room.as_str(), *missed), out),
+            _ => {}
         }
     }
 }

@@ -43,10 +43,8 @@ impl Journal for Kept {
             .unwrap()
             .insert(key.into(), Arc::clone(&log));
         let latest = log.read(Span::Before(Seq::END), 1).await?;
-        let head = Head {
-            tail: latest.last().unwrap_or(Seq::START),
-            ..log.head()
-        };
+        let mut head = log.head();
+        head.tail = latest.last().unwrap_or(Seq::START);
         Ok(KeptLog { log, head })
     }
 }

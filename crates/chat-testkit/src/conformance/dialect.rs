@@ -140,6 +140,17 @@ fn open(candidate: &impl Candidate, opening: &str) -> Result<Box<dyn Dialect>, V
     }
 }
 
+/// A text of which as much is shown as tells it apart.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 160;
+    let end = text.floor_char_boundary(SHOWN);
+    if text.len() <= 2 * SHOWN {
+        return text.to_owned();
+    }
+    let rest = &text[text.ceil_char_boundary(text.len() - SHOWN)..];
+    format!("{}… ({} bytes) …{rest}", &text[..end], text.len())
+}
+
 /// Does it, and says so if it panics.
 fn unpanicked<T>(doing: &str, does: impl FnOnce() -> T) -> Result<T, Violation> {
     catch_unwind(AssertUnwindSafe(does)).map_err(|panic| {

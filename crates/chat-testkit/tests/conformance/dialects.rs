@@ -36,7 +36,7 @@ async fn the_plain_dialect_conforms() {
 
 #[tokio::test]
 async fn a_dialect_that_breaks_a_rule_is_told_which() {
-    let speech = Speech::new(["TOY"]).lines(["hello {name}"]);
+    let speech = Speech::new(["TOY"]).lines(["hello {name}", "say", "page"]);
     let right = conformance::dialect(&Toy::new(Fault::None), &speech).await;
     conformance::assert_conforms(right);
     for (fault, rule) in [
@@ -51,6 +51,11 @@ async fn a_dialect_that_breaks_a_rule_is_told_which() {
         let wrong = conformance::dialect(&Toy::new(fault), &speech).await;
         let violation = wrong.expect_err("a wrong dialect breaks a rule");
         assert_eq!(violation.rule, rule, "{fault:?}: {violation}");
+        let shown = violation.to_string();
+        assert!(shown.len() < 8192, "{fault:?}: {} bytes", shown.len());
+        if let Fault::LeavesALineOpen = fault {
+            assert!(shown.contains("replying Page to \"page\""), "{shown}");
+        }
     }
 }
 

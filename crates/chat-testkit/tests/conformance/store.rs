@@ -159,10 +159,8 @@ impl Journal for Store {
 
 impl Log for StoredLog {
     fn head(&self) -> Head {
-        self.store.with(&self.key, |rows| Head {
-            epoch: rows.epoch,
-            tail: Seq(rows.tail),
-            topic: rows.topic.as_str().into(),
+        self.store.with(&self.key, |rows| {
+            Head::new(rows.epoch, Seq(rows.tail), rows.topic.as_str().into())
         })
     }
 
@@ -245,6 +243,7 @@ impl Rows {
         let rows: Vec<&Row> = match span {
             Span::After(after) => rows.filter(|row| row.seq > after.0).collect(),
             Span::Before(before) => rows.filter(|row| row.seq < before.0).collect(),
+            _ => Vec::new(),
         };
         let asked = limit;
         let extra = usize::from(fault == Fault::ReadsOneTooMany);
@@ -274,7 +273,7 @@ impl Rows {
             _ => None,
         };
         let excerpts = rows.iter().map(|row| self.excerpt(row, fault)).collect();
-        Page { gap, excerpts }
+        Page::new(gap, excerpts)
     }
 
     fn excerpt(&self, row: &Row, fault: Fault) -> Excerpt {

@@ -6,6 +6,7 @@ use chat_core::wire::{
     Verdict,
 };
 use chat_core::{CloseReason, Direct, Echo, text};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,6 +36,14 @@ struct ToyForm {
 struct Talk {
     fault: Fault,
     form: Arc<ToyForm>,
+    /// What is not answered yet.
+    asked: VecDeque<Asked>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Say,
+    Page,
 }
 
 impl Toy {
@@ -64,7 +73,8 @@ impl Candidate for Toy {
                 _ => Arc::clone(&self.form),
             };
             let fault = self.fault;
-            Verdict::Mine(Opening::Dialect(Box::new(Talk { fault, form })))
+            let asked = VecDeque::new();
+            Verdict::Mine(Opening::Dialect(Box::new(Talk { fault, form, asked })))
         } else if self.fault == Fault::ChangesItsMind && prefix.starts_with(b"TO") {
             Verdict::NotMine
         } else if beginning.starts_with(prefix) || prefix == b"TOY\r" {
@@ -89,12 +99,9 @@ impl Dialect for Talk {
     }
 
     fn manners(&self) -> Manners {
-        Manners {
-            arrives_in_lobby: true,
-            silence_ends_text: false,
-            has_heartbeat: false,
-            line_bytes: None,
-        }
+        let mut manners = Manners::default();
+        manners.arrives_in_lobby = true;
+        manners
     }
 
     fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
@@ -103,12 +110,47 @@ impl Dialect for Talk {
             Fault::RepeatsControls => put(out, line),
             _ => put(out, &text::clean(line)),
         }
-        None
+        match line {
+            "page" => {
+                self.asked.push_back(Asked::Page);
+                Some(Command::Read {
+                    room: None,
+                    after: None,
+                    epoch: None,
+                    before: None,
+                    limit: None,
+                })
+            }
+            "say" => {
+                self.asked.push_back(Asked::Say);
+                Some(Command::Say {
+                    room: None,
+                    text: line.into(),
+                    key: None,
+                })
+            }
+            _ => None,
+        }
     }
 
     fn greet(&mut self, _greeting: &Greeting<'_>, _out: &mut BytesMut) {}
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        let mut answers = |asked: Asked, count: usize| {
+            for _ in 0..count {
+                assert_eq!(self.asked.pop_front(), Some(asked), "{reply:?}");
+            }
+        };
+        match reply {
+            Reply::Published(batch) => answers(Asked::Say, batch.len()),
+            Reply::Unpublished(count, _) => answers(Asked::Say, *count),
+            Reply::Known { .. } => answers(Asked::Say, 1),
+            Reply::Page { .. } => answers(Asked::Page, 1),
+            Reply::Refused(_) => assert!(self.asked.pop_front().is_some(), "nothing was asked"),
+            Reply::Rejected(_) | Reply::Present(_) | Reply::Removed { .. } => {}
+            Reply::Joined { .. } => {}
+            other => panic!("this answers no command: {other:?}"),
+        }
         put(out, &text::clean(&format!("{reply:?}")));
         if self.fault == Fault::LeavesALineOpen && matches!(reply, Reply::Page { .. }) {
             out.put_slice(b"to be continued");

@@ -79,11 +79,9 @@ impl Journal for OneEpoch {
 
 impl Log for OneEpochLog {
     fn head(&self) -> Head {
-        let epoch = Epoch(1);
-        Head {
-            epoch,
-            ..self.0.head()
-        }
+        let mut head = self.0.head();
+        head.epoch = Epoch(1);
+        head
     }
 
     fn append(

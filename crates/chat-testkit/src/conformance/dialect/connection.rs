@@ -1,7 +1,7 @@
 //! The dialect of a connection: what a peer sees while it says anything, and others do.
 
 use super::hostile;
-use super::{Rule, Speech, Violation, written};
+use super::{Rule, Speech, Violation, shortened, written};
 use crate::TestHub;
 use crate::random::Random;
 use chat_core::CloseReason;
@@ -59,11 +59,18 @@ async fn one(
     let talker = other.join(&lobby).await.expect("the lobby is open");
     let mut peer = hub.connect_saying("peer", [opening]).await;
     let (mut written, mut sent) = (peer.bytes_until_quiet().await, opening.to_owned());
+    let mut doing = format!("line {}", shortened(&format!("{opening:?}")));
     for _ in 0..30 {
         let mut said = match random.below(3) {
             0 => random.pick_or(&speech.lines, opening).to_owned(),
             _ => hostile::line(&speech.lines, random),
         };
+        // What is whole by now was written for the line before.
+        let end = written.iter().rposition(|&byte| byte == b'\n');
+        let rest = written.split_off(end.map_or(0, |end| end + 1));
+        written::check(&written, speech, &sent, &doing)?;
+        written = rest;
+        doing = format!("line {}", shortened(&format!("{said:?}")));
         said.push('\n');
         sent.push_str(&said);
         // Cut wherever, also within a character.
@@ -99,5 +106,5 @@ async fn one(
         Ok(CloseReason::Quit(_) | CloseReason::Disconnected) => {}
         Ok(reason) => return Err(wrong(Rule::Serves, reason.to_string())),
     }
-    written::check(&written, speech, &sent, "what was said")
+    written::check(&written, speech, &sent, &doing)
 }

@@ -1,6 +1,6 @@
 //! How a room's items are encoded: whole, clean, the same each time, and a batch as its messages.
 
-use super::{Rule, Speech, Violation, hostile, unpanicked, written};
+use super::{Rule, Speech, Violation, hostile, shortened, unpanicked, written};
 use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Gap;
@@ -43,20 +43,20 @@ fn check_items(form: &dyn Form, speech: &Speech, random: &mut Random) -> Result<
             pieces.extend_from_slice(&encode(form, &piece, moment, speech)?);
         }
         if pieces != whole {
-            let (expected, seen) = (pieces.escape_ascii(), whole.escape_ascii());
-            return Err(Violation::new(
-                Rule::Pieces,
-                expected.to_string(),
-                seen.to_string(),
-            ));
+            let same = pieces
+                .iter()
+                .zip(&whole)
+                .take_while(|(a, b)| a == b)
+                .count();
+            let from_there = |bytes: &[u8]| {
+                let text = bytes[same..].escape_ascii().to_string();
+                format!("from byte {same} on: {}", shortened(&text))
+            };
+            let (expected, seen) = (from_there(&pieces), from_there(&whole));
+            return Err(Violation::new(Rule::Pieces, expected, seen));
         }
         for change in changes(random) {
-            let presence = Presence {
-                room: room.clone(),
-                session: SessionId(1),
-                nick: nick.clone(),
-                change,
-            };
+            let presence = Presence::new(room.clone(), SessionId(1), nick.clone(), change);
             encode(form, &Broadcast::Presence(&presence), moment, speech)?;
         }
         for count in [0, 1, usize::MAX] {
@@ -76,17 +76,15 @@ fn encode(
     moment: Moment,
     speech: &Speech,
 ) -> Result<BytesMut, Violation> {
-    let doing = format!("encoding {item:?}");
+    let doing = shortened(&format!("encoding {item:?}"));
     let (mut first, mut second) = (BytesMut::new(), BytesMut::from(&b"before\n"[..]));
     unpanicked(&doing, || form.encode(item, moment, &mut first))?;
     unpanicked(&doing, || form.encode(item, moment, &mut second))?;
     if second.strip_prefix(b"before\n") != Some(&first[..]) {
         let expected = format!("before\\n{}", first.escape_ascii());
-        return Err(Violation::new(
-            Rule::Repeatable,
-            expected,
-            second.escape_ascii().to_string(),
-        ));
+        let seen = second.escape_ascii().to_string();
+        let (expected, seen) = (shortened(&expected), shortened(&seen));
+        return Err(Violation::new(Rule::Repeatable, expected, seen));
     }
     written::check(&first, speech, "", &doing)?;
     Ok(first)
@@ -101,6 +99,16 @@ pub(super) fn batch(random: &mut Random) -> Batch {
         drafts.restore(kind, &hostile::clean_text(random), key.as_deref());
     }
     drafts.restore(Kind::Topic, "", None);
+    let first = random.next() >> 1;
+    drafts.number(room(), (first..).map(Seq))
+}
+
+/// One message of each of these kinds, as hostile and as clean.
+pub(super) fn batch_of(kinds: &[Kind], random: &mut Random) -> Batch {
+    let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
+    for kind in kinds {
+        drafts.restore(*kind, &hostile::clean_text(random), None);
+    }
     let first = random.next() >> 1;
     drafts.number(room(), (first..).map(Seq))
 }

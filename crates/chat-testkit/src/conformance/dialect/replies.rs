@@ -1,14 +1,17 @@
-//! What a dialect makes of a peer's lines and of every reply that they may have.
+//! What a dialect makes of a peer's lines and of the replies that each may have.
+//!
+//! Invariant: each command is answered once, in order, by a reply that answers such a command; what is said may be
+//! answered together.
 
 use super::forms::{nick, reasons, room};
-use super::{Speech, Violation, forms, hostile, unpanicked, written};
+use super::{Speech, Violation, forms, hostile, shortened, unpanicked, written};
 use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Timestamp;
 use chat_core::log::{Excerpt, Gap, Page, Span};
 use chat_core::rooms::{Roll, RoomSummary};
 use chat_core::wire::{Code, Command, Dialect, Ending, Greeting, Joined, Refusal, Reply};
-use chat_core::{Direct, Hub, Limits, Seq};
+use chat_core::{Direct, Hub, Kind, Limits, Seq};
 use std::sync::Arc;
 
 /// What a hub has to tell.
@@ -61,6 +64,7 @@ pub(super) fn check(
         scene,
         random: Random::new(seed),
         sent: String::new(),
+        waiting: Vec::new(),
         done: Vec::new(),
     };
     talk.run(opening)
@@ -74,6 +78,8 @@ struct Talk<'a> {
     random: Random,
     /// All that the peer has said.
     sent: String,
+    /// What it has said and is not answered yet.
+    waiting: Vec<Kind>,
     done: Vec<String>,
 }
 
@@ -97,52 +103,87 @@ impl Talk<'_> {
                 self.hears()?;
             }
         }
-        for which in 0..REPLIES {
-            self.replies(which)?;
-        }
+        self.publishes(Answer::Published, "the end")?;
         for reason in reasons(&mut self.random) {
             self.writes("goodbye", |dialect, out| dialect.goodbye(&reason, out))?;
         }
         Ok(())
     }
 
-    /// The peer says a line.
+    /// The peer says a line, and is answered as that command may be.
     fn says(&mut self, line: &str) -> Result<(), Violation> {
-        self.done.push(format!("line {line:?}"));
+        let line_shown = shortened(&format!("{line:?}"));
+        self.done.push(format!("line {line_shown}"));
         self.sent.push_str(line);
         let mut out = BytesMut::new();
-        let doing = format!("receiving {line:?}");
+        let doing = format!("receiving {line_shown}");
         let dialect = &mut self.dialect;
         let command = unpanicked(&doing, || dialect.receive(line, &mut out))?;
         written::check(&out, self.speech, &self.sent, &doing)?;
-        match command {
-            None | Some(Command::Retune) => Ok(()),
-            Some(Command::Quit { .. }) => {
-                let reason = reasons(&mut self.random)[0].clone();
-                self.writes("goodbye", |dialect, out| dialect.goodbye(&reason, out))
+        let Some(command) = command.filter(|command| !matches!(command, Command::Retune)) else {
+            return Ok(());
+        };
+        if let Command::Say { .. } | Command::Act { .. } = command {
+            let is_act = matches!(command, Command::Act { .. });
+            self.waiting
+                .push(if is_act { Kind::Acted } else { Kind::Said });
+            if self.random.once_in(2) {
+                // Answered together with those that follow.
+                return Ok(());
             }
-            Some(Command::Hello { .. }) => self.replies(0),
-            Some(_) => {
-                let which = self.random.below(REPLIES);
-                self.replies(which)
+            let which = *self.random.pick(&SAYING);
+            if which == Answer::Published || which == Answer::Unpublished {
+                return self.publishes(which, &line_shown);
             }
+            self.waiting.pop();
+            self.publishes(Answer::Published, &line_shown)?;
+            return self.answers(which, &line_shown);
         }
+        self.publishes(Answer::Published, &line_shown)?;
+        if let Command::Quit { .. } = command {
+            let reason = reasons(&mut self.random)[0].clone();
+            return self.writes("goodbye", |dialect, out| dialect.goodbye(&reason, out));
+        }
+        let which = *self.random.pick(answers(&command));
+        if which == Answer::Published || which == Answer::Unpublished {
+            self.waiting.push(Kind::Topic);
+            return self.publishes(which, &line_shown);
+        }
+        self.answers(which, &line_shown)
+    }
+
+    /// Answers what waits to be published.
+    fn publishes(&mut self, which: Answer, line: &str) -> Result<(), Violation> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let count = waiting.len();
+        let batch = forms::batch_of(&waiting, &mut self.random);
+        let text = hostile::clean_text(&mut self.random);
+        let refusal = Refusal::new(*self.random.pick(&CODES), text);
+        let reply = match which {
+            Answer::Unpublished => Reply::Unpublished(count, &refusal),
+            _ => Reply::Published(&batch),
+        };
+        let doing = format!("replying {which:?} to {count} lines, the last {line}");
+        self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
     /// The peer is told something that it did not ask.
     fn hears(&mut self) -> Result<(), Violation> {
-        let direct = Direct {
-            from: nick(),
-            at: Timestamp(self.random.next() >> 20),
-            text: hostile::clean_text(&mut self.random).into(),
-        };
+        let at = Timestamp(self.random.next() >> 20);
+        let text = hostile::clean_text(&mut self.random);
+        let direct = Direct::new(nick(), at, text.into());
         self.writes("direct", |dialect, out| dialect.direct(&direct, out))?;
         self.writes("ping", |dialect, out| dialect.ping(out))?;
+        let unasked = *self.random.pick(&UNASKED);
+        self.answers(unasked, "nothing")?;
         let ending = *self.random.pick(&[Ending::Newline, Ending::Silence]);
         self.writes("ending", |dialect, _| dialect.set_ending(ending))
     }
 
-    fn replies(&mut self, which: usize) -> Result<(), Violation> {
+    fn answers(&mut self, which: Answer, line: &str) -> Result<(), Violation> {
         let (scene, random) = (self.scene, &mut self.random);
         let text = hostile::clean_text(random);
         let roll = random.pick(&scene.rolls).clone();
@@ -154,81 +195,60 @@ impl Talk<'_> {
             (text.as_str(), Err(refusal.clone())),
         ];
         let motd = [hostile::clean_text(random)];
-        let (nick, room, batch) = (nick(), room(), Arc::new(forms::batch(random)));
-        let range = random.below(batch.len())..batch.len();
-        let excerpts = vec![Excerpt {
-            batch: Arc::clone(&batch),
-            range,
-        }];
-        let gap = random.once_in(2).then_some(Gap {
-            from: Seq(1),
-            to: Seq(7),
-        });
-        let page = Page { gap, excerpts };
-        let span = *random.pick(&[Span::After(Seq::START), Span::Before(Seq::END)]);
-        let none = Page::default();
+        let (nick, room) = (nick(), room());
+        let page = page(random);
         let reply = match which {
-            0 => Reply::Welcome {
+            Answer::Welcome => Reply::Welcome {
                 nick: &nick,
                 rooms: &rooms,
                 limits: &scene.limits,
                 lobby: &room,
                 motd: &motd,
             },
-            1 => Reply::Joined {
+            Answer::Joined => Reply::Joined {
                 nick: &nick,
                 joined: &joined,
             },
-            2 => Reply::Published(&batch),
-            3 => Reply::Known {
+            Answer::Known => Reply::Known {
                 room: &room,
                 seq: Seq(u64::MAX - 1),
             },
-            4 => Reply::Unpublished(random.below(5), &refusal),
-            5 => Reply::Rejected(&refusal),
-            6 => Reply::Left(&roll),
-            7 => Reply::Renamed(&nick),
-            8 => Reply::Told {
+            Answer::Rejected => Reply::Rejected(&refusal),
+            Answer::Left => Reply::Left(&roll),
+            Answer::Renamed => Reply::Renamed(&nick),
+            Answer::Told => Reply::Told {
                 to: &nick,
                 at: Timestamp(u64::MAX >> 16),
                 text: &text,
             },
-            9 => Reply::Who(&roll),
-            10 => Reply::Present(&roll),
-            11 => Reply::Rooms {
-                rooms: &scene.rooms,
-                has_more: random.below(2) == 0,
+            Answer::Who => Reply::Who(&roll),
+            Answer::Present => Reply::Present(&roll),
+            Answer::Rooms => Reply::Rooms {
+                rooms: random.pick::<&[RoomSummary]>(&[&scene.rooms, &[]]),
+                has_more: random.once_in(2),
             },
-            12 => Reply::Rooms {
-                rooms: &[],
-                has_more: false,
+            Answer::Topic => Reply::Topic(&roll),
+            Answer::History => Reply::History {
+                is_empty: random.once_in(2),
             },
-            13 => Reply::Topic(&roll),
-            14 => Reply::History { is_empty: true },
-            15 => Reply::History { is_empty: false },
-            16 => Reply::Page {
+            Answer::Page => Reply::Page {
                 room: &room,
-                span,
+                span: *random.pick(&[Span::After(Seq::START), Span::Before(Seq::END)]),
                 page: &page,
             },
-            17 => Reply::Page {
-                room: &room,
-                span,
-                page: &none,
-            },
-            18 => Reply::Pong,
-            20 => Reply::Found {
+            Answer::Found => Reply::Found {
                 room: &room,
                 page: &page,
             },
-            19 => Reply::Removed {
+            Answer::Pong => Reply::Pong,
+            Answer::Removed => Reply::Removed {
                 room: &room,
                 reason: &text,
                 is_closed: random.once_in(2),
             },
-            _ => Reply::Refused(&refusal),
+            Answer::Refused | Answer::Published | Answer::Unpublished => Reply::Refused(&refusal),
         };
-        let doing = format!("replying {reply:?}");
+        let doing = format!("replying {which:?} to {line}");
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
@@ -238,15 +258,83 @@ impl Talk<'_> {
         doing: &str,
         writes: impl FnOnce(&mut dyn Dialect, &mut BytesMut),
     ) -> Result<(), Violation> {
-        self.done.push(doing.chars().take(200).collect());
+        self.done.push(doing.to_owned());
         let mut out = BytesMut::new();
         unpanicked(doing, || writes(&mut *self.dialect, &mut out))?;
         written::check(&out, self.speech, &self.sent, doing)
     }
 }
 
-/// How many replies [`Talk::replies`] knows.
-const REPLIES: usize = 22;
+/// Some messages of a log, or none.
+fn page(random: &mut Random) -> Page {
+    let batch = Arc::new(forms::batch(random));
+    let gap = random.once_in(2).then_some(Gap {
+        from: Seq(1),
+        to: Seq(7),
+    });
+    if random.once_in(4) {
+        return Page::default();
+    }
+    let range = random.below(batch.len())..batch.len();
+    Page::new(gap, vec![Excerpt { batch, range }])
+}
+
+/// What a peer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Welcome,
+    Joined,
+    Published,
+    Known,
+    Unpublished,
+    Rejected,
+    Left,
+    Renamed,
+    Told,
+    Who,
+    Present,
+    Rooms,
+    Topic,
+    History,
+    Page,
+    Found,
+    Pong,
+    Removed,
+    Refused,
+}
+
+/// How something said may be answered.
+const SAYING: [Answer; 4] = [
+    Answer::Published,
+    Answer::Known,
+    Answer::Unpublished,
+    Answer::Refused,
+];
+
+/// What answers nothing.
+const UNASKED: [Answer; 3] = [Answer::Rejected, Answer::Present, Answer::Removed];
+
+/// How a command may be answered: [`Dialect::reply`] has the rule.
+const fn answers(command: &Command<'_>) -> &'static [Answer] {
+    use Answer::Refused;
+    match command {
+        Command::Say { .. } | Command::Act { .. } => &SAYING,
+        Command::Topic { text: Some(_), .. } => &[Answer::Published, Answer::Unpublished, Refused],
+        Command::Topic { .. } => &[Answer::Topic, Refused],
+        Command::Tell { .. } => &[Answer::Told, Refused],
+        Command::Hello { .. } => &[Answer::Welcome, Answer::Welcome, Refused],
+        Command::Join(_) | Command::Move { .. } => &[Answer::Joined, Refused],
+        Command::Leave { .. } => &[Answer::Left, Refused],
+        Command::Nick { .. } => &[Answer::Renamed, Refused],
+        Command::Who { .. } => &[Answer::Who, Refused],
+        Command::Rooms { .. } => &[Answer::Rooms, Refused],
+        Command::History { .. } => &[Answer::History, Refused],
+        Command::Read { .. } => &[Answer::Page, Refused],
+        Command::Search { .. } => &[Answer::Found, Refused],
+        Command::Ping => &[Answer::Pong],
+        _ => &[Refused],
+    }
+}
 
 const CODES: [Code; 10] = [
     Code::BadRequest,

@@ -1,6 +1,6 @@
 //! What may be written to a peer: whole lines of harmless characters.
 
-use super::{Rule, Speech, Violation};
+use super::{Rule, Speech, Violation, shortened};
 use chat_core::text;
 
 /// Checks what was written for something, to a peer that has sent this.
@@ -13,7 +13,7 @@ pub(super) fn check(
     let wrong = |rule, expected: &str, seen: &[u8]| {
         let expected = format!("{expected} (for {done_for})");
         let seen = String::from_utf8_lossy(seen).escape_debug().to_string();
-        Err(Violation::new(rule, expected, seen))
+        Err(Violation::new(rule, expected, shortened(&seen)))
     };
     let Ok(written) = std::str::from_utf8(bytes) else {
         return wrong(Rule::Clean, "UTF-8", bytes);

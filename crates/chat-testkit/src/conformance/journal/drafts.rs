@@ -18,10 +18,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new() -> Self {
         // A hub may have tables for more marks than the default rules know: its nicks are nicks.
-        let rules = NameRules {
-            is_mark: |c| !c.is_ascii() && !c.is_alphanumeric(),
-            ..NameRules::default()
-        };
+        let mut rules = NameRules::default();
+        rules.is_mark = |c| !c.is_ascii() && !c.is_alphanumeric();
         let nicks = ["alice", "한글", "e\u{301}mile", "ไก่", "[Bob]^_^"];
         let nicks = nicks.into_iter().map(|nick| rules.nick(nick));
         Self {

@@ -22,6 +22,7 @@ impl Model {
         let is_inside = |seq: &Seq| match span {
             Span::After(asked) => *seq > asked,
             Span::Before(asked) => *seq < asked,
+            _ => true,
         };
         if let Some(outside) = places.iter().find(|seq| !is_inside(seq)) {
             let expected = format!("messages of {span:?}");
@@ -44,6 +45,7 @@ impl Model {
             _ if limit == 0 => None,
             Span::After(asked) => Some(self.check_after(asked, limit, &indexes)?),
             Span::Before(asked) => Some(self.check_before(asked, limit, &indexes)?),
+            _ => None,
         };
         if let Some(lost) = lost.clone().filter(|lost| !lost.is_empty()) {
             self.check_held(lost.end, holds)?;
@@ -167,7 +169,7 @@ impl Model {
         let (asked, is_told) = match span {
             Span::After(asked) => (asked, true),
             // The end that is named is there; a page that ends before its limit tells of the rest.
-            Span::Before(_) => (Seq::START, false),
+            _ => (Seq::START, false),
         };
         // A read of nothing may tell what is gone, and has nothing to show it by.
         let Some(lost) = lost else { return Ok(()) };
