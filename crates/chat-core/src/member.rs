@@ -27,7 +27,8 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 ///
 /// A room never waits for a member (promise 3). One that falls further behind than the room's broadcast ring reads
 /// what it missed from the journal, which [`next`](Self::next) does by itself; what the journal no longer holds is
-/// reported as one [`Event::Gap`] (promise 2: never a silent hole).
+/// reported as one [`Event::Gap`] (promise 2: never a silent hole). Changes of presence are in no log: a member that
+/// missed some is told who is in the room now, once, with [`Event::Present`].
 #[derive(Debug)]
 pub struct Member {
     seat: Seat,
@@ -41,6 +42,8 @@ pub struct Member {
     /// What has been taken from the room and not been handed out yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
     repair: Option<Repair>,
+    /// Who is in the room, if this member has missed changes of presence and is not told yet.
+    missed_presence: Option<Box<Roll>>,
 }
 
 /// The ring went on without this member.
@@ -60,6 +63,7 @@ impl Member {
             echo: Echo::Exclude,
             current: None,
             repair: None,
+            missed_presence: None,
         }
     }
 
@@ -156,7 +160,7 @@ impl Member {
     /// Waits for what happens next in the room.
     ///
     /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of
-    /// presence always, but that it was removed. Changes of presence that a lagging member missed are not told again: see [`roll`](Self::roll).
+    /// presence always, but that it was removed.
     /// Returns `None` once the session has ended, the member was removed, the room is closed or the hub drains, and
     /// everything said before has been handed out; or if the journal fails while the member has fallen behind.
     ///
@@ -167,6 +171,9 @@ impl Member {
         loop {
             if let Some(message) = self.next_of_current() {
                 return Some(Event::Message(message));
+            }
+            if let Some(roll) = self.missed_presence.take() {
+                return Some(Event::Present(roll));
             }
             if self.repair.is_some() {
                 if let Some(event) = self.read_on().await? {
@@ -274,7 +281,9 @@ impl Member {
 
     /// Goes to the live end, and notes what lies between as to be read from the log.
     fn fall_behind(&mut self) {
-        let Subscription { rx, cursor } = self.seat.room.subscribe();
+        let room = &self.seat.room;
+        let (Subscription { rx, cursor }, roll) = room.subscribe_anew(self.cursor.presences);
+        self.missed_presence = roll.map(Box::new);
         self.rx = rx;
         self.is_ending = self.seat.is_ending();
         let after = std::mem::replace(&mut self.cursor, cursor).seq;

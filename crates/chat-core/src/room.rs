@@ -227,15 +227,6 @@ impl Room {
         (tail.go_live(state.cursor), state.cursor)
     }
 
-    /// Subscribes anew, at the live end.
-    pub(crate) fn subscribe(&self) -> Subscription {
-        let state = self.state.lock();
-        Subscription {
-            rx: self.tx.subscribe(),
-            cursor: state.cursor,
-        }
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().members.is_empty()
     }

@@ -210,7 +210,10 @@ impl Room {
         let occupant = state.members.remove(&session)?;
         let is_sent_away = match &change {
             PresenceChange::Removed { .. } => true,
-            PresenceChange::Left { reason } => matches!(reason, Some(CloseReason::Kicked(_))),
+            PresenceChange::Left { reason } => matches!(
+                reason,
+                Some(CloseReason::Kicked(_) | CloseReason::TakenOver)
+            ),
             _ => false,
         };
         if let Some(tail) = occupant.tail.as_ref().filter(|_| is_sent_away) {
@@ -268,6 +271,25 @@ impl Room {
             self.count_soon(state);
         }
         Some(self.call_roll(state))
+    }
+
+    /// Subscribes anew, at the live end. A member that was told of so many changes of presence is told who is there
+    /// now, if there have been others.
+    pub(crate) fn subscribe_anew(&self, presences: u64) -> (Subscription, Option<Roll>) {
+        let state = self.state.lock();
+        let subscription = Subscription {
+            rx: self.tx.subscribe(),
+            cursor: state.cursor,
+        };
+        let roll = (state.cursor.presences != presences).then(|| {
+            let mut roll = self.call_roll(&state);
+            if !state.hushed {
+                let nicks = state.members.values().map(|occupant| occupant.nick.clone());
+                roll.nicks = nicks.collect();
+            }
+            roll
+        });
+        (subscription, roll)
     }
 
     /// Has the members over wires told how many there are, a second from now.

@@ -3,7 +3,7 @@
 use crate::{members, unlimited};
 use chat_core::error::{JoinError, PublishError, TellError};
 use chat_core::log::Span;
-use chat_core::{Echo, Event, Hub, Limits, Member, Seq};
+use chat_core::{CloseReason, Echo, Event, Hub, Limits, Member, Peer, Seq, serve_connection};
 use std::num::NonZeroUsize;
 
 async fn next_text(member: &mut Member) -> String {
@@ -75,6 +75,47 @@ async fn promise_2_a_member_that_lags_reads_what_it_missed_from_the_journal() {
     for number in 0..1000 {
         assert_eq!(next_text(&mut listening).await, number.to_string());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_lags_is_told_who_is_there_if_it_missed_who_came_and_went() {
+    let mut limits = Limits::default();
+    limits.ring_batches = NonZeroUsize::new(8).unwrap();
+    let hub = Hub::new(limits);
+    let sessions = ["alice", "bob", "kim"].map(|nick| hub.session(Some(nick)).unwrap());
+    let [alice, bob, kim] = &sessions;
+    let mut listening = alice.join("lobby").await.unwrap();
+    let talking = bob.join("lobby").await.unwrap();
+    let gone = kim.join("lobby").await.unwrap();
+    for _ in 0..2 {
+        let event = listening.next().await;
+        assert!(matches!(event, Some(Event::Presence(_))), "{event:?}");
+    }
+    talking.say("first").await.unwrap();
+    gone.leave();
+    bob.rename("rob").unwrap();
+    for number in 0..100 {
+        talking.say(&number.to_string()).await.unwrap();
+    }
+    let Some(Event::Present(roll)) = listening.next().await else {
+        panic!("it has missed kim's leaving");
+    };
+    let nicks: Vec<_> = roll.nicks.iter().map(|nick| nick.as_str()).collect();
+    assert_eq!((roll.count, nicks), (2, vec!["alice", "rob"]));
+    assert_eq!(next_text(&mut listening).await, "first");
+    for number in 0..100 {
+        assert_eq!(next_text(&mut listening).await, number.to_string());
+    }
+    // Live again, and told once.
+    let _back = kim.join("lobby").await.unwrap();
+    let event = listening.next().await;
+    assert!(matches!(event, Some(Event::Presence(_))), "{event:?}");
+    // One that has missed messages alone is told nothing of presence.
+    for number in 0..100 {
+        talking.say(&number.to_string()).await.unwrap();
+    }
+    let event = listening.next().await;
+    assert!(matches!(event, Some(Event::Message(_))), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,4 +264,14 @@ async fn stats_count_what_happened() {
     stuck.sends("/help").await;
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert_eq!(hub.hub.stats().stalled, 1);
+}
+
+#[test]
+fn a_connection_on_a_runtime_without_timers_is_refused_with_a_reason() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let reason = runtime.unwrap().block_on(async {
+        let (_near, far) = tokio::io::duplex(64);
+        serve_connection(far, Peer::default(), Hub::default()).await
+    });
+    assert_eq!(reason, CloseReason::NoTimers);
 }
