@@ -6,6 +6,10 @@
 //! 4. [Ordering, lag and gaps](ordering_lag_and_gaps)
 //! 5. [Shutting down](shutdown)
 //! 6. [Testing](testing)
+//! 7. [A WebSocket front-end](web_socket)
+//! 8. [A dialect of your own](dialect)
+//! 9. [A journal of your own](journal)
+//! 10. [Logging](logging)
 
 #[doc = include_str!("../guide/start_here.md")]
 pub mod start_here {}
@@ -24,3 +28,15 @@ pub mod shutdown {}
 
 #[doc = include_str!("../guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../guide/web_socket.md")]
+pub mod web_socket {}
+
+#[doc = include_str!("../guide/dialect.md")]
+pub mod dialect {}
+
+#[doc = include_str!("../guide/journal.md")]
+pub mod journal {}
+
+#[doc = include_str!("../guide/logging.md")]
+pub mod logging {}

@@ -9,6 +9,7 @@ mod delivery;
 mod following;
 mod in_process;
 mod listeners;
+mod logged;
 mod moderation;
 mod opening;
 mod plain;
