@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::fmt;
 use std::future::{Future, ready};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Decides what peers over a wire may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
@@ -106,6 +106,16 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
+    /// May it see that this room is there: in a list of rooms, its members, its topic? It is told of one that it may not
+    /// see what it is told of one that does not exist.
+    ///
+    /// Asked for many rooms at once, so it can't wait: answer from memory. A session sees the rooms that it is in, whatever
+    /// the answer. One that may not join a room may see it unless this says otherwise.
+    fn may_see(&self, who: &Visitor, room: &str) -> bool {
+        let _ = (who, room);
+        true
+    }
+
     /// May it leave with this reason, which its rooms are shown? A change is the reason; one that is refused is left
     /// out, and it leaves without.
     fn quit(&self, who: &Visitor, reason: &str) -> impl Future<Output = Decision> + Send {
@@ -189,6 +199,9 @@ pub(crate) trait DynPolicy: Send + Sync {
         who: Visitor,
         question: Question<'a>,
     ) -> BoxFuture<'a, Option<Decision>>;
+
+    /// `None`: the policy panicked.
+    fn may_see(&self, who: &Visitor, room: &str) -> Option<bool>;
 }
 
 impl<P: Policy> DynPolicy for P {
@@ -209,6 +222,10 @@ impl<P: Policy> DynPolicy for P {
             }
         };
         Box::pin(AssertUnwindSafe(decision).catch_unwind().map(Result::ok))
+    }
+
+    fn may_see(&self, who: &Visitor, room: &str) -> Option<bool> {
+        catch_unwind(AssertUnwindSafe(|| Policy::may_see(self, who, room))).ok()
     }
 }
 

@@ -28,11 +28,10 @@ pub(crate) fn room(typed: &str) -> Result<String, String> {
 
 /// The rules of `chat-server`.
 fn rules() -> NameRules {
-    NameRules {
-        fold,
-        is_mark: is_combining_mark,
-        ..NameRules::default()
-    }
+    let mut rules = NameRules::default();
+    rules.fold = fold;
+    rules.is_mark = is_combining_mark;
+    rules
 }
 
 /// Whether two spellings mean one name.

@@ -213,7 +213,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let limit = limit.unwrap_or(ROOMS_LISTED_MAX).min(ROOMS_LISTED_MAX);
                 let after = after.as_deref().unwrap_or_default();
                 // One more tells whether there are more.
-                let mut rooms = self.hub.rooms_after(after, limit + 1);
+                let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
                 let has_more = rooms.len() > limit;
                 rooms.truncate(limit);
                 self.reply(&Reply::Rooms {
@@ -561,10 +561,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Who is in this room, or in the session's own.
     fn roll(&self, room: Option<&str>) -> Result<Roll, Refusal> {
         match room {
-            Some(room) => self
-                .hub
-                .roll(room)
-                .ok_or_else(|| Refusal::no_such_room(room)),
+            Some(room) => {
+                let key = self.hub.room_key(room).filter(|key| self.sees()(key));
+                let roll = key.and_then(|_| self.hub.roll(room));
+                roll.ok_or_else(|| Refusal::no_such_room(room))
+            }
             None => Ok(self.members[self.member(None)?].roll()),
         }
     }

@@ -39,14 +39,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         question: Question<'_>,
         waiting: &mut Option<Waiting>,
     ) -> Result<Option<String>, Refusal> {
-        let (Some(policy), Some(peer)) = (self.hub.policy(), &self.peer) else {
+        let (Some(policy), Some(who)) = (self.hub.policy(), self.visitor(dialect)) else {
             return Ok(None);
-        };
-        let who = Visitor {
-            peer: Arc::clone(peer),
-            dialect,
-            session: self.session.as_ref().map(Session::id),
-            nick: self.session.as_ref().map(Session::nick),
         };
         let mut decision = Arc::clone(policy).decide(who, question);
         let at_once = poll_fn(|cx| Poll::Ready(decision.as_mut().poll(cx))).await;
@@ -66,6 +60,32 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.hub.note_policy_failure();
                 Err(Refusal::undecided())
             }
+        }
+    }
+
+    /// As whom the policy knows the peer; `None` where there is no policy.
+    fn visitor(&self, dialect: &'static str) -> Option<Visitor> {
+        Some(Visitor {
+            peer: Arc::clone(self.peer.as_ref()?),
+            dialect,
+            session: self.session.as_ref().map(Session::id),
+            nick: self.session.as_ref().map(Session::nick),
+        })
+    }
+
+    /// Whether the peer may see that there is the room with a key: its own rooms, and what the policy says.
+    pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
+        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
+        let asked = self.hub.policy().zip(self.visitor(dialect));
+        move |room| {
+            let is_in = || self.members.iter().any(|member| member.key() == room);
+            asked.as_ref().is_none_or(|(policy, who)| {
+                is_in()
+                    || policy.may_see(who, room).unwrap_or_else(|| {
+                        self.hub.note_policy_failure();
+                        false
+                    })
+            })
         }
     }
 

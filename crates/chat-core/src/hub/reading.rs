@@ -37,6 +37,16 @@ impl Hub {
     /// lists all rooms at once.
     #[must_use]
     pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
+        self.rooms_seen(after, limit, |_| true)
+    }
+
+    /// As [`rooms_after`](Self::rooms_after), without the rooms whose key `sees` says no to.
+    pub(crate) fn rooms_seen(
+        &self,
+        after: &str,
+        limit: usize,
+        sees: impl Fn(&str) -> bool,
+    ) -> Vec<RoomSummary> {
         /// How many rooms are looked at while the rooms are locked.
         const CHUNK: usize = 128;
         let mut listed = Vec::new();
@@ -60,7 +70,11 @@ impl Hub {
             let Some(room) = chunk.last() else { break };
             last = Some(Arc::clone(&room.key));
             let left = limit - listed.len();
-            listed.extend(chunk.iter().filter_map(|room| room.summary()).take(left));
+            let listable = chunk.iter().filter_map(|room| {
+                let summary = room.summary()?;
+                sees(&room.key).then_some(summary)
+            });
+            listed.extend(listable.take(left));
         }
         listed
     }

@@ -240,3 +240,57 @@ async fn without_a_policy_nobody_is_asked() {
     let serving = serve_connection(far, Peer::default(), hub.hub.clone());
     drop(serving);
 }
+
+/// Lets only the boss into `secret`, and shows it to nobody else; has a bug where `broken` is concerned.
+struct Discreet;
+
+impl Policy for Discreet {
+    async fn join(&self, who: &Visitor, room: &str) -> Decision {
+        if self.may_see(who, room) {
+            Decision::Allow
+        } else {
+            Decision::refuse("no such room")
+        }
+    }
+
+    fn may_see(&self, who: &Visitor, room: &str) -> bool {
+        assert_ne!(room, "broken", "a policy with a bug");
+        let is_boss = who
+            .nick
+            .as_ref()
+            .is_some_and(|nick| nick.as_str() == "boss");
+        room != "secret" || is_boss
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let mut hub = TestHub::build(Hub::builder().limits(limits).policy(Discreet));
+    let [mut boss, mut alice] = crate::members(&mut hub, ["boss", "alice"]).await;
+    let spy = hub.hub.session(Some("spy")).unwrap();
+    let _in_secret = spy.join("secret").await.unwrap();
+    let _in_broken = spy.join("broken").await.unwrap();
+    alice.sends("/rooms").await;
+    alice.sees("* rooms: lobby (2)").await;
+    for room in ["secret", "#Secret", "broken", "nowhere"] {
+        alice.sends(&format!("/who {room}")).await;
+        alice
+            .sees(&format!("! no such room: {room} (/rooms lists them)"))
+            .await;
+    }
+    alice.sends("/join secret").await;
+    alice.sees("! no such room").await;
+    boss.sends("/rooms").await;
+    boss.sees("* rooms: lobby (2), secret (1)").await;
+    boss.sends("/who secret").await;
+    boss.sees("* secret: 1 member: spy").await;
+    // Who is in a room sees it, whatever the policy says.
+    boss.sends("/join secret").await;
+    boss.sees_until_quiet().await;
+    boss.sends("/nick retired").await;
+    boss.sees("* you are now retired").await;
+    boss.sends("/who secret").await;
+    boss.sees("* secret: 2 members: retired, spy").await;
+}
