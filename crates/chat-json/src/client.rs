@@ -81,7 +81,8 @@ pub struct Client {
 ///
 /// # Overload
 ///
-/// At most 1,280 events wait. Beyond that the connection is still read; messages are left in the server's log and
+/// At most 1,280 events wait. A caller that takes them as fast as it can is waited for, a tenth of a second at most, so
+/// that it sees a flood as far as it can follow. Otherwise the connection is still read; messages are left in the server's log and
 /// fetched from there when there is room again, and what the log no longer holds by then is a [`Event::Gap`].
 ///
 /// # Drop

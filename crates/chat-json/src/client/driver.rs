@@ -82,6 +82,9 @@ impl Driver {
             let takes_asks = has_callers && self.conversation.takes_asks();
             let held_until = self.held_until(&phase);
             let wake = tokio::select! {
+                // What is read goes on before more is read. Nothing starves: the channel gets full, and so many requests
+                // wait for their answers that no more are taken.
+                biased;
                 permit = self.events.reserve(), if self.conversation.has_event() => {
                     let is_wanted = permit.is_ok();
                     Wake::Room { is_wanted }
