@@ -3,6 +3,7 @@
 //! Invariant: no I/O and no waiting in here. Lines and requests go in; lines for the server, answers and events come
 //! out. What is not answered when a connection breaks is repeated or given up, by its nature.
 
+mod nick;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -168,67 +169,6 @@ impl Conversation {
             is_repeated: false,
         });
         self.send_unsent(now);
-    }
-
-    /// Without a connection a nick is only noted, for the next hello: then there is nothing more to ask.
-    fn note_nick(&mut self, ask: Ask) -> Option<Ask> {
-        if ask.nature != Nature::Nick || self.has_begun {
-            return Some(ask);
-        }
-        let nick = ask.request.nick.map(Text::into_string).unwrap_or_default();
-        let named = wire::Named {
-            nick: nick.as_str().into(),
-        };
-        let named = serde_json::to_string(&named);
-        // Whoever asked may have gone.
-        drop(
-            ask.done
-                .send(named.map_err(|error| AskError::Garbled(error.to_string()))),
-        );
-        if self.nick.as_deref() != Some(&nick) {
-            if !self.is_known_by_token {
-                // A server that has no tokens knows keys by the nick that they were used under.
-                self.unanswered.give_up_messages();
-            }
-            let before = self.nick.replace(nick);
-            self.nick_before.get_or_insert(before);
-            self.has_nick = false;
-        }
-        None
-    }
-
-    /// The hello was refused. Returns whether another nick is asked for: the one before, if this one was taken without a
-    /// connection; or a guest's, if the caller wants that and the nick is not the client's own of a moment ago.
-    pub(super) fn falls_back(&mut self, error: &AskError, now: Instant) -> bool {
-        let AskError::Refused { code, message, .. } = error else {
-            return false;
-        };
-        if !NICK_FAULTS.contains(&code.as_str()) {
-            return false;
-        }
-        let (code, message) = (code.clone(), message.clone());
-        if let Some(before) = self.nick_before.take() {
-            self.nick = before;
-            self.tell(Event::Rejected { code, message });
-            return true;
-        }
-        let Some(nick) = self.nick.clone().filter(|_| self.guest_if_refused) else {
-            return false;
-        };
-        let since = *self.nick_refused_since.get_or_insert(now);
-        let may_be_own = self.has_nick && code == NICK_TAKEN;
-        if may_be_own && now < since + self.ping_after + ANSWERS_WITHIN + GHOST_SLACK {
-            return false;
-        }
-        (self.nick, self.has_nick, self.nick_refused_since) = (None, false, None);
-        // The server knows keys by the nick that they were used under.
-        self.unanswered.give_up_messages();
-        self.tell(Event::NickRefused {
-            nick,
-            code,
-            message,
-        });
-        true
     }
 
     /// Whether one more request may wait for its answer.
@@ -621,13 +561,6 @@ impl Conversation {
 
 /// The code of what the server can't do now.
 const UNAVAILABLE: &str = "unavailable";
-
-/// The codes of what can be wrong with a nick.
-const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
-const NICK_TAKEN: &str = "nick_taken";
-
-/// How much longer than the heartbeat says a server may take to end a broken connection of the client's own.
-const GHOST_SLACK: Duration = Duration::from_secs(5);
 
 /// The ids of the client's own requests that are not among the unanswered; those begin with 1.
 const HELLO: u64 = 0;

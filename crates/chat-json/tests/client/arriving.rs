@@ -66,21 +66,13 @@ async fn a_nick_that_can_not_be_had_is_told_and_the_client_comes_in_as_a_guest()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nick_that_was_lost_with_the_connection_is_asked_for_until_it_must_be_anothers() {
+async fn a_nick_that_another_took_during_a_break_makes_the_client_a_guest() {
     let network = Network::new(1);
     let (_client, mut events) = client(&network, "alice").start();
     assert_eq!(wait(&mut events, nick).await, "alice");
     network.crash();
     network.restart();
-    let ghost = network.hub().session(Some("alice")).unwrap();
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    drop(ghost);
-    assert_eq!(wait(&mut events, nick).await, "alice");
-    network.crash();
-    network.restart();
     let _other = network.hub().session(Some("alice")).unwrap();
-    let began = Instant::now();
     assert_eq!(wait(&mut events, refused).await.0, "alice");
-    assert!(began.elapsed() > Duration::from_secs(35));
     assert!(wait(&mut events, nick).await.starts_with("guest-"));
 }

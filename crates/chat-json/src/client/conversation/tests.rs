@@ -396,3 +396,25 @@ fn a_guest_repeats_what_it_said_where_the_server_knows_its_token() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_tokens_a_lost_nick_is_asked_for_until_it_must_be_anothers() {
+    let mut talk = Talk::online();
+    talk.conversation.guest_if_refused = true;
+    let taken = AskError::Refused {
+        code: "nick_taken".into(),
+        message: "alice is taken".into(),
+        retry: None,
+    };
+    talk.conversation.interrupt(talk.now);
+    assert!(!talk.conversation.falls_back(&taken, talk.now));
+    talk.now += Duration::from_secs(35);
+    assert!(
+        !talk.conversation.falls_back(&taken, talk.now),
+        "it may be its own"
+    );
+    talk.now += Duration::from_secs(5);
+    assert!(talk.conversation.falls_back(&taken, talk.now));
+    assert!(matches!(&talk.events()[..], [Event::NickRefused { nick, .. }] if nick == "alice"));
+    assert_eq!(talk.conversation.nick, None);
+}
