@@ -92,15 +92,7 @@ fn order(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>
         Command::Me => return Ok(say(state, typed, true)),
         Command::Join => return Ok(join(state, &names::room(typed)?)),
         Command::Nick => return Ok(nick(state, room, names::nick(typed)?)),
-        Command::Msg => match typed.split_once(' ') {
-            Some((to, text)) if !text.trim().is_empty() => Effect::Tell {
-                room,
-                id: None,
-                to: names::nick(to)?,
-                text: text.trim().to_owned(),
-            },
-            _ => return Err(format!("something is missing: {}", command.usage())),
-        },
+        Command::Msg => message(room, typed)?,
         Command::Query => {
             let (to, text) = typed.split_once(' ').unwrap_or((typed, ""));
             return converse(state, &names::nick(to)?, text.trim());
@@ -133,6 +125,19 @@ fn order(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>
         Command::Topic => Effect::Topic { room, text },
     };
     Ok(vec![effect])
+}
+
+/// A direct message that is told from a room.
+fn message(room: String, typed: &str) -> Result<Effect, String> {
+    match typed.split_once(' ') {
+        Some((to, text)) if !text.trim().is_empty() => Ok(Effect::Tell {
+            room,
+            id: None,
+            to: names::nick(to)?,
+            text: text.trim().to_owned(),
+        }),
+        _ => Err(format!("something is missing: {}", Command::Msg.usage())),
+    }
 }
 
 /// Takes another nick; a client whose connection is closed connects anew with it.
