@@ -16,6 +16,7 @@ mod control_characters;
 mod conversation;
 mod kept;
 mod log;
+mod manual;
 mod names;
 mod openings;
 mod order;

@@ -7,6 +7,7 @@
 mod args;
 mod connect;
 mod conversation;
+mod manual;
 mod outgoing;
 mod query;
 mod screen;
@@ -55,8 +56,8 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Send(args) => send::run(&args).await,
         Command::Tail(args) => tail::run(&args).await,
-        Command::Man => show::manual(),
-        Command::Completions { shell } => show::completions(shell),
+        Command::Man => manual::manual(),
+        Command::Completions { shell } => manual::completions(shell),
         Command::Rooms { json, server } => query::rooms(&server, json).await,
         Command::Who { room, json, server } => query::who(&server, &room, json).await,
     }

@@ -1,14 +1,12 @@
-//! The full-screen client, and what is generated from the arguments: the manual and the completions.
+//! The full-screen client.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use chat_tui::{Colours, Memory, Store};
-use clap::CommandFactory;
-use clap_complete::Shell;
 
-use crate::args::{Address, Cli, Config};
+use crate::args::{Address, Config};
 
 /// Whether there is a screen to draw on and a keyboard to type on. A terminal that says it can only print lines has none.
 pub(crate) fn is_terminal() -> bool {
@@ -36,21 +34,5 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         },
     })
     .await?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Prints the manual page.
-pub(crate) fn manual() -> anyhow::Result<ExitCode> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    io::stdout().write_all(&page)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Prints a shell's completions.
-pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "chat-client", &mut script);
-    io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,11 @@
 //! The command line, as it is typed.
 
 use chat_core::{Rate, RoomName};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// A chat server that nc, telnet, scripts and any line client can reach.
@@ -15,9 +17,8 @@ use std::time::Duration;
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Cli {
-    #[cfg(feature = "sqlite")]
     #[command(subcommand)]
-    pub(crate) command: Option<crate::data::Command>,
+    pub(crate) command: Option<Command>,
 
     /// Listen here: HOST:PORT, or PORT for both loopback addresses [default: 5000]; may be given again
     #[arg(long, value_name = "ADDR")]
@@ -68,6 +69,35 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// What is done instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[cfg(feature = "sqlite")]
+    #[command(flatten)]
+    Data(crate::data::Command),
+    /// Print the manual page, for man(1): chat-server man > chat-server.1
+    Man,
+    /// Print what completes the arguments in a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// Does it; the exit code is 0 if it is done, 1 if what was found is not as it should be, 2 if it can't be done.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Data(command) => return command.run(),
+            Self::Man => crate::manual::manual()?,
+            Self::Completions { shell } => crate::manual::completions(shell)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// One flag for each limit, named after it.

@@ -118,19 +118,11 @@ struct Line<'a> {
 }
 
 impl Command {
-    /// Does it; the exit code is 0 if it is done, 1 if what was found is not as it should be, 2 if it can't be done.
-    pub(crate) fn run(self) -> ExitCode {
-        let done = match self {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
             Self::Export(export) => export.run(),
             Self::Import(import) => import.run(),
             Self::Check(check) => check.run(),
-        };
-        match done {
-            Ok(code) => code,
-            Err(error) => {
-                crate::log::say(format_args!("{error:#}"));
-                ExitCode::from(2)
-            }
         }
     }
 }

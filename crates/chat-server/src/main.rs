@@ -8,6 +8,7 @@ mod data;
 mod kept;
 mod listen;
 mod log;
+mod manual;
 mod names;
 mod shutdown;
 mod wall_time;
@@ -19,25 +20,24 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // clap prints its own message and ends with 2 where an argument can't be used.
     let cli = cli::Cli::parse();
-    #[cfg(feature = "sqlite")]
     if let Some(command) = cli.command {
-        return command.run();
+        return command.run().unwrap_or_else(|error| cannot(&error));
     }
     let config = ServerConfig::from(cli);
     let log = match log::install(&config.log) {
         Ok(log) => log,
-        Err(error) => return cannot_start(&error),
+        Err(error) => return cannot(&error),
     };
     let ended = run(config).unwrap_or_else(|error| {
         // What was logged of it comes first.
         log.end();
-        cannot_start(&error)
+        cannot(&error)
     });
     log.end();
     ended
 }
 
-fn cannot_start(error: &anyhow::Error) -> ExitCode {
+fn cannot(error: &anyhow::Error) -> ExitCode {
     log::say(format_args!("{error:#}"));
     ExitCode::from(2)
 }

@@ -169,6 +169,18 @@ pub(crate) const KEYS: [(&str, &str); 10] = [
     ("Ctrl+C", "quits"),
 ];
 
+/// Returns what can be typed on the screen and what it does, for a manual page.
+pub fn commands() -> impl Iterator<Item = (String, &'static str)> {
+    COMMANDS
+        .iter()
+        .map(|row| (row.command.usage().trim_end().to_owned(), row.help))
+}
+
+/// Returns the keys and what they do, for a manual page.
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.into_iter()
+}
+
 /// Reads a typed line; `None` if there is nothing to do.
 pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     let Some(command) = line.strip_prefix('/') else {

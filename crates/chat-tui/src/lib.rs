@@ -26,6 +26,7 @@ mod update;
 mod view;
 mod wrap;
 
+pub use command::{commands, keys};
 pub use driver::{TuiError, run};
 pub use memory::{Memory, ReadMark, Server};
 pub use store::Store;
