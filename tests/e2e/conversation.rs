@@ -75,7 +75,7 @@ fn a_text_can_not_forge_another_members_line() {
     let mut bob = Member::arrive(&server, "bob");
     alice.says("x\r14:02 carol: I never said this");
     alice.says("* carol left (gone: quit)");
-    bob.sees("alice: x14:02 carol: I never said this");
+    bob.sees("alice: x 14:02 carol: I never said this");
     bob.sees("alice: * carol left (gone: quit)");
 }
 
