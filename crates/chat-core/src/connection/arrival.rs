@@ -124,7 +124,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     fn begin_session(&self, given: Option<&str>) -> Result<Session, SessionError> {
         let session = match self.hub.session(given) {
             Err(SessionError::Nick(error)) if given.is_some() => {
-                tracing::debug!(%error, "the nick that the policy gave can't be had");
+                tracing::debug!(?error, "the nick that the policy gave can't be had");
                 self.hub.session(None)
             }
             begun => begun,
