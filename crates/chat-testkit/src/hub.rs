@@ -31,8 +31,14 @@ impl TestHub {
     /// Creates a hub of which the test chooses more; its clock stands at [`NOW`].
     #[must_use]
     pub fn build(builder: HubBuilder) -> Self {
+        Self::over(builder.clock(|| NOW).build())
+    }
+
+    /// Takes a hub as it is, its clock included.
+    #[must_use]
+    pub fn over(hub: Hub) -> Self {
         Self {
-            hub: builder.clock(|| NOW).build(),
+            hub,
             connections: JoinSet::new(),
         }
     }
