@@ -41,6 +41,17 @@ pub trait Dialect: Send + Sync {
     /// Writes what a newcomer is told first. Whom it meets follows as [`Reply::Joined`].
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut);
 
+    /// Writes what goes between two messages that are shown again, if it is another day. Before the first of them
+    /// `previous` is now, and after the last one `next` is.
+    fn write_day(
+        &self,
+        _previous: Timestamp,
+        _next: Timestamp,
+        _now: Timestamp,
+        _out: &mut BytesMut,
+    ) {
+    }
+
     /// Writes the answer to a command.
     ///
     /// Each command that [`receive`](Self::receive) has returned is answered once, in the order in which they came:

@@ -8,6 +8,7 @@ mod form;
 
 pub(crate) use form::PlainForms;
 
+use crate::batch::Timestamp;
 use crate::command::Command;
 use crate::delivery::Echo;
 use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
@@ -76,7 +77,7 @@ impl Plain {
         None
     }
 
-    fn write_time(&self, at: crate::batch::Timestamp, out: &mut BytesMut) {
+    fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
         if self.shows_time {
             self.forms.write_time(at, out);
         }
@@ -146,6 +147,12 @@ impl Dialect for Plain {
             .iter()
             .for_each(|line| notice(out, format_args!("{line}")));
         self.greeted_as = Some(greeting.nick.clone());
+    }
+
+    fn write_day(&self, previous: Timestamp, next: Timestamp, now: Timestamp, out: &mut BytesMut) {
+        if self.shows_time {
+            self.forms.write_day(previous, next, now, out);
+        }
     }
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {

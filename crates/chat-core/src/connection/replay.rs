@@ -4,7 +4,7 @@
 //! stays within the limits; and what happens meanwhile is held back until the replay is done.
 
 use super::Connection;
-use crate::batch::{Position, Seq};
+use crate::batch::{Position, Seq, Timestamp};
 use crate::command::Arrival;
 use crate::delivery::Echo;
 use crate::dialect::Reply;
@@ -30,6 +30,8 @@ pub(super) struct Replaying {
     replay: Replay,
     own: Own,
     moment: Moment,
+    /// When the message was said that it was shown last; `None`: it was shown none.
+    shown_at: Option<Timestamp>,
     /// What it is told first that it missed.
     missed: Option<Missed>,
 }
@@ -56,6 +58,7 @@ impl Replaying {
                 Echo::Exclude => Own::None,
             },
             moment: Moment::Live,
+            shown_at: None,
             missed: None,
         }
     }
@@ -67,6 +70,7 @@ impl Replaying {
             replay: Replay { after, through },
             own: Own::All,
             moment: Moment::Replay,
+            shown_at: None,
             missed: None,
         }
     }
@@ -133,6 +137,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             replay,
             own,
             moment,
+            shown_at,
             missed,
         } = replaying;
         let missed = missed.take();
@@ -166,7 +171,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.hub.counters().gaps.add(1);
             form.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
+        let now = self.hub.now();
         for Excerpt { batch, range } in &page.excerpts {
+            if *moment == Moment::Replay {
+                let previous = shown_at.replace(batch.at()).unwrap_or(now);
+                dialect.write_day(previous, batch.at(), now, &mut out);
+            }
             let is_own = self.session.as_ref().map(Session::id) == Some(batch.author());
             match (*own, &self.session) {
                 (Own::None, _) if is_own && !batch.is_topic() => {}
@@ -182,6 +192,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     form.encode(&messages, *moment, &mut out);
                 }
             }
+        }
+        if let Some(shown_at) = *shown_at
+            && replay.is_done()
+        {
+            // What happens now follows.
+            dialect.write_day(shown_at, now, now, &mut out);
         }
         self.hub.counters().bytes_out.add(out.len());
         if *moment == Moment::Replay {
@@ -251,6 +267,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let mut out = BytesMut::new();
         let mut after = None;
+        let now = self.hub.now();
+        let mut next = now;
         let excerpts = page.excerpts.iter().rev();
         let messages = excerpts.flat_map(|Excerpt { batch, range }| {
             let places = range.clone().rev();
@@ -259,7 +277,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         for (batch, at) in messages {
             let message = Broadcast::Messages(batch, at..at + 1);
             form.encode(&message, Moment::Replay, &mut out);
-            if out.len() > bytes_max {
+            dialect.write_day(batch.at(), next, now, &mut out);
+            next = batch.at();
+            let mut first = BytesMut::new();
+            dialect.write_day(now, next, now, &mut first);
+            if out.len() + first.len() > bytes_max {
                 break;
             }
             after = batch.messages(at..at + 1).next().map(|first| first.seq);

@@ -72,6 +72,28 @@ impl PlainForms {
         }
     }
 
+    /// Writes the day of a moment, if it is another one than that of the moment before.
+    pub(crate) fn write_day(
+        &self,
+        previous: Timestamp,
+        next: Timestamp,
+        now: Timestamp,
+        out: &mut BytesMut,
+    ) {
+        let day_of = |at| {
+            let WallTime {
+                year, month, day, ..
+            } = (self.wall_time)(at);
+            (year, month, day)
+        };
+        let next = day_of(next);
+        if day_of(previous) != next {
+            let (year, month, day) = next;
+            let today = if day_of(now) == next { " (today)" } else { "" };
+            super::notice(out, format_args!("{year}-{month:02}-{day:02}{today}"));
+        }
+    }
+
     /// Writes the time of day and a space.
     pub(crate) fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
         out.put_slice(&Clock::new((self.wall_time)(at)).0);

@@ -5,6 +5,7 @@
 mod addresses;
 mod chunks;
 mod costs;
+mod days;
 mod delivery;
 mod following;
 mod in_process;

@@ -1,0 +1,95 @@
+//! Messages of other days, as people see them in the plain dialect.
+
+use chat_core::log::Timestamp;
+use chat_core::{Hub, Limits};
+use chat_testkit::TestHub;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Minutes since 1970.
+static NOW: AtomicU64 = AtomicU64::new(0);
+
+/// A minute of a day of January 1970.
+fn go_to(day: u64, minute: u64) {
+    NOW.store((day - 1) * 24 * 60 + minute, Ordering::Relaxed);
+}
+
+fn hub() -> TestHub {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let clock = || Timestamp(NOW.load(Ordering::Relaxed) * 60_000);
+    TestHub::over(Hub::builder().limits(limits).clock(clock).build())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_again_has_its_day_and_today_ends_it() {
+    let mut hub = hub();
+    let ci = hub.hub.session(Some("ci")).unwrap();
+    for (day, minute, text) in [(1, 60, "one"), (1, 120, "two"), (3, 0, "three")] {
+        go_to(day, minute);
+        ci.publish("lobby", text).await.unwrap();
+    }
+    go_to(5, 600);
+    let mut kim = hub.connect("kim");
+    kim.sends("/nick kim").await;
+    let past = [
+        "* 1970-01-01",
+        "01:00 ci: one",
+        "02:00 ci: two",
+        "* 1970-01-03",
+        "00:00 ci: three",
+        "* 1970-01-05 (today)",
+    ];
+    kim.sees("* you are guest-1 in lobby: /nick NAME changes your nick, /help lists the commands")
+        .await;
+    kim.sees("* nobody else is here yet").await;
+    for line in past {
+        kim.sees(line).await;
+    }
+    kim.sees("* you are now kim").await;
+    ci.publish("lobby", "four").await.unwrap();
+    kim.sees("10:00 ci: four").await;
+    // Asked for again, and today's are of no day.
+    kim.sends("/history 2").await;
+    for line in [
+        "* 1970-01-03",
+        "00:00 ci: three",
+        "* 1970-01-05 (today)",
+        "10:00 ci: four",
+    ] {
+        kim.sees(line).await;
+    }
+    kim.sends("/history 1").await;
+    kim.sees("10:00 ci: four").await;
+    kim.sends("/time off").await;
+    kim.sees("* the time is not shown").await;
+    kim.sends("/history 2").await;
+    kim.sees("ci: three").await;
+    kim.sees("ci: four").await;
+    kim.sees_nothing().await;
+    the_days_fit_into_the_thousand_bytes_of_a_greeting().await;
+}
+
+/// In one test with the other: they share the clock.
+async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
+    for bytes in 0..60 {
+        let mut hub = hub();
+        let ci = hub.hub.session(Some("ci")).unwrap();
+        for day in 1..20 {
+            go_to(day, 0);
+            ci.publish("lobby", &"x".repeat(10 + bytes)).await.unwrap();
+        }
+        go_to(20, 0);
+        // It sends no line.
+        let mut kim = hub.connect("kim");
+        let mut greeting = Vec::new();
+        while !greeting
+            .last()
+            .is_some_and(|line: &String| line.ends_with("(today)"))
+        {
+            greeting.push(kim.next_line().await.unwrap());
+        }
+        let length: usize = greeting.iter().map(|line| line.len() + 1).sum();
+        assert!((600..=1000).contains(&length), "{length}: {greeting:#?}");
+        kim.sees_nothing().await;
+    }
+}
