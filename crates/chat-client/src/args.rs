@@ -8,6 +8,7 @@ use std::str::FromStr;
 use chat_core::text;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::Zoned;
 
 use crate::conversation::{AtInputEnd, Plan};
 
@@ -165,8 +166,10 @@ impl FromStr for Since {
 
 impl Cli {
     /// What a script wants done, if this is one; else this settles what was typed for the line client.
-    pub(crate) fn into_command(mut self) -> Result<Command, Config> {
-        self.command.take().ok_or_else(|| self.into_config())
+    pub(crate) fn into_command(mut self) -> Result<Command, Box<Config>> {
+        self.command
+            .take()
+            .ok_or_else(|| Box::new(self.into_config()))
     }
 
     /// Settles what was typed; nothing past here sees a flag.
@@ -184,6 +187,7 @@ impl Cli {
                     true => AtInputEnd::Stay,
                     false => AtInputEnd::Leave,
                 },
+                today: || Zoned::now().date(),
             },
         }
     }
@@ -331,7 +335,7 @@ fn one_word(name: &str) -> Result<String, &'static str> {
 
 /// Accepts what can be formatted.
 fn time_format(format: &str) -> Result<String, String> {
-    match jiff::fmt::strtime::format(format, &jiff::Zoned::default()) {
+    match jiff::fmt::strtime::format(format, &Zoned::default()) {
         Ok(_) => Ok(format.to_owned()),
         Err(error) => Err(error.to_string()),
     }
@@ -359,7 +363,7 @@ mod tests {
 
     fn config(args: &[&str]) -> Config {
         let cli = Cli::try_parse_from([&["chat-client"], args].concat()).unwrap();
-        cli.into_command().unwrap_err()
+        *cli.into_command().unwrap_err()
     }
 
     #[test]

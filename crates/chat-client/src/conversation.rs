@@ -11,6 +11,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) opening: String,
     /// What to do when the input ends.
     pub(crate) at_input_end: AtInputEnd,
+    /// Which day it is.
+    pub(crate) today: fn() -> Date,
 }
 
 /// What to do when the input ends.
@@ -65,7 +68,7 @@ where
     let (from_server, to_server) = tokio::io::split(stream);
     let state = State::new();
     let mut sending = pin!(send(to_server, input, plan, &state));
-    let mut receiving = pin!(receive(from_server, output, &state));
+    let mut receiving = pin!(receive(from_server, output, plan, &state));
     let mut interrupted = pin!(interrupt());
     let mut sent = Sent::NotYet;
     let mut leave_by = None;
@@ -266,19 +269,35 @@ async fn deliver<W: AsyncWrite + Unpin>(
 }
 
 /// Prints what the server says until it closes.
-async fn receive<R, O>(mut from_server: R, mut output: O, state: &State) -> Result<(), ReceiveError>
+///
+/// The server says of which days earlier messages are. That a new day has begun is said here, before what comes first on
+/// it.
+async fn receive<R, O>(
+    mut from_server: R,
+    mut output: O,
+    plan: &Plan,
+    state: &State,
+) -> Result<(), ReceiveError>
 where
     R: AsyncRead + Unpin,
     O: AsyncWrite + Unpin,
 {
     let mut screen = Screen::default();
     let mut buffer = vec![0; READ_BYTES];
+    let mut day = (plan.today)();
     loop {
         state.waiting_since.set(Some(Instant::now()));
         let read = from_server.read(&mut buffer).await;
         state.waiting_since.set(None);
         match read {
-            Ok(read) if read > 0 => print(&mut output, &screen.show(&buffer[..read])).await?,
+            Ok(read) if read > 0 => {
+                let mut shown = screen.show(&buffer[..read]);
+                let today = (plan.today)();
+                if !shown.is_empty() && std::mem::replace(&mut day, today) != today {
+                    shown.insert_str(0, &format!("* {today} (today)\n"));
+                }
+                print(&mut output, &shown).await?;
+            }
             end => {
                 print(&mut output, &screen.finish()).await?;
                 return end.map(|_| ()).map_err(ReceiveError::Server);

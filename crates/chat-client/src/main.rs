@@ -44,7 +44,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let result = match cli.into_command() {
         Ok(command) => runtime.block_on(execute(command)),
         Err(config) if config.is_plain || !show::is_terminal() => runtime.block_on(talk(&config)),
-        Err(config) => runtime.block_on(show::run(config)),
+        Err(config) => runtime.block_on(show::run(*config)),
     };
     // Tokio reads stdin in a thread of its own, and a read of a terminal can't be called off: dropping the runtime
     // would wait for the next line to be typed. Whatever had to be written was flushed by the conversation.

@@ -52,6 +52,15 @@ impl Desk {
     }
 }
 
+thread_local! {
+    /// The day of November on which the conversation takes place.
+    static TODAY: Cell<i8> = const { Cell::new(24) };
+}
+
+fn today() -> Date {
+    jiff::civil::date(2026, 11, TODAY.get())
+}
+
 /// How a conversation ended, and after how long.
 type Outcome = (Result<(), ConversationError>, Duration);
 
@@ -68,6 +77,7 @@ async fn play(
     let plan = Plan {
         opening: opening.to_owned(),
         at_input_end,
+        today,
     };
     let ctrl_c = Notify::new();
     let mut desk = Desk {
@@ -106,6 +116,30 @@ async fn lines_go_out_and_lines_come_in() {
         desk.server_says("* goodbye\n").await;
         desk.server_closes().await;
         desk.screen_shows(Some("* goodbye")).await;
+        desk.screen_shows(None).await;
+    })
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_day_is_said_before_what_comes_first_on_it() {
+    let (result, _) = play("", AtInputEnd::Leave, async |desk, _| {
+        desk.server_says("23:59 alice: good night\n23:").await;
+        desk.screen_shows(Some("23:59 alice: good night")).await;
+        TODAY.set(25);
+        // Half a line shows nothing.
+        desk.server_says("59 bob: ").await;
+        desk.server_says("you too\n00:01 alice: still here?\n")
+            .await;
+        desk.screen_shows(Some("* 2026-11-25 (today)")).await;
+        desk.screen_shows(Some("23:59 bob: you too")).await;
+        desk.screen_shows(Some("00:01 alice: still here?")).await;
+        desk.server_says("00:02 bob: yes\n").await;
+        desk.screen_shows(Some("00:02 bob: yes")).await;
+        desk.ends_the_input().await;
+        desk.server_gets(None).await;
+        desk.server_closes().await;
         desk.screen_shows(None).await;
     })
     .await;
@@ -312,6 +346,7 @@ async fn it_ends_quietly_when_nobody_reads_what_it_prints() {
     let plan = Plan {
         opening: String::new(),
         at_input_end: AtInputEnd::Leave,
+        today,
     };
     let result = hold(client, input, output, &plan, future::pending::<()>).await;
     assert!(result.is_ok(), "{result:?}");
@@ -354,6 +389,7 @@ async fn a_broken_connection_is_an_error_and_its_last_words_are_shown() {
         let plan = Plan {
             opening: opening.to_owned(),
             at_input_end: AtInputEnd::Leave,
+            today,
         };
         let mut output = Vec::new();
         let stream = Breaking(b"! too many connections\nbye");
