@@ -300,6 +300,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         if is_full || must_level || (self.paused_until.is_some() && !self.is_sniffing) {
             self.excuse_silence();
+            self.excuse_line();
             return Poll::Pending;
         }
         if self.is_held_up {
@@ -370,7 +371,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let silence = self.silence_deadline();
         let stall = self.waiting_since.map(|since| since + limits.stall_timeout);
         let silent = self.heartbeat_deadline();
-        [greeting, silence, stall, silent, self.paused_until]
+        let line = self.line_deadline();
+        [greeting, silence, stall, silent, line, self.paused_until]
             .into_iter()
             .flatten()
             .min()
@@ -423,6 +425,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .is_some_and(|deadline| deadline <= now)
         {
             return self.on_silence().await;
+        }
+        if self.line_deadline().is_some_and(|deadline| deadline <= now) {
+            self.give_up_line();
+            return None;
         }
         if self
             .heartbeat_deadline()
@@ -539,7 +545,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         match rejected {
             Inbound::Oversized => counters.lines_oversized.add(1),
             Inbound::NotUtf8(_) => counters.lines_not_utf8.add(1),
-            Inbound::Line(_) => {}
+            Inbound::Line(_) | Inbound::Unfinished => {}
         }
         if let Some(refusal) = Refusal::of_line(rejected, self.input.line_bytes()) {
             self.reply(&Reply::Rejected(&refusal));

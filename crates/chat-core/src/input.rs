@@ -42,11 +42,24 @@ pub(crate) struct Input {
     /// When its latest bytes came.
     latest: Instant,
     single_bytes: u8,
-    unfinished: Unfinished,
-    /// Nothing but a part of a byte-order mark has come yet.
-    is_at_start: bool,
-    /// How many bytes of a mark of UTF-16 have come and may be telnet's as well.
-    held: u8,
+    start: Start,
+    /// How long an unfinished line may be before its time is limited.
+    untimed_bytes: u32,
+    /// Boxed, because an idle connection has none.
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// How far the beginning of the input has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Nothing but a part of a byte-order mark has come, or nothing.
+    Open,
+    /// The first byte of UTF-16's mark has come and is held, because it may be telnet's as well.
+    HeldOne,
+    /// So have both bytes of it.
+    HeldTwo,
+    /// It is over.
+    Over,
 }
 
 /// What is known of a text whose end has not come, as places in the buffer.
@@ -60,6 +73,8 @@ struct Unfinished {
     text: u32,
     /// What begins at `text` and ends here can't become UTF-8; 0 if there is no such thing.
     hopeless: u32,
+    /// Since when it has been so long that its time is limited.
+    timed_since: Option<Instant>,
 }
 
 /// What ends a text.
@@ -85,9 +100,10 @@ impl Input {
             has_text: false,
             latest: now,
             single_bytes: 0,
-            unfinished: Unfinished::default(),
-            is_at_start: true,
-            held: 0,
+            start: Start::Open,
+            // A person who types it key by key takes as long as it takes, up to the longest message.
+            untimed_bytes: place(limits.text_bytes.get()),
+            unfinished: None,
         }
     }
 
@@ -106,9 +122,11 @@ impl Input {
         if self.buffer.len() > before {
             self.latest = now;
             self.has_text = true;
-            self.unfinished.begin_read(before);
+            if self.ends_with_silence() {
+                self.unfinished.get_or_insert_default().begin_read(before);
+            }
         }
-        if self.is_at_start {
+        if self.start != Start::Over {
             self.skip_mark();
         }
         self.judge();
@@ -118,41 +136,56 @@ impl Input {
     /// Keeps apart what begins alike in UTF-16 with a byte-order mark and in telnet: gives back the bytes to go on with,
     /// none if it takes more to tell. UTF-16 knows no telnet.
     fn hold_mark<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        let is_open = self.is_at_start && self.buffer.is_empty();
-        if !is_open || !self.telnet.as_ref().is_some_and(Telnet::is_unused) {
+        let held = match self.start {
+            Start::Over => return Cow::Borrowed(bytes),
+            Start::Open if !self.buffer.is_empty() => return Cow::Borrowed(bytes),
+            Start::Open => 0,
+            Start::HeldOne => 1,
+            Start::HeldTwo => 2,
+        };
+        self.start = Start::Open;
+        if !self.telnet.as_ref().is_some_and(Telnet::is_unused) {
             return Cow::Borrowed(bytes);
         }
-        let held = usize::from(std::mem::take(&mut self.held));
         let bytes = match held {
             0 => Cow::Borrowed(bytes),
             _ => Cow::Owned([&charset::UTF16_LE_MARK[..held], bytes].concat()),
         };
         if charset::UTF16_LE_MARK.starts_with(&bytes) {
-            self.held = u8::try_from(bytes.len()).unwrap_or_default();
+            self.start = match bytes.len() {
+                0 => Start::Open,
+                1 => Start::HeldOne,
+                _ => Start::HeldTwo,
+            };
             return Cow::Owned(Vec::new());
         }
         if charset::starts_with_mark(&bytes) && !telnet::is_refusal(&bytes) {
             self.telnet = None;
-            self.is_at_start = false;
+            self.start = Start::Over;
         }
         bytes
     }
 
     /// Sees whether the unfinished text can still become UTF-8, where silence would end it.
     fn judge(&mut self) {
-        if self.mode != Mode::Line && self.telnet.is_some() && !self.codec.is_skipping() {
-            self.unfinished.judge(&self.buffer);
+        if self.ends_with_silence() && !self.buffer.is_empty() && !self.codec.is_skipping() {
+            self.unfinished.get_or_insert_default().judge(&self.buffer);
         }
+    }
+
+    fn ends_with_silence(&self) -> bool {
+        self.mode != Mode::Line && self.telnet.is_some()
     }
 
     /// Drops a byte-order mark from the beginning of the input, once all of it has come.
     fn skip_mark(&mut self) {
         if self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.buffer.advance(BYTE_ORDER_MARK.len());
+            self.unfinished = None;
             self.has_text = !self.buffer.is_empty();
-            self.is_at_start = false;
-        } else {
-            self.is_at_start = BYTE_ORDER_MARK.starts_with(&self.buffer);
+            self.start = Start::Over;
+        } else if !BYTE_ORDER_MARK.starts_with(&self.buffer) {
+            self.start = Start::Over;
         }
     }
 
@@ -174,6 +207,7 @@ impl Input {
         self.mode = Mode::Line;
         self.telnet = None;
         self.codec.set_nul(Nul::IsText);
+        self.untimed_bytes = 0;
     }
 
     /// Drops what has come and not been taken yet.
@@ -213,12 +247,35 @@ impl Input {
             self.mode = Mode::Line;
         }
         if self.buffer.len() < before {
-            self.unfinished = Unfinished::default();
+            self.unfinished = None;
         }
         if inbound.is_none() {
             self.judge();
+            if self.buffer.len() > self.untimed_bytes as usize {
+                let unfinished = self.unfinished.get_or_insert_default();
+                unfinished.timed_since.get_or_insert(self.latest);
+            }
         }
         inbound.map(|inbound| self.edited(inbound))
+    }
+
+    /// Since when the time of an unfinished line has been counted.
+    pub(crate) fn timed_since(&self) -> Option<Instant> {
+        self.unfinished.as_ref()?.timed_since
+    }
+
+    /// Counts the time of an unfinished line anew: nothing was read until now.
+    pub(crate) fn excuse(&mut self, now: Instant) {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.timed_since = unfinished.timed_since.map(|_| now);
+        }
+    }
+
+    /// Drops the unfinished line; what still comes of it is skipped.
+    pub(crate) fn give_up(&mut self) -> Inbound {
+        self.codec.skip_line(&mut self.buffer);
+        self.unfinished = None;
+        Inbound::Unfinished
     }
 
     /// When silence will have ended the text that is there; call [`next_silent`](Self::next_silent) then.
@@ -226,7 +283,7 @@ impl Input {
         let silence = match self.mode {
             Mode::Line => return None,
             _ if !self.has_text => return None,
-            _ if self.unfinished.hopeless > 0 => return Some(self.latest),
+            _ if self.is_hopeless() => return Some(self.latest),
             _ if self.has_open_character() => limits.prefix_timeout,
             Mode::Undecided => limits.first_chunk_after,
             Mode::Chunk => limits.chunk_after,
@@ -250,15 +307,17 @@ impl Input {
             self.single_bytes = 0;
         }
         self.mode = Mode::Chunk;
-        let Unfinished { text, hopeless, .. } = self.unfinished;
-        let end = match (hopeless, text) {
+        let Some(unfinished) = self.unfinished.as_mut() else {
+            return self.finish();
+        };
+        let end = match (unfinished.hopeless, unfinished.text) {
             (0, _) => return self.finish(),
             // What came before is a text of its own.
-            (_, 1..) => text,
+            (_, begin @ 1..) => begin,
             (hopeless, 0) => hopeless,
         };
         let mut part = self.buffer.split_to(end as usize);
-        self.unfinished.advance(end);
+        unfinished.advance(end);
         self.judge();
         self.has_text = !self.buffer.is_empty();
         self.end(&mut part)
@@ -267,7 +326,7 @@ impl Input {
     /// Takes what is left: the end of the stream has come.
     pub(crate) fn finish(&mut self) -> Option<Inbound> {
         self.has_text = false;
-        self.unfinished = Unfinished::default();
+        self.unfinished = None;
         let mut text = std::mem::take(&mut self.buffer);
         self.end(&mut text)
     }
@@ -290,6 +349,11 @@ impl Input {
             },
             inbound => inbound,
         }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        let hopeless = self.unfinished.as_ref().map(|text| text.hopeless);
+        hopeless.is_some_and(|end| end > 0)
     }
 
     /// The text ends within a character whose rest must still be on its way.
@@ -319,6 +383,7 @@ impl Unfinished {
             read: self.read.saturating_sub(taken),
             text: self.text.saturating_sub(taken),
             hopeless: 0,
+            timed_since: None,
         };
     }
 

@@ -90,6 +90,9 @@ pub struct Limits {
     pub prefix_bytes: NonZeroUsize,
     /// How long an undecided beginning, or half a character, may stay unfinished (5 s).
     pub prefix_timeout: Duration,
+    /// How long a program's line may stay unfinished (60 s), and how long a person's may that is longer than any
+    /// message; then it is dropped and its sender told. `None` lifts it.
+    pub line_timeout: Option<Duration>,
     /// How long a newcomer that sends nothing waits for its greeting (300 ms).
     pub greet_after: Duration,
     /// How much silence ends the first unterminated text of a connection, and makes its mode chunks (200 ms).
@@ -141,6 +144,7 @@ impl Default for Limits {
             history_max: 1000,
             prefix_bytes: at_least_one(1024),
             prefix_timeout: Duration::from_secs(5),
+            line_timeout: Some(Duration::from_secs(60)),
             greet_after: Duration::from_millis(300),
             first_chunk_after: Duration::from_millis(200),
             chunk_after: Duration::from_millis(50),

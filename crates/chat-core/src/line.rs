@@ -27,6 +27,8 @@ pub enum Inbound {
     Line(Line),
     /// A line longer than the limit; it is skipped to its end. Reported once, as soon as the limit is passed.
     Oversized,
+    /// A line whose end has not come in time; it is skipped to its end.
+    Unfinished,
     /// A line whose bytes are not UTF-8, and what they look like instead; it is dropped.
     NotUtf8(Option<Charset>),
 }
@@ -67,7 +69,7 @@ pub enum Inbound {
 pub struct LineCodec {
     line_bytes_max: usize,
     /// How many bytes of the buffer are known to hold no end of line.
-    scanned: usize,
+    scanned: u32,
     /// The line was too long: skip what belongs to it.
     skipping: bool,
     nul: Nul,
@@ -125,6 +127,13 @@ impl LineCodec {
         self.skipping
     }
 
+    /// Drops the unterminated text in `src`, and what still comes of it.
+    pub(crate) fn skip_line(&mut self, src: &mut BytesMut) {
+        *src = BytesMut::new();
+        self.scanned = 0;
+        self.skipping = true;
+    }
+
     /// Takes the unterminated text in `src` as if its end had come.
     pub(crate) fn take_unterminated(&mut self, src: &mut BytesMut) -> Option<Inbound> {
         self.scanned = 0;
@@ -155,9 +164,10 @@ impl LineCodec {
     fn keep_looking(&mut self, src: &mut BytesMut) -> Option<Inbound> {
         // The last byte may be the `\r` of a terminator whose second half is still on its way.
         let open = usize::from(src.last() == Some(&b'\r'));
-        self.scanned = src.len() - open;
-        if self.skipping || self.scanned > self.line_bytes_max {
-            src.advance(self.scanned);
+        let scanned = src.len() - open;
+        self.scanned = u32::try_from(scanned).unwrap_or(u32::MAX);
+        if self.skipping || scanned > self.line_bytes_max {
+            src.advance(scanned);
             self.scanned = 0;
             if !std::mem::replace(&mut self.skipping, true) {
                 return Some(Inbound::Oversized);
@@ -179,7 +189,7 @@ impl Decoder for LineCodec {
 
     fn decode(&mut self, src: &mut BytesMut) -> io::Result<Option<Inbound>> {
         loop {
-            let Some(end) = find_line_end(src, self.scanned, self.nul) else {
+            let Some(end) = find_line_end(src, self.scanned as usize, self.nul) else {
                 return Ok(self.keep_looking(src));
             };
             if let Some(inbound) = self.take_line(src, end) {

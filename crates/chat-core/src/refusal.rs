@@ -127,6 +127,10 @@ impl Refusal {
                 Code::TooLong,
                 format!("line too long (limit {line_bytes_max} bytes)"),
             )),
+            Inbound::Unfinished => Some(Self::new(
+                Code::BadRequest,
+                "line dropped: its end did not come in time",
+            )),
             Inbound::NotUtf8(None) => {
                 Some(Self::new(Code::BadRequest, "not UTF-8: message dropped"))
             }

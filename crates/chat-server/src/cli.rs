@@ -233,6 +233,10 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) prefix_timeout: Option<Duration>,
 
+    /// How long a program's line may stay unfinished, or one of a person that is longer than any message [default: 60]
+    #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off)]
+    pub(crate) line_timeout: Option<Lift<Duration>>,
+
     /// How long a silent newcomer waits for its greeting [default: 0.3]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) greet_after: Option<Duration>,

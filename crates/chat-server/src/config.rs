@@ -126,6 +126,9 @@ fn limits(args: &LimitArgs) -> Limits {
     if let Some(announce) = args.announce {
         limits.announce = lifted(announce).map_or(usize::MAX, NonZeroUsize::get);
     }
+    if let Some(line_timeout) = args.line_timeout {
+        limits.line_timeout = lifted(line_timeout);
+    }
     set(&mut limits.connections, args.connections);
     set(&mut limits.line_bytes, args.line_bytes);
     set(&mut limits.text_bytes, args.text_bytes);

@@ -64,4 +64,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             heartbeat.heard = Instant::now();
         }
     }
+
+    /// The peer is not read now, so it can't end its line.
+    pub(super) fn excuse_line(&mut self) {
+        if self.input.timed_since().is_some() {
+            self.input.excuse(Instant::now());
+        }
+    }
+
+    /// When the line that is under way has taken too long.
+    pub(super) fn line_deadline(&self) -> Option<Instant> {
+        Some(self.input.timed_since()? + self.hub.limits().line_timeout?)
+    }
+
+    /// Gives up a line that has taken too long, and tells its sender.
+    pub(super) fn give_up_line(&mut self) {
+        let unfinished = self.input.give_up();
+        self.tell_rejected(&unfinished);
+    }
 }

@@ -512,3 +512,22 @@ async fn a_byte_order_mark_before_the_hello_is_skipped() {
         alice.sees_nothing().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_half_sent_line_is_given_up_in_time_however_it_trickles() {
+    let mut hub = hub(unlimited());
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    let began = tokio::time::Instant::now();
+    bot.wire.sends_bytes(b"{\"cmd\":\"ping\",\"x\":\"").await;
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        // So there is no silence.
+        bot.wire.sends_bytes(b"x").await;
+        bot.wire.sees_nothing().await;
+    }
+    let answer = bot.next().await;
+    assert_eq!(answer["err"]["code"], "bad_request", "{answer}");
+    assert_eq!(began.elapsed().as_secs(), 60);
+    bot.wire.sends("\"}").await;
+    assert_eq!(bot.does("ping", json!({})).await, json!({}));
+}
