@@ -174,7 +174,8 @@ impl Drafts {
     /// As [`push`](Self::push), with the key under which its owner may say it again. Returns whether it was added.
     pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<(&Key, Owner)>) -> bool {
         let text = text::clean(text);
-        let is_visible = kind == Kind::Topic || !text.trim().is_empty();
+        // An empty topic takes the topic away.
+        let is_visible = kind == Kind::Topic && text.is_empty() || text::is_visible(&text);
         if is_visible {
             let key = key.map(|(key, owner)| match owner {
                 Owner::Session(_) => (key, None),

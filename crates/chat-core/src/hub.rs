@@ -240,7 +240,7 @@ impl Hub {
             return Err(TellError::TooLong(limit));
         }
         let clean = text::clean(text);
-        if clean.trim().is_empty() {
+        if !text::is_visible(&clean) {
             return Err(TellError::Empty);
         }
         let session = self.roster().find(to);

@@ -104,8 +104,10 @@ pub enum NameError {
     BadStart(char),
     /// It holds a character that no name may hold.
     BadChar(char),
-    /// It is `you`, which means the reader of a line.
+    /// It is one of the [reserved](NameRules::reserved) words, or looks like one.
     Reserved,
+    /// It holds a combining mark that the letter before it has no use for, or more of them than any script has.
+    StrayMark(char),
     /// It holds a character that nobody can see.
     Invisible(char),
 }
@@ -123,10 +125,19 @@ pub struct NameRules {
     pub skeleton: fn(&str) -> String,
     /// Returns whether a character is a combining mark (general category M).
     pub is_mark: fn(char) -> bool,
+    /// Finds a combining mark that no script needs where it stands, as in `a\u{332}`: it makes a nick that passes for
+    /// another.
+    pub stray_mark: fn(&str) -> Option<char>,
+    /// Words that are nobody's nick, nor is what has the same skeleton (`you`, `server`, `admin`, `system`, `chat`). An
+    /// application that speaks under one of them itself leaves it out.
+    pub reserved: &'static [&'static str],
 }
 
+/// See [`NameRules::reserved`]. `you` is how a line calls its reader; the others could pass for the server.
+const RESERVED: &[&str] = &["you", "server", "admin", "system", "chat"];
+
 impl NameRules {
-    /// Creates rules of these functions; see the fields.
+    /// Creates rules of these functions; see the fields. The others are as in the default.
     #[must_use]
     pub const fn new(
         fold: fn(&str) -> String,
@@ -137,6 +148,8 @@ impl NameRules {
             fold,
             skeleton,
             is_mark,
+            stray_mark,
+            reserved: RESERVED,
         }
     }
 
@@ -155,13 +168,38 @@ impl NameRules {
             return Err(too_long);
         }
         self.check(name)?;
-        let key = (self.fold)(name);
-        if key == "you" {
-            return Err(NameError::Reserved);
+        if let Some(mark) = (self.stray_mark)(name) {
+            return Err(NameError::StrayMark(mark));
         }
+        let key = (self.fold)(name);
         if key.chars().count() > NICK_CHARS_MAX {
             return Err(too_long);
         }
+        // Capitals have likenesses of their own.
+        let shapes = [(self.skeleton)(name), (self.skeleton)(&key)];
+        let is_like = |word: &&str| {
+            shapes.contains(&(self.skeleton)(word))
+                || shapes.contains(&(self.skeleton)(&word.to_uppercase()))
+        };
+        if self.reserved.iter().any(is_like) {
+            return Err(NameError::Reserved);
+        }
+        Ok(Nick(name.into()))
+    }
+
+    /// Reads a nick that a log has kept: it was one when it was written, whatever has been reserved or refused since.
+    ///
+    /// # Errors
+    ///
+    /// Says why it could be mistaken for something else in a line; see [`NameError`].
+    pub fn restore_nick(&self, name: &str) -> Result<Nick, NameError> {
+        if name.len() > NICK_BYTES_MAX * 3 {
+            return Err(NameError::TooLong {
+                limit: NICK_CHARS_MAX,
+                unit: "characters",
+            });
+        }
+        self.check(name)?;
         Ok(Nick(name.into()))
     }
 
@@ -224,6 +262,8 @@ impl Default for NameRules {
             fold: lower_case,
             skeleton: lower_case,
             is_mark: is_common_mark,
+            stray_mark,
+            reserved: RESERVED,
         }
     }
 }
@@ -239,7 +279,12 @@ impl fmt::Display for NameError {
         match *self {
             Self::Empty => f.write_str("a name needs at least one character"),
             Self::TooLong { limit, unit } => write!(f, "a name may have at most {limit} {unit}"),
-            Self::Reserved => f.write_str("'you' means whoever reads it"),
+            Self::Reserved => f.write_str("it is reserved, or looks like a name that is"),
+            Self::StrayMark(c) => write!(
+                f,
+                "a name may not hold the mark U+{:04X} there",
+                u32::from(c)
+            ),
             Self::BadStart(c) => write!(f, "a name may not begin with {}", Shown(c)),
             Self::BadChar(c) => write!(f, "a name may not hold {}", Shown(c)),
             Self::Invisible(c) => {
@@ -317,9 +362,27 @@ pub(crate) fn is_common_mark(c: char) -> bool {
         | 0x20d0..=0x20ff | 0x3099..=0x309a | 0xfe20..=0xfe2f)
 }
 
+/// A common mark that composes with no letter (UnicodeData.txt, canonical decompositions), or one too many: Greek has
+/// letters with three.
+fn stray_mark(name: &str) -> Option<char> {
+    const MARKS_MAX: usize = 3;
+    let mut marks = 0;
+    name.chars().find(|&c| {
+        marks = if is_common_mark(c) { marks + 1 } else { 0 };
+        marks > MARKS_MAX || marks > 0 && !composes(c)
+    })
+}
+
+fn composes(mark: char) -> bool {
+    matches!(u32::from(mark),
+        0x0300..=0x0304 | 0x0306..=0x030c | 0x030f | 0x0311 | 0x0313..=0x0314 | 0x031b
+        | 0x0323..=0x0328 | 0x032d..=0x032e | 0x0330..=0x0331 | 0x0338 | 0x0342 | 0x0345
+        | 0x3099..=0x309a)
+}
+
 /// The property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 17), the Hangul fillers among it,
 /// and U+2800, whose glyph is empty.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(u32::from(c),
         0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
         | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
@@ -373,6 +436,38 @@ mod tests {
             reason.contains("invisible") && reason.contains("U+3164"),
             "{reason}"
         );
+    }
+
+    #[test]
+    fn what_could_pass_for_the_server_is_reserved() {
+        for name in ["you", "YOU", "server", "Admin", "system", "chat"] {
+            assert_eq!(Nick::parse(name), Err(NameError::Reserved));
+        }
+        let rules = NameRules {
+            reserved: &["you"],
+            ..NameRules::default()
+        };
+        assert!(rules.nick("server").is_ok());
+        assert!(NameRules::default().restore_nick("server").is_ok());
+        assert!(NameRules::default().restore_nick("a: b").is_err());
+    }
+
+    #[test]
+    fn marks_that_no_letter_takes_are_refused() {
+        for name in [
+            "a\u{332}lice",
+            "z\u{300}\u{301}\u{302}\u{303}",
+            "x\u{20dd}",
+            "ab\u{489}",
+        ] {
+            assert!(
+                matches!(Nick::parse(name), Err(NameError::StrayMark(_))),
+                "{name}"
+            );
+        }
+        for name in ["Jose\u{301}", "Vie\u{323}\u{302}t", "が", "か\u{3099}"] {
+            assert!(Nick::parse(name).is_ok(), "{name}");
+        }
     }
 
     #[test]

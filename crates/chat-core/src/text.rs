@@ -60,6 +60,21 @@ pub const fn is_unsafe(c: char) -> bool {
     }
 }
 
+/// Returns whether a reader sees anything of a text: it holds more than white space and invisible characters, such as
+/// U+200B and the Hangul fillers.
+///
+/// # Examples
+///
+/// ```
+/// assert!(chat_core::text::is_visible("안녕"));
+/// assert!(!chat_core::text::is_visible(" \u{3164}\u{200b}"));
+/// ```
+#[must_use]
+pub fn is_visible(text: &str) -> bool {
+    text.chars()
+        .any(|c| !c.is_whitespace() && !crate::name::is_invisible(c) && !is_unsafe(c))
+}
+
 /// Lets each backspace (0x08, or DEL as most terminals send it) delete the character before it. Text that holds none is
 /// borrowed.
 ///

@@ -3,10 +3,40 @@
 use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_script::{Script, UnicodeScript};
 
 /// The rules for names: compared without regard to case and composition, and refused where they look alike.
 pub(crate) fn rules() -> NameRules {
-    NameRules::new(fold, skeleton, is_combining_mark)
+    let mut rules = NameRules::new(fold, skeleton, is_combining_mark);
+    rules.stray_mark = stray_mark;
+    rules
+}
+
+/// The most marks on one letter that a script has, with some to spare: Khmer, Tibetan and pointed Hebrew have three.
+const MARKS_MAX: usize = 4;
+
+/// A mark that is left when all that can be composed is, and that is not of the letter's own script (UAX #24). Latin,
+/// Greek and Cyrillic need none: what their marks make of a letter, and composes, is a letter of its own.
+fn stray_mark(name: &str) -> Option<char> {
+    if name.is_ascii() {
+        return None;
+    }
+    let (mut script, mut marks) = (Script::Common, 0);
+    name.nfc().find(|&c| {
+        if !is_combining_mark(c) {
+            (script, marks) = (c.script(), 0);
+            return false;
+        }
+        marks += 1;
+        let composes = matches!(
+            script,
+            Script::Common | Script::Inherited | Script::Latin | Script::Greek | Script::Cyrillic
+        );
+        let scripts = c.script_extension();
+        let is_own =
+            !scripts.is_common() && !scripts.is_inherited() && scripts.contains_script(script);
+        marks > MARKS_MAX || composes || !is_own
+    })
 }
 
 /// Lower case in Normalization Form C (Unicode Annex #15).
@@ -26,6 +56,7 @@ fn skeleton(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chat_core::name::NameError;
 
     #[test]
     fn composition_and_case_make_no_difference() {
@@ -51,5 +82,65 @@ mod tests {
     fn decomposed_hangul_and_marks_are_names() {
         assert!(rules().nick("\u{1112}\u{1161}\u{11ab}").is_ok());
         assert!(rules().nick("क्षमा").is_ok());
+    }
+
+    #[test]
+    fn marks_are_for_the_scripts_that_need_them() {
+        for name in [
+            "José",
+            "Jose\u{301}",
+            "Vie\u{302}\u{323}t",
+            "क्षमा",
+            "தமிழ்",
+            "กั้น",
+            "مُحَمَّد",
+            "שָׁלוֹם",
+            "ខ្មែរ",
+            "か\u{309a}",
+            "ᄒ\u{1161}\u{11ab}",
+        ] {
+            assert!(
+                rules().nick(name).is_ok(),
+                "{name}: {:?}",
+                rules().nick(name)
+            );
+        }
+        for name in [
+            "a\u{332}lice",
+            "a\u{331}lice",
+            "al\u{336}ice",
+            "alice\u{e31}",
+            "\u{430}\u{332}",
+            "한\u{332}",
+            "ก\u{e47}\u{e47}\u{e47}\u{e47}\u{e47}",
+            "_\u{301}x",
+        ] {
+            assert!(
+                matches!(rules().nick(name), Err(NameError::StrayMark(_))),
+                "{name}: {:?}",
+                rules().nick(name)
+            );
+        }
+    }
+
+    #[test]
+    fn look_alikes_of_reserved_words_are_reserved() {
+        for name in [
+            "you",
+            "y\u{43e}u",
+            "\u{ff59}ou",
+            "YOU",
+            "server",
+            "s\u{435}rver",
+            "\u{430}dmin",
+            "ADMIN",
+            "systern",
+            "ch\u{430}t",
+        ] {
+            assert_eq!(rules().nick(name), Err(NameError::Reserved), "{name}");
+        }
+        for name in ["young", "servers", "chatter", "관리자"] {
+            assert!(rules().nick(name).is_ok(), "{name}");
+        }
     }
 }

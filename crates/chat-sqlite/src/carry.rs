@@ -289,7 +289,7 @@ impl Names {
             key: (options.names.fold)(room.as_str()).into(),
             nick: options
                 .names
-                .nick(&record.from)
+                .restore_nick(&record.from)
                 .map_err(RecordError::Nick)?,
             room,
         })

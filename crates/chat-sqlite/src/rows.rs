@@ -124,7 +124,7 @@ pub(crate) fn excerpts(
 
 /// The nick that was stored; a name that these rules do not allow is somebody's all the same.
 fn nick(name: &str, names: &NameRules) -> Nick {
-    names.nick(name).unwrap_or_else(|error| {
+    names.restore_nick(name).unwrap_or_else(|error| {
         tracing::debug!(%error, "a stored nick is no name by these rules");
         Nick::parse("someone").expect("this is a name")
     })

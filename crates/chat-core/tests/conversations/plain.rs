@@ -276,3 +276,42 @@ async fn a_half_closed_peer_is_given_what_it_asked_for() {
     alice.sends("/join ops").await;
     alice.sees_in_time("14:02 guest-2: hello").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_text_of_which_nothing_can_be_seen_is_refused() {
+    let mut hub = unlimited();
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    for text in [
+        "\u{3164}",
+        "\u{200b}",
+        "\u{115f} \u{1160}",
+        "\u{feff}",
+        "\u{2800}\u{ad}\u{fe0f}",
+    ] {
+        for command in ["", "/me ", "/msg bob ", "/topic "] {
+            alice.sends(&format!("{command}{text}")).await;
+            alice.sees("! nothing visible to say").await;
+        }
+    }
+    bob.sees_nothing().await;
+    alice.sends("\u{200b}안녕").await;
+    bob.sees("14:02 alice: \u{200b}안녕").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nick_that_passes_for_the_server_or_wears_stray_marks_is_refused() {
+    let mut hub = unlimited();
+    let [mut mallory] = members(&mut hub, ["mallory"]).await;
+    for nick in ["you", "Server", "ADMIN", "system", "chat"] {
+        mallory.sends(&format!("/nick {nick}")).await;
+        mallory
+            .sees("! that can't be a nick: it is reserved, or looks like a name that is")
+            .await;
+    }
+    mallory.sends("/nick a\u{332}lice").await;
+    mallory
+        .sees("! that can't be a nick: a name may not hold the mark U+0332 there")
+        .await;
+    mallory.sends("/nick Jose\u{301}").await;
+    mallory.sees("* you are now Jose\u{301}").await;
+}

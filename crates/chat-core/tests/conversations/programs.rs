@@ -306,3 +306,44 @@ async fn what_irc_clients_and_proxies_open_with_never_becomes_chat() {
     alice.sees_containing(" joined").await;
     alice.sees_containing(": nick bob").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_line_longer_than_any_message_must_end_in_time() {
+    let mut hub = unlimited();
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    let began = tokio::time::Instant::now();
+    alice.sends_bytes(&[b'x'; 5000]).await;
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        alice.sends_bytes(b"x").await;
+        alice.sees_nothing().await;
+    }
+    alice
+        .sees("! line dropped: its end did not come in time")
+        .await;
+    assert_eq!(began.elapsed().as_secs(), 60);
+    // What still comes of it is skipped.
+    alice.sends("the rest of it").await;
+    alice.sends("hello").await;
+    bob.sees("14:02 alice: hello").await;
+    // A person who types slowly is not hurried.
+    for key in "안녕하세요".chars() {
+        alice.sends_bytes(key.to_string().as_bytes()).await;
+        tokio::time::sleep(std::time::Duration::from_secs(50)).await;
+    }
+    alice.sends("").await;
+    bob.sees("14:02 alice: 안녕하세요").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_of_a_line_can_be_lifted() {
+    let mut limits = chat_core::Limits::default();
+    limits.line_timeout = None;
+    let mut hub = TestHub::new(limits);
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    alice.sends_bytes(&[b'/'; 5000]).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    alice.sends("").await;
+    alice.sees_containing("! message too long").await;
+    bob.sees_nothing().await;
+}

@@ -145,7 +145,7 @@ async fn an_action_without_the_time_does_not_pass_for_a_notice() {
     eve.sends("/me is now admin").await;
     alice.sees("** eve is now admin").await;
     eve.sends("/nick you").await;
-    eve.sees("! that can't be a nick: 'you' means whoever reads it")
+    eve.sees("! that can't be a nick: it is reserved, or looks like a name that is")
         .await;
 }
 
