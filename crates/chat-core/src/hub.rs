@@ -78,6 +78,8 @@ struct Inner {
     roster: Roster,
     rooms: Mutex<Rooms>,
     openings: Turns,
+    /// Held while the keys of a room's log are recalled.
+    recalls: tokio::sync::Mutex<()>,
     context: RoomContext,
     counters: Arc<Counters>,
     keys: Arc<Keys>,
@@ -184,6 +186,7 @@ impl Hub {
             roster: Roster::new(names),
             rooms: Mutex::new(rooms),
             openings: Turns::default(),
+            recalls: tokio::sync::Mutex::default(),
             context,
             counters,
             journal_log: LogGate::default(),

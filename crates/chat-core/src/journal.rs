@@ -3,12 +3,13 @@
 //! Invariant: a message is delivered when the journal has it, in the order in which the journal has it. Nothing may
 //! assume that appending is instantaneous, although in memory it is.
 
+mod keyed;
 mod memory;
 mod search;
 
 pub use memory::{MemoryJournal, MemoryLog};
 
-use crate::batch::{Batch, Drafts, Epoch, Seq};
+use crate::batch::{Batch, Drafts, Epoch, Seq, Timestamp};
 use crate::name::RoomName;
 use futures::future::BoxFuture;
 use std::fmt;
@@ -19,6 +20,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Keeps the logs of rooms.
+///
+/// # One writer
+///
+/// A journal has one hub. A hub takes the end of a log as it was when the room was opened, and what it appended since, for
+/// the end of the log: what another hub appends to it is not delivered to this one's members, and they are not told that
+/// anything is missing. So no two hubs may share a journal, nor two journals what they are kept in. A journal that can
+/// tell refuses to append through a log that was opened again since.
 pub trait Journal: Send + Sync + 'static {
     /// One room's log.
     type Log: Log;
@@ -77,6 +85,22 @@ pub trait Log: Send + Sync + 'static {
         Self: Sized,
     {
         search::search(self, str::to_lowercase, text, before, limit)
+    }
+
+    /// Finds the latest messages that were appended under a key since a moment, about `limit` of them, oldest first: what
+    /// a client may say again after this process has been restarted. Others may be among them, and a journal may leave
+    /// their texts out.
+    ///
+    /// Unless a journal can find them, the log is read from its end, 16,384 messages or 16 MiB at most.
+    fn keyed(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, JournalError>> + Send
+    where
+        Self: Sized,
+    {
+        keyed::keyed(self, since, limit)
     }
 }
 
@@ -229,6 +253,9 @@ pub enum JournalError {
     Unavailable(std::borrow::Cow<'static, str>),
     /// The journal is gone: what was appended may or may not be in it.
     Gone,
+    /// The journal can't tell whether it has kept what was appended: why, in a few words that peers may be told. A
+    /// repetition under the same key finds it if it has.
+    Uncertain(std::borrow::Cow<'static, str>),
     /// A search would take longer than one search may: it has been given up.
     TooBroad,
 }
@@ -237,7 +264,9 @@ impl JournalError {
     /// What peers may be told of it, in brackets; nothing if that is nothing.
     pub(crate) fn aside(&self) -> String {
         match self {
-            Self::Unavailable(reason) => format!(" ({})", crate::text::clean(reason)),
+            Self::Unavailable(reason) | Self::Uncertain(reason) => {
+                format!(" ({})", crate::text::clean(reason))
+            }
             Self::Failed(_) | Self::Gone | Self::TooBroad => String::new(),
         }
     }
@@ -249,6 +278,9 @@ impl fmt::Display for JournalError {
             Self::Failed(_) => f.write_str("the room's log can't be used now"),
             Self::Unavailable(reason) => write!(f, "the room's log can't be used now: {reason}"),
             Self::Gone => f.write_str("the room's log is closed"),
+            Self::Uncertain(reason) => {
+                write!(f, "it may or may not be in the room's log: {reason}")
+            }
             Self::TooBroad => {
                 f.write_str("the search is too broad: use fewer words, or rarer ones")
             }
@@ -260,7 +292,7 @@ impl std::error::Error for JournalError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Failed(source) => Some(source.as_ref()),
-            Self::Unavailable(_) | Self::Gone | Self::TooBroad => None,
+            Self::Unavailable(_) | Self::Gone | Self::Uncertain(_) | Self::TooBroad => None,
         }
     }
 }
@@ -291,6 +323,7 @@ pub(crate) trait DynLog: Send + Sync {
         before: Seq,
         limit: usize,
     ) -> BoxFuture<'a, Result<Page, JournalError>>;
+    fn keyed(&self, since: Timestamp, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>>;
 }
 
 impl<J: Journal> DynJournal for J {
@@ -333,5 +366,9 @@ impl<L: Log> DynLog for L {
         limit: usize,
     ) -> BoxFuture<'a, Result<Page, JournalError>> {
         Box::pin(Log::search(self, text, before, limit))
+    }
+
+    fn keyed(&self, since: Timestamp, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>> {
+        Box::pin(Log::keyed(self, since, limit))
     }
 }

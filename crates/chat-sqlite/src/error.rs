@@ -84,6 +84,10 @@ impl OpenError {
 pub(crate) enum Failure {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// It was written, and whether it is on the disk is not known: it may be there when the process is killed now, and
+    /// the next commit of this process takes its place.
+    #[error(transparent)]
+    Commit(rusqlite::Error),
     /// What would be written would be lost with the process.
     #[error("it was moved or removed")]
     Moved,
@@ -96,6 +100,24 @@ impl Failure {
     /// What peers are told.
     pub(crate) fn unavailable(&self) -> JournalError {
         JournalError::Unavailable(self.reason().into())
+    }
+
+    /// What the senders of what was to be committed are told.
+    pub(crate) fn refusal(&self) -> JournalError {
+        match self {
+            // With the disk full, its last part could not be written.
+            Self::Commit(error)
+                if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) =>
+            {
+                self.uncertain()
+            }
+            _ => self.unavailable(),
+        }
+    }
+
+    /// What the senders of what was committed, and may be lost, are told.
+    pub(crate) fn uncertain(&self) -> JournalError {
+        JournalError::Uncertain(self.reason().into())
     }
 
     /// In a few words.
@@ -140,8 +162,32 @@ impl Failure {
 
     fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Sqlite(error) => error.sqlite_error_code(),
+            Self::Sqlite(error) | Self::Commit(error) => error.sqlite_error_code(),
             Self::Moved | Self::CutShort => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn what_may_be_on_the_disk_is_not_said_to_be_lost() {
+        let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        let sync = Failure::Commit(failed(ffi::SQLITE_IOERR_FSYNC)).refusal();
+        assert!(matches!(&sync, JournalError::Uncertain(why) if why == "the disk fails"));
+        for certain in [
+            Failure::Commit(failed(ffi::SQLITE_FULL)),
+            Failure::Sqlite(failed(ffi::SQLITE_IOERR_WRITE)),
+            Failure::Moved,
+        ] {
+            let refusal = certain.refusal();
+            assert!(
+                matches!(refusal, JournalError::Unavailable(_)),
+                "{refusal:?}"
+            );
         }
     }
 }

@@ -11,11 +11,11 @@ use crate::readers::Readers;
 use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, PLACE_MAX, Stored};
 use crate::scan::is_damage;
-use crate::search::{Found, search};
+use crate::search::{Found, keyed, search};
 use crate::store::{self, Room};
 use crate::thread::{self, State};
 use crate::writer::Writer;
-use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span};
+use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span, Timestamp};
 use chat_core::name::NameRules;
 use chat_core::{RoomName, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -59,7 +59,7 @@ pub struct SqliteLog {
     journal: Arc<Inner>,
     name: RoomName,
     room: Room,
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl SqliteJournal {
@@ -195,7 +195,7 @@ impl Journal for SqliteJournal {
             name: room.clone(),
             room: opened,
             journal: Arc::clone(&self.0),
-            _lease: lease,
+            lease,
         })
     }
 }
@@ -215,6 +215,7 @@ impl Log for SqliteLog {
         let sent = self.journal.queue().and_then(|queue| {
             queue.send(Task::Append(Append {
                 room: Arc::clone(&self.room.key),
+                log: self.lease.number(),
                 name: self.name.clone(),
                 weight: queue.weigh(&drafts)?,
                 drafts,
@@ -249,6 +250,13 @@ impl Log for SqliteLog {
         });
         let Found { gap, rows } = found.await?;
         Ok(self.page(gap, rows))
+    }
+
+    async fn keyed(&self, since: Timestamp, limit: usize) -> Result<Page, JournalError> {
+        let key = Arc::clone(&self.room.key);
+        let readers = &self.journal.readers;
+        let found = readers.read(move |connection| keyed(connection, &key, since, limit));
+        Ok(self.page(None, found.await?))
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Open {
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) room: Key,
+    /// The log that it is appended through.
+    pub(crate) log: u64,
     pub(crate) name: RoomName,
     pub(crate) drafts: Drafts,
     pub(crate) done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
@@ -89,6 +91,7 @@ pub(crate) struct Leases {
 #[derive(Debug)]
 pub(crate) struct Lease {
     key: Key,
+    number: u64,
     leases: Leases,
 }
 
@@ -144,9 +147,10 @@ fn too_slow() -> JournalError {
 }
 
 impl Leases {
-    pub(crate) fn lease(&self, key: &Key) -> Lease {
+    pub(crate) fn lease(&self, key: &Key, number: u64) -> Lease {
         Lease {
             key: Arc::clone(key),
+            number,
             leases: self.clone(),
         }
     }
@@ -154,6 +158,13 @@ impl Leases {
     /// What was closed while the queue was full.
     pub(crate) fn late(&self) -> Vec<Key> {
         std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Lease {
+    /// Which of the logs that were handed out it is.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) type Key = Arc<str>;
 pub(crate) struct Rooms {
     used: HashMap<Key, Used>,
     progress: Progress,
+    /// How many logs have been handed out.
+    opened: u64,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ struct Used {
     room: Room,
     /// How many logs of it are in use.
     logs: usize,
+    /// The log that was handed out last.
+    latest: u64,
 }
 
 /// What a transaction makes of some of it.
@@ -39,6 +43,7 @@ impl Rooms {
         Self {
             used: HashMap::new(),
             progress,
+            opened: 0,
         }
     }
 
@@ -98,17 +103,29 @@ impl Rooms {
                 Entry::Occupied(mut known) => known.get_mut().room = room,
                 Entry::Vacant(place) => {
                     // Whoever opens it counts itself.
-                    place.insert(Used { room, logs: 0 });
+                    place.insert(Used {
+                        room,
+                        logs: 0,
+                        latest: 0,
+                    });
                 }
             }
         }
     }
 
-    /// A log of a room has been handed out.
-    pub(crate) fn opened(&mut self, key: &Key) {
+    /// A log of a room is handed out; gives its number.
+    pub(crate) fn opened(&mut self, key: &Key) -> u64 {
+        self.opened += 1;
         if let Some(used) = self.used.get_mut(key) {
             used.logs += 1;
+            used.latest = self.opened;
         }
+        self.opened
+    }
+
+    /// Whether the log with this number is the one of its room that was handed out last: another hub has the room since.
+    pub(crate) fn is_latest(&self, key: &Key, log: u64) -> bool {
+        self.used.get(key).is_some_and(|used| used.latest == log)
     }
 
     /// A log of a room is not used any more; with the last one the room is forgotten.

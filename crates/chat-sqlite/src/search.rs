@@ -7,7 +7,7 @@ use crate::readers::Budget;
 use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, Stored};
 use chat_core::Seq;
-use chat_core::log::Gap;
+use chat_core::log::{Gap, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// What a search has found.
@@ -119,4 +119,28 @@ fn in_index(
         .prepare_cached(&sql)?
         .query_map(params![query.expression(), low, high, limit], Stored::read)?
         .collect()
+}
+
+/// The latest messages of a room that were appended under a key since a moment, without their texts, oldest first.
+pub(crate) fn keyed(
+    connection: &mut Connection,
+    room: &Key,
+    since: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<Stored>> {
+    let Some(Part { id, .. }) = part(connection, room)? else {
+        return Ok(Vec::new());
+    };
+    let sql = "SELECT m.id, m.at, m.author, m.kind, '', m.key, m.session, m.life
+        FROM messages m INDEXED BY keyed
+        WHERE m.id >> 40 = ?1 AND m.at >= ?2 AND m.key IS NOT NULL ORDER BY m.at DESC LIMIT ?3";
+    let (at, limit) = (
+        since.0.cast_signed(),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    );
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![id, at, limit], Stored::read)?;
+    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+    rows.sort_unstable_by_key(|row| row.seq);
+    Ok(rows)
 }

@@ -243,6 +243,11 @@ impl Writer {
                     drop(append.done.send(Err(JournalError::Gone)));
                     continue;
                 };
+                if !rooms.is_latest(&append.room, append.log) {
+                    let why = "another hub has opened it since, and a journal has one";
+                    drop(append.done.send(Err(JournalError::Unavailable(why.into()))));
+                    continue;
+                }
                 let seqs = (room.tail.next().0..).map(Seq);
                 let batch = Arc::new(append.drafts.number(append.name, seqs));
                 done.push((append.done, append.weight, Arc::clone(&batch)));
@@ -269,7 +274,7 @@ impl Writer {
                     self.log(&failure);
                     self.has_failed = true;
                     for (done, ..) in done {
-                        drop(done.send(Err(failure.unavailable())));
+                        drop(done.send(Err(failure.uncertain())));
                     }
                     return;
                 }
@@ -290,7 +295,7 @@ impl Writer {
                 self.has_failed = true;
                 let done = done.into_iter().map(|(done, ..)| done);
                 for done in done.chain(appends.map(|append| append.done)) {
-                    drop(done.send(Err(failure.unavailable())));
+                    drop(done.send(Err(failure.refusal())));
                 }
             }
         }
@@ -303,9 +308,9 @@ impl Writer {
         match self.rooms.find(&mut changes, connection, &key, &name) {
             Ok(room) => {
                 self.rooms.commit(changes);
-                self.rooms.opened(&key);
+                let number = self.rooms.opened(&key);
                 // Whoever asked may have gone, or go before it is taken: the lease ends with it.
-                drop(done.send(Ok((room, self.leases.lease(&key)))));
+                drop(done.send(Ok((room, self.leases.lease(&key, number)))));
             }
             Err(error) => {
                 let failure = Failure::from(error);
@@ -406,7 +411,7 @@ fn transact<T>(
     let connection = &mut opened.connection;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = act(&transaction)?;
-    transaction.commit()?;
+    transaction.commit().map_err(Failure::Commit)?;
     Ok(done)
 }
 
@@ -438,12 +443,13 @@ mod tests {
         let (queue, mut waiting, leases) = queue();
         let mut writer = Writer::new(opened, &options, leases, Arc::default());
         let key = Key::from("ops");
-        let append = || {
+        let append = |log| {
             let nick = Nick::parse("alice").unwrap();
             let mut drafts = Drafts::new(SessionId(1), nick, Timestamp(0));
             drafts.push(Kind::Said, "hi");
             Task::Append(Append {
                 room: Key::clone(&key),
+                log,
                 name: RoomName::parse("ops").unwrap(),
                 weight: queue.weigh(&drafts).unwrap(),
                 drafts,
@@ -462,9 +468,9 @@ mod tests {
         // Its last message and its end come along with another use, and with that one's end.
         let (task, second) = open(&key);
         drop(first);
-        assert!(works(vec![append(), task]));
+        assert!(works(vec![append(1), task]));
         drop(second);
-        assert!(!works(vec![append()]));
+        assert!(!works(vec![append(2)]));
         // Whoever asked has gone, before the answer or after it.
         let (task, gone) = open(&key);
         drop(gone);

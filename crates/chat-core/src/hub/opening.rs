@@ -4,16 +4,15 @@
 //! end, as it was when it was opened, is the room's.
 
 use super::{Hub, JoinError, Opener};
-use crate::batch::Seq;
-use crate::journal::{DynLog, Excerpt, JournalError, Span};
+use crate::batch::{Seq, Timestamp};
+use crate::journal::{DynLog, Excerpt, JournalError};
 use crate::key::Said;
 use crate::name::RoomName;
 use crate::room::Room;
 use std::sync::Arc;
 
-/// How many messages of a log are looked at for the keys they were said under, in all and at a time.
+/// How many messages of a log that were said under keys are remembered.
 const RECALLED_MAX: usize = 16_384;
-const RECALLED_PAGE: usize = 1024;
 
 impl Hub {
     /// The room with this name, opened if need be, in the name of `opener`. The caller has a member join it or lets it go.
@@ -56,51 +55,25 @@ impl Hub {
         Ok(room)
     }
 
-    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: a client
-    /// that was cut off by its end may say it again. Only keys that belong to a token are known again: sessions are not.
+    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: whoever was
+    /// cut off by its end may say it again.
     async fn recall_keys(&self, log: &dyn DynLog) -> Result<(), JournalError> {
-        let lifetime = self.limits().key_lifetime.as_millis();
-        let since = self
-            .now()
-            .0
-            .saturating_sub(lifetime.try_into().unwrap_or(u64::MAX));
-        let (mut before, mut count) = (Seq::END, 0);
         if log.head().tail == Seq::START {
             return Ok(());
         }
-        let (mut found, mut failed) = (Vec::new(), Ok(()));
-        while count < RECALLED_MAX {
-            let page = match log.read(Span::Before(before), RECALLED_PAGE).await {
-                Ok(page) => page,
-                Err(error) => {
-                    failed = Err(error);
-                    break;
-                }
-            };
-            let missing = page.gap.map(|gap| gap.from);
-            let Some(first) = page.first().or(missing) else {
-                break;
-            };
-            (before, count) = (first, count + page.len().max(1));
-            let is_all = page
-                .excerpts
-                .iter()
-                .all(|excerpt| excerpt.batch.at().0 >= since);
-            found.extend(page.excerpts.into_iter().rev());
-            if !is_all {
-                break;
-            }
-        }
+        let lifetime = self.limits().key_lifetime.as_millis();
+        let lifetime = lifetime.try_into().unwrap_or(u64::MAX);
+        let since = Timestamp(self.now().0.saturating_sub(lifetime));
+        // One at a time, so that many rooms that are opened at once take no more memory than one.
+        let _turn = self.0.recalls.lock().await;
+        let limit = self.limits().keys.get().min(RECALLED_MAX);
         // The oldest first, as they were said.
-        for Excerpt { batch, range } in found.into_iter().rev() {
-            if batch.at().0 < since {
-                continue;
-            }
+        for Excerpt { batch, range } in log.keyed(since, limit).await?.excerpts {
             for (key, owner, seq) in batch.owned_keys(range) {
                 let room = batch.room().clone();
                 self.0.keys.remember(owner, &key, Said { room, seq });
             }
         }
-        failed
+        Ok(())
     }
 }

@@ -35,6 +35,13 @@ impl fmt::Display for PublishError {
             }
             Self::NotAMember => f.write_str("not delivered: you are not in that room"),
             Self::Room(error) => write!(f, "not delivered: {error}"),
+            Self::Journal(error @ (JournalError::Gone | JournalError::Uncertain(_))) => {
+                let aside = error.aside();
+                write!(
+                    f,
+                    "it may or may not have been kept: the room's log failed{aside}; look before you say it again"
+                )
+            }
             Self::Journal(error) => {
                 let aside = error.aside();
                 write!(

@@ -5,6 +5,7 @@
 mod carried;
 mod failing;
 mod kept;
+mod keyed;
 mod searched;
 
 use chat_core::log::{Drafts, Journal, JournalError, Log, Page, SessionId, Span, Timestamp};
