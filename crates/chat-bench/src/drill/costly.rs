@@ -2,7 +2,7 @@
 //! notice.
 //!
 //! Each kind has a server of its own. Witnesses talk at a normal pace; their latency is measured while it is quiet and
-//! in rounds of the attack, each on a new connection. A kind fails if the median of its rounds' 99th percentiles passes
+//! in rounds of the attack, each from a new address. A kind fails if the median of its rounds' 99th percentiles passes
 //! 20 ms; as other work on the machine delays messages too, a kind that fails is tried twice again, and the median of
 //! all its rounds decides.
 
@@ -41,7 +41,7 @@ const LASTING_QUICK: Duration = Duration::from_secs(8);
 /// How many parts a kind's time has: one of quiet, and one for each round.
 const PARTS: u32 = 1 + ROUNDS as u32;
 
-/// How many times a server is attacked, each time on a new connection.
+/// How many times a server is attacked, each time from a new address, which has not been charged for anything yet.
 const ROUNDS: usize = 3;
 
 /// How often a kind is tried before it has failed.
@@ -170,8 +170,15 @@ async fn attacked(
     witnesses.settle(began, Instant::now(), SETTLE).await;
     row.quiet = witnesses.measured(began, began + terms.part);
     let script = Arc::new((kind.script)(&mut random));
-    for _ in 0..ROUNDS {
-        let round = one_round(server, kind.flow, &script, terms, quiet_share, &witnesses).await?;
+    let attack = Attacked {
+        server,
+        flow: kind.flow,
+        script,
+        quiet_share,
+        witnesses: &witnesses,
+    };
+    for number in 0..ROUNDS {
+        let round = attack.one_round(number, terms).await?;
         let is_frozen = round.attack.missing > 0;
         row.rounds.push(round);
         if is_frozen {
@@ -187,52 +194,71 @@ async fn attacked(
     Ok(())
 }
 
-async fn one_round(
-    server: &Server,
+/// What is attacked, and how.
+struct Attacked<'a> {
+    server: &'a Server,
     flow: Flow,
-    script: &Arc<attack::Script>,
-    terms: &Terms,
+    script: Arc<attack::Script>,
+    /// The share of a processor that the server takes in the quiet.
     quiet_share: f64,
-    witnesses: &Witnesses,
-) -> anyhow::Result<Round> {
-    let attack = Attack::begin(server.port(), flow, script, terms.connections).await?;
-    let read_before = bytes_read(server).await;
-    let witnesses_before = witnesses.bytes_sent();
-    let (began, cpu) = (Instant::now(), proc::cpu_time(server.pid())?);
-    let before = attack.go();
-    sleep(terms.part).await;
-    let until = Instant::now();
-    let after = attack.end()?;
-    witnesses.settle(began, until, SETTLE).await;
-    let read_after = bytes_read(server).await;
-    let quiet = Duration::from_secs_f64(began.elapsed().as_secs_f64() * quiet_share);
-    let cpu = (proc::cpu_time(server.pid())? - cpu).saturating_sub(quiet);
-    let by_witnesses = witnesses.bytes_sent() - witnesses_before;
-    let read = read_before.zip(read_after);
-    let read = read.map(|(before, after)| (after - before).saturating_sub(by_witnesses));
-    let line_bytes = script.line_bytes();
-    let requests = match flow {
-        Flow::Reconnecting => Some(after.connections - before.connections),
-        _ if script.answers.is_empty() => None,
-        _ => Some(after.answers - before.answers),
-    };
-    let sent = after.sent - before.sent;
-    let request_bytes = match (flow, requests) {
-        (Flow::Reconnecting, _) => sent as f64,
-        (_, Some(requests)) => requests as f64 * line_bytes,
-        // Bytes that are no requests are handled as they are read.
-        (Flow::Pipelined | Flow::Trickle, None) => read.unwrap_or_default() as f64,
-        (Flow::Unread, None) => 0.0,
-    };
-    Ok(Round {
-        sent,
-        answered: after.answered - before.answered,
-        read,
-        requests,
-        request_bytes,
-        cpu,
-        attack: witnesses.measured(began, until),
-    })
+    witnesses: &'a Witnesses,
+}
+
+impl Attacked<'_> {
+    async fn one_round(&self, number: usize, terms: &Terms) -> anyhow::Result<Round> {
+        let Self {
+            server,
+            flow,
+            ref script,
+            quiet_share,
+            witnesses,
+        } = *self;
+        let attack = Attack::begin(
+            self.server.port(),
+            number as u8,
+            self.flow,
+            &self.script,
+            terms.connections,
+        )
+        .await?;
+        let read_before = bytes_read(server).await;
+        let witnesses_before = witnesses.bytes_sent();
+        let (began, cpu) = (Instant::now(), proc::cpu_time(server.pid())?);
+        let before = attack.go();
+        sleep(terms.part).await;
+        let until = Instant::now();
+        let after = attack.end()?;
+        witnesses.settle(began, until, SETTLE).await;
+        let read_after = bytes_read(server).await;
+        let quiet = Duration::from_secs_f64(began.elapsed().as_secs_f64() * quiet_share);
+        let cpu = (proc::cpu_time(server.pid())? - cpu).saturating_sub(quiet);
+        let by_witnesses = witnesses.bytes_sent() - witnesses_before;
+        let read = read_before.zip(read_after);
+        let read = read.map(|(before, after)| (after - before).saturating_sub(by_witnesses));
+        let line_bytes = script.line_bytes();
+        let requests = match flow {
+            Flow::Reconnecting => Some(after.connections - before.connections),
+            _ if script.answers.is_empty() => None,
+            _ => Some(after.answers - before.answers),
+        };
+        let sent = after.sent - before.sent;
+        let request_bytes = match (flow, requests) {
+            (Flow::Reconnecting, _) => sent as f64,
+            (_, Some(requests)) => requests as f64 * line_bytes,
+            // Bytes that are no requests are handled as they are read.
+            (Flow::Pipelined | Flow::Trickle, None) => read.unwrap_or_default() as f64,
+            (Flow::Unread, None) => 0.0,
+        };
+        Ok(Round {
+            sent,
+            answered: after.answered - before.answered,
+            read,
+            requests,
+            request_bytes,
+            cpu,
+            attack: witnesses.measured(began, until),
+        })
+    }
 }
 
 /// How many bytes the server has read so far, as its counters say; `None` if it does not answer.

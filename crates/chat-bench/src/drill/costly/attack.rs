@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The address that all attackers come from.
-const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
+/// The network that attackers come from.
+const SOURCES: [u8; 3] = [127, 0, 2];
 
 /// How much of the script is written at once.
 const BLOCK_BYTES: usize = 32 * 1024;
@@ -119,9 +119,11 @@ pub(super) struct Attack {
 }
 
 impl Attack {
-    /// Lets this many senders in; they wait for [`go`](Self::go).
+    /// Lets this many senders in; they wait for [`go`](Self::go). All have one address; what an earlier attack was
+    /// charged does not slow one with another number.
     pub(super) async fn begin(
         port: u16,
+        number: u8,
         flow: Flow,
         script: &Arc<Script>,
         connections: usize,
@@ -132,8 +134,10 @@ impl Attack {
             .context("no runtime")?;
         let (go, stop) = (CancellationToken::new(), CancellationToken::new());
         let counters = Arc::new(Counters::default());
+        let [a, b, c] = SOURCES;
         let sender = Sender {
             port,
+            source: Ipv4Addr::new(a, b, c, 1 + number),
             flow,
             block: script.block().into(),
             go: go.clone(),
@@ -196,6 +200,7 @@ impl Drop for Attack {
 #[derive(Clone)]
 struct Sender {
     port: u16,
+    source: Ipv4Addr,
     flow: Flow,
     script: Arc<Script>,
     block: Arc<[u8]>,
@@ -226,7 +231,7 @@ impl Sender {
     }
 
     async fn one_connection(&self, is_new: &mut bool) -> anyhow::Result<()> {
-        let stream = connect(self.port).await?;
+        let stream = connect(self.port, self.source).await?;
         self.counters.connections.fetch_add(1, Ordering::Relaxed);
         let (mut reader, mut writer) = stream.into_split();
         if !self.script.opening.is_empty() {
@@ -363,13 +368,13 @@ impl Finder {
     }
 }
 
-/// Connects from the attackers' address; the connection ends with a reset, so that its port is free at once.
-async fn connect(port: u16) -> anyhow::Result<TcpStream> {
+/// Connects from the attackers' own address; the connection ends with a reset, so that its port is free at once.
+async fn connect(port: u16, source: Ipv4Addr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket2::SockRef::from(&socket).set_reuse_address(true)?;
     // Otherwise the kernel takes megabytes ahead of a server that reads slowly, and that is what the machine is busy with.
     socket.set_send_buffer_size(SEND_BYTES)?;
-    socket.bind((SOURCE, 0).into())?;
+    socket.bind((source, 0).into())?;
     let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
     stream.set_nodelay(true)?;
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
