@@ -10,6 +10,9 @@ use std::borrow::Cow;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
+/// How many members can be told of a coming and going for what a join costs by itself.
+const MEMBERS_PER_JOIN: usize = 8;
+
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Charges the connection's address; while that has to wait, the peer is not read.
     pub(super) fn charge_address(&mut self, charge: Charge, cost: u64, now: Instant) {
@@ -41,17 +44,39 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.charge_address(Charge::Answers, cost.thousandths(), now);
     }
 
+    /// How many joins it counts for to join a room: each member who is told of it, and later of the leaving, makes it
+    /// dearer.
+    fn cost_of_joining(&self, room: &str) -> u64 {
+        if self.account.is_none() {
+            return 0;
+        }
+        let told = self
+            .hub
+            .find_named(room)
+            .map_or(0, |room| room.announces_to());
+        1 + (told / MEMBERS_PER_JOIN) as u64
+    }
+
     /// Charges for the rooms that a command joins. Gives the command back, or keeps it until the address has waited.
     pub(super) fn wait_to_join<'a>(&mut self, command: Command<'a>) -> Option<Command<'a>> {
-        let joins = match &command {
-            Command::Join(_) | Command::Move { .. } => 1,
-            Command::Hello { rooms, .. } => rooms.len(),
+        let cost = match &command {
+            Command::Join(arrival) => self.cost_of_joining(&arrival.room),
+            Command::Move { room } => {
+                let lobby = || self.hub.lobby().as_str();
+                self.cost_of_joining(room.as_deref().unwrap_or_else(lobby))
+            }
+            Command::Hello { rooms, .. } => {
+                let costs = rooms
+                    .iter()
+                    .map(|arrival| self.cost_of_joining(&arrival.room));
+                costs.sum()
+            }
             _ => 0,
         };
-        if joins == 0 {
+        if cost == 0 {
             return Some(command);
         }
-        self.charge_address(Charge::Joins, joins as u64, Instant::now());
+        self.charge_address(Charge::Joins, cost, Instant::now());
         if self.paused_until.is_none() {
             return Some(command);
         }

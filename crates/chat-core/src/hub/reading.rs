@@ -180,7 +180,7 @@ impl Hub {
     }
 
     /// The room with this name, however it is spelled, if it is open.
-    pub(super) fn find_named(&self, room: &str) -> Option<Arc<Room>> {
+    pub(crate) fn find_named(&self, room: &str) -> Option<Arc<Room>> {
         self.find(&self.room_key(room)?)
     }
 

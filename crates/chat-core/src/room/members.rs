@@ -172,6 +172,12 @@ impl Room {
         }
     }
 
+    /// How many members are told when one comes or goes.
+    pub(crate) fn announces_to(&self) -> usize {
+        let state = self.state.lock();
+        if state.hushed { 0 } else { state.members.len() }
+    }
+
     /// Whether this session is a member.
     pub(crate) fn has(&self, session: SessionId) -> bool {
         self.state.lock().members.contains_key(&session)

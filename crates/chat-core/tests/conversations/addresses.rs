@@ -238,3 +238,26 @@ async fn a_room_whose_publisher_gave_up_is_forgotten_like_any_other() {
     alice.publish("tea", "bye").await.unwrap();
     assert_eq!(hub.stats().rooms, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_join_costs_more_where_many_members_are_told_of_it() {
+    let mut hub = hub(|limits| limits.joins_per_address = Some(rate(8, 1)));
+    let mut crowd = Vec::new();
+    for n in 0..40 {
+        let session = hub.hub.session(Some(&format!("m{n}"))).unwrap();
+        crowd.push((session.join("crowd").await.unwrap(), session));
+    }
+    let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
+    let start = Instant::now();
+    alice.sends("/join quiet").await;
+    alice.sees_in_time("* you are alice in quiet").await;
+    alice.sends("/join crowd").await;
+    alice.sees_in_time("* you are alice in crowd").await;
+    assert!(start.elapsed() < Duration::from_millis(100));
+    alice.sends("/join quiet").await;
+    alice.sends("/join crowd").await;
+    alice.sees_in_time("* you are alice in crowd").await;
+    // 1 + 6 + 1 at once, and as many again but the first in the time that they take to earn.
+    let took = start.elapsed().as_secs();
+    assert!((6..=8).contains(&took), "{took} s");
+}
