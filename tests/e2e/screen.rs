@@ -356,7 +356,7 @@ fn plain_stays_a_line_client_and_the_manual_is_made_of_the_arguments() {
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(output(&["man"]).contains(".TH chat-client"));
+    assert!(output(&["man"]).contains(".TH CHAT-CLIENT"));
     for shell in ["bash", "zsh", "fish"] {
         assert!(output(&["completions", shell]).contains("chat-client"));
     }
