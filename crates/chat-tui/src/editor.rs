@@ -9,7 +9,7 @@ use tui_input::{Input, InputRequest};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// How many lines are remembered.
-const HISTORY_MAX: usize = 200;
+pub(crate) const HISTORY_MAX: usize = 200;
 
 /// How long a line may get, in bytes: more than a message may hold, so that the server says what is too long.
 pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
@@ -172,10 +172,19 @@ impl Editor {
         self.history.push(line.to_owned());
         if self.history.len() > HISTORY_MAX {
             self.history.remove(0);
+            self.recalled = self.recalled.map(|at| at.saturating_sub(1));
             let edits = std::mem::take(&mut self.edits).into_iter();
             self.edits = edits
                 .filter_map(|(at, text)| Some((at.checked_sub(1)?, text)))
                 .collect();
+        }
+    }
+
+    /// Remembers lines that were not typed here; Up recalls the last of them first.
+    pub(crate) fn keep(&mut self, lines: &[String]) {
+        let is_kept = |&c: &char| c == '\t' || !c.is_control();
+        for line in lines {
+            self.remember(&line.chars().filter(is_kept).collect::<String>());
         }
     }
 

@@ -1,7 +1,9 @@
 //! Everything that the screen shows.
 
 use crate::complete::Completion;
+use crate::editor::HISTORY_MAX;
 use crate::room::Room;
+use crate::scrollback::Entry;
 use crate::theme::Theme;
 use crate::{Colours, LOBBY};
 use jiff::tz::TimeZone;
@@ -70,7 +72,7 @@ pub(crate) enum Link {
 pub(crate) enum Overlay {
     /// The commands and keys, from this line on.
     Help { from: u16 },
-    /// Many lines were pasted: send them?
+    /// Many lines were pasted into the room on the screen: send them? When another room is shown, the question goes.
     Paste { lines: Vec<String> },
     /// Something is not sent yet: quit?
     Quit { unsent: usize, reason: String },
@@ -137,9 +139,43 @@ impl State {
             return;
         }
         self.room_mut().leave();
+        let left = self.room().name.clone();
         self.current = at;
         self.room_mut().enter();
+        self.is_shown_instead_of(&left);
+    }
+
+    /// Removes a room that is not the only one; if it is on the screen, another one is shown.
+    pub(crate) fn remove(&mut self, at: usize) {
+        let removed = self.rooms.remove(at);
+        let was_shown = self.current == at;
+        if self.current >= at && self.current > 0 {
+            self.current -= 1;
+        }
+        self.room_mut().enter();
+        if was_shown {
+            self.is_shown_instead_of(&removed.name);
+        }
+    }
+
+    /// Another room came onto the screen: what was begun for the one before is not done in it.
+    fn is_shown_instead_of(&mut self, before: &str) {
         self.completion = None;
+        let Some(Overlay::Paste { lines }) = &mut self.overlay else {
+            return;
+        };
+        let lines = std::mem::take(lines);
+        self.overlay = None;
+        let count = lines.len();
+        let which = match count > HISTORY_MAX {
+            true => format!("the last {HISTORY_MAX}"),
+            false => "them".to_owned(),
+        };
+        let text = format!("{count} lines pasted in {before} are not sent: Up recalls {which}");
+        let room = self.room_mut();
+        room.editor.keep(&lines);
+        room.scrollback.push(Entry::alert(text));
+        room.scrollback.show_end();
     }
 
     pub(crate) fn areas(&self) -> Areas {

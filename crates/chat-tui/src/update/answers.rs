@@ -242,7 +242,7 @@ fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
         if state.current == at {
             state.show(back);
         }
-        remove(state, at);
+        state.remove(at);
     }
     tell_in(state, from, vec![error]);
 }
@@ -261,14 +261,5 @@ pub(super) fn close(state: &mut State, name: &str) {
         state.rooms[0].presence = Presence::Out;
         return;
     }
-    remove(state, at);
-}
-
-/// Closes a room that is not the only one.
-pub(super) fn remove(state: &mut State, at: usize) {
-    state.rooms.remove(at);
-    if state.current >= at && state.current > 0 {
-        state.current -= 1;
-    }
-    state.room_mut().enter();
+    state.remove(at);
 }

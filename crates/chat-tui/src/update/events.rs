@@ -1,9 +1,9 @@
 //! What events do.
 
-use super::{Effect, ROOMS_MAX, answers, place, tell, window};
+use super::{Effect, ROOMS_MAX, place, tell, window};
 use crate::room::{self, Pending, Presence, Room};
 use crate::scrollback::{Entry, What, day};
-use crate::state::{Link, State};
+use crate::state::{Link, Overlay, State};
 use crate::{LOBBY, names};
 use chat_json::{Event, GapCause, Message, MessageKind};
 use jiff::tz::TimeZone;
@@ -94,9 +94,12 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
         .rooms
         .iter()
         .any(|room| !room.is_nameless() && !room.is_direct());
-    if others_are_open && state.rooms[nameless].is_empty() {
+    // Lines that were pasted for the lobby are typed, too.
+    let is_pasted =
+        state.current == nameless && matches!(state.overlay, Some(Overlay::Paste { .. }));
+    if others_are_open && state.rooms[nameless].is_empty() && !is_pasted {
         // Another room was asked for before the server was reached.
-        answers::remove(state, nameless);
+        state.remove(nameless);
         return Vec::new();
     }
     let lobby = lobby.map(room::name).filter(|lobby| is_room(lobby));
@@ -106,7 +109,7 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
             // What was typed for the lobby is said there.
             let pending = std::mem::take(&mut state.rooms[nameless].pending);
             state.rooms[known].pending.extend(pending);
-            answers::remove(state, nameless);
+            state.remove(nameless);
             known - usize::from(known > nameless)
         }
         None => nameless,

@@ -179,3 +179,19 @@ fn the_latency_is_not_an_old_one() {
     screen.answers(Answer::Ponged(Some(took)));
     assert_eq!(screen.state.latency, None, "it was asked before the break");
 }
+
+#[test]
+fn lines_that_were_pasted_for_the_lobby_are_said_there_and_nowhere_else() {
+    let mut screen = newcomer();
+    screen.enters("/join ops");
+    screen.presses_with(KeyCode::Char('1'), KeyModifiers::ALT);
+    assert!(screen.state.room().is_nameless());
+    update(&mut screen.state, Input::Pasted("a\nb\nc".into()));
+    screen.happens(greeting("교실", &[]));
+    assert_eq!(screen.state.room().name, "교실");
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects.len(), 4, "it is joined for them");
+    let is_elsewhere =
+        |effect: &Effect| matches!(effect, Effect::Say { room, .. } if room != "교실");
+    assert!(!screen.effects.iter().any(is_elsewhere));
+}

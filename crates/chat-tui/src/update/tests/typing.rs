@@ -236,3 +236,50 @@ fn a_pasted_tab_is_sent() {
     };
     assert_eq!(text, "10\t20 한글\t끝");
 }
+
+/// Lines that are pasted into the room on the screen.
+fn thirty() -> Input {
+    let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
+    Input::Pasted(lines.join("\n"))
+}
+
+#[test]
+fn pasted_lines_are_not_said_in_another_room_than_theirs() {
+    // The room is refused, or the user has left it.
+    let refused = Answer::Joined {
+        room: "staff".into(),
+        from: "lobby".into(),
+        result: Err("not for you".into()),
+    };
+    let left = Answer::Left {
+        room: "staff".into(),
+        result: Ok(()),
+    };
+    for closed in [refused, left] {
+        let mut screen = Screen::new();
+        screen.enters("/join staff");
+        update(&mut screen.state, thirty());
+        screen.answers(closed);
+        assert_eq!(screen.state.room().name, "lobby");
+        screen.presses(KeyCode::Char('y'));
+        assert_eq!(screen.effects, []);
+        let kept = "! 30 lines pasted in staff are not sent: Up recalls them";
+        assert!(screen.texts().iter().any(|text| text == kept));
+        assert_eq!(screen.state.unsent(), 0);
+        screen.presses(KeyCode::Up);
+        assert_eq!(screen.state.room().editor.text(), "line 29");
+    }
+}
+
+#[test]
+fn pasted_lines_follow_their_room_when_it_gets_another_name() {
+    let mut screen = Screen::new();
+    screen.enters("/query kim");
+    update(&mut screen.state, thirty());
+    let (room, nick, to) = ("lobby".to_owned(), "kim".to_owned(), "lee".to_owned());
+    screen.happens(Event::Renamed { room, nick, to });
+    screen.presses(KeyCode::Char('y'));
+    assert_eq!(screen.effects.len(), 30);
+    let is_for_lee = |effect: &Effect| matches!(effect, Effect::Tell { to, .. } if to == "lee");
+    assert!(screen.effects.iter().all(is_for_lee));
+}
