@@ -180,6 +180,25 @@ impl Editor {
         }
     }
 
+    /// Goes on with another one's line, if there is one; what either remembers or holds besides is remembered.
+    pub(crate) fn take_over(&mut self, mut other: Self) {
+        let edits = std::mem::take(&mut other.edits).into_values();
+        let drafts = std::iter::once(std::mem::take(&mut other.draft));
+        let kept = std::mem::take(&mut other.history).into_iter();
+        kept.chain(edits)
+            .chain(drafts)
+            .for_each(|line| self.remember(&line));
+        if other.text().is_empty() {
+            return;
+        }
+        let text = self.text().to_owned();
+        let draft = std::mem::take(&mut self.draft);
+        self.remember(&draft);
+        self.remember(&text);
+        self.recalled = None;
+        (self.input, self.is_returned) = (other.input, other.is_returned);
+    }
+
     /// Remembers lines that were not typed here; Up recalls the last of them first.
     pub(crate) fn keep(&mut self, lines: &[String]) {
         let is_kept = |&c: &char| c == '\t' || !c.is_control();

@@ -104,30 +104,49 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     }
     let lobby = lobby.map(room::name).filter(|lobby| is_room(lobby));
     let lobby = lobby.unwrap_or_else(|| LOBBY.to_owned());
+    let mut moved = std::mem::take(&mut state.rooms[nameless].pending);
     let at = match state.position(&lobby) {
-        Some(known) => {
-            // What was typed for the lobby is said there.
-            let pending = std::mem::take(&mut state.rooms[nameless].pending);
-            state.rooms[known].pending.extend(pending);
-            state.remove(nameless);
-            known - usize::from(known > nameless)
-        }
+        Some(known) => merge(state, nameless, known),
         None => nameless,
     };
     let room = &mut state.rooms[at];
-    room.name.clone_from(&lobby);
-    room.presence = Presence::Wanted;
-    let join = Effect::Join {
-        room: lobby.clone(),
-        from: lobby.clone(),
-    };
-    let say = room.pending.iter().map(|pending| Effect::Say {
-        room: lobby.clone(),
+    let mut effects = Vec::new();
+    // The client is in a room that was open already, or is joining it.
+    if room.is_nameless() || room.presence == Presence::Out {
+        room.name.clone_from(&lobby);
+        room.presence = Presence::Wanted;
+        let from = lobby.clone();
+        effects.push(Effect::Join { room: lobby, from });
+    }
+    // What the room itself has pending is on its way.
+    effects.extend(moved.iter().map(|pending| Effect::Say {
+        room: room.name.clone(),
         id: pending.id,
         text: pending.text.clone(),
         is_action: pending.is_action,
-    });
-    std::iter::once(join).chain(say).collect()
+    }));
+    room.pending.append(&mut moved);
+    effects
+}
+
+/// Closes the room that stands for the lobby; what was typed in it goes to the lobby, which was open already. Returns
+/// where that is then.
+fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
+    let was_shown = state.current == nameless;
+    let editor = std::mem::take(&mut state.rooms[nameless].editor);
+    let known_room = &mut state.rooms[known];
+    if was_shown {
+        known_room.editor.take_over(editor);
+        // This is the same room to the user: a question that was asked in it stays.
+        state.current = known;
+        known_room.enter();
+        state.completion = None;
+    } else {
+        let shown = std::mem::replace(&mut known_room.editor, editor);
+        known_room.editor.take_over(shown);
+    }
+    state.remove(nameless);
+    known - usize::from(known > nameless)
 }
 
 /// The nick can't be had: the client comes in as a guest.

@@ -195,3 +195,54 @@ fn lines_that_were_pasted_for_the_lobby_are_said_there_and_nowhere_else() {
         |effect: &Effect| matches!(effect, Effect::Say { room, .. } if room != "교실");
     assert!(!screen.effects.iter().any(is_elsewhere));
 }
+
+#[test]
+fn what_was_typed_before_the_server_was_reached_is_said_once() {
+    let say = |id, text: &str| Effect::Say {
+        room: "교실".into(),
+        id,
+        text: text.into(),
+        is_action: false,
+    };
+    let mut screen = newcomer();
+    assert_eq!(screen.enters("first"), [], "it is not known where yet");
+    assert_eq!(screen.enters("/join 교실").len(), 1);
+    assert_eq!(screen.enters("second"), [say(2, "second")]);
+    screen.types("draft");
+    screen.presses_with(KeyCode::Char('1'), KeyModifiers::ALT);
+    screen.types("half");
+    screen.happens(greeting("교실", &[]));
+    // The room is being joined, and what was typed there is on its way.
+    assert_eq!(std::mem::take(&mut screen.effects), [say(1, "first")]);
+    assert_eq!(screen.state.rooms.len(), 1);
+    let pending = screen.state.room().pending.iter();
+    assert_eq!(
+        pending.map(|pending| pending.id).collect::<Vec<_>>(),
+        [2, 1]
+    );
+    // What is being typed goes on; what was typed in the other line is not lost.
+    let text = |screen: &Screen| screen.state.room().editor.text().to_owned();
+    assert_eq!(text(&screen), "half");
+    for line in ["draft", "/join 교실", "first", "second"] {
+        screen.presses(KeyCode::Up);
+        assert_eq!(text(&screen), line);
+    }
+}
+
+#[test]
+fn what_was_typed_for_the_lobby_comes_to_the_room_that_is_it() {
+    let mut screen = newcomer();
+    screen.types("half");
+    for room in ["교실", "ops"] {
+        screen.happens(entered(room, &["me"]));
+    }
+    update(&mut screen.state, Input::Pasted(" a line".into()));
+    update(&mut screen.state, Input::Pasted("a\nb".into()));
+    screen.happens(greeting("교실", &[]));
+    assert_eq!(screen.state.room().name, "교실");
+    assert_eq!(screen.state.room().editor.text(), "half a line");
+    assert_eq!(screen.effects, [], "the client is in it");
+    screen.presses(KeyCode::Char('y'));
+    let is_there = |effect: &Effect| matches!(effect, Effect::Say { room, .. } if room == "교실");
+    assert!(screen.effects.len() == 2 && screen.effects.iter().all(is_there));
+}
