@@ -3,7 +3,7 @@
 use super::events::to_entry;
 use super::{Answer, tell};
 use crate::command;
-use crate::room::{self, FoundAt, NO_SPACE, NOTHING_OLDER, Older, Presence, Room};
+use crate::room::{self, FoundAt, NO_SPACE, NOTHING_OLDER, Older, Pending, Presence, Room};
 use crate::scrollback::{Entry, What, day};
 use crate::state::{Link, State};
 use chat_json::Message;
@@ -97,33 +97,37 @@ fn direct(
 ) {
     let (nick, zone) = (state.nick.clone(), state.zone.clone());
     let at = Timestamp::now().as_millisecond().unsigned_abs();
-    let is_elsewhere = !room::direct(to).eq(from);
     let entry = |what| Entry {
         at: Some(at),
         seq: None,
         day: day(&zone, at),
         what,
     };
+    // The window in which it was typed may go by another nick now.
+    let typed_in = id.and_then(|id| take_pending(state, id));
     if let Err(error) = result {
-        let (to, error) = (room::name(to), room::words(&error));
-        let entry = Entry::alert(format!("not sent to {to}: {error}"));
-        if let Some(id) = id
-            && let Some(window) = state.find(from)
-        {
-            window.pending.retain(|pending| pending.id != id);
-            window.editor.put_back(&command::line(text, false));
-        }
-        return tell_in(state, from, vec![entry]);
+        let (shown, error) = (room::name(to), room::words(&error));
+        let entry = Entry::alert(format!("not sent to {shown}: {error}"));
+        let Some(at) = typed_in else {
+            return tell_in(state, from, vec![entry]);
+        };
+        let window = &mut state.rooms[at];
+        window.editor.put_back(&command::line(text, false));
+        let window = window.name.clone();
+        return tell_in(state, &window, vec![entry]);
     }
-    if let Some(window) = super::window(state, to) {
-        window.pending.retain(|pending| Some(pending.id) != id);
+    let window = match typed_in {
+        Some(at) => Some(&mut state.rooms[at]),
+        None => super::window(state, to),
+    };
+    if let Some(window) = window {
         window.scrollback.push(entry(What::Said {
             from: nick,
             text: room::words(text),
             is_mention: false,
         }));
     }
-    if is_elsewhere {
+    if typed_in.is_none() && room::direct(to) != from {
         let told = entry(What::Told {
             from: "you".into(),
             to: room::name(to),
@@ -131,6 +135,15 @@ fn direct(
         });
         tell_in(state, from, vec![told]);
     }
+}
+
+/// What is pending under this number in a window for direct messages is not any more. Returns where the window is.
+fn take_pending(state: &mut State, id: u64) -> Option<usize> {
+    let is_it = |pending: &Pending| pending.id == id;
+    let has_it = |room: &Room| room.is_direct() && room.pending.iter().any(is_it);
+    let at = state.rooms.iter().position(has_it)?;
+    state.rooms[at].pending.retain(|pending| !is_it(pending));
+    Some(at)
 }
 
 fn renamed(state: &mut State, room: &str, result: Result<String, String>) {

@@ -153,3 +153,28 @@ fn a_window_reads_nothing_from_a_log_and_no_room_can_pass_for_it() {
     assert_eq!(screen.state.room().members, ["kim"]);
     assert_eq!(screen.enters("/search x"), []);
 }
+
+#[test]
+fn a_message_on_its_way_is_not_pending_for_ever_if_its_correspondent_changes_nick() {
+    let refused = Err("no such nick".to_owned());
+    for result in [Ok(()), refused] {
+        let mut screen = Screen::new();
+        let effects = screen.enters("/query kim hello");
+        let (room, nick, to) = ("lobby".to_owned(), "kim".to_owned(), "lee".to_owned());
+        screen.happens(Event::Renamed { room, nick, to });
+        told_to(&mut screen, effects, &result);
+        assert_eq!(screen.state.unsent(), 0);
+        assert!(screen.state.room().pending.is_empty());
+        assert_eq!(
+            names(&screen),
+            ["lobby", "@lee"],
+            "no window of the old nick"
+        );
+        let (text, typed) = match result {
+            Ok(()) => ("me: hello", ""),
+            Err(_) => ("! not sent to kim: no such nick", "hello"),
+        };
+        assert_eq!(screen.texts(), ["* kim is now lee", text]);
+        assert_eq!(screen.state.room().editor.text(), typed);
+    }
+}
