@@ -292,7 +292,7 @@ impl Driver {
     async fn update(&mut self, input: Input) -> Result<(), TuiError> {
         for effect in update(&mut self.state, input) {
             match effect {
-                Effect::Bell => self.screen.ring()?,
+                Effect::Bell => self.screen.bell.ask(),
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit { reason } => self.say_goodbye(&reason).await,
                 Effect::Reconnect { .. } => {
@@ -343,6 +343,7 @@ impl Driver {
         self.screen
             .terminal
             .draw(|frame| view::draw(&self.state, frame))?;
+        self.screen.ring()?;
         self.drawn = Instant::now();
         self.is_dirty = false;
         Ok(())

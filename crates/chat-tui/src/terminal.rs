@@ -21,6 +21,7 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal while it is taken over; dropping it gives it back.
 pub(crate) struct Screen {
     pub(crate) terminal: Terminal<Clearing<CrosstermBackend<Stdout>>>,
+    pub(crate) bell: Bell,
 }
 
 impl Screen {
@@ -28,7 +29,10 @@ impl Screen {
         restore_on_panic();
         take_over()?;
         match Terminal::new(Clearing(CrosstermBackend::new(io::stdout()))) {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self {
+                terminal,
+                bell: Bell::default(),
+            }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -65,15 +69,36 @@ impl Screen {
         self.terminal.resize(size.into())
     }
 
+    /// Rings the bell if it is asked for: called once a frame.
     pub(crate) fn ring(&mut self) -> io::Result<()> {
-        io::stdout().write_all(b"\x07")?;
-        io::stdout().flush()
+        self.bell.ring(&mut io::stdout())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+    }
+}
+
+/// The terminal's bell. It rings with a frame, so that a flood of messages can't ring it faster than the screen changes.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    is_asked_for: bool,
+}
+
+impl Bell {
+    /// Has the bell ring with the next frame.
+    pub(crate) const fn ask(&mut self) {
+        self.is_asked_for = true;
+    }
+
+    fn ring(&mut self, terminal: &mut impl Write) -> io::Result<()> {
+        if std::mem::take(&mut self.is_asked_for) {
+            terminal.write_all(b"\x07")?;
+            terminal.flush()?;
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +143,18 @@ fn restore_on_panic() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bell_rings_once_a_frame_however_many_messages_ask_for_it() {
+        let (mut bell, mut terminal) = (Bell::default(), Vec::new());
+        for rung in 1..=2 {
+            (0..1_000).for_each(|_| bell.ask());
+            bell.ring(&mut terminal).unwrap();
+            assert_eq!(terminal.len(), rung);
+            bell.ring(&mut terminal).unwrap();
+            assert_eq!(terminal.len(), rung, "nothing has asked since");
+        }
+    }
 
     #[test]
     fn the_terminal_is_given_back_once() {
