@@ -27,8 +27,10 @@ struct Used {
     room: Room,
     /// How many logs of it are in use.
     logs: usize,
-    /// The log that was handed out last.
-    latest: u64,
+    /// The log that messages were appended through last; 0 if there is none.
+    writer: u64,
+    /// How many logs of all rooms had been handed out then.
+    opened_before: u64,
 }
 
 /// What a transaction makes of some of it.
@@ -106,7 +108,8 @@ impl Rooms {
                     place.insert(Used {
                         room,
                         logs: 0,
-                        latest: 0,
+                        writer: 0,
+                        opened_before: 0,
                     });
                 }
             }
@@ -118,14 +121,26 @@ impl Rooms {
         self.opened += 1;
         if let Some(used) = self.used.get_mut(key) {
             used.logs += 1;
-            used.latest = self.opened;
         }
         self.opened
     }
 
-    /// Whether the log with this number is the one of its room that was handed out last: another hub has the room since.
-    pub(crate) fn is_latest(&self, key: &Key, log: u64) -> bool {
-        self.used.get(key).is_some_and(|used| used.latest == log)
+    /// Messages are appended through the log with this number. Returns whether they may be: not if another log has
+    /// appended some since this one was handed out, as the hub that has this one does not know of those.
+    ///
+    /// A log that is only looked at takes nothing from the others.
+    pub(crate) fn claim(&mut self, key: &Key, log: u64) -> bool {
+        let Some(used) = self.used.get_mut(key) else {
+            return false;
+        };
+        if used.writer != log {
+            if log <= used.opened_before {
+                return false;
+            }
+            used.writer = log;
+        }
+        used.opened_before = self.opened;
+        true
     }
 
     /// A log of a room is not used any more; with the last one the room is forgotten.

@@ -234,7 +234,7 @@ impl Writer {
     fn append(&mut self, appends: Vec<Append>) {
         let (mut done, mut changes) = (Vec::new(), self.rooms.begin());
         let restrained = self.restrain();
-        let rooms = &self.rooms;
+        let rooms = &mut self.rooms;
         let mut appends = appends.into_iter();
         let opened = &mut self.opened;
         let append = |connection: &Connection| {
@@ -243,8 +243,8 @@ impl Writer {
                     drop(append.done.send(Err(JournalError::Gone)));
                     continue;
                 };
-                if !rooms.is_latest(&append.room, append.log) {
-                    let why = "another hub has opened it since, and a journal has one";
+                if !rooms.claim(&append.room, append.log) {
+                    let why = "another hub writes to it, and a journal has one";
                     drop(append.done.send(Err(JournalError::Unavailable(why.into()))));
                     continue;
                 }

@@ -34,12 +34,60 @@ impl Hub {
             }
             rooms.make_place(key, opener, self.limits())?;
         }
-        let log = self
-            .0
-            .journal
-            .open(name, key)
-            .await
-            .map_err(JoinError::Journal)?;
+        let log = self.open_log(name, key).await?;
+        self.insert(name, key, opener, log).await
+    }
+
+    /// As [`open`](Self::open), but only a room that has members or something in its log; `None` if it has neither. The
+    /// lobby is never missing.
+    ///
+    /// A name that was mistyped takes no other room's place.
+    pub(crate) async fn open_known(
+        &self,
+        name: &RoomName,
+        key: &str,
+        opener: Opener,
+    ) -> Result<Option<Arc<Room>>, JoinError> {
+        if *key == self.fold(self.lobby().as_str()) {
+            return self.open(name, key, opener).await.map(Some);
+        }
+        if let Some(found) = self.take_known(key) {
+            return Ok(found);
+        }
+        let _turn = self.0.openings.turn(key).await;
+        if let Some(found) = self.take_known(key) {
+            return Ok(found);
+        }
+        let log = self.open_log(name, key).await?;
+        if log.head().tail == Seq::START {
+            return Ok(None);
+        }
+        self.insert(name, key, opener, log).await.map(Some)
+    }
+
+    /// The room with this key, if it is open, to be used; nothing of it if it has neither members nor messages.
+    fn take_known(&self, key: &str) -> Option<Option<Arc<Room>>> {
+        let mut rooms = self.0.rooms.lock();
+        if rooms.by_key.get(key)?.is_blank() {
+            return Some(None);
+        }
+        rooms.take(key).map(Some)
+    }
+
+    /// Opens a log. The caller has the turn of its room: there are never two logs of one room.
+    async fn open_log(&self, name: &RoomName, key: &str) -> Result<Arc<dyn DynLog>, JoinError> {
+        let log = self.0.journal.open(name, key).await;
+        log.map_err(JoinError::Journal)
+    }
+
+    /// Makes a room of a log that was opened in the same turn.
+    async fn insert(
+        &self,
+        name: &RoomName,
+        key: &str,
+        opener: Opener,
+        log: Arc<dyn DynLog>,
+    ) -> Result<Arc<Room>, JoinError> {
         if let Err(error) = self.recall_keys(log.as_ref()).await {
             // What was said lately can't be read. What is said now can be kept all the same.
             self.log_journal_failure(name.as_str(), &error);

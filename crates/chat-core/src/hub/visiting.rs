@@ -1,7 +1,7 @@
 //! Using a room without being in it.
 
 use super::{Hub, JoinError, Opener, Visit};
-use crate::batch::{Batch, Drafts, Seq};
+use crate::batch::{Batch, Drafts};
 use crate::command::IfMissing;
 use crate::key::Claim;
 use crate::name::RoomName;
@@ -23,31 +23,19 @@ impl Hub {
         if_missing: IfMissing,
     ) -> Result<Option<Visit>, JoinError> {
         loop {
-            if if_missing == IfMissing::Refuse && self.is_missing(name, key).await? {
+            let room = match if_missing {
+                IfMissing::Create => Some(self.open(name, key, opener).await?),
+                IfMissing::Refuse => self.open_known(name, key, opener).await?,
+            };
+            let Some(room) = room else {
                 return Ok(None);
-            }
-            let room = self.open(name, key, opener).await?;
+            };
             let visit = Visit::new(room, self.clone());
             // One that was forgotten in between is opened anew.
             if !visit.is_gone() {
                 return Ok(Some(visit));
             }
         }
-    }
-
-    /// Whether a room has no members and nothing in its log. The lobby is never missing.
-    ///
-    /// The log of a room that is not open is only looked at: a name that was mistyped takes no other room's place.
-    async fn is_missing(&self, name: &RoomName, key: &str) -> Result<bool, JoinError> {
-        if *key == self.fold(self.lobby().as_str()) {
-            return Ok(false);
-        }
-        if let Some(room) = self.find(key) {
-            return Ok(room.is_blank());
-        }
-        let log = self.0.journal.open(name, key).await;
-        let log = log.map_err(JoinError::Journal)?;
-        Ok(log.head().tail == Seq::START)
     }
 }
 

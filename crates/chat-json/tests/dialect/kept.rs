@@ -6,6 +6,7 @@ use chat_core::log::{
 use chat_core::{Limits, RoomName, Seq};
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Logs in memory that stay when their rooms and hubs are gone.
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Kept {
     journal: MemoryJournal,
     logs: Arc<Mutex<HashMap<String, Arc<MemoryLog>>>>,
+    /// How many logs have been handed out, over all.
+    openings: Arc<AtomicUsize>,
 }
 
 pub(crate) struct KeptLog {
@@ -25,7 +28,12 @@ impl Kept {
         Self {
             journal: MemoryJournal::new(&Limits::default()),
             logs: Arc::default(),
+            openings: Arc::default(),
         }
+    }
+
+    pub(crate) fn openings(&self) -> usize {
+        self.openings.load(Ordering::Relaxed)
     }
 }
 
@@ -33,6 +41,8 @@ impl Journal for Kept {
     type Log = KeptLog;
 
     async fn open(&self, room: &RoomName, key: &str) -> Result<KeptLog, JournalError> {
+        self.openings.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
         let known = self.logs.lock().unwrap().get(key).cloned();
         let log = match known {
             Some(log) => log,

@@ -97,6 +97,40 @@ async fn a_room_of_which_only_the_log_is_left_is_not_missing() {
     }
 }
 
+/// A journal takes what is said through one log of a room, and a second one would be another hub's.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_is_joined_and_published_in_at_once_is_opened_once() {
+    let journal = Kept::new();
+    let build = || TestHub::build(builder(unlimited()).journal(journal.clone()));
+    let mut hub = build();
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    alice
+        .does("say", json!({"room": "ops", "text": "one"}))
+        .await;
+    drop((alice, hub));
+    let mut hub = build();
+    let mut programs = Vec::new();
+    for number in 0..6 {
+        programs.push(outsider(&mut hub, &format!("bot{number}")).await);
+    }
+    let before = journal.openings();
+    for (number, program) in programs.iter_mut().enumerate() {
+        let command = match number {
+            4 => json!({"cmd": "join", "id": 1, "room": "ops"}),
+            _ => publish(1, "ops", "at once"),
+        };
+        program.sends(command).await;
+    }
+    for program in &mut programs {
+        program.sees_until_quiet().await;
+    }
+    assert_eq!(journal.openings(), before + 1);
+    let ok = programs[0]
+        .does("publish", json!({"room": "ops", "text": "last"}))
+        .await;
+    assert_eq!(ok["seq"], 7);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_lobby_is_never_missing() {
     let mut hub = hub(unlimited());

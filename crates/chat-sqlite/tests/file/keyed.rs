@@ -39,20 +39,41 @@ async fn what_was_said_under_keys_lately_is_found_without_its_texts() {
 
 /// Two hubs on one journal would each miss what the other one's members say.
 #[tokio::test]
-async fn a_log_that_another_hub_has_opened_since_takes_nothing_more() {
+async fn a_log_that_does_not_know_what_another_hub_has_said_takes_nothing_more() {
     let dir = Dir::new();
     let journal = open(&dir.file());
+    let refuses = async |log: &SqliteLog| {
+        let refused = say(log, "lost?").await;
+        assert!(
+            matches!(&refused, Err(JournalError::Unavailable(why)) if why.contains("another hub")),
+            "{refused:?}"
+        );
+    };
     let first = log(&journal, "ops").await;
     say(&first, "one").await.unwrap();
     let second = log(&journal, "ops").await;
-    let refused = say(&first, "lost?").await;
-    assert!(
-        matches!(&refused, Err(JournalError::Unavailable(why)) if why.contains("another hub")),
-        "{refused:?}"
-    );
-    assert_eq!(say(&second, "two").await.unwrap(), Seq(2));
-    drop(second);
-    assert!(say(&first, "lost?").await.is_err());
     let third = log(&journal, "ops").await;
-    assert_eq!(texts(&all(&third).await), ["one", "two"]);
+    assert_eq!(say(&second, "two").await.unwrap(), Seq(2));
+    refuses(&first).await;
+    refuses(&third).await;
+    drop(second);
+    refuses(&first).await;
+    let fourth = log(&journal, "ops").await;
+    assert_eq!(say(&fourth, "three").await.unwrap(), Seq(3));
+    assert_eq!(texts(&all(&fourth).await), ["one", "two", "three"]);
+}
+
+/// Looking takes nothing from the hub that has the room, whether it goes on or not.
+#[tokio::test]
+async fn a_log_is_written_on_while_others_only_look_at_it() {
+    let dir = Dir::new();
+    written(&dir.file(), 1).await;
+    let journal = open(&dir.file());
+    let room = log(&journal, "ops").await;
+    let looked = log(&journal, "ops").await;
+    say(&room, "one").await.unwrap();
+    drop(log(&journal, "ops").await);
+    say(&room, "two").await.unwrap();
+    drop(looked);
+    say(&room, "three").await.unwrap();
 }
