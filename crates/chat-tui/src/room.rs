@@ -52,6 +52,8 @@ pub(crate) struct Room {
     pub(crate) read: Option<Place>,
     /// What was typed and not said yet.
     pub(crate) pending: Vec<Pending>,
+    /// The user has opened this window for direct messages, or written in it.
+    pub(crate) is_answered: bool,
     pub(crate) older: Older,
     /// The last search, and where it ended.
     pub(crate) found: Option<Found>,
@@ -136,6 +138,12 @@ impl Room {
     /// With whom the user exchanges direct messages here.
     pub(crate) fn correspondent(&self) -> Option<&str> {
         self.name.strip_prefix(DIRECT)
+    }
+
+    /// Whether it is a window for direct messages that a correspondent has opened, and nothing was typed in it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let is_touched = self.is_answered || !self.pending.is_empty() || self.editor.holds_text();
+        self.is_direct() && !is_touched
     }
 
     /// Whether this stands for the server's lobby, whose name is not known yet.

@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) taken_nick: Option<String>,
     /// Who wrote to the user alone last.
     pub(crate) last_correspondent: Option<String>,
+    /// The user was told that windows of strangers give way to newer ones.
+    pub(crate) has_told_of_strangers: bool,
     /// The operator's words, as they were shown last.
     pub(crate) motd: Vec<String>,
     pub(crate) link: Link,
@@ -96,6 +98,7 @@ impl State {
             chosen_nick: None,
             taken_nick: None,
             last_correspondent: None,
+            has_told_of_strangers: false,
             motd: Vec::new(),
             link: Link::Connecting,
             has_been_online: false,

@@ -166,6 +166,35 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
 /// How many rooms and windows are shown at most, whatever the server says.
 const ROOMS_MAX: usize = 256;
 
+/// How many windows for direct messages may be open that others have opened: a list that can still be looked through.
+const UNANSWERED_MAX: usize = 32;
+
+/// Another member writes to the user: if too many have whom the user has not answered, the window of the first of them
+/// is closed.
+fn make_space(state: &mut State, from: &str) {
+    if state.position(&crate::room::direct(from)).is_some() {
+        return;
+    }
+    let unanswered = |at: &usize| state.rooms[*at].is_unanswered();
+    let unanswered: Vec<usize> = (0..state.rooms.len()).filter(unanswered).collect();
+    if unanswered.len() < UNANSWERED_MAX {
+        return;
+    }
+    // What is on the screen stays there.
+    let Some(&first) = unanswered.iter().find(|&&at| at != state.current) else {
+        return;
+    };
+    let name = state.rooms[first].name.clone();
+    state.remove(first);
+    if !std::mem::replace(&mut state.has_told_of_strangers, true) {
+        // Once: it is a flood.
+        let text = format!(
+            "many write to you: {name} is closed for a newer one, and so is each that you have not answered"
+        );
+        tell(state, Entry::alert(text));
+    }
+}
+
 /// The window for what a correspondent says to the user alone; `None` if there are too many.
 fn window<'a>(state: &'a mut State, nick: &str) -> Option<&'a mut Room> {
     let name = crate::room::direct(nick);

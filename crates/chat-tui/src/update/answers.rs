@@ -121,6 +121,7 @@ fn direct(
         None => super::window(state, to),
     };
     if let Some(window) = window {
+        window.is_answered = true;
         window.scrollback.push(entry(What::Said {
             from: nick,
             text: room::words(text),

@@ -1,6 +1,6 @@
 //! What events do.
 
-use super::{Effect, ROOMS_MAX, place, tell, window};
+use super::{Effect, ROOMS_MAX, make_space, place, tell, window};
 use crate::room::{self, Pending, Presence, Room};
 use crate::scrollback::{Entry, What, day};
 use crate::state::{Link, Overlay, State};
@@ -205,6 +205,7 @@ fn told(state: &mut State, at: u64, from: &str, text: &str) -> Vec<Effect> {
         .room()
         .correspondent()
         .is_some_and(|nick| names::is_same(nick, &from));
+    make_space(state, &from);
     let mut entry = Entry {
         at: Some(at),
         seq: None,

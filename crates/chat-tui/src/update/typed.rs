@@ -29,6 +29,8 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     });
     room.scrollback.show_end();
     room.marker = None;
+    // It is looked at in windows for direct messages only.
+    room.is_answered = true;
     if let Some(to) = room.correspondent() {
         return vec![Effect::Tell {
             room: room.name.clone(),
@@ -155,8 +157,9 @@ fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, St
     if names::is_same(nick, &state.nick) {
         return Err("that is you".into());
     }
-    if window(state, nick).is_none() {
-        return Err("too many rooms are open: /leave closes one".into());
+    match window(state, nick) {
+        Some(window) => window.is_answered = true,
+        None => return Err("too many rooms are open: /leave closes one".into()),
     }
     if let Some(at) = state.position(&crate::room::direct(nick)) {
         state.show(at);

@@ -178,3 +178,40 @@ fn a_message_on_its_way_is_not_pending_for_ever_if_its_correspondent_changes_nic
         assert_eq!(screen.state.room().editor.text(), typed);
     }
 }
+
+#[test]
+fn strangers_do_not_fill_the_list_of_rooms() {
+    let mut screen = Screen::new();
+    // What the user has opened or written in stays, and so does what is on the screen or being typed in.
+    screen.enters("/query chosen");
+    screen.enters("/join lobby");
+    for nick in ["answered", "typed", "shown"] {
+        screen.happens(told(nick, "psst"));
+    }
+    screen.enters("/query answered hello");
+    screen.enters("/join lobby");
+    let typed = screen.state.position("@typed").unwrap();
+    screen.state.show(typed);
+    screen.types("half");
+    let shown = screen.state.position("@shown").unwrap();
+    screen.state.show(shown);
+    (0..1_000).for_each(|number| screen.happens(told(&format!("stranger{number}"), "buy")));
+    assert_eq!(screen.state.room().name, "@shown");
+    let names = names(&screen);
+    let (kept, strangers) = names.split_at_checked(5).unwrap();
+    assert_eq!(kept, ["lobby", "@chosen", "@answered", "@typed", "@shown"]);
+    assert_eq!(strangers.len(), 31, "with the one on the screen: 32");
+    assert_eq!(
+        (strangers[0], strangers[30]),
+        ("@stranger969", "@stranger999")
+    );
+    let said = |text: &&String| text.contains("is closed for a newer one");
+    assert_eq!(
+        screen.texts().iter().filter(said).count(),
+        1,
+        "once, not for each"
+    );
+    // Rooms can still be joined.
+    screen.happens(entered("ops", &["me"]));
+    assert!(screen.state.position("ops").is_some());
+}
