@@ -10,9 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest time that a connection has to wait for what its address owes. Shorter than the silence after which
-/// clients give a server up (25 s); what an address owes beyond it is forgiven.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+/// The longest time that a connection is not read because its address has sent too much. Shorter than the silence
+/// after which clients give a server up (25 s); what an address owes beyond it is forgiven.
+const PAUSE_MAX: Duration = Duration::from_secs(20);
+
+/// The longest time that a command waits for what its address owes; what would wait longer is refused. Shorter than a
+/// client waits for its welcome (10 s).
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What an address can owe at most for answers that it has already been given.
+const DEBT_MAX: Duration = Duration::from_secs(60);
 
 /// What an address is charged for. Each has a token bucket of its own, which all connections of the address share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +41,8 @@ const CHARGES: usize = 4;
 /// A connection has the account of its address, if that is counted: `Connection::account`. It is `None` for loopback
 /// (unless [`Loopback::Counted`](crate::limits::Loopback)), for peers without an IP address, and in process.
 ///
-/// To charge what a command costs: call [`charge`](Self::charge) with the cost, and if it returns an instant, let the
-/// connection read on at that instant and not before. Nothing is lost: the peer is read more slowly.
+/// What a command is about to cost is [reserved](Self::reserve): it waits until it can be paid for, or is refused. What
+/// can be known only afterwards is [charged](Self::charge).
 #[derive(Debug)]
 pub(crate) struct AddressAccount {
     address: IpAddr,
@@ -72,20 +79,50 @@ impl AddressAccount {
         self.address
     }
 
-    /// Takes `cost` tokens, those included that are not there yet; returns until when the connection has to wait for
-    /// them. `None`: it need not wait.
-    ///
-    /// Connections wait in the order in which they were charged. A caller may do what it was charged for before or
-    /// after the wait: after, if connections that come and go must not get round it.
+    /// Takes `cost` tokens for what has been done already, those included that are not there yet; returns until when the
+    /// address owes something, if it does. What it owes beyond a limit is forgiven.
     pub(crate) fn charge(&self, charge: Charge, cost: u64, now: Instant) -> Option<Instant> {
         let quota = charge.quota(&self.limits)?;
         let mut state = self.state.lock();
         let full_at = &mut state.full_at[charge as usize];
         let burst = quota.time(quota.burst);
         let due = full_at.map_or(now, |at| at.max(now)) + quota.time(cost);
-        let due = due.min(now + burst + WAIT_MAX);
+        let owed_max = match charge {
+            Charge::Answers => DEBT_MAX,
+            Charge::Connects | Charge::Joins | Charge::Bytes => PAUSE_MAX,
+        };
+        let due = due.min(now + burst + owed_max);
         *full_at = Some(due);
         (due > now + burst).then(|| due - burst)
+    }
+
+    /// Takes `cost` tokens for what is about to be done; returns until when that has to wait, if it has to. A cost beyond
+    /// the burst waits for a full bucket. Commands wait in the order in which they were charged.
+    ///
+    /// # Errors
+    ///
+    /// It would have to wait for longer than 5 s: so long. Then nothing is taken, and nothing forgiven.
+    pub(crate) fn reserve(
+        &self,
+        charge: Charge,
+        cost: u64,
+        now: Instant,
+    ) -> Result<Option<Instant>, Duration> {
+        let Some(quota) = charge.quota(&self.limits) else {
+            return Ok(None);
+        };
+        let mut state = self.state.lock();
+        let full_at = &mut state.full_at[charge as usize];
+        let due = full_at.map_or(now, |at| at.max(now));
+        let needed = due + quota.time(cost.min(quota.burst));
+        let wait = needed.saturating_duration_since(now + quota.time(quota.burst));
+        if wait > WAIT_MAX {
+            return Err(wait);
+        }
+        if cost > 0 {
+            *full_at = Some(due + quota.time(cost));
+        }
+        Ok((!wait.is_zero()).then(|| now + wait))
     }
 
     /// Counts one more connection of this address.
@@ -227,7 +264,27 @@ mod tests {
             account.charge(Charge::Bytes, u64::MAX, start);
         }
         let until = account.charge(Charge::Bytes, 1, start);
-        assert_eq!(until, Some(start + WAIT_MAX));
+        assert_eq!(until, Some(start + PAUSE_MAX));
+    }
+
+    #[test]
+    fn what_is_reserved_waits_for_its_turn_or_is_refused_and_then_costs_nothing() {
+        let rate = |n| NonZeroU32::new(n).unwrap();
+        let account = account(|limits| {
+            limits.joins_per_address = Some(Rate {
+                burst: rate(4),
+                per_second: rate(1),
+            });
+        });
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let reserve = |cost, now| account.reserve(Charge::Joins, cost, now);
+        // More than the bucket holds: it has to be full, and is owed for afterwards.
+        assert_eq!(reserve(6, start), Ok(None));
+        assert_eq!(reserve(1, start), Ok(Some(start + seconds(3))));
+        assert_eq!(reserve(3, start), Err(seconds(6)));
+        assert_eq!(reserve(3, start), Err(seconds(6)));
+        assert_eq!(reserve(3, start + seconds(6)), Ok(None));
     }
 
     #[test]

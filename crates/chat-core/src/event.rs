@@ -7,6 +7,7 @@ use crate::room::Roll;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What happened in a room.
 #[derive(Debug, Clone)]
@@ -129,6 +130,8 @@ pub enum CloseReason {
     Kicked(Arc<str>),
     /// The [`Policy`](crate::Policy) did not let it in.
     Refused,
+    /// Its address has asked for too much lately: it may come back after so long.
+    TooSoon(Duration),
     /// The same client came back with its token, and took the nick.
     TakenOver,
     /// Its connection's task panicked.
@@ -152,6 +155,7 @@ impl fmt::Display for CloseReason {
             Self::Kicked(reason) if reason.is_empty() => f.write_str("kicked"),
             Self::Kicked(reason) => write!(f, "kicked: {reason}"),
             Self::Refused => f.write_str("refused"),
+            Self::TooSoon(wait) => write!(f, "too much from its address: {} s", wait.as_secs() + 1),
             Self::TakenOver => f.write_str("taken over"),
             Self::Failed | Self::NoTimers => f.write_str("internal error"),
             Self::Dropped => f.write_str("gone"),

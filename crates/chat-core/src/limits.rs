@@ -68,12 +68,12 @@ pub struct Limits {
     /// connections of an address that come back); `None` lifts it. One more is told so and closed.
     pub connects_per_address: Option<Rate>,
     /// How fast all connections of one address may join rooms (1,024 at once, then 64 a second); `None` lifts it. A
-    /// join beyond it waits, and its connection is not read meanwhile. A join counts once more for every 8 members who
-    /// are told of it.
+    /// join beyond it waits for up to 5 s; one that would wait longer is refused. A join counts once more for every 8
+    /// members who are told of it.
     pub joins_per_address: Option<Rate>,
     /// How much the answers to all connections of one address may cost (4,096 at once, then 128 a second: 32 MiB, then
     /// 1 MiB or 0.6 s of searching a second); `None` lifts it. 8 KiB of an answer cost one, 5 ms of a search too. Beyond
-    /// it they are read more slowly.
+    /// it their next requests for history, rooms and searches, and their joins, are refused until it is earned.
     pub answers_per_address: Option<Rate>,
     /// How many bytes all connections of one address may send within a minute (4 MiB: three connections that always
     /// send the longest text at the default rate, or 2,000 people who type); `None` lifts it. Beyond it they are read

@@ -240,6 +240,15 @@ impl Dialect for Plain {
                 notice(out, format_args!("goodbye: the server is shutting down"))
             }
             CloseReason::Refused => {}
+            CloseReason::TooSoon(wait) => {
+                let seconds = wait.as_secs() + 1;
+                notice(
+                    out,
+                    format_args!(
+                        "goodbye: your address asks for too much: come back in {seconds} s"
+                    ),
+                );
+            }
             CloseReason::TakenOver => notice(out, format_args!("goodbye: you came back elsewhere")),
             CloseReason::Kicked(reason) => {
                 let because = because(reason);

@@ -170,7 +170,8 @@ impl Session {
             Owner::Token(token) => self.shared.owner() == Owner::Token(token),
             Owner::Session(_) => false,
         };
-        if is_own && ghost.id != self.id() {
+        // Only an earlier session: the hello of a connection that had to wait does not end the one after it.
+        if is_own && ghost.id < self.id() {
             // Asked first, so that its connection knows why it ends.
             ghost.ask_to_close(CloseReason::TakenOver);
             ghost.end(&CloseReason::TakenOver, &self.hub);

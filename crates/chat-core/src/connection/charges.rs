@@ -6,21 +6,34 @@ use super::Connection;
 use crate::address::Charge;
 use crate::command::{Arrival, Command};
 use crate::rate::Cost;
+use crate::refusal::{Code, Refusal};
 use std::borrow::Cow;
+use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
 /// How many members can be told of a coming and going for what a join costs by itself.
 const MEMBERS_PER_JOIN: usize = 8;
 
+/// The connection's address would have to wait for too long: so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooSoon(pub(super) Duration);
+
+impl From<TooSoon> for Refusal {
+    fn from(TooSoon(wait): TooSoon) -> Self {
+        let seconds = wait.as_secs() + 1;
+        Self::new(
+            Code::RateLimited,
+            format!("your address asks for too much: try again in {seconds} s"),
+        )
+    }
+}
+
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Charges the connection's address; while that has to wait, the peer is not read.
-    pub(super) fn charge_address(&mut self, charge: Charge, cost: u64, now: Instant) {
-        let Some(account) = &self.account else { return };
-        if let Some(until) = account.charge(charge, cost, now) {
-            self.paused_until = self.paused_until.max(Some(until));
-            self.hub.counters().rate_pauses.add(1);
-        }
+    /// Does not read the peer until then.
+    fn pause_until(&mut self, until: Instant) {
+        self.paused_until = self.paused_until.max(Some(until));
+        self.hub.counters().rate_pauses.add(1);
     }
 
     /// Charges for bytes that were read, whatever they are: bytes that never make a line take no token otherwise.
@@ -28,11 +41,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(bucket) = &mut self.bucket {
             bucket.charge(Cost::input(bytes), now);
             if let Err(until) = bucket.check(now) {
-                self.paused_until = self.paused_until.max(Some(until));
-                self.hub.counters().rate_pauses.add(1);
+                self.pause_until(until);
             }
         }
-        self.charge_address(Charge::Bytes, bytes as u64, now);
+        let account = self.account.as_ref();
+        if let Some(until) = account.and_then(|a| a.charge(Charge::Bytes, bytes as u64, now)) {
+            self.pause_until(until);
+        }
     }
 
     /// Charges the sender, and its address, what an answer costs besides the line that asked for it.
@@ -41,7 +56,39 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(bucket) = &mut self.bucket {
             bucket.charge(cost, now);
         }
-        self.charge_address(Charge::Answers, cost.thousandths(), now);
+        if let Some(account) = &self.account {
+            // What is owed holds up the next command that asks for much, not what members say.
+            let _owes_until = account.charge(Charge::Answers, cost.thousandths(), now);
+        }
+    }
+
+    /// Whether the connection's address may ask for an answer that may be long.
+    ///
+    /// # Errors
+    ///
+    /// It owes too much for those that it was given: not for so long.
+    pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
+        let reserved = self.reserve(Charge::Answers, 0, Instant::now());
+        reserved.map(drop)
+    }
+
+    /// Charges for a room that is opened to publish in it. While the address has to wait, the peer is not read.
+    ///
+    /// # Errors
+    ///
+    /// It would have to wait for too long.
+    pub(super) fn charge_opening(&mut self) -> Result<(), TooSoon> {
+        if let Some(until) = self.reserve(Charge::Joins, 1, Instant::now())? {
+            self.pause_until(until);
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, charge: Charge, cost: u64, now: Instant) -> Result<Option<Instant>, TooSoon> {
+        let account = self.account.as_ref();
+        account
+            .map_or(Ok(None), |account| account.reserve(charge, cost, now))
+            .map_err(TooSoon)
     }
 
     /// How many joins it counts for to join a room: each member who is told of it, and later of the leaving, makes it
@@ -58,7 +105,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Charges for the rooms that a command joins. Gives the command back, or keeps it until the address has waited.
-    pub(super) fn wait_to_join<'a>(&mut self, command: Command<'a>) -> Option<Command<'a>> {
+    ///
+    /// # Errors
+    ///
+    /// It would have to wait for too long.
+    pub(super) fn wait_to_join<'a>(
+        &mut self,
+        command: Command<'a>,
+    ) -> Result<Option<Command<'a>>, TooSoon> {
         let cost = match &command {
             Command::Join(arrival) => self.cost_of_joining(&arrival.room),
             Command::Move { room } => {
@@ -74,12 +128,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             _ => 0,
         };
         if cost == 0 {
-            return Some(command);
+            return Ok(Some(command));
         }
-        self.charge_address(Charge::Joins, cost, Instant::now());
-        if self.paused_until.is_none() {
-            return Some(command);
-        }
+        // A join may replay much, so what is owed for answers holds it up, too.
+        self.may_ask()?;
+        let Some(until) = self.reserve(Charge::Joins, cost, Instant::now())? else {
+            return Ok(Some(command));
+        };
+        self.pause_until(until);
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         let own_arrival = |arrival: Arrival<'_>| Arrival {
             room: own(arrival.room),
@@ -95,8 +151,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 token,
                 rooms: rooms.into_iter().map(own_arrival).collect(),
             },
-            command => return Some(command),
+            command => return Ok(Some(command)),
         }));
-        None
+        Ok(None)
     }
 }

@@ -4,6 +4,7 @@
 //! before it are published, so a connection's commands take effect in the order in which they were sent.
 
 use super::Connection;
+use super::charges::TooSoon;
 use super::publishing::{Draft, Place, Waiting};
 use super::replay::Replaying;
 use crate::batch::{Epoch, Kind, Seq};
@@ -167,9 +168,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             command => {
                 self.publish(waiting).await;
                 slice.yield_if_over().await;
+                let is_hello = matches!(command, Command::Hello { .. });
                 match self.wait_to_join(command) {
-                    Some(command) => return self.perform(command).await,
-                    None => return None,
+                    Ok(Some(command)) => return self.perform(command).await,
+                    Ok(None) => return None,
+                    Err(TooSoon(wait)) if is_hello => return Some(CloseReason::TooSoon(wait)),
+                    Err(too_soon) => Err(too_soon.into()),
                 }
             }
         };
@@ -210,12 +214,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.reply(&Reply::Topic(&roll));
             }
             Command::Rooms { after, limit } => {
-                let limit = limit.unwrap_or(ROOMS_LISTED_MAX).min(ROOMS_LISTED_MAX);
+                self.may_ask()?;
+                let began = Instant::now();
+                let limit = limit.unwrap_or(ROOMS_LISTED_MAX);
+                let limit = limit.clamp(1, ROOMS_LISTED_MAX);
                 let after = after.as_deref().unwrap_or_default();
                 // One more tells whether there are more.
                 let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
                 let has_more = rooms.len() > limit;
                 rooms.truncate(limit);
+                // A policy that hides many rooms has looked at all of them.
+                self.charge(Cost::work(began.elapsed()));
                 self.reply(&Reply::Rooms {
                     rooms: &rooms,
                     has_more,
@@ -226,6 +235,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 before,
                 limit,
             } => {
+                self.may_ask()?;
                 let member = self.member(room.as_deref())?;
                 let limits = self.hub.limits();
                 let limit = limit.unwrap_or(limits.history).min(limits.history_max);
@@ -245,6 +255,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 before,
                 limit,
             } => {
+                self.may_ask()?;
                 let member = self.member(room.as_deref())?;
                 let span = self.span(member, epoch, after, before)?;
                 self.read_page(member, span, limit).await?;
@@ -255,6 +266,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 before,
                 limit,
             } => {
+                self.may_ask()?;
                 let member = self.member(room.as_deref())?;
                 self.search(member, &text, before, limit).await?;
             }

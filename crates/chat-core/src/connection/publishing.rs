@@ -1,7 +1,6 @@
 //! What a connection says: gathered, so that messages that one read brought are published as one batch.
 
 use super::Connection;
-use crate::address::Charge;
 use crate::batch::{Drafts, Kind};
 use crate::command::IfMissing;
 use crate::dialect::Reply;
@@ -13,7 +12,6 @@ use crate::room::PublishError;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
-use tokio::time::Instant;
 
 /// Messages that wait to be published together, and where.
 pub(super) struct Waiting {
@@ -151,7 +149,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.publish(waiting).await;
         }
         if self.hub.find(&key).is_none() {
-            self.charge_address(Charge::Joins, 1, Instant::now());
+            self.charge_opening()?;
         }
         match self.session()?.visit(&name, &key, if_missing).await {
             Ok(Some(visit)) => Ok(Target::Outside(visit)),

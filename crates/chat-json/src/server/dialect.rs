@@ -478,6 +478,10 @@ impl Dialect for Json {
             // It was told why.
             CloseReason::Refused => ("denied", None),
             CloseReason::TakenOver => ("taken_over", None),
+            CloseReason::TooSoon(wait) => {
+                let wait = wait.as_millis() as u64;
+                ("rate_limited", Some(wait + fastrand::u64(COME_BACK_MS)))
+            }
             CloseReason::Draining => ("draining", Some(fastrand::u64(COME_BACK_MS))),
             CloseReason::Failed | CloseReason::NoTimers | CloseReason::Dropped => {
                 ("failed", Some(fastrand::u64(COME_BACK_MS)))

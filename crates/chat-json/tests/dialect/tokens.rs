@@ -198,3 +198,60 @@ async fn a_client_cut_before_the_reply_learns_of_its_message_by_its_key() {
     bot.wire.sees_nothing().await;
     assert_eq!(bot.does("say", deployed()).await, again(1));
 }
+
+/// A hello that had to wait is older than the one that did not: it does not end the newer session.
+#[tokio::test(start_paused = true)]
+async fn an_earlier_connection_does_not_end_a_later_session_of_its_client() {
+    let mut limits = unlimited();
+    let once_in_three_seconds = chat_core::Rate {
+        burst: 3.try_into().unwrap(),
+        per_second: 1.try_into().unwrap(),
+    };
+    limits.joins_per_address = Some(once_in_three_seconds);
+    let mut hub = hub(limits);
+    let peer = |address: &str| {
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        chat_core::Peer::from(address)
+    };
+    let hello = |nick: &str, token: &str, rooms: usize| {
+        let join: Vec<_> = (0..rooms)
+            .map(|n| json!({"room": format!("r{n}")}))
+            .collect();
+        json!({"cmd": "hello", "id": 1, "nick": nick, "token": token, "join": join}).to_string()
+    };
+    let mut neighbour = hub.connect_as("neighbour", peer("192.0.2.1:1"));
+    neighbour.sends(&hello("kim", "0000000000000000", 3)).await;
+    neighbour.sees_containing("\"nick\":\"kim\"").await;
+    let mut early = hub.connect_as("early", peer("192.0.2.1:2"));
+    early.sends(&hello("bot", TOKEN, 2)).await;
+    early.sees_nothing().await;
+    let mut late = hub.connect_as("late", peer("192.0.2.2:1"));
+    late.sends(&hello("bot", TOKEN, 0)).await;
+    late.sees_containing("\"nick\":\"bot\"").await;
+    early.sees_containing("nick_taken").await;
+    late.sends(&json!({"cmd": "ping", "id": 2}).to_string())
+        .await;
+    late.sees(r#"{"re":2,"ok":{}}"#).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hello_that_would_wait_too_long_is_told_when_to_come_back() {
+    let mut limits = unlimited();
+    limits.joins_per_address = Some(chat_core::Rate {
+        burst: 10.try_into().unwrap(),
+        per_second: 1.try_into().unwrap(),
+    });
+    let mut hub = hub(limits);
+    let address: std::net::SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let join: Vec<_> = (0..10).map(|n| json!({"room": format!("r{n}")})).collect();
+    let hello = json!({"cmd": "hello", "id": 1, "join": join}).to_string();
+    let mut first = hub.connect_as("first", chat_core::Peer::from(address));
+    first.sends(&hello).await;
+    first.sees_containing("\"rooms\"").await;
+    let mut second = hub.connect_as("second", chat_core::Peer::from(address));
+    second.sends(&hello).await;
+    let bye: Value = serde_json::from_str(&second.sees_containing("bye").await).unwrap();
+    assert_eq!(bye["code"], "rate_limited");
+    assert_eq!(bye["reconnect"], true);
+    assert!(bye["after_ms"].as_u64().unwrap() > 9_000, "{bye}");
+}
