@@ -1,5 +1,9 @@
 //! Where what is said is kept, as the end of the server needs to know it.
 
+#[cfg(feature = "sqlite")]
+use chat_core::log::JournalError;
+#[cfg(feature = "sqlite")]
+use std::future::Future;
 use std::time::Duration;
 
 /// The least time that the journal gets to write what waits, however short the drain is.
@@ -23,7 +27,7 @@ impl Kept {
         }
     }
 
-    /// Writes what waits; returns whether that was done in time.
+    /// Writes what waits; returns whether that was done, and in time.
     #[cfg_attr(
         not(feature = "sqlite"),
         expect(clippy::unused_async, unused_variables, reason = "nothing to write")
@@ -33,14 +37,40 @@ impl Kept {
             Self::InMemory => true,
             #[cfg(feature = "sqlite")]
             Self::InFile(journal) => {
-                let timeout = timeout.max(CLOSE_TIMEOUT_MIN);
-                let closed = tokio::time::timeout(timeout, journal.close()).await;
-                if closed.is_err() {
-                    // Nobody was told that it is kept.
-                    tracing::error!("the disk did not take what waited for it within {timeout:?}");
-                }
-                closed.is_ok()
+                is_written(journal.close(), timeout.max(CLOSE_TIMEOUT_MIN)).await
             }
         }
+    }
+}
+
+/// Waits for a journal's close, no longer than this; returns whether everything is written, and logs it if not.
+#[cfg(feature = "sqlite")]
+async fn is_written(
+    close: impl Future<Output = Result<(), JournalError>>,
+    timeout: Duration,
+) -> bool {
+    // Nobody was told that it is kept.
+    match tokio::time::timeout(timeout, close).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what waited for the disk may not be written");
+        }
+        Err(_) => tracing::error!("the disk did not take what waited for it within {timeout:?}"),
+    }
+    false
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[tokio::test]
+    async fn only_a_close_that_has_written_everything_counts() {
+        let timeout = Duration::from_millis(1);
+        assert!(is_written(ready(Ok(())), timeout).await);
+        // The thread has panicked.
+        assert!(!is_written(ready(Err(JournalError::Gone)), timeout).await);
+        assert!(!is_written(pending(), timeout).await);
     }
 }

@@ -74,12 +74,12 @@ async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
         ));
     }
     serving.close();
-    let has_failed = shutdown::drained(serving.wait(), kept.failed(), &stop).await;
+    shutdown::drained(serving.wait(), kept.failed(), &stop).await;
     let is_written = kept.close(hub.limits().drain).await;
     tracing::info!(stats = ?hub.stats(), "ended");
-    Ok(if has_failed || !is_written {
-        ExitCode::FAILURE
-    } else {
+    Ok(if is_written {
         ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }

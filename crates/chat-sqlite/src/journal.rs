@@ -127,19 +127,26 @@ impl SqliteJournal {
 
     /// Writes what waits and closes the file; what comes later is refused as [`JournalError::Gone`].
     ///
+    /// # Errors
+    ///
+    /// [`JournalError::Gone`] if the thread that writes has panicked, now or before: what waited may not be in the file.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the thread to end by itself. Once this was called, dropping the last handle does not
     /// wait for it: a program whose disk hangs can bound its own end.
-    pub async fn close(&self) {
+    pub async fn close(&self) -> Result<(), JournalError> {
         let thread = self.0.thread.lock();
         drop(thread.unwrap_or_else(PoisonError::into_inner).take());
         if let Ok(queue) = self.0.queue() {
             queue.end().await;
         }
         let mut state = self.0.thread_state.clone();
-        // Its sender is dropped after it has said so.
-        drop(state.wait_for(|state| *state != State::Runs).await);
+        let end = state.wait_for(|state| *state != State::Runs).await;
+        match end.as_deref() {
+            Ok(State::Ended) => Ok(()),
+            _ => Err(JournalError::Gone),
+        }
     }
 
     /// Waits until the thread that writes has panicked, after which nothing can be kept: start anew. Never ready
@@ -434,5 +441,31 @@ impl fmt::Debug for SqliteLog {
         f.debug_struct("SqliteLog")
             .field("room", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_close_tells_a_panic_from_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, panics) in [("ends.db", false), ("panics.db", true)] {
+            let file = dir.path().join(file);
+            let mut journal = SqliteJournal::open(&file, &Options::default()).unwrap();
+            let (proceed, waits) = std::sync::mpsc::channel::<()>();
+            let work = move || {
+                waits.recv().unwrap();
+                assert!(!panics, "as this test has it");
+            };
+            let (_thread, state) = thread::start(work).unwrap();
+            Arc::get_mut(&mut journal.0).unwrap().thread_state = state;
+            // It ends, or panics, while the close waits for it.
+            let close = journal.close();
+            let (closed, ()) = tokio::join!(close, async { proceed.send(()).unwrap() });
+            assert_eq!(matches!(closed, Err(JournalError::Gone)), panics);
+            assert_eq!(journal.close().await.is_err(), panics);
+        }
     }
 }

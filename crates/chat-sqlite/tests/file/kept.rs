@@ -90,10 +90,10 @@ async fn closing_writes_what_waits_and_gives_the_file_back() {
     let mut drafts = Drafts::new(SessionId(7), nick, Timestamp::now());
     drafts.push(Kind::Said, "handed over");
     let appended = ops.append(drafts);
-    journal.close().await;
+    journal.close().await.unwrap();
     assert_eq!(appended.await.unwrap().last(), Seq(1));
     assert!(matches!(say(&ops, "late").await, Err(JournalError::Gone)));
-    journal.close().await;
+    journal.close().await.unwrap();
     // Its handles are still there.
     let again = open(&dir.file());
     let page = all(&log(&again, "ops").await).await;
