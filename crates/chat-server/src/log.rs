@@ -23,13 +23,13 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 /// How long the end of the process waits for the log's last lines.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What must be ended for the log's last lines to be written.
+/// The installed log. Its drop, also by a panic, writes what waits, unless that takes too long; nothing is written after
+/// it.
 #[derive(Debug)]
 pub(crate) struct Log(LogQueue);
 
-impl Log {
-    /// Writes what waits, unless that takes too long.
-    pub(crate) fn end(&self) {
+impl Drop for Log {
+    fn drop(&mut self) {
         // There is nowhere to say that it could not be written.
         let _ended = self.0.end(END_TIMEOUT);
     }
@@ -129,6 +129,40 @@ fn json_string(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_panic_of_the_main_thread_is_written_before_the_end() {
+        struct Out(std::sync::mpsc::Sender<Vec<u8>>);
+
+        impl Write for Out {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.send(bytes.to_vec()).unwrap();
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let (out, written) = channel();
+        let queue = LogQueue::start(Out(out), |_| String::new()).unwrap();
+        let ending = queue.clone();
+        let main = std::thread::spawn(move || {
+            let _log = Log(ending.clone());
+            // As the hook does it.
+            ending.push(b"panicked\n");
+            panic!("as this test has it");
+        });
+        assert!(main.join().is_err());
+        // Its thread has ended already: this does not wait.
+        assert!(queue.end(Duration::ZERO));
+        assert_eq!(
+            written.try_iter().collect::<Vec<_>>().concat(),
+            b"panicked\n"
+        );
+    }
 
     #[test]
     fn what_does_not_go_through_the_subscriber_looks_as_if_it_did() {

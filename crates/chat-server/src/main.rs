@@ -28,13 +28,10 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(error) => return cannot(&error),
     };
-    let ended = run(config).unwrap_or_else(|error| {
-        // What was logged of it comes first.
-        log.end();
-        cannot(&error)
-    });
-    log.end();
-    ended
+    let ended = run(config);
+    // What was logged comes first. A panic writes it, too: it drops the log.
+    drop(log);
+    ended.unwrap_or_else(|error| cannot(&error))
 }
 
 fn cannot(error: &anyhow::Error) -> ExitCode {
