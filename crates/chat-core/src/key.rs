@@ -125,6 +125,8 @@ struct Known {
     by_owner: HashMap<Owner, OfOwner>,
     /// What was said, the oldest first. An entry may be older than the key's state if its owner has forgotten it.
     said: VecDeque<(Instant, Owner, Key)>,
+    /// How many entries are remembered, which is how many of those in `said` their owners have not forgotten.
+    remembered: usize,
 }
 
 #[derive(Debug, Default)]
@@ -251,6 +253,8 @@ impl Claim {
             of_owner.said.push_back(self.key.clone());
             if of_owner.said.len() > self.keys.per_owner {
                 of_owner.forget_oldest();
+            } else {
+                known.remembered += 1;
             }
         }
         known.forget(self.keys.total, None);
@@ -277,26 +281,44 @@ impl Drop for Claim {
 impl Known {
     /// Forgets the oldest beyond `total`, and what was said before `horizon`.
     fn forget(&mut self, total: usize, horizon: Option<Instant>) {
-        while let Some((at, ..)) = self.said.front()
-            && (self.said.len() > total || horizon.is_some_and(|horizon| *at <= horizon))
+        while let Some(entry) = self.said.front()
+            && (self.remembered > total
+                || horizon.is_some_and(|horizon| entry.0 <= horizon)
+                || !is_remembered(&self.by_owner, entry))
         {
-            let Some((at, owner, key)) = self.said.pop_front() else {
+            let Some(entry) = self.said.pop_front() else {
                 return;
             };
+            let is_remembered = is_remembered(&self.by_owner, &entry);
+            let (_, owner, _) = entry;
             let Some(of_owner) = self.by_owner.get_mut(&owner) else {
                 continue;
             };
-            // What an owner says is in the same order here and there.
-            if matches!(of_owner.states.get(&key), Some(State::Said(said_at, _)) if *said_at == at)
-                && of_owner.said.front() == Some(&key)
-            {
+            if is_remembered {
+                // What an owner says is in the same order here and there.
                 of_owner.forget_oldest();
+                self.remembered -= 1;
             }
             if of_owner.states.is_empty() {
                 self.by_owner.remove(&owner);
             }
         }
+        if self.said.len() > 2 * total {
+            // What owners have forgotten lies between what others remember.
+            let Self { by_owner, said, .. } = self;
+            said.retain(|entry| is_remembered(by_owner, entry));
+        }
     }
+}
+
+/// Whether an owner still knows what it said under a key at that moment.
+fn is_remembered(
+    by_owner: &HashMap<Owner, OfOwner>,
+    (at, owner, key): &(Instant, Owner, Key),
+) -> bool {
+    by_owner.get(owner).is_some_and(|of_owner| {
+        matches!(of_owner.states.get(key), Some(State::Said(said_at, _)) if said_at == at)
+    })
 }
 
 impl OfOwner {
@@ -403,6 +425,20 @@ mod tests {
         assert_eq!(said(&keys, ALICE, "b"), None, "beyond the total");
         assert_eq!(said(&keys, ALICE, "c"), Some(2));
         assert_eq!(said(&keys, BOB, "x"), Some(10));
+    }
+
+    #[tokio::test]
+    async fn one_that_says_much_under_keys_takes_no_others_keys() {
+        let keys = keys(2, 8);
+        say(&keys, BOB, "b", 1);
+        for seq in 0..100 {
+            say(&keys, ALICE, &format!("a{seq}"), seq);
+        }
+        assert_eq!(said(&keys, BOB, "b"), Some(1));
+        assert_eq!(said(&keys, ALICE, "a99"), Some(99));
+        let known = keys.known.lock();
+        assert_eq!(known.remembered, 3);
+        assert!(known.said.len() <= 16, "{} entries", known.said.len());
     }
 
     #[tokio::test(start_paused = true)]
