@@ -295,12 +295,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !must_level && self.session.as_ref().is_some_and(Session::has_removal) {
             return Poll::Ready(Wake::Removed);
         }
+        let is_paused = is_full || must_level || (self.paused_until.is_some() && !self.is_sniffing);
+        // Before the timer, which is set to the end that a line's time has then.
+        self.pause_line(is_paused);
         if self.poll_timer(cx).is_ready() {
             return Poll::Ready(Wake::Timer);
         }
-        if is_full || must_level || (self.paused_until.is_some() && !self.is_sniffing) {
+        if is_paused {
             self.excuse_silence();
-            self.excuse_line();
             return Poll::Pending;
         }
         if self.is_held_up {

@@ -20,6 +20,7 @@ use crate::telnet::{self, Telnet};
 use crate::text;
 use bytes::{Buf, Bytes, BytesMut};
 use std::borrow::Cow;
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
@@ -73,8 +74,10 @@ struct Unfinished {
     text: u32,
     /// What begins at `text` and ends here can't become UTF-8; 0 if there is no such thing.
     hopeless: u32,
-    /// Since when it has been so long that its time is limited.
+    /// Since when it has been so long that its time is limited, the pauses not counted.
     timed_since: Option<Instant>,
+    /// Since when nothing is read.
+    paused_since: Option<Instant>,
 }
 
 /// What ends a text.
@@ -259,15 +262,33 @@ impl Input {
         inbound.map(|inbound| self.edited(inbound))
     }
 
-    /// Since when the time of an unfinished line has been counted.
-    pub(crate) fn timed_since(&self) -> Option<Instant> {
-        self.unfinished.as_ref()?.timed_since
+    /// When the time of an unfinished line will have lasted so long; `None` while nothing is read.
+    pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
+        let unfinished = self.unfinished.as_ref()?;
+        if unfinished.paused_since.is_some() {
+            return None;
+        }
+        Some(unfinished.timed_since? + timeout)
     }
 
-    /// Counts the time of an unfinished line anew: nothing was read until now.
-    pub(crate) fn excuse(&mut self, now: Instant) {
-        if let Some(unfinished) = &mut self.unfinished {
-            unfinished.timed_since = unfinished.timed_since.map(|_| now);
+    /// Whether an unfinished line's time is limited.
+    pub(crate) fn is_timed(&self) -> bool {
+        let unfinished = self.unfinished.as_ref();
+        unfinished.is_some_and(|unfinished| unfinished.timed_since.is_some())
+    }
+
+    /// Nothing is read from now on, or something is again: the time of an unfinished line is put off by the length of
+    /// the pause, however often this is called meanwhile.
+    pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
+        let Some(unfinished) = &mut self.unfinished else {
+            return;
+        };
+        if is_paused {
+            unfinished.paused_since.get_or_insert(now);
+        } else if let Some(paused) = unfinished.paused_since.take() {
+            unfinished.timed_since = unfinished
+                .timed_since
+                .map(|since| since + now.saturating_duration_since(paused.max(since)));
         }
     }
 
@@ -384,6 +405,7 @@ impl Unfinished {
             text: self.text.saturating_sub(taken),
             hopeless: 0,
             timed_since: None,
+            paused_since: None,
         };
     }
 
@@ -415,7 +437,6 @@ fn place(at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     struct Peer {
         input: Input,

@@ -65,16 +65,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The peer is not read now, so it can't end its line.
-    pub(super) fn excuse_line(&mut self) {
-        if self.input.timed_since().is_some() {
-            self.input.excuse(Instant::now());
+    /// While the peer is not read, it can't end its line.
+    pub(super) fn pause_line(&mut self, is_paused: bool) {
+        if self.input.is_timed() {
+            self.input.set_paused(is_paused, Instant::now());
         }
     }
 
     /// When the line that is under way has taken too long.
     pub(super) fn line_deadline(&self) -> Option<Instant> {
-        Some(self.input.timed_since()? + self.hub.limits().line_timeout?)
+        self.input.timed_out_at(self.hub.limits().line_timeout?)
     }
 
     /// Gives up a line that has taken too long, and tells its sender.

@@ -336,6 +336,34 @@ async fn a_line_longer_than_any_message_must_end_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pauses_put_off_the_end_of_a_line_by_their_own_length_only() {
+    let mut limits = chat_core::Limits::default();
+    limits.rate = None;
+    limits.queue_bytes = 4096.try_into().unwrap();
+    let mut hub = TestHub::new(limits);
+    let mut bob = hub.member("bob").await;
+    let mut alice = hub.connect_with("alice", 64);
+    alice.sends("/nick alice").await;
+    alice.sees_in_time("* you are now alice").await;
+    let began = tokio::time::Instant::now();
+    alice.sends_bytes(&[b'x'; 5000]).await;
+    for _ in 0..12 {
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        // While so much waits for her, she is not read.
+        bob.sends(&"long".repeat(500)).await;
+        bob.sends(&"long".repeat(500)).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        alice.sends_bytes(b"x").await;
+        let told = alice.sees_until_quiet().await;
+        if told.iter().any(|line| line.starts_with("! line dropped")) {
+            break;
+        }
+    }
+    let took = began.elapsed().as_secs();
+    assert!((62..=90).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_limit_of_a_line_can_be_lifted() {
     let mut limits = chat_core::Limits::default();
     limits.line_timeout = None;
