@@ -148,8 +148,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // Nothing that was asked before waits for a room that is opened.
             self.publish(waiting).await;
         }
-        if self.hub.find(&key).is_none() {
+        let is_hidden = if_missing == IfMissing::Refuse && !self.sees()(&key);
+        if is_hidden || self.hub.find(&key).is_none() {
             self.charge_opening()?;
+        }
+        if is_hidden {
+            return Err(Refusal::missing(&name));
         }
         match self.session()?.visit(&name, &key, if_missing).await {
             Ok(Some(visit)) => Ok(Target::Outside(visit)),

@@ -194,3 +194,30 @@ async fn a_slow_policy_does_not_make_a_program_look_dead() {
     }
     bot.does("ping", json!({})).await;
 }
+
+/// Shows nobody `secret`, which everybody may join.
+struct Discreet;
+
+impl Policy for Discreet {
+    fn may_see(&self, _who: &Visitor, room: &str) -> bool {
+        room != "secret"
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_the_policy_hides_is_missing_to_who_publishes_from_outside() {
+    let mut hub = TestHub::build(builder(unlimited()).policy(Discreet));
+    let mut spy = Program::join(&mut hub, "spy", &["secret"]).await;
+    let mut bot = Program::join(&mut hub, "bot", &[]).await;
+    for room in ["secret", "#Secret", "nowhere"] {
+        let publish = json!({"room": room, "text": "psst"});
+        let answer = bot.asks("publish", publish).await;
+        assert_eq!(answer["err"]["code"], "not_found", "{answer}");
+    }
+    spy.wire.sees_nothing().await;
+    // Who is in it, and who asks for it to be there, says what it has to say.
+    for (program, create) in [(&mut spy, false), (&mut bot, true)] {
+        let publish = json!({"room": "secret", "text": "psst", "create": create});
+        program.does("publish", publish).await;
+    }
+}
