@@ -43,6 +43,8 @@ pub(crate) struct Input {
     /// When its latest bytes came.
     latest: Instant,
     single_bytes: u8,
+    /// How the next line ends tells whether a NUL ends those that follow.
+    is_first_line: bool,
     start: Start,
     /// How long an unfinished line may be before its time is limited.
     untimed_bytes: u32,
@@ -103,6 +105,7 @@ impl Input {
             has_text: false,
             latest: now,
             single_bytes: 0,
+            is_first_line: false,
             start: Start::Open,
             // A person who types it key by key takes as long as it takes, up to the longest message.
             untimed_bytes: place(limits.text_bytes.get()),
@@ -205,11 +208,12 @@ impl Input {
         }
     }
 
-    /// Lets only newlines end a text from now on and knows no telnet, as every dialect but plain has it.
+    /// Lets silence end no text from now on and knows no telnet, as every dialect but plain has it. A NUL ends lines
+    /// if it ends the first one.
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
         self.telnet = None;
-        self.codec.set_nul(Nul::IsText);
+        self.is_first_line = true;
         self.untimed_bytes = 0;
     }
 
@@ -246,8 +250,15 @@ impl Input {
         if self.buffer.is_empty() && !self.codec.is_skipping() {
             self.has_text = false;
         }
-        if self.codec.take_newline() && !self.codec.is_skipping() && self.mode == Mode::Undecided {
+        let has_newline = self.codec.take_newline() && !self.codec.is_skipping();
+        if has_newline && self.mode == Mode::Undecided {
             self.mode = Mode::Line;
+        }
+        if self.is_first_line && inbound.is_some() {
+            self.is_first_line = false;
+            if has_newline {
+                self.codec.set_nul(Nul::IsText);
+            }
         }
         if self.buffer.len() < before {
             self.unfinished = None;

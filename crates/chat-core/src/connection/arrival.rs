@@ -70,10 +70,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let prefix = self.input.pending();
         let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
         let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
+        let dialects = self.hub.dialects();
         let choice = if self.has_ended {
-            self.hub.dialects().choose_last(prefix)
+            dialects.choose_last(prefix)
         } else {
-            self.hub.dialects().choose(prefix)
+            dialects.choose(prefix)
+        };
+        // A program that ends its lines with a NUL is known by what comes before it.
+        let choice = match (choice, ends_with_nul(prefix)) {
+            (Choice::Opening(opening), _) => Choice::Opening(opening),
+            (choice, Some(line)) => match dialects.choose_last(line) {
+                Choice::Opening(opening) => Choice::Opening(opening),
+                Choice::NeedMore | Choice::Plain => choice,
+            },
+            (choice, None) => choice,
         };
         match choice {
             Choice::NeedMore if self.has_ended => {
@@ -218,6 +228,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) fn newcomer_bytes(&self) -> Option<usize> {
         (!self.input.sends_lines()).then_some(NEWCOMER_BYTES_MAX)
     }
+}
+
+/// The first line, if a NUL ends it.
+fn ends_with_nul(prefix: &[u8]) -> Option<&[u8]> {
+    let end = prefix
+        .iter()
+        .position(|&byte| matches!(byte, b'\n' | b'\0'))?;
+    (prefix[end] == b'\0').then(|| &prefix[..end])
 }
 
 /// How many lines of the operator's words a peer is shown that is not known to read lines.

@@ -282,6 +282,9 @@ async fn what_irc_clients_and_proxies_open_with_never_becomes_chat() {
             "\r\n\r\n\0\r\nQUIT\n!\x11\0\x0chello\n",
             "! no PROXY header",
         ),
+        // As C programs end their strings.
+        ("EHLO example.org\0", "554 "),
+        ("CAP LS 302\0\n", "ERROR :"),
     ] {
         for is_greeted in [false, true] {
             let mut client = hub.connect("client");

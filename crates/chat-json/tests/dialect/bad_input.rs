@@ -514,6 +514,52 @@ async fn a_byte_order_mark_before_the_hello_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hello_that_ends_with_a_nul_never_becomes_chat() {
+    let hello = r#"{"cmd":"hello","id":1,"nick":"bot","token":"0123456789abcdef"}"#;
+    let long = format!("{}{hello}", " ".repeat(600));
+    let ping = r#"{"cmd":"ping","id":2}"#;
+    for hello in [hello, &long] {
+        for end in ["\0", "\0\n"] {
+            for (piece, is_greeted) in [(1, false), (7, true), (1000, false)] {
+                let mut hub = hub(unlimited());
+                let mut alice = hub.member("alice").await;
+                let mut bot = Program::connect(&mut hub, "bot");
+                if is_greeted {
+                    bot.wire.sees_in_time("* here with you: alice").await;
+                    alice.sees_containing(" joined").await;
+                }
+                let lines = format!("{hello}{end}{ping}{end}");
+                for bytes in lines.as_bytes().chunks(piece) {
+                    bot.wire.sends_bytes(bytes).await;
+                    tokio::task::yield_now().await;
+                }
+                let welcome = bot.next().await;
+                assert_eq!(welcome["ok"]["nick"], "bot", "{end:?} {piece}");
+                assert_eq!(bot.next().await["re"], 2, "{end:?} {piece}");
+                let seen = alice.sees_until_quiet().await;
+                let is_said = seen.iter().any(|line| line.contains("hello"));
+                assert!(!is_said, "{seen:?}");
+            }
+        }
+    }
+}
+
+/// Only the end of the first line says that a NUL ends lines.
+#[tokio::test(start_paused = true)]
+async fn after_a_newline_a_nul_ends_no_line() {
+    let mut hub = hub(unlimited());
+    let mut bot = Program::connect(&mut hub, "bot");
+    bot.wire
+        .sends_bytes(b"{\"cmd\":\"hello\",\"id\":1}\n")
+        .await;
+    assert_eq!(bot.next().await["ok"]["v"], 1);
+    bot.wire.sends_bytes(b"{\"cmd\":\"ping\"}\0").await;
+    bot.wire.sees_nothing().await;
+    bot.wire.sends_bytes(b"\n").await;
+    assert_eq!(bot.next().await["err"]["code"], "bad_request");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_half_sent_line_is_given_up_in_time_however_it_trickles() {
     let mut hub = hub(unlimited());
     let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
