@@ -331,6 +331,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         leaving: usize,
         bytes_max: Option<usize>,
     ) -> Result<(), Refusal> {
+        // Who names a place is owed all that followed it.
+        let bytes_max = bytes_max.filter(|_| arrival.after.is_none());
         let joined = self.enter(arrival, leaving, bytes_max).await;
         let joined = match joined {
             Ok(joined) => {

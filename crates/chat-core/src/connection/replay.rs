@@ -75,6 +75,13 @@ impl Replaying {
         }
     }
 
+    /// Nothing is shown but that it was missed.
+    const fn unreplayed(member: usize, through: Seq, missed: Missed) -> Self {
+        let mut replaying = Self::past(member, through, through);
+        replaying.missed = Some(missed);
+        replaying
+    }
+
     pub(super) const fn is_done(&self) -> bool {
         self.missed.is_none() && self.replay.is_done()
     }
@@ -221,9 +228,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Some(limit) => self.latest(member, position.seq.next(), limit).await,
             };
             self.replays.extend(latest.unwrap_or_else(|missed| {
-                let mut replaying = Replaying::past(member, position.seq, position.seq);
-                replaying.missed = Some(missed);
-                Some(replaying)
+                Some(Replaying::unreplayed(member, position.seq, missed))
             }));
             return None;
         };
@@ -262,6 +267,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Ok(page) => page,
             Err(error) => {
                 self.hub.log_journal_failure(room.as_str(), &error);
+                let unreadable = Missed::Unreadable(None);
+                let told = Replaying::unreplayed(member, position.seq, unreadable);
+                self.replays.push_back(told);
                 return;
             }
         };

@@ -4,6 +4,7 @@ use chat_core::log::{
     Batch, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Hub, Limits, RoomName, Seq};
+use chat_testkit::TestHub;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,6 +62,20 @@ async fn a_room_whose_past_can_not_be_read_can_be_talked_in() {
     alice.say("still here").await.unwrap();
     while !matches!(bob.next().await, Some(chat_core::Event::Message(message)) if message.text() == "still here")
     {
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_is_told_that_the_past_can_not_be_read() {
+    for opening in ["", "hello\n"] {
+        let mut hub = TestHub::build(Hub::builder().journal(journal()));
+        let mut newcomer = hub.connect("newcomer");
+        newcomer.sends_bytes(opening.as_bytes()).await;
+        newcomer.sees_containing("* you are guest-1").await;
+        let told = newcomer
+            .sees_in_time("* the room's log can't be read now: earlier messages are not shown")
+            .await;
+        assert!(!told.iter().any(|line| line.contains(": hello")));
     }
 }
 
