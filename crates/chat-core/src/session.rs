@@ -381,6 +381,9 @@ impl Session {
             .iter()
             .any(|joined| joined.room.key == room.key)
         {
+            drop(rooms);
+            // It is another one if the one that it is in is being closed.
+            self.hub.let_go(&room);
             return Err(JoinError::AlreadyIn(name));
         }
         if rooms.joined.len() >= limit + leaving {

@@ -121,7 +121,8 @@ impl Rooms {
 
     /// Lists a room as empty, or forgets it if nothing was ever said in it.
     fn retire(&mut self, room: &Arc<Room>, limits: &Limits) {
-        if !self.has(room) {
+        // Asked again: it may have been joined before the lock was had.
+        if !self.has(room) || !room.is_empty() {
             return;
         }
         if room.is_blank() && room.retire() {
@@ -170,11 +171,9 @@ impl EmptyRooms {
         self.listed.len()
     }
 
-    /// Lists a room as the latest, unless it is listed.
+    /// Lists a room as the latest.
     fn list(&mut self, key: &Arc<str>, opener: Opener) {
-        if self.listed.contains_key(key) {
-            return;
-        }
+        self.unlist(key);
         self.ticks += 1;
         let tick = self.ticks;
         self.listed.insert(Arc::clone(key), (opener, tick));
@@ -265,14 +264,41 @@ mod tests {
         ] {
             empty.list(&key.into(), opener);
         }
-        // Listed already: its time does not begin anew.
+        // It was used in between.
         empty.list(&"n1".into(), None);
         let mut gone = Vec::new();
         while let Some(key) = empty.first_to_go() {
             empty.unlist(&key);
             gone.push(key.to_string());
         }
-        assert_eq!(gone, ["a1", "b1", "a2", "n1", "a3", "b2"]);
+        assert_eq!(gone, ["a1", "b1", "a2", "a3", "b2", "n1"]);
         assert!(empty.by_opener.is_empty() && empty.listed.is_empty() && empty.by_count.is_empty());
+    }
+
+    /// The room is empty when it is let go, and is not any more when its turn comes to be listed.
+    #[tokio::test]
+    async fn a_room_that_was_joined_again_in_between_is_not_listed_as_empty() {
+        let hub = Hub::default();
+        let session = hub.session(None).unwrap();
+        let member = session.join("ops").await.unwrap();
+        member.say("hello").await.unwrap();
+        let room = hub.find("ops").unwrap();
+        hub.0.rooms.lock().retire(&room, hub.limits());
+        assert_eq!(hub.0.rooms.lock().empty.len(), 0);
+        drop(member);
+        assert_eq!(hub.0.rooms.lock().empty.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_room_that_is_opened_while_its_like_is_closed_is_let_go() {
+        let hub = Hub::default();
+        let session = hub.session(None).unwrap();
+        let _member = session.join("ops").await.unwrap();
+        let room = hub.find("ops").unwrap();
+        // So far `close_room` has come.
+        assert!(hub.0.rooms.lock().remove(&room));
+        let again = session.join("ops").await;
+        assert!(matches!(again, Err(JoinError::AlreadyIn(_))));
+        assert!(hub.find("ops").is_none());
     }
 }
