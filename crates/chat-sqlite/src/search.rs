@@ -6,6 +6,7 @@ use crate::index::Query;
 use crate::readers::Budget;
 use crate::rooms::Key;
 use crate::rows::{self, COLUMNS, Stored};
+use crate::scan::is_damage;
 use chat_core::Seq;
 use chat_core::log::{Gap, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -13,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// What a search has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The end of the log beyond the index, as far as there was no time for it.
+    /// The end of the log beyond the index, as far as there was no time for it or it is damaged.
     pub(crate) gap: Option<Gap>,
     /// Messages, oldest first.
     pub(crate) rows: Vec<Stored>,
@@ -83,9 +84,21 @@ fn beyond_index(
     let mut found = Found::default();
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![rows::id(room, indexed), rows::id(room, last)])?;
-    while found.rows.len() < limit
-        && let Some(row) = rows.next()?
-    {
+    let mut last = last;
+    while found.rows.len() < limit {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            // What the index has can be found all the same.
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(%error, room, "a part of a log is damaged");
+                let from = indexed.next();
+                found.gap = (from <= last).then_some(Gap { from, to: last });
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        last = Seq(rows::seq(row.get(0)?).0.saturating_sub(1));
         if budget.is_half_spent() {
             found.gap = Some(Gap {
                 from: indexed.next(),
