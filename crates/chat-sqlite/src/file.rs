@@ -41,7 +41,8 @@ pub(crate) struct Opened {
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let path = &resolve(path)?;
     // Before anything else: under another path it would have another log of changes, and neither program knew the other's.
-    let held = Held::lock(path)?;
+    // Declared first, so that it is dropped after the connection, wherever this fails.
+    let held = Arc::new(Held::lock(path)?);
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
@@ -91,7 +92,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         .map_err(OpenError::io("what stands beside it"))?;
     Ok(Opened {
         connection,
-        place: Place::new(path, held)?,
+        place: Place::new(path, Arc::clone(&held))?,
         state,
         progress,
     })
@@ -138,13 +139,13 @@ pub(crate) struct Place {
 type FileId = (u64, u64);
 
 impl Place {
-    fn new(path: &Path, held: Held) -> Result<Self, OpenError> {
+    fn new(path: &Path, held: Arc<Held>) -> Result<Self, OpenError> {
         let mut place = Self {
             path: path.to_owned(),
             wal: beside(path, "-wal"),
             state: beside(path, "-state"),
             ids: [None; 3],
-            held: Arc::new(held),
+            held,
         };
         place.ids = place.ids();
         place.held.watch(&place.wal, &beside(path, "-shm"))?;

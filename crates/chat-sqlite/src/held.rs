@@ -1,4 +1,4 @@
-//! The file itself, held open: locked against other servers under whatever path, and looked at with each commit.
+//! The file itself, held open: looked at with each commit, and on Linux locked against other servers under whatever path.
 //!
 //! Invariant: closing any descriptor of a file ends the locks that SQLite has on it in this process; POSIX has it so. So
 //! the descriptors here are closed after the last connection, and a process has one [`Held`] of a file at a time.
@@ -10,7 +10,6 @@ use std::path::Path;
 #[cfg(unix)]
 use std::{
     collections::HashMap,
-    fs::TryLockError,
     io,
     os::unix::fs::{FileExt, MetadataExt},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -86,12 +85,8 @@ impl Held {
             None => {}
         }
         let file = File::open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
-            // A file system without such locks has only the one on what stands beside the file.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        if !try_lock(&file).map_err(failed)? {
+            return Err(OpenError::InUse);
         }
         held.insert(id, Use::Served);
         Ok(Some(Self {
@@ -113,6 +108,7 @@ impl Held {
     pub(crate) fn release(&self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         held.get_or_insert_default().insert(self.id, Use::Closing);
+        #[cfg(target_os = "linux")]
         if let Some(Err(error)) = self.file.as_ref().map(File::unlock) {
             tracing::debug!(%error, "the file stays locked until it is closed");
         }
@@ -192,6 +188,26 @@ impl Drop for Held {
         drop((self.file.take(), self.log.take()));
         held.get_or_insert_default().remove(&self.id);
     }
+}
+
+/// Locks the file against other processes; returns whether it could be.
+#[cfg(target_os = "linux")]
+fn try_lock(file: &File) -> io::Result<bool> {
+    use std::fs::TryLockError;
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // A file system without such locks has only the one on what stands beside the file.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Elsewhere this lock may be one with those that SQLite takes, and keep SQLite out: there is only the one on what stands
+/// beside the file.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn try_lock(_: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// The size of a page as SQLite's headers have it.
