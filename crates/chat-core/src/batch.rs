@@ -481,6 +481,19 @@ impl Batch {
         })
     }
 
+    /// The place of the last of these messages that was said under this key of this owner.
+    pub(crate) fn place_of(&self, range: Range<usize>, key: &Key, owner: Owner) -> Option<Seq> {
+        let mut entries = self.entries[range].iter().rev();
+        let found = entries.find(|entry| {
+            let is_owner = match owner {
+                Owner::Session(session) => self.author == session && !entry.has_owner,
+                Owner::Token(_) => self.owner(entry) == Some(owner),
+            };
+            is_owner && self.key(entry) == Some(key.as_str())
+        });
+        found.map(|entry| entry.seq)
+    }
+
     /// The place of the message with this number within the batch.
     pub(crate) fn seq(&self, index: usize) -> Option<Seq> {
         self.entries.get(index).map(|entry| entry.seq)

@@ -37,7 +37,7 @@ const ROUND_BYTES_MAX: usize = 256 * 1024;
 
 /// One item of a room's broadcast: everything that its members are told passes here, in one order.
 pub(crate) struct Item {
-    /// Counts the room's items, without a hole.
+    /// Counts the room's items. One is left out where the log may hold messages that were not delivered.
     pub(crate) number: u64,
     /// The end of the room's log after this item.
     pub(crate) tail: Seq,
@@ -406,7 +406,7 @@ async fn turn_to_announce<'a>(
         tokio::select! {
             turn = &mut turn => return turn.ok(),
             item = rx.recv(), if has_space => match item {
-                Ok(item) => items.push(item),
+                Ok(item) => take(items, item),
                 // Each member sees the hole by the number of the next item.
                 Err(RecvError::Lagged(_)) => items.clear(),
                 Err(RecvError::Closed) => return None,
@@ -416,6 +416,17 @@ async fn turn_to_announce<'a>(
     None
 }
 
+/// Takes one more item of a round. What comes before a hole in the numbers is delivered by the journal, like what is in it.
+fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
+    if items
+        .last()
+        .is_some_and(|last| last.number + 1 != item.number)
+    {
+        items.clear();
+    }
+    items.push(item);
+}
+
 /// Takes what waits in the ring without a hole, up to [`ROUND_BYTES_MAX`].
 fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Item>>) {
     let mut bytes: usize = items.iter().map(|item| item.bytes()).sum();
@@ -423,7 +434,7 @@ fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Ite
         match rx.try_recv() {
             Ok(item) => {
                 bytes += item.bytes();
-                items.push(item);
+                take(items, item);
             }
             Err(TryRecvError::Lagged(_)) => {
                 // The items before the hole are delivered by the journal, like those in it.

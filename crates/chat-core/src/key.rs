@@ -7,6 +7,7 @@
 //! of the connection.
 
 use crate::batch::{Batch, Seq, SessionId};
+use crate::journal::Excerpt;
 use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::sync::Mutex;
@@ -239,6 +240,18 @@ impl Claim {
         if let Some(seq) = batch.seq(self.index) {
             let room = batch.room().clone();
             self.settle_as(Said { room, seq });
+        }
+    }
+
+    /// Remembers what was said under the key, if it is among these messages; else the key is given back.
+    pub(crate) fn settle_if_in(self, excerpts: &[Excerpt]) {
+        let found = excerpts.iter().rev().find_map(|Excerpt { batch, range }| {
+            let seq = batch.place_of(range.clone(), &self.key, self.owner)?;
+            let room = batch.room().clone();
+            Some(Said { room, seq })
+        });
+        if let Some(said) = found {
+            self.settle_as(said);
         }
     }
 

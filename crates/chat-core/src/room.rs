@@ -13,7 +13,7 @@ pub use error::PublishError;
 pub(crate) use members::SeatNumber;
 pub use members::{Roll, RoomSummary};
 
-use crate::batch::{Batch, Drafts, Epoch, Kind, Seq, SessionId};
+use crate::batch::{Batch, Drafts, Epoch, Kind, Seq, SessionId, Timestamp};
 use crate::delivery::{Body, Cursor, Item, Shard, Tail};
 use crate::feed::Feed;
 use crate::hub::Opener;
@@ -37,6 +37,9 @@ use tokio_util::task::TaskTracker;
 /// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
 /// by callers that drop the future.
 const PENDING_APPENDS_MAX: usize = 1024;
+
+/// How many messages with keys are looked through for one that may be in the log: more than can have come after it.
+const LOOKED_THROUGH_MAX: usize = 4096;
 
 /// The largest ring: its slots are allocated at once, and far smaller ones are as good.
 const RING_BATCHES_MAX: usize = 1 << 16;
@@ -85,6 +88,8 @@ struct State {
     /// How many sessions use it without being in it.
     visits: usize,
     shards: Vec<Arc<Shard>>,
+    /// The log may hold messages that were not delivered: who is there reads it before the next message.
+    is_uncertain: bool,
     /// Appends whose journal is not done yet, oldest first.
     pending: VecDeque<PendingAppend>,
     /// A task works on `pending`; until it is done, every append queues up behind it.
@@ -110,6 +115,8 @@ enum Lifecycle {
 }
 
 struct PendingAppend {
+    /// When the hub took it.
+    at: Timestamp,
     claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Arc<Batch>, JournalError>>,
     done: oneshot::Sender<Result<Arc<Batch>, PublishError>>,
@@ -138,6 +145,7 @@ impl Room {
             lifecycle: Lifecycle::Open,
             visits: 0,
             shards: Vec::new(),
+            is_uncertain: false,
             pending: VecDeque::new(),
             sequencing: false,
         };
@@ -187,15 +195,17 @@ impl Room {
             if state.pending.len() >= PENDING_APPENDS_MAX {
                 return Err(PublishError::Busy);
             }
+            let at = drafts.at();
             let append = match self.log.append(drafts) {
                 Append::Done(result) if !state.sequencing => {
-                    return self.commit(&mut state, result, claims);
+                    return self.commit(&mut state, result, claims, at);
                 }
                 Append::Done(result) => Box::pin(ready(result)),
                 Append::Pending(append) => append,
             };
             let (done, outcome) = oneshot::channel();
             state.pending.push_back(PendingAppend {
+                at,
                 claims,
                 append,
                 done,
@@ -277,8 +287,22 @@ impl Room {
         state: &mut State,
         appended: Result<Arc<Batch>, JournalError>,
         claims: Vec<Claim>,
+        at: Timestamp,
     ) -> Result<Arc<Batch>, PublishError> {
-        let batch = appended.map_err(PublishError::Journal)?;
+        let batch = match appended {
+            Ok(batch) => batch,
+            Err(error) => {
+                if let JournalError::Uncertain(_) | JournalError::Gone = error {
+                    state.is_uncertain = true;
+                    self.look_for(claims, at);
+                }
+                return Err(PublishError::Journal(error));
+            }
+        };
+        if std::mem::take(&mut state.is_uncertain) {
+            // A hole in the numbers: whoever sees it reads the log from where it is.
+            state.cursor.next += 1;
+        }
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         state.cursor.seq = batch.last();
@@ -287,6 +311,24 @@ impl Room {
         }
         self.send(state, batch.author(), Body::Messages(Arc::clone(&batch)));
         Ok(batch)
+    }
+
+    /// Settles the claims of messages that may be in the log, if they are. Until that is known, who says them again waits.
+    fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
+        if claims.is_empty() {
+            return;
+        }
+        let room = Arc::clone(self);
+        self.context.tasks.spawn(async move {
+            match room.log.keyed(since, LOOKED_THROUGH_MAX).await {
+                Ok(page) => claims.into_iter().for_each(|claim| {
+                    claim.settle_if_in(&page.excerpts);
+                }),
+                Err(error) => {
+                    tracing::warn!(%error, room.name = %room.name, "what may have been kept can't be looked for");
+                }
+            }
+        });
     }
 
     fn send(self: &Arc<Self>, state: &mut State, author: SessionId, body: Body) {
@@ -305,6 +347,7 @@ impl Room {
     /// Delivers the pending appends in their order, as the journal gets done with them.
     async fn sequence(self: Arc<Self>) {
         while let Some(PendingAppend {
+            at,
             claims,
             append,
             done,
@@ -313,7 +356,7 @@ impl Room {
             // A journal that panics has lost this append, and no more than this.
             let appended = AssertUnwindSafe(append).catch_unwind().await;
             let appended = appended.unwrap_or(Err(JournalError::Gone));
-            let outcome = self.commit(&mut self.state.lock(), appended, claims);
+            let outcome = self.commit(&mut self.state.lock(), appended, claims, at);
             // Whoever waited may be gone; the message is delivered all the same.
             drop(done.send(outcome));
         }

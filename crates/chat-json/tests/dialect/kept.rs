@@ -6,7 +6,7 @@ use chat_core::log::{
 use chat_core::{Limits, RoomName, Seq};
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Logs in memory that stay when their rooms and hubs are gone.
@@ -16,9 +16,12 @@ pub(crate) struct Kept {
     logs: Arc<Mutex<HashMap<String, Arc<MemoryLog>>>>,
     /// How many logs have been handed out, over all.
     openings: Arc<AtomicUsize>,
+    /// The next append is kept, and answered as uncertain.
+    is_uncertain: Arc<AtomicBool>,
 }
 
 pub(crate) struct KeptLog {
+    is_uncertain: Arc<AtomicBool>,
     log: Arc<MemoryLog>,
     head: Head,
 }
@@ -29,7 +32,12 @@ impl Kept {
             journal: MemoryJournal::new(&Limits::default()),
             logs: Arc::default(),
             openings: Arc::default(),
+            is_uncertain: Arc::default(),
         }
+    }
+
+    pub(crate) fn make_uncertain(&self) {
+        self.is_uncertain.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn openings(&self) -> usize {
@@ -55,7 +63,12 @@ impl Journal for Kept {
         let latest = log.read(Span::Before(Seq::END), 1).await?;
         let mut head = log.head();
         head.tail = latest.last().unwrap_or(Seq::START);
-        Ok(KeptLog { log, head })
+        let is_uncertain = Arc::clone(&self.is_uncertain);
+        Ok(KeptLog {
+            is_uncertain,
+            log,
+            head,
+        })
     }
 }
 
@@ -68,7 +81,15 @@ impl Log for KeptLog {
         &self,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
-        self.log.append(drafts)
+        let is_uncertain = self.is_uncertain.swap(false, Ordering::Relaxed);
+        let appended = self.log.append(drafts);
+        async move {
+            let batch = appended.await?;
+            if is_uncertain {
+                return Err(JournalError::Uncertain("the disk fails".into()));
+            }
+            Ok(batch)
+        }
     }
 
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {

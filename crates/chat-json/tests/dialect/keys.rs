@@ -1,5 +1,6 @@
 //! Saying again under the same key, which is safe.
 
+use crate::kept::Kept;
 use crate::program::Program;
 use crate::{builder, hub, said, unlimited};
 use chat_testkit::{SlowJournal, TestHub};
@@ -51,6 +52,34 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     bot.sends(say(1, "deployed", "k")).await;
     bot.sees(again).await;
+}
+
+/// What the journal has kept and could not say so is found by its key, and who is there sees it before what follows.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_kept_is_found_and_leaves_no_hole() {
+    let journal = Kept::new();
+    let mut hub = TestHub::build(builder(unlimited()).journal(journal.clone()));
+    let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
+    let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
+    alice.sees_until_quiet().await;
+    bot.sends(say(1, "zero", "k0")).await;
+    bot.sees(json!({"re": 1, "ok": {"room": "ops", "seq": 1}}))
+        .await;
+    alice.sees(said_under("k0", 1, "bot", "zero")).await;
+    journal.make_uncertain();
+    let fields = json!({"room": "ops", "text": "one", "key": "k1"});
+    let refused = bot.asks("say", fields.clone()).await;
+    assert!(refused["err"].is_object(), "{refused}");
+    let again = bot.does("say", fields).await;
+    assert_eq!(again, json!({"room": "ops", "seq": 2, "dup": true}));
+    bot.sends(say(2, "two", "k2")).await;
+    bot.sees(json!({"re": 2, "ok": {"room": "ops", "seq": 3}}))
+        .await;
+    alice.sees(said_under("k1", 2, "bot", "one")).await;
+    alice.sees(said_under("k2", 3, "bot", "two")).await;
+    bot.sends(say(3, "three", "k3")).await;
+    alice.sees(said_under("k3", 4, "bot", "three")).await;
+    alice.wire.sees_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
