@@ -1,14 +1,14 @@
 //! What a hub is made of, and the defaults.
 
 use crate::batch::Timestamp;
+use crate::detect::Detector;
 use crate::dialect::Dialects;
 use crate::hub::{Hub, Parts};
 use crate::journal::{DynJournal, Journal, MemoryJournal};
 use crate::limits::Limits;
 use crate::name::{NameRules, RoomName};
-use crate::plain::PlainForms;
+use crate::plain::PlainEncoders;
 use crate::policy::{DynPolicy, Policy};
-use crate::sniff::Candidate;
 use crate::text;
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct HubBuilder {
     journal: Option<Box<dyn DynJournal>>,
     lobby: Option<RoomName>,
     motd: Vec<String>,
-    candidates: Vec<Box<dyn Candidate>>,
+    detectors: Vec<Box<dyn Detector>>,
     policy: Option<Arc<dyn DynPolicy>>,
     delivery_tasks: usize,
 }
@@ -83,8 +83,8 @@ impl HubBuilder {
 
     /// Adds a dialect, which is asked after those that were added before it.
     #[must_use]
-    pub fn candidate(mut self, candidate: impl Candidate) -> Self {
-        self.candidates.push(Box::new(candidate));
+    pub fn detector(mut self, detector: impl Detector) -> Self {
+        self.detectors.push(Box::new(detector));
         self
     }
 
@@ -127,7 +127,7 @@ impl HubBuilder {
             journal,
             lobby,
             motd,
-            candidates,
+            detectors,
             policy,
             delivery_tasks,
         } = self;
@@ -138,7 +138,7 @@ impl HubBuilder {
             names,
             clock,
             journal,
-            dialects: Dialects::new(PlainForms::new(wall_time), candidates),
+            dialects: Dialects::new(PlainEncoders::new(wall_time), detectors),
             lobby: lobby.unwrap_or_else(RoomName::lobby),
             motd,
             policy,
@@ -157,7 +157,7 @@ impl Default for HubBuilder {
             journal: None,
             lobby: None,
             motd: Vec::new(),
-            candidates: Vec::new(),
+            detectors: Vec::new(),
             policy: None,
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
         }

@@ -62,10 +62,10 @@ pub enum Command<'a> {
         /// session that came with it. `None`: it isn't, and its keys are of no use after this session.
         token: Option<TokenDigest>,
         /// Which rooms.
-        rooms: Vec<Arrival<'a>>,
+        rooms: Vec<JoinRequest<'a>>,
     },
     /// Join a room.
-    Join(Arrival<'a>),
+    Join(JoinRequest<'a>),
     /// Join a room and leave all others, for dialects in which one is in one room at a time. `None`: the lobby.
     Move {
         /// Which.
@@ -133,8 +133,8 @@ pub enum Command<'a> {
         /// Why.
         reason: Option<Cow<'a, str>>,
     },
-    /// The dialect's form or echo has changed: let it take effect.
-    Retune,
+    /// The dialect's encoder or echo has changed: it takes effect now.
+    OptionsChanged,
 }
 
 /// What to do about a room that has no members and nothing in its log.
@@ -149,7 +149,7 @@ pub enum IfMissing {
 /// A room to join, and from where on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Arrival<'a> {
+pub struct JoinRequest<'a> {
     /// Which room.
     pub room: Cow<'a, str>,
     /// The place of the last message that the peer has seen: what followed is replayed. `None`: only what happens
@@ -161,7 +161,7 @@ pub struct Arrival<'a> {
     pub limit: Option<usize>,
 }
 
-impl<'a> Arrival<'a> {
+impl<'a> JoinRequest<'a> {
     /// Creates a request for a room from now on, without a replay; set the fields for that.
     #[must_use]
     pub const fn new(room: Cow<'a, str>) -> Self {

@@ -14,7 +14,7 @@ mod replay;
 
 use crate::address::AddressAccount;
 use crate::command::Command;
-use crate::delivery::Taste;
+use crate::delivery::DeliveryOptions;
 use crate::dialect::{Dialect, Reply};
 use crate::event::CloseReason;
 use crate::hub::Hub;
@@ -163,7 +163,7 @@ struct Connection<R> {
     dialect: Option<Box<dyn Dialect>>,
     input: Input,
     /// The first line has not come: it may still open another dialect.
-    is_sniffing: bool,
+    is_detecting: bool,
     /// What has come may be the beginning of another dialect: silence does not decide yet.
     wants_more: bool,
     has_ended: bool,
@@ -193,7 +193,7 @@ enum Wake {
     /// There are direct messages.
     Mail,
     /// All output is written, and a member is to be brought level.
-    Level,
+    CatchUp,
     /// The application took the session out of a room.
     Removed,
     /// A point in time that somebody asked for has come.
@@ -221,7 +221,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             outbound: Arc::new(Outbound::new(writer)),
             dialect: None,
             input: Input::new(limits, now),
-            is_sniffing: true,
+            is_detecting: true,
             wants_more: false,
             has_ended: false,
             is_held_up: false,
@@ -253,7 +253,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     }
                 }
                 Wake::Mail => self.write_mail(),
-                Wake::Level => Box::pin(self.level()).await,
+                Wake::CatchUp => Box::pin(self.catch_up()).await,
                 Wake::Removed => Box::pin(self.be_removed()).await,
                 Wake::Close(reason) => return reason,
             }
@@ -288,14 +288,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Poll::Ready(Wake::Mail);
             }
         }
-        let must_level = self.must_level();
-        if progress.waiting_ahead == 0 && must_level {
-            return Poll::Ready(Wake::Level);
+        let must_catch_up = self.must_catch_up();
+        if progress.waiting_ahead == 0 && must_catch_up {
+            return Poll::Ready(Wake::CatchUp);
         }
-        if !must_level && self.session.as_ref().is_some_and(Session::has_removal) {
+        if !must_catch_up && self.session.as_ref().is_some_and(Session::has_removal) {
             return Poll::Ready(Wake::Removed);
         }
-        let is_paused = is_full || must_level || (self.paused_until.is_some() && !self.is_sniffing);
+        let is_paused =
+            is_full || must_catch_up || (self.paused_until.is_some() && !self.is_detecting);
         // Before the timer, which is set to the end that a line's time has then.
         self.pause_line(is_paused);
         if self.poll_timer(cx).is_ready() {
@@ -350,7 +351,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Whether a part of a log is to be written before anything else.
-    fn must_level(&self) -> bool {
+    fn must_catch_up(&self) -> bool {
         !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
     }
 
@@ -382,7 +383,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// When silence will have ended the text that is there.
     fn silence_deadline(&self) -> Option<Instant> {
-        if self.is_held_up || self.paused_until.is_some() || self.must_level() {
+        if self.is_held_up || self.paused_until.is_some() || self.must_catch_up() {
             return None;
         }
         let deadline = self.input.deadline(self.hub.limits())?;
@@ -447,8 +448,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Works off the input until there is no more, or it has to wait.
     async fn work_off(&mut self) -> Option<CloseReason> {
-        if self.is_sniffing
-            && let Some(reason) = self.sniff().await
+        if self.is_detecting
+            && let Some(reason) = self.detect().await
         {
             return Some(reason);
         }
@@ -485,19 +486,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.send(out);
     }
 
-    /// Lets the dialect's form and echo take effect.
-    fn retune(&self) {
-        if let Some(taste) = self.taste() {
+    /// Lets the dialect's encoder and echo take effect.
+    fn apply_options(&self) {
+        if let Some(options) = self.delivery_options() {
             self.members
                 .iter()
-                .for_each(|member| member.set_taste(taste.clone()));
+                .for_each(|member| member.set_delivery_options(options.clone()));
         }
     }
 
-    fn taste(&self) -> Option<Taste> {
+    fn delivery_options(&self) -> Option<DeliveryOptions> {
         let dialect = self.dialect.as_ref()?;
-        Some(Taste {
-            form: dialect.form(),
+        Some(DeliveryOptions {
+            encoder: dialect.encoder(),
             echo: dialect.echo(),
         })
     }

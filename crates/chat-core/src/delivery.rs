@@ -10,7 +10,7 @@
 //! ```
 
 use crate::batch::{Batch, Seq, SessionId};
-use crate::event::{Broadcast, Form, Moment, Presence};
+use crate::event::{Broadcast, Encoder, Moment, Presence};
 use crate::log_gate::LogGate;
 use crate::name::RoomName;
 use crate::outbound::{Delivered, Outbound};
@@ -46,8 +46,8 @@ pub(crate) struct Item {
     /// The session that caused it.
     pub(crate) author: SessionId,
     pub(crate) body: Body,
-    /// What has been encoded so far; a handful of forms at most.
-    encodings: Mutex<Vec<(Arc<dyn Form>, Bytes)>>,
+    /// What has been encoded so far; a handful of encoders at most.
+    encodings: Mutex<Vec<(Arc<dyn Encoder>, Bytes)>>,
 }
 
 pub(crate) enum Body {
@@ -107,10 +107,13 @@ impl Item {
         }
     }
 
-    /// The item in this form, made at most once for all delivery tasks.
-    fn encoded(&self, form: &Arc<dyn Form>) -> Bytes {
+    /// The item as this encoder writes it, made at most once for all delivery tasks.
+    fn encoded(&self, encoder: &Arc<dyn Encoder>) -> Bytes {
         let mut encodings = self.encodings.lock();
-        if let Some((_, bytes)) = encodings.iter().find(|(known, _)| Arc::ptr_eq(known, form)) {
+        if let Some((_, bytes)) = encodings
+            .iter()
+            .find(|(known, _)| Arc::ptr_eq(known, encoder))
+        {
             return bytes.clone();
         }
         let mut out = BytesMut::with_capacity(self.bytes() + self.bytes() / 2 + 64);
@@ -120,9 +123,9 @@ impl Item {
             Body::Count(room, count) => Broadcast::Count(room, *count),
             Body::Closed(_) | Body::Nudge => return Bytes::new(),
         };
-        form.encode(&item, Moment::Live, &mut out);
+        encoder.encode(&item, Moment::Live, &mut out);
         let bytes = out.freeze();
-        encodings.push((Arc::clone(form), bytes.clone()));
+        encodings.push((Arc::clone(encoder), bytes.clone()));
         bytes
     }
 }
@@ -149,8 +152,8 @@ pub(crate) struct Cursor {
 
 /// How a member over a wire wants its room's items.
 #[derive(Clone)]
-pub(crate) struct Taste {
-    pub(crate) form: Arc<dyn Form>,
+pub(crate) struct DeliveryOptions {
+    pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) echo: Echo,
 }
 
@@ -175,7 +178,7 @@ struct TailState {
     live: bool,
     /// The member is in the room no more, and this was the end of the log when it went.
     ended: Option<Seq>,
-    taste: Taste,
+    options: DeliveryOptions,
 }
 
 impl Tail {
@@ -183,7 +186,7 @@ impl Tail {
     pub(crate) const fn new(
         session: SessionId,
         outbound: Arc<Outbound>,
-        taste: Taste,
+        options: DeliveryOptions,
         cursor: Cursor,
     ) -> Self {
         Self {
@@ -193,7 +196,7 @@ impl Tail {
                 cursor,
                 live: true,
                 ended: None,
-                taste,
+                options,
             }),
         }
     }
@@ -225,11 +228,11 @@ impl Tail {
         state.ended = Some(at);
     }
 
-    pub(crate) fn set_taste(&self, taste: Taste) {
-        self.state.lock().taste = taste;
+    pub(crate) fn set_delivery_options(&self, options: DeliveryOptions) {
+        self.state.lock().options = options;
     }
 
-    /// As [`deliver`](Self::deliver); a stream or a form that panics ends its own member, and nobody else's delivery.
+    /// As [`deliver`](Self::deliver); a stream or an encoder that panics ends its own member, and nobody else's delivery.
     /// Returns whether it didn't.
     fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
@@ -253,7 +256,13 @@ impl Tail {
             return;
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let delivered = round.deliver(&self.outbound, &state.taste, self.session, skip, queue_max);
+        let delivered = round.deliver(
+            &self.outbound,
+            &state.options,
+            self.session,
+            skip,
+            queue_max,
+        );
         match delivered {
             Delivered::Taken => state.cursor = round.end,
             Delivered::Closed => state.live = false,
@@ -458,9 +467,9 @@ struct Round<'a> {
     bytes: usize,
 }
 
-/// A round in one form: the items' bytes one after the other, and where each begins.
+/// A round as one encoder writes it: the items' bytes one after the other, and where each begins.
 struct Encoding {
-    form: Arc<dyn Form>,
+    encoder: Arc<dyn Encoder>,
     bytes: Bytes,
     starts: Vec<usize>,
 }
@@ -503,23 +512,23 @@ impl<'a> Round<'a> {
     fn deliver(
         &mut self,
         outbound: &Outbound,
-        taste: &Taste,
+        options: &DeliveryOptions,
         session: SessionId,
         skip: usize,
         queue_max: usize,
     ) -> Delivered {
-        let at = self.encoding(&taste.form);
+        let at = self.encoding(&options.encoder);
         let Encoding { bytes, starts, .. } = &self.encodings[at];
         let is_author = self.authors.binary_search(&session).is_ok();
-        if !is_author || taste.echo == Echo::Include && self.has_only_messages_of(session) {
+        if !is_author || options.echo == Echo::Include && self.has_only_messages_of(session) {
             let all = starts[skip]..bytes.len();
             let count = self.items[skip..].iter().map(|item| item.len()).sum();
             return self.hand_out(at, outbound, std::slice::from_ref(&all), count, queue_max);
         }
-        let parts = self.parts_for(session, taste.echo, skip, starts);
+        let parts = self.parts_for(session, options.echo, skip, starts);
         let shown = self.items[skip..]
             .iter()
-            .filter(|item| item.is_for(session, taste.echo));
+            .filter(|item| item.is_for(session, options.echo));
         let count = shown.map(|item| item.len()).sum();
         self.hand_out(at, outbound, &parts, count, queue_max)
     }
@@ -572,16 +581,20 @@ impl<'a> Round<'a> {
         parts
     }
 
-    /// The round in this form: the item's own encoding if there is one item, else all of them in one piece.
-    fn encoding(&mut self, form: &Arc<dyn Form>) -> usize {
+    /// The round as this encoder writes it: the item's own encoding if there is one item, else all of them in one piece.
+    fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
         if let Some(at) = self
             .encodings
             .iter()
-            .position(|known| Arc::ptr_eq(&known.form, form))
+            .position(|known| Arc::ptr_eq(&known.encoder, encoder))
         {
             return at;
         }
-        let pieces: Vec<Bytes> = self.items.iter().map(|item| item.encoded(form)).collect();
+        let pieces: Vec<Bytes> = self
+            .items
+            .iter()
+            .map(|item| item.encoded(encoder))
+            .collect();
         let mut starts = vec![0];
         let mut end = 0;
         starts.extend(pieces.iter().map(|piece| {
@@ -593,7 +606,7 @@ impl<'a> Round<'a> {
             Err(pieces) => pieces.concat().into(),
         };
         self.encodings.push(Encoding {
-            form: Arc::clone(form),
+            encoder: Arc::clone(encoder),
             bytes,
             starts,
         });

@@ -6,14 +6,14 @@
 use crate::batch::{Batch, Seq, Timestamp};
 use crate::command::Command;
 use crate::delivery::Echo;
-use crate::event::{CloseReason, Direct, Form};
+use crate::detect::{self, Detected, Detection, Detector};
+use crate::event::{CloseReason, Direct, Encoder};
 use crate::journal::{Page, Span};
 use crate::limits::Limits;
 use crate::name::{Nick, RoomName};
-use crate::plain::{Plain, PlainForms};
+use crate::plain::{Plain, PlainEncoders};
 use crate::refusal::Refusal;
-use crate::room::{Roll, RoomSummary};
-use crate::sniff::{self, Candidate, Opening, Verdict};
+use crate::room::{RoomInfo, RoomSummary};
 use bytes::BytesMut;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -24,19 +24,19 @@ pub trait Dialect: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// How this connection is written the events of its rooms.
-    fn form(&self) -> Arc<dyn Form>;
+    fn encoder(&self) -> Arc<dyn Encoder>;
 
     /// Whether this connection gets its own messages back.
     fn echo(&self) -> Echo;
 
     /// Whether a newcomer is put in the lobby, and whether silence may end a text, and so on.
-    fn manners(&self) -> Manners;
+    fn options(&self) -> DialectOptions;
 
     /// Takes a line; writes to `out` what the dialect answers by itself.
     fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>>;
 
     /// From now on the peer's texts end in this way.
-    fn set_ending(&mut self, _ending: Ending) {}
+    fn set_delimiter(&mut self, _ending: Delimiter) {}
 
     /// Writes what a newcomer is told first. Whom it meets follows as [`Reply::Joined`].
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut);
@@ -56,7 +56,7 @@ pub trait Dialect: Send + Sync {
     ///
     /// Each command that [`receive`](Self::receive) has returned is answered once, in the order in which they came:
     /// by one reply each, but that [`Reply::Published`] and [`Reply::Unpublished`] answer several. A
-    /// [`Command::Quit`] is answered by [`goodbye`](Self::goodbye), a [`Command::Retune`] not at all, and
+    /// [`Command::Quit`] is answered by [`goodbye`](Self::goodbye), a [`Command::OptionsChanged`] not at all, and
     /// [`Reply::Rejected`], [`Reply::Present`] and [`Reply::Removed`] answer nothing.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
@@ -72,7 +72,7 @@ pub trait Dialect: Send + Sync {
 
 /// What ends a peer's texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum Delimiter {
     /// A newline.
     Newline,
     /// A newline, or silence: the peer is a program that sends none.
@@ -84,15 +84,15 @@ pub enum Ending {
 /// The default is a program's dialect: nothing is done unasked. Set the fields that differ:
 ///
 /// ```
-/// use chat_core::wire::Manners;
+/// use chat_core::wire::DialectOptions;
 ///
-/// let mut manners = Manners::default();
-/// manners.has_heartbeat = true;
-/// # assert!(!manners.arrives_in_lobby);
+/// let mut options = DialectOptions::default();
+/// options.has_heartbeat = true;
+/// # assert!(!options.arrives_in_lobby);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Manners {
+pub struct DialectOptions {
     /// A newcomer is put in the lobby without asking.
     pub arrives_in_lobby: bool,
     /// Silence may end the text of a peer that sends no newline.
@@ -139,7 +139,7 @@ pub enum Reply<'a> {
     /// These messages are in the log, each in answer to one command.
     Published(&'a Batch),
     /// This was said before under the same key, and is not said again.
-    Known {
+    Duplicate {
         /// Where.
         room: &'a RoomName,
         /// Its place in the room's log.
@@ -150,7 +150,7 @@ pub enum Reply<'a> {
     /// A line could not be used. It is no command, so this is not an answer to one.
     Rejected(&'a Refusal),
     /// The session has left this room.
-    Left(&'a Roll),
+    Left(&'a RoomInfo),
     /// The application took the session out of this room, unasked and no answer.
     Removed {
         /// Which.
@@ -163,7 +163,7 @@ pub enum Reply<'a> {
     /// The session has this nick now.
     Renamed(&'a Nick),
     /// A direct message was delivered.
-    Told {
+    DirectSent {
         /// To whom.
         to: &'a Nick,
         /// When.
@@ -172,9 +172,9 @@ pub enum Reply<'a> {
         text: &'a str,
     },
     /// Who is in this room.
-    Who(&'a Roll),
+    Who(&'a RoomInfo),
     /// Who is in this room, unasked and no answer: the member has missed who came and went.
-    Present(&'a Roll),
+    Present(&'a RoomInfo),
     /// Which rooms there are: some of them, by name.
     Rooms {
         /// The rooms.
@@ -183,7 +183,7 @@ pub enum Reply<'a> {
         has_more: bool,
     },
     /// The topic of this room.
-    Topic(&'a Roll),
+    Topic(&'a RoomInfo),
     /// The messages that were asked for follow as events, if there are any.
     History {
         /// There is nothing in the log to show.
@@ -216,7 +216,7 @@ pub enum Reply<'a> {
 #[non_exhaustive]
 pub struct Joined {
     /// Whom and what it finds there.
-    pub roll: Roll,
+    pub info: RoomInfo,
     /// Whether all that followed the place it named is replayed; `None` if it named none. Should the log change
     /// meanwhile, a gap says so.
     pub is_recovered: Option<bool>,
@@ -228,9 +228,9 @@ pub struct Joined {
 impl Joined {
     /// Creates what a session would find, for whoever tests a dialect.
     #[must_use]
-    pub const fn new(roll: Roll, is_recovered: Option<bool>) -> Self {
+    pub const fn new(info: RoomInfo, is_recovered: Option<bool>) -> Self {
         Self {
-            roll,
+            info,
             is_recovered,
             bytes_max: None,
         }
@@ -239,21 +239,21 @@ impl Joined {
 
 /// The dialects of a hub.
 pub(crate) struct Dialects {
-    candidates: Vec<Box<dyn Candidate>>,
-    plain: PlainForms,
+    detectors: Vec<Box<dyn Detector>>,
+    plain: PlainEncoders,
 }
 
 /// What the dialects make of a prefix.
 pub(crate) enum Choice {
-    Opening(Opening),
+    Detected(Detected),
     NeedMore,
     Plain,
 }
 
 impl Dialects {
-    pub(crate) fn new(plain: PlainForms, candidates: Vec<Box<dyn Candidate>>) -> Self {
-        let candidates = sniff::reserved().chain(candidates).collect();
-        Self { candidates, plain }
+    pub(crate) fn new(plain: PlainEncoders, detectors: Vec<Box<dyn Detector>>) -> Self {
+        let detectors = detect::reserved().chain(detectors).collect();
+        Self { detectors, plain }
     }
 
     /// The dialect of whoever speaks no other.
@@ -261,7 +261,7 @@ impl Dialects {
         Box::new(Plain::new(self.plain.clone()))
     }
 
-    /// Asks the candidates what they make of a prefix after which nothing comes.
+    /// Asks the detectors what they make of a prefix after which nothing comes.
     pub(crate) fn choose_last(&self, prefix: &[u8]) -> Choice {
         match self.choose(&[prefix, b"\n"].concat()) {
             // As a line it is nobody's; but was it meant to become one?
@@ -270,14 +270,14 @@ impl Dialects {
         }
     }
 
-    /// Asks the candidates in turn.
+    /// Asks the detectors in turn.
     pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
         let mut choice = Choice::Plain;
-        for candidate in &self.candidates {
-            match candidate.sniff(prefix) {
-                Verdict::Mine(opening) => return Choice::Opening(opening),
-                Verdict::NeedMore => choice = Choice::NeedMore,
-                Verdict::NotMine => {}
+        for detector in &self.detectors {
+            match detector.detect(prefix) {
+                Detection::Found(opening) => return Choice::Detected(opening),
+                Detection::NeedMore => choice = Choice::NeedMore,
+                Detection::NotFound => {}
             }
         }
         choice

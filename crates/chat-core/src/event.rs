@@ -3,7 +3,7 @@
 use crate::batch::{Batch, Message, SessionId, Timestamp};
 use crate::journal::Gap;
 use crate::name::{Nick, RoomName};
-use crate::room::Roll;
+use crate::room::RoomInfo;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub enum Event {
     /// This member fell behind and missed changes of presence: who is in the room now. What it missed of the log
     /// follows, and then what happens from now on. `nicks` are all members, unless the room has too many to announce
     /// each.
-    Present(Box<Roll>),
+    Present(Box<RoomInfo>),
     /// Messages that this member missed and that can't be had any more.
     Gap(Gap),
     /// The application has closed the room, perhaps with a reason: this is its last event.
@@ -165,7 +165,7 @@ impl fmt::Display for CloseReason {
 
 /// What a room sends to all its members: one item of its broadcast, borrowed.
 ///
-/// A later version may have other items: a form writes nothing for one that it does not know.
+/// A later version may have other items: an encoder writes nothing for one that it does not know.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Broadcast<'a> {
@@ -195,10 +195,10 @@ pub enum Missed {
 
 /// How one dialect writes what a room sends.
 ///
-/// A room makes each encoding at most once for all members that share a form, so it must depend on nothing but the
-/// item. Forms are told apart by the address of their `Arc`: share one, don't make one for each connection.
-pub trait Form: Send + Sync + 'static {
-    /// Appends the item's bytes; nothing if this form doesn't show it.
+/// A room makes each encoding at most once for all members that share an encoder, so it must depend on nothing but the
+/// item. Encoders are told apart by the address of their `Arc`: share one, don't make one for each connection.
+pub trait Encoder: Send + Sync + 'static {
+    /// Appends the item's bytes; nothing if this encoder doesn't show it.
     fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut bytes::BytesMut);
 }
 

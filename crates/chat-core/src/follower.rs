@@ -200,7 +200,7 @@ impl Follower {
         };
         let name = room.name.clone();
         match step {
-            Step::Excerpt(excerpt) => self.current = Some((excerpt.batch, excerpt.range)),
+            Step::BatchSlice(slice) => self.current = Some((slice.batch, slice.range)),
             Step::Gap(gap) => return Some((name, Event::Gap(gap))),
             Step::GoOn => {}
             Step::Done => drop(self.repairs.pop_front()),

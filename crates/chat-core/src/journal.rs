@@ -141,33 +141,30 @@ pub enum Span {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The places asked for that the log no longer holds, if there are any; they precede the excerpts. In what a search
+    /// The places asked for that the log no longer holds, if there are any; they precede the slices. In what a search
     /// has found: the places that it had no time to look through.
     pub gap: Option<Gap>,
     /// The messages.
-    pub excerpts: Vec<Excerpt>,
+    pub slices: Vec<BatchSlice>,
 }
 
 impl Page {
     /// Creates a page of these messages, which the places that are gone precede.
     #[must_use]
-    pub const fn new(gap: Option<Gap>, excerpts: Vec<Excerpt>) -> Self {
-        Self { gap, excerpts }
+    pub const fn new(gap: Option<Gap>, slices: Vec<BatchSlice>) -> Self {
+        Self { gap, slices }
     }
 
     /// How many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.excerpts
-            .iter()
-            .map(|excerpt| excerpt.range.len())
-            .sum()
+        self.slices.iter().map(|slice| slice.range.len()).sum()
     }
 
     /// Returns whether there is no message.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.excerpts.is_empty()
+        self.slices.is_empty()
     }
 
     /// Takes away what lies beyond this place.
@@ -176,11 +173,11 @@ impl Page {
             gap.to = gap.to.min(through);
         }
         self.gap = self.gap.filter(|gap| !gap.is_empty());
-        for excerpt in &mut self.excerpts {
-            excerpt.range.end = excerpt.range.end.min(excerpt.batch.count_through(through));
+        for slice in &mut self.slices {
+            slice.range.end = slice.range.end.min(slice.batch.count_through(through));
         }
-        self.excerpts
-            .retain(|excerpt| excerpt.range.start < excerpt.range.end);
+        self.slices
+            .retain(|slice| slice.range.start < slice.range.end);
     }
 
     /// How far it leads: the place of the last message, or the end of the gap if there is none.
@@ -191,10 +188,10 @@ impl Page {
     /// The place of the first message, if there is one.
     #[must_use]
     pub fn first(&self) -> Option<Seq> {
-        let excerpt = self.excerpts.first()?;
-        excerpt
+        let slice = self.slices.first()?;
+        slice
             .batch
-            .messages(excerpt.range.clone())
+            .messages(slice.range.clone())
             .next()
             .map(|message| message.seq)
     }
@@ -202,10 +199,10 @@ impl Page {
     /// The place of the last message, if there is one.
     #[must_use]
     pub fn last(&self) -> Option<Seq> {
-        let excerpt = self.excerpts.last()?;
-        excerpt
+        let slice = self.slices.last()?;
+        slice
             .batch
-            .messages(excerpt.range.clone())
+            .messages(slice.range.clone())
             .last()
             .map(|message| message.seq)
     }
@@ -213,7 +210,7 @@ impl Page {
 
 /// Some of the messages of a batch.
 #[derive(Debug, Clone)]
-pub struct Excerpt {
+pub struct BatchSlice {
     /// The batch that they are in.
     pub batch: Arc<Batch>,
     /// Which of its messages, counted from 0; never empty.

@@ -7,7 +7,7 @@
 //! of the connection.
 
 use crate::batch::{Batch, Seq, SessionId};
-use crate::journal::Excerpt;
+use crate::journal::BatchSlice;
 use crate::limits::Limits;
 use crate::name::RoomName;
 use crate::sync::Mutex;
@@ -244,8 +244,8 @@ impl Claim {
     }
 
     /// Remembers what was said under the key, if it is among these messages; else the key is given back.
-    pub(crate) fn settle_if_in(self, excerpts: &[Excerpt]) {
-        let found = excerpts.iter().rev().find_map(|Excerpt { batch, range }| {
+    pub(crate) fn settle_if_in(self, slices: &[BatchSlice]) {
+        let found = slices.iter().rev().find_map(|BatchSlice { batch, range }| {
             let seq = batch.place_of(range.clone(), &self.key, self.owner)?;
             let room = batch.room().clone();
             Some(Said { room, seq })

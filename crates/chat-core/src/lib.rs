@@ -20,6 +20,7 @@ mod command;
 mod connection;
 mod connection_limiter;
 mod delivery;
+mod detect;
 mod dialect;
 mod event;
 mod feed;
@@ -47,7 +48,6 @@ mod roster;
 mod search_queue;
 mod serve;
 mod session;
-mod sniff;
 mod stats;
 mod sync;
 mod telnet;
@@ -91,24 +91,24 @@ pub mod log {
         Batch, DraftRef, Drafts, Epoch, MessageRef, ParseEpochError, Position, SessionId, Timestamp,
     };
     pub use crate::journal::{
-        Excerpt, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+        BatchSlice, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
     };
 }
 
 /// What is known of a room.
 pub mod rooms {
-    pub use crate::room::{Roll, RoomSummary};
+    pub use crate::room::{RoomInfo, RoomSummary};
 }
 
 /// What a dialect is made of: how connections talk.
 pub mod wire {
     pub use crate::builder::WallTime;
-    pub use crate::command::{Arrival, Command, IfMissing};
-    pub use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
-    pub use crate::event::{Broadcast, Form, Missed, Moment};
+    pub use crate::command::{Command, IfMissing, JoinRequest};
+    pub use crate::detect::{Detected, Detection, Detector};
+    pub use crate::dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
+    pub use crate::event::{Broadcast, Encoder, Missed, Moment};
     pub use crate::key::TokenDigest;
     pub use crate::refusal::{Code, Refusal};
-    pub use crate::sniff::{Candidate, Opening, Verdict};
 }
 
 /// The examples of this package's README are tests.

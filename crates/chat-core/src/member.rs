@@ -6,11 +6,11 @@ use crate::batch::{Batch, Drafts, Kind, Message, Seq};
 use crate::delivery::{Body, Cursor, Echo, Item};
 use crate::event::{Event, PresenceChange};
 use crate::hub::Hub;
-use crate::journal::{Excerpt, JournalError, Page, Span};
+use crate::journal::{BatchSlice, JournalError, Page, Span};
 use crate::key::Claim;
 use crate::name::RoomName;
 use crate::repair::{Repair, Step};
-use crate::room::{PublishError, Roll, Room, SeatNumber, Standing, Subscription};
+use crate::room::{PublishError, Room, RoomInfo, SeatNumber, Standing, Subscription};
 use crate::session::Shared;
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct Member {
     current: Option<(Arc<Batch>, Range<usize>)>,
     repair: Option<Repair>,
     /// Who is in the room, if this member has missed changes of presence and is not told yet.
-    missed_presence: Option<Box<Roll>>,
+    missed_presence: Option<Box<RoomInfo>>,
 }
 
 /// The ring went on without this member.
@@ -75,8 +75,8 @@ impl Member {
 
     /// Who is in the room, its topic, and the end of its log.
     #[must_use]
-    pub fn roll(&self) -> Roll {
-        self.seat.room.roll()
+    pub fn info(&self) -> RoomInfo {
+        self.seat.room.info()
     }
 
     /// Sets whether this member gets its own messages back; it doesn't until this is called.
@@ -172,8 +172,8 @@ impl Member {
             if let Some(message) = self.next_of_current() {
                 return Some(Event::Message(message));
             }
-            if let Some(roll) = self.missed_presence.take() {
-                return Some(Event::Present(roll));
+            if let Some(info) = self.missed_presence.take() {
+                return Some(Event::Present(info));
             }
             if self.repair.is_some() {
                 if let Some(event) = self.read_on().await? {
@@ -282,21 +282,21 @@ impl Member {
     /// Goes to the live end, and notes what lies between as to be read from the log.
     fn fall_behind(&mut self) {
         let room = &self.seat.room;
-        let (Subscription { rx, cursor }, roll) = room.subscribe_anew(self.cursor.presences);
-        self.missed_presence = roll.map(Box::new);
+        let (Subscription { rx, cursor }, info) = room.subscribe_anew(self.cursor.presences);
+        self.missed_presence = info.map(Box::new);
         self.rx = rx;
         self.is_ending = self.seat.is_ending();
         let after = std::mem::replace(&mut self.cursor, cursor).seq;
         self.repair = Some(Repair::new(after, cursor.seq));
     }
 
-    /// One step of a repair: an excerpt that was read, or a new page, which may begin with a gap.
+    /// One step of a repair: a slice that was read, or a new page, which may begin with a gap.
     async fn read_on(&mut self) -> Option<Option<Event>> {
         let Some(repair) = &mut self.repair else {
             return Some(None);
         };
         match repair.step(&self.seat.room).await.ok()? {
-            Step::Excerpt(Excerpt { batch, range }) => {
+            Step::BatchSlice(BatchSlice { batch, range }) => {
                 if batch.author() != self.seat.session.id() || self.echo == Echo::Include {
                     self.current = Some((batch, range));
                 }

@@ -4,18 +4,18 @@
 //! with `! `, and no text can forge one, because a nick holds no space and no colon and texts hold no line break.
 
 mod commands;
-mod form;
+mod encoder;
 
-pub(crate) use form::PlainForms;
+pub(crate) use encoder::PlainEncoders;
 
 use crate::batch::Timestamp;
 use crate::command::Command;
 use crate::delivery::Echo;
-use crate::dialect::{Dialect, Ending, Greeting, Joined, Manners, Reply};
-use crate::event::{CloseReason, Direct, Form};
+use crate::dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
+use crate::event::{CloseReason, Direct, Encoder};
 use crate::journal::{Gap, Page};
 use crate::name::Nick;
-use crate::room::{Roll, RoomSummary};
+use crate::room::{RoomInfo, RoomSummary};
 use bytes::{BufMut, BytesMut};
 use commands::{Asked, Parsed};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const SHORT_NICKS_BYTES_MAX: usize = 150;
 /// One plain connection's settings.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    forms: PlainForms,
+    encoders: PlainEncoders,
     shows_time: bool,
     echo: Option<Echo>,
     is_chunked: bool,
@@ -37,9 +37,9 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    pub(crate) const fn new(forms: PlainForms) -> Self {
+    pub(crate) const fn new(encoders: PlainEncoders) -> Self {
         Self {
-            forms,
+            encoders,
             shows_time: true,
             echo: None,
             is_chunked: false,
@@ -59,7 +59,7 @@ impl Plain {
                     "not shown to you"
                 };
                 notice(out, format_args!("your own messages are {shown}"));
-                return Some(Command::Retune);
+                return Some(Command::OptionsChanged);
             }
             Asked::Time(shows_time) => {
                 self.shows_time = shows_time;
@@ -70,7 +70,7 @@ impl Plain {
                         if shows_time { "shown" } else { "not shown" }
                     ),
                 );
-                return Some(Command::Retune);
+                return Some(Command::OptionsChanged);
             }
             Asked::Nothing(refusal) => error(out, format_args!("{refusal}")),
         }
@@ -79,13 +79,13 @@ impl Plain {
 
     fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
         if self.shows_time {
-            self.forms.write_time(at, out);
+            self.encoders.write_time(at, out);
         }
     }
 
     /// Writes what a search has found, and what it had no time for.
     fn found(&self, page: &Page, out: &mut BytesMut) {
-        self.forms.write_found(page, out);
+        self.encoders.write_found(page, out);
         match page.len() {
             0 => notice(out, format_args!("nothing found")),
             count => notice(
@@ -109,8 +109,8 @@ impl Dialect for Plain {
         "plain"
     }
 
-    fn form(&self) -> Arc<dyn Form> {
-        self.forms.get(self.shows_time)
+    fn encoder(&self) -> Arc<dyn Encoder> {
+        self.encoders.get(self.shows_time)
     }
 
     fn echo(&self) -> Echo {
@@ -121,8 +121,8 @@ impl Dialect for Plain {
         })
     }
 
-    fn manners(&self) -> Manners {
-        Manners {
+    fn options(&self) -> DialectOptions {
+        DialectOptions {
             arrives_in_lobby: true,
             silence_ends_text: true,
             has_heartbeat: false,
@@ -137,8 +137,8 @@ impl Dialect for Plain {
         }
     }
 
-    fn set_ending(&mut self, ending: Ending) {
-        self.is_chunked = ending == Ending::Silence;
+    fn set_delimiter(&mut self, ending: Delimiter) {
+        self.is_chunked = ending == Delimiter::Silence;
     }
 
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut) {
@@ -151,7 +151,7 @@ impl Dialect for Plain {
 
     fn write_day(&self, previous: Timestamp, next: Timestamp, now: Timestamp, out: &mut BytesMut) {
         if self.shows_time {
-            self.forms.write_day(previous, next, now, out);
+            self.encoders.write_day(previous, next, now, out);
         }
     }
 
@@ -160,7 +160,7 @@ impl Dialect for Plain {
             Reply::Joined {
                 nick,
                 joined: Joined {
-                    roll, bytes_max, ..
+                    info, bytes_max, ..
                 },
             } => {
                 let hint = if self.greeted_as.take().is_some() {
@@ -169,20 +169,20 @@ impl Dialect for Plain {
                     ""
                 };
                 let begin = out.len();
-                notice(out, format_args!("you are {nick} in {}{hint}", roll.room));
+                notice(out, format_args!("you are {nick} in {}{hint}", info.room));
                 match bytes_max {
-                    None => write_arrival(nick, roll, NICKS_SHOWN_MAX, out),
+                    None => write_arrival(nick, info, NICKS_SHOWN_MAX, out),
                     Some(bytes_max) => {
                         write_short_arrival(
                             nick,
-                            roll,
+                            info,
                             (bytes_max + begin).saturating_sub(out.len()),
                             out,
                         );
                     }
                 }
             }
-            Reply::Left(roll) => notice(out, format_args!("you left {}", roll.room)),
+            Reply::Left(info) => notice(out, format_args!("you left {}", info.room)),
             Reply::Removed {
                 room,
                 reason,
@@ -196,16 +196,16 @@ impl Dialect for Plain {
                 }
             }
             Reply::Renamed(nick) => notice(out, format_args!("you are now {nick}")),
-            Reply::Told { to, at, text } => {
+            Reply::DirectSent { to, at, text } => {
                 self.write_time(at, out);
                 line(out, format_args!("you -> {to}: {text}"));
             }
-            Reply::Who(roll) | Reply::Present(roll) => write_roll(roll, out),
+            Reply::Who(info) | Reply::Present(info) => write_roll(info, out),
             Reply::Rooms { rooms, has_more } => write_rooms(rooms, has_more, out),
-            Reply::Topic(roll) if roll.topic.is_empty() => {
+            Reply::Topic(info) if info.topic.is_empty() => {
                 notice(out, format_args!("no topic is set"))
             }
-            Reply::Topic(roll) => notice(out, format_args!("topic: {}", roll.topic)),
+            Reply::Topic(info) => notice(out, format_args!("topic: {}", info.topic)),
             Reply::History { is_empty: true } => {
                 notice(out, format_args!("nothing has been said here yet"))
             }
@@ -216,7 +216,7 @@ impl Dialect for Plain {
             // Its terminal shows what it said, and it asks for none of the others.
             Reply::Published(_)
             | Reply::History { is_empty: false }
-            | Reply::Known { .. }
+            | Reply::Duplicate { .. }
             | Reply::Welcome { .. }
             | Reply::Page { .. }
             | Reply::Pong => {}
@@ -271,29 +271,29 @@ fn because(reason: &str) -> String {
 }
 
 /// What a newcomer finds in a room.
-fn write_arrival(nick: &Nick, roll: &Roll, nicks_max: usize, out: &mut BytesMut) {
-    write_present(nick, roll, nicks_max, out);
-    if roll.is_hushed {
+fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
+    write_present(nick, info, nicks_max, out);
+    if info.is_hushed {
         notice(
             out,
             format_args!("so many are here that who comes and goes is not announced (/who tells)"),
         );
     }
-    if !roll.topic.is_empty() {
-        notice(out, format_args!("topic: {}", roll.topic));
+    if !info.topic.is_empty() {
+        notice(out, format_args!("topic: {}", info.topic));
     }
 }
 
 /// The same for a peer that can take so many bytes: whole lines, and half of the bytes are left for what was said.
-fn write_short_arrival(nick: &Nick, roll: &Roll, bytes_max: usize, out: &mut BytesMut) {
+fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut BytesMut) {
     let mut named = 0;
     let fits = |nick: &&Nick| {
         named += nick.as_str().len() + ", ".len();
         named <= SHORT_NICKS_BYTES_MAX
     };
-    let nicks_max = roll.nicks.iter().take_while(fits).count().max(1);
+    let nicks_max = info.nicks.iter().take_while(fits).count().max(1);
     let mut lines = BytesMut::new();
-    write_arrival(nick, roll, nicks_max, &mut lines);
+    write_arrival(nick, info, nicks_max, &mut lines);
     let mut left = bytes_max / 2;
     for line in lines.split_inclusive(|&byte| byte == b'\n') {
         if line.len() <= left {
@@ -303,29 +303,29 @@ fn write_short_arrival(nick: &Nick, roll: &Roll, bytes_max: usize, out: &mut Byt
     }
 }
 
-fn write_present(nick: &Nick, roll: &Roll, nicks_max: usize, out: &mut BytesMut) {
-    let others: Vec<&Nick> = roll.nicks.iter().filter(|other| *other != nick).collect();
+fn write_present(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
+    let others: Vec<&Nick> = info.nicks.iter().filter(|other| *other != nick).collect();
     if others.is_empty() {
         return notice(out, format_args!("nobody else is here yet"));
     }
     let shown = &others[..others.len().min(nicks_max)];
     let list = List {
         names: shown,
-        unnamed: roll.count.saturating_sub(shown.len() + 1),
+        unnamed: info.count.saturating_sub(shown.len() + 1),
     };
     notice(out, format_args!("here with you: {list}"));
 }
 
-fn write_roll(roll: &Roll, out: &mut BytesMut) {
-    let members = if roll.count == 1 { "member" } else { "members" };
-    let shown = &roll.nicks[..roll.nicks.len().min(NICKS_SHOWN_MAX)];
+fn write_roll(info: &RoomInfo, out: &mut BytesMut) {
+    let members = if info.count == 1 { "member" } else { "members" };
+    let shown = &info.nicks[..info.nicks.len().min(NICKS_SHOWN_MAX)];
     let list = List {
         names: shown,
-        unnamed: roll.count.saturating_sub(shown.len()),
+        unnamed: info.count.saturating_sub(shown.len()),
     };
     notice(
         out,
-        format_args!("{}: {} {members}: {list}", roll.room, roll.count),
+        format_args!("{}: {} {members}: {list}", info.room, info.count),
     );
 }
 

@@ -1,7 +1,7 @@
 //! The part of a room's log that somebody in process reads before it goes on live.
 
 use crate::batch::Seq;
-use crate::journal::{Excerpt, Gap, JournalError, Span};
+use crate::journal::{BatchSlice, Gap, JournalError, Span};
 use crate::room::Room;
 use std::collections::VecDeque;
 
@@ -13,14 +13,14 @@ const REPAIR_PAGE: usize = 256;
 pub(crate) struct Repair {
     after: Seq,
     through: Seq,
-    page: VecDeque<Excerpt>,
+    page: VecDeque<BatchSlice>,
 }
 
 /// What a step of a repair gives.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Messages.
-    Excerpt(Excerpt),
+    BatchSlice(BatchSlice),
     /// Messages that the log no longer holds.
     Gap(Gap),
     /// A page was read; there may be more.
@@ -40,8 +40,8 @@ impl Repair {
 
     /// The next of it. Cancel safe.
     pub(crate) async fn step(&mut self, room: &Room) -> Result<Step, JournalError> {
-        if let Some(excerpt) = self.page.pop_front() {
-            return Ok(Step::Excerpt(excerpt));
+        if let Some(slice) = self.page.pop_front() {
+            return Ok(Step::BatchSlice(slice));
         }
         if self.after >= self.through {
             return Ok(Step::Done);
@@ -49,7 +49,7 @@ impl Repair {
         let mut page = room.read(Span::After(self.after), REPAIR_PAGE).await?;
         page.clip(self.through);
         self.after = page.reaches().unwrap_or(self.through);
-        self.page = page.excerpts.into();
+        self.page = page.slices.into();
         Ok(page.gap.map_or(Step::GoOn, Step::Gap))
     }
 

@@ -11,7 +11,7 @@ mod members;
 
 pub use error::PublishError;
 pub(crate) use members::SeatNumber;
-pub use members::{Roll, RoomSummary};
+pub use members::{RoomInfo, RoomSummary};
 
 use crate::batch::{Batch, Drafts, Epoch, Kind, Seq, SessionId, Timestamp};
 use crate::delivery::{Body, Cursor, Item, Shard, Tail};
@@ -322,7 +322,7 @@ impl Room {
         self.context.tasks.spawn(async move {
             match room.log.keyed(since, LOOKED_THROUGH_MAX).await {
                 Ok(page) => claims.into_iter().for_each(|claim| {
-                    claim.settle_if_in(&page.excerpts);
+                    claim.settle_if_in(&page.slices);
                 }),
                 Err(error) => {
                     tracing::warn!(%error, room.name = %room.name, "what may have been kept can't be looked for");

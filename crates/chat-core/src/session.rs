@@ -4,14 +4,14 @@
 
 use crate::batch::{Drafts, Kind, Seq, SessionId, Timestamp};
 use crate::command::IfMissing;
-use crate::delivery::Taste;
+use crate::delivery::DeliveryOptions;
 use crate::event::{CloseReason, Direct};
 use crate::hub::{Hub, JoinError, Opener, Visit};
 use crate::key::{Owner, TokenDigest};
 use crate::member::{Member, Seat};
 use crate::name::{Nick, RoomName};
 use crate::outbound::Outbound;
-use crate::room::{PublishError, Roll, Room, SeatNumber, Standing};
+use crate::room::{PublishError, Room, RoomInfo, SeatNumber, Standing};
 use crate::roster::NickError;
 use crate::sync::Mutex;
 use crate::wire_member::WireMember;
@@ -211,9 +211,9 @@ impl Session {
         &self,
         room: &str,
         outbound: &Arc<Outbound>,
-        taste: &Taste,
+        options: &DeliveryOptions,
         leaving: &[WireMember],
-    ) -> Result<(Roll, WireMember), JoinError> {
+    ) -> Result<(RoomInfo, WireMember), JoinError> {
         loop {
             let seat = self.take_seat(room, leaving.len()).await?;
             // Nothing is awaited from here on. Should the join fail, these are behind, and will be levelled.
@@ -226,10 +226,10 @@ impl Session {
                     return Err(JoinError::Ended);
                 }
                 seat.room()
-                    .join_wire(&self.shared, seat.number(), outbound, taste.clone())
+                    .join_wire(&self.shared, seat.number(), outbound, options.clone())
             };
-            if let Some((roll, tail, place)) = joined {
-                return Ok((roll, WireMember::new(seat, tail, place)));
+            if let Some((info, tail, place)) = joined {
+                return Ok((info, WireMember::new(seat, tail, place)));
             }
         }
     }

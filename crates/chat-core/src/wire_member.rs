@@ -4,12 +4,12 @@
 //! corked, the part of the log in between is written, and the cork is drawn.
 
 use crate::batch::{Batch, Drafts, Epoch, Seq};
-use crate::delivery::{Cursor, Place, Tail, Taste};
+use crate::delivery::{Cursor, DeliveryOptions, Place, Tail};
 use crate::journal::{JournalError, Page, Span};
 use crate::key::Claim;
 use crate::member::Seat;
 use crate::name::RoomName;
-use crate::room::{PublishError, Roll, Room, SeatNumber};
+use crate::room::{PublishError, Room, RoomInfo, SeatNumber};
 use crate::search_queue::Searched;
 use std::sync::Arc;
 
@@ -67,12 +67,12 @@ impl WireMember {
         self.seat.room().epoch
     }
 
-    pub(crate) fn roll(&self) -> Roll {
-        self.seat.room().roll()
+    pub(crate) fn info(&self) -> RoomInfo {
+        self.seat.room().info()
     }
 
-    pub(crate) fn set_taste(&self, taste: Taste) {
-        self.tail.set_taste(taste);
+    pub(crate) fn set_delivery_options(&self, options: DeliveryOptions) {
+        self.tail.set_delivery_options(options);
     }
 
     /// Publishes in this member's name; see [`Member::say`](crate::Member::say).

@@ -1,12 +1,12 @@
 //! The server's side of JSON Lines.
 
 mod dialect;
-mod form;
+mod encoder;
 
 use crate::wire::LINE_BYTES_MAX;
-use chat_core::wire::{Candidate, Opening, Verdict};
+use chat_core::wire::{Detected, Detection, Detector};
 use dialect::Json;
-use form::JsonForm;
+use encoder::JsonForm;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::num::NonZeroUsize;
@@ -20,12 +20,12 @@ use std::sync::Arc;
 /// use chat_core::Hub;
 /// use chat_json::JsonLines;
 ///
-/// let hub = Hub::builder().candidate(JsonLines::default()).build();
+/// let hub = Hub::builder().detector(JsonLines::default()).build();
 /// # drop(hub);
 /// ```
 #[derive(Debug, Clone)]
 pub struct JsonLines {
-    form: Arc<JsonForm>,
+    encoder: Arc<JsonForm>,
     line_bytes: NonZeroUsize,
 }
 
@@ -41,7 +41,7 @@ impl JsonLines {
 impl Default for JsonLines {
     fn default() -> Self {
         Self {
-            form: Arc::new(JsonForm),
+            encoder: Arc::new(JsonForm),
             line_bytes: NonZeroUsize::new(LINE_BYTES_MAX).unwrap_or(NonZeroUsize::MIN),
         }
     }
@@ -51,19 +51,19 @@ impl Default for JsonLines {
 /// rooms that it is longer than what a connection may send undecided.
 const LONG_HELLO_BYTES: usize = 512;
 
-impl Candidate for JsonLines {
-    fn sniff(&self, prefix: &[u8]) -> Verdict {
+impl Detector for JsonLines {
+    fn detect(&self, prefix: &[u8]) -> Detection {
         let is_json = match prefix.iter().position(|&byte| byte == b'\n') {
             Some(end) => is_command(&prefix[..end]),
             None if prefix.len() >= LONG_HELLO_BYTES && has_hello(prefix) => may_be_command(prefix),
-            None if may_be_command(prefix) => return Verdict::NeedMore,
+            None if may_be_command(prefix) => return Detection::NeedMore,
             None => false,
         };
         if is_json {
-            let dialect = Json::new(Arc::clone(&self.form), self.line_bytes);
-            Verdict::Mine(Opening::Dialect(Box::new(dialect)))
+            let dialect = Json::new(Arc::clone(&self.encoder), self.line_bytes);
+            Detection::Found(Detected::Dialect(Box::new(dialect)))
         } else {
-            Verdict::NotMine
+            Detection::NotFound
         }
     }
 }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn verdict(prefix: &str) -> String {
-        format!("{:?}", JsonLines::default().sniff(prefix.as_bytes()))
+        format!("{:?}", JsonLines::default().detect(prefix.as_bytes()))
     }
 
     #[test]
@@ -131,8 +131,8 @@ mod tests {
             r#"{"cmd":"say","text":"no hello"}"#,
             r#"{"id":-1,"cmd":"ping"}"#,
         ] {
-            assert_eq!(verdict(&format!("{line}\n")), "Mine(Dialect)", "{line}");
-            assert_eq!(verdict(&format!("{line}\r\n")), "Mine(Dialect)", "{line}");
+            assert_eq!(verdict(&format!("{line}\n")), "Found(Dialect)", "{line}");
+            assert_eq!(verdict(&format!("{line}\r\n")), "Found(Dialect)", "{line}");
             assert_eq!(verdict(line), "NeedMore", "{line}");
         }
         for beginning in [" \t", "{\"id\":-", "{\"id\":1e", "{"] {
@@ -157,7 +157,7 @@ mod tests {
             "{\"text\":1}",
             "{} {",
         ] {
-            assert_eq!(verdict(prefix), "NotMine", "{prefix:?}");
+            assert_eq!(verdict(prefix), "NotFound", "{prefix:?}");
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
         let hello = format!(r#"{{"join":[{}"#, room.repeat(6));
         assert_eq!(verdict(&hello), "NeedMore");
         let hello = format!(r#"{{"cmd": "hello","join":[{}"#, room.repeat(12));
-        assert_eq!(verdict(&hello), "Mine(Dialect)");
+        assert_eq!(verdict(&hello), "Found(Dialect)");
         assert_eq!(verdict(&r#"{"a":"#.repeat(100)), "NeedMore");
     }
 }

@@ -40,9 +40,7 @@ async fn json_lines_conform() {
 async fn json_connections_conform() {
     let mut limits = Limits::default();
     limits.rate = None;
-    let builder = Hub::builder()
-        .limits(limits)
-        .candidate(JsonLines::default());
+    let builder = Hub::builder().limits(limits).detector(JsonLines::default());
     let conforms = conformance::connection(&mut TestHub::build(builder), &speech()).await;
     conformance::assert_conforms(conforms);
 }

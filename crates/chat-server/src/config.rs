@@ -43,7 +43,7 @@ impl ServerConfig {
             .wall_time(crate::wall_time::local)
             .lobby(self.room)
             .motd(&self.motd)
-            .candidate(chat_json::JsonLines::default())
+            .detector(chat_json::JsonLines::default())
             .delivery_tasks(self.workers);
         #[cfg(feature = "sqlite")]
         if let Some(data) = self.data {

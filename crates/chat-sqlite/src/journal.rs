@@ -269,8 +269,8 @@ impl Log for SqliteLog {
 
 impl SqliteLog {
     fn page(&self, gap: Option<Gap>, rows: Vec<Stored>) -> Page {
-        let excerpts = rows::excerpts(rows, &self.name, &self.journal.names, self.journal.life);
-        Page::new(gap, excerpts)
+        let slices = rows::slices(rows, &self.name, &self.journal.names, self.journal.life);
+        Page::new(gap, slices)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages as rows: their ids, and batches made of them again.
 
-use chat_core::log::{Batch, Drafts, Excerpt, SessionId, Timestamp};
+use chat_core::log::{Batch, BatchSlice, Drafts, SessionId, Timestamp};
 use chat_core::name::NameRules;
 use chat_core::{Kind, Nick, RoomName, Seq};
 use rusqlite::Row;
@@ -91,13 +91,13 @@ const fn kind(number: i64) -> Kind {
 ///
 /// Sessions are only told of this life of the file: none of those before it is there any more, and a new one of the same
 /// number must not take their messages for its own.
-pub(crate) fn excerpts(
+pub(crate) fn slices(
     rows: Vec<Stored>,
     room: &RoomName,
     names: &NameRules,
     life: u64,
-) -> Vec<Excerpt> {
-    let mut excerpts = Vec::new();
+) -> Vec<BatchSlice> {
+    let mut slices = Vec::new();
     let mut rows = rows.into_iter().peekable();
     while let Some(first) = rows.next() {
         let (author, at) = (first.author.clone(), first.at);
@@ -114,12 +114,12 @@ pub(crate) fn excerpts(
         }
         let batch: Batch = drafts.number(room.clone(), seqs);
         let range = 0..batch.len();
-        excerpts.push(Excerpt {
+        slices.push(BatchSlice {
             batch: Arc::new(batch),
             range,
         });
     }
-    excerpts
+    slices
 }
 
 /// The nick that was stored; a name that these rules do not allow is somebody's all the same.

@@ -262,8 +262,8 @@ async fn read_on(log: &SqliteLog) -> anyhow::Result<Found> {
         };
         ensure!(to > after, "a page leads nowhere");
         after = to;
-        for excerpt in page.excerpts {
-            for message in excerpt.batch.messages(excerpt.range) {
+        for slice in page.slices {
+            for message in slice.batch.messages(slice.range) {
                 found.seqs.push(message.seq.0);
                 found.texts.push(message.text.to_owned());
             }
@@ -301,9 +301,8 @@ async fn use_all(path: &Path) -> anyhow::Result<Found> {
         let last = batch.last();
         let page = log.read(Span::After(Seq(last.0 - 1)), 1).await;
         let is_there = page.is_ok_and(|page| {
-            let excerpts = page.excerpts.iter();
-            let mut messages =
-                excerpts.flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()));
+            let slices = page.slices.iter();
+            let mut messages = slices.flat_map(|slice| slice.batch.messages(slice.range.clone()));
             messages.any(|message| message.seq == last && message.text == text)
         });
         if !is_there {

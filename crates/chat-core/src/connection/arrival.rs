@@ -5,15 +5,15 @@
 
 use super::Connection;
 use super::heartbeat::Heartbeat;
-use crate::command::Arrival;
-use crate::dialect::{Choice, Dialect, Ending, Greeting, Reply};
+use crate::command::JoinRequest;
+use crate::detect::Detected;
+use crate::dialect::{Choice, Delimiter, Dialect, Greeting, Reply};
 use crate::event::CloseReason;
 use crate::hub::SessionError;
 use crate::input::Mode;
 use crate::policy::Question;
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::sniff::Opening;
 use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
@@ -28,9 +28,9 @@ const MOTD_BYTES_MAX: usize = 300;
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Silence has ended an unterminated text.
     pub(super) async fn on_silence(&mut self) -> Option<CloseReason> {
-        if self.is_sniffing {
+        if self.is_detecting {
             match self.hub.dialects().choose(self.input.pending()) {
-                Choice::Opening(opening) => return self.open(opening).await,
+                Choice::Detected(opening) => return self.open(opening).await,
                 Choice::NeedMore | Choice::Plain => self.decide_plain(),
             }
         }
@@ -39,14 +39,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             return Some(reason);
         }
-        if self.must_level() {
+        if self.must_catch_up() {
             // What the newcomer is shown first is still being written: its text waits.
             return None;
         }
         let before = self.input.mode();
         let inbound = self.input.next_silent();
         if self.input.mode() != before {
-            self.set_ending();
+            self.set_delimiter();
         }
         match inbound {
             Some(inbound) => self.handle_last(inbound).await,
@@ -54,19 +54,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    fn set_ending(&mut self) {
+    fn set_delimiter(&mut self) {
         let ending = match self.input.mode() {
-            Mode::Chunk => Ending::Silence,
-            Mode::Line | Mode::Undecided => Ending::Newline,
+            Mode::Chunk => Delimiter::Silence,
+            Mode::Line | Mode::Undecided => Delimiter::Newline,
         };
         if let Some(dialect) = &mut self.dialect {
-            dialect.set_ending(ending);
+            dialect.set_delimiter(ending);
         }
-        self.retune();
+        self.apply_options();
     }
 
     /// Decides the dialect, if what has come suffices.
-    pub(super) async fn sniff(&mut self) -> Option<CloseReason> {
+    pub(super) async fn detect(&mut self) -> Option<CloseReason> {
         let prefix = self.input.pending();
         let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
         let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
@@ -78,9 +78,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         // A program that ends its lines with a NUL is known by what comes before it.
         let choice = match (choice, ends_with_nul(prefix)) {
-            (Choice::Opening(opening), _) => Choice::Opening(opening),
+            (Choice::Detected(opening), _) => Choice::Detected(opening),
             (choice, Some(line)) => match dialects.choose_last(line) {
-                Choice::Opening(opening) => Choice::Opening(opening),
+                Choice::Detected(opening) => Choice::Detected(opening),
                 Choice::NeedMore | Choice::Plain => choice,
             },
             (choice, None) => choice,
@@ -92,7 +92,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.decide_plain();
                 return Some(CloseReason::Disconnected);
             }
-            Choice::Opening(opening) => return Box::pin(self.open(opening)).await,
+            Choice::Detected(opening) => return Box::pin(self.open(opening)).await,
             Choice::NeedMore if !is_over => {
                 self.wants_more = true;
                 return None;
@@ -113,20 +113,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn decide_plain(&mut self) {
-        self.is_sniffing = false;
+        self.is_detecting = false;
         self.wants_more = false;
     }
 
-    async fn open(&mut self, opening: Opening) -> Option<CloseReason> {
+    async fn open(&mut self, opening: Detected) -> Option<CloseReason> {
         self.decide_plain();
         match opening {
-            Opening::Refused(answer) => {
+            Detected::Refused(answer) => {
                 self.outbound.send(&answer);
                 // It speaks none of ours, so nothing more is said to it, not even goodbye.
                 self.dialect = None;
                 Some(CloseReason::Disconnected)
             }
-            Opening::Dialect(dialect) => self.arrive(dialect).await,
+            Detected::Dialect(dialect) => self.arrive(dialect).await,
         }
     }
 
@@ -160,19 +160,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Makes the peer a session, and greets it. A peer that was greeted in plain before it spoke keeps its session.
     async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
-        let manners = dialect.manners();
-        if !manners.silence_ends_text {
+        let options = dialect.options();
+        if !options.silence_ends_text {
             self.input.set_lines_only();
         }
-        if let Some(line_bytes) = manners.line_bytes {
+        if let Some(line_bytes) = options.line_bytes {
             self.input.set_line_bytes(line_bytes.get());
         }
-        self.heartbeat = manners
+        self.heartbeat = options
             .has_heartbeat
             .then(|| Heartbeat::new(Instant::now()));
         let mut out = BytesMut::new();
         let mut given = None;
-        if manners.arrives_in_lobby && self.session.is_none() {
+        if options.arrives_in_lobby && self.session.is_none() {
             match self
                 .ask_in(dialect.name(), Question::Connect { nick: None }, &mut None)
                 .await
@@ -207,11 +207,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let bytes_max = bytes_max.map(|bytes_max| bytes_max.saturating_sub(out.len()));
         self.send(out);
         self.dialect = Some(dialect);
-        self.retune();
-        if !manners.arrives_in_lobby {
+        self.apply_options();
+        if !options.arrives_in_lobby {
             self.members.clear();
         } else if self.members.is_empty() {
-            let lobby = Arrival {
+            let lobby = JoinRequest {
                 room: self.hub.lobby().as_str().to_owned().into(),
                 after: None,
                 epoch: None,

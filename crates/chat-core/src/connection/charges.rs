@@ -4,7 +4,7 @@
 
 use super::Connection;
 use crate::address::Charge;
-use crate::command::{Arrival, Command};
+use crate::command::{Command, JoinRequest};
 use crate::rate::Cost;
 use crate::refusal::{Code, Refusal};
 use std::borrow::Cow;
@@ -114,7 +114,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         command: Command<'a>,
     ) -> Result<Option<Command<'a>>, TooSoon> {
         let cost = match &command {
-            Command::Join(arrival) => self.cost_of_joining(&arrival.room),
+            Command::Join(request) => self.cost_of_joining(&request.room),
             Command::Move { room } => {
                 let lobby = || self.hub.lobby().as_str();
                 self.cost_of_joining(room.as_deref().unwrap_or_else(lobby))
@@ -122,7 +122,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Hello { rooms, .. } => {
                 let costs = rooms
                     .iter()
-                    .map(|arrival| self.cost_of_joining(&arrival.room));
+                    .map(|request| self.cost_of_joining(&request.room));
                 costs.sum()
             }
             _ => 0,
@@ -137,12 +137,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         self.pause_until(until);
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let own_arrival = |arrival: Arrival<'_>| Arrival {
-            room: own(arrival.room),
-            ..arrival
+        let own_arrival = |request: JoinRequest<'_>| JoinRequest {
+            room: own(request.room),
+            ..request
         };
         self.deferred = Some(Box::new(match command {
-            Command::Join(arrival) => Command::Join(own_arrival(arrival)),
+            Command::Join(request) => Command::Join(own_arrival(request)),
             Command::Move { room } => Command::Move {
                 room: room.map(own),
             },

@@ -8,7 +8,7 @@ use super::charges::TooSoon;
 use super::publishing::{Draft, Place, Waiting};
 use super::replay::Replaying;
 use crate::batch::{Epoch, Kind, Seq};
-use crate::command::{Arrival, Command};
+use crate::command::{Command, JoinRequest};
 use crate::dialect::{Joined, Reply};
 use crate::event::CloseReason;
 use crate::hub::JoinError;
@@ -19,7 +19,7 @@ use crate::outbound::Outbound;
 use crate::policy::Question;
 use crate::rate::Cost;
 use crate::refusal::Refusal;
-use crate::room::Roll;
+use crate::room::RoomInfo;
 use crate::search_queue::Searched;
 use crate::session::Session;
 use crate::text;
@@ -96,7 +96,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.hub.counters().rate_pauses.add(1);
             return true;
         }
-        self.must_level() || self.outbound.progress().waiting >= self.waiting_max()
+        self.must_catch_up() || self.outbound.progress().waiting >= self.waiting_max()
     }
 
     fn take_token(&mut self) {
@@ -201,17 +201,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Hello { nick, token, rooms } => {
                 return self.begin(nick.as_deref(), token, &rooms).await;
             }
-            Command::Join(arrival) => self.join(&arrival, 0).await?,
+            Command::Join(request) => self.join(&request, 0).await?,
             Command::Move { room } => self.move_to(room).await?,
             Command::Leave { room } => self.leave(room.as_deref()).await?,
             Command::Nick { nick } => self.rename(&nick).await?,
             Command::Who { room } => {
-                let roll = self.roll(room.as_deref())?;
-                self.reply(&Reply::Who(&roll));
+                let info = self.info(room.as_deref())?;
+                self.reply(&Reply::Who(&info));
             }
             Command::Topic { room, .. } => {
-                let roll = self.roll(room.as_deref())?;
-                self.reply(&Reply::Topic(&roll));
+                let info = self.info(room.as_deref())?;
+                self.reply(&Reply::Topic(&info));
             }
             Command::Rooms { after, limit } => {
                 self.may_ask()?;
@@ -246,7 +246,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 });
                 self.replays.extend(replaying);
                 self.outbound.cork();
-                self.level_soon().await;
+                self.catch_up_soon().await;
             }
             Command::Read {
                 room,
@@ -282,7 +282,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     reason.filter(|reason| !reason.is_empty()),
                 )));
             }
-            Command::Retune => self.retune(),
+            Command::OptionsChanged => self.apply_options(),
             // Handled where messages are gathered.
             Command::Say { .. } | Command::Act { .. } | Command::Publish { .. } => {}
         }
@@ -296,7 +296,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let nick = self.session()?.nick();
         let at = self.hub.now();
         let to = self.hub.tell(nick, to, &text)?;
-        self.reply(&Reply::Told {
+        self.reply(&Reply::DirectSent {
             to: &to,
             at,
             text: &text::clean(&text),
@@ -317,23 +317,23 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// the rooms joined first are left, as many as `leaving` says.
     pub(super) async fn join(
         &mut self,
-        arrival: &Arrival<'_>,
+        request: &JoinRequest<'_>,
         leaving: usize,
     ) -> Result<(), Refusal> {
-        self.join_within(arrival, leaving, self.newcomer_bytes())
+        self.join_within(request, leaving, self.newcomer_bytes())
             .await
     }
 
     /// As [`join`](Self::join), and tells the peer at most so many bytes about the room.
     pub(super) async fn join_within(
         &mut self,
-        arrival: &Arrival<'_>,
+        request: &JoinRequest<'_>,
         leaving: usize,
         bytes_max: Option<usize>,
     ) -> Result<(), Refusal> {
         // Who names a place is owed all that followed it.
-        let bytes_max = bytes_max.filter(|_| arrival.after.is_none());
-        let joined = self.enter(arrival, leaving, bytes_max).await;
+        let bytes_max = bytes_max.filter(|_| request.after.is_none());
+        let joined = self.enter(request, leaving, bytes_max).await;
         let joined = match joined {
             Ok(joined) => {
                 let nick = self.session()?.nick();
@@ -343,14 +343,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 });
                 if let Some(bytes_max) = bytes_max {
                     let left = bytes_max.saturating_sub(told);
-                    self.plan_short_replay(arrival, joined.roll.position, left)
+                    self.plan_short_replay(request, joined.info.position, left)
                         .await;
                 }
                 Ok(())
             }
             Err(refusal) => Err(refusal),
         };
-        self.level_soon().await;
+        self.catch_up_soon().await;
         joined
     }
 
@@ -359,7 +359,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         &mut self,
         nick: Option<&str>,
         token: Option<TokenDigest>,
-        rooms: &[Arrival<'_>],
+        rooms: &[JoinRequest<'_>],
     ) -> Result<Outcome, Refusal> {
         let changed = match self.ask_to_come_in(nick).await {
             Ok(changed) => changed,
@@ -376,8 +376,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             session.take_nick(nick)?;
         }
         let mut joined = Vec::with_capacity(rooms.len());
-        for arrival in rooms {
-            joined.push((&*arrival.room, self.enter(arrival, 0, None).await));
+        for request in rooms {
+            joined.push((&*request.room, self.enter(request, 0, None).await));
             // Each room is told of it in a task of its own: one after the other, they hold up no other room for long.
             tokio::task::yield_now().await;
         }
@@ -392,19 +392,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             lobby: hub.lobby(),
             motd: hub.motd(),
         });
-        self.level_soon().await;
+        self.catch_up_soon().await;
         Ok(Outcome::GoOn)
     }
 
-    /// Joins a room, and notes what is to be replayed; call [`level_soon`](Self::level_soon) when the peer was told.
+    /// Joins a room, and notes what is to be replayed; call [`catch_up_soon`](Self::level_soon) when the peer was told.
     async fn enter(
         &mut self,
-        arrival: &Arrival<'_>,
+        request: &JoinRequest<'_>,
         leaving: usize,
         bytes_max: Option<usize>,
     ) -> Result<Joined, Refusal> {
-        let taste = self.taste().ok_or_else(Refusal::not_in_room)?;
-        let asked = &*arrival.room;
+        let options = self.delivery_options().ok_or_else(Refusal::not_in_room)?;
+        let asked = &*request.room;
         let room = if self.hub.policy().is_some() {
             let (_, key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
             self.ask(Question::Join { room: &key }, asked, &mut None)
@@ -415,26 +415,26 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let leaving_members = &self.members[..leaving];
         let joined = self
             .session()?
-            .join_wire(&room, &self.outbound, &taste, leaving_members)
+            .join_wire(&room, &self.outbound, &options, leaving_members)
             .await;
         match joined {
-            Ok((roll, member)) => {
+            Ok((info, member)) => {
                 self.leave_first(leaving).await;
                 self.members.push(member);
                 let is_recovered = match bytes_max {
-                    None => self.plan_replay(arrival, roll.position).await,
+                    None => self.plan_replay(request, info.position).await,
                     // What fits is known when the peer has been told the rest.
                     Some(_) => None,
                 };
                 Ok(Joined {
-                    roll,
+                    info,
                     is_recovered,
                     bytes_max,
                 })
             }
             Err(error) => {
                 if let JoinError::Journal(error) = &error {
-                    self.hub.log_journal_failure(&arrival.room, error);
+                    self.hub.log_journal_failure(&request.room, error);
                 }
                 Err(error.into())
             }
@@ -525,13 +525,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Joins a room and leaves the others; stays where it is if that can't be.
     async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
-        let arrival = Arrival {
+        let request = JoinRequest {
             room: room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into()),
             after: None,
             epoch: None,
             limit: Some(self.hub.limits().history),
         };
-        self.join(&arrival, self.members.len()).await
+        self.join(&request, self.members.len()).await
     }
 
     /// The application took the session out of rooms: tells the peer, after what was said there before.
@@ -552,8 +552,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             is_homeless = self.members.is_empty()
                 && (removal.is_closed || removal.room.name != *self.hub.lobby());
         }
-        let manners = self.dialect.as_ref().map(|dialect| dialect.manners());
-        if is_homeless && manners.is_some_and(|manners| manners.arrives_in_lobby) {
+        let options = self.dialect.as_ref().map(|dialect| dialect.options());
+        if is_homeless && options.is_some_and(|options| options.arrives_in_lobby) {
             let moved = self.move_to(None).await;
             self.tell_refused(moved);
         }
@@ -562,9 +562,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {
         let member = self.member(room)?;
         self.members[..=member].rotate_right(1);
-        let roll = self.members[0].roll();
+        let info = self.members[0].info();
         self.leave_first(1).await;
-        self.reply(&Reply::Left(&roll));
+        self.reply(&Reply::Left(&info));
         Ok(())
     }
 
@@ -573,14 +573,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Who is in this room, or in the session's own.
-    fn roll(&self, room: Option<&str>) -> Result<Roll, Refusal> {
+    fn info(&self, room: Option<&str>) -> Result<RoomInfo, Refusal> {
         match room {
             Some(room) => {
                 let key = self.hub.room_key(room).filter(|key| self.sees()(key));
-                let roll = key.and_then(|_| self.hub.roll(room));
-                roll.ok_or_else(|| Refusal::no_such_room(room))
+                let info = key.and_then(|_| self.hub.info(room));
+                info.ok_or_else(|| Refusal::no_such_room(room))
             }
-            None => Ok(self.members[self.member(None)?].roll()),
+            None => Ok(self.members[self.member(None)?].info()),
         }
     }
 

@@ -67,7 +67,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             // It was said, whatever has become of the room and of what is allowed since.
             self.publish(waiting).await;
-            self.reply(&Reply::Known { room: &room, seq });
+            self.reply(&Reply::Duplicate { room: &room, seq });
             return Ok(());
         }
         let target = match place {
@@ -93,7 +93,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Claimed::New(claim) => Some(claim),
                 Claimed::Already(Said { room, seq }) => {
                     self.publish(waiting).await;
-                    self.reply(&Reply::Known { room: &room, seq });
+                    self.reply(&Reply::Duplicate { room: &room, seq });
                     return Ok(());
                 }
                 Claimed::Pending => return Err(PublishError::Busy.into()),

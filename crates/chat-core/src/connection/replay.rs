@@ -5,11 +5,11 @@
 
 use super::Connection;
 use crate::batch::{Position, Seq, Timestamp};
-use crate::command::Arrival;
+use crate::command::JoinRequest;
 use crate::delivery::Echo;
 use crate::dialect::Reply;
 use crate::event::{Broadcast, Missed, Moment};
-use crate::journal::{Excerpt, Gap, Page, Span};
+use crate::journal::{BatchSlice, Gap, Page, Span};
 use crate::rate::Cost;
 use crate::session::Session;
 use crate::time_slice::TimeSlice;
@@ -90,7 +90,7 @@ impl Replaying {
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Goes on with a replay, or begins one for a member that fell behind. Call it when all output is written but what
     /// is held back.
-    pub(super) async fn level(&mut self) {
+    pub(super) async fn catch_up(&mut self) {
         if self.replays.is_empty() {
             let Some(member) = self.members.iter().position(WireMember::is_behind) else {
                 return;
@@ -104,8 +104,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.replays
                 .push_back(Replaying::live(member, replay, self.echo()));
             if missed_presence {
-                let roll = self.members[member].roll();
-                self.reply(&Reply::Present(&roll));
+                let info = self.members[member].info();
+                self.reply(&Reply::Present(&info));
             }
         }
         let mut slice = TimeSlice::begin();
@@ -129,11 +129,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Begins what was noted to be replayed, unless something waits to be written before it. Uncorks the output if
     /// there is nothing to replay.
-    pub(super) async fn level_soon(&mut self) {
+    pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
             self.outbound.uncork();
         } else if self.outbound.progress().waiting_ahead == 0 {
-            self.level().await;
+            self.catch_up().await;
         }
     }
 
@@ -173,13 +173,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
             }
         };
-        let (form, mut out) = (dialect.form(), BytesMut::new());
+        let (encoder, mut out) = (dialect.encoder(), BytesMut::new());
         for missed in [missed, missed_now].into_iter().flatten() {
             self.hub.counters().gaps.add(1);
-            form.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
+            encoder.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
         let now = self.hub.now();
-        for Excerpt { batch, range } in &page.excerpts {
+        for BatchSlice { batch, range } in &page.slices {
             if *moment == Moment::Replay {
                 let previous = shown_at.replace(batch.at()).unwrap_or(now);
                 dialect.write_day(previous, batch.at(), now, &mut out);
@@ -191,12 +191,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     let owner = session.shared().owner();
                     let is_hidden = |at: &usize| batch.is_keyed_by(*at, session.id(), owner);
                     for range in without(range.clone(), is_hidden) {
-                        form.encode(&Broadcast::Messages(batch, range), *moment, &mut out);
+                        encoder.encode(&Broadcast::Messages(batch, range), *moment, &mut out);
                     }
                 }
                 _ => {
                     let messages = Broadcast::Messages(batch, range.clone());
-                    form.encode(&messages, *moment, &mut out);
+                    encoder.encode(&messages, *moment, &mut out);
                 }
             }
         }
@@ -218,12 +218,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Returns whether that is all that it missed, if it named a place.
     pub(super) async fn plan_replay(
         &mut self,
-        arrival: &Arrival<'_>,
+        request: &JoinRequest<'_>,
         position: Position,
     ) -> Option<bool> {
         let member = self.members.len() - 1;
-        let Some(after) = arrival.after else {
-            let latest = match arrival.limit {
+        let Some(after) = request.after else {
+            let latest = match request.limit {
                 None | Some(0) => Ok(None),
                 Some(limit) => self.latest(member, position.seq.next(), limit).await,
             };
@@ -232,7 +232,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }));
             return None;
         };
-        let is_present = arrival.epoch.is_none_or(|epoch| epoch == position.epoch);
+        let is_present = request.epoch.is_none_or(|epoch| epoch == position.epoch);
         let is_known = is_present && after <= position.seq;
         let seq = if is_known { after } else { Seq::START };
         let mut replaying = Replaying::past(member, seq, position.seq);
@@ -240,7 +240,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             replaying.own = Own::Unkeyed;
         }
         replaying.missed = (!is_known).then_some(Missed::OtherEpoch);
-        let is_whole = self.is_whole(&mut replaying, arrival.limit).await;
+        let is_whole = self.is_whole(&mut replaying, request.limit).await;
         if !replaying.is_done() {
             self.replays.push_back(replaying);
         }
@@ -251,16 +251,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// as fit into so many bytes.
     pub(super) async fn plan_short_replay(
         &mut self,
-        arrival: &Arrival<'_>,
+        request: &JoinRequest<'_>,
         position: Position,
         bytes_max: usize,
     ) {
         let member = self.members.len() - 1;
-        let limit = arrival.limit.unwrap_or_default();
+        let limit = request.limit.unwrap_or_default();
         let Some(dialect) = self.dialect.as_ref().filter(|_| limit > 0) else {
             return;
         };
-        let form = dialect.form();
+        let encoder = dialect.encoder();
         let room = self.members[member].room();
         let before = Span::Before(position.seq.next());
         let page = match self.members[member].read(before, limit).await {
@@ -277,14 +277,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut after = None;
         let now = self.hub.now();
         let mut next = now;
-        let excerpts = page.excerpts.iter().rev();
-        let messages = excerpts.flat_map(|Excerpt { batch, range }| {
+        let slices = page.slices.iter().rev();
+        let messages = slices.flat_map(|BatchSlice { batch, range }| {
             let places = range.clone().rev();
             places.map(move |at| (batch, at))
         });
         for (batch, at) in messages {
             let message = Broadcast::Messages(batch, at..at + 1);
-            form.encode(&message, Moment::Replay, &mut out);
+            encoder.encode(&message, Moment::Replay, &mut out);
             dialect.write_day(batch.at(), next, now, &mut out);
             next = batch.at();
             let mut first = BytesMut::new();

@@ -5,7 +5,7 @@
 
 use super::{Hub, JoinError, Opener};
 use crate::batch::{Seq, Timestamp};
-use crate::journal::{DynLog, Excerpt, JournalError};
+use crate::journal::{BatchSlice, DynLog, JournalError};
 use crate::key::Said;
 use crate::name::RoomName;
 use crate::room::Room;
@@ -116,7 +116,7 @@ impl Hub {
         let _turn = self.0.recalls.lock().await;
         let limit = self.limits().keys.get().min(RECALLED_MAX);
         // The oldest first, as they were said.
-        for Excerpt { batch, range } in log.keyed(since, limit).await?.excerpts {
+        for BatchSlice { batch, range } in log.keyed(since, limit).await?.slices {
             for (key, owner, seq) in batch.owned_keys(range) {
                 let room = batch.room().clone();
                 self.0.keys.remember(owner, &key, Said { room, seq });

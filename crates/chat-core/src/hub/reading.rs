@@ -5,7 +5,7 @@ use crate::batch::{Position, Seq};
 use crate::follower::Follower;
 use crate::journal::{JournalError, Page, Span};
 use crate::name::Nick;
-use crate::room::{Roll, Room, RoomSummary};
+use crate::room::{Room, RoomInfo, RoomSummary};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -81,9 +81,9 @@ impl Hub {
 
     /// Who is in a room, as far as one line can tell; `None` if nobody is.
     #[must_use]
-    pub fn roll(&self, room: &str) -> Option<Roll> {
+    pub fn info(&self, room: &str) -> Option<RoomInfo> {
         let room = self.find_named(room)?;
-        Some(room.roll()).filter(|roll| roll.count > 0)
+        Some(room.info()).filter(|info| info.count > 0)
     }
 
     /// All members of a room, in the order in which their sessions began; none if there is no such room.

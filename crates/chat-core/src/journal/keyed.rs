@@ -1,6 +1,6 @@
 //! Finding what was appended under a key lately in a log that has no index of that: it is read from its end.
 
-use super::{Excerpt, JournalError, Log, Page, Span};
+use super::{BatchSlice, JournalError, Log, Page, Span};
 use crate::batch::{Seq, Timestamp};
 
 /// How many messages are read at a time.
@@ -27,7 +27,7 @@ pub(super) async fn keyed<L: Log + ?Sized>(
         before = first;
         looked_at += page.len().max(1);
         let mut is_all = true;
-        for Excerpt { batch, range } in page.excerpts.into_iter().rev() {
+        for BatchSlice { batch, range } in page.slices.into_iter().rev() {
             is_all &= batch.at() >= since;
             let mut keyed = 0;
             for message in batch.messages(range.clone()) {
@@ -36,7 +36,7 @@ pub(super) async fn keyed<L: Log + ?Sized>(
             }
             if keyed > 0 && batch.at() >= since {
                 count += keyed;
-                found.push(Excerpt { batch, range });
+                found.push(BatchSlice { batch, range });
             }
         }
         if !is_all {
@@ -46,6 +46,6 @@ pub(super) async fn keyed<L: Log + ?Sized>(
     found.reverse();
     Ok(Page {
         gap: None,
-        excerpts: found,
+        slices: found,
     })
 }

@@ -6,7 +6,7 @@
 mod budget;
 
 use super::search::{self, Fold};
-use super::{Excerpt, Gap, Head, Journal, JournalError, Log, Page, Span};
+use super::{BatchSlice, Gap, Head, Journal, JournalError, Log, Page, Span};
 use crate::batch::{Batch, Drafts, Epoch, Kind, Seq};
 use crate::limits::Limits;
 use crate::name::RoomName;
@@ -204,7 +204,7 @@ impl Ring {
             to: Seq(oldest.0 - 1),
         });
         let first = self.batches.partition_point(|batch| batch.last() <= seq);
-        let mut excerpts = Vec::new();
+        let mut slices = Vec::new();
         let mut left = limit;
         for (at, batch) in self.batches.iter().enumerate().skip(first) {
             let start = self.start(at).max(batch.count_through(seq));
@@ -213,16 +213,16 @@ impl Ring {
                 break;
             }
             left -= end - start;
-            excerpts.push(Excerpt {
+            slices.push(BatchSlice {
                 batch: Arc::clone(batch),
                 range: start..end,
             });
         }
-        Page { gap, excerpts }
+        Page { gap, slices }
     }
 
     fn before(&self, seq: Seq, limit: usize) -> Page {
-        let mut excerpts = VecDeque::new();
+        let mut slices = VecDeque::new();
         let mut left = limit;
         let end = self.batches.partition_point(|batch| batch.first() < seq);
         for (at, batch) in self.batches.iter().enumerate().take(end).rev() {
@@ -232,14 +232,14 @@ impl Ring {
                 break;
             }
             left -= end - start;
-            excerpts.push_front(Excerpt {
+            slices.push_front(BatchSlice {
                 batch: Arc::clone(batch),
                 range: start..end,
             });
         }
         Page {
             gap: None,
-            excerpts: excerpts.into(),
+            slices: slices.into(),
         }
     }
 
@@ -285,17 +285,11 @@ mod tests {
 
     fn read(log: &MemoryLog, span: Span, limit: usize) -> (Option<(u64, u64)>, Vec<u64>) {
         let page = log.read(span, limit).now_or_never().unwrap().unwrap();
-        assert!(
-            page.excerpts
-                .iter()
-                .all(|excerpt| !excerpt.range.is_empty())
-        );
-        let seqs = page.excerpts.iter().flat_map(|excerpt| {
-            excerpt
-                .batch
-                .messages(excerpt.range.clone())
-                .map(|m| m.seq.0)
-        });
+        assert!(page.slices.iter().all(|slice| !slice.range.is_empty()));
+        let seqs = page
+            .slices
+            .iter()
+            .flat_map(|slice| slice.batch.messages(slice.range.clone()).map(|m| m.seq.0));
         (page.gap.map(|gap| (gap.from.0, gap.to.0)), seqs.collect())
     }
 

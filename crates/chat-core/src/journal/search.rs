@@ -3,7 +3,7 @@
 //! Invariant: whatever is searched for, a search does a bounded amount of work, and yields to other tasks every few
 //! hundred microseconds.
 
-use super::{Excerpt, JournalError, Log, Page, Span};
+use super::{BatchSlice, JournalError, Log, Page, Span};
 use crate::batch::Seq;
 
 /// How many messages are read at a time.
@@ -49,14 +49,14 @@ pub(super) async fn search<L: Log + ?Sized>(
         };
         before = first;
         looked_at += page.len().max(1);
-        for Excerpt { batch, range } in page.excerpts.into_iter().rev() {
+        for BatchSlice { batch, range } in page.slices.into_iter().rev() {
             let texts: Vec<_> = batch.messages(range.clone()).collect();
             for (at, message) in range.zip(texts).rev() {
                 if found.len() >= limit {
                     break;
                 }
                 if words.are_in(message.text, &mut work) {
-                    found.push(Excerpt {
+                    found.push(BatchSlice {
                         batch: std::sync::Arc::clone(&batch),
                         range: at..at + 1,
                     });
@@ -71,7 +71,7 @@ pub(super) async fn search<L: Log + ?Sized>(
     found.reverse();
     Ok(Page {
         gap: None,
-        excerpts: found,
+        slices: found,
     })
 }
 
@@ -165,8 +165,8 @@ mod tests {
             let log = &log;
             async move {
                 let page = log.search(text, before, limit).await.unwrap();
-                let texts = page.excerpts.iter().flat_map(|excerpt| {
-                    let messages = excerpt.batch.messages(excerpt.range.clone());
+                let texts = page.slices.iter().flat_map(|slice| {
+                    let messages = slice.batch.messages(slice.range.clone());
                     messages.map(|message| message.text.to_owned())
                 });
                 texts.collect::<Vec<_>>()

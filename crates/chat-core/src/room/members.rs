@@ -5,7 +5,7 @@
 
 use super::{Lifecycle, Room, State, Subscription};
 use crate::batch::{Position, SessionId};
-use crate::delivery::{self, Body, Place, Shard, Tail, Taste};
+use crate::delivery::{self, Body, DeliveryOptions, Place, Shard, Tail};
 use crate::event::{CloseReason, Presence, PresenceChange};
 use crate::name::{Nick, RoomName};
 use crate::outbound::Outbound;
@@ -13,9 +13,9 @@ use crate::session::Shared;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many nicks a [`Roll`] names: all of a room whose arrivals are announced one by one by default, so that programs
+/// How many nicks a [`RoomInfo`] names: all of a room whose arrivals are announced one by one by default, so that programs
 /// can keep count, and few enough for one line.
-const ROLL_NICKS_MAX: usize = 100;
+const INFO_NICKS_MAX: usize = 100;
 
 /// How often a room with too many members to announce each tells how many there are, at most.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ const MEMBERS_PER_SHARD_MIN: usize = 128;
 /// Who is in a room, as far as one line can tell.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Roll {
+pub struct RoomInfo {
     /// The room.
     pub room: RoomName,
     /// How many members there are.
@@ -107,16 +107,16 @@ impl Room {
         session: &Arc<Shared>,
         seat: SeatNumber,
         outbound: Arc<Outbound>,
-        taste: Taste,
-    ) -> Option<(Roll, Arc<Tail>, Place)> {
+        options: DeliveryOptions,
+    ) -> Option<(RoomInfo, Arc<Tail>, Place)> {
         let mut state = self.state.lock();
-        let roll = self.enter(&mut state, session, seat)?;
-        let tail = Arc::new(Tail::new(session.id(), outbound, taste, state.cursor));
+        let info = self.enter(&mut state, session, seat)?;
+        let tail = Arc::new(Tail::new(session.id(), outbound, options, state.cursor));
         let place = self.shard(&mut state).insert(Arc::clone(&tail));
         if let Some(occupant) = state.members.get_mut(&session.id()) {
             occupant.tail = Some(Arc::clone(&tail));
         }
-        Some((roll, tail, place))
+        Some((info, tail, place))
     }
 
     /// Takes a member out and announces it, if it is there.
@@ -193,11 +193,11 @@ impl Room {
             .collect()
     }
 
-    pub(crate) fn roll(&self) -> Roll {
-        self.call_roll(&self.state.lock())
+    pub(crate) fn info(&self) -> RoomInfo {
+        self.room_info(&self.state.lock())
     }
 
-    /// The roll without the nicks; `None` if nobody is in.
+    /// The room's information without the nicks; `None` if it has no members.
     pub(crate) fn summary(&self) -> Option<RoomSummary> {
         let state = self.state.lock();
         (!state.members.is_empty()).then(|| RoomSummary {
@@ -252,7 +252,7 @@ impl Room {
         state: &mut State,
         session: &Arc<Shared>,
         seat: SeatNumber,
-    ) -> Option<Roll> {
+    ) -> Option<RoomInfo> {
         if state.lifecycle == Lifecycle::Gone {
             return None;
         }
@@ -276,26 +276,26 @@ impl Room {
         if state.hushed {
             self.count_soon(state);
         }
-        Some(self.call_roll(state))
+        Some(self.room_info(state))
     }
 
     /// Subscribes anew, at the live end. A member that was told of so many changes of presence is told who is there
     /// now, if there have been others.
-    pub(crate) fn subscribe_anew(&self, presences: u64) -> (Subscription, Option<Roll>) {
+    pub(crate) fn subscribe_anew(&self, presences: u64) -> (Subscription, Option<RoomInfo>) {
         let state = self.state.lock();
         let subscription = Subscription {
             rx: self.tx.subscribe(),
             cursor: state.cursor,
         };
-        let roll = (state.cursor.presences != presences).then(|| {
-            let mut roll = self.call_roll(&state);
+        let info = (state.cursor.presences != presences).then(|| {
+            let mut info = self.room_info(&state);
             if !state.hushed {
                 let nicks = state.members.values().map(|occupant| occupant.nick.clone());
-                roll.nicks = nicks.collect();
+                info.nicks = nicks.collect();
             }
-            roll
+            info
         });
-        (subscription, roll)
+        (subscription, info)
     }
 
     /// Has the members over wires told how many there are, a second from now.
@@ -314,14 +314,14 @@ impl Room {
         }
     }
 
-    fn call_roll(&self, state: &State) -> Roll {
-        Roll {
+    fn room_info(&self, state: &State) -> RoomInfo {
+        RoomInfo {
             room: self.name.clone(),
             count: state.members.len(),
             nicks: state
                 .members
                 .values()
-                .take(ROLL_NICKS_MAX)
+                .take(INFO_NICKS_MAX)
                 .map(|occupant| occupant.nick.clone())
                 .collect(),
             topic: Arc::clone(&state.topic),

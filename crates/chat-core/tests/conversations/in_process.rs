@@ -97,11 +97,11 @@ async fn a_member_that_lags_is_told_who_is_there_if_it_missed_who_came_and_went(
     for number in 0..100 {
         talking.say(&number.to_string()).await.unwrap();
     }
-    let Some(Event::Present(roll)) = listening.next().await else {
+    let Some(Event::Present(info)) = listening.next().await else {
         panic!("it has missed kim's leaving");
     };
-    let nicks: Vec<_> = roll.nicks.iter().map(|nick| nick.as_str()).collect();
-    assert_eq!((roll.count, nicks), (2, vec!["alice", "rob"]));
+    let nicks: Vec<_> = info.nicks.iter().map(|nick| nick.as_str()).collect();
+    assert_eq!((info.count, nicks), (2, vec!["alice", "rob"]));
     assert_eq!(next_text(&mut listening).await, "first");
     for number in 0..100 {
         assert_eq!(next_text(&mut listening).await, number.to_string());
@@ -195,11 +195,11 @@ async fn positions_have_no_hole_and_an_empty_room_keeps_its_log() {
     for number in 1..=10 {
         assert_eq!(lobby.say("x").await.unwrap(), Seq(number));
     }
-    let epoch = lobby.roll().position.epoch;
+    let epoch = lobby.info().position.epoch;
     lobby.leave();
     let lobby = alice.join("Lobby").await.unwrap();
     assert_eq!(
-        (lobby.roll().position.epoch, lobby.roll().position.seq),
+        (lobby.info().position.epoch, lobby.info().position.seq),
         (epoch, Seq(10))
     );
     let page = lobby.history(Span::After(Seq(7)), 100).await.unwrap();
@@ -223,7 +223,7 @@ async fn rooms_that_have_been_empty_longest_are_forgotten() {
     }
     for (room, kept) in [("three", 1), ("two", 1), ("one", 0)] {
         let member = alice.join(room).await.unwrap();
-        assert_eq!(member.roll().position.seq, Seq(kept), "{room}");
+        assert_eq!(member.info().position.seq, Seq(kept), "{room}");
         std::mem::forget(member);
     }
 }

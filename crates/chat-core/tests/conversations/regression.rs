@@ -448,7 +448,7 @@ async fn a_topic_is_shown_to_its_author_in_its_turn() {
         .hub
         .history("lobby", Span::After(chat_core::Seq::START), 9);
     let page = member.await.unwrap();
-    let first = page.excerpts[0]
+    let first = page.slices[0]
         .batch
         .messages(0..1)
         .next()

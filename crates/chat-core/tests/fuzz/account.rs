@@ -283,7 +283,7 @@ impl Embedded {
         let member = self.session.as_ref().unwrap().join(room).await.unwrap();
         self.stays.push(Stay {
             room,
-            after: member.roll().position.seq.0,
+            after: member.info().position.seq.0,
             heard: Vec::new(),
         });
         self.member = Some(member);

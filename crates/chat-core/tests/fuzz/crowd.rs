@@ -329,10 +329,10 @@ impl Crowd {
         let hub = self.stage.hub.clone();
         assert_eq!(hub.sessions(), self.here.len());
         for room in ROOMS {
-            let roll = hub.roll(room);
-            let nicks = roll
+            let info = hub.info(room);
+            let nicks = info
                 .iter()
-                .flat_map(|roll| &roll.nicks)
+                .flat_map(|info| &info.nicks)
                 .map(|nick| nick.as_str());
             assert_eq!(
                 nicks.collect::<BTreeSet<_>>(),

@@ -243,8 +243,8 @@ fn assert_heard(stage: &Stage, witness: &Peer, other: &str, letter: char, said: 
         .map(|number| format!("{letter}{number}"))
         .collect();
     assert_eq!(heard, expected);
-    let roll = stage.hub.roll("lobby").unwrap();
-    let mut here: Vec<&str> = roll.nicks.iter().map(|nick| nick.as_str()).collect();
+    let info = stage.hub.info("lobby").unwrap();
+    let mut here: Vec<&str> = info.nicks.iter().map(|nick| nick.as_str()).collect();
     let own = if other == "bob" { "alice" } else { "bob" };
     here.retain(|&nick| nick != own);
     here.sort_unstable();

@@ -24,7 +24,7 @@ pub(crate) enum Shown<'a> {
     /// Who else is there.
     Here(Vec<&'a str>),
     /// Who is there, the member itself included.
-    Roll {
+    RoomInfo {
         room: &'a str,
         nicks: Vec<&'a str>,
     },
@@ -73,7 +73,7 @@ fn read_notice(notice: &str) -> Option<Shown<'_>> {
             .or_else(|| count.strip_suffix("member"))?;
         count.trim().parse::<usize>().ok()?;
         let nicks = nicks.split(", ").collect();
-        return Some(Shown::Roll { room, nicks });
+        return Some(Shown::RoomInfo { room, nicks });
     }
     match rest {
         "joined" => Some(Shown::Joined(subject)),
@@ -109,7 +109,7 @@ impl Others {
                 nick.clone_into(&mut self.own);
                 true
             }
-            Shown::Here(ref nicks) | Shown::Roll { ref nicks, .. } => {
+            Shown::Here(ref nicks) | Shown::RoomInfo { ref nicks, .. } => {
                 self.nicks = nicks.iter().map(|&nick| nick.to_owned()).collect();
                 self.nicks.remove(&self.own);
                 true
@@ -168,10 +168,10 @@ mod tests {
                 room: "ops"
             }
         );
-        let roll = Shown::Roll {
+        let info = Shown::RoomInfo {
             room: "ops",
             nicks: vec!["a", "b"],
         };
-        assert_eq!(read("* ops: 2 members: a, b"), roll);
+        assert_eq!(read("* ops: 2 members: a, b"), info);
     }
 }

@@ -55,7 +55,7 @@ impl Wanted {
 
 /// What is to be done with a message that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Detection {
     /// It is new: show it.
     Show,
     /// It was shown.
@@ -202,7 +202,7 @@ impl Place {
     }
 
     /// Takes a message that came, in its turn.
-    pub(super) fn take(&mut self, entry: &wire::Entry<'_>) -> Verdict {
+    pub(super) fn take(&mut self, entry: &wire::Entry<'_>) -> Detection {
         let is_new = if entry.seq > self.seq {
             self.seq = entry.seq;
             self.past = None;
@@ -215,7 +215,7 @@ impl Place {
             is_past
         };
         if !is_new {
-            return Verdict::Skip;
+            return Detection::Skip;
         }
         // Said again after the log was lost that it was in: its author could not know that it had been seen.
         let seen = Seen {
@@ -224,9 +224,9 @@ impl Place {
         };
         let key = entry.key.as_deref();
         if key.is_some_and(|key| !self.keys.note(&entry.from, key, seen)) {
-            return Verdict::Skip;
+            return Detection::Skip;
         }
-        Verdict::Show
+        Detection::Show
     }
 
     /// Takes note of a gap. Returns whether it is one to the caller.
@@ -327,7 +327,7 @@ mod tests {
     }
 
     fn shown(place: &mut Place, seq: u64) -> bool {
-        place.take(&entry(seq, None, false)) == Verdict::Show
+        place.take(&entry(seq, None, false)) == Detection::Show
     }
 
     #[test]
@@ -346,8 +346,8 @@ mod tests {
         wanted.limit = Some(5);
         let mut place = joined(wanted, "a", 10, None);
         for seq in [9, 10] {
-            assert_eq!(place.take(&entry(seq, None, true)), Verdict::Show);
-            assert_eq!(place.take(&entry(seq, None, true)), Verdict::Skip);
+            assert_eq!(place.take(&entry(seq, None, true)), Detection::Show);
+            assert_eq!(place.take(&entry(seq, None, true)), Detection::Skip);
         }
         assert_eq!(place.position().seq, 10);
         assert!(shown(&mut place, 11));
@@ -366,22 +366,22 @@ mod tests {
     #[test]
     fn a_message_that_is_said_again_in_another_epoch_is_known_by_its_key() {
         let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
-        assert_eq!(place.take(&entry(1, Some("k1"), false)), Verdict::Show);
+        assert_eq!(place.take(&entry(1, Some("k1"), false)), Detection::Show);
         place.enter_again(&found("b", 2, Some(false)));
-        assert_eq!(place.take(&entry(1, Some("k1"), true)), Verdict::Skip);
-        assert_eq!(place.take(&entry(2, Some("k2"), true)), Verdict::Show);
+        assert_eq!(place.take(&entry(1, Some("k1"), true)), Detection::Skip);
+        assert_eq!(place.take(&entry(2, Some("k2"), true)), Detection::Show);
     }
 
     #[test]
     fn a_key_that_is_used_again_for_something_else_hides_nothing() {
         let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
-        assert_eq!(place.take(&entry(1, Some("k1"), false)), Verdict::Show);
+        assert_eq!(place.take(&entry(1, Some("k1"), false)), Detection::Show);
         let again = entry(2, Some("k1"), false);
-        assert_eq!(place.take(&again), Verdict::Show, "the server took it");
+        assert_eq!(place.take(&again), Detection::Show, "the server took it");
         place.enter_again(&found("b", 2, Some(false)));
         let mut much_later = entry(1, Some("k1"), false);
         much_later.ts = 10 * 60 * 1000;
-        assert_eq!(place.take(&much_later), Verdict::Show);
+        assert_eq!(place.take(&much_later), Detection::Show);
     }
 
     #[test]

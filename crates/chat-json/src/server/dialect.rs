@@ -9,7 +9,7 @@
 //!    +---- refused ----+
 //! ```
 
-use super::form::{JsonForm, write_earliest, write_latest, write_latest_first, write_line};
+use super::encoder::{JsonForm, write_earliest, write_latest, write_latest_first, write_line};
 use crate::token::Token;
 use crate::wire::{
     Allowed, Empty, Event, Fault, Hole, Id, JoinRoom, Listed, Named, Place, Position, Present,
@@ -17,9 +17,10 @@ use crate::wire::{
 };
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Epoch, Gap, Page, Span};
-use chat_core::rooms::{Roll, RoomSummary};
+use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::wire::{
-    Arrival, Code, Command, Dialect, Form, Greeting, IfMissing, Joined, Manners, Refusal, Reply,
+    Code, Command, Dialect, DialectOptions, Encoder, Greeting, IfMissing, JoinRequest, Joined,
+    Refusal, Reply,
 };
 use chat_core::{CloseReason, Direct, Echo, RoomName, Seq, text};
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ const RETRY_FULL: Duration = Duration::from_secs(5);
 /// One JSON connection's state.
 #[derive(Debug)]
 pub(super) struct Json {
-    form: Arc<JsonForm>,
+    encoder: Arc<JsonForm>,
     line_bytes: NonZeroUsize,
     echo: Echo,
     stage: Stage,
@@ -75,9 +76,9 @@ enum Stage {
 }
 
 impl Json {
-    pub(super) const fn new(form: Arc<JsonForm>, line_bytes: NonZeroUsize) -> Self {
+    pub(super) const fn new(encoder: Arc<JsonForm>, line_bytes: NonZeroUsize) -> Self {
         Self {
-            form,
+            encoder,
             line_bytes,
             echo: Echo::Exclude,
             stage: Stage::New,
@@ -145,7 +146,7 @@ impl Json {
             "nick" => Command::Nick {
                 nick: needed(nick, "nick", "nick")?,
             },
-            "join" => Command::Join(arrival(JoinRoom {
+            "join" => Command::Join(join_request(JoinRoom {
                 room: Text(needed(room, "join", "room")?),
                 after,
                 limit,
@@ -195,7 +196,7 @@ impl Json {
                 "token: {least} to {most} bytes, and hard to guess"
             )));
         }
-        let rooms: Result<Vec<_>, Refusal> = request.join.into_iter().map(arrival).collect();
+        let rooms: Result<Vec<_>, Refusal> = request.join.into_iter().map(join_request).collect();
         let rooms = rooms?;
         self.token = match request.token {
             Some(token) => Some(token.into_string().into()),
@@ -256,19 +257,19 @@ impl Json {
 
     /// What was searched for, the latest first: as many as fit in a line.
     fn found(&mut self, room: &RoomName, page: &Page, out: &mut BytesMut) {
-        let excerpts = excerpts(page);
+        let slices = slices(page);
         let mut list = BytesMut::from(&b"["[..]);
-        write_latest_first(&excerpts, PAGE_BYTES_MAX, &mut list);
+        write_latest_first(&slices, PAGE_BYTES_MAX, &mut list);
         list.put_u8(b']');
         self.grant_messages(room, page.gap.map(hole), &list, out);
     }
 
     fn page(&mut self, room: &RoomName, span: Span, page: &Page, out: &mut BytesMut) {
-        let excerpts = excerpts(page);
+        let slices = slices(page);
         let mut list = BytesMut::from(&b"["[..]);
         match span {
-            Span::After(_) => write_earliest(&excerpts, PAGE_BYTES_MAX, &mut list),
-            _ => write_latest(&excerpts, PAGE_BYTES_MAX, &mut list),
+            Span::After(_) => write_earliest(&slices, PAGE_BYTES_MAX, &mut list),
+            _ => write_latest(&slices, PAGE_BYTES_MAX, &mut list),
         }
         list.put_u8(b']');
         self.grant_messages(room, page.gap.map(hole), &list, out);
@@ -308,19 +309,19 @@ impl Dialect for Json {
         "json"
     }
 
-    fn form(&self) -> Arc<dyn Form> {
-        Arc::<JsonForm>::clone(&self.form)
+    fn encoder(&self) -> Arc<dyn Encoder> {
+        Arc::<JsonForm>::clone(&self.encoder)
     }
 
     fn echo(&self) -> Echo {
         self.echo
     }
 
-    fn manners(&self) -> Manners {
-        let mut manners = Manners::default();
-        manners.has_heartbeat = true;
-        manners.line_bytes = Some(self.line_bytes);
-        manners
+    fn options(&self) -> DialectOptions {
+        let mut options = DialectOptions::default();
+        options.has_heartbeat = true;
+        options.line_bytes = Some(self.line_bytes);
+        options
     }
 
     fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
@@ -382,7 +383,7 @@ impl Dialect for Json {
             }
             Reply::Joined { joined, .. } => self.grant(place(joined), out),
             Reply::Published(batch) => self.published(batch, out),
-            Reply::Known { room, seq } => self.grant(
+            Reply::Duplicate { room, seq } => self.grant(
                 Published {
                     room: room.as_str().into(),
                     seq: seq.0,
@@ -400,20 +401,20 @@ impl Dialect for Json {
                 },
                 out,
             ),
-            Reply::Told { to, at, .. } => self.grant(
+            Reply::DirectSent { to, at, .. } => self.grant(
                 Sent {
                     to: to.as_str().into(),
                     ts: at.0,
                 },
                 out,
             ),
-            Reply::Who(roll) => self.grant(present(roll), out),
-            Reply::Present(roll) => {
+            Reply::Who(info) => self.grant(present(info), out),
+            Reply::Present(info) => {
                 let Present {
                     room,
                     count,
                     members,
-                } = present(roll);
+                } = present(info);
                 let event = Event::Present {
                     room,
                     count,
@@ -436,10 +437,10 @@ impl Dialect for Json {
             Reply::Rooms { rooms, has_more } => {
                 self.grant(rooms_list(rooms, has_more), out);
             }
-            Reply::Topic(roll) => self.grant(
+            Reply::Topic(info) => self.grant(
                 Topic {
-                    room: roll.room.as_str().into(),
-                    topic: (*roll.topic).into(),
+                    room: info.room.as_str().into(),
+                    topic: (*info.topic).into(),
                 },
                 out,
             ),
@@ -505,10 +506,10 @@ const COMMANDS: [&str; 15] = [
     "history", "search", "ping", "quit",
 ];
 
-fn excerpts(page: &Page) -> Vec<(&Batch, Range<usize>)> {
-    let excerpts = page.excerpts.iter();
-    excerpts
-        .map(|excerpt| (&*excerpt.batch, excerpt.range.clone()))
+fn slices(page: &Page) -> Vec<(&Batch, Range<usize>)> {
+    let slices = page.slices.iter();
+    slices
+        .map(|slice| (&*slice.batch, slice.range.clone()))
         .collect()
 }
 
@@ -547,12 +548,12 @@ fn needed<'a>(
         .ok_or_else(|| bad(format!("{cmd} needs \"{name}\"")))
 }
 
-fn arrival(join: JoinRoom<'_>) -> Result<Arrival<'_>, Refusal> {
-    let mut arrival = Arrival::new(join.room.0);
-    arrival.after = join.after.as_ref().map(|after| Seq(after.seq));
-    arrival.epoch = join.after.as_ref().map(epoch).transpose()?.flatten();
-    arrival.limit = join.limit;
-    Ok(arrival)
+fn join_request(join: JoinRoom<'_>) -> Result<JoinRequest<'_>, Refusal> {
+    let mut request = JoinRequest::new(join.room.0);
+    request.after = join.after.as_ref().map(|after| Seq(after.seq));
+    request.epoch = join.after.as_ref().map(epoch).transpose()?.flatten();
+    request.limit = join.limit;
+    Ok(request)
 }
 
 fn epoch(position: &Position<'_>) -> Result<Option<Epoch>, Refusal> {
@@ -611,21 +612,21 @@ fn fault(refusal: &Refusal) -> Fault<'_> {
 }
 
 fn place(joined: &Joined) -> Place<'_> {
-    let roll = &joined.roll;
+    let info = &joined.info;
     let Present {
         room,
         count,
         members,
-    } = present(roll);
+    } = present(info);
     Place {
         room,
-        epoch: Some(roll.position.epoch.to_string().into()),
-        seq: Some(roll.position.seq.0),
+        epoch: Some(info.position.epoch.to_string().into()),
+        seq: Some(info.position.seq.0),
         recovered: joined.is_recovered,
         count: Some(count),
         members: Some(members),
-        hushed: roll.is_hushed,
-        topic: Some((*roll.topic).into()),
+        hushed: info.is_hushed,
+        topic: Some((*info.topic).into()),
         err: None,
     }
 }
@@ -666,10 +667,10 @@ fn rooms_list(rooms: &[RoomSummary], has_more: bool) -> RoomsList<'_> {
     }
 }
 
-fn present(roll: &Roll) -> Present<'_> {
+fn present(info: &RoomInfo) -> Present<'_> {
     Present {
-        room: roll.room.as_str().into(),
-        count: roll.count,
-        members: roll.nicks.iter().map(|nick| nick.as_str().into()).collect(),
+        room: info.room.as_str().into(),
+        count: info.count,
+        members: info.nicks.iter().map(|nick| nick.as_str().into()).collect(),
     }
 }

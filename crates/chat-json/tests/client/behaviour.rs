@@ -172,7 +172,7 @@ fn half_dead(hub: Hub, breaks: Arc<Notify>) -> impl Connect {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_takes_its_nick_back_from_its_half_dead_connection_without_waiting() {
-    let hub = Hub::builder().candidate(JsonLines::default()).build();
+    let hub = Hub::builder().detector(JsonLines::default()).build();
     let breaks = Arc::new(Notify::new());
     let connect = half_dead(hub.clone(), Arc::clone(&breaks));
     let builder = Client::connect_with(connect).nick("alice").join("ops");

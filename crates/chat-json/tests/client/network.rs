@@ -70,7 +70,7 @@ impl Network {
     pub(crate) fn restart(&self) {
         let mut state = self.state();
         state.tasks = JoinSet::new();
-        let builder = Hub::builder().candidate(JsonLines::default());
+        let builder = Hub::builder().detector(JsonLines::default());
         state.hub = Some(builder.limits(state.limits.clone()).build());
     }
 

@@ -23,9 +23,7 @@ use serde_json::{Value, json};
 
 /// What a hub of these tests is made of.
 fn builder(limits: Limits) -> HubBuilder {
-    Hub::builder()
-        .limits(limits)
-        .candidate(JsonLines::default())
+    Hub::builder().limits(limits).detector(JsonLines::default())
 }
 
 /// Limits without a rate.

@@ -189,7 +189,7 @@ async fn whose_key_it_is_is_kept_and_not_carried() {
     }
     {
         let page = all(&log(&open(&dir.file()), "ops").await).await;
-        let message = page.excerpts[0].batch.messages(0..1).next().unwrap();
+        let message = page.slices[0].batch.messages(0..1).next().unwrap();
         assert_eq!(
             (message.key, message.kept_key),
             (Some("k1"), Some(kept_key))

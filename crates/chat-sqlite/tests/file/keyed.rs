@@ -20,8 +20,8 @@ async fn what_was_said_under_keys_lately_is_found_without_its_texts() {
     }
     let keys = async |since, limit| {
         let page = ops.keyed(Timestamp(since), limit).await.unwrap();
-        let excerpts = page.excerpts.iter();
-        let messages = excerpts.flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()));
+        let slices = page.slices.iter();
+        let messages = slices.flat_map(|slice| slice.batch.messages(slice.range.clone()));
         let keys: Vec<_> = messages
             .map(|message| {
                 assert_eq!(message.text, "");

@@ -50,8 +50,8 @@ async fn say(log: &SqliteLog, text: &str) -> Result<Seq, JournalError> {
 }
 
 fn texts(page: &Page) -> Vec<String> {
-    let excerpts = page.excerpts.iter();
-    let messages = excerpts.flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()));
+    let slices = page.slices.iter();
+    let messages = slices.flat_map(|slice| slice.batch.messages(slice.range.clone()));
     messages.map(|message| message.text.to_owned()).collect()
 }
 
@@ -153,9 +153,9 @@ async fn assert_words_are_found(ops: &SqliteLog) {
         ("don t", &[6, 12]),
     ] {
         let found = ops.search(query, Seq::END, 100).await.unwrap();
-        let excerpts = found.excerpts.iter();
-        let seqs: Vec<_> = excerpts
-            .flat_map(|excerpt| excerpt.batch.messages(excerpt.range.clone()))
+        let slices = found.slices.iter();
+        let seqs: Vec<_> = slices
+            .flat_map(|slice| slice.batch.messages(slice.range.clone()))
             .map(|message| message.seq.0)
             .collect();
         assert_eq!(seqs, expected, "{query:?}");

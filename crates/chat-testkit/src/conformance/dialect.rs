@@ -1,14 +1,14 @@
 //! The suite for dialects: what no dialect may do, whatever it is given.
 
 mod connection;
-mod forms;
+mod encoders;
 mod hostile;
 mod replies;
 mod verdicts;
 mod written;
 
 use super::{Rule, Violation};
-use chat_core::wire::{Candidate, Dialect, Opening, Verdict};
+use chat_core::wire::{Detected, Detection, Detector, Dialect};
 use replies::Scene;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,7 +81,7 @@ impl Speech {
     }
 }
 
-/// Runs a dialect through the suite: its candidate's verdicts, its form's encodings, and what it makes of lines and
+/// Runs a dialect through the suite: its detector's answers, its encoder's output, and what it makes of lines and
 /// replies, without a connection. [`connection`] is the suite with one.
 ///
 /// Texts and names are as core gives them to a dialect: hostile, but cleaned. Lines are as a peer may send them.
@@ -97,12 +97,12 @@ impl Speech {
 ///
 /// # Examples
 ///
-/// `Json` is the candidate of another crate here:
+/// `Json` is the detector of another crate here:
 ///
 /// ```
-/// # use chat_core::wire::{Candidate, Verdict};
+/// # use chat_core::wire::{Detector, Detection};
 /// # struct Json;
-/// # impl Candidate for Json { fn sniff(&self, _: &[u8]) -> Verdict { Verdict::NotMine } }
+/// # impl Detector for Json { fn detect(&self, _: &[u8]) -> Detection { Detection::NotFound } }
 /// use chat_testkit::conformance::{self, Rule, Speech};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -112,14 +112,14 @@ impl Speech {
 /// # assert_eq!(conforms.unwrap_err().rule, Rule::Verdicts);
 /// # })
 /// ```
-pub async fn dialect(candidate: &impl Candidate, speech: &Speech) -> Result<(), Violation> {
-    verdicts::check(candidate, speech)?;
+pub async fn dialect(detector: &impl Detector, speech: &Speech) -> Result<(), Violation> {
+    verdicts::check(detector, speech)?;
     let scene = Scene::new().await;
     for opening in &speech.openings {
-        let (one, other) = (open(candidate, opening)?, open(candidate, opening)?);
-        forms::check(&*one, &*other, speech)?;
+        let (one, other) = (open(detector, opening)?, open(detector, opening)?);
+        encoders::check(&*one, &*other, speech)?;
         for seed in speech.seeds.clone() {
-            let dialect = open(candidate, opening)?;
+            let dialect = open(detector, opening)?;
             replies::check(dialect, opening, speech, &scene, seed)
                 .map_err(|violation| violation.seeded(seed))?;
         }
@@ -128,10 +128,10 @@ pub async fn dialect(candidate: &impl Candidate, speech: &Speech) -> Result<(), 
 }
 
 /// The dialect that a first line opens.
-fn open(candidate: &impl Candidate, opening: &str) -> Result<Box<dyn Dialect>, Violation> {
+fn open(detector: &impl Detector, opening: &str) -> Result<Box<dyn Dialect>, Violation> {
     let prefix = format!("{opening}\n");
-    match unpanicked("sniffing", || candidate.sniff(prefix.as_bytes()))? {
-        Verdict::Mine(Opening::Dialect(dialect)) => Ok(dialect),
+    match unpanicked("sniffing", || detector.detect(prefix.as_bytes()))? {
+        Detection::Found(Detected::Dialect(dialect)) => Ok(dialect),
         verdict => Err(Violation::new(
             Rule::Verdicts,
             format!("that {opening:?} opens the dialect"),

@@ -40,9 +40,9 @@ pub enum Rule {
     Pieces,
     /// Dialect: an encoding depends on nothing but the item.
     Repeatable,
-    /// Dialect: connections with the same settings share one form.
+    /// Dialect: connections with the same settings share one encoder.
     SharedForm,
-    /// Dialect: a candidate's verdict does not change its mind.
+    /// Dialect: a detector's answer does not change its mind.
     Verdicts,
     /// Dialect: its connection serves its peer to the end.
     Serves,
@@ -68,7 +68,7 @@ impl fmt::Display for Rule {
             Self::Clean => "a dialect writes no control characters",
             Self::Pieces => "a batch's encoding is those of its messages",
             Self::Repeatable => "an encoding depends on nothing but the item",
-            Self::SharedForm => "equal connections share one form",
+            Self::SharedForm => "equal connections share one encoder",
             Self::Verdicts => "a verdict is not taken back",
             Self::Serves => "a connection is served to its end",
         })

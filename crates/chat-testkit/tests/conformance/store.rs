@@ -1,7 +1,7 @@
 //! A journal over rows that survive a restart, as a database would keep them; and what it may do wrong.
 
 use chat_core::log::{
-    Batch, Drafts, Epoch, Excerpt, Gap, Head, Journal, JournalError, Log, Page, SessionId, Span,
+    Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log, Page, SessionId, Span,
     Timestamp,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
@@ -272,11 +272,11 @@ impl Rows {
             }
             _ => None,
         };
-        let excerpts = rows.iter().map(|row| self.excerpt(row, fault)).collect();
-        Page::new(gap, excerpts)
+        let slices = rows.iter().map(|row| self.slice(row, fault)).collect();
+        Page::new(gap, slices)
     }
 
-    fn excerpt(&self, row: &Row, fault: Fault) -> Excerpt {
+    fn slice(&self, row: &Row, fault: Fault) -> BatchSlice {
         // Whoever it was in an earlier life of the process, it is nobody now.
         let is_known = row.life == self.life || fault == Fault::KeepsAuthors;
         let author = if is_known {
@@ -287,7 +287,7 @@ impl Rows {
         let key = row.key.as_deref().filter(|_| fault != Fault::ForgetsKeys);
         let mut drafts = Drafts::new(author, row.from.clone(), row.at);
         drafts.restore(row.kind, &row.text, key);
-        Excerpt {
+        BatchSlice {
             batch: Arc::new(drafts.number(row.room.clone(), [Seq(row.seq)])),
             range: 0..1,
         }

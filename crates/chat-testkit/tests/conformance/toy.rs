@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use chat_core::wire::{
-    Broadcast, Candidate, Command, Dialect, Form, Greeting, Manners, Moment, Opening, Reply,
-    Verdict,
+    Broadcast, Command, Detected, Detection, Detector, Dialect, DialectOptions, Encoder, Greeting,
+    Moment, Reply,
 };
 use chat_core::{CloseReason, Direct, Echo, text};
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ pub(crate) enum Fault {
 /// Opens with `TOY`.
 pub(crate) struct Toy {
     fault: Fault,
-    form: Arc<ToyForm>,
+    encoder: Arc<ToyForm>,
 }
 
 struct ToyForm {
@@ -35,7 +35,7 @@ struct ToyForm {
 
 struct Talk {
     fault: Fault,
-    form: Arc<ToyForm>,
+    encoder: Arc<ToyForm>,
     /// What is not answered yet.
     asked: VecDeque<Asked>,
 }
@@ -50,7 +50,7 @@ impl Toy {
     pub(crate) fn new(fault: Fault) -> Self {
         Self {
             fault,
-            form: ToyForm::new(fault),
+            encoder: ToyForm::new(fault),
         }
     }
 }
@@ -64,23 +64,27 @@ impl ToyForm {
     }
 }
 
-impl Candidate for Toy {
-    fn sniff(&self, prefix: &[u8]) -> Verdict {
+impl Detector for Toy {
+    fn detect(&self, prefix: &[u8]) -> Detection {
         let beginning = &b"TOY\n"[..];
         if prefix.starts_with(beginning) || prefix.starts_with(b"TOY\r\n") {
-            let form = match self.fault {
+            let encoder = match self.fault {
                 Fault::HasAFormForEach => ToyForm::new(self.fault),
-                _ => Arc::clone(&self.form),
+                _ => Arc::clone(&self.encoder),
             };
             let fault = self.fault;
             let asked = VecDeque::new();
-            Verdict::Mine(Opening::Dialect(Box::new(Talk { fault, form, asked })))
+            Detection::Found(Detected::Dialect(Box::new(Talk {
+                fault,
+                encoder,
+                asked,
+            })))
         } else if self.fault == Fault::ChangesItsMind && prefix.starts_with(b"TO") {
-            Verdict::NotMine
+            Detection::NotFound
         } else if beginning.starts_with(prefix) || prefix == b"TOY\r" {
-            Verdict::NeedMore
+            Detection::NeedMore
         } else {
-            Verdict::NotMine
+            Detection::NotFound
         }
     }
 }
@@ -90,18 +94,18 @@ impl Dialect for Talk {
         "toy"
     }
 
-    fn form(&self) -> Arc<dyn Form> {
-        Arc::<ToyForm>::clone(&self.form)
+    fn encoder(&self) -> Arc<dyn Encoder> {
+        Arc::<ToyForm>::clone(&self.encoder)
     }
 
     fn echo(&self) -> Echo {
         Echo::Exclude
     }
 
-    fn manners(&self) -> Manners {
-        let mut manners = Manners::default();
-        manners.arrives_in_lobby = true;
-        manners
+    fn options(&self) -> DialectOptions {
+        let mut options = DialectOptions::default();
+        options.arrives_in_lobby = true;
+        options
     }
 
     fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
@@ -144,7 +148,7 @@ impl Dialect for Talk {
         match reply {
             Reply::Published(batch) => answers(Asked::Say, batch.len()),
             Reply::Unpublished(count, _) => answers(Asked::Say, *count),
-            Reply::Known { .. } => answers(Asked::Say, 1),
+            Reply::Duplicate { .. } => answers(Asked::Say, 1),
             Reply::Page { .. } => answers(Asked::Page, 1),
             Reply::Refused(_) => assert!(self.asked.pop_front().is_some(), "nothing was asked"),
             Reply::Rejected(_) | Reply::Present(_) | Reply::Removed { .. } => {}
@@ -166,7 +170,7 @@ impl Dialect for Talk {
     }
 }
 
-impl Form for ToyForm {
+impl Encoder for ToyForm {
     fn encode(&self, item: &Broadcast<'_>, _moment: Moment, out: &mut BytesMut) {
         let encoded = self.encoded.fetch_add(1, Ordering::Relaxed);
         if self.fault == Fault::NumbersItems {

@@ -32,9 +32,9 @@ impl View {
             let was_here = self.others.remove(nick);
             let is_new = self.others.insert(to.to_owned());
             return self.announced(was_here && is_new, line);
-        } else if let Some(roll) = self.roll(notice) {
+        } else if let Some(info) = self.info(notice) {
             // Whoever fell behind is told who is there, instead of what it missed.
-            if let Some(all) = Self::named(roll) {
+            if let Some(all) = Self::named(info) {
                 self.others = all;
                 self.others.remove(&self.own);
                 self.is_whole = true;
@@ -72,7 +72,7 @@ impl View {
     }
 
     /// What a line of `/who` for this room says behind it.
-    fn roll<'a>(&self, notice: &'a str) -> Option<&'a str> {
+    fn info<'a>(&self, notice: &'a str) -> Option<&'a str> {
         notice.strip_prefix(self.room.as_str())?.strip_prefix(": ")
     }
 

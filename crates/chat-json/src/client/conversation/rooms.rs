@@ -2,7 +2,7 @@
 
 use super::super::ask::{AskError, printable};
 use super::super::event::{Event, Message, MessageKind, Room, entry};
-use super::super::room::{Missing, Place, Verdict};
+use super::super::room::{Detection, Missing, Place};
 use super::unanswered::Question;
 use super::{Conversation, EVENTS_MAX, Heard, PAGE, UNAVAILABLE};
 use crate::wire::{self, Id, Request};
@@ -147,7 +147,7 @@ impl Conversation {
     /// Shows a message, if it is new and the caller wants it.
     pub(super) fn show(&mut self, at: usize, entry: &wire::Entry<'_>, kind: MessageKind) {
         let place = &mut self.places[at];
-        let is_new = place.take(entry) == Verdict::Show;
+        let is_new = place.take(entry) == Detection::Show;
         let key = entry.key.as_deref();
         let is_own = is_new && key.is_some_and(|key| self.own.sees(key, &entry.from));
         if is_new && (self.echo || !is_own) {

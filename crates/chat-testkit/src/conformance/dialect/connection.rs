@@ -83,8 +83,8 @@ async fn one(
         for session in hub.hub.rooms() {
             if let Some(nick) = hub
                 .hub
-                .roll(session.room.as_str())
-                .and_then(|roll| roll.nicks.last().cloned())
+                .info(session.room.as_str())
+                .and_then(|info| info.nicks.last().cloned())
             {
                 drop(other.tell(nick.as_str(), &hostile::text_of(random)));
             }

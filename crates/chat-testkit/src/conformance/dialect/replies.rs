@@ -3,21 +3,21 @@
 //! Invariant: each command is answered once, in order, by a reply that answers such a command; what is said may be
 //! answered together.
 
-use super::forms::{nick, reasons, room};
-use super::{Speech, Violation, forms, hostile, shortened, unpanicked, written};
+use super::encoders::{nick, reasons, room};
+use super::{Speech, Violation, encoders, hostile, shortened, unpanicked, written};
 use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Timestamp;
-use chat_core::log::{Excerpt, Gap, Page, Span};
-use chat_core::rooms::{Roll, RoomSummary};
-use chat_core::wire::{Code, Command, Dialect, Ending, Greeting, Joined, Refusal, Reply};
+use chat_core::log::{BatchSlice, Gap, Page, Span};
+use chat_core::rooms::{RoomInfo, RoomSummary};
+use chat_core::wire::{Code, Command, Delimiter, Dialect, Greeting, Joined, Refusal, Reply};
 use chat_core::{Direct, Hub, Kind, Limits, Seq};
 use std::sync::Arc;
 
 /// What a hub has to tell.
 pub(super) struct Scene {
     limits: Limits,
-    rolls: Vec<Roll>,
+    rolls: Vec<RoomInfo>,
     rooms: Vec<RoomSummary>,
 }
 
@@ -41,7 +41,7 @@ impl Scene {
             sessions.push(session);
         }
         let rooms = hub.rooms();
-        let rolls = rooms.iter().filter_map(|room| hub.roll(room.room.as_str()));
+        let rolls = rooms.iter().filter_map(|room| hub.info(room.room.as_str()));
         Self {
             limits: Limits::default(),
             rolls: rolls.collect(),
@@ -120,7 +120,8 @@ impl Talk<'_> {
         let dialect = &mut self.dialect;
         let command = unpanicked(&doing, || dialect.receive(line, &mut out))?;
         written::check(&out, self.speech, &self.sent, &doing)?;
-        let Some(command) = command.filter(|command| !matches!(command, Command::Retune)) else {
+        let Some(command) = command.filter(|command| !matches!(command, Command::OptionsChanged))
+        else {
             return Ok(());
         };
         if let Command::Say { .. } | Command::Act { .. } = command {
@@ -159,7 +160,7 @@ impl Talk<'_> {
             return Ok(());
         }
         let count = waiting.len();
-        let batch = forms::batch_of(&waiting, &mut self.random);
+        let batch = encoders::batch_of(&waiting, &mut self.random);
         let text = hostile::clean_text(&mut self.random);
         let refusal = Refusal::new(*self.random.pick(&CODES), text);
         let reply = match which {
@@ -179,16 +180,16 @@ impl Talk<'_> {
         self.writes("ping", |dialect, out| dialect.ping(out))?;
         let unasked = *self.random.pick(&UNASKED);
         self.answers(unasked, "nothing")?;
-        let ending = *self.random.pick(&[Ending::Newline, Ending::Silence]);
-        self.writes("ending", |dialect, _| dialect.set_ending(ending))
+        let ending = *self.random.pick(&[Delimiter::Newline, Delimiter::Silence]);
+        self.writes("ending", |dialect, _| dialect.set_delimiter(ending))
     }
 
     fn answers(&mut self, which: Answer, line: &str) -> Result<(), Violation> {
         let (scene, random) = (self.scene, &mut self.random);
         let text = hostile::clean_text(random);
-        let roll = random.pick(&scene.rolls).clone();
+        let info = random.pick(&scene.rolls).clone();
         let is_recovered = *random.pick(&[None, Some(true), Some(false)]);
-        let joined = Joined::new(roll.clone(), is_recovered);
+        let joined = Joined::new(info.clone(), is_recovered);
         let refusal = Refusal::new(*random.pick(&CODES), text.clone());
         let rooms = [
             ("ops", Ok(joined.clone())),
@@ -209,25 +210,25 @@ impl Talk<'_> {
                 nick: &nick,
                 joined: &joined,
             },
-            Answer::Known => Reply::Known {
+            Answer::Known => Reply::Duplicate {
                 room: &room,
                 seq: Seq(u64::MAX - 1),
             },
             Answer::Rejected => Reply::Rejected(&refusal),
-            Answer::Left => Reply::Left(&roll),
+            Answer::Left => Reply::Left(&info),
             Answer::Renamed => Reply::Renamed(&nick),
-            Answer::Told => Reply::Told {
+            Answer::Told => Reply::DirectSent {
                 to: &nick,
                 at: Timestamp(u64::MAX >> 16),
                 text: &text,
             },
-            Answer::Who => Reply::Who(&roll),
-            Answer::Present => Reply::Present(&roll),
+            Answer::Who => Reply::Who(&info),
+            Answer::Present => Reply::Present(&info),
             Answer::Rooms => Reply::Rooms {
                 rooms: random.pick::<&[RoomSummary]>(&[&scene.rooms, &[]]),
                 has_more: random.once_in(2),
             },
-            Answer::Topic => Reply::Topic(&roll),
+            Answer::Topic => Reply::Topic(&info),
             Answer::History => Reply::History {
                 is_empty: random.once_in(2),
             },
@@ -267,7 +268,7 @@ impl Talk<'_> {
 
 /// Some messages of a log, or none.
 fn page(random: &mut Random) -> Page {
-    let batch = Arc::new(forms::batch(random));
+    let batch = Arc::new(encoders::batch(random));
     let gap = random.once_in(2).then_some(Gap {
         from: Seq(1),
         to: Seq(7),
@@ -276,7 +277,7 @@ fn page(random: &mut Random) -> Page {
         return Page::default();
     }
     let range = random.below(batch.len())..batch.len();
-    Page::new(gap, vec![Excerpt { batch, range }])
+    Page::new(gap, vec![BatchSlice { batch, range }])
 }
 
 /// What a peer is told.

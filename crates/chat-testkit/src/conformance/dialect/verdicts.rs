@@ -1,18 +1,18 @@
-//! A candidate sees a prefix that grows; what it said of a shorter one must hold.
+//! A detector sees a prefix that grows; what it said of a shorter one must hold.
 
 use super::hostile;
 use super::{Rule, Speech, Violation, open, unpanicked};
 use crate::random::Random;
-use chat_core::wire::{Candidate, Verdict};
+use chat_core::wire::{Detection, Detector};
 
-/// A random prefix is cut here. A candidate may have to decide on a long line before it has seen its end.
+/// A random prefix is cut here. A detector may have to decide on a long line before it has seen its end.
 const PREFIX_BYTES_MAX: usize = 400;
 
-pub(super) fn check(candidate: &impl Candidate, speech: &Speech) -> Result<(), Violation> {
+pub(super) fn check(detector: &impl Detector, speech: &Speech) -> Result<(), Violation> {
     for opening in &speech.openings {
-        drop(open(candidate, opening)?);
-        grows(candidate, format!("{opening}\n").as_bytes())?;
-        grows(candidate, format!("{opening}\r\n").as_bytes())?;
+        drop(open(detector, opening)?);
+        grows(detector, format!("{opening}\n").as_bytes())?;
+        grows(detector, format!("{opening}\r\n").as_bytes())?;
     }
     let lines: Vec<String> = speech
         .openings
@@ -33,7 +33,7 @@ pub(super) fn check(candidate: &impl Candidate, speech: &Speech) -> Result<(), V
             } else {
                 b"\n"
             });
-            grows(candidate, &prefix).map_err(|violation| violation.seeded(seed))?;
+            grows(detector, &prefix).map_err(|violation| violation.seeded(seed))?;
         }
     }
     Ok(())
@@ -46,20 +46,20 @@ enum Decision {
     None,
 }
 
-fn decision(candidate: &impl Candidate, prefix: &[u8]) -> Result<Decision, Violation> {
+fn decision(detector: &impl Detector, prefix: &[u8]) -> Result<Decision, Violation> {
     let doing = format!("sniffing {:?}", prefix.escape_ascii().to_string());
-    Ok(match unpanicked(&doing, || candidate.sniff(prefix))? {
-        Verdict::Mine(_) => Decision::Mine,
-        Verdict::NotMine => Decision::NotMine,
-        Verdict::NeedMore => Decision::None,
+    Ok(match unpanicked(&doing, || detector.detect(prefix))? {
+        Detection::Found(_) => Decision::Mine,
+        Detection::NotFound => Decision::NotMine,
+        Detection::NeedMore => Decision::None,
     })
 }
 
 /// Byte by byte it comes to what it comes to at once, and what is decided stays so.
-fn grows(candidate: &impl Candidate, whole: &[u8]) -> Result<(), Violation> {
+fn grows(detector: &impl Detector, whole: &[u8]) -> Result<(), Violation> {
     let mut decided: Option<(usize, Decision)> = None;
     for end in 0..=whole.len() {
-        let now = decision(candidate, &whole[..end])?;
+        let now = decision(detector, &whole[..end])?;
         match decided {
             None if now == Decision::None || end == 0 => {}
             None => decided = Some((end, now)),

@@ -57,8 +57,8 @@ impl Model {
     /// Finds each message of a page among those that were appended.
     fn recognise(&mut self, page: &Page) -> Result<(Vec<usize>, Vec<Seq>), Violation> {
         let (mut indexes, mut places) = (Vec::new(), Vec::new());
-        for excerpt in &page.excerpts {
-            let (batch, range) = (&excerpt.batch, excerpt.range.clone());
+        for slice in &page.slices {
+            let (batch, range) = (&slice.batch, slice.range.clone());
             if range.is_empty() || range.end > batch.len() {
                 let expected = format!("an excerpt of some of a batch's {} messages", batch.len());
                 return Err(Violation::new(Rule::Ranges, expected, format!("{range:?}")));

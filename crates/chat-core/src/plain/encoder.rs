@@ -4,15 +4,15 @@
 
 use crate::batch::{Batch, Kind, MessageRef, Timestamp};
 use crate::builder::WallTime;
-use crate::event::{Broadcast, Form, Missed, Moment, Presence, PresenceChange};
-use crate::journal::{Excerpt, Gap, Page};
+use crate::event::{Broadcast, Encoder, Missed, Moment, Presence, PresenceChange};
+use crate::journal::{BatchSlice, Gap, Page};
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The two plain forms, shared by all plain connections of a hub: with the time and without.
+/// The two plain encoders, shared by all plain connections of a hub: with the time and without.
 #[derive(Clone)]
-pub(crate) struct PlainForms {
+pub(crate) struct PlainEncoders {
     wall_time: fn(Timestamp) -> WallTime,
     with_time: Arc<PlainForm>,
     without_time: Arc<PlainForm>,
@@ -22,7 +22,7 @@ struct PlainForm {
     wall_time: Option<fn(Timestamp) -> WallTime>,
 }
 
-impl PlainForms {
+impl PlainEncoders {
     pub(crate) fn new(wall_time: fn(Timestamp) -> WallTime) -> Self {
         Self {
             wall_time,
@@ -33,19 +33,19 @@ impl PlainForms {
         }
     }
 
-    pub(crate) fn get(&self, shows_time: bool) -> Arc<dyn Form> {
-        let form = if shows_time {
+    pub(crate) fn get(&self, shows_time: bool) -> Arc<dyn Encoder> {
+        let encoder = if shows_time {
             &self.with_time
         } else {
             &self.without_time
         };
-        Arc::<PlainForm>::clone(form)
+        Arc::<PlainForm>::clone(encoder)
     }
 
     /// Writes messages that were searched for, the latest first: they may be old, so each has its day, and its place to
     /// go on from.
     pub(crate) fn write_found(&self, page: &Page, out: &mut BytesMut) {
-        for Excerpt { batch, range } in page.excerpts.iter().rev() {
+        for BatchSlice { batch, range } in page.slices.iter().rev() {
             let WallTime {
                 year,
                 month,
@@ -100,7 +100,7 @@ impl PlainForms {
     }
 }
 
-impl std::fmt::Debug for PlainForms {
+impl std::fmt::Debug for PlainEncoders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PlainForms")
     }
@@ -122,7 +122,7 @@ impl Clock {
     }
 }
 
-impl Form for PlainForm {
+impl Encoder for PlainForm {
     fn encode(&self, item: &Broadcast<'_>, _moment: Moment, out: &mut BytesMut) {
         match item {
             Broadcast::Messages(batch, range) => self.encode_messages(batch, range.clone(), out),

@@ -5,34 +5,38 @@ use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Gap;
 use chat_core::log::{Batch, Drafts, SessionId, Timestamp};
-use chat_core::wire::{Broadcast, Dialect, Form, Missed, Moment};
+use chat_core::wire::{Broadcast, Dialect, Encoder, Missed, Moment};
 use chat_core::{CloseReason, Kind, Nick, Presence, PresenceChange, RoomName, Seq};
 use std::sync::Arc;
 
-/// Checks the form that two connections with equal settings have.
+/// Checks the encoder that two connections with equal settings have.
 pub(super) fn check(
     one: &dyn Dialect,
     other: &dyn Dialect,
     speech: &Speech,
 ) -> Result<(), Violation> {
-    let (form, same) = (one.form(), other.form());
-    if !std::ptr::addr_eq(Arc::as_ptr(&form), Arc::as_ptr(&same)) {
+    let (encoder, same) = (one.encoder(), other.encoder());
+    if !std::ptr::addr_eq(Arc::as_ptr(&encoder), Arc::as_ptr(&same)) {
         let expected = "two connections with equal settings to have one form";
         return Err(Violation::new(Rule::SharedForm, expected, "a form each"));
     }
     for seed in speech.seeds.clone() {
         let mut random = Random::new(seed);
-        check_items(&*form, speech, &mut random).map_err(|violation| violation.seeded(seed))?;
+        check_items(&*encoder, speech, &mut random).map_err(|violation| violation.seeded(seed))?;
     }
     Ok(())
 }
 
-fn check_items(form: &dyn Form, speech: &Speech, random: &mut Random) -> Result<(), Violation> {
+fn check_items(
+    encoder: &dyn Encoder,
+    speech: &Speech,
+    random: &mut Random,
+) -> Result<(), Violation> {
     let (room, nick) = (room(), nick());
     let batch = batch(random);
     for moment in [Moment::Live, Moment::Replay] {
         let whole = encode(
-            form,
+            encoder,
             &Broadcast::Messages(&batch, 0..batch.len()),
             moment,
             speech,
@@ -40,7 +44,7 @@ fn check_items(form: &dyn Form, speech: &Speech, random: &mut Random) -> Result<
         let mut pieces = BytesMut::new();
         for at in 0..batch.len() {
             let piece = Broadcast::Messages(&batch, at..at + 1);
-            pieces.extend_from_slice(&encode(form, &piece, moment, speech)?);
+            pieces.extend_from_slice(&encode(encoder, &piece, moment, speech)?);
         }
         if pieces != whole {
             let same = pieces
@@ -57,13 +61,13 @@ fn check_items(form: &dyn Form, speech: &Speech, random: &mut Random) -> Result<
         }
         for change in changes(random) {
             let presence = Presence::new(room.clone(), SessionId(1), nick.clone(), change);
-            encode(form, &Broadcast::Presence(&presence), moment, speech)?;
+            encode(encoder, &Broadcast::Presence(&presence), moment, speech)?;
         }
         for count in [0, 1, usize::MAX] {
-            encode(form, &Broadcast::Count(&room, count), moment, speech)?;
+            encode(encoder, &Broadcast::Count(&room, count), moment, speech)?;
         }
         for missed in missed() {
-            encode(form, &Broadcast::Missed(&room, missed), moment, speech)?;
+            encode(encoder, &Broadcast::Missed(&room, missed), moment, speech)?;
         }
     }
     Ok(())
@@ -71,15 +75,15 @@ fn check_items(form: &dyn Form, speech: &Speech, random: &mut Random) -> Result<
 
 /// Encodes twice, once behind something else, and compares.
 fn encode(
-    form: &dyn Form,
+    encoder: &dyn Encoder,
     item: &Broadcast<'_>,
     moment: Moment,
     speech: &Speech,
 ) -> Result<BytesMut, Violation> {
     let doing = shortened(&format!("encoding {item:?}"));
     let (mut first, mut second) = (BytesMut::new(), BytesMut::from(&b"before\n"[..]));
-    unpanicked(&doing, || form.encode(item, moment, &mut first))?;
-    unpanicked(&doing, || form.encode(item, moment, &mut second))?;
+    unpanicked(&doing, || encoder.encode(item, moment, &mut first))?;
+    unpanicked(&doing, || encoder.encode(item, moment, &mut second))?;
     if second.strip_prefix(b"before\n") != Some(&first[..]) {
         let expected = format!("before\\n{}", first.escape_ascii());
         let seen = second.escape_ascii().to_string();

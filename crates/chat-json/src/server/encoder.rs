@@ -5,16 +5,16 @@
 use crate::wire::{Event, Text, Why};
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Gap, MessageRef};
-use chat_core::wire::{Broadcast, Form, Missed, Moment};
+use chat_core::wire::{Broadcast, Encoder, Missed, Moment};
 use chat_core::{Kind, Presence, PresenceChange};
 use serde::Serialize;
 use std::ops::Range;
 
-/// The one JSON form, shared by all JSON connections of a hub.
+/// The one JSON encoder, shared by all JSON connections of a hub.
 #[derive(Debug)]
 pub(super) struct JsonForm;
 
-impl Form for JsonForm {
+impl Encoder for JsonForm {
     fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut BytesMut) {
         match item {
             Broadcast::Messages(batch, range) => {
@@ -56,26 +56,26 @@ fn write(object: &(impl Serialize + ?Sized), out: &mut BytesMut) {
 
 /// The messages of a page that are nearest to its end, as many as `bytes_max` holds: a JSON array's elements.
 pub(super) fn write_latest(
-    excerpts: &[(&Batch, Range<usize>)],
+    slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
     out: &mut BytesMut,
 ) {
-    write_list(latest(excerpts, bytes_max).iter().rev(), out);
+    write_list(latest(slices, bytes_max).iter().rev(), out);
 }
 
 /// The same, the latest first.
 pub(super) fn write_latest_first(
-    excerpts: &[(&Batch, Range<usize>)],
+    slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
     out: &mut BytesMut,
 ) {
-    write_list(latest(excerpts, bytes_max).iter(), out);
+    write_list(latest(slices, bytes_max).iter(), out);
 }
 
-fn latest(excerpts: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut> {
+fn latest(slices: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut> {
     let mut latest: Vec<BytesMut> = Vec::new();
     let mut bytes = 0;
-    'all: for (batch, range) in excerpts.iter().rev() {
+    'all: for (batch, range) in slices.iter().rev() {
         let frame = Frame::new(batch, Moment::Live);
         for index in range.clone().rev() {
             let mut piece = BytesMut::new();
@@ -94,13 +94,13 @@ fn latest(excerpts: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut
 
 /// The messages of a page that are nearest to its beginning, as many as `bytes_max` holds.
 pub(super) fn write_earliest(
-    excerpts: &[(&Batch, Range<usize>)],
+    slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
     out: &mut BytesMut,
 ) {
     let mut earliest: Vec<BytesMut> = Vec::new();
     let mut bytes = 0;
-    'all: for (batch, range) in excerpts {
+    'all: for (batch, range) in slices {
         let frame = Frame::new(batch, Moment::Live);
         for message in batch.messages(range.clone()) {
             let mut piece = BytesMut::new();
@@ -277,11 +277,11 @@ mod tests {
     #[test]
     fn a_page_that_does_not_fit_keeps_what_is_nearest_to_its_end() {
         let batches: Vec<_> = (0..4).map(|_| batch(Kind::Said, "hello")).collect();
-        let excerpts: Vec<_> = batches.iter().map(|batch| (batch, 0..1)).collect();
+        let slices: Vec<_> = batches.iter().map(|batch| (batch, 0..1)).collect();
         let one = encode(Kind::Said, "hello", Moment::Live).len();
         for (fits, expected) in [(one * 2, 2), (one * 100, 4), (1, 1)] {
             let mut out = BytesMut::new();
-            write_latest(&excerpts, fits, &mut out);
+            write_latest(&slices, fits, &mut out);
             let text = format!("[{}]", String::from_utf8_lossy(&out));
             let list: Vec<Event<'_>> = serde_json::from_str(&text).unwrap();
             assert_eq!(list.len(), expected, "{text}");

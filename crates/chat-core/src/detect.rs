@@ -1,51 +1,51 @@
 //! The first bytes of a connection: which dialect they are.
 //!
 //! Invariant: nothing that another protocol opens with ever becomes chat, so that no web page can post into a room;
-//! and the candidates are data, so that a new one is an entry, not a branch.
+//! and the detectors are data, so that a new one is an entry, not a branch.
 
 use crate::charset;
 use crate::dialect::Dialect;
 use bytes::Bytes;
 
 /// Recognises one protocol by a connection's first bytes.
-pub trait Candidate: Send + Sync + 'static {
+pub trait Detector: Send + Sync + 'static {
     /// Looks at all that has come so far; telnet commands are stripped already.
     ///
     /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. Should the stream end
     /// before, the prefix is dropped: what another protocol begins with is no chat.
-    fn sniff(&self, prefix: &[u8]) -> Verdict;
+    fn detect(&self, prefix: &[u8]) -> Detection;
 }
 
-/// What a candidate makes of a prefix.
-pub enum Verdict {
+/// What a detector makes of a prefix.
+pub enum Detection {
     /// It is this protocol, and this is how it goes on.
-    Mine(Opening),
+    Found(Detected),
     /// It isn't.
-    NotMine,
+    NotFound,
     /// It may be: more bytes will tell.
     NeedMore,
 }
 
 /// How a connection goes on once its protocol is known.
-pub enum Opening {
+pub enum Detected {
     /// In this dialect, to which the prefix is given as its first input.
     Dialect(Box<dyn Dialect>),
     /// Not at all: it is sent these bytes and closed.
     Refused(Bytes),
 }
 
-impl std::fmt::Debug for Verdict {
+impl std::fmt::Debug for Detection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Mine(Opening::Dialect(_)) => "Mine(Dialect)",
-            Self::Mine(Opening::Refused(_)) => "Mine(Refused)",
-            Self::NotMine => "NotMine",
+            Self::Found(Detected::Dialect(_)) => "Found(Dialect)",
+            Self::Found(Detected::Refused(_)) => "Found(Refused)",
+            Self::NotFound => "NotFound",
             Self::NeedMore => "NeedMore",
         })
     }
 }
 
-impl std::fmt::Debug for Opening {
+impl std::fmt::Debug for Detected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Dialect(_) => "Dialect",
@@ -67,7 +67,7 @@ enum Match {
 }
 
 /// The protocols that are refused until the server speaks them.
-pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
+pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Detector>> {
     const RESERVED: [Reserved; 7] = [
         Reserved {
             recognise: is_http,
@@ -103,15 +103,15 @@ pub(crate) fn reserved() -> impl Iterator<Item = Box<dyn Candidate>> {
     ];
     RESERVED
         .into_iter()
-        .map(|reserved| Box::new(reserved) as Box<dyn Candidate>)
+        .map(|reserved| Box::new(reserved) as Box<dyn Detector>)
 }
 
-impl Candidate for Reserved {
-    fn sniff(&self, prefix: &[u8]) -> Verdict {
+impl Detector for Reserved {
+    fn detect(&self, prefix: &[u8]) -> Detection {
         match (self.recognise)(prefix) {
-            Match::Yes => Verdict::Mine(Opening::Refused(Bytes::from_static(self.answer))),
-            Match::No => Verdict::NotMine,
-            Match::Perhaps => Verdict::NeedMore,
+            Match::Yes => Detection::Found(Detected::Refused(Bytes::from_static(self.answer))),
+            Match::No => Detection::NotFound,
+            Match::Perhaps => Detection::NeedMore,
         }
     }
 }
@@ -226,11 +226,11 @@ mod tests {
 
     fn verdict(prefix: &[u8]) -> &'static str {
         let mut verdict = "talk";
-        for candidate in reserved() {
-            match candidate.sniff(prefix) {
-                Verdict::Mine(_) => return "refused",
-                Verdict::NeedMore => verdict = "more",
-                Verdict::NotMine => {}
+        for detector in reserved() {
+            match detector.detect(prefix) {
+                Detection::Found(_) => return "refused",
+                Detection::NeedMore => verdict = "more",
+                Detection::NotFound => {}
             }
         }
         verdict
