@@ -1,35 +1,41 @@
-//! The program in README, as a reader copies it.
+//! The documents of the project: the program that a reader copies, the table of limits, and the links.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Instant;
-use std::{fs, path::PathBuf};
+use std::{fs, thread};
 
-use crate::harness::{DEADLINE, Member, Server, has_tool, pause};
+use crate::harness::{DEADLINE, Member, Server, binary, has_tool, pause};
 
 /// How often the program joins, and how many of them run at a time.
 const JOINS: usize = 100;
 const AT_A_TIME: usize = 10;
 
-/// The only block of this language in README.
-fn block(language: &str) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = fs::read_to_string(path).unwrap();
-    let fence = format!("```{language}\n");
-    let mut blocks = readme.split(&fence).skip(1);
-    let block = blocks.next().and_then(|rest| rest.split("```").next());
-    assert!(blocks.next().is_none(), "more than one block of {language}");
-    block.expect("README has such a block").to_owned()
+/// The text of a document.
+fn document(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The Python program in README, talking to this server. Its file is gone with the test.
+/// The only block of this language in a document.
+fn block(path: &str, language: &str) -> String {
+    let text = document(path);
+    let fence = format!("```{language}\n");
+    let mut blocks = text.split(&fence).skip(1);
+    let block = blocks.next().and_then(|rest| rest.split("```").next());
+    assert!(blocks.next().is_none(), "more than one block of {language}");
+    block.expect("the document has such a block").to_owned()
+}
+
+/// The Python program in docs/clients.md, talking to this server. Its file is gone with the test.
 struct Program(PathBuf);
 
 impl Program {
     fn new(server: &Server) -> Self {
         let path = std::env::temp_dir().join(format!("chat-e2e-{}-readme.py", std::process::id()));
-        let (program, ours) = (block("python"), r#"("127.0.0.1", 5000)"#);
+        let (program, ours) = (block("docs/clients.md", "python"), r#"("127.0.0.1", 5000)"#);
         assert!(program.contains(ours), "{program}");
         let (host, port) = (server.address().ip(), server.address().port());
         fs::write(
@@ -121,4 +127,94 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
             missing.retain(|text| !line.ends_with(text));
         }
     }
+}
+
+/// The flags of limits with their defaults, as `chat-server --help` lists them: a default, or nothing.
+fn limits_in_help() -> Vec<(String, Option<String>)> {
+    let output = Command::new(binary("chat-server")).arg("--help").output();
+    let help = String::from_utf8(output.unwrap().stdout).unwrap();
+    let (_, limits) = help.split_once("\nLimits:\n").expect("help has limits");
+    let flags = limits.split("\n      --").map(|flag| {
+        let flag = flag.split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = flag.trim_start_matches("--").split(' ').next().unwrap();
+        let default = flag.split("[default: ").nth(1);
+        let default = default.map(|rest| rest.trim_end_matches(']').to_owned());
+        (format!("--{name}"), default)
+    });
+    flags.collect()
+}
+
+#[test]
+fn every_limit_is_documented_with_its_default() {
+    let text = document("docs/limits.md");
+    // Each row: one or more flags, as many defaults, and the effect.
+    let mut documented = Vec::new();
+    for row in text.lines().filter(|line| line.starts_with("| `--")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let flags = cells[0].trim_start_matches("| ").split(", ");
+        let flags: Vec<&str> = flags.map(|flag| flag.trim_matches('`')).collect();
+        let defaults: Vec<&str> = cells[1].split(", ").collect();
+        assert_eq!(flags.len(), defaults.len(), "{row}");
+        documented.extend(flags.into_iter().zip(defaults));
+    }
+    let limits = limits_in_help();
+    assert!(limits.len() > 30, "{limits:?}");
+    for (flag, default) in limits {
+        if flag == "--count-loopback" {
+            assert!(text.contains("`--count-loopback`"));
+            continue;
+        }
+        let row = documented.iter().find(|(name, _)| *name == flag);
+        let (_, shown) = row.unwrap_or_else(|| panic!("docs/limits.md lacks {flag}"));
+        // What the machine decides is documented in words.
+        if let Some(default) = default.filter(|default| !default.starts_with("what ")) {
+            assert_eq!(*shown, default, "{flag}");
+        }
+    }
+}
+
+/// The anchor that GitHub gives to a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+        _ => None,
+    });
+    kept.collect()
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        paths.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
+    }
+    let mut links = 0;
+    let mut wrong = BTreeSet::new();
+    for path in paths {
+        for link in document(&path).split("](").skip(1) {
+            let target = link.split(')').next().unwrap();
+            if target.starts_with("http") {
+                continue;
+            }
+            links += 1;
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let found = match file {
+                "" => root.join(&path),
+                file => root.join(&path).with_file_name("").join(file),
+            };
+            let leads = fs::read_to_string(found).is_ok_and(|text| {
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                place.is_empty() || headings.any(|heading| anchor(heading) == place)
+            });
+            if !leads {
+                wrong.insert(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert!(links > 20, "{links}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
