@@ -12,103 +12,55 @@
 
 #![deny(missing_docs)]
 
-mod address;
-mod batch;
-mod builder;
-mod charset;
-mod command;
+mod admission;
 mod connection;
-mod connection_limiter;
-mod delivery;
-mod detect;
-mod dialect;
 mod event;
-mod feed;
-mod follower;
 pub mod guide;
 mod hub;
-mod input;
-mod journal;
-mod key;
 mod limits;
 mod line;
-pub mod listener;
+pub mod log;
 mod log_gate;
-mod member;
 pub mod name;
-mod outbound;
 mod peer;
 mod plain;
-pub mod policy;
-mod rate;
-mod refusal;
-mod repair;
+pub mod protocol;
 mod room;
-mod roster;
-mod search_queue;
-mod serve;
+mod server;
 mod session;
 mod stats;
 mod sync;
-mod telnet;
 pub mod text;
 mod time_slice;
-mod wire_member;
 
-pub use batch::{Kind, Message, Seq};
-pub use builder::HubBuilder;
-pub use connection::serve_connection;
-pub use delivery::Echo;
 pub use event::{CloseReason, Direct, Event, Presence, PresenceChange};
-pub use follower::Follower;
-pub use hub::Hub;
+pub use hub::{Follower, Hub, HubBuilder, Policy, policy};
 pub use limits::{Limits, Loopback, Rate};
-pub use member::Member;
+pub use log::{Kind, Message, Seq};
 pub use name::{Nick, RoomName};
 pub use peer::Peer;
-pub use policy::Policy;
-pub use serve::serve;
-pub use session::Session;
+pub use plain::WallTime;
+pub use room::Echo;
+pub use server::{Server, listener, serve, serve_connection};
+pub use session::{Member, Session};
 pub use stats::Stats;
 
 /// Bytes to lines, for [`tokio_util::codec::Framed`].
 pub mod codec {
-    pub use crate::charset::Charset;
-    pub use crate::line::{Inbound, LINE_BYTES_MAX, Line, LineCodec};
+    pub use crate::limits::LINE_BYTES_MAX;
+    pub use crate::line::{Charset, Inbound, Line, LineCodec};
 }
 
-/// Why something was not done: one enum for each operation.
+/// Why an operation failed: one enum for each operation.
 pub mod error {
-    pub use crate::hub::{HistoryError, JoinError, SessionError};
-    pub use crate::room::PublishError;
-    pub use crate::roster::NickError;
-    pub use crate::session::TellError;
-}
-
-/// What a journal is made of: where rooms' logs are kept, and what is in them.
-pub mod log {
-    pub use crate::batch::{
-        Batch, DraftRef, Drafts, Epoch, MessageRef, ParseEpochError, Position, SessionId, Timestamp,
-    };
-    pub use crate::journal::{
-        BatchSlice, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-    };
+    pub use crate::hub::{HistoryError, NickError, TellError};
+    pub use crate::room::{JoinError, PublishError};
+    pub use crate::session::SessionError;
 }
 
 /// What is known of a room.
 pub mod rooms {
-    pub use crate::room::{RoomInfo, RoomSummary};
-}
-
-/// What a dialect is made of: how connections talk.
-pub mod wire {
-    pub use crate::builder::WallTime;
-    pub use crate::command::{Command, IfMissing, JoinRequest};
-    pub use crate::detect::{Detected, Detection, Detector};
-    pub use crate::dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
-    pub use crate::event::{Broadcast, Encoder, Missed, Moment};
-    pub use crate::key::TokenDigest;
-    pub use crate::refusal::{Code, Refusal};
+    pub use crate::event::{RoomInfo, RoomSummary};
 }
 
 /// The examples of this package's README are tests.

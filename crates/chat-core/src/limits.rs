@@ -6,6 +6,9 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+/// The longest plain line in bytes, its terminator not counted, unless [`Limits`](crate::Limits) says otherwise.
+pub const LINE_BYTES_MAX: usize = 8 * 1024;
+
 /// What a hub and its connections allow; start from [`Limits::default`] and change fields.
 ///
 /// Keeps promise 4: everything has a limit.
@@ -112,10 +115,20 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// The largest ring: its slots are allocated at once, and far smaller ones are as good.
+const RING_BATCHES_MAX: usize = 1 << 16;
+
+impl Limits {
+    /// How many items a broadcast ring holds.
+    pub(crate) fn ring(&self) -> usize {
+        self.ring_batches.get().min(RING_BATCHES_MAX)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            line_bytes: at_least_one(crate::line::LINE_BYTES_MAX),
+            line_bytes: at_least_one(LINE_BYTES_MAX),
             text_bytes: at_least_one(4 * 1024),
             reason_bytes: 256,
             rooms_per_session: at_least_one(64),

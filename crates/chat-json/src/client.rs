@@ -19,7 +19,7 @@ pub use builder::{ByteStream, ClientBuilder, Connect, OpenError};
 pub use event::{Event, Message, MessageKind, Room};
 
 pub use crate::wire::Why as GapCause;
-pub use chat_core::wire::IfMissing;
+pub use chat_core::protocol::IfMissing;
 
 use crate::wire::{self, Request, Text};
 use ask::{Ask, Nature};

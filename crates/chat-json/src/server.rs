@@ -4,7 +4,7 @@ mod dialect;
 mod encoder;
 
 use crate::wire::LINE_BYTES_MAX;
-use chat_core::wire::{Detected, Detection, Detector};
+use chat_core::protocol::{Detected, Detection, Detector};
 use dialect::Json;
 use encoder::JsonForm;
 use serde::Deserialize;
@@ -12,16 +12,16 @@ use serde::de::IgnoredAny;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Lets a hub speak JSON Lines to whoever opens with an object that has a `cmd`.
+/// Lets a server speak JSON Lines with a peer whose first line is an object that has a `cmd`.
 ///
 /// # Examples
 ///
 /// ```
-/// use chat_core::Hub;
+/// use chat_core::{Hub, Server};
 /// use chat_json::JsonLines;
 ///
-/// let hub = Hub::builder().detector(JsonLines::default()).build();
-/// # drop(hub);
+/// let server = Server::new(Hub::default()).protocol(JsonLines::default());
+/// # drop(server);
 /// ```
 #[derive(Debug, Clone)]
 pub struct JsonLines {

@@ -4,7 +4,7 @@
 //! given only a digest that does not lead back.
 
 use crate::wire::Text;
-use chat_core::wire::TokenDigest;
+use chat_core::protocol::TokenDigest;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 

@@ -1,6 +1,6 @@
 //! JSON Lines keeps the rules that every dialect must keep.
 
-use chat_core::{Hub, Limits};
+use chat_core::Limits;
 use chat_json::JsonLines;
 use chat_testkit::TestHub;
 use chat_testkit::conformance::{self, Speech};
@@ -40,7 +40,7 @@ async fn json_lines_conform() {
 async fn json_connections_conform() {
     let mut limits = Limits::default();
     limits.rate = None;
-    let builder = Hub::builder().limits(limits).detector(JsonLines::default());
-    let conforms = conformance::connection(&mut TestHub::build(builder), &speech()).await;
+    let mut hub = TestHub::new(limits).protocol(JsonLines::default());
+    let conforms = conformance::connection(&mut hub, &speech()).await;
     conformance::assert_conforms(conforms);
 }

@@ -40,10 +40,8 @@ impl ServerConfig {
         let builder = Hub::builder()
             .limits(self.limits)
             .names(crate::names::rules())
-            .wall_time(crate::wall_time::local)
             .lobby(self.room)
             .motd(&self.motd)
-            .detector(chat_json::JsonLines::default())
             .delivery_tasks(self.workers);
         #[cfg(feature = "sqlite")]
         if let Some(data) = self.data {

@@ -13,6 +13,7 @@ mod names;
 mod shutdown;
 mod wall_time;
 
+use chat_core::Server;
 use clap::Parser;
 use config::ServerConfig;
 use std::process::ExitCode;
@@ -62,13 +63,13 @@ async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let (hub, kept) = config.into_hub()?;
     banner::print(&banner);
     shutdown::log_stats_on_signal(hub.clone())?;
+    let server = Server::new(hub.clone())
+        .wall_time(wall_time::local)
+        .protocol(chat_json::JsonLines::default());
     let serving = tokio_util::task::TaskTracker::new();
     for listener in listeners {
-        serving.spawn(chat_core::serve(
-            listener,
-            hub.clone(),
-            stop.clone().cancelled_owned(),
-        ));
+        let stop = stop.clone().cancelled_owned();
+        serving.spawn(server.clone().serve(listener, stop));
     }
     serving.close();
     shutdown::drained(serving.wait(), kept.failed(), &stop).await;

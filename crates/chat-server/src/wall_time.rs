@@ -1,7 +1,7 @@
 //! A moment as a day and a time of day where the server stands.
 
+use chat_core::WallTime;
 use chat_core::log::Timestamp;
-use chat_core::wire::WallTime;
 use jiff::tz::TimeZone;
 use std::sync::LazyLock;
 

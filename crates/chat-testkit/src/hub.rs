@@ -3,7 +3,8 @@
 use crate::faults::{Faults, FaultyStream};
 use crate::wire::Wire;
 use chat_core::log::Timestamp;
-use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, serve_connection};
+use chat_core::protocol::Detector;
+use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
@@ -18,6 +19,7 @@ const STREAM_BYTES: usize = 1024 * 1024;
 pub struct TestHub {
     /// The hub itself.
     pub hub: Hub,
+    server: Server,
     connections: JoinSet<CloseReason>,
 }
 
@@ -38,9 +40,17 @@ impl TestHub {
     #[must_use]
     pub fn over(hub: Hub) -> Self {
         Self {
+            server: Server::new(hub.clone()),
             hub,
             connections: JoinSet::new(),
         }
+    }
+
+    /// Adds a protocol that connections may speak besides plain.
+    #[must_use]
+    pub fn protocol(mut self, detector: impl Detector) -> Self {
+        self.server = self.server.protocol(detector);
+        self
     }
 
     /// Connects a stream and says nothing on it.
@@ -144,8 +154,9 @@ impl TestHub {
 
     /// Serves the hub's side of a stream that the test has made, of whose other end the program knows this.
     pub fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: Peer) {
+        let server = self.server.clone();
         self.connections
-            .spawn(serve_connection(stream, peer, self.hub.clone()));
+            .spawn(async move { server.serve_connection(stream, peer).await });
     }
 }
 

@@ -3,18 +3,16 @@
 //! Invariant: nothing becomes chat before the first line, or silence, has decided the dialect; and who comes and goes
 //! without a word is not announced.
 
-use super::Connection;
-use super::heartbeat::Heartbeat;
-use crate::command::JoinRequest;
-use crate::detect::Detected;
-use crate::dialect::{Choice, Delimiter, Dialect, Greeting, Reply};
+use crate::connection::connection::Connection;
+use crate::connection::dialects::Choice;
+use crate::connection::heartbeat::Heartbeat;
 use crate::event::CloseReason;
-use crate::hub::SessionError;
-use crate::input::Mode;
-use crate::policy::Question;
-use crate::refusal::Refusal;
-use crate::session::Session;
+use crate::hub::Question;
+use crate::line::Mode;
+use crate::protocol::{Delimiter, Detected, Dialect, Greeting, JoinRequest, Refusal, Reply};
+use crate::session::{Session, SessionError};
 use bytes::BytesMut;
+use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
@@ -29,7 +27,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Silence has ended an unterminated text.
     pub(super) async fn on_silence(&mut self) -> Option<CloseReason> {
         if self.is_detecting {
-            match self.hub.dialects().choose(self.input.pending()) {
+            match self.dialects.choose(self.input.pending()) {
                 Choice::Detected(opening) => return self.open(opening).await,
                 Choice::NeedMore | Choice::Plain => self.decide_plain(),
             }
@@ -70,7 +68,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let prefix = self.input.pending();
         let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
         let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
-        let dialects = self.hub.dialects();
+        let dialects = Arc::clone(&self.dialects);
         let choice = if self.has_ended {
             dialects.choose_last(prefix)
         } else {
@@ -154,7 +152,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     pub(super) async fn arrive_plain(&mut self) -> Option<CloseReason> {
-        let plain = self.hub.dialects().plain();
+        let plain = self.dialects.plain();
         self.arrive(plain).await
     }
 

@@ -2,11 +2,9 @@
 //!
 //! Invariant: what an address has to wait for is done after the wait, once; until then the peer is not read.
 
-use super::Connection;
-use crate::address::Charge;
-use crate::command::{Command, JoinRequest};
-use crate::rate::Cost;
-use crate::refusal::{Code, Refusal};
+use crate::admission::{Charge, Cost};
+use crate::connection::connection::Connection;
+use crate::protocol::{Code, Command, JoinRequest, Refusal};
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::io::AsyncRead;

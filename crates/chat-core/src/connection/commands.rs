@@ -3,28 +3,20 @@
 //! Invariant: messages that one read brought are published as one batch, and every other command waits until those
 //! before it are published, so a connection's commands take effect in the order in which they were sent.
 
-use super::Connection;
-use super::charges::TooSoon;
-use super::publishing::{Draft, Place, Waiting};
-use super::replay::Replaying;
-use crate::batch::{Epoch, Kind, Seq};
-use crate::command::{Command, JoinRequest};
-use crate::dialect::{Joined, Reply};
-use crate::event::CloseReason;
-use crate::hub::JoinError;
-use crate::journal::{JournalError, Span};
-use crate::key::TokenDigest;
+use crate::admission::Cost;
+use crate::connection::charges::TooSoon;
+use crate::connection::connection::Connection;
+use crate::connection::publishing::{Draft, Place, Waiting};
+use crate::connection::replay::Replaying;
+use crate::event::{CloseReason, RoomInfo};
+use crate::hub::Question;
 use crate::line::Inbound;
-use crate::outbound::Outbound;
-use crate::policy::Question;
-use crate::rate::Cost;
-use crate::refusal::Refusal;
-use crate::room::RoomInfo;
-use crate::search_queue::Searched;
-use crate::session::Session;
+use crate::log::{Epoch, JournalError, Kind, Seq, Span, TokenDigest};
+use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
+use crate::room::{JoinError, Outbound, Searched};
+use crate::session::{Session, WireMember};
 use crate::text;
 use crate::time_slice::TimeSlice;
-use crate::wire_member::WireMember;
 use bytes::BytesMut;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};

@@ -3,10 +3,10 @@
 //! Invariant: while the policy thinks, the connection goes on writing, and its end is not put off; and nothing that
 //! was allowed before waits for the answer.
 
-use super::Connection;
-use super::publishing::Waiting;
-use crate::policy::{Decision, Question, Visitor};
-use crate::refusal::Refusal;
+use crate::connection::connection::Connection;
+use crate::connection::publishing::Waiting;
+use crate::hub::{Decision, Question, Visitor};
+use crate::protocol::Refusal;
 use crate::session::Session;
 use futures::future::BoxFuture;
 use std::borrow::Cow;

@@ -3,11 +3,10 @@
 //! Invariant: the leaving is announced and the nick freed first, whatever the peer does; all that follows is bounded
 //! in time.
 
-use super::replay::Replaying;
-use super::{Connection, SCRATCH};
+use crate::connection::connection::{Connection, SCRATCH};
+use crate::connection::replay::Replaying;
 use crate::event::CloseReason;
-use crate::session::Session;
-use crate::wire_member::WireMember;
+use crate::session::{Session, WireMember};
 use bytes::BytesMut;
 use std::future::poll_fn;
 use std::pin::Pin;

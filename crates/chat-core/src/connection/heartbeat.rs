@@ -3,7 +3,7 @@
 //! Invariant: only silence that the peer can end counts. While the connection itself does not read, because the peer
 //! sends too fast or does not take what it is owed, other limits watch over it.
 
-use super::Connection;
+use crate::connection::connection::Connection;
 use crate::event::CloseReason;
 use bytes::BytesMut;
 use tokio::io::AsyncRead;

@@ -1,14 +1,10 @@
 //! What a connection says: gathered, so that messages that one read brought are published as one batch.
 
-use super::Connection;
-use crate::batch::{Drafts, Kind};
-use crate::command::IfMissing;
-use crate::dialect::Reply;
-use crate::hub::{JoinError, Visit};
-use crate::key::{Claim, Claimed, Key, Said};
-use crate::policy::Question;
-use crate::refusal::Refusal;
-use crate::room::PublishError;
+use crate::connection::connection::Connection;
+use crate::hub::{IfMissing, Question, Visit};
+use crate::log::{Claim, Claimed, Drafts, Key, Kind, Said};
+use crate::protocol::{Refusal, Reply};
+use crate::room::{JoinError, PublishError};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
@@ -233,7 +229,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let published = match (&target, &self.session) {
             (Target::Member(member), _) => self.members[*member].publish(drafts, claims).await,
             (Target::Outside(visit), Some(session)) => {
-                visit.publish_as(session, drafts, claims).await
+                visit.publish_as(session.shared(), drafts, claims).await
             }
             (Target::Outside(_), None) => Err(PublishError::NotAMember),
         };

@@ -3,17 +3,14 @@
 //! Invariant: a page is read only when the one before has been taken, so what waits for a peer that does not read
 //! stays within the limits; and what happens meanwhile is held back until the replay is done.
 
-use super::Connection;
-use crate::batch::{Position, Seq, Timestamp};
-use crate::command::JoinRequest;
-use crate::delivery::Echo;
-use crate::dialect::Reply;
+use crate::admission::Cost;
+use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Missed, Moment};
-use crate::journal::{BatchSlice, Gap, Page, Span};
-use crate::rate::Cost;
-use crate::session::Session;
+use crate::log::{BatchSlice, Gap, Page, Position, Seq, Span, Timestamp};
+use crate::protocol::{JoinRequest, Reply};
+use crate::room::Echo;
+use crate::session::{Repaired, Replay, Session, WireMember};
 use crate::time_slice::TimeSlice;
-use crate::wire_member::{Repaired, Replay, WireMember};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,9 +1,9 @@
 //! What an application does to members and rooms, whether they like it or not.
 
-use super::Hub;
 use crate::event::CloseReason;
+use crate::hub::hub::Hub;
 use crate::name::Nick;
-use crate::session::Removal;
+use crate::room::Removal;
 use crate::text;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl Hub {
         let reason = CloseReason::Kicked(self.reason(reason));
         // Asked first, so that a connection that sees its session ended knows why; it may then end it itself.
         let is_first = session.ask_to_close(reason.clone());
-        (session.end(&reason, self) || is_first).then_some(nick)
+        (self.end(&session, &reason) || is_first).then_some(nick)
     }
 
     /// Takes a session out of one room, and returns its nick; `None` if nobody of that nick is in such a room.

@@ -3,12 +3,10 @@
 //! Invariant: a room's log is opened by one at a time, and stands for the room from then on until it is forgotten: so its
 //! end, as it was when it was opened, is the room's.
 
-use super::{Hub, JoinError, Opener};
-use crate::batch::{Seq, Timestamp};
-use crate::journal::{BatchSlice, DynLog, JournalError};
-use crate::key::Said;
+use crate::hub::hub::Hub;
+use crate::log::{BatchSlice, DynLog, JournalError, Said, Seq, Timestamp};
 use crate::name::RoomName;
-use crate::room::Room;
+use crate::room::{JoinError, Opener, Room};
 use std::sync::Arc;
 
 /// How many messages of a log that were said under keys are remembered.

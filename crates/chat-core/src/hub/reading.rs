@@ -1,11 +1,12 @@
 //! What an application reads of a hub without being a member.
 
-use super::{Hub, JoinError, Visit};
-use crate::batch::{Position, Seq};
-use crate::follower::Follower;
-use crate::journal::{JournalError, Page, Span};
+use crate::event::{RoomInfo, RoomSummary};
+use crate::hub::follower::Follower;
+use crate::hub::hub::Hub;
+use crate::hub::rooms::Visit;
+use crate::log::{JournalError, Page, Position, Seq, Span};
 use crate::name::Nick;
-use crate::room::{Room, RoomInfo, RoomSummary};
+use crate::room::{JoinError, Room};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;

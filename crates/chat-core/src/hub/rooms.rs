@@ -3,17 +3,14 @@
 //! Invariant: a room that has members is never forgotten. Every room without members is listed as empty, or is being
 //! used by a caller that lists it afterwards; the lobby is not listed, so its log stays.
 
-use super::{Hub, JoinError};
+use crate::hub::hub::Hub;
 use crate::limits::Limits;
-use crate::room::Room;
+use crate::room::{JoinError, Opener, Room};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
-
-/// The address whose session opened a room; `None`: one that is not counted, which are one opener together.
-pub(crate) type Opener = Option<IpAddr>;
 
 /// The rooms of a hub.
 pub(super) struct Rooms {

@@ -1,12 +1,10 @@
 //! Using a room without being in it.
 
-use super::{Hub, JoinError, Opener, Visit};
-use crate::batch::{Batch, Drafts};
-use crate::command::IfMissing;
-use crate::key::Claim;
+use crate::hub::hub::Hub;
+use crate::hub::rooms::Visit;
+use crate::log::{Batch, Claim, Drafts};
 use crate::name::RoomName;
-use crate::room::{PublishError, Standing};
-use crate::session::Session;
+use crate::room::{JoinError, Opener, Participant, PublishError, Standing};
 use std::sync::Arc;
 
 impl Hub {
@@ -43,13 +41,22 @@ impl Visit {
     /// Publishes in the name of a session; see [`Session::publish`].
     pub(crate) async fn publish_as(
         &self,
-        session: &Session,
+        session: &Participant,
         drafts: Drafts,
         claims: Vec<Claim>,
     ) -> Result<Arc<Batch>, PublishError> {
-        if session.shared().is_closing() {
+        if session.is_closing() {
             return Err(PublishError::NotAMember);
         }
         self.publish(drafts, claims, Standing::Outside).await
     }
+}
+
+/// What to do about a room that has no members and nothing in its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IfMissing {
+    /// Refuse the command: the room's name may be mistyped.
+    Refuse,
+    /// Open the room.
+    Create,
 }

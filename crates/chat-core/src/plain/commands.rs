@@ -1,9 +1,9 @@
 //! The commands of the plain dialect: one table, from which parsing, help and suggestions are made.
 
-use crate::batch::Seq;
-use crate::command::Command;
-use crate::delivery::Echo;
-use crate::refusal::{Code, Refusal};
+use crate::log::Seq;
+use crate::plain::write::{error, notice};
+use crate::protocol::{Code, Command, Refusal};
+use crate::room::Echo;
 use bytes::{BufMut, BytesMut};
 use std::borrow::Cow;
 
@@ -82,7 +82,7 @@ pub(super) fn write_help(out: &mut BytesMut) {
     } in &COMMANDS
     {
         let usage = format!("/{name} {arguments}");
-        super::notice(out, format_args!("{usage:<16} {does}"));
+        notice(out, format_args!("{usage:<16} {does}"));
     }
     out.put_slice(b"* anything else is said to the room\n");
 }
@@ -96,12 +96,12 @@ pub(super) fn write_help_of(name: &str, out: &mut BytesMut) {
             does,
             ..
         }) => {
-            super::notice(
+            notice(
                 out,
                 format_args!("{}: {does}", format!("/{name} {arguments}").trim_end()),
             );
         }
-        None => super::error(out, format_args!("{}", unknown(name))),
+        None => error(out, format_args!("{}", unknown(name))),
     }
 }
 

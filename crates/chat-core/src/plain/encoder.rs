@@ -2,10 +2,10 @@
 //!
 //! Invariant: one event, one line; and no allocation for each message, because a busy room is encoded here.
 
-use crate::batch::{Batch, Kind, MessageRef, Timestamp};
-use crate::builder::WallTime;
 use crate::event::{Broadcast, Encoder, Missed, Moment, Presence, PresenceChange};
-use crate::journal::{BatchSlice, Gap, Page};
+use crate::log::{Batch, BatchSlice, Gap, Kind, MessageRef, Page, Timestamp};
+use crate::plain::wall_time::WallTime;
+use crate::plain::write::notice;
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl PlainEncoders {
                     Kind::Acted => format!("* {from} {text}"),
                     Kind::Topic => format!("{from} set the topic: {text}"),
                 };
-                super::notice(
+                notice(
                     out,
                     format_args!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} [{seq}] {said}"),
                 );
@@ -90,7 +90,7 @@ impl PlainEncoders {
         if day_of(previous) != next {
             let (year, month, day) = next;
             let today = if day_of(now) == next { " (today)" } else { "" };
-            super::notice(out, format_args!("{year}-{month:02}-{day:02}{today}"));
+            notice(out, format_args!("{year}-{month:02}-{day:02}{today}"));
         }
     }
 
@@ -195,31 +195,31 @@ fn encode_presence(presence: &Presence, out: &mut BytesMut) {
         room, nick, change, ..
     } = presence;
     match change {
-        PresenceChange::Joined => super::notice(out, format_args!("{nick} joined")),
-        PresenceChange::Left { reason: None } => super::notice(out, format_args!("{nick} left")),
+        PresenceChange::Joined => notice(out, format_args!("{nick} joined")),
+        PresenceChange::Left { reason: None } => notice(out, format_args!("{nick} left")),
         PresenceChange::Left {
             reason: Some(reason),
         } => {
-            super::notice(out, format_args!("{nick} left (gone: {reason})"));
+            notice(out, format_args!("{nick} left (gone: {reason})"));
         }
         PresenceChange::Removed { reason } if reason.is_empty() => {
-            super::notice(out, format_args!("{nick} was taken out of {room}"));
+            notice(out, format_args!("{nick} was taken out of {room}"));
         }
         PresenceChange::Removed { reason } => {
-            super::notice(
+            notice(
                 out,
                 format_args!("{nick} was taken out of {room}: {reason}"),
             );
         }
-        PresenceChange::Renamed { to } => super::notice(out, format_args!("{nick} is now {to}")),
-        PresenceChange::Hushed { limit } => super::notice(
+        PresenceChange::Renamed { to } => notice(out, format_args!("{nick} is now {to}")),
+        PresenceChange::Hushed { limit } => notice(
             out,
             format_args!(
                 "more than {limit} are in {room}: who comes and goes is not announced now (/who tells)"
             ),
         ),
         PresenceChange::Unhushed => {
-            super::notice(
+            notice(
                 out,
                 format_args!("who comes and goes in {room} is announced again"),
             );
@@ -232,12 +232,12 @@ fn encode_missed(missed: Missed, out: &mut BytesMut) {
         Missed::Expired(gap) | Missed::BeyondLimit(gap) | Missed::Unreadable(Some(gap)) => {
             encode_gap(gap, out);
         }
-        Missed::Unreadable(None) => super::notice(
+        Missed::Unreadable(None) => notice(
             out,
             format_args!("the room's log can't be read now: earlier messages are not shown"),
         ),
         Missed::OtherEpoch => {
-            super::notice(
+            notice(
                 out,
                 format_args!("the room's log began anew: messages missed"),
             );
@@ -251,5 +251,5 @@ fn encode_gap(gap: Gap, out: &mut BytesMut) {
     } else {
         "messages"
     };
-    super::notice(out, format_args!("{} {messages} missed", gap.len()));
+    notice(out, format_args!("{} {messages} missed", gap.len()));
 }

@@ -1,7 +1,7 @@
 //! Why messages are not published.
 
-use crate::hub::JoinError;
-use crate::journal::JournalError;
+use crate::log::JournalError;
+use crate::name::{NameError, RoomName};
 use std::fmt;
 
 /// Why messages were not published.
@@ -58,6 +58,64 @@ impl std::error::Error for PublishError {
         match self {
             Self::Journal(source) => Some(source),
             Self::Room(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Why a session could not join a room.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The text is no room name.
+    Name(NameError),
+    /// The session is in that room already.
+    AlreadyIn(RoomName),
+    /// The session is in this many rooms already, and may be in no more.
+    TooManyRooms(usize),
+    /// The hub has this many rooms already, and opens no more.
+    Full(usize),
+    /// The session's address has opened this many rooms already, and may open no more while all have members.
+    TooManyOpened(usize),
+    /// The hub is shutting down.
+    Draining,
+    /// The session has ended.
+    Ended,
+    /// The room's log can't be opened.
+    Journal(JournalError),
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(_) => f.write_str("that can't be a room's name"),
+            Self::AlreadyIn(room) => write!(f, "you are in {room} already"),
+            Self::TooManyRooms(limit) => {
+                write!(f, "you are in {limit} rooms already: leave one first")
+            }
+            Self::Full(limit) => write!(
+                f,
+                "there are {limit} rooms already: join one of them (/rooms)"
+            ),
+            Self::TooManyOpened(limit) => write!(
+                f,
+                "your address has opened {limit} rooms already: leave one, or join one of them (/rooms)"
+            ),
+            Self::Draining => f.write_str("the server is shutting down"),
+            Self::Ended => f.write_str("the session has ended"),
+            Self::Journal(error) => {
+                let aside = error.aside();
+                write!(f, "the room's log can't be opened now{aside}, try again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Name(source) => Some(source),
+            Self::Journal(source) => Some(source),
             _ => None,
         }
     }

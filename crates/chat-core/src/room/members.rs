@@ -3,13 +3,15 @@
 //! Invariant: one item tells of one change; where there are too many members to announce each, only those who follow
 //! the hub are told.
 
-use super::{Lifecycle, Room, State, Subscription};
-use crate::batch::{Position, SessionId};
-use crate::delivery::{self, Body, DeliveryOptions, Place, Shard, Tail};
-use crate::event::{CloseReason, Presence, PresenceChange};
-use crate::name::{Nick, RoomName};
-use crate::outbound::Outbound;
-use crate::session::Shared;
+use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary};
+use crate::log::{Position, SessionId};
+use crate::name::Nick;
+use crate::room::delivery;
+use crate::room::delivery::{Body, DeliveryOptions, Place, Shard, Tail};
+use crate::room::occupant::{Occupant, Removed, SeatNumber};
+use crate::room::outbound::Outbound;
+use crate::room::participant::Participant;
+use crate::room::room::{Lifecycle, Room, State, Subscription, Told, What};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,72 +25,11 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// From how many members on a room's delivery is worth a second task.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
 
-/// Who is in a room, as far as one line can tell.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RoomInfo {
-    /// The room.
-    pub room: RoomName,
-    /// How many members there are.
-    pub count: usize,
-    /// The first 100 of them, in the order in which their sessions began.
-    pub nicks: Vec<Nick>,
-    /// The topic; empty if there is none.
-    pub topic: Arc<str>,
-    /// There are too many members to announce who comes and goes.
-    pub is_hushed: bool,
-    /// The end of the room's log.
-    pub position: Position,
-}
-
-/// One of a hub's rooms.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RoomSummary {
-    /// The room.
-    pub room: RoomName,
-    /// How many members there are.
-    pub count: usize,
-    /// The topic; empty if there is none.
-    pub topic: Arc<str>,
-}
-
-/// Tells apart the seats that one session takes, one after the other, in one room.
-pub(crate) type SeatNumber = u64;
-
-/// A member, as its room knows it.
-pub(super) struct Occupant {
-    nick: Nick,
-    session: Arc<Shared>,
-    /// Which of the session's seats it is: one that was removed may have come back.
-    seat: SeatNumber,
-    /// How it is delivered to, if it is reached over a wire.
-    tail: Option<Arc<Tail>>,
-}
-
-/// A member that was taken out of a room, without its own doing.
-pub(crate) struct Removed {
-    pub(crate) session: Arc<Shared>,
-    pub(crate) seat: SeatNumber,
-    /// There is a connection that has to be told.
-    pub(crate) has_wire: bool,
-}
-
-impl From<Occupant> for Removed {
-    fn from(occupant: Occupant) -> Self {
-        Self {
-            session: occupant.session,
-            seat: occupant.seat,
-            has_wire: occupant.tail.is_some(),
-        }
-    }
-}
-
 impl Room {
     /// Adds a member with a receiver of its own. `None`: the room is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
-        session: &Arc<Shared>,
+        session: &Arc<Participant>,
         seat: SeatNumber,
     ) -> Option<Subscription> {
         let mut state = self.state.lock();
@@ -104,7 +45,7 @@ impl Room {
     /// What happens from now on is written to `outbound`; cork it first if something has to precede.
     pub(crate) fn join_wire(
         self: &Arc<Self>,
-        session: &Arc<Shared>,
+        session: &Arc<Participant>,
         seat: SeatNumber,
         outbound: Arc<Outbound>,
         options: DeliveryOptions,
@@ -250,7 +191,7 @@ impl Room {
     fn enter(
         self: &Arc<Self>,
         state: &mut State,
-        session: &Arc<Shared>,
+        session: &Arc<Participant>,
         seat: SeatNumber,
     ) -> Option<RoomInfo> {
         if state.lifecycle == Lifecycle::Gone {
@@ -347,8 +288,10 @@ impl Room {
 
     /// Tells those who follow the hub alone: the room has too many members to announce each.
     fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: PresenceChange) {
-        let presence = || Arc::new(self.presence(session, nick, change));
-        self.context.feed.whisper(self, presence);
+        self.context.feed.send(|| Told {
+            room: Arc::clone(self),
+            what: What::Whisper(Arc::new(self.presence(session, nick, change))),
+        });
     }
 
     fn presence(&self, session: SessionId, nick: Nick, change: PresenceChange) -> Presence {

@@ -17,11 +17,11 @@ use crate::wire::{
 };
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Epoch, Gap, Page, Span};
-use chat_core::rooms::{RoomInfo, RoomSummary};
-use chat_core::wire::{
+use chat_core::protocol::{
     Code, Command, Dialect, DialectOptions, Encoder, Greeting, IfMissing, JoinRequest, Joined,
     Refusal, Reply,
 };
+use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{CloseReason, Direct, Echo, RoomName, Seq, text};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

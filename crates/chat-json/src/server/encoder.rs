@@ -5,7 +5,7 @@
 use crate::wire::{Event, Text, Why};
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Gap, MessageRef};
-use chat_core::wire::{Broadcast, Encoder, Missed, Moment};
+use chat_core::protocol::{Broadcast, Encoder, Missed, Moment};
 use chat_core::{Kind, Presence, PresenceChange};
 use serde::Serialize;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! What the client promises its caller.
 
 use crate::network::Network;
-use chat_core::{Hub, Limits, Peer, serve_connection};
+use chat_core::{Hub, Limits, Peer, Server};
 use chat_json::{
     AskError, ByteStream, Client, Connect, Event, Events, GapCause, IfMissing, JsonLines, OpenError,
 };
@@ -149,13 +149,14 @@ async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
 }
 
 /// Streams to a hub that break at the client's end alone: the server believes that the first is open still.
-fn half_dead(hub: Hub, breaks: Arc<Notify>) -> impl Connect {
+fn half_dead(chat: Server, breaks: Arc<Notify>) -> impl Connect {
     let tasks = Mutex::new(JoinSet::new());
     move || {
         let (client, mut near) = tokio::io::duplex(4096);
         let (mut far, server) = tokio::io::duplex(4096);
         let (breaks, mut tasks) = (Arc::clone(&breaks), tasks.lock().expect("no panic"));
-        tasks.spawn(serve_connection(server, Peer::default(), hub.clone()).map(drop));
+        let chat = chat.clone();
+        tasks.spawn(async move { drop(chat.serve_connection(server, Peer::default()).await) });
         tasks.spawn(async move {
             tokio::select! {
                 _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
@@ -172,9 +173,10 @@ fn half_dead(hub: Hub, breaks: Arc<Notify>) -> impl Connect {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_takes_its_nick_back_from_its_half_dead_connection_without_waiting() {
-    let hub = Hub::builder().detector(JsonLines::default()).build();
+    let hub = Hub::default();
+    let chat = Server::new(hub.clone()).protocol(JsonLines::default());
     let breaks = Arc::new(Notify::new());
-    let connect = half_dead(hub.clone(), Arc::clone(&breaks));
+    let connect = half_dead(chat, Arc::clone(&breaks));
     let builder = Client::connect_with(connect).nick("alice").join("ops");
     let (alice, mut events) = builder.open().await.unwrap();
     assert_eq!(alice.say("ops", "one").await, Ok(1));

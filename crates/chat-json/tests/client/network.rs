@@ -1,6 +1,6 @@
 //! A network in memory: it carries bytes to whichever hub is up, in pieces of any size, and cuts connections.
 
-use chat_core::{Hub, Limits, Peer, serve_connection};
+use chat_core::{Hub, Limits, Peer, Server};
 use chat_json::{ByteStream, Connect, JsonLines};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -18,7 +18,7 @@ const STREAM_BYTES: usize = 4096;
 pub(crate) struct Network(Arc<Mutex<State>>);
 
 struct State {
-    hub: Option<Hub>,
+    server: Option<Server>,
     random: fastrand::Rng,
     limits: Limits,
     /// How many connections are still to be cut, each after at most so many bytes.
@@ -42,7 +42,7 @@ impl Network {
 
     pub(crate) fn with_limits(seed: u64, limits: Limits) -> Self {
         let network = Self(Arc::new(Mutex::new(State {
-            hub: None,
+            server: None,
             random: fastrand::Rng::with_seed(seed),
             limits,
             cuts: 0,
@@ -70,8 +70,8 @@ impl Network {
     pub(crate) fn restart(&self) {
         let mut state = self.state();
         state.tasks = JoinSet::new();
-        let builder = Hub::builder().detector(JsonLines::default());
-        state.hub = Some(builder.limits(state.limits.clone()).build());
+        let hub = Hub::new(state.limits.clone());
+        state.server = Some(Server::new(hub).protocol(JsonLines::default()));
     }
 
     /// Cuts the server off: no connection succeeds until the next restart.
@@ -79,7 +79,7 @@ impl Network {
         let mut state = self.state();
         state.tasks = JoinSet::new();
         state.is_deaf = Arc::default();
-        state.hub = None;
+        state.server = None;
     }
 
     /// From now on, or until the server that is up is cut off, what clients send goes nowhere.
@@ -89,12 +89,16 @@ impl Network {
 
     /// The server that is up.
     pub(crate) fn hub(&self) -> Hub {
-        self.state().hub.clone().expect("a server is up")
+        let state = self.state();
+        state.server.as_ref().expect("a server is up").hub().clone()
     }
 
     fn connect_now(&self) -> io::Result<Box<dyn ByteStream>> {
         let mut state = self.state();
-        let hub = state.hub.clone().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let chat = state
+            .server
+            .clone()
+            .ok_or(io::ErrorKind::ConnectionRefused)?;
         let budget = (state.cuts > 0).then(|| {
             let max = state.cut_after_max;
             state.random.usize(0..max)
@@ -112,7 +116,7 @@ impl Network {
         });
         state
             .tasks
-            .spawn(serve_connection(server, Peer::default(), hub).map(drop));
+            .spawn(async move { drop(chat.serve_connection(server, Peer::default()).await) });
         Ok(Box::new(client))
     }
 

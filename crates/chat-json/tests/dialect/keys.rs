@@ -20,7 +20,7 @@ fn said_under(key: &str, seq: u64, from: &str, text: &str) -> Value {
 /// A hub whose first append takes five seconds.
 fn slow() -> TestHub {
     let journal = SlowJournal::new(vec![Duration::from_secs(5)]);
-    TestHub::build(builder(unlimited()).journal(journal))
+    crate::build(builder(unlimited()).journal(journal))
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +58,7 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_kept_is_found_and_leaves_no_hole() {
     let journal = Kept::new();
-    let mut hub = TestHub::build(builder(unlimited()).journal(journal.clone()));
+    let mut hub = crate::build(builder(unlimited()).journal(journal.clone()));
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
     let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
     alice.sees_until_quiet().await;

@@ -23,7 +23,12 @@ use serde_json::{Value, json};
 
 /// What a hub of these tests is made of.
 fn builder(limits: Limits) -> HubBuilder {
-    Hub::builder().limits(limits).detector(JsonLines::default())
+    Hub::builder().limits(limits)
+}
+
+/// A hub whose server speaks JSON Lines, too.
+fn build(builder: HubBuilder) -> TestHub {
+    TestHub::build(builder).protocol(JsonLines::default())
 }
 
 /// Limits without a rate.
@@ -34,7 +39,7 @@ fn unlimited() -> Limits {
 }
 
 fn hub(limits: Limits) -> TestHub {
-    TestHub::build(builder(limits))
+    build(builder(limits))
 }
 
 /// A message as it is told live.

@@ -2,7 +2,7 @@
 
 use crate::program::Program;
 use crate::unlimited;
-use chat_core::{Hub, Limits};
+use chat_core::Limits;
 use chat_json::JsonLines;
 use chat_testkit::TestHub;
 use proptest::prelude::*;
@@ -118,7 +118,7 @@ fn not_utf8() -> impl Strategy<Value = Piece> {
 async fn played(limits: Limits, bytes: &[u8], sizes: &[usize]) -> Vec<Value> {
     let line_bytes = NonZeroUsize::new(LINE_BYTES_MAX).unwrap();
     let json_lines = JsonLines::default().line_bytes(line_bytes);
-    let mut hub = TestHub::build(Hub::builder().limits(limits).detector(json_lines));
+    let mut hub = TestHub::new(limits).protocol(json_lines);
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
     let mut bot = Program::connect(&mut hub, "bot");
     let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());

@@ -61,7 +61,7 @@ impl Policy for Strict {
 }
 
 fn hub() -> TestHub {
-    TestHub::build(builder(unlimited()).policy(Strict))
+    crate::build(builder(unlimited()).policy(Strict))
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +183,7 @@ async fn a_slow_policy_does_not_make_a_program_look_dead() {
             Decision::Allow
         }
     }
-    let mut hub = TestHub::build(builder(unlimited()).policy(Slow));
+    let mut hub = crate::build(builder(unlimited()).policy(Slow));
     let mut bot = Program::join(&mut hub, "bot", &["ops"]).await;
     let says: Vec<_> = (0..30)
         .map(|id| json!({"cmd": "say", "id": id, "room": "ops", "text": "hi"}))
@@ -206,7 +206,7 @@ impl Policy for Discreet {
 
 #[tokio::test(start_paused = true)]
 async fn a_room_that_the_policy_hides_is_missing_to_who_publishes_from_outside() {
-    let mut hub = TestHub::build(builder(unlimited()).policy(Discreet));
+    let mut hub = crate::build(builder(unlimited()).policy(Discreet));
     let mut spy = Program::join(&mut hub, "spy", &["secret"]).await;
     let mut bot = Program::join(&mut hub, "bot", &[]).await;
     for room in ["secret", "#Secret", "nowhere"] {

@@ -90,7 +90,7 @@ async fn a_room_that_is_missing_is_opened_on_request_only() {
 async fn a_room_of_which_only_the_log_is_left_is_not_missing() {
     let journal = Kept::new();
     for (seq, create) in [(1, true), (2, false)] {
-        let mut hub = TestHub::build(builder(unlimited()).journal(journal.clone()));
+        let mut hub = crate::build(builder(unlimited()).journal(journal.clone()));
         let mut bot = outsider(&mut hub, "bot").await;
         let fields = json!({"room": "ops", "text": "hi", "create": create});
         assert_eq!(bot.does("publish", fields).await["seq"], seq);
@@ -101,7 +101,7 @@ async fn a_room_of_which_only_the_log_is_left_is_not_missing() {
 #[tokio::test(start_paused = true)]
 async fn a_room_that_is_joined_and_published_in_at_once_is_opened_once() {
     let journal = Kept::new();
-    let build = || TestHub::build(builder(unlimited()).journal(journal.clone()));
+    let build = || crate::build(builder(unlimited()).journal(journal.clone()));
     let mut hub = build();
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
     alice
@@ -183,7 +183,7 @@ async fn a_burst_is_answered_in_order_whatever_its_rooms() {
 #[tokio::test(start_paused = true)]
 async fn publishing_again_under_its_key_is_not_said_twice() {
     let slow = SlowJournal::new(vec![Duration::from_secs(5)]);
-    let slow = TestHub::build(builder(unlimited()).journal(slow));
+    let slow = crate::build(builder(unlimited()).journal(slow));
     for mut hub in [hub(unlimited()), slow] {
         let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
         let mut bot = outsider(&mut hub, "bot").await;
@@ -213,7 +213,7 @@ async fn a_room_stays_while_something_is_being_published_in_it() {
     let mut limits = unlimited();
     limits.empty_rooms = 0;
     let journal = SlowJournal::new(vec![Duration::from_secs(5), Duration::from_secs(5)]);
-    let mut hub = TestHub::build(builder(limits).journal(journal));
+    let mut hub = crate::build(builder(limits).journal(journal));
     let mut bots = [
         outsider(&mut hub, "one").await,
         outsider(&mut hub, "two").await,

@@ -11,7 +11,7 @@ async fn the_welcome_names_the_lobby_and_has_the_operators_words() {
     let builder = crate::builder(unlimited());
     let lobby = chat_core::RoomName::parse("교실").unwrap();
     let builder = builder.lobby(lobby).motd("환영합니다\nbe kind");
-    let mut hub = chat_testkit::TestHub::build(builder);
+    let mut hub = crate::build(builder);
     let (mut kim, welcome) = Program::hello(&mut hub, json!({"nick": "kim"})).await;
     assert_eq!(welcome["lobby"], "교실");
     assert_eq!(welcome["motd"], json!(["환영합니다", "be kind"]));

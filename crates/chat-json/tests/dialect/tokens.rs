@@ -3,7 +3,6 @@
 use crate::kept::Kept;
 use crate::program::Program;
 use crate::{builder, hub, replayed, unlimited};
-use chat_testkit::TestHub;
 use serde_json::{Value, json};
 
 const TOKEN: &str = "5f1c0b7e9a3d4f2688c1";
@@ -125,11 +124,11 @@ async fn a_client_without_a_token_has_its_keys_for_one_session() {
 #[tokio::test(start_paused = true)]
 async fn a_token_knows_its_keys_on_the_next_server_that_keeps_the_same_log() {
     let kept = Kept::new();
-    let mut hub = TestHub::build(builder(unlimited()).journal(kept.clone()));
+    let mut hub = crate::build(builder(unlimited()).journal(kept.clone()));
     let (mut bot, _) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
     bot.does("say", deployed()).await;
     // The server is gone before the answer was heard: the bot comes to the next one, and says it again.
-    let mut next = TestHub::build(builder(unlimited()).journal(kept));
+    let mut next = crate::build(builder(unlimited()).journal(kept));
     // Who came first and took its nick and its key has said something else.
     let mut other = Program::join(&mut next, "bot", &["ops"]).await;
     assert_eq!(other.does("say", deployed()).await["seq"], 2);

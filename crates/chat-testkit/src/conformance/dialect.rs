@@ -8,7 +8,7 @@ mod verdicts;
 mod written;
 
 use super::{Rule, Violation};
-use chat_core::wire::{Detected, Detection, Detector, Dialect};
+use chat_core::protocol::{Detected, Detection, Detector, Dialect};
 use replies::Scene;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,7 +100,7 @@ impl Speech {
 /// `Json` is the detector of another crate here:
 ///
 /// ```
-/// # use chat_core::wire::{Detector, Detection};
+/// # use chat_core::protocol::{Detector, Detection};
 /// # struct Json;
 /// # impl Detector for Json { fn detect(&self, _: &[u8]) -> Detection { Detection::NotFound } }
 /// use chat_testkit::conformance::{self, Rule, Speech};

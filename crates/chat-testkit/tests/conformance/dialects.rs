@@ -64,7 +64,7 @@ async fn a_connection_whose_dialect_panics_is_found_out() {
     let mut limits = Limits::default();
     limits.rate = None;
     let builder = Hub::builder().limits(limits);
-    let mut hub = TestHub::build(builder.detector(Toy::new(Fault::Panics)));
+    let mut hub = TestHub::build(builder).protocol(Toy::new(Fault::Panics));
     let speech = Speech::new(["TOY"]).lines(["hello {name}"]);
     let violation = conformance::connection(&mut hub, &speech)
         .await

@@ -1,7 +1,7 @@
 //! A dialect for tests: it repeats what it is told, and breaks a rule if it is to.
 
 use bytes::{BufMut, BytesMut};
-use chat_core::wire::{
+use chat_core::protocol::{
     Broadcast, Command, Detected, Detection, Detector, Dialect, DialectOptions, Encoder, Greeting,
     Moment, Reply,
 };

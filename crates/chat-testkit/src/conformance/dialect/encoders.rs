@@ -5,7 +5,7 @@ use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Gap;
 use chat_core::log::{Batch, Drafts, SessionId, Timestamp};
-use chat_core::wire::{Broadcast, Dialect, Encoder, Missed, Moment};
+use chat_core::protocol::{Broadcast, Dialect, Encoder, Missed, Moment};
 use chat_core::{CloseReason, Kind, Nick, Presence, PresenceChange, RoomName, Seq};
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@ use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Timestamp;
 use chat_core::log::{BatchSlice, Gap, Page, Span};
+use chat_core::protocol::{Code, Command, Delimiter, Dialect, Greeting, Joined, Refusal, Reply};
 use chat_core::rooms::{RoomInfo, RoomSummary};
-use chat_core::wire::{Code, Command, Delimiter, Dialect, Greeting, Joined, Refusal, Reply};
 use chat_core::{Direct, Hub, Kind, Limits, Seq};
 use std::sync::Arc;
 

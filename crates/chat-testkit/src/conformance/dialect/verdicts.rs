@@ -3,7 +3,7 @@
 use super::hostile;
 use super::{Rule, Speech, Violation, open, unpanicked};
 use crate::random::Random;
-use chat_core::wire::{Detection, Detector};
+use chat_core::protocol::{Detection, Detector};
 
 /// A random prefix is cut here. A detector may have to decide on a long line before it has seen its end.
 const PREFIX_BYTES_MAX: usize = 400;

@@ -1,0 +1,9 @@
+//! How many connections there are, and how much each and its address may ask for.
+
+mod address;
+mod limiter;
+mod rate;
+
+pub(crate) use address::{AddressAccount, Charge};
+pub(crate) use limiter::ConnectionLimiter;
+pub(crate) use rate::{Cost, TokenBucket};

@@ -1,0 +1,543 @@
+//! One connection: bytes to commands, replies and events to bytes, and the clock.
+//!
+//! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost when any of its causes comes
+//! first. While it waits, a connection holds neither a read nor a write buffer.
+
+use crate::admission::{AddressAccount, Cost, TokenBucket};
+use crate::connection::dialects::Dialects;
+use crate::connection::heartbeat::Heartbeat;
+use crate::connection::replay::Replaying;
+use crate::event::CloseReason;
+use crate::hub::Hub;
+use crate::line::{Inbound, Input};
+use crate::peer::Peer;
+use crate::protocol::{Command, Dialect, Refusal, Reply};
+use crate::room::{DeliveryOptions, Outbound, Progress};
+use crate::session::{Session, WireMember};
+use bytes::BytesMut;
+use futures::future::Either;
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::panic::catch_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+/// What one read takes at most; also the size of the buffer that all connections of a thread share.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// What one read takes from a connection whose rate is limited: what it may hold back is never much.
+const READ_BYTES_LIMITED: usize = 8 * 1024;
+
+thread_local! {
+    /// Borrowed for the length of one poll, so an idle connection holds no buffer.
+    pub(super) static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
+}
+
+/// Whether the runtime has timers. Tokio tells only by a panic, which is what its users see on standard error, too.
+pub(crate) fn has_timers() -> bool {
+    catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
+}
+
+/// Drives one stream to its end. The halves of a TCP stream need no lock between them.
+pub(crate) fn drive_stream<S>(
+    stream: S,
+    peer: Peer,
+    account: Option<Arc<AddressAccount>>,
+    hub: Hub,
+    dialects: Arc<Dialects>,
+) -> impl Future<Output = CloseReason> + Send
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    match downcast::<S, TcpStream>(stream) {
+        Ok(tcp) => {
+            let (reader, writer) = tcp.into_split();
+            Either::Left(drive(reader, writer, peer, account, hub, dialects))
+        }
+        Err(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            Either::Right(drive(reader, writer, peer, account, hub, dialects))
+        }
+    }
+}
+
+/// The value as what it is, if it is a `U`.
+fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    if let Some(found) = any.downcast_mut::<Option<U>>()
+        && let Some(found) = found.take()
+    {
+        return Ok(found);
+    }
+    Err(value.expect("only a U is taken"))
+}
+
+/// As [`drive_stream`], over two halves.
+///
+/// What an idle connection costs is the size of this future: so the connection is boxed (a future keeps its
+/// arguments beside what it makes of them), and so is whatever is not waited on for long.
+pub(crate) fn drive<R, W>(
+    reader: R,
+    writer: W,
+    peer: Peer,
+    account: Option<Arc<AddressAccount>>,
+    hub: Hub,
+    dialects: Arc<Dialects>,
+) -> impl Future<Output = CloseReason> + Send
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + 'static,
+{
+    let mut connection = Box::new(Connection::new(
+        reader, writer, peer, account, hub, dialects,
+    ));
+    async move {
+        let reason = connection.run().await;
+        Box::pin(connection.farewell(reason)).await
+    }
+}
+
+pub(super) struct Connection<R> {
+    // Dropped in this order: the session's end leaves its rooms, and says why.
+    pub(super) session: Option<Session>,
+    pub(super) members: Vec<WireMember>,
+    pub(super) hub: Hub,
+    pub(super) dialects: Arc<Dialects>,
+    /// Who is at the other end, where there is a policy to ask.
+    pub(super) peer: Option<Arc<Peer>>,
+    /// What the connections of its address are charged together, if they are counted.
+    pub(super) account: Option<Arc<AddressAccount>>,
+    pub(super) reader: R,
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) dialect: Option<Box<dyn Dialect>>,
+    pub(super) input: Input,
+    /// The first line has not come: it may still open another dialect.
+    pub(super) is_detecting: bool,
+    /// What has come may be the beginning of another dialect: silence does not decide yet.
+    pub(super) wants_more: bool,
+    pub(super) has_ended: bool,
+    /// There is input that could not be worked off yet.
+    pub(super) is_held_up: bool,
+    pub(super) bucket: Option<TokenBucket>,
+    /// A command that joins rooms, which its address has to wait for.
+    pub(super) deferred: Option<Box<Command<'static>>>,
+    pub(super) paused_until: Option<Instant>,
+    pub(super) opened: Instant,
+    /// What the stream had taken when it last took something, and since when something has been waiting.
+    pub(super) written: u64,
+    pub(super) waiting_since: Option<Instant>,
+    /// The parts of logs that come before live events, which are held back meanwhile.
+    pub(super) replays: VecDeque<Replaying>,
+    /// Whether the peer is there, if its dialect has a way to ask.
+    pub(super) heartbeat: Option<Heartbeat>,
+    /// While there is no session that the hub could ask to close.
+    pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a connection stopped waiting.
+enum Wake {
+    /// Bytes came, or can be worked off now; there may be silence to count.
+    Input,
+    /// There are direct messages.
+    Mail,
+    /// All output is written, and a member is to be brought level.
+    CatchUp,
+    /// The application took the session out of a room.
+    Removed,
+    /// A point in time that somebody asked for has come.
+    Timer,
+    /// The session is over.
+    Close(CloseReason),
+}
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    pub(super) fn new(
+        reader: R,
+        writer: impl AsyncWrite + Send + 'static,
+        peer: Peer,
+        account: Option<Arc<AddressAccount>>,
+        hub: Hub,
+        dialects: Arc<Dialects>,
+    ) -> Self {
+        let now = Instant::now();
+        let limits = hub.limits();
+        Self {
+            members: Vec::new(),
+            session: None,
+            peer: hub.policy().map(|_| Arc::new(peer)),
+            account,
+            reader,
+            outbound: Arc::new(Outbound::new(writer)),
+            dialect: None,
+            input: Input::new(limits, now),
+            is_detecting: true,
+            wants_more: false,
+            has_ended: false,
+            is_held_up: false,
+            bucket: limits.rate.map(|rate| TokenBucket::new(rate, now)),
+            deferred: None,
+            paused_until: None,
+            opened: now,
+            written: 0,
+            waiting_since: None,
+            replays: VecDeque::new(),
+            heartbeat: None,
+            draining: Some(Box::pin(hub.draining())),
+            timer: None,
+            dialects,
+            hub,
+        }
+    }
+
+    pub(super) async fn run(&mut self) -> CloseReason {
+        loop {
+            match self.wait().await {
+                Wake::Input => {
+                    if let Some(reason) = Box::pin(self.work_off()).await {
+                        return reason;
+                    }
+                }
+                Wake::Timer => {
+                    if let Some(reason) = Box::pin(self.on_timer()).await {
+                        return reason;
+                    }
+                }
+                Wake::Mail => self.write_mail(),
+                Wake::CatchUp => Box::pin(self.catch_up()).await,
+                Wake::Removed => Box::pin(self.be_removed()).await,
+                Wake::Close(reason) => return reason,
+            }
+            if self.has_ended && !self.is_held_up {
+                return CloseReason::Disconnected;
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    async fn wait(&mut self) -> Wake {
+        poll_fn(|cx| self.poll_wake(cx)).await
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        let progress = self.outbound.poll_flush(cx);
+        if progress.broken {
+            return Poll::Ready(Wake::Close(CloseReason::Broken));
+        }
+        self.note_progress(progress);
+        let is_full = progress.waiting >= self.waiting_max();
+        if let Some(draining) = &mut self.draining
+            && draining.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Wake::Close(CloseReason::Draining));
+        }
+        if let Some(session) = &self.session {
+            if let Poll::Ready(reason) = session.poll_closing(cx) {
+                return Poll::Ready(Wake::Close(reason));
+            }
+            if !is_full && session.has_direct() {
+                return Poll::Ready(Wake::Mail);
+            }
+        }
+        let must_catch_up = self.must_catch_up();
+        if progress.waiting_ahead == 0 && must_catch_up {
+            return Poll::Ready(Wake::CatchUp);
+        }
+        if !must_catch_up && self.session.as_ref().is_some_and(Session::has_removal) {
+            return Poll::Ready(Wake::Removed);
+        }
+        let is_paused =
+            is_full || must_catch_up || (self.paused_until.is_some() && !self.is_detecting);
+        // Before the timer, which is set to the end that a line's time has then.
+        self.pause_line(is_paused);
+        if self.poll_timer(cx).is_ready() {
+            return Poll::Ready(Wake::Timer);
+        }
+        if is_paused {
+            self.excuse_silence();
+            return Poll::Pending;
+        }
+        if self.is_held_up {
+            return Poll::Ready(Wake::Input);
+        }
+        self.poll_read(cx)
+    }
+
+    /// Reads into the thread's buffer; only what came is copied.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if self.has_ended {
+            return Poll::Pending;
+        }
+        let size = if self.bucket.is_some() {
+            READ_BYTES_LIMITED
+        } else {
+            READ_BYTES_MAX
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[..size]);
+            match Pin::new(&mut self.reader).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Wake::Close(CloseReason::Broken)),
+                Poll::Ready(Ok(())) => {}
+            }
+            if buffer.filled().is_empty() {
+                self.has_ended = true;
+            } else {
+                let now = Instant::now();
+                self.hub.counters().bytes_in.add(buffer.filled().len());
+                if let Some(heartbeat) = &mut self.heartbeat {
+                    heartbeat.hear(now);
+                }
+                let refusals = self.input.push(buffer.filled(), now);
+                self.outbound.send(&refusals);
+                self.charge_input(buffer.filled().len(), now);
+            }
+            Poll::Ready(Wake::Input)
+        })
+    }
+
+    /// How much may wait for a peer before it is not read any more, so that its replies stay bounded.
+    pub(super) fn waiting_max(&self) -> usize {
+        (self.hub.limits().queue_bytes.get() / 4).max(1)
+    }
+
+    /// Whether a part of a log is to be written before anything else.
+    pub(super) fn must_catch_up(&self) -> bool {
+        !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
+    }
+
+    /// Notes since when the stream has taken nothing although something waits.
+    pub(super) fn note_progress(&mut self, progress: Progress) {
+        if progress.waiting == 0 {
+            self.waiting_since = None;
+        } else if self.waiting_since.is_none() || progress.written != self.written {
+            self.waiting_since = Some(Instant::now());
+        }
+        self.written = progress.written;
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let limits = self.hub.limits();
+        let greeting = self.session.is_none().then(|| match self.input.pending() {
+            [] => self.opened + limits.greet_after,
+            _ => self.opened + limits.prefix_timeout,
+        });
+        let silence = self.silence_deadline();
+        let stall = self.waiting_since.map(|since| since + limits.stall_timeout);
+        let silent = self.heartbeat_deadline();
+        let line = self.line_deadline();
+        [greeting, silence, stall, silent, line, self.paused_until]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When silence will have ended the text that is there.
+    pub(super) fn silence_deadline(&self) -> Option<Instant> {
+        if self.is_held_up || self.paused_until.is_some() || self.must_catch_up() {
+            return None;
+        }
+        let deadline = self.input.deadline(self.hub.limits())?;
+        let decided = self.opened + self.hub.limits().prefix_timeout;
+        Some(if self.wants_more {
+            deadline.max(decided)
+        } else {
+            deadline
+        })
+    }
+
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.next_deadline() else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    pub(super) async fn on_timer(&mut self) -> Option<CloseReason> {
+        let now = Instant::now();
+        let stall_timeout = self.hub.limits().stall_timeout;
+        if self
+            .waiting_since
+            .is_some_and(|since| since + stall_timeout <= now)
+        {
+            self.hub.counters().stalled.add(1);
+            return Some(CloseReason::Stalled);
+        }
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+            return self.work_off().await;
+        }
+        if self
+            .silence_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return self.on_silence().await;
+        }
+        if self.line_deadline().is_some_and(|deadline| deadline <= now) {
+            self.give_up_line();
+            return None;
+        }
+        if self
+            .heartbeat_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return self.miss_peer();
+        }
+        if self.session.is_none() {
+            // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
+            return self.arrive_plain().await;
+        }
+        None
+    }
+
+    /// Works off the input until there is no more, or it has to wait.
+    pub(super) async fn work_off(&mut self) -> Option<CloseReason> {
+        if self.is_detecting
+            && let Some(reason) = self.detect().await
+        {
+            return Some(reason);
+        }
+        if self.session.is_none() || self.wants_more {
+            // More bytes, or time, will decide; until then there is nothing to work off.
+            self.is_held_up = false;
+            return None;
+        }
+        self.is_held_up = true;
+        if let Some(reason) = self.handle_lines().await {
+            return Some(reason);
+        }
+        if self.has_ended
+            && !self.is_held_up
+            && let Some(inbound) = self.input.finish()
+        {
+            return self.handle_last(inbound).await;
+        }
+        None
+    }
+
+    /// Writes direct messages, as many as may wait.
+    pub(super) fn write_mail(&mut self) {
+        let waiting_max = self.waiting_max();
+        let (Some(session), Some(dialect)) = (&self.session, &mut self.dialect) else {
+            return;
+        };
+        let mut out = BytesMut::new();
+        while out.len() < waiting_max
+            && let Some(direct) = session.take_direct()
+        {
+            dialect.direct(&direct, &mut out);
+        }
+        self.send(out);
+    }
+
+    /// Lets the dialect's encoder and echo take effect.
+    pub(super) fn apply_options(&self) {
+        if let Some(options) = self.delivery_options() {
+            self.members
+                .iter()
+                .for_each(|member| member.set_delivery_options(options.clone()));
+        }
+    }
+
+    pub(super) fn delivery_options(&self) -> Option<DeliveryOptions> {
+        let dialect = self.dialect.as_ref()?;
+        Some(DeliveryOptions {
+            encoder: dialect.encoder(),
+            echo: dialect.echo(),
+        })
+    }
+
+    pub(super) fn reply(&mut self, reply: &Reply<'_>) {
+        self.write_reply(reply);
+    }
+
+    /// Answers the peer; returns how many bytes that takes.
+    pub(super) fn write_reply(&mut self, reply: &Reply<'_>) -> usize {
+        let Some(dialect) = &mut self.dialect else {
+            return 0;
+        };
+        let mut out = BytesMut::new();
+        dialect.reply(reply, &mut out);
+        let refusals = match reply {
+            Reply::Refused(_) | Reply::Rejected(_) => 1,
+            Reply::Unpublished(count, _) => *count,
+            _ => 0,
+        };
+        self.hub.counters().refusals.add(refusals);
+        let bytes = out.len();
+        if !matches!(reply, Reply::Present(_) | Reply::Removed { .. }) {
+            self.charge(Cost::bytes(bytes));
+        }
+        self.send(out);
+        bytes
+    }
+
+    /// Writes what is for this peer alone.
+    pub(super) fn send(&self, out: BytesMut) {
+        if out.is_empty() {
+            return;
+        }
+        self.hub.counters().bytes_out.add(out.len());
+        self.outbound.send(&out.freeze());
+    }
+
+    pub(super) fn tell_refused(&mut self, result: Result<(), Refusal>) {
+        if let Err(refusal) = result {
+            self.reply(&Reply::Refused(&refusal));
+        }
+    }
+
+    pub(super) fn tell_rejected(&mut self, rejected: &Inbound) {
+        let counters = self.hub.counters();
+        match rejected {
+            Inbound::Oversized => counters.lines_oversized.add(1),
+            Inbound::NotUtf8(_) => counters.lines_not_utf8.add(1),
+            Inbound::Line(_) | Inbound::Unfinished => {}
+        }
+        if let Some(refusal) = Refusal::of_line(rejected, self.input.line_bytes()) {
+            self.reply(&Reply::Rejected(&refusal));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_keeps_no_room_for_what_it_might_do() {
+        let (near, _far) = tokio::io::duplex(1);
+        let (reader, writer) = tokio::io::split(near);
+        let future = drive(
+            reader,
+            writer,
+            Peer::default(),
+            None,
+            Hub::default(),
+            Arc::default(),
+        );
+        assert!(
+            size_of_val(&future) <= 128,
+            "{} bytes",
+            size_of_val(&future)
+        );
+        let connection = size_of::<Connection<tokio::net::tcp::OwnedReadHalf>>();
+        assert!(connection <= 432, "{connection} bytes");
+    }
+}

@@ -1,0 +1,78 @@
+//! The protocols that a connection may turn out to speak.
+
+use crate::log::Timestamp;
+use crate::plain::{Plain, PlainEncoders, WallTime};
+use crate::protocol::{Detected, Detection, Detector, Dialect, reserved};
+use std::fmt;
+use std::sync::Arc;
+
+/// The protocols of a server, and how it shows the time to plain members.
+#[derive(Clone)]
+pub(crate) struct Dialects {
+    detectors: Vec<Arc<dyn Detector>>,
+    plain: PlainEncoders,
+}
+
+/// What the dialects make of a prefix.
+pub(crate) enum Choice {
+    Detected(Detected),
+    NeedMore,
+    Plain,
+}
+
+impl Dialects {
+    /// Adds a protocol, which is asked after those that were added before it.
+    pub(crate) fn add(&mut self, detector: impl Detector) {
+        self.detectors.push(Arc::new(detector));
+    }
+
+    /// Sets how plain members are shown the time.
+    pub(crate) fn set_wall_time(&mut self, wall_time: fn(Timestamp) -> WallTime) {
+        self.plain = PlainEncoders::new(wall_time);
+    }
+
+    /// The dialect of whoever speaks no other.
+    pub(crate) fn plain(&self) -> Box<dyn Dialect> {
+        Box::new(Plain::new(self.plain.clone()))
+    }
+
+    /// Asks the detectors what they make of a prefix after which nothing comes.
+    pub(crate) fn choose_last(&self, prefix: &[u8]) -> Choice {
+        match self.choose(&[prefix, b"\n"].concat()) {
+            // As a line it is nobody's; but was it meant to become one?
+            Choice::Plain | Choice::NeedMore => self.choose(prefix),
+            opening => opening,
+        }
+    }
+
+    /// Asks the detectors in turn.
+    pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
+        let mut choice = Choice::Plain;
+        for detector in &self.detectors {
+            match detector.detect(prefix) {
+                Detection::Found(opening) => return Choice::Detected(opening),
+                Detection::NeedMore => choice = Choice::NeedMore,
+                Detection::NotFound => {}
+            }
+        }
+        choice
+    }
+}
+
+impl Default for Dialects {
+    /// Plain alone; what other protocols begin with is refused.
+    fn default() -> Self {
+        Self {
+            detectors: reserved().collect(),
+            plain: PlainEncoders::new(WallTime::utc),
+        }
+    }
+}
+
+impl fmt::Debug for Dialects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialects")
+            .field("detectors", &self.detectors.len())
+            .finish_non_exhaustive()
+    }
+}

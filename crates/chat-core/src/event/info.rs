@@ -1,0 +1,35 @@
+//! What is known of a room.
+
+use crate::log::Position;
+use crate::name::{Nick, RoomName};
+use std::sync::Arc;
+
+/// Who is in a room, as far as one line can tell.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RoomInfo {
+    /// The room.
+    pub room: RoomName,
+    /// How many members there are.
+    pub count: usize,
+    /// The first 100 of them, in the order in which their sessions began.
+    pub nicks: Vec<Nick>,
+    /// The topic; empty if there is none.
+    pub topic: Arc<str>,
+    /// There are too many members to announce who comes and goes.
+    pub is_hushed: bool,
+    /// The end of the room's log.
+    pub position: Position,
+}
+
+/// One of a hub's rooms.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RoomSummary {
+    /// The room.
+    pub room: RoomName,
+    /// How many members there are.
+    pub count: usize,
+    /// The topic; empty if there is none.
+    pub topic: Arc<str>,
+}

@@ -1,0 +1,133 @@
+//! What a hub is made of, and the defaults.
+
+use crate::hub::hub::{Hub, Parts};
+use crate::hub::policy::{DynPolicy, Policy};
+use crate::limits::Limits;
+use crate::log::{DynJournal, Journal, MemoryJournal, Timestamp};
+use crate::name::{NameRules, RoomName};
+use crate::text;
+use std::fmt;
+use std::sync::Arc;
+
+/// Chooses what a hub is made of; every part has a working default.
+pub struct HubBuilder {
+    limits: Limits,
+    names: NameRules,
+    clock: fn() -> Timestamp,
+    journal: Option<Box<dyn DynJournal>>,
+    lobby: Option<RoomName>,
+    motd: Vec<String>,
+    policy: Option<Arc<dyn DynPolicy>>,
+    delivery_tasks: usize,
+}
+
+impl HubBuilder {
+    /// Sets what the hub allows.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how names are read and compared.
+    #[must_use]
+    pub const fn names(mut self, names: NameRules) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Sets where rooms' logs are kept; in memory if this is not called.
+    #[must_use]
+    pub fn journal(mut self, journal: impl Journal) -> Self {
+        self.journal = Some(Box::new(journal));
+        self
+    }
+
+    /// Sets the room that newcomers over a wire are put in; `lobby` if this is not called.
+    #[must_use]
+    pub fn lobby(mut self, room: RoomName) -> Self {
+        self.lobby = Some(room);
+        self
+    }
+
+    /// Sets what newcomers over a wire are told first. Control characters are removed.
+    #[must_use]
+    pub fn motd(mut self, motd: &str) -> Self {
+        self.motd = motd
+            .lines()
+            .map(|line| text::clean(line).into_owned())
+            .collect();
+        self
+    }
+
+    /// Sets who decides what peers may do; everything that the limits allow if this is not called.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Sets the clock; the system's if this is not called.
+    #[must_use]
+    pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets how many tasks a big room's delivery may have; one for each processor if this is not called.
+    #[must_use]
+    pub fn delivery_tasks(mut self, tasks: usize) -> Self {
+        self.delivery_tasks = tasks.max(1);
+        self
+    }
+
+    /// Makes the hub.
+    #[must_use]
+    pub fn build(self) -> Hub {
+        let Self {
+            limits,
+            names,
+            clock,
+            journal,
+            lobby,
+            motd,
+            policy,
+            delivery_tasks,
+        } = self;
+        let journal =
+            journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits).fold(names.fold)));
+        Hub::from_parts(Parts {
+            limits,
+            names,
+            clock,
+            journal,
+            lobby: lobby.unwrap_or_else(RoomName::lobby),
+            motd,
+            policy,
+            delivery_tasks,
+        })
+    }
+}
+
+impl Default for HubBuilder {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            names: NameRules::default(),
+            clock: Timestamp::now,
+            journal: None,
+            lobby: None,
+            motd: Vec::new(),
+            policy: None,
+            delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! Following rooms without being a member: what an application observes.
+//!
+//! Invariant: a follower is given every message from when it began to follow, in each room's order, or an explicit
+//! gap; and no room waits for it.
+
+use crate::event::Event;
+use crate::hub::hub::Hub;
+use crate::log::{Batch, Message};
+use crate::name::RoomName;
+use crate::room::{Body, Cursor, Item, Repair, Room, Step, Told, What};
+use futures::Stream;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+/// How many rooms that are gone are remembered before they are looked for.
+const GONE_MAX: usize = 64;
+
+/// What happens in one room or in all of them, seen by the application; from [`Hub::follow`] and [`Hub::follow_all`].
+///
+/// A follower is no member: nobody sees it, it counts nowhere, and it is told who comes and goes in big rooms, too.
+/// Direct messages are not among what it sees.
+///
+/// # Lagging
+///
+/// No room waits for a follower (promise 3). One that falls further behind than
+/// [`Limits::ring_batches`](crate::Limits::ring_batches) reads what it missed from the rooms' logs, which
+/// [`next`](Self::next) does by itself; what a log no longer holds is an [`Event::Gap`] (promise 2). Changes of
+/// presence that it missed are not told again, and a room that was closed or forgotten meanwhile is gone with its log.
+pub struct Follower {
+    hub: Hub,
+    /// The folded name of the one room that it follows.
+    only: Option<Arc<str>>,
+    rx: broadcast::Receiver<Told>,
+    /// Where it is in each room, by the room's address: the weak handle keeps that from being used again.
+    places: HashMap<usize, (Weak<Room>, Cursor)>,
+    repairs: VecDeque<(Arc<Room>, Repair)>,
+    /// What has been taken and not been handed out yet.
+    current: Option<(Arc<Batch>, Range<usize>)>,
+}
+
+impl Follower {
+    pub(crate) fn new(hub: Hub, only: Option<Arc<str>>) -> Self {
+        // Subscribes first: what happens while it looks is told, and known by its number.
+        let rx = hub.feed().subscribe();
+        let mut follower = Self {
+            hub,
+            only,
+            rx,
+            places: HashMap::new(),
+            repairs: VecDeque::new(),
+            current: None,
+        };
+        for room in follower.rooms() {
+            let cursor = room.cursor();
+            follower.set_place(&room, cursor);
+        }
+        follower
+    }
+
+    /// Waits for what happens next, and says in which room.
+    ///
+    /// Returns `None` once the hub drains and everything said before has been handed out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<(RoomName, Event)> {
+        loop {
+            if let Some(message) = self.next_of_current() {
+                return Some((message.room().clone(), Event::Message(message)));
+            }
+            if !self.repairs.is_empty() {
+                if let Some(event) = self.read_on().await {
+                    return Some(event);
+                }
+                continue;
+            }
+            match self.receive().await? {
+                Ok(told) => {
+                    if let Some(event) = self.take(told) {
+                        return Some(event);
+                    }
+                }
+                Err(Lagged) => self.catch_up(),
+            }
+        }
+    }
+
+    /// The same events as a stream, for `StreamExt` and `select_all`.
+    pub fn into_stream(self) -> impl Stream<Item = (RoomName, Event)> + Send {
+        futures::stream::unfold(self, |mut follower| async {
+            let event = follower.next().await?;
+            Some((event, follower))
+        })
+    }
+
+    fn next_of_current(&mut self) -> Option<Message> {
+        let (batch, range) = self.current.as_mut()?;
+        let next = range.next().map(|at| Message::new(Arc::clone(batch), at));
+        if next.is_none() {
+            self.current = None;
+        }
+        next
+    }
+
+    async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
+        loop {
+            if self.hub.is_draining() {
+                // Looked at first: what the journal still has to take is yet to come.
+                let unsettled = self.rooms().into_iter().find(|room| !room.is_settled());
+                return match self.rx.try_recv() {
+                    Ok(told) => Some(Ok(told)),
+                    Err(TryRecvError::Lagged(_)) => Some(Err(Lagged)),
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => match unsettled {
+                        Some(room) => {
+                            room.settled().await;
+                            continue;
+                        }
+                        None => None,
+                    },
+                };
+            }
+            tokio::select! {
+                told = self.rx.recv() => return match told {
+                    Ok(told) => Some(Ok(told)),
+                    Err(RecvError::Lagged(_)) => Some(Err(Lagged)),
+                    Err(RecvError::Closed) => None,
+                },
+                () = self.hub.draining() => {}
+            }
+        }
+    }
+
+    fn take(&mut self, told: Told) -> Option<(RoomName, Event)> {
+        let Told { room, what } = told;
+        if self.only.as_ref().is_some_and(|only| *only != room.key) {
+            return None;
+        }
+        let item = match what {
+            What::Item(item) => item,
+            What::Whisper(presence) => {
+                return Some((room.name.clone(), Event::Presence(presence)));
+            }
+        };
+        let place = self.place(&room);
+        if item.number < place.next {
+            return None;
+        }
+        if item.number > place.next {
+            self.catch_up_in(&room);
+            return None;
+        }
+        let next = Cursor {
+            next: item.number + 1,
+            seq: item.tail,
+            presences: item.presences,
+        };
+        self.set_place(&room, next);
+        let event = event(&item)?;
+        if let Event::Message(_) = event
+            && let Body::Messages(batch) = &item.body
+        {
+            self.current = Some((Arc::clone(batch), 1..batch.len()));
+        }
+        Some((room.name.clone(), event))
+    }
+
+    /// Goes to the live end in each room, and notes what lies between as to be read from the logs.
+    fn catch_up(&mut self) {
+        for room in self.rooms() {
+            self.catch_up_in(&room);
+        }
+    }
+
+    fn catch_up_in(&mut self, room: &Arc<Room>) {
+        let (was, now) = (self.place(room), room.cursor());
+        if was.next < now.next {
+            self.set_place(room, now);
+            let repair = Repair::new(was.seq, now.seq);
+            self.repairs.push_back((Arc::clone(room), repair));
+        }
+    }
+
+    /// One step of the first repair.
+    async fn read_on(&mut self) -> Option<(RoomName, Event)> {
+        let (room, repair) = self.repairs.front_mut()?;
+        let step = match repair.step(room).await {
+            Ok(step) => step,
+            Err(error) => {
+                self.hub.log_journal_failure(room.name.as_str(), &error);
+                Step::Gap(repair.give_up())
+            }
+        };
+        let name = room.name.clone();
+        match step {
+            Step::BatchSlice(slice) => self.current = Some((slice.batch, slice.range)),
+            Step::Gap(gap) => return Some((name, Event::Gap(gap))),
+            Step::GoOn => {}
+            Step::Done => drop(self.repairs.pop_front()),
+        }
+        None
+    }
+
+    /// The rooms that there are, as far as it follows them.
+    fn rooms(&self) -> Vec<Arc<Room>> {
+        match &self.only {
+            Some(key) => self.hub.find(key).into_iter().collect(),
+            None => self.hub.all_rooms(),
+        }
+    }
+
+    /// Where it is in a room; one that it doesn't know has been opened since it began to follow.
+    fn place(&self, room: &Arc<Room>) -> Cursor {
+        let known = self.places.get(&address(room));
+        known.map_or(
+            Cursor {
+                next: 0,
+                seq: room.opened_at,
+                presences: 0,
+            },
+            |(_, cursor)| *cursor,
+        )
+    }
+
+    fn set_place(&mut self, room: &Arc<Room>, cursor: Cursor) {
+        let known = self
+            .places
+            .insert(address(room), (Arc::downgrade(room), cursor));
+        if known.is_none() && self.places.len().is_multiple_of(GONE_MAX) {
+            self.places.retain(|_, (room, _)| room.strong_count() > 0);
+        }
+    }
+}
+
+/// The ring went on without this follower.
+struct Lagged;
+
+fn address(room: &Arc<Room>) -> usize {
+    Arc::as_ptr(room).addr()
+}
+
+/// What an item tells; of a batch its first message.
+fn event(item: &Item) -> Option<Event> {
+    match &item.body {
+        Body::Messages(batch) => Some(Event::Message(Message::new(Arc::clone(batch), 0))),
+        Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
+        Body::Closed(reason) => Some(Event::Closed(Arc::clone(reason))),
+        Body::Count(..) | Body::Nudge => None,
+    }
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower")
+            .field("only", &self.only)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,313 @@
+//! This process's rooms and sessions.
+//!
+//! Invariant: the hub opens no socket, reads no environment and starts no task before a member needs one.
+
+use crate::admission::ConnectionLimiter;
+use crate::event::CloseReason;
+use crate::hub::builder::HubBuilder;
+use crate::hub::policy::DynPolicy;
+use crate::hub::rooms::Rooms;
+use crate::hub::roster::Roster;
+use crate::limits::Limits;
+use crate::log::{DynJournal, JournalError, Keys, SessionId, Timestamp};
+use crate::log_gate::LogGate;
+use crate::name::{NameError, NameRules, RoomName};
+use crate::room::{Feed, PublishError, RoomContext, SearchQueue, Told};
+use crate::stats::{Counters, Stats};
+use crate::sync::{Mutex, Turns};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+/// Rooms and sessions of one process; a cheap handle to clone.
+///
+/// Several hubs may live in one process. Dropping the last handle, session and member ends the hub's tasks.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::{Event, Hub};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::default();
+/// let alice = hub.session(Some("alice"))?;
+/// let bob = hub.session(Some("bob"))?;
+/// let mut listening = alice.join("lobby").await?;
+/// let talking = bob.join("lobby").await?;
+///
+/// talking.say("hello").await?;
+/// # listening.next().await; // bob joined
+/// let Some(Event::Message(message)) = listening.next().await else { panic!("a message") };
+/// assert_eq!((message.from().as_str(), message.text()), ("bob", "hello"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Hub(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) limits: Arc<Limits>,
+    pub(super) names: NameRules,
+    pub(super) clock: fn() -> Timestamp,
+    pub(super) journal: Box<dyn DynJournal>,
+    pub(super) lobby: RoomName,
+    pub(super) motd: Vec<String>,
+    pub(super) policy: Option<Arc<dyn DynPolicy>>,
+    pub(super) policy_log: LogGate,
+    pub(super) roster: Roster,
+    pub(super) rooms: Mutex<Rooms>,
+    pub(super) openings: Turns,
+    /// Held while the keys of a room's log are recalled.
+    pub(super) recalls: tokio::sync::Mutex<()>,
+    pub(super) context: RoomContext,
+    pub(super) counters: Arc<Counters>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) journal_log: LogGate,
+    pub(super) limiter: ConnectionLimiter,
+    pub(super) sessions: AtomicU64,
+    pub(super) guests: AtomicU64,
+    pub(super) draining: CancellationToken,
+}
+
+/// What [`HubBuilder`] hands over.
+pub(crate) struct Parts {
+    pub(crate) limits: Limits,
+    pub(crate) names: NameRules,
+    pub(crate) clock: fn() -> Timestamp,
+    pub(crate) journal: Box<dyn DynJournal>,
+    pub(crate) lobby: RoomName,
+    pub(crate) motd: Vec<String>,
+    pub(crate) policy: Option<Arc<dyn DynPolicy>>,
+    pub(crate) delivery_tasks: usize,
+}
+
+impl Hub {
+    /// Creates a hub with these limits and the defaults of [`HubBuilder`].
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self::builder().limits(limits).build()
+    }
+
+    /// Starts to choose what a hub is made of.
+    #[must_use]
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+
+    pub(crate) fn from_parts(parts: Parts) -> Self {
+        let Parts {
+            limits,
+            names,
+            clock,
+            journal,
+            lobby,
+            motd,
+            policy,
+            delivery_tasks,
+        } = parts;
+        let (limits, counters) = (Arc::new(limits), Arc::new(Counters::default()));
+        let context = RoomContext {
+            limits: Arc::clone(&limits),
+            counters: Arc::clone(&counters),
+            tasks: TaskTracker::new(),
+            feed: Arc::new(Feed::new(limits.ring())),
+            searches: Arc::new(SearchQueue::new()),
+            announcing: Arc::new(Semaphore::new((delivery_tasks / 2).max(1))),
+            shards_max: delivery_tasks,
+        };
+        let rooms = Rooms::new((names.fold)(lobby.as_str()));
+        Self(Arc::new(Inner {
+            keys: Arc::new(Keys::new(&limits)),
+            limiter: ConnectionLimiter::new(Arc::clone(&limits)),
+            limits,
+            names,
+            clock,
+            journal,
+            lobby,
+            motd,
+            policy,
+            policy_log: LogGate::default(),
+            roster: Roster::new(names),
+            rooms: Mutex::new(rooms),
+            openings: Turns::default(),
+            recalls: tokio::sync::Mutex::default(),
+            context,
+            counters,
+            journal_log: LogGate::default(),
+            // The first number after that of nobody.
+            sessions: AtomicU64::new(SessionId::NOBODY.0 + 1),
+            guests: AtomicU64::new(1),
+            draining: CancellationToken::new(),
+        }))
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.roster().len()
+    }
+
+    /// What the hub has done so far, as plain numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.counters().snapshot();
+        stats.connections = self.limiter().len() as u64;
+        stats.sessions = self.sessions() as u64;
+        stats.rooms = self.0.rooms.lock().by_key.len() as u64;
+        stats
+    }
+
+    /// Begins to shut down: no new session, nothing more appended, and each session asked to end.
+    ///
+    /// Returns at once. Connections say goodbye to their peers and end; sessions in process see the end of
+    /// [`Session::next_direct`](crate::Session::next_direct) and are to be dropped.
+    pub fn drain(&self) {
+        self.0.draining.cancel();
+        let rooms = self.all_rooms();
+        // Sealed first, so that all members are given the same end; nudged last, so that those in process see it.
+        rooms.iter().for_each(|room| room.seal());
+        self.roster().sessions().iter().for_each(|session| {
+            session.ask_to_close(CloseReason::Draining);
+        });
+        rooms.iter().for_each(|room| room.nudge());
+    }
+
+    /// Returns whether [`drain`](Self::drain) was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.is_cancelled()
+    }
+
+    /// Waits until [`drain`](Self::drain) is called.
+    pub(crate) fn draining(&self) -> WaitForCancellationFutureOwned {
+        self.0.draining.clone().cancelled_owned()
+    }
+
+    /// What the hub allows.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How the hub reads and compares names.
+    #[must_use]
+    pub fn names(&self) -> &NameRules {
+        &self.0.names
+    }
+
+    /// The room that newcomers over a wire are put in.
+    #[must_use]
+    pub fn lobby(&self) -> &RoomName {
+        &self.0.lobby
+    }
+
+    /// What newcomers over a wire are told first, line by line.
+    #[must_use]
+    pub fn motd(&self) -> &[String] {
+        &self.0.motd
+    }
+
+    /// A number that no other session of this hub has.
+    pub(crate) fn next_session_id(&self) -> SessionId {
+        SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number of the next guest.
+    pub(crate) fn next_guest(&self) -> u64 {
+        self.0.guests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0.clock)()
+    }
+
+    pub(crate) fn fold(&self, name: &str) -> String {
+        (self.0.names.fold)(name)
+    }
+
+    /// Reads the name of a room that a peer wants to enter; gives back the name and its key.
+    pub(crate) fn room_name(&self, typed: &str) -> Result<(RoomName, String), NameError> {
+        let name = self.names().room(typed)?;
+        let key = self.fold(name.as_str());
+        Ok((name, key))
+    }
+
+    /// The key of the room that a peer means; see [`NameRules::room_key`].
+    pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
+        self.names().room_key(typed)
+    }
+
+    /// The text, if it is not too long.
+    pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
+        let limit = self.limits().text_bytes.get();
+        if text.len() > limit {
+            Err(PublishError::TooLong(limit))
+        } else {
+            Ok(text)
+        }
+    }
+
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.0.roster
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Logs that a journal failed, once a second at most: what it said is for the operator, not for the peer.
+    pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
+        if self.0.journal_log.opens() {
+            let cause = std::error::Error::source(error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            tracing::warn!(%error, cause, room.name = room, "a journal failed");
+        }
+    }
+
+    pub(crate) fn policy(&self) -> Option<&Arc<dyn DynPolicy>> {
+        self.0.policy.as_ref()
+    }
+
+    /// Logs that the policy panicked or did not answer in time, once a second at most.
+    pub(crate) fn note_policy_failure(&self) {
+        self.counters().policy_failures.add(1);
+        if self.0.policy_log.opens() {
+            let timeout = self.limits().policy_timeout;
+            tracing::error!(
+                ?timeout,
+                "the policy panicked or did not answer in time: refused"
+            );
+        }
+    }
+
+    pub(crate) fn feed(&self) -> &Feed<Told> {
+        &self.0.context.feed
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.0.keys
+    }
+
+    pub(crate) fn limiter(&self) -> &ConnectionLimiter {
+        &self.0.limiter
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("sessions", &self.sessions())
+            .finish_non_exhaustive()
+    }
+}

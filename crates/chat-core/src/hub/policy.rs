@@ -1,0 +1,234 @@
+//! What the application lets peers do: asked before the hub acts.
+//!
+//! Invariant: a policy can only refuse or change; it can't hold up anybody but the peer that it is asked about. One
+//! that panics, or has not answered in time, refuses.
+
+use crate::log::{Kind, SessionId};
+use crate::name::Nick;
+use crate::peer::Peer;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::fmt;
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Decides what peers over a wire may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
+///
+/// Each question has an answer by default: [`Decision::Allow`]. A question is asked when the request is well-formed
+/// and before the hub does anything about it; what [`Decision::Change`] puts in its place is checked like what a peer
+/// sends. Sessions in process are the program's own: for them nobody is asked.
+///
+/// # Overload
+///
+/// A peer's next command waits for the answer to the one before; nobody else does, and what its rooms say goes on
+/// being delivered to it. A policy that has not answered within [`Limits::policy_timeout`](crate::Limits) or panics
+/// has refused, which is logged once a second at most. A future that blocks its thread instead of waiting can't be
+/// helped: it stops a worker of the runtime.
+///
+/// # Cancel safety
+///
+/// A future is dropped when its time is over, or its peer's session ends: it must not leave anything half done.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::policy::{Decision, Policy, Visitor};
+/// use chat_core::{Hub, Kind};
+///
+/// struct Quiet;
+///
+/// impl Policy for Quiet {
+///     async fn say(&self, _who: &Visitor, room: &str, _kind: Kind, text: &str) -> Decision {
+///         match room {
+///             "news" => Decision::refuse("only the newsroom speaks here"),
+///             _ => Decision::Change(text.to_lowercase()),
+///         }
+///     }
+/// }
+///
+/// let hub = Hub::builder().policy(Quiet).build();
+/// ```
+pub trait Policy: Send + Sync + 'static {
+    /// May it come in? A change is the nick that it gets.
+    ///
+    /// `nick` is the one that it asks for, if its dialect asks with the first line. A peer that was greeted as a
+    /// person, and then turns out to be a program, is asked about again. One that is refused is told why and
+    /// disconnected.
+    fn connect(&self, who: &Visitor, nick: Option<&str>) -> impl Future<Output = Decision> + Send {
+        let _ = (who, nick);
+        ready(Decision::Allow)
+    }
+
+    /// May it join this room? A change is the room that it joins instead.
+    ///
+    /// Asked, too, before it publishes in a room that it is not in ([`Command::Publish`](crate::protocol::Command::Publish)):
+    /// then [`say`](Self::say) is asked next.
+    fn join(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room);
+        ready(Decision::Allow)
+    }
+
+    /// May it say ([`Kind::Said`]) or do ([`Kind::Acted`]) this in a room? A change is the text.
+    fn say(
+        &self,
+        who: &Visitor,
+        room: &str,
+        kind: Kind,
+        text: &str,
+    ) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room, kind, text);
+        ready(Decision::Allow)
+    }
+
+    /// May it say this to one session alone? A change is the text.
+    fn tell(&self, who: &Visitor, to: &str, text: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, to, text);
+        ready(Decision::Allow)
+    }
+
+    /// May it take this nick? A change is the nick that it gets.
+    fn rename(&self, who: &Visitor, nick: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, nick);
+        ready(Decision::Allow)
+    }
+
+    /// May it set this topic, or take it away if the text is empty? A change is the text.
+    fn set_topic(
+        &self,
+        who: &Visitor,
+        room: &str,
+        text: &str,
+    ) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room, text);
+        ready(Decision::Allow)
+    }
+
+    /// May it see that this room is there: in a list of rooms, its members, its topic? It is told of one that it may not
+    /// see what it is told of one that does not exist.
+    ///
+    /// Asked for many rooms at once, so it can't wait: answer from memory. A session sees the rooms that it is in, whatever
+    /// the answer. One that may not join a room may see it unless this says otherwise.
+    fn may_see(&self, who: &Visitor, room: &str) -> bool {
+        let _ = (who, room);
+        true
+    }
+
+    /// May it leave with this reason, which its rooms are shown? A change is the reason; one that is refused is left
+    /// out, and it leaves without.
+    fn quit(&self, who: &Visitor, reason: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, reason);
+        ready(Decision::Allow)
+    }
+}
+
+/// Whom a [`Policy`] is asked about.
+///
+/// Rooms are named to a policy by their folded names ([`NameRules`](crate::name::NameRules)): compare with a lower-case
+/// name, and no spelling gets around the rule.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Visitor {
+    /// What the program knows of it.
+    pub peer: Arc<Peer>,
+    /// How it talks: `plain`, `json`.
+    pub dialect: &'static str,
+    /// Its session; `None` before it was let in.
+    pub session: Option<SessionId>,
+    /// The nick that it has; `None` before it was let in.
+    pub nick: Option<Nick>,
+}
+
+/// What a [`Policy`] answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// As it was asked.
+    Allow,
+    /// With this in place of what was asked for.
+    Change(String),
+    /// Not at all, and this is what the peer is told: what was wrong and what to do. Control characters are removed.
+    Refuse(String),
+}
+
+impl Decision {
+    /// Refuses with this reason.
+    #[must_use]
+    pub fn refuse(reason: impl Into<String>) -> Self {
+        Self::Refuse(reason.into())
+    }
+}
+
+/// What a policy is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question<'a> {
+    Connect {
+        nick: Option<&'a str>,
+    },
+    Join {
+        room: &'a str,
+    },
+    Say {
+        room: &'a str,
+        kind: Kind,
+        text: &'a str,
+    },
+    Tell {
+        to: &'a str,
+        text: &'a str,
+    },
+    Rename {
+        nick: &'a str,
+    },
+    SetTopic {
+        room: &'a str,
+        text: &'a str,
+    },
+    Quit {
+        reason: &'a str,
+    },
+}
+
+/// A policy whose type is forgotten.
+pub(crate) trait DynPolicy: Send + Sync {
+    /// `None`: the policy panicked.
+    fn decide<'a>(
+        self: Arc<Self>,
+        who: Visitor,
+        question: Question<'a>,
+    ) -> BoxFuture<'a, Option<Decision>>;
+
+    /// `None`: the policy panicked.
+    fn may_see(&self, who: &Visitor, room: &str) -> Option<bool>;
+}
+
+impl<P: Policy> DynPolicy for P {
+    fn decide<'a>(
+        self: Arc<Self>,
+        who: Visitor,
+        question: Question<'a>,
+    ) -> BoxFuture<'a, Option<Decision>> {
+        let decision = async move {
+            match question {
+                Question::Connect { nick } => self.connect(&who, nick).await,
+                Question::Join { room } => self.join(&who, room).await,
+                Question::Say { room, kind, text } => self.say(&who, room, kind, text).await,
+                Question::Tell { to, text } => self.tell(&who, to, text).await,
+                Question::Rename { nick } => self.rename(&who, nick).await,
+                Question::SetTopic { room, text } => self.set_topic(&who, room, text).await,
+                Question::Quit { reason } => self.quit(&who, reason).await,
+            }
+        };
+        Box::pin(AssertUnwindSafe(decision).catch_unwind().map(Result::ok))
+    }
+
+    fn may_see(&self, who: &Visitor, room: &str) -> Option<bool> {
+        catch_unwind(AssertUnwindSafe(|| Policy::may_see(self, who, room))).ok()
+    }
+}
+
+impl fmt::Debug for dyn DynPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Policy")
+    }
+}

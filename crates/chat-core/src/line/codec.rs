@@ -1,0 +1,418 @@
+//! Bytes to lines and back: the codec under every line protocol.
+//!
+//! Invariant: the decoder looks at each byte once and never holds more than its limit. A line that cannot be used
+//! (too long, not UTF-8) is an *item*, because a decoder that returns an error has ended its stream.
+
+use crate::limits::LINE_BYTES_MAX;
+use crate::line::charset::Charset;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use tokio_util::codec::{Decoder, Encoder};
+
+/// One input line without its terminator: valid UTF-8, not yet cleaned of control characters.
+///
+/// Shares the buffer it was read into, so it is cheap to clone but keeps that buffer alive.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Line(Bytes);
+
+/// What the decoder found: a line, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inbound {
+    /// A complete line.
+    Line(Line),
+    /// A line longer than the limit; it is skipped to its end. Reported once, as soon as the limit is passed.
+    Oversized,
+    /// A line whose end has not come in time; it is skipped to its end.
+    Unfinished,
+    /// A line whose bytes are not UTF-8, and what they look like instead; it is dropped.
+    NotUtf8(Option<Charset>),
+}
+
+/// Splits bytes into lines that end with `\n`, `\r\n`, or telnet's `\r\0` (RFC 854); writes lines that end with
+/// `\n`.
+///
+/// What is left before the end of the stream is a line too, as a half-closed `printf hello | nc` needs it.
+///
+/// # Bad input
+///
+/// A line that is too long or no UTF-8 is an item, not an error, so that it hurts only its sender and not for long
+/// (promise 7). What goes out is one line (promise 6), because no text that a hub hands out holds a control character:
+/// see [`text::clean`](crate::text::clean).
+///
+/// # Examples
+///
+/// ```
+/// use bytes::BytesMut;
+/// use chat_core::codec::{Inbound, LineCodec};
+/// use tokio_util::codec::Decoder;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut codec = LineCodec::new(8);
+/// let mut bytes = BytesMut::from("hello\r\nmuch too long\nbye\n");
+/// let mut found = Vec::new();
+/// while let Some(inbound) = codec.decode(&mut bytes)? {
+///     found.push(match inbound {
+///         Inbound::Line(line) => line.to_string(),
+///         rejected => format!("{rejected:?}"),
+///     });
+/// }
+/// assert_eq!(found, ["hello", "Oversized", "bye"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct LineCodec {
+    line_bytes_max: usize,
+    /// How many bytes of the buffer are known to hold no end of line.
+    scanned: u32,
+    /// The line was too long: skip what belongs to it.
+    skipping: bool,
+    nul: Nul,
+    /// A newline has ended a line since this was asked for.
+    has_seen_newline: bool,
+}
+
+/// What a NUL means that does not follow a `\r`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nul {
+    /// It is a character like others.
+    IsText,
+    /// It ends a line, as C programs have it that send the end of a string.
+    EndsLine,
+}
+
+impl LineCodec {
+    /// Creates a codec for lines of at most `line_bytes_max` bytes, the terminator not counted.
+    #[must_use]
+    pub const fn new(line_bytes_max: usize) -> Self {
+        Self {
+            line_bytes_max,
+            scanned: 0,
+            skipping: false,
+            nul: Nul::IsText,
+            has_seen_newline: false,
+        }
+    }
+
+    /// The longest line in bytes, the terminator not counted.
+    #[must_use]
+    pub const fn line_bytes_max(&self) -> usize {
+        self.line_bytes_max
+    }
+
+    /// Sets the longest line in bytes, for what comes from now on.
+    pub(crate) const fn set_line_bytes_max(&mut self, line_bytes_max: usize) {
+        self.line_bytes_max = line_bytes_max;
+    }
+
+    /// Sets what a NUL means, for what comes from now on.
+    pub(crate) const fn set_nul(&mut self, nul: Nul) {
+        self.nul = nul;
+    }
+
+    /// Returns whether a newline has ended a line since this was last called; a NUL is none.
+    pub(crate) const fn take_newline(&mut self) -> bool {
+        let seen = self.has_seen_newline;
+        self.has_seen_newline = false;
+        seen
+    }
+
+    /// Returns whether the rest of an over-long line is being skipped.
+    pub(crate) const fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
+    /// Drops the unterminated text in `src`, and what still comes of it.
+    pub(crate) fn skip_line(&mut self, src: &mut BytesMut) {
+        *src = BytesMut::new();
+        self.scanned = 0;
+        self.skipping = true;
+    }
+
+    /// Takes the unterminated text in `src` as if its end had come.
+    pub(crate) fn take_unterminated(&mut self, src: &mut BytesMut) -> Option<Inbound> {
+        self.scanned = 0;
+        if std::mem::take(&mut self.skipping) {
+            src.clear();
+            return None;
+        }
+        (!src.is_empty()).then(|| to_line(src.split()))
+    }
+
+    fn take_line(&mut self, src: &mut BytesMut, end: LineEnd) -> Option<Inbound> {
+        self.scanned = 0;
+        self.has_seen_newline |= end.is_newline;
+        if std::mem::take(&mut self.skipping) {
+            src.advance(end.text + end.terminator);
+            return None;
+        }
+        let text = src.split_to(end.text);
+        src.advance(end.terminator);
+        Some(if text.len() > self.line_bytes_max {
+            Inbound::Oversized
+        } else {
+            to_line(text)
+        })
+    }
+
+    /// No end of line yet: remembers how far was looked, and gives up a line that can only be too long.
+    fn keep_looking(&mut self, src: &mut BytesMut) -> Option<Inbound> {
+        // The last byte may be the `\r` of a terminator whose second half is still on its way.
+        let open = usize::from(src.last() == Some(&b'\r'));
+        let scanned = src.len() - open;
+        self.scanned = u32::try_from(scanned).unwrap_or(u32::MAX);
+        if self.skipping || scanned > self.line_bytes_max {
+            src.advance(scanned);
+            self.scanned = 0;
+            if !std::mem::replace(&mut self.skipping, true) {
+                return Some(Inbound::Oversized);
+            }
+        }
+        None
+    }
+}
+
+impl Default for LineCodec {
+    fn default() -> Self {
+        Self::new(LINE_BYTES_MAX)
+    }
+}
+
+impl Decoder for LineCodec {
+    type Item = Inbound;
+    type Error = io::Error;
+
+    fn decode(&mut self, src: &mut BytesMut) -> io::Result<Option<Inbound>> {
+        loop {
+            let Some(end) = find_line_end(src, self.scanned as usize, self.nul) else {
+                return Ok(self.keep_looking(src));
+            };
+            if let Some(inbound) = self.take_line(src, end) {
+                return Ok(Some(inbound));
+            }
+        }
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> io::Result<Option<Inbound>> {
+        if let Some(inbound) = self.decode(src)? {
+            return Ok(Some(inbound));
+        }
+        if src.last() == Some(&b'\r') {
+            src.truncate(src.len() - 1);
+        }
+        Ok(self.take_unterminated(src))
+    }
+}
+
+impl<T: AsRef<str>> Encoder<T> for LineCodec {
+    type Error = io::Error;
+
+    /// Writes one line and its `\n`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the text holds a line terminator: one item is one line.
+    fn encode(&mut self, line: T, dst: &mut BytesMut) -> io::Result<()> {
+        let line = line.as_ref();
+        if line.contains(['\n', '\r']) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a line may not hold a line break",
+            ));
+        }
+        dst.reserve(line.len() + 1);
+        dst.put_slice(line.as_bytes());
+        dst.put_u8(b'\n');
+        Ok(())
+    }
+}
+
+impl Line {
+    /// The text of the line.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Checked when the line was made; checking again is cheap beside `unsafe`, and cannot fail.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Deref for Line {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+/// Where a line ends in the buffer, and how long its terminator is.
+#[derive(Clone, Copy)]
+struct LineEnd {
+    text: usize,
+    terminator: usize,
+    /// A newline, or telnet's, and not a NUL.
+    is_newline: bool,
+}
+
+fn find_line_end(bytes: &[u8], scanned: usize, nul: Nul) -> Option<LineEnd> {
+    let mut from = scanned;
+    loop {
+        let at = from
+            + bytes[from..]
+                .iter()
+                .position(|&byte| byte == b'\n' || byte == b'\0')?;
+        let follows_return = at > 0 && bytes[at - 1] == b'\r';
+        match bytes[at] {
+            _ if follows_return => {
+                return Some(LineEnd {
+                    text: at - 1,
+                    terminator: 2,
+                    is_newline: true,
+                });
+            }
+            end if end == b'\n' || nul == Nul::EndsLine => {
+                return Some(LineEnd {
+                    text: at,
+                    terminator: 1,
+                    is_newline: end == b'\n',
+                });
+            }
+            // It is removed with the other control characters.
+            _ => from = at + 1,
+        }
+    }
+}
+
+fn to_line(text: BytesMut) -> Inbound {
+    match std::str::from_utf8(&text) {
+        Ok(_) => Inbound::Line(Line(text.freeze())),
+        Err(_) => Inbound::NotUtf8(Charset::guess(&text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(limit: usize, chunks: &[&[u8]]) -> Vec<Inbound> {
+        let mut codec = LineCodec::new(limit);
+        let mut buffer = BytesMut::new();
+        let mut found = Vec::new();
+        for chunk in chunks {
+            buffer.extend_from_slice(chunk);
+            while let Some(inbound) = codec.decode(&mut buffer).unwrap() {
+                found.push(inbound);
+            }
+            assert!(
+                buffer.len() <= limit + 1,
+                "the decoder holds {} bytes of {limit}",
+                buffer.len()
+            );
+        }
+        while let Some(inbound) = codec.decode_eof(&mut buffer).unwrap() {
+            found.push(inbound);
+        }
+        found
+    }
+
+    fn line(text: &str) -> Inbound {
+        Inbound::Line(text.into())
+    }
+
+    #[test]
+    fn all_three_terminators_end_a_line() {
+        let found = decode(16, &[b"a\nb\r\nc\r\0\r\nd\n\n"]);
+        assert_eq!(found, ["a", "b", "c", "", "d", ""].map(line));
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_is_a_line() {
+        assert_eq!(decode(16, &[b"one\ntw", b"o"]), ["one", "two"].map(line));
+        assert_eq!(decode(16, &[b"one\r"]), ["one"].map(line));
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
+        assert_eq!(
+            decode(4, &[b"1234\r\n12345\r\nok\n"]),
+            [line("1234"), Inbound::Oversized, line("ok")]
+        );
+        assert_eq!(decode(4, &[b"1234\r", b"\n"]), [line("1234")]);
+    }
+
+    #[test]
+    fn an_oversized_line_is_reported_once_and_skipped_to_its_end() {
+        let long = [b'x'; 100];
+        assert_eq!(
+            decode(8, &[&long, &long, b"yy\nok\n"]),
+            [Inbound::Oversized, line("ok")]
+        );
+        assert_eq!(decode(8, &[&long, &long]), [Inbound::Oversized]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_cost_one_line_only() {
+        assert_eq!(
+            decode(16, &[b"ok\n\xc3\x28\nok\n"]),
+            [line("ok"), Inbound::NotUtf8(None), line("ok")]
+        );
+    }
+
+    #[test]
+    fn the_encoder_refuses_to_make_two_lines_of_one() {
+        let mut out = BytesMut::new();
+        assert!(LineCodec::default().encode("a\nb", &mut out).is_err());
+        LineCodec::default().encode("ab", &mut out).unwrap();
+        assert_eq!(&out[..], b"ab\n");
+    }
+
+    fn bytes_with_many_terminators() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => "[a-z]{0,12}".prop_map(String::into_bytes),
+            2 => Just(b"\n".to_vec()),
+            2 => Just(b"\r\n".to_vec()),
+            1 => Just(b"\r\0".to_vec()),
+            1 => Just(b"\r".to_vec()),
+            1 => Just(b"\0".to_vec()),
+            1 => Just("한글".as_bytes().to_vec()),
+            1 => any::<Vec<u8>>(),
+        ];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_of_the_bytes_gives_the_same_lines(
+            bytes in bytes_with_many_terminators(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(decode(16, &chunks), decode(16, &[&bytes]));
+        }
+
+        #[test]
+        fn a_written_line_reads_back_as_itself(text in "[^\r\n\0]{0,40}") {
+            let mut bytes = BytesMut::new();
+            LineCodec::default().encode(&text, &mut bytes).unwrap();
+            prop_assert_eq!(decode(LINE_BYTES_MAX, &[&bytes]), [line(&text)]);
+        }
+    }
+}

@@ -1,0 +1,708 @@
+//! What one connection has sent and what has become of it: lines, or chunks of a client that sends no newline.
+//!
+//! Invariant: pure transitions of (state, bytes, now). Silence ends a text only until the first newline has come;
+//! from then on a line is a line, however slowly it arrives.
+//!
+//! ```text
+//!                newline                        three chunks of one byte
+//!   Undecided --------------> Line <-----------------------------------------+
+//!       |                                                                     |
+//!       +-- 200 ms of silence after complete UTF-8 --> Chunk (50 ms each) ----+
+//! ```
+//!
+//! Text that can't become UTF-8 any more is not waited for: it ends with the read that brought it, and so does what was
+//! read before it. A NUL ends a text and decides nothing.
+
+use crate::limits::Limits;
+use crate::line::codec::{Inbound, LineCodec, Nul};
+use crate::line::telnet::Telnet;
+use crate::line::{charset, telnet};
+use crate::text;
+use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::codec::Decoder;
+
+/// How many single bytes in a row show that a terminal sends each key as it is pressed.
+const SINGLE_BYTES_MAX: u8 = 3;
+
+/// U+FEFF in UTF-8: .NET's `StreamWriter`, for one, begins with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The input of one connection.
+#[derive(Debug)]
+pub(crate) struct Input {
+    codec: LineCodec,
+    /// `None`: the dialect is not for terminals, and bytes are what they are.
+    telnet: Option<Telnet>,
+    buffer: BytesMut,
+    mode: Mode,
+    /// A text has begun and not ended.
+    has_text: bool,
+    /// When its latest bytes came.
+    latest: Instant,
+    single_bytes: u8,
+    /// How the next line ends tells whether a NUL ends those that follow.
+    is_first_line: bool,
+    start: Start,
+    /// How long an unfinished line may be before its time is limited.
+    untimed_bytes: u32,
+    /// Boxed, because an idle connection has none.
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// How far the beginning of the input has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Nothing but a part of a byte-order mark has come, or nothing.
+    Open,
+    /// The first byte of UTF-16's mark has come and is held, because it may be telnet's as well.
+    HeldOne,
+    /// So have both bytes of it.
+    HeldTwo,
+    /// It is over.
+    Over,
+}
+
+/// What is known of a text whose end has not come, as places in the buffer.
+#[derive(Debug, Default, Clone, Copy)]
+struct Unfinished {
+    /// Up to here it is complete UTF-8.
+    valid: u32,
+    /// Here the latest read begins.
+    read: u32,
+    /// Here the earliest read begins that shares a character with the latest.
+    text: u32,
+    /// What begins at `text` and ends here can't become UTF-8; 0 if there is no such thing.
+    hopeless: u32,
+    /// Since when it has been so long that its time is limited, the pauses not counted.
+    timed_since: Option<Instant>,
+    /// Since when nothing is read.
+    paused_since: Option<Instant>,
+}
+
+/// What ends a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// A newline, or silence: then that decides.
+    Undecided,
+    /// A newline.
+    Line,
+    /// A newline, or a short silence.
+    Chunk,
+}
+
+impl Input {
+    pub(crate) fn new(limits: &Limits, now: Instant) -> Self {
+        let mut codec = LineCodec::new(limits.line_bytes.get());
+        codec.set_nul(Nul::EndsLine);
+        Self {
+            codec,
+            telnet: Some(Telnet::default()),
+            buffer: BytesMut::new(),
+            mode: Mode::Undecided,
+            has_text: false,
+            latest: now,
+            single_bytes: 0,
+            is_first_line: false,
+            start: Start::Open,
+            // A person who types it key by key takes as long as it takes, up to the longest message.
+            untimed_bytes: place(limits.text_bytes.get()),
+            unfinished: None,
+        }
+    }
+
+    /// Takes bytes that came; returns what telnet wants answered.
+    pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
+        let mut refusals = BytesMut::new();
+        let before = self.buffer.len();
+        let bytes = match self.hold_mark(bytes) {
+            Cow::Owned(held) if held.is_empty() => return Bytes::new(),
+            bytes => bytes,
+        };
+        match &mut self.telnet {
+            Some(telnet) => telnet.strip(&bytes, &mut self.buffer, &mut refusals),
+            None => self.buffer.extend_from_slice(&bytes),
+        }
+        if self.buffer.len() > before {
+            self.latest = now;
+            self.has_text = true;
+            if self.ends_with_silence() {
+                self.unfinished.get_or_insert_default().begin_read(before);
+            }
+        }
+        if self.start != Start::Over {
+            self.skip_mark();
+        }
+        self.judge();
+        refusals.freeze()
+    }
+
+    /// Keeps apart what begins alike in UTF-16 with a byte-order mark and in telnet: gives back the bytes to go on with,
+    /// none if it takes more to tell. UTF-16 knows no telnet.
+    fn hold_mark<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let held = match self.start {
+            Start::Over => return Cow::Borrowed(bytes),
+            Start::Open if !self.buffer.is_empty() => return Cow::Borrowed(bytes),
+            Start::Open => 0,
+            Start::HeldOne => 1,
+            Start::HeldTwo => 2,
+        };
+        self.start = Start::Open;
+        if !self.telnet.as_ref().is_some_and(Telnet::is_unused) {
+            return Cow::Borrowed(bytes);
+        }
+        let bytes = match held {
+            0 => Cow::Borrowed(bytes),
+            _ => Cow::Owned([&charset::UTF16_LE_MARK[..held], bytes].concat()),
+        };
+        if charset::UTF16_LE_MARK.starts_with(&bytes) {
+            self.start = match bytes.len() {
+                0 => Start::Open,
+                1 => Start::HeldOne,
+                _ => Start::HeldTwo,
+            };
+            return Cow::Owned(Vec::new());
+        }
+        if charset::starts_with_mark(&bytes) && !telnet::is_refusal(&bytes) {
+            self.telnet = None;
+            self.start = Start::Over;
+        }
+        bytes
+    }
+
+    /// Sees whether the unfinished text can still become UTF-8, where silence would end it.
+    fn judge(&mut self) {
+        if self.ends_with_silence() && !self.buffer.is_empty() && !self.codec.is_skipping() {
+            self.unfinished.get_or_insert_default().judge(&self.buffer);
+        }
+    }
+
+    fn ends_with_silence(&self) -> bool {
+        self.mode != Mode::Line && self.telnet.is_some()
+    }
+
+    /// Drops a byte-order mark from the beginning of the input, once all of it has come.
+    fn skip_mark(&mut self) {
+        if self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.advance(BYTE_ORDER_MARK.len());
+            self.unfinished = None;
+            self.has_text = !self.buffer.is_empty();
+            self.start = Start::Over;
+        } else if !BYTE_ORDER_MARK.starts_with(&self.buffer) {
+            self.start = Start::Over;
+        }
+    }
+
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the peer is known to work by lines: it has sent one, or its dialect has nothing else.
+    pub(crate) fn sends_lines(&self) -> bool {
+        match self.mode {
+            Mode::Line => true,
+            Mode::Chunk => false,
+            Mode::Undecided => self.buffer.contains(&b'\n'),
+        }
+    }
+
+    /// Lets silence end no text from now on and knows no telnet, as every dialect but plain has it. A NUL ends lines
+    /// if it ends the first one.
+    pub(crate) fn set_lines_only(&mut self) {
+        self.mode = Mode::Line;
+        self.telnet = None;
+        self.is_first_line = true;
+        self.untimed_bytes = 0;
+    }
+
+    /// Drops what has come and not been taken yet.
+    pub(crate) fn discard(&mut self) {
+        self.buffer = BytesMut::new();
+        self.has_text = false;
+    }
+
+    /// Sets the longest line in bytes, for a dialect that has a limit of its own.
+    pub(crate) const fn set_line_bytes(&mut self, line_bytes_max: usize) {
+        self.codec.set_line_bytes_max(line_bytes_max);
+    }
+
+    /// The longest line in bytes.
+    pub(crate) const fn line_bytes(&self) -> usize {
+        self.codec.line_bytes_max()
+    }
+
+    /// What has come and not been taken yet.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes the next line.
+    pub(crate) fn next_line(&mut self) -> Option<Inbound> {
+        let before = self.buffer.len();
+        // Decoding a line cannot fail: what is wrong with one is an item.
+        let inbound = self.codec.decode(&mut self.buffer).ok().flatten();
+        if self.buffer.is_empty() {
+            // An idle connection holds no buffer.
+            self.buffer = BytesMut::new();
+        }
+        if self.buffer.is_empty() && !self.codec.is_skipping() {
+            self.has_text = false;
+        }
+        let has_newline = self.codec.take_newline() && !self.codec.is_skipping();
+        if has_newline && self.mode == Mode::Undecided {
+            self.mode = Mode::Line;
+        }
+        if self.is_first_line && inbound.is_some() {
+            self.is_first_line = false;
+            if has_newline {
+                self.codec.set_nul(Nul::IsText);
+            }
+        }
+        if self.buffer.len() < before {
+            self.unfinished = None;
+        }
+        if inbound.is_none() {
+            self.judge();
+            if self.buffer.len() > self.untimed_bytes as usize {
+                let unfinished = self.unfinished.get_or_insert_default();
+                unfinished.timed_since.get_or_insert(self.latest);
+            }
+        }
+        inbound.map(|inbound| self.edited(inbound))
+    }
+
+    /// When the time of an unfinished line will have lasted so long; `None` while nothing is read.
+    pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
+        let unfinished = self.unfinished.as_ref()?;
+        if unfinished.paused_since.is_some() {
+            return None;
+        }
+        Some(unfinished.timed_since? + timeout)
+    }
+
+    /// Whether an unfinished line's time is limited.
+    pub(crate) fn is_timed(&self) -> bool {
+        let unfinished = self.unfinished.as_ref();
+        unfinished.is_some_and(|unfinished| unfinished.timed_since.is_some())
+    }
+
+    /// Nothing is read from now on, or something is again: the time of an unfinished line is put off by the length of
+    /// the pause, however often this is called meanwhile.
+    pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
+        let Some(unfinished) = &mut self.unfinished else {
+            return;
+        };
+        if is_paused {
+            unfinished.paused_since.get_or_insert(now);
+        } else if let Some(paused) = unfinished.paused_since.take() {
+            unfinished.timed_since = unfinished
+                .timed_since
+                .map(|since| since + now.saturating_duration_since(paused.max(since)));
+        }
+    }
+
+    /// Drops the unfinished line; what still comes of it is skipped.
+    pub(crate) fn give_up(&mut self) -> Inbound {
+        self.codec.skip_line(&mut self.buffer);
+        self.unfinished = None;
+        Inbound::Unfinished
+    }
+
+    /// When silence will have ended the text that is there; call [`next_silent`](Self::next_silent) then.
+    pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        let silence = match self.mode {
+            Mode::Line => return None,
+            _ if !self.has_text => return None,
+            _ if self.is_hopeless() => return Some(self.latest),
+            _ if self.has_open_character() => limits.prefix_timeout,
+            Mode::Undecided => limits.first_chunk_after,
+            Mode::Chunk => limits.chunk_after,
+        };
+        Some(self.latest + silence)
+    }
+
+    /// Takes the text that silence has ended, or the next part of one that can't become UTF-8.
+    pub(crate) fn next_silent(&mut self) -> Option<Inbound> {
+        if self.buffer.is_empty() && !self.codec.is_skipping() {
+            self.has_text = false;
+            return None;
+        }
+        if self.buffer.len() == 1 {
+            self.single_bytes += 1;
+            if self.single_bytes >= SINGLE_BYTES_MAX {
+                self.mode = Mode::Line;
+                return None;
+            }
+        } else {
+            self.single_bytes = 0;
+        }
+        self.mode = Mode::Chunk;
+        let Some(unfinished) = self.unfinished.as_mut() else {
+            return self.finish();
+        };
+        let end = match (unfinished.hopeless, unfinished.text) {
+            (0, _) => return self.finish(),
+            // What came before is a text of its own.
+            (_, begin @ 1..) => begin,
+            (hopeless, 0) => hopeless,
+        };
+        let mut part = self.buffer.split_to(end as usize);
+        unfinished.advance(end);
+        self.judge();
+        self.has_text = !self.buffer.is_empty();
+        self.end(&mut part)
+    }
+
+    /// Takes what is left: the end of the stream has come.
+    pub(crate) fn finish(&mut self) -> Option<Inbound> {
+        self.has_text = false;
+        self.unfinished = None;
+        let mut text = std::mem::take(&mut self.buffer);
+        self.end(&mut text)
+    }
+
+    /// Ends a text that has no newline.
+    fn end(&mut self, text: &mut BytesMut) -> Option<Inbound> {
+        if text.last() == Some(&b'\r') {
+            text.truncate(text.len() - 1);
+        }
+        let inbound = self.codec.take_unterminated(text)?;
+        Some(self.edited(inbound))
+    }
+
+    /// The line as the person who typed it left it.
+    fn edited(&self, inbound: Inbound) -> Inbound {
+        match inbound {
+            Inbound::Line(line) if self.telnet.is_some() => match text::apply_backspaces(&line) {
+                Cow::Borrowed(_) => Inbound::Line(line),
+                Cow::Owned(left) => Inbound::Line(left.as_str().into()),
+            },
+            inbound => inbound,
+        }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        let hopeless = self.unfinished.as_ref().map(|text| text.hopeless);
+        hopeless.is_some_and(|end| end > 0)
+    }
+
+    /// The text ends within a character whose rest must still be on its way.
+    fn has_open_character(&self) -> bool {
+        let tail = &self.buffer[self.buffer.len().saturating_sub(4)..];
+        let start = tail
+            .iter()
+            .rposition(|byte| !matches!(byte, 0x80..=0xbf))
+            .unwrap_or(0);
+        std::str::from_utf8(&tail[start..]).is_err_and(|error| error.error_len().is_none())
+    }
+}
+
+impl Unfinished {
+    /// Notes that what is read now begins at this place.
+    fn begin_read(&mut self, at: usize) {
+        self.read = place(at);
+        if self.valid == self.read {
+            self.text = self.read;
+        }
+    }
+
+    /// Notes that so much was taken from the beginning of the buffer.
+    const fn advance(&mut self, taken: u32) {
+        *self = Self {
+            valid: self.valid.saturating_sub(taken),
+            read: self.read.saturating_sub(taken),
+            text: self.text.saturating_sub(taken),
+            hopeless: 0,
+            timed_since: None,
+            paused_since: None,
+        };
+    }
+
+    fn judge(&mut self, buffer: &[u8]) {
+        let rest = buffer.get(self.valid as usize..).unwrap_or_default();
+        match std::str::from_utf8(rest) {
+            Ok(text) => self.valid += place(text.len()),
+            Err(error) => {
+                self.valid += place(error.valid_up_to());
+                if error.error_len().is_some() {
+                    // A character that an earlier read began and this one does not end is that one's fault.
+                    let is_earlier = self.valid < self.read;
+                    self.hopeless = if is_earlier {
+                        self.read
+                    } else {
+                        place(buffer.len())
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// A place in a buffer, which is never longer than a line and what one read brings.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Peer {
+        input: Input,
+        limits: Limits,
+        now: Instant,
+        found: Vec<String>,
+    }
+
+    impl Peer {
+        fn new() -> Self {
+            let (limits, now) = (Limits::default(), Instant::now());
+            Self {
+                input: Input::new(&limits, now),
+                limits,
+                now,
+                found: Vec::new(),
+            }
+        }
+
+        fn sends(&mut self, bytes: &[u8]) -> &mut Self {
+            let refusals = self.input.push(bytes, self.now);
+            assert!(refusals.is_empty());
+            while let Some(inbound) = self.input.next_line() {
+                self.note(inbound);
+            }
+            self
+        }
+
+        fn waits(&mut self, millis: u64) -> &mut Self {
+            self.now += Duration::from_millis(millis);
+            while self
+                .input
+                .deadline(&self.limits)
+                .is_some_and(|deadline| deadline <= self.now)
+            {
+                if let Some(inbound) = self.input.next_silent() {
+                    self.note(inbound);
+                }
+            }
+            self
+        }
+
+        fn note(&mut self, inbound: Inbound) {
+            self.found.push(match inbound {
+                Inbound::Line(line) => line.to_string(),
+                rejected => format!("{rejected:?}"),
+            });
+        }
+
+        fn shows(&mut self, expected: &[&str]) -> &mut Self {
+            assert_eq!(self.found, expected);
+            self
+        }
+    }
+
+    #[test]
+    fn a_newline_makes_lines_and_silence_never_cuts_one_again() {
+        Peer::new()
+            .sends(b"hello\n")
+            .sends(b"one ")
+            .waits(60_000)
+            .shows(&["hello"])
+            .sends(b"line\n")
+            .shows(&["hello", "one line"]);
+    }
+
+    #[test]
+    fn silence_after_complete_text_makes_chunks() {
+        let mut peer = Peer::new();
+        peer.sends("안녕".as_bytes())
+            .waits(199)
+            .shows(&[])
+            .waits(1)
+            .shows(&["안녕"]);
+        peer.sends(b"a b")
+            .waits(49)
+            .shows(&["안녕"])
+            .waits(1)
+            .shows(&["안녕", "a b"]);
+        peer.sends(b"c\nd")
+            .shows(&["안녕", "a b", "c"])
+            .waits(50)
+            .shows(&["안녕", "a b", "c", "d"]);
+    }
+
+    #[test]
+    fn half_a_character_waits_for_its_rest() {
+        let (text, mut peer) = ("안녕".as_bytes(), Peer::new());
+        peer.sends(&text[..4])
+            .waits(1000)
+            .shows(&[])
+            .sends(&text[4..])
+            .waits(200)
+            .shows(&["안녕"]);
+        peer.sends(&text[..1])
+            .waits(5000)
+            .shows(&["안녕", "NotUtf8(None)"]);
+    }
+
+    /// In code page 949.
+    const KOREAN: &[u8] = b"\xbe\xc8\xb3\xe7";
+
+    #[test]
+    fn what_can_not_become_utf8_is_told_at_once() {
+        let cp949 = "NotUtf8(Some(Cp949))";
+        let mut peer = Peer::new();
+        peer.sends(KOREAN).waits(0).shows(&[cp949]);
+        peer.sends(b"ok").waits(50).shows(&[cp949, "ok"]);
+        peer.sends(KOREAN).waits(0).shows(&[cp949, "ok", cp949]);
+    }
+
+    #[test]
+    fn the_neighbours_of_what_is_no_utf8_are_neither_lost_nor_fused() {
+        let cp949 = "NotUtf8(Some(Cp949))";
+        let mut peer = Peer::new();
+        peer.sends(b"first")
+            .sends(KOREAN)
+            .waits(0)
+            .shows(&["first", cp949]);
+        peer.sends(b"second")
+            .waits(50)
+            .shows(&["first", cp949, "second"]);
+        // Half a character at its end, which the next text does not complete.
+        let mut peer = Peer::new();
+        peer.sends(b"first")
+            .sends(b"bad \xed")
+            .sends("다음".as_bytes())
+            .waits(0);
+        peer.shows(&["first", "NotUtf8(None)"]).waits(50);
+        peer.shows(&["first", "NotUtf8(None)", "다음"]);
+        // Half a character that the next read does complete is no end.
+        let (mut peer, text) = (Peer::new(), "한글".as_bytes());
+        peer.sends(b"a ")
+            .sends(&text[..4])
+            .sends(&text[4..])
+            .sends(KOREAN)
+            .waits(0);
+        peer.shows(&["a 한글", cp949]);
+    }
+
+    #[test]
+    fn a_nul_ends_a_text_and_decides_nothing() {
+        let mut peer = Peer::new();
+        peer.sends(b"two\0three\0").shows(&["two", "three"]);
+        assert_eq!(peer.input.mode(), Mode::Undecided);
+        peer.sends(b"four")
+            .waits(200)
+            .shows(&["two", "three", "four"]);
+        peer.sends(b"five\0six")
+            .shows(&["two", "three", "four", "five"]);
+        let mut peer = Peer::new();
+        peer.sends(b"a\n")
+            .sends(b"b\0c\0d\r\0")
+            .shows(&["a", "b", "c", "d"]);
+        peer.sends(b"hello\0\0\0")
+            .shows(&["a", "b", "c", "d", "hello", "", ""]);
+    }
+
+    #[test]
+    fn a_backspace_deletes_the_character_before_it() {
+        let mut peer = Peer::new();
+        peer.sends("안녀\x7f녕하\x08\n".as_bytes()).shows(&["안녕"]);
+        peer.sends(b"\x7f\x7fa\n").shows(&["안녕", "a"]);
+    }
+
+    #[test]
+    fn telnet_and_utf16_are_told_apart_by_what_follows() {
+        // Korean and ASCII, each with its mark, at once and in pieces.
+        for text in ["\u{feff}안녕\n", "\u{feff}hi\n", "\u{feff}가나\n"] {
+            let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            for first in [1, 2, bytes.len()] {
+                let mut peer = Peer::new();
+                let (first, rest) = bytes.split_at(first);
+                for piece in [first, rest] {
+                    let refusals = peer.input.push(piece, peer.now);
+                    assert!(refusals.is_empty());
+                }
+                assert_eq!(peer.input.pending(), bytes, "{text:?}");
+            }
+        }
+        for telnet in [
+            &b"\xff\xfe\x01hi"[..],
+            b"\xff\xfe\x01\xff\xfe\x03hi",
+            b"\xff\xfd\x03hi",
+        ] {
+            for first in 1..telnet.len() {
+                let mut peer = Peer::new();
+                let (first, rest) = telnet.split_at(first);
+                let _answers = [first, rest].map(|piece| peer.input.push(piece, peer.now));
+                assert_eq!(peer.input.pending(), b"hi", "{telnet:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_character_at_the_end_of_a_long_text_waits_too() {
+        let mut peer = Peer::new();
+        peer.sends(b"first").waits(200);
+        for _ in 0..150 {
+            peer.sends(b"x").waits(40);
+        }
+        let (head, tail) = "안".as_bytes().split_at(1);
+        peer.sends(head).waits(60).sends(tail).waits(50);
+        peer.shows(&["first", &format!("{}안", "x".repeat(150))]);
+    }
+
+    #[test]
+    fn a_negotiation_is_no_text() {
+        let mut peer = Peer::new();
+        let refusals = peer.input.push(b"\xff\xfb\x18", peer.now);
+        assert_eq!(&refusals[..], [255, 254, 24]);
+        peer.waits(1000)
+            .sends(b"hel")
+            .waits(100)
+            .sends(b"lo\r\n")
+            .shows(&["hello"]);
+        assert_eq!(peer.input.mode(), Mode::Line);
+    }
+
+    #[test]
+    fn a_terminal_that_sends_each_key_is_read_by_lines() {
+        let mut peer = Peer::new();
+        for key in [b"h", b"e", b"l", b"l", b"o"] {
+            peer.sends(key).waits(300);
+        }
+        peer.shows(&["h", "e"])
+            .sends(b"\r\0")
+            .shows(&["h", "e", "llo"]);
+    }
+
+    #[test]
+    fn an_endless_chunk_is_rejected_once_and_ends_with_silence() {
+        let mut peer = Peer::new();
+        peer.sends(&[b'x'; 9000])
+            .sends(&[b'x'; 9000])
+            .waits(200)
+            .sends(b"ok")
+            .waits(200)
+            .shows(&["Oversized", "ok"]);
+    }
+
+    #[test]
+    fn the_newline_of_an_endless_line_makes_lines_too() {
+        let mut peer = Peer::new();
+        peer.sends(&[b'x'; 9000])
+            .sends(b"\nhalf ")
+            .waits(1000)
+            .sends(b"a line\n");
+        peer.shows(&["Oversized", "half a line"]);
+    }
+
+    #[test]
+    fn an_idle_input_holds_no_buffer() {
+        let mut peer = Peer::new();
+        peer.sends(&[b'x'; 4096]).sends(b"\n");
+        assert_eq!(peer.input.buffer.capacity(), 0);
+    }
+}

@@ -1,0 +1,19 @@
+//! What a journal is made of: where rooms' logs are kept, and what is in them.
+
+mod batch;
+mod journal;
+mod key;
+mod keyed;
+mod keys;
+mod memory;
+mod position;
+mod search;
+
+pub use batch::{Batch, DraftRef, Drafts, Kind, Message, MessageRef};
+pub(crate) use journal::{Append, DynJournal, DynLog};
+pub use journal::{BatchSlice, Gap, Head, Journal, JournalError, Log, Page, Span};
+pub use key::TokenDigest;
+pub(crate) use key::{Key, KeyError, Owner};
+pub(crate) use keys::{Claim, Claimed, Keys, Said};
+pub use memory::{MemoryJournal, MemoryLog};
+pub use position::{Epoch, ParseEpochError, Position, Seq, SessionId, Timestamp};

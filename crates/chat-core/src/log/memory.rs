@@ -1,0 +1,357 @@
+//! The journal that is a bounded ring per room, in memory.
+//!
+//! Invariant: holds at most `journal_messages` messages and about `journal_bytes` of text per room, and all rooms
+//! together about `journal_total_bytes`. What it has let go is reported as a gap to whoever asks for it.
+
+mod budget;
+
+use crate::limits::Limits;
+use crate::log::batch::{Batch, Drafts, Kind};
+use crate::log::journal::Log;
+use crate::log::journal::{BatchSlice, Gap, Head, Journal, JournalError, Page, Span};
+use crate::log::position::{Epoch, Seq};
+use crate::log::search;
+use crate::log::search::Fold;
+use crate::name::RoomName;
+use crate::sync::Mutex;
+use budget::Budget;
+use std::collections::VecDeque;
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+/// Keeps the latest messages of each room in memory; appending is instantaneous.
+///
+/// A room that is forgotten loses its log; when it opens again, its epoch is another one. The logs of a journal and of
+/// its clones hold [`Limits::journal_total_bytes`] together.
+#[derive(Debug, Clone)]
+pub struct MemoryJournal {
+    messages_max: usize,
+    bytes_max: usize,
+    budget: Arc<Budget>,
+    fold: Fold,
+}
+
+/// One room's ring.
+#[derive(Debug)]
+pub struct MemoryLog {
+    room: RoomName,
+    epoch: Epoch,
+    messages_max: usize,
+    bytes_max: usize,
+    fold: Fold,
+    budget: Arc<Budget>,
+    /// Its number in the budget.
+    id: u64,
+    ring: Arc<Mutex<Ring>>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    batches: VecDeque<Arc<Batch>>,
+    messages: usize,
+    bytes: usize,
+    /// How many bytes of the budget it takes.
+    held: usize,
+    /// How many messages of the first batch have been let go; their text is freed with the batch.
+    gone_of_first: usize,
+    tail: u64,
+    topic: Option<Arc<str>>,
+}
+
+impl MemoryJournal {
+    /// Creates a journal that keeps what `limits` allows.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            budget: Arc::new(Budget::new(limits.journal_total_bytes.get())),
+            messages_max: limits.journal_messages.get(),
+            bytes_max: limits.journal_bytes.get(),
+            fold: str::to_lowercase,
+        }
+    }
+
+    /// Sets how a search maps words and texts before it compares them; to lower case if this is not called.
+    ///
+    /// Give a function that also normalises (Unicode Annex #15), or a text that was typed in one normal form is not
+    /// found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the
+    /// journal that it creates.
+    #[must_use]
+    pub fn fold(mut self, fold: fn(&str) -> String) -> Self {
+        self.fold = fold;
+        self
+    }
+}
+
+impl Journal for MemoryJournal {
+    type Log = MemoryLog;
+
+    fn open(
+        &self,
+        room: &RoomName,
+        _key: &str,
+    ) -> impl Future<Output = Result<MemoryLog, JournalError>> + Send {
+        let ring = Arc::default();
+        ready(Ok(MemoryLog {
+            id: self.budget.register(&ring),
+            budget: Arc::clone(&self.budget),
+            room: room.clone(),
+            epoch: Epoch::random(),
+            messages_max: self.messages_max,
+            bytes_max: self.bytes_max,
+            fold: self.fold,
+            ring,
+        }))
+    }
+}
+
+impl Log for MemoryLog {
+    fn head(&self) -> Head {
+        let ring = self.ring.lock();
+        let topic = ring.topic.clone().unwrap_or_else(|| Arc::from(""));
+        Head {
+            epoch: self.epoch,
+            tail: Seq(ring.tail),
+            topic,
+        }
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        let batch = {
+            let mut ring = self.ring.lock();
+            let seqs = (ring.tail + 1..).map(Seq);
+            let batch = Arc::new(drafts.number(self.room.clone(), seqs));
+            let held = ring.held;
+            ring.push(Arc::clone(&batch), self.messages_max, self.bytes_max);
+            // While the ring is locked, so that it takes its bytes before they can be given back.
+            self.budget.change(held, ring.held);
+            batch
+        };
+        self.budget.keep();
+        ready(Ok(batch))
+    }
+
+    fn read(
+        &self,
+        span: Span,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, JournalError>> + Send {
+        let ring = self.ring.lock();
+        ready(Ok(match span {
+            Span::After(seq) => ring.after(seq, limit),
+            Span::Before(seq) => ring.before(seq, limit),
+        }))
+    }
+
+    fn search(
+        &self,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, JournalError>> + Send {
+        search::search(self, self.fold, text, before, limit)
+    }
+}
+
+impl Drop for MemoryLog {
+    fn drop(&mut self) {
+        self.budget.forget(self.id, &self.ring);
+    }
+}
+
+impl Ring {
+    fn push(&mut self, batch: Arc<Batch>, messages_max: usize, bytes_max: usize) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Some(topic) = batch.last_of(Kind::Topic) {
+            self.topic = Some(topic.text.into());
+        }
+        self.tail = batch.last().0;
+        self.messages += batch.len();
+        self.bytes += batch.bytes();
+        self.held += budget::cost(&batch);
+        self.batches.push_back(batch);
+        while self.bytes > bytes_max && self.batches.len() > 1 {
+            self.let_go(usize::MAX);
+        }
+        while self.messages > messages_max {
+            self.let_go(self.messages - messages_max);
+        }
+    }
+
+    /// Lets go of up to `count` messages of the first batch, and of the batch with the last of them.
+    fn let_go(&mut self, count: usize) {
+        let Some(first) = self.batches.front() else {
+            return;
+        };
+        let left = first.len() - self.gone_of_first;
+        if count < left {
+            self.gone_of_first += count;
+            self.messages -= count;
+        } else {
+            self.messages -= left;
+            self.bytes -= first.bytes();
+            self.held -= budget::cost(first);
+            self.gone_of_first = 0;
+            self.batches.pop_front();
+        }
+    }
+
+    fn after(&self, seq: Seq, limit: usize) -> Page {
+        let oldest = self.oldest();
+        let gap = (seq.next() < oldest).then(|| Gap {
+            from: seq.next(),
+            to: Seq(oldest.0 - 1),
+        });
+        let first = self.batches.partition_point(|batch| batch.last() <= seq);
+        let mut slices = Vec::new();
+        let mut left = limit;
+        for (at, batch) in self.batches.iter().enumerate().skip(first) {
+            let start = self.start(at).max(batch.count_through(seq));
+            let end = batch.len().min(start.saturating_add(left));
+            if start == end {
+                break;
+            }
+            left -= end - start;
+            slices.push(BatchSlice {
+                batch: Arc::clone(batch),
+                range: start..end,
+            });
+        }
+        Page { gap, slices }
+    }
+
+    fn before(&self, seq: Seq, limit: usize) -> Page {
+        let mut slices = VecDeque::new();
+        let mut left = limit;
+        let end = self.batches.partition_point(|batch| batch.first() < seq);
+        for (at, batch) in self.batches.iter().enumerate().take(end).rev() {
+            let end = batch.count_through(Seq(seq.0.saturating_sub(1)));
+            let start = self.start(at).max(end.saturating_sub(left));
+            if start >= end {
+                break;
+            }
+            left -= end - start;
+            slices.push_front(BatchSlice {
+                batch: Arc::clone(batch),
+                range: start..end,
+            });
+        }
+        Page {
+            gap: None,
+            slices: slices.into(),
+        }
+    }
+
+    /// The place of the oldest message that is held, or of the next one to come.
+    fn oldest(&self) -> Seq {
+        self.batches
+            .front()
+            .and_then(|batch| batch.messages(self.gone_of_first..batch.len()).next())
+            .map_or(Seq(self.tail + 1), |message| message.seq)
+    }
+
+    fn start(&self, at: usize) -> usize {
+        if at == 0 { self.gone_of_first } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::position::{SessionId, Timestamp};
+    use crate::name::Nick;
+    use futures::FutureExt;
+
+    fn log(messages_max: usize, bytes_max: usize) -> MemoryLog {
+        let journal = MemoryJournal {
+            budget: Arc::new(Budget::new(usize::MAX)),
+            messages_max,
+            bytes_max,
+            fold: str::to_lowercase,
+        };
+        journal
+            .open(&RoomName::parse("ops").unwrap(), "ops")
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    }
+
+    fn append(log: &MemoryLog, texts: &[&str]) {
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("a").unwrap(), Timestamp(0));
+        texts.iter().for_each(|text| drafts.push(Kind::Said, text));
+        log.append(drafts).now_or_never().unwrap().unwrap();
+    }
+
+    fn read(log: &MemoryLog, span: Span, limit: usize) -> (Option<(u64, u64)>, Vec<u64>) {
+        let page = log.read(span, limit).now_or_never().unwrap().unwrap();
+        assert!(page.slices.iter().all(|slice| !slice.range.is_empty()));
+        let seqs = page
+            .slices
+            .iter()
+            .flat_map(|slice| slice.batch.messages(slice.range.clone()).map(|m| m.seq.0));
+        (page.gap.map(|gap| (gap.from.0, gap.to.0)), seqs.collect())
+    }
+
+    #[test]
+    fn a_range_is_read_forwards_and_backwards_in_pages() {
+        let log = log(100, 1000);
+        append(&log, &["1", "2", "3"]);
+        append(&log, &["4"]);
+        append(&log, &["5", "6"]);
+        assert_eq!(
+            read(&log, Span::After(Seq::START), 4),
+            (None, vec![1, 2, 3, 4])
+        );
+        assert_eq!(read(&log, Span::After(Seq(2)), 2), (None, vec![3, 4]));
+        assert_eq!(read(&log, Span::After(Seq(6)), 2), (None, vec![]));
+        assert_eq!(read(&log, Span::Before(Seq::END), 3), (None, vec![4, 5, 6]));
+        assert_eq!(read(&log, Span::Before(Seq(6)), 3), (None, vec![3, 4, 5]));
+        assert_eq!(read(&log, Span::Before(Seq(2)), 9), (None, vec![1]));
+    }
+
+    #[test]
+    fn what_was_let_go_is_an_explicit_gap() {
+        let log = log(3, 1000);
+        append(&log, &["1", "2"]);
+        append(&log, &["3", "4", "5"]);
+        assert_eq!(
+            read(&log, Span::After(Seq::START), 9),
+            (Some((1, 2)), vec![3, 4, 5])
+        );
+        append(&log, &["6"]);
+        assert_eq!(
+            read(&log, Span::After(Seq(2)), 9),
+            (Some((3, 3)), vec![4, 5, 6])
+        );
+        assert_eq!(read(&log, Span::After(Seq(3)), 9), (None, vec![4, 5, 6]));
+        assert_eq!(
+            read(&log, Span::After(Seq(3)), usize::MAX),
+            (None, vec![4, 5, 6])
+        );
+        assert_eq!(read(&log, Span::Before(Seq::END), 9), (None, vec![4, 5, 6]));
+    }
+
+    #[test]
+    fn text_is_bounded_in_bytes_too() {
+        let log = log(100, 200);
+        (0..9).for_each(|_| append(&log, &[&"x".repeat(50)]));
+        let ring = log.ring.lock();
+        assert!(ring.bytes <= 200, "{} bytes", ring.bytes);
+        assert_eq!((ring.messages, ring.batches.len()), (2, 2));
+    }
+
+    #[test]
+    fn the_topic_that_was_set_last_is_in_the_head() {
+        let log = log(100, 100);
+        assert_eq!(&*log.head().topic, "");
+        let mut drafts = Drafts::new(SessionId(1), Nick::parse("a").unwrap(), Timestamp(0));
+        drafts.push(Kind::Topic, "one");
+        drafts.push(Kind::Topic, "two");
+        log.append(drafts).now_or_never().unwrap().unwrap();
+        assert_eq!(&*log.head().topic, "two");
+    }
+}

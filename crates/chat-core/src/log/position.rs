@@ -1,0 +1,141 @@
+//! Where a message stands in a room's log, when it was said and by which session.
+//!
+//! Invariant: a [`Seq`] grows within one [`Epoch`] and is never used again in it.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A message's place in its room's log; grows from message to message, not always by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The place before the first message.
+    pub const START: Self = Self(0);
+    /// A place after every message.
+    pub const END: Self = Self(u64::MAX);
+
+    /// The place that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which life of a room's log a [`Seq`] belongs to; it changes when the log is lost or restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// An epoch that no earlier log had.
+    #[must_use]
+    pub fn random() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self(RandomState::new().hash_one("epoch"))
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = ParseEpochError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ParseEpochError> {
+        let is_written_so = text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        match u64::from_str_radix(text, 36) {
+            Ok(epoch) if is_written_so => Ok(Self(epoch)),
+            _ => Err(ParseEpochError),
+        }
+    }
+}
+
+/// The text is no epoch that a hub has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseEpochError;
+
+impl fmt::Display for ParseEpochError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an epoch: pass what the server gave")
+    }
+}
+
+impl std::error::Error for ParseEpochError {}
+
+impl fmt::Display for Epoch {
+    /// Base 36: short, and safe in any protocol.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut digits = Vec::with_capacity(13);
+        let mut rest = self.0;
+        loop {
+            digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize]);
+            rest /= 36;
+            if rest == 0 {
+                break;
+            }
+        }
+        digits.reverse();
+        f.write_str(&String::from_utf8_lossy(&digits))
+    }
+}
+
+/// A place in a room's log that stays valid across connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The life of the log that `seq` belongs to.
+    pub epoch: Epoch,
+    /// The place in it.
+    pub seq: Seq,
+}
+
+/// A moment: milliseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The present moment of the system clock; 0 if that stands before 1970.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self(since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        }))
+    }
+}
+
+/// Who wrote a batch: a session of this process's hub, unique within it and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl SessionId {
+    /// No session: the author of what was written in an earlier process, whose numbers are given anew in this one.
+    pub const NOBODY: Self = Self(0);
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_short_and_plain() {
+        assert_eq!(Epoch(0).to_string(), "0");
+        assert_eq!(Epoch(u64::MAX).to_string(), "3w5e11264sgsf");
+        assert_ne!(Epoch::random(), Epoch::random());
+        assert_eq!("3w5e11264sgsf".parse(), Ok(Epoch(u64::MAX)));
+        for text in ["", "3w5e11264sgsg", "K3F", "+1", "k-3"] {
+            assert_eq!(text.parse::<Epoch>(), Err(ParseEpochError), "{text}");
+        }
+    }
+}

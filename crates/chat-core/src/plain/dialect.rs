@@ -1,0 +1,361 @@
+//! The plain dialect: people with `nc` or telnet, scripts, simple socket programs.
+//!
+//! Invariant: the form of a line tells who speaks. Messages begin with the time or a nick, notices with `* `, errors
+//! with `! `, and no text can forge one, because a nick holds no space and no colon and texts hold no line break.
+
+use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
+use crate::log::{Gap, Page, Timestamp};
+use crate::name::Nick;
+use crate::plain::commands::{self, Asked, Parsed};
+use crate::plain::encoder::PlainEncoders;
+use crate::plain::write::{error, line, notice};
+use crate::protocol::{Command, Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
+use crate::room::Echo;
+use bytes::{BufMut, BytesMut};
+use std::sync::Arc;
+
+/// How many nicks one line names: as many as a person reads.
+const NICKS_SHOWN_MAX: usize = 50;
+
+/// How many bytes of nicks a peer is shown that is not known to read lines.
+const SHORT_NICKS_BYTES_MAX: usize = 150;
+
+/// One plain connection's settings.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    encoders: PlainEncoders,
+    shows_time: bool,
+    echo: Option<Echo>,
+    is_chunked: bool,
+    greeted_as: Option<Nick>,
+}
+
+impl Plain {
+    pub(crate) const fn new(encoders: PlainEncoders) -> Self {
+        Self {
+            encoders,
+            shows_time: true,
+            echo: None,
+            is_chunked: false,
+            greeted_as: None,
+        }
+    }
+
+    fn answer(&mut self, asked: Asked<'_>, out: &mut BytesMut) -> Option<Command<'static>> {
+        match asked {
+            Asked::Help(None) => commands::write_help(out),
+            Asked::Help(Some(command)) => commands::write_help_of(command, out),
+            Asked::Echo(echo) => {
+                self.echo = Some(echo);
+                let shown = if echo == Echo::Include {
+                    "shown to you too"
+                } else {
+                    "not shown to you"
+                };
+                notice(out, format_args!("your own messages are {shown}"));
+                return Some(Command::OptionsChanged);
+            }
+            Asked::Time(shows_time) => {
+                self.shows_time = shows_time;
+                notice(
+                    out,
+                    format_args!(
+                        "the time is {}",
+                        if shows_time { "shown" } else { "not shown" }
+                    ),
+                );
+                return Some(Command::OptionsChanged);
+            }
+            Asked::Nothing(refusal) => error(out, format_args!("{refusal}")),
+        }
+        None
+    }
+
+    fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
+        if self.shows_time {
+            self.encoders.write_time(at, out);
+        }
+    }
+
+    /// Writes what a search has found, and what it had no time for.
+    fn found(&self, page: &Page, out: &mut BytesMut) {
+        self.encoders.write_found(page, out);
+        match page.len() {
+            0 => notice(out, format_args!("nothing found")),
+            count => notice(
+                out,
+                format_args!("{count} found; /history N PLACE shows what led to one"),
+            ),
+        }
+        if let Some(Gap { from, to }) = page.gap {
+            notice(
+                out,
+                format_args!(
+                    "the messages [{from}] to [{to}] were not looked through: try again later"
+                ),
+            );
+        }
+    }
+}
+
+impl Dialect for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn encoder(&self) -> Arc<dyn Encoder> {
+        self.encoders.get(self.shows_time)
+    }
+
+    fn echo(&self) -> Echo {
+        self.echo.unwrap_or(if self.is_chunked {
+            Echo::Include
+        } else {
+            Echo::Exclude
+        })
+    }
+
+    fn options(&self) -> DialectOptions {
+        DialectOptions {
+            arrives_in_lobby: true,
+            silence_ends_text: true,
+            has_heartbeat: false,
+            line_bytes: None,
+        }
+    }
+
+    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
+        match commands::parse(line)? {
+            Parsed::Command(command) => Some(command),
+            Parsed::Asked(asked) => self.answer(asked, out),
+        }
+    }
+
+    fn set_delimiter(&mut self, ending: Delimiter) {
+        self.is_chunked = ending == Delimiter::Silence;
+    }
+
+    fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut) {
+        greeting
+            .motd
+            .iter()
+            .for_each(|line| notice(out, format_args!("{line}")));
+        self.greeted_as = Some(greeting.nick.clone());
+    }
+
+    fn write_day(&self, previous: Timestamp, next: Timestamp, now: Timestamp, out: &mut BytesMut) {
+        if self.shows_time {
+            self.encoders.write_day(previous, next, now, out);
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        match *reply {
+            Reply::Joined {
+                nick,
+                joined: Joined {
+                    info, bytes_max, ..
+                },
+            } => {
+                let hint = if self.greeted_as.take().is_some() {
+                    ": /nick NAME changes your nick, /help lists the commands"
+                } else {
+                    ""
+                };
+                let begin = out.len();
+                notice(out, format_args!("you are {nick} in {}{hint}", info.room));
+                match bytes_max {
+                    None => write_arrival(nick, info, NICKS_SHOWN_MAX, out),
+                    Some(bytes_max) => {
+                        write_short_arrival(
+                            nick,
+                            info,
+                            (bytes_max + begin).saturating_sub(out.len()),
+                            out,
+                        );
+                    }
+                }
+            }
+            Reply::Left(info) => notice(out, format_args!("you left {}", info.room)),
+            Reply::Removed {
+                room,
+                reason,
+                is_closed,
+            } => {
+                let because = because(reason);
+                if is_closed {
+                    notice(out, format_args!("{room} was closed{because}"));
+                } else {
+                    notice(out, format_args!("you were taken out of {room}{because}"));
+                }
+            }
+            Reply::Renamed(nick) => notice(out, format_args!("you are now {nick}")),
+            Reply::DirectSent { to, at, text } => {
+                self.write_time(at, out);
+                line(out, format_args!("you -> {to}: {text}"));
+            }
+            Reply::Who(info) | Reply::Present(info) => write_roll(info, out),
+            Reply::Rooms { rooms, has_more } => write_rooms(rooms, has_more, out),
+            Reply::Topic(info) if info.topic.is_empty() => {
+                notice(out, format_args!("no topic is set"))
+            }
+            Reply::Topic(info) => notice(out, format_args!("topic: {}", info.topic)),
+            Reply::History { is_empty: true } => {
+                notice(out, format_args!("nothing has been said here yet"))
+            }
+            Reply::Found { page, .. } => self.found(page, out),
+            Reply::Refused(refusal) | Reply::Rejected(refusal) | Reply::Unpublished(_, refusal) => {
+                error(out, format_args!("{refusal}"))
+            }
+            // Its terminal shows what it said, and it asks for none of the others.
+            Reply::Published(_)
+            | Reply::History { is_empty: false }
+            | Reply::Duplicate { .. }
+            | Reply::Welcome { .. }
+            | Reply::Page { .. }
+            | Reply::Pong => {}
+        }
+    }
+
+    fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
+        self.write_time(direct.at, out);
+        line(out, format_args!("{} -> you: {}", direct.from, direct.text));
+    }
+
+    fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        match reason {
+            CloseReason::Quit(_) => notice(out, format_args!("goodbye")),
+            // The peer ended it, or can't be reached.
+            CloseReason::Disconnected
+            | CloseReason::Broken
+            | CloseReason::Stalled
+            | CloseReason::Silent => {}
+            CloseReason::Draining => {
+                notice(out, format_args!("goodbye: the server is shutting down"))
+            }
+            CloseReason::Refused => {}
+            CloseReason::TooSoon(wait) => {
+                let seconds = wait.as_secs() + 1;
+                notice(
+                    out,
+                    format_args!(
+                        "goodbye: your address asks for too much: come back in {seconds} s"
+                    ),
+                );
+            }
+            CloseReason::TakenOver => notice(out, format_args!("goodbye: you came back elsewhere")),
+            CloseReason::Kicked(reason) => {
+                let because = because(reason);
+                notice(out, format_args!("goodbye: you were sent away{because}"));
+            }
+            CloseReason::Failed | CloseReason::NoTimers | CloseReason::Dropped => {
+                notice(out, format_args!("goodbye: {reason}"))
+            }
+        }
+    }
+}
+
+/// A reason after what it explains, if there is one.
+fn because(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
+}
+
+/// What a newcomer finds in a room.
+fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
+    write_present(nick, info, nicks_max, out);
+    if info.is_hushed {
+        notice(
+            out,
+            format_args!("so many are here that who comes and goes is not announced (/who tells)"),
+        );
+    }
+    if !info.topic.is_empty() {
+        notice(out, format_args!("topic: {}", info.topic));
+    }
+}
+
+/// The same for a peer that can take so many bytes: whole lines, and half of the bytes are left for what was said.
+fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut BytesMut) {
+    let mut named = 0;
+    let fits = |nick: &&Nick| {
+        named += nick.as_str().len() + ", ".len();
+        named <= SHORT_NICKS_BYTES_MAX
+    };
+    let nicks_max = info.nicks.iter().take_while(fits).count().max(1);
+    let mut lines = BytesMut::new();
+    write_arrival(nick, info, nicks_max, &mut lines);
+    let mut left = bytes_max / 2;
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        if line.len() <= left {
+            left -= line.len();
+            out.put_slice(line);
+        }
+    }
+}
+
+fn write_present(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
+    let others: Vec<&Nick> = info.nicks.iter().filter(|other| *other != nick).collect();
+    if others.is_empty() {
+        return notice(out, format_args!("nobody else is here yet"));
+    }
+    let shown = &others[..others.len().min(nicks_max)];
+    let list = List {
+        names: shown,
+        unnamed: info.count.saturating_sub(shown.len() + 1),
+    };
+    notice(out, format_args!("here with you: {list}"));
+}
+
+fn write_roll(info: &RoomInfo, out: &mut BytesMut) {
+    let members = if info.count == 1 { "member" } else { "members" };
+    let shown = &info.nicks[..info.nicks.len().min(NICKS_SHOWN_MAX)];
+    let list = List {
+        names: shown,
+        unnamed: info.count.saturating_sub(shown.len()),
+    };
+    notice(
+        out,
+        format_args!("{}: {} {members}: {list}", info.room, info.count),
+    );
+}
+
+fn write_rooms(rooms: &[RoomSummary], has_more: bool, out: &mut BytesMut) {
+    let Some(last) = rooms.last() else {
+        return notice(out, format_args!("no rooms to list"));
+    };
+    let names: Vec<String> = rooms
+        .iter()
+        .map(|summary| format!("{} ({})", summary.room, summary.count))
+        .collect();
+    let list = List {
+        names: &names,
+        unnamed: 0,
+    };
+    notice(out, format_args!("rooms: {list}"));
+    if has_more {
+        notice(out, format_args!("there are more: /rooms {}", last.room));
+    }
+}
+
+/// Names with commas, and how many more there are.
+struct List<'a, T> {
+    names: &'a [T],
+    unnamed: usize,
+}
+
+impl<T: std::fmt::Display> std::fmt::Display for List<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, name) in self.names.iter().enumerate() {
+            write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+        }
+        if self.unnamed > 0 {
+            write!(f, " and {} more", self.unnamed)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The first bytes of a connection: which dialect they are.
+//!
+//! Invariant: nothing that another protocol opens with ever becomes chat, so that no web page can post into a room;
+//! and the detectors are data, so that a new one is an entry, not a branch.
+
+use crate::line::{is_unmarked_utf16, starts_with_mark};
+use crate::protocol::dialect::Dialect;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Recognises one protocol by a connection's first bytes.
+pub trait Detector: Send + Sync + 'static {
+    /// Looks at all that has come so far; telnet commands are stripped already.
+    ///
+    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. Should the stream end
+    /// before, the prefix is dropped: what another protocol begins with is no chat.
+    fn detect(&self, prefix: &[u8]) -> Detection;
+}
+
+/// What a detector makes of a prefix.
+pub enum Detection {
+    /// It is this protocol, and this is how it goes on.
+    Found(Detected),
+    /// It isn't.
+    NotFound,
+    /// It may be: more bytes will tell.
+    NeedMore,
+}
+
+/// How a connection goes on once its protocol is known.
+pub enum Detected {
+    /// In this dialect, to which the prefix is given as its first input.
+    Dialect(Box<dyn Dialect>),
+    /// Not at all: it is sent these bytes and closed.
+    Refused(Bytes),
+}
+
+impl std::fmt::Debug for Detection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Found(Detected::Dialect(_)) => "Found(Dialect)",
+            Self::Found(Detected::Refused(_)) => "Found(Refused)",
+            Self::NotFound => "NotFound",
+            Self::NeedMore => "NeedMore",
+        })
+    }
+}
+
+impl std::fmt::Debug for Detected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dialect(_) => "Dialect",
+            Self::Refused(_) => "Refused",
+        })
+    }
+}
+
+/// A protocol that is known only to be refused.
+struct Reserved {
+    recognise: fn(&[u8]) -> Match,
+    answer: &'static [u8],
+}
+
+enum Match {
+    Yes,
+    No,
+    Perhaps,
+}
+
+/// The protocols that are refused until the server speaks them.
+pub(crate) fn reserved() -> impl Iterator<Item = Arc<dyn Detector>> {
+    const RESERVED: [Reserved; 7] = [
+        Reserved {
+            recognise: is_http,
+            answer:
+                b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+                This is a chat server, not a web server. Try: nc HOST PORT\n",
+        },
+        // A TLS alert: fatal, protocol_version (RFC 8446, section 6).
+        Reserved {
+            recognise: is_tls,
+            answer: &[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46],
+        },
+        Reserved {
+            recognise: |prefix| starts_with(prefix, b"SSH-"),
+            answer: b"! this is a chat server, not SSH: try nc HOST PORT\r\n",
+        },
+        Reserved {
+            recognise: is_smtp,
+            answer: b"554 this is a chat server, not SMTP\r\n",
+        },
+        Reserved {
+            recognise: is_irc,
+            answer: b"ERROR :this server does not speak IRC: try nc HOST PORT\r\n",
+        },
+        Reserved {
+            recognise: is_proxy,
+            answer: b"! no PROXY header is taken here: connect without one\r\n",
+        },
+        Reserved {
+            recognise: is_utf16,
+            answer: b"! send UTF-8: this looks like UTF-16\r\n",
+        },
+    ];
+    RESERVED
+        .into_iter()
+        .map(|reserved| Arc::new(reserved) as Arc<dyn Detector>)
+}
+
+impl Detector for Reserved {
+    fn detect(&self, prefix: &[u8]) -> Detection {
+        match (self.recognise)(prefix) {
+            Match::Yes => Detection::Found(Detected::Refused(Bytes::from_static(self.answer))),
+            Match::No => Detection::NotFound,
+            Match::Perhaps => Detection::NeedMore,
+        }
+    }
+}
+
+/// From how many bytes on the rest of a request line is not waited for: nobody types that.
+const REQUEST_LINE_BYTES: usize = 512;
+
+/// A complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is somebody talking.
+fn is_http(prefix: &[u8]) -> Match {
+    let Some(line) = first_line(prefix) else {
+        let mut words = prefix.splitn(2, |&b| b == b' ');
+        let method = words.next().unwrap_or_default();
+        let may_be_path = words.next().is_some_and(|target| target.starts_with(b"/"));
+        return match is_method(method) && may_be_path {
+            true if prefix.len() >= REQUEST_LINE_BYTES => Match::Yes,
+            true => Match::Perhaps,
+            false => Match::No,
+        };
+    };
+    let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+    match words[..] {
+        [method, target, version]
+            if is_method(method) && !target.is_empty() && version.starts_with(b"HTTP/") =>
+        {
+            Match::Yes
+        }
+        _ => Match::No,
+    }
+}
+
+fn is_method(word: &[u8]) -> bool {
+    !word.is_empty() && word.len() <= 16 && word.iter().all(u8::is_ascii_uppercase)
+}
+
+/// A handshake record of any TLS version.
+fn is_tls(prefix: &[u8]) -> Match {
+    starts_with(prefix, &[0x16, 0x03])
+}
+
+fn is_smtp(prefix: &[u8]) -> Match {
+    let greets = |line: &[u8]| line.starts_with(b"EHLO ") || line.starts_with(b"HELO ");
+    match first_line(prefix) {
+        Some(line) if greets(line) && line.iter().filter(|&&b| b == b' ').count() == 1 => {
+            Match::Yes
+        }
+        _ => Match::No,
+    }
+}
+
+/// What an IRC client opens with (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with tags or a prefix or without.
+/// `nick bob` is somebody talking.
+fn is_irc(prefix: &[u8]) -> Match {
+    let Some(line) = first_line(prefix) else {
+        return Match::No;
+    };
+    let is_before_command = |word: &&[u8]| word.starts_with(b"@") || word.starts_with(b":");
+    let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
+    let words: Vec<&[u8]> = words.skip_while(is_before_command).take(6).collect();
+    let is_irc = match words[..] {
+        [b"CAP", asks, ..] => matches!(asks, b"LS" | b"REQ" | b"END"),
+        [b"PASS" | b"NICK" | b"PING" | b"AUTHENTICATE", _] => true,
+        [b"PASS" | b"PING" | b"QUIT", parameter, ..] => parameter.starts_with(b":"),
+        [b"USER" | b"WEBIRC", _, _, _, _, ..] | [b"QUIT"] => true,
+        _ => false,
+    };
+    if is_irc { Match::Yes } else { Match::No }
+}
+
+/// A PROXY header of version 1 or 2, as HAProxy's specification has them.
+fn is_proxy(prefix: &[u8]) -> Match {
+    const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    let is_version_1 = [&b"PROXY TCP4 "[..], b"PROXY TCP6 ", b"PROXY UNKNOWN"]
+        .iter()
+        .any(|begin| prefix.starts_with(begin));
+    match first_line(prefix) {
+        Some(_) if is_version_1 => Match::Yes,
+        None if is_version_1 => Match::Perhaps,
+        _ => starts_with(prefix, VERSION_2),
+    }
+}
+
+/// UTF-16, with a byte-order mark or without.
+fn is_utf16(prefix: &[u8]) -> Match {
+    if starts_with_mark(prefix) || is_unmarked_utf16(prefix) {
+        Match::Yes
+    } else {
+        Match::No
+    }
+}
+
+/// Undecided while the prefix is a beginning of `magic`, which is only asked of bytes that no text begins with, or
+/// that are few.
+fn starts_with(prefix: &[u8], magic: &[u8]) -> Match {
+    if prefix.starts_with(magic) {
+        Match::Yes
+    } else if !prefix.is_empty() && magic.starts_with(prefix) && !prefix[0].is_ascii_graphic() {
+        Match::Perhaps
+    } else {
+        Match::No
+    }
+}
+
+fn first_line(prefix: &[u8]) -> Option<&[u8]> {
+    let end = prefix.iter().position(|&b| b == b'\n')?;
+    let line = &prefix[..end];
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(prefix: &[u8]) -> &'static str {
+        let mut verdict = "talk";
+        for detector in reserved() {
+            match detector.detect(prefix) {
+                Detection::Found(_) => return "refused",
+                Detection::NeedMore => verdict = "more",
+                Detection::NotFound => {}
+            }
+        }
+        verdict
+    }
+
+    #[test]
+    fn what_other_protocols_open_with_is_refused() {
+        for prefix in [
+            &b"GET / HTTP/1.1\r\nHost: x\r\n"[..],
+            b"POST /say?x=%20y HTTP/1.0\n",
+            b"PRI * HTTP/2.0\r\n",
+            b"\x16\x03\x01\x02\x00",
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            b"EHLO example.org\r\n",
+            format!("POST /{}", "a".repeat(600)).as_bytes(),
+            b"HELO there\n",
+            b"CAP LS 302\r\n",
+            b"CAP END\n",
+            b"NICK bob\r\nUSER bob 0 * :Bob\r\n",
+            b"USER bob 0 * :Bob B\n",
+            b"PASS secret\n",
+            b"PASS :two words\n",
+            b"PING :1.2.3.4\n",
+            b"@time=now :bob!b@host NICK bob\n",
+            b"QUIT\n",
+            b"QUIT :gone for lunch\n",
+            b"WEBIRC pass gateway host 1.2.3.4\n",
+            b"AUTHENTICATE PLAIN\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nhello\r\n",
+            b"PROXY UNKNOWN\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c",
+            b"\xff\xfeh\0i\0",
+            b"h\0i\0\n\0",
+            b"\0h\0i\0\n",
+        ] {
+            assert_eq!(verdict(prefix), "refused", "{}", prefix.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn talk_that_looks_a_little_like_them_is_talk() {
+        for prefix in [
+            "GET lost\n",
+            "GET lost",
+            "HELO my dear friends\n",
+            "SSH is down\n",
+            "POST it HTTP\n",
+            "S",
+            "안녕",
+            "nick bob\n",
+            "Nick bob\n",
+            "NICK the greek\n",
+            "NICK bob",
+            "USER error\n",
+            "PASS the salt\n",
+            "PING me later\n",
+            "QUIT it\n",
+            "CAP it\n",
+            "PROXY wars\n",
+            "\r\nhello\r\n",
+            "two\0three\0",
+        ] {
+            assert_eq!(verdict(prefix.as_bytes()), "talk", "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_that_may_become_one_waits_for_more() {
+        assert_eq!(verdict(b"\x16"), "more");
+        assert_eq!(verdict(b"GET /index.html HT"), "more");
+        assert_eq!(verdict(b"\r\n\r"), "more");
+        assert_eq!(verdict(b"PROXY TCP4 1.2.3"), "more");
+    }
+}

@@ -1,0 +1,254 @@
+//! What a peer is told when it can't have what it asked for.
+//!
+//! Invariant: a refusal says what was wrong and what to do, and holds no control character. Its code is a stable
+//! string that programs may rely on.
+
+use crate::hub::{NickError, TellError};
+use crate::limits::Limits;
+use crate::line::Inbound;
+use crate::log::{JournalError, KeyError};
+use crate::name::RoomName;
+use crate::room::{JoinError, PublishError};
+use crate::session::SessionError;
+use std::error::Error;
+use std::fmt;
+
+/// Why a peer can't have what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of refusal it is, for programs.
+    pub code: Code,
+    /// What was wrong and what to do, for people.
+    pub message: String,
+}
+
+/// The kinds of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Code {
+    /// The request can't be read.
+    BadRequest,
+    /// There is no such command.
+    UnknownCmd,
+    /// There is no such room or nick.
+    NotFound,
+    /// It is not allowed, or not now.
+    Denied,
+    /// The nick is another's, or looks like it.
+    NickTaken,
+    /// It can't be a name.
+    BadName,
+    /// It is longer than the limit.
+    TooLong,
+    /// It came too fast.
+    RateLimited,
+    /// There is no room for one more.
+    Full,
+    /// The server can't do it now; trying again later may help.
+    Unavailable,
+}
+
+impl Code {
+    /// The code as it goes over a wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::UnknownCmd => "unknown_cmd",
+            Self::NotFound => "not_found",
+            Self::Denied => "denied",
+            Self::NickTaken => "nick_taken",
+            Self::BadName => "bad_name",
+            Self::TooLong => "too_long",
+            Self::RateLimited => "rate_limited",
+            Self::Full => "full",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Refusal {
+    /// Creates a refusal.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// There is no such room.
+    pub(crate) fn no_such_room(room: &str) -> Self {
+        let room = crate::text::clean(crate::text::truncate(
+            room,
+            crate::name::ROOM_NAME_BYTES_MAX,
+        ));
+        Self::new(
+            Code::NotFound,
+            format!("no such room: {room} (/rooms lists them)"),
+        )
+    }
+
+    /// There is no such room, and the peer has not asked for it to be opened.
+    pub(crate) fn missing(room: &RoomName) -> Self {
+        let message = format!("no such room: {room} (nobody is in it, and nothing is kept of it)");
+        Self::new(Code::NotFound, message)
+    }
+
+    /// The session is in no room, or not in that one.
+    pub(crate) fn not_in_room() -> Self {
+        Self::new(Code::Denied, "you are not in that room: join it first")
+    }
+
+    /// The position is of another life of the room's log.
+    pub(crate) fn other_epoch() -> Self {
+        Self::new(
+            Code::NotFound,
+            "the room's log began anew since then: join again to see what there is",
+        )
+    }
+
+    /// The room's log can't be read. Of what the journal said a peer is told what it may be told.
+    pub(crate) fn unreadable(error: &JournalError) -> Self {
+        if matches!(error, JournalError::TooBroad) {
+            return Self::new(Code::BadRequest, error.to_string());
+        }
+        let aside = error.aside();
+        let message = format!("the room's log can't be read now{aside}, try again");
+        Self::new(Code::Unavailable, message)
+    }
+
+    /// An input line that can't be used.
+    pub(crate) fn of_line(rejected: &Inbound, line_bytes_max: usize) -> Option<Self> {
+        match rejected {
+            Inbound::Line(_) => None,
+            Inbound::Oversized => Some(Self::new(
+                Code::TooLong,
+                format!("line too long (limit {line_bytes_max} bytes)"),
+            )),
+            Inbound::Unfinished => Some(Self::new(
+                Code::BadRequest,
+                "line dropped: its end did not come in time",
+            )),
+            Inbound::NotUtf8(None) => {
+                Some(Self::new(Code::BadRequest, "not UTF-8: message dropped"))
+            }
+            Inbound::NotUtf8(Some(charset)) => Some(Self::new(
+                Code::BadRequest,
+                format!("not UTF-8: message dropped; send UTF-8, this looks like {charset}"),
+            )),
+        }
+    }
+
+    /// The error, and in one line after it what caused it.
+    fn of_error(code: Code, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        Self::new(code, crate::text::clean(&message))
+    }
+}
+
+impl Refusal {
+    /// The policy refused, for this reason.
+    pub(crate) fn denied(reason: &str, limits: &Limits) -> Self {
+        let reason = crate::text::clean(reason);
+        let reason = crate::text::truncate(reason.trim(), limits.reason_bytes);
+        let reason = if reason.is_empty() {
+            "not allowed"
+        } else {
+            reason
+        };
+        Self::new(Code::Denied, reason)
+    }
+
+    /// The policy did not answer.
+    pub(crate) fn undecided() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "whether that is allowed can't be decided now, try again",
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Refusal {}
+
+impl From<NickError> for Refusal {
+    fn from(error: NickError) -> Self {
+        let code = match error {
+            NickError::Name(_) => Code::BadName,
+            NickError::Taken(_) | NickError::LooksLike { .. } => Code::NickTaken,
+            NickError::Ended => Code::Denied,
+        };
+        Self::of_error(code, &error)
+    }
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Nick(error) => error.into(),
+            SessionError::Draining => Self::of_error(Code::Unavailable, &error),
+        }
+    }
+}
+
+impl From<JoinError> for Refusal {
+    fn from(error: JoinError) -> Self {
+        let code = match error {
+            JoinError::Name(_) => Code::BadName,
+            JoinError::AlreadyIn(_) | JoinError::Ended => Code::Denied,
+            JoinError::TooManyRooms(_) | JoinError::TooManyOpened(_) | JoinError::Full(_) => {
+                Code::Full
+            }
+            JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
+        };
+        match error {
+            // What the journal said is for the operator's log, not for the peer.
+            JoinError::Journal(_) => Self::new(code, error.to_string()),
+            _ => Self::of_error(code, &error),
+        }
+    }
+}
+
+impl From<TellError> for Refusal {
+    fn from(error: TellError) -> Self {
+        let code = match error {
+            TellError::NoSuchNick(_) => Code::NotFound,
+            TellError::MailboxFull(_) => Code::Unavailable,
+            TellError::TooLong(_) => Code::TooLong,
+            TellError::Empty => Code::BadRequest,
+        };
+        Self::of_error(code, &error)
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        Self::of_error(Code::BadRequest, &error)
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        let code = match error {
+            PublishError::TooLong(_) => Code::TooLong,
+            PublishError::Room(error) => return (*error).into(),
+            PublishError::Empty => Code::BadRequest,
+            PublishError::NotAMember => Code::Denied,
+            PublishError::Draining | PublishError::Busy | PublishError::Journal(_) => {
+                Code::Unavailable
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}

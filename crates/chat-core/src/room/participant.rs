@@ -1,0 +1,198 @@
+//! What rooms and the roster know of a session.
+//!
+//! Invariant: it knows no hub. Ending a session is the hub's work.
+
+use crate::event::{CloseReason, Direct};
+use crate::log::{Drafts, Owner, SessionId, Timestamp, TokenDigest};
+use crate::name::Nick;
+use crate::room::occupant::SeatNumber;
+use crate::room::room::Room;
+use crate::sync::Mutex;
+use futures::task::AtomicWaker;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Too much waits for the session already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MailboxFull;
+
+/// What others may touch of a session.
+pub(crate) struct Participant {
+    id: SessionId,
+    pub(crate) nick: Mutex<Nick>,
+    /// Held while a nick changes hands or is carried into a room, so that the two don't cross.
+    pub(crate) naming: Mutex<()>,
+    pub(crate) mail: Mutex<Mail>,
+    pub(crate) waker: AtomicWaker,
+    pub(crate) rooms: Mutex<JoinedRooms>,
+    /// Numbers the seats that it takes.
+    pub(crate) seats: AtomicU64,
+    is_closing: AtomicBool,
+    /// The digest of its client's token, if it has one.
+    pub(crate) token: Mutex<Option<TokenDigest>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Mail {
+    pub(crate) direct: VecDeque<Direct>,
+    /// Rooms that it was taken out of; its connection tells the peer.
+    pub(crate) removals: Vec<Removal>,
+    pub(crate) close: Option<CloseReason>,
+}
+
+/// A session was taken out of a room.
+#[derive(Debug, Clone)]
+pub(crate) struct Removal {
+    pub(crate) room: Arc<Room>,
+    pub(crate) seat: SeatNumber,
+    pub(crate) reason: Arc<str>,
+    /// The room was closed, and everybody taken out.
+    pub(crate) is_closed: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct JoinedRooms {
+    pub(crate) joined: Vec<JoinedRoom>,
+    pub(crate) ended: bool,
+}
+
+/// A room that a session is in, or about to be.
+pub(crate) struct JoinedRoom {
+    pub(crate) room: Arc<Room>,
+    pub(crate) seat: SeatNumber,
+}
+
+impl Participant {
+    pub(crate) fn new(id: SessionId, nick: Nick) -> Self {
+        Self {
+            id,
+            nick: Mutex::new(nick),
+            naming: Mutex::default(),
+            mail: Mutex::default(),
+            waker: AtomicWaker::new(),
+            rooms: Mutex::default(),
+            seats: AtomicU64::new(1),
+            is_closing: AtomicBool::new(false),
+            token: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) fn nick(&self) -> Nick {
+        self.nick.lock().clone()
+    }
+
+    /// Whose keys it uses.
+    pub(crate) fn owner(&self) -> Owner {
+        let token = *self.token.lock();
+        token.map_or(Owner::Session(self.id), Owner::Token)
+    }
+
+    /// Starts a batch in this session's name.
+    pub(crate) fn drafts(&self, at: Timestamp) -> Drafts {
+        Drafts::new(self.id, self.nick(), at)
+    }
+
+    /// Puts a direct message into the mailbox.
+    pub(crate) fn deliver(&self, direct: Direct, mailbox: usize) -> Result<(), MailboxFull> {
+        let mut mail = self.mail.lock();
+        if mail.direct.len() >= mailbox || mail.close.is_some() {
+            drop(mail);
+            return Err(MailboxFull);
+        }
+        mail.direct.push_back(direct);
+        drop(mail);
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Asks the session to end. Returns whether nobody had asked before.
+    pub(crate) fn ask_to_close(&self, reason: CloseReason) -> bool {
+        self.set_closing();
+        let mut mail = self.mail.lock();
+        let is_first = mail.close.is_none();
+        mail.close.get_or_insert(reason);
+        drop(mail);
+        self.waker.wake();
+        is_first
+    }
+
+    /// Whether the session has ended or was asked to.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// Must come before the item that tells the session's members of it.
+    fn set_closing(&self) {
+        self.is_closing.store(true, Ordering::Release);
+    }
+
+    /// Takes note that the application took the session out of a room; its connection, if it has one, is told.
+    pub(crate) fn note_removal(&self, removal: Removal, has_wire: bool) {
+        self.give_up(removal.seat);
+        if has_wire {
+            self.mail.lock().removals.push(removal);
+            self.waker.wake();
+        }
+    }
+
+    /// Ends the session: it leaves its rooms, its nick is free. Returns whether it had not ended before.
+    ///
+    /// `left` is called with each room that it has left, `release` with the nick that is free at the end.
+    pub(crate) fn end(
+        &self,
+        reason: &CloseReason,
+        left: impl Fn(&Arc<Room>),
+        release: impl FnOnce(&Nick),
+    ) -> bool {
+        // Held throughout: nobody has the nick before it has left all rooms, and no room is joined any more.
+        let _naming = self.naming.lock();
+        let rooms = {
+            let mut rooms = self.rooms.lock();
+            if std::mem::replace(&mut rooms.ended, true) {
+                return false;
+            }
+            std::mem::take(&mut rooms.joined)
+        };
+        self.set_closing();
+        for JoinedRoom { room, seat } in rooms {
+            room.leave(self.id, seat, Some(reason.clone()));
+            left(&room);
+        }
+        release(&self.nick());
+        true
+    }
+
+    pub(crate) fn give_up(&self, seat: SeatNumber) {
+        self.rooms
+            .lock()
+            .joined
+            .retain(|joined| joined.seat != seat);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.rooms.lock().ended
+    }
+
+    pub(crate) fn joined_rooms(&self) -> Vec<Arc<Room>> {
+        let rooms = self.rooms.lock();
+        rooms
+            .joined
+            .iter()
+            .map(|joined| Arc::clone(&joined.room))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Participant")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

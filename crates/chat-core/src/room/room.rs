@@ -1,0 +1,418 @@
+//! One room: the order of everything that happens in it, and who is there to see it.
+//!
+//! Invariant: every change takes the room's lock, appends or counts, and sends one item before it lets go. So all
+//! members see one order, and a member that joins knows exactly which item is its first.
+//!
+//! Lock order: hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an `.await`, but
+//! for a turn to open a room, which comes before all.
+
+use crate::event::Presence;
+use crate::limits::Limits;
+use crate::log::{
+    Append, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Kind, Page, Seq, SessionId,
+    Span, Timestamp,
+};
+use crate::name::RoomName;
+use crate::room::delivery::{Body, Cursor, Item, Shard, Tail};
+use crate::room::error::PublishError;
+use crate::room::feed::Feed;
+use crate::room::occupant::Occupant;
+use crate::room::search_queue::{SearchQueue, Searched};
+use crate::stats::Counters;
+use crate::sync::Mutex;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
+use tokio_util::task::TaskTracker;
+
+/// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
+/// by callers that drop the future.
+const PENDING_APPENDS_MAX: usize = 1024;
+
+/// How many messages with keys are looked through for one that may be in the log: more than can have come after it.
+const LOOKED_THROUGH_MAX: usize = 4096;
+
+/// The address whose session opened a room; `None`: one that is not counted, which are one opener together.
+pub(crate) type Opener = Option<IpAddr>;
+
+/// Something that happened in a room.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) room: Arc<Room>,
+    pub(crate) what: What,
+}
+
+#[derive(Clone)]
+pub(crate) enum What {
+    /// Members were told it, too.
+    Item(Arc<Item>),
+    /// They weren't: the room has too many to announce who comes and goes.
+    Whisper(Arc<Presence>),
+}
+
+/// What a hub hands to each of its rooms.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomContext {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) tasks: TaskTracker,
+    /// What those who follow the hub are told.
+    pub(crate) feed: Arc<Feed<Told>>,
+    pub(crate) searches: Arc<SearchQueue>,
+    /// A permit for each round of presence that is delivered at the same time.
+    pub(crate) announcing: Arc<Semaphore>,
+    /// How many delivery tasks a big room has.
+    pub(crate) shards_max: usize,
+}
+
+pub(crate) struct Room {
+    pub(crate) name: RoomName,
+    pub(crate) key: Arc<str>,
+    /// The address whose session opened it.
+    pub(crate) opener: Opener,
+    pub(crate) epoch: Epoch,
+    /// The end of the log when the room was opened.
+    pub(crate) opened_at: Seq,
+    log: Arc<dyn DynLog>,
+    pub(super) tx: broadcast::Sender<Arc<Item>>,
+    pub(super) context: RoomContext,
+    pub(super) state: Mutex<State>,
+    /// Notified when no append is pending any more.
+    settled: Notify,
+}
+
+pub(super) struct State {
+    pub(super) members: BTreeMap<SessionId, Occupant>,
+    /// Where a member that joined now would begin.
+    pub(super) cursor: Cursor,
+    pub(super) topic: Arc<str>,
+    /// There are too many members to announce each.
+    pub(super) hushed: bool,
+    /// A task is about to tell how many there are.
+    pub(super) counting: bool,
+    pub(super) lifecycle: Lifecycle,
+    /// How many sessions use it without being in it.
+    pub(super) visits: usize,
+    pub(super) shards: Vec<Arc<Shard>>,
+    /// The log may hold messages that were not delivered: who is there reads it before the next message.
+    pub(super) is_uncertain: bool,
+    /// Appends whose journal is not done yet, oldest first.
+    pub(super) pending: VecDeque<PendingAppend>,
+    /// A task works on `pending`; until it is done, every append queues up behind it.
+    pub(super) sequencing: bool,
+}
+
+/// In whose name messages are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A member's, which must be there.
+    Member,
+    /// A session's that need not be in the room.
+    Outside,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifecycle {
+    Open,
+    /// The hub drains: members stay to the end, but nothing more is appended.
+    Sealed,
+    /// The hub has forgotten this room; who wants to join must open it anew.
+    Gone,
+}
+
+pub(super) struct PendingAppend {
+    /// When the hub took it.
+    at: Timestamp,
+    claims: Vec<Claim>,
+    append: BoxFuture<'static, Result<Arc<Batch>, JournalError>>,
+    done: oneshot::Sender<Result<Arc<Batch>, PublishError>>,
+}
+
+impl Room {
+    pub(crate) fn new(
+        name: RoomName,
+        key: Arc<str>,
+        opener: Opener,
+        log: Arc<dyn DynLog>,
+        context: RoomContext,
+    ) -> Self {
+        let Head { epoch, tail, topic } = log.head();
+        let (tx, _) = broadcast::channel(context.limits.ring());
+        let state = State {
+            members: BTreeMap::new(),
+            cursor: Cursor {
+                next: 0,
+                seq: tail,
+                presences: 0,
+            },
+            topic,
+            hushed: false,
+            counting: false,
+            lifecycle: Lifecycle::Open,
+            visits: 0,
+            shards: Vec::new(),
+            is_uncertain: false,
+            pending: VecDeque::new(),
+            sequencing: false,
+        };
+        Self {
+            name,
+            key,
+            opener,
+            epoch,
+            opened_at: tail,
+            log,
+            tx,
+            context,
+            state: Mutex::new(state),
+            settled: Notify::new(),
+        }
+    }
+
+    /// Whether the hub has forgotten or closed it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.lock().lifecycle == Lifecycle::Gone
+    }
+
+    /// Where a member that joined now would begin.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.state.lock().cursor
+    }
+
+    /// Appends messages to the log and delivers them when the journal has them.
+    ///
+    /// The keys that are claimed settle with it. Dropping the future does not take the messages back.
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        drafts: Drafts,
+        claims: Vec<Claim>,
+        standing: Standing,
+    ) -> Result<Arc<Batch>, PublishError> {
+        let done = {
+            let mut state = self.state.lock();
+            if standing == Standing::Member && !state.members.contains_key(&drafts.author()) {
+                return Err(PublishError::NotAMember);
+            }
+            match state.lifecycle {
+                Lifecycle::Open => {}
+                Lifecycle::Sealed => return Err(PublishError::Draining),
+                Lifecycle::Gone => return Err(PublishError::NotAMember),
+            }
+            if state.pending.len() >= PENDING_APPENDS_MAX {
+                return Err(PublishError::Busy);
+            }
+            let at = drafts.at();
+            let append = match self.log.append(drafts) {
+                Append::Done(result) if !state.sequencing => {
+                    return self.commit(&mut state, result, claims, at);
+                }
+                Append::Done(result) => Box::pin(ready(result)),
+                Append::Pending(append) => append,
+            };
+            let (done, outcome) = oneshot::channel();
+            state.pending.push_back(PendingAppend {
+                at,
+                claims,
+                append,
+                done,
+            });
+            if !std::mem::replace(&mut state.sequencing, true) {
+                self.context.tasks.spawn(Arc::clone(self).sequence());
+            }
+            outcome
+        };
+        done.await
+            .unwrap_or(Err(PublishError::Journal(JournalError::Gone)))
+    }
+
+    /// Reads from the log.
+    pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.log.read(span, limit).await
+    }
+
+    /// Searches the log, when it is this search's turn.
+    pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
+        let search = self.log.search(text, before, limit);
+        self.context.searches.run(search).await
+    }
+
+    /// Puts a member that fell behind back at the live end. What lies between where it was and where it is now is to
+    /// be replayed from the log.
+    pub(crate) fn go_live(&self, tail: &Tail) -> (Cursor, Cursor) {
+        let state = self.state.lock();
+        (tail.go_live(state.cursor), state.cursor)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().members.is_empty()
+    }
+
+    /// Lets nothing more be appended.
+    pub(crate) fn seal(&self) {
+        let mut state = self.state.lock();
+        if state.lifecycle == Lifecycle::Open {
+            state.lifecycle = Lifecycle::Sealed;
+        }
+    }
+
+    /// Has each member in process look whether its session is to close.
+    pub(crate) fn nudge(self: &Arc<Self>) {
+        self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
+    }
+
+    /// Keeps the room from being forgotten, unless it was already.
+    pub(crate) fn begin_visit(&self) {
+        self.state.lock().visits += 1;
+    }
+
+    /// Ends a visit. Returns whether it was the last one.
+    pub(crate) fn end_visit(&self) -> bool {
+        let mut state = self.state.lock();
+        state.visits = state.visits.saturating_sub(1);
+        state.visits == 0
+    }
+
+    /// Lets nobody in any more, if nobody is in. Returns whether the room is gone.
+    pub(crate) fn retire(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.members.is_empty() && state.visits == 0 && !state.sequencing {
+            state.lifecycle = Lifecycle::Gone;
+        }
+        state.lifecycle == Lifecycle::Gone
+    }
+
+    /// Returns whether nobody is in it and there is nothing to remember.
+    pub(crate) fn is_blank(&self) -> bool {
+        let state = self.state.lock();
+        state.members.is_empty() && state.cursor.seq == Seq::START
+    }
+
+    /// Delivers what the journal has.
+    fn commit(
+        self: &Arc<Self>,
+        state: &mut State,
+        appended: Result<Arc<Batch>, JournalError>,
+        claims: Vec<Claim>,
+        at: Timestamp,
+    ) -> Result<Arc<Batch>, PublishError> {
+        let batch = match appended {
+            Ok(batch) => batch,
+            Err(error) => {
+                if let JournalError::Uncertain(_) | JournalError::Gone = error {
+                    state.is_uncertain = true;
+                    self.look_for(claims, at);
+                }
+                return Err(PublishError::Journal(error));
+            }
+        };
+        if std::mem::take(&mut state.is_uncertain) {
+            // A hole in the numbers: whoever sees it reads the log from where it is.
+            state.cursor.next += 1;
+        }
+        claims.into_iter().for_each(|claim| claim.settle(&batch));
+        self.context.counters.messages_in.add(batch.len());
+        state.cursor.seq = batch.last();
+        if let Some(topic) = batch.last_of(Kind::Topic) {
+            state.topic = topic.text.into();
+        }
+        self.send(state, batch.author(), Body::Messages(Arc::clone(&batch)));
+        Ok(batch)
+    }
+
+    /// Settles the claims of messages that may be in the log, if they are. Until that is known, who says them again waits.
+    fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
+        if claims.is_empty() {
+            return;
+        }
+        let room = Arc::clone(self);
+        self.context.tasks.spawn(async move {
+            match room.log.keyed(since, LOOKED_THROUGH_MAX).await {
+                Ok(page) => claims.into_iter().for_each(|claim| {
+                    claim.settle_if_in(&page.slices);
+                }),
+                Err(error) => {
+                    tracing::warn!(%error, room.name = %room.name, "what may have been kept can't be looked for");
+                }
+            }
+        });
+    }
+
+    pub(super) fn send(self: &Arc<Self>, state: &mut State, author: SessionId, body: Body) {
+        let Cursor {
+            next,
+            seq,
+            presences,
+        } = state.cursor;
+        state.cursor.next += 1;
+        let item = Arc::new(Item::new(next, seq, presences, author, body));
+        self.context.feed.send(|| Told {
+            room: Arc::clone(self),
+            what: What::Item(Arc::clone(&item)),
+        });
+        // Fails when nobody listens, which is no error for a room.
+        drop(self.tx.send(item));
+    }
+
+    /// Delivers the pending appends in their order, as the journal gets done with them.
+    async fn sequence(self: Arc<Self>) {
+        while let Some(PendingAppend {
+            at,
+            claims,
+            append,
+            done,
+        }) = self.next_pending()
+        {
+            // A journal that panics has lost this append, and no more than this.
+            let appended = AssertUnwindSafe(append).catch_unwind().await;
+            let appended = appended.unwrap_or(Err(JournalError::Gone));
+            let outcome = self.commit(&mut self.state.lock(), appended, claims, at);
+            // Whoever waited may be gone; the message is delivered all the same.
+            drop(done.send(outcome));
+        }
+    }
+
+    /// Whether the journal has everything that was accepted.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.state.lock().sequencing
+    }
+
+    /// Waits until the journal has everything that was accepted.
+    pub(crate) async fn settled(&self) {
+        let mut settled = std::pin::pin!(self.settled.notified());
+        // Listens first and looks then, so that it can't fall between.
+        settled.as_mut().enable();
+        if !self.is_settled() {
+            settled.await;
+        }
+    }
+
+    fn next_pending(&self) -> Option<PendingAppend> {
+        let mut state = self.state.lock();
+        let next = state.pending.pop_front();
+        state.sequencing = next.is_some();
+        if !state.sequencing {
+            self.settled.notify_waiters();
+        }
+        next
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A receiver and the first item that it gives.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) rx: broadcast::Receiver<Arc<Item>>,
+    pub(crate) cursor: Cursor,
+}

@@ -1,0 +1,304 @@
+//! The accept loop: a listener's connections, each in a task of its own, until it is told to stop.
+//!
+//! Invariant: it binds nothing that it was not handed, survives every error of `accept`, and holds no more
+//! connections than the limits allow, in all and from one address.
+
+use crate::admission::AddressAccount;
+use crate::connection::has_timers;
+use crate::connection::{Dialects, drive_stream};
+use crate::event::CloseReason;
+use crate::hub::Hub;
+use crate::log::Timestamp;
+use crate::peer::Peer;
+use crate::plain::WallTime;
+use crate::protocol::Detector;
+use crate::server::listener::Listener;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// How long `accept` pauses after an error, at first and at most. Out of descriptors, it would fail for ever.
+const BACK_OFF_MIN: Duration = Duration::from_millis(10);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// How much longer than `drain` a connection may take to be gone: its socket is closed, its task is not yet over.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// How many refused connections are told why at the same time, and for how long at most.
+const REFUSED_MAX: usize = 64;
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves connections as members of a hub, in the protocols that it was given besides plain.
+///
+/// A cheap handle to clone: several listeners may be served by clones of one server, whose members then share their
+/// encodings.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use chat_core::{Hub, Server};
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let stop = async { /* a signal */ };
+/// Server::new(Hub::default()).serve(listener, stop).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Server {
+    hub: Hub,
+    dialects: Arc<Dialects>,
+}
+
+impl Server {
+    /// Creates a server that speaks plain alone.
+    #[must_use]
+    pub fn new(hub: Hub) -> Self {
+        Self {
+            hub,
+            dialects: Arc::default(),
+        }
+    }
+
+    /// Adds a protocol. Detectors are asked in the order in which they were added.
+    #[must_use]
+    pub fn protocol(mut self, detector: impl Detector) -> Self {
+        Arc::make_mut(&mut self.dialects).add(detector);
+        self
+    }
+
+    /// Sets how a moment is shown to plain members as a time of day. The default is UTC, because core knows no time
+    /// zones.
+    #[must_use]
+    pub fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
+        Arc::make_mut(&mut self.dialects).set_wall_time(wall_time);
+        self
+    }
+
+    /// The hub that the connections are members of.
+    #[must_use]
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Serves a listener's connections until `stop` is ready, then drains the hub; see [`serve()`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`serve()`].
+    pub async fn serve(self, mut listener: impl Listener, stop: impl Future<Output = ()>) {
+        let (connections, refused) = (TaskTracker::new(), TaskTracker::new());
+        let mut stop = pin!(stop);
+        let mut accepting = Accepting {
+            back_off: BACK_OFF_MIN,
+            resumes: None,
+            logged: None,
+        };
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = accepting.next(&mut listener) => match accepted {
+                    Ok((stream, peer)) => {
+                        accepting.back_off = BACK_OFF_MIN;
+                        self.admit(stream, peer, &connections, &refused);
+                    }
+                    Err(error) => {
+                        self.hub.counters().accept_errors.add(1);
+                        accepting.pause(&error);
+                    }
+                },
+            }
+        }
+        drop(listener);
+        self.hub.drain();
+        connections.close();
+        let patience = self.hub.limits().drain + DRAIN_GRACE;
+        if tokio::time::timeout(patience, connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = connections.len(),
+                "not all connections ended within the drain time"
+            );
+        }
+    }
+
+    /// Serves one stream until it ends, and returns why it did; see [`serve_connection`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`serve_connection`].
+    pub async fn serve_connection<S>(&self, stream: S, peer: Peer) -> CloseReason
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        if !has_timers() {
+            tracing::error!(
+                "connection refused: the Tokio runtime has no timers, enable_time has them"
+            );
+            return CloseReason::NoTimers;
+        }
+        let address = peer.address().map(|address| address.ip());
+        let account = self.hub.limiter().account(address, Instant::now());
+        self.drive(stream, peer, account).await
+    }
+
+    fn drive<S>(
+        &self,
+        stream: S,
+        peer: Peer,
+        account: Option<Arc<AddressAccount>>,
+    ) -> impl Future<Output = CloseReason> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let dialects = Arc::clone(&self.dialects);
+        drive_stream(stream, peer, account, self.hub.clone(), dialects)
+    }
+
+    /// Starts a connection's task, or refuses it.
+    fn admit<S>(&self, stream: S, peer: Peer, connections: &TaskTracker, refused: &TaskTracker)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let address = peer.address();
+        let ip = address.map(|address| address.ip());
+        let permit = match self
+            .hub
+            .limiter()
+            .admit(ip, self.hub.counters(), Instant::now())
+        {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                tracing::debug!(peer.addr = ?address, refusal, "connection refused");
+                turn_away(stream, refusal, refused);
+                return;
+            }
+        };
+        let account = permit.account().cloned();
+        let connection = self.drive(stream, peer, account);
+        connections.spawn(async move {
+            let reason = connection.await;
+            // With `Debug`, what the peer gave as its reason is quoted.
+            tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
+            drop(permit);
+        });
+    }
+}
+
+/// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
+///
+/// Draining means: the listener is closed, nothing more is said in any room, every connection is given what was said
+/// before and a goodbye, and gets [`Limits::drain`](crate::Limits) to take it (promise 8). Several listeners may be
+/// served with one hub; they drain together.
+///
+/// # Overload
+///
+/// A connection beyond the limits is told so in one line and closed. When the process is out of descriptors, the
+/// loop pauses for 10 ms to 1 s and goes on.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the listener; connections go on in their tasks until their peers end them.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let stop = async { /* a signal */ };
+/// chat_core::serve(listener, chat_core::Hub::default(), stop).await;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn serve(listener: impl Listener, hub: Hub, stop: impl Future<Output = ()>) {
+    Server::new(hub).serve(listener, stop).await;
+}
+
+/// Serves one stream as a member of the hub until it ends, and returns why it did.
+///
+/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. What the program
+/// knows of its other end, `peer`, is for the [`Policy`](crate::Policy); its address, if it has one, is that by which
+/// [`Limits`](crate::Limits) counts. How many connections there are is limited by [`serve`](crate::serve()) alone; all
+/// other limits hold here.
+///
+/// Needs a Tokio runtime with timers (`enable_time` or `enable_all`), for every limit of time is one. Without, the stream
+/// is closed at once, an error is logged and [`CloseReason::NoTimers`] returned.
+///
+/// # Overload
+///
+/// A peer that does not read is owed at most [`Limits::queue_bytes`](crate::Limits) and is cut after
+/// [`Limits::stall_timeout`](crate::Limits); one that sends too fast is not read.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the session, which is announced as usual; what waits for the peer is not sent.
+pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    Server::new(hub).serve_connection(stream, peer).await
+}
+
+/// Tells a peer why it is refused; nobody waits for it, and while too many are being told, it is only closed.
+fn turn_away<S>(stream: S, refusal: String, refused: &TaskTracker)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    if refused.len() >= REFUSED_MAX {
+        return;
+    }
+    refused.spawn(async move {
+        let mut stream = pin!(stream);
+        let told = async {
+            stream.write_all(refusal.as_bytes()).await?;
+            stream.shutdown().await
+        };
+        // Whether it takes the line is its own affair.
+        drop(tokio::time::timeout(REFUSED_TIMEOUT, told).await);
+    });
+}
+
+struct Accepting {
+    back_off: Duration,
+    /// Until when it pauses.
+    resumes: Option<Instant>,
+    logged: Option<Instant>,
+}
+
+impl Accepting {
+    /// Waits for the next connection, or first for the end of a pause. Cancel safe.
+    async fn next<L: Listener>(&mut self, listener: &mut L) -> io::Result<(L::Io, Peer)> {
+        if let Some(resumes) = self.resumes {
+            tokio::time::sleep_until(resumes).await;
+            self.resumes = None;
+        }
+        listener.accept().await
+    }
+
+    /// Pauses a little longer after each failure that is not one connection's own; logs at most once a second.
+    fn pause(&mut self, error: &io::Error) {
+        if matches!(
+            error.kind(),
+            ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+        ) {
+            return;
+        }
+        let is_news = self.logged.is_none_or(|at| at.elapsed() >= BACK_OFF_MAX);
+        if is_news {
+            self.logged = Some(Instant::now());
+            tracing::warn!(%error, "can't accept a connection; going on");
+        }
+        self.resumes = Some(Instant::now() + self.back_off);
+        self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
+    }
+}

@@ -1,0 +1,426 @@
+//! One participant: its nick, its rooms, its direct messages, and its end.
+//!
+//! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick is free again.
+
+use crate::event::{CloseReason, Direct, RoomInfo};
+use crate::hub::{Hub, IfMissing, NickError, TellError, Visit};
+use crate::log::{Kind, Owner, Seq, SessionId, TokenDigest};
+use crate::name::{Nick, RoomName};
+use crate::room::{
+    DeliveryOptions, JoinError, JoinedRoom, Opener, Outbound, Participant, PublishError, Removal,
+    Standing,
+};
+use crate::session::member::{Member, Seat};
+use crate::session::wire_member::WireMember;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+/// One participant of a hub, with or without a wire.
+///
+/// Dropping a session ends it: it leaves all its rooms, which is announced, and its nick is free (promise 5: one
+/// nick, one owner; one goodbye). [`Member`]s that outlive it see nothing more and can say nothing.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Participant>,
+    hub: Hub,
+    /// Whom the rooms that it opens are counted for.
+    opener: Opener,
+}
+
+impl Hub {
+    /// Begins a session under this nick, or under a free guest nick (`guest-7`).
+    ///
+    /// # Errors
+    ///
+    /// The text is no name, the nick is taken or looks like one that is, or the hub is draining.
+    pub fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::Draining);
+        }
+        match nick {
+            Some(nick) => {
+                let nick = self
+                    .names()
+                    .nick(nick)
+                    .map_err(|error| SessionError::Nick(NickError::Name(error)))?;
+                self.claim(&nick).map_err(SessionError::Nick)
+            }
+            None => loop {
+                let number = self.next_guest();
+                let nick = self.names().nick(&format!("guest-{number}"));
+                match nick
+                    .map_err(NickError::Name)
+                    .and_then(|nick| self.claim(&nick))
+                {
+                    Ok(session) => return Ok(session),
+                    Err(NickError::Name(error)) => {
+                        return Err(SessionError::Nick(NickError::Name(error)));
+                    }
+                    // Somebody took that very name: the next one.
+                    Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
+                }
+            },
+        }
+    }
+
+    fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
+        let id = self.next_session_id();
+        let shared = Arc::new(Participant::new(id, nick.clone()));
+        self.roster().claim(&shared, nick, None)?;
+        let session = Session::new(shared, self.clone());
+        if self.is_draining() {
+            // It came too late for the drain to see it.
+            session.shared().ask_to_close(CloseReason::Draining);
+        }
+        Ok(session)
+    }
+}
+
+impl Session {
+    pub(crate) const fn new(shared: Arc<Participant>, hub: Hub) -> Self {
+        Self {
+            shared,
+            hub,
+            opener: None,
+        }
+    }
+
+    /// Counts the rooms that it opens for an address.
+    pub(crate) const fn with_opener(mut self, opener: Opener) -> Self {
+        self.opener = opener;
+        self
+    }
+
+    /// This session's identity within its hub.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.shared.id()
+    }
+
+    /// The nick under which it speaks.
+    #[must_use]
+    pub fn nick(&self) -> Nick {
+        self.shared.nick()
+    }
+
+    /// Takes another nick and announces it in all its rooms.
+    ///
+    /// # Errors
+    ///
+    /// The text is no name, or the nick is taken, or looks like one that is taken; the old one stays.
+    pub fn rename(&self, nick: &str) -> Result<Nick, NickError> {
+        let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
+        let _naming = self.shared.naming.lock();
+        if self.shared.has_ended() {
+            return Err(NickError::Ended);
+        }
+        let had = self.nick();
+        if nick == had {
+            return Ok(nick);
+        }
+        self.hub.roster().claim(&self.shared, &nick, Some(&had))?;
+        *self.shared.nick.lock() = nick.clone();
+        let rooms = self.shared.joined_rooms();
+        rooms.iter().for_each(|room| room.rename(self.id(), &nick));
+        Ok(nick)
+    }
+
+    /// Takes note of the client's token, before anything is said.
+    pub(crate) fn set_token(&self, token: TokenDigest) {
+        *self.shared.token.lock() = Some(token);
+    }
+
+    /// Takes another nick; if a session with the same token has it, which is what is left of an earlier connection of
+    /// the same client, that session ends first.
+    pub(crate) fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
+        match self.rename(nick) {
+            Err(NickError::Taken(taken) | NickError::LooksLike { taken, .. })
+                if self.ends_ghost(&taken) =>
+            {
+                self.rename(nick)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Ends the session of this nick if its client has the same token.
+    fn ends_ghost(&self, nick: &Nick) -> bool {
+        let Some(ghost) = self.hub.roster().find(nick.as_str()) else {
+            return false;
+        };
+        let is_own = match ghost.owner() {
+            Owner::Token(token) => self.shared.owner() == Owner::Token(token),
+            Owner::Session(_) => false,
+        };
+        // Only an earlier session: the hello of a connection that had to wait does not end the one after it.
+        if is_own && ghost.id() < self.id() {
+            // Asked first, so that its connection knows why it ends.
+            ghost.ask_to_close(CloseReason::TakenOver);
+            self.hub.end(&ghost, &CloseReason::TakenOver);
+            return true;
+        }
+        false
+    }
+
+    /// Joins a room, which is opened if need be, and announces it there.
+    ///
+    /// # Errors
+    ///
+    /// See [`JoinError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future before it is ready joins nothing.
+    pub async fn join(&self, room: &str) -> Result<Member, JoinError> {
+        loop {
+            let seat = self.take_seat(room, 0).await?;
+            let joined = {
+                let _naming = self.shared.naming.lock();
+                if self.shared.has_ended() {
+                    return Err(JoinError::Ended);
+                }
+                seat.room().join(&self.shared, seat.number())
+            };
+            if let Some(subscription) = joined {
+                return Ok(Member::new(seat, subscription));
+            }
+        }
+    }
+
+    /// Joins a room whose items are written to `outbound`, which is corked when this is done. The caller is about to
+    /// leave the rooms of `leaving`: nothing of theirs is delivered once the new room is.
+    pub(crate) async fn join_wire(
+        &self,
+        room: &str,
+        outbound: &Arc<Outbound>,
+        options: &DeliveryOptions,
+        leaving: &[WireMember],
+    ) -> Result<(RoomInfo, WireMember), JoinError> {
+        loop {
+            let seat = self.take_seat(room, leaving.len()).await?;
+            // Nothing is awaited from here on. Should the join fail, these are behind, and will be levelled.
+            leaving.iter().for_each(WireMember::pause);
+            outbound.cork();
+            let outbound = Arc::clone(outbound);
+            let joined = {
+                let _naming = self.shared.naming.lock();
+                if self.shared.has_ended() {
+                    return Err(JoinError::Ended);
+                }
+                seat.room()
+                    .join_wire(&self.shared, seat.number(), outbound, options.clone())
+            };
+            if let Some((info, tail, place)) = joined {
+                return Ok((info, WireMember::new(seat, tail, place)));
+            }
+        }
+    }
+
+    /// Says something in a room without being in it: nobody is told of a coming or going. Returns its place in the log
+    /// once the log has it.
+    ///
+    /// The room is opened if need be; what is said in an empty one is there for whoever reads its history.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]; the message is not delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the message back: it may be delivered all the same.
+    pub async fn publish(&self, room: &str, text: &str) -> Result<Seq, PublishError> {
+        let limit = self.hub.limits().text_bytes.get();
+        if text.len() > limit {
+            return Err(PublishError::TooLong(limit));
+        }
+        let failed = |error| PublishError::Room(Box::new(error));
+        let name = self.hub.room_name(room);
+        let (name, key) = name.map_err(|error| failed(JoinError::Name(error)))?;
+        loop {
+            let mut drafts = self.shared.drafts(self.hub.now());
+            drafts.push(Kind::Said, text);
+            if drafts.is_empty() {
+                return Err(PublishError::Empty);
+            }
+            if self.hub.is_draining() {
+                return Err(PublishError::Draining);
+            }
+            if self.shared.is_closing() {
+                return Err(PublishError::NotAMember);
+            }
+            let room = self.hub.open(&name, &key, self.opener).await;
+            let room = Visit::new(room.map_err(failed)?, self.hub.clone());
+            let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
+            if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
+                // It was forgotten or closed meanwhile: it is opened anew.
+                continue;
+            }
+            return Ok(published?.last());
+        }
+    }
+
+    /// Opens a room that the session does not join; `None` if the room is missing and is to stay so.
+    pub(crate) async fn visit(
+        &self,
+        name: &RoomName,
+        key: &str,
+        if_missing: IfMissing,
+    ) -> Result<Option<Visit>, JoinError> {
+        self.hub.visit(name, key, self.opener, if_missing).await
+    }
+
+    /// Sends a message to one session alone, and returns the nick that it has.
+    ///
+    /// # Errors
+    ///
+    /// See [`TellError`]. A session that doesn't take its messages has a full mailbox after 256 of them.
+    pub fn tell(&self, to: &str, text: &str) -> Result<Nick, TellError> {
+        self.hub.tell(self.nick(), to, text)
+    }
+
+    /// Waits for the next direct message. `None`: the hub closed this session; drop it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future loses no message. Only one task may wait at a time.
+    pub async fn next_direct(&mut self) -> Option<Direct> {
+        std::future::poll_fn(|cx| {
+            let closing = self.poll_closing(cx);
+            match self.take_direct() {
+                Some(direct) => Poll::Ready(Some(direct)),
+                None => closing.map(|_| None),
+            }
+        })
+        .await
+    }
+
+    /// Ends the session with a reason that the others are shown.
+    pub fn close(self, reason: &CloseReason) {
+        self.end(reason);
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Participant> {
+        &self.shared
+    }
+
+    /// Whether the session was asked to end; has the waker woken for that and for direct messages.
+    pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<CloseReason> {
+        self.shared.waker.register(cx.waker());
+        self.shared
+            .mail
+            .lock()
+            .close
+            .clone()
+            .map_or(Poll::Pending, Poll::Ready)
+    }
+
+    pub(crate) fn has_direct(&self) -> bool {
+        !self.shared.mail.lock().direct.is_empty()
+    }
+
+    pub(crate) fn take_direct(&self) -> Option<Direct> {
+        let mut mail = self.shared.mail.lock();
+        let direct = mail.direct.pop_front();
+        if mail.direct.is_empty() {
+            // A mailbox that was used once holds no memory when it is empty.
+            mail.direct = VecDeque::new();
+        }
+        direct
+    }
+
+    pub(crate) fn end(&self, reason: &CloseReason) {
+        self.hub.end(&self.shared, reason);
+    }
+
+    /// The next room that the session was taken out of.
+    pub(crate) fn take_removal(&self) -> Option<Removal> {
+        let mut mail = self.shared.mail.lock();
+        let removal = mail.removals.pop();
+        if mail.removals.is_empty() {
+            mail.removals = Vec::new();
+        }
+        removal
+    }
+
+    pub(crate) fn has_removal(&self) -> bool {
+        !self.shared.mail.lock().removals.is_empty()
+    }
+
+    /// Opens a room and counts it among this session's, so that the session's end leaves it.
+    async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
+        let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
+        let room = self.hub.open(&name, &key, self.opener).await?;
+        let limit = self.hub.limits().rooms_per_session.get();
+        let seat = self.shared.seats.fetch_add(1, Ordering::Relaxed);
+        let mut rooms = self.shared.rooms.lock();
+        if rooms.ended {
+            drop(rooms);
+            self.hub.let_go(&room);
+            return Err(JoinError::Ended);
+        }
+        if rooms
+            .joined
+            .iter()
+            .any(|joined| joined.room.key == room.key)
+        {
+            drop(rooms);
+            // It is another one if the one that it is in is being closed.
+            self.hub.let_go(&room);
+            return Err(JoinError::AlreadyIn(name));
+        }
+        if rooms.joined.len() >= limit + leaving {
+            drop(rooms);
+            self.hub.let_go(&room);
+            return Err(JoinError::TooManyRooms(limit));
+        }
+        rooms.joined.push(JoinedRoom {
+            room: Arc::clone(&room),
+            seat,
+        });
+        drop(rooms);
+        let shared = Arc::clone(&self.shared);
+        Ok(Seat::new(room, shared, seat, self.hub.clone()))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        self.end(if failed {
+            &CloseReason::Failed
+        } else {
+            &CloseReason::Dropped
+        });
+    }
+}
+
+/// Why a session could not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// It can't have that nick.
+    Nick(NickError),
+    /// The hub is shutting down.
+    Draining,
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nick(error) => error.fmt(f),
+            Self::Draining => f.write_str("the server is shutting down"),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Nick(error) => error.source(),
+            Self::Draining => None,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A session's presence in one room, over a wire: served by the room's delivery tasks.
+//!
+//! Invariant: joining, resuming and repairing lag are one thing. The member is put at the live end with its output
+//! corked, the part of the log in between is written, and the cork is drawn.
+
+use crate::event::RoomInfo;
+use crate::log::{Batch, Claim, Drafts, Epoch, JournalError, Page, Seq, Span};
+use crate::name::RoomName;
+use crate::room::{Cursor, DeliveryOptions, Place, PublishError, Room, Searched, SeatNumber, Tail};
+use crate::session::member::Seat;
+use std::sync::Arc;
+
+/// A presence in one room whose events are written to a connection; dropping it leaves the room.
+#[derive(Debug)]
+pub(crate) struct WireMember {
+    // Dropped in this order: no more deliveries, then the announcement.
+    place: Option<Place>,
+    tail: Arc<Tail>,
+    seat: Seat,
+}
+
+/// A part of a room's log that is to be written before the member's live events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replay {
+    /// It begins after this place.
+    pub(crate) after: Seq,
+    /// It ends with this place.
+    pub(crate) through: Seq,
+}
+
+/// What became of a member that fell behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repaired {
+    pub(crate) replay: Replay,
+    /// Members came or went unseen.
+    pub(crate) missed_presence: bool,
+}
+
+impl WireMember {
+    pub(crate) const fn new(seat: Seat, tail: Arc<Tail>, place: Place) -> Self {
+        Self {
+            place: Some(place),
+            tail,
+            seat,
+        }
+    }
+
+    pub(crate) fn room(&self) -> &RoomName {
+        &self.seat.room().name
+    }
+
+    /// Whether it was in this room, and is no more.
+    pub(crate) fn was_in(&self, room: &Arc<Room>, seat: SeatNumber) -> bool {
+        self.seat.is(room, seat)
+    }
+
+    /// The room's folded name.
+    pub(crate) fn key(&self) -> &str {
+        &self.seat.room().key
+    }
+
+    /// This life of the room's log.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.seat.room().epoch
+    }
+
+    pub(crate) fn info(&self) -> RoomInfo {
+        self.seat.room().info()
+    }
+
+    pub(crate) fn set_delivery_options(&self, options: DeliveryOptions) {
+        self.tail.set_delivery_options(options);
+    }
+
+    /// Publishes in this member's name; see [`Member::say`](crate::Member::say).
+    pub(crate) async fn publish(
+        &self,
+        drafts: Drafts,
+        claims: Vec<Claim>,
+    ) -> Result<Arc<Batch>, PublishError> {
+        self.seat.publish(drafts, claims).await
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.tail.behind().is_some()
+    }
+
+    /// Puts the member back at the live end; its output must be corked until the replay is written.
+    pub(crate) fn go_live(&self) -> Repaired {
+        let (was, now) = self.seat.room().go_live(&self.tail);
+        Repaired {
+            replay: Replay {
+                after: was.seq,
+                through: now.seq,
+            },
+            missed_presence: was.presences != now.presences,
+        }
+    }
+
+    /// Stops delivery until the member is put back at the live end.
+    pub(crate) fn pause(&self) {
+        self.tail.stop();
+    }
+
+    /// Waits until the room's journal has everything that was accepted.
+    pub(crate) async fn settled(&self) {
+        self.seat.room().settled().await;
+    }
+
+    /// Ends delivery, and says what of the log the member has not been given.
+    pub(crate) fn stop(&mut self) -> Replay {
+        let (Cursor { seq, .. }, ended) = self.tail.stop();
+        if let Some(place) = self.place.take() {
+            place.remove();
+        }
+        Replay {
+            after: seq,
+            through: ended.unwrap_or_else(|| self.seat.room().cursor().seq),
+        }
+    }
+
+    pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.seat.room().read(span, limit).await
+    }
+
+    pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
+        self.seat.room().search(text, before, limit).await
+    }
+
+    /// Reads the next page of a replay and moves its beginning past it. Nothing beyond its end is in the page.
+    pub(crate) async fn read_replay(
+        &self,
+        replay: &mut Replay,
+        limit: usize,
+    ) -> Result<Page, JournalError> {
+        let mut page = self.read(Span::After(replay.after), limit).await?;
+        page.clip(replay.through);
+        replay.after = page.reaches().unwrap_or(replay.through);
+        Ok(page)
+    }
+}
+
+impl Replay {
+    pub(crate) const fn is_done(self) -> bool {
+        self.after.0 >= self.through.0
+    }
+}
+
+impl Drop for WireMember {
+    fn drop(&mut self) {
+        self.tail.stop();
+        if let Some(place) = self.place.take() {
+            place.remove();
+        }
+    }
+}
