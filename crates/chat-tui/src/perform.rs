@@ -1,4 +1,4 @@
-//! What the client asks of the server for an effect, and what came of it.
+//! Sends the request of an effect to the server, and makes an [`Answer`] of its reply. One function for each effect.
 
 use crate::found::{list, list_found};
 use crate::update::{Answer, Effect};
@@ -7,17 +7,17 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-/// How many messages of a room are loaded at first, and then at a time.
+/// How many messages of a room are loaded when it is joined, and with each request for older ones.
 pub(crate) const HISTORY: usize = 100;
 
-/// How many messages a search of the server's shows, and how many are shown around a place.
+/// How many messages one search on the server returns, and how many are shown around a position.
 const FOUND: usize = 20;
 const AROUND: usize = 11;
 
 /// How many rooms are listed.
 const ROOMS_LISTED: usize = 100;
 
-/// Asks the server for what an effect wants; `None` if that is not the server's business.
+/// Returns the request of an effect, or `None` for an effect that the driver handles without the server.
 pub(crate) fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>> {
     let client = client.clone();
     Some(match effect {
@@ -27,40 +27,13 @@ pub(crate) fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'stat
             text,
             is_action,
         } => say(client, room, id, text, is_action).boxed(),
-        Effect::Tell { room, id, to, text } => async move {
-            let result = client.tell(&to, &text).await.map_err(why);
-            Answer::Direct {
-                room,
-                id,
-                to,
-                text,
-                result,
-            }
-        }
-        .boxed(),
-        Effect::Join { room, from } => async move {
-            let joined = client.join_with_history(&room, HISTORY).await;
-            let result = joined.map_err(why);
-            Answer::Joined { room, from, result }
-        }
-        .boxed(),
-        Effect::Leave { room } => async move {
-            let result = client.leave(&room).await.map_err(why);
-            Answer::Left { room, result }
-        }
-        .boxed(),
-        Effect::Nick { room, nick } => async move {
-            let result = client.nick(&nick).await.map_err(why);
-            Answer::Renamed { room, result }
-        }
-        .boxed(),
+        Effect::Tell { room, id, to, text } => tell(client, room, id, to, text).boxed(),
+        Effect::Join { room, from } => join(client, room, from).boxed(),
+        Effect::Leave { room } => leave(client, room).boxed(),
+        Effect::Nick { room, nick } => rename(client, room, nick).boxed(),
         Effect::Who { room, of } => who(client, room, of).boxed(),
         Effect::Rooms { room } => rooms(client, room).boxed(),
-        Effect::Topic { room, text } => async move {
-            let set = client.set_topic(&room, &text).await;
-            told(room, set.map(|_| Vec::new()))
-        }
-        .boxed(),
+        Effect::Topic { room, text } => set_topic(client, room, text).boxed(),
         Effect::Older {
             room,
             epoch,
@@ -71,7 +44,7 @@ pub(crate) fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'stat
             words,
             before,
         } => search(client, room, words, before).boxed(),
-        Effect::Around { room, place } => around(client, room, place).boxed(),
+        Effect::Around { room, seq } => around(client, room, seq).boxed(),
         Effect::Quit { .. } | Effect::Bell | Effect::Suspend | Effect::Reconnect { .. } => {
             return None;
         }
@@ -87,9 +60,36 @@ async fn say(client: Client, room: String, id: u64, text: String, is_action: boo
     Answer::Said {
         room,
         id,
-        result: said.map_err(why),
+        result: said.map_err(reason),
         took: began.elapsed(),
     }
+}
+
+async fn tell(client: Client, room: String, id: Option<u64>, to: String, text: String) -> Answer {
+    let result = client.tell(&to, &text).await.map_err(reason);
+    Answer::Direct {
+        room,
+        id,
+        to,
+        text,
+        result,
+    }
+}
+
+async fn join(client: Client, room: String, from: String) -> Answer {
+    let joined = client.join_with_history(&room, HISTORY).await;
+    let result = joined.map_err(reason);
+    Answer::Joined { room, from, result }
+}
+
+async fn leave(client: Client, room: String) -> Answer {
+    let result = client.leave(&room).await.map_err(reason);
+    Answer::Left { room, result }
+}
+
+async fn rename(client: Client, room: String, nick: String) -> Answer {
+    let result = client.nick(&nick).await.map_err(reason);
+    Answer::Renamed { room, result }
 }
 
 async fn who(client: Client, room: String, of: String) -> Answer {
@@ -97,21 +97,26 @@ async fn who(client: Client, room: String, of: String) -> Answer {
         let members = who.members.join(", ");
         vec![format!("{}: {} here: {members}", who.room, who.count)]
     });
-    told(room, who)
+    lines(room, who)
 }
 
 async fn rooms(client: Client, room: String) -> Answer {
     let line = |listed: &Listing| format!("{} ({}) {}", listed.room, listed.count, listed.topic);
     let rooms = client.rooms().await;
-    told(
+    lines(
         room,
         rooms.map(|rooms| rooms.iter().take(ROOMS_LISTED).map(line).collect()),
     )
 }
 
+async fn set_topic(client: Client, room: String, text: String) -> Answer {
+    let set = client.set_topic(&room, &text).await;
+    lines(room, set.map(|_| Vec::new()))
+}
+
 async fn older(client: Client, room: String, epoch: String, before: u64) -> Answer {
     let before = (before < u64::MAX).then_some(before);
-    let result = client.history(&room, before, HISTORY).await.map_err(why);
+    let result = client.history(&room, before, HISTORY).await.map_err(reason);
     Answer::Older {
         room,
         epoch,
@@ -125,38 +130,38 @@ async fn search(client: Client, room: String, words: String, before: Option<u64>
     let result = found.map(|found| (list_found(&found, &words), oldest(&found)));
     Answer::Found {
         room,
-        result: result.map_err(why),
+        result: result.map_err(reason),
         words,
     }
 }
 
-async fn around(client: Client, room: String, place: u64) -> Answer {
-    let before = place.saturating_add(AROUND as u64 / 2 + 1);
+async fn around(client: Client, room: String, seq: u64) -> Answer {
+    let before = seq.saturating_add(AROUND as u64 / 2 + 1);
     let result = match client.history(&room, Some(before), AROUND).await {
-        Ok(messages) => list_around(&messages, place),
-        Err(error) => Err(why(error)),
+        Ok(messages) => list_around(&messages, seq),
+        Err(error) => Err(reason(error)),
     };
-    Answer::Told { room, result }
+    Answer::Lines { room, result }
 }
 
-/// What was said around a place; or why there is nothing to show.
-fn list_around(messages: &[Message], place: u64) -> Result<Vec<String>, String> {
+/// The messages around a number, or why there are none to show.
+fn list_around(messages: &[Message], seq: u64) -> Result<Vec<String>, String> {
     match messages.iter().map(|message| message.seq).max() {
-        None => Err(format!("nothing is kept from around {place}")),
-        Some(last) if last < place => Err(format!(
-            "there is no message {place}: the last one before it is {last}"
+        None => Err(format!("no messages are kept around {seq}")),
+        Some(last) if last < seq => Err(format!(
+            "there is no message {seq}: the last one before it is {last}"
         )),
         Some(_) => Ok(list(messages)),
     }
 }
 
-fn told(room: String, result: Result<Vec<String>, AskError>) -> Answer {
-    let result = result.map_err(why);
-    Answer::Told { room, result }
+fn lines(room: String, result: Result<Vec<String>, AskError>) -> Answer {
+    let result = result.map_err(reason);
+    Answer::Lines { room, result }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn why(error: AskError) -> String {
+#[expect(clippy::needless_pass_by_value, reason = "passed to map_err by name")]
+fn reason(error: AskError) -> String {
     error.to_string()
 }
 
@@ -165,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_where_nothing_is_is_no_reason_to_show_the_latest() {
+    fn a_number_beyond_the_log_does_not_show_the_latest_messages() {
         let said = |seq| Message::said("lobby", seq, "kim", "안녕");
         let messages: Vec<Message> = (95..=100).map(said).collect();
         let shown = list_around(&messages, 97).unwrap();
@@ -177,7 +182,7 @@ mod tests {
         );
         assert_eq!(
             list_around(&[], 5).unwrap_err(),
-            "nothing is kept from around 5"
+            "no messages are kept around 5"
         );
     }
 }

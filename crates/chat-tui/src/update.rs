@@ -40,8 +40,8 @@ pub(crate) enum Answer {
         epoch: String,
         result: Result<Vec<Message>, String>,
     },
-    /// Lines that tell what came of a command.
-    Told {
+    /// The result of a command, as lines to show.
+    Lines {
         room: String,
         result: Result<Vec<String>, String>,
     },
@@ -134,10 +134,10 @@ pub(crate) enum Effect {
         words: String,
         before: Option<u64>,
     },
-    /// Shows what was said around a place.
+    /// Shows the messages around one of this number.
     Around {
         room: String,
-        place: u64,
+        seq: u64,
     },
     Quit {
         reason: String,

@@ -242,7 +242,7 @@ impl Conversation {
         };
         if incoming.ev.is_some() {
             return match serde_json::from_str::<wire::Event<'_>>(line) {
-                Ok(event) => self.happen(event),
+                Ok(event) => self.handle_event(event),
                 Err(_) => Heard::GoOn,
             };
         }
@@ -411,10 +411,9 @@ impl Conversation {
         }
     }
 
-    fn happen(&mut self, event: wire::Event<'_>) -> Heard {
-        let own = |text: Text<'_>| printable(&text);
+    fn handle_event(&mut self, event: wire::Event<'_>) -> Heard {
         match event {
-            // Whatever waits to be written is an answer, too.
+            // Unsent output shows the server that the client is there, as an answer would.
             wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
             wire::Event::Ping => {}
             wire::Event::Bye {
@@ -424,8 +423,8 @@ impl Conversation {
                 ..
             } => {
                 let why = match reason {
-                    Some(reason) => format!("{}: {}", own(code), own(reason)),
-                    None => own(code),
+                    Some(reason) => format!("{}: {}", printable(&code), printable(&reason)),
+                    None => printable(&code),
                 };
                 return Heard::SentAway(why);
             }
@@ -436,61 +435,37 @@ impl Conversation {
                 room,
                 reason,
                 closed,
-            } => self.be_removed(&own(room), own(reason), closed),
+            } => self.be_removed(&printable(&room), printable(&reason), closed),
             wire::Event::Gap {
                 room,
                 from,
                 to,
                 why,
             } => self.miss(&room, from, to, why),
-            wire::Event::Told { ts, from, text } => {
-                if self.events.len() < EVENTS_MAX {
-                    self.events.push_back(Event::Told {
-                        at: ts,
-                        from: own(from),
-                        text: printable(&text),
-                    });
-                } else {
-                    self.directs_missed += 1;
+            wire::Event::Told { ts, from, text } => self.tell_direct(Event::Told {
+                at: ts,
+                from: printable(&from),
+                text: printable(&text),
+            }),
+            event @ (wire::Event::Said(_) | wire::Event::Acted(_) | wire::Event::Topic(_)) => {
+                self.said(event);
+            }
+            event => {
+                if let Some(event) = Event::presence(event) {
+                    self.tell_presence(event);
                 }
             }
-            wire::Event::Joined { room, nick } => self.tell_presence(Event::Joined {
-                room: own(room),
-                nick: own(nick),
-            }),
-            wire::Event::Left { room, nick, reason } => self.tell_presence(Event::Left {
-                room: own(room),
-                nick: own(nick),
-                reason: reason.map(|reason| printable(&reason)),
-            }),
-            wire::Event::Renamed { room, nick, to } => self.tell_presence(Event::Renamed {
-                room: own(room),
-                nick: own(nick),
-                to: own(to),
-            }),
-            wire::Event::Members { room, count } => self.tell_presence(Event::Members {
-                room: own(room),
-                count,
-            }),
-            wire::Event::Hushed { room, on } => self.tell_presence(Event::Hushed {
-                room: own(room),
-                on,
-            }),
-            wire::Event::Present {
-                room,
-                count,
-                members,
-            } => {
-                let present = wire::Present {
-                    room,
-                    count,
-                    members,
-                };
-                self.tell_presence(Event::Present(Present::from(present)));
-            }
-            said => self.said(said),
         }
         Heard::GoOn
+    }
+
+    /// Tells the caller a direct message, or counts it as missed while too many events wait.
+    fn tell_direct(&mut self, direct: Event) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(direct);
+        } else {
+            self.directs_missed += 1;
+        }
     }
 
     /// Tells the caller what there is no log of; if it does not read, who is there is asked for later.

@@ -191,6 +191,50 @@ pub enum MessageKind {
     Topic,
 }
 
+impl Event {
+    /// Reads an event about who is in a room; `None` if it is another event.
+    pub(super) fn presence(event: wire::Event<'_>) -> Option<Self> {
+        let own = |text: Text<'_>| super::ask::printable(&text);
+        Some(match event {
+            wire::Event::Joined { room, nick } => Self::Joined {
+                room: own(room),
+                nick: own(nick),
+            },
+            wire::Event::Left { room, nick, reason } => Self::Left {
+                room: own(room),
+                nick: own(nick),
+                reason: reason.map(own),
+            },
+            wire::Event::Renamed { room, nick, to } => Self::Renamed {
+                room: own(room),
+                nick: own(nick),
+                to: own(to),
+            },
+            wire::Event::Members { room, count } => Self::Members {
+                room: own(room),
+                count,
+            },
+            wire::Event::Hushed { room, on } => Self::Hushed {
+                room: own(room),
+                on,
+            },
+            wire::Event::Present {
+                room,
+                count,
+                members,
+            } => {
+                let present = wire::Present {
+                    room,
+                    count,
+                    members,
+                };
+                Self::Present(super::Present::from(present))
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl Message {
     /// Makes a message that somebody said, for tests of what a program does with it; change its fields as needed.
     #[must_use]

@@ -23,23 +23,15 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
                 state.latency = Some(took);
             }
             if let Some(room) = state.find(&room) {
-                taken(room, id, result);
+                resolve_pending(room, id, result);
             }
         }
         Answer::Older {
             room,
             epoch,
             result,
-        } => {
-            let (own, zone) = (state.nick.clone(), state.zone.clone());
-            match state.find(&room) {
-                Some(room) if room.epoch == epoch => older(room, result, &own, &zone),
-                // What was asked for in a log that is no more is none of this one's.
-                Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
-                _ => {}
-            }
-        }
-        Answer::Told { room, result } => tell_lines(state, &room, result),
+        } => older(state, &room, &epoch, result),
+        Answer::Lines { room, result } => tell_lines(state, &room, result),
         Answer::Found {
             room,
             words,
@@ -61,13 +53,7 @@ pub(super) fn answered(state: &mut State, answer: Answer) {
                 not_joined(state, &room, &from, &error);
             }
         }
-        Answer::Left { room, result } => {
-            close(state, &room);
-            // It was not in it: then there is nothing to keep open either.
-            if let Err(error) = result {
-                tell(state, Entry::alert(room::words(&error)));
-            }
-        }
+        Answer::Left { room, result } => left(state, &room, result),
     }
 }
 
@@ -191,8 +177,8 @@ fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
     }
 }
 
-/// The server has taken a message, or refuses it.
-fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
+/// The server accepted a pending message, or refused it.
+fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
     let Some(at) = room.pending.iter().position(|pending| pending.id == id) else {
         return;
     };
@@ -214,8 +200,18 @@ fn taken(room: &mut Room, id: u64, result: Result<u64, String>) {
     }
 }
 
-/// What was said before has come.
-fn older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, zone: &TimeZone) {
+/// Older messages were requested in this epoch of the room's log.
+fn older(state: &mut State, room: &str, epoch: &str, result: Result<Vec<Message>, String>) {
+    let (own, zone) = (state.nick.clone(), state.zone.clone());
+    match state.find(room) {
+        Some(room) if room.epoch == epoch => add_older(room, result, &own, &zone),
+        // The log was replaced since the request: its messages do not belong above those of the new log.
+        Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
+        _ => {}
+    }
+}
+
+fn add_older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, zone: &TimeZone) {
     room.older = Older::Unasked;
     match result {
         Ok(messages) => {
@@ -259,6 +255,14 @@ fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
         state.remove(at);
     }
     tell_in(state, from, vec![error]);
+}
+
+fn left(state: &mut State, room: &str, result: Result<(), String>) {
+    // If the server refuses, the client was not in the room, so the window is closed in either case.
+    close(state, room);
+    if let Err(error) = result {
+        tell(state, Entry::alert(room::words(&error)));
+    }
 }
 
 /// A room was left: it is closed, unless it is the only one.

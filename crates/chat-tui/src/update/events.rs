@@ -15,26 +15,14 @@ const MOTD_LINES_MAX: usize = 50;
 pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Online { nick } => online(state, &nick),
-        Event::Greeting { lobby, motd } => return greet(state, lobby.as_deref(), motd),
+        Event::Greeting { lobby, motd } => return greet(state, lobby.as_deref(), &motd),
         Event::NickRefused {
             nick,
             code,
             message,
         } => nick_refused(state, &nick, &code, &message),
-        Event::Offline { why, .. } => {
-            let why = room::words(&why);
-            if !matches!(state.link, Link::Offline { .. }) {
-                let text = format!("offline: {why} (trying again)");
-                tell(state, Entry::alert(text));
-            }
-            (state.link, state.latency) = (Link::Offline { why }, None);
-        }
-        Event::Closed { why } => {
-            let why = room::words(&why);
-            let text = format!("the connection is closed: {why} (/nick NAME connects again)");
-            tell(state, Entry::alert(text));
-            (state.link, state.latency) = (Link::Closed { why }, None);
-        }
+        Event::Offline { why, .. } => offline(state, &why),
+        Event::Closed { why } => closed(state, &why),
         Event::Entered(entered) => enter(state, &entered),
         Event::NotEntered {
             room,
@@ -68,12 +56,30 @@ fn online(state: &mut State, nick: &str) {
     }
 }
 
+fn offline(state: &mut State, why: &str) {
+    let why = room::words(why);
+    if !matches!(state.link, Link::Offline { .. }) {
+        let text = format!("offline: {why} (trying again)");
+        tell(state, Entry::alert(text));
+    }
+    (state.link, state.latency) = (Link::Offline { why }, None);
+}
+
+fn closed(state: &mut State, why: &str) {
+    let why = room::words(why);
+    let text = format!("the connection is closed: {why} (/nick NAME connects again)");
+    tell(state, Entry::alert(text));
+    (state.link, state.latency) = (Link::Closed { why }, None);
+}
+
 /// What the server tells those who come: its lobby, which is joined if no room was asked for, and the operator's words.
-fn greet(state: &mut State, lobby: Option<&str>, motd: Vec<String>) -> Vec<Effect> {
+fn greet(state: &mut State, lobby: Option<&str>, motd: &[String]) -> Vec<Effect> {
     let effects = enter_lobby(state, lobby);
+    let motd = motd.iter().take(MOTD_LINES_MAX);
+    let motd: Vec<String> = motd.map(|line| room::words(line)).collect();
     if motd != state.motd {
-        for line in motd.iter().take(MOTD_LINES_MAX) {
-            tell(state, Entry::notice(room::words(line)));
+        for line in &motd {
+            tell(state, Entry::notice(line.clone()));
         }
         state.motd = motd;
     }
@@ -233,35 +239,12 @@ fn told(state: &mut State, at: u64, from: &str, text: &str) -> Vec<Effect> {
     vec![Effect::Bell]
 }
 
-/// Who is in a room, or what it is like, changed.
+/// Handles the events about a room's members, and gaps in its messages.
 fn presence(state: &mut State, event: &Event) {
     match event {
-        Event::Joined { room, nick } => {
-            let nick = room::name(nick);
-            notice_in(state, room, format!("{nick} joined"), |room| {
-                room.add_member(&nick)
-            });
-        }
-        Event::Left { room, nick, reason } => {
-            let nick = room::name(nick);
-            let why = reason
-                .as_ref()
-                .map(|reason| format!(" ({})", room::words(reason)));
-            let text = format!("{nick} left{}", why.unwrap_or_default());
-            notice_in(state, room, text.clone(), |room| room.remove_member(&nick));
-            if reason.is_some() {
-                notice_to(state, &nick, text);
-                offer(state, &nick);
-            }
-        }
-        Event::Renamed { room, nick, to } => {
-            let (nick, to) = (room::name(nick), room::name(to));
-            notice_in(state, room, format!("{nick} is now {to}"), |room| {
-                room.rename_member(&nick, &to)
-            });
-            rename_window(state, &nick, &to);
-            offer(state, &nick);
-        }
+        Event::Joined { room, nick } => joined(state, room, nick),
+        Event::Left { room, nick, reason } => left(state, room, nick, reason.as_deref()),
+        Event::Renamed { room, nick, to } => renamed(state, room, nick, to),
         Event::Present(present) => {
             if let Some(room) = state.find(&present.room) {
                 room.set_members(&present.members, present.count);
@@ -274,8 +257,8 @@ fn presence(state: &mut State, event: &Event) {
         }
         Event::Hushed { room, on } => {
             let text = match on {
-                true => "so many are here that who comes and goes is not announced",
-                false => "who comes and goes is announced again",
+                true => "this room is large: joins and leaves are not shown",
+                false => "joins and leaves are shown again",
             };
             notice_in(state, room, text.into(), |_| {});
         }
@@ -284,16 +267,46 @@ fn presence(state: &mut State, event: &Event) {
             from,
             to,
             why,
-        } => {
-            let text = gap(*from, *to, *why);
-            if let Some(room) = state.find(room) {
-                room.pass(to.unwrap_or_default());
-                // Whether it is among what is missing is not known, but that the server has it is.
-                room.pending.retain(|pending| pending.taken_as.is_none());
-                room.scrollback.push(Entry::alert(text));
-            }
-        }
+        } => skip(state, room, (*from, *to), *why),
         _ => {}
+    }
+}
+
+fn joined(state: &mut State, room: &str, nick: &str) {
+    let nick = room::name(nick);
+    notice_in(state, room, format!("{nick} joined"), |room| {
+        room.add_member(&nick)
+    });
+}
+
+fn left(state: &mut State, room: &str, nick: &str, reason: Option<&str>) {
+    let nick = room::name(nick);
+    let why = reason.map(|reason| format!(" ({})", room::words(reason)));
+    let text = format!("{nick} left{}", why.unwrap_or_default());
+    notice_in(state, room, text.clone(), |room| room.remove_member(&nick));
+    // Only a session that ended has a reason.
+    if reason.is_some() {
+        notice_to(state, &nick, text);
+        offer(state, &nick);
+    }
+}
+
+fn renamed(state: &mut State, room: &str, nick: &str, to: &str) {
+    let (nick, to) = (room::name(nick), room::name(to));
+    notice_in(state, room, format!("{nick} is now {to}"), |room| {
+        room.rename_member(&nick, &to)
+    });
+    rename_window(state, &nick, &to);
+    offer(state, &nick);
+}
+
+fn skip(state: &mut State, room: &str, range: (Option<u64>, Option<u64>), why: GapCause) {
+    let (from, to) = range;
+    if let Some(room) = state.find(room) {
+        room.pass(to.unwrap_or_default());
+        // The server accepted these messages; they may be among the missing ones.
+        room.pending.retain(|pending| pending.taken_as.is_none());
+        room.scrollback.push(Entry::alert(gap(from, to, why)));
     }
 }
 

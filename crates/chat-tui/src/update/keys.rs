@@ -7,6 +7,7 @@ use crate::editor::LINE_BYTES_MAX;
 use crate::room::{NO_LOG, NO_SPACE, NOTHING_OLDER, Older, height};
 use crate::scrollback::Entry;
 use crate::state::{Overlay, State};
+use chat_core::text;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// From how many lines on a paste is asked about.
@@ -55,8 +56,8 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Text was pasted: one line is typed, many are asked about.
-pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
-    let pasted = text
+pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
+    let pasted = pasted
         .split(['\n', '\r'])
         .filter(|line| !line.trim().is_empty());
     // It belongs to the paste that is asked about; anything else that lies over the screen goes.
@@ -64,7 +65,7 @@ pub(super) fn paste(state: &mut State, text: &str) -> Vec<Effect> {
         Some(Overlay::Paste { lines }) => lines.clone(),
         _ => Vec::new(),
     };
-    lines.extend(pasted.map(str::to_owned));
+    lines.extend(pasted.map(|line| text::clean(line).into_owned()));
     let typed = match lines.len() < PASTE_LINES_ASKED {
         true => state.room().editor.text().len(),
         false => 0,

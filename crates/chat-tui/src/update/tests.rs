@@ -253,10 +253,10 @@ fn an_answer_is_seen_though_older_messages_are_being_read() {
     }
     screen.presses(KeyCode::PageUp);
     let (room, result) = ("lobby".to_owned(), Ok(Vec::new()));
-    screen.answers(Answer::Told { room, result });
+    screen.answers(Answer::Lines { room, result });
     assert!(!is_at_end(&screen), "there is nothing to see");
     let (room, result) = ("lobby".to_owned(), Ok(vec!["found".to_owned()]));
-    screen.answers(Answer::Told { room, result });
+    screen.answers(Answer::Lines { room, result });
     assert!(is_at_end(&screen));
 }
 
@@ -293,8 +293,8 @@ fn a_search_goes_back_from_find_to_find() {
     });
     assert_eq!(screen.enters(""), [asked(0)]);
     screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
-    let (room, place) = ("lobby".into(), 1041);
-    let asked = Effect::Around { room, place };
+    let (room, seq) = ("lobby".into(), 1041);
+    let asked = Effect::Around { room, seq };
     assert_eq!(screen.enters("/around 1041"), [asked]);
 }
 

@@ -53,7 +53,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
 
 /// Executes a command. One that can't be executed as it was typed comes back to be corrected.
 pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &str) -> Vec<Effect> {
-    match order(state, command, typed) {
+    match run(state, command, typed) {
         Ok(effects) => effects,
         Err(why) => {
             reply(state, Entry::alert(why));
@@ -63,16 +63,15 @@ pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &s
     }
 }
 
-/// What a command has done; or why it can't be executed.
-fn order(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>, String> {
+/// Runs a command, or returns why it can't be run.
+fn run(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>, String> {
     let room = state.room().name.clone();
-    let text = typed.to_owned();
     let is_direct = state.room().is_direct();
     if is_direct && command.is_for_rooms(typed) {
-        return Err("this is no room, but what the two of you tell each other".into());
+        return Err("this is a window for direct messages, not a room".into());
     }
     if typed.is_empty() && command.needs_arguments() {
-        return Err(format!("something is missing: {}", command.usage()));
+        return Err(format!("missing arguments: {}", command.usage()));
     }
     let effect = match command {
         Command::Help => {
@@ -85,12 +84,7 @@ fn order(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>
         }
         Command::Quit => return Ok(keys::quit(state, typed)),
         Command::Search => return Ok(search(state, typed)),
-        Command::Around => Effect::Around {
-            room,
-            place: typed.parse().map_err(|_| {
-                format!("{typed} is no PLACE: it is the number in [ ] before a find")
-            })?,
-        },
+        Command::Around => around(room, typed)?,
         Command::Me => return Ok(say(state, typed, true)),
         Command::Join => return Ok(join(state, &names::room(typed)?)),
         Command::Nick => return Ok(nick(state, room, names::nick(typed)?)),
@@ -99,34 +93,54 @@ fn order(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>
             let (to, text) = typed.split_once(' ').unwrap_or((typed, ""));
             return converse(state, &names::nick(to)?, text.trim());
         }
-        Command::Reply => {
-            let Some(to) = state.last_correspondent.clone() else {
-                return Err("no direct message has come to be answered".into());
-            };
-            return converse(state, &to, typed);
-        }
+        Command::Reply => return answer(state, typed),
         Command::Leave if is_direct => {
             answers::close(state, &room);
             return Ok(Vec::new());
         }
         Command::Leave => Effect::Leave { room },
         Command::Rooms => Effect::Rooms { room },
-        Command::Who if typed.is_empty() => Effect::Who {
-            of: room.clone(),
-            room,
-        },
-        Command::Who => Effect::Who { of: text, room },
-        Command::Topic if typed.is_empty() => {
-            let topic = match &*state.room().topic {
-                "" => "no topic is set".to_owned(),
-                topic => format!("topic: {topic}"),
-            };
-            reply(state, Entry::notice(topic));
-            return Ok(Vec::new());
-        }
-        Command::Topic => Effect::Topic { room, text },
+        Command::Who => who(room, typed),
+        Command::Topic => return Ok(topic(state, room, typed)),
     };
     Ok(vec![effect])
+}
+
+fn around(room: String, typed: &str) -> Result<Effect, String> {
+    let seq = typed.parse();
+    let seq =
+        seq.map_err(|_| format!("not a message number: {typed} (search results show it in [ ])"))?;
+    Ok(Effect::Around { room, seq })
+}
+
+/// Answers the last direct message that arrived.
+fn answer(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
+    let Some(to) = state.last_correspondent.clone() else {
+        return Err("no direct message has arrived yet".into());
+    };
+    converse(state, &to, text)
+}
+
+fn who(room: String, typed: &str) -> Effect {
+    let of = match typed {
+        "" => room.clone(),
+        typed => typed.to_owned(),
+    };
+    Effect::Who { room, of }
+}
+
+/// Sets the topic; without a text, shows it.
+fn topic(state: &mut State, room: String, text: &str) -> Vec<Effect> {
+    if !text.is_empty() {
+        let text = text.to_owned();
+        return vec![Effect::Topic { room, text }];
+    }
+    let shown = match &*state.room().topic {
+        "" => "no topic is set".to_owned(),
+        topic => format!("topic: {topic}"),
+    };
+    reply(state, Entry::notice(shown));
+    Vec::new()
 }
 
 /// A direct message that is told from a room.
@@ -138,7 +152,7 @@ fn message(room: String, typed: &str) -> Result<Effect, String> {
             to: names::nick(to)?,
             text: text.trim().to_owned(),
         }),
-        _ => Err(format!("something is missing: {}", Command::Msg.usage())),
+        _ => Err(format!("missing arguments: {}", Command::Msg.usage())),
     }
 }
 

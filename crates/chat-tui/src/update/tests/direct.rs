@@ -93,7 +93,7 @@ fn what_is_typed_in_a_window_is_told_to_its_correspondent() {
                 .texts()
                 .last()
                 .unwrap()
-                .starts_with("! this is no room")
+                .starts_with("! this is a window for direct messages")
         );
     }
     assert_eq!(screen.enters("/close"), []);
@@ -120,7 +120,7 @@ fn a_message_that_was_told_from_a_room_is_seen_there_and_in_the_window() {
 fn the_last_correspondent_is_answered_whatever_it_is_called_by_now() {
     let mut screen = Screen::new();
     assert_eq!(screen.enters("/r hello"), []);
-    assert!(screen.texts()[0].starts_with("! no direct message has come"));
+    assert!(screen.texts()[0].starts_with("! no direct message has arrived"));
     screen.happens(told("kim", "psst"));
     screen.effects.clear();
     for room in ["lobby", "ops"] {

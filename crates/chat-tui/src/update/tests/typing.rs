@@ -237,6 +237,17 @@ fn a_pasted_tab_is_sent() {
     assert_eq!(text, "10\t20 한글\t끝");
 }
 
+#[test]
+fn pasted_control_characters_are_left_out() {
+    let mut screen = Screen::new();
+    let pasted = "a\u{1b}[2J\u{202e}b\nc\u{9b}d";
+    update(&mut screen.state, Input::Pasted(pasted.into()));
+    screen.presses(KeyCode::Char('y'));
+    let pending = screen.state.room().pending.iter();
+    let texts: Vec<&str> = pending.map(|pending| &*pending.text).collect();
+    assert_eq!(texts, ["a[2Jb", "cd"]);
+}
+
 /// Lines that are pasted into the room on the screen.
 fn thirty() -> Input {
     let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
