@@ -1,8 +1,8 @@
-//! Drawing on a terminal that may be of another opinion on how wide a character is.
+//! A backend for terminals that disagree with ratatui on the width of a character.
 //!
-//! Invariant: what stood where a grapheme of several characters is drawn is cleared first, and what follows it is placed by
-//! its own column. So nothing stays behind where the terminal draws the grapheme narrower than it is counted here, and
-//! nothing is shifted where it is drawn wider.
+//! Invariant: the cells of a grapheme of several characters are cleared before it is drawn, and the cell after it is
+//! positioned explicitly. So nothing remains if the terminal draws the grapheme narrower, and nothing is shifted if it
+//! draws it wider.
 
 use crate::wrap::columns;
 use ratatui::backend::{Backend, ClearType, WindowSize};
@@ -10,7 +10,7 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::iter::once;
 
-/// Draws through another backend.
+/// Wraps another backend.
 #[derive(Debug)]
 pub(crate) struct Clearing<B>(pub(crate) B);
 
@@ -27,7 +27,7 @@ impl<B: Backend> Backend for Clearing<B> {
                 plain.push((x, y, cell));
                 continue;
             }
-            // Each call places its first cell anew.
+            // Each call positions its first cell explicitly.
             self.0.draw(plain.drain(..))?;
             let mut blank = cell.clone();
             blank.set_symbol(" ");

@@ -1,13 +1,13 @@
-//! The commands, in one table: what is typed, what it does, and what `/help` says of it.
+//! The table of commands: how each is typed, what it does, and its help text.
 
-/// What a typed line means.
+/// The meaning of a typed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed<'a> {
-    /// Say this.
+    /// A message to send.
     Say(&'a str),
-    /// Do this, with what follows the command.
+    /// A command and its arguments.
     Do(Command, &'a str),
-    /// There is no such command; this one is nearest, if one is near.
+    /// An unknown command, and the known command that is closest to it, if any.
     Unknown(&'a str, Option<&'static str>),
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// One command: its name, what follows it, and what it does.
+/// One command: its name, its arguments, and its help text.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) command: Command,
@@ -116,11 +116,11 @@ pub(crate) const COMMANDS: [Row; 15] = [
     row(Command::Quit, "quit", "[REASON]", "says goodbye (Ctrl+C)"),
 ];
 
-/// Another name for `/leave`.
+/// An alias of `/leave`.
 const CLOSE: &str = "close";
 
 impl Command {
-    /// How it is typed.
+    /// Returns how the command is typed.
     pub(crate) fn usage(self) -> String {
         let row = COMMANDS.iter().find(|row| row.command == self);
         row.map_or_else(String::new, |row| {
@@ -128,7 +128,7 @@ impl Command {
         })
     }
 
-    /// Whether it does nothing without arguments.
+    /// Returns whether the command requires arguments.
     pub(crate) const fn needs_arguments(self) -> bool {
         matches!(
             self,
@@ -142,7 +142,7 @@ impl Command {
         )
     }
 
-    /// Whether it means nothing in a window for direct messages.
+    /// Returns whether the command works in rooms only, not in windows for direct messages.
     pub(crate) const fn is_for_rooms(self, arguments: &str) -> bool {
         match self {
             Self::Topic | Self::Around | Self::Me => true,
@@ -152,7 +152,7 @@ impl Command {
     }
 }
 
-/// What the keys do, for `/help`.
+/// The keys and their help texts, for `/help`.
 pub(crate) const KEYS: [(&str, &str); 10] = [
     ("Tab", "completes nicks, rooms and commands"),
     ("Up, Down", "lines typed before"),
@@ -169,19 +169,19 @@ pub(crate) const KEYS: [(&str, &str); 10] = [
     ("Ctrl+C", "quits"),
 ];
 
-/// Returns what can be typed on the screen and what it does, for a manual page.
+/// Returns the commands and their help texts, for the manual page.
 pub fn commands() -> impl Iterator<Item = (String, &'static str)> {
     COMMANDS
         .iter()
         .map(|row| (row.command.usage().trim_end().to_owned(), row.help))
 }
 
-/// Returns the keys and what they do, for a manual page.
+/// Returns the keys and their help texts, for the manual page.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
     KEYS.into_iter()
 }
 
-/// Reads a typed line; `None` if there is nothing to do.
+/// Parses a typed line; `None` if it is blank.
 pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     let Some(command) = line.strip_prefix('/') else {
         return (!line.trim().is_empty()).then_some(Typed::Say(line));
@@ -205,7 +205,7 @@ pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     })
 }
 
-/// The line that is to be typed to say or do this.
+/// Returns the line to type for this message or action.
 pub(crate) fn line(text: &str, is_action: bool) -> String {
     if is_action {
         format!("/me {text}")
@@ -216,7 +216,7 @@ pub(crate) fn line(text: &str, is_action: bool) -> String {
     }
 }
 
-/// The command that is meant, if what was typed begins it or is begun by it.
+/// Returns the first command that is a prefix of what was typed, or the other way round.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let near = |row: &&Row| {

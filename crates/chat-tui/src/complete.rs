@@ -1,19 +1,19 @@
-//! Tab: completes the word before the cursor, and goes through what it may become.
+//! Tab completion of the word before the cursor.
 
 use crate::command::COMMANDS;
 
-/// What the last Tab did; any other key ends it.
+/// The completion that the last Tab began; any other key ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Completion {
     candidates: Vec<String>,
     at: usize,
-    /// How many bytes the present candidate takes before the cursor.
+    /// The length in bytes of the current candidate before the cursor.
     pub(crate) bytes: usize,
 }
 
 impl Completion {
-    /// What the word before the cursor may become: a command at the start of the line, a room after `/join`, a nick
-    /// elsewhere. The one to be tried first comes first.
+    /// Returns the candidates for the word before the cursor, the best first: commands at the start of the line, rooms
+    /// after `/join` and `/who`, nicks elsewhere.
     pub(crate) fn begin(before: &str, nicks: &[String], rooms: &[String]) -> Option<Self> {
         let word = before.rsplit(' ').next().unwrap_or_default();
         let is_first = word.len() == before.len();
@@ -39,7 +39,7 @@ impl Completion {
         })
     }
 
-    /// The candidate at hand, and how many bytes before the cursor it replaces. The next time it is the next one.
+    /// Returns how many bytes before the cursor to replace, and the candidate. Each call moves to the next candidate.
     pub(crate) fn take(&mut self) -> (usize, String) {
         let candidate = self.candidates[self.at].clone();
         self.at = (self.at + 1) % self.candidates.len();

@@ -1,7 +1,7 @@
-//! The one place with I/O: keys, events and answers in, effects done, frames drawn.
+//! The driver: the only part that does I/O. It reads keys, events and answers, runs effects, and draws frames.
 //!
-//! Invariant: whatever comes, and however fast, a key is on the screen with the next frame, and there are at most some 30
-//! frames a second; and nothing is drawn while nothing changes.
+//! Invariant: a key is on the screen with the next frame, however many events arrive. At most about 30 frames a second
+//! are drawn, and none while nothing changes.
 
 use crate::memory::Server;
 use crate::perform::{HISTORY, perform};
@@ -25,24 +25,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long what changes may wait to be drawn together: some 30 frames a second.
+/// The shortest time between two frames: about 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// How many events are taken before keys are looked at again, and for how long.
+/// How many events are handled before keys are checked again, and for how long.
 const EVENTS_AT_ONCE: usize = 256;
 const EVENTS_TIME: Duration = Duration::from_millis(10);
 
-/// How often the server is asked how fast it answers, and when it is too late to tell.
+/// How often the round trip to the server is measured, and after how long a measurement is given up.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PONG_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long what is to be remembered may wait to be written.
+/// How long a change to the remembered state may wait to be saved.
 const SAVE_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a goodbye may take.
+/// How long quitting waits for the server's goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Why the screen ended.
+/// Why [`run`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TuiError {
@@ -52,7 +52,7 @@ pub enum TuiError {
     /// The connection is closed for good, and not by the user.
     #[error("{0}")]
     Closed(String),
-    /// A part of the client panicked, which was told on the terminal.
+    /// A task of the client panicked. The panic message is already on the terminal.
     #[error("the client has failed")]
     Failed,
 }
@@ -61,7 +61,7 @@ pub enum TuiError {
 ///
 /// # Errors
 ///
-/// See [`TuiError`]; the terminal is given back before it returns.
+/// See [`TuiError`]. The terminal is restored before the function returns.
 ///
 /// # Panics
 ///
@@ -69,7 +69,7 @@ pub enum TuiError {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future gives the terminal back; nothing is remembered then.
+/// Dropping the future restores the terminal; the remembered state is not saved.
 pub async fn run(config: Config) -> Result<(), TuiError> {
     let known = config.memory.server(&config.address);
     let mut state = session::begin(&config, &known);
@@ -98,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
     ended
 }
 
-/// Connects under the nick that the user wants, to the rooms that are open.
+/// Connects with the wanted nick, and joins the open rooms.
 fn connect(address: &str, state: &State) -> (Client, Events) {
     let mut builder = Client::connect(address)
         .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")))
@@ -122,23 +122,23 @@ fn connect(address: &str, state: &State) -> (Client, Events) {
 struct Driver {
     state: State,
     client: Client,
-    /// `None` when there will be no more.
+    /// `None` once there are no more events.
     events: Option<Events>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     screen: Screen,
     drawn: Instant,
     is_dirty: bool,
-    /// When the server was last asked how fast it answers.
+    /// When the round trip was last measured.
     asked: Instant,
     config: Config,
-    /// The file, and what this session has written to it.
+    /// The file of the remembered state, and what this session has saved to it.
     memory: Store,
     saving: Option<JoinHandle<Store>>,
-    /// When what has changed is to be written.
+    /// When changes are saved.
     save_at: Option<Instant>,
 }
 
-/// What the driver waited for.
+/// What the driver was woken by.
 enum Wake {
     Terminal(Option<io::Result<TerminalEvent>>),
     Event(Option<Event>),
@@ -152,7 +152,7 @@ enum Wake {
     End,
 }
 
-/// The signals that mean something here.
+/// The signals that the client handles.
 struct Signals {
     stop: Signal,
     goes_on: Signal,
@@ -202,7 +202,7 @@ impl Driver {
         while !self.state.is_over {
             let frame = self.drawn + FRAME;
             if self.is_dirty && frame <= Instant::now() {
-                // The timer is not looked at while there is always something else to do.
+                // The frame timer below is not polled while earlier branches are always ready.
                 self.draw()?;
             }
             let ping = self.asked + PING_EVERY;
@@ -210,7 +210,7 @@ impl Driver {
             let save_at = self.save_at.filter(|_| self.saving.is_none());
             let wake = tokio::select! {
                 biased;
-                // Keys first, and they are few: the others wait for a moment only.
+                // Keys come first. They are rare, so they delay the other branches only briefly.
                 key = terminal.next() => Wake::Terminal(key),
                 wake = signals.next() => wake,
                 () = sleep_until(frame), if self.is_dirty => Wake::Frame,
@@ -261,7 +261,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes an event, and those that have come with it.
+    /// Handles an event, and those that are ready after it.
     async fn take_events(&mut self, first: Option<Event>) -> Result<(), TuiError> {
         let mut next = Some(first);
         let began = Instant::now();
@@ -305,7 +305,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Has an effect done. It is begun at once, so that messages are said in the order in which they were typed.
+    /// Runs an effect. It is polled once right here, so that messages are sent in the order in which they were typed.
     async fn ask(&mut self, effect: Effect) {
         let Some(mut doing) = perform(&self.client, effect) else {
             return;
@@ -319,7 +319,7 @@ impl Driver {
     }
 
     async fn say_goodbye(&mut self, reason: &str) {
-        // Without a connection, or with a slow one, there is nobody to say it to.
+        // The goodbye can't be sent without a connection, or over a slow one.
         timeout(GOODBYE, self.client.quit(reason)).await.ok();
     }
 
@@ -328,7 +328,7 @@ impl Driver {
         self.redraw()
     }
 
-    /// Draws on a terminal that may have another size now.
+    /// Draws after the terminal's size may have changed.
     fn redraw(&mut self) -> Result<(), TuiError> {
         let size = self.screen.terminal.size()?;
         let (width, height) = (size.width, size.height);
@@ -349,14 +349,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Something has changed: it is drawn with the next frame, and written some time later.
+    /// Schedules a frame, and a save.
     fn changed(&mut self) {
         self.is_dirty = true;
         self.save_at
             .get_or_insert_with(|| Instant::now() + SAVE_AFTER);
     }
 
-    /// Asks the server how fast it answers.
+    /// Measures the round trip to the server.
     fn ping(&mut self) {
         self.asked = Instant::now();
         let client = self.client.clone();
@@ -369,7 +369,7 @@ impl Driver {
         self.answers.push(ponged.boxed());
     }
 
-    /// Has what is to be remembered written, if it has changed.
+    /// Starts saving the remembered state in the background, if it changed.
     fn save(&mut self) {
         self.save_at = None;
         let known = self.known();
@@ -378,9 +378,9 @@ impl Driver {
         };
         if server != known || self.memory.last_server() != Some(&self.config.address) {
             let (mut memory, address) = (self.memory.clone(), self.config.address.clone());
-            // Writing waits for the disk, and perhaps for another client.
+            // Saving waits for the disk, and possibly for another client's lock.
             self.saving = Some(spawn_blocking(move || {
-                // That it can't be written is no reason to fail.
+                // A failed save must not end the session.
                 memory.save(&address, server).ok();
                 memory
             }));
@@ -394,12 +394,12 @@ impl Driver {
         }
     }
 
-    /// What is remembered of the server.
+    /// Returns what is remembered of the server.
     fn known(&self) -> Server {
         self.memory.server(&self.config.address)
     }
 
-    /// Writes what is to be remembered at the end; that it can't be written is no reason to fail.
+    /// Saves the remembered state before the client ends. A failure is ignored.
     async fn remember(&mut self) {
         if let Some(saving) = self.saving.take() {
             self.saved(saving.await.ok());
@@ -411,7 +411,7 @@ impl Driver {
     }
 }
 
-/// Waits until what is being written is; for ever if nothing is.
+/// Waits until a running save has finished; never returns if none is running.
 async fn finish(saving: &mut Option<JoinHandle<Store>>) -> Option<Store> {
     match saving {
         Some(saving) => saving.await.ok(),
@@ -419,7 +419,7 @@ async fn finish(saving: &mut Option<JoinHandle<Store>>) -> Option<Store> {
     }
 }
 
-/// What a session comes to that its user has ended.
+/// Returns the result of a session that its user ended.
 fn outcome(state: &State) -> Result<(), TuiError> {
     match &state.link {
         Link::Closed { why } => Err(TuiError::Closed(why.clone())),

@@ -1,6 +1,6 @@
-//! The line that is being typed, and those that were typed before.
+//! The input line and its history.
 //!
-//! Invariant: what is typed is never lost to looking at what was typed before.
+//! Invariant: browsing the history never loses the line that is being typed.
 
 use crate::wrap::{columns, shown};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -8,29 +8,29 @@ use std::collections::BTreeMap;
 use tui_input::{Input, InputRequest};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// How many lines are remembered.
+/// How many lines the history keeps.
 pub(crate) const HISTORY_MAX: usize = 200;
 
-/// How long a line may get, in bytes: more than a message may hold, so that the server says what is too long.
+/// The longest line in bytes: more than a message may have, so that the server reports what is too long.
 pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// One room's input line.
+/// The input line of one room.
 #[derive(Debug, Default)]
 pub(crate) struct Editor {
     input: Input,
     history: Vec<String>,
-    /// Which remembered line is shown.
+    /// The index of the history line that is shown.
     recalled: Option<usize>,
-    /// What has become of remembered lines that were edited and not sent.
+    /// Edited versions of history lines that were not sent.
     edits: BTreeMap<usize, String>,
-    /// The line that was being typed, while another one is shown.
+    /// The line that was being typed before the history was opened.
     draft: String,
-    /// The line was sent and came back: what is typed next replaces it, unless a key edits it.
+    /// The line could not be sent and was put back: typing replaces it, an editing key keeps it.
     is_returned: bool,
 }
 
 impl Editor {
-    /// Takes a key. Returns whether it means something here.
+    /// Handles a key. Returns whether the editor uses it.
     pub(crate) fn handle(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -77,10 +77,10 @@ impl Editor {
         true
     }
 
-    /// Inserts text at the cursor; control characters but tabs are left out, and what is too long.
+    /// Inserts text at the cursor, without control characters other than tabs, up to the length limit.
     pub(crate) fn insert(&mut self, text: &str) {
         if std::mem::take(&mut self.is_returned) {
-            // It is remembered: Up brings it back.
+            // The line is in the history: Up recalls it.
             self.input.reset();
         }
         for c in text.chars().filter(|&c| c == '\t' || !c.is_control()) {
@@ -91,12 +91,12 @@ impl Editor {
         }
     }
 
-    /// What is being typed.
+    /// Returns the line.
     pub(crate) fn text(&self) -> &str {
         self.input.value()
     }
 
-    /// What stands before the cursor.
+    /// Returns the part of the line before the cursor.
     pub(crate) fn before_cursor(&self) -> &str {
         let text = self.input.value();
         let mut indices = text.char_indices();
@@ -119,7 +119,7 @@ impl Editor {
         self.input = Input::new(text).with_cursor(cursor);
     }
 
-    /// The part of the line that fits into so many columns, as it is drawn, and the cursor's column in it.
+    /// Returns the part of the line that fits into this many columns, as it is drawn, and the cursor's column in it.
     pub(crate) fn visible(&self, width: usize) -> (String, u16) {
         let before = shown(self.before_cursor());
         let scroll = columns(&before).saturating_sub(width.saturating_sub(1).max(1));
@@ -139,24 +139,24 @@ impl Editor {
         (visible, u16::try_from(column).unwrap_or(u16::MAX))
     }
 
-    /// Whether the line was sent and came back, so that what is typed next replaces it.
+    /// Returns whether the line was put back, so that typing replaces it.
     pub(crate) const fn is_returned(&self) -> bool {
         self.is_returned
     }
 
-    /// Whether something is typed here and not sent.
+    /// Returns whether quitting would lose typed text.
     pub(crate) fn holds_text(&self) -> bool {
-        // A command that came back is no loss.
+        // A command that was put back does not count.
         let is_command = self.is_returned && self.text().starts_with('/');
         (!self.text().is_empty() && !is_command) || !self.draft.is_empty()
     }
 
-    /// Takes the line, and remembers it.
+    /// Takes the line, and adds it to the history.
     pub(crate) fn take(&mut self) -> String {
         self.is_returned = false;
         let line = self.input.value_and_reset();
         if let Some(at) = self.recalled.take() {
-            // That one is as it was sent then.
+            // The sent line replaces the edited version of the history line.
             self.edits.remove(&at);
         }
         let draft = std::mem::take(&mut self.draft);
@@ -180,7 +180,7 @@ impl Editor {
         }
     }
 
-    /// Goes on with another one's line, if there is one; what either remembers or holds besides is remembered.
+    /// Takes the line of another editor if it has one. The history, drafts and edits of both are kept.
     pub(crate) fn take_over(&mut self, mut other: Self) {
         let edits = std::mem::take(&mut other.edits).into_values();
         let drafts = std::iter::once(std::mem::take(&mut other.draft));
@@ -199,7 +199,7 @@ impl Editor {
         (self.input, self.is_returned) = (other.input, other.is_returned);
     }
 
-    /// Remembers lines that were not typed here; Up recalls the last of them first.
+    /// Adds lines that were not typed here to the history; Up recalls the last one first.
     pub(crate) fn keep(&mut self, lines: &[String]) {
         let is_kept = |&c: &char| c == '\t' || !c.is_control();
         for line in lines {
@@ -207,7 +207,7 @@ impl Editor {
         }
     }
 
-    /// Puts a line back that could not be sent.
+    /// Puts back a line that could not be sent, if the line is empty.
     pub(crate) fn put_back(&mut self, line: &str) {
         if self.text().is_empty() {
             self.input = Input::new(line.to_owned());
@@ -228,7 +228,7 @@ impl Editor {
         }
     }
 
-    /// Shows a remembered line, or the one that is being typed; what is shown now stays as it is.
+    /// Shows a history line, or the line that was being typed. The line that was shown is kept.
     fn recall(&mut self, to: Option<usize>) {
         self.is_returned = false;
         let text = self.input.value_and_reset();

@@ -1,10 +1,10 @@
-//! Messages that a server has found: lines with days and places, for they may be old.
+//! Formats messages that a search returned. They may be old, so each line has the date and the message number.
 
 use chat_json::{Message, MessageKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// What a search has found, the latest first, and how to go on.
+/// Formats the results of a search, the latest first, and says how to continue.
 pub(crate) fn list_found(found: &[Message], words: &str) -> Vec<String> {
     if found.is_empty() {
         return vec![format!("nothing that was said before holds \"{words}\"")];
@@ -14,7 +14,7 @@ pub(crate) fn list_found(found: &[Message], words: &str) -> Vec<String> {
     lines
 }
 
-/// Messages with their days and places.
+/// Formats messages with their dates and numbers.
 pub(crate) fn list(messages: &[Message]) -> Vec<String> {
     let zone = TimeZone::system();
     let line = |message: &Message| {

@@ -1,10 +1,10 @@
-//! The full-screen client: what is on the screen, how it changes, and how it is drawn.
+//! The full-screen client: the state of the screen, its transitions, and how it is drawn.
 //!
-//! Three parts that know each other in one direction. *State* is plain data. *Update* takes a key or an event and
-//! changes the state; what has to be done besides it returns as effects. *View* draws the state and nothing else. The
-//! driver is the one place with I/O: it waits, has the effects done, and draws.
+//! Three parts depend on each other in one direction. *State* is plain data. *Update* applies a key or an event to the
+//! state, and returns effects. *View* only draws the state. The driver does the I/O: it waits, runs the effects, and
+//! draws.
 //!
-//! Connecting, resuming and repeating are [`chat_json::Client`]'s; editing is `tui-input`'s; drawing `ratatui`'s.
+//! [`chat_json::Client`] connects, resumes and repeats messages; `tui-input` edits lines; `ratatui` draws.
 
 mod backend;
 mod command;
@@ -31,29 +31,29 @@ pub use driver::{TuiError, run};
 pub use memory::{Memory, ReadMark, Server};
 pub use store::Store;
 
-/// Where to connect, as whom, and what to show.
+/// The configuration of [`run`].
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The server, as `HOST:PORT`.
+    /// The server's address, as `HOST:PORT`.
     pub address: String,
-    /// The nick to take; `None`: the one that was used last, or a guest's.
+    /// The nick to request; `None`: the remembered one, or else a guest's.
     pub nick: Option<String>,
-    /// The room to join besides those that were open last; `None`: the server's lobby, if none was.
+    /// A room to join besides the remembered ones; `None`: only those, or the server's lobby if there are none.
     pub room: Option<String>,
-    /// What is remembered: the nick, the rooms and what was read.
+    /// The remembered state: nick, rooms and read positions.
     pub memory: Store,
     /// Whether colours may be used (see <https://no-color.org>).
     pub colours: Colours,
 }
 
-/// Whether colours may be used.
+/// Which colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    /// The terminal's 16 colours, which its owner has chosen to be readable.
+    /// The terminal's own 16 colours, which its user can choose.
     Terminal,
-    /// None: bold, dim and reversed only.
+    /// None: only bold, dim and reverse.
     Off,
 }
 
-/// The room that newcomers are in, where the server does not say.
+/// The lobby's name if the server does not send one.
 pub(crate) const LOBBY: &str = "lobby";

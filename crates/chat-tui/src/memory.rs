@@ -1,49 +1,49 @@
-//! What is remembered from one time to the next: the nick, the rooms, and what was read.
+//! The remembered state: nick, rooms and read positions of each server.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// How many rooms are remembered.
+/// How many rooms of a server are remembered.
 const ROOMS_MAX: usize = 64;
 
-/// What is remembered, of all servers.
+/// The remembered state of all servers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
     /// The server that was used last.
     #[serde(default)]
     pub server: Option<String>,
-    /// Of each server: the nick and the rooms.
+    /// The state of each server, by its address.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,
 }
 
-/// What is remembered of one server.
+/// The remembered state of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Server {
     /// The nick that was used last.
     #[serde(default)]
     pub nick: Option<String>,
-    /// The rooms that were open, in the order in which they were shown.
+    /// The open rooms, in the order in which they are shown.
     #[serde(default)]
     pub rooms: Vec<ReadMark>,
 }
 
-/// A room, and what was read in it.
+/// A room, and the last message that was read in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadMark {
-    /// Which.
+    /// The room's name.
     pub room: String,
-    /// Which life of its log.
+    /// The epoch of the room's log.
     #[serde(default)]
     pub epoch: String,
-    /// The last message that was read.
+    /// The position of the last message that was read.
     #[serde(default)]
     pub seq: u64,
 }
 
 impl Memory {
-    /// Where the file is, by the XDG Base Directory Specification: `$XDG_STATE_HOME/chat-client/state.json`.
+    /// Returns the path of the file, by the XDG Base Directory Specification: `$XDG_STATE_HOME/chat-client/state.json`.
     /// `None` if there is no home directory.
     #[must_use]
     pub fn path() -> Option<PathBuf> {
@@ -52,20 +52,20 @@ impl Memory {
         Some(strategy.state_dir()?.join("chat-client").join("state.json"))
     }
 
-    /// Remembers what is open on a server. Another client may have written what is known here since `before`.
+    /// Records the state of a server, merged with what another client may have saved since `before` was read.
     pub(crate) fn merge(&mut self, address: &str, server: Server, before: &Server) {
         let server = Server::merge(server, before, self.server(address));
         self.note(address, server);
     }
 
-    /// Remembers what is open on a server.
+    /// Records the state of a server.
     pub fn note(&mut self, address: &str, mut server: Server) {
         server.rooms.truncate(ROOMS_MAX);
         self.server = Some(address.to_owned());
         self.servers.insert(address.to_owned(), server);
     }
 
-    /// What is known of a server. A nick that is none, which earlier versions could write, is not.
+    /// Returns the state of a server. Earlier versions could save an empty nick; it counts as none.
     pub(crate) fn server(&self, address: &str) -> Server {
         let mut server = self.servers.get(address).cloned().unwrap_or_default();
         server.nick = server.nick.filter(|nick| !nick.is_empty());
@@ -74,8 +74,8 @@ impl Memory {
 }
 
 impl Server {
-    /// What there is to remember when another client may have written since: `ours` began with `before`, and `theirs` is
-    /// what is there now.
+    /// Merges two states that both started from `before`: `ours` is this client's, `theirs` was saved by another
+    /// client.
     fn merge(ours: Self, before: &Self, theirs: Self) -> Self {
         let changed = |nick: &Option<String>| *nick != before.nick;
         let nick = if changed(&ours.nick) || theirs.nick.is_none() {
@@ -88,9 +88,9 @@ impl Server {
             match rooms.iter_mut().find(|room| room.room == mark.room) {
                 Some(room) if before.rooms.contains(room) => *room = mark,
                 Some(room) if room.epoch == mark.epoch => room.seq = room.seq.max(mark.seq),
-                // Another log: what was read here was read last.
+                // The logs differ: the position of this client is the later one.
                 Some(_) => {}
-                // It was left here.
+                // This client left the room.
                 None if before.rooms.iter().any(|room| room.room == mark.room) => {}
                 None => rooms.push(mark),
             }
@@ -151,7 +151,7 @@ mod tests {
         ];
         let merged = Server::merge(ours.clone(), &before, theirs.clone());
         assert_eq!(merged, server("kim2", &expected));
-        // Nobody else has written.
+        // No other client has saved.
         assert_eq!(Server::merge(ours.clone(), &before, before.clone()), ours);
         let renamed = Server {
             nick: Some("lee".into()),

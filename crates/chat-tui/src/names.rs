@@ -1,32 +1,32 @@
-//! Names as they are typed: checked before anything is asked for or remembered.
+//! Checks names as they are typed, before they are requested or remembered.
 
 use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Reads a nick; composed, because some systems type a syllable as several characters.
+/// Parses a nick. It is composed first (NFC), because some systems type a syllable as several characters.
 ///
 /// # Errors
 ///
-/// Says why it can't be one.
+/// Returns why it is not a valid nick.
 pub(crate) fn nick(typed: &str) -> Result<String, String> {
     let nick = rules().nick(&compose(typed));
     nick.map(|nick| nick.as_str().to_owned())
         .map_err(|error| format!("that can't be a nick: {error}"))
 }
 
-/// Reads a room's name, with or without a leading `#`; composed as a nick is.
+/// Parses a room name, with or without a leading `#`; composed as a nick is.
 ///
 /// # Errors
 ///
-/// Says why it can't be one.
+/// Returns why it is not a valid room name.
 pub(crate) fn room(typed: &str) -> Result<String, String> {
     let room = rules().room(&compose(typed));
     room.map(|room| room.as_str().to_owned())
         .map_err(|error| format!("that can't be a room's name: {error}"))
 }
 
-/// The rules of `chat-server`.
+/// The same rules as `chat-server` has.
 fn rules() -> NameRules {
     let mut rules = NameRules::default();
     rules.fold = fold;
@@ -34,12 +34,12 @@ fn rules() -> NameRules {
     rules
 }
 
-/// Whether two spellings mean one name.
+/// Returns whether two spellings are the same name.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     one == other || fold(one) == fold(other)
 }
 
-/// What servers compare names by: one that was typed may be spelled differently from the server's.
+/// Folds a name as servers do: a typed name may be spelled differently from the server's.
 pub(crate) fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn names_are_checked_by_the_rules_of_the_server() {
         assert_eq!(nick("김철수").as_deref(), Ok("김철수"));
-        // As macOS types it.
+        // macOS types decomposed syllables.
         assert_eq!(
             nick("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}").as_deref(),
             Ok("한글")

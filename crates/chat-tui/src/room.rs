@@ -1,4 +1,4 @@
-//! One room as the screen has it.
+//! One room or window for direct messages, as the screen shows it.
 
 use crate::editor::Editor;
 use crate::names;
@@ -11,23 +11,23 @@ use unicode_segmentation::UnicodeSegmentation;
 /// How many members are listed by name.
 const MEMBERS_MAX: usize = 500;
 
-/// How many messages may wait in a room until the server takes them.
+/// How many messages may be pending in a room.
 const PENDING_MAX: usize = 1_000;
 
-/// How long a name may be, whatever the server says: a little more than it allows.
+/// The longest name that is shown, whatever the server sends: slightly more than the server allows.
 const NAME_GRAPHEMES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 256;
 
-/// How many characters one of a name's graphemes may have, for marks without end make one: a family has eleven.
+/// The most characters in one grapheme of a name. Combining marks could make it endless; a family emoji has eleven.
 const GRAPHEME_CHARS_MAX: usize = 16;
 
-/// What stands before a correspondent's nick in the name of a window for direct messages.
+/// The first character in the name of a window for direct messages; the correspondent's nick follows.
 const DIRECT: char = '@';
 
-/// How long a text may be, whatever the server says.
+/// The longest text that is shown, whatever the server sends.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// A room, or what is left of it.
+/// The state of one room.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub(crate) name: String,
@@ -35,60 +35,60 @@ pub(crate) struct Room {
     pub(crate) topic: String,
     pub(crate) scrollback: Scrollback,
     pub(crate) editor: Editor,
-    /// Who is here, by name; at most so many.
+    /// The members by name, at most `MEMBERS_MAX`.
     pub(crate) members: Vec<String>,
-    /// How many are here.
+    /// How many members the room has.
     pub(crate) count: usize,
     pub(crate) unread: usize,
     pub(crate) mentions: usize,
-    /// The last entry that was read when the room was left.
+    /// The last entry that was read when the room was last shown.
     pub(crate) marker: Option<i64>,
-    /// Which life of its log the room is in; empty before it is known.
+    /// The epoch of the room's log; empty while it is unknown.
     pub(crate) epoch: String,
-    /// The furthest place in it that has come, or is known to be missing.
+    /// The highest position that was received, or is known to be missing.
     pub(crate) passed: Option<u64>,
-    /// The position of the latest message, and that of the last one that was read.
+    /// The positions of the latest message, and of the last one that was read.
     pub(crate) latest: Option<Place>,
     pub(crate) read: Option<Place>,
-    /// What was typed and not said yet.
+    /// Messages that were typed and have not come back from the server.
     pub(crate) pending: Vec<Pending>,
-    /// The user has opened this window for direct messages, or written in it.
+    /// The user opened this window for direct messages, or wrote in it.
     pub(crate) is_answered: bool,
     pub(crate) older: Older,
-    /// The last search, and where it ended.
+    /// The last search, and where it continues.
     pub(crate) found: Option<Found>,
 }
 
 /// Whether the client is in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Presence {
-    /// It is being joined.
+    /// The client is joining it.
     #[default]
     Wanted,
-    /// It is in it, and comes back to it after a break.
+    /// The client is in it, and joins it again after a disconnect.
     In,
-    /// It left, was taken out, or was not let in.
+    /// The client left it, was removed from it, or was refused.
     Out,
 }
 
-/// A place in a room's log.
+/// A position in a room's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) epoch: String,
     pub(crate) seq: u64,
 }
 
-/// A message that the server has not taken yet.
+/// A message that the server has not delivered back yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) id: u64,
     pub(crate) text: String,
     pub(crate) is_action: bool,
-    /// Its place in the log, once the server has taken it; it will come as all others do.
+    /// Its position once the server has accepted it. It still arrives as an ordinary message.
     pub(crate) taken_as: Option<u64>,
 }
 
-/// Where a search for these words goes on from.
+/// The words of a search, and where it continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) words: String,
@@ -97,13 +97,13 @@ pub(crate) struct Found {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FoundAt {
-    /// An entry of what is loaded.
+    /// Before this loaded entry.
     Loaded(i64),
-    /// A place in the log, before which the server searches; `None`: before all that is loaded.
+    /// On the server, before this position; `None`: before the oldest loaded message.
     Server(Option<u64>),
 }
 
-/// Whether what is older than what is loaded was asked for.
+/// Whether older messages were requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Older {
     #[default]
@@ -111,7 +111,7 @@ pub(crate) enum Older {
     Asked,
 }
 
-/// What is said at the top when there is nothing older, and when it does not fit.
+/// What the top of the scrollback shows when there are no older messages, or when they do not fit.
 pub(crate) const NOTHING_OLDER: &str = "nothing older is kept";
 pub(crate) const NO_LOG: &str = "direct messages are kept in this window only";
 pub(crate) const NO_SPACE: &str =
@@ -125,43 +125,43 @@ impl Room {
         }
     }
 
-    /// Whether a room of this name is meant, however it is spelled.
+    /// Returns whether the room has this name, in any spelling.
     pub(crate) fn is_called(&self, other: &str) -> bool {
         names::is_same(&self.name, &name(other))
     }
 
-    /// Whether it is none of the server's rooms, but what one correspondent and the user tell each other.
+    /// Returns whether this is a window for direct messages.
     pub(crate) fn is_direct(&self) -> bool {
         self.correspondent().is_some()
     }
 
-    /// With whom the user exchanges direct messages here.
+    /// Returns the correspondent of a window for direct messages.
     pub(crate) fn correspondent(&self) -> Option<&str> {
         self.name.strip_prefix(DIRECT)
     }
 
-    /// Whether it is a window for direct messages that a correspondent has opened, and nothing was typed in it.
+    /// Returns whether this is a window for direct messages that the user neither opened nor typed in.
     pub(crate) fn is_unanswered(&self) -> bool {
         let is_touched = self.is_answered || !self.pending.is_empty() || self.editor.holds_text();
         self.is_direct() && !is_touched
     }
 
-    /// Whether this stands for the server's lobby, whose name is not known yet.
+    /// Returns whether this stands for the server's lobby while its name is unknown.
     pub(crate) const fn is_nameless(&self) -> bool {
         self.name.is_empty()
     }
 
-    /// Whether nothing would be lost with it.
+    /// Returns whether closing it would lose nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.latest.is_none() && self.pending.is_empty() && !self.editor.holds_text()
     }
 
-    /// Whether so many messages more may wait here until the server takes them.
+    /// Returns whether this many more messages may be pending.
     pub(crate) fn has_space_for(&self, messages: usize) -> bool {
         self.pending.len() + messages <= PENDING_MAX
     }
 
-    /// Who is here now.
+    /// Replaces the list of members.
     pub(crate) fn set_members(&mut self, members: &[String], count: usize) {
         self.members = members
             .iter()
@@ -193,7 +193,7 @@ impl Room {
         self.add_member(to);
     }
 
-    /// Another life of the room's log may have begun: what is known of places is of the one before.
+    /// Sets the epoch of the log. If it changed, positions of the old log are forgotten.
     pub(crate) fn be_in(&mut self, epoch: &str) {
         if self.epoch != epoch {
             let is_known = !self.epoch.is_empty();
@@ -204,7 +204,7 @@ impl Room {
         }
     }
 
-    /// The room's log begins anew.
+    /// Forgets the positions of the old log.
     pub(crate) fn begin_anew(&mut self) {
         self.scrollback.begin_anew();
         self.older = Older::Unasked;
@@ -213,7 +213,7 @@ impl Room {
         self.pending.retain(|pending| pending.taken_as.is_none());
     }
 
-    /// Messages up to this place don't come any more: none of them is pending.
+    /// Messages up to this position were received or are missing: none of them is pending any more.
     pub(crate) fn pass(&mut self, seq: u64) {
         self.passed = self.passed.max(Some(seq));
         let passed = self.passed;
@@ -221,7 +221,7 @@ impl Room {
             .retain(|pending| pending.taken_as.is_none() || pending.taken_as > passed);
     }
 
-    /// Whether a message of this life of the log is on the screen or above it.
+    /// Returns whether a message of the present log is already in the scrollback.
     pub(crate) fn has_loaded(&self, message: &chat_json::Message) -> bool {
         let latest = self.latest.as_ref();
         let oldest = self.scrollback.oldest_seq();
@@ -229,19 +229,19 @@ impl Room {
             && oldest.is_some_and(|oldest| oldest <= message.seq)
     }
 
-    /// The room comes onto the screen: everything in it is being read.
+    /// Called when the room is shown: everything in it counts as read.
     pub(crate) fn enter(&mut self) {
         (self.unread, self.mentions) = (0, 0);
         self.read_all();
     }
 
-    /// The room leaves the screen: what comes from now on is unread.
+    /// Called when another room is shown: new messages count as unread.
     pub(crate) fn leave(&mut self) {
         self.read_all();
         self.marker = Some(self.scrollback.range().end - 1);
     }
 
-    /// Everything that has come is read. What an earlier session has read stays so, if that is further.
+    /// Marks everything as read. A position from an earlier session stays if it is further.
     fn read_all(&mut self) {
         let is_further =
             |read: &Place, latest: &Place| read.epoch == latest.epoch && read.seq > latest.seq;
@@ -255,7 +255,7 @@ impl Room {
         }
     }
 
-    /// Finds the latest message before the last find that holds all these words; other words begin at the end.
+    /// Finds the latest entry before the last match that contains all these words. Other words start at the end.
     pub(crate) fn search(&mut self, words: &str) -> FoundAt {
         let last = self.found.take().filter(|found| found.words == words);
         let at = match last.map(|found| found.at) {
@@ -280,9 +280,9 @@ impl Room {
     }
 }
 
-/// A name as it is shown: no control character, not endless.
+/// Returns a name as it is shown: without control characters, of bounded length.
 pub(crate) fn name(name: &str) -> String {
-    // What comes after so much is of no use, and need not be looked at.
+    // Text beyond this limit is cut off anyway, so it is not cleaned.
     let clean = text::clean(&name[..name.floor_char_boundary(16 * NAME_BYTES_MAX)]);
     let mut shown = String::new();
     for grapheme in clean.graphemes(true).take(NAME_GRAPHEMES_MAX) {
@@ -296,21 +296,21 @@ pub(crate) fn name(name: &str) -> String {
     shown
 }
 
-/// The name of the window for a correspondent's direct messages: no room of a server can be called so.
+/// Returns the name of the window for a correspondent's direct messages. No server has a room of such a name.
 pub(crate) fn direct(nick: &str) -> String {
     format!("{DIRECT}{}", name(nick))
 }
 
-/// A text as it is shown: no control character, not endless.
+/// Returns a text as it is shown: without control characters, of bounded length.
 pub(crate) fn words(words: &str) -> String {
     let clean = text::clean(words);
     clean[..clean.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
 }
 
-/// The columns that the time takes, and the space behind it.
+/// The columns of the time and the space after it.
 pub(crate) const TIME_COLUMNS: usize = 6;
 
-/// What stands before an entry's text, the time not counted, and the text; both as they are drawn.
+/// Returns the prefix of an entry without the time, and its text; both as they are drawn.
 pub(crate) fn parts(entry: &Entry) -> (String, String) {
     let (prefix, text) = match &entry.what {
         What::Said { from, text, .. } => (format!("{from}: "), Cow::Borrowed(text.as_str())),
@@ -323,7 +323,7 @@ pub(crate) fn parts(entry: &Entry) -> (String, String) {
     (drawn(&prefix), drawn(&text))
 }
 
-/// How many lines an entry takes at this width.
+/// Returns how many lines an entry takes at this width.
 pub(crate) fn height(entry: &Entry, width: usize) -> usize {
     let (prefix, text) = parts(entry);
     let first = TIME_COLUMNS + wrap::columns(&prefix);

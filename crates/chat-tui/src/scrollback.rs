@@ -1,7 +1,7 @@
-//! What was said in a room, as far as it is loaded, and which part of it is on the screen.
+//! The loaded entries of a room, and which part of them is on the screen.
 //!
-//! Invariant: bounded, whatever comes. The newest entries stay while the end is shown; while older ones are read, what
-//! is on the screen stays where it is.
+//! Invariant: the size is bounded. While the end is shown, the newest entries stay; while older ones are shown, the
+//! part on the screen does not move.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -11,22 +11,22 @@ use std::collections::VecDeque;
 /// How many entries a room keeps.
 pub(crate) const ENTRIES_MAX: usize = 5_000;
 
-/// How many bytes of text a room keeps, about.
+/// How many bytes of text a room keeps, approximately.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// One thing that happened.
+/// One entry of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Milliseconds since 1970, UTC; `None`: it has no time of its own.
+    /// Milliseconds since 1970, UTC; `None` for an entry without a time.
     pub(crate) at: Option<u64>,
-    /// Its place in the room's log, if it is in it.
+    /// Its position in the room's log, if it is in the log.
     pub(crate) seq: Option<u64>,
-    /// The day on which it happened; in a scrollback only where another day begins with it.
+    /// The date. In a scrollback only the first entry of each day has it.
     pub(crate) day: Option<Date>,
     pub(crate) what: What,
 }
 
-/// On which day this was, in milliseconds since 1970.
+/// Returns the date of a time in milliseconds since 1970.
 pub(crate) fn day(zone: &TimeZone, at: u64) -> Option<Date> {
     let at = Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?;
     Some(at.to_zoned(zone.clone()).date())
@@ -43,11 +43,11 @@ pub(crate) enum What {
         from: String,
         text: String,
     },
-    /// Somebody set the topic, came, went; answers to commands.
+    /// A topic, a join or leave, or the answer to a command.
     Notice(String),
-    /// Something that wants to be seen: a gap, a refusal.
+    /// An entry that needs attention: a gap, a refusal.
     Alert(String),
-    /// A direct message.
+    /// A direct message that is shown in a room.
     Told {
         from: String,
         to: String,
@@ -83,7 +83,7 @@ impl Entry {
         text + size_of::<Self>()
     }
 
-    /// The text that a search looks at.
+    /// The text that a search compares.
     pub(crate) fn text(&self) -> &str {
         match &self.what {
             What::Said { text, .. }
@@ -95,35 +95,35 @@ impl Entry {
     }
 }
 
-/// The entries of a room, each under a number that it keeps.
+/// The entries of a room. Each has a number that never changes.
 #[derive(Debug, Default)]
 pub(crate) struct Scrollback {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: i64,
-    /// The number from which on places are those of the log that there is now.
+    /// Positions of entries from this number on are in the present log; earlier ones are in a log that was replaced.
     anew: Option<i64>,
     /// The number of the entry that says why nothing is above it.
     top: Option<i64>,
-    /// The days of the first entry and of the last one that have one.
+    /// The dates of the first and the last entry that have one.
     first_day: Option<Date>,
     last_day: Option<Date>,
     bytes: usize,
-    /// Where the screen ends; `None`: with the newest entry.
+    /// The last visible line; `None`: the newest.
     anchor: Option<Anchor>,
 }
 
-/// The end of what is on the screen.
+/// The lower end of the visible part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Anchor {
-    /// The last entry.
+    /// The last visible entry.
     pub(crate) number: i64,
     /// How many of its last lines are below the screen.
     pub(crate) hidden: usize,
 }
 
 impl Scrollback {
-    /// Adds what has just happened.
+    /// Appends an entry, and drops the oldest ones over the limit.
     pub(crate) fn push(&mut self, mut entry: Entry) {
         let day = entry.day.take().filter(|day| self.last_day != Some(*day));
         if day.is_some() {
@@ -138,7 +138,7 @@ impl Scrollback {
         self.keep_anchor();
     }
 
-    /// Shows what there is when what was shown is gone.
+    /// Moves the anchor to the first entry if its own was dropped.
     fn keep_anchor(&mut self) {
         if let Some(anchor) = &mut self.anchor
             && anchor.number < self.first
@@ -147,7 +147,7 @@ impl Scrollback {
         }
     }
 
-    /// Adds what was said before everything else here. Returns how much was added: what is full takes no more.
+    /// Prepends older entries. Returns how many were added: a full scrollback takes no more.
     pub(crate) fn push_older(&mut self, older: Vec<Entry>) -> usize {
         if !self.has_earlier_log() {
             self.anew = None;
@@ -166,7 +166,8 @@ impl Scrollback {
         added
     }
 
-    /// An entry of this day is about to be the first: if the one that is has the same day, it does not begin with that.
+    /// Prepares for prepending an entry of this date: if the present first entry has the same date, it no longer shows
+    /// it.
     fn open_day(&mut self, day: Option<Date>) {
         if day.is_none() {
             return;
@@ -180,7 +181,7 @@ impl Scrollback {
         self.last_day = self.last_day.or(day);
     }
 
-    /// The first entry, which may have begun this day, is gone: the next one begins it.
+    /// After the first entry was dropped, the next one shows its date.
     fn keep_day(&mut self, day: Option<Date>) {
         let Some(next) = self.entries.front_mut() else {
             (self.first_day, self.last_day) = (None, None);
@@ -190,7 +191,7 @@ impl Scrollback {
         self.first_day = next.day.or(self.first_day);
     }
 
-    /// Says why nothing is above this; what is full lets go of its oldest entry for that.
+    /// Prepends an entry that says why nothing is above it. A full scrollback drops its oldest entry for it.
     pub(crate) fn end_at_top(&mut self, why: &str) {
         let entry = Entry::notice(why.to_owned());
         while !self.has_space_for(&entry) && !self.entries.is_empty() {
@@ -203,7 +204,7 @@ impl Scrollback {
         self.keep_anchor();
     }
 
-    /// Whether it is said why nothing is above this.
+    /// Returns whether the first entry says why nothing is above it.
     pub(crate) fn is_ended_at_top(&self) -> bool {
         self.top == Some(self.first)
     }
@@ -214,7 +215,7 @@ impl Scrollback {
             .and_then(|at| self.entries.get(at))
     }
 
-    /// The numbers of the first entry and of the one after the last.
+    /// The range of entry numbers.
     pub(crate) fn range(&self) -> std::ops::Range<i64> {
         self.first..self.first + self.entries.len() as i64
     }
@@ -225,7 +226,7 @@ impl Scrollback {
         numbered.map(move |(at, entry)| (first + at as i64, entry))
     }
 
-    /// Where the screen ends; `None` if there is nothing.
+    /// Returns the lower end of the visible part; `None` if there are no entries.
     pub(crate) fn bottom(&self) -> Option<Anchor> {
         let newest = Anchor {
             number: self.range().end - 1,
@@ -238,15 +239,15 @@ impl Scrollback {
         self.anchor.is_none()
     }
 
-    /// How many entries are below the screen.
+    /// Returns how many entries are below the screen.
     pub(crate) fn below(&self) -> usize {
         let last = self.range().end - 1;
         let below = self.anchor.map_or(0, |anchor| last - anchor.number);
         usize::try_from(below).unwrap_or(0)
     }
 
-    /// Moves the screen up, but not beyond the first `page` lines. `height` says how many lines an entry takes.
-    /// Returns whether it is at the beginning of what is loaded.
+    /// Scrolls up, at most to where the first `page` lines are visible. `height` returns how many lines an entry takes.
+    /// Returns whether the first loaded entry is reached.
     pub(crate) fn scroll_up(
         &mut self,
         lines: usize,
@@ -275,7 +276,7 @@ impl Scrollback {
         is_beyond
     }
 
-    /// Moves the screen down, at most to the end.
+    /// Scrolls down, at most to the end.
     pub(crate) fn scroll_down(&mut self, mut lines: usize, height: impl Fn(&Entry) -> usize) {
         let Some(mut anchor) = self.anchor else {
             return;
@@ -292,7 +293,7 @@ impl Scrollback {
         self.show(anchor);
     }
 
-    /// Where the screen ends that begins with the first entry; `None` if everything fits.
+    /// Returns the lower end of the first page; `None` if everything fits on one page.
     fn highest(&self, page: usize, height: impl Fn(&Entry) -> usize) -> Option<Anchor> {
         let mut lines = 0;
         for (number, entry) in self.entries() {
@@ -305,7 +306,7 @@ impl Scrollback {
         None
     }
 
-    /// Shows the part that ends here.
+    /// Makes this the lower end of the visible part.
     pub(crate) fn show(&mut self, anchor: Anchor) {
         let range = self.range();
         let is_end = anchor.number >= range.end - 1 && anchor.hidden == 0;
@@ -319,19 +320,19 @@ impl Scrollback {
         self.anchor = None;
     }
 
-    /// The oldest place in the log that is loaded.
+    /// Returns the oldest position of the present log that is loaded.
     pub(crate) fn oldest_seq(&self) -> Option<u64> {
         self.entries()
             .filter(|(number, _)| !self.is_earlier(*number))
             .find_map(|(_, entry)| entry.seq)
     }
 
-    /// From now on places are those of another log.
+    /// A new log begins: positions of later entries are in it.
     pub(crate) fn begin_anew(&mut self) {
         self.anew = Some(self.range().end);
     }
 
-    /// Whether something is loaded of a log that is no more.
+    /// Returns whether entries of a replaced log are loaded.
     pub(crate) fn has_earlier_log(&self) -> bool {
         self.entries()
             .take_while(|(number, _)| self.is_earlier(*number))

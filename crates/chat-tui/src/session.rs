@@ -1,6 +1,6 @@
-//! What is taken over from the last session, and what is left to the next.
+//! The state at the start and at the end of a session.
 //!
-//! Invariant: a session that never got as far as a server changes nothing of what is remembered.
+//! Invariant: a session that never reached its server leaves the remembered state unchanged.
 
 use crate::memory::{ReadMark, Server};
 use crate::room::{Place, Presence, Room};
@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::{Config, names};
 use jiff::tz::TimeZone;
 
-/// The state that a session begins with.
+/// Returns the state at the start of a session.
 pub(crate) fn begin(config: &Config, known: &Server) -> State {
     let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
     open_rooms(&mut state, config, &known.rooms);
@@ -27,16 +27,16 @@ pub(crate) fn begin(config: &Config, known: &Server) -> State {
     state
 }
 
-/// What there is to remember when a session ends.
+/// Returns what to remember at the end of a session.
 pub(crate) fn end(state: &mut State, known: &Server) -> Option<Server> {
     state.room_mut().enter();
     so_far(state, known)
 }
 
-/// What there is to remember of a session; `None` if it never got as far as a server.
+/// Returns what to remember of a session so far; `None` if it never reached its server.
 pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     if !state.has_been_online {
-        // Neither the address nor the nick need be good ones.
+        // The address or the nick may be wrong.
         return None;
     }
     let nick = state.chosen_nick.clone().or_else(|| known.nick.clone());
@@ -56,8 +56,8 @@ pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     })
 }
 
-/// The rooms that were open last, and the one that was asked for, which is shown. If there are none, it is the server's
-/// lobby, whose name it has still to tell.
+/// Opens the remembered rooms and the requested one, which is shown. If there are none, a nameless room stands for the
+/// server's lobby until its name is known.
 fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
     let mut rooms: Vec<Room> = Vec::new();
     let mut alerts = Vec::new();
@@ -135,10 +135,10 @@ mod tests {
         state.show(1);
         state.show(0);
         assert_eq!(end(&mut state, &last), None);
-        // Nobody has confirmed the nick that was asked for.
+        // The server has not confirmed the nick.
         let mut state = begin(&config(Some("lee"), None), &last);
         assert_eq!(end(&mut state, &last), None);
-        // It came in as a guest.
+        // The client entered as a guest.
         state.has_been_online = true;
         assert_eq!(end(&mut state, &last), Some(last.clone()));
         state.chosen_nick = Some("lee".into());

@@ -1,4 +1,4 @@
-//! Everything that the screen shows.
+//! The state of the screen.
 
 use crate::complete::Completion;
 use crate::editor::HISTORY_MAX;
@@ -15,29 +15,29 @@ const ROOMS_FROM_WIDTH: u16 = 72;
 /// The narrowest screen on which the members are shown.
 const MEMBERS_FROM_WIDTH: u16 = 60;
 
-/// The whole state of the screen.
+/// Everything that the screen shows.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// At least one.
+    /// The open rooms and windows; never empty.
     pub(crate) rooms: Vec<Room>,
     pub(crate) current: usize,
     pub(crate) nick: String,
-    /// The nick that the user asks for; `None`: a guest's.
+    /// The nick that the user asked for; `None` to enter as a guest.
     pub(crate) wanted_nick: Option<String>,
     /// The last nick that the user asked for and the server granted.
     pub(crate) chosen_nick: Option<String>,
-    /// A nick that was asked for and is another's.
+    /// A nick that the user asked for and another session has.
     pub(crate) taken_nick: Option<String>,
-    /// Who wrote to the user alone last.
+    /// The sender of the last direct message.
     pub(crate) last_correspondent: Option<String>,
-    /// The user was told that windows of strangers give way to newer ones.
+    /// The user was told that unanswered windows are closed for newer ones.
     pub(crate) has_told_of_strangers: bool,
-    /// The operator's words, as they were shown last.
+    /// The message of the day as it was last shown.
     pub(crate) motd: Vec<String>,
     pub(crate) link: Link,
-    /// The server has been reached.
+    /// The server was reached at least once.
     pub(crate) has_been_online: bool,
-    /// How long the server took for its last answer; `None` if that is not known, or long ago.
+    /// The last measured round trip; `None` if it is unknown or outdated.
     pub(crate) latency: Option<Duration>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) shows_members: bool,
@@ -45,11 +45,11 @@ pub(crate) struct State {
     pub(crate) theme: Theme,
     pub(crate) zone: TimeZone,
     pub(crate) size: Size,
-    /// The server's name, for the status line.
+    /// The server's address, for the status line.
     pub(crate) server: String,
     pub(crate) next_id: u64,
     pub(crate) is_over: bool,
-    /// Set when nothing but drawing everything anew helps.
+    /// The whole screen must be drawn again.
     pub(crate) must_clear: bool,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Size {
     pub(crate) height: u16,
 }
 
-/// Whether there is a connection.
+/// The state of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
     Connecting,
@@ -69,18 +69,18 @@ pub(crate) enum Link {
     Closed { why: String },
 }
 
-/// What lies over the screen and takes the keys.
+/// What covers the screen and receives the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overlay {
-    /// The commands and keys, from this line on.
+    /// The help, from this line on.
     Help { from: u16 },
-    /// Many lines were pasted into the room on the screen: send them? When another room is shown, the question goes.
+    /// Asks whether to send the pasted lines. The question is dropped when another room is shown.
     Paste { lines: Vec<String> },
-    /// Something is not sent yet: quit?
+    /// Asks whether to quit although messages are unsent.
     Quit { unsent: usize, reason: String },
 }
 
-/// Where things are on the screen, in columns and rows.
+/// The sizes of the parts of the screen, in columns and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Areas {
     pub(crate) rooms: u16,
@@ -127,7 +127,7 @@ impl State {
         &mut self.rooms[self.current]
     }
 
-    /// Where the room of this name is, however it is spelled.
+    /// Returns the index of the room with this name, in any spelling.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.rooms.iter().position(|room| room.is_called(name))
     }
@@ -136,7 +136,7 @@ impl State {
         self.position(name).map(|at| &mut self.rooms[at])
     }
 
-    /// Shows this room.
+    /// Shows the room at this index.
     pub(crate) fn show(&mut self, at: usize) {
         if at == self.current || at >= self.rooms.len() {
             return;
@@ -148,7 +148,7 @@ impl State {
         self.is_shown_instead_of(&left);
     }
 
-    /// Removes a room that is not the only one; if it is on the screen, another one is shown.
+    /// Removes a room, which must not be the last one. If it was shown, another room is shown.
     pub(crate) fn remove(&mut self, at: usize) {
         let removed = self.rooms.remove(at);
         let was_shown = self.current == at;
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    /// Another room came onto the screen: what was begun for the one before is not done in it.
+    /// Another room is shown now: drops the completion and the paste question of the room before.
     fn is_shown_instead_of(&mut self, before: &str) {
         self.completion = None;
         let Some(Overlay::Paste { lines }) = &mut self.overlay else {
@@ -198,13 +198,13 @@ impl State {
             members,
             messages: Size {
                 width: width.saturating_sub(rooms + members),
-                // The topic, the status line and the input line.
+                // All rows except the topic, the status line and the input line.
                 height: height.saturating_sub(3),
             },
         }
     }
 
-    /// How many messages are typed and not said.
+    /// Returns how many messages the server has not accepted yet.
     pub(crate) fn unsent(&self) -> usize {
         let waiting = |room: &Room| {
             room.pending

@@ -1,7 +1,7 @@
-//! The file that what is remembered is in.
+//! The file of the remembered state.
 //!
-//! Invariant: the file is replaced whole or not at all; one that can't be understood is set aside, and one that can't be
-//! read is left alone. What another client has written meanwhile stays.
+//! Invariant: the file is replaced as a whole or not at all. A damaged file is moved aside; an unreadable one is left
+//! as it is. What another client saved is kept.
 
 use crate::memory::{Memory, Server};
 use std::fs::{self, File};
@@ -10,28 +10,28 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// How big the file may be: far more than it ever gets.
+/// The largest file that is read, far more than it can grow to.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How many damaged files are kept.
 const DAMAGED_MAX: usize = 99;
 
-/// How often another client that writes is waited for, and how long.
+/// How often, and with what delay, the lock of another client is tried.
 const LOCK_TRIES: usize = 50;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
-/// What is remembered, as it was read, and where it is written again. The default remembers nothing.
+/// The remembered state as it was read, and where it is saved. The default is empty and saves nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    /// `None`: nothing is written.
+    /// `None`: nothing is saved.
     path: Option<PathBuf>,
     memory: Memory,
     notice: Option<String>,
 }
 
 impl Store {
-    /// Reads the file; without a path, nothing is remembered. One that isn't there is empty. One that can't be
-    /// understood is set aside; one that can't be read, or not be set aside, is not written either. The user is told.
+    /// Reads the file. Without a path, or if the file does not exist, the state is empty. A damaged file is moved
+    /// aside. A file that can't be read or moved aside is never written either. The user sees a notice in both cases.
     #[must_use]
     pub fn open(path: Option<PathBuf>) -> Self {
         let Some(path) = path else {
@@ -53,45 +53,46 @@ impl Store {
         }
     }
 
-    /// The server that was used last.
+    /// Returns the server that was used last.
     #[must_use]
     pub fn last_server(&self) -> Option<&str> {
         self.memory.server.as_deref()
     }
 
-    /// What is known of a server.
+    /// Returns the state of a server.
     pub(crate) fn server(&self, address: &str) -> Server {
         self.memory.server(address)
     }
 
-    /// What the user is to be told of the file.
+    /// Returns a notice about the file for the user.
     pub(crate) fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }
 
-    /// Writes what is to be remembered of a server, beside what others have written since the file was read.
+    /// Saves the state of a server, merged with what other clients have saved since the file was read.
     ///
     /// # Errors
     ///
-    /// The directory can't be made, or the file not be read or written; the old one is as it was.
+    /// The directory can't be created, or the file can't be read or written. The old file is unchanged then.
     pub(crate) fn save(&mut self, address: &str, server: Server) -> io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
         };
         let directory = path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(directory)?;
-        // Held until the end. Without a lock, two that end in the same moment may lose one's news, no more.
+        // Held until the end of the function. If the lock can't be taken, two clients that save at the same moment may
+        // lose one of the two states.
         let _lock = lock(directory);
         let (mut memory, _) = read(path)?;
         memory.merge(address, server.clone(), &self.server(address));
         write(&memory, path)?;
-        // The next time, this is what was known before.
+        // The base of the next merge.
         self.memory.note(address, server);
         Ok(())
     }
 }
 
-/// Reads the file, and says what there is to say of it.
+/// Reads the file, and returns a notice if it was damaged.
 fn read(path: &Path) -> io::Result<(Memory, Option<String>)> {
     match try_read(path) {
         Ok(memory) => Ok((memory, None)),
@@ -119,7 +120,7 @@ fn try_read(path: &Path) -> io::Result<Memory> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// The names for damaged files.
+/// The names of damaged files.
 fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
     (1..=DAMAGED_MAX).map(|number| {
         path.with_extension(match number {
@@ -129,7 +130,7 @@ fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Gives a damaged file a name that nothing has; `None` if another client did.
+/// Moves a damaged file to an unused name; `None` if another client moved it first.
 fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     let is_free = |aside: &PathBuf| {
         fs::symlink_metadata(aside).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -156,13 +157,13 @@ fn write(memory: &Memory, path: &Path) -> io::Result<()> {
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
-        // It is of no use to anybody; that it can't be removed either is no news.
+        // The temporary file is useless; a failure to remove it is ignored.
         fs::remove_file(&new).ok();
     }
     written
 }
 
-/// Keeps other clients from writing for as long as the file is kept.
+/// Locks the directory against other clients until the file is dropped.
 fn lock(directory: &Path) -> Option<File> {
     let directory = File::open(directory).ok()?;
     for _ in 0..LOCK_TRIES {
@@ -181,7 +182,7 @@ mod tests {
     use crate::memory::ReadMark;
     use std::os::unix::fs::symlink;
 
-    /// A path in a directory of the test's own.
+    /// Returns a path in a new directory for one test.
     fn path(name: &str) -> PathBuf {
         let name = format!("chat-tui-{}-{name}", std::process::id());
         let directory = std::env::temp_dir().join(name);
@@ -238,13 +239,13 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_not_replaced() {
         let path = path("unreadable");
-        // Root may read everything but this.
+        // A symlink to itself is unreadable for root, too.
         symlink(&path, &path).unwrap();
         let mut unread = store(&path);
         assert!(unread.notice().unwrap().starts_with("can't read"));
         unread.save("a:5000", server("alice")).unwrap();
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
-        // Nor if that is found out later.
+        // The same if the file becomes unreadable later.
         fs::remove_file(&path).unwrap();
         let mut store = store(&path);
         symlink(&path, &path).unwrap();
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(store(&path).server("a:5000"), server("alice"));
         assert_eq!(store(&path).server("b:5000"), server("bob"));
         assert_eq!(store(&path).last_server(), Some("b:5000"));
-        // A server that both were on, too.
+        // Both clients were on the same server.
         let (mut one, mut other) = (store(&path), store(&path));
         let mut read = server("alice");
         read.rooms[0].seq = 9;

@@ -1,6 +1,6 @@
-//! The terminal: taken over, given back.
+//! Takes over the terminal, and restores it.
 //!
-//! Invariant: however the program ends, by quitting, an error, a signal or a panic, the terminal is as it was.
+//! Invariant: the terminal is restored however the program ends: by quitting, an error, a signal or a panic.
 
 use crate::backend::Clearing;
 use crossterm::cursor::Show;
@@ -15,10 +15,10 @@ use std::io::{self, Stdout, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the terminal is taken over: there is one for the whole process.
+/// Whether the terminal is taken over. A process has one terminal.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal while it is taken over; dropping it gives it back.
+/// The terminal while it is taken over. Dropping it restores the terminal.
 pub(crate) struct Screen {
     pub(crate) terminal: Terminal<Clearing<CrosstermBackend<Stdout>>>,
     pub(crate) bell: Bell,
@@ -40,36 +40,36 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back, stops the process, and takes the terminal over again when it goes on.
+    /// Restores the terminal, stops the process, and takes the terminal over again when the process continues.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         give_back();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
         self.resume()
     }
 
-    /// Takes the terminal over again after somebody else stopped the process.
+    /// Takes the terminal over again after another process stopped this one.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        // Whoever had it meanwhile may have changed its mode; crossterm sets none that it believes to be set.
+        // The shell may have changed the mode, and crossterm does not set raw mode again if it believes that it is set.
         disable_raw_mode().ok();
         take_over()?;
         self.clear()
     }
 
-    /// Whether the terminal is given back already, because something panicked: then nothing is to be drawn on it.
+    /// Returns whether a panic has already restored the terminal: then nothing may be drawn.
     #[expect(clippy::unused_self, reason = "asked of a screen that is open")]
     pub(crate) fn is_lost(&self) -> bool {
         !IS_TAKEN.load(Ordering::Acquire)
     }
 
-    /// Has everything drawn anew.
+    /// Makes the next frame draw every cell.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        // Unlike the terminal's own `clear`, this does not ask the terminal where its cursor is: the answer would go to
-        // whoever reads the keys.
+        // `Terminal::clear` would ask the terminal for the cursor's position, and the task that reads keys would
+        // receive the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
-    /// Rings the bell if it is asked for: called once a frame.
+    /// Rings the bell if it was requested since the last frame.
     pub(crate) fn ring(&mut self) -> io::Result<()> {
         self.bell.ring(&mut io::stdout())
     }
@@ -81,14 +81,14 @@ impl Drop for Screen {
     }
 }
 
-/// The terminal's bell. It rings with a frame, so that a flood of messages can't ring it faster than the screen changes.
+/// The terminal's bell. It rings at most once a frame, however many messages request it.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     is_asked_for: bool,
 }
 
 impl Bell {
-    /// Has the bell ring with the next frame.
+    /// Requests the bell with the next frame.
     pub(crate) const fn ask(&mut self) {
         self.is_asked_for = true;
     }
@@ -118,17 +118,17 @@ fn give_back() {
     }
 }
 
-/// Says to the terminal that it is given back, unless it is. Returns whether it was not.
+/// Writes the sequences that restore the terminal, unless it is restored. Returns whether it was not.
 fn give_back_to(terminal: &mut impl Write) -> bool {
     let was_taken = IS_TAKEN.swap(false, Ordering::AcqRel);
     if was_taken {
-        // There is nobody to tell if that fails: the terminal is gone.
+        // A failure can't be reported: the terminal is gone.
         execute!(terminal, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
     }
     was_taken
 }
 
-/// Gives the terminal back before a panic is told, so that it can be read.
+/// Restores the terminal before a panic message is printed.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -165,7 +165,7 @@ mod tests {
         assert!(give_back_to(&mut terminal));
         let written = terminal.len();
         assert!(written > 0);
-        // What a panic has told since then stays where it is.
+        // A second call must not overwrite the panic message.
         assert!(!give_back_to(&mut terminal));
         assert_eq!(terminal.len(), written);
     }

@@ -1,7 +1,7 @@
 //! Colours and attributes.
 //!
-//! Invariant: only the terminal's own 16 colours, on its own background, so that a light and a dark one are readable
-//! alike; and nothing is said by colour alone.
+//! Invariant: only the terminal's own 16 colours on its own background are used, so that light and dark themes are both
+//! readable. Nothing is expressed by colour alone.
 
 use crate::Colours;
 use ratatui::style::{Color, Modifier, Style};
@@ -18,7 +18,7 @@ const NICK_COLOURS: [Color; 8] = [
     Color::LightMagenta,
 ];
 
-/// How things look.
+/// The style of each kind of text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Theme {
     colours: Colours,
@@ -29,7 +29,7 @@ impl Theme {
         Self { colours }
     }
 
-    /// A nick has the same colour everywhere and always.
+    /// Returns the style of a nick, which is always the same.
     pub(crate) fn nick(self, nick: &str) -> Style {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         match self.colours {
@@ -47,12 +47,12 @@ impl Theme {
         }
     }
 
-    /// What is there to be overlooked.
+    /// Text of low importance.
     pub(crate) const fn faint(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// What wants to be seen: a mention, a refusal.
+    /// Text that needs attention: a mention, a refusal.
     pub(crate) fn alert(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
@@ -62,7 +62,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::ITALIC)
     }
 
-    /// The status line and whatever is chosen.
+    /// The status line, and the selected room.
     pub(crate) const fn bar(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }

@@ -1,6 +1,6 @@
-//! How the state changes: a key or an event in, effects out.
+//! Transitions of the state: a key or an event comes in, effects come out.
 //!
-//! Invariant: nothing here waits or does I/O, and nothing that a server sends can make it panic or grow.
+//! Invariant: nothing here waits or does I/O. Whatever a server sends, nothing panics and memory stays bounded.
 
 mod answers;
 mod events;
@@ -14,7 +14,7 @@ use chat_json::{Event, Message};
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
-/// What happens to the screen.
+/// An input to the state.
 #[derive(Debug)]
 pub(crate) enum Input {
     Key(KeyEvent),
@@ -24,17 +24,17 @@ pub(crate) enum Input {
     Answer(Answer),
 }
 
-/// What came of an effect.
+/// The result of an effect.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// Of a message: its place in the log, or why it was refused; and how long that took.
+    /// The position of a sent message, or why it was refused; and how long the server took.
     Said {
         room: String,
         id: u64,
         result: Result<u64, String>,
         took: Duration,
     },
-    /// What was said before, and in which life of the log that was asked for.
+    /// Older messages, and the epoch in which they were requested.
     Older {
         room: String,
         epoch: String,
@@ -45,29 +45,29 @@ pub(crate) enum Answer {
         room: String,
         result: Result<Vec<String>, String>,
     },
-    /// Of a search: lines, and the place of the oldest find, from which the same search goes on.
+    /// The results of a search as lines, and the position of the oldest match, from which the same search continues.
     Found {
         room: String,
         words: String,
         result: Result<(Vec<String>, Option<u64>), String>,
     },
-    /// A direct message was delivered, or not.
+    /// Whether a direct message was delivered.
     Direct {
-        /// The room on the screen when it was sent.
+        /// The room that was shown when it was sent.
         room: String,
-        /// What is pending in the window of its correspondent, if it was typed there.
+        /// The pending message in the correspondent's window, if it was typed there.
         id: Option<u64>,
         to: String,
         text: String,
         result: Result<(), String>,
     },
-    /// The server has answered after this time; `None`: it did not within seconds.
+    /// The measured round trip; `None` if the server did not answer in time.
     Ponged(Option<Duration>),
     Renamed {
         room: String,
         result: Result<String, String>,
     },
-    /// A room was joined; or it was not, which is told in the room where that was asked for.
+    /// Whether a room was joined. A refusal is shown in the room where the command was typed.
     Joined {
         room: String,
         from: String,
@@ -79,7 +79,7 @@ pub(crate) enum Answer {
     },
 }
 
-/// What is to be done besides drawing.
+/// What the driver does besides drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Say {
@@ -90,14 +90,14 @@ pub(crate) enum Effect {
     },
     Tell {
         room: String,
-        /// What is pending in the window of its correspondent, if it was typed there.
+        /// The pending message in the correspondent's window, if it was typed there.
         id: Option<u64>,
         to: String,
         text: String,
     },
     Join {
         room: String,
-        /// The room on the screen, which is told if that can't be.
+        /// The room where the command was typed; it shows a refusal.
         from: String,
     },
     Leave {
@@ -107,7 +107,7 @@ pub(crate) enum Effect {
         room: String,
         nick: String,
     },
-    /// Connects anew, under this nick.
+    /// Connects again, with this nick.
     Reconnect {
         nick: String,
     },
@@ -122,19 +122,19 @@ pub(crate) enum Effect {
         room: String,
         text: String,
     },
-    /// Reads the room's log before a place of this life of it.
+    /// Reads messages before this position of this epoch.
     Older {
         room: String,
         epoch: String,
         before: u64,
     },
-    /// Searches the room's log before a place; `None`: from its end.
+    /// Searches the room's log before a position; `None`: from its end.
     Search {
         room: String,
         words: String,
         before: Option<u64>,
     },
-    /// Shows the messages around one of this number.
+    /// Shows the messages around this message number.
     Around {
         room: String,
         seq: u64,
@@ -146,7 +146,7 @@ pub(crate) enum Effect {
     Suspend,
 }
 
-/// Changes the state.
+/// Applies an input to the state, and returns the effects.
 pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
     match input {
         Input::Key(key) => keys::press(state, key),
@@ -163,14 +163,13 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
     }
 }
 
-/// How many rooms and windows are shown at most, whatever the server says.
+/// How many rooms and windows are shown at most, whatever the server sends.
 const ROOMS_MAX: usize = 256;
 
-/// How many windows for direct messages may be open that others have opened: a list that can still be looked through.
+/// How many unanswered windows for direct messages are kept: short enough a list to look through.
 const UNANSWERED_MAX: usize = 32;
 
-/// Another member writes to the user: if too many have whom the user has not answered, the window of the first of them
-/// is closed.
+/// Closes the oldest unanswered window if a new correspondent would exceed [`UNANSWERED_MAX`].
 fn make_space(state: &mut State, from: &str) {
     if state.position(&crate::room::direct(from)).is_some() {
         return;
@@ -180,14 +179,14 @@ fn make_space(state: &mut State, from: &str) {
     if unanswered.len() < UNANSWERED_MAX {
         return;
     }
-    // What is on the screen stays there.
+    // The shown window is never closed.
     let Some(&first) = unanswered.iter().find(|&&at| at != state.current) else {
         return;
     };
     let name = state.rooms[first].name.clone();
     state.remove(first);
     if !std::mem::replace(&mut state.has_told_of_strangers, true) {
-        // Once: it is a flood.
+        // Shown once: further windows would repeat it.
         let text = format!(
             "many write to you: {name} is closed for a newer one, and so is each that you have not answered"
         );
@@ -195,7 +194,7 @@ fn make_space(state: &mut State, from: &str) {
     }
 }
 
-/// The window for what a correspondent says to the user alone; `None` if there are too many.
+/// Returns the window for a correspondent's direct messages, opening it if needed; `None` if there are too many.
 fn window<'a>(state: &'a mut State, nick: &str) -> Option<&'a mut Room> {
     let name = crate::room::direct(nick);
     let at = match state.position(&name) {
@@ -212,12 +211,12 @@ fn window<'a>(state: &'a mut State, nick: &str) -> Option<&'a mut Room> {
     Some(&mut state.rooms[at])
 }
 
-/// Tells something in the room that is on the screen.
+/// Adds an entry to the shown room.
 fn tell(state: &mut State, entry: Entry) {
     state.room_mut().scrollback.push(entry);
 }
 
-/// Answers the user in the room on the screen, where it is seen though older messages were being read.
+/// Adds an answer for the user to the shown room, and scrolls to it.
 fn reply(state: &mut State, entry: Entry) {
     tell(state, entry);
     state.room_mut().scrollback.show_end();

@@ -1,7 +1,7 @@
-//! How the state is drawn; nothing is decided here.
+//! Draws the state; makes no decisions.
 //!
-//! Invariant: the terminal's cursor stands on the caret in every frame, because an input method draws there what is
-//! being composed; and no text reaches the terminal but through ratatui's cells, which hold no control character.
+//! Invariant: the terminal's cursor is at the caret in every frame, because an input method shows its preview there.
+//! Text reaches the terminal only through ratatui's cells.
 
 mod messages;
 mod overlay;
@@ -15,14 +15,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-/// What stands before the line that is typed.
+/// The prompt of the input line.
 const PROMPT: &str = "> ";
 
-/// The narrowest and lowest screen on which anything makes sense.
+/// The smallest screen that is drawn.
 const WIDTH_MIN: u16 = 10;
 const HEIGHT_MIN: u16 = 4;
 
-/// Draws everything.
+/// Draws the whole screen.
 pub(crate) fn draw(state: &State, frame: &mut Frame<'_>) {
     let whole = frame.area();
     if whole.width < WIDTH_MIN || whole.height < HEIGHT_MIN {
@@ -120,7 +120,7 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(bar(state, &left, &right, area.width), area);
 }
 
-/// A line over the whole width, with something at its left and its right end.
+/// Returns a line of the full width with a left and a right part.
 fn bar(state: &State, left: &str, right: &str, width: u16) -> Paragraph<'static> {
     let width = usize::from(width);
     let (left, right) = (&*shown(left), &*shown(right));
@@ -135,7 +135,7 @@ fn input(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let editor = &state.room().editor;
     let (text, column) = editor.visible(room);
     let style = match editor.is_returned() {
-        // What is typed now replaces it.
+        // Typing replaces this line.
         true => state.theme.faint(),
         false => Style::new(),
     };

@@ -1,7 +1,6 @@
-//! Text to lines of a given width, by what a terminal shows: grapheme clusters and their display width (UAX #11,
-//! UAX #29).
+//! Wraps text to lines of a given width, by grapheme clusters and their display width (UAX #11, UAX #29).
 //!
-//! Invariant: no grapheme is split, no line is wider than it may be, and nothing but spaces at a break is dropped.
+//! Invariant: no grapheme is split, no line is too wide, and only spaces at a line break are dropped.
 
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
@@ -11,16 +10,16 @@ use unicode_width::UnicodeWidthStr;
 /// One line of a wrapped text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WrappedLine {
-    /// How many columns are left free at its beginning.
+    /// How many columns are empty at its start.
     pub(crate) indent: usize,
     pub(crate) text: String,
 }
 
-/// Wraps `text` to lines of `width` columns. The first line has `first` columns taken already; further lines are
-/// indented by `indent`, but not where a word is continued that fits into no line: so an address that is copied from
-/// the screen is whole.
+/// Wraps `text` to lines of `width` columns. In the first line `first` columns are already used. Further lines are
+/// indented by `indent`, except those that continue a word longer than a line: so a long URL can be copied from the
+/// screen without spaces in it.
 pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec<WrappedLine> {
-    // A width that can't hold one wide character is of no use to anybody.
+    // One wide character needs two columns.
     let width = width.max(2);
     let indent = if indent + 8 > width { 0 } else { indent };
     let mut wrapping = Wrapping {
@@ -37,9 +36,8 @@ pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec
     wrapping.finish()
 }
 
-/// A text as every terminal draws it in as many columns as it is given: composed, tabs as spaces, and of emoji that are
-/// made of several characters the plain parts. Terminals do not agree on the width of the whole, and what one draws
-/// beyond it would stay on the screen.
+/// Returns a text as it is drawn: composed, with tabs as spaces, and with emoji sequences as their parts. Terminals
+/// disagree on the width of such a sequence, and would leave remains of it on the screen.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('\t') {
         return Cow::Borrowed(text);
@@ -58,34 +56,34 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character makes an emoji, or turns another one into one.
+/// Returns whether a character is an emoji, or makes another one an emoji.
 const fn is_emoji(c: char) -> bool {
     matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{20e3}' | '\u{fe0f}')
 }
 
-/// Whether terminals do not agree on the width of a character that stands alone.
+/// Returns whether terminals disagree on the width of this character alone.
 const fn is_replaced(c: char) -> bool {
     matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
 }
 
-/// What is drawn for a part of an emoji.
+/// Returns what is drawn for a part of an emoji sequence.
 fn plain_part(c: char) -> Option<char> {
     match c {
-        // Joiner, variation selectors, skin tones, tags, the frame of a key.
+        // The joiner, variation selectors, skin tones, tags, and the frame of a keycap.
         '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{20e3}' => None,
         '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' => None,
-        // A flag is the letters of its country.
+        // A flag is drawn as the letters of its country code.
         '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(u32::from('A') + (u32::from(c) - 0x1_f1e6)),
         c => Some(c),
     }
 }
 
-/// How many columns a text takes.
+/// Returns the display width of a text.
 pub(crate) fn columns(text: &str) -> usize {
     text.graphemes(true).map(grapheme_columns).sum()
 }
 
-/// The beginning of a text that fits into so many columns.
+/// Returns the longest prefix of a text that fits into this many columns.
 pub(crate) fn fit(text: &str, width: usize) -> &str {
     let mut used = 0;
     for (at, grapheme) in text.grapheme_indices(true) {
@@ -97,13 +95,13 @@ pub(crate) fn fit(text: &str, width: usize) -> &str {
     text
 }
 
-/// As ratatui counts them, so that what is laid out is what is drawn.
+/// The same width as ratatui uses, so that layout and drawing agree.
 fn grapheme_columns(grapheme: &str) -> usize {
     grapheme.width()
 }
 
 trait Words {
-    /// The words and the runs of spaces between them, in turn.
+    /// Returns the words and the runs of spaces between them, in order.
     fn split_word_bounds_at_spaces(&self) -> Vec<&str>;
 }
 
@@ -128,9 +126,9 @@ impl Words for str {
 struct Wrapping {
     lines: Vec<WrappedLine>,
     line: String,
-    /// The indent of the line at hand.
+    /// The indent of the current line.
     indent: usize,
-    /// How many of its columns are taken, indent included.
+    /// How many of its columns are used, indent included.
     used: usize,
     width: usize,
     next_indent: usize,
@@ -147,7 +145,7 @@ impl Wrapping {
         if self.used + wide <= self.width {
             self.used += wide;
             return match is_space {
-                // A tab is as wide here as it is drawn: one column.
+                // A tab is drawn as one space.
                 true => self.line.extend(word.chars().map(|_| ' ')),
                 false => self.line.push_str(word),
             };
@@ -167,7 +165,7 @@ impl Wrapping {
         }
     }
 
-    /// A word that fits into no line goes over as many as it needs, without any indent.
+    /// Splits a word that is longer than a line over as many lines as it needs, without indent.
     fn add_in_pieces(&mut self, word: &str) {
         for grapheme in word.graphemes(true) {
             let wide = grapheme_columns(grapheme);
@@ -256,12 +254,12 @@ mod tests {
             ("🇰🇷!", "KR!"),
             ("❤\u{fe0f} 1\u{fe0f}\u{20e3}", "❤ 1"),
             ("👍🏽", "👍"),
-            // These joiners are part of the spelling.
+            // These joiners belong to the spelling.
             ("क\u{94d}\u{200d}ष", "क\u{94d}\u{200d}ष"),
         ] {
             assert_eq!(shown(text), expected);
         }
-        // Each part alone is as wide as all of them together.
+        // The parts are as wide as the whole.
         let text = shown("👩\u{200d}❤\u{fe0f}\u{200d}👩 🇰🇷🇺🇸").into_owned();
         let alone = |c: char| columns(c.encode_utf8(&mut [0; 4]));
         assert_eq!(columns(&text), text.chars().map(alone).sum::<usize>());

@@ -1,4 +1,4 @@
-//! What came of effects.
+//! Handles the results of effects.
 
 use super::events::to_entry;
 use super::{Answer, tell};
@@ -10,7 +10,7 @@ use chat_json::Message;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// What came of an effect.
+/// Applies the result of an effect to the state.
 pub(super) fn answered(state: &mut State, answer: Answer) {
     match answer {
         Answer::Said {
@@ -73,7 +73,8 @@ fn found(
     tell_lines(state, name, result.map(|(lines, _)| lines));
 }
 
-/// A direct message was delivered: it is shown in its correspondent's window, and where it was typed if that is another.
+/// Shows a delivered direct message in its correspondent's window, and in the room where it was typed if that is
+/// another.
 fn direct(
     state: &mut State,
     from: &str,
@@ -89,7 +90,7 @@ fn direct(
         day: day(&zone, at),
         what,
     };
-    // The window in which it was typed may go by another nick now.
+    // The correspondent may have a new nick, and the window with it.
     let typed_in = id.and_then(|id| take_pending(state, id));
     if let Err(error) = result {
         let (shown, error) = (room::name(to), room::words(&error));
@@ -124,7 +125,7 @@ fn direct(
     }
 }
 
-/// What is pending under this number in a window for direct messages is not any more. Returns where the window is.
+/// Removes a pending direct message. Returns the index of its window.
 fn take_pending(state: &mut State, id: u64) -> Option<usize> {
     let is_it = |pending: &Pending| pending.id == id;
     let has_it = |room: &Room| room.is_direct() && room.pending.iter().any(is_it);
@@ -146,7 +147,7 @@ fn renamed(state: &mut State, room: &str, result: Result<String, String>) {
     state.chosen_nick = Some(nick.clone());
     state.taken_nick = None;
     let old = std::mem::replace(&mut state.nick, nick.clone());
-    // Its own renaming is not announced to a client.
+    // The server does not announce a client's own rename to it.
     let rooms = state.rooms.iter_mut().filter(|room| !room.is_direct());
     rooms.for_each(|room| room.rename_member(&old, &nick));
     let text = format!("you are now {nick}");
@@ -171,7 +172,7 @@ fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
     entries
         .into_iter()
         .for_each(|entry| room.scrollback.push(entry));
-    // It answers the user, who is to see it.
+    // An answer to the user must be visible.
     if is_answer {
         room.scrollback.show_end();
     }
@@ -183,7 +184,7 @@ fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
         return;
     };
     match result {
-        // It has come back already, in a form that could not be recognised, or is not to be had.
+        // The message came back already but was not recognised, or it is in a gap.
         Ok(seq) if room.passed >= Some(seq) => {
             room.pending.remove(at);
         }
@@ -200,12 +201,12 @@ fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
     }
 }
 
-/// Older messages were requested in this epoch of the room's log.
+/// Adds older messages that were requested in this epoch of the room's log.
 fn older(state: &mut State, room: &str, epoch: &str, result: Result<Vec<Message>, String>) {
     let (own, zone) = (state.nick.clone(), state.zone.clone());
     match state.find(room) {
         Some(room) if room.epoch == epoch => add_older(room, result, &own, &zone),
-        // The log was replaced since the request: its messages do not belong above those of the new log.
+        // The log was replaced since the request, so these messages do not belong above the new ones.
         Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
         _ => {}
     }
@@ -234,8 +235,8 @@ fn add_older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, z
     }
 }
 
-/// A room could not be joined: it is told where that was asked for, which is shown again if the room is on the screen.
-/// One with nothing in it is closed.
+/// Shows why a room could not be joined, in the room where the command was typed, and returns there. An empty window of
+/// the refused room is closed.
 fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
     let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
     let Some(at) = state.position(name) else {
@@ -258,14 +259,14 @@ fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
 }
 
 fn left(state: &mut State, room: &str, result: Result<(), String>) {
-    // If the server refuses, the client was not in the room, so the window is closed in either case.
+    // A refusal means that the client was not in the room, so the window is closed in both cases.
     close(state, room);
     if let Err(error) = result {
         tell(state, Entry::alert(room::words(&error)));
     }
 }
 
-/// A room was left: it is closed, unless it is the only one.
+/// Closes a room that was left. The last window stays open.
 pub(super) fn close(state: &mut State, name: &str) {
     let Some(at) = state.position(name) else {
         return;

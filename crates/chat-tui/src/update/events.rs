@@ -1,4 +1,4 @@
-//! What events do.
+//! Handles the events of the client library.
 
 use super::{Effect, ROOMS_MAX, make_space, place, tell, window};
 use crate::room::{self, Pending, Presence, Room};
@@ -8,10 +8,10 @@ use crate::{LOBBY, names};
 use chat_json::{Event, GapCause, Message, MessageKind};
 use jiff::tz::TimeZone;
 
-/// How many lines of the operator's words are shown.
+/// How many lines of the message of the day are shown.
 const MOTD_LINES_MAX: usize = 50;
 
-/// Something happened.
+/// Applies an event to the state.
 pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Online { nick } => online(state, &nick),
@@ -72,7 +72,7 @@ fn closed(state: &mut State, why: &str) {
     (state.link, state.latency) = (Link::Closed { why }, None);
 }
 
-/// What the server tells those who come: its lobby, which is joined if no room was asked for, and the operator's words.
+/// Handles the greeting: joins the lobby if no room was requested, and shows the message of the day.
 fn greet(state: &mut State, lobby: Option<&str>, motd: &[String]) -> Vec<Effect> {
     let effects = enter_lobby(state, lobby);
     let motd = motd.iter().take(MOTD_LINES_MAX);
@@ -86,7 +86,7 @@ fn greet(state: &mut State, lobby: Option<&str>, motd: &[String]) -> Vec<Effect>
     effects
 }
 
-/// Whether a room of a server can be called so; a window for direct messages can't pass for one.
+/// Returns whether a server's room may have this name; the name of a window for direct messages is rejected.
 fn is_room(name: &str) -> bool {
     let room = Room::new(name.to_owned());
     !room.is_nameless() && !room.is_direct()
@@ -100,11 +100,11 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
         .rooms
         .iter()
         .any(|room| !room.is_nameless() && !room.is_direct());
-    // Lines that were pasted for the lobby are typed, too.
+    // A paste question counts as typed text.
     let is_pasted =
         state.current == nameless && matches!(state.overlay, Some(Overlay::Paste { .. }));
     if others_are_open && state.rooms[nameless].is_empty() && !is_pasted {
-        // Another room was asked for before the server was reached.
+        // Another room was requested before the server was reached.
         state.remove(nameless);
         return Vec::new();
     }
@@ -117,14 +117,14 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     };
     let room = &mut state.rooms[at];
     let mut effects = Vec::new();
-    // The client is in a room that was open already, or is joining it.
+    // The client is in the room already, or joining it.
     if room.is_nameless() || room.presence == Presence::Out {
         room.name.clone_from(&lobby);
         room.presence = Presence::Wanted;
         let from = lobby.clone();
         effects.push(Effect::Join { room: lobby, from });
     }
-    // What the room itself has pending is on its way.
+    // Messages that are already pending in the room were sent before.
     effects.extend(moved.iter().map(|pending| Effect::Say {
         room: room.name.clone(),
         id: pending.id,
@@ -135,15 +135,15 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     effects
 }
 
-/// Closes the room that stands for the lobby; what was typed in it goes to the lobby, which was open already. Returns
-/// where that is then.
+/// Moves what was typed in the nameless room to the lobby's own window, closes the nameless one, and returns the
+/// lobby's index.
 fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
     let was_shown = state.current == nameless;
     let editor = std::mem::take(&mut state.rooms[nameless].editor);
     let known_room = &mut state.rooms[known];
     if was_shown {
         known_room.editor.take_over(editor);
-        // This is the same room to the user: a question that was asked in it stays.
+        // For the user it is the same room, so a paste question stays.
         state.current = known;
         known_room.enter();
         state.completion = None;
@@ -155,7 +155,7 @@ fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
     known - usize::from(known > nameless)
 }
 
-/// The nick can't be had: the client comes in as a guest.
+/// The nick was refused, and the client enters as a guest.
 fn nick_refused(state: &mut State, nick: &str, code: &str, message: &str) {
     let (nick, message) = (room::name(nick), room::words(message));
     let why = message.split(':').next().unwrap_or_default();
@@ -169,7 +169,7 @@ fn nick_refused(state: &mut State, nick: &str, code: &str, message: &str) {
     tell(state, Entry::alert(text));
 }
 
-/// A nick is free: it is offered to the user who asked for it.
+/// Offers a nick to the user who asked for it, now that it is free.
 fn offer(state: &mut State, nick: &str) {
     let taken = state.taken_nick.as_deref();
     if taken.is_some_and(|taken| names::is_same(taken, nick)) {
@@ -201,7 +201,7 @@ fn not_entered(state: &mut State, name: &str, code: &str, message: &str) {
     }
 }
 
-/// Another member said something to the user alone: it is shown in that member's window.
+/// Shows a direct message in the window of its sender.
 fn told(state: &mut State, at: u64, from: &str, text: &str) -> Vec<Effect> {
     let from = room::name(from);
     let day = day(&state.zone, at);
@@ -304,7 +304,7 @@ fn skip(state: &mut State, room: &str, range: (Option<u64>, Option<u64>), why: G
     let (from, to) = range;
     if let Some(room) = state.find(room) {
         room.pass(to.unwrap_or_default());
-        // The server accepted these messages; they may be among the missing ones.
+        // The server accepted these messages, so they may be among the missing ones.
         room.pending.retain(|pending| pending.taken_as.is_none());
         room.scrollback.push(Entry::alert(gap(from, to, why)));
     }
@@ -329,7 +329,8 @@ fn notice_in(state: &mut State, name: &str, text: String, change: impl FnOnce(&m
     }
 }
 
-/// Tells something of a correspondent in its window, if there is one: once, though it is told in each common room.
+/// Adds a notice to a correspondent's window, if there is one. It is added once, although each shared room reports the
+/// event.
 fn notice_to(state: &mut State, nick: &str, text: String) {
     if let Some(window) = state.find(&room::direct(nick)) {
         let last = window.scrollback.entries().next_back();
@@ -339,7 +340,7 @@ fn notice_to(state: &mut State, nick: &str, text: String) {
     }
 }
 
-/// A correspondent has another nick: its window goes by that, unless that one has a window already.
+/// Renames a correspondent's window, unless the new nick has a window of its own.
 fn rename_window(state: &mut State, nick: &str, to: &str) {
     notice_to(state, nick, format!("{nick} is now {to}"));
     let last = state.last_correspondent.as_deref();
@@ -401,7 +402,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
     }
 }
 
-/// A message came.
+/// Adds a message to its room.
 fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     let (own, zone, current) = (state.nick.clone(), state.zone.clone(), state.current);
     let Some(at) = state.position(&message.room) else {
@@ -413,7 +414,7 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     room.be_in(&message.epoch);
     settle(room, message, is_own);
     if message.is_replay && room.has_loaded(message) {
-        // The room was left and joined again.
+        // The client left the room and joined it again.
         return Vec::new();
     }
     room.latest = Some(place(message));
@@ -435,7 +436,7 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     ) && !is_own;
     room.scrollback.push(entry);
     if is_read {
-        // It was read in an earlier session: unread begins behind it.
+        // Read in an earlier session: unread messages begin after it.
         room.marker = Some(room.scrollback.range().end - 1);
     } else if is_shown {
         room.read.clone_from(&room.latest);
@@ -449,12 +450,12 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The client's own message may have come back: it is no longer pending. Nor is what the server took before.
+/// Removes pending messages that this message confirms: the client's own message, and accepted ones before it.
 fn settle(room: &mut Room, message: &Message, is_own: bool) {
     let is_answered = |pending: &Pending| pending.taken_as == Some(message.seq);
     let is_answered = room.pending.iter().any(is_answered);
     room.pass(message.seq);
-    // It comes before its answer: then it is known by its text only.
+    // A message that arrives before its answer is recognised by its text.
     let is_it = |pending: &Pending| pending.taken_as.is_none() && pending.text == message.text;
     if is_own
         && !is_answered
@@ -487,7 +488,7 @@ pub(super) fn to_entry(message: &Message, own: &str, zone: &TimeZone) -> Entry {
     }
 }
 
-/// Whether a text holds a nick as a word of its own, however either is composed.
+/// Returns whether a text contains a nick as a word, whatever the Unicode composition of both.
 fn mentions(text: &str, nick: &str) -> bool {
     if nick.is_empty() {
         return false;
@@ -496,7 +497,7 @@ fn mentions(text: &str, nick: &str) -> bool {
     text.match_indices(&nick).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + nick.len()..].chars().next();
-        // Korean puts its particles right behind a name, so what follows a name of another script may be a letter.
+        // Korean particles directly follow a name, so a letter of another script may follow it.
         let is_ascii_letter = |c: char| c.is_ascii_alphanumeric();
         before.is_none_or(|c| !c.is_alphanumeric())
             && after.is_none_or(|c| !is_ascii_letter(c) && c != '-' && c != '_')

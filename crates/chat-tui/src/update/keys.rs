@@ -1,4 +1,4 @@
-//! What keys do.
+//! Handles keys.
 
 use super::{Effect, reply, typed};
 use crate::command;
@@ -10,13 +10,13 @@ use crate::state::{Overlay, State};
 use chat_core::text;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// From how many lines on a paste is asked about.
+/// The number of pasted lines from which the user is asked before sending.
 const PASTE_LINES_ASKED: usize = 2;
 
-/// How many lines a paste may have.
+/// The most lines of one paste.
 const PASTE_LINES_MAX: usize = 500;
 
-/// A key was pressed.
+/// Applies a key to the state.
 pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
@@ -55,12 +55,12 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Text was pasted: one line is typed, many are asked about.
+/// Handles a paste: one line is inserted, several are asked about.
 pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
     let pasted = pasted
         .split(['\n', '\r'])
         .filter(|line| !line.trim().is_empty());
-    // It belongs to the paste that is asked about; anything else that lies over the screen goes.
+    // The lines are added to those of an open paste question; another overlay is closed.
     let mut lines = match &state.overlay {
         Some(Overlay::Paste { lines }) => lines.clone(),
         _ => Vec::new(),
@@ -87,7 +87,7 @@ pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
 }
 
 fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effect> {
-    // Enter is what the user was about to press anyway: it answers no question.
+    // Enter does not answer a question: the user may have pressed it for the line.
     let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
     let is_no = matches!(key.code, KeyCode::Char('n' | 'N') | KeyCode::Esc);
     let is_interrupt =
@@ -113,13 +113,13 @@ fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effe
         }
         Overlay::Quit { reason, .. } if is_yes || is_interrupt => return leave(state, reason),
         Overlay::Paste { .. } | Overlay::Quit { .. } if is_no || is_interrupt => {}
-        // Neither yes nor no: the question stays.
+        // Another key leaves the question open.
         overlay => state.overlay = Some(overlay),
     }
     Vec::new()
 }
 
-/// Quits, but asks if something typed would be lost.
+/// Quits, but asks first if typed text would be lost.
 pub(super) fn quit(state: &mut State, reason: &str) -> Vec<Effect> {
     let typed = state
         .rooms
@@ -188,14 +188,14 @@ fn complete(state: &mut State) {
     state.completion = Some(completion);
 }
 
-/// How many lines a page moves: all but one, so that one stays to go on reading from.
+/// Returns how many lines a page scrolls: one less than fits, so that one line stays visible.
 fn page(state: &State) -> usize {
     usize::from(state.areas().messages.height)
         .saturating_sub(1)
         .max(1)
 }
 
-/// Scrolls up; at the beginning of what is loaded, what was said before is asked for.
+/// Scrolls up. At the first loaded entry, older messages are requested.
 pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     let messages = state.areas().messages;
     let (width, page) = (usize::from(messages.width), usize::from(messages.height));
@@ -216,11 +216,11 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
         return Vec::new();
     }
     if room.scrollback.has_earlier_log() {
-        // What is at the top was said in a log that is no more.
+        // The first loaded entry is of a log that was replaced.
         room.scrollback.end_at_top(NOTHING_OLDER);
         return Vec::new();
     }
-    // Without a message of the log there is nothing to ask from: the end it is.
+    // Without a position, the end of the log is requested.
     let before = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
     room.older = Older::Asked;
     vec![Effect::Older {

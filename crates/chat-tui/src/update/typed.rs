@@ -1,4 +1,4 @@
-//! What typed lines do.
+//! Handles typed lines.
 
 use super::{Effect, answers, keys, reply, window};
 use crate::command::{self, Command};
@@ -7,7 +7,7 @@ use crate::room::{FoundAt, NO_LOG, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
-/// Says or does something in the room on the screen.
+/// Sends a message or an action to the shown room.
 pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect> {
     if !state.room().has_space_for(1) {
         reply(
@@ -29,7 +29,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     });
     room.scrollback.show_end();
     room.marker = None;
-    // It is looked at in windows for direct messages only.
+    // Only windows for direct messages use this.
     room.is_answered = true;
     if let Some(to) = room.correspondent() {
         return vec![Effect::Tell {
@@ -40,7 +40,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
         }];
     }
     if room.is_nameless() {
-        // It is said when the server has told its lobby.
+        // It is sent once the name of the lobby is known.
         return Vec::new();
     }
     vec![Effect::Say {
@@ -51,7 +51,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     }]
 }
 
-/// Executes a command. One that can't be executed as it was typed comes back to be corrected.
+/// Runs a command. If that fails, the line is put back to be corrected.
 pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &str) -> Vec<Effect> {
     match run(state, command, typed) {
         Ok(effects) => effects,
@@ -143,7 +143,7 @@ fn topic(state: &mut State, room: String, text: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-/// A direct message that is told from a room.
+/// Returns the effect of `/msg`.
 fn message(room: String, typed: &str) -> Result<Effect, String> {
     match typed.split_once(' ') {
         Some((to, text)) if !text.trim().is_empty() => Ok(Effect::Tell {
@@ -156,7 +156,7 @@ fn message(room: String, typed: &str) -> Result<Effect, String> {
     }
 }
 
-/// Takes another nick; a client whose connection is closed connects anew with it.
+/// Requests another nick. A client whose connection is closed connects again with it.
 fn nick(state: &mut State, room: String, nick: String) -> Vec<Effect> {
     if !matches!(state.link, Link::Closed { .. }) {
         return vec![Effect::Nick { room, nick }];
@@ -166,7 +166,7 @@ fn nick(state: &mut State, room: String, nick: String) -> Vec<Effect> {
     vec![Effect::Reconnect { nick }]
 }
 
-/// Shows the window for a correspondent's direct messages, and says something there.
+/// Shows the window for a correspondent's direct messages, and sends a message there.
 fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, String> {
     if names::is_same(nick, &state.nick) {
         return Err("that is you".into());
@@ -184,7 +184,7 @@ fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, St
     Ok(say(state, text, false))
 }
 
-/// Shows a room; joins it unless the client is in it.
+/// Shows a room, and joins it unless the client is in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
     if let Some(at) = state.position(name) {
         state.show(at);
@@ -210,11 +210,11 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     vec![Effect::Join { room, from }]
 }
 
-/// Goes to the next find before the last one; the server is asked for what is not loaded.
+/// Shows the next match before the last one. The server is asked for what is not loaded.
 fn search(state: &mut State, words: &str) -> Vec<Effect> {
     let room = state.room_mut();
     let at = room.search(words);
-    // The same again goes on from there.
+    // Enter repeats the search from there.
     room.editor.put_back(&format!("/search {words}"));
     match at {
         FoundAt::Loaded(number) => {

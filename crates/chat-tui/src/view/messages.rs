@@ -1,4 +1,4 @@
-//! The messages: as many as fit, from where the screen ends upwards.
+//! The messages: as many as fit, from the lower end upwards.
 
 use crate::room::{Pending, Room, TIME_COLUMNS, parts};
 use crate::scrollback::{Anchor, Entry, What};
@@ -12,7 +12,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-/// What stands where unread messages begin.
+/// The label of the line above the first unread message.
 const UNREAD: &str = " new ";
 
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
@@ -43,7 +43,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     show(frame, area, lines);
 }
 
-/// Shows the last lines that fit, at the bottom.
+/// Draws the last lines that fit, at the bottom of the area.
 fn show(frame: &mut Frame<'_>, area: Rect, mut lines: Vec<Line<'static>>) {
     let height = usize::from(area.height);
     lines.drain(..lines.len().saturating_sub(height));
@@ -61,7 +61,7 @@ fn prepend(lines: &mut Vec<Line<'static>>, before: Vec<Line<'static>>) {
     lines.splice(0..0, before);
 }
 
-/// Whether this is the last entry that was read, and a message follows.
+/// Returns whether this is the last entry that was read, and unread messages follow.
 fn is_unread_line(room: &Room, number: i64) -> bool {
     let mut later =
         (number + 1..room.scrollback.range().end).filter_map(|at| room.scrollback.get(at));
@@ -104,7 +104,7 @@ fn waiting(state: &State, pending: &Pending, width: usize) -> Vec<Line<'static>>
         .collect()
 }
 
-/// An entry as it is shown: the time, who, and the text, wrapped.
+/// Returns the lines of an entry: time, sender, and the wrapped text.
 fn entry_lines(state: &State, entry: &Entry, width: usize) -> Vec<Line<'static>> {
     let (prefix, text) = parts(entry);
     let first = TIME_COLUMNS + columns(&prefix);
@@ -130,7 +130,7 @@ fn entry_lines(state: &State, entry: &Entry, width: usize) -> Vec<Line<'static>>
     lines
 }
 
-/// What stands where another day begins.
+/// Returns the line above the first entry of a day.
 fn day_line(state: &State, day: Date, width: usize) -> Line<'static> {
     let day = format!(" {} ", day.strftime("%Y-%m-%d %A"));
     let rest = width.saturating_sub(columns(&day));
@@ -155,7 +155,7 @@ fn styles(state: &State, entry: &Entry) -> (Style, Style) {
     }
 }
 
-/// The time of day, in as many columns as it always takes.
+/// Returns the time of day, always of the same width.
 fn time(state: &State, at: Option<u64>) -> String {
     let at = at.and_then(|at| i64::try_from(at).ok());
     match at.and_then(|at| Timestamp::from_millisecond(at).ok()) {

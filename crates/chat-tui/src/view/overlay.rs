@@ -1,4 +1,4 @@
-//! What lies over the screen: help, and questions.
+//! What covers the screen: the help, and questions.
 
 use crate::command::{COMMANDS, KEYS};
 use crate::state::{Overlay, State};
@@ -28,7 +28,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>, inpu
     }
 }
 
-/// Asks in the input line; the cursor stands behind the question.
+/// Shows a question in the input line, with the cursor behind it.
 fn ask(state: &State, question: &str, frame: &mut Frame<'_>, area: Rect) {
     let question = fit(question, usize::from(area.width.saturating_sub(1)));
     frame.render_widget(Line::styled(question.to_owned(), state.theme.alert()), area);
@@ -74,7 +74,7 @@ fn help(state: &State, from: u16, frame: &mut Frame<'_>) {
         .scroll((from.min(last), 0));
     frame.render_widget(Clear, area);
     frame.render_widget(text, area);
-    // Nothing is typed here; the cursor is out of the way, but it is somewhere.
+    // Nothing can be typed here, but the cursor needs a position.
     frame.set_cursor_position(Position {
         x: area.x,
         y: area.y,

@@ -1,4 +1,4 @@
-//! The lists at the sides: the rooms at the left, who is here at the right.
+//! The side columns: rooms on the left, members on the right.
 
 use crate::state::State;
 use crate::wrap::{columns, fit, shown};
@@ -12,7 +12,7 @@ pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let inner = usize::from(area.width) - 1;
-    // The room on the screen is always among those that are listed.
+    // The list is scrolled so that the shown room is visible.
     let first = (state.current + 1).saturating_sub(usize::from(area.height));
     let lines: Vec<Line<'_>> = state
         .rooms
