@@ -4,7 +4,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Member, Random, Server, hears_from, read_to_the_end};
+use crate::harness::{Member, Server, hears_from, random, read_to_the_end};
 
 const TOO_LONG: &str = "! line too long (limit 8192 bytes)";
 const NOT_UTF8: &str = "! not UTF-8: message dropped";
@@ -62,14 +62,21 @@ fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes
 }
 
 /// Sends random bytes, while the others chat on; returns the memory the server took afterwards.
-fn random_bytes(server: &Server, others: &mut Others, random: &mut Random, bytes: usize) -> u64 {
+fn random_bytes(
+    server: &Server,
+    others: &mut Others,
+    random: &mut fastrand::Rng,
+    bytes: usize,
+) -> u64 {
     let noise = Member::arrive(server, "noise");
     let (mut sending, receiving) = (noise.raw(), noise.raw());
     // Reads beside, or the server would wait for it.
     let reading = thread::spawn(move || read_to_the_end(&receiving));
+    let mut piece = vec![0; bytes / 16];
     for _ in 0..16 {
         // One that abuses the server's patience may be thrown out; then the rest doesn't arrive.
-        sending.write_all(&random.bytes(bytes / 16)).ok();
+        random.fill(&mut piece);
+        sending.write_all(&piece).ok();
         others.chat();
     }
     noise.raw().shutdown(std::net::Shutdown::Write).ok();
@@ -86,7 +93,7 @@ fn random_bytes(server: &Server, others: &mut Others, random: &mut Random, bytes
 fn bad_input_hurts_only_its_sender() {
     let server = Server::start();
     let mut others = Others::arrive(&server);
-    let mut random = Random::new();
+    let mut random = random();
     let program = || Member::connect(&server, "endless");
     let talker = || Member::arrive(&server, "endless");
     // Warm up: the first time everything is paged in, and allocators keep what they got.

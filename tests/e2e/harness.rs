@@ -16,7 +16,7 @@ pub(crate) use binaries::binary;
 pub(crate) use client::Client;
 pub(crate) use member::{Member, hears_from, read_to_the_end, talk_a_lot, untimed};
 pub(crate) use process::Process;
-pub(crate) use random::Random;
+pub(crate) use random::random;
 pub(crate) use server::Server;
 pub(crate) use tmux::{Tmux, has_tmux};
 

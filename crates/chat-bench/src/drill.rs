@@ -21,7 +21,6 @@ mod ledger;
 mod memory;
 mod newcomers;
 mod panic;
-mod random;
 mod resume;
 mod slow;
 mod slowloris;

@@ -1,51 +1,43 @@
-//! Chance that can be repeated: the same seed gives the same run.
+//! Reproducible pseudo-random choices: the same seed gives the same run.
 
-/// A generator of pseudo-random numbers (SplitMix64): small, fast, and good enough to vary what a test does.
+/// A seeded generator, with the choices that the suites make.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(fastrand::Rng);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Self(seed);
-        random.next();
-        random
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// The next 64 bits.
-    pub(crate) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0.u64(..)
     }
 
-    /// A number below `end`, or 0.
-    pub(crate) const fn below(&mut self, end: usize) -> usize {
-        let end = if end == 0 { 1 } else { end as u64 };
-        (self.next() % end) as usize
+    /// A number below `end`, or 0 if `end` is 0.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0.usize(..end.max(1))
     }
 
-    /// Whether something happens that does so once in `times`.
-    pub(crate) const fn once_in(&mut self, times: usize) -> bool {
+    /// Returns true once in `times` calls on average.
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// One of these, of which there is at least one.
-    pub(crate) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
-        &among[self.below(among.len())]
+    /// One of `items`, which are not empty.
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
     }
 
-    /// One of these, or this if there is none.
-    pub(crate) fn pick_or<'a>(&mut self, among: &'a [String], or: &'a str) -> &'a str {
-        among
-            .get(self.below(among.len()))
-            .map_or(or, String::as_str)
+    /// One of `items`, or `default` if there are none.
+    pub(crate) fn pick_or<'a>(&mut self, items: &'a [String], default: &'a str) -> &'a str {
+        items
+            .get(self.below(items.len()))
+            .map_or(default, String::as_str)
     }
 
-    /// Puts these into another order.
+    /// Shuffles `items`.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at + 1));
-        }
+        self.0.shuffle(items);
     }
 }

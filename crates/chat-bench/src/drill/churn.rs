@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use super::client::{Client, PATIENCE};
 use super::findings::{Findings, grouped};
 use super::memory::MemoryWatch;
-use super::random::Random;
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 use crate::proc;
+use fastrand::Rng;
 use view::View;
 
 /// Where they go besides the lobby: few enough to meet, many enough that every member of one is named in its greeting.
@@ -139,7 +139,7 @@ async fn back_to(
 async fn play(
     port: u16,
     task: usize,
-    mut random: Random,
+    mut random: Rng,
     until: Instant,
     barrier: Arc<Barrier>,
 ) -> anyhow::Result<Log> {
@@ -168,12 +168,7 @@ async fn play(
 }
 
 /// Connects, takes a nick and goes to a room.
-async fn enter(
-    port: u16,
-    task: usize,
-    random: &mut Random,
-    log: &mut Log,
-) -> anyhow::Result<Player> {
+async fn enter(port: u16, task: usize, random: &mut Rng, log: &mut Log) -> anyhow::Result<Player> {
     log.sessions += 1;
     let client = Client::connect(port).await?;
     let mut player = Player {
@@ -186,30 +181,36 @@ async fn enter(
         player.does(&format!("/nick {nick}"), log).await?;
     }
     player
-        .does(&format!("/join {}", random.pick(&ROOMS)), log)
+        .does(
+            &format!("/join {}", ROOMS[random.usize(..ROOMS.len())]),
+            log,
+        )
         .await?;
     Ok(player)
 }
 
 /// A nick that only this task uses.
-fn nick(task: usize, random: &mut Random) -> String {
-    format!("t{task}{}", random.pick(&["", "-a", "-b", "-c"]))
+fn nick(task: usize, random: &mut Rng) -> String {
+    format!("t{task}{}", ["", "-a", "-b", "-c"][random.usize(..4)])
 }
 
 /// Does something at random; `None` if that was its end.
 async fn act(
     mut player: Player,
     task: usize,
-    random: &mut Random,
+    random: &mut Rng,
     log: &mut Log,
 ) -> anyhow::Result<Option<Player>> {
-    let pause = Duration::from_millis(random.below(PAUSE_MAX_MS) as u64);
+    let pause = Duration::from_millis(random.usize(..PAUSE_MAX_MS) as u64);
     player.listen(pause, log).await?;
     log.deeds += 1;
-    match random.below(12) {
+    match random.usize(..12) {
         0..=2 => {
             player
-                .does(&format!("/join {}", random.pick(&ROOMS)), log)
+                .does(
+                    &format!("/join {}", ROOMS[random.usize(..ROOMS.len())]),
+                    log,
+                )
                 .await?
         }
         3 => player.does("/leave", log).await?,

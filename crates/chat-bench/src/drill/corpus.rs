@@ -1,6 +1,6 @@
 //! What a hostile or broken peer sends: random lines, valid ones with something wrong, and attacks on terminals.
 
-use super::random::Random;
+use fastrand::Rng;
 
 /// Lines that the server understands; a mutation begins with one of them.
 const VALID: [&str; 23] = [
@@ -48,19 +48,19 @@ const SPLINTERS: [&[u8]; 14] = [
 ];
 
 /// Appends a line of random bytes, characters or keys.
-pub(crate) fn random_line(random: &mut Random, out: &mut Vec<u8>) {
-    let length = match random.below(1000) {
-        0 => random.below(20_000),
-        1..=20 => random.below(1000),
-        _ => random.below(60),
+pub(crate) fn random_line(random: &mut Rng, out: &mut Vec<u8>) {
+    let length = match random.usize(..1000) {
+        0 => random.usize(..20_000),
+        1..=20 => random.usize(..1000),
+        _ => random.usize(..60),
     };
-    match random.below(4) {
-        0 => out.extend((0..length).map(|_| random.byte())),
-        1 => out.extend((0..length).map(|_| random.byte() & 0x7f)),
-        2 => out.extend((0..length).map(|_| b' ' + random.byte() % 95)),
+    match random.usize(..4) {
+        0 => out.extend((0..length).map(|_| random.u8(..))),
+        1 => out.extend((0..length).map(|_| random.u8(..) & 0x7f)),
+        2 => out.extend((0..length).map(|_| b' ' + random.u8(..) % 95)),
         _ => {
             for _ in 0..length / 3 {
-                let scalar = char::from_u32(random.below(0x11_0000) as u32);
+                let scalar = char::from_u32(random.usize(..0x11_0000) as u32);
                 out.extend_from_slice(scalar.unwrap_or('?').encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
@@ -69,43 +69,48 @@ pub(crate) fn random_line(random: &mut Random, out: &mut Vec<u8>) {
 }
 
 /// Appends a valid line with one to four things wrong.
-pub(crate) fn mutated_line(random: &mut Random, out: &mut Vec<u8>) {
+pub(crate) fn mutated_line(random: &mut Rng, out: &mut Vec<u8>) {
     // What is behind it goes unread, so it does not come often.
-    let valid = if random.once_in(2000) {
+    let valid = if random.usize(..2000) == 0 {
         "/quit bye"
     } else {
-        random.pick(&VALID)
+        VALID[random.usize(..VALID.len())]
     };
     let mut line = valid.as_bytes().to_vec();
-    for _ in 0..=random.below(4) {
+    for _ in 0..=random.usize(..4) {
         mutate(random, &mut line);
     }
     out.extend_from_slice(&line);
     // Sometimes the next line sticks to it.
-    if !random.once_in(50) {
+    if random.usize(..50) > 0 {
         out.push(b'\n');
     }
 }
 
-fn mutate(random: &mut Random, line: &mut Vec<u8>) {
-    let at = random.below(line.len() + 1);
-    match random.below(8) {
+fn mutate(random: &mut Rng, line: &mut Vec<u8>) {
+    let at = random.usize(..line.len() + 1);
+    match random.usize(..8) {
         0 => {
             if let Some(byte) = line.get_mut(at) {
-                *byte ^= 1 << random.below(8);
+                *byte ^= 1 << random.usize(..8);
             }
         }
-        1 => line.insert(at, random.byte()),
+        1 => line.insert(at, random.u8(..)),
         2 if at < line.len() => {
             line.remove(at);
         }
         3 => line.truncate(at),
         4 => {
-            line.splice(at..at, random.pick(&SPLINTERS).iter().copied());
+            line.splice(
+                at..at,
+                SPLINTERS[random.usize(..SPLINTERS.len())].iter().copied(),
+            );
         }
         5 => line.extend_from_within(at..),
-        6 => line.insert(at, random.byte() & 0x1f),
-        _ if random.once_in(100) => line.extend(std::iter::repeat_n(b'x', random.below(10_000))),
+        6 => line.insert(at, random.u8(..) & 0x1f),
+        _ if random.usize(..100) == 0 => {
+            line.extend(std::iter::repeat_n(b'x', random.usize(..10_000)))
+        }
         _ => line.insert(at, b' '),
     }
 }
@@ -213,7 +218,7 @@ mod tests {
     #[test]
     fn the_same_seed_makes_the_same_garbage() {
         let garbage = || {
-            let (mut random, mut out) = (Random::new(7, 0), Vec::new());
+            let (mut random, mut out) = (Rng::with_seed(7), Vec::new());
             for _ in 0..1000 {
                 random_line(&mut random, &mut out);
                 mutated_line(&mut random, &mut out);

@@ -21,11 +21,11 @@ use nix::unistd::Pid;
 use tokio::time::sleep;
 
 use super::findings::Findings;
-use super::random::Random;
 use super::stage::Stage;
 use crate::launch::Server;
 use crate::proc;
 use attack::{Attack, Flow};
+use fastrand::Rng;
 use kinds::{KINDS, Kind};
 use scene::{Stand, Templates};
 use table::{LEGEND, Round, Row, Verdict, header};
@@ -115,10 +115,7 @@ fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
                 .any(|name| kind.name.starts_with(name.as_str()))
     };
     let mut kinds: Vec<_> = KINDS.iter().filter(is_wanted).collect();
-    let mut random = stage.random(0);
-    for at in (1..kinds.len()).rev() {
-        kinds.swap(at, random.below(at + 1));
-    }
+    stage.random(0).shuffle(&mut kinds);
     Ok(kinds)
 }
 
@@ -156,7 +153,7 @@ async fn attacked(
     mut stand: Stand,
     kind: &Kind,
     terms: &Terms,
-    mut random: Random,
+    mut random: Rng,
     row: &mut Row,
 ) -> anyhow::Result<()> {
     let server = &stand.server;

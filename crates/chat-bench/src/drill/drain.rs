@@ -49,7 +49,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let clients = crowd::arrive(server.port(), crowd::nicks(members)).await?;
     let (mut talking, mut random) = (JoinSet::new(), stage.random(0));
     for (number, client) in clients.into_iter().enumerate() {
-        let first = every.mul_f64(random.below(1000) as f64 / 1000.0);
+        let first = every.mul_f64(random.f64());
         let began = tokio::time::Instant::now() + first;
         talking.spawn(talk(client, number, members, began, every));
     }

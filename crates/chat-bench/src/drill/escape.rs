@@ -8,9 +8,9 @@ use tokio::time::timeout;
 use super::client::{Client, PATIENCE};
 use super::corpus::{ATTACKS, Attack, danger_in};
 use super::findings::{Findings, grouped};
-use super::random::Random;
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
+use fastrand::Rng;
 
 /// Attacks made of pieces of others.
 const MIXED: usize = 500;
@@ -125,12 +125,12 @@ async fn make(
 }
 
 /// Pieces of several attacks, some cut off.
-fn mixture(random: &mut Random) -> Vec<u8> {
+fn mixture(random: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for _ in 0..=random.below(4) {
-        let Attack { bytes: attack, .. } = random.pick(&ATTACKS);
-        bytes.extend_from_slice(&attack[..random.below(attack.len()) + 1]);
-        bytes.push(b'a' + random.byte() % 26);
+    for _ in 0..=random.usize(..4) {
+        let Attack { bytes: attack, .. } = &ATTACKS[random.usize(..ATTACKS.len())];
+        bytes.extend_from_slice(&attack[..random.usize(..attack.len()) + 1]);
+        bytes.push(b'a' + random.u8(..) % 26);
     }
     bytes
 }

@@ -151,7 +151,7 @@ impl Writer {
         let hello = json!({"cmd": "hello", "id": 0, "nick": "w0", "join": [{"room": ROOM}]});
         ledger::ask(&mut client, &hello, 0).await?;
         // Some chance in the sizes, so that each seed fills the disk elsewhere.
-        let length = 500 + stage.random(1).below(1500);
+        let length = 500 + stage.random(1).usize(..1500);
         Ok(Self {
             client,
             told: Acknowledged::default(),

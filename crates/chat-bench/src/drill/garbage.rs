@@ -11,9 +11,9 @@ use super::corpus::{mutated_line, random_line};
 use super::findings::{Findings, grouped};
 use super::memory::MemoryWatch;
 use super::newcomers::Newcomers;
-use super::random::Random;
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
+use fastrand::Rng;
 
 /// Connections that send garbage.
 const SENDERS: usize = 4;
@@ -95,7 +95,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-async fn send(port: u16, mut random: Random, lines: usize) -> anyhow::Result<Tally> {
+async fn send(port: u16, mut random: Rng, lines: usize) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     let mut client = Client::connect(port).await?;
     let (mut sent, mut number) = (0, 0_u64);
@@ -111,7 +111,7 @@ async fn send(port: u16, mut random: Random, lines: usize) -> anyhow::Result<Tal
         tally.bytes += batch.len() as u64;
         batch.extend_from_slice(END_ALL);
         // Back to the witnesses' room, from wherever a mutated line has led.
-        if random.once_in(4) {
+        if random.usize(..4) == 0 {
             batch.extend_from_slice(b"/leave\n");
         }
         batch.extend_from_slice(format!("/answer-{number}\n").as_bytes());
@@ -138,7 +138,7 @@ async fn send(port: u16, mut random: Random, lines: usize) -> anyhow::Result<Tal
 /// Writes and reads at the same time, as the answers to so much garbage fill every buffer.
 async fn deliver(
     client: &mut Client,
-    random: &mut Random,
+    random: &mut Rng,
     batch: &[u8],
     answer: &str,
 ) -> anyhow::Result<End> {
@@ -153,11 +153,11 @@ async fn deliver(
         .with_context(|| format!("no answer {answer:?}"))?
 }
 
-async fn pieces(writer: &mut Writer, random: &mut Random, mut batch: &[u8]) -> anyhow::Result<()> {
+async fn pieces(writer: &mut Writer, random: &mut Rng, mut batch: &[u8]) -> anyhow::Result<()> {
     while !batch.is_empty() {
-        let (piece, rest) = batch.split_at(random.below(PIECE_MAX.min(batch.len())) + 1);
+        let (piece, rest) = batch.split_at(random.usize(..PIECE_MAX.min(batch.len())) + 1);
         writer.send(piece).await?;
-        if random.once_in(8) {
+        if random.usize(..8) == 0 {
             tokio::task::yield_now().await;
         }
         batch = rest;

@@ -43,7 +43,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
                 ended.context("a writer panicked")?.context("a writer")?;
             }
         }
-        let lives = LIVES_MS.start + random.below(LIVES_MS.len());
+        let lives = LIVES_MS.start + random.usize(..LIVES_MS.len());
         tokio::time::sleep(Duration::from_millis(lives as u64)).await;
         server.kill()?;
         // What had been acknowledged by then; what follows comes from the next server.

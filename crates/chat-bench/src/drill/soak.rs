@@ -11,11 +11,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::{Client, PATIENCE};
 use super::findings::{Findings, grouped};
-use super::random::Random;
 use super::stage::Stage;
 use crate::launch::Server;
 use crate::proc;
 use crate::stats::{median, slope};
+use fastrand::Rng;
 
 /// How long it lasts, unless `--minutes` says.
 const LASTING: Duration = Duration::from_secs(2 * 60);
@@ -146,7 +146,7 @@ async fn watch(server: &Server, until: Instant) -> anyhow::Result<Vec<Sample>> {
 }
 
 /// Session after session of one member.
-async fn live(port: u16, member: usize, mut random: Random, until: Instant) -> anyhow::Result<Did> {
+async fn live(port: u16, member: usize, mut random: Rng, until: Instant) -> anyhow::Result<Did> {
     let mut did = Did::default();
     while Instant::now() < until {
         let client = Client::connect(port).await?;
@@ -160,19 +160,19 @@ async fn live(port: u16, member: usize, mut random: Random, until: Instant) -> a
 async fn one_session(
     mut client: Client,
     member: usize,
-    random: &mut Random,
+    random: &mut Rng,
     until: Instant,
     deeds: &mut u64,
 ) -> anyhow::Result<()> {
     // The nick of the session before may not be free yet; a guest does as well.
     does(&mut client, &format!("/nick member-{member}")).await?;
-    while Instant::now() < until && !random.once_in(DEEDS) {
-        sleep(Duration::from_millis(random.below(PAUSE_MAX_MS) as u64)).await;
+    while Instant::now() < until && random.usize(..DEEDS) > 0 {
+        sleep(Duration::from_millis(random.usize(..PAUSE_MAX_MS) as u64)).await;
         *deeds += 1;
         let line = deed(member, random);
         does(&mut client, &line).await?;
     }
-    match random.below(3) {
+    match random.usize(..3) {
         0 => client.cut()?,
         1 => {
             client.writer.send(b"/quit enough\n").await?;
@@ -184,14 +184,14 @@ async fn one_session(
 }
 
 /// What a member does.
-fn deed(member: usize, random: &mut Random) -> String {
-    match random.below(12) {
-        0..=4 => format!("hello number {} of {member}", random.below(1000)),
-        5..=7 => format!("/join room-{}", random.below(ROOMS)),
-        8 => format!("/search hello {}", random.below(100)),
-        9 => format!("/history {}", random.below(64)),
-        10 => format!("/topic about {}", random.below(1000)),
-        _ => format!("/nick member-{member}-{}", random.below(9)),
+fn deed(member: usize, random: &mut Rng) -> String {
+    match random.usize(..12) {
+        0..=4 => format!("hello number {} of {member}", random.usize(..1000)),
+        5..=7 => format!("/join room-{}", random.usize(..ROOMS)),
+        8 => format!("/search hello {}", random.usize(..100)),
+        9 => format!("/history {}", random.usize(..64)),
+        10 => format!("/topic about {}", random.usize(..1000)),
+        _ => format!("/nick member-{member}-{}", random.usize(..9)),
     }
 }
 

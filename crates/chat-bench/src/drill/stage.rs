@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::DrillPlan;
-use super::random::Random;
 use crate::launch::Server;
 use crate::peer::CommandLine;
+use fastrand::Rng;
 
 /// One drill's size and means.
 #[derive(Debug)]
@@ -51,9 +51,9 @@ impl<'a> Stage<'a> {
         self.plan.seed
     }
 
-    /// Chance for one of several parties.
-    pub(crate) fn random(&self, party: usize) -> Random {
-        Random::new(self.plan.seed, party as u64)
+    /// The generator of one of several parties: the same seed gives each the same choices.
+    pub(crate) fn random(&self, party: usize) -> Rng {
+        Rng::with_seed(self.plan.seed ^ ((party as u64) << 32))
     }
 
     /// Our server's program.

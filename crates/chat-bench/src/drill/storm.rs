@@ -11,7 +11,6 @@ use tokio::time::timeout;
 use super::client::{Client, PATIENCE};
 use super::crowd;
 use super::findings::{Findings, grouped};
-use super::random::Random;
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 use crate::proc;
@@ -51,7 +50,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     );
     let mut coming = JoinSet::new();
     for nick in crowd::nicks(members) {
-        let wait = back_within.mul_f64(share(&mut random));
+        let wait = back_within.mul_f64(random.f64());
         coming.spawn(come_back(port, nick, cut, wait, Arc::clone(&door)));
     }
     let (mut back, mut retries, mut slowest) = (Vec::new(), 0, Duration::ZERO);
@@ -89,11 +88,6 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let now = proc::descriptors(server.pid())?;
     findings.exactly("descriptors of the server", now as u64, descriptors as u64);
     witnesses.testify(findings).await
-}
-
-/// A number from 0 to 1.
-fn share(random: &mut Random) -> f64 {
-    random.below(1_000_001) as f64 / 1e6
 }
 
 async fn come_back(

@@ -12,8 +12,8 @@ use chat_sqlite::{Options, SqliteJournal, SqliteLog};
 use super::client::Client;
 use super::findings::{Findings, grouped};
 use super::ledger::ROOM;
-use super::random::Random;
 use super::stage::Stage;
+use fastrand::Rng;
 
 /// What became of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -177,33 +177,33 @@ fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
 }
 
 /// Cuts or removes a file or two, or turns bits over; says what was done.
-fn damage(dir: &Path, random: &mut Random) -> anyhow::Result<String> {
+fn damage(dir: &Path, random: &mut Rng) -> anyhow::Result<String> {
     let mut names = vec!["chat.db", "chat.db-wal", "chat.db-state"];
-    let count = if random.once_in(4) { 2 } else { 1 };
+    let count = if random.usize(..4) == 0 { 2 } else { 1 };
     let mut done = Vec::new();
     for _ in 0..count {
         // What stands beside it is little, and is harmed less often.
-        let at = if random.once_in(8) {
+        let at = if random.usize(..8) == 0 {
             2
         } else {
-            random.below(2)
+            random.usize(..2)
         };
         let name = names.remove(at.min(names.len() - 1));
         let path = dir.join(name);
         let mut bytes = std::fs::read(&path)?;
-        done.push(if random.once_in(16) {
+        done.push(if random.usize(..16) == 0 {
             std::fs::remove_file(path)?;
             format!("{name} removed")
-        } else if random.once_in(2) {
-            let at = random.below(bytes.len());
+        } else if random.usize(..2) == 0 {
+            let at = random.usize(..bytes.len());
             bytes.truncate(at);
             std::fs::write(path, bytes)?;
             format!("{name} cut at {at}")
         } else {
-            let count = 1 + random.below(16);
+            let count = 1 + random.usize(..16);
             for _ in 0..count {
-                let at = random.below(bytes.len());
-                bytes[at] ^= 1 << random.below(8);
+                let at = random.usize(..bytes.len());
+                bytes[at] ^= 1 << random.usize(..8);
             }
             std::fs::write(path, bytes)?;
             format!("{count} bits of {name}")

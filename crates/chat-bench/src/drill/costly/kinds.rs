@@ -1,8 +1,8 @@
 //! What one sender can ask for that may cost the others something: each kind by name, with its scene and its script.
 
-use super::super::random::Random;
 use super::attack::{Flow, Script};
 use super::scene::{HANGUL, LAST, ROOMS_MAX, Scene, ababab, hangul, hello};
+use fastrand::Rng;
 
 /// One kind of costly requests.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) scene: Scene,
     pub(super) flow: Flow,
-    pub(super) script: fn(&mut Random) -> Script,
+    pub(super) script: fn(&mut Rng) -> Script,
 }
 
 /// The longest lines: a little less than 8 KiB in plain, 64 KiB in JSON.
@@ -108,7 +108,7 @@ kinds! {
     };
     "say-big", Small, Pipelined, |random| echoed([text(random, 4_000)]);
     "keys", Small, Pipelined, |random| json((0..500).map(|_| {
-        let key: String = (0..4).map(|_| format!("{:016x}", random.next())).collect();
+        let key: String = (0..4).map(|_| format!("{:016x}", random.u64(..))).collect();
         format!(r#"{{"cmd":"say","id":2,"room":"lobby","text":"x","key":"{key}"}}"#)
     }));
     "help-unread", Small, Unread, |_| plain(b"* anything else", ["/help".to_owned()]);
@@ -155,7 +155,7 @@ kinds! {
     "data-search-hangul", Data, Pipelined, |_| plain(NONE_FOUND, [search(&hangul(0, PLAIN_BYTES / 3))]);
     "data-search-hangul-json", Data, Pipelined, |_| json([json_search(&hangul(0, 1_000))]);
     "data-search-words", Data, Pipelined, |random| {
-        let words: Vec<_> = (0..2_000).map(|_| hangul(random.below(HANGUL.len()), 2)).collect();
+        let words: Vec<_> = (0..2_000).map(|_| hangul(random.usize(..HANGUL.len()), 2)).collect();
         plain(NONE_FOUND, [search(&cut(&words.join(" "), PLAIN_BYTES))])
     };
     "data-search-unread", Data, Unread, |_| plain(NONE_FOUND, [search(&hangul(0, 2))]);
@@ -178,8 +178,8 @@ const SOME_FOUND: &[u8] = b" found; /history N PLACE";
 /// What the sender's own messages begin with where they come back to it.
 const ECHOED: &[u8] = b": costly ";
 
-fn join_new_rooms(random: &mut Random) -> Script {
-    let rooms = (0..2_000).map(|_| format!("n{:x}", random.next()));
+fn join_new_rooms(random: &mut Rng) -> Script {
+    let rooms = (0..2_000).map(|_| format!("n{:x}", random.u64(..)));
     json(rooms.flat_map(|room| {
         ["join", "leave"].map(|cmd| format!(r#"{{"cmd":"{cmd}","id":2,"room":"{room}"}}"#))
     }))
@@ -281,11 +281,11 @@ fn endings(bytes: usize) -> String {
 }
 
 /// A nick as long as one may be, of letters that look like others and have to be composed.
-fn look_alike(random: &mut Random) -> String {
+fn look_alike(random: &mut Rng) -> String {
     const PARTS: [&str; 8] = ["а", "е", "о", "𝐚", "ﷺ", "e\u{301}", "ﬀ", "İ"];
     let mut nick = String::from("n");
     while nick.len() < 100 {
-        nick.push_str(random.pick::<&str>(&PARTS));
+        nick.push_str(PARTS[random.usize(..PARTS.len())]);
     }
     nick
 }
@@ -301,13 +301,11 @@ fn marks(bytes: usize) -> String {
     name
 }
 
-fn text(random: &mut Random, bytes: usize) -> String {
-    (0..bytes)
-        .map(|_| char::from(b'a' + random.byte() % 26))
-        .collect()
+fn text(random: &mut Rng, bytes: usize) -> String {
+    (0..bytes).map(|_| random.lowercase()).collect()
 }
 
-fn unique_words(random: &mut Random, bytes: usize) -> String {
+fn unique_words(random: &mut Rng, bytes: usize) -> String {
     let mut words = String::new();
     while words.len() + 9 <= bytes {
         words.push_str(&text(random, 8));
@@ -316,43 +314,43 @@ fn unique_words(random: &mut Random, bytes: usize) -> String {
     words
 }
 
-fn unique_hangul(random: &mut Random, syllables: usize) -> String {
+fn unique_hangul(random: &mut Rng, syllables: usize) -> String {
     const FIRST: u32 = 0xac00;
     const COUNT: usize = 11_172;
-    let syllable = |_| char::from_u32(FIRST + random.below(COUNT) as u32).unwrap_or('가');
+    let syllable = |_| char::from_u32(FIRST + random.usize(..COUNT) as u32).unwrap_or('가');
     (0..syllables).map(syllable).collect()
 }
 
 /// A line of one of the plain kinds.
-fn plain_line(random: &mut Random) -> String {
-    match random.below(9) {
-        0 => search(&repeated(1 + random.below(PLAIN_BYTES))),
-        1 => search(&endings(1 + random.below(PLAIN_BYTES))),
-        2 => format!("/history {}", random.below(1_001)),
+fn plain_line(random: &mut Rng) -> String {
+    match random.usize(..9) {
+        0 => search(&repeated(1 + random.usize(..PLAIN_BYTES))),
+        1 => search(&endings(1 + random.usize(..PLAIN_BYTES))),
+        2 => format!("/history {}", random.usize(..1_001)),
         3 => "/rooms".to_owned(),
         4 => "/who".to_owned(),
         5 => format!("/nick {}", look_alike(random)),
-        6 => format!("/msg {} x", marks(random.below(PLAIN_BYTES))),
-        7 => format!("/{}", "İ".repeat(random.below(PLAIN_BYTES / 2))),
+        6 => format!("/msg {} x", marks(random.usize(..PLAIN_BYTES))),
+        7 => format!("/{}", "İ".repeat(random.usize(..PLAIN_BYTES / 2))),
         _ => format!("/topic {}", text(random, 4_000)),
     }
 }
 
 /// A line of one of the JSON kinds.
-fn json_line(random: &mut Random) -> String {
-    match random.below(7) {
-        0 => json_search(&repeated(1 + random.below(JSON_BYTES))),
-        1 => json_search(&hangul(0, random.below(JSON_BYTES / 3))),
+fn json_line(random: &mut Rng) -> String {
+    match random.usize(..7) {
+        0 => json_search(&repeated(1 + random.usize(..JSON_BYTES))),
+        1 => json_search(&hangul(0, random.usize(..JSON_BYTES / 3))),
         2 => r#"{"cmd":"history","id":2,"room":"lobby","limit":1000}"#.to_owned(),
         3 => r#"{"cmd":"rooms","id":2}"#.to_owned(),
         4 => format!(r#"{{"cmd":"nick","nick":"{}"}}"#, look_alike(random)),
         5 => format!(
             r#"{{"cmd":"tell","to":"{}","text":"x"}}"#,
-            marks(random.below(JSON_BYTES))
+            marks(random.usize(..JSON_BYTES))
         ),
         _ => format!(
             r#"{{"cmd":"{}"}}"#,
-            "İ".repeat(random.below(JSON_BYTES / 2))
+            "İ".repeat(random.usize(..JSON_BYTES / 2))
         ),
     }
 }
@@ -375,7 +373,7 @@ mod tests {
         let names: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
         assert_eq!(names.len(), KINDS.len());
         for kind in KINDS {
-            let [script, same] = [1, 1].map(|seed| (kind.script)(&mut Random::new(seed, 0)));
+            let [script, same] = [1, 1].map(|seed| (kind.script)(&mut Rng::with_seed(seed)));
             assert_eq!(script.lines, same.lines, "{}", kind.name);
         }
     }
@@ -387,7 +385,7 @@ mod tests {
             .iter()
             .filter(|kind| !with_longer.contains(&kind.name))
         {
-            let script = (kind.script)(&mut Random::new(1, 0));
+            let script = (kind.script)(&mut Rng::with_seed(1));
             let is_json = script.opening.starts_with(b"{") || script.answered.starts_with(b"{");
             let limit = if is_json { 65_536 } else { 8_192 };
             for line in &script.lines {
@@ -408,7 +406,7 @@ mod tests {
             .iter()
             .filter(|kind| !broken_on_purpose.contains(&kind.name))
         {
-            let script = (kind.script)(&mut Random::new(1, 0));
+            let script = (kind.script)(&mut Rng::with_seed(1));
             for line in script.lines.iter().filter(|line| line.starts_with(b"{")) {
                 let parsed = serde_json::from_slice::<serde_json::Value>(line);
                 assert!(parsed.is_ok(), "{}: {parsed:?}", kind.name);
