@@ -50,7 +50,7 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// What the others must not mistake for lines of the server or of each other.
-const FORGERIES: [&str; 12] = [
+const FORGERIES: [&str; 16] = [
     "14:02 alice: a0",
     "* bob left",
     "! no",
@@ -58,6 +58,10 @@ const FORGERIES: [&str; 12] = [
     "x\r* root joined",
     "\u{202e}txet",
     "\u{9b}31m",
+    "\u{9d}0;x\u{9c}\u{85}* y joined",
+    "\x1bP$q\"p\x1b\\\x1b_G\x1b\\",
+    "\x1bc\x1b(0\x0e\x07\x08\x7f\x0b",
+    "\u{2066}x\u{202a}",
     "x\u{2028}* y joined",
     "alice",
     "bob",
@@ -107,6 +111,9 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         b"SSH-2.0-x\r\n",
         b"EHLO x\r\n",
         b"\n",
+        b"\xff\xfa\x18\x00xterm\xff\xf0",
+        b"\xff\xfa",
+        b"\xed\xa0\x80\xc0\xaf",
     ]);
     prop_oneof![
         8 => whole,
@@ -196,10 +203,18 @@ async fn play(script: Script) {
     assert_heard(&stage, &alice, "bob", 'b', said);
     assert_heard(&stage, &bob, "alice", 'a', said);
     assert_sane(&hostile);
+    // A newcomer reads what the hostile peer left behind: messages, topic, names of rooms.
+    let mut newcomer = arrive(&mut stage, "newcomer").await;
+    newcomer.push(b"/history 50\n/topic\n/rooms\n/who\n");
+    let peers = &mut [&mut alice, &mut bob, &mut hostile, &mut newcomer];
+    stage.settle(peers).await;
     stage.hub.drain();
-    stage
-        .wait_for_the_end(&mut [&mut alice, &mut bob, &mut hostile])
-        .await;
+    stage.wait_for_the_end(peers).await;
+    let lines = newcomer.lines();
+    assert!(lines.iter().any(|line| line.starts_with("* rooms: ")));
+    for line in lines {
+        assert_is_proper(&line, true);
+    }
     assert_eq!(stage.hub.sessions(), 0);
 }
 
