@@ -162,10 +162,11 @@ async fn a_terminal_that_sends_each_key_gets_no_echo_once_it_is_read_by_lines() 
     terminal.sees_nothing().await;
 }
 
-/// A stream that panics once it is armed.
+/// A stream that panics once it is armed: when it is read, or when it is written.
 struct Bomb {
     stream: DuplexStream,
     armed: Arc<AtomicBool>,
+    panics_when_read: bool,
 }
 
 impl AsyncRead for Bomb {
@@ -174,6 +175,8 @@ impl AsyncRead for Bomb {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        let panics = self.panics_when_read && self.armed.load(Ordering::Relaxed);
+        assert!(!panics, "on purpose");
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -184,7 +187,8 @@ impl AsyncWrite for Bomb {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        assert!(!self.armed.load(Ordering::Relaxed), "on purpose");
+        let panics = !self.panics_when_read && self.armed.load(Ordering::Relaxed);
+        assert!(!panics, "on purpose");
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -201,24 +205,37 @@ impl AsyncWrite for Bomb {
 async fn a_stream_that_panics_ends_its_own_member_only() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
-    let armed = Arc::new(AtomicBool::new(false));
-    let (_near, stream) = tokio::io::duplex(64 * 1024);
     let mut tasks = JoinSet::new();
-    tasks.spawn(chat_core::serve_connection(
-        Bomb {
-            stream,
-            armed: Arc::clone(&armed),
-        },
-        chat_core::Peer::default(),
-        hub.hub.clone(),
-    ));
-    bob.sees("* guest-3 joined").await;
-    armed.store(true, Ordering::Relaxed);
-    alice.sends("one").await;
-    bob.sees("14:02 alice: one").await;
-    bob.sees("* guest-3 left (gone: connection lost)").await;
-    alice.sends("two").await;
-    bob.sees("14:02 alice: two").await;
+    // Each takes the nick that the one before has left.
+    for panics_when_read in [false, true, false, true] {
+        let armed = Arc::new(AtomicBool::new(false));
+        let (mut near, stream) = tokio::io::duplex(64 * 1024);
+        tasks.spawn(chat_core::serve_connection(
+            Bomb {
+                stream,
+                armed: Arc::clone(&armed),
+                panics_when_read,
+            },
+            chat_core::Peer::default(),
+            hub.hub.clone(),
+        ));
+        near.write_all(b"/nick bomb\n").await.unwrap();
+        bob.sees_containing(" joined").await;
+        bob.sees_containing(" is now bomb").await;
+        armed.store(true, Ordering::Relaxed);
+        alice.sends("one").await;
+        bob.sees("14:02 alice: one").await;
+        if panics_when_read {
+            near.write_all(b"x\n").await.unwrap();
+        }
+        bob.sees_containing("* bomb left (gone: ").await;
+        // A write may panic where messages are delivered, outside of the connection's task.
+        let ended = tasks.join_next().await.unwrap();
+        assert_eq!(ended.is_err(), panics_when_read);
+        alice.sends("two").await;
+        bob.sees("14:02 alice: two").await;
+    }
+    assert_eq!(hub.hub.sessions(), 2);
 }
 
 #[tokio::test(start_paused = true)]
