@@ -233,7 +233,7 @@ pub(crate) struct DrillArgs {
     /// Small numbers: each drill takes a few seconds at most
     #[arg(long)]
     quick: bool,
-    /// Seconds that churn, slow-readers, slowloris and costly last, instead of their own
+    /// Seconds that churn, slow-readers and costly last, instead of their own
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
     /// Minutes that soak lasts [default: 2]

@@ -6,24 +6,17 @@
 mod account;
 mod churn;
 mod client;
-mod corpus;
 mod costly;
 mod crowd;
 mod descriptors;
 mod drain;
-mod endless;
-mod escape;
 mod findings;
 mod full_disk;
-mod garbage;
 mod kill9;
 mod ledger;
 mod memory;
-mod newcomers;
-mod panic;
 mod resume;
 mod slow;
-mod slowloris;
 mod soak;
 mod stage;
 mod storm;
@@ -54,26 +47,16 @@ pub(crate) enum DrillName {
     StuckReader,
     /// 200 members read 1 KiB a second
     SlowReaders,
-    /// A million random and a million mutated lines
-    Garbage,
-    /// 1 GiB without a newline
-    EndlessLine,
-    /// 2,000 sockets that are silent or dribble
-    Slowloris,
     /// More connections than descriptors
     FdExhaustion,
     /// 5,000 members are cut and back within 2 s
     ReconnectStorm,
     /// 64 tasks come, go and rename at random
     Churn,
-    /// 1,000 streams that panic (in process)
-    Panic,
     /// SIGTERM among 1,000 busy members
     Drain,
     /// A member stops reading and comes back
     Resume,
-    /// Terminal attacks through everything that a member can name or say
-    Escape,
     /// 100 times kill -9 under 50 writers, with --data
     Kill9,
     /// The disk of --data fills up, and is freed (as root)
@@ -187,16 +170,11 @@ async fn perform(
         DrillName::All => Ok(()),
         DrillName::StuckReader => stuck::run(stage, findings).await,
         DrillName::SlowReaders => slow::run(stage, findings).await,
-        DrillName::Garbage => garbage::run(stage, findings).await,
-        DrillName::EndlessLine => endless::run(stage, findings).await,
-        DrillName::Slowloris => slowloris::run(stage, findings).await,
         DrillName::FdExhaustion => descriptors::run(stage, findings).await,
         DrillName::ReconnectStorm => storm::run(stage, findings).await,
         DrillName::Churn => churn::run(stage, findings).await,
-        DrillName::Panic => panic::run(stage, findings).await,
         DrillName::Drain => drain::run(stage, findings).await,
         DrillName::Resume => resume::run(stage, findings).await,
-        DrillName::Escape => escape::run(stage, findings).await,
         DrillName::Kill9 => kill9::run(stage, findings).await,
         DrillName::DiskFull => full_disk::run(stage, findings).await,
         DrillName::Torn => torn::run(stage, findings).await,
@@ -212,7 +190,7 @@ mod tests {
     #[test]
     fn all_means_each_once() {
         let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
-        assert_eq!(all.len(), 16);
+        assert_eq!(all.len(), 11);
         assert!(!all.contains(&DrillName::All));
         assert!(!all.contains(&DrillName::Soak));
         assert_eq!(DrillName::resolve(&[DrillName::Churn]), [DrillName::Churn]);

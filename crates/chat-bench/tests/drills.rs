@@ -50,16 +50,6 @@ fn slow_readers_see_everything_or_are_told() {
 }
 
 #[test]
-fn garbage_hurts_nobody_else() {
-    passes("garbage");
-}
-
-#[test]
-fn an_endless_line_takes_no_memory() {
-    passes("endless-line");
-}
-
-#[test]
 fn members_that_are_cut_come_back_under_their_nicks() {
     passes("reconnect-storm");
 }
@@ -70,11 +60,6 @@ fn membership_as_members_saw_it_is_true() {
 }
 
 #[test]
-fn a_panic_ends_its_own_member_only() {
-    passes("panic");
-}
-
-#[test]
 fn a_drain_delivers_what_anybody_saw_to_everybody() {
     passes("drain");
 }
@@ -82,11 +67,6 @@ fn a_drain_delivers_what_anybody_saw_to_everybody() {
 #[test]
 fn a_member_that_comes_back_misses_nothing_untold() {
     passes("resume");
-}
-
-#[test]
-fn no_control_character_arrives_anywhere() {
-    passes("escape");
 }
 
 #[test]

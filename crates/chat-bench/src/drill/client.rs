@@ -210,11 +210,6 @@ impl Reader {
         &self.buffer[self.line.clone()]
     }
 
-    /// What has come of a line that is not over.
-    pub(crate) fn unfinished(&self) -> &[u8] {
-        &self.buffer[self.next..]
-    }
-
     /// Reads up to the line that is wanted, and returns it.
     pub(crate) async fn until(
         &mut self,

@@ -44,9 +44,4 @@ impl MemoryWatch {
     pub(crate) fn growth_kib(&self) -> f64 {
         (self.highest.load(Ordering::Relaxed) - self.before) as f64
     }
-
-    /// What it was in the beginning, in KiB.
-    pub(crate) const fn before_kib(&self) -> u64 {
-        self.before
-    }
 }
