@@ -134,13 +134,13 @@ struct ServerArgs {
     stall_seconds: u64,
 }
 
-/// Where the report goes, besides the table and the chart.
+/// Files that the report is written to, besides the table.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Write a picture to this file
+    /// Write a picture of the processor time to this file (SVG)
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }

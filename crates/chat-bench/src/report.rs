@@ -1,8 +1,7 @@
 //! The report: what is worked out from the runs, and where it is written.
 
-mod chart;
 mod json;
-mod svg;
+mod picture;
 mod table;
 
 use std::io::{self, Write};
@@ -129,15 +128,14 @@ fn figures(server: &Turns<Run>, floor: &[Option<f64>]) -> Option<Figures> {
     })
 }
 
-/// Prints the tables and the chart, and writes the files that were asked for.
+/// Prints the tables, and writes the files that were asked for.
 pub(crate) fn write_fanout(report: &FanoutReport, output: &OutputArgs) -> anyhow::Result<()> {
-    let text = format!("{}\n{}", table::fanout(report), chart::draw(report));
-    print_beside_json(&text, output.json.as_deref())?;
+    print_beside_json(&table::fanout(report), output.json.as_deref())?;
     if let Some(path) = output.json.as_deref() {
         write_file(path, &json::render(report)?)?;
     }
     if let Some(path) = output.svg.as_deref() {
-        write_file(path, &svg::draw(report))?;
+        write_file(path, &picture::draw(report)?)?;
     }
     Ok(())
 }
