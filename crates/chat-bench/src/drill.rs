@@ -13,7 +13,7 @@ mod drain;
 mod findings;
 mod full_disk;
 mod kill9;
-mod ledger;
+mod log;
 mod memory;
 mod resume;
 mod slow;

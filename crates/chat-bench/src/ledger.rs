@@ -3,7 +3,8 @@
 //! Invariant: a message is outstanding until every member that should get it has got it, once and in its publisher's
 //! order. Pure: no sockets and no clock, the caller says what time it is.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
 
 use crate::payload::{PayloadCodec, Stamp};
 
@@ -225,6 +226,87 @@ impl Ledger {
     }
 }
 
+/// The numbered messages of one sender, as one receiver gets them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Series {
+    /// The number that is due next.
+    pub(crate) next: u64,
+    /// How many numbers were left out.
+    pub(crate) lost: u64,
+    /// How many messages came again, or after a later one.
+    pub(crate) repeated: u64,
+}
+
+impl Series {
+    /// Enters the number of a message. Returns how it compares with the number that was due: `Greater` if messages
+    /// were left out, `Less` if it is a repetition.
+    pub(crate) fn receive(&mut self, number: u64) -> Ordering {
+        let due = self.next;
+        match number.checked_sub(due) {
+            Some(skipped) => {
+                self.lost += skipped;
+                self.next = number.saturating_add(1);
+            }
+            None => self.repeated += 1,
+        }
+        number.cmp(&due)
+    }
+}
+
+/// One message of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) seq: u64,
+    pub(crate) text: String,
+}
+
+/// What one writer was told: of each of its messages the place.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Acknowledged(pub(crate) Vec<(u64, u64)>);
+
+/// What is wrong with a log, given what each writer was told. A message reads `w7 123`.
+pub(crate) fn judge(log: &[Kept], writers: &[Acknowledged]) -> Wrongs {
+    let mut wrongs = Wrongs::default();
+    let mut places: HashMap<&str, u64> = HashMap::new();
+    let mut series: HashMap<&str, Series> = HashMap::new();
+    for kept in log {
+        if places.insert(&kept.text, kept.seq).is_some() {
+            wrongs.twice.push(format!("{} at {}", kept.text, kept.seq));
+        }
+        let Some((writer, number)) = kept.text.split_once(' ') else {
+            continue;
+        };
+        let number = number.parse().unwrap_or_default();
+        // A message that was refused leaves its number out.
+        if series.entry(writer).or_default().receive(number).is_lt() {
+            let what = format!("{} at {}", kept.text, kept.seq);
+            wrongs.disordered.push(what);
+        }
+    }
+    for (writer, Acknowledged(told)) in writers.iter().enumerate() {
+        for (number, seq) in told {
+            let text = format!("w{writer} {number}");
+            match places.get(text.as_str()) {
+                Some(place) if place == seq => {}
+                Some(place) => wrongs
+                    .elsewhere
+                    .push(format!("{text} at {place}, not {seq}")),
+                None => wrongs.lost.push(format!("{text} at {seq}")),
+            }
+        }
+    }
+    wrongs
+}
+
+/// What must not have happened.
+#[derive(Debug, Default)]
+pub(crate) struct Wrongs {
+    pub(crate) lost: Vec<String>,
+    pub(crate) twice: Vec<String>,
+    pub(crate) disordered: Vec<String>,
+    pub(crate) elsewhere: Vec<String>,
+}
+
 fn misplaced(member: usize, publisher: usize, expected: u32, got: u32) -> Violation {
     if got.wrapping_sub(expected) < u32::MAX / 2 {
         Violation::Skipped {
@@ -372,5 +454,44 @@ mod tests {
             ledger.receive(1, &early, None),
             Err(Violation::NeverSent { .. })
         ));
+    }
+
+    #[test]
+    fn what_is_wrong_is_found() {
+        let kept = |seq, text: &str| Kept {
+            seq,
+            text: text.to_owned(),
+        };
+        let log = [
+            kept(1, "w0 0"),
+            kept(2, "w1 1"),
+            kept(3, "w0 1"),
+            kept(4, "w1 0"),
+            kept(5, "w0 0"),
+        ];
+        let told = [
+            Acknowledged(vec![(0, 1), (1, 3), (2, 6)]),
+            Acknowledged(vec![(1, 9)]),
+        ];
+        let wrongs = judge(&log, &told);
+        assert_eq!(wrongs.lost, ["w0 2 at 6"]);
+        assert_eq!(wrongs.twice, ["w0 0 at 5"]);
+        assert_eq!(wrongs.disordered, ["w1 0 at 4", "w0 0 at 5"]);
+        assert_eq!(wrongs.elsewhere.len(), 2);
+    }
+
+    #[test]
+    fn a_series_counts_what_is_left_out_and_what_comes_again() {
+        let mut series = Series::default();
+        let received = [0, 2, 2, 1, 3].map(|number| series.receive(number));
+        let expected = [
+            Ordering::Equal,
+            Ordering::Greater,
+            Ordering::Less,
+            Ordering::Less,
+            Ordering::Equal,
+        ];
+        assert_eq!(received, expected);
+        assert_eq!((series.next, series.lost, series.repeated), (4, 1, 2));
     }
 }

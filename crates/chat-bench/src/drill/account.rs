@@ -5,12 +5,12 @@ use tokio::time::timeout;
 use anyhow::Context;
 
 use super::client::{PATIENCE, Reader, missed, said};
+use crate::ledger::Series;
 
 /// What a member saw of a series of numbered messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
-    /// The number that must come next.
-    pub(crate) next: u64,
+    series: Series,
     pub(crate) seen: u64,
     /// Told to be missed.
     pub(crate) missed: u64,
@@ -18,8 +18,6 @@ pub(crate) struct Account {
     pub(crate) gaps: u64,
     /// How many were seen before the first such line.
     pub(crate) before_gap: Option<u64>,
-    /// Numbers that were not the next.
-    pub(crate) out_of_place: u64,
 }
 
 impl Account {
@@ -28,7 +26,7 @@ impl Account {
         if let Some(count) = missed(line) {
             self.before_gap.get_or_insert(self.seen);
             self.missed += count;
-            self.next += count;
+            self.series.next += count;
             self.gaps += 1;
             return;
         }
@@ -36,11 +34,13 @@ impl Account {
         let Some(number) = text.and_then(|(_, text)| numbered(text, tag)) else {
             return;
         };
-        if number != self.next {
-            self.out_of_place += 1;
-        }
+        self.series.receive(number);
         self.seen += 1;
-        self.next = number + 1;
+    }
+
+    /// How many messages were left out without a gap that says so, or came again.
+    pub(crate) const fn out_of_place(&self) -> u64 {
+        self.series.lost + self.series.repeated
     }
 
     /// Reads until `total` messages are accounted for.
@@ -51,8 +51,8 @@ impl Account {
         tag: &str,
         total: u64,
     ) -> anyhow::Result<()> {
-        while self.next < total {
-            let accounted = || format!("{} of {total} are accounted for", self.next);
+        while self.series.next < total {
+            let accounted = || format!("{} of {total} are accounted for", self.series.next);
             let more = timeout(PATIENCE, reader.next())
                 .await
                 .with_context(|| format!("nothing more comes: {}", accounted()))?;
@@ -92,12 +92,15 @@ mod tests {
         ] {
             account.hear(line.as_bytes(), "kim", "a");
         }
-        assert_eq!((account.next, account.seen, account.missed), (4, 2, 2));
-        assert_eq!((account.out_of_place, account.before_gap), (0, Some(1)));
+        assert_eq!(
+            (account.series.next, account.seen, account.missed),
+            (4, 2, 2)
+        );
+        assert_eq!((account.out_of_place(), account.before_gap), (0, Some(1)));
         account.hear(b"14:02 kim: a 3 x", "kim", "a");
-        assert_eq!(account.out_of_place, 1);
+        assert_eq!(account.out_of_place(), 1);
         account.hear(b"14:02 lee: a 9 x", "kim", "a");
         account.hear(b"14:02 kim: b 9 x", "kim", "a");
-        assert_eq!(account.next, 4);
+        assert_eq!(account.series.next, 4);
     }
 }

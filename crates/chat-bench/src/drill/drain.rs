@@ -12,6 +12,7 @@ use super::crowd;
 use super::findings::{Findings, grouped};
 use super::stage::Stage;
 use crate::launch::Server;
+use crate::ledger::Series;
 
 /// Messages that a member writes at once.
 const BURST: u64 = 4;
@@ -25,10 +26,10 @@ const GOODBYE: &[u8] = b"* goodbye: the server is shutting down";
 #[derive(Debug)]
 struct Record {
     sent: u64,
-    /// Of each publisher, the number that must come next.
-    next: Vec<u64>,
+    /// The messages of each publisher.
+    series: Vec<Series>,
+    /// Told to be missed, or no message of a publisher.
     lost: u64,
-    again: u64,
     refused: u64,
     goodbyes: u64,
     behind_goodbye: u64,
@@ -120,9 +121,8 @@ impl Record {
     fn new(members: usize) -> Self {
         Self {
             sent: 0,
-            next: vec![0; members],
+            series: vec![Series::default(); members],
             lost: 0,
-            again: 0,
             refused: 0,
             goodbyes: 0,
             behind_goodbye: 0,
@@ -141,19 +141,11 @@ impl Record {
             self.refused += 1;
         } else if let Some((from, text)) = said(line) {
             match stamp(from, text) {
-                Some((from, number)) if from < self.next.len() => self.count(from, number),
+                Some((from, number)) if from < self.series.len() => {
+                    self.series[from].receive(number);
+                }
                 _ => self.lost += 1,
             }
-        }
-    }
-
-    fn count(&mut self, from: usize, number: u64) {
-        let next = &mut self.next[from];
-        if number < *next {
-            self.again += 1;
-        } else {
-            self.lost += number - *next;
-            *next = number + 1;
         }
     }
 }
@@ -171,15 +163,15 @@ fn judge(records: &[(usize, Record)], findings: &mut Findings) {
     // What anybody saw of each publisher is what everybody else must have seen.
     let mut accepted = vec![0; everyone];
     for (_, record) in records {
-        for (all, seen) in accepted.iter_mut().zip(&record.next) {
-            *all = (*all).max(*seen);
+        for (all, seen) in accepted.iter_mut().zip(&record.series) {
+            *all = (*all).max(seen.next);
         }
     }
     let mut short = Vec::new();
     for (own, record) in records {
-        for (from, (all, seen)) in accepted.iter().zip(&record.next).enumerate() {
-            if from != *own && seen < all {
-                short.push(format!("m{own} saw {seen} of m{from}'s {all}"));
+        for (from, (all, seen)) in accepted.iter().zip(&record.series).enumerate() {
+            if from != *own && seen.next < *all {
+                short.push(format!("m{own} saw {} of m{from}'s {all}", seen.next));
             }
         }
     }
@@ -191,10 +183,14 @@ fn judge(records: &[(usize, Record)], findings: &mut Findings) {
     findings.figure("told to be refused", grouped(sum(|record| record.refused)));
     findings.exactly(
         "lost in the middle, or missed",
-        sum(|record| record.lost),
+        sum(|record| record.lost + record.series.iter().map(|series| series.lost).sum::<u64>()),
         0,
     );
-    findings.exactly("duplicated or out of order", sum(|record| record.again), 0);
+    findings.exactly(
+        "duplicated or out of order",
+        sum(|record| record.series.iter().map(|series| series.repeated).sum()),
+        0,
+    );
     findings.none("members without another's last messages", &short);
     let goodbyes = sum(|record| record.goodbyes);
     findings.exactly("goodbyes", goodbyes, everyone as u64);

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::findings::{Findings, grouped};
-use super::ledger::{self, Acknowledged, ROOM};
+use super::log::{self, ROOM};
 use super::stage::Stage;
+use crate::ledger::{self, Acknowledged};
 
 /// How big the disk is, and what takes room on it until it is freed.
 const DISK_BYTES: usize = 24 << 20;
@@ -70,7 +71,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let told_plain = plain.ask("is it full?\n", "! not delivered").await?;
     // What is no message goes on.
     let direct = plain.ask("/msg w0 psst\n", "").await;
-    let read = ledger::read(port, 0).await?;
+    let read = log::read(port, 0).await?;
     let entered = async {
         let mut late = Client::arrive(port, "late").await?;
         late.go_to("elsewhere").await
@@ -93,12 +94,12 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     for _ in 0..200 {
         writer.write().await?;
     }
-    let whole = ledger::read(port, 0).await?;
+    let whole = log::read(port, 0).await?;
     let wrongs = ledger::judge(&whole.kept, std::slice::from_ref(&writer.told));
     let invented = whole.kept.len().saturating_sub(writer.told.0.len());
     drop(server);
     let server = stage.start(64, &["--data", &file])?;
-    let again = ledger::read(server.port(), 0).await?;
+    let again = log::read(server.port(), 0).await?;
     drop(server);
     drop(disk);
 
@@ -127,10 +128,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     );
     findings.figure("kept while it was full", grouped(while_full as u64));
     findings.within("went on after it was freed", recovered, RECOVERS_WITHIN);
-    findings.none("acknowledged and not there", &wrongs.lost);
-    findings.none("acknowledged and elsewhere", &wrongs.elsewhere);
-    findings.none("kept twice", &wrongs.twice);
-    findings.none("kept out of order", &wrongs.disordered);
+    log::report(&wrongs, findings);
     findings.exactly("kept and refused all the same", invented as u64, 0);
     let same = again.kept == whole.kept && again.epoch == whole.epoch;
     findings.exactly("the same after a restart", u64::from(same), 1);
@@ -149,7 +147,7 @@ impl Writer {
     async fn arrive(port: u16, stage: &Stage<'_>) -> anyhow::Result<Self> {
         let mut client = Client::connect(port).await?;
         let hello = json!({"cmd": "hello", "id": 0, "nick": "w0", "join": [{"room": ROOM}]});
-        ledger::ask(&mut client, &hello, 0).await?;
+        log::ask(&mut client, &hello, 0).await?;
         // Some chance in the sizes, so that each seed fills the disk elsewhere.
         let length = 500 + stage.random(1).usize(..1500);
         Ok(Self {
@@ -180,7 +178,7 @@ impl Writer {
 
     async fn write_until_refused(&mut self) -> anyhow::Result<Value> {
         let request = json!({"cmd": "join", "id": 0, "room": "filler"});
-        ledger::ask(&mut self.client, &request, 0).await?;
+        log::ask(&mut self.client, &request, 0).await?;
         loop {
             ensure!(self.count < 100_000, "the disk does not get full");
             if let Some(refusal) = self.write().await? {

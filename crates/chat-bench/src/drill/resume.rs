@@ -58,7 +58,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
             );
         }
         findings.exactly(&label("seen or told missed"), accounted, total);
-        findings.exactly(&label("out of place"), account.out_of_place, 0);
+        findings.exactly(&label("out of place"), account.out_of_place(), 0);
     }
     witnesses.testify(findings).await
 }

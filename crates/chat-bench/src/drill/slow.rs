@@ -159,7 +159,7 @@ fn judge(who: &str, accounts: &[Account], said: u64, may_miss: bool, findings: &
     let expected = said * accounts.len() as u64;
     let (seen, missed) = (sum(|a| a.seen), sum(|a| a.missed));
     findings.exactly(&label("seen or told missed"), seen + missed, expected);
-    findings.exactly(&label("out of place"), sum(|a| a.out_of_place), 0);
+    findings.exactly(&label("out of place"), sum(Account::out_of_place), 0);
     if may_miss {
         let gaps = sum(|a| a.gaps);
         let text = format!("{} in {} gaps", grouped(missed), grouped(gaps));

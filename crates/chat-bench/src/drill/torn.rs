@@ -11,7 +11,7 @@ use chat_sqlite::{Options, SqliteJournal, SqliteLog};
 
 use super::client::Client;
 use super::findings::{Findings, grouped};
-use super::ledger::ROOM;
+use super::log::ROOM;
 use super::stage::Stage;
 use fastrand::Rng;
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, PATIENCE, missed, said};
 use super::findings::Findings;
+use crate::ledger::Series;
 
 /// How often each of them says something.
 const PACE: Duration = Duration::from_millis(10);
@@ -39,10 +40,7 @@ pub(crate) struct Witnesses {
 #[derive(Debug, Default)]
 struct Testimony {
     sent: u64,
-    /// The number that must come next.
-    next: u64,
-    lost: u64,
-    again: u64,
+    series: Series,
     /// Missed, and told so.
     missed: u64,
     may_skip: bool,
@@ -79,15 +77,19 @@ impl Witnesses {
                 .context("a witness panicked")?
                 .context("a witness")?;
             exchanged += one.sent;
-            all.lost += one.lost;
-            all.again += one.again;
+            all.series.lost += one.series.lost;
+            all.series.repeated += one.series.repeated;
             all.missed += one.missed;
             all.slowest = all.slowest.max(one.slowest);
         }
         findings.at_least("witnesses: messages exchanged", exchanged, 4);
-        findings.exactly("witnesses: lost", all.lost, 0);
+        findings.exactly("witnesses: lost", all.series.lost, 0);
         findings.exactly("witnesses: told to have missed something", all.missed, 0);
-        findings.exactly("witnesses: duplicated or out of order", all.again, 0);
+        findings.exactly(
+            "witnesses: duplicated or out of order",
+            all.series.repeated,
+            0,
+        );
         let slowest = all.slowest.as_secs_f64() * 1e3;
         findings.figure("witnesses: slowest message", format!("{slowest:.1} ms"));
         Ok(())
@@ -136,9 +138,11 @@ async fn talk(
     {
         testimony.hear(client.reader.line(), other, epoch);
     }
-    testimony.lost += testimony
+    let series = &mut testimony.series;
+    series.lost += testimony
         .expected
-        .map_or(0, |sent| sent - testimony.next.min(sent));
+        .unwrap_or_default()
+        .saturating_sub(series.next);
     Ok(testimony)
 }
 
@@ -166,19 +170,15 @@ impl Testimony {
             }
             (Some("end"), Some(sent)) => self.expected = Some(sent),
             // Nothing that a witness says: what was said is not what came.
-            _ => self.lost += 1,
+            _ => self.series.lost += 1,
         }
     }
 
     fn count(&mut self, number: u64) {
-        if number < self.next {
-            self.again += 1;
-        } else {
-            if !std::mem::take(&mut self.may_skip) {
-                self.lost += number - self.next;
-            }
-            self.next = number + 1;
+        if number >= self.series.next && std::mem::take(&mut self.may_skip) {
+            self.series.next = number;
         }
+        self.series.receive(number);
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
     fn what_is_lost_doubled_or_out_of_order_is_counted() {
         let counts = |numbers| {
             let testimony = hears(numbers);
-            (testimony.lost, testimony.again)
+            (testimony.series.lost, testimony.series.repeated)
         };
         assert_eq!(counts(&[0, 1, 2]), (0, 0));
         assert_eq!(counts(&[0, 2]), (1, 0));
@@ -213,7 +213,11 @@ mod tests {
         testimony.hear(b"14:02 lee: w 7 0", "kim", Instant::now());
         testimony.hear(b"* 3 messages missed", "kim", Instant::now());
         assert_eq!(
-            (testimony.lost, testimony.next, testimony.missed),
+            (
+                testimony.series.lost,
+                testimony.series.next,
+                testimony.missed
+            ),
             (0, 0, 3)
         );
     }
