@@ -402,15 +402,9 @@ impl ServerArgs {
             PeerName::Obvious => Box::new(Raw::obvious(program)),
             PeerName::ChatServer => Box::new(self.own_server()?),
             PeerName::ChatServerJson => Box::new(ChatJson(self.own_server()?)),
-            PeerName::RedisServer => Box::new(Redis {
-                program: find_on_path(name.as_str())?,
-            }),
-            PeerName::NatsServer => Box::new(Nats {
-                program: find_on_path(name.as_str())?,
-            }),
-            PeerName::Ngircd => Box::new(Ngircd {
-                program: find_on_path(name.as_str())?,
-            }),
+            PeerName::RedisServer => Box::new(Redis(find_on_path(name.as_str())?)),
+            PeerName::NatsServer => Box::new(Nats(find_on_path(name.as_str())?)),
+            PeerName::Ngircd => Box::new(Ngircd(find_on_path(name.as_str())?)),
         })
     }
 

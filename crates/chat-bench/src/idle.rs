@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::generator::{Failure, Generator, Goal};
 use crate::launch::Server;
 use crate::ledger::Echo;
-use crate::peer::{Contestant, PeerName, Who};
+use crate::peer::{Contestant, Who};
 use crate::proc;
 use crate::progress::Progress;
 use crate::stats::median;
-use crate::turns;
+use crate::turns::{self, ServerReport};
 use crate::workload::Workload;
 
 /// All that `chat-bench idle` was asked to do.
@@ -37,16 +37,7 @@ impl IdlePlan {
 pub(crate) struct IdleReport {
     pub(crate) members: usize,
     pub(crate) rounds: u32,
-    pub(crate) servers: Vec<IdleServer>,
-}
-
-/// One server's runs and their medians.
-#[derive(Debug, Serialize)]
-pub(crate) struct IdleServer {
-    pub(crate) server: PeerName,
-    pub(crate) median: Option<IdleRun>,
-    pub(crate) runs: Vec<IdleRun>,
-    pub(crate) failure: Option<String>,
+    pub(crate) servers: Vec<ServerReport<IdleRun, IdleRun>>,
 }
 
 /// The figures of one run.
@@ -70,10 +61,7 @@ pub(crate) struct IdleRun {
 impl IdleReport {
     /// What went wrong, one text a server.
     pub(crate) fn failures(&self) -> Vec<String> {
-        let failures = self.servers.iter();
-        failures
-            .filter_map(|server| server.failure.clone())
-            .collect()
+        turns::failures(&self.servers)
     }
 }
 
@@ -82,15 +70,7 @@ pub(crate) fn run(plan: &IdlePlan, progress: &Progress) -> IdleReport {
     let measure = |contestant: &Contestant| measure(plan, contestant);
     let servers = turns::take("idle", plan.rounds, &plan.contestants, progress, measure)
         .into_iter()
-        .map(|turns| {
-            let runs: Vec<IdleRun> = turns.runs.into_iter().flatten().collect();
-            IdleServer {
-                server: turns.server,
-                median: median_run(&runs),
-                runs,
-                failure: turns.failure,
-            }
-        })
+        .map(|turns| turns.report(|turns| median_run(&turns.runs)))
         .collect();
     IdleReport {
         members: plan.workload.members,
@@ -144,8 +124,8 @@ fn measure(plan: &IdlePlan, contestant: &Contestant) -> Result<IdleRun, Failure>
     })
 }
 
-fn median_run(runs: &[IdleRun]) -> Option<IdleRun> {
-    let of = |figure: fn(&IdleRun) -> f64| median(runs.iter().map(figure));
+fn median_run(runs: &[Option<IdleRun>]) -> Option<IdleRun> {
+    let of = |figure: fn(&IdleRun) -> f64| median(runs.iter().flatten().map(figure));
     Some(IdleRun {
         kib_per_connection: of(|run| run.kib_per_connection)?,
         kib_per_connection_after_messages: of(|run| run.kib_per_connection_after_messages)?,

@@ -95,13 +95,13 @@ fn run_idle(args: &IdleArgs) -> anyhow::Result<Verdict> {
 
 fn run_hub(args: &HubArgs) -> anyhow::Result<Verdict> {
     let report = hub::run(&args.plan(), &Progress::new())?;
-    report::write_hub(&report, args.json.as_deref())?;
+    report::write(&report.to_string(), &report, args.json.as_deref())?;
     Ok(Verdict::Right)
 }
 
 fn run_journal(args: &JournalArgs) -> anyhow::Result<Verdict> {
     let report = journal::run(&args.plan(), &Progress::new())?;
-    report::write_journal(&report, args.json.as_deref())?;
+    report::write(&report.to_string(), &report, args.json.as_deref())?;
     Ok(Verdict::Right)
 }
 

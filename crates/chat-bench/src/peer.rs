@@ -48,8 +48,16 @@ pub(crate) trait Peer: std::fmt::Debug {
         512
     }
 
-    /// Reads the first thing in `bytes`.
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a>;
+    /// Reads the first frame in `bytes`.
+    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        match lines::first_line(bytes) {
+            Ok((line, used)) => self.read(line, used, bytes),
+            Err(frame) => frame,
+        }
+    }
+
+    /// Reads the frame that begins with `line`, the first in `bytes`; with its ending the line takes `used` bytes.
+    fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a>;
 }
 
 /// Where a server is to run, and how many connections it must bear.
@@ -73,6 +81,20 @@ impl CommandLine {
             program: program.to_path_buf(),
             arguments: arguments.iter().map(OsString::from).collect(),
         }
+    }
+
+    /// Writes a configuration file into `place.dir`, and gives the program its path as the last argument.
+    fn with_config(
+        program: &Path,
+        arguments: &[&str],
+        place: &Place<'_>,
+        text: &str,
+    ) -> io::Result<Self> {
+        let config = place.dir.join("config");
+        std::fs::write(&config, text)?;
+        let mut command = Self::new(program, arguments);
+        command.arguments.push(config.into());
+        Ok(command)
     }
 }
 

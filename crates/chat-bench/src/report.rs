@@ -12,13 +12,11 @@ use serde::Serialize;
 
 use crate::cli::OutputArgs;
 use crate::fanout::{FanoutPlan, Run, WorkloadResult};
-use crate::hub::HubReport;
 use crate::idle::IdleReport;
-use crate::journal::JournalReport;
 use crate::peer::PeerName;
 use crate::proc::CPU_SOURCE;
 use crate::stats::{median, median_ratio};
-use crate::turns::Turns;
+use crate::turns::{self, ServerReport, Turns};
 use crate::workload::Workload;
 
 /// All that the fan-out benchmark found.
@@ -37,19 +35,9 @@ pub(crate) struct FanoutReport {
 pub(crate) struct WorkloadReport {
     #[serde(flatten)]
     pub(crate) workload: Workload,
-    pub(crate) servers: Vec<ServerReport>,
+    pub(crate) servers: Vec<ServerReport<Figures, Run>>,
     /// Our server's processor time a delivery in JSON Lines, in terms of the plain dialect's, taken round by round.
     pub(crate) ratio_of_json_to_plain: Option<f64>,
-}
-
-/// One server's figures for one workload: medians over the rounds.
-#[derive(Debug, Serialize)]
-pub(crate) struct ServerReport {
-    pub(crate) server: PeerName,
-    /// None if it failed in the first round.
-    pub(crate) median: Option<Figures>,
-    pub(crate) runs: Vec<Option<Run>>,
-    pub(crate) failure: Option<String>,
 }
 
 /// Medians.
@@ -79,10 +67,7 @@ impl FanoutReport {
 
     /// What went wrong, one text a failure.
     pub(crate) fn failures(&self) -> Vec<String> {
-        let servers = self.workloads.iter().flat_map(|workload| &workload.servers);
-        servers
-            .filter_map(|server| server.failure.clone())
-            .collect()
+        turns::failures(self.workloads.iter().flat_map(|workload| &workload.servers))
     }
 }
 
@@ -97,12 +82,8 @@ fn summarise(result: WorkloadResult) -> WorkloadReport {
         &cpu_of(PeerName::ChatServerJson),
         &cpu_of(PeerName::ChatServer),
     );
-    let servers = result.servers.into_iter().map(|server| ServerReport {
-        server: server.server,
-        median: figures(&server, &floor),
-        runs: server.runs,
-        failure: server.failure,
-    });
+    let servers = result.servers.into_iter();
+    let servers = servers.map(|turns| turns.report(|turns| figures(turns, &floor)));
     WorkloadReport {
         servers: servers.collect(),
         ratio_of_json_to_plain,
@@ -128,39 +109,27 @@ fn figures(server: &Turns<Run>, floor: &[Option<f64>]) -> Option<Figures> {
     })
 }
 
-/// Prints the tables, and writes the files that were asked for.
+/// Prints the tables, and writes the files that `output` names.
 pub(crate) fn write_fanout(report: &FanoutReport, output: &OutputArgs) -> anyhow::Result<()> {
-    print_beside_json(&table::fanout(report), output.json.as_deref())?;
-    if let Some(path) = output.json.as_deref() {
-        write_file(path, &json::render(report)?)?;
+    write(&table::fanout(report), report, output.json.as_deref())?;
+    match output.svg.as_deref() {
+        Some(path) => write_file(path, &picture::draw(report)?),
+        None => Ok(()),
     }
-    if let Some(path) = output.svg.as_deref() {
-        write_file(path, &picture::draw(report)?)?;
-    }
-    Ok(())
 }
 
-/// Prints the table, and writes the file that was asked for.
+/// Prints the table, and writes the JSON file.
 pub(crate) fn write_idle(report: &IdleReport, json: Option<&Path>) -> anyhow::Result<()> {
-    print_beside_json(&table::idle(report), json)?;
-    match json {
-        Some(path) => write_file(path, &json::render(report)?),
-        None => Ok(()),
-    }
+    write(&table::idle(report), report, json)
 }
 
-/// Writes the in-process report where it was asked for.
-pub(crate) fn write_hub(report: &HubReport, json: Option<&Path>) -> anyhow::Result<()> {
-    print_beside_json(&report.to_string(), json)?;
-    match json {
-        Some(path) => write_file(path, &json::render(report)?),
-        None => Ok(()),
-    }
-}
-
-/// Writes the report on journals where it was asked for.
-pub(crate) fn write_journal(report: &JournalReport, json: Option<&Path>) -> anyhow::Result<()> {
-    print_beside_json(&report.to_string(), json)?;
+/// Prints a report as `text`, and writes it as JSON to the file `json`.
+pub(crate) fn write(
+    text: &str,
+    report: &impl Serialize,
+    json: Option<&Path>,
+) -> anyhow::Result<()> {
+    print_beside_json(text, json)?;
     match json {
         Some(path) => write_file(path, &json::render(report)?),
         None => Ok(()),
@@ -186,6 +155,19 @@ fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
 
 fn is_standard_output(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// `1,234,567`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `1 round`, `5 rounds`.
@@ -261,6 +243,12 @@ mod testing {
                 ),
             ],
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let shown = [0, 999, 1000, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

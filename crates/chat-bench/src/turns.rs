@@ -5,6 +5,8 @@
 
 use std::fmt::Display;
 
+use serde::Serialize;
+
 use crate::peer::{Contestant, PeerName};
 use crate::progress::Progress;
 
@@ -15,6 +17,38 @@ pub(crate) struct Turns<R> {
     /// One for each round; none for that of a failure and those after it.
     pub(crate) runs: Vec<Option<R>>,
     pub(crate) failure: Option<String>,
+}
+
+/// One server's figures: the medians over the rounds, and the rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServerReport<M, R> {
+    pub(crate) server: PeerName,
+    /// `None` if the server failed in the first round.
+    pub(crate) median: Option<M>,
+    pub(crate) runs: Vec<Option<R>>,
+    pub(crate) failure: Option<String>,
+}
+
+impl<R> Turns<R> {
+    /// The report with the medians that `median` takes.
+    pub(crate) fn report<M>(self, median: impl FnOnce(&Self) -> Option<M>) -> ServerReport<M, R> {
+        ServerReport {
+            server: self.server,
+            median: median(&self),
+            runs: self.runs,
+            failure: self.failure,
+        }
+    }
+}
+
+/// What went wrong, one text for each server that failed.
+pub(crate) fn failures<'a, M: 'a, R: 'a>(
+    servers: impl IntoIterator<Item = &'a ServerReport<M, R>>,
+) -> Vec<String> {
+    let failures = servers.into_iter();
+    failures
+        .filter_map(|server| server.failure.clone())
+        .collect()
 }
 
 /// Measures each server once a round; `title` says of what, for those who watch.

@@ -1,8 +1,6 @@
 //! The quick drills, against the server as it is built with these tests.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
 
 /// Runs one quick drill, which must pass.
 fn passes(name: &str) {
@@ -11,8 +9,7 @@ fn passes(name: &str) {
 
 fn passes_with(name: &str, arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_chat-bench"))
-        .args(["drill", name, "--quick", "--server-bin"])
-        .arg(server())
+        .args(["drill", name, "--quick"])
         .args(arguments)
         .output()
         .expect("the program was built for this test");
@@ -20,28 +17,6 @@ fn passes_with(name: &str, arguments: &[&str]) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}\n{errors}");
     assert!(printed.starts_with(&format!("{name}: PASS")), "{printed}");
-}
-
-/// The server's program: it belongs to another package, so cargo neither builds it for us nor says where it is.
-fn server() -> &'static Path {
-    static SERVER: OnceLock<PathBuf> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let own = Path::new(env!("CARGO_BIN_EXE_chat-bench"));
-        let directory = own.parent().expect("a program is in a directory");
-        let profile = match directory.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => "dev",
-            Some(profile) => profile,
-        };
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--locked", "--quiet", "--profile", profile])
-            .args(["-p", "chat-server", "--bins"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::null())
-            .status()
-            .expect("cargo runs these tests");
-        assert!(built.success(), "chat-server can't be built");
-        own.with_file_name("chat-server")
-    })
 }
 
 #[test]

@@ -10,7 +10,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::client::{Client, PATIENCE};
+use super::client::{Client, PATIENCE, PROBE, PROBED};
+use super::crowd;
 use super::findings::{Findings, grouped};
 use super::memory::MemoryWatch;
 use super::stage::Stage;
@@ -88,13 +89,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     );
     findings.at_least("views compared at the end", all.compared, tasks as u64 / 2);
     findings.none("views that differ from /who", &all.differences);
-    let (left, now) = back_to(&server, descriptors).await?;
-    findings.exactly(
-        "descriptors when all are gone",
-        now as u64,
-        descriptors as u64,
-    );
-    findings.figure("  after", format!("{:.0} ms", left.as_secs_f64() * 1e3));
+    crowd::is_gone(&server, descriptors, PATIENCE / 3, findings).await?;
     // It arrives now: it would have had to read all that time.
     let mut counter = Client::arrive(port, "counter").await?;
     let rooms = counter.ask("/rooms\n", "* rooms: ").await?;
@@ -119,21 +114,6 @@ async fn settled(server: &crate::launch::Server) -> anyhow::Result<usize> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(fewest)
-}
-
-/// Waits until the server holds no more descriptors than this, or for too long.
-async fn back_to(
-    server: &crate::launch::Server,
-    descriptors: usize,
-) -> anyhow::Result<(Duration, usize)> {
-    let began = Instant::now();
-    loop {
-        let now = proc::descriptors(server.pid())?;
-        if now <= descriptors || began.elapsed() > PATIENCE / 3 {
-            return Ok((began.elapsed(), now));
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 async fn play(
@@ -180,13 +160,12 @@ async fn enter(port: u16, task: usize, random: &mut Rng, log: &mut Log) -> anyho
     while player.view.own != nick {
         player.does(&format!("/nick {nick}"), log).await?;
     }
-    player
-        .does(
-            &format!("/join {}", ROOMS[random.usize(..ROOMS.len())]),
-            log,
-        )
-        .await?;
+    player.does(&join(random), log).await?;
     Ok(player)
+}
+
+fn join(random: &mut Rng) -> String {
+    format!("/join {}", ROOMS[random.usize(..ROOMS.len())])
 }
 
 /// A nick that only this task uses.
@@ -205,14 +184,7 @@ async fn act(
     player.listen(pause, log).await?;
     log.deeds += 1;
     match random.usize(..12) {
-        0..=2 => {
-            player
-                .does(
-                    &format!("/join {}", ROOMS[random.usize(..ROOMS.len())]),
-                    log,
-                )
-                .await?
-        }
+        0..=2 => player.does(&join(random), log).await?,
         3 => player.does("/leave", log).await?,
         4..=7 => {
             player
@@ -237,13 +209,13 @@ async fn act(
 impl Player {
     /// Sends a line and takes in everything up to the answer to a question behind it.
     async fn does(&mut self, line: &str, log: &mut Log) -> anyhow::Result<()> {
-        let script = format!("{line}\n/answer\n");
+        let script = format!("{line}\n{PROBE}");
         self.client.writer.send(script.as_bytes()).await?;
         let reading = async {
             loop {
                 ensure!(self.client.reader.next().await?, "the server hung up");
                 let line = self.client.reader.line();
-                if line.starts_with(b"! no such command: /answer ") {
+                if line.starts_with(PROBED.as_bytes()) {
                     return Ok(());
                 }
                 take(&mut self.view, line, log);

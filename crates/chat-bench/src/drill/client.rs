@@ -15,6 +15,10 @@ use tokio::time::timeout;
 /// How long anything that must happen may take, on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// An unknown command, and how its answer begins. Replies come in order, so lines that were sent before have been handled.
+pub(crate) const PROBE: &str = "/answer\n";
+pub(crate) const PROBED: &str = "! no such command: /answer ";
+
 /// What one read takes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -114,6 +118,12 @@ impl Client {
             .with_context(|| format!("after {line:?}"))
     }
 
+    /// Sends lines and waits until the server has handled them.
+    pub(crate) async fn does(&mut self, lines: &str) -> anyhow::Result<()> {
+        self.ask(&format!("{lines}\n{PROBE}"), PROBED).await?;
+        Ok(())
+    }
+
     /// As [`ask`](Self::ask), with two answers that may come.
     pub(crate) async fn ask_either(
         &mut self,
@@ -131,7 +141,7 @@ impl Client {
     /// How many members a room has, as `/who` tells.
     pub(crate) async fn count(&mut self, room: &str) -> anyhow::Result<usize> {
         // What was told before, to a member that had fallen behind, looks the same: the last one counts.
-        self.ask("/answer\n", "! no such command: /answer ").await?;
+        self.ask(PROBE, PROBED).await?;
         let begins = format!("* {room}: ");
         let answer = self.ask(&format!("/who {room}\n"), &begins).await?;
         let count = answer[begins.len()..].split(' ').next();

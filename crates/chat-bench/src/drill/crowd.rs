@@ -1,12 +1,16 @@
 //! Many members at once.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::client::Client;
+use super::findings::Findings;
+use crate::launch::Server;
+use crate::proc;
 
 /// How many may be on their way at one time: below the listen backlog of the server.
 pub(crate) const ARRIVING_MAX: usize = 256;
@@ -28,6 +32,28 @@ pub(crate) async fn arrive(port: u16, nicks: Vec<String>) -> anyhow::Result<Vec<
     }
     clients.sort_unstable_by_key(|(number, _)| *number);
     Ok(clients.into_iter().map(|(_, client)| client).collect())
+}
+
+/// Reports how many descriptors the server holds once it holds no more than `expected`, or after `patience`.
+pub(crate) async fn is_gone(
+    server: &Server,
+    expected: usize,
+    patience: Duration,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut now = proc::descriptors(server.pid())?;
+    while now > expected && began.elapsed() < patience {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        now = proc::descriptors(server.pid())?;
+    }
+    let what = "descriptors when all are gone";
+    findings.exactly(what, now as u64, expected as u64);
+    findings.figure(
+        "  after",
+        format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3),
+    );
+    Ok(())
 }
 
 /// `m0`, `m1`, ..

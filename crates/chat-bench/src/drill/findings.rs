@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use crate::report::grouped;
+
 /// What one drill did and found, in the order in which it is printed.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -107,19 +109,6 @@ impl fmt::Display for Findings {
     }
 }
 
-/// `1,234,567`.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Few digits, as many as mean something.
 fn rounded(figure: f64) -> String {
     if figure.abs() < 10.0 && figure.fract() != 0.0 {
@@ -145,12 +134,5 @@ mod tests {
         let text = findings.to_string();
         assert!(text.contains("12 KiB   < 100 KiB      PASS"), "{text}");
         assert!(text.contains("0   >= 1           FAIL"), "{text}");
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
     }
 }

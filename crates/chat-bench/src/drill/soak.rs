@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::{Client, PATIENCE};
+use super::crowd;
 use super::findings::{Findings, grouped};
 use super::stage::Stage;
 use crate::launch::Server;
@@ -88,13 +89,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.at_least("sessions", all.sessions, members as u64);
     findings.figure("deeds", grouped(all.deeds));
     judge(&samples, findings);
-    let left = back_to(&server, descriptors).await?;
-    findings.exactly(
-        "descriptors when all are gone",
-        left as u64,
-        descriptors as u64,
-    );
-    Ok(())
+    crowd::is_gone(&server, descriptors, GONE_WITHIN, findings).await
 }
 
 fn judge(samples: &[Sample], findings: &mut Findings) {
@@ -165,12 +160,12 @@ async fn one_session(
     deeds: &mut u64,
 ) -> anyhow::Result<()> {
     // The nick of the session before may not be free yet; a guest does as well.
-    does(&mut client, &format!("/nick member-{member}")).await?;
+    client.does(&format!("/nick member-{member}")).await?;
     while Instant::now() < until && random.usize(..DEEDS) > 0 {
         sleep(Duration::from_millis(random.usize(..PAUSE_MAX_MS) as u64)).await;
         *deeds += 1;
         let line = deed(member, random);
-        does(&mut client, &line).await?;
+        client.does(&line).await?;
     }
     match random.usize(..3) {
         0 => client.cut()?,
@@ -192,25 +187,6 @@ fn deed(member: usize, random: &mut Rng) -> String {
         9 => format!("/history {}", random.usize(..64)),
         10 => format!("/topic about {}", random.usize(..1000)),
         _ => format!("/nick member-{member}-{}", random.usize(..9)),
-    }
-}
-
-/// Sends a line and reads up to the answer to a question behind it.
-async fn does(client: &mut Client, line: &str) -> anyhow::Result<()> {
-    let script = format!("{line}\n/answer\n");
-    client.ask(&script, "! no such command: /answer ").await?;
-    Ok(())
-}
-
-/// Waits until the server holds no more descriptors than this, or for too long.
-async fn back_to(server: &Server, descriptors: usize) -> anyhow::Result<usize> {
-    let began = Instant::now();
-    loop {
-        let now = proc::descriptors(server.pid())?;
-        if now <= descriptors || began.elapsed() > GONE_WITHIN {
-            return Ok(now);
-        }
-        sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! One client's socket: connecting, what waits to be written, and the bytes of a message that came in part.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::peer::Who;
+use crate::readiness::{read_some, write_some};
 
 /// The smallest receive buffer that the kernel gives: a member that never reads is soon full.
 const STUCK_RECEIVE_BYTES: usize = 2048;
@@ -95,15 +96,7 @@ impl Connection {
 
     /// Writes what waits, as far as the socket takes it; the rest goes when it is writable again.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let mut written = 0;
-        while written < self.output.len() {
-            match self.stream.write(&self.output[written..]) {
-                Ok(n) => written += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let written = write_some(&mut self.stream, &self.output)?;
         self.output.drain(..written);
         Ok(())
     }
@@ -112,22 +105,16 @@ impl Connection {
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let held = self.held.len();
         buffer[..held].copy_from_slice(&self.held);
-        loop {
-            match self.stream.read(&mut buffer[held..]) {
-                Ok(0) => return Ok(Received::Closed),
-                Ok(n) => {
-                    self.held.clear();
-                    let length = held + n;
-                    let is_all = length < buffer.len();
-                    return Ok(Received::Bytes { length, is_all });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(Received::Nothing);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        Ok(match read_some(&mut self.stream, &mut buffer[held..])? {
+            None => Received::Nothing,
+            Some(0) => Received::Closed,
+            Some(count) => {
+                self.held.clear();
+                let length = held + count;
+                let is_all = length < buffer.len();
+                Received::Bytes { length, is_all }
             }
-        }
+        })
     }
 
     /// Keeps the beginning of something for the next read.

@@ -50,11 +50,7 @@ impl Peer for Chat {
         lines::publish_raw(payload, out);
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        let (line, used) = match lines::first_line(bytes) {
-            Ok(line) => line,
-            Err(frame) => return frame,
-        };
+    fn read<'a>(&self, line: &'a [u8], used: usize, _bytes: &'a [u8]) -> Frame<'a> {
         if line.starts_with(b"* ") {
             return if is_welcome(line) {
                 Frame::Welcome { used }

@@ -44,11 +44,7 @@ impl Peer for ChatJson {
         out.extend_from_slice(b"\"}\n");
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        let (line, used) = match lines::first_line(bytes) {
-            Ok(line) => line,
-            Err(frame) => return frame,
-        };
+    fn read<'a>(&self, line: &'a [u8], used: usize, _bytes: &'a [u8]) -> Frame<'a> {
         if let Some((named, payload)) = said(line) {
             return Frame::Message {
                 payload,

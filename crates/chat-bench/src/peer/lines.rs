@@ -53,6 +53,14 @@ pub(super) fn counted<'a>(
     }
 }
 
+/// Appends the length of a payload, and the payload: what [`counted`] reads.
+pub(super) fn push_counted(payload: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(payload.len().to_string().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// What is wrong with a line that nobody expected.
 pub(super) fn unexpected(line: &[u8]) -> Frame<'static> {
     let shown = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();

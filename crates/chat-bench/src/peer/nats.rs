@@ -8,9 +8,7 @@ use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// Members connect with `echo: false`: members - 1 deliveries a message.
 #[derive(Debug)]
-pub(crate) struct Nats {
-    pub(crate) program: PathBuf,
-}
+pub(crate) struct Nats(pub(crate) PathBuf);
 
 impl Peer for Nats {
     fn echo(&self) -> Echo {
@@ -18,15 +16,12 @@ impl Peer for Nats {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        let config = place.dir.join("nats.conf");
         // Room for 64 MiB a slow subscriber is its default; pings would only add noise.
         let text = format!(
             "listen: \"127.0.0.1:{}\"\nmax_connections: {}\nping_interval: \"10m\"\n",
             place.port, place.connections
         );
-        std::fs::write(&config, text)?;
-        let config = config.to_string_lossy().into_owned();
-        Ok(CommandLine::new(&self.program, &["-c", &config]))
+        CommandLine::with_config(&self.0, &["-c"], place, &text)
     }
 
     fn login(&self, who: Who, out: &mut Vec<u8>) {
@@ -40,17 +35,10 @@ impl Peer for Nats {
 
     fn publish(&self, payload: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"PUB lobby ");
-        out.extend_from_slice(payload.len().to_string().as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(payload);
-        out.extend_from_slice(b"\r\n");
+        lines::push_counted(payload, out);
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        let (line, used) = match lines::first_line(bytes) {
-            Ok(line) => line,
-            Err(frame) => return frame,
-        };
+    fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a> {
         if line.starts_with(b"MSG ") {
             return next_message(bytes, line, used);
         }
@@ -86,9 +74,7 @@ mod tests {
     use crate::peer::testing::{Seen, message, read_in_any_chunks};
 
     fn nats() -> Nats {
-        Nats {
-            program: PathBuf::new(),
-        }
+        Nats(PathBuf::new())
     }
 
     #[test]

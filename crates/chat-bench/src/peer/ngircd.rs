@@ -8,9 +8,7 @@ use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// IRC does not send a member its own words: members - 1 deliveries a message.
 #[derive(Debug)]
-pub(crate) struct Ngircd {
-    pub(crate) program: PathBuf,
-}
+pub(crate) struct Ngircd(pub(crate) PathBuf);
 
 impl Peer for Ngircd {
     fn echo(&self) -> Echo {
@@ -18,7 +16,6 @@ impl Peer for Ngircd {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        let config = place.dir.join("ngircd.conf");
         // Everything that would hold back or disconnect a fast member is lifted.
         let text = format!(
             "[Global]\nName = bench.local\nInfo = bench\nListen = 127.0.0.1\nPorts = {}\n\
@@ -28,12 +25,7 @@ impl Peer for Ngircd {
              [Options]\nDNS = no\nIdent = no\nPAM = no\n",
             place.port
         );
-        std::fs::write(&config, text)?;
-        let config = config.to_string_lossy().into_owned();
-        Ok(CommandLine::new(
-            &self.program,
-            &["--nodaemon", "--config", &config],
-        ))
+        CommandLine::with_config(&self.0, &["--nodaemon", "--config"], place, &text)
     }
 
     fn login(&self, who: Who, out: &mut Vec<u8>) {
@@ -53,11 +45,7 @@ impl Peer for Ngircd {
         8
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        let (line, used) = match lines::first_line(bytes) {
-            Ok(line) => line,
-            Err(frame) => return frame,
-        };
+    fn read<'a>(&self, line: &'a [u8], used: usize, _bytes: &'a [u8]) -> Frame<'a> {
         if let Some(token) = line.strip_prefix(b"PING ") {
             let bytes = [b"PONG ", token, b"\r\n"].concat();
             return Frame::Answer { bytes, used };
@@ -104,9 +92,7 @@ mod tests {
     use crate::peer::testing::{Seen, read_in_any_chunks};
 
     fn ngircd() -> Ngircd {
-        Ngircd {
-            program: PathBuf::new(),
-        }
+        Ngircd(PathBuf::new())
     }
 
     #[test]

@@ -54,15 +54,14 @@ impl Peer for Raw {
         lines::publish_raw(payload, out);
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        match lines::first_line(bytes) {
-            Err(frame) => frame,
-            Ok((_, used)) if &bytes[..used] == lines::GREETING => Frame::Welcome { used },
-            Ok((payload, used)) => Frame::Message {
-                payload,
-                named: None,
-                used,
-            },
+    fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a> {
+        if &bytes[..used] == lines::GREETING {
+            return Frame::Welcome { used };
+        }
+        Frame::Message {
+            payload: line,
+            named: None,
+            used,
         }
     }
 }

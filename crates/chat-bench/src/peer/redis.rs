@@ -10,9 +10,7 @@ use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
 /// Every member subscribes and every publisher is apart: members deliveries a message.
 #[derive(Debug)]
-pub(crate) struct Redis {
-    pub(crate) program: PathBuf,
-}
+pub(crate) struct Redis(pub(crate) PathBuf);
 
 impl Peer for Redis {
     fn echo(&self) -> Echo {
@@ -20,7 +18,6 @@ impl Peer for Redis {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        let config = place.dir.join("redis.conf");
         let text = format!(
             "port {}\nbind 127.0.0.1\nsave \"\"\nappendonly no\ndaemonize no\nlogfile \"\"\n\
              maxclients {}\ntcp-backlog 4096\nclient-output-buffer-limit pubsub 0 0 0\ndir {}\n",
@@ -28,9 +25,7 @@ impl Peer for Redis {
             place.connections,
             place.dir.display()
         );
-        std::fs::write(&config, text)?;
-        let config = config.to_string_lossy().into_owned();
-        Ok(CommandLine::new(&self.program, &[&config]))
+        CommandLine::with_config(&self.0, &[], place, &text)
     }
 
     fn login(&self, who: Who, out: &mut Vec<u8>) {
@@ -42,17 +37,10 @@ impl Peer for Redis {
 
     fn publish(&self, payload: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n$5\r\nlobby\r\n$");
-        out.extend_from_slice(payload.len().to_string().as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(payload);
-        out.extend_from_slice(b"\r\n");
+        lines::push_counted(payload, out);
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        let (line, used) = match lines::first_line(bytes) {
-            Ok(line) => line,
-            Err(frame) => return frame,
-        };
+    fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a> {
         match line.first() {
             Some(b'+') => Frame::Welcome { used },
             // How many got what this publisher sent.
@@ -96,9 +84,7 @@ mod tests {
     use crate::peer::testing::{Seen, message, read_in_any_chunks};
 
     fn redis() -> Redis {
-        Redis {
-            program: PathBuf::new(),
-        }
+        Redis(PathBuf::new())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Each chunk it reads goes to every socket but the one it came from, with one write a socket. A chunk ends with a
 //! line: the rare rest of a line that was cut waits for its end, or two publishers' lines would run into each other.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use mio::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::BACKLOG;
 use crate::peer::GREETING;
-use crate::readiness::Until;
+use crate::readiness::{Until, read_some, write_some};
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -127,12 +127,10 @@ impl Floor {
             };
             let held = member.cut.len();
             self.buffer[..held].copy_from_slice(&member.cut);
-            let length = match member.stream.read(&mut self.buffer[held..]) {
-                Ok(0) => return self.close(index),
-                Ok(n) => held + n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return self.close(index),
+            let length = match read_some(&mut member.stream, &mut self.buffer[held..]) {
+                Ok(None) => return,
+                Ok(Some(0)) | Err(_) => return self.close(index),
+                Ok(Some(count)) => held + count,
             };
             member.cut.clear();
             // Nearly always the last byte; a buffer that is full of one line is passed on as it is.
@@ -186,15 +184,14 @@ impl Floor {
 impl Member {
     /// Writes `bytes`, or keeps what the socket does not take; false if the socket is to be closed.
     fn send(&mut self, bytes: &[u8]) -> bool {
-        let mut sent = 0;
-        while sent < bytes.len() && self.backlog.is_empty() {
-            match self.stream.write(&bytes[sent..]) {
-                Ok(n) => sent += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        let sent = if self.backlog.is_empty() {
+            match write_some(&mut self.stream, bytes) {
+                Ok(sent) => sent,
                 Err(_) => return false,
             }
-        }
+        } else {
+            0
+        };
         if sent < bytes.len() {
             self.backlog.extend_from_slice(&bytes[sent..]);
         }

@@ -3,8 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{FanoutReport, ServerReport, rounds, three_digits};
+use super::{FanoutReport, Figures, rounds, three_digits};
+use crate::fanout::Run;
 use crate::peer::PeerName;
+use crate::turns;
 
 const WIDTH: u32 = 760;
 /// The height of a bar with its margins, or of the title of a group.
@@ -17,6 +19,8 @@ const LEFT: u32 = 136;
 const RIGHT: u32 = 140;
 /// plotters draws 16 as 13 pixels.
 const FONT: (&str, i32) = ("sans-serif", 16);
+
+type ServerReport = turns::ServerReport<Figures, Run>;
 
 /// One row of the picture.
 enum Row<'a> {

@@ -1,7 +1,9 @@
 //! The report as tables of text.
 
-use super::{FanoutReport, ServerReport, WorkloadReport, rounds, three_digits};
-use crate::idle::{IdleReport, IdleServer};
+use super::{FanoutReport, Figures, WorkloadReport, grouped, rounds, three_digits};
+use crate::fanout::Run;
+use crate::idle::{IdleReport, IdleRun};
+use crate::turns::ServerReport;
 
 /// One table for each workload.
 pub(super) fn fanout(report: &FanoutReport) -> String {
@@ -41,17 +43,17 @@ fn fanout_rows(workload: &WorkloadReport) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn fanout_row(server: &ServerReport) -> Vec<String> {
+fn fanout_row(server: &ServerReport<Figures, Run>) -> Vec<String> {
     let mut row = vec![server.server.as_str().to_owned()];
     if let Some(figures) = &server.median {
         row.extend([
-            thousands(figures.deliveries_per_second),
+            grouped(figures.deliveries_per_second.round() as u64),
             three_digits(figures.cpu_us_per_delivery),
             figures
                 .ratio_to_floor
                 .map_or_else(|| "-".to_owned(), super::ratio),
-            thousands(figures.last_p50_us),
-            thousands(figures.last_p99_us),
+            grouped(figures.last_p50_us.round() as u64),
+            grouped(figures.last_p99_us.round() as u64),
             format!("{:+.0}", figures.rss_change_kib),
         ]);
     }
@@ -83,7 +85,7 @@ pub(super) fn idle(report: &IdleReport) -> String {
     )
 }
 
-fn idle_row(server: &IdleServer) -> Vec<String> {
+fn idle_row(server: &ServerReport<IdleRun, IdleRun>) -> Vec<String> {
     let mut row = vec![server.server.as_str().to_owned()];
     if let Some(run) = &server.median {
         let figures = [
@@ -126,29 +128,10 @@ fn layout(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A whole number with commas.
-fn thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::testing::report;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let shown = [0.0, 999.0, 1000.0, 1_234_567.4].map(thousands);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
-    }
 
     #[test]
     fn each_server_has_a_row_and_a_failure_shows() {

@@ -257,11 +257,11 @@ impl Sender {
                 self.send_for_ever(&mut writer).await
             }
             Flow::Pipelined => tokio::select! {
-                ended = self.read_out(reader) => ended,
+                ended = self.read_out(&mut reader) => ended,
                 ended = self.send_for_ever(&mut writer) => ended,
             },
             Flow::Trickle => tokio::select! {
-                ended = self.read_out(reader) => ended,
+                ended = self.read_out(&mut reader) => ended,
                 ended = self.trickle(&mut writer) => ended,
             },
         }
@@ -295,19 +295,29 @@ impl Sender {
     }
 
     /// Reads and counts everything until the end.
-    async fn read_out(&self, mut reader: OwnedReadHalf) -> anyhow::Result<()> {
+    async fn read_out(&self, reader: &mut OwnedReadHalf) -> anyhow::Result<()> {
         let mut buffer = Vec::with_capacity(READ_BYTES);
         let mut answers = Finder::new(&self.script.answers);
         loop {
-            buffer.clear();
-            let count = reader.read_buf(&mut buffer).await?;
-            anyhow::ensure!(count > 0, "the server hung up");
-            self.counters
-                .answered
-                .fetch_add(count as u64, Ordering::Relaxed);
+            self.read_some(reader, &mut buffer).await?;
             let found = answers.count(&buffer);
             self.counters.answers.fetch_add(found, Ordering::Relaxed);
         }
+    }
+
+    /// Reads once and counts what came.
+    async fn read_some(
+        &self,
+        reader: &mut OwnedReadHalf,
+        buffer: &mut Vec<u8>,
+    ) -> anyhow::Result<()> {
+        buffer.clear();
+        let count = reader.read_buf(buffer).await?;
+        anyhow::ensure!(count > 0, "the server hung up");
+        self.counters
+            .answered
+            .fetch_add(count as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Reads until the answer that holds this.
@@ -319,12 +329,7 @@ impl Sender {
         let mut buffer = Vec::with_capacity(READ_BYTES);
         let mut answer = Finder::new(&[wanted]);
         loop {
-            buffer.clear();
-            let count = reader.read_buf(&mut buffer).await?;
-            anyhow::ensure!(count > 0, "the server hung up");
-            self.counters
-                .answered
-                .fetch_add(count as u64, Ordering::Relaxed);
+            self.read_some(reader, &mut buffer).await?;
             if answer.count(&buffer) > 0 {
                 return Ok(());
             }

@@ -1,5 +1,6 @@
 //! What one sender can ask for that may cost the others something: each kind by name, with its scene and its script.
 
+use super::super::client::PROBED;
 use super::attack::{Flow, Script};
 use super::scene::{HANGUL, LAST, ROOMS_MAX, Scene, ababab, hangul, hello};
 use fastrand::Rng;
@@ -241,7 +242,7 @@ fn again(lines: impl IntoIterator<Item = String>) -> Script {
 }
 
 /// What the answer to `/answer` begins with.
-const ANSWER: &[u8] = b"! no such command: /answer ";
+const ANSWER: &[u8] = PROBED.as_bytes();
 
 fn bytes(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
     lines

@@ -187,10 +187,7 @@ async fn fill(port: u16, count: usize, text: &str) -> anyhow::Result<()> {
 
 async fn say(port: u16, number: usize, texts: &[&str]) -> anyhow::Result<()> {
     let mut client = Client::connect_from(port, source(number)).await?;
-    let mut script = texts.join("\n");
-    script.push_str("\n/answer\n");
-    let begins = "! no such command: /answer ";
-    client.ask(&script, begins).await?;
+    client.does(&texts.join("\n")).await?;
     client.cut()?;
     Ok(())
 }
