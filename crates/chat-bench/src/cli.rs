@@ -1,4 +1,4 @@
-//! The command line: what was typed, and the plan it resolves to.
+//! The command line and the plans that it resolves to.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -30,37 +30,36 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Measures what delivering messages to the members of one room costs each server
+    /// Measure what it costs each server to deliver messages to the members of one room
     ///
     /// Workloads, 64-byte messages: A trickle: 100 members, 1 publisher, one message at a time. B burst: 100 members, 1
     /// publisher, 256 messages in flight. C all talk: 100 members, 50 of them publish, 256 in flight in total, shared
     /// out equally (5 each, 6 for the first six). D big room: 1,000 members, 1 publisher, 64 in flight.
     ///
-    /// A message is in flight until every member that should get it has got it. A publisher gets its own messages from
-    /// `chat-server-json` and `obvious` only; with redis publishers are connections besides the members. Each message that was received counts
-    /// as one delivery, whoever received it. Everything is checked: a lost, duplicated, reordered or corrupted message
-    /// ends that server's run, is reported, and makes the exit code 1.
+    /// A message is in flight until every member that should receive it has received it. A publisher receives its own
+    /// messages from `chat-server-json` and `obvious` only; with redis, publishers are connections besides the members.
+    /// Each received message counts as one delivery. Everything is checked: a lost, duplicated, reordered or corrupted
+    /// message ends that server's run, is reported, and makes the exit code 1.
     Fanout(FanoutArgs),
-    /// Measures what a silent connection costs, and how long a message takes to reach thousands of members
+    /// Measure what an idle connection costs, and how long a message takes to reach thousands of members
     Idle(IdleArgs),
-    /// Measures what the hub costs in process, without sockets, beside a bare broadcast channel
+    /// Measure what the hub costs in process, without sockets, beside a bare broadcast channel
     Hub(HubArgs),
-    /// Measures what keeping messages costs, in memory and in a file
+    /// Measure what it costs to keep messages, in memory and in a file
     Journal(JournalArgs),
-    /// Shows that our server keeps its promises when members or the machine fail it
+    /// Check that chat-server keeps its promises when members or the machine fail
     ///
-    /// Each drill starts a chat-server of its own, prints what was done, the figures and their bounds, and ends by
-    /// itself. A witness pair chats throughout: it must lose nothing and get nothing twice. One failed drill makes the
-    /// exit code 1.
+    /// Each drill starts its own chat-server and prints what it did, and the figures with their bounds. Two witnesses
+    /// chat throughout: they must lose nothing and receive nothing twice. One failed drill makes the exit code 1.
     Drill(DrillArgs),
-    /// The servers that are part of this program
+    /// The reference servers, which are part of this program
     #[command(subcommand, hide = true)]
     Reference(Reference),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Reference {
-    /// One thread and one epoll that writes each chunk straight to every socket
+    /// One thread and one epoll loop that writes each chunk to every socket
     Floor {
         #[arg(long)]
         port: u16,
@@ -70,7 +69,7 @@ pub(crate) enum Reference {
         #[arg(long)]
         port: u16,
     },
-    /// Becomes another program, which ends when this program's parent does
+    /// Execute another program, which ends when this program's parent ends
     Run {
         #[arg(required = true, last = true)]
         command: Vec<OsString>,
@@ -82,22 +81,22 @@ pub(crate) struct FanoutArgs {
     /// Workloads to run, in this order
     #[arg(long, value_delimiter = ',', default_value = "A,B,C,D")]
     workload: Vec<WorkloadName>,
-    /// Rounds; every figure is the median of them
+    /// Rounds; each figure is their median
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Seconds that each server publishes in each round (a fifth as long before that is not counted)
+    /// Seconds that each server is measured in each round, after a fifth of that as warm-up
     #[arg(long, default_value_t = 1.5)]
     seconds: f64,
-    /// Publish this many messages in each round instead (a fifth as many before that are not counted)
+    /// Messages that are published in each round, after a fifth of that as warm-up; replaces --seconds
     #[arg(long)]
     messages: Option<u64>,
-    /// Members, instead of the workload's own number
+    /// Number of members [default: the workload's]
     #[arg(long)]
     members: Option<usize>,
-    /// Publishers, instead of the workload's own number
+    /// Number of publishers [default: the workload's]
     #[arg(long)]
     publishers: Option<usize>,
-    /// Messages in flight, all publishers together, instead of the workload's own number
+    /// Messages in flight, all publishers together [default: the workload's]
     #[arg(long)]
     window: Option<usize>,
     /// Bytes of each message's text
@@ -112,16 +111,16 @@ pub(crate) struct FanoutArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Which servers, and how ours is found and started.
+/// Which servers are measured, and how `chat-server` is found and started.
 #[derive(Debug, Args)]
 struct ServerArgs {
-    /// Servers to measure (default: all that are found)
+    /// Servers to measure [default: all that are found]
     #[arg(long, value_delimiter = ',')]
     only: Vec<PeerName>,
-    /// Our server's program (default: chat-server beside this program)
+    /// Path of chat-server [default: beside this program]
     #[arg(long, value_name = "PATH")]
     server_bin: Option<PathBuf>,
-    /// Further arguments for our server, separated by spaces
+    /// Further arguments for chat-server, separated by spaces
     #[arg(
         long,
         value_name = "ARGS",
@@ -129,15 +128,15 @@ struct ServerArgs {
         default_value = ""
     )]
     extra_server_args: String,
-    /// Seconds without any delivery after which a run has failed
+    /// Seconds without a delivery after which a run fails
     #[arg(long, default_value_t = 10)]
     stall_seconds: u64,
 }
 
-/// Files that the report is written to, besides the table.
+/// Files that the report is written to, in addition to the table.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    /// Write all figures as JSON to this file (-: standard output; the table goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Write a picture of the processor time to this file (SVG)
@@ -147,13 +146,13 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct IdleArgs {
-    /// Members that connect and are silent
+    /// Members that connect and stay silent
     #[arg(long, default_value_t = 9000)]
     members: usize,
-    /// Rounds; every figure is the median of them
+    /// Rounds; each figure is their median
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Messages sent one by one after the first, to see how long one takes to reach everybody
+    /// Messages sent one at a time after the first, to measure how long each takes to reach all members
     #[arg(long, default_value_t = 20)]
     messages: u32,
     /// Milliseconds of silence before memory is read
@@ -161,29 +160,29 @@ pub(crate) struct IdleArgs {
     settle_ms: u64,
     #[command(flatten)]
     servers: ServerArgs,
-    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    /// Write all figures as JSON to this file (-: standard output; the table goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct HubArgs {
-    /// Sessions that listen
+    /// Sessions that receive
     #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     sessions: usize,
-    /// Messages that count in each round (a fifth as many before that are not counted)
+    /// Messages that are measured in each round, after a fifth of that as warm-up
     #[arg(long, default_value_t = 2000, value_parser = at_least_one)]
     messages: usize,
-    /// Messages in flight; at most what the ring holds
+    /// Messages in flight; at most the size of the ring
     #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=128))]
     window: usize,
     /// Bytes of each message's text
     #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
     payload: usize,
-    /// Rounds; every figure is the median of them
+    /// Rounds; each figure is their median
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    /// Write all figures as JSON to this file (-: standard output; the table goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -193,22 +192,22 @@ pub(crate) struct JournalArgs {
     /// Writers, each waiting for one message at a time
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,512")]
     writers: Vec<usize>,
-    /// Seconds that each measurement lasts (a fifth as long before that is not counted)
+    /// Seconds that each measurement lasts, after a fifth of that as warm-up
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Bytes of each message's text
     #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4000))]
     payload: usize,
-    /// Where the files are kept while they are measured
+    /// Directory for the files that are measured
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Write all figures as JSON to this file (-: standard output; the table then goes to standard error)
+    /// Write all figures as JSON to this file (-: standard output; the table goes to standard error)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
 
 impl JournalArgs {
-    /// What was typed, as it is measured.
+    /// Returns the plan that the arguments describe.
     pub(crate) fn plan(&self) -> JournalPlan {
         JournalPlan {
             dir: self.dir.clone(),
@@ -224,31 +223,31 @@ pub(crate) struct DrillArgs {
     /// Drills to run, in this order
     #[arg(required = true, value_name = "NAME|all")]
     names: Vec<DrillName>,
-    /// Where chance begins: the same seed sends the same bytes
+    /// Seed of all random choices: the same seed sends the same bytes
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Our server's program (default: chat-server beside this program)
+    /// Path of chat-server [default: beside this program]
     #[arg(long, value_name = "PATH")]
     server_bin: Option<PathBuf>,
-    /// Small numbers: each drill takes a few seconds at most
+    /// Use small numbers: each drill takes a few seconds at most
     #[arg(long)]
     quick: bool,
-    /// Seconds that churn, slow-readers and costly last, instead of their own
+    /// Seconds that churn, slow-readers and costly last [default: set by each drill]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
     /// Minutes that soak lasts [default: 2]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: Option<u64>,
-    /// Senders of costly, all of one address; with more than one it measures and does not judge
+    /// Senders of costly, all from one address; with more than one, costly measures but does not judge
     #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
     connections: usize,
-    /// Kinds of costly to try, by the beginnings of their names [default: all]
+    /// Kinds of costly requests to try, as prefixes of their names [default: all]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     kinds: Vec<String>,
 }
 
 impl DrillArgs {
-    /// Resolves and checks what was typed.
+    /// Checks the arguments and returns the plan that they describe.
     pub(crate) fn plan(&self) -> anyhow::Result<DrillPlan> {
         let server = server_bin::find(self.server_bin.as_deref())?;
         Ok(DrillPlan {
@@ -267,7 +266,7 @@ impl DrillArgs {
 }
 
 impl HubArgs {
-    /// What was typed, as it is measured.
+    /// Returns the plan that the arguments describe.
     pub(crate) const fn plan(&self) -> HubPlan {
         HubPlan {
             sessions: self.sessions,
@@ -283,11 +282,11 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|&count| count > 0)
-        .ok_or_else(|| "give a number from 1 on".into())
+        .ok_or_else(|| "the number must be at least 1".into())
 }
 
 impl FanoutArgs {
-    /// Resolves and checks what was typed.
+    /// Checks the arguments and returns the plan that they describe.
     pub(crate) fn plan(&self) -> anyhow::Result<FanoutPlan> {
         let workloads = self
             .workload
@@ -325,14 +324,14 @@ impl FanoutArgs {
 }
 
 impl IdleArgs {
-    /// Resolves and checks what was typed.
+    /// Checks the arguments and returns the plan that they describe.
     pub(crate) fn plan(&self) -> anyhow::Result<IdlePlan> {
         let mut workload = Workload::standard(WorkloadName::A);
         workload.members = self.members;
         check_workload(&workload)?;
         ensure!(
             self.members > IdlePlan::FIRST_IN,
-            "--members must be more than the {} that are in before memory is read",
+            "--members must be more than {}, the members that join before memory is read",
             IdlePlan::FIRST_IN
         );
         Ok(IdlePlan {
@@ -373,9 +372,9 @@ fn check_workload(workload: &Workload) -> anyhow::Result<()> {
 }
 
 impl ServerArgs {
-    /// The servers to measure: those that were asked for, else those of `usual` that are found.
+    /// The servers to measure: those of `--only`, otherwise those of `usual` that are found.
     fn contestants(&self, usual: &[PeerName]) -> anyhow::Result<Vec<Contestant>> {
-        let own = std::env::current_exe().context("where is this program?")?;
+        let own = std::env::current_exe().context("the path of this program is unknown")?;
         let wanted = if self.only.is_empty() {
             usual
         } else {
@@ -386,7 +385,7 @@ impl ServerArgs {
             match self.find(*name, &own) {
                 Some(peer) => contestants.push(Contestant { name: *name, peer }),
                 None if self.only.is_empty() => {
-                    eprintln!("chat-bench: {} was not found, left out", name.as_str());
+                    eprintln!("chat-bench: {} not found, skipped", name.as_str());
                 }
                 None => bail!("{} was not found", name.as_str()),
             }
@@ -408,7 +407,7 @@ impl ServerArgs {
         })
     }
 
-    /// Our server, in whichever dialect it is spoken to.
+    /// `chat-server`, for either dialect.
     fn own_server(&self) -> Option<Chat> {
         let extra = self.extra_server_args.split_whitespace();
         Some(Chat {
@@ -432,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_all_four_as_they_stand() {
+    fn the_default_is_all_four_workloads() {
         let plan = plan(&[]).unwrap();
         let titles: Vec<String> = plan.workloads.iter().map(Workload::title).collect();
         assert_eq!(titles.len(), 4);
@@ -443,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_bend_the_workload() {
+    fn flags_change_the_workload() {
         let plan = plan(&["--workload", "b", "--members", "7", "--window", "9"]).unwrap();
         assert_eq!(plan.workloads.len(), 1);
         assert_eq!(
@@ -453,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_run_is_refused() {
+    fn impossible_workloads_are_refused() {
         for arguments in [
             ["--members", "1"],
             ["--publishers", "2000"],

@@ -1,7 +1,7 @@
-//! Drills: our server, as a child process, among members and on a machine that fail it.
+//! Drills: `chat-server` as a child process, with members and a machine that fail.
 //!
-//! Each shows promises of the server under stress and prints the bounds beside the figures. A drill may be unlucky
-//! with its figures on a busy machine, but never with what must not happen: a message lost or seen twice.
+//! Each drill checks promises of the server under stress, and prints the figures with their bounds. On a busy machine a
+//! time may miss its bound; what must never happen, such as a lost message, is independent of load.
 
 mod account;
 mod churn;
@@ -35,13 +35,13 @@ use crate::progress::Progress;
 use findings::Findings;
 use stage::Stage;
 
-/// How long one drill may take before it has failed; the time that the command line gives comes on top.
+/// How long one drill may take before it fails, in addition to the time that the command line sets.
 const DRILL_MAX: Duration = Duration::from_secs(240);
 
-/// One kind of trouble.
+/// The drills by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DrillName {
-    /// All of them but soak
+    /// All drills but soak
     All,
     /// One of 1,000 members never reads
     StuckReader,
@@ -49,35 +49,35 @@ pub(crate) enum DrillName {
     SlowReaders,
     /// More connections than descriptors
     FdExhaustion,
-    /// 5,000 members are cut and back within 2 s
+    /// 5,000 members are disconnected and reconnect within 2 s
     ReconnectStorm,
-    /// 64 tasks come, go and rename at random
+    /// 64 members join, leave and rename at random
     Churn,
     /// SIGTERM among 1,000 busy members
     Drain,
-    /// A member stops reading and comes back
+    /// A member stops reading and reads on later
     Resume,
-    /// 100 times kill -9 under 50 writers, with --data
+    /// kill -9 with 50 writers, 100 times, with --data
     Kill9,
-    /// The disk of --data fills up, and is freed (as root)
+    /// The disk of --data fills up and is freed (needs root)
     DiskFull,
-    /// 1,000 files of --data that are cut or have bits turned over (in process)
+    /// 1,000 files of --data that are truncated or have flipped bits (in process)
     Torn,
-    /// One sender asks for whatever costs most: no kind moves others' p99 past 20 ms
+    /// One sender makes the most expensive requests: the p99 of others stays below 20 ms
     Costly,
-    /// Members come, talk and leave for --minutes: memory and descriptors do not grow
+    /// Members join, talk and leave for --minutes: memory and descriptors do not grow
     Soak,
 }
 
 impl DrillName {
-    /// Each drill once, but for the one that takes minutes.
+    /// Each drill once, without `soak`, which takes minutes.
     fn each() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|name| !matches!(name, Self::All | Self::Soak))
             .collect()
     }
 
-    /// What was asked for, with `all` spelled out.
+    /// Returns the drills of `names`; `all` stands for each of them.
     pub(crate) fn resolve(names: &[Self]) -> Vec<Self> {
         if names.contains(&Self::All) {
             Self::each()
@@ -92,21 +92,21 @@ impl DrillName {
     }
 }
 
-/// All that `chat-bench drill` was asked to do.
+/// The arguments of `chat-bench drill`.
 #[derive(Debug)]
 pub(crate) struct DrillPlan {
     pub(crate) drills: Vec<DrillName>,
     pub(crate) seed: u64,
-    /// Our server's program.
+    /// The path of `chat-server`.
     pub(crate) server: PathBuf,
     pub(crate) is_quick: bool,
-    /// How long the drills that last a time last, if it was said.
+    /// `--seconds`.
     pub(crate) lasting: Option<Duration>,
-    /// How long `soak` lasts, if it was said.
+    /// `--minutes`.
     pub(crate) soaking: Option<Duration>,
     /// How many senders `costly` has.
     pub(crate) senders: usize,
-    /// What the names of the kinds of `costly` begin with; all kinds if there is none.
+    /// Prefixes of the names of `costly`'s kinds; all kinds if empty.
     pub(crate) kinds: Vec<String>,
 }
 
@@ -117,17 +117,17 @@ impl DrillPlan {
     }
 }
 
-/// Runs the drills and prints what they found. Returns one text for each that failed.
+/// Runs the drills and prints their findings. Returns one text for each drill that failed.
 ///
 /// # Errors
 ///
-/// Nothing could be run at all.
+/// No runtime can be built.
 pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
     for &name in &plan.drills {
         let title = name.as_string();
         progress.now(&format!("drill {title}"));
-        // A runtime of its own, so that a drill leaves nothing behind.
+        // Each drill has its own runtime, so that no task of one runs during the next.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
@@ -138,7 +138,7 @@ pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<S
         let stage = Stage::new(plan);
         let done = runtime
             .block_on(async { timeout(limit, perform(name, &stage, &mut findings)).await })
-            .context("it did not end in time")
+            .context("timed out")
             .flatten();
         runtime.shutdown_timeout(Duration::from_secs(1));
         let has_passed = done.is_ok() && findings.have_passed();
@@ -149,13 +149,13 @@ pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<S
             let error: String = format!("{error:#}").chars().take(ERROR_SHOWN).collect();
             failures.push(format!("{title}: {error}"));
         } else if !has_passed {
-            failures.push(format!("{title}: a bound was broken"));
+            failures.push(format!("{title}: a figure is out of bounds"));
         }
     }
     Ok(failures)
 }
 
-/// How much of an error is shown: a line that nobody expected may be long.
+/// How many characters of an error are shown: an unexpected line may be long.
 const ERROR_SHOWN: usize = 500;
 
 /// Threads on which the drills' clients run; the server needs the rest of a small machine.
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_means_each_once() {
+    fn all_stands_for_each_drill_once() {
         let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
         assert_eq!(all.len(), 11);
         assert!(!all.contains(&DrillName::All));

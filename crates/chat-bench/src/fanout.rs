@@ -1,4 +1,4 @@
-//! The fan-out benchmark: every workload, round by round, server by server. Each run has a fresh process.
+//! The fan-out benchmark: each workload with each server, in rounds. Each run starts a new process.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::progress::Progress;
 use crate::turns::{self, Turns};
 use crate::workload::Workload;
 
-/// All that `chat-bench fanout` was asked to do.
+/// The arguments of `chat-bench fanout`.
 #[derive(Debug)]
 pub(crate) struct FanoutPlan {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) rounds: u32,
     pub(crate) warm_up: Goal,
     pub(crate) goal: Goal,
-    /// Silence after which a run has failed.
+    /// Time without a delivery after which a run fails.
     pub(crate) stall: Duration,
     pub(crate) contestants: Vec<Contestant>,
 }
 
-/// What one workload gave.
+/// The results of one workload.
 #[derive(Debug)]
 pub(crate) struct WorkloadResult {
     pub(crate) workload: Workload,
@@ -40,10 +40,10 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// From sending a message until its last member had it.
+    /// From sending a message until its last member received it.
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,
-    /// Resident memory when the measured phase began, and by how much it grew.
+    /// Resident memory when the measured phase began, and its growth.
     pub(crate) rss_kib: u64,
     pub(crate) rss_change_kib: i64,
 }
@@ -55,7 +55,7 @@ impl FanoutPlan {
     }
 }
 
-/// Runs all of it. What a server does wrong is in its result; the others' runs go on.
+/// Runs all workloads. A failure of a server is part of its result; the runs of the others continue.
 pub(crate) fn run(plan: &FanoutPlan, progress: &Progress) -> Vec<WorkloadResult> {
     plan.workloads
         .iter()
@@ -77,17 +77,13 @@ fn start_and_measure(
     workload: &Workload,
     contestant: &Contestant,
 ) -> anyhow::Result<Run> {
-    let server =
-        Server::start(&*contestant.peer, connections(workload)).context("could not start it")?;
-    measure(plan, workload, contestant, &server).map_err(|failure| {
-        anyhow!(
-            "{failure}\n(the last it printed: {:?})",
-            server.last_words()
-        )
-    })
+    let server = Server::start(&*contestant.peer, connections(workload))
+        .context("could not start the server")?;
+    measure(plan, workload, contestant, &server)
+        .map_err(|failure| anyhow!("{failure}\n(its last output: {:?})", server.last_words()))
 }
 
-/// One run: everybody in, warm-up, the measured phase, and a look for what came too often.
+/// One run: connect all members, warm up, measure, and look for duplicates.
 fn measure(
     plan: &FanoutPlan,
     workload: &Workload,
@@ -126,7 +122,7 @@ fn figures(phase: &Phase, cpu: Duration, rss: u64, rss_after: u64) -> Run {
     }
 }
 
-/// Everybody, publishers that are apart among them, and a few to spare.
+/// The number of connections, including separate publishers and a reserve.
 fn connections(workload: &Workload) -> usize {
     workload.members + workload.publishers + workload.stuck + 16
 }

@@ -1,6 +1,6 @@
-//! The load generator: one thread, one epoll, all members of one server.
+//! The load generator: one thread and one epoll loop for all members of one server.
 //!
-//! Few system calls: what the server sent is read 256 KiB at a time, and all that a publisher may send at once is one
+//! It makes few system calls: it reads up to 256 KiB at a time, and sends all that a publisher may send at once in one
 //! write. Every delivered message is checked against the [`Ledger`] before it counts.
 
 mod connection;
@@ -18,19 +18,19 @@ use crate::readiness::Until;
 use crate::workload::Workload;
 use connection::{Connection, Received, Stage};
 
-/// Large enough for all that a window's messages put into one socket.
+/// Large enough for all messages of a window.
 const READ_BYTES: usize = 256 * 1024;
 
 /// Events taken from one poll.
 const EVENTS_MAX: usize = 1024;
 
-/// Silence is looked at this often.
+/// How often the time without a delivery is checked.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
-/// Latencies are kept up to a minute, with three digits.
+/// Latencies are recorded up to a minute, with three digits.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
-/// How long silence must last before a run is believed to be over: a duplicate comes right behind the original.
+/// How long nothing must arrive before a run is over: a duplicate follows its original at once.
 const SETTLE: Duration = Duration::from_millis(10);
 
 /// The clients of one server.
@@ -46,12 +46,12 @@ pub(crate) struct Generator<'a> {
     connections: Vec<Connection>,
     /// The connection of each publisher.
     speakers: Vec<usize>,
-    /// The clock starts here.
+    /// When the generator was made; times are measured from here.
     epoch: Instant,
     books: Books,
 }
 
-/// What changes while messages are received.
+/// The state that changes while messages are received.
 #[derive(Debug)]
 struct Books {
     ledger: Ledger,
@@ -71,34 +71,34 @@ pub(crate) enum Goal {
     Elapsed(Duration),
 }
 
-/// What one phase did, from the first message sent to the last one received.
+/// The results of one phase, from the first message sent to the last one received.
 #[derive(Debug)]
 pub(crate) struct Phase {
     pub(crate) messages: u64,
     pub(crate) deliveries: u64,
     pub(crate) elapsed: Duration,
-    /// Nanoseconds from sending a message until its last member had it.
+    /// Nanoseconds from sending a message until its last member received it.
     pub(crate) latency: Histogram<u64>,
 }
 
-/// Why a run is worth nothing.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// What came was not what was sent.
+    /// A wrong message arrived.
     #[error("{0}")]
     Violation(#[from] Violation),
-    /// The server complained, or said what does not belong to its protocol.
+    /// The server sent an error, or a line that is not part of its protocol.
     #[error("{who:?} got an unexpected line: {text:?}")]
     Wrong { who: Who, text: String },
-    /// The server hung up.
+    /// The server closed the connection.
     #[error("the server closed the connection of {0:?}")]
     Closed(Who),
-    /// Nothing came any more.
-    #[error("nothing came for {seconds} s: {owed}")]
+    /// No message arrived for too long.
+    #[error("no delivery for {seconds} s: {owed}")]
     Stalled { seconds: u64, owed: String },
-    /// Not everybody was let in.
+    /// Not all connections were accepted.
     #[error(
-        "only {got} of {wanted} connections were let in; nothing came for {seconds} s; {first:?} still waits"
+        "only {got} of {wanted} connections were accepted after {seconds} s without progress; {first:?} still waits"
     )]
     NotIn {
         got: usize,
@@ -115,7 +115,7 @@ pub(crate) enum Failure {
 }
 
 impl<'a> Generator<'a> {
-    /// A generator for the server on `port`; nobody is connected yet.
+    /// Creates a generator for the server on `port`, without connections.
     pub(crate) fn new(
         peer: &'a dyn Peer,
         workload: &'a Workload,
@@ -150,18 +150,18 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Connects everybody that the workload calls for, and returns when all are in.
+    /// Connects all members and publishers of the workload, and returns when all are accepted.
     pub(crate) fn connect_all(&mut self) -> Result<(), Failure> {
-        let mut everybody = Vec::new();
+        let mut newcomers = Vec::new();
         if self.peer.echo() == Echo::Apart {
-            everybody.extend((0..self.workload.publishers).map(Who::Publisher));
+            newcomers.extend((0..self.workload.publishers).map(Who::Publisher));
         }
-        everybody.extend((0..self.workload.members).map(Who::Member));
-        everybody.extend((0..self.workload.stuck).map(Who::Stuck));
-        self.connect(&everybody)
+        newcomers.extend((0..self.workload.members).map(Who::Member));
+        newcomers.extend((0..self.workload.stuck).map(Who::Stuck));
+        self.connect(&newcomers)
     }
 
-    /// Connects these, a few hundred at a time, and returns when all of them are in.
+    /// Connects `newcomers`, a few hundred at a time, and returns when all are accepted.
     pub(crate) fn connect(&mut self, newcomers: &[Who]) -> Result<(), Failure> {
         let before = self.books.welcomed;
         let mut waiting = newcomers.iter();
@@ -189,7 +189,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Publishes until the goal is reached and returns when everybody has got everything.
+    /// Publishes until the goal is reached, and returns when all messages are delivered.
     pub(crate) fn run(&mut self, goal: Goal) -> Result<Phase, Failure> {
         self.books.latency = new_histogram();
         let (published, delivered) = (self.books.published, self.books.delivered);
@@ -229,7 +229,7 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Publishes nothing for so long, and goes on receiving: a server that asks whether somebody is there is answered.
+    /// Publishes nothing for `duration`, but receives and answers the server's pings.
     pub(crate) fn rest(&mut self, duration: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         while let Some(left) = duration.checked_sub(start.elapsed()) {
@@ -238,13 +238,13 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Goes on receiving until nothing comes for a moment: a message that is delivered once too often is seen here.
+    /// Receives until nothing arrives for a moment. A duplicate delivery is found here.
     pub(crate) fn settle(&mut self) -> Result<(), Failure> {
         while self.turn(SETTLE)? > 0 {}
         Ok(())
     }
 
-    /// Hangs up at once, all connections; with a reset, so that no port is left waiting.
+    /// Closes all connections with a reset, so that no port stays in TIME_WAIT.
     pub(crate) fn hang_up(self) {
         for connection in self.connections {
             connection.reset();
@@ -275,7 +275,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Lets each publisher send what its window has room for, at most `allowance` messages in all.
+    /// Fills the window of each publisher, with at most `allowance` messages in total.
     fn fill_windows(&mut self, mut allowance: u64) -> Result<(), Failure> {
         let now = self.epoch.elapsed().as_nanos() as u64;
         let mut payload = Vec::with_capacity(self.workload.payload);
@@ -302,7 +302,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Waits for events and handles them; returns how many there were.
+    /// Waits for events and handles them. Returns their number.
     fn turn(&mut self, timeout: Duration) -> Result<usize, Failure> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
@@ -333,7 +333,7 @@ impl<'a> Generator<'a> {
                 };
                 let until = Until::of(event);
                 reading.drain(connection, &mut self.buffer, until)?;
-                if who_is_stuck(connection) {
+                if is_now_stuck(connection) {
                     connection.stop_reading(self.poll.registry())?;
                 }
             }
@@ -342,7 +342,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// What is needed to make sense of what one connection received.
+/// The context for reading one connection.
 #[derive(Debug)]
 struct Reading<'a> {
     peer: &'a dyn Peer,
@@ -351,7 +351,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads all that the socket holds and digests it.
+    /// Reads and handles all that the socket holds.
     fn drain(
         mut self,
         connection: &mut Connection,
@@ -366,7 +366,7 @@ impl Reading<'_> {
                 Ok(Received::Bytes { length, is_all }) => {
                     let used = self.digest(connection, &buffer[..length])?;
                     connection.hold(&buffer[used..length]);
-                    if (is_all && until == Until::Short) || who_is_stuck(connection) {
+                    if (is_all && until == Until::Short) || is_now_stuck(connection) {
                         return Ok(());
                     }
                 }
@@ -375,7 +375,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Takes every whole thing out of `bytes`; returns how many bytes they were.
+    /// Handles every complete frame in `bytes`. Returns how many bytes they take.
     fn digest(&mut self, connection: &mut Connection, bytes: &[u8]) -> Result<usize, Failure> {
         let who = connection.who;
         let mut at = 0;
@@ -428,7 +428,7 @@ impl Reading<'_> {
     }
 }
 
-fn who_is_stuck(connection: &Connection) -> bool {
+fn is_now_stuck(connection: &Connection) -> bool {
     matches!(connection.who, Who::Stuck(_)) && connection.stage == Stage::In
 }
 
@@ -438,7 +438,7 @@ fn new_histogram() -> Histogram<u64> {
 
 #[cfg(test)]
 mod tests {
-    //! A server that lies is found out: two members on real sockets, and a thread that garbles what one sends the other.
+    //! A faulty server is detected: two members on real sockets, and a thread that alters what one sends the other.
 
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
@@ -452,7 +452,7 @@ mod tests {
     /// Messages in flight at once.
     const WINDOW: usize = 3;
 
-    /// Serves two members: what the first sends is given to `garble`, and what that returns goes to the second.
+    /// Serves two members: sends the second what `garble` returns for the lines of the first.
     fn serve(garble: fn(Vec<String>) -> Vec<String>) -> (u16, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -469,14 +469,14 @@ mod tests {
             let mut answer = garble(lines).join("\n");
             answer.push('\n');
             member.write_all(answer.as_bytes()).unwrap();
-            // Hang up only when the other side does.
+            // Close only when the other side closes.
             let mut rest = String::new();
             drop(BufReader::new(member).read_line(&mut rest));
         });
         (port, thread)
     }
 
-    /// What the generator says of a server that does this to the messages 0, 1 and 2.
+    /// The generator's result for a server that does this to the messages 0, 1 and 2.
     fn verdict(garble: fn(Vec<String>) -> Vec<String>) -> Result<Phase, Failure> {
         let (port, thread) = serve(garble);
         let mut workload = Workload::standard(WorkloadName::A);
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn an_honest_server_passes() {
+    fn a_correct_server_passes() {
         let phase = verdict(|lines| lines).unwrap();
         assert_eq!((phase.messages, phase.deliveries), (3, 3));
         assert_eq!(phase.latency.len(), 3);

@@ -1,7 +1,7 @@
-//! What the hub costs an embedder: publishing to members in process, beside a bare broadcast channel.
+//! The hub benchmark: the cost of publishing to members in process, beside a bare broadcast channel.
 //!
-//! Both run in turn, on a runtime of one thread, with one task a receiver, and the processor time of the whole process
-//! counts: publishing, waking and receiving. A message is in flight until every receiver has had it.
+//! Both run in turn, on a runtime of one thread with one task for each receiver. The processor time of the process
+//! counts: publishing, waking and receiving. A message is in flight until every receiver has received it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -99,7 +99,7 @@ fn in_runtime(measuring: impl Future<Output = anyhow::Result<f64>>) -> anyhow::R
     LocalSet::new().block_on(&runtime, measuring)
 }
 
-/// Counts deliveries, and wakes the publisher when there are as many as it waits for.
+/// Counts deliveries, and wakes the publisher when the awaited number is reached.
 #[derive(Debug, Default)]
 struct Deliveries {
     count: Cell<usize>,
@@ -123,7 +123,7 @@ impl Deliveries {
     }
 }
 
-/// Publishes `plan.messages` and a fifth as many before that, which are not counted; the processor time a delivery.
+/// Publishes `plan.messages`, after a fifth of that as warm-up. Returns the processor time for one delivery.
 async fn measure<E>(
     plan: &HubPlan,
     deliveries: &Deliveries,
@@ -199,7 +199,7 @@ async fn measure_hub(plan: &HubPlan) -> anyhow::Result<f64> {
     .await
 }
 
-/// What both rings hold: the hub's own default.
+/// Capacity of both rings: the hub's default.
 const RING: usize = 128;
 
 #[cfg(test)]
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn both_are_measured_and_nothing_is_lost() {
-        // A lost message would leave the publisher waiting for ever.
+        // If a message is lost, the publisher waits for ever.
         let plan = HubPlan {
             sessions: 10,
             messages: 200,

@@ -1,4 +1,4 @@
-//! The idle benchmark: thousands of silent members, and a message now and then.
+//! The idle benchmark: thousands of silent members, and single messages to all of them.
 
 use std::time::{Duration, Instant};
 
@@ -14,25 +14,25 @@ use crate::stats::median;
 use crate::turns::{self, ServerReport};
 use crate::workload::Workload;
 
-/// All that `chat-bench idle` was asked to do.
+/// The arguments of `chat-bench idle`.
 #[derive(Debug)]
 pub(crate) struct IdlePlan {
     pub(crate) workload: Workload,
     pub(crate) rounds: u32,
     /// Messages after the first.
     pub(crate) messages: u32,
-    /// Silence before memory is read.
+    /// How long all are silent before memory is read.
     pub(crate) settle: Duration,
     pub(crate) stall: Duration,
     pub(crate) contestants: Vec<Contestant>,
 }
 
 impl IdlePlan {
-    /// Members that are in before memory is read for the first time: what a server allocates once is not counted.
+    /// Members that join before memory is first read: what a server allocates once does not count.
     pub(crate) const FIRST_IN: usize = 10;
 }
 
-/// What all servers gave.
+/// The results of all servers.
 #[derive(Debug, Serialize)]
 pub(crate) struct IdleReport {
     pub(crate) members: usize,
@@ -43,29 +43,29 @@ pub(crate) struct IdleReport {
 /// The figures of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct IdleRun {
-    /// Resident memory a connection, while all are silent.
+    /// Resident memory for each connection, while all are silent.
     pub(crate) kib_per_connection: f64,
-    /// The same after a few messages were delivered to all.
+    /// The same after a few messages to all.
     pub(crate) kib_per_connection_after_messages: f64,
-    /// From the first connect until the last member was in.
+    /// From the first connect until the last member joined.
     pub(crate) all_in_ms: f64,
-    /// Until the very first message had reached everybody.
+    /// Until the first message reached all members.
     pub(crate) first_message_ms: f64,
-    /// Until one of the following had: median and worst.
+    /// The same for the messages after it: median and worst.
     pub(crate) message_ms: f64,
     pub(crate) message_worst_ms: f64,
-    /// The server's processor time for one delivery of these.
+    /// The server's processor time for each of these deliveries.
     pub(crate) cpu_us_per_delivery: f64,
 }
 
 impl IdleReport {
-    /// What went wrong, one text a server.
+    /// What failed, one text for each server.
     pub(crate) fn failures(&self) -> Vec<String> {
         turns::failures(&self.servers)
     }
 }
 
-/// Runs all of it, round by round, server by server.
+/// Measures each server in each round.
 pub(crate) fn run(plan: &IdlePlan, progress: &Progress) -> IdleReport {
     let measure = |contestant: &Contestant| measure(plan, contestant);
     let servers = turns::take("idle", plan.rounds, &plan.contestants, progress, measure)

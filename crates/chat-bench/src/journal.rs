@@ -1,7 +1,7 @@
-//! What a journal costs: messages a second and how long one waits for its place, in memory and in a file.
+//! The journal benchmark: messages a second, and how long each waits for its position, in memory and in a file.
 //!
-//! Each writer says one message and waits for its place before it says the next, as a program does that wants to know
-//! that it is kept. The file is on the disk that `--dir` names: a file in memory would be a pretty number.
+//! Each writer publishes one message and waits for its position before the next, as a program does that needs
+//! acknowledgements. The file is in `--dir`, which should be on a real disk.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) struct JournalReport {
     pub(crate) paced: Vec<Paced>,
 }
 
-/// So many writers that each wait for the place of one message before the next.
+/// Writers that each wait for the position of one message before the next.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     kept: Kept,
@@ -53,7 +53,7 @@ pub(crate) struct Row {
     p99_us: u64,
 }
 
-/// A message a millisecond: how long until a member has it.
+/// One message a millisecond: how long until a member receives it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Paced {
     kept: Kept,
@@ -91,7 +91,7 @@ fn in_runtime<T>(measuring: impl Future<Output = anyhow::Result<T>>) -> anyhow::
     runtime.block_on(measuring)
 }
 
-/// A hub whose logs are kept so; the directory is there as long as its files are needed.
+/// A hub whose logs are kept as `kept` says, and the directory of its files.
 fn hub(dir: &Path, kept: Kept) -> anyhow::Result<(Hub, Option<tempfile::TempDir>)> {
     let sync = match kept {
         Kept::Memory => return Ok((Hub::new(Limits::default()), None)),
@@ -115,7 +115,7 @@ async fn waiting(plan: &JournalPlan, kept: Kept, writers: usize) -> anyhow::Resu
     }
     let text = "x".repeat(plan.payload);
     let (began, mut writing) = (Instant::now(), JoinSet::new());
-    // A fifth as long before that is not counted.
+    // The warm-up is not counted.
     let counts_from = began + plan.lasting / 5;
     let until = counts_from + plan.lasting;
     for session in sessions {
@@ -226,7 +226,7 @@ impl fmt::Display for JournalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "Writers that each wait for the place of one message of {} bytes before the next.",
+            "Writers that each wait for the position of one message of {} bytes before the next.",
             self.payload
         )?;
         writeln!(
@@ -248,7 +248,10 @@ impl fmt::Display for JournalReport {
                 row.messages_per_second / one
             )?;
         }
-        writeln!(f, "\nA message a millisecond: until a member has it.")?;
+        writeln!(
+            f,
+            "\nOne message a millisecond: time until a member receives it."
+        )?;
         writeln!(
             f,
             "  {:<14} {:>8} {:>8} {:>8} {:>8}",

@@ -1,4 +1,4 @@
-//! A server as a child process: a free port, a place for its files, readiness, and its end.
+//! A server as a child process: its port, its directory, readiness, and its end.
 
 use std::fs::File;
 use std::io;
@@ -12,16 +12,16 @@ use tempfile::TempDir;
 
 use crate::peer::{CommandLine, Peer, Place};
 
-/// How long a server may take until it accepts.
+/// How long a server may take until it accepts connections.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
-/// How long it may take to end once it is asked to.
+/// How long it may take to end after SIGTERM.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often readiness and the end are looked for.
+/// How often readiness and the end are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -34,16 +34,16 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// It could not be started, ended at once, or does not accept within 15 s; the text has what it printed last.
+    /// It could not be started, ended at once, or does not accept within 15 s. The text includes its last output.
     pub(crate) fn start(peer: &dyn Peer, connections: usize) -> io::Result<Self> {
         Self::launch(connections, |place| peer.command(place))
     }
 
-    /// Starts what `command` says, and waits until it accepts connections.
+    /// Starts the program of `command`, and waits until it accepts connections.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// Like [`start`](Self::start).
     pub(crate) fn launch(
         connections: usize,
         command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
@@ -51,21 +51,21 @@ impl Server {
         Self::launch_at(free_port()?, connections, command)
     }
 
-    /// As [`launch`](Self::launch), on this port.
+    /// Like [`launch`](Self::launch), on `port`.
     pub(crate) fn launch_at(
         port: u16,
         connections: usize,
         command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
     ) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
-        // ngircd gives up root's rights only after it has read its files, but its directory must let it in.
+        // ngircd reads its files before it drops root's rights.
         let command = command(&Place {
             port,
             dir: dir.path(),
             connections,
         })?;
         let output = File::create(dir.path().join("output"))?;
-        // Through ourselves, so that the server ends should we be killed.
+        // `reference run` makes the kernel end the server if this program is killed.
         let child = Command::new(std::env::current_exe()?)
             .args(["reference", "run", "--"])
             .arg(&command.program)
@@ -84,37 +84,37 @@ impl Server {
         self.child.id()
     }
 
-    /// Where on 127.0.0.1 it listens.
+    /// The port on 127.0.0.1 that it listens on.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Asks it to end, as a service manager does.
+    /// Sends SIGTERM, as a service manager does.
     pub(crate) fn ask_to_end(&mut self) -> io::Result<()> {
         if self.child.try_wait()?.is_none() {
-            // The child has not been waited for, so its id is still its own.
+            // The child has not been reaped, so its process id is still valid.
             kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM)?;
         }
         Ok(())
     }
 
-    /// Kills it, which it can't notice, and waits until it is gone.
+    /// Sends SIGKILL, and waits until the process has ended.
     pub(crate) fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
     }
 
-    /// How it ended, if it did.
+    /// The exit status, if the process has ended.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// All that it printed.
+    /// All of its output.
     pub(crate) fn output(&self) -> Vec<u8> {
         std::fs::read(self.dir.path().join("output")).unwrap_or_default()
     }
 
-    /// The last lines that it printed.
+    /// The last lines of its output.
     pub(crate) fn last_words(&self) -> String {
         let text = self.output();
         let text = String::from_utf8_lossy(&text);
@@ -127,14 +127,17 @@ impl Server {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                let text = format!("it ended at once ({status}): {}", self.last_words());
+                let text = format!("the server ended at once ({status}): {}", self.last_words());
                 return Err(io::Error::other(text));
             }
             if TcpStream::connect(address).is_ok() {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let text = format!("it does not accept connections: {}", self.last_words());
+                let text = format!(
+                    "the server does not accept connections: {}",
+                    self.last_words()
+                );
                 return Err(io::Error::other(text));
             }
             std::thread::sleep(LOOK_EVERY);

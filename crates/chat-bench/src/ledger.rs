@@ -1,60 +1,63 @@
-//! The books: which message is owed to whom, and what was wrong when one came that was not.
+//! Which messages are due to which receiver, and what was wrong with one that was not due.
 //!
-//! Invariant: a message is outstanding until every member that should get it has got it, once and in its publisher's
-//! order. Pure: no sockets and no clock, the caller says what time it is.
+//! [`Ledger`] books the deliveries of a benchmark, [`Series`] the messages of one sender at one receiver, and [`judge`]
+//! compares a log with its acknowledgements. All are pure: no sockets and no clock.
+//!
+//! Invariant: a message is outstanding until every member that should receive it has received it, once and in its
+//! publisher's order.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 
 use crate::payload::{PayloadCodec, Stamp};
 
-/// Who receives, and whether a publisher is among them.
+/// Who receives a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Echo {
-    /// A publisher that is a member does not get its own messages.
+    /// All members but its publisher.
     Exclude,
-    /// Every member gets every message, its own too.
+    /// All members, its publisher included.
     Include,
-    /// Publishers are connections of their own, which are no members.
+    /// All members; publishers are separate connections.
     Apart,
 }
 
-/// What is expected of everybody.
+/// The deliveries that are due to all members.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     codec: PayloadCodec,
     echo: Echo,
     members: usize,
     publishers: Vec<Account>,
-    /// The sequence number that is due next: a row for each member, a column for each publisher.
+    /// The sequence number that is due next: one row for each member, one column for each publisher.
     due: Vec<u32>,
 }
 
-/// One publisher's messages that are on their way.
+/// One publisher's outstanding messages.
 #[derive(Debug, Default)]
 struct Account {
     /// The sequence number of the oldest of `outstanding`.
     oldest: u32,
-    /// For each message: how many members still wait for it, and when it was sent (nanoseconds).
+    /// For each message: how many members have not received it, and when it was sent (nanoseconds).
     outstanding: VecDeque<(u32, u64)>,
 }
 
-/// A message that came as it should.
+/// A correct delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receipt {
-    /// Others still wait for it.
+    /// Other members have not received the message yet.
     Partial,
-    /// This member was the last; when the message was sent.
+    /// This member was the last to receive the message, which was sent at `sent_at`.
     Complete { sent_at: u64 },
 }
 
-/// What was wrong.
+/// What is wrong with a delivery.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// Not one of the payloads that were published.
+    /// The payload was not published.
     #[error("member {member} got a corrupted message: {text:?}")]
     Corrupted { member: usize, text: String },
-    /// A payload of a publisher or with a number that was never sent.
+    /// The publisher or the sequence number was never used.
     #[error(
         "member {member} got message {sequence} of publisher {publisher}, which was never sent"
     )]
@@ -63,20 +66,20 @@ pub(crate) enum Violation {
         publisher: u32,
         sequence: u32,
     },
-    /// The line names another speaker than the payload.
+    /// The line names another publisher than the payload.
     #[error("member {member} got a message of publisher {publisher} in the name of {named}")]
     WrongName {
         member: usize,
         publisher: u32,
         named: u32,
     },
-    /// A publisher got its own message where it should not.
+    /// A publisher received its own message although the server does not echo.
     #[error("publisher {publisher} got its own message {sequence} back")]
     Own { publisher: usize, sequence: u32 },
-    /// A later message came before the one that is due.
+    /// A later message arrived before the one that is due.
     #[error(
         "member {member} expected message {expected} of publisher {publisher} but got {got}: \
-         messages were lost or came out of order"
+         messages were lost or arrived out of order"
     )]
     Skipped {
         member: usize,
@@ -84,10 +87,10 @@ pub(crate) enum Violation {
         expected: u32,
         got: u32,
     },
-    /// A message came that this member had already got, or should have got earlier.
+    /// The member has received this message, or should have received it earlier.
     #[error(
         "member {member} expected message {expected} of publisher {publisher} but got {got} (again): \
-         a message was duplicated or came out of order"
+         a message was duplicated or arrived out of order"
     )]
     Repeated {
         member: usize,
@@ -98,7 +101,7 @@ pub(crate) enum Violation {
 }
 
 impl Ledger {
-    /// Books for `members` members and `publishers` publishers, nothing sent yet.
+    /// Creates a ledger without messages.
     pub(crate) fn new(members: usize, publishers: usize, payload: usize, echo: Echo) -> Self {
         Self {
             codec: PayloadCodec::new(payload),
@@ -109,7 +112,7 @@ impl Ledger {
         }
     }
 
-    /// How many members get each message.
+    /// How many members receive each message.
     pub(crate) fn audience(&self) -> usize {
         match self.echo {
             Echo::Exclude => self.members.saturating_sub(1),
@@ -117,7 +120,7 @@ impl Ledger {
         }
     }
 
-    /// How many of this publisher's messages are on their way.
+    /// How many of this publisher's messages are outstanding.
     pub(crate) fn outstanding(&self, publisher: usize) -> usize {
         self.publishers[publisher].outstanding.len()
     }
@@ -137,11 +140,11 @@ impl Ledger {
         self.codec.encode(stamp, out);
     }
 
-    /// Enters what a member received; `named` is the publisher that the line itself names, where lines do.
+    /// Enters what a member received; `named` is the publisher that the line names, if it names one.
     ///
     /// # Errors
     ///
-    /// What came was not what this member was owed next.
+    /// The payload is not the one that is due to this member next.
     pub(crate) fn receive(
         &mut self,
         member: usize,
@@ -191,13 +194,13 @@ impl Ledger {
             return Ok(Receipt::Partial);
         }
         let sent_at = *sent_at;
-        // Each member gets a publisher's messages in order, so the oldest is always the first to be complete.
+        // Each member receives a publisher's messages in order, so the oldest is complete first.
         account.outstanding.pop_front();
         account.oldest = account.oldest.wrapping_add(1);
         Ok(Receipt::Complete { sent_at })
     }
 
-    /// Says what is still owed, for the report of a run that stalled: the first few members and messages.
+    /// Describes the deliveries that are still due, with a few examples, for the report of a stalled run.
     pub(crate) fn describe_owed(&self) -> String {
         let mut lines = Vec::new();
         let mut owed = 0_u64;
@@ -220,7 +223,7 @@ impl Ledger {
             }
         }
         format!(
-            "{owed} deliveries are still owed (lost?): {}, ..",
+            "{owed} deliveries are outstanding (lost?): {}, ..",
             lines.join("; ")
         )
     }
@@ -238,8 +241,8 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Enters the number of a message. Returns how it compares with the number that was due: `Greater` if messages
-    /// were left out, `Less` if it is a repetition.
+    /// Enters the number of a message. Returns how it compares with the number that was due: `Greater` if messages were
+    /// left out, `Less` if it is a repetition.
     pub(crate) fn receive(&mut self, number: u64) -> Ordering {
         let due = self.next;
         match number.checked_sub(due) {
@@ -260,11 +263,11 @@ pub(crate) struct Kept {
     pub(crate) text: String,
 }
 
-/// What one writer was told: of each of its messages the place.
+/// What one writer was acknowledged: number and position of each message.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Acknowledged(pub(crate) Vec<(u64, u64)>);
 
-/// What is wrong with a log, given what each writer was told. A message reads `w7 123`.
+/// Compares a log with the acknowledgements of each writer. Messages are texts such as `w7 123`.
 pub(crate) fn judge(log: &[Kept], writers: &[Acknowledged]) -> Wrongs {
     let mut wrongs = Wrongs::default();
     let mut places: HashMap<&str, u64> = HashMap::new();
@@ -298,7 +301,7 @@ pub(crate) fn judge(log: &[Kept], writers: &[Acknowledged]) -> Wrongs {
     wrongs
 }
 
-/// What must not have happened.
+/// The differences between a log and its acknowledgements.
 #[derive(Debug, Default)]
 pub(crate) struct Wrongs {
     pub(crate) lost: Vec<String>,
@@ -329,7 +332,7 @@ fn misplaced(member: usize, publisher: usize, expected: u32, got: u32) -> Violat
 mod tests {
     use super::*;
 
-    /// Three members of whom the first publishes, and the first `n` messages.
+    /// Three members, the first of which publishes, and the first `n` messages.
     fn published(n: usize, echo: Echo) -> (Ledger, Vec<Vec<u8>>) {
         let mut ledger = Ledger::new(3, 1, 32, echo);
         let messages = (0..n)
@@ -457,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_found() {
+    fn lost_repeated_and_displaced_messages_are_found() {
         let kept = |seq, text: &str| Kept {
             seq,
             text: text.to_owned(),

@@ -1,8 +1,8 @@
-//! `chat-bench`: the same load for our server, a bare epoll loop, the obvious design, and whichever peers are installed.
+//! `chat-bench`: the same load for `chat-server`, reference servers, and other chat servers that are installed.
 //!
 //! Each server runs as a child process on a free loopback port and is driven by one single-threaded generator. Only the
-//! server's own processor time and memory count, and a delivery counts only if the right bytes came in the right order.
-//! Drills show what our server does when members or the machine fail it.
+//! server's own processor time and memory count, and a delivery counts only if the right bytes arrive in the right
+//! order. Drills show what `chat-server` does when members or the machine fail.
 
 #![forbid(unsafe_code)]
 
@@ -46,11 +46,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every server did what it should.
+/// Whether every server behaved correctly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Right,
-    /// At least one lost, duplicated, reordered or garbled a message, or failed otherwise.
+    /// At least one server lost, duplicated, reordered or corrupted a message, or failed in another way.
     Wrong,
 }
 
@@ -123,5 +123,5 @@ fn verdict(failures: &[String]) -> Verdict {
     Verdict::Wrong
 }
 
-/// Descriptors for everything that is no member: listener, epoll, files, publishers that are apart.
+/// Descriptors for everything but members: the listener, epoll, files, and separate publishers.
 const DESCRIPTOR_RESERVE: usize = 128;

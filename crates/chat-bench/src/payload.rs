@@ -1,14 +1,14 @@
-//! What a message says: who published it, as which number, and a filler that follows from the number.
+//! The text of a message: its publisher, its number, and a filler that depends on the number.
 //!
-//! `p0003s0000002a-cdefgh..`: everything in it can be checked by the receiver, so nothing but the right bytes counts.
+//! An example is `p0003s0000002a-cdefgh..`. The receiver can check every byte.
 
-/// Length of the fixed head: `p`, 4 hexadecimal digits, `s`, 8 hexadecimal digits, `-`.
+/// Length of the head: `p`, 4 hexadecimal digits, `s`, 8 hexadecimal digits, `-`.
 const HEAD: usize = 15;
 
-/// The shortest payload that still says who and which.
+/// The shortest payload that holds the head.
 pub(crate) const PAYLOAD_MIN: usize = 16;
 
-/// The longest payload: a message of our server may hold 4,096 bytes of text.
+/// The longest payload: the limit of `chat-server` is 4,096 bytes of text.
 pub(crate) const PAYLOAD_MAX: usize = 4096;
 
 const ALPHABET: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
@@ -17,11 +17,11 @@ const ALPHABET: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
 #[derive(Debug)]
 pub(crate) struct PayloadCodec {
     length: usize,
-    /// The alphabet over and over; the filler of message `n` is the piece that starts at letter `n % 26`.
+    /// The alphabet, repeated; the filler of message `n` starts at letter `n % 26`.
     letters: Vec<u8>,
 }
 
-/// What a payload says.
+/// The publisher and number of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) publisher: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Stamp {
 }
 
 impl PayloadCodec {
-    /// A codec for payloads of `length` bytes, which the command line has checked to be in range.
+    /// Creates a codec for payloads of `length` bytes, which must be in range.
     pub(crate) fn new(length: usize) -> Self {
         let length = length.max(PAYLOAD_MIN);
         let letters = ALPHABET
@@ -41,7 +41,7 @@ impl PayloadCodec {
         Self { length, letters }
     }
 
-    /// Appends the payload that `stamp` calls for.
+    /// Appends the payload for `stamp`.
     pub(crate) fn encode(&self, stamp: Stamp, out: &mut Vec<u8>) {
         out.push(b'p');
         push_hex(out, stamp.publisher, 4);
@@ -51,7 +51,7 @@ impl PayloadCodec {
         out.extend_from_slice(self.filler(stamp.sequence));
     }
 
-    /// Reads a payload; `None` if any byte of it is not what its own stamp calls for.
+    /// Reads a payload. Returns `None` if any byte does not agree with its stamp.
     pub(crate) fn decode(&self, payload: &[u8]) -> Option<Stamp> {
         if payload.len() != self.length
             || payload[0] != b'p'

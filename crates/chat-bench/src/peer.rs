@@ -1,7 +1,7 @@
-//! The servers that are measured: how each is started and how its members talk.
+//! The servers that are measured: how each is started, and its protocol.
 //!
-//! A [`Peer`] is stateless and does no I/O: bytes to log in with, bytes to publish with, and what the first thing in a
-//! received stream is. Everything else is the same for all of them.
+//! A [`Peer`] is stateless and does no I/O. It makes the bytes of a login and of a message, and reads the first frame
+//! of a received stream. Everything else is the same for all servers.
 
 mod chat;
 mod chat_json;
@@ -30,20 +30,19 @@ use crate::ledger::Echo;
 
 /// One kind of server.
 pub(crate) trait Peer: std::fmt::Debug {
-    /// Who gets a message.
+    /// Who receives a message.
     fn echo(&self) -> Echo;
 
-    /// The command that starts it on `place.port` of 127.0.0.1; may put a configuration file into `place.dir`.
+    /// The command that starts it on `place.port` of 127.0.0.1. It may write a configuration file into `place.dir`.
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine>;
 
-    /// Appends what a new connection sends to be let in, or nothing if the server speaks first.
+    /// Appends what a new connection sends to log in; nothing if the server speaks first.
     fn login(&self, who: Who, out: &mut Vec<u8>);
 
     /// Appends a message in the server's framing.
     fn publish(&self, payload: &[u8], out: &mut Vec<u8>);
 
-    /// How many connections may be on their way at one time: well below the listen backlog of 1,024 that Tokio asks
-    /// for.
+    /// How many connections may be pending at a time: well below Tokio's listen backlog of for.
     fn connecting_max(&self) -> usize {
         512
     }
@@ -60,7 +59,7 @@ pub(crate) trait Peer: std::fmt::Debug {
     fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a>;
 }
 
-/// Where a server is to run, and how many connections it must bear.
+/// Where a server runs, and how many connections it must allow.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) port: u16,
@@ -98,19 +97,19 @@ impl CommandLine {
     }
 }
 
-/// Who logs in.
+/// The role of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// Member number n, who may publish too.
+    /// Member number n, which may publish too.
     Member(usize),
-    /// A publisher that is no member ([`Echo::Apart`] only).
+    /// A publisher that is not a member ([`Echo::Apart`] only).
     Publisher(usize),
-    /// A member that will never read.
+    /// A member that never reads.
     Stuck(usize),
 }
 
 impl Who {
-    /// A name that no other connection has.
+    /// A unique nick.
     fn nick(self) -> String {
         match self {
             Self::Member(n) => format!("m{n}"),
@@ -120,24 +119,24 @@ impl Who {
     }
 }
 
-/// The first thing in a received stream, and how many bytes it takes.
+/// The first frame of a received stream, and how many bytes it takes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
-    /// The rest of it has not come yet.
+    /// The frame is not complete.
     Incomplete,
-    /// A delivered message; `named` is the publisher's number where the line names the speaker.
+    /// A delivered message; `named` is the publisher's number if the line names it.
     Message {
         payload: &'a [u8],
         named: Option<u32>,
         used: usize,
     },
-    /// From now on the connection gets what is published.
+    /// The connection now receives what is published.
     Welcome { used: usize },
-    /// Nothing that matters here.
+    /// A line that is ignored.
     Notice { used: usize },
-    /// The server wants this answer (a ping).
+    /// A ping, and its answer.
     Answer { bytes: Vec<u8>, used: usize },
-    /// The server says that something is wrong, or says what no server of its kind should.
+    /// An error, or a line that is not part of the protocol.
     Wrong { text: String },
 }
 
@@ -145,11 +144,11 @@ pub(crate) enum Frame<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PeerName {
-    /// One thread and one epoll that writes each chunk straight to every socket: the kernel's own cost
+    /// One thread and one epoll loop that writes each chunk to every socket: the kernel's own cost
     Floor,
-    /// Our server, in the plain dialect
+    /// chat-server, plain dialect
     ChatServer,
-    /// Our server, in JSON Lines
+    /// chat-server, JSON Lines
     ChatServerJson,
     /// broadcast::channel + Framed + LinesCodec + one select! per member
     Obvious,
@@ -161,7 +160,7 @@ pub(crate) enum PeerName {
     Ngircd,
 }
 
-/// A server that takes part.
+/// A server that is measured.
 #[derive(Debug)]
 pub(crate) struct Contestant {
     pub(crate) name: PeerName,
@@ -204,11 +203,11 @@ pub(crate) fn find_on_path(program: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod testing {
-    //! One check for all: however the stream is cut, the same things are read from it.
+    //! One check for all peers: any chunking of a stream gives the same frames.
 
     use super::{Frame, Peer};
 
-    /// What a stream says, owned.
+    /// A frame that owns its bytes.
     #[derive(Debug, PartialEq, Eq, Clone)]
     pub(crate) enum Seen {
         Message(Vec<u8>, Option<u32>),
@@ -218,7 +217,7 @@ mod testing {
         Wrong(String),
     }
 
-    /// Reads all that `bytes` holds and returns it with the number of bytes used.
+    /// Reads all frames of `bytes`, and returns how many bytes they take.
     fn drain(peer: &dyn Peer, bytes: &[u8], seen: &mut Vec<Seen>) -> usize {
         let mut at = 0;
         loop {
@@ -243,7 +242,7 @@ mod testing {
         }
     }
 
-    /// Reads `stream` whole, byte by byte, and cut in two at every place; returns what was the same each time.
+    /// Reads `stream` whole, byte by byte, and split at every position. Returns the frames, which must be the same.
     pub(crate) fn read_in_any_chunks(peer: &dyn Peer, stream: &[u8]) -> Vec<Seen> {
         let read = |chunks: &[&[u8]]| {
             let mut held = Vec::new();
@@ -266,7 +265,7 @@ mod testing {
         whole
     }
 
-    /// A message without a named speaker.
+    /// A message without a named publisher.
     pub(crate) fn message(payload: &str) -> Seen {
         Seen::Message(payload.as_bytes().to_vec(), None)
     }

@@ -1,4 +1,4 @@
-//! What the kernel says of a server's process: processor time used and memory resident.
+//! Processor time, memory and descriptors of a server's process, as the kernel reports them.
 
 use std::io;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// Where the processor time comes from, for the report.
+/// The source of the processor time, for the report.
 pub(crate) const CPU_SOURCE: &str = "the kernel's CPU clock of the server's process (clock_getcpuclockid: user and system time in ns, \
      of all its threads, ended ones too)";
 
-/// The processor time that a process has used since it began.
+/// The processor time that a process has used since it started.
 ///
-/// This is the process's own CPU clock: nanoseconds, user and system time, the time of threads that have ended
-/// included. `/proc/PID/stat` has the same sum in ticks of 10 ms, and `/proc/PID/task/*/schedstat` in nanoseconds but
-/// without the threads that have ended.
+/// This is the process's CPU clock: user and system time in nanoseconds, including threads that have ended.
+/// `/proc/PID/stat` has the same sum in ticks of 10 ms; `/proc/PID/task/*/schedstat` has nanoseconds, but without the
+/// threads that have ended.
 pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(pid as i32))?;
     Ok(Duration::from(clock.now()?))
 }
 
-/// The process's resident memory in KiB (`VmRSS`). What the kernel keeps for its sockets is not in it.
+/// The process's resident memory in KiB (`VmRSS`). It does not include the kernel's memory for its sockets.
 pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     parse_resident(&status).ok_or_else(|| io::Error::other("no VmRSS in /proc/PID/status"))
@@ -33,9 +33,9 @@ pub(crate) fn descriptors(pid: u32) -> io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// What the kernel holds for all TCP sockets of this machine, in KiB: no process's resident memory has it.
+/// The kernel's memory for all TCP sockets of this machine, in KiB. No process's resident memory includes it.
 pub(crate) fn socket_memory_kib() -> io::Result<u64> {
-    /// A page, as most machines have it.
+    /// The page size of most machines.
     const PAGE_KIB: u64 = 4;
     let text = std::fs::read_to_string("/proc/net/sockstat")?;
     let pages = parse_socket_pages(&text);
@@ -58,8 +58,8 @@ fn parse_resident(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Raises the number of descriptors that this process, and the servers it starts, may have; fails if `needed` is more
-/// than the hard limit allows.
+/// Raises the descriptor limit of this process and of the servers that it starts. Fails if `needed` is more than the
+/// hard limit allows.
 pub(crate) fn raise_descriptor_limit(needed: usize) -> io::Result<()> {
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if (hard as usize) < needed {

@@ -1,22 +1,22 @@
-//! What the program is doing, on standard error: one line that is painted over, or one line each where that can't be.
+//! Progress on standard error: one line that is overwritten on a terminal, otherwise one line for each step.
 
 use std::io::{IsTerminal, Write, stderr};
 
-/// Says what is being done; erases it when dropped.
+/// Shows the current step, and erases it when dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     is_terminal: bool,
 }
 
 impl Progress {
-    /// Looks whether standard error is a terminal.
+    /// Checks whether standard error is a terminal.
     pub(crate) fn new() -> Self {
         Self {
             is_terminal: stderr().is_terminal(),
         }
     }
 
-    /// Says what is being done now.
+    /// Shows the current step.
     pub(crate) fn now(&self, what: &str) {
         if self.is_terminal {
             paint(&format!("\r\x1b[2K{what}"));
@@ -25,7 +25,7 @@ impl Progress {
         }
     }
 
-    /// Says something that is to stay.
+    /// Prints a line that stays.
     pub(crate) fn note(&self, what: &str) {
         if self.is_terminal {
             paint("\r\x1b[2K");
@@ -42,7 +42,7 @@ impl Drop for Progress {
     }
 }
 
-/// Nobody can be told that standard error is gone.
+/// A failure to write to standard error can't be reported.
 fn paint(text: &str) {
     drop(stderr().write_all(text.as_bytes()));
 }

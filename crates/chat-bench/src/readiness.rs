@@ -31,20 +31,20 @@ pub(crate) fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usi
     Ok(written)
 }
 
-/// When a socket that was readable has been read enough.
+/// When to stop reading a socket that was readable.
 ///
-/// The poll reports a change only once (it is edge-triggered), so a socket has to be emptied; a read that brings less
-/// than there was room for has emptied it, and saves the read that would say so.
+/// The poll is edge-triggered, so a socket must be emptied. A read that returns less than the buffer holds has emptied
+/// it; this saves the read that returns `WouldBlock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// The first read that was not full.
+    /// After the first read that does not fill the buffer.
     Short,
-    /// The end of the stream: the peer has hung up, and no further event will say so.
+    /// At the end of the stream: the peer has closed it, and no further event follows.
     End,
 }
 
 impl Until {
-    /// What this event asks for.
+    /// When to stop after this event.
     pub(crate) fn of(event: &Event) -> Self {
         if event.is_read_closed() || event.is_error() {
             Self::End

@@ -1,4 +1,4 @@
-//! The servers that are part of this program, each run as a child process so that its figures are its own.
+//! The reference servers, which are part of this program. Each runs as a child process, to be measured by itself.
 
 pub(crate) mod floor;
 pub(crate) mod obvious;
@@ -10,10 +10,10 @@ use std::process::Command;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
-/// The kernel's limit is 4,096 here by default too; Tokio's 1,024 makes a burst of connections wait a second.
+/// The kernel's default limit. With Tokio's 1,024, a burst of connections waits a second.
 const BACKLOG: i32 = 4096;
 
-/// Becomes `command`, which the kernel ends should our parent die. Returns only if that failed.
+/// Executes `command`, which the kernel ends if this program's parent ends. Returns only on failure.
 pub(crate) fn run(command: &[OsString]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("no command was given")?;
     #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The report: what is worked out from the runs, and where it is written.
+//! The report: medians and ratios of the runs, and where they are written.
 
 mod json;
 mod picture;
@@ -19,7 +19,7 @@ use crate::stats::{median, median_ratio};
 use crate::turns::{self, ServerReport, Turns};
 use crate::workload::Workload;
 
-/// All that the fan-out benchmark found.
+/// The results of the fan-out benchmark.
 #[derive(Debug, Serialize)]
 pub(crate) struct FanoutReport {
     pub(crate) version: &'static str,
@@ -30,13 +30,13 @@ pub(crate) struct FanoutReport {
     pub(crate) workloads: Vec<WorkloadReport>,
 }
 
-/// One workload's part of it.
+/// The results of one workload.
 #[derive(Debug, Serialize)]
 pub(crate) struct WorkloadReport {
     #[serde(flatten)]
     pub(crate) workload: Workload,
     pub(crate) servers: Vec<ServerReport<Figures, Run>>,
-    /// Our server's processor time a delivery in JSON Lines, in terms of the plain dialect's, taken round by round.
+    /// Processor time a delivery of the JSON dialect divided by that of the plain dialect, by round.
     pub(crate) ratio_of_json_to_plain: Option<f64>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct WorkloadReport {
 pub(crate) struct Figures {
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// Of the processor time a delivery, taken round by round.
+    /// Ratio of the processor time a delivery, by round.
     pub(crate) ratio_to_floor: Option<f64>,
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,
@@ -53,7 +53,7 @@ pub(crate) struct Figures {
 }
 
 impl FanoutReport {
-    /// Works out the medians.
+    /// Computes the medians.
     pub(crate) fn new(plan: &FanoutPlan, results: Vec<WorkloadResult>) -> Self {
         let processors = std::thread::available_parallelism();
         Self {
@@ -65,7 +65,7 @@ impl FanoutReport {
         }
     }
 
-    /// What went wrong, one text a failure.
+    /// What failed, one text for each server.
     pub(crate) fn failures(&self) -> Vec<String> {
         turns::failures(self.workloads.iter().flat_map(|workload| &workload.servers))
     }
@@ -136,7 +136,7 @@ pub(crate) fn write(
     }
 }
 
-/// Prints for people: on standard error if standard output is for machines.
+/// Prints text: to standard error if the JSON goes to standard output.
 fn print_beside_json(text: &str, json: Option<&Path>) -> anyhow::Result<()> {
     if json.is_some_and(is_standard_output) {
         io::stderr().write_all(text.as_bytes())?;
@@ -175,7 +175,7 @@ fn rounds(count: u32) -> String {
     format!("{count} round{}", if count == 1 { "" } else { "s" })
 }
 
-/// A ratio with two decimals, where they mean anything.
+/// A ratio, with two decimals below 100.
 fn ratio(ratio: f64) -> String {
     if ratio < 100.0 {
         format!("{ratio:.2}")
@@ -184,7 +184,7 @@ fn ratio(ratio: f64) -> String {
     }
 }
 
-/// A figure with three digits that count.
+/// A figure with three significant digits.
 fn three_digits(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),

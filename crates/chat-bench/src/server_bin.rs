@@ -1,34 +1,34 @@
-//! Where our server's program is.
+//! Finds the program `chat-server`.
 //!
-//! Invariant: what is measured is the code at hand. Under `cargo run`, cargo is asked to build the server first, which
-//! it does not do by itself: it belongs to another package.
+//! Invariant: the current code is measured. Under cargo, the server is built first, because it belongs to another
+//! package.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// The program that was named, or the one beside this program.
+/// Returns `named`, or the program beside this one.
 pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let program = match named {
         Some(program) => program.to_owned(),
         None => {
-            let own = std::env::current_exe().context("where is this program?")?;
+            let own = std::env::current_exe().context("the path of this program is unknown")?;
             build(&own)?;
             own.with_file_name("chat-server")
         }
     };
-    // A bare name would be looked for on PATH.
+    // A bare name would be searched on PATH.
     let program = std::path::absolute(program).context("--server-bin")?;
     ensure!(
         program.is_file(),
-        "{} was not found: build chat-server, or name it with --server-bin",
+        "{} not found: build chat-server, or set --server-bin",
         program.display()
     );
     Ok(program)
 }
 
-/// Has cargo build the server in the profile of this program, if cargo runs this.
+/// Builds the server in the profile of this program, if cargo runs this program.
 fn build(own: &Path) -> anyhow::Result<()> {
     let (Some(cargo), Some(package)) = (
         std::env::var_os("CARGO"),

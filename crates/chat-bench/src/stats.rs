@@ -1,6 +1,6 @@
-//! Medians, percentiles, slopes, and ratios that are taken round by round.
+//! Medians, percentiles, slopes, and ratios by round.
 
-/// The median; the mean of the two in the middle if there is an even number. `None` of nothing.
+/// The median, or the mean of the two middle values. `None` if there are no values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values
         .into_iter()
@@ -15,7 +15,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The median of the ratios of the two figures of each round, so that what disturbed a whole round cancels out.
+/// The median of each round's ratio, so that a disturbance of a whole round cancels out.
 pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Option<f64> {
     let ratios = figures.iter().zip(of).filter_map(|pair| match pair {
         (Some(figure), Some(of)) if *of > 0.0 => Some(figure / of),
@@ -24,15 +24,14 @@ pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Optio
     median(ratios)
 }
 
-/// The smallest value that this share of the values does not exceed (nearest rank). `None` of nothing.
+/// The percentile by nearest rank; `share` is 0 to 1. `None` if there are no values.
 pub(crate) fn percentile(mut values: Vec<u64>, share: f64) -> Option<u64> {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.max(1) - 1).copied()
 }
 
-/// How much `y` grows with each unit of `x`: the slope of the straight line with the least squares. `None` if there are
-/// not two different `x`.
+/// How much `y` grows with each unit of `x`: the slope of the least-squares line. `None` without two different `x`.
 pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
     let (x_sum, y_sum) = points
@@ -86,7 +85,7 @@ mod tests {
             .map(|x| (f64::from(x), 3.0 + 2.0 * f64::from(x)))
             .collect();
         assert!((slope(&points).unwrap() - 2.0).abs() < 1e-9);
-        // What is above the line is as much as what is below it.
+        // Symmetric points have a level line.
         assert_eq!(slope(&[(0.0, 1.0), (1.0, 4.0), (2.0, 1.0)]), Some(0.0));
         assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0)]), None);
         assert_eq!(slope(&[]), None);

@@ -1,7 +1,7 @@
-//! Who is measured when: round by round, server by server.
+//! The order of measurements: in each round, each server.
 //!
-//! The servers take turns within a round, so that what disturbs the machine for a while hits all of them; a server that
-//! failed has no more turns, and the others' go on.
+//! The servers take turns within a round, so that a disturbance of the machine affects all of them. A server that
+//! failed is not measured again; the others are.
 
 use std::fmt::Display;
 
@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::peer::{Contestant, PeerName};
 use crate::progress::Progress;
 
-/// What one server's turns gave.
+/// The results of one server.
 #[derive(Debug)]
 pub(crate) struct Turns<R> {
     pub(crate) server: PeerName,
-    /// One for each round; none for that of a failure and those after it.
+    /// One for each round; `None` from the failure on.
     pub(crate) runs: Vec<Option<R>>,
     pub(crate) failure: Option<String>,
 }
@@ -41,7 +41,7 @@ impl<R> Turns<R> {
     }
 }
 
-/// What went wrong, one text for each server that failed.
+/// What failed, one text for each server.
 pub(crate) fn failures<'a, M: 'a, R: 'a>(
     servers: impl IntoIterator<Item = &'a ServerReport<M, R>>,
 ) -> Vec<String> {
@@ -51,7 +51,7 @@ pub(crate) fn failures<'a, M: 'a, R: 'a>(
         .collect()
 }
 
-/// Measures each server once a round; `title` says of what, for those who watch.
+/// Measures each server once in each round; `title` is shown as progress.
 pub(crate) fn take<R, E: Display>(
     title: &str,
     rounds: u32,

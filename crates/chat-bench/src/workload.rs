@@ -1,4 +1,4 @@
-//! The four workloads, and how the command line bends them.
+//! The four workloads.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -21,13 +21,13 @@ pub(crate) enum WorkloadName {
     D,
 }
 
-/// What is sent, to how many, how many at once.
+/// How many members and publishers there are, and how much they send.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Workload {
     pub(crate) name: WorkloadName,
-    /// Members that receive, the publishers among them where a server knows no other way.
+    /// Members that receive; the publishers are among them unless the server separates the two.
     pub(crate) members: usize,
-    /// How many publish.
+    /// Number of publishers.
     pub(crate) publishers: usize,
     /// Messages in flight, all publishers together.
     pub(crate) window: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// The workload as the brief table in `--help` has it.
+    /// The workload as `--help` describes it.
     pub(crate) fn standard(name: WorkloadName) -> Self {
         let (members, publishers, window) = match name {
             WorkloadName::A => (100, 1, 1),
@@ -56,14 +56,14 @@ impl Workload {
         }
     }
 
-    /// The share of the window that publisher number `publisher` has: an equal part, the first ones one more where it
-    /// does not divide, and at least one.
+    /// The window of publisher number `publisher`: an equal share, one more for the first ones if it does not divide
+    /// evenly, and at least one.
     pub(crate) fn window_of(&self, publisher: usize) -> usize {
         let more = usize::from(publisher < self.window % self.publishers);
         (self.window / self.publishers + more).max(1)
     }
 
-    /// One line that says what it is.
+    /// One line that describes the workload.
     pub(crate) fn title(&self) -> String {
         let what = match self.name {
             WorkloadName::A => "trickle",
@@ -73,7 +73,7 @@ impl Workload {
         };
         let stuck = match self.stuck {
             0 => String::new(),
-            n => format!(", {n} more that never read"),
+            n => format!(", {n} more never read"),
         };
         format!(
             "{:?} {what}: {} members, {} publishing, {} in flight, {} bytes{stuck}",
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_window_is_shared_out_whole() {
+    fn the_shares_add_up_to_the_window() {
         for name in [
             WorkloadName::A,
             WorkloadName::B,

@@ -20,27 +20,27 @@ fn passes_with(name: &str, arguments: &[&str]) {
 }
 
 #[test]
-fn slow_readers_see_everything_or_are_told() {
+fn slow_readers_receive_every_message_or_a_gap() {
     passes("slow-readers");
 }
 
 #[test]
-fn members_that_are_cut_come_back_under_their_nicks() {
+fn disconnected_members_return_under_their_nicks() {
     passes("reconnect-storm");
 }
 
 #[test]
-fn membership_as_members_saw_it_is_true() {
+fn membership_as_members_see_it_is_true() {
     passes("churn");
 }
 
 #[test]
-fn a_drain_delivers_what_anybody_saw_to_everybody() {
+fn a_drain_delivers_what_one_member_saw_to_all() {
     passes("drain");
 }
 
 #[test]
-fn a_member_that_comes_back_misses_nothing_untold() {
+fn a_member_that_stopped_reading_misses_nothing_without_a_gap() {
     passes("resume");
 }
 

@@ -35,7 +35,7 @@ fn every_delivery_of_the_reference_servers_is_counted() {
     let report = report(&output);
     assert!(output.status.success());
     for workload in 0..2 {
-        // The floor does not send a publisher its own, the obvious design does.
+        // The floor has no echo, the obvious design has one.
         for (server, audience) in [(0, 5), (1, 6)] {
             let server = &report["workloads"][workload]["servers"][server];
             for round in 0..2 {
@@ -65,7 +65,7 @@ fn both_dialects_of_our_server_are_counted_and_compared() {
     assert!(output.status.success(), "{report}");
     for workload in 0..2 {
         let workload = &report["workloads"][workload];
-        // JSON members ask for their own messages too.
+        // JSON members ask for an echo.
         for (server, audience) in [(0, 5), (1, 6)] {
             for round in 0..2 {
                 let run = &workload["servers"][server]["runs"][round];
@@ -100,7 +100,7 @@ fn idle_reports_memory_and_times() {
 
 #[test]
 fn a_server_that_fails_makes_the_exit_code_1_and_the_others_go_on() {
-    // This program knows none of our server's flags, so as a server it ends at once.
+    // This program has none of chat-server's flags, so as a server it ends at once.
     let output = bench(&[
         "fanout",
         "--only=chat-server,floor",

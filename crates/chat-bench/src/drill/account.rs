@@ -1,4 +1,4 @@
-//! Numbered messages as a member accounts for them: each seen once and in order, or missed and told so.
+//! Numbered messages as one member receives them: each is seen once and in order, or reported as missed.
 
 use tokio::time::timeout;
 
@@ -7,21 +7,21 @@ use anyhow::Context;
 use super::client::{PATIENCE, Reader, missed, said};
 use crate::ledger::Series;
 
-/// What a member saw of a series of numbered messages.
+/// What a member received of a series of numbered messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     series: Series,
     pub(crate) seen: u64,
-    /// Told to be missed.
+    /// Messages that gaps report as missed.
     pub(crate) missed: u64,
-    /// Lines that say so.
+    /// Number of gaps.
     pub(crate) gaps: u64,
-    /// How many were seen before the first such line.
+    /// How many were seen before the first gap.
     pub(crate) before_gap: Option<u64>,
 }
 
 impl Account {
-    /// Takes note of a line; the messages of the series are those of `from` that begin with `tag`.
+    /// Enters a line. The messages of the series are those of `from` that begin with `tag`.
     pub(crate) fn hear(&mut self, line: &[u8], from: &str, tag: &str) {
         if let Some(count) = missed(line) {
             self.before_gap.get_or_insert(self.seen);
@@ -55,9 +55,9 @@ impl Account {
             let accounted = || format!("{} of {total} are accounted for", self.series.next);
             let more = timeout(PATIENCE, reader.next())
                 .await
-                .with_context(|| format!("nothing more comes: {}", accounted()))?;
+                .with_context(|| format!("no further message: {}", accounted()))?;
             let more = more.with_context(accounted)?;
-            anyhow::ensure!(more, "the server hung up: {}", accounted());
+            anyhow::ensure!(more, "the server closed the connection: {}", accounted());
             self.hear(reader.line(), from, tag);
         }
         Ok(())
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missed_and_told_so_is_accounted_for() {
+    fn messages_that_a_gap_reports_are_accounted_for() {
         let mut account = Account::default();
         for line in [
             "14:02 kim: a 0 x",

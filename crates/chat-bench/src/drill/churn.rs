@@ -1,4 +1,4 @@
-//! `churn`: members come, go, move and rename at random. What each saw of its room agrees with what the server says.
+//! `churn`: members join, leave, move and rename at random. What each sees of its room agrees with the server.
 
 mod view;
 
@@ -20,32 +20,32 @@ use crate::proc;
 use fastrand::Rng;
 use view::View;
 
-/// Where they go besides the lobby: few enough to meet, many enough that every member of one is named in its greeting.
+/// The rooms besides the lobby: few enough that members meet, so many that a greeting can name all members.
 const ROOMS: [&str; 5] = ["one", "two", "three", "four", "five"];
 
-/// The longest pause between two deeds.
+/// The longest pause between two actions.
 const PAUSE_MAX_MS: usize = 40;
 
-/// How long nothing must happen before views are compared.
+/// How long members wait before they compare their views.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// By when the server has let go of the connection that looked whether it listens: it lingers for a second.
+/// How long the server keeps the connection that checked whether it listens: it lingers for a second.
 const LOOKER_GONE_WITHIN: Duration = Duration::from_millis(1500);
 
-/// What one task did and what its members saw.
+/// What one task did, and what its members saw.
 #[derive(Debug, Default)]
 struct Log {
-    deeds: u64,
+    actions: u64,
     sessions: u64,
     announcements: u64,
-    /// Announcements that contradict what was announced before.
+    /// Announcements that contradict earlier ones.
     contradictions: Vec<String>,
-    /// Views that differ from the server's at the end.
+    /// Views that differ from `/who` at the end.
     differences: Vec<String>,
     compared: u64,
 }
 
-/// One member that is in.
+/// One connected member.
 struct Player {
     client: Client,
     view: View,
@@ -55,7 +55,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let tasks = stage.pick(64, 12);
     let lasting = stage.lasting(Duration::from_secs(60), Duration::from_millis(1500));
     findings.did(format!(
-        "seed {}: {tasks} tasks join, leave, rename, quit, hang up and are cut at random for {:.1} s, in 6 rooms",
+        "seed {}: {tasks} tasks join, leave, rename, quit, close and are reset at random for {:.1} s, in 6 rooms",
         stage.seed(),
         lasting.as_secs_f64()
     ));
@@ -73,14 +73,14 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let mut all = Log::default();
     while let Some(log) = playing.join_next().await {
         let one = log.context("a task panicked")?.context("a task")?;
-        all.deeds += one.deeds;
+        all.actions += one.actions;
         all.sessions += one.sessions;
         all.announcements += one.announcements;
         all.compared += one.compared;
         all.contradictions.extend(one.contradictions);
         all.differences.extend(one.differences);
     }
-    findings.figure("deeds", grouped(all.deeds));
+    findings.figure("actions", grouped(all.actions));
     findings.figure("sessions", grouped(all.sessions));
     findings.at_least("announcements seen", all.announcements, 100);
     findings.none(
@@ -90,7 +90,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.at_least("views compared at the end", all.compared, tasks as u64 / 2);
     findings.none("views that differ from /who", &all.differences);
     crowd::is_gone(&server, descriptors, PATIENCE / 3, findings).await?;
-    // It arrives now: it would have had to read all that time.
+    // It joins late, as otherwise it would have to read throughout.
     let mut counter = Client::arrive(port, "counter").await?;
     let rooms = counter.ask("/rooms\n", "* rooms: ").await?;
     let is_empty = rooms == "* rooms: lobby (3)";
@@ -106,7 +106,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// How many descriptors the server holds once the connection that looked whether it listens is gone.
+/// How many descriptors the server holds after the connection that checked whether it listens.
 async fn settled(server: &crate::launch::Server) -> anyhow::Result<usize> {
     let (began, mut fewest) = (Instant::now(), usize::MAX);
     while began.elapsed() < LOOKER_GONE_WITHIN {
@@ -134,7 +134,7 @@ async fn play(
         });
     }
     barrier.wait().await;
-    // Those who are out come in, so that all views are compared.
+    // Tasks without a member connect one, so that all views are compared.
     let mut player = match player {
         Some(player) => player,
         None => enter(port, task, &mut random, &mut log).await?,
@@ -156,7 +156,7 @@ async fn enter(port: u16, task: usize, random: &mut Rng, log: &mut Log) -> anyho
         view: View::default(),
     };
     let nick = nick(task, random);
-    // One after the other: the old session of this task may still hold the nick.
+    // The previous session of this task may still hold the nick.
     while player.view.own != nick {
         player.does(&format!("/nick {nick}"), log).await?;
     }
@@ -173,7 +173,7 @@ fn nick(task: usize, random: &mut Rng) -> String {
     format!("t{task}{}", ["", "-a", "-b", "-c"][random.usize(..4)])
 }
 
-/// Does something at random; `None` if that was its end.
+/// Takes one random action. Returns `None` if it ended the session.
 async fn act(
     mut player: Player,
     task: usize,
@@ -182,7 +182,7 @@ async fn act(
 ) -> anyhow::Result<Option<Player>> {
     let pause = Duration::from_millis(random.usize(..PAUSE_MAX_MS) as u64);
     player.listen(pause, log).await?;
-    log.deeds += 1;
+    log.actions += 1;
     match random.usize(..12) {
         0..=2 => player.does(&join(random), log).await?,
         3 => player.does("/leave", log).await?,
@@ -207,13 +207,16 @@ async fn act(
 }
 
 impl Player {
-    /// Sends a line and takes in everything up to the answer to a question behind it.
+    /// Sends a line, and enters all lines until the server has handled it.
     async fn does(&mut self, line: &str, log: &mut Log) -> anyhow::Result<()> {
         let script = format!("{line}\n{PROBE}");
         self.client.writer.send(script.as_bytes()).await?;
         let reading = async {
             loop {
-                ensure!(self.client.reader.next().await?, "the server hung up");
+                ensure!(
+                    self.client.reader.next().await?,
+                    "the server closed the connection"
+                );
                 let line = self.client.reader.line();
                 if line.starts_with(PROBED.as_bytes()) {
                     return Ok(());
@@ -228,20 +231,20 @@ impl Player {
         done.with_context(|| format!("after {line:?}"))
     }
 
-    /// Takes in what happens for a while.
+    /// Enters all lines for a while.
     async fn listen(&mut self, lasting: Duration, log: &mut Log) -> anyhow::Result<()> {
         let listening = async {
             while self.client.reader.next().await? {
                 take(&mut self.view, self.client.reader.line(), log);
             }
-            anyhow::bail!("the server hung up")
+            anyhow::bail!("the server closed the connection")
         };
-        // That the time is up is no error.
+        // A timeout is the normal end.
         timeout(lasting, listening).await.unwrap_or(Ok(()))
     }
 
     async fn compare(&mut self, log: &mut Log) -> anyhow::Result<()> {
-        // Everything that came before is taken in first.
+        // Earlier lines are entered first.
         self.does("", log).await?;
         let begins = format!("* {}: ", self.view.room);
         let answer = self.client.ask("/who\n", &begins).await?;

@@ -1,4 +1,4 @@
-//! A line client as simple as those that people write, which never believes what it is told.
+//! A simple line client.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,36 +12,37 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long anything that must happen may take, on a machine that is busy with other things.
+/// How long any step may take, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An unknown command, and how its answer begins. Replies come in order, so lines that were sent before have been handled.
+/// An unknown command, and how its answer begins. Replies come in order, so lines that were sent before have been
+/// handled.
 pub(crate) const PROBE: &str = "/answer\n";
 pub(crate) const PROBED: &str = "! no such command: /answer ";
 
 /// What one read takes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A connection to the server.
+/// A connection to the server, in the plain dialect unless a JSON hello is sent.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
 }
 
-/// Its lines.
+/// Its reading half, as lines.
 #[derive(Debug)]
 pub(crate) struct Reader {
     half: OwnedReadHalf,
     buffer: Vec<u8>,
-    /// Where the current line is, and what has been looked at.
+    /// Where the current line is; the position after it; what has been searched.
     line: Range<usize>,
     next: usize,
     looked: usize,
     read_max: usize,
 }
 
-/// Its other half.
+/// Its writing half.
 #[derive(Debug)]
 pub(crate) struct Writer(OwnedWriteHalf);
 
@@ -51,17 +52,17 @@ impl Client {
         Self::over(TcpStream::connect(address(port)).await?)
     }
 
-    /// Connects with a receive buffer of about this many bytes, so that not reading is soon felt.
+    /// Connects with a receive buffer of about `bytes`, which fills soon if the client does not read.
     pub(crate) async fn connect_small(port: u16, bytes: u32) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(bytes)?;
         Self::over(socket.connect(address(port)).await?)
     }
 
-    /// Connects from this address of the loopback network, so that the server sees several peers.
+    /// Connects from the loopback address `source`, so that the server sees different peers.
     pub(crate) async fn connect_from(port: u16, source: Ipv4Addr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // The port is chosen with the destination: each address has its own 28,000.
+        // Each address has its own range of ports.
         SockRef::from(&socket).set_reuse_address(true)?;
         socket.bind((source, 0).into())?;
         Self::over(socket.connect(address(port)).await?)
@@ -97,7 +98,7 @@ impl Client {
         Ok(())
     }
 
-    /// Goes to a room and waits until it is there.
+    /// Joins a room and waits until it is there.
     pub(crate) async fn go_to(&mut self, room: &str) -> anyhow::Result<()> {
         self.writer
             .send(format!("/join {room}\n").as_bytes())
@@ -109,7 +110,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a line and reads up to the answer that begins like this.
+    /// Sends a line, and reads until the line that begins with `answer`.
     pub(crate) async fn ask(&mut self, line: &str, answer: &str) -> anyhow::Result<String> {
         self.writer.send(line.as_bytes()).await?;
         self.reader
@@ -124,7 +125,7 @@ impl Client {
         Ok(())
     }
 
-    /// As [`ask`](Self::ask), with two answers that may come.
+    /// Like [`ask`](Self::ask), with two possible answers.
     pub(crate) async fn ask_either(
         &mut self,
         line: &str,
@@ -138,9 +139,9 @@ impl Client {
             .with_context(|| format!("after {line:?}"))
     }
 
-    /// How many members a room has, as `/who` tells.
+    /// How many members a room has, from `/who`.
     pub(crate) async fn count(&mut self, room: &str) -> anyhow::Result<usize> {
-        // What was told before, to a member that had fallen behind, looks the same: the last one counts.
+        // A lagging member may be sent the same kind of line: earlier ones are skipped.
         self.ask(PROBE, PROBED).await?;
         let begins = format!("* {room}: ");
         let answer = self.ask(&format!("/who {room}\n"), &begins).await?;
@@ -150,10 +151,10 @@ impl Client {
             .with_context(|| format!("no count in {answer:?}"))
     }
 
-    /// Ends the connection with a reset, as a peer that loses its network or its process does.
+    /// Closes the connection with a reset, as a peer that crashes does.
     pub(crate) fn cut(self) -> io::Result<()> {
         SockRef::from(self.writer.0.as_ref()).set_linger(Some(Duration::ZERO))?;
-        // Its drop would say that no more is sent, and so end the connection in order.
+        // Dropping the half would shut the connection down in order.
         self.writer.0.forget();
         Ok(())
     }
@@ -170,18 +171,18 @@ impl Writer {
 }
 
 impl Reader {
-    /// Has the kernel take this many bytes ahead from now on. With a window of a few KiB a sender mostly waits for its
-    /// persist timer, whatever the reader does: some 10 KiB a second.
+    /// Sets the receive buffer. With a window of a few KiB a sender mostly waits for its persist timer, which gives
+    /// some 10 KiB a second.
     pub(crate) fn widen(&self, bytes: usize) -> io::Result<()> {
         SockRef::from(self.half.as_ref()).set_recv_buffer_size(bytes)
     }
 
-    /// Reads at most this many bytes at a time from now on.
+    /// Sets how many bytes a read takes at most.
     pub(crate) fn read_at_most(&mut self, bytes: usize) {
         self.read_max = bytes;
     }
 
-    /// Reads on to the next line, which [`line`](Self::line) then shows; `false` at the end. Cancel safe.
+    /// Reads the next line, which [`line`](Self::line) then returns. Returns `false` at the end. Cancel safe.
     pub(crate) async fn next(&mut self) -> io::Result<bool> {
         loop {
             if self.next_buffered() {
@@ -193,7 +194,7 @@ impl Reader {
         }
     }
 
-    /// Goes on to the next line if it has come already.
+    /// Goes on to the next line if it has been received.
     pub(crate) fn next_buffered(&mut self) -> bool {
         let Some(found) = memchr::memchr(b'\n', &self.buffer[self.looked..]) else {
             self.looked = self.buffer.len();
@@ -205,7 +206,7 @@ impl Reader {
         true
     }
 
-    /// Reads once, whatever comes; 0 at the end. Cancel safe.
+    /// Reads once. Returns the number of bytes, 0 at the end. Cancel safe.
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.drain(..self.next);
         self.looked -= self.next;
@@ -215,12 +216,12 @@ impl Reader {
         limited.read_buf(&mut self.buffer).await
     }
 
-    /// The line that was read last, without its end.
+    /// The current line, without its end.
     pub(crate) fn line(&self) -> &[u8] {
         &self.buffer[self.line.clone()]
     }
 
-    /// Reads up to the line that is wanted, and returns it.
+    /// Reads until the line that is wanted, and returns it.
     pub(crate) async fn until(
         &mut self,
         is_wanted: impl Fn(&str) -> bool,
@@ -234,7 +235,7 @@ impl Reader {
                 }
                 last = line.into_owned();
             }
-            bail!("the server hung up")
+            bail!("the server closed the connection")
         };
         let found = timeout(PATIENCE, looking)
             .await
@@ -243,7 +244,7 @@ impl Reader {
         found.with_context(|| format!("(the last line was {last:?})"))
     }
 
-    /// Reads and forgets everything until the end.
+    /// Reads until the end, and drops what it reads.
     pub(crate) async fn read_out(&mut self) -> anyhow::Result<()> {
         let reading = async {
             while self.fill().await? > 0 {
@@ -253,11 +254,11 @@ impl Reader {
         };
         timeout(PATIENCE, reading)
             .await
-            .context("the server does not hang up")?
+            .context("the server does not close the connection")?
     }
 }
 
-/// Reads `14:02 NICK: text`, or without the time: who said it, and what.
+/// Reads `14:02 NICK: text`. Returns the nick and the text.
 pub(crate) fn said(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = match line.split_at_checked(6) {
         Some((clock, rest)) if clock[0].is_ascii_digit() && clock[2] == b':' => rest,
@@ -285,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_and_gaps_are_told_from_everything_else() {
+    fn messages_and_gaps_are_recognised() {
         assert_eq!(said(b"14:02 kim: a: b"), Some((&b"kim"[..], &b"a: b"[..])));
         assert_eq!(said(b"14:02 * kim waves"), None);
         assert_eq!(said(b"* kim set the topic: x"), None);

@@ -1,10 +1,10 @@
-//! `costly`: one sender asks for whatever costs the server most, within the default limits. Other members must not
-//! notice.
+//! `costly`: one sender makes the requests that cost the server most, within the default limits. The latency of other
+//! members stays low.
 //!
-//! Each kind has a server of its own. Witnesses talk at a normal pace; their latency is measured while it is quiet and
-//! in rounds of the attack, each from a new address. A kind fails if the median of its rounds' 99th percentiles passes
-//! 20 ms; as other work on the machine delays messages too, a kind that fails is tried twice again, and the median of
-//! all its rounds decides.
+//! Each kind has its own server. Witnesses talk at a normal pace. Their latency is measured before the attack and in
+//! rounds of it, each from a new address. A kind fails if the median of its rounds' 99th percentiles exceeds 20 ms.
+//! Other work on the machine delays messages too, so a kind that fails is tried twice more, and the median of all its
+//! rounds decides.
 
 mod attack;
 mod kinds;
@@ -31,33 +31,33 @@ use scene::{Stand, Templates};
 use table::{LEGEND, Round, Row, Verdict, header};
 use witness::Witnesses;
 
-/// What the witnesses' 99th percentile may be at most, in milliseconds.
+/// The bound on the witnesses' 99th percentile, in milliseconds.
 const P99_MAX_MS: f64 = 20.0;
 
-/// How long all attacks together last, and the quiet before them.
+/// How long all attacks and the quiet before them last in total.
 const LASTING: Duration = Duration::from_secs(30);
 const LASTING_QUICK: Duration = Duration::from_secs(8);
 
-/// How many parts a kind's time has: one of quiet, and one for each round.
+/// The parts of a kind's time: one of quiet, and one for each round.
 const PARTS: u32 = 1 + ROUNDS as u32;
 
-/// How many times a server is attacked, each time from a new address, which has not been charged for anything yet.
+/// How many times a server is attacked, each time from a new address, whose limits are not used up.
 const ROUNDS: usize = 3;
 
-/// How often a kind is tried before it has failed.
+/// How often a kind is tried before it fails.
 const TRIES: usize = 3;
 
-/// How long witnesses wait for what is still on its way after an attack; then the server is frozen.
+/// How long witnesses wait for outstanding messages after an attack. After that the server counts as frozen.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// How long the server may take to tell its counters.
+/// How long the server may take to log its counters.
 const COUNTERS_WITHIN: Duration = Duration::from_secs(1);
 
-/// How the attacks go.
+/// The parameters of the attacks.
 struct Terms {
     part: Duration,
     connections: usize,
-    /// Otherwise it is only measured.
+    /// Whether a kind can fail; otherwise it is only measured.
     is_judged: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let terms = Terms {
         part: lasting / kinds.len() as u32 / PARTS,
         connections: stage.connections(),
-        // A few milliseconds among other drills and tests tell nothing of the server.
+        // A few milliseconds among other tests do not show how the server behaves.
         is_judged: stage.pick(stage.connections() == 1, false),
     };
     let senders = match terms.connections {
@@ -93,13 +93,13 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     Ok(())
 }
 
-/// A line of the table: for the report, and at once for who waits for it.
+/// Adds a line to the report, and shows it at once as progress.
 fn say(line: String, findings: &mut Findings) {
     eprintln!("{line}");
     findings.did(line);
 }
 
-/// The kinds that were asked for, in the order that the seed gives.
+/// The selected kinds, in an order that depends on the seed.
 fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
     let names = stage.kinds();
     for name in names {
@@ -148,7 +148,7 @@ async fn judged(
     Ok(row)
 }
 
-/// Attacks one server, and adds what came of it to the row.
+/// Attacks one server, and adds the results to the row.
 async fn attacked(
     mut stand: Stand,
     kind: &Kind,
@@ -159,7 +159,7 @@ async fn attacked(
     let server = &stand.server;
     let (port, pid) = (server.port(), server.pid());
     let witnesses = Witnesses::begin(port).await?;
-    // What their arrival left to do does not count.
+    // Work that is left from their joins does not count.
     sleep(terms.part / 4).await;
     let (began, cpu) = (Instant::now(), proc::cpu_time(pid)?);
     sleep(terms.part).await;
@@ -186,17 +186,17 @@ async fn attacked(
     row.cut_plain += plain;
     row.cut_json += json;
     drop(witnesses);
-    // What it still has to do is of no interest, and could take it minutes.
+    // Its remaining work does not matter, and could take minutes.
     stand.server.kill()?;
     Ok(())
 }
 
-/// What is attacked, and how.
+/// A server under attack, and the attack.
 struct Attacked<'a> {
     server: &'a Server,
     flow: Flow,
     script: Arc<attack::Script>,
-    /// The share of a processor that the server takes in the quiet.
+    /// The share of a processor that the server uses without the attack.
     quiet_share: f64,
     witnesses: &'a Witnesses,
 }
@@ -242,7 +242,7 @@ impl Attacked<'_> {
         let request_bytes = match (flow, requests) {
             (Flow::Reconnecting, _) => sent as f64,
             (_, Some(requests)) => requests as f64 * line_bytes,
-            // Bytes that are no requests are handled as they are read.
+            // Bytes that are not requests are handled when they are read.
             (Flow::Pipelined | Flow::Trickle, None) => read.unwrap_or_default() as f64,
             (Flow::Unread, None) => 0.0,
         };
@@ -258,7 +258,7 @@ impl Attacked<'_> {
     }
 }
 
-/// How many bytes the server has read so far, as its counters say; `None` if it does not answer.
+/// How many bytes the server has read, from its counters. `None` if it does not log them.
 async fn bytes_read(server: &Server) -> Option<u64> {
     let before = counted(&server.output()).len();
     kill(Pid::from_raw(server.pid() as i32), Signal::SIGUSR1).ok()?;
@@ -273,7 +273,7 @@ async fn bytes_read(server: &Server) -> Option<u64> {
     None
 }
 
-/// The bytes read that are told in a log.
+/// The counters of bytes read in a log.
 fn counted(log: &[u8]) -> Vec<u64> {
     let log = String::from_utf8_lossy(log);
     log.lines()
@@ -296,7 +296,7 @@ fn report(rows: &[Row], terms: &Terms, findings: &mut Findings) {
     let was_cut = |row: &&Row| row.cut_plain + row.cut_json > 0;
     let case = |row: &Row| format!("{}: {}+{}", row.kind, row.cut_plain, row.cut_json);
     let cases: Vec<_> = rows.iter().filter(was_cut).map(case).collect();
-    findings.none("kinds that cut witnesses", &cases);
+    findings.none("kinds that disconnect witnesses", &cases);
 }
 
 #[cfg(test)]

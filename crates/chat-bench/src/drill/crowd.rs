@@ -1,4 +1,4 @@
-//! Many members at once.
+//! Groups of members.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::findings::Findings;
 use crate::launch::Server;
 use crate::proc;
 
-/// How many may be on their way at one time: below the listen backlog of the server.
+/// How many connections may be pending at a time: below the server's listen backlog.
 pub(crate) const ARRIVING_MAX: usize = 256;
 
-/// Lets them all in under these nicks, in no particular order; they are returned in the order of their nicks.
+/// Connects a member for each nick. The order in which they join is random; they are returned in the order of `nicks`.
 pub(crate) async fn arrive(port: u16, nicks: Vec<String>) -> anyhow::Result<Vec<Client>> {
     let (door, mut arriving) = (Arc::new(Semaphore::new(ARRIVING_MAX)), JoinSet::new());
     for (number, nick) in nicks.into_iter().enumerate() {
@@ -47,7 +47,7 @@ pub(crate) async fn is_gone(
         tokio::time::sleep(Duration::from_millis(10)).await;
         now = proc::descriptors(server.pid())?;
     }
-    let what = "descriptors when all are gone";
+    let what = "descriptors after all have left";
     findings.exactly(what, now as u64, expected as u64);
     findings.figure(
         "  after",

@@ -1,4 +1,4 @@
-//! `fd-exhaustion`: more connections than the server has descriptors for.
+//! `fd-exhaustion`: more connections than the server has descriptors.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,16 @@ use super::witness::{Where, Witnesses};
 use crate::launch::Server;
 use crate::proc;
 
-/// The server's limit.
+/// The server's descriptor limit.
 const DESCRIPTORS: usize = 256;
 
 /// How many connections are opened.
 const CONNECTIONS: usize = 400;
 
-/// The server's own limit on connections, so high that only the descriptors protect it.
+/// `--connections`, so high that only the descriptor limit is effective.
 const ALLOWED: usize = 100_000;
 
-/// How long it is watched while it has none left.
+/// How long the server is watched while it has no descriptor left.
 const WATCH: Duration = Duration::from_secs(3);
 
 const SERVES_AGAIN_WITHIN: Duration = Duration::from_secs(2);
@@ -47,18 +47,22 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     tokio::time::sleep(WATCH).await;
     let used = proc::cpu_time(server.pid())? - before;
     let percent = 100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64();
-    findings.below("processor time meanwhile, of one", percent, 10.0, "%");
+    findings.below("share of a processor while it is full", percent, 10.0, "%");
     let log = server.output();
     let lines = log.split(|byte| *byte == b'\n').count();
     findings.figure("log lines so far", grouped(lines as u64));
     let freed = Instant::now();
     drop(held);
     served_again(port).await?;
-    findings.within("serves again after", freed.elapsed(), SERVES_AGAIN_WITHIN);
+    findings.within(
+        "serves new clients after",
+        freed.elapsed(),
+        SERVES_AGAIN_WITHIN,
+    );
     witnesses.testify(findings).await
 }
 
-/// Waits until no more are taken, and returns how many descriptors are in use.
+/// Waits until the server uses no further descriptors, and returns how many it uses.
 async fn until_full(server: &Server) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut last = 0;
@@ -70,13 +74,13 @@ async fn until_full(server: &Server) -> anyhow::Result<usize> {
         last = now;
         ensure!(
             began.elapsed() < WATCH * 3,
-            "it takes {now} connections and then no more"
+            "{now} descriptors are in use, fewer than expected"
         );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
-/// Comes again and again until a newcomer is answered; it may be told that the server is full.
+/// Connects repeatedly until the server answers. It may refuse connections before.
 async fn served_again(port: u16) -> anyhow::Result<()> {
     let began = Instant::now();
     while began.elapsed() < SERVES_AGAIN_WITHIN * 5 {
@@ -86,5 +90,5 @@ async fn served_again(port: u16) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    anyhow::bail!("nobody is served although descriptors are free again")
+    anyhow::bail!("no client is served although descriptors are free again")
 }

@@ -1,4 +1,4 @@
-//! `drain`: SIGTERM while everybody talks. What anybody saw, everybody gets before the goodbye.
+//! `drain`: SIGTERM while all members talk. A message that one member receives reaches all others before the goodbye.
 
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -14,21 +14,21 @@ use super::stage::Stage;
 use crate::launch::Server;
 use crate::ledger::Series;
 
-/// Messages that a member writes at once.
+/// Messages that a member sends at once.
 const BURST: u64 = 4;
 
-/// A drain's own limit is 5 s.
+/// The server's drain timeout is 5 s.
 const ENDED_WITHIN: Duration = Duration::from_secs(6);
 
 const GOODBYE: &[u8] = b"* goodbye: the server is shutting down";
 
-/// What one member did and saw.
+/// What one member sent and received.
 #[derive(Debug)]
 struct Record {
     sent: u64,
-    /// The messages of each publisher.
+    /// The messages of each member.
     series: Vec<Series>,
-    /// Told to be missed, or no message of a publisher.
+    /// Messages reported as missed, and lines that no member sent.
     lost: u64,
     refused: u64,
     goodbyes: u64,
@@ -37,11 +37,11 @@ struct Record {
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let members = stage.pick(1000, 30);
-    // Each talks this often; all together say 500 messages a second.
+    // In total, members send 500 messages a second.
     let every = Duration::from_millis(stage.pick(8000, 240));
     let before = Duration::from_millis(stage.pick(5000, 700));
     findings.did(format!(
-        "{} members, each says {BURST} messages every {} ms; SIGTERM after {} ms, and they go on talking",
+        "{} members send {BURST} messages each every {} ms; SIGTERM after {} ms, while they continue",
         grouped(members as u64),
         every.as_millis(),
         before.as_millis()
@@ -86,7 +86,7 @@ async fn ended(server: &mut Server, asked: Instant) -> anyhow::Result<ExitStatus
     }
 }
 
-/// Talks and listens until the server hangs up.
+/// Sends and receives until the server closes the connection.
 async fn talk(
     mut client: Client,
     own: usize,
@@ -102,12 +102,12 @@ async fn talk(
         tokio::select! {
             _ = ticker.tick(), if may_talk => {
                 let lines = (record.sent..record.sent + BURST).map(|n| format!("{n} talk\n"));
-                // Once the server has hung up nothing can be sent; what it said before is still read.
+                // A closed server takes no more; what it sent before is still read.
                 may_talk = client.writer.send(lines.collect::<String>().as_bytes()).await.is_ok();
                 record.sent += BURST;
             }
             more = client.reader.next() => {
-                if !more.context("a reset instead of an end")? {
+                if !more.context("the server reset the connection")? {
                     break;
                 }
                 record.hear(client.reader.line());
@@ -160,7 +160,7 @@ fn stamp(from: &[u8], text: &[u8]) -> Option<(usize, u64)> {
 fn judge(records: &[(usize, Record)], findings: &mut Findings) {
     let sum = |of: fn(&Record) -> u64| records.iter().map(|(_, record)| of(record)).sum();
     let everyone = records.len();
-    // What anybody saw of each publisher is what everybody else must have seen.
+    // What one member received of a publisher, all other members must have received.
     let mut accepted = vec![0; everyone];
     for (_, record) in records {
         for (all, seen) in accepted.iter_mut().zip(&record.series) {
@@ -176,13 +176,17 @@ fn judge(records: &[(usize, Record)], findings: &mut Findings) {
         }
     }
     findings.figure(
-        "messages written by members",
+        "messages sent by members",
         grouped(sum(|record| record.sent)),
     );
-    findings.at_least("messages that anybody saw", accepted.iter().sum(), 20);
-    findings.figure("told to be refused", grouped(sum(|record| record.refused)));
+    findings.at_least(
+        "messages that at least one member received",
+        accepted.iter().sum(),
+        20,
+    );
+    findings.figure("refused", grouped(sum(|record| record.refused)));
     findings.exactly(
-        "lost in the middle, or missed",
+        "lost or missed",
         sum(|record| record.lost + record.series.iter().map(|series| series.lost).sum::<u64>()),
         0,
     );
@@ -195,7 +199,7 @@ fn judge(records: &[(usize, Record)], findings: &mut Findings) {
     let goodbyes = sum(|record| record.goodbyes);
     findings.exactly("goodbyes", goodbyes, everyone as u64);
     findings.exactly(
-        "lines behind a goodbye",
+        "lines after a goodbye",
         sum(|record| record.behind_goodbye),
         0,
     );

@@ -1,11 +1,11 @@
-//! What a drill found: what was done, the figures, and which of them keep their bounds.
+//! The findings of a drill: what it did, the figures, and their bounds.
 
 use std::fmt;
 use std::time::Duration;
 
 pub(crate) use crate::report::grouped;
 
-/// What one drill did and found, in the order in which it is printed.
+/// The findings of one drill, in the order in which they are printed.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     did: Vec<String>,
@@ -16,29 +16,29 @@ pub(crate) struct Findings {
 struct Row {
     what: String,
     figure: String,
-    /// The bound as it is shown, and whether it was kept.
+    /// The bound as it is shown, and whether it holds.
     bound: Option<(String, bool)>,
 }
 
 impl Findings {
-    /// Says what is done.
+    /// Adds a description of what the drill does.
     pub(crate) fn did(&mut self, what: impl Into<String>) {
         self.did.push(what.into());
     }
 
-    /// A figure without a bound.
+    /// Adds a figure without a bound.
     pub(crate) fn figure(&mut self, what: &str, figure: impl fmt::Display) {
         self.row(what, figure, None);
     }
 
-    /// A figure that must be below a bound.
+    /// Adds a figure that must be below a bound.
     pub(crate) fn below(&mut self, what: &str, figure: f64, bound: f64, unit: &str) {
         let shown = format!("< {} {unit}", rounded(bound));
         let figure_shown = format!("{} {unit}", rounded(figure));
         self.row(what, figure_shown, Some((shown, figure < bound)));
     }
 
-    /// A time that must be below a bound.
+    /// Adds a time that must be below a bound.
     pub(crate) fn within(&mut self, what: &str, took: Duration, bound: Duration) {
         let (figure, bound) = (took.as_secs_f64(), bound.as_secs_f64());
         if bound < 1.0 {
@@ -48,19 +48,19 @@ impl Findings {
         }
     }
 
-    /// A count that must be this one.
+    /// Adds a count that must be `expected`.
     pub(crate) fn exactly(&mut self, what: &str, count: u64, expected: u64) {
         let bound = Some((format!("= {}", grouped(expected)), count == expected));
         self.row(what, grouped(count), bound);
     }
 
-    /// A count that must be at least this: a drill that did nothing proves nothing.
+    /// Adds a count that must be at least `least`, which shows that the drill did something.
     pub(crate) fn at_least(&mut self, what: &str, count: u64, least: u64) {
         let bound = Some((format!(">= {}", grouped(least)), count >= least));
         self.row(what, grouped(count), bound);
     }
 
-    /// Something that must not have happened; if it did, the first case is shown.
+    /// Adds the number of cases, which must be 0. The first cases are shown.
     pub(crate) fn none(&mut self, what: &str, cases: &[String]) {
         self.exactly(what, cases.len() as u64, 0);
         for case in cases.iter().take(CASES_SHOWN) {
@@ -68,7 +68,7 @@ impl Findings {
         }
     }
 
-    /// Whether every bound was kept.
+    /// Whether all bounds hold.
     pub(crate) fn have_passed(&self) -> bool {
         let mut bounds = self.rows.iter().filter_map(|row| row.bound.as_ref());
         bounds.all(|(_, is_kept)| *is_kept)
@@ -83,7 +83,7 @@ impl Findings {
     }
 }
 
-/// How many cases of what must not happen are shown.
+/// How many cases are shown.
 const CASES_SHOWN: usize = 3;
 
 impl fmt::Display for Findings {
@@ -109,7 +109,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Few digits, as many as mean something.
+/// A figure with a readable number of digits.
 fn rounded(figure: f64) -> String {
     if figure.abs() < 10.0 && figure.fract() != 0.0 {
         format!("{figure:.2}")
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_broken_bound_fails_the_drill() {
+    fn one_figure_out_of_bounds_fails_the_drill() {
         let mut findings = Findings::default();
         findings.figure("time", "1 s");
         findings.below("memory", 12.5, 100.0, "KiB");

@@ -1,5 +1,5 @@
-//! `disk-full`: a disk with little room fills up while members talk, and is freed again. Nothing is acknowledged that is
-//! not kept, members are told, and it goes on by itself.
+//! `disk-full`: a small disk fills up while members talk, and is freed again. Only messages that are kept are
+//! acknowledged, members are told, and the server recovers by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,14 +14,14 @@ use super::log::{self, ROOM};
 use super::stage::Stage;
 use crate::ledger::{self, Acknowledged};
 
-/// How big the disk is, and what takes room on it until it is freed.
+/// The size of the disk, and of the file on it that is removed to free it.
 const DISK_BYTES: usize = 24 << 20;
 const BALLAST_BYTES: usize = 8 << 20;
 
-/// How long the server may take to notice that there is room again.
+/// How long the server may take to accept messages after the disk is freed.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// A small disk in memory, which is taken away again.
+/// A small disk in memory, unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -42,7 +42,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a server that is ending may still hold it.
+        // Lazily, as a server that is ending may still use it.
         let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("chat-bench: could not unmount {}", self.0.display());
@@ -52,7 +52,7 @@ impl Drop for Disk {
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     findings.did(format!(
-        "a disk of {} MiB; members talk until it is full, go on, and it is freed",
+        "a disk of {} MiB; members talk until it is full and on, and then it is freed",
         DISK_BYTES >> 20
     ));
     let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
@@ -69,7 +69,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let refusal = writer.write_until_refused().await?;
     let kept_before = writer.told.0.len();
     let told_plain = plain.ask("is it full?\n", "! not delivered").await?;
-    // What is no message goes on.
+    // Direct messages do not need the disk.
     let direct = plain.ask("/msg w0 psst\n", "").await;
     let read = log::read(port, 0).await?;
     let entered = async {
@@ -86,7 +86,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     while writer.write().await?.is_some() {
         ensure!(
             freed.elapsed() < 4 * RECOVERS_WITHIN,
-            "it does not recover: {refusal}"
+            "the server does not recover: {refusal}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -103,10 +103,10 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     drop(server);
     drop(disk);
 
-    findings.figure("the program is told", &refusal["msg"]);
-    findings.figure("the person is told", told_plain);
+    findings.figure("error to the program", &refusal["msg"]);
+    findings.figure("error in the plain dialect", told_plain);
     findings.exactly(
-        "refused as unavailable",
+        "error code is unavailable",
         u64::from(refusal["code"] == "unavailable"),
         1,
     );
@@ -127,15 +127,15 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         kept_before as u64,
     );
     findings.figure("kept while it was full", grouped(while_full as u64));
-    findings.within("went on after it was freed", recovered, RECOVERS_WITHIN);
+    findings.within("recovered after it was freed", recovered, RECOVERS_WITHIN);
     log::report(&wrongs, findings);
-    findings.exactly("kept and refused all the same", invented as u64, 0);
+    findings.exactly("kept although refused", invented as u64, 0);
     let same = again.kept == whole.kept && again.epoch == whole.epoch;
     findings.exactly("the same after a restart", u64::from(same), 1);
     Ok(())
 }
 
-/// A program that says numbered messages and notes what it is told.
+/// A program that publishes numbered messages and records the acknowledgements.
 struct Writer {
     client: Client,
     told: Acknowledged,
@@ -148,7 +148,7 @@ impl Writer {
         let mut client = Client::connect(port).await?;
         let hello = json!({"cmd": "hello", "id": 0, "nick": "w0", "join": [{"room": ROOM}]});
         log::ask(&mut client, &hello, 0).await?;
-        // Some chance in the sizes, so that each seed fills the disk elsewhere.
+        // With each seed the disk is full at another point.
         let length = 500 + stage.random(1).usize(..1500);
         Ok(Self {
             client,
@@ -158,11 +158,11 @@ impl Writer {
         })
     }
 
-    /// Says one message; returns why it was refused.
+    /// Publishes one message. Returns the error if it is refused.
     async fn write(&mut self) -> anyhow::Result<Option<Value>> {
         let (number, id) = (self.count, self.count + 1);
         self.count += 1;
-        // A long one first, which only takes room; then the one that counts.
+        // A long message takes space; the short one after it is recorded.
         let filler = json!({"cmd": "say", "room": "filler", "text": self.filler});
         let say = json!({"cmd": "say", "id": id, "room": ROOM, "text": format!("w0 {number}")});
         let begins = format!("{{\"re\":{id},");

@@ -1,5 +1,5 @@
-//! `kill9`: the server is killed again and again among writers that wait for their acknowledgements. What was
-//! acknowledged is there, once and in order, whenever it is started again.
+//! `kill9`: the server is killed repeatedly while writers wait for acknowledgements. After each restart, what was
+//! acknowledged is in the log, once and in order.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +14,13 @@ use super::log::{self, ROOM};
 use super::stage::Stage;
 use crate::ledger::{self, Acknowledged, Kept};
 
-/// How long the server lives at least and at most, once somebody was answered.
+/// How long the server runs after it has acknowledged a message, in milliseconds.
 const LIVES_MS: std::ops::Range<usize> = 5..150;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let (writers, kills) = (stage.pick(50, 8), stage.pick(100, 5));
     findings.did(format!(
-        "{writers} writers, each waiting for its acknowledgement; {kills} times kill -9 and started again; --sync full"
+        "{writers} writers that wait for each acknowledgement; {kills} times kill -9 and restart; --sync full"
     ));
     let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
     let file = dir.path().join("chat.db").to_string_lossy().into_owned();
@@ -47,7 +47,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         let lives = LIVES_MS.start + random.usize(..LIVES_MS.len());
         tokio::time::sleep(Duration::from_millis(lives as u64)).await;
         server.kill()?;
-        // What had been acknowledged by then; what follows comes from the next server.
+        // Acknowledgements from now on come from the next server.
         let told = snapshot(&told);
         server = stage.start_at(port, writers + 16, &arguments)?;
         let after = kept.last().map_or(0, |last| last.seq);
@@ -72,7 +72,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     epochs.dedup();
     findings.figure("acknowledged", grouped(answered.load(Ordering::Relaxed)));
     findings.at_least("messages kept", whole.kept.len() as u64, kills as u64);
-    findings.none("acknowledged and not there after a restart", &short);
+    findings.none("acknowledged but missing after a restart", &short);
     log::report(&wrongs, findings);
     findings.exactly("epochs", epochs.len() as u64, 1);
     findings.exactly("gaps", whole.gaps, 0);
@@ -85,7 +85,7 @@ fn snapshot(told: &[Arc<Mutex<Acknowledged>>]) -> Vec<Acknowledged> {
         .collect()
 }
 
-/// Says numbered messages, one after the other, over however many servers.
+/// Publishes numbered messages one at a time, across restarts of the server.
 async fn write(
     port: u16,
     number: usize,
@@ -103,7 +103,7 @@ async fn write(
         let said = loop {
             tokio::select! {
                 said = &mut saying => break said,
-                // Read and forgotten, so that none wait.
+                // Events are dropped, so that their queue does not fill.
                 _ = events.next() => {}
             }
         };
@@ -114,7 +114,7 @@ async fn write(
                 answered.fetch_add(1, Ordering::Relaxed);
                 count += 1;
             }
-            // The room is being opened, or the journal is not there yet: it was not said.
+            // The message was not published: the journal is not ready yet.
             Err(AskError::Refused { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => return Err(error.into()),
         }

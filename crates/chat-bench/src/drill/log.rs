@@ -1,4 +1,4 @@
-//! The log of a room, read as a program reads it.
+//! The log of a room, as a program reads it.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::ledger::{Kept, Wrongs};
 /// How many messages are read at a time.
 const PAGE: usize = 1000;
 
-/// The room in which the writers write.
+/// The room that the writers publish in.
 pub(crate) const ROOM: &str = "ops";
 
-/// The log as it was read, and what came of reading it.
+/// A part of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) epoch: String,
@@ -21,7 +21,7 @@ pub(crate) struct Log {
     pub(crate) gaps: u64,
 }
 
-/// Reads what follows a place to the end of the log, as a program does.
+/// Reads the log from the position `after` to its end.
 pub(crate) async fn read(port: u16, after: u64) -> anyhow::Result<Log> {
     let mut client = Client::connect(port).await?;
     let hello = json!({"cmd": "hello", "id": 0, "nick": "auditor", "join": [{"room": ROOM}]});
@@ -55,7 +55,7 @@ pub(crate) async fn read(port: u16, after: u64) -> anyhow::Result<Log> {
     Ok(log)
 }
 
-/// Asks, and returns what is granted.
+/// Sends a request, and returns the `ok` of its reply.
 pub(crate) async fn ask(client: &mut Client, request: &Value, id: u64) -> anyhow::Result<Value> {
     let begins = format!("{{\"re\":{id},");
     let answer = client.ask(&format!("{request}\n"), &begins).await?;

@@ -1,4 +1,4 @@
-//! How much a server's memory grows while something happens, at its highest.
+//! The peak growth of a server's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::proc;
 
-/// How often it is looked at.
+/// How often memory is read.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Watches the resident memory of a process until it is dropped.
@@ -16,12 +16,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct MemoryWatch {
     before: u64,
     highest: Arc<AtomicU64>,
-    /// Ended with the watch.
+    /// Aborted on drop.
     _looking: JoinSet<()>,
 }
 
 impl MemoryWatch {
-    /// Growth counts from now on.
+    /// Starts to watch; growth counts from now on.
     pub(crate) fn begin(pid: u32) -> std::io::Result<Self> {
         let before = proc::resident_kib(pid)?;
         let highest = Arc::new(AtomicU64::new(before));
@@ -40,7 +40,7 @@ impl MemoryWatch {
         })
     }
 
-    /// The most that it grew, in KiB.
+    /// The peak growth in KiB.
     pub(crate) fn growth_kib(&self) -> f64 {
         (self.highest.load(Ordering::Relaxed) - self.before) as f64
     }

@@ -1,4 +1,4 @@
-//! `resume`: a member stops reading and comes back: exact replay, or an explicit gap.
+//! `resume`: a member stops reading and reads on later. It receives every message, or an explicit gap.
 
 use std::ops::Range;
 
@@ -8,22 +8,22 @@ use super::findings::{Findings, grouped};
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 
-/// The sleeper's receive buffer: what it does not read soon waits at the server's side.
+/// The sleeper's receive buffer, small so that unread messages wait at the server.
 const RECEIVE_BYTES: u32 = 4096;
 
-/// Bytes of the messages that fill the socket before those that count, which would otherwise wait in it.
+/// Bytes of each filler, a message that fills the socket, so that later ones do not wait in it.
 const FILLER: usize = 1000;
 
-/// Bytes of the short ones.
+/// Bytes of each short message.
 const SHORT: usize = 8;
 
-/// How many are said at once.
+/// How many are published at once.
 const AT_ONCE: u64 = 16;
 
-/// How many messages a room's log holds, by default.
+/// How many messages a room's log holds by default.
 const LOG_MESSAGES: u64 = 1024;
 
-/// Fillers beyond what the socket and the member's queue were seen to hold.
+/// Fillers in addition to those that the socket and the member's queue hold.
 const BEYOND: u64 = 64;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -31,14 +31,14 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let port = server.port();
     let witnesses = Witnesses::begin(port, Where::OwnRoom).await?;
     let mut speaker = Client::arrive(port, "speaker").await?;
-    // Until it is seen how much a socket and a queue hold before the log is needed.
+    // Finds out how much a socket and a queue hold.
     let probe = sleep_through(port, &mut speaker, "probe", 8000, 0).await?;
     let held = probe.before_gap.unwrap_or(probe.seen);
     findings.did(format!(
-        "a member that does not read: its socket and queue hold {} messages of {FILLER} bytes",
+        "the socket and queue of a member that does not read hold {} messages of {FILLER} bytes",
         grouped(held)
     ));
-    findings.did("then as many, a few more, and short ones follow before it reads again");
+    findings.did("that many messages, a few more and short ones follow before it reads again");
     for (tag, short) in [("few", 500), ("many", 5000)] {
         let filling = held + BEYOND;
         let account = sleep_through(port, &mut speaker, tag, filling, short).await?;
@@ -49,21 +49,21 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         if short < LOG_MESSAGES {
             findings.exactly(&label("missed"), account.missed, 0);
         } else {
-            findings.at_least(&label("told to be missed"), account.missed, 1);
+            findings.at_least(&label("reported as missed"), account.missed, 1);
             let short_seen = account.seen - account.before_gap.unwrap_or_default();
             findings.at_least(
-                &label("replayed behind the gap"),
+                &label("replayed after the gap"),
                 short_seen,
                 LOG_MESSAGES / 2,
             );
         }
-        findings.exactly(&label("seen or told missed"), accounted, total);
+        findings.exactly(&label("seen or reported as missed"), accounted, total);
         findings.exactly(&label("out of place"), account.out_of_place(), 0);
     }
     witnesses.testify(findings).await
 }
 
-/// Says these messages, a few at a time: what the socket and the queue hold is to be full, not overrun.
+/// Publishes messages a few at a time, which fills the socket and the queue but does not overrun them.
 async fn speak(
     speaker: &mut Client,
     tag: &str,
@@ -74,14 +74,14 @@ async fn speak(
     while next < numbers.end {
         let end = numbers.end.min(next + AT_ONCE);
         speaker.writer.send(&lines(tag, next..end, filler)).await?;
-        // Answered when they have been published.
+        // The answer follows after they are published.
         speaker.ask("/who\n", "* lobby: ").await?;
         next = end;
     }
     Ok(())
 }
 
-/// A new member sleeps through so many fillers and so many short messages, then reads.
+/// A new member does not read while fillers and short messages are published, then reads all.
 async fn sleep_through(
     port: u16,
     speaker: &mut Client,
@@ -97,10 +97,13 @@ async fn sleep_through(
     account
         .complete(&mut sleeper.reader, "speaker", tag, filling + short)
         .await?;
-    // A duplicate would come right behind.
+    // A duplicate would follow at once.
     sleeper.writer.send(b"/who\n").await?;
     loop {
-        anyhow::ensure!(sleeper.reader.next().await?, "the server hung up");
+        anyhow::ensure!(
+            sleeper.reader.next().await?,
+            "the server closed the connection"
+        );
         let line = sleeper.reader.line();
         if line.starts_with(b"* lobby: ") {
             return Ok(account);

@@ -1,4 +1,4 @@
-//! `slow-readers`: members that read 1 KiB a second while others talk much faster.
+//! `slow-readers`: members read 1 KiB a second while others send much faster.
 
 use std::time::Duration;
 
@@ -15,38 +15,38 @@ use super::memory::MemoryWatch;
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 
-/// 256 bytes four times a second.
+/// What a slow reader reads: 256 bytes, four times a second.
 const READ_BYTES: usize = 256;
 const READ_EVERY: Duration = Duration::from_millis(250);
 
 /// A slow reader's receive buffer.
 const RECEIVE_BYTES: u32 = 4096;
 
-/// The same once it hurries, and what it reads at a time then.
+/// Its receive buffer and its reads at the end, when it reads as fast as it can.
 const HURRY_BYTES: usize = 64 * 1024;
 
-/// How often the speaker says how many messages of how many bytes at once: 2,000 a second.
+/// What the speaker sends: 20 messages of 200 bytes every 10 ms, which is 2,000 a second.
 const SPEAK_EVERY: Duration = Duration::from_millis(10);
 const AT_ONCE: u64 = 20;
 const FILLER: usize = 200;
 
-/// Longer than `--stall-timeout` (30 s): whoever reads, however slowly, has not stopped reading.
+/// Longer than `--stall-timeout` (30 s): a member that reads slowly has not stopped reading.
 const LASTING: Duration = Duration::from_secs(45);
 
-/// Members that read everything at once.
+/// Members that read without delay.
 const PROMPT: usize = 5;
 
-/// What each slow reader may cost: the queue of 256 KiB, and as much again for what an allocator does.
+/// The memory that each slow reader may cost: its queue of 256 KiB, and as much for the allocator.
 const EACH_MAX_KIB: f64 = 512.0;
 
-/// How many messages there are, once they are all sent.
+/// The number of messages, once all are sent.
 type Total = tokio::sync::watch::Receiver<Option<u64>>;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let readers = stage.pick(200, 10);
     let lasting = stage.lasting(LASTING, Duration::from_secs(1));
     findings.did(format!(
-        "{readers} members read 1 KiB a second for {} s while 2,000 messages a second of {FILLER} bytes come; then they read the rest at once",
+        "{readers} members read 1 KiB a second for {} s while 2,000 messages of {FILLER} bytes a second are sent; then they read the rest",
         lasting.as_secs()
     ));
     let server = stage.start(readers + PROMPT + 16, &[])?;
@@ -66,7 +66,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let mut speaker = Client::arrive(port, "speaker").await?;
     let memory = MemoryWatch::begin(server.pid())?;
     let said = speak(&mut speaker, lasting).await?;
-    tell.send(Some(said)).context("nobody listens")?;
+    tell.send(Some(said)).context("no reader is left")?;
     let growth = memory.growth_kib();
     hurry.cancel();
     findings.figure("messages", grouped(said));
@@ -98,7 +98,7 @@ async fn speak(speaker: &mut Client, lasting: Duration) -> anyhow::Result<u64> {
     Ok(said)
 }
 
-/// Reads slowly until it has to hurry, then all that is left.
+/// Reads slowly until `hurry`, then all that is left.
 async fn dawdle(
     mut client: Client,
     hurry: CancellationToken,
@@ -110,9 +110,9 @@ async fn dawdle(
         tokio::select! {
             () = hurry.cancelled() => {}
             () = tokio::time::sleep(READ_EVERY) => {
-                // Nothing to read yet is no reason to read faster.
+                // An empty socket does not make the reader faster.
                 let read = tokio::time::timeout(READ_EVERY, client.reader.fill()).await;
-                anyhow::ensure!(!matches!(read, Ok(Ok(0) | Err(_))), "the server hung up");
+                anyhow::ensure!(!matches!(read, Ok(Ok(0) | Err(_))), "the server closed the connection");
                 while client.reader.next_buffered() {
                     account.hear(client.reader.line(), "speaker", "s");
                 }
@@ -134,7 +134,7 @@ async fn keep_up(mut client: Client, mut total: Total) -> anyhow::Result<Account
         tokio::select! {
             total = total.wait_for(Option::is_some) => break total?.unwrap_or_default(),
             more = client.reader.next() => {
-                anyhow::ensure!(more?, "the server hung up");
+                anyhow::ensure!(more?, "the server closed the connection");
                 account.hear(client.reader.line(), "speaker", "s");
             }
         }
@@ -158,12 +158,16 @@ fn judge(who: &str, accounts: &[Account], said: u64, may_miss: bool, findings: &
     let label = |what: &str| format!("{who}: {what}");
     let expected = said * accounts.len() as u64;
     let (seen, missed) = (sum(|a| a.seen), sum(|a| a.missed));
-    findings.exactly(&label("seen or told missed"), seen + missed, expected);
+    findings.exactly(
+        &label("seen or reported as missed"),
+        seen + missed,
+        expected,
+    );
     findings.exactly(&label("out of place"), sum(Account::out_of_place), 0);
     if may_miss {
         let gaps = sum(|a| a.gaps);
         let text = format!("{} in {} gaps", grouped(missed), grouped(gaps));
-        findings.figure(&label("told missed"), text);
+        findings.figure(&label("reported as missed"), text);
     } else {
         findings.exactly(&label("missed"), missed, 0);
     }

@@ -1,7 +1,7 @@
-//! `soak`: members come, talk, change rooms, search and leave for a long time. The server's memory and descriptors must
+//! `soak`: members join, talk, change rooms, search and leave for a long time. The server's memory and descriptors must
 //! not grow.
 //!
-//! Only the second half counts: until then what is bounded (logs, remembered rooms, the allocator's pools) has filled.
+//! Only the second half counts: by then all that is bounded (logs, remembered rooms, the allocator's pools) is full.
 
 use std::time::{Duration, Instant};
 
@@ -18,38 +18,38 @@ use crate::proc;
 use crate::stats::{median, slope};
 use fastrand::Rng;
 
-/// How long it lasts, unless `--minutes` says.
+/// How long it lasts without `--minutes`.
 const LASTING: Duration = Duration::from_secs(2 * 60);
 const LASTING_QUICK: Duration = Duration::from_secs(4);
 
-/// How many rooms they choose from: more than the server keeps while they are empty, so that rooms are forgotten and
-/// opened anew all the time.
+/// The number of rooms: more than the server remembers while they are empty, so that rooms are forgotten and opened
+/// again throughout.
 const ROOMS: usize = 96;
 
-/// Limits that are reached within seconds, so that what is bounded is full before it counts.
+/// Limits that are reached within seconds, so that all that is bounded is full in the first half.
 const SMALL: [&str; 4] = ["--journal-messages", "64", "--empty-rooms", "16"];
 
-/// The longest pause between two deeds.
+/// The longest pause between two actions.
 const PAUSE_MAX_MS: usize = 40;
 
-/// How many deeds a session has in the mean.
+/// How many actions a session has on average.
 const DEEDS: usize = 12;
 
-/// How often the server is looked at.
+/// How often memory and descriptors are read.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// By how much memory may grow a minute. 39 KiB a minute over seven minutes were called flat; what an allocator keeps
-/// moves by some 100 KiB from one minute to the next. There are some 90,000 deeds and 8,000 sessions a minute, so this
-/// is a leak of 32 bytes a session or 3 bytes a deed.
+/// How much memory may grow each minute. A server without a leak grew by 39 KiB a minute for seven minutes; what an
+/// allocator keeps varies by some 100 KiB. With 90,000 actions and 8,000 sessions a minute, this bound is a leak of 32
+/// bytes a session or 3 bytes an action.
 const GROWTH_MAX_KIB: f64 = 256.0;
 
-/// By how much descriptors may grow a minute. Each member holds one, and how many are in does not change.
+/// How much descriptors may grow each minute. Each member holds one, and the number of members is constant.
 const DESCRIPTORS_MAX: f64 = 4.0;
 
-/// How long the server may take to let go of connections that have ended.
+/// How long the server may take to close connections that have ended.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the server held at one time.
+/// What the server held at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     minutes: f64,
@@ -61,14 +61,14 @@ struct Sample {
 #[derive(Clone, Copy, Debug, Default)]
 struct Did {
     sessions: u64,
-    deeds: u64,
+    actions: u64,
 }
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let members = stage.pick(32, 8);
     let lasting = stage.minutes(LASTING, LASTING_QUICK);
     findings.did(format!(
-        "seed {}: {members} members come, talk, change rooms, search and leave for {:.1} minutes, in {ROOMS} rooms",
+        "seed {}: {members} members join, talk, change rooms, search and leave for {:.1} minutes, in {ROOMS} rooms",
         stage.seed(),
         lasting.as_secs_f64() / 60.0
     ));
@@ -84,10 +84,10 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     while let Some(did) = living.join_next().await {
         let did = did.context("a member panicked")?.context("a member")?;
         all.sessions += did.sessions;
-        all.deeds += did.deeds;
+        all.actions += did.actions;
     }
     findings.at_least("sessions", all.sessions, members as u64);
-    findings.figure("deeds", grouped(all.deeds));
+    findings.figure("actions", grouped(all.actions));
     judge(&samples, findings);
     crowd::is_gone(&server, descriptors, GONE_WITHIN, findings).await
 }
@@ -111,7 +111,7 @@ fn judge(samples: &[Sample], findings: &mut Findings) {
     let (memory, held) = (line(|s| s.resident_kib), line(|s| s.descriptors));
     let (memory, held) = (memory.unwrap_or_default(), held.unwrap_or_default());
     if minutes < MINUTES_JUDGED_MIN {
-        // A slope of a few seconds is the noise of the allocator, times many.
+        // The slope of a few seconds is only noise of the allocator.
         findings.figure(
             "memory growth a minute, too short to judge",
             format!("{memory:.0} KiB"),
@@ -140,13 +140,13 @@ async fn watch(server: &Server, until: Instant) -> anyhow::Result<Vec<Sample>> {
     Ok(samples)
 }
 
-/// Session after session of one member.
+/// Runs the sessions of one member, one after the other.
 async fn live(port: u16, member: usize, mut random: Rng, until: Instant) -> anyhow::Result<Did> {
     let mut did = Did::default();
     while Instant::now() < until {
         let client = Client::connect(port).await?;
         did.sessions += 1;
-        let session = one_session(client, member, &mut random, until, &mut did.deeds);
+        let session = one_session(client, member, &mut random, until, &mut did.actions);
         timeout(PATIENCE, session).await.context("no answer")??;
     }
     Ok(did)
@@ -157,14 +157,14 @@ async fn one_session(
     member: usize,
     random: &mut Rng,
     until: Instant,
-    deeds: &mut u64,
+    actions: &mut u64,
 ) -> anyhow::Result<()> {
-    // The nick of the session before may not be free yet; a guest does as well.
+    // The previous session may still hold the nick; then the member stays a guest.
     client.does(&format!("/nick member-{member}")).await?;
     while Instant::now() < until && random.usize(..DEEDS) > 0 {
         sleep(Duration::from_millis(random.usize(..PAUSE_MAX_MS) as u64)).await;
-        *deeds += 1;
-        let line = deed(member, random);
+        *actions += 1;
+        let line = action(member, random);
         client.does(&line).await?;
     }
     match random.usize(..3) {
@@ -178,8 +178,8 @@ async fn one_session(
     Ok(())
 }
 
-/// What a member does.
-fn deed(member: usize, random: &mut Rng) -> String {
+/// A random action: the line that a member sends.
+fn action(member: usize, random: &mut Rng) -> String {
     match random.usize(..12) {
         0..=4 => format!("hello number {} of {member}", random.usize(..1000)),
         5..=7 => format!("/join room-{}", random.usize(..ROOMS)),
@@ -194,7 +194,7 @@ fn deed(member: usize, random: &mut Rng) -> String {
 mod tests {
     use super::*;
 
-    /// Ten minutes in which memory first fills what is bounded and then grows by so much a minute.
+    /// Ten minutes in which memory first fills up and then grows by `growth` KiB a minute.
     fn samples(growth: f64) -> Vec<Sample> {
         (0..600)
             .map(|second| {

@@ -1,4 +1,4 @@
-//! What every drill stands on: how big it is, its chance, and its server.
+//! The environment of a drill: its size, its random choices, and its server.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use crate::launch::Server;
 use crate::peer::CommandLine;
 use fastrand::Rng;
 
-/// One drill's size and means.
+/// The environment of one drill.
 #[derive(Debug)]
 pub(crate) struct Stage<'a> {
     plan: &'a DrillPlan,
 }
 
 impl<'a> Stage<'a> {
-    /// The stage that the command line calls for.
+    /// Creates the stage for the arguments of the command line.
     pub(crate) const fn new(plan: &'a DrillPlan) -> Self {
         Self { plan }
     }
 
-    /// The size of something: as it should be, or small.
+    /// Returns `full`, or `quick` with `--quick`.
     pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
         if self.plan.is_quick { quick } else { full }
     }
 
-    /// How long something lasts, unless the command line says otherwise.
+    /// Returns `--seconds`, or a default.
     pub(crate) fn lasting(&self, full: Duration, quick: Duration) -> Duration {
         self.plan.lasting.unwrap_or_else(|| self.pick(full, quick))
     }
 
-    /// How long `soak` lasts, unless the command line says otherwise.
+    /// Returns `--minutes`, or a default.
     pub(crate) fn minutes(&self, full: Duration, quick: Duration) -> Duration {
         self.plan.soaking.unwrap_or_else(|| self.pick(full, quick))
     }
@@ -41,7 +41,7 @@ impl<'a> Stage<'a> {
         self.plan.senders
     }
 
-    /// What the names of the kinds of `costly` begin with that were asked for.
+    /// `--kinds`: prefixes of the names of `costly`'s kinds.
     pub(crate) fn kinds(&self) -> &[String] {
         &self.plan.kinds
     }
@@ -56,13 +56,13 @@ impl<'a> Stage<'a> {
         Rng::with_seed(self.plan.seed ^ ((party as u64) << 32))
     }
 
-    /// Our server's program.
+    /// The path of `chat-server`.
     pub(crate) fn program(&self) -> &std::path::Path {
         &self.plan.server
     }
 
-    /// Starts a server with the limits lifted that a crowd on one address must lift (`--rate`, `--per-address`,
-    /// `--connections`) and these further arguments; all else is as users have it.
+    /// Starts a server with further arguments. The limits that many members on one address exceed are lifted (`--rate`,
+    /// `--per-address`, `--connections`); the others are the defaults.
     pub(crate) fn start(&self, connections: usize, extra: &[&str]) -> anyhow::Result<Server> {
         Server::launch(connections, |place| {
             Ok(self.command(place.port, connections, extra))
@@ -70,7 +70,7 @@ impl<'a> Stage<'a> {
         .context("could not start the server")
     }
 
-    /// Starts a server with all limits as users have them, and these further arguments.
+    /// Starts a server with the default limits and further arguments.
     pub(crate) fn start_default(&self, extra: &[&str]) -> anyhow::Result<Server> {
         Server::launch(0, |place| {
             let listen = format!("127.0.0.1:{}", place.port);
@@ -81,7 +81,7 @@ impl<'a> Stage<'a> {
         .context("could not start the server")
     }
 
-    /// As [`start`](Self::start), where a server was before.
+    /// Like [`start`](Self::start), on the port of an earlier server.
     pub(crate) fn start_at(
         &self,
         port: u16,
@@ -91,10 +91,10 @@ impl<'a> Stage<'a> {
         Server::launch_at(port, connections, |place| {
             Ok(self.command(place.port, connections, extra))
         })
-        .context("could not start the server again")
+        .context("could not restart the server")
     }
 
-    /// As [`start`](Self::start), with at most this many descriptors.
+    /// Like [`start`](Self::start), with a limit on descriptors.
     pub(crate) fn start_with_descriptors(
         &self,
         descriptors: usize,

@@ -1,4 +1,4 @@
-//! `reconnect-storm`: thousands of members are cut, and are back under their own nicks within seconds.
+//! `reconnect-storm`: thousands of members are disconnected, and return under their nicks within seconds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 use crate::proc;
 
-/// Within which all of them come back, evenly spread.
+/// The time in which all of them reconnect, evenly spread.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
-/// Until all must be in again, from the cut on.
+/// The time in which all must be back.
 const OVER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a member waits before it asks for its nick again.
@@ -28,7 +28,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let members = stage.pick(5000, 100);
     let back_within = stage.pick(BACK_WITHIN, BACK_WITHIN / 10);
     findings.did(format!(
-        "seed {}: {} members are cut (reset) and connect again at random within {} ms, under the same nicks",
+        "seed {}: {} members are reset and reconnect at random within {} ms, under the same nicks",
         stage.seed(),
         grouped(members as u64),
         back_within.as_millis()
@@ -61,22 +61,18 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         back.push(client);
     }
     findings.within(
-        "all back under their nicks after",
+        "all are back under their nicks after",
         cut.elapsed(),
         OVER_WITHIN,
     );
     findings.figure(
-        "slowest, from connecting on",
+        "slowest, from its connect",
         format!("{:.0} ms", slowest.as_secs_f64() * 1e3),
     );
     findings.figure("nicks asked for again", grouped(retries));
     findings.exactly("back", back.len() as u64, members as u64);
     let after = counter.count("lobby").await?;
-    findings.exactly(
-        "members as /who counts (ghosts would be more)",
-        after as u64,
-        before as u64,
-    );
+    findings.exactly("members, from /who", after as u64, before as u64);
     let mut astray = Vec::new();
     for client in &mut back {
         let answer = client.ask_either("/who\n", "* lobby: ", "! ").await?;
@@ -115,7 +111,7 @@ async fn come_back(
     Ok((client, retries, began.elapsed()))
 }
 
-/// Asks for the nick; `false` if it is taken.
+/// Asks for the nick. Returns `false` if it is taken.
 async fn has_taken(client: &mut Client, nick: &str) -> anyhow::Result<bool> {
     client
         .writer

@@ -1,4 +1,4 @@
-//! `stuck-reader`: a member that never reads costs the others nothing, and the server little.
+//! `stuck-reader`: a member that never reads costs the others nothing, and the server little memory.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::peer::{Chat, Who};
 use crate::proc;
 use crate::workload::{Workload, WorkloadName};
 
-/// Without any delivery for so long, a run has failed.
+/// Time without a delivery after which a run fails.
 const STALL: Duration = Duration::from_secs(10);
 
-/// How many are stuck in the run that shows what each costs: one alone drowns in what an allocator does anyway.
+/// The number of stuck members in the run that shows what each costs: the cost of one is lost in the allocator's noise.
 const MANY: usize = 100;
 
 struct Run {
     phase: Phase,
     growth_kib: f64,
-    /// What the kernel holds for sockets on top, where what is not read waits first.
+    /// Growth of the kernel's memory for sockets, where unread bytes wait first.
     kernel_kib: f64,
 }
 
@@ -29,12 +29,12 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let mut workload = Workload::standard(WorkloadName::D);
     (workload.members, workload.payload) = (members - 1, payload);
     findings.did(format!(
-        "{} members, 1 of them never reads; {} messages of {payload} bytes, each checked at each member",
+        "{} members, one of which never reads; {} messages of {payload} bytes, checked at each member",
         grouped(members as u64),
         grouped(messages)
     ));
     findings.did(format!(
-        "the same without it and with {MANY} such members, each time with a new server; the witnesses are in another room"
+        "the same without it, and with {MANY} such members, each with a new server; the witnesses are in another room"
     ));
     let none = measure(stage, &workload, 0, messages, findings).await?;
     let one = measure(stage, &workload, 1, messages, findings).await?;
@@ -51,7 +51,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.below(&format!("more for each of {MANY}"), each, 1024.0, "KiB");
     let kernel = (many.kernel_kib - none.kernel_kib) / MANY as f64;
     findings.figure(
-        "in the kernel besides, for each (no bound)",
+        "kernel memory for each (no bound)",
         format!("{kernel:.0} KiB"),
     );
     let rate = |run: &Run| run.phase.deliveries as f64 / run.phase.elapsed.as_secs_f64();
@@ -63,7 +63,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         one.phase.deliveries,
         expected,
     );
-    // Twice, because the machine is shared with whatever else runs on it.
+    // A factor of two, because other work runs on the machine.
     findings.below("slower with 1", rate(&none) / rate(&one), 2.0, "times");
     Ok(())
 }
@@ -86,7 +86,7 @@ async fn measure(
     Ok(run)
 }
 
-/// Blocks this thread; the witnesses are on others.
+/// Blocks this thread; the witnesses run on others.
 fn publish(
     stage: &Stage<'_>,
     workload: &Workload,
@@ -100,7 +100,7 @@ fn publish(
     };
     let mut generator = Generator::new(&chat, workload, server.port(), STALL)?;
     generator.connect_all()?;
-    // The room's log and every buffer are as big as they get before anybody is stuck.
+    // The log and all buffers reach their full size before a member is stuck.
     generator.run(Goal::Messages(messages / 3))?;
     generator.settle()?;
     let newcomers: Vec<Who> = (0..stuck).map(Who::Stuck).collect();

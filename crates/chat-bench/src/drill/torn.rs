@@ -1,5 +1,5 @@
-//! `torn`: files that lost their end or had bits turned over, as bad disks and bad copies leave them. A file that can't
-//! be read is refused or says so; none makes a panic, and none shows an empty history as if that were all.
+//! `torn`: files that are truncated or have flipped bits, as bad disks and bad copies leave them. A file that can't be
+//! read is refused or reported; no file causes a panic, and none is shown as an empty history.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,37 +15,37 @@ use super::log::ROOM;
 use super::stage::Stage;
 use fastrand::Rng;
 
-/// What became of a file.
+/// What happens with a damaged file.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is not opened, for this reason.
+    /// It is not opened, for the given reason.
     Refused(String),
-    /// It is opened, and reading says that something is wrong, or missing.
+    /// It is opened, and reading reports an error or a gap.
     Unreadable,
-    /// All is there.
+    /// It is complete.
     Whole,
-    /// Some is not; a new epoch says so.
+    /// Messages are missing, and it has a new epoch.
     Begun,
-    /// All is there, but not as it was said.
+    /// It is complete, but texts are altered.
     Altered,
-    /// Nothing is there, as if nothing had ever been.
+    /// It is empty, in the same epoch.
     Empty,
-    /// The last of it is not there, and nothing says so.
+    /// The last messages are missing, in the same epoch.
     Short(usize),
-    /// Some within it are not there, and nothing says so.
+    /// Messages within it are missing, in the same epoch.
     Hole,
-    /// What was said then is acknowledged, and not there.
+    /// A new message is acknowledged but missing.
     Lost(String),
     Panicked,
 }
 
-/// How many panics there were, on whichever thread.
+/// Number of panics, on any thread.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let (messages, times) = (stage.pick(3000, 300), stage.pick(1000, 60));
     findings.did(format!(
-        "{} messages, half of them in the file and half in its log of changes; {} times one or two are cut, removed or have bits turned over",
+        "{} messages, half of them in the file and half in its write-ahead log; {} times one or two files are truncated, removed or have bits flipped",
         grouped(messages as u64),
         grouped(times as u64)
     ));
@@ -55,15 +55,18 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let files = files(dir.path())?;
     let mut random = stage.random(0);
     let whole = read(&file).await;
-    let whole = whole.context("the file as it was left can't be read")?;
-    ensure!(whole.texts.len() == messages, "it was not all written");
+    let whole = whole.context("the undamaged file can't be read")?;
+    ensure!(
+        whole.texts.len() == messages,
+        "not all messages were written"
+    );
     put_back(dir.path(), &files)?;
     let again = read(&file).await?;
     ensure!(
         again.epoch == whole.epoch,
-        "what is put back is another one, damaged or not"
+        "a restored file gets a new epoch without damage"
     );
-    let (mut fates, mut praised, mut saved) = (Vec::new(), Vec::new(), (0, 0));
+    let (mut fates, mut passed_checks, mut saved) = (Vec::new(), Vec::new(), (0, 0));
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {
         PANICS.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +89,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
                 let fate = judge(&whole, found);
                 let is_damaged = matches!(fate, Fate::Refused(_) | Fate::Unreadable);
                 if is_damaged && is_whole {
-                    praised.push(format!("{what}: {fate:?}"));
+                    passed_checks.push(format!("{what}: {fate:?}"));
                 }
                 if is_damaged {
                     saved.0 += count;
@@ -102,14 +105,14 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     report(&fates, findings);
     let (saved, of) = (grouped(saved.0), grouped(saved.1));
     findings.figure(
-        "messages that can be exported of such",
+        "messages that can be exported from these",
         format!("{saved} of {of}"),
     );
-    findings.none("damaged, and `check` calls it whole", &praised);
+    findings.none("damaged, but `check` reports it as whole", &passed_checks);
     Ok(())
 }
 
-/// What is seen of a damaged file.
+/// What a damaged file gives.
 struct Looked {
     found: anyhow::Result<Found>,
     /// How many messages are exported.
@@ -117,7 +120,7 @@ struct Looked {
     is_whole: bool,
 }
 
-/// Looks at a damaged file in all ways, and then speaks into it.
+/// Checks, exports and reads a damaged file, and appends to it.
 fn look_at(path: &Path) -> anyhow::Result<Looked> {
     let is_whole = chat_sqlite::check(path).is_ok_and(|report| report.is_whole());
     let exported = chat_sqlite::export(path, &options(), None, None, &mut |_| Ok(()));
@@ -129,7 +132,7 @@ fn look_at(path: &Path) -> anyhow::Result<Looked> {
     })
 }
 
-/// Has a server keep messages and end, which puts all into the file; and then more, and kills it.
+/// Lets a server keep messages and end, which moves all into the file, and another one keep more before it is killed.
 async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Result<()> {
     let file = file.to_string_lossy().into_owned();
     let half = messages / 2;
@@ -141,9 +144,9 @@ async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Resul
             let line = format!("message {number} 결제 of {messages}\n");
             client.writer.send(line.as_bytes()).await?;
         }
-        // Answers come in order: by now all is kept.
+        // Replies come in order, so all messages are kept.
         client.ask("/topic\n", "* no topic is set").await?;
-        // Otherwise it is asked to end, and waited for.
+        // Otherwise dropping the server sends SIGTERM and waits.
         if is_last {
             server.kill()?;
         }
@@ -151,7 +154,7 @@ async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Resul
     Ok(())
 }
 
-/// The files of a log, with what is in them.
+/// The files of a log, with their bytes.
 fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -162,7 +165,7 @@ fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Has the files as they were, and no others.
+/// Restores the files, and removes others.
 fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -176,13 +179,13 @@ fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cuts or removes a file or two, or turns bits over; says what was done.
+/// Truncates or removes one or two files, or flips bits. Returns what was done.
 fn damage(dir: &Path, random: &mut Rng) -> anyhow::Result<String> {
     let mut names = vec!["chat.db", "chat.db-wal", "chat.db-state"];
     let count = if random.usize(..4) == 0 { 2 } else { 1 };
     let mut done = Vec::new();
     for _ in 0..count {
-        // What stands beside it is little, and is harmed less often.
+        // The state file is small, and is damaged less often.
         let at = if random.usize(..8) == 0 {
             2
         } else {
@@ -198,7 +201,7 @@ fn damage(dir: &Path, random: &mut Rng) -> anyhow::Result<String> {
             let at = random.usize(..bytes.len());
             bytes.truncate(at);
             std::fs::write(path, bytes)?;
-            format!("{name} cut at {at}")
+            format!("{name} truncated to {at} bytes")
         } else {
             let count = 1 + random.usize(..16);
             for _ in 0..count {
@@ -206,7 +209,7 @@ fn damage(dir: &Path, random: &mut Rng) -> anyhow::Result<String> {
                 bytes[at] ^= 1 << random.usize(..8);
             }
             std::fs::write(path, bytes)?;
-            format!("{count} bits of {name}")
+            format!("{count} bits of {name} flipped")
         });
     }
     Ok(done.join(", "))
@@ -219,11 +222,11 @@ struct Found {
     seqs: Vec<u64>,
     texts: Vec<String>,
     has_gap: bool,
-    /// What was acknowledged afterwards, and is not there.
+    /// A message that was acknowledged after the damage, and is missing.
     lost: Option<String>,
 }
 
-/// What is put back here is known for a copy, and would be another life whatever it holds: that is not what is asked.
+/// A restored file is recognised as a copy and gets a new epoch. Copies are trusted here, so that only damage counts.
 fn options() -> Options {
     let mut options = Options::default();
     options.trusts_copies = true;
@@ -238,7 +241,7 @@ async fn log(journal: &SqliteJournal) -> anyhow::Result<SqliteLog> {
     Ok(Journal::open(journal, &RoomName::parse(ROOM)?, ROOM).await?)
 }
 
-/// Reads all of a file that ought to be whole.
+/// Reads a file that should be complete.
 async fn read(path: &Path) -> anyhow::Result<Found> {
     let journal = open(path).await?;
     read_on(&log(&journal).await?).await
@@ -260,7 +263,7 @@ async fn read_on(log: &SqliteLog) -> anyhow::Result<Found> {
         let Some(to) = page.last().or_else(|| page.gap.map(|gap| gap.to)) else {
             break;
         };
-        ensure!(to > after, "a page leads nowhere");
+        ensure!(to > after, "a page does not advance");
         after = to;
         for slice in page.slices {
             for message in slice.batch.messages(slice.range) {
@@ -269,14 +272,11 @@ async fn read_on(log: &SqliteLog) -> anyhow::Result<Found> {
             }
         }
     }
-    ensure!(
-        after >= log.head().tail,
-        "the log does not reach its own end"
-    );
+    ensure!(after >= log.head().tail, "the log ends before its tail");
     Ok(found)
 }
 
-/// Reads it both ways, searches it, and has something kept.
+/// Reads the log in both directions, searches it, and appends to it.
 async fn use_all(path: &Path) -> anyhow::Result<Found> {
     let journal = open(path).await?;
     let log = log(&journal).await?;
@@ -285,10 +285,10 @@ async fn use_all(path: &Path) -> anyhow::Result<Found> {
     while let Ok(page) = log.read(Span::Before(before), 100).await
         && let Some(first) = page.first().or_else(|| page.gap.map(|gap| gap.from))
     {
-        ensure!(first < before, "a page leads nowhere");
+        ensure!(first < before, "a page does not advance");
         before = first;
     }
-    // Whatever comes of it, it comes.
+    // Any result is right; it must only return.
     drop(log.search("결제", Seq::END, 20).await);
     let mut lost = None;
     for number in 0..3 {
@@ -351,37 +351,34 @@ fn report(fates: &[(String, Fate)], findings: &mut Findings) {
         shown(count(|fate| matches!(fate, Fate::Refused(_)))),
     );
     findings.figure(
-        "opened, and reading says so",
+        "opened, and reading reports the damage",
         shown(count(|fate| *fate == Fate::Unreadable)),
     );
+    findings.figure("complete", shown(count(|fate| *fate == Fate::Whole)));
     findings.figure(
-        "whole all the same",
-        shown(count(|fate| *fate == Fate::Whole)),
-    );
-    findings.figure(
-        "some lost, and a new epoch says so",
+        "incomplete, with a new epoch",
         shown(count(|fate| *fate == Fate::Begun)),
     );
     findings.figure(
-        "texts altered, which no database without checksums sees",
+        "texts altered, which needs checksums to detect",
         shown(count(|fate| *fate == Fate::Altered)),
     );
     findings.at_least("damaged", fates.len() as u64, 50);
     findings.none("panics", &cases(|fate| *fate == Fate::Panicked));
     findings.none(
-        "an empty history as if that were all",
+        "an empty history in the same epoch",
         &cases(|fate| *fate == Fate::Empty),
     );
     findings.none(
-        "the last lost in the same epoch",
+        "the last messages missing in the same epoch",
         &cases(|fate| matches!(fate, Fate::Short(_))),
     );
     findings.none(
-        "acknowledged afterwards, and not there",
+        "acknowledged after the damage, but missing",
         &cases(|fate| matches!(fate, Fate::Lost(_))),
     );
     findings.none(
-        "some within lost in the same epoch",
+        "messages within missing in the same epoch",
         &cases(|fate| *fate == Fate::Hole),
     );
 }

@@ -1,4 +1,4 @@
-//! The witness pair: two members that talk to each other whatever happens around them, and count.
+//! The witness pair: two members that talk to each other during a drill, and count what they receive.
 
 use std::time::{Duration, Instant};
 
@@ -11,46 +11,46 @@ use super::client::{Client, PATIENCE, missed, said};
 use super::findings::Findings;
 use crate::ledger::Series;
 
-/// How often each of them says something.
+/// How often each sends a message.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long a duplicate is waited for after the last message.
+/// How long each waits for a duplicate after the last message.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// The room that they have to themselves.
+/// The room for witnesses alone.
 const OWN_ROOM: &str = "witnesses";
 
-/// Where they talk.
+/// The room that they talk in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Where {
-    /// With everybody else.
+    /// The lobby.
     Lobby,
-    /// By themselves: in a lobby of thousands they would be the load.
+    /// A room of their own: in a lobby of thousands their messages would be the load.
     OwnRoom,
 }
 
-/// Two members that exchange numbered messages until they are asked to testify.
+/// Two members that exchange numbered messages until [`testify`](Self::testify).
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     tasks: JoinSet<anyhow::Result<Testimony>>,
     stop: CancellationToken,
 }
 
-/// What one of them counted.
+/// What one of them received.
 #[derive(Debug, Default)]
 struct Testimony {
     sent: u64,
     series: Series,
-    /// Missed, and told so.
+    /// Messages reported as missed.
     missed: u64,
     may_skip: bool,
     slowest: Duration,
-    /// How many the other says that it sent.
+    /// How many messages the other has sent, from its last line.
     expected: Option<u64>,
 }
 
 impl Witnesses {
-    /// Lets them in and talk.
+    /// Connects them, and starts their talk.
     pub(crate) async fn begin(port: u16, place: Where) -> anyhow::Result<Self> {
         let (stop, epoch) = (CancellationToken::new(), Instant::now());
         let mut tasks = JoinSet::new();
@@ -68,7 +68,7 @@ impl Witnesses {
         Ok(Self { tasks, stop })
     }
 
-    /// Ends their talk, and adds what they saw to the findings.
+    /// Ends their talk, and adds the results to the findings.
     pub(crate) async fn testify(mut self, findings: &mut Findings) -> anyhow::Result<()> {
         self.stop.cancel();
         let (mut all, mut exchanged) = (Testimony::default(), 0);
@@ -84,7 +84,7 @@ impl Witnesses {
         }
         findings.at_least("witnesses: messages exchanged", exchanged, 4);
         findings.exactly("witnesses: lost", all.series.lost, 0);
-        findings.exactly("witnesses: told to have missed something", all.missed, 0);
+        findings.exactly("witnesses: reported as missed", all.missed, 0);
         findings.exactly(
             "witnesses: duplicated or out of order",
             all.series.repeated,
@@ -114,7 +114,7 @@ async fn talk(
                 testimony.sent += 1;
             }
             more = client.reader.next() => {
-                anyhow::ensure!(more?, "the server hung up");
+                anyhow::ensure!(more?, "the server closed the connection");
                 testimony.hear(client.reader.line(), other, epoch);
             }
         }
@@ -123,15 +123,18 @@ async fn talk(
     client.writer.send(end.as_bytes()).await?;
     let all = async {
         while testimony.expected.is_none() {
-            anyhow::ensure!(client.reader.next().await?, "the server hung up");
+            anyhow::ensure!(
+                client.reader.next().await?,
+                "the server closed the connection"
+            );
             testimony.hear(client.reader.line(), other, epoch);
         }
         Ok(())
     };
     timeout(PATIENCE, all)
         .await
-        .context("the other's last message did not come")??;
-    // A duplicate would come right behind the original.
+        .context("the other's last message did not arrive")??;
+    // A duplicate would follow the original at once.
     while timeout(SILENCE, client.reader.next())
         .await
         .is_ok_and(|more| more.unwrap_or(false))
@@ -149,7 +152,7 @@ async fn talk(
 impl Testimony {
     fn hear(&mut self, line: &[u8], other: &str, epoch: Instant) {
         if let Some(count) = missed(line) {
-            // Whatever it was: the number that must come next is the other's to say.
+            // The gap may include messages of others, so the next number is unknown.
             self.missed += count;
             self.may_skip = true;
         }
@@ -169,7 +172,7 @@ impl Testimony {
                 self.count(number);
             }
             (Some("end"), Some(sent)) => self.expected = Some(sent),
-            // Nothing that a witness says: what was said is not what came.
+            // A witness sends no such line: it was altered.
             _ => self.series.lost += 1,
         }
     }
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_or_out_of_order_is_counted() {
+    fn lost_and_repeated_messages_are_counted() {
         let counts = |numbers| {
             let testimony = hears(numbers);
             (testimony.series.lost, testimony.series.repeated)
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn others_do_not_count() {
+    fn messages_of_others_do_not_count() {
         let mut testimony = Testimony::default();
         testimony.hear(b"14:02 lee: w 7 0", "kim", Instant::now());
         testimony.hear(b"* 3 messages missed", "kim", Instant::now());

@@ -1,4 +1,4 @@
-//! One client's socket: connecting, what waits to be written, and the bytes of a message that came in part.
+//! One client's socket: its stage, its unwritten output, and the bytes of an incomplete frame.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::peer::Who;
 use crate::readiness::{read_some, write_some};
 
-/// The smallest receive buffer that the kernel gives: a member that never reads is soon full.
+/// The smallest receive buffer that the kernel allows: it fills soon if the member never reads.
 const STUCK_RECEIVE_BYTES: usize = 2048;
 
 /// A client.
@@ -20,39 +20,39 @@ pub(super) struct Connection {
     stream: TcpStream,
     pub(super) who: Who,
     pub(super) stage: Stage,
-    /// What is to be written, sent by [`Connection::flush`].
+    /// Bytes to write, sent by [`Connection::flush`].
     pub(super) output: Vec<u8>,
-    /// The beginning of something whose end has not come.
+    /// The received part of an incomplete frame.
     held: Vec<u8>,
 }
 
-/// How far a connection has come.
+/// The stage of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The kernel is at it.
+    /// The TCP handshake is in progress.
     Connecting,
-    /// Connected, not yet told that it is in.
+    /// Connected; the server has not yet welcomed it.
     LoggingIn,
-    /// Gets what is published.
+    /// Receives what is published.
     In,
-    /// Is in, and will not be read any more.
+    /// Joined, and never read again.
     Stuck,
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Debug)]
 pub(super) enum Received {
     /// The socket is empty.
     Nothing,
-    /// The server hung up.
+    /// The server closed the connection.
     Closed,
-    /// So many bytes of the buffer are to be read, those held back before among them; `is_all` if the socket has been
-    /// emptied by this.
+    /// The buffer holds `length` bytes, including those held back before; `is_all` if the socket has been emptied by
+    /// this.
     Bytes { length: usize, is_all: bool },
 }
 
 impl Connection {
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn start(
         address: SocketAddr,
         who: Who,
@@ -77,14 +77,14 @@ impl Connection {
         })
     }
 
-    /// Notes that the socket is connected, if it is; true if so.
+    /// Moves to the next stage if the socket is connected. Returns whether it is.
     pub(super) fn finish_connecting(&mut self) -> io::Result<bool> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
         match self.stream.peer_addr() {
             Ok(_) => {
-                // Every message is to leave at once, as a person's does.
+                // Without Nagle's algorithm each message is sent at once.
                 self.stream.set_nodelay(true)?;
                 self.stage = Stage::LoggingIn;
                 Ok(true)
@@ -94,14 +94,14 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, as far as the socket takes it; the rest goes when it is writable again.
+    /// Writes as much output as the socket takes. The rest is written when the socket is writable again.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let written = write_some(&mut self.stream, &self.output)?;
         self.output.drain(..written);
         Ok(())
     }
 
-    /// Reads once into `buffer`, behind what was held back.
+    /// Reads once into `buffer`, after the bytes that were held back.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let held = self.held.len();
         buffer[..held].copy_from_slice(&self.held);
@@ -117,12 +117,12 @@ impl Connection {
         })
     }
 
-    /// Keeps the beginning of something for the next read.
+    /// Keeps the bytes of an incomplete frame for the next read.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
     }
 
-    /// Never looks at this socket again, but leaves it open.
+    /// Stops reading this socket, and leaves it open.
     pub(super) fn stop_reading(&mut self, registry: &Registry) -> io::Result<()> {
         self.stage = Stage::Stuck;
         registry.deregister(&mut self.stream)
@@ -130,7 +130,7 @@ impl Connection {
 
     /// Closes with a reset.
     pub(super) fn reset(self) {
-        // Whether or not this succeeds, the socket is closed; at worst a port stays in TIME_WAIT.
+        // The socket is closed even if this fails; then its port stays in TIME_WAIT.
         drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
     }
 }
@@ -139,7 +139,7 @@ fn connect_with_small_buffer(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_recv_buffer_size(STUCK_RECEIVE_BYTES)?;
-    // EINPROGRESS (115): the kernel is at it, as with every connect that does not block.
+    // EINPROGRESS (115) is what a non-blocking connect returns.
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => {
             Err(error)

@@ -1,4 +1,4 @@
-//! Our server, spoken to in the plain dialect.
+//! `chat-server` in the plain dialect.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// A line-mode member does not get its own messages: members - 1 deliveries a message.
+/// A member does not receive its own messages: members - 1 deliveries for each.
 #[derive(Debug)]
 pub(crate) struct Chat {
     pub(crate) program: PathBuf,
@@ -22,7 +22,7 @@ impl Peer for Chat {
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
         let listen = format!("127.0.0.1:{}", place.port);
         let connections = place.connections.to_string();
-        // The limits that a benchmark must lift; all else is as users have it.
+        // Limits that a benchmark must lift; the others are the defaults.
         let arguments = [
             "--listen",
             &listen,
@@ -64,13 +64,13 @@ impl Peer for Chat {
                 named: Some(named),
                 used,
             },
-            // `! ..` is an error that the server reports; anything else is no line of this dialect.
+            // `! ..` is an error; anything else is not part of this dialect.
             None => lines::unexpected(line),
         }
     }
 }
 
-/// Whether this answers our `/nick`: the guest nick that everybody gets first is no welcome.
+/// Whether this answers `/nick`. The guest nick that each member gets first is not the welcome.
 fn is_welcome(line: &[u8]) -> bool {
     match line.strip_prefix(b"* you are now ") {
         Some([b'm' | b'p' | b's', digit, ..]) => digit.is_ascii_digit(),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_line_is_wrong_and_so_is_what_no_member_said() {
+    fn an_error_and_an_unknown_line_are_wrong() {
         for line in [
             &b"! too fast\n"[..],
             b"14:02 guest-7: hi\n",

@@ -1,7 +1,7 @@
-//! Our server, spoken to in JSON Lines.
+//! `chat-server` in JSON Lines.
 //!
-//! Lines are read by their bytes: whatever a member said must be written exactly as our server writes it, and a payload
-//! holds nothing that JSON escapes. All else is read with serde, once a connection.
+//! Messages are compared by their bytes with what the server is known to write; a payload holds nothing that JSON
+//! escapes. The welcome is read with serde, once for each connection.
 
 use std::io;
 
@@ -11,11 +11,11 @@ use serde::de::IgnoredAny;
 use crate::ledger::Echo;
 use crate::peer::{Chat, CommandLine, Frame, Peer, Place, Who, lines};
 
-/// Members ask for their own messages too, as programs do: members deliveries a message.
+/// Members ask for an echo, as programs do: one delivery for each member.
 #[derive(Debug)]
 pub(crate) struct ChatJson(pub(crate) Chat);
 
-/// Events that matter to people only. A `gap` is none of them: nobody may miss anything here.
+/// Events that are ignored. `gap` is not one of them: no message may be missed.
 const PASSED_OVER: [&[u8]; 6] = [
     b"joined", b"left", b"members", b"hushed", b"present", b"renamed",
 ];
@@ -76,20 +76,20 @@ fn said(line: &[u8]) -> Option<(u32, &[u8])> {
     Some((lines::member_number(nick)?, text))
 }
 
-/// What follows the number that `bytes` begin with.
+/// Skips the number at the start of `bytes`.
 fn skip_digits(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
     (end > 0).then_some(&bytes[end..])
 }
 
-/// The name of the event that a line tells.
+/// The name of a line's event.
 fn event(line: &[u8]) -> Option<&[u8]> {
     let rest = line.strip_prefix(br#"{"ev":""#)?;
     let quote = rest.iter().position(|byte| *byte == b'"')?;
     Some(&rest[..quote])
 }
 
-/// Whether this answers our `hello`, and the room could be joined.
+/// Whether this answers `hello`, and the room was joined.
 fn is_welcome(line: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Granted {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_a_refusal_and_what_no_member_said_are_wrong() {
+    fn gaps_errors_and_unknown_lines_are_wrong() {
         for line in [
             r#"{"ev":"gap","room":"bench","from":1,"to":2,"why":"expired"}"#,
             r#"{"ev":"bye","code":"draining","reconnect":true}"#,

@@ -1,18 +1,18 @@
-//! What the line-based peers share: finding a line, and the raw protocol of the two reference servers.
+//! What the peers share: finding a line, and the protocol of the two reference servers.
 
 use crate::peer::Frame;
 
-/// The line that a reference server sends to a connection once it gets what is published.
+/// The line that a reference server sends when a connection starts to receive what is published.
 pub(crate) const GREETING: &[u8] = b"* in\n";
 
-/// No line of any peer is longer: 4,096 bytes of text and what stands before it.
+/// The longest line: 4,096 bytes of text and its prefix, with a reserve.
 const LINE_MAX: usize = 16 * 1024;
 
-/// The first line in `bytes` without its ending, and the length with it; a `\r` before the `\n` belongs to the ending.
+/// The first line in `bytes` without its ending (`\n` or `\r\n`), and its length with it.
 ///
 /// # Errors
 ///
-/// What to make of `bytes` if no line ends in them.
+/// The frame to return if `bytes` hold no complete line.
 pub(super) fn first_line(bytes: &[u8]) -> Result<(&[u8], usize), Frame<'_>> {
     let Some(end) = memchr::memchr(b'\n', bytes) else {
         return Err(if bytes.len() > LINE_MAX {
@@ -27,12 +27,12 @@ pub(super) fn first_line(bytes: &[u8]) -> Result<(&[u8], usize), Frame<'_>> {
     Ok((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }
 
-/// The bytes from `start` on, as many as `length` says in digits, and where the `\r\n` behind them ends; `head` is the
-/// line that says so.
+/// The payload that starts at `start` and has `length` bytes (in digits), and where the `\r\n` after it ends; `head` is
+/// the line with the length.
 ///
 /// # Errors
 ///
-/// What to make of `bytes` if not all of that is in them.
+/// The frame to return if `bytes` do not hold all of that.
 pub(super) fn counted<'a>(
     bytes: &'a [u8],
     start: usize,
@@ -61,7 +61,7 @@ pub(super) fn push_counted(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What is wrong with a line that nobody expected.
+/// The frame for an unexpected line.
 pub(super) fn unexpected(line: &[u8]) -> Frame<'static> {
     let shown = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();
     Frame::Wrong { text: shown }

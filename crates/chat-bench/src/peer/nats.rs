@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// Members connect with `echo: false`: members - 1 deliveries a message.
+/// Members connect with `echo: false`: members - 1 deliveries for each message.
 #[derive(Debug)]
 pub(crate) struct Nats(pub(crate) PathBuf);
 
@@ -16,7 +16,7 @@ impl Peer for Nats {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        // Room for 64 MiB a slow subscriber is its default; pings would only add noise.
+        // The default allows 64 MiB for each slow subscriber. Pings are rare, so that they do not disturb.
         let text = format!(
             "listen: \"127.0.0.1:{}\"\nmax_connections: {}\nping_interval: \"10m\"\n",
             place.port, place.connections

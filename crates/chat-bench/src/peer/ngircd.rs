@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// IRC does not send a member its own words: members - 1 deliveries a message.
+/// IRC has no echo: members - 1 deliveries for each message.
 #[derive(Debug)]
 pub(crate) struct Ngircd(pub(crate) PathBuf);
 
@@ -16,7 +16,7 @@ impl Peer for Ngircd {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        // Everything that would hold back or disconnect a fast member is lifted.
+        // Limits that slow or disconnect a fast member are lifted.
         let text = format!(
             "[Global]\nName = bench.local\nInfo = bench\nListen = 127.0.0.1\nPorts = {}\n\
              MotdPhrase = \"bench\"\nServerUID = nobody\nServerGID = nogroup\n\
@@ -40,7 +40,7 @@ impl Peer for Ngircd {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Its listen backlog is 10, and what comes beyond that waits for seconds.
+    /// Its listen backlog is 10; connections beyond that wait for seconds.
     fn connecting_max(&self) -> usize {
         8
     }
@@ -63,7 +63,7 @@ impl Peer for Ngircd {
                 },
                 _ => lines::unexpected(line),
             },
-            // End of the list of members: the last line that a join brings.
+            // End of the member list: the last line of a join.
             b"366" => Frame::Welcome { used },
             b"422" | b"JOIN" | b"MODE" | b"QUIT" | b"NOTICE" | b"PONG" | b"PART" => {
                 Frame::Notice { used }

@@ -1,4 +1,4 @@
-//! The two reference servers, which are part of this program and pass raw lines on.
+//! The two reference servers, which pass lines on.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// One of them.
+/// One of the two.
 #[derive(Debug)]
 pub(crate) struct Raw {
     /// This program.
@@ -17,7 +17,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Each chunk goes to every socket but the one it came from, so a message makes members - 1 deliveries.
+    /// Each chunk goes to all other sockets: members - 1 deliveries for each message.
     pub(crate) const fn floor(program: PathBuf) -> Self {
         Self {
             program,
@@ -26,8 +26,9 @@ impl Raw {
         }
     }
 
-    /// A `broadcast::channel<String>` says nothing of the sender, so it gets its own message too: members deliveries a
-    /// message.
+    /// A `broadcast::channel<String>` does not know the sender, which receives its own message too: one delivery for
+    /// each
+    /// member.
     pub(crate) const fn obvious(program: PathBuf) -> Self {
         Self {
             program,

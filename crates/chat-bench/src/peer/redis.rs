@@ -1,6 +1,6 @@
 //! Redis pub/sub.
 //!
-//! A connection that subscribed may not publish (RESP2), so publishers are connections of their own.
+//! A subscribed connection can't publish (RESP2), so publishers are separate connections.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// Every member subscribes and every publisher is apart: members deliveries a message.
+/// Members subscribe and publishers are separate: one delivery for each member.
 #[derive(Debug)]
 pub(crate) struct Redis(pub(crate) PathBuf);
 
@@ -43,7 +43,7 @@ impl Peer for Redis {
     fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a> {
         match line.first() {
             Some(b'+') => Frame::Welcome { used },
-            // How many got what this publisher sent.
+            // The number of receivers of a published message.
             Some(b':') => Frame::Notice { used },
             Some(b'*') if line == b"*3" => next_push(bytes, used).unwrap_or_else(|frame| frame),
             _ => lines::unexpected(line),
@@ -72,7 +72,7 @@ fn next_push(bytes: &[u8], at: usize) -> Result<Frame<'_>, Frame<'_>> {
     }
 }
 
-/// Reads the bulk string that begins at `at`; gives it and where it ends.
+/// Reads the bulk string that begins at `at`. Returns it and where it ends.
 fn bulk(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Frame<'_>> {
     let (head, used) = lines::first_line(&bytes[at..])?;
     lines::counted(bytes, at + used, head.strip_prefix(b"$"), head)

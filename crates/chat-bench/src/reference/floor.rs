@@ -1,7 +1,7 @@
-//! The floor: one thread, one epoll, no protocol. What a delivery costs the kernel, and nothing else.
+//! The floor: one thread, one epoll loop, no protocol. It shows what a delivery costs the kernel alone.
 //!
-//! Each chunk it reads goes to every socket but the one it came from, with one write a socket. A chunk ends with a
-//! line: the rare rest of a line that was cut waits for its end, or two publishers' lines would run into each other.
+//! Each chunk that it reads is written to every other socket, with one write for each. A chunk ends with a line: an
+//! incomplete line waits for its end, otherwise the lines of two publishers would mix.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,10 +16,10 @@ use crate::readiness::{Until, read_some, write_some};
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// One read takes at most this much.
+/// The most bytes of one read.
 const READ_BYTES: usize = 256 * 1024;
 
-/// A socket for which more than this waits is closed: even here one that never reads costs bounded memory.
+/// A socket with a longer backlog is closed, so that one that never reads costs bounded memory.
 const BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Serves until it is killed.
@@ -58,9 +58,9 @@ struct Floor {
 #[derive(Debug)]
 struct Member {
     stream: TcpStream,
-    /// What the socket would not take.
+    /// Bytes that the socket did not take.
     backlog: Vec<u8>,
-    /// The beginning of a line whose end has not come.
+    /// An incomplete line.
     cut: Vec<u8>,
 }
 
@@ -133,7 +133,7 @@ impl Floor {
                 Ok(Some(count)) => held + count,
             };
             member.cut.clear();
-            // Nearly always the last byte; a buffer that is full of one line is passed on as it is.
+            // Nearly always the last byte. A line that fills the buffer is passed on as it is.
             let whole = match memchr::memrchr(b'\n', &self.buffer[..length]) {
                 Some(end) => end + 1,
                 None if length == self.buffer.len() => length,
@@ -182,7 +182,7 @@ impl Floor {
 }
 
 impl Member {
-    /// Writes `bytes`, or keeps what the socket does not take; false if the socket is to be closed.
+    /// Writes `bytes`, and keeps what the socket does not take. Returns false if the socket must be closed.
     fn send(&mut self, bytes: &[u8]) -> bool {
         let sent = if self.backlog.is_empty() {
             match write_some(&mut self.stream, bytes) {

@@ -1,4 +1,4 @@
-//! The obvious design: a broadcast channel of strings, framed lines, and one `select!` a member.
+//! The obvious design: a broadcast channel of strings, framed lines, and one `select!` for each member.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,7 +45,7 @@ async fn serve_member(stream: TcpStream, tx: broadcast::Sender<String>) {
     loop {
         tokio::select! {
             line = lines.next() => match line {
-                // An error means that nobody listens, which can't be: we do.
+                // An error means that there are no receivers, but this task holds one.
                 Some(Ok(line)) => drop(tx.send(line)),
                 Some(Err(_)) | None => return,
             },
@@ -53,7 +53,7 @@ async fn serve_member(stream: TcpStream, tx: broadcast::Sender<String>) {
                 Ok(message) => if lines.send(message).await.is_err() {
                     return;
                 },
-                // The obvious design loses messages here and does not say so.
+                // The obvious design loses messages here without a report.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },

@@ -1,8 +1,8 @@
-//! The report for machines.
+//! The report as JSON.
 
 use serde::Serialize;
 
-/// The report as indented JSON.
+/// Returns the report as indented JSON.
 pub(super) fn render(report: &impl Serialize) -> anyhow::Result<String> {
     let mut text = serde_json::to_string_pretty(report)?;
     text.push('\n');
@@ -15,7 +15,7 @@ mod tests {
     use crate::report::testing::report;
 
     #[test]
-    fn medians_are_where_machines_look_for_them() {
+    fn the_json_holds_the_medians() {
         let text = render(&report()).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let floor = &value["workloads"][0]["servers"][0];

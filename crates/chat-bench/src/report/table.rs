@@ -1,4 +1,4 @@
-//! The report as tables of text.
+//! The report as text tables.
 
 use super::{FanoutReport, Figures, WorkloadReport, grouped, rounds, three_digits};
 use crate::fanout::Run;
@@ -9,7 +9,7 @@ use crate::turns::ServerReport;
 pub(super) fn fanout(report: &FanoutReport) -> String {
     let mut text = format!(
         "Medians of {} on {} processors. CPU: {}.\n\
-         'x floor' is the median of each round's ratio; 'last' is the time until the last member had a message.\n",
+         'x floor' is the median of each round's ratio; 'last' is the time until the last member received a message.\n",
         rounds(report.rounds),
         report.processors,
         report.cpu_source
@@ -78,7 +78,7 @@ pub(super) fn idle(report: &IdleReport) -> String {
     let mut rows = vec![head.map(String::from).to_vec()];
     rows.extend(report.servers.iter().map(idle_row));
     format!(
-        "{} silent members, medians of {}; memory is the server's VmRSS, the kernel's is not in it.\n{}",
+        "{} silent members, medians of {}; memory is the server's VmRSS, without the kernel's.\n{}",
         report.members,
         rounds(report.rounds),
         layout(&rows)
@@ -105,7 +105,7 @@ fn idle_row(server: &ServerReport<IdleRun, IdleRun>) -> Vec<String> {
     row
 }
 
-/// Columns as wide as they must be: the first to the left, the others to the right.
+/// Aligns the columns: the first to the left, the others to the right.
 fn layout(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -1,19 +1,19 @@
-//! Who is in a room, as one of its members is told.
+//! The members of a room, as one of them is told.
 
 use std::collections::BTreeSet;
 
-/// One member's picture of its room, made of greetings and announcements alone.
+/// One member's view of its room, from greetings and announcements alone.
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) own: String,
     pub(super) room: String,
     others: BTreeSet<String>,
-    /// The greeting named everybody.
+    /// Whether the greeting named all members.
     pub(super) is_whole: bool,
 }
 
 impl View {
-    /// Takes in a line. Says whether it was an announcement, or how it contradicts what was told before.
+    /// Enters a line. Returns whether it was an announcement, or how it contradicts earlier lines.
     pub(super) fn take(&mut self, line: &str) -> Result<bool, String> {
         let Some(notice) = line.strip_prefix("* ") else {
             return Ok(false);
@@ -33,7 +33,7 @@ impl View {
             let is_new = self.others.insert(to.to_owned());
             return self.announced(was_here && is_new, line);
         } else if let Some(info) = self.info(notice) {
-            // Whoever fell behind is told who is there, instead of what it missed.
+            // A lagging member is sent the member list instead of the announcements that it missed.
             if let Some(all) = Self::named(info) {
                 self.others = all;
                 self.others.remove(&self.own);
@@ -46,32 +46,32 @@ impl View {
         Ok(false)
     }
 
-    /// Everybody, the member itself included.
+    /// All members, itself included.
     pub(super) fn all(&self) -> BTreeSet<String> {
         let mut all = self.others.clone();
         all.insert(self.own.clone());
         all
     }
 
-    /// Reads what `/who` says behind the room: `3 members: a, b, c`; `None` if it names not all of them.
+    /// Reads the answer of `/who` after the room: `3 members: a, b, c`. `None` if it does not name all of them.
     pub(super) fn named(answer: &str) -> Option<BTreeSet<String>> {
         let (_, names) = answer.split_once(": ")?;
         (!names.contains(" and ")).then(|| names.split(", ").map(str::to_owned).collect())
     }
 
-    /// `kim in lobby`, and on first arriving a hint behind a colon.
+    /// Reads `kim in lobby`, which the first greeting extends with a hint after a colon.
     fn arrive(&mut self, rest: &str) {
         let rest = rest.split(": ").next().unwrap_or(rest);
         if let Some((nick, room)) = rest.split_once(" in ") {
             nick.clone_into(&mut self.own);
             room.clone_into(&mut self.room);
-            // Alone, unless the next line names others.
+            // The member is alone unless the next line names others.
             self.others.clear();
             self.is_whole = true;
         }
     }
 
-    /// What a line of `/who` for this room says behind it.
+    /// The rest of a `/who` line for this room.
     fn info<'a>(&self, notice: &'a str) -> Option<&'a str> {
         notice.strip_prefix(self.room.as_str())?.strip_prefix(": ")
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_follows_what_is_announced() {
+    fn a_view_follows_announcements() {
         let view = view(&[
             "* you are guest-7 in lobby: /nick NAME changes your nick, /help lists the commands",
             "* here with you: alice, bob",
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_twice_or_without_cause_contradicts() {
+    fn announcements_that_contradict_are_found() {
         let mut view = view(&["* you are kim in ops", "* lee joined"]);
         assert!(view.take("* lee joined").is_err());
         assert_eq!(view.take("* lee left"), Ok(true));

@@ -1,4 +1,4 @@
-//! The attacker: one sender, or several, who sends a script as fast as the server takes it.
+//! The attacker: one or more senders that send a script as fast as the server takes it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -15,35 +15,35 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The network that attackers come from.
+/// The network of the attackers' addresses.
 const SOURCES: [u8; 3] = [127, 0, 2];
 
-/// How much of the script is written at once.
+/// How many bytes of the script are written at once.
 const BLOCK_BYTES: usize = 32 * 1024;
 
-/// How much the kernel takes ahead of the server on each connection.
+/// The send buffer of each connection.
 const SEND_BYTES: u32 = 32 * 1024;
 
 /// What one read takes.
 const READ_BYTES: usize = 256 * 1024;
 
-/// How long an answer is waited for by a sender that comes again: a frozen server has been found by then.
+/// How long a reconnecting sender waits for an answer. A frozen server is detected earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long the senders may take to be let in.
+/// How long the senders may take to connect.
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a sender waits that the server did not let in.
+/// How long a refused sender waits.
 const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 
-/// How the attacker deals with its connection.
+/// How the attacker uses its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     /// Sends line after line and reads the answers.
     Pipelined,
     /// Sends line after line and never reads.
     Unread,
-    /// Sends the script once, reads until it is answered, resets the connection and comes again.
+    /// Sends the script once, reads until it is answered, resets the connection and reconnects.
     Reconnecting,
     /// Sends the lines byte by byte.
     Trickle,
@@ -52,25 +52,25 @@ pub(super) enum Flow {
 /// What the attacker sends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
-    /// First on each connection, and what the answer to it holds; it does not count as a request.
+    /// The first bytes on each connection, and a text in their answer. They do not count as a request.
     pub(super) opening: Vec<u8>,
     pub(super) opened: &'static [u8],
-    /// Then these, again and again, or once by a sender that comes again.
+    /// The lines that follow, repeated; a reconnecting sender sends them once.
     pub(super) lines: Vec<Vec<u8>>,
-    /// What the answer to the last line holds, for a sender that comes again; empty if it does not wait.
+    /// A text in the answer to the last line, for a reconnecting sender; empty if it does not wait.
     pub(super) answered: &'static [u8],
-    /// What each answer holds once: one of these. Requests can't be counted if there is none.
+    /// Texts, one of which is in each answer once. Requests are not counted if there are none.
     pub(super) answers: Vec<&'static [u8]>,
 }
 
 impl Script {
-    /// The bytes of a line, in the mean.
+    /// The average length of a line.
     pub(super) fn line_bytes(&self) -> f64 {
         let bytes: usize = self.lines.iter().map(Vec::len).sum();
         bytes as f64 / self.lines.len().max(1) as f64
     }
 
-    /// The lines, as often as they fill a block.
+    /// The lines, repeated to fill a block.
     fn block(&self) -> Vec<u8> {
         let once = self.lines.concat();
         let times = BLOCK_BYTES.div_ceil(once.len().max(1));
@@ -109,7 +109,7 @@ impl Counters {
     }
 }
 
-/// A running attack. It has a thread of its own, so that what it reads and writes does not delay the witnesses' tasks.
+/// A running attack. It has its own thread, so that it does not delay the tasks of the witnesses.
 #[derive(Debug)]
 pub(super) struct Attack {
     go: CancellationToken,
@@ -119,8 +119,8 @@ pub(super) struct Attack {
 }
 
 impl Attack {
-    /// Lets this many senders in; they wait for [`go`](Self::go). All have one address; what an earlier attack was
-    /// charged does not slow one with another number.
+    /// Connects the senders, which wait for [`go`](Self::go). They share one address, which depends on `number`: an
+    /// earlier attack does not use up its limits.
     pub(super) async fn begin(
         port: u16,
         number: u8,
@@ -164,7 +164,7 @@ impl Attack {
             },
             Instant::now(),
         );
-        // Those that are refused are not waited for.
+        // Refused senders never become ready.
         let is_ready = || attack.counters.ready.load(Ordering::Relaxed) >= connections as u64;
         while !is_ready() && began.elapsed() < READY_WITHIN {
             sleep(Duration::from_millis(1)).await;
@@ -172,14 +172,14 @@ impl Attack {
         Ok(attack)
     }
 
-    /// Lets them send; returns what was sent and answered until now.
+    /// Starts the sending. Returns what was sent and answered before.
     pub(super) fn go(&self) -> Tally {
         let before = self.counters.tally();
         self.go.cancel();
         before
     }
 
-    /// Ends it: all connections are reset.
+    /// Ends the attack and resets all connections.
     pub(super) fn end(mut self) -> anyhow::Result<Tally> {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
@@ -209,7 +209,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Connection after connection, however each ends.
+    /// Opens one connection after the other.
     async fn attack(self) {
         if self.flow == Flow::Reconnecting {
             self.be_ready().await;
@@ -224,7 +224,7 @@ impl Sender {
         }
     }
 
-    /// Waits with all others until they may send.
+    /// Waits until all senders may send.
     async fn be_ready(&self) {
         self.counters.ready.fetch_add(1, Ordering::Relaxed);
         self.go.cancelled().await;
@@ -282,7 +282,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends all of it; what the kernel has taken counts.
+    /// Sends all of `bytes`. What the kernel has taken counts.
     async fn send(&self, writer: &mut OwnedWriteHalf, mut bytes: &[u8]) -> anyhow::Result<()> {
         while !bytes.is_empty() {
             let count = writer.write(bytes).await?;
@@ -294,7 +294,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Reads and counts everything until the end.
+    /// Reads and counts all answers until the end.
     async fn read_out(&self, reader: &mut OwnedReadHalf) -> anyhow::Result<()> {
         let mut buffer = Vec::with_capacity(READ_BYTES);
         let mut answers = Finder::new(&self.script.answers);
@@ -313,14 +313,14 @@ impl Sender {
     ) -> anyhow::Result<()> {
         buffer.clear();
         let count = reader.read_buf(buffer).await?;
-        anyhow::ensure!(count > 0, "the server hung up");
+        anyhow::ensure!(count > 0, "the server closed the connection");
         self.counters
             .answered
             .fetch_add(count as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Reads until the answer that holds this.
+    /// Reads until an answer that holds `wanted`.
     async fn read_answer(
         &self,
         reader: &mut OwnedReadHalf,
@@ -337,10 +337,10 @@ impl Sender {
     }
 }
 
-/// Counts texts in a stream that comes in pieces.
+/// Counts texts in a stream that arrives in pieces.
 #[derive(Debug)]
 struct Finder {
-    /// Each with the end of what was looked through: a text may begin in one piece and end in the next.
+    /// Each text with the end of the searched bytes: a text may begin in one piece and end in the next.
     texts: Vec<(&'static [u8], Vec<u8>)>,
 }
 
@@ -352,12 +352,12 @@ impl Finder {
         }
     }
 
-    /// How many of the texts end in this piece.
+    /// How many texts end in this piece.
     fn count(&mut self, piece: &[u8]) -> u64 {
         let mut count = 0;
         for (text, end) in &mut self.texts {
             let more = text.len() - 1;
-            // The seam first: it is too short to hold a whole text on either side.
+            // The seam of two pieces is too short to hold a whole text on either side.
             end.extend_from_slice(&piece[..piece.len().min(more)]);
             count += memmem::find_iter(end, text).count();
             count += memmem::find_iter(piece, text).count();
@@ -373,11 +373,11 @@ impl Finder {
     }
 }
 
-/// Connects from the attackers' own address; the connection ends with a reset, so that its port is free at once.
+/// Connects from `source`. The connection ends with a reset, which frees its port at once.
 async fn connect(port: u16, source: Ipv4Addr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket2::SockRef::from(&socket).set_reuse_address(true)?;
-    // Otherwise the kernel takes megabytes ahead of a server that reads slowly, and that is what the machine is busy with.
+    // Otherwise the kernel buffers megabytes for a slow server, which keeps the machine busy.
     socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind((source, 0).into())?;
     let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;

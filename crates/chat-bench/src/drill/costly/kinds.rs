@@ -1,11 +1,11 @@
-//! What one sender can ask for that may cost the others something: each kind by name, with its scene and its script.
+//! The kinds of requests that may cost other members something, each with its scene and its script.
 
 use super::super::client::PROBED;
 use super::attack::{Flow, Script};
 use super::scene::{HANGUL, LAST, ROOMS_MAX, Scene, ababab, hangul, hello};
 use fastrand::Rng;
 
-/// One kind of costly requests.
+/// One kind of costly request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Kind {
 const PLAIN_BYTES: usize = 8_000;
 const JSON_BYTES: usize = 64_000;
 
-/// How many lines the default rate lets through at once, with one for the hello and one for the last question.
+/// How many lines the default rate allows at once, without the hello and the probe.
 const AT_ONCE: usize = 18;
 
 /// The rooms of a crowd.
@@ -172,11 +172,11 @@ kinds! {
     "data-join-new-rooms", Data, Pipelined, join_new_rooms;
 }
 
-/// What the answer to a search that finds nothing holds, and to one that finds something.
+/// Texts in the answers to a search that finds nothing, and to one that finds something.
 const NONE_FOUND: &[u8] = b"* nothing found";
 const SOME_FOUND: &[u8] = b" found; /history N PLACE";
 
-/// What the sender's own messages begin with where they come back to it.
+/// How the echo of the sender's messages begins.
 const ECHOED: &[u8] = b": costly ";
 
 fn join_new_rooms(random: &mut Rng) -> Script {
@@ -186,7 +186,7 @@ fn join_new_rooms(random: &mut Rng) -> Script {
     }))
 }
 
-/// Plain lines, each of whose answers holds this, or is a refusal.
+/// Plain lines. Each answer holds `answer`, or is an error.
 fn plain(answer: &'static [u8], lines: impl IntoIterator<Item = String>) -> Script {
     let mut answers = vec![answer, b"\n! "];
     answers.dedup();
@@ -202,7 +202,7 @@ fn plain(answer: &'static [u8], lines: impl IntoIterator<Item = String>) -> Scri
     }
 }
 
-/// Messages that come back to their sender, so that they can be counted.
+/// Messages with an echo, so that they can be counted.
 fn echoed(texts: impl IntoIterator<Item = String>) -> Script {
     let lines = texts.into_iter().map(|text| format!("costly {text}"));
     Script {
@@ -211,7 +211,7 @@ fn echoed(texts: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// What is not answered, or nobody knows how often.
+/// Lines whose answers can't be counted.
 fn uncounted(lines: impl IntoIterator<Item = Vec<u8>>) -> Script {
     Script {
         lines: lines.into_iter().collect(),
@@ -220,7 +220,7 @@ fn uncounted(lines: impl IntoIterator<Item = Vec<u8>>) -> Script {
     }
 }
 
-/// JSON lines, each with an id, or wrong in a way that is answered without one.
+/// JSON lines, each with an id, or invalid in a way that is answered without one.
 fn json(lines: impl IntoIterator<Item = String>) -> Script {
     Script {
         opening: hello(1, "", &["lobby".to_owned()], None).into_bytes(),
@@ -231,7 +231,7 @@ fn json(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// Plain lines, as many as the default rate lets through at once, that are sent on each of many connections.
+/// Plain lines that are sent on each of many connections, as many as the default rate allows at once.
 fn again(lines: impl IntoIterator<Item = String>) -> Script {
     let lines = lines.into_iter().take(AT_ONCE);
     Script {
@@ -241,7 +241,7 @@ fn again(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// What the answer to `/answer` begins with.
+/// The beginning of the answer to the probe.
 const ANSWER: &[u8] = PROBED.as_bytes();
 
 fn bytes(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
@@ -259,14 +259,14 @@ fn json_search(words: &str) -> String {
     format!(r#"{{"cmd":"search","id":2,"room":"lobby","text":"{words}"}}"#)
 }
 
-/// `aaab aaab .. zz`: a word that every message has at its end, and at last one that none has.
+/// `aaab aaab .. zz`: a word at the end of every message, and one that is in none.
 fn repeated(bytes: usize) -> String {
     let mut words = "aaab ".repeat(bytes / 5);
     words.push_str("zz");
     words
 }
 
-/// Different words that every message has at its end, and at last one that none has.
+/// Different words that are all at the end of every message, and one that is in none.
 fn endings(bytes: usize) -> String {
     let text = ababab(4_000);
     let mut words = String::new();
@@ -281,7 +281,7 @@ fn endings(bytes: usize) -> String {
     words
 }
 
-/// A nick as long as one may be, of letters that look like others and have to be composed.
+/// A nick of maximum length, of letters that look like others and must be composed.
 fn look_alike(random: &mut Rng) -> String {
     const PARTS: [&str; 8] = ["а", "е", "о", "𝐚", "ﷺ", "e\u{301}", "ﬀ", "İ"];
     let mut nick = String::from("n");
@@ -291,9 +291,9 @@ fn look_alike(random: &mut Rng) -> String {
     nick
 }
 
-/// A name that is far too long, of letters with marks that have to be sorted and composed.
+/// A name that is far too long, of letters with marks that must be sorted and composed.
 fn marks(bytes: usize) -> String {
-    // Marks of falling classes, so that each has to be sorted before those that precede it.
+    // Marks of descending classes: each must be sorted before the ones that precede it.
     const MARKS: &str = "\u{345}\u{301}\u{323}\u{31b}";
     let mut name = String::from("a");
     while name.len() + MARKS.len() <= bytes {
@@ -356,7 +356,7 @@ fn json_line(random: &mut Rng) -> String {
     }
 }
 
-/// The beginning of a text, up to so many bytes.
+/// The beginning of a text, at most `bytes` long.
 fn cut(text: &str, bytes: usize) -> String {
     let end = (0..=bytes.min(text.len()))
         .rev()
@@ -370,7 +370,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn each_kind_has_a_name_of_its_own_and_says_the_same_under_the_same_seed() {
+    fn kinds_have_unique_names_and_the_same_script_for_the_same_seed() {
         let names: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
         assert_eq!(names.len(), KINDS.len());
         for kind in KINDS {
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_as_long_as_they_may_be_and_no_longer() {
+    fn lines_keep_to_the_limit() {
         let with_longer = ["too-long-lines"];
         for kind in KINDS
             .iter()
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn json_kinds_are_json_where_they_mean_to_be() {
+    fn json_kinds_are_valid_unless_broken_on_purpose() {
         let broken_on_purpose = [
             "json-nested",
             "json-numbers",

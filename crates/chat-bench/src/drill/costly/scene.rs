@@ -1,4 +1,4 @@
-//! What there is on the server before it is attacked: full logs, crowds, many rooms, a file.
+//! The state of the server before it is attacked: full logs, crowds, many rooms, a file.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::super::client::Client;
 use super::super::stage::Stage;
 use crate::launch::Server;
 
-/// What is there already.
+/// The state of a server before the attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scene {
     /// The lobby holds 200 messages of 4,000 bytes: `ababab…aaab`.
@@ -33,48 +33,47 @@ pub(super) enum Scene {
     Data,
 }
 
-/// The members of each room of a crowd.
+/// Members of each room of a crowd.
 const CROWD: usize = 95;
 
-/// The rooms that one session may be in.
+/// How many rooms one session may be in.
 pub(super) const ROOMS_MAX: usize = 64;
 
-/// The sessions that hold many rooms open: with the lobby and the witnesses' room these are 4,034 rooms.
+/// Sessions that keep rooms open: 4,034 rooms, with the lobby and the witnesses' room.
 const HOLDERS: usize = 63;
 
-/// How many messages a connection says at once, within the default rate.
+/// How many messages a connection sends at once, within the default rate.
 const SAID_AT_ONCE: usize = 18;
 
 /// How many connections fill a log at the same time.
 const FILLING: usize = 16;
 
-/// How often a member that is only there shows that it is.
+/// How often a silent member sends a ping.
 const ALIVE_EVERY: Duration = Duration::from_millis(800);
 
-/// When the server asks JSON members whether they are there, and when it cuts them, in seconds: much sooner than by
-/// default, so that a freeze of a few seconds is seen to cut them as one of 35 s does.
+/// When the server pings JSON members, and when it disconnects them: much earlier than by default, so that a freeze of
+/// a few seconds disconnects them.
 const HEARTBEAT: [&str; 4] = ["--ping-after", "2", "--dead-after", "4"];
 
-/// Has the server count what an address of the loopback network does, as it does for others. Members and witnesses have
-/// addresses of their own.
+/// Applies the limits for each address to the loopback network too. Members and witnesses have separate addresses.
 const COUNT_LOOPBACK: &str = "--count-loopback";
 
-/// What the messages of a log in a file consist of; searches ask for the same.
+/// The syllables of the messages of a log in a file; searches use the same.
 pub(super) const HANGUL: [char; 7] = ['가', '나', '다', '라', '마', '바', '사'];
 
-/// What the last message of a log that was filled consists of, in scenes whose logs are in memory.
+/// The last message of a filled log in memory.
 pub(super) const LAST: &[u8] = b"this is the last message, aaab";
 
-/// A server with a scene.
+/// A server in the state of a scene.
 #[derive(Debug)]
 pub(super) struct Stand {
     pub(super) server: Server,
-    /// Members that are only there; ended with the server.
+    /// Silent members; aborted on drop.
     _members: JoinSet<()>,
     _dir: Option<TempDir>,
 }
 
-/// What scenes begin with, made or found once.
+/// What scenes share, made once.
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     data: Option<(TempDir, PathBuf)>,
@@ -82,7 +81,7 @@ pub(super) struct Templates {
 }
 
 impl Scene {
-    /// Starts a server with the limits that users have, and sets it up.
+    /// Starts a server with the default limits, and sets up the scene.
     pub(super) async fn stand(
         self,
         stage: &Stage<'_>,
@@ -102,7 +101,7 @@ impl Scene {
             dir = Some(copy);
         }
         if !file.is_empty() {
-            // The disk's own time for a commit is not the sender's doing.
+            // The time that the disk takes to sync is not part of the measurement.
             arguments.extend(["--data", &file, "--sync", "normal"]);
         }
         let server = stage.start_default(&arguments)?;
@@ -134,7 +133,7 @@ impl Scene {
 }
 
 impl Templates {
-    /// Whether the server has the flag: older ones, measured for comparison, do not.
+    /// Whether the server has the flag. Older servers, measured for comparison, do not.
     fn counts_loopback(&mut self, stage: &Stage<'_>) -> anyhow::Result<bool> {
         if self.counts_loopback.is_none() {
             let help = Command::new(stage.program()).arg("--help").output()?.stdout;
@@ -144,7 +143,7 @@ impl Templates {
         self.counts_loopback.context("it was found")
     }
 
-    /// A file with the lobby's log.
+    /// The file with the lobby's log.
     async fn data(&mut self, messages: usize) -> anyhow::Result<&Path> {
         if self.data.is_none() {
             let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
@@ -157,7 +156,7 @@ impl Templates {
     }
 }
 
-/// A text in which every word of the kind `aaab`, `baaab`, .. is found at the end only.
+/// A text that holds the words `aaab`, `baaab`, .. only at its end.
 pub(super) fn ababab(bytes: usize) -> String {
     const END: &str = "aaab";
     let mut text = "ab".repeat((bytes - END.len()) / 2);
@@ -165,13 +164,13 @@ pub(super) fn ababab(bytes: usize) -> String {
     text
 }
 
-/// A run of syllables that begins with this one.
+/// A run of syllables that begins with number `from`.
 pub(super) fn hangul(from: usize, syllables: usize) -> String {
     HANGUL.iter().cycle().skip(from).take(syllables).collect()
 }
 
-/// Has a message said in the lobby so many times, by as many connections as the default rate needs for that at once.
-/// The last one says that it is the last, so that answers can be counted.
+/// Publishes `count` messages in the lobby, from as many connections as the default rate requires. The last message
+/// differs, so that answers can be counted.
 async fn fill(port: u16, count: usize, text: &str) -> anyhow::Result<()> {
     let texts = vec![text; count - 1];
     let mut filling = futures::stream::iter(texts.chunks(SAID_AT_ONCE).enumerate())
@@ -192,7 +191,7 @@ async fn say(port: u16, number: usize, texts: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets a JSON member in that holds rooms open and says nothing.
+/// Connects a silent JSON member that keeps rooms open.
 async fn hold(
     port: u16,
     number: usize,
@@ -204,7 +203,7 @@ async fn hold(
     let welcome = client.ask(&hello, r#"{"re":1,"#).await?;
     ensure!(
         !welcome.contains("\"err\""),
-        "member {number} is not let in: {}",
+        "member {number} is refused: {}",
         welcome.chars().take(300).collect::<String>()
     );
     members.spawn(async move {
@@ -223,7 +222,7 @@ async fn hold(
     Ok(())
 }
 
-/// A hello that joins rooms; their logs are replayed from a place on, if one is given.
+/// A hello that joins rooms, and replays their logs from the position `after` if given.
 pub(super) fn hello(id: u64, nick: &str, rooms: &[String], after: Option<u64>) -> String {
     let replayed = match after {
         Some(seq) => format!(r#","after":{{"seq":{seq}}},"limit":1000"#),
@@ -242,16 +241,16 @@ pub(super) fn hello(id: u64, nick: &str, rooms: &[String], after: Option<u64>) -
     format!("{{\"cmd\":\"hello\",\"id\":{id},\"v\":1{nick},\"join\":[{join}]}}\n")
 }
 
-/// An address of its own for each member that sets up a scene.
+/// The address of a member that sets up a scene.
 fn source(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, 1 + (number % 250) as u8)
 }
 
-/// Writes a log with messages of Hangul into a file, as a server that is not running had done it.
+/// Writes a log with messages of Hangul into a file.
 async fn write_log(path: &Path, messages: usize) -> anyhow::Result<()> {
-    /// How many wait to be kept at the same time: they share a commit.
+    /// How many appends wait at the same time: they share a commit.
     const AT_ONCE: usize = 512;
-    /// As many syllables as a message of everyday length has.
+    /// Syllables of a message of typical length.
     const SYLLABLES: usize = 60;
     let mut options = Options::default();
     options.sync = Sync::Normal;

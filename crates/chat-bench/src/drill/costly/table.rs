@@ -1,4 +1,4 @@
-//! What each kind cost, as lines of a table.
+//! The table of what each kind costs.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use super::witness::Measured;
 use crate::stats::median;
 
-/// One attack of one kind, and what it did.
+/// The figures of one attack.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
     pub(super) sent: u64,
     pub(super) answered: u64,
-    /// What the server had read of the attackers by the end, if it told.
+    /// What the server read from the attackers, if it logged its counters.
     pub(super) read: Option<u64>,
-    /// Requests that were answered, or connections where each is a request; `None` if that can't be seen.
+    /// Answered requests, or connections of reconnecting senders. `None` if they can't be counted.
     pub(super) requests: Option<u64>,
     /// The bytes of these requests.
     pub(super) request_bytes: f64,
-    /// The server's processor time beyond what it takes in the quiet.
+    /// The server's processor time, without its share in the quiet.
     pub(super) cpu: Duration,
     pub(super) attack: Measured,
 }
 
-/// All rounds of one kind.
+/// The figures of one kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) kind: &'static str,
@@ -33,13 +33,13 @@ pub(super) struct Row {
     pub(super) verdict: Verdict,
 }
 
-/// Whether the witnesses noticed too much.
+/// The result of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Verdict {
     #[default]
     Pass,
     Fail,
-    /// More senders than one: it is measured, not judged.
+    /// Only measured, with more than one sender.
     Measured,
 }
 
@@ -60,18 +60,18 @@ impl Row {
         median(rounds.map(|round| ms(round.attack.p50_us))).unwrap_or_default()
     }
 
-    /// What one request cost the server, in microseconds.
+    /// Processor time for one request, in microseconds.
     fn cpu_us_per_request(&self) -> Option<f64> {
         (self.requests() > 0).then(|| self.cpu_s() * 1e6 / self.requests() as f64)
     }
 
-    /// What one byte of these requests cost the server, in nanoseconds.
+    /// Processor time for one byte of these requests, in nanoseconds.
     fn cpu_ns_per_byte(&self) -> Option<f64> {
         let bytes: f64 = self.rounds.iter().map(|round| round.request_bytes).sum();
         (bytes > 0.0).then(|| self.cpu_s() * 1e9 / bytes)
     }
 
-    /// The server's processor time, of the rounds whose requests were counted.
+    /// The server's processor time in rounds whose requests were counted.
     fn cpu_s(&self) -> f64 {
         let rounds = self.rounds.iter();
         let is_counted = |round: &&Round| round.requests.is_some() || round.request_bytes > 0.0;
@@ -80,13 +80,13 @@ impl Row {
     }
 }
 
-/// What the columns mean.
-pub(super) const LEGEND: &str = "KiB sent: taken by the kernel, read: by the server, answered: got by the sender. \
-     requests: that were answered (- where the sender does not read), or connections where it comes again; CPU in all, a \
-     request and a byte of the requests: the server's, beyond what the quiet takes. quiet, attack: latency of the \
-     witnesses' messages in ms (attack: median of the rounds); cut: plain + JSON witnesses that were disconnected";
+/// A description of the columns.
+pub(super) const LEGEND: &str = "KiB sent: taken by the kernel; read: by the server; answered: received by the sender. \
+     requests: answered ones (- if the sender does not read), or connections of a reconnecting sender; CPU in total, a \
+     request and a byte of the requests: of the server, without its share in the quiet. quiet, attack: latency of the \
+     witnesses' messages in ms (attack: median of the rounds); cut: disconnected plain + JSON witnesses";
 
-/// The first line.
+/// The header line.
 pub(super) fn header() -> String {
     format!(
         "{:<24} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9} {:>8} {:>13} {:>17} {:>5}  verdict",
@@ -154,7 +154,7 @@ fn ms(us: u64) -> f64 {
     us as f64 / 1e3
 }
 
-/// Few digits, as many as mean something.
+/// A figure with a readable number of digits.
 fn shown(figure: f64) -> String {
     if figure < 10.0 {
         format!("{figure:.2}")
@@ -218,7 +218,7 @@ mod tests {
         ];
         assert_eq!(columns, expected);
         assert_eq!(header().find("verdict"), line.find("PASS"));
-        // Rounds of which too little is known do not change what a request costs.
+        // Rounds without a count do not change the cost of a request.
         row.rounds.push(round(1, None));
         let line = row.to_string();
         assert!(line.contains(" ? ") && line.contains(" 500 "), "{line}");

@@ -1,7 +1,7 @@
-//! Members that talk at a normal pace and measure how long each message takes to reach the others.
+//! Members that talk at a normal pace, and measure how long each message takes to reach the others.
 //!
-//! Invariant: every message is accounted for. One that has not arrived counts with the time that it has been on its
-//! way so far, so a server that delivers nothing has no good percentile.
+//! Invariant: every message counts. One that has not arrived counts with the time since it was sent, so a server that
+//! delivers nothing has no good percentile.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -16,31 +16,31 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use super::super::client::{Client, said};
 use crate::stats::percentile;
 
-/// How many there are in each of the two rooms; every second one is a JSON member.
+/// Witnesses in each of the two rooms; every second one is a JSON member.
 const IN_EACH_ROOM: usize = 12;
 
-/// How often each of them says something: as fast as the default rate allows for ever.
+/// How often each sends a message: the default rate allows no more in the long run.
 const PACE: Duration = Duration::from_millis(200);
 
-/// The room of those that are not in the lobby.
+/// The second room, besides the lobby.
 pub(super) const OTHER_ROOM: &str = "elsewhere";
 
-/// How a witness speaks.
+/// The dialect of a witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Speech {
     Plain,
     Json,
 }
 
-/// The witnesses; dropping them ends their connections.
+/// The witnesses. Dropping them closes their connections.
 #[derive(Debug)]
 pub(super) struct Witnesses {
     board: Arc<Mutex<Board>>,
-    /// Ended with the witnesses.
+    /// Aborted on drop.
     _talking: JoinSet<()>,
 }
 
-/// What all of them sent and got.
+/// What all of them sent and received.
 #[derive(Debug, Default)]
 struct Board {
     /// By witness and number.
@@ -56,17 +56,17 @@ struct Sent {
     latencies_us: Vec<u64>,
 }
 
-/// What the witnesses measured of the messages that were sent within some time.
+/// Latencies of the messages that were sent in an interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Measured {
     pub(super) p50_us: u64,
     pub(super) p99_us: u64,
-    /// Deliveries that have not come yet.
+    /// Deliveries that have not arrived.
     pub(super) missing: usize,
 }
 
 impl Witnesses {
-    /// Lets them in and talk.
+    /// Connects them, and starts their talk.
     pub(super) async fn begin(port: u16) -> anyhow::Result<Self> {
         let board = Arc::new(Mutex::new(Board::default()));
         let mut clients = Vec::new();
@@ -76,11 +76,11 @@ impl Witnesses {
         }
         let (mut talking, begin) = (JoinSet::new(), tokio::time::Instant::now());
         for (number, client) in clients.into_iter().enumerate() {
-            // Spread, so that there is always a message on its way.
+            // Their messages are spread evenly over time.
             let first = begin + PACE * number as u32 / (2 * IN_EACH_ROOM) as u32;
             let board = Arc::clone(&board);
             talking.spawn(async move {
-                // How the connection ended does not matter: a witness that is not served any more is cut.
+                // However the connection ended, the witness was disconnected.
                 drop(talk(client, number, first, &board).await);
                 let mut board = lock(&board);
                 match speech(number) {
@@ -95,12 +95,12 @@ impl Witnesses {
         })
     }
 
-    /// What became of the messages that were sent within this time.
+    /// The latencies of the messages that were sent from `from` to `until`.
     pub(super) fn measured(&self, from: Instant, until: Instant) -> Measured {
         self.board().measured(from, until, Instant::now())
     }
 
-    /// Waits until all messages that were sent within this time have arrived, but not for longer than `patience`.
+    /// Waits until all messages that were sent from `from` to `until` have arrived, for at most `patience`.
     pub(super) async fn settle(&self, from: Instant, until: Instant, patience: Duration) {
         let began = Instant::now();
         while self.measured(from, until).missing > 0 && began.elapsed() < patience {
@@ -108,13 +108,13 @@ impl Witnesses {
         }
     }
 
-    /// How many plain and JSON witnesses were disconnected so far.
+    /// How many plain and JSON witnesses were disconnected.
     pub(super) fn cut(&self) -> (usize, usize) {
         let board = self.board();
         (board.cut_plain, board.cut_json)
     }
 
-    /// How many bytes they have sent so far.
+    /// How many bytes they have sent.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.board().bytes_sent
     }
@@ -161,7 +161,7 @@ impl Board {
     }
 }
 
-/// Lets one witness in: it has its own address, as members of a network have.
+/// Connects one witness, from its own address.
 async fn arrive(port: u16, number: usize) -> anyhow::Result<Client> {
     let source = Ipv4Addr::new(127, 0, 0, 10 + number as u8);
     let mut client = Client::connect_from(port, source).await?;
@@ -201,7 +201,7 @@ fn room(number: usize) -> &'static str {
     }
 }
 
-/// Talks and listens until the connection ends.
+/// Sends and receives until the connection ends.
 async fn talk(
     mut client: Client,
     witness: usize,
@@ -220,7 +220,7 @@ async fn talk(
                 number += 1;
             }
             more = client.reader.next() => {
-                anyhow::ensure!(more?, "the server hung up");
+                anyhow::ensure!(more?, "the server closed the connection");
                 if let Some((witness, number)) = heard(client.reader.line()) {
                     lock(board).note_arrived(witness, number, Instant::now());
                 }
@@ -240,7 +240,7 @@ fn said_by(witness: usize, number: u64) -> String {
     }
 }
 
-/// Which message of which witness a line delivers, if it delivers one.
+/// The witness and number of the message that a line delivers, if any.
 fn heard(line: &[u8]) -> Option<(usize, u64)> {
     const JSON_TEXT: &[u8] = b"\"text\":\"";
     let text = if line.starts_with(b"{") {
@@ -320,7 +320,7 @@ mod tests {
         let measured = all(&board);
         assert_eq!((measured.p50_us, measured.p99_us), (1000, 4_950_000));
         assert_eq!(measured.missing, IN_EACH_ROOM - 1);
-        // What was sent outside of the time does not count.
+        // Messages outside of the interval do not count.
         assert_eq!(board.measured(began, after(50), after(5000)).missing, 0);
         assert_eq!(board.bytes_sent, 77);
     }
