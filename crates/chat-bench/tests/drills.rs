@@ -45,6 +45,16 @@ fn a_member_that_stopped_reading_misses_nothing_without_a_gap() {
 }
 
 #[test]
+fn acknowledged_messages_outlive_kill_9() {
+    passes("kill9");
+}
+
+#[test]
+fn damaged_files_are_refused_or_reported() {
+    passes("torn");
+}
+
+#[test]
 fn costly_requests_are_made_and_counted() {
     // One of each scene and each way to send.
     let kinds = "search-plain-short,who-crowd,rooms-again,history-big-unread,byte,data-history";
