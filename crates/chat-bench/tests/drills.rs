@@ -1,4 +1,4 @@
-//! The quick drills, against the server as it is built with these tests.
+//! The quick drills, against the current `chat-server`, which the program builds.
 
 use std::process::Command;
 

@@ -50,6 +50,19 @@ impl Drop for Disk {
     }
 }
 
+/// What was seen before, while and after the disk was full.
+struct Seen {
+    /// The error to the program.
+    refusal: Value,
+    told_plain: String,
+    sends_direct: bool,
+    opens_rooms: bool,
+    kept_before: usize,
+    read_while_full: usize,
+    kept_while_full: usize,
+    recovered: Duration,
+}
+
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     findings.did(format!(
         "a disk of {} MiB; members talk until it is full and on, and then it is freed",
@@ -62,26 +75,42 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let file = dir.path().join("chat.db").to_string_lossy().into_owned();
     let server = stage.start(64, &["--data", &file])?;
     let port = server.port();
+    let mut writer = Writer::arrive(port, stage).await?;
+    let seen = fill_and_free(port, &mut writer, &ballast).await?;
+    let whole = log::read(port, 0).await?;
+    let wrongs = ledger::judge(&whole.kept, std::slice::from_ref(&writer.told));
+    let invented = whole.kept.len().saturating_sub(writer.told.0.len());
+    drop(server);
+    let server = stage.start(64, &["--data", &file])?;
+    let again = log::read(server.port(), 0).await?;
+    drop(server);
+    drop(disk);
+    seen.report(findings);
+    log::report(&wrongs, findings);
+    findings.exactly("kept although refused", invented as u64, 0);
+    let same = again.kept == whole.kept && again.epoch == whole.epoch;
+    findings.exactly("the same after a restart", u64::from(same), 1);
+    Ok(())
+}
+
+/// Fills the disk, tries what must still work, frees the disk, and waits until messages are accepted again.
+async fn fill_and_free(port: u16, writer: &mut Writer, ballast: &Path) -> anyhow::Result<Seen> {
     let mut plain = Client::arrive(port, "plain").await?;
     plain.go_to(ROOM).await?;
-    let mut writer = Writer::arrive(port, stage).await?;
-
     let refusal = writer.write_until_refused().await?;
     let kept_before = writer.told.0.len();
     let told_plain = plain.ask("is it full?\n", "! not delivered").await?;
     // Direct messages do not need the disk.
-    let direct = plain.ask("/msg w0 psst\n", "").await;
-    let read = log::read(port, 0).await?;
+    let sends_direct = plain.ask("/msg w0 psst\n", "").await.is_ok();
+    let read_while_full = log::read(port, 0).await?.kept.len();
     let entered = async {
         let mut late = Client::arrive(port, "late").await?;
         late.go_to("elsewhere").await
     };
-    let entered = entered.await;
-    for _ in 0..200 {
-        writer.write().await?;
-    }
-    let while_full = writer.told.0.len() - kept_before;
-    std::fs::remove_file(&ballast)?;
+    let opens_rooms = entered.await.is_ok();
+    writer.write_many().await?;
+    let kept_while_full = writer.told.0.len() - kept_before;
+    std::fs::remove_file(ballast)?;
     let freed = Instant::now();
     while writer.write().await?.is_some() {
         ensure!(
@@ -91,48 +120,43 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let recovered = freed.elapsed();
-    for _ in 0..200 {
-        writer.write().await?;
-    }
-    let whole = log::read(port, 0).await?;
-    let wrongs = ledger::judge(&whole.kept, std::slice::from_ref(&writer.told));
-    let invented = whole.kept.len().saturating_sub(writer.told.0.len());
-    drop(server);
-    let server = stage.start(64, &["--data", &file])?;
-    let again = log::read(server.port(), 0).await?;
-    drop(server);
-    drop(disk);
+    writer.write_many().await?;
+    Ok(Seen {
+        refusal,
+        told_plain,
+        sends_direct,
+        opens_rooms,
+        kept_before,
+        read_while_full,
+        kept_while_full,
+        recovered,
+    })
+}
 
-    findings.figure("error to the program", &refusal["msg"]);
-    findings.figure("error in the plain dialect", told_plain);
-    findings.exactly(
-        "error code is unavailable",
-        u64::from(refusal["code"] == "unavailable"),
-        1,
-    );
-    findings.exactly(
-        "direct messages while it is full",
-        u64::from(direct.is_ok()),
-        1,
-    );
-    findings.exactly(
-        "new rooms entered while it is full",
-        u64::from(entered.is_ok()),
-        1,
-    );
-    findings.at_least("kept before it was full", kept_before as u64, 100);
-    findings.at_least(
-        "read while it was full",
-        read.kept.len() as u64,
-        kept_before as u64,
-    );
-    findings.figure("kept while it was full", grouped(while_full as u64));
-    findings.within("recovered after it was freed", recovered, RECOVERS_WITHIN);
-    log::report(&wrongs, findings);
-    findings.exactly("kept although refused", invented as u64, 0);
-    let same = again.kept == whole.kept && again.epoch == whole.epoch;
-    findings.exactly("the same after a restart", u64::from(same), 1);
-    Ok(())
+impl Seen {
+    fn report(&self, findings: &mut Findings) {
+        findings.figure("error to the program", &self.refusal["msg"]);
+        findings.figure("error in the plain dialect", &self.told_plain);
+        let is_unavailable = self.refusal["code"] == "unavailable";
+        for (what, is_so) in [
+            ("error code is unavailable", is_unavailable),
+            ("direct messages while it is full", self.sends_direct),
+            ("new rooms entered while it is full", self.opens_rooms),
+        ] {
+            findings.exactly(what, u64::from(is_so), 1);
+        }
+        let kept_before = self.kept_before as u64;
+        findings.at_least("kept before it was full", kept_before, 100);
+        let read = self.read_while_full as u64;
+        findings.at_least("read while it was full", read, kept_before);
+        let kept = grouped(self.kept_while_full as u64);
+        findings.figure("kept while it was full", kept);
+        findings.within(
+            "recovered after it was freed",
+            self.recovered,
+            RECOVERS_WITHIN,
+        );
+    }
 }
 
 /// A program that publishes numbered messages and records the acknowledgements.
@@ -174,6 +198,14 @@ impl Writer {
             return Ok(None);
         }
         Ok(Some(answer["err"].take()))
+    }
+
+    /// Publishes 200 messages, whether they are refused or not.
+    async fn write_many(&mut self) -> anyhow::Result<()> {
+        for _ in 0..200 {
+            self.write().await?;
+        }
+        Ok(())
     }
 
     async fn write_until_refused(&mut self) -> anyhow::Result<Value> {
