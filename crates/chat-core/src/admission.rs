@@ -5,5 +5,5 @@ mod limiter;
 mod rate;
 
 pub(crate) use address::{AddressAccount, Charge};
-pub(crate) use limiter::ConnectionLimiter;
+pub(crate) use limiter::{ConnectionLimiter, Permit};
 pub(crate) use rate::{Cost, TokenBucket};

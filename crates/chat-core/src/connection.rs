@@ -11,5 +11,5 @@ mod heartbeat;
 mod publishing;
 mod replay;
 
-pub(crate) use connection::{drive_stream, has_timers};
+pub(crate) use connection::{Opening, downcast, drive_stream, has_timers};
 pub(crate) use dialects::Dialects;

@@ -94,6 +94,9 @@ pub struct Limits {
     pub prefix_bytes: NonZeroUsize,
     /// How long an undecided beginning, or half a character, may stay unfinished (5 s).
     pub prefix_timeout: Duration,
+    /// How long the handshake of a protocol that takes over the byte stream may take (10 s), TLS's for one. Then the
+    /// connection is closed.
+    pub handshake_timeout: Duration,
     /// How long a program's line may stay unfinished (60 s), and how long a person's may that is longer than any
     /// message; then it is dropped and its sender told. `None` lifts it.
     pub line_timeout: Option<Duration>,
@@ -158,6 +161,7 @@ impl Default for Limits {
             history_max: 1000,
             prefix_bytes: at_least_one(1024),
             prefix_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
             line_timeout: Some(Duration::from_secs(60)),
             greet_after: Duration::from_millis(300),
             first_chunk_after: Duration::from_millis(200),

@@ -40,6 +40,13 @@ impl Peer {
         self.metadata.get(&TypeId::of::<T>())?.downcast_ref()
     }
 
+    /// Sets where it comes from: what a proxy has forwarded, say.
+    #[must_use]
+    pub fn with_address(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     /// Where it comes from, if it comes over IP. Connections are counted by this address.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {

@@ -4,12 +4,14 @@ mod command;
 mod detect;
 mod dialect;
 mod refusal;
+mod take_over;
 
 pub use command::{Command, JoinRequest};
 pub(crate) use detect::reserved;
 pub use detect::{Detected, Detection, Detector};
 pub use dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
 pub use refusal::{Code, Refusal};
+pub use take_over::{Next, Stream, TakeOver, TakenOver};
 
 pub use crate::event::{Broadcast, Encoder, Missed, Moment};
 pub use crate::hub::IfMissing;

@@ -1,5 +1,6 @@
 //! From listeners to connections.
 
+mod drive;
 pub mod listener;
 mod serve;
 

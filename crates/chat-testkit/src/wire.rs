@@ -1,8 +1,9 @@
 //! One scripted peer: what it sends, and what it must see.
 
 use crate::transcript::{Direction, Transcript};
+use chat_core::protocol::Stream;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// How long a line may take; with paused time that is no time at all.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -13,15 +14,17 @@ const QUIET: Duration = Duration::from_millis(1);
 /// A peer on an in-memory stream.
 #[derive(Debug)]
 pub struct Wire {
-    stream: DuplexStream,
+    stream: Stream,
     buffer: Vec<u8>,
     transcript: Transcript,
 }
 
 impl Wire {
-    pub(crate) fn new(name: &str, stream: DuplexStream) -> Self {
+    /// Takes the peer's side of a stream; the name is for the transcript.
+    #[must_use]
+    pub fn new(name: &str, stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self {
-            stream,
+            stream: Stream::new(stream),
             buffer: Vec::new(),
             transcript: Transcript::new(name),
         }

@@ -115,7 +115,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.wants_more = false;
     }
 
-    async fn open(&mut self, opening: Detected) -> Option<CloseReason> {
+    pub(super) async fn open(&mut self, opening: Detected) -> Option<CloseReason> {
         self.decide_plain();
         match opening {
             Detected::Refused(answer) => {
@@ -125,6 +125,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Some(CloseReason::Disconnected)
             }
             Detected::Dialect(dialect) => self.arrive(dialect).await,
+            // Too late: bytes of this connection have been taken for another protocol.
+            Detected::TakeOver(_) => Some(CloseReason::Refused),
         }
     }
 

@@ -11,10 +11,10 @@ use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::line::{Inbound, Input};
 use crate::peer::Peer;
-use crate::protocol::{Command, Dialect, Refusal, Reply};
+use crate::protocol::{Command, Detected, Dialect, Refusal, Reply};
 use crate::room::{DeliveryOptions, Outbound, Progress};
 use crate::session::{Session, WireMember};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::future::Either;
 use std::any::Any;
 use std::cell::RefCell;
@@ -46,6 +46,26 @@ pub(crate) fn has_timers() -> bool {
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }
 
+/// How a connection begins.
+pub(crate) struct Opening {
+    /// Since when the peer is connected.
+    pub(crate) opened: Instant,
+    /// What was read before.
+    pub(crate) ahead: Bytes,
+    /// The dialect that the peer speaks; `None` if its first line decides.
+    pub(crate) dialect: Option<Box<dyn Dialect>>,
+}
+
+impl Opening {
+    pub(crate) const fn new(opened: Instant) -> Self {
+        Self {
+            opened,
+            ahead: Bytes::new(),
+            dialect: None,
+        }
+    }
+}
+
 /// Drives one stream to its end. The halves of a TCP stream need no lock between them.
 pub(crate) fn drive_stream<S>(
     stream: S,
@@ -53,6 +73,7 @@ pub(crate) fn drive_stream<S>(
     account: Option<Arc<AddressAccount>>,
     hub: Hub,
     dialects: Arc<Dialects>,
+    opening: Opening,
 ) -> impl Future<Output = CloseReason> + Send
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -60,17 +81,17 @@ where
     match downcast::<S, TcpStream>(stream) {
         Ok(tcp) => {
             let (reader, writer) = tcp.into_split();
-            Either::Left(drive(reader, writer, peer, account, hub, dialects))
+            Either::Left(drive(reader, writer, peer, account, hub, dialects, opening))
         }
         Err(stream) => {
             let (reader, writer) = tokio::io::split(stream);
-            Either::Right(drive(reader, writer, peer, account, hub, dialects))
+            Either::Right(drive(reader, writer, peer, account, hub, dialects, opening))
         }
     }
 }
 
 /// The value as what it is, if it is a `U`.
-fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
+pub(crate) fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
     let mut value = Some(value);
     let any: &mut dyn Any = &mut value;
     if let Some(found) = any.downcast_mut::<Option<U>>()
@@ -92,6 +113,7 @@ pub(crate) fn drive<R, W>(
     account: Option<Arc<AddressAccount>>,
     hub: Hub,
     dialects: Arc<Dialects>,
+    opening: Opening,
 ) -> impl Future<Output = CloseReason> + Send
 where
     R: AsyncRead + Send + Unpin,
@@ -100,6 +122,14 @@ where
     let mut connection = Box::new(Connection::new(
         reader, writer, peer, account, hub, dialects,
     ));
+    let Opening {
+        opened,
+        ahead,
+        dialect,
+    } = opening;
+    connection.opened = opened;
+    connection.dialect = dialect;
+    connection.take_ahead(&ahead);
     async move {
         let reason = connection.run().await;
         Box::pin(connection.farewell(reason)).await
@@ -199,7 +229,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
+    /// Takes bytes that were read before the connection began.
+    fn take_ahead(&mut self, ahead: &[u8]) {
+        if !ahead.is_empty() {
+            self.take_input(ahead);
+            self.is_held_up = true;
+        }
+    }
+
     pub(super) async fn run(&mut self) -> CloseReason {
+        if let Some(dialect) = self.dialect.take() {
+            // It was known before the connection began.
+            let begun = Box::pin(self.open(Detected::Dialect(dialect))).await;
+            if let Some(reason) = begun {
+                return reason;
+            }
+        }
         loop {
             match self.wait().await {
                 Wake::Input => {
@@ -292,17 +337,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if buffer.filled().is_empty() {
                 self.has_ended = true;
             } else {
-                let now = Instant::now();
-                self.hub.counters().bytes_in.add(buffer.filled().len());
-                if let Some(heartbeat) = &mut self.heartbeat {
-                    heartbeat.hear(now);
-                }
-                let refusals = self.input.push(buffer.filled(), now);
-                self.outbound.send(&refusals);
-                self.charge_input(buffer.filled().len(), now);
+                self.take_input(buffer.filled());
             }
             Poll::Ready(Wake::Input)
         })
+    }
+
+    /// Takes bytes that the peer has sent.
+    fn take_input(&mut self, bytes: &[u8]) {
+        let now = Instant::now();
+        self.hub.counters().bytes_in.add(bytes.len());
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.hear(now);
+        }
+        let refusals = self.input.push(bytes, now);
+        self.outbound.send(&refusals);
+        self.charge_input(bytes.len(), now);
     }
 
     /// How much may wait for a peer before it is not read any more, so that its replies stay bounded.
@@ -531,6 +581,7 @@ mod tests {
             None,
             Hub::default(),
             Arc::default(),
+            Opening::new(Instant::now()),
         );
         assert!(
             size_of_val(&future) <= 128,

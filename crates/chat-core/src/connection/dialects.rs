@@ -45,10 +45,35 @@ impl Dialects {
         }
     }
 
-    /// Asks the detectors in turn.
+    /// Whether there is a protocol that may take over the byte stream.
+    pub(crate) fn may_take_over(&self) -> bool {
+        let mut detectors = self.detectors.iter();
+        detectors.any(|detector| detector.may_take_over())
+    }
+
+    /// Asks those detectors in turn whose protocols may take over the byte stream.
+    pub(crate) fn take_over(&self, prefix: &[u8]) -> Detection {
+        let mut detection = Detection::NotFound;
+        for detector in &self.detectors {
+            if !detector.may_take_over() {
+                continue;
+            }
+            match detector.detect(prefix) {
+                found @ Detection::Found(_) => return found,
+                Detection::NeedMore => detection = Detection::NeedMore,
+                Detection::NotFound => {}
+            }
+        }
+        detection
+    }
+
+    /// Asks the other detectors in turn.
     pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
         let mut choice = Choice::Plain;
         for detector in &self.detectors {
+            if detector.may_take_over() {
+                continue;
+            }
             match detector.detect(prefix) {
                 Detection::Found(opening) => return Choice::Detected(opening),
                 Detection::NeedMore => choice = Choice::NeedMore,

@@ -93,6 +93,8 @@ pub enum CloseReason {
     TooSoon(Duration),
     /// The same client came back with its token, and took the nick.
     TakenOver,
+    /// The handshake of its protocol did not end in time.
+    TimedOut,
     /// Its connection's task panicked.
     Failed,
     /// The Tokio runtime that its connection was served on has no timers.
@@ -115,6 +117,7 @@ impl fmt::Display for CloseReason {
             Self::Kicked(reason) => write!(f, "kicked: {reason}"),
             Self::Refused => f.write_str("refused"),
             Self::TooSoon(wait) => write!(f, "too much from its address: {} s", wait.as_secs() + 1),
+            Self::TimedOut => f.write_str("handshake timed out"),
             Self::TakenOver => f.write_str("taken over"),
             Self::Failed | Self::NoTimers => f.write_str("internal error"),
             Self::Dropped => f.write_str("gone"),

@@ -182,7 +182,15 @@ impl Hub {
         self.0.draining.is_cancelled()
     }
 
-    /// Waits until [`drain`](Self::drain) is called.
+    /// Waits until [`drain`](Self::drain) is called. Returns at once if the hub is draining already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn drained(&self) {
+        self.draining().await;
+    }
+
     pub(crate) fn draining(&self) -> WaitForCancellationFutureOwned {
         self.0.draining.clone().cancelled_owned()
     }

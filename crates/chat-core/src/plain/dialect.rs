@@ -233,7 +233,7 @@ impl Dialect for Plain {
             CloseReason::Draining => {
                 notice(out, format_args!("goodbye: the server is shutting down"))
             }
-            CloseReason::Refused => {}
+            CloseReason::Refused | CloseReason::TimedOut => {}
             CloseReason::TooSoon(wait) => {
                 let seconds = wait.as_secs() + 1;
                 notice(

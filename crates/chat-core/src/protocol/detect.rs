@@ -5,6 +5,7 @@
 
 use crate::line::{is_unmarked_utf16, starts_with_mark};
 use crate::protocol::dialect::Dialect;
+use crate::protocol::take_over::TakeOver;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -15,6 +16,14 @@ pub trait Detector: Send + Sync + 'static {
     /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. Should the stream end
     /// before, the prefix is dropped: what another protocol begins with is no chat.
     fn detect(&self, prefix: &[u8]) -> Detection;
+
+    /// Whether what it finds is [`Detected::TakeOver`]. The default is no.
+    ///
+    /// Such a detector is asked before all others, and looks at the bytes as the peer sent them: telnet commands are not
+    /// stripped. It is not asked again once the peer was greeted.
+    fn may_take_over(&self) -> bool {
+        false
+    }
 }
 
 /// What a detector makes of a prefix.
@@ -33,6 +42,9 @@ pub enum Detected {
     Dialect(Box<dyn Dialect>),
     /// Not at all: it is sent these bytes and closed.
     Refused(Bytes),
+    /// This protocol takes over the byte stream. Only a detector that says so with
+    /// [`Detector::may_take_over`] may give it.
+    TakeOver(Box<dyn TakeOver>),
 }
 
 impl std::fmt::Debug for Detection {
@@ -40,6 +52,7 @@ impl std::fmt::Debug for Detection {
         f.write_str(match self {
             Self::Found(Detected::Dialect(_)) => "Found(Dialect)",
             Self::Found(Detected::Refused(_)) => "Found(Refused)",
+            Self::Found(Detected::TakeOver(_)) => "Found(TakeOver)",
             Self::NotFound => "NotFound",
             Self::NeedMore => "NeedMore",
         })
@@ -51,6 +64,7 @@ impl std::fmt::Debug for Detected {
         f.write_str(match self {
             Self::Dialect(_) => "Dialect",
             Self::Refused(_) => "Refused",
+            Self::TakeOver(_) => "TakeOver",
         })
     }
 }

@@ -3,22 +3,24 @@
 //! Invariant: it binds nothing that it was not handed, survives every error of `accept`, and holds no more
 //! connections than the limits allow, in all and from one address.
 
-use crate::admission::AddressAccount;
-use crate::connection::has_timers;
-use crate::connection::{Dialects, drive_stream};
+use crate::connection::Dialects;
+use crate::connection::{downcast, has_timers};
 use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::log::Timestamp;
 use crate::peer::Peer;
 use crate::plain::WallTime;
 use crate::protocol::Detector;
+use crate::server::drive::{Admission, drive};
 use crate::server::listener::Listener;
+use futures::future::Either;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -146,22 +148,28 @@ impl Server {
             );
             return CloseReason::NoTimers;
         }
-        let address = peer.address().map(|address| address.ip());
-        let account = self.hub.limiter().account(address, Instant::now());
-        self.drive(stream, peer, account).await
+        let admission = Admission::by_program(&self.hub, &peer);
+        self.drive(stream, peer, admission).await
     }
 
+    /// Drives a stream to its end. That of TCP keeps its type, because its halves need no lock between them.
     fn drive<S>(
         &self,
         stream: S,
         peer: Peer,
-        account: Option<Arc<AddressAccount>>,
+        admission: Admission,
     ) -> impl Future<Output = CloseReason> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let dialects = Arc::clone(&self.dialects);
-        drive_stream(stream, peer, account, self.hub.clone(), dialects)
+        let (hub, dialects) = (self.hub.clone(), Arc::clone(&self.dialects));
+        match downcast::<S, TcpStream>(stream) {
+            Ok(tcp) => Either::Left(drive(tcp, peer, admission, hub, dialects)),
+            Err(stream) => {
+                let stream = Box::pin(stream);
+                Either::Right(drive(stream, peer, admission, hub, dialects))
+            }
+        }
     }
 
     /// Starts a connection's task, or refuses it.
@@ -183,13 +191,12 @@ impl Server {
                 return;
             }
         };
-        let account = permit.account().cloned();
-        let connection = self.drive(stream, peer, account);
+        let admission = Admission::permitted(permit, &peer);
+        let connection = self.drive(stream, peer, admission);
         connections.spawn(async move {
             let reason = connection.await;
             // With `Debug`, what the peer gave as its reason is quoted.
             tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
-            drop(permit);
         });
     }
 }

@@ -18,6 +18,7 @@ mod policies;
 mod programs;
 mod promises;
 mod regression;
+mod take_over;
 
 use chat_core::{Limits, Rate};
 use chat_testkit::{TestHub, Wire};

@@ -1,0 +1,176 @@
+//! Protocols that take over the byte stream of a connection: TLS, a PROXY header, HTTP.
+//!
+//! Invariant: such a protocol sees the peer's bytes as the peer sent them, from the first one on, and nothing of them
+//! becomes chat unless the protocol hands a stream back.
+
+use crate::peer::Peer;
+use crate::protocol::dialect::Dialect;
+use bytes::{Buf, Bytes};
+use futures::future::BoxFuture;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A protocol that takes over the byte stream of a connection once its detector has recognised it.
+///
+/// # Deadlines
+///
+/// A handshake runs in the task of its connection and must end within
+/// [`Limits::handshake_timeout`](crate::Limits::handshake_timeout); a handshake that takes longer is dropped, and the
+/// stream with it. A protocol that keeps the stream, as HTTP does, says so with
+/// [`is_handshake`](Self::is_handshake). It then has to end by itself when the hub drains; see
+/// [`Hub::drained`](crate::Hub::drained).
+///
+/// # Cancel safety
+///
+/// The future is dropped when its time is over, and when the connection's task is.
+pub trait TakeOver: Send {
+    /// Takes the stream, which begins with the bytes that were recognised, and what is known of the peer.
+    ///
+    /// The admission of the connection, which counts it in [`Limits::connections`](crate::Limits::connections), lasts as
+    /// long as this future and what follows it.
+    fn take_over(self: Box<Self>, stream: Stream, peer: Peer) -> BoxFuture<'static, TakenOver>;
+
+    /// Whether the protocol is only a handshake, which is under a deadline. The default is yes.
+    fn is_handshake(&self) -> bool {
+        true
+    }
+}
+
+/// What a protocol has made of the stream that it took over.
+pub enum TakenOver {
+    /// The connection is over, and the stream closed.
+    Ended,
+    /// There is a stream inside of the one that was taken over.
+    HandedBack {
+        /// The stream inside: what the protocol decrypted, say.
+        stream: Stream,
+        /// The peer, with what the handshake has told about it. If its address has changed, the connection is counted
+        /// for the new address from now on.
+        peer: Peer,
+        /// How the connection goes on.
+        next: Next,
+    },
+}
+
+/// How a connection goes on after a stream was handed back.
+pub enum Next {
+    /// The first bytes of the stream decide, as those of a new connection do.
+    Detect,
+    /// In this dialect.
+    Dialect(Box<dyn Dialect>),
+    /// With this protocol, whatever the first bytes are.
+    TakeOver(Box<dyn TakeOver>),
+}
+
+/// A byte stream whose type is forgotten.
+///
+/// Reads first give the bytes that were read ahead, if there are any.
+pub struct Stream {
+    ahead: Bytes,
+    io: Pin<Box<dyn Io>>,
+}
+
+/// Anything that is read and written.
+trait Io: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Io for T {}
+
+impl Stream {
+    /// Wraps a stream.
+    #[must_use]
+    pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self::rewound(Bytes::new(), io)
+    }
+
+    /// Wraps a stream of which these bytes were read already: reads give them once more.
+    #[must_use]
+    pub fn rewound(ahead: Bytes, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self {
+            ahead,
+            io: Box::pin(io),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return self.io.as_mut().poll_read(cx, buffer);
+        }
+        let length = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead[..length]);
+        self.ahead.advance(length);
+        if self.ahead.is_empty() {
+            self.ahead = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("ahead", &self.ahead.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TakenOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("Ended"),
+            Self::HandedBack { peer, next, .. } => f
+                .debug_struct("HandedBack")
+                .field("peer", peer)
+                .field("next", next)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Detect => "Detect",
+            Self::Dialect(_) => "Dialect",
+            Self::TakeOver(_) => "TakeOver",
+        })
+    }
+}
