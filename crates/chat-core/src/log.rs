@@ -1,19 +1,23 @@
 //! What a journal is made of: where rooms' logs are kept, and what is in them.
 
 mod batch;
+mod drafts;
 mod journal;
 mod key;
 mod keyed;
 mod keys;
+mod kind;
 mod memory;
 mod position;
 mod search;
 
-pub use batch::{Batch, DraftRef, Drafts, Kind, Message, MessageRef};
+pub use batch::{Batch, Message, MessageRef};
+pub use drafts::{DraftRef, Drafts};
 pub(crate) use journal::{Append, DynJournal, DynLog};
 pub use journal::{BatchSlice, Gap, Head, Journal, JournalError, Log, Page, Span};
 pub use key::TokenDigest;
 pub(crate) use key::{Key, KeyError, Owner};
 pub(crate) use keys::{Claim, Claimed, Keys, Said};
+pub use kind::Kind;
 pub use memory::{MemoryJournal, MemoryLog};
 pub use position::{Epoch, ParseEpochError, Position, Seq, SessionId, Timestamp};

@@ -3,7 +3,8 @@
 //! Invariant: a message is delivered when the journal has it, in the order in which the journal has it. Nothing may
 //! assume that appending is instantaneous, although in memory it is.
 
-use crate::log::batch::{Batch, Drafts};
+use crate::log::batch::Batch;
+use crate::log::drafts::Drafts;
 use crate::log::position::{Epoch, Seq, Timestamp};
 use crate::log::{keyed, search};
 use crate::name::RoomName;

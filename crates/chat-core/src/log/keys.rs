@@ -254,8 +254,9 @@ impl OfOwner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::batch::{Drafts, Kind};
+    use crate::log::drafts::Drafts;
     use crate::log::key::{KeyError, TokenDigest};
+    use crate::log::kind::Kind;
     use crate::log::position::{SessionId, Timestamp};
     use crate::name::Nick;
     use std::num::NonZeroUsize;

@@ -6,9 +6,11 @@
 mod budget;
 
 use crate::limits::Limits;
-use crate::log::batch::{Batch, Drafts, Kind};
+use crate::log::batch::Batch;
+use crate::log::drafts::Drafts;
 use crate::log::journal::Log;
 use crate::log::journal::{BatchSlice, Gap, Head, Journal, JournalError, Page, Span};
+use crate::log::kind::Kind;
 use crate::log::position::{Epoch, Seq};
 use crate::log::search;
 use crate::log::search::Fold;

@@ -145,8 +145,9 @@ impl Work {
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::log::batch::{Drafts, Kind};
+    use crate::log::drafts::Drafts;
     use crate::log::journal::Journal;
+    use crate::log::kind::Kind;
     use crate::log::memory::{MemoryJournal, MemoryLog};
     use crate::log::position::{SessionId, Timestamp};
     use crate::name::{Nick, RoomName};

@@ -117,9 +117,10 @@ impl Budget {
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::log::batch::{Drafts, Kind};
+    use crate::log::drafts::Drafts;
     use crate::log::journal::Journal;
     use crate::log::journal::{Log, Span};
+    use crate::log::kind::Kind;
     use crate::log::memory::{MemoryJournal, MemoryLog};
     use crate::log::position::{Seq, SessionId, Timestamp};
     use crate::name::{Nick, RoomName};

@@ -1,0 +1,220 @@
+//! Messages that are about to be appended to a room's log.
+//!
+//! Invariant: every text has been cleaned of control characters.
+
+use crate::log::batch::{Batch, Entry, OWNER_MARK};
+use crate::log::key::{Key, Owner, TokenDigest};
+use crate::log::kind::Kind;
+use crate::log::position::{Seq, SessionId, Timestamp};
+use crate::name::{Nick, RoomName};
+use crate::text;
+
+/// Messages of one author that are about to be appended to a room's log.
+#[derive(Debug, Clone)]
+pub struct Drafts {
+    author: SessionId,
+    from: Nick,
+    at: Timestamp,
+    text: String,
+    entries: Vec<Entry>,
+}
+
+impl Drafts {
+    /// Starts a batch of this author's messages.
+    #[must_use]
+    pub const fn new(author: SessionId, from: Nick, at: Timestamp) -> Self {
+        Self {
+            author,
+            from,
+            at,
+            text: String::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds a message; its control characters are removed here, and if nothing is left, nothing is added.
+    ///
+    /// Only a topic may be empty: that takes it away.
+    pub fn push(&mut self, kind: Kind, text: &str) {
+        self.add(kind, text, None);
+    }
+
+    /// As [`push`](Self::push), with the key under which its owner may say it again. Returns whether it was added.
+    pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<(&Key, Owner)>) -> bool {
+        let text = text::clean(text);
+        // An empty topic takes the topic away.
+        let is_visible = kind == Kind::Topic && text.is_empty() || text::is_visible(&text);
+        if is_visible {
+            let key = key.map(|(key, owner)| match owner {
+                Owner::Session(_) => (key, None),
+                Owner::Token(token) => (key, Some(token)),
+            });
+            self.enter(kind, &text, key);
+        }
+        is_visible
+    }
+
+    /// Adds a message as a log has kept it, for a journal that makes a batch again of what it has stored.
+    ///
+    /// Adds exactly one message, so that the places given to [`number`](Self::number) meet the messages that they
+    /// belong to. A text and a [`kept_key`](crate::log::MessageRef::kept_key) that came from a [`Batch`] come back unchanged. Control
+    /// characters that got into the store by another way are removed all the same, and what no key can be is no key.
+    ///
+    /// What an earlier process wrote is [`SessionId::NOBODY`]'s: a hub may keep from a session what it wrote itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::log::{Drafts, SessionId, Timestamp};
+    /// use chat_core::{Kind, Nick, RoomName, Seq};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut drafts = Drafts::new(SessionId::NOBODY, Nick::parse("alice")?, Timestamp(0));
+    /// drafts.restore(Kind::Said, "hi", Some("k1"));
+    /// let batch = drafts.number(RoomName::parse("ops")?, [Seq(17)]);
+    /// let message = batch.messages(0..1).next();
+    /// assert_eq!(message.and_then(|message| message.key), Some("k1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restore(&mut self, kind: Kind, text: &str, kept_key: Option<&str>) {
+        let (key, token) = match kept_key.map(|kept| kept.split_once(OWNER_MARK).ok_or(kept)) {
+            None => (None, None),
+            Some(Err(key)) => (Key::parse(key).ok(), None),
+            Some(Ok((key, token))) => (Key::parse(key).ok(), TokenDigest::parse(token)),
+        };
+        self.enter(
+            kind,
+            &text::clean(text),
+            key.as_ref().map(|key| (key, token)),
+        );
+    }
+
+    fn enter(&mut self, kind: Kind, text: &str, key: Option<(&Key, Option<TokenDigest>)>) {
+        self.text.push_str(text);
+        let end = self.text.len();
+        self.text.push_str(key.map_or("", |(key, _)| key.as_str()));
+        let key_end = self.text.len();
+        if let Some((_, Some(token))) = key {
+            self.text.push(OWNER_MARK);
+            token.write(&mut self.text);
+        }
+        self.entries.push(Entry {
+            seq: Seq::START,
+            end,
+            key_end,
+            has_owner: self.text.len() > key_end,
+            kind,
+        });
+    }
+
+    /// The messages in the order in which they were added, for a journal to store.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::log::{Drafts, SessionId, Timestamp};
+    /// use chat_core::{Kind, Nick};
+    ///
+    /// # fn main() -> Result<(), chat_core::name::NameError> {
+    /// let mut drafts = Drafts::new(SessionId::NOBODY, Nick::parse("alice")?, Timestamp(0));
+    /// drafts.push(Kind::Said, "one");
+    /// drafts.push(Kind::Acted, "waves");
+    /// let texts: Vec<_> = drafts.messages().map(|draft| draft.text).collect();
+    /// assert_eq!(texts, ["one", "waves"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn messages(&self) -> impl Iterator<Item = DraftRef<'_>> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let (text, next) = (&self.text[start..entry.end], entry.next());
+            start = next;
+            let part = |end| Some(&self.text[entry.end..end]).filter(|key| !key.is_empty());
+            DraftRef {
+                kind: entry.kind,
+                text,
+                key: part(entry.key_end),
+                kept_key: part(next),
+            }
+        })
+    }
+
+    /// The nick of their author.
+    #[must_use]
+    pub const fn from(&self) -> &Nick {
+        &self.from
+    }
+
+    /// When the hub took them.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether there is no message.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many bytes the messages take to hold: their text, and a little for each.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.text.len() + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// The session in whose name they are.
+    #[must_use]
+    pub const fn author(&self) -> SessionId {
+        self.author
+    }
+
+    /// Gives the messages their places, one each and growing, and makes them a batch of that room.
+    ///
+    /// A journal calls this once it has the messages. Places that `seqs` does not give are counted on by one.
+    #[must_use]
+    pub fn number(mut self, room: RoomName, seqs: impl IntoIterator<Item = Seq>) -> Batch {
+        let mut seqs = seqs.into_iter();
+        let mut last = Seq::START;
+        for entry in &mut self.entries {
+            last = seqs.next().unwrap_or_else(|| last.next());
+            entry.seq = last;
+        }
+        let Self {
+            author,
+            from,
+            at,
+            text,
+            entries,
+        } = self;
+        Batch {
+            room,
+            author,
+            from,
+            at,
+            text,
+            entries,
+        }
+    }
+}
+
+/// One message that is about to be appended, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DraftRef<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its text, without control characters.
+    pub text: &'a str,
+    /// The key that its author gave it.
+    pub key: Option<&'a str>,
+    /// The key as a journal keeps it; see [`MessageRef::kept_key`](crate::log::MessageRef::kept_key).
+    pub kept_key: Option<&'a str>,
+}
