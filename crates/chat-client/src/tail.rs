@@ -120,6 +120,7 @@ impl Printer {
         let kind = match message.kind {
             MessageKind::Acted => "acted",
             MessageKind::Topic => "topic",
+            MessageKind::Notice => "notice",
             _ => "said",
         };
         let object = json!({

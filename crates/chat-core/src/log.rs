@@ -18,6 +18,6 @@ pub use journal::{BatchSlice, Gap, Head, Journal, JournalError, Log, Page, Span}
 pub use key::TokenDigest;
 pub(crate) use key::{Key, KeyError, Owner};
 pub(crate) use keys::{Claim, Claimed, Keys, Said};
-pub use kind::Kind;
+pub use kind::{Kind, UnknownKind};
 pub use memory::{MemoryJournal, MemoryLog};
 pub use position::{Epoch, ParseEpochError, Position, Seq, SessionId, Timestamp};

@@ -222,7 +222,10 @@ fn kind(record: &Record) -> Cow<'static, str> {
     match record.kind {
         chat_core::Kind::Acted => "acted".into(),
         chat_core::Kind::Topic => "topic".into(),
-        _ => "said".into(),
+        chat_core::Kind::Notice => "notice".into(),
+        chat_core::Kind::Said => "said".into(),
+        // Of a later version: its number, which that version's import reads, too.
+        other => other.number().to_string().into(),
     }
 }
 
@@ -232,7 +235,11 @@ impl Line<'_> {
             "said" => chat_core::Kind::Said,
             "acted" => chat_core::Kind::Acted,
             "topic" => chat_core::Kind::Topic,
-            other => bail!("kind: said, acted or topic, not {other:?}"),
+            "notice" => chat_core::Kind::Notice,
+            other => match other.parse() {
+                Ok(number) => chat_core::Kind::from_number(number),
+                Err(_) => bail!("kind: said, acted, topic, notice or a number, not {other:?}"),
+            },
         };
         Ok(Record {
             room: self.room.into_owned(),

@@ -51,7 +51,7 @@ impl Stored {
             seq: seq(row.get(0)?),
             at: Timestamp(row.get::<_, i64>(1)?.cast_unsigned()),
             author: row.get(2)?,
-            kind: kind(row.get(3)?),
+            kind: Kind::from_number(row.get(3)?),
             text: row.get(4)?,
             key: row.get(5)?,
             session: SessionId(row.get::<_, i64>(6)?.cast_unsigned()),
@@ -67,23 +67,6 @@ impl Stored {
         } else {
             SessionId::NOBODY
         }
-    }
-}
-
-/// How a kind is stored; these numbers never change.
-pub(crate) const fn kind_number(kind: Kind) -> i64 {
-    match kind {
-        Kind::Acted => 1,
-        Kind::Topic => 2,
-        _ => 0,
-    }
-}
-
-const fn kind(number: i64) -> Kind {
-    match number {
-        1 => Kind::Acted,
-        2 => Kind::Topic,
-        _ => Kind::Said,
     }
 }
 

@@ -135,7 +135,7 @@ fn insert(
         id,
         batch.at().0.cast_signed(),
         batch.from().as_str(),
-        rows::kind_number(message.kind),
+        message.kind.number(),
         message.text,
         message.kept_key,
         batch.author().0.cast_signed(),

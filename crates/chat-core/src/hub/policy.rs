@@ -69,7 +69,7 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// May it say ([`Kind::Said`]) or do ([`Kind::Acted`]) this in a room? A change is the text.
+    /// May it say this in a room ([`Kind::Said`], [`Kind::Acted`] or [`Kind::Notice`])? A change is the text.
     fn say(
         &self,
         who: &Visitor,

@@ -1,13 +1,82 @@
-//! What a message is: said, acted, a topic.
+//! What a message is: said, acted, a notice, a topic, or of a kind that a later version has.
+//!
+//! Invariant: a kind has one number, which never changes, and every number is a kind. So a message of a later version's
+//! kind is stored, exported and imported unharmed.
+
+use std::fmt;
 
 /// What a message in a room's log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Somebody said something.
+    /// A text that a member said.
     Said,
-    /// Somebody did something (`/me`).
+    /// Something that a member did (`/me`).
     Acted,
-    /// Somebody set the room's topic; an empty text takes it away.
+    /// The room's new topic; an empty text takes it away.
     Topic,
+    /// A text that no program answers automatically: what bots and services say.
+    Notice,
+    /// A kind that this version does not know. It is stored and carried; no dialect shows it.
+    Unknown(UnknownKind),
+}
+
+impl Kind {
+    /// The number under which journals store this kind. It never changes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::Kind;
+    ///
+    /// assert_eq!(Kind::Topic.number(), 2);
+    /// assert_eq!(Kind::from_number(Kind::Notice.number()), Kind::Notice);
+    /// assert_eq!(Kind::from_number(200).number(), 200);
+    /// ```
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Said => 0,
+            Self::Acted => 1,
+            Self::Topic => 2,
+            Self::Notice => 3,
+            Self::Unknown(UnknownKind(number)) => number,
+        }
+    }
+
+    /// The kind with this number; [`Kind::Unknown`] if this version does not know it.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Said,
+            1 => Self::Acted,
+            2 => Self::Topic,
+            3 => Self::Notice,
+            number => Self::Unknown(UnknownKind(number)),
+        }
+    }
+}
+
+/// The number of a kind that this version does not know: made by [`Kind::from_number`] alone, so that no kind has two
+/// forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UnknownKind(u8);
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_is_one_kind() {
+        for number in 0..=u8::MAX {
+            assert_eq!(Kind::from_number(number).number(), number);
+        }
+        assert_ne!(Kind::from_number(3), Kind::from_number(4));
+    }
 }

@@ -60,9 +60,10 @@ impl PlainEncoders {
             {
                 let from = batch.from();
                 let said = match kind {
-                    Kind::Said => format!("{from}: {text}"),
+                    Kind::Said | Kind::Notice => format!("{from}: {text}"),
                     Kind::Acted => format!("* {from} {text}"),
                     Kind::Topic => format!("{from} set the topic: {text}"),
+                    Kind::Unknown(_) => continue,
                 };
                 notice(
                     out,
@@ -145,7 +146,7 @@ impl PlainForm {
         out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));
         for message in batch.messages(range) {
             match message.kind {
-                Kind::Said => put(
+                Kind::Said | Kind::Notice => put(
                     out,
                     &[
                         clock,
@@ -181,6 +182,8 @@ impl PlainForm {
                         ],
                     );
                 }
+                // A person is shown nothing of a kind that this version can't put into words.
+                Kind::Unknown(_) => {}
             }
         }
     }

@@ -110,6 +110,19 @@ impl Member {
         self.publish(Kind::Acted, text).await
     }
 
+    /// Says something that no program should answer automatically. Otherwise as [`say`](Self::say).
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`say`](Self::say).
+    pub async fn notice(&self, text: &str) -> Result<Seq, PublishError> {
+        self.publish(Kind::Notice, text).await
+    }
+
     /// Sets the room's topic, or takes it away if the text is empty.
     ///
     /// # Errors

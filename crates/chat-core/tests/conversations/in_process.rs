@@ -2,8 +2,8 @@
 
 use crate::{members, unlimited};
 use chat_core::error::{JoinError, PublishError, TellError};
-use chat_core::log::Span;
-use chat_core::{CloseReason, Echo, Event, Hub, Limits, Member, Peer, Seq, serve_connection};
+use chat_core::log::{BatchSlice, Span};
+use chat_core::{CloseReason, Echo, Event, Hub, Kind, Limits, Member, Peer, Seq, serve_connection};
 use std::num::NonZeroUsize;
 
 async fn next_text(member: &mut Member) -> String {
@@ -39,6 +39,21 @@ async fn members_in_process_and_on_a_wire_meet_in_one_room() {
     alice.sees("* bot is now robot").await;
     bot.leave();
     alice.sees("* robot left").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_is_shown_to_people_as_a_message() {
+    let mut hub = unlimited();
+    let [mut alice] = members(&mut hub, ["alice"]).await;
+    let session = hub.hub.session(Some("bot")).unwrap();
+    let bot = session.join("lobby").await.unwrap();
+    alice.sees("* bot joined").await;
+    bot.notice("build 7 failed").await.unwrap();
+    alice.sees("14:02 bot: build 7 failed").await;
+    let page = bot.history(Span::After(Seq::START), 9).await.unwrap();
+    let BatchSlice { batch, range } = &page.slices[0];
+    let kinds: Vec<_> = batch.messages(range.clone()).map(|m| m.kind).collect();
+    assert_eq!(kinds, [Kind::Notice]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -189,6 +189,8 @@ pub enum MessageKind {
     Acted,
     /// Somebody set the topic; an empty text takes it away.
     Topic,
+    /// A text that no program should answer automatically.
+    Notice,
 }
 
 impl Event {
@@ -277,6 +279,7 @@ pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageK
         wire::Event::Said(entry) => Some((entry, MessageKind::Said)),
         wire::Event::Acted(entry) => Some((entry, MessageKind::Acted)),
         wire::Event::Topic(entry) => Some((entry, MessageKind::Topic)),
+        wire::Event::Notice(entry) => Some((entry, MessageKind::Notice)),
         _ => None,
     }
 }

@@ -20,8 +20,9 @@ impl Encoder for JsonForm {
             Broadcast::Messages(batch, range) => {
                 let frame = Frame::new(batch, moment);
                 for message in batch.messages(range.clone()) {
-                    frame.write(&message, out);
-                    out.put_u8(b'\n');
+                    if frame.write(&message, out) {
+                        out.put_u8(b'\n');
+                    }
                 }
             }
             Broadcast::Presence(presence) => write_line(&presence_event(presence), out),
@@ -82,6 +83,9 @@ fn latest(slices: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut> 
             for message in batch.messages(index..index + 1) {
                 frame.write(&message, &mut piece);
             }
+            if piece.is_empty() {
+                continue;
+            }
             bytes += piece.len() + 1;
             if bytes > bytes_max && !latest.is_empty() {
                 break 'all;
@@ -104,7 +108,9 @@ pub(super) fn write_earliest(
         let frame = Frame::new(batch, Moment::Live);
         for message in batch.messages(range.clone()) {
             let mut piece = BytesMut::new();
-            frame.write(&message, &mut piece);
+            if !frame.write(&message, &mut piece) {
+                continue;
+            }
             bytes += piece.len() + 1;
             if bytes > bytes_max && !earliest.is_empty() {
                 break 'all;
@@ -151,12 +157,15 @@ impl Frame {
         }
     }
 
-    /// Writes a message as the event that it is; see [`Event`], whose fields and order it keeps.
-    fn write(&self, message: &MessageRef<'_>, out: &mut BytesMut) {
+    /// Writes a message as the event that it is; see [`Event`], whose fields and order it keeps. Returns whether there is
+    /// an event for its kind: nothing is written of a kind that this version does not know.
+    fn write(&self, message: &MessageRef<'_>, out: &mut BytesMut) -> bool {
         let event: &[u8] = match message.kind {
+            Kind::Said => b"said",
             Kind::Acted => b"acted",
             Kind::Topic => b"topic",
-            _ => b"said",
+            Kind::Notice => b"notice",
+            _ => return false,
         };
         out.reserve(self.room.len() + self.origin.len() + message.text.len() + 40);
         out.put_slice(b"{\"ev\":\"");
@@ -173,6 +182,7 @@ impl Frame {
             out.put_slice(b",\"replay\":true");
         }
         out.put_u8(b'}');
+        true
     }
 }
 
@@ -252,6 +262,7 @@ mod tests {
             (Kind::Said, "quotes \" and \\ and 한글\ttab"),
             (Kind::Acted, "waves"),
             (Kind::Topic, ""),
+            (Kind::Notice, "build 7 failed"),
         ] {
             for moment in [Moment::Live, Moment::Replay] {
                 let entry = Entry {
@@ -266,11 +277,31 @@ mod tests {
                 let event = match kind {
                     Kind::Said => Event::Said(entry),
                     Kind::Acted => Event::Acted(entry),
+                    Kind::Notice => Event::Notice(entry),
                     _ => Event::Topic(entry),
                 };
                 let expected = serde_json::to_string(&event).unwrap() + "\n";
                 assert_eq!(encode(kind, text, moment), expected);
             }
+        }
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_is_left_out() {
+        let unknown = Kind::from_number(200);
+        assert_eq!(encode(unknown, "from 2030", Moment::Live), "");
+        let batches = [
+            batch(Kind::Said, "one"),
+            batch(unknown, "from 2030"),
+            batch(Kind::Said, "two"),
+        ];
+        let slices: Vec<_> = batches.iter().map(|batch| (batch, 0..1)).collect();
+        for write in [write_earliest, write_latest, write_latest_first] {
+            let mut out = BytesMut::new();
+            write(&slices, usize::MAX, &mut out);
+            let text = format!("[{}]", String::from_utf8_lossy(&out));
+            let list: Vec<Event<'_>> = serde_json::from_str(&text).unwrap();
+            assert_eq!(list.len(), 2, "{text}");
         }
     }
 

@@ -17,6 +17,9 @@ pub enum Event<'a> {
     /// Somebody set the topic; an empty text takes it away.
     #[serde(borrow)]
     Topic(Entry<'a>),
+    /// A text that no program answers automatically.
+    #[serde(borrow)]
+    Notice(Entry<'a>),
     /// Somebody came into a room.
     Joined {
         /// Which.

@@ -73,6 +73,20 @@ fn what_is_damaged_is_passed_over_and_the_rest_can_be_carried_to_a_new_file() {
 }
 
 #[test]
+fn every_kind_is_carried_those_of_later_versions_too() {
+    let dir = Dir::new();
+    let records: Vec<_> = (0..=u8::MAX)
+        .map(|number| Record {
+            kind: Kind::from_number(number),
+            ..record(u64::from(number) + 1, "x")
+        })
+        .collect();
+    import(&dir.file(), &options(), records.clone()).unwrap();
+    assert_eq!(exported(&dir.file()), records);
+    assert!(check(&dir.file()).unwrap().is_whole());
+}
+
+#[test]
 fn places_are_kept_in_an_empty_room_and_follow_in_another() {
     let dir = Dir::new();
     let first = [record(5, "five"), record(6, "six")];

@@ -94,11 +94,20 @@ fn encode(
     Ok(first)
 }
 
+/// What messages may be: of a later version, too.
+const KINDS: [Kind; 5] = [
+    Kind::Said,
+    Kind::Acted,
+    Kind::Topic,
+    Kind::Notice,
+    Kind::from_number(200),
+];
+
 /// Some messages of every kind, hostile but as clean as core makes them.
 pub(super) fn batch(random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for at in 0..=random.below(6) {
-        let kind = *random.pick(&[Kind::Said, Kind::Acted, Kind::Topic]);
+        let kind = *random.pick(&KINDS);
         let key = random.once_in(2).then(|| format!("k\\\"{at}"));
         drafts.restore(kind, &hostile::clean_text(random), key.as_deref());
     }

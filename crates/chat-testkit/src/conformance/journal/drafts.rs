@@ -53,7 +53,7 @@ impl Writer {
         }
         let mut drafts = self.begin(random.below(self.nicks.len()));
         for _ in 0..=random.below(5) {
-            let kind = *random.pick(&[Kind::Said, Kind::Said, Kind::Acted, Kind::Topic]);
+            let kind = *random.pick(&KINDS);
             let text = self.text(random.pick::<&str>(&TEXTS));
             let key = random.once_in(3).then(|| self.key(random));
             drafts.restore(kind, &text, key.as_deref());
@@ -86,6 +86,16 @@ impl Writer {
         }
     }
 }
+
+/// What messages may be: of a later version, too.
+const KINDS: [Kind; 6] = [
+    Kind::Said,
+    Kind::Said,
+    Kind::Acted,
+    Kind::Topic,
+    Kind::Notice,
+    Kind::from_number(200),
+];
 
 /// What a store may stumble over. Control characters are removed before it sees them.
 const TEXTS: [&str; 10] = [
