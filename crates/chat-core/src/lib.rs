@@ -33,7 +33,7 @@ mod sync;
 pub mod text;
 mod time_slice;
 
-pub use event::{CloseReason, Direct, Event, Presence, PresenceChange};
+pub use event::{CloseReason, Direct, Event, Missed, Presence, PresenceChange};
 pub use hub::{Follower, Hub, HubBuilder, Policy, policy};
 pub use limits::{Limits, Loopback, Rate};
 pub use log::{Kind, Message, Seq};

@@ -6,4 +6,4 @@ mod wire_member;
 
 pub use member::Member;
 pub use session::{Session, SessionError};
-pub(crate) use wire_member::{Repaired, Replay, WireMember};
+pub(crate) use wire_member::{Repaired, WireMember};

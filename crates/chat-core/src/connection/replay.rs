@@ -6,10 +6,10 @@
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Missed, Moment};
-use crate::log::{BatchSlice, Gap, Page, Position, Seq, Span, Timestamp};
+use crate::log::{BatchSlice, Gap, Position, Seq, Span, Timestamp};
 use crate::protocol::{JoinRequest, Reply};
-use crate::room::Echo;
-use crate::session::{Repaired, Replay, Session, WireMember};
+use crate::room::{CatchUp, CaughtUp, Echo};
+use crate::session::{Repaired, Session, WireMember};
 use crate::time_slice::TimeSlice;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ const REPLAY_PAGE: usize = 32;
 pub(super) struct Replaying {
     /// Which of the session's members it is for.
     member: usize,
-    replay: Replay,
+    replay: CatchUp,
     own: Own,
     moment: Moment,
     /// When the message was said that it was shown last; `None`: it was shown none.
@@ -46,7 +46,7 @@ enum Own {
 
 impl Replaying {
     /// What happened since the member came, shown as if it happened now.
-    pub(super) const fn live(member: usize, replay: Replay, echo: Echo) -> Self {
+    pub(super) const fn live(member: usize, replay: CatchUp, echo: Echo) -> Self {
         Self {
             member,
             replay,
@@ -64,7 +64,7 @@ impl Replaying {
     const fn past(member: usize, after: Seq, through: Seq) -> Self {
         Self {
             member,
-            replay: Replay { after, through },
+            replay: CatchUp::new(after, through),
             own: Own::All,
             moment: Moment::Replay,
             shown_at: None,
@@ -151,32 +151,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Bytes::new();
         };
         let member = &self.members[*member];
-        let (page, missed_now) = if replay.is_done() {
-            (Page::default(), None)
-        } else {
-            match member.read_replay(replay, REPLAY_PAGE).await {
-                Ok(page) => {
-                    let expired = page.gap.map(Missed::Expired);
-                    (page, expired)
-                }
-                Err(error) => {
-                    self.hub.log_journal_failure(member.room().as_str(), &error);
-                    let gap = Gap {
-                        from: replay.after.next(),
-                        to: replay.through,
-                    };
-                    replay.after = replay.through;
-                    (Page::default(), Some(Missed::Unreadable(Some(gap))))
-                }
-            }
-        };
+        let page = member.read_replay(replay, REPLAY_PAGE).await;
+        let CaughtUp {
+            missed: missed_now,
+            slices,
+        } = page;
         let (encoder, mut out) = (dialect.encoder(), BytesMut::new());
         for missed in [missed, missed_now].into_iter().flatten() {
             self.hub.counters().gaps.add(1);
             encoder.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
         let now = self.hub.now();
-        for BatchSlice { batch, range } in &page.slices {
+        for BatchSlice { batch, range } in &slices {
             if *moment == Moment::Replay {
                 let previous = shown_at.replace(batch.at()).unwrap_or(now);
                 dialect.write_day(previous, batch.at(), now, &mut out);
@@ -299,7 +285,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Whether the log holds all that is to be replayed, within the limit. What is beyond the limit is left out.
     async fn is_whole(&mut self, replaying: &mut Replaying, limit: Option<usize>) -> bool {
-        let Replay { after, through } = replaying.replay;
+        let CatchUp { after, through } = replaying.replay;
         if after >= through {
             return true;
         }

@@ -29,10 +29,22 @@ pub enum Missed {
     Expired(Gap),
     /// There are more than the member asked for.
     BeyondLimit(Gap),
-    /// The log can't be read now. `None`: nor is it known which they are.
+    /// The log can't be read now. `None` if the range is unknown.
     Unreadable(Option<Gap>),
-    /// The log that they were in is gone, or was restored: it is not known which they are.
+    /// The log that they were in is gone, or was restored: the range is unknown.
     OtherEpoch,
+}
+
+impl Missed {
+    /// Which messages they are; `None` if that is not known.
+    #[must_use]
+    pub const fn gap(&self) -> Option<Gap> {
+        match self {
+            Self::Expired(gap) | Self::BeyondLimit(gap) => Some(*gap),
+            Self::Unreadable(gap) => *gap,
+            Self::OtherEpoch => None,
+        }
+    }
 }
 
 /// How one dialect writes what a room sends.

@@ -1,8 +1,9 @@
 //! What happened, as a member is told of it.
 
+use crate::event::encoder::Missed;
 use crate::event::info::RoomInfo;
 use crate::event::presence::Presence;
-use crate::log::{Gap, Message};
+use crate::log::Message;
 use std::sync::Arc;
 
 /// What happened in a room.
@@ -17,8 +18,8 @@ pub enum Event {
     /// follows, and then what happens from now on. `nicks` are all members, unless the room has too many to announce
     /// each.
     Present(Box<RoomInfo>),
-    /// Messages that this member missed and that can't be had any more.
-    Gap(Gap),
+    /// Messages that this member missed and is not given, and why: the log no longer holds them, or can't be read now.
+    Gap(Missed),
     /// The application has closed the room, perhaps with a reason: this is its last event.
     Closed(Arc<str>),
 }

@@ -3,11 +3,11 @@
 //! Invariant: a follower is given every message from when it began to follow, in each room's order, or an explicit
 //! gap; and no room waits for it.
 
-use crate::event::Event;
+use crate::event::{Event, RoomInfo};
 use crate::hub::hub::Hub;
 use crate::log::{Batch, Message};
 use crate::name::RoomName;
-use crate::room::{Body, Cursor, Item, Repair, Room, Step, Told, What};
+use crate::room::{Backlog, Body, Cursor, Item, Room, Step, Told, What};
 use futures::Stream;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -28,8 +28,9 @@ const GONE_MAX: usize = 64;
 ///
 /// No room waits for a follower (promise 3). One that falls further behind than
 /// [`Limits::ring_batches`](crate::Limits::ring_batches) reads what it missed from the rooms' logs, which
-/// [`next`](Self::next) does by itself; what a log no longer holds is an [`Event::Gap`] (promise 2). Changes of
-/// presence that it missed are not told again, and a room that was closed or forgotten meanwhile is gone with its log.
+/// [`next`](Self::next) does by itself; what a log no longer holds, or can't be read, is an [`Event::Gap`] (promise 2).
+/// If it missed changes of presence, it is told who is in the room now with [`Event::Present`]. A room that was closed or
+/// forgotten in the meantime is gone with its log.
 pub struct Follower {
     hub: Hub,
     /// The folded name of the one room that it follows.
@@ -37,7 +38,9 @@ pub struct Follower {
     rx: broadcast::Receiver<Told>,
     /// Where it is in each room, by the room's address: the weak handle keeps that from being used again.
     places: HashMap<usize, (Weak<Room>, Cursor)>,
-    repairs: VecDeque<(Arc<Room>, Repair)>,
+    /// The rooms in which it is behind, and is to catch up.
+    behind: VecDeque<(Arc<Room>, Behind)>,
+    catching_up: Option<CatchingUp>,
     /// What has been taken and not been handed out yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
 }
@@ -51,7 +54,8 @@ impl Follower {
             only,
             rx,
             places: HashMap::new(),
-            repairs: VecDeque::new(),
+            behind: VecDeque::new(),
+            catching_up: None,
             current: None,
         };
         for room in follower.rooms() {
@@ -73,10 +77,14 @@ impl Follower {
             if let Some(message) = self.next_of_current() {
                 return Some((message.room().clone(), Event::Message(message)));
             }
-            if !self.repairs.is_empty() {
+            if self.catching_up.is_some() {
                 if let Some(event) = self.read_on().await {
                     return Some(event);
                 }
+                continue;
+            }
+            if let Some((room, behind)) = self.behind.pop_front() {
+                self.catch_up_in(room, behind);
                 continue;
             }
             match self.receive().await? {
@@ -85,7 +93,10 @@ impl Follower {
                         return Some(event);
                     }
                 }
-                Err(Lagged) => self.catch_up(),
+                Err(Lagged) => {
+                    let rooms = self.rooms().into_iter();
+                    self.behind = rooms.map(|room| (room, Behind::Ring)).collect();
+                }
             }
         }
     }
@@ -151,7 +162,7 @@ impl Follower {
             return None;
         }
         if item.number > place.next {
-            self.catch_up_in(&room);
+            self.behind.push_back((room, Behind::Hole));
             return None;
         }
         let next = Cursor {
@@ -169,38 +180,32 @@ impl Follower {
         Some((room.name.clone(), event))
     }
 
-    /// Goes to the live end in each room, and notes what lies between as to be read from the logs.
-    fn catch_up(&mut self) {
-        for room in self.rooms() {
-            self.catch_up_in(&room);
+    /// Goes to the live end of a room, and notes what lies between as to be read from the log.
+    fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
+        let was = self.place(&room);
+        let (now, missed_presence) = room.live_end(was.presences, behind == Behind::Ring);
+        if was.next < now.next || missed_presence.is_some() {
+            self.set_place(&room, now);
+            self.catching_up = Some(CatchingUp {
+                room,
+                missed_presence: missed_presence.map(Box::new),
+                backlog: Backlog::new(was.seq, now.seq),
+            });
         }
     }
 
-    fn catch_up_in(&mut self, room: &Arc<Room>) {
-        let (was, now) = (self.place(room), room.cursor());
-        if was.next < now.next {
-            self.set_place(room, now);
-            let repair = Repair::new(was.seq, now.seq);
-            self.repairs.push_back((Arc::clone(room), repair));
-        }
-    }
-
-    /// One step of the first repair.
+    /// One step of catching up in a room.
     async fn read_on(&mut self) -> Option<(RoomName, Event)> {
-        let (room, repair) = self.repairs.front_mut()?;
-        let step = match repair.step(room).await {
-            Ok(step) => step,
-            Err(error) => {
-                self.hub.log_journal_failure(room.name.as_str(), &error);
-                Step::Gap(repair.give_up())
-            }
-        };
-        let name = room.name.clone();
-        match step {
-            Step::BatchSlice(slice) => self.current = Some((slice.batch, slice.range)),
-            Step::Gap(gap) => return Some((name, Event::Gap(gap))),
+        let catching_up = self.catching_up.as_mut()?;
+        let room = &catching_up.room;
+        if let Some(info) = catching_up.missed_presence.take() {
+            return Some((room.name.clone(), Event::Present(info)));
+        }
+        match catching_up.backlog.step(room).await {
+            Step::Slice(slice) => self.current = Some((slice.batch, slice.range)),
+            Step::Missed(missed) => return Some((room.name.clone(), Event::Gap(missed))),
             Step::GoOn => {}
-            Step::Done => drop(self.repairs.pop_front()),
+            Step::Done => self.catching_up = None,
         }
         None
     }
@@ -238,6 +243,23 @@ impl Follower {
 
 /// The ring went on without this follower.
 struct Lagged;
+
+/// A room in which a follower is catching up.
+struct CatchingUp {
+    room: Arc<Room>,
+    /// Who is in the room, if the follower missed changes of presence and is not told yet.
+    missed_presence: Option<Box<RoomInfo>>,
+    backlog: Backlog,
+}
+
+/// How a follower fell behind in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// The ring went on without it: any change of presence may be missing.
+    Ring,
+    /// The room left out a number: only its log may hold more.
+    Hole,
+}
 
 fn address(room: &Arc<Room>) -> usize {
     Arc::as_ptr(room).addr()

@@ -66,7 +66,6 @@ pub(super) struct Inner {
     pub(super) context: RoomContext,
     pub(super) counters: Arc<Counters>,
     pub(super) keys: Arc<Keys>,
-    pub(super) journal_log: LogGate,
     pub(super) limiter: ConnectionLimiter,
     pub(super) sessions: AtomicU64,
     pub(super) guests: AtomicU64,
@@ -116,6 +115,7 @@ impl Hub {
             tasks: TaskTracker::new(),
             feed: Arc::new(Feed::new(limits.ring())),
             searches: Arc::new(SearchQueue::new()),
+            journal_log: Arc::default(),
             announcing: Arc::new(Semaphore::new((delivery_tasks / 2).max(1))),
             shards_max: delivery_tasks,
         };
@@ -137,7 +137,6 @@ impl Hub {
             recalls: tokio::sync::Mutex::default(),
             context,
             counters,
-            journal_log: LogGate::default(),
             // The first number after that of nobody.
             sessions: AtomicU64::new(SessionId::NOBODY.0 + 1),
             guests: AtomicU64::new(1),
@@ -269,12 +268,7 @@ impl Hub {
 
     /// Logs that a journal failed, once a second at most: what it said is for the operator, not for the peer.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
-        if self.0.journal_log.opens() {
-            let cause = std::error::Error::source(error)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            tracing::warn!(%error, cause, room.name = room, "a journal failed");
-        }
+        self.0.context.log_journal_failure(room, error);
     }
 
     pub(crate) fn policy(&self) -> Option<&Arc<dyn DynPolicy>> {

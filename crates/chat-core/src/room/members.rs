@@ -7,7 +7,7 @@ use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary}
 use crate::log::{Position, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
-use crate::room::delivery::{Body, DeliveryOptions, Place, Shard, Tail};
+use crate::room::delivery::{Body, Cursor, DeliveryOptions, Place, Shard, Tail};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
@@ -228,15 +228,38 @@ impl Room {
             rx: self.tx.subscribe(),
             cursor: state.cursor,
         };
-        let info = (state.cursor.presences != presences).then(|| {
-            let mut info = self.room_info(&state);
-            if !state.hushed {
-                let nicks = state.members.values().map(|occupant| occupant.nick.clone());
-                info.nicks = nicks.collect();
-            }
-            info
-        });
-        (subscription, info)
+        let missed_presence = state.cursor.presences != presences;
+        (
+            subscription,
+            missed_presence.then(|| self.whole_info(&state)),
+        )
+    }
+
+    /// The live end, for a follower that was told of so many changes of presence: who is there now, if it missed some.
+    ///
+    /// `missed_whispers`: it may also have missed those that only followers are told of.
+    pub(crate) fn live_end(
+        &self,
+        presences: u64,
+        missed_whispers: bool,
+    ) -> (Cursor, Option<RoomInfo>) {
+        let state = self.state.lock();
+        let missed_presence =
+            state.cursor.presences != presences || (missed_whispers && state.hushed);
+        (
+            state.cursor,
+            missed_presence.then(|| self.whole_info(&state)),
+        )
+    }
+
+    /// The room's information with all nicks, unless the room has too many members to announce each.
+    fn whole_info(&self, state: &State) -> RoomInfo {
+        let mut info = self.room_info(state);
+        if !state.hushed {
+            let nicks = state.members.values().map(|occupant| occupant.nick.clone());
+            info.nicks = nicks.collect();
+        }
+        info
     }
 
     /// Has the members over wires told how many there are, a second from now.

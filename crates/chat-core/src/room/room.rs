@@ -12,6 +12,7 @@ use crate::log::{
     Append, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Kind, Page, Seq, SessionId,
     Span, Timestamp,
 };
+use crate::log_gate::LogGate;
 use crate::name::RoomName;
 use crate::room::delivery::{Body, Cursor, Item, Shard, Tail};
 use crate::room::error::PublishError;
@@ -64,6 +65,8 @@ pub(crate) struct RoomContext {
     /// What those who follow the hub are told.
     pub(crate) feed: Arc<Feed<Told>>,
     pub(crate) searches: Arc<SearchQueue>,
+    /// Lets a line about a failing journal into the log.
+    pub(crate) journal_log: Arc<LogGate>,
     /// A permit for each round of presence that is delivered at the same time.
     pub(crate) announcing: Arc<Semaphore>,
     /// How many delivery tasks a big room has.
@@ -131,6 +134,18 @@ pub(super) struct PendingAppend {
     claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Arc<Batch>, JournalError>>,
     done: oneshot::Sender<Result<Arc<Batch>, PublishError>>,
+}
+
+impl RoomContext {
+    /// Logs that a journal failed, once a second at most: what it said is for the operator, not for the peer.
+    pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
+        if self.journal_log.opens() {
+            let cause = std::error::Error::source(error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            tracing::warn!(%error, cause, room.name = room, "a journal failed");
+        }
+    }
 }
 
 impl Room {
@@ -233,6 +248,11 @@ impl Room {
     /// Reads from the log.
     pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
         self.log.read(span, limit).await
+    }
+
+    /// Logs that the journal failed, once a second at most.
+    pub(crate) fn log_failure(&self, error: &JournalError) {
+        self.context.log_journal_failure(self.name.as_str(), error);
     }
 
     /// Searches the log, when it is this search's turn.

@@ -7,7 +7,7 @@ use crate::hub::Hub;
 use crate::log::{Batch, BatchSlice, Claim, Drafts, JournalError, Kind, Message, Page, Seq, Span};
 use crate::name::RoomName;
 use crate::room::{
-    Body, Cursor, Echo, Item, Participant, PublishError, Repair, Room, SeatNumber, Standing, Step,
+    Backlog, Body, Cursor, Echo, Item, Participant, PublishError, Room, SeatNumber, Standing, Step,
     Subscription,
 };
 use std::ops::Range;
@@ -24,8 +24,8 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 /// # Lagging
 ///
 /// A room never waits for a member (promise 3). One that falls further behind than the room's broadcast ring reads
-/// what it missed from the journal, which [`next`](Self::next) does by itself; what the journal no longer holds is
-/// reported as one [`Event::Gap`] (promise 2: never a silent hole). Changes of presence are in no log: a member that
+/// what it missed from the journal, which [`next`](Self::next) does by itself; what the journal no longer holds, or
+/// can't be read, is reported as one [`Event::Gap`] (promise 2: never a silent hole). Changes of presence are in no log: a member that
 /// missed some is told who is in the room now, once, with [`Event::Present`].
 #[derive(Debug)]
 pub struct Member {
@@ -39,7 +39,8 @@ pub struct Member {
     is_over: bool,
     /// What has been taken from the room and not been handed out yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
-    repair: Option<Repair>,
+    /// What it missed and is being given.
+    backlog: Option<Backlog>,
     /// Who is in the room, if this member has missed changes of presence and is not told yet.
     missed_presence: Option<Box<RoomInfo>>,
 }
@@ -60,7 +61,7 @@ impl Member {
             cursor,
             echo: Echo::Exclude,
             current: None,
-            repair: None,
+            backlog: None,
             missed_presence: None,
         }
     }
@@ -172,8 +173,10 @@ impl Member {
     ///
     /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of
     /// presence always, but that it was removed.
+    /// A member that fell behind is given what it missed; what the log no longer holds, and what can't be read, is an
+    /// [`Event::Gap`], and the member goes on after it.
     /// Returns `None` once the session has ended, the member was removed, the room is closed or the hub drains, and
-    /// everything said before has been handed out; or if the journal fails while the member has fallen behind.
+    /// everything said before has been handed out.
     ///
     /// # Cancel safety
     ///
@@ -186,8 +189,8 @@ impl Member {
             if let Some(info) = self.missed_presence.take() {
                 return Some(Event::Present(info));
             }
-            if self.repair.is_some() {
-                if let Some(event) = self.read_on().await? {
+            if self.backlog.is_some() {
+                if let Some(event) = self.read_on().await {
                     return Some(event);
                 }
                 continue;
@@ -298,25 +301,23 @@ impl Member {
         self.rx = rx;
         self.is_ending = self.seat.is_ending();
         let after = std::mem::replace(&mut self.cursor, cursor).seq;
-        self.repair = Some(Repair::new(after, cursor.seq));
+        self.backlog = Some(Backlog::new(after, cursor.seq));
     }
 
-    /// One step of a repair: a slice that was read, or a new page, which may begin with a gap.
-    async fn read_on(&mut self) -> Option<Option<Event>> {
-        let Some(repair) = &mut self.repair else {
-            return Some(None);
-        };
-        match repair.step(&self.seat.room).await.ok()? {
-            Step::BatchSlice(BatchSlice { batch, range }) => {
+    /// One step of catching up: a slice that was read, or a new page, which may begin with a gap.
+    async fn read_on(&mut self) -> Option<Event> {
+        let backlog = self.backlog.as_mut()?;
+        match backlog.step(&self.seat.room).await {
+            Step::Slice(BatchSlice { batch, range }) => {
                 if batch.author() != self.seat.session.id() || self.echo == Echo::Include {
                     self.current = Some((batch, range));
                 }
             }
-            Step::Gap(gap) => return Some(Some(Event::Gap(gap))),
+            Step::Missed(missed) => return Some(Event::Gap(missed)),
             Step::GoOn => {}
-            Step::Done => self.repair = None,
+            Step::Done => self.backlog = None,
         }
-        Some(None)
+        None
     }
 }
 

@@ -6,7 +6,10 @@
 use crate::event::RoomInfo;
 use crate::log::{Batch, Claim, Drafts, Epoch, JournalError, Page, Seq, Span};
 use crate::name::RoomName;
-use crate::room::{Cursor, DeliveryOptions, Place, PublishError, Room, Searched, SeatNumber, Tail};
+use crate::room::{
+    CatchUp, CaughtUp, Cursor, DeliveryOptions, Place, PublishError, Room, Searched, SeatNumber,
+    Tail,
+};
 use crate::session::member::Seat;
 use std::sync::Arc;
 
@@ -19,19 +22,11 @@ pub(crate) struct WireMember {
     seat: Seat,
 }
 
-/// A part of a room's log that is to be written before the member's live events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Replay {
-    /// It begins after this place.
-    pub(crate) after: Seq,
-    /// It ends with this place.
-    pub(crate) through: Seq,
-}
-
 /// What became of a member that fell behind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repaired {
-    pub(crate) replay: Replay,
+    /// What is to be written before its live events.
+    pub(crate) replay: CatchUp,
     /// Members came or went unseen.
     pub(crate) missed_presence: bool,
 }
@@ -89,10 +84,7 @@ impl WireMember {
     pub(crate) fn go_live(&self) -> Repaired {
         let (was, now) = self.seat.room().go_live(&self.tail);
         Repaired {
-            replay: Replay {
-                after: was.seq,
-                through: now.seq,
-            },
+            replay: CatchUp::new(was.seq, now.seq),
             missed_presence: was.presences != now.presences,
         }
     }
@@ -108,15 +100,13 @@ impl WireMember {
     }
 
     /// Ends delivery, and says what of the log the member has not been given.
-    pub(crate) fn stop(&mut self) -> Replay {
+    pub(crate) fn stop(&mut self) -> CatchUp {
         let (Cursor { seq, .. }, ended) = self.tail.stop();
         if let Some(place) = self.place.take() {
             place.remove();
         }
-        Replay {
-            after: seq,
-            through: ended.unwrap_or_else(|| self.seat.room().cursor().seq),
-        }
+        let through = ended.unwrap_or_else(|| self.seat.room().cursor().seq);
+        CatchUp::new(seq, through)
     }
 
     pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
@@ -128,21 +118,8 @@ impl WireMember {
     }
 
     /// Reads the next page of a replay and moves its beginning past it. Nothing beyond its end is in the page.
-    pub(crate) async fn read_replay(
-        &self,
-        replay: &mut Replay,
-        limit: usize,
-    ) -> Result<Page, JournalError> {
-        let mut page = self.read(Span::After(replay.after), limit).await?;
-        page.clip(replay.through);
-        replay.after = page.reaches().unwrap_or(replay.through);
-        Ok(page)
-    }
-}
-
-impl Replay {
-    pub(crate) const fn is_done(self) -> bool {
-        self.after.0 >= self.through.0
+    pub(crate) async fn read_replay(&self, replay: &mut CatchUp, limit: usize) -> CaughtUp {
+        replay.next_page(self.seat.room(), limit).await
     }
 }
 

@@ -192,7 +192,7 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
     while heard < 1101 - refused {
         match listening.next().await.unwrap() {
             Event::Message(_) => heard += 1,
-            Event::Gap(gap) => heard += gap.len() as usize,
+            Event::Gap(missed) => heard += missed.gap().unwrap().len() as usize,
             _ => {}
         }
     }

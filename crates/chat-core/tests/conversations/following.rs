@@ -17,7 +17,10 @@ async fn next(follower: &mut Follower) -> String {
             PresenceChange::Renamed { to } => format!("{room}: {} is {to}", presence.nick),
             other => format!("{room}: {other:?}"),
         },
-        Some((room, Event::Gap(gap))) => format!("{room}: gap {}-{}", gap.from, gap.to),
+        Some((room, Event::Gap(missed))) => {
+            let gap = missed.gap().unwrap();
+            format!("{room}: gap {}-{}", gap.from, gap.to)
+        }
         Some((room, Event::Closed(reason))) => format!("{room}: closed {reason}"),
         Some((room, other)) => format!("{room}: {other:?}"),
         None => "the end".into(),
@@ -86,7 +89,10 @@ async fn promise_2_a_follower_that_lags_reads_what_it_missed_from_the_logs() {
     while let Some(Some((room, event))) = follower.next().now_or_never() {
         match event {
             Event::Message(message) => seen.push(message.text().to_owned()),
-            Event::Gap(gap) => seen.push(format!("{room} gap {}-{}", gap.from, gap.to)),
+            Event::Gap(missed) => {
+                let gap = missed.gap().unwrap();
+                seen.push(format!("{room} gap {}-{}", gap.from, gap.to));
+            }
             other => panic!("{other:?}"),
         }
     }

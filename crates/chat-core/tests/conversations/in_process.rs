@@ -10,7 +10,10 @@ async fn next_text(member: &mut Member) -> String {
     loop {
         match member.next().await {
             Some(Event::Message(message)) => return message.text().to_owned(),
-            Some(Event::Gap(gap)) => return format!("gap {}-{}", gap.from, gap.to),
+            Some(Event::Gap(missed)) => {
+                let gap = missed.gap().unwrap();
+                return format!("gap {}-{}", gap.from, gap.to);
+            }
             Some(_) => {}
             None => return "the end".into(),
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
 mod addresses;
+mod catching_up;
 mod chunks;
 mod costs;
 mod days;

@@ -255,7 +255,7 @@ async fn gaps_of_a_repair_in_process_do_not_overlap() {
     let mut accounted = 0;
     let mut count = |event| match event {
         Event::Message(_) => accounted += 1,
-        Event::Gap(gap) => accounted += gap.len(),
+        Event::Gap(missed) => accounted += missed.gap().unwrap().len(),
         _ => {}
     };
     for _ in 0..2000 {

@@ -315,7 +315,10 @@ impl Embedded {
                 Some(Ok(Some(Event::Message(message)))) => {
                     stay.heard.push(Heard::Message(message.seq().0))
                 }
-                Some(Ok(Some(Event::Gap(gap)))) => {
+                Some(Ok(Some(Event::Gap(missed)))) => {
+                    let gap = missed
+                        .gap()
+                        .expect("a member that stays knows what it missed");
                     stay.heard.push(Heard::Gap(gap.from.0, gap.to.0))
                 }
                 Some(Ok(Some(_))) => {}

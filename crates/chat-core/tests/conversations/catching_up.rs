@@ -1,0 +1,172 @@
+//! Catching up: the same gaps for members in process, followers and connections.
+
+use chat_core::log::{
+    Batch, Drafts, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+};
+use chat_core::{Event, Follower, Hub, Limits, Member, Missed, RoomName, Seq};
+use chat_testkit::TestHub;
+use futures::FutureExt;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A journal in memory that can't be read while it is broken.
+#[derive(Debug, Clone)]
+struct Breaking {
+    inner: MemoryJournal,
+    is_broken: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct BreakingLog {
+    inner: MemoryLog,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Journal for Breaking {
+    type Log = BreakingLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<BreakingLog, JournalError> {
+        Ok(BreakingLog {
+            inner: self.inner.open(room, key).await?,
+            is_broken: Arc::clone(&self.is_broken),
+        })
+    }
+}
+
+impl Log for BreakingLog {
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+        self.inner.append(drafts)
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(JournalError::Unavailable("the disk is gone".into()));
+        }
+        self.inner.read(span, limit).await
+    }
+}
+
+/// A hub whose members fall behind after eight batches, and the switch that breaks its journal.
+fn breaking_hub() -> (Hub, Arc<AtomicBool>) {
+    let mut limits = Limits::default();
+    limits.ring_batches = NonZeroUsize::new(8).unwrap();
+    limits.rate = None;
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let journal = Breaking {
+        inner: MemoryJournal::new(&limits),
+        is_broken: Arc::clone(&is_broken),
+    };
+    let hub = Hub::builder().limits(limits).journal(journal).build();
+    (hub, is_broken)
+}
+
+/// What the member is given up to `last`, in words.
+async fn heard(member: &mut Member, last: &str) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|heard| heard != last) {
+        heard.push(in_words(&member.next().await.expect("not the end")));
+    }
+    heard
+}
+
+/// What the follower is given up to `last`, in words.
+async fn followed(follower: &mut Follower, last: &str) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|heard| heard != last) {
+        heard.push(in_words(&follower.next().await.expect("not the end").1));
+    }
+    heard
+}
+
+fn in_words(event: &Event) -> String {
+    match event {
+        Event::Message(message) => message.text().to_owned(),
+        Event::Gap(missed) => format!("{missed:?}"),
+        Event::Present(info) => {
+            let nicks: Vec<_> = info.nicks.iter().map(|nick| nick.as_str()).collect();
+            format!("present: {}", nicks.join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+const fn missing(from: u64, to: u64) -> Gap {
+    Gap {
+        from: Seq(from),
+        to: Seq(to),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_is_told_when_the_log_cannot_be_read() {
+    let (hub, is_broken) = breaking_hub();
+    let alice = hub.session(Some("alice")).unwrap();
+    let mut listening = alice.join("lobby").await.unwrap();
+    let bot = hub.session(Some("bot")).unwrap();
+    for number in 1..=20 {
+        bot.publish("lobby", &number.to_string()).await.unwrap();
+    }
+    is_broken.store(true, Ordering::Relaxed);
+    let unreadable = format!("{:?}", Missed::Unreadable(Some(missing(1, 20))));
+    let first = in_words(&listening.next().await.expect("not the end"));
+    assert_eq!(first, unreadable);
+    // It goes on with what happens now.
+    bot.publish("lobby", "live").await.unwrap();
+    assert_eq!(heard(&mut listening, "live").await, ["live"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_members_followers_and_connections_are_told_of_the_same_gap() {
+    let (hub, is_broken) = breaking_hub();
+    let mut wires = TestHub::over(hub.clone());
+    let alice = hub.session(Some("alice")).unwrap();
+    let mut listening = alice.join("lobby").await.unwrap();
+    let mut wire = wires.member("bob").await;
+    while let Some(Some(_)) = listening.next().now_or_never() {}
+    let mut follower = hub.follow("lobby").unwrap();
+    let bot = hub.session(Some("bot")).unwrap();
+    is_broken.store(true, Ordering::Relaxed);
+    for number in 1..=20 {
+        bot.publish("lobby", &number.to_string()).await.unwrap();
+    }
+    let unreadable = format!("{:?}", Missed::Unreadable(Some(missing(1, 20))));
+    assert_eq!(
+        in_words(&listening.next().await.expect("not the end")),
+        unreadable
+    );
+    assert_eq!(
+        in_words(&follower.next().await.expect("not the end").1),
+        unreadable
+    );
+    wire.sees_in_time("* 20 messages missed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_missed_presence_is_told_who_is_there() {
+    let (hub, _) = breaking_hub();
+    let mut follower = hub.follow("lobby").unwrap();
+    let alice = hub.session(Some("alice")).unwrap();
+    let _listening = alice.join("lobby").await.unwrap();
+    let bot = hub.session(Some("bot")).unwrap();
+    for number in 1..=20 {
+        bot.publish("lobby", &number.to_string()).await.unwrap();
+    }
+    let mut expected = vec!["present: alice".to_owned()];
+    expected.extend((1..=20).map(|number| number.to_string()));
+    assert_eq!(followed(&mut follower, "20").await, expected);
+    // One that missed only messages is not told.
+    for number in 21..=40 {
+        bot.publish("lobby", &number.to_string()).await.unwrap();
+    }
+    let expected: Vec<_> = (21..=40).map(|number| number.to_string()).collect();
+    assert_eq!(followed(&mut follower, "40").await, expected);
+}
