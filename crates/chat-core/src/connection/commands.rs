@@ -199,6 +199,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Nick { nick } => self.rename(&nick).await?,
             Command::Who { room } => {
                 let info = self.info(room.as_deref())?;
+                let info = self.seen(info);
                 self.reply(&Reply::Who(&info));
             }
             Command::Topic { room, .. } => {
@@ -229,6 +230,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             } => {
                 self.may_ask()?;
                 let member = self.member(room.as_deref())?;
+                self.ask_for_history(member).await?;
                 let limits = self.hub.limits();
                 let limit = limit.unwrap_or(limits.history).min(limits.history_max);
                 let latest = self.latest(member, before.unwrap_or(Seq::END), limit).await;
@@ -249,6 +251,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             } => {
                 self.may_ask()?;
                 let member = self.member(room.as_deref())?;
+                self.ask_for_history(member).await?;
                 let span = self.span(member, epoch, after, before)?;
                 self.read_page(member, span, limit).await?;
             }
@@ -260,6 +263,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             } => {
                 self.may_ask()?;
                 let member = self.member(room.as_deref())?;
+                let text = self.ask_to_search(member, &text).await?;
                 self.search(member, &text, before, limit).await?;
             }
             Command::Ping => self.reply(&Reply::Pong),
@@ -419,7 +423,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     Some(_) => None,
                 };
                 Ok(Joined {
-                    info,
+                    info: self.seen(info),
                     is_recovered,
                     bytes_max,
                 })

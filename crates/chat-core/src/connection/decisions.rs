@@ -5,6 +5,7 @@
 
 use crate::connection::connection::Connection;
 use crate::connection::publishing::Waiting;
+use crate::event::RoomInfo;
 use crate::hub::{Decision, Question, Visitor};
 use crate::protocol::Refusal;
 use crate::session::Session;
@@ -87,6 +88,46 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     })
             })
         }
+    }
+
+    /// Asks whether the history of a room may be read.
+    pub(super) async fn ask_for_history(&mut self, member: usize) -> Result<(), Refusal> {
+        if self.hub.policy().is_none() {
+            return Ok(());
+        }
+        let room = self.members[member].key().to_owned();
+        let question = Question::History { room: &room };
+        self.ask(question, "", &mut None).await.map(drop)
+    }
+
+    /// Asks whether a room may be searched; gives back what to search for.
+    pub(super) async fn ask_to_search<'a>(
+        &mut self,
+        member: usize,
+        text: &'a str,
+    ) -> Result<Cow<'a, str>, Refusal> {
+        if self.hub.policy().is_none() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let room = self.members[member].key().to_owned();
+        let question = Question::Search { room: &room, text };
+        self.ask(question, text, &mut None).await
+    }
+
+    /// The room's information without the members' names, if the policy says that the peer may not see them.
+    pub(super) fn seen(&self, mut info: RoomInfo) -> RoomInfo {
+        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
+        if let Some((policy, who)) = self.hub.policy().zip(self.visitor(dialect)) {
+            let room = self.hub.fold(info.room.as_str());
+            let may_see = policy.may_see_members(&who, &room).unwrap_or_else(|| {
+                self.hub.note_policy_failure();
+                false
+            });
+            if !may_see {
+                info.nicks = Vec::new();
+            }
+        }
+        info
     }
 
     /// Waits for the policy's answer; `None`: there was none in time. If the session is to end meanwhile, it is

@@ -101,7 +101,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.replays
                 .push_back(Replaying::live(member, replay, self.echo()));
             if missed_presence {
-                let info = self.members[member].info();
+                let info = self.seen(self.members[member].info());
                 self.reply(&Reply::Present(&info));
             }
         }
@@ -205,6 +205,25 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         position: Position,
     ) -> Option<bool> {
         let member = self.members.len() - 1;
+        let is_wanted = request.after.is_some() || request.limit.is_some_and(|limit| limit > 0);
+        if is_wanted && self.ask_for_history(member).await.is_err() {
+            let after = request.after?;
+            let is_present = request.epoch.is_none_or(|epoch| epoch == position.epoch);
+            if is_present && after == position.seq {
+                return Some(true);
+            }
+            let withheld = if is_present && after < position.seq {
+                Missed::BeyondLimit(Gap {
+                    from: after.next(),
+                    to: position.seq,
+                })
+            } else {
+                Missed::OtherEpoch
+            };
+            let told = Replaying::unreplayed(member, position.seq, withheld);
+            self.replays.push_back(told);
+            return Some(false);
+        }
         let Some(after) = request.after else {
             let latest = match request.limit {
                 None | Some(0) => Ok(None),
@@ -240,6 +259,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) {
         let member = self.members.len() - 1;
         let limit = request.limit.unwrap_or_default();
+        if limit > 0 && self.ask_for_history(member).await.is_err() {
+            return;
+        }
         let Some(dialect) = self.dialect.as_ref().filter(|_| limit > 0) else {
             return;
         };

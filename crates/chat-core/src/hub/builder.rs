@@ -1,7 +1,7 @@
 //! What a hub is made of, and the defaults.
 
 use crate::hub::hub::{Hub, Parts};
-use crate::hub::policy::{DynPolicy, Policy};
+use crate::hub::policy::{DynPolicy, InOrder, Policy};
 use crate::limits::Limits;
 use crate::log::{DynJournal, Journal, MemoryJournal, Timestamp};
 use crate::name::{NameRules, RoomName};
@@ -17,7 +17,7 @@ pub struct HubBuilder {
     journal: Option<Box<dyn DynJournal>>,
     lobby: Option<RoomName>,
     motd: Vec<String>,
-    policy: Option<Arc<dyn DynPolicy>>,
+    policies: Vec<Arc<dyn DynPolicy>>,
     delivery_tasks: usize,
 }
 
@@ -60,10 +60,11 @@ impl HubBuilder {
         self
     }
 
-    /// Sets who decides what peers may do; everything that the limits allow if this is not called.
+    /// Adds a policy, which decides what peers may do and is asked after those that were added before it. Without a policy
+    /// peers may do all that the limits allow.
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policy = Some(Arc::new(policy));
+        self.policies.push(Arc::new(policy));
         self
     }
 
@@ -91,9 +92,13 @@ impl HubBuilder {
             journal,
             lobby,
             motd,
-            policy,
+            mut policies,
             delivery_tasks,
         } = self;
+        let policy: Option<Arc<dyn DynPolicy>> = match policies.len() {
+            0 | 1 => policies.pop(),
+            _ => Some(Arc::new(InOrder(policies))),
+        };
         let journal =
             journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits).fold(names.fold)));
         Hub::from_parts(Parts {
@@ -118,7 +123,7 @@ impl Default for HubBuilder {
             journal: None,
             lobby: None,
             motd: Vec::new(),
-            policy: None,
+            policies: Vec::new(),
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

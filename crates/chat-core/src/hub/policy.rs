@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 /// Decides what peers over a wire may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
 ///
+/// Several policies may be installed. They are asked in that order: the first one that refuses decides, and what one puts in
+/// place of the request is what the next one is asked about.
+///
 /// Each question has an answer by default: [`Decision::Allow`]. A question is asked when the request is well-formed
 /// and before the hub does anything about it; what [`Decision::Change`] puts in its place is checked like what a peer
 /// sends. Sessions in process are the program's own: for them nobody is asked.
@@ -114,6 +117,33 @@ pub trait Policy: Send + Sync + 'static {
         true
     }
 
+    /// May it see who the members of this room are: in answers that list members, and when it joins? A peer that may not
+    /// is told how many there are. Messages and presence go on naming those who cause them.
+    ///
+    /// Asked while an answer is written, so it can't wait: answer from memory.
+    fn may_see_members(&self, who: &Visitor, room: &str) -> bool {
+        let _ = (who, room);
+        true
+    }
+
+    /// May it read the history of this room: on request, and what was said before it joins? There is no change. A peer
+    /// that joins and may not read the history joins without; if it named a position, it is told of a gap.
+    fn history(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room);
+        ready(Decision::Allow)
+    }
+
+    /// May it search this room? A change is the text that is searched for.
+    fn search(
+        &self,
+        who: &Visitor,
+        room: &str,
+        text: &str,
+    ) -> impl Future<Output = Decision> + Send {
+        let _ = (who, room, text);
+        ready(Decision::Allow)
+    }
+
     /// May it leave with this reason, which its rooms are shown? A change is the reason; one that is refused is left
     /// out, and it leaves without.
     fn quit(&self, who: &Visitor, reason: &str) -> impl Future<Output = Decision> + Send {
@@ -184,9 +214,37 @@ pub(crate) enum Question<'a> {
         room: &'a str,
         text: &'a str,
     },
+    History {
+        room: &'a str,
+    },
+    Search {
+        room: &'a str,
+        text: &'a str,
+    },
     Quit {
         reason: &'a str,
     },
+}
+
+impl<'a> Question<'a> {
+    /// The question about what a policy has put in place of what was asked. One that knows no change stays as it is.
+    fn changed(self, to: &'a str) -> Self {
+        match self {
+            Self::Connect { .. } => Self::Connect { nick: Some(to) },
+            Self::Join { .. } => Self::Join { room: to },
+            Self::Say { room, kind, .. } => Self::Say {
+                room,
+                kind,
+                text: to,
+            },
+            Self::Tell { to: nick, .. } => Self::Tell { to: nick, text: to },
+            Self::Rename { .. } => Self::Rename { nick: to },
+            Self::SetTopic { room, .. } => Self::SetTopic { room, text: to },
+            Self::History { room } => Self::History { room },
+            Self::Search { room, .. } => Self::Search { room, text: to },
+            Self::Quit { .. } => Self::Quit { reason: to },
+        }
+    }
 }
 
 /// A policy whose type is forgotten.
@@ -200,6 +258,55 @@ pub(crate) trait DynPolicy: Send + Sync {
 
     /// `None`: the policy panicked.
     fn may_see(&self, who: &Visitor, room: &str) -> Option<bool>;
+
+    /// `None`: the policy panicked.
+    fn may_see_members(&self, who: &Visitor, room: &str) -> Option<bool>;
+}
+
+/// Several policies, which are asked one after the other.
+pub(crate) struct InOrder(pub(crate) Vec<Arc<dyn DynPolicy>>);
+
+impl DynPolicy for InOrder {
+    fn decide<'a>(
+        self: Arc<Self>,
+        who: Visitor,
+        question: Question<'a>,
+    ) -> BoxFuture<'a, Option<Decision>> {
+        Box::pin(async move {
+            let mut changed: Option<String> = None;
+            for policy in &self.0 {
+                let question = changed
+                    .as_deref()
+                    .map_or(question, |to| question.changed(to));
+                match Arc::clone(policy).decide(who.clone(), question).await? {
+                    Decision::Allow => {}
+                    Decision::Change(to) => changed = Some(to),
+                    refused @ Decision::Refuse(_) => return Some(refused),
+                }
+            }
+            Some(changed.map_or(Decision::Allow, Decision::Change))
+        })
+    }
+
+    fn may_see(&self, who: &Visitor, room: &str) -> Option<bool> {
+        self.all(|policy| policy.may_see(who, room))
+    }
+
+    fn may_see_members(&self, who: &Visitor, room: &str) -> Option<bool> {
+        self.all(|policy| policy.may_see_members(who, room))
+    }
+}
+
+impl InOrder {
+    /// Whether all say yes; asks until one does not.
+    fn all(&self, ask: impl Fn(&dyn DynPolicy) -> Option<bool>) -> Option<bool> {
+        for policy in &self.0 {
+            if !ask(policy.as_ref())? {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
 }
 
 impl<P: Policy> DynPolicy for P {
@@ -216,6 +323,8 @@ impl<P: Policy> DynPolicy for P {
                 Question::Tell { to, text } => self.tell(&who, to, text).await,
                 Question::Rename { nick } => self.rename(&who, nick).await,
                 Question::SetTopic { room, text } => self.set_topic(&who, room, text).await,
+                Question::History { room } => self.history(&who, room).await,
+                Question::Search { room, text } => self.search(&who, room, text).await,
                 Question::Quit { reason } => self.quit(&who, reason).await,
             }
         };
@@ -224,6 +333,13 @@ impl<P: Policy> DynPolicy for P {
 
     fn may_see(&self, who: &Visitor, room: &str) -> Option<bool> {
         catch_unwind(AssertUnwindSafe(|| Policy::may_see(self, who, room))).ok()
+    }
+
+    fn may_see_members(&self, who: &Visitor, room: &str) -> Option<bool> {
+        catch_unwind(AssertUnwindSafe(|| {
+            Policy::may_see_members(self, who, room)
+        }))
+        .ok()
     }
 }
 

@@ -299,6 +299,10 @@ fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut
 
 fn write_present(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
     let others: Vec<&Nick> = info.nicks.iter().filter(|other| *other != nick).collect();
+    if others.is_empty() && info.count > 1 {
+        // A policy hides the names.
+        return notice(out, format_args!("members here: {}", info.count));
+    }
     if others.is_empty() {
         return notice(out, format_args!("nobody else is here yet"));
     }
@@ -312,6 +316,9 @@ fn write_present(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut Bytes
 
 fn write_roll(info: &RoomInfo, out: &mut BytesMut) {
     let members = if info.count == 1 { "member" } else { "members" };
+    if info.nicks.is_empty() {
+        return notice(out, format_args!("{}: {} {members}", info.room, info.count));
+    }
     let shown = &info.nicks[..info.nicks.len().min(NICKS_SHOWN_MAX)];
     let list = List {
         names: shown,

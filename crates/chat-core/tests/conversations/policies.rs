@@ -294,3 +294,88 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     boss.sends("/who secret").await;
     boss.sees("* secret: 2 members: retired, spy").await;
 }
+
+/// Adds a letter to what is said, and refuses what holds the next one.
+struct Letter(char, char);
+
+impl Policy for Letter {
+    async fn say(&self, _who: &Visitor, _room: &str, _kind: Kind, text: &str) -> Decision {
+        if text.contains(self.1) {
+            return Decision::refuse(format!("no {}", self.1));
+        }
+        Decision::Change(format!("{text}{}", self.0))
+    }
+
+    fn may_see(&self, _who: &Visitor, room: &str) -> bool {
+        !room.contains(self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn policies_are_asked_in_their_order_and_the_first_refusal_decides() {
+    let builder = Hub::builder();
+    let builder = builder.policy(Letter('x', 'q')).policy(Letter('y', 'z'));
+    let mut hub = TestHub::build(builder);
+    let (mut alice, mut bob) = (hub.member("alice").await, hub.member("bob").await);
+    bob.sends("a").await;
+    alice.sees_in_time("14:02 bob: axy").await;
+    bob.sends("qz").await;
+    bob.sees_in_time("! no q").await;
+    bob.sends("z").await;
+    bob.sees_in_time("! no z").await;
+    // One of them hides it: it is hidden.
+    alice.sends("/join xroom").await;
+    bob.sends("/who xroom").await;
+    bob.sees_in_time("! no such room: xroom (/rooms lists them)")
+        .await;
+}
+
+/// Shows nothing of the room to those who only listen.
+struct Blind;
+
+impl Policy for Blind {
+    fn may_see_members(&self, who: &Visitor, _room: &str) -> bool {
+        who.nick
+            .as_ref()
+            .is_some_and(|nick| nick.as_str() == "alice")
+    }
+
+    async fn history(&self, who: &Visitor, room: &str) -> Decision {
+        if self.may_see_members(who, room) {
+            Decision::Allow
+        } else {
+            Decision::refuse("the history is for members of staff")
+        }
+    }
+
+    async fn search(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
+        match text {
+            "secret" => Decision::refuse("not that word"),
+            text => Decision::Change(text.replace("open", "hello")),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_hides_members_history_and_what_a_search_finds() {
+    let mut hub = TestHub::build(Hub::builder().policy(Blind));
+    let mut alice = hub.member("alice").await;
+    alice.sends("hello secret").await;
+    let mut bob = hub.connect("bob");
+    bob.sends("/who").await;
+    bob.sees("* you are guest-2 in lobby: /nick NAME changes your nick, /help lists the commands")
+        .await;
+    bob.sees("* members here: 2").await;
+    bob.sees("* lobby: 2 members").await;
+    bob.sends("/history").await;
+    bob.sees("! the history is for members of staff").await;
+    bob.sends("/search secret").await;
+    bob.sees("! not that word").await;
+    bob.sends("/search open").await;
+    bob.sees_that("it searches for the other word", |line| {
+        line.ends_with("alice: hello secret")
+    })
+    .await;
+    alice.sends("/history").await;
+    alice.sees_in_time("14:02 alice: hello secret").await;
+}
