@@ -1,9 +1,11 @@
 //! Following rooms without being a member.
 
 use crate::{members, unlimited};
-use chat_core::{Event, Follower, Hub, Limits, PresenceChange};
+use chat_core::{Event, Follower, Hub, Limits, Policy, PresenceChange};
 use futures::{FutureExt, StreamExt};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The next event in words.
 async fn next(follower: &mut Follower) -> String {
@@ -133,13 +135,27 @@ async fn a_follower_is_told_who_comes_and_goes_where_members_are_not() {
     assert_eq!(next(&mut follower).await, "lobby: e left");
 }
 
+/// A part of a hub, which is gone when the hub is.
+struct Part {
+    _token: Arc<()>,
+}
+
+impl Policy for Part {}
+
 #[tokio::test(start_paused = true)]
 async fn a_follower_is_a_stream_and_lets_go_of_the_hub() {
-    let hub = Hub::default();
+    let part = Arc::new(());
+    let token = Arc::clone(&part);
+    let hub = Hub::builder().policy(Part { _token: token }).build();
     let alice = hub.session(Some("alice")).unwrap();
     let mut events = Box::pin(hub.follow_all().into_stream());
     alice.publish("ops", "one").await.unwrap();
     assert!(matches!(events.next().await, Some((_, Event::Message(_)))));
+    alice.publish("ops", "two").await.unwrap();
+    drop((alice, hub));
+    assert!(matches!(events.next().await, Some((_, Event::Message(_)))));
+    assert_eq!(Arc::strong_count(&part), 2, "the follower keeps the hub");
     drop(events);
-    alice.publish("ops", "nobody follows").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&part), 1, "nothing keeps the hub");
 }

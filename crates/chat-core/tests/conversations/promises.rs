@@ -97,30 +97,28 @@ async fn promise_5_however_a_session_ends_its_leaving_is_announced_once() {
     let [mut witness] = members(&mut hub, ["witness"]).await;
     for (ending, reason) in [
         ("quit", "quit"),
+        ("quit with a reason", "see you: soon"),
         ("end", "connection closed"),
+        ("drop", "connection closed"),
         ("reset", "connection lost"),
     ] {
-        let mut wire = hub.member("kim").await;
+        let (mut wire, faults) = hub.connect_faulty("kim");
+        wire.sends("/nick kim").await;
+        wire.sees_in_time("* you are now kim").await;
         let arrived = witness.next_line().await.unwrap();
         assert!(arrived.ends_with("joined"), "{arrived}");
         assert!(witness.next_line().await.unwrap().ends_with("is now kim"));
         match ending {
             "quit" => wire.sends("/quit").await,
+            "quit with a reason" => wire.sends("/quit see you: soon").await,
             "end" => wire.ends().await,
-            _ => {
-                // Closed for reading and writing: the next message finds nobody.
-                drop(wire);
-                witness.sends("anybody there?").await;
-            }
+            "drop" => drop(wire),
+            _ => faults.reset(),
         }
-        let left = witness.next_line().await.unwrap();
-        let either = [
-            format!("* kim left (gone: {reason})"),
-            "* kim left (gone: connection closed)".into(),
-        ];
-        assert!(either.contains(&left), "{left}");
+        witness.sees(&format!("* kim left (gone: {reason})")).await;
         hub.ended().await;
         witness.sees_nothing().await;
+        assert!(hub.hub.session(Some("kim")).is_ok(), "the nick is free");
     }
     assert_eq!(hub.hub.sessions(), 1);
 }
@@ -186,6 +184,38 @@ async fn promise_6_a_line_is_a_line() {
         assert!(!line.chars().any(chat_core::text::is_unsafe), "{line:?}");
     }
     alice.sees_nothing().await;
+}
+
+/// A name is refused and not cleaned: a cleaned one could be taken for another. A deleting character is none of a name,
+/// for it has deleted what precedes it.
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_name_brings_no_control_character() {
+    let mut hub = unlimited();
+    let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
+    for (name, why) in [
+        ("e\x1b[2Jvil", "U+001B"),
+        ("e\u{9b}vil", "U+009B"),
+        ("e\u{202e}vil", "the invisible character U+202E"),
+    ] {
+        bob.sends(&format!("/nick {name}")).await;
+        bob.sees(&format!(
+            "! that can't be a nick: a name may not hold {why}"
+        ))
+        .await;
+        bob.sends(&format!("/join {name}")).await;
+        bob.sees(&format!(
+            "! that can't be a room's name: a name may not hold {why}"
+        ))
+        .await;
+    }
+    bob.sends("/who").await;
+    bob.sees("* lobby: 2 members: alice, bob").await;
+    bob.sends("/rooms").await;
+    bob.sees("* rooms: lobby (2)").await;
+    alice.sees_nothing().await;
+    bob.sends("/nick e\x7fvil").await;
+    bob.sees("* you are now vil").await;
+    alice.sees("* bob is now vil").await;
 }
 
 #[tokio::test(start_paused = true)]
