@@ -161,94 +161,9 @@ fn answers_that_nobody_reads_take_no_memory() {
 }
 
 #[test]
-fn a_line_of_8193_bytes_is_too_long() {
-    let server = Server::start();
-    let mut others = Others::arrive(&server);
-    let mut long = Member::arrive(&server, "long");
-    long.says(&"x".repeat(8_193));
-    long.says("/who");
-    let heard = long.hears_until_part("* lobby: 3 members");
-    assert_eq!(heard, [TOO_LONG]);
-    let heard = others.chat();
-    assert!(!heard.iter().any(|line| line.contains("xxx")), "{heard:?}");
-    long.says("short");
-    others.alice.sees("long: short");
-}
-
-#[test]
-fn a_first_line_that_is_too_long_is_told_too() {
-    let server = Server::start();
-    let mut others = Others::arrive(&server);
-    let mut long = Member::connect(&server, "long");
-    long.says(&"x".repeat(8_193));
-    long.sees(TOO_LONG);
-    let heard = others.chat();
-    assert!(!heard.iter().any(|line| line.contains("xxx")), "{heard:?}");
-    long.says("/nick long");
-    long.sees("* you are now long");
-}
-
-#[test]
-fn an_endless_line_from_a_program_is_told() {
-    let server = Server::start();
-    let mut others = Others::arrive(&server);
-    let mut endless = Member::connect(&server, "endless");
-    endless.sends("y".repeat(MIB));
-    endless.half_closes();
-    let heard = endless.hears_the_end();
-    assert!(heard.iter().any(|line| line == TOO_LONG), "{heard:?}");
-    let heard = others.chat();
-    assert!(!heard.iter().any(|line| line.contains("yyy")), "{heard:?}");
-}
-
-#[test]
 fn the_limit_of_a_line_can_be_changed() {
     let server = Server::with(&["--line-bytes", "100"]);
     let mut alice = Member::arrive(&server, "alice");
     alice.says(&"x".repeat(101));
     alice.sees("! line too long (limit 100 bytes)");
-}
-
-#[test]
-fn a_message_may_have_4096_bytes_and_no_more() {
-    let server = Server::start();
-    let mut others = Others::arrive(&server);
-    let longest = "x".repeat(4_096);
-    others.alice.says(&longest);
-    others.bob.sees(&format!("alice: {longest}"));
-    for text in ["x".repeat(4_097), "ㅋ".repeat(1_366), "x".repeat(8_192)] {
-        others.alice.says(&text);
-        let answer = others.alice.sees_part("! ");
-        assert!(answer.starts_with("! ") && answer != TOO_LONG, "{answer}");
-        let heard = others.chat();
-        assert!(heard.is_empty(), "{heard:?}");
-    }
-}
-
-#[test]
-fn what_is_not_utf8_is_dropped_and_told() {
-    let server = Server::start();
-    let mut others = Others::arrive(&server);
-    let mut noise = Member::arrive(&server, "noise");
-    for bytes in [
-        &b"caf\xe9\n"[..],
-        b"\x80\n",
-        b"\xc3\x28\n",
-        b"\xed\xa0\x80\n",
-        b"ok\xe3\x85\n",
-    ] {
-        noise.sends(bytes);
-        assert_eq!(noise.sees_part("! "), NOT_UTF8);
-    }
-    noise.says("/who");
-    assert!(noise.hears_until_part("* lobby: 3 members").is_empty());
-    noise.says("hello");
-    others.alice.sees("noise: hello");
-    let heard = others.chat();
-    assert!(
-        !heard
-            .iter()
-            .any(|line| line.contains("caf") || line.contains("ok")),
-        "{heard:?}"
-    );
 }

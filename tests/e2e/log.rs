@@ -75,3 +75,18 @@ fn a_reason_can_not_forge_fields_of_the_log() {
             .then_some(())
     });
 }
+
+#[test]
+fn the_log_holds_no_control_character_and_no_message() {
+    let server = Server::with(&["--log", "debug"]);
+    let mut alice = Member::arrive(&server, "alice");
+    alice.says("/nick e\u{1b}[2Jvil");
+    alice.says("/hepl \u{1b}[2J");
+    alice.says("a secret\u{1b}[2J");
+    alice.says("/who");
+    alice.sees_part("* lobby: 1 member");
+    let log = server.stderr.all().join("\n");
+    // Stderr is no terminal here, so the log's own colours are no excuse.
+    assert!(!log.contains('\u{1b}'), "{log}");
+    assert!(!log.contains("a secret"), "a message is in the log: {log}");
+}
