@@ -1,7 +1,8 @@
 //! Scripted members and faulty streams, with paused time.
 
 use chat_core::{CloseReason, Limits};
-use chat_testkit::TestHub;
+use chat_testkit::{FaultyStream, TestHub};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn unlimited() -> TestHub {
     let mut limits = Limits::default();
@@ -116,6 +117,18 @@ async fn a_stream_of_single_bytes_says_the_same() {
     alice.sees("14:02 bob: again").await;
     alice.sends("hello").await;
     bob.sees("14:02 alice: hello").await;
+}
+
+#[tokio::test]
+async fn a_stream_of_single_bytes_takes_and_gives_one_at_a_time() {
+    let (mut near, far) = tokio::io::duplex(64);
+    let (mut far, faults) = FaultyStream::new(far);
+    faults.read_bytewise();
+    faults.write_bytewise();
+    near.write_all(b"ab").await.unwrap();
+    let mut buffer = [0; 8];
+    assert_eq!(far.read(&mut buffer).await.unwrap(), 1);
+    assert_eq!(far.write(b"ab").await.unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]

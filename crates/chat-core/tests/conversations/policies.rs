@@ -1,8 +1,7 @@
 //! What a policy decides, as peers see it in the plain dialect.
 
-use crate::unlimited;
 use chat_core::policy::{Decision, Policy, Visitor};
-use chat_core::{CloseReason, Hub, Kind, Limits, Peer, serve_connection};
+use chat_core::{CloseReason, Hub, Kind, Limits, Peer};
 use chat_testkit::{TestHub, Wire};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -228,17 +227,6 @@ async fn no_spelling_of_a_room_gets_around_a_policy() {
     alice.sees_until_quiet().await;
     alice.sends("breaking").await;
     alice.sees("! only the newsroom speaks here").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_a_policy_nobody_is_asked() {
-    let mut hub = unlimited();
-    let mut alice = hub.connect_as("alice", Peer::default());
-    alice.sends("/who").await;
-    alice.sees_in_time("* lobby: 1 member: guest-1").await;
-    let (_near, far) = tokio::io::duplex(64);
-    let serving = serve_connection(far, Peer::default(), hub.hub.clone());
-    drop(serving);
 }
 
 /// Lets only the boss into `secret`, and shows it to nobody else; has a bug where `broken` is concerned.

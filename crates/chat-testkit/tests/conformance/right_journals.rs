@@ -7,6 +7,7 @@ use chat_testkit::SlowJournal;
 use chat_testkit::conformance::{self, Durability, Holds, InMemory, JournalUnderTest};
 use std::num::NonZeroUsize;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A ring that holds so many messages, and so many bytes.
 pub(crate) fn ring(messages: usize, bytes: usize) -> MemoryJournal {
@@ -68,7 +69,9 @@ async fn a_journal_that_takes_its_time_conforms() {
     // The last comes first: what was appended first is done last.
     let delays = |count: u64| (0..count).map(Duration::from_millis).collect();
     let slow = InMemory(|| SlowJournal::new(delays(5_000)));
+    let began = Instant::now();
     conformance::assert_conforms(conformance::journal_with(slow, 0..8).await);
+    assert!(began.elapsed() > Duration::from_secs(5), "it takes no time");
 }
 
 #[tokio::test]
