@@ -276,12 +276,21 @@ mod tests {
     fn the_end_writes_what_waits() {
         let (queue, order, read) = queue(1000);
         queue.push(b"one\n");
-        order.send(ALL).unwrap();
-        order.send(ALL).unwrap();
+        order.send(Order::Take(1)).unwrap();
+        assert_eq!(read.recv().unwrap(), "o");
+        // The thread is in the middle of this write when the end comes.
         queue.push(b"two\n");
-        assert!(queue.end(LONG));
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| queue.end(LONG));
+            while !queue.0.lock().is_ending {
+                std::thread::yield_now();
+            }
+            order.send(ALL).unwrap();
+            order.send(ALL).unwrap();
+            assert!(end.join().unwrap());
+        });
         let written: String = read.try_iter().collect();
-        assert_eq!(written, "one\ntwo\n");
+        assert_eq!(written, "ne\ntwo\n");
         // Nobody takes it any more, and nobody minds.
         queue.push(b"three\n");
         assert!(queue.end(LONG));
