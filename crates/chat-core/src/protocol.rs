@@ -1,12 +1,14 @@
 //! What a dialect is made of: how connections talk.
 
 mod command;
+mod commands;
 mod detect;
 mod dialect;
 mod refusal;
 mod take_over;
 
 pub use command::{Command, JoinRequest};
+pub use commands::{Commands, Step};
 pub(crate) use detect::reserved;
 pub use detect::{Detected, Detection, Detector};
 pub use dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};

@@ -4,8 +4,7 @@
 
 use crate::admission::{Charge, Cost};
 use crate::connection::connection::Connection;
-use crate::protocol::{Code, Command, JoinRequest, Refusal};
-use std::borrow::Cow;
+use crate::protocol::{Code, Command, Refusal};
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
@@ -102,16 +101,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         1 + (told / MEMBERS_PER_JOIN) as u64
     }
 
-    /// Charges for the rooms that a command joins. Gives the command back, or keeps it until the address has waited.
+    /// Charges for the rooms that a command joins. Returns whether the command has to wait, for which it is not charged
+    /// again.
     ///
     /// # Errors
     ///
     /// It would have to wait for too long.
-    pub(super) fn wait_to_join<'a>(
-        &mut self,
-        command: Command<'a>,
-    ) -> Result<Option<Command<'a>>, TooSoon> {
-        let cost = match &command {
+    pub(super) fn waits_to_join(&mut self, command: &Command<'_>) -> Result<bool, TooSoon> {
+        let cost = match command {
             Command::Join(request) => self.cost_of_joining(&request.room),
             Command::Move { room } => {
                 let lobby = || self.hub.lobby().as_str();
@@ -126,31 +123,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             _ => 0,
         };
         if cost == 0 {
-            return Ok(Some(command));
+            return Ok(false);
         }
         // A join may replay much, so what is owed for answers holds it up, too.
         self.may_ask()?;
         let Some(until) = self.reserve(Charge::Joins, cost, Instant::now())? else {
-            return Ok(Some(command));
+            return Ok(false);
         };
         self.pause_until(until);
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let own_arrival = |request: JoinRequest<'_>| JoinRequest {
-            room: own(request.room),
-            ..request
-        };
-        self.deferred = Some(Box::new(match command {
-            Command::Join(request) => Command::Join(own_arrival(request)),
-            Command::Move { room } => Command::Move {
-                room: room.map(own),
-            },
-            Command::Hello { nick, token, rooms } => Command::Hello {
-                nick: nick.map(own),
-                token,
-                rooms: rooms.into_iter().map(own_arrival).collect(),
-            },
-            command => return Ok(Some(command)),
-        }));
-        Ok(None)
+        Ok(true)
     }
 }

@@ -5,19 +5,18 @@
 
 use crate::admission::Cost;
 use crate::connection::charges::TooSoon;
-use crate::connection::connection::Connection;
+use crate::connection::connection::{Connection, Deferred};
 use crate::connection::publishing::{Draft, Place, Waiting};
 use crate::connection::replay::Replaying;
 use crate::event::{CloseReason, RoomInfo};
 use crate::hub::Question;
 use crate::line::Inbound;
 use crate::log::{Epoch, JournalError, Kind, Seq, Span, TokenDigest};
-use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
+use crate::protocol::{Command, Commands, JoinRequest, Joined, Refusal, Reply, Step};
 use crate::room::{JoinError, Outbound, Searched};
 use crate::session::{Session, WireMember};
 use crate::text;
 use crate::time_slice::TimeSlice;
-use bytes::BytesMut;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -34,17 +33,26 @@ enum Outcome {
     Close(CloseReason),
 }
 
+/// What became of a command.
+enum Handled {
+    Done,
+    /// It joins rooms, which its address has to wait for.
+    Waits(Command<'static>),
+    Closes(CloseReason),
+}
+
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Handles the lines that have come, until there are no more or the peer has to wait.
     pub(super) async fn handle_lines(&mut self) -> Option<CloseReason> {
         let mut waiting = None;
         let mut slice = TimeSlice::begin();
         let outcome = loop {
-            if self.must_pause() {
+            let has_more = self.deferred.is_some() || !self.input.pending().is_empty();
+            if self.must_pause(has_more) {
                 break None;
             }
-            if let Some(command) = self.deferred.take() {
-                if let Some(reason) = self.perform(*command).await {
+            if let Some(deferred) = self.deferred.take() {
+                if let Some(reason) = self.resume(*deferred, &mut waiting, &mut slice).await {
                     break Some(reason);
                 }
                 continue;
@@ -74,15 +82,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         outcome
     }
 
-    /// Whether the peer has to wait: for tokens, its own or its address's, until it reads its replies, or until a replay
-    /// is written.
-    fn must_pause(&mut self) -> bool {
+    /// Whether the peer has to wait: for tokens, its own or its address's, if there is more to do, until it reads its
+    /// replies, or until a replay is written.
+    fn must_pause(&mut self, has_more: bool) -> bool {
         if self.paused_until.is_some() {
             return true;
         }
         if let Some(bucket) = &self.bucket
+            && has_more
             && let Err(until) = bucket.check(Instant::now())
-            && !self.input.pending().is_empty()
         {
             self.paused_until = Some(until);
             self.hub.counters().rate_pauses.add(1);
@@ -108,16 +116,85 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.tell_rejected(&inbound);
             return None;
         };
-        let dialect = self.dialect.as_mut()?;
-        let mut out = BytesMut::new();
-        let command = dialect.receive(&line, &mut out);
-        if !out.is_empty() {
-            // Answers are given in the order of the commands.
-            self.publish(waiting).await;
-            self.send(out);
-            slice.yield_if_over().await;
+        let mut commands = Commands::default();
+        self.dialect.as_mut()?.receive(&line, &mut commands);
+        self.work_through(commands, waiting, slice).await
+    }
+
+    /// Goes on with a line that had to wait.
+    async fn resume(
+        &mut self,
+        deferred: Deferred,
+        waiting: &mut Option<Waiting>,
+        slice: &mut TimeSlice,
+    ) -> Option<CloseReason> {
+        let Deferred { charged, rest } = deferred;
+        if let Some(command) = charged {
+            if let Some(reason) = self.perform(command).await {
+                return Some(reason);
+            }
+            if !rest.is_empty() {
+                self.defer(None, rest);
+            }
+            return None;
         }
-        let done = match command? {
+        self.work_through(rest, waiting, slice).await
+    }
+
+    /// Does what a line asks for, one thing after the other, until there is no more or the peer has to wait.
+    async fn work_through(
+        &mut self,
+        mut commands: Commands<'_>,
+        waiting: &mut Option<Waiting>,
+        slice: &mut TimeSlice,
+    ) -> Option<CloseReason> {
+        while let Some(step) = commands.pop() {
+            match step {
+                Step::Bytes(out) => {
+                    // Answers are given in the order of the commands.
+                    self.publish(waiting).await;
+                    self.send(out);
+                    slice.yield_if_over().await;
+                }
+                Step::Command(command) => {
+                    match self.handle_command(command, waiting, slice).await {
+                        Handled::Done => {}
+                        Handled::Waits(charged) => {
+                            self.defer(Some(charged), commands.into_owned());
+                            return None;
+                        }
+                        Handled::Closes(reason) => return Some(reason),
+                    }
+                }
+            }
+            if commands.has_command() && self.must_pause_in_line() {
+                self.defer(None, commands.into_owned());
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Charges for one more command of a line. Returns whether the peer has to wait before it.
+    fn must_pause_in_line(&mut self) -> bool {
+        self.take_token();
+        self.must_pause(true)
+    }
+
+    /// Keeps what is left of a line, which is done once the peer does not have to wait any more.
+    fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'static>) {
+        self.is_held_up = true;
+        self.deferred = Some(Box::new(Deferred { charged, rest }));
+    }
+
+    /// Does one command, or adds it to what is published together.
+    async fn handle_command(
+        &mut self,
+        command: Command<'_>,
+        waiting: &mut Option<Waiting>,
+        slice: &mut TimeSlice,
+    ) -> Handled {
+        let done = match command {
             Command::Say { room, text, key } => {
                 let (room, key) = (room.as_deref(), key.as_deref());
                 let draft = Draft {
@@ -160,11 +237,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             command => {
                 self.publish(waiting).await;
                 slice.yield_if_over().await;
-                let is_hello = matches!(command, Command::Hello { .. });
-                match self.wait_to_join(command) {
-                    Ok(Some(command)) => return self.perform(command).await,
-                    Ok(None) => return None,
-                    Err(TooSoon(wait)) if is_hello => return Some(CloseReason::TooSoon(wait)),
+                match self.waits_to_join(&command) {
+                    Ok(false) => {
+                        let closes = self.perform(command).await;
+                        return closes.map_or(Handled::Done, Handled::Closes);
+                    }
+                    Ok(true) => return Handled::Waits(command.into_owned()),
+                    Err(TooSoon(wait)) if matches!(command, Command::Hello { .. }) => {
+                        return Handled::Closes(CloseReason::TooSoon(wait));
+                    }
                     Err(too_soon) => Err(too_soon.into()),
                 }
             }
@@ -174,7 +255,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.publish(waiting).await;
         }
         self.tell_refused(done);
-        None
+        Handled::Done
     }
 
     async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {

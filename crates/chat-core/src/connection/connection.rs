@@ -11,7 +11,7 @@ use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::line::{Inbound, Input};
 use crate::peer::Peer;
-use crate::protocol::{Command, Detected, Dialect, Refusal, Reply};
+use crate::protocol::{Command, Commands, Detected, Dialect, Refusal, Reply};
 use crate::room::{DeliveryOptions, Outbound, Progress};
 use crate::session::{Session, WireMember};
 use bytes::{Bytes, BytesMut};
@@ -158,8 +158,8 @@ pub(super) struct Connection<R> {
     /// There is input that could not be worked off yet.
     pub(super) is_held_up: bool,
     pub(super) bucket: Option<TokenBucket>,
-    /// A command that joins rooms, which its address has to wait for.
-    pub(super) deferred: Option<Box<Command<'static>>>,
+    /// What is left of a line that has to wait.
+    pub(super) deferred: Option<Box<Deferred>>,
     pub(super) paused_until: Option<Instant>,
     pub(super) opened: Instant,
     /// What the stream had taken when it last took something, and since when something has been waiting.
@@ -172,6 +172,14 @@ pub(super) struct Connection<R> {
     /// While there is no session that the hub could ask to close.
     pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is left of a line that has to wait.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    /// A command that joins rooms, for which the connection's address is charged already.
+    pub(super) charged: Option<Command<'static>>,
+    pub(super) rest: Commands<'static>,
 }
 
 /// Why a connection stopped waiting.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Dialects {
     detectors: Vec<Arc<dyn Detector>>,
+    /// How many of them were added: they come before those that refuse other protocols.
+    added: usize,
     plain: PlainEncoders,
 }
 
@@ -21,9 +23,10 @@ pub(crate) enum Choice {
 }
 
 impl Dialects {
-    /// Adds a protocol, which is asked after those that were added before it.
+    /// Adds a protocol, which is asked after those that were added before it. It may be one that is refused otherwise.
     pub(crate) fn add(&mut self, detector: impl Detector) {
-        self.detectors.push(Arc::new(detector));
+        self.detectors.insert(self.added, Arc::new(detector));
+        self.added += 1;
     }
 
     /// Sets how plain members are shown the time.
@@ -89,6 +92,7 @@ impl Default for Dialects {
     fn default() -> Self {
         Self {
             detectors: reserved().collect(),
+            added: 0,
             plain: PlainEncoders::new(WallTime::utc),
         }
     }

@@ -9,7 +9,9 @@ use crate::name::Nick;
 use crate::plain::commands::{self, Asked, Parsed};
 use crate::plain::encoder::PlainEncoders;
 use crate::plain::write::{error, line, notice};
-use crate::protocol::{Command, Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
+use crate::protocol::{
+    Command, Commands, Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply,
+};
 use crate::room::Echo;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
@@ -41,7 +43,8 @@ impl Plain {
         }
     }
 
-    fn answer(&mut self, asked: Asked<'_>, out: &mut BytesMut) -> Option<Command<'static>> {
+    fn answer(&mut self, asked: Asked<'_>, commands: &mut Commands<'_>) {
+        let out = commands.out();
         match asked {
             Asked::Help(None) => commands::write_help(out),
             Asked::Help(Some(command)) => commands::write_help_of(command, out),
@@ -53,7 +56,7 @@ impl Plain {
                     "not shown to you"
                 };
                 notice(out, format_args!("your own messages are {shown}"));
-                return Some(Command::OptionsChanged);
+                commands.push(Command::OptionsChanged);
             }
             Asked::Time(shows_time) => {
                 self.shows_time = shows_time;
@@ -64,11 +67,10 @@ impl Plain {
                         if shows_time { "shown" } else { "not shown" }
                     ),
                 );
-                return Some(Command::OptionsChanged);
+                commands.push(Command::OptionsChanged);
             }
             Asked::Nothing(refusal) => error(out, format_args!("{refusal}")),
         }
-        None
     }
 
     fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
@@ -124,10 +126,13 @@ impl Dialect for Plain {
         }
     }
 
-    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
-        match commands::parse(line)? {
-            Parsed::Command(command) => Some(command),
-            Parsed::Asked(asked) => self.answer(asked, out),
+    fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
+        match commands::parse(line) {
+            Some(Parsed::Command(command)) => {
+                commands.push(command);
+            }
+            Some(Parsed::Asked(asked)) => self.answer(asked, commands),
+            None => {}
         }
     }
 

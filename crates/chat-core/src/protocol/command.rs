@@ -163,4 +163,50 @@ impl<'a> JoinRequest<'a> {
             limit: None,
         }
     }
+
+    fn into_owned(self) -> JoinRequest<'static> {
+        JoinRequest {
+            room: Cow::Owned(self.room.into_owned()),
+            ..self
+        }
+    }
+}
+
+impl Command<'_> {
+    /// The same command without the line that it was read from.
+    #[rustfmt::skip]
+    pub(crate) fn into_owned(self) -> Command<'static> {
+        type Optional<'a> = Option<Cow<'a, str>>;
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let opt = |text: Optional<'_>| text.map(own);
+        match self {
+            Self::Say { room, text, key } => Command::Say { room: opt(room), text: own(text), key: opt(key) },
+            Self::Act { room, text, key } => Command::Act { room: opt(room), text: own(text), key: opt(key) },
+            Self::Publish { room, text, key, if_missing } => {
+                Command::Publish { room: own(room), text: own(text), key: opt(key), if_missing }
+            }
+            Self::Topic { room, text } => Command::Topic { room: opt(room), text: opt(text) },
+            Self::Tell { to, text } => Command::Tell { to: own(to), text: own(text) },
+            Self::Hello { nick, token, rooms } => {
+                let rooms = rooms.into_iter().map(JoinRequest::into_owned).collect();
+                Command::Hello { nick: opt(nick), token, rooms }
+            }
+            Self::Join(request) => Command::Join(request.into_owned()),
+            Self::Move { room } => Command::Move { room: opt(room) },
+            Self::Leave { room } => Command::Leave { room: opt(room) },
+            Self::Nick { nick } => Command::Nick { nick: own(nick) },
+            Self::Who { room } => Command::Who { room: opt(room) },
+            Self::Rooms { after, limit } => Command::Rooms { after: opt(after), limit },
+            Self::History { room, before, limit } => Command::History { room: opt(room), before, limit },
+            Self::Read { room, after, epoch, before, limit } => {
+                Command::Read { room: opt(room), after, epoch, before, limit }
+            }
+            Self::Search { room, text, before, limit } => {
+                Command::Search { room: opt(room), text: own(text), before, limit }
+            }
+            Self::Ping => Command::Ping,
+            Self::Quit { reason } => Command::Quit { reason: opt(reason) },
+            Self::OptionsChanged => Command::OptionsChanged,
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! How one connection talks: the seam between bytes and meaning.
 //!
-//! Invariant: a dialect does no I/O and never waits. A line goes in and a command comes out; an event or a reply
+//! Invariant: a dialect does no I/O and never waits. A line goes in and commands come out; an event or a reply
 //! goes in and bytes come out. It knows nothing of the hub.
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
 use crate::log::{Batch, Page, Seq, Span, Timestamp};
 use crate::name::{Nick, RoomName};
-use crate::protocol::command::Command;
+use crate::protocol::commands::Commands;
 use crate::protocol::refusal::Refusal;
 use crate::room::Echo;
 use bytes::BytesMut;
@@ -28,8 +28,8 @@ pub trait Dialect: Send + Sync {
     /// Whether a newcomer is put in the lobby, and whether silence may end a text, and so on.
     fn options(&self) -> DialectOptions;
 
-    /// Takes a line; writes to `out` what the dialect answers by itself.
-    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>>;
+    /// Takes a line; adds to `commands` what it asks for, and what the dialect answers by itself, in order.
+    fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>);
 
     /// From now on the peer's texts end in this way.
     fn set_delimiter(&mut self, _ending: Delimiter) {}
@@ -50,9 +50,10 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the answer to a command.
     ///
-    /// Each command that [`receive`](Self::receive) has returned is answered once, in the order in which they came:
+    /// Each command that [`receive`](Self::receive) has added is answered once, in the order in which they came:
     /// by one reply each, but that [`Reply::Published`] and [`Reply::Unpublished`] answer several. A
-    /// [`Command::Quit`] is answered by [`goodbye`](Self::goodbye), a [`Command::OptionsChanged`] not at all, and
+    /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye), an
+    /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) not at all, and
     /// [`Reply::Rejected`], [`Reply::Present`] and [`Reply::Removed`] answer nothing.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
@@ -112,7 +113,7 @@ pub struct Greeting<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Reply<'a> {
-    /// The session has begun: to [`Command::Hello`].
+    /// The session has begun: to [`Hello`](crate::protocol::Command::Hello).
     Welcome {
         /// The session's own nick.
         nick: &'a Nick,

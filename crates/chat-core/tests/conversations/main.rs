@@ -10,6 +10,7 @@ mod days;
 mod delivery;
 mod following;
 mod in_process;
+mod irc_shaped;
 mod listeners;
 mod logged;
 mod moderation;

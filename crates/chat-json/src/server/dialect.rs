@@ -18,8 +18,8 @@ use crate::wire::{
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Epoch, Gap, Page, Span};
 use chat_core::protocol::{
-    Code, Command, Dialect, DialectOptions, Encoder, Greeting, IfMissing, JoinRequest, Joined,
-    Refusal, Reply,
+    Code, Command, Commands, Dialect, DialectOptions, Encoder, Greeting, IfMissing, JoinRequest,
+    Joined, Refusal, Reply,
 };
 use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{CloseReason, Direct, Echo, RoomName, Seq, text};
@@ -324,35 +324,30 @@ impl Dialect for Json {
         options
     }
 
-    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
+    fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
         if line.trim().is_empty() {
-            return None;
+            return;
         }
         let mut request: Request<'a> = match serde_json::from_str(line) {
             Ok(request) => request,
             Err(error) => {
                 let (re, refusal) = unreadable(line, &error);
-                write_fault(re, &refusal, out);
-                return None;
+                return write_fault(re, &refusal, commands.out());
             }
         };
         let id = match request.id.take() {
             Some(Id::Text(id)) if id.len() > ID_BYTES_MAX => {
                 let refusal = bad(format!("id: at most {ID_BYTES_MAX} bytes"));
-                write_fault(None, &refusal, out);
-                return None;
+                return write_fault(None, &refusal, commands.out());
             }
             id => id,
         };
         match self.command(request) {
             Ok(command) => {
                 self.unanswered.push_back(id);
-                Some(command)
+                commands.push(command);
             }
-            Err(refusal) => {
-                write_fault(id, &refusal, out);
-                None
-            }
+            Err(refusal) => write_fault(id, &refusal, commands.out()),
         }
     }
 

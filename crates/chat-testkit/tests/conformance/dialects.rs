@@ -36,7 +36,7 @@ async fn the_plain_dialect_conforms() {
 
 #[tokio::test]
 async fn a_dialect_that_breaks_a_rule_is_told_which() {
-    let speech = Speech::new(["TOY"]).lines(["hello {name}", "say", "page"]);
+    let speech = Speech::new(["TOY"]).lines(["hello {name}", "say", "page", "say say"]);
     let right = conformance::dialect(&Toy::new(Fault::None), &speech).await;
     conformance::assert_conforms(right);
     for (fault, rule) in [

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use chat_core::protocol::{
-    Broadcast, Command, Detected, Detection, Detector, Dialect, DialectOptions, Encoder, Greeting,
-    Moment, Reply,
+    Broadcast, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions, Encoder,
+    Greeting, Moment, Reply,
 };
 use chat_core::{CloseReason, Direct, Echo, text};
 use std::collections::VecDeque;
@@ -64,6 +64,17 @@ impl ToyForm {
     }
 }
 
+impl Talk {
+    fn says<'a>(&mut self, text: &'a str, commands: &mut Commands<'a>) {
+        self.asked.push_back(Asked::Say);
+        commands.push(Command::Say {
+            room: None,
+            text: text.into(),
+            key: None,
+        });
+    }
+}
+
 impl Detector for Toy {
     fn detect(&self, prefix: &[u8]) -> Detection {
         let beginning = &b"TOY\n"[..];
@@ -108,7 +119,8 @@ impl Dialect for Talk {
         options
     }
 
-    fn receive<'a>(&mut self, line: &'a str, out: &mut BytesMut) -> Option<Command<'a>> {
+    fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
+        let out = commands.out();
         match self.fault {
             Fault::Panics => assert!(!line.contains('{'), "what is a brace?"),
             Fault::RepeatsControls => put(out, line),
@@ -117,23 +129,24 @@ impl Dialect for Talk {
         match line {
             "page" => {
                 self.asked.push_back(Asked::Page);
-                Some(Command::Read {
+                commands.push(Command::Read {
                     room: None,
                     after: None,
                     epoch: None,
                     before: None,
                     limit: None,
-                })
+                });
             }
             "say" => {
-                self.asked.push_back(Asked::Say);
-                Some(Command::Say {
-                    room: None,
-                    text: line.into(),
-                    key: None,
-                })
+                self.says(line, commands);
             }
-            _ => None,
+            // Several commands in one line.
+            "say say" => {
+                self.says("one", commands);
+                put(commands.out(), "and");
+                self.says("two", commands);
+            }
+            _ => {}
         }
     }
 

@@ -9,7 +9,9 @@ use crate::random::Random;
 use bytes::BytesMut;
 use chat_core::log::Timestamp;
 use chat_core::log::{BatchSlice, Gap, Page, Span};
-use chat_core::protocol::{Code, Command, Delimiter, Dialect, Greeting, Joined, Refusal, Reply};
+use chat_core::protocol::{
+    Code, Command, Commands, Delimiter, Dialect, Greeting, Joined, Refusal, Reply, Step,
+};
 use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{Direct, Hub, Kind, Limits, Seq};
 use std::sync::Arc;
@@ -110,20 +112,27 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// The peer says a line, and is answered as that command may be.
+    /// The peer says a line, and is answered as its commands may be.
     fn says(&mut self, line: &str) -> Result<(), Violation> {
         let line_shown = shortened(&format!("{line:?}"));
         self.done.push(format!("line {line_shown}"));
         self.sent.push_str(line);
-        let mut out = BytesMut::new();
+        let mut commands = Commands::default();
         let doing = format!("receiving {line_shown}");
         let dialect = &mut self.dialect;
-        let command = unpanicked(&doing, || dialect.receive(line, &mut out))?;
-        written::check(&out, self.speech, &self.sent, &doing)?;
-        let Some(command) = command.filter(|command| !matches!(command, Command::OptionsChanged))
-        else {
-            return Ok(());
-        };
+        unpanicked(&doing, || dialect.receive(line, &mut commands))?;
+        while let Some(step) = commands.pop() {
+            match step {
+                Step::Bytes(out) => written::check(&out, self.speech, &self.sent, &doing)?,
+                Step::Command(Command::OptionsChanged) => {}
+                Step::Command(command) => self.asks(&command, &line_shown)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer wants this, and is answered as it may be.
+    fn asks(&mut self, command: &Command<'_>, line_shown: &str) -> Result<(), Violation> {
         if let Command::Say { .. } | Command::Act { .. } = command {
             let is_act = matches!(command, Command::Act { .. });
             self.waiting
@@ -134,23 +143,23 @@ impl Talk<'_> {
             }
             let which = *self.random.pick(&SAYING);
             if which == Answer::Published || which == Answer::Unpublished {
-                return self.publishes(which, &line_shown);
+                return self.publishes(which, line_shown);
             }
             self.waiting.pop();
-            self.publishes(Answer::Published, &line_shown)?;
-            return self.answers(which, &line_shown);
+            self.publishes(Answer::Published, line_shown)?;
+            return self.answers(which, line_shown);
         }
-        self.publishes(Answer::Published, &line_shown)?;
+        self.publishes(Answer::Published, line_shown)?;
         if let Command::Quit { .. } = command {
             let reason = reasons(&mut self.random)[0].clone();
             return self.writes("goodbye", |dialect, out| dialect.goodbye(&reason, out));
         }
-        let which = *self.random.pick(answers(&command));
+        let which = *self.random.pick(answers(command));
         if which == Answer::Published || which == Answer::Unpublished {
             self.waiting.push(Kind::Topic);
-            return self.publishes(which, &line_shown);
+            return self.publishes(which, line_shown);
         }
-        self.answers(which, &line_shown)
+        self.answers(which, line_shown)
     }
 
     /// Answers what waits to be published.

@@ -1,0 +1,151 @@
+//! A dialect of IRC's shape, in as few lines as it takes: no program speaks it.
+
+use bytes::{BufMut, BytesMut};
+use chat_core::protocol::{
+    Broadcast, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions, Encoder,
+    Greeting, JoinRequest, Moment, Reply,
+};
+use chat_core::{CloseReason, Direct, Echo, Kind, PresenceChange};
+use std::sync::Arc;
+
+/// Recognises `NICK `.
+#[derive(Clone)]
+pub(super) struct Irc(Arc<IrcLines>);
+
+/// Writes what happens in rooms.
+struct IrcLines;
+
+/// One connection.
+struct IrcPeer {
+    encoder: Arc<IrcLines>,
+}
+
+impl Irc {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(IrcLines))
+    }
+}
+
+impl Detector for Irc {
+    fn detect(&self, prefix: &[u8]) -> Detection {
+        let opening = &b"NICK "[..];
+        if prefix.starts_with(opening) && prefix.contains(&b'\n') {
+            let encoder = Arc::clone(&self.0);
+            Detection::Found(Detected::Dialect(Box::new(IrcPeer { encoder })))
+        } else if prefix.starts_with(opening) || opening.starts_with(prefix) {
+            Detection::NeedMore
+        } else {
+            Detection::NotFound
+        }
+    }
+}
+
+impl Dialect for IrcPeer {
+    fn name(&self) -> &'static str {
+        "irc"
+    }
+
+    fn encoder(&self) -> Arc<dyn Encoder> {
+        Arc::<IrcLines>::clone(&self.encoder)
+    }
+
+    fn echo(&self) -> Echo {
+        Echo::Exclude
+    }
+
+    fn options(&self) -> DialectOptions {
+        DialectOptions::default()
+    }
+
+    fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
+        let (command, arguments) = line.split_once(' ').unwrap_or((line, ""));
+        match command {
+            "NICK" => {
+                commands.push(Command::Hello {
+                    nick: Some(arguments.into()),
+                    token: None,
+                    rooms: Vec::new(),
+                });
+            }
+            "JOIN" => {
+                for room in arguments.split(',') {
+                    match room.strip_prefix('#') {
+                        Some(room) => {
+                            commands.push(Command::Join(JoinRequest::new(room.into())));
+                        }
+                        None => put(commands.out(), &format!("403 {room}")),
+                    }
+                }
+            }
+            "PRIVMSG" => {
+                let (rooms, text) = arguments.split_once(" :").unwrap_or((arguments, ""));
+                for room in rooms.split(',') {
+                    commands.push(Command::Say {
+                        room: Some(room.trim_start_matches('#').into()),
+                        text: text.into(),
+                        key: None,
+                    });
+                }
+            }
+            unknown => put(commands.out(), &format!("421 {unknown}")),
+        }
+    }
+
+    fn greet(&mut self, _: &Greeting<'_>, _: &mut BytesMut) {}
+
+    fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        match reply {
+            Reply::Welcome { nick, .. } => put(out, &format!("001 {nick}")),
+            Reply::Joined { nick, joined } => {
+                put(out, &format!(":{nick} JOIN #{}", joined.info.room));
+            }
+            Reply::Refused(refusal) => put(out, &format!("400 {refusal}")),
+            _ => {}
+        }
+    }
+
+    fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
+        put(
+            out,
+            &format!(":{} PRIVMSG you :{}", direct.from, direct.text),
+        );
+    }
+
+    fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        put(out, &format!("ERROR :{reason}"));
+    }
+}
+
+impl Encoder for IrcLines {
+    fn encode(&self, item: &Broadcast<'_>, _: Moment, out: &mut BytesMut) {
+        match item {
+            Broadcast::Messages(batch, range) => {
+                for message in batch.messages(range.clone()) {
+                    let verb = if message.kind == Kind::Topic {
+                        "TOPIC"
+                    } else {
+                        "PRIVMSG"
+                    };
+                    let (from, room) = (batch.from(), batch.room());
+                    put(out, &format!(":{from} {verb} #{room} :{}", message.text));
+                }
+            }
+            Broadcast::Presence(presence) => {
+                let (nick, room) = (&presence.nick, &presence.room);
+                match &presence.change {
+                    PresenceChange::Joined => put(out, &format!(":{nick} JOIN #{room}")),
+                    PresenceChange::Left { reason: None } => {
+                        put(out, &format!(":{nick} PART #{room}"));
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn put(out: &mut BytesMut, line: &str) {
+    out.put_slice(line.as_bytes());
+    out.put_u8(b'\n');
+}
