@@ -159,9 +159,9 @@ fn what_can_not_be_done_is_told_in_one_line_and_by_the_exit_code() {
     let _alice = Member::arrive(&server, "alice");
     for (arguments, code, told) in [
         (
-            &["send", "1ops", "hi"][..],
+            &["send", "a:b", "hi"][..],
             1,
-            "1ops: that can't be a room's name",
+            "a:b: that can't be a room's name",
         ),
         (
             &["send", "lobby", ""],
@@ -173,7 +173,7 @@ fn what_can_not_be_done_is_told_in_one_line_and_by_the_exit_code() {
             1,
             "alice is taken",
         ),
-        (&["tail", "1ops"], 1, "not in 1ops"),
+        (&["tail", "a:b"], 1, "not in a:b"),
         (&["who", "nowhere"], 1, "no such room"),
         (&["send"], 2, "required arguments"),
         (&["send", "two words", "hi"], 2, "spaces"),

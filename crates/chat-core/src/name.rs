@@ -1,7 +1,8 @@
 //! Nicks and room names: what counts as a name, and when two of them are the same.
 //!
 //! Invariant: a [`Nick`] or [`RoomName`] that exists is valid. Neither can hold a space, a colon or a control
-//! character nor begin with a digit, `*`, `!` or `/`, so no text can pass for a line of the server's.
+//! character nor begin with `*`, `!` or `/`, and no nick begins with a digit, so no text can pass for a line of the
+//! server's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,8 +60,8 @@ impl Nick {
 
 /// The validated name of a room; cheap to clone.
 ///
-/// The rule is that of [`Nick`], but up to 64 bytes of UTF-8. One leading `#` is dropped, because half of the world
-/// writes it.
+/// The rule is that of [`Nick`], but up to 64 bytes of UTF-8, and it may begin with a digit: no line begins with a
+/// room's name. One leading `#` is dropped, because half of the world writes it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(Arc<str>);
 
@@ -167,7 +168,7 @@ impl NameRules {
         if name.len() > TYPED_NICK_BYTES_MAX {
             return Err(too_long);
         }
-        self.check(name)?;
+        self.check_nick(name)?;
         if let Some(mark) = (self.stray_mark)(name) {
             return Err(NameError::StrayMark(mark));
         }
@@ -199,7 +200,7 @@ impl NameRules {
                 unit: "characters",
             });
         }
-        self.check(name)?;
+        self.check_nick(name)?;
         Ok(Nick(name.into()))
     }
 
@@ -230,6 +231,15 @@ impl NameRules {
         (name.len() <= ROOM_NAME_BYTES_MAX).then(|| (self.fold)(name))
     }
 
+    /// The rule for nicks: a message without its time begins with one, so a number could be taken for the time.
+    fn check_nick(&self, nick: &str) -> Result<(), NameError> {
+        self.check(nick)?;
+        match nick.chars().next() {
+            Some(first) if first.is_numeric() => Err(NameError::BadStart(first)),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self, name: &str) -> Result<(), NameError> {
         let first = name.chars().next().ok_or(NameError::Empty)?;
         for c in name.chars() {
@@ -240,8 +250,8 @@ impl NameRules {
                 return Err(NameError::BadChar(c));
             }
         }
-        // A mark would sit on the space before the name; a number could be taken for the time.
-        if first.is_numeric() || (self.is_mark)(first) {
+        // A mark would sit on the space before the name.
+        if (self.is_mark)(first) {
             return Err(NameError::BadStart(first));
         }
         Ok(())
@@ -476,6 +486,19 @@ mod tests {
         assert!(Nick::parse(&"한".repeat(33)).is_err());
         assert!(RoomName::parse(&"한".repeat(21)).is_ok());
         assert!(RoomName::parse(&"한".repeat(22)).is_err());
+    }
+
+    #[test]
+    fn a_room_may_begin_with_a_digit_and_a_nick_may_not() {
+        for name in ["2600", "1st", "14:02", "٣"] {
+            assert!(Nick::parse(name).is_err(), "{name}");
+            assert_eq!(RoomName::parse(name).is_ok(), !name.contains(':'), "{name}");
+        }
+        assert_eq!(RoomName::parse("#2600"), RoomName::parse("2600"));
+        assert!(
+            RoomName::parse("\u{301}a").is_err(),
+            "a mark sits on what is before it"
+        );
     }
 
     #[test]

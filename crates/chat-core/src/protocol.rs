@@ -12,7 +12,7 @@ pub use commands::{Commands, Step};
 pub(crate) use detect::reserved;
 pub use detect::{Detected, Detection, Detector};
 pub use dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Hint, Refusal};
 pub use take_over::{Next, Stream, TakeOver, TakenOver};
 
 pub use crate::event::{Broadcast, Encoder, Missed, Moment};

@@ -24,7 +24,7 @@ pub enum TellError {
 impl fmt::Display for TellError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchNick(nick) => write!(f, "nobody here is called {nick}: /who lists who is"),
+            Self::NoSuchNick(nick) => write!(f, "nobody here is called {nick}"),
             Self::MailboxFull(nick) => {
                 write!(f, "{nick} is not reading: not delivered, try again later")
             }

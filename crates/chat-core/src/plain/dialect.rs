@@ -8,7 +8,7 @@ use crate::log::{Gap, Page, Timestamp};
 use crate::name::Nick;
 use crate::plain::commands::{self, Asked, Parsed};
 use crate::plain::encoder::PlainEncoders;
-use crate::plain::write::{error, line, notice};
+use crate::plain::write::{line, notice, refusal};
 use crate::protocol::{
     Command, Commands, Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply,
 };
@@ -69,7 +69,7 @@ impl Plain {
                 );
                 commands.push(Command::OptionsChanged);
             }
-            Asked::Nothing(refusal) => error(out, format_args!("{refusal}")),
+            Asked::Nothing(why) => refusal(out, &why),
         }
     }
 
@@ -209,8 +209,8 @@ impl Dialect for Plain {
                 notice(out, format_args!("nothing has been said here yet"))
             }
             Reply::Found { page, .. } => self.found(page, out),
-            Reply::Refused(refusal) | Reply::Rejected(refusal) | Reply::Unpublished(_, refusal) => {
-                error(out, format_args!("{refusal}"))
+            Reply::Refused(why) | Reply::Rejected(why) | Reply::Unpublished(_, why) => {
+                refusal(out, why)
             }
             // Its terminal shows what it said, and it asks for none of the others.
             Reply::Published(_)

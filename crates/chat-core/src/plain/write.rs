@@ -1,5 +1,6 @@
 //! The forms that a line of the plain dialect can have.
 
+use crate::protocol::{Hint, Refusal};
 use bytes::{BufMut, BytesMut};
 
 pub(super) fn notice(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
@@ -8,6 +9,17 @@ pub(super) fn notice(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
 
 pub(super) fn error(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
     line(out, format_args!("! {text}"));
+}
+
+/// Writes why the peer can't have what it asked for, and which command may help.
+pub(super) fn refusal(out: &mut BytesMut, refusal: &Refusal) {
+    let hint = match refusal.hint {
+        Some(Hint::ListRooms) => " (/rooms lists them)",
+        Some(Hint::JoinListed) => " (/rooms)",
+        Some(Hint::ListMembers) => ": /who lists who is",
+        None => "",
+    };
+    error(out, format_args!("{refusal}{hint}"));
 }
 
 pub(super) fn line(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {

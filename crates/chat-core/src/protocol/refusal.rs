@@ -1,7 +1,7 @@
 //! What a peer is told when it can't have what it asked for.
 //!
-//! Invariant: a refusal says what was wrong and what to do, and holds no control character. Its code is a stable
-//! string that programs may rely on.
+//! Invariant: a refusal says what was wrong, names no command of any dialect, and holds no control character. Its code
+//! is a stable string that programs may rely on. Each dialect says in its own words what may help.
 
 use crate::hub::{NickError, TellError};
 use crate::limits::Limits;
@@ -15,11 +15,26 @@ use std::fmt;
 
 /// Why a peer can't have what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What kind of refusal it is, for programs.
     pub code: Code,
-    /// What was wrong and what to do, for people.
+    /// What was wrong, for people. It names no command.
     pub message: String,
+    /// What may help, if there is a command for it: the dialect names that command.
+    pub hint: Option<Hint>,
+}
+
+/// What may help a peer that was refused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// To see the list of rooms, because there is no room of that name.
+    ListRooms,
+    /// To join a room of that list, because no new one can be opened.
+    JoinListed,
+    /// To see the list of members, because there is none of that nick.
+    ListMembers,
 }
 
 /// The kinds of refusal.
@@ -74,7 +89,15 @@ impl Refusal {
         Self {
             code,
             message: message.into(),
+            hint: None,
         }
+    }
+
+    /// Sets what may help.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Option<Hint>>) -> Self {
+        self.hint = hint.into();
+        self
     }
 
     /// There is no such room.
@@ -83,10 +106,7 @@ impl Refusal {
             room,
             crate::name::ROOM_NAME_BYTES_MAX,
         ));
-        Self::new(
-            Code::NotFound,
-            format!("no such room: {room} (/rooms lists them)"),
-        )
+        Self::new(Code::NotFound, format!("no such room: {room}")).hint(Hint::ListRooms)
     }
 
     /// There is no such room, and the peer has not asked for it to be opened.
@@ -215,6 +235,9 @@ impl From<JoinError> for Refusal {
         match error {
             // What the journal said is for the operator's log, not for the peer.
             JoinError::Journal(_) => Self::new(code, error.to_string()),
+            JoinError::Full(_) | JoinError::TooManyOpened(_) => {
+                Self::of_error(code, &error).hint(Hint::JoinListed)
+            }
             _ => Self::of_error(code, &error),
         }
     }
@@ -228,7 +251,8 @@ impl From<TellError> for Refusal {
             TellError::TooLong(_) => Code::TooLong,
             TellError::Empty => Code::BadRequest,
         };
-        Self::of_error(code, &error)
+        let hint = matches!(error, TellError::NoSuchNick(_)).then_some(Hint::ListMembers);
+        Self::of_error(code, &error).hint(hint)
     }
 }
 

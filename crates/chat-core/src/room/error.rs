@@ -93,13 +93,12 @@ impl fmt::Display for JoinError {
             Self::TooManyRooms(limit) => {
                 write!(f, "you are in {limit} rooms already: leave one first")
             }
-            Self::Full(limit) => write!(
-                f,
-                "there are {limit} rooms already: join one of them (/rooms)"
-            ),
+            Self::Full(limit) => {
+                write!(f, "there are {limit} rooms already: join one of them")
+            }
             Self::TooManyOpened(limit) => write!(
                 f,
-                "your address has opened {limit} rooms already: leave one, or join one of them (/rooms)"
+                "your address has opened {limit} rooms already: leave one, or join one of them"
             ),
             Self::Draining => f.write_str("the server is shutting down"),
             Self::Ended => f.write_str("the session has ended"),

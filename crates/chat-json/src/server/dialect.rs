@@ -18,8 +18,8 @@ use crate::wire::{
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Epoch, Gap, Page, Span};
 use chat_core::protocol::{
-    Code, Command, Commands, Dialect, DialectOptions, Encoder, Greeting, IfMissing, JoinRequest,
-    Joined, Refusal, Reply,
+    Code, Command, Commands, Dialect, DialectOptions, Encoder, Greeting, Hint, IfMissing,
+    JoinRequest, Joined, Refusal, Reply,
 };
 use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{CloseReason, Direct, Echo, RoomName, Seq, text};
@@ -593,6 +593,16 @@ fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
     );
 }
 
+/// What was wrong, and which command may help.
+fn message(refusal: &Refusal) -> Cow<'_, str> {
+    let hint = match refusal.hint {
+        Some(Hint::ListRooms | Hint::JoinListed) => "\"rooms\" lists them",
+        Some(Hint::ListMembers) => "\"who\" lists who is in a room",
+        _ => return refusal.message.as_str().into(),
+    };
+    format!("{} ({hint})", refusal.message).into()
+}
+
 fn fault(refusal: &Refusal) -> Fault<'_> {
     let retry = match refusal.code {
         Code::Unavailable => Some(RETRY_UNAVAILABLE),
@@ -601,7 +611,7 @@ fn fault(refusal: &Refusal) -> Fault<'_> {
     };
     Fault {
         code: refusal.code.as_str().into(),
-        msg: refusal.message.as_str().into(),
+        msg: Text(message(refusal)),
         retry_ms: retry.map(|retry| retry.as_millis() as u64),
     }
 }

@@ -80,7 +80,7 @@ fn names_are_checked_where_they_are_typed() {
     for (line, why) in [
         ("/nick two words", "! that can't be a nick: "),
         ("/nick a:b", "! that can't be a nick: "),
-        ("/join 1st", "! that can't be a room's name: "),
+        ("/join a:b", "! that can't be a room's name: "),
         ("/msg a:b psst", "! that can't be a nick: "),
     ] {
         let mut screen = newcomer();
