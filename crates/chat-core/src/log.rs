@@ -1,5 +1,6 @@
 //! What a journal is made of: where rooms' logs are kept, and what is in them.
 
+mod account;
 mod batch;
 mod drafts;
 mod journal;
@@ -11,6 +12,7 @@ mod memory;
 mod position;
 mod search;
 
+pub use account::{Account, AccountError};
 pub use batch::{Batch, Message, MessageRef};
 pub use drafts::{DraftRef, Drafts};
 pub(crate) use journal::{Append, DynJournal, DynLog};

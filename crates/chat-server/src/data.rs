@@ -111,6 +111,8 @@ struct Line<'a> {
     /// Milliseconds since 1970, UTC.
     ts: u64,
     from: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<Cow<'a, str>>,
     kind: Cow<'a, str>,
     text: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +213,7 @@ impl<'a> From<&'a Record> for Line<'a> {
             seq: record.seq.0,
             ts: record.at.0,
             from: (&*record.from).into(),
+            account: record.account.as_deref().map(Cow::Borrowed),
             kind: kind(record),
             text: (&*record.text).into(),
             key: record.key.as_deref().map(Cow::Borrowed),
@@ -246,6 +249,7 @@ impl Line<'_> {
             seq: chat_core::Seq(self.seq),
             at: Timestamp(self.ts),
             from: self.from.into_owned(),
+            account: self.account.map(Cow::into_owned),
             kind,
             text: self.text.into_owned(),
             key: self.key.map(Cow::into_owned),

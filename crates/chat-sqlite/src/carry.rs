@@ -7,7 +7,7 @@ use crate::rooms::{Changes, Key, Rooms};
 use crate::rows;
 use crate::scan;
 use crate::store::{self, Room};
-use chat_core::log::{Drafts, SessionId, Timestamp};
+use chat_core::log::{Account, AccountError, Drafts, SessionId, Timestamp};
 use chat_core::name::NameError;
 use chat_core::{Kind, Nick, RoomName, Seq, text};
 use rusqlite::{Connection, Transaction};
@@ -37,8 +37,10 @@ pub struct Record {
     pub seq: Seq,
     /// When it was said.
     pub at: Timestamp,
-    /// Who said it.
+    /// Who said it: the nick.
     pub from: String,
+    /// Who said it: the account, if there is one.
+    pub account: Option<String>,
     /// What it is.
     pub kind: Kind,
     /// The text.
@@ -97,6 +99,9 @@ pub enum RecordError {
     /// The name of its author can't be one.
     #[error("from: {0}")]
     Nick(NameError),
+    /// The account of its author can't be one.
+    #[error("account: {0}")]
+    Account(AccountError),
     /// Its text is longer than 64 KiB.
     #[error("text: it has {0} bytes, and 65536 at most are taken")]
     TextTooLong(usize),
@@ -178,6 +183,7 @@ pub fn export(
                 seq: stored.seq,
                 at: stored.at,
                 from: stored.author,
+                account: stored.account,
                 kind: stored.kind,
                 text: stored.text,
                 // No key holds a control character: what follows one is the mark of its owner, which is not carried.
@@ -269,6 +275,7 @@ struct Names {
     key: Key,
     room: RoomName,
     nick: Nick,
+    account: Option<Account>,
 }
 
 impl Names {
@@ -283,6 +290,7 @@ impl Names {
         if record.at > AT_MAX {
             return Err(RecordError::TooLate(record.at.0));
         }
+        let account = record.account.as_deref().map(Account::parse).transpose();
         let room = options.names.room(&record.room);
         let room = room.map_err(RecordError::Room)?;
         Ok(Self {
@@ -291,6 +299,7 @@ impl Names {
                 .names
                 .restore_nick(&record.from)
                 .map_err(RecordError::Nick)?,
+            account: account.map_err(RecordError::Account)?,
             room,
         })
     }
@@ -308,7 +317,8 @@ fn take(
     let Some(room) = all.known(&mut changes.rooms, &names.key) else {
         return Ok(());
     };
-    let mut drafts = Drafts::new(SessionId::NOBODY, names.nick, record.at);
+    let drafts = Drafts::new(SessionId::NOBODY, names.nick, record.at);
+    let mut drafts = drafts.with_account(names.account);
     drafts.restore(record.kind, &record.text, record.key.as_deref());
     let mut seq = room.tail.next();
     if room.tail == Seq::START {

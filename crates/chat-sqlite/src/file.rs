@@ -16,11 +16,14 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x6368_6174;
 
 /// The schema that this version writes.
-pub(crate) const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 3;
 
 /// How the schema comes to be: each step leads to the version after it.
-const MIGRATIONS: [&str; SCHEMA as usize] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; SCHEMA as usize] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// How many bytes of SQLite's log of changes are kept between uses.
 const WAL_BYTES_MAX: i64 = 64 << 20;

@@ -1,6 +1,6 @@
 //! Messages as rows: their ids, and batches made of them again.
 
-use chat_core::log::{Batch, BatchSlice, Drafts, SessionId, Timestamp};
+use chat_core::log::{Account, Batch, BatchSlice, Drafts, SessionId, Timestamp};
 use chat_core::name::NameRules;
 use chat_core::{Kind, Nick, RoomName, Seq};
 use rusqlite::Row;
@@ -16,7 +16,17 @@ pub(crate) const PLACE_MAX: u64 = (1 << PLACE_BITS) - 1;
 pub(crate) const ROOM_MAX: i64 = (1 << (63 - PLACE_BITS)) - 1;
 
 /// The columns of a message, in this order.
-pub(crate) const COLUMNS: &str = "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life";
+pub(crate) const COLUMNS: &str =
+    "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, m.account";
+
+/// As [`COLUMNS`], of a file with this schema, which is only read and so is not migrated.
+pub(crate) const fn columns(schema: i64) -> &'static str {
+    if schema < 3 {
+        "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, NULL"
+    } else {
+        COLUMNS
+    }
+}
 
 /// The id of a message; a place that no message can have is the room's last.
 pub(crate) fn id(room: i64, seq: Seq) -> i64 {
@@ -39,6 +49,7 @@ pub(crate) struct Stored {
     pub(crate) kind: Kind,
     pub(crate) text: String,
     pub(crate) key: Option<String>,
+    pub(crate) account: Option<String>,
     session: SessionId,
     life: i64,
 }
@@ -56,6 +67,7 @@ impl Stored {
             key: row.get(5)?,
             session: SessionId(row.get::<_, i64>(6)?.cast_unsigned()),
             life: row.get(7)?,
+            account: row.get(8)?,
         })
     }
 }
@@ -84,15 +96,21 @@ pub(crate) fn slices(
     let mut rows = rows.into_iter().peekable();
     while let Some(first) = rows.next() {
         let (author, at) = (first.author.clone(), first.at);
+        let account = first.account.clone();
         let session = first.session(life);
-        let mut drafts = Drafts::new(session, nick(&author, names), at);
+        // What no account can be is none.
+        let parsed = account.as_deref().and_then(|id| Account::parse(id).ok());
+        let mut drafts = Drafts::new(session, nick(&author, names), at).with_account(parsed);
         let mut seqs = Vec::new();
         let mut next = Some(first);
         while let Some(row) = next {
             drafts.restore(row.kind, &row.text, row.key.as_deref());
             seqs.push(row.seq);
             next = rows.next_if(|row| {
-                row.at == at && row.author == author && row.session(life) == session
+                row.at == at
+                    && row.author == author
+                    && row.account == account
+                    && row.session(life) == session
             });
         }
         let batch: Batch = drafts.number(room.clone(), seqs);

@@ -2,7 +2,8 @@
 
 use crate::carry::{ExportError, Unreadable};
 use crate::error::OpenError;
-use crate::rows::{self, COLUMNS, Stored};
+use crate::file;
+use crate::rows::{self, Stored};
 use crate::store::Room;
 use chat_core::Seq;
 use rusqlite::{Connection, ErrorCode, Statement, params};
@@ -20,8 +21,9 @@ pub(crate) fn messages(
     let Some(id) = room.id else {
         return Ok(Vec::new());
     };
+    let columns = rows::columns(file::identify(connection)?);
     let sql = format!(
-        "SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT {PAGE}"
+        "SELECT {columns} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT {PAGE}"
     );
     let mut scan = Scan {
         id,

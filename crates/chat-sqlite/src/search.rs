@@ -144,7 +144,7 @@ pub(crate) fn keyed(
     let Some(Part { id, .. }) = part(connection, room)? else {
         return Ok(Vec::new());
     };
-    let sql = "SELECT m.id, m.at, m.author, m.kind, '', m.key, m.session, m.life
+    let sql = "SELECT m.id, m.at, m.author, m.kind, '', m.key, m.session, m.life, m.account
         FROM messages m INDEXED BY keyed
         WHERE m.id >> 40 = ?1 AND m.at >= ?2 AND m.key IS NOT NULL ORDER BY m.at DESC LIMIT ?3";
     let (at, limit) = (

@@ -8,7 +8,7 @@ use crate::options::Keep;
 use crate::rooms::Key;
 use crate::rows;
 use crate::state::Progress;
-use chat_core::log::{Batch, Epoch, MessageRef, Timestamp};
+use chat_core::log::{Account, Batch, Epoch, MessageRef, Timestamp};
 use chat_core::{Kind, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -129,8 +129,8 @@ fn insert(
     life: u64,
     message: &MessageRef<'_>,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO messages (id, at, author, kind, text, key, session, life)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO messages (id, at, author, kind, text, key, session, life, account)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     connection.prepare_cached(sql)?.execute(params![
         id,
         batch.at().0.cast_signed(),
@@ -140,6 +140,7 @@ fn insert(
         message.kept_key,
         batch.author().0.cast_signed(),
         life.cast_signed(),
+        batch.account().map(Account::as_str),
     ])?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every text in a batch has been cleaned of control characters, and positions grow within it.
 
+use crate::log::account::Account;
 use crate::log::key::{Key, Owner, TokenDigest};
 use crate::log::kind::Kind;
 use crate::log::position::{Seq, SessionId, Timestamp};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub struct Batch {
     pub(super) room: RoomName,
     pub(super) author: SessionId,
+    pub(super) account: Option<Account>,
     pub(super) from: Nick,
     pub(super) at: Timestamp,
     pub(super) text: String,
@@ -32,6 +34,12 @@ impl Batch {
     #[must_use]
     pub const fn author(&self) -> SessionId {
         self.author
+    }
+
+    /// The account that session had, if any: who wrote them, whatever its nick.
+    #[must_use]
+    pub const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 
     /// The nick that session had.
@@ -223,6 +231,12 @@ impl Message {
     #[must_use]
     pub fn author(&self) -> SessionId {
         self.batch.author
+    }
+
+    /// The account that session had, if any: who wrote it, whatever its nick.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        self.batch.account.as_ref()
     }
 
     /// The nick that session had.

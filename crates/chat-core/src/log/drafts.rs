@@ -2,6 +2,7 @@
 //!
 //! Invariant: every text has been cleaned of control characters.
 
+use crate::log::account::Account;
 use crate::log::batch::{Batch, Entry, OWNER_MARK};
 use crate::log::key::{Key, Owner, TokenDigest};
 use crate::log::kind::Kind;
@@ -13,6 +14,7 @@ use crate::text;
 #[derive(Debug, Clone)]
 pub struct Drafts {
     author: SessionId,
+    account: Option<Account>,
     from: Nick,
     at: Timestamp,
     text: String,
@@ -25,11 +27,19 @@ impl Drafts {
     pub const fn new(author: SessionId, from: Nick, at: Timestamp) -> Self {
         Self {
             author,
+            account: None,
             from,
             at,
             text: String::new(),
             entries: Vec::new(),
         }
+    }
+
+    /// Sets the account of the author; there is none if this is not called.
+    #[must_use]
+    pub fn with_account(mut self, account: Option<Account>) -> Self {
+        self.account = account;
+        self
     }
 
     /// Adds a message; its control characters are removed here, and if nothing is left, nothing is added.
@@ -140,6 +150,12 @@ impl Drafts {
         })
     }
 
+    /// The account of their author, if it has one.
+    #[must_use]
+    pub const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     /// The nick of their author.
     #[must_use]
     pub const fn from(&self) -> &Nick {
@@ -189,6 +205,7 @@ impl Drafts {
         }
         let Self {
             author,
+            account,
             from,
             at,
             text,
@@ -197,6 +214,7 @@ impl Drafts {
         Batch {
             room,
             author,
+            account,
             from,
             at,
             text,

@@ -3,7 +3,7 @@
 //! Invariant: it knows no hub. Ending a session is the hub's work.
 
 use crate::event::{CloseReason, Direct};
-use crate::log::{Drafts, Owner, SessionId, Timestamp, TokenDigest};
+use crate::log::{Account, Drafts, Owner, SessionId, Timestamp, TokenDigest};
 use crate::name::Nick;
 use crate::room::occupant::SeatNumber;
 use crate::room::room::Room;
@@ -32,6 +32,8 @@ pub(crate) struct Participant {
     is_closing: AtomicBool,
     /// The digest of its client's token, if it has one.
     pub(crate) token: Mutex<Option<TokenDigest>>,
+    /// Who it provably is.
+    account: Mutex<Option<Account>>,
 }
 
 #[derive(Default)]
@@ -76,6 +78,7 @@ impl Participant {
             seats: AtomicU64::new(1),
             is_closing: AtomicBool::new(false),
             token: Mutex::default(),
+            account: Mutex::default(),
         }
     }
 
@@ -95,7 +98,18 @@ impl Participant {
 
     /// Starts a batch in this session's name.
     pub(crate) fn drafts(&self, at: Timestamp) -> Drafts {
-        Drafts::new(self.id, self.nick(), at)
+        Drafts::new(self.id, self.nick(), at).with_account(self.account())
+    }
+
+    /// Who it provably is, if that is known.
+    pub(crate) fn account(&self) -> Option<Account> {
+        self.account.lock().clone()
+    }
+
+    /// Sets who it provably is: what it says from now on has this account.
+    #[expect(dead_code, reason = "the authenticator calls it")]
+    pub(crate) fn set_account(&self, account: Option<Account>) {
+        *self.account.lock() = account;
     }
 
     /// Puts a direct message into the mailbox.

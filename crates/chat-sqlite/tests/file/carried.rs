@@ -9,6 +9,7 @@ fn record(seq: u64, text: &str) -> Record {
         seq: Seq(seq),
         at: Timestamp(seq * 1000),
         from: "김철수".into(),
+        account: None,
         kind: Kind::Said,
         text: text.into(),
         key: None,
@@ -87,6 +88,18 @@ fn every_kind_is_carried_those_of_later_versions_too() {
 }
 
 #[test]
+fn who_said_it_is_carried() {
+    let dir = Dir::new();
+    let of = |seq, account: Option<&str>| Record {
+        account: account.map(str::to_owned),
+        ..record(seq, "x")
+    };
+    let records = [of(1, Some("kim")), of(2, None), of(3, Some("이"))];
+    import(&dir.file(), &options(), records.clone()).unwrap();
+    assert_eq!(exported(&dir.file()), records);
+}
+
+#[test]
 fn places_are_kept_in_an_empty_room_and_follow_in_another() {
     let dir = Dir::new();
     let first = [record(5, "five"), record(6, "six")];
@@ -118,6 +131,13 @@ fn what_can_not_be_taken_ends_it_and_what_precedes_it_is_imported() {
                 ..record(2, "x")
             },
             "from",
+        ),
+        (
+            Record {
+                account: Some("k".repeat(65)),
+                ..record(2, "x")
+            },
+            "account",
         ),
     ] {
         let dir = Dir::new();

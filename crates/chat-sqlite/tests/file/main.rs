@@ -343,22 +343,49 @@ async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
     assert_eq!(check(&dir.file()).unwrap().rooms, []);
 }
 
-/// The file that schema 1 was first released with; it stays as it is.
+/// The files that earlier schemas were first released with; they stay as they are.
+const EARLIER_SCHEMAS: [&str; 2] = [
+    include_str!("../schema-1.sql"),
+    include_str!("../schema-2.sql"),
+];
+
 #[tokio::test]
 async fn a_file_of_each_earlier_schema_can_be_opened() {
-    let dir = Dir::new();
-    let connection = Connection::open(dir.file()).unwrap();
-    connection
-        .execute_batch(include_str!("../schema-1.sql"))
-        .unwrap();
-    drop(connection);
-    let journal = open(&dir.file());
-    let ops = log(&journal, "ops").await;
-    assert_eq!(texts(&all(&ops).await), ["안녕", "결제 is down"]);
-    assert_eq!(ops.search("결제", Seq::END, 9).await.unwrap().len(), 1);
-    assert_eq!(say(&ops, "still here").await.unwrap(), Seq(3));
-    drop((ops, journal));
-    assert!(check(&dir.file()).unwrap().is_whole());
+    for earlier in EARLIER_SCHEMAS {
+        let dir = Dir::new();
+        let connection = Connection::open(dir.file()).unwrap();
+        connection.execute_batch(earlier).unwrap();
+        drop(connection);
+        let journal = open(&dir.file());
+        let ops = log(&journal, "ops").await;
+        assert_eq!(texts(&all(&ops).await), ["안녕", "결제 is down"]);
+        assert_eq!(ops.search("결제", Seq::END, 9).await.unwrap().len(), 1);
+        assert_eq!(say(&ops, "still here").await.unwrap(), Seq(3));
+        let accounts = all(&ops).await;
+        assert!(accounts.slices.iter().all(|s| s.batch.account().is_none()));
+        drop((ops, journal));
+        assert!(check(&dir.file()).unwrap().is_whole());
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_each_earlier_schema_can_be_read_as_it_is() {
+    for earlier in EARLIER_SCHEMAS {
+        let dir = Dir::new();
+        let connection = Connection::open(dir.file()).unwrap();
+        connection.execute_batch(earlier).unwrap();
+        drop(connection);
+        let before = std::fs::read(dir.file()).unwrap();
+        assert_eq!(check(&dir.file()).unwrap().messages(), 2);
+        let mut texts = Vec::new();
+        let exported = chat_sqlite::export(&dir.file(), &options(), None, None, &mut |record| {
+            texts.push(record.text);
+            Ok(())
+        });
+        assert_eq!(exported.unwrap().messages, 2);
+        assert_eq!(texts, ["안녕", "결제 is down"]);
+        assert!(before == std::fs::read(dir.file()).unwrap());
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A journal over rows that survive a restart, as a database would keep them; and what it may do wrong.
 
 use chat_core::log::{
-    Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log, Page, SessionId, Span,
-    Timestamp,
+    Account, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log, Page,
+    SessionId, Span, Timestamp,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
 use chat_testkit::conformance::{Durability, Holds, JournalUnderTest};
@@ -31,6 +31,7 @@ pub(crate) enum Fault {
     ForgetsItsTail,
     ForgetsItsEpoch,
     ForgetsKeys,
+    ForgetsAccounts,
     KeepsAuthors,
     AppendsWhenPolled,
     ReadsEveryRoom,
@@ -60,6 +61,7 @@ struct Row {
     seq: u64,
     at: Timestamp,
     from: Nick,
+    account: Option<Account>,
     author: SessionId,
     kind: Kind,
     text: String,
@@ -216,6 +218,7 @@ impl Rows {
                 seq: message.seq.0,
                 at: batch.at(),
                 from: batch.from().clone(),
+                account: batch.account().cloned(),
                 author: batch.author(),
                 kind: message.kind,
                 text: message.text.into(),
@@ -285,7 +288,9 @@ impl Rows {
             SessionId::NOBODY
         };
         let key = row.key.as_deref().filter(|_| fault != Fault::ForgetsKeys);
-        let mut drafts = Drafts::new(author, row.from.clone(), row.at);
+        let account = row.account.clone();
+        let account = account.filter(|_| fault != Fault::ForgetsAccounts);
+        let mut drafts = Drafts::new(author, row.from.clone(), row.at).with_account(account);
         drafts.restore(row.kind, &row.text, key);
         BatchSlice {
             batch: Arc::new(drafts.number(row.room.clone(), [Seq(row.seq)])),

@@ -51,6 +51,7 @@ async fn other_faults_break_the_rule_that_they_should() {
         (Fault::ForgetsItsTail, Rule::Head),
         (Fault::ForgetsItsEpoch, Rule::Epoch),
         (Fault::ForgetsKeys, Rule::Content),
+        (Fault::ForgetsAccounts, Rule::Content),
         (Fault::KeepsAuthors, Rule::Author),
         (Fault::AppendsWhenPolled, Rule::Cancelled),
         (Fault::ReadsEveryRoom, Rule::Rooms),

@@ -1,7 +1,7 @@
 //! What is appended: no two texts alike, so that each message can be told from all others.
 
 use crate::random::Random;
-use chat_core::log::{Drafts, SessionId, Timestamp};
+use chat_core::log::{Account, Drafts, SessionId, Timestamp};
 use chat_core::name::NameRules;
 use chat_core::{Kind, Nick};
 
@@ -66,7 +66,12 @@ impl Writer {
         let author = SessionId(SessionId::NOBODY.0 + 1 + self.written % AUTHORS);
         // Not of 1970, so that a journal which lets go of what is old keeps them; and no two of one time.
         let at = Timestamp(Timestamp::now().0 + self.written);
-        Drafts::new(author, self.nicks[nick].clone(), at)
+        let account = (self.written % 3 == 1).then(|| {
+            // As long as an account may be.
+            let id = format!("계정-{:>57}", self.written);
+            Account::parse(&id).expect("this is an account")
+        });
+        Drafts::new(author, self.nicks[nick].clone(), at).with_account(account)
     }
 
     fn text(&mut self, text: &str) -> String {

@@ -2,7 +2,9 @@
 
 use super::drafts::AUTHORS;
 use super::{Rule, Violation, failed};
-use chat_core::log::{Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp};
+use chat_core::log::{
+    Account, Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp,
+};
 use chat_core::{Kind, Nick, RoomName, Seq};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub(super) struct Record {
     kind: Kind,
     key: Option<String>,
     from: Nick,
+    account: Option<Account>,
     at: Timestamp,
     author: SessionId,
     /// Since it was appended, its log was closed, or the journal.
@@ -65,6 +68,7 @@ impl Model {
             kind: message.kind,
             key: message.kept_key.map(Into::into),
             from: batch.from().clone(),
+            account: batch.account().cloned(),
             at: batch.at(),
             author: batch.author(),
             age: Age::Open,
@@ -128,6 +132,9 @@ impl Model {
         }
         if *batch.from() != record.from {
             return wrong("nick", &record.from, batch.from());
+        }
+        if batch.account() != record.account.as_ref() {
+            return wrong("account", &record.account, &batch.account());
         }
         if batch.at() != record.at {
             return wrong("time", &record.at, &batch.at());

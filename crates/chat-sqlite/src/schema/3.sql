@@ -1,0 +1,2 @@
+-- Who said it, whatever the nick; NULL if that is not known.
+ALTER TABLE messages ADD COLUMN account TEXT;
