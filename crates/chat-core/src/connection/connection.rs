@@ -518,6 +518,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Some(DeliveryOptions {
             encoder: dialect.encoder(),
             echo: dialect.echo(),
+            has_changes_once: dialect.options().has_changes_once,
         })
     }
 

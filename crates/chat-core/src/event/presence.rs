@@ -3,6 +3,7 @@
 use crate::log::SessionId;
 use crate::name::{Nick, RoomName};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ pub struct Presence {
     pub nick: Nick,
     /// What changed.
     pub change: PresenceChange,
+    /// The number of a change of the session as a whole, which is announced in each of its rooms: another nick, or its
+    /// end. It is the same in all of them, and no other change of that session has it. `None` for a change of this room
+    /// alone, and where the session is in no other room.
+    pub number: Option<NonZeroU32>,
 }
 
 impl Presence {
@@ -34,6 +39,7 @@ impl Presence {
             session,
             nick,
             change,
+            number: None,
         }
     }
 }

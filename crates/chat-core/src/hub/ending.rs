@@ -18,7 +18,7 @@ impl Hub {
     /// Takes a session out of a room.
     pub(crate) fn leave(&self, session: &Participant, room: &Arc<Room>, seat: SeatNumber) {
         session.give_up(seat);
-        room.leave(session.id(), seat, None);
+        room.leave(session.id(), seat, None, None);
         self.let_go(room);
     }
 }

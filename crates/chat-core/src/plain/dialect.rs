@@ -122,6 +122,7 @@ impl Dialect for Plain {
             arrives_in_lobby: true,
             silence_ends_text: true,
             has_heartbeat: false,
+            has_changes_once: false,
             line_bytes: None,
         }
     }

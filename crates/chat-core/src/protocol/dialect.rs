@@ -96,6 +96,10 @@ pub struct DialectOptions {
     pub silence_ends_text: bool,
     /// A silent peer is asked whether it is there, and disconnected if it doesn't answer.
     pub has_heartbeat: bool,
+    /// Another nick or the end of a session is shown once, however many rooms the peer shares with it; without this, once
+    /// in each of them. Which of the rooms such a [`Presence`](crate::Presence) names is up to chance, so an encoder writes it
+    /// without the room.
+    pub has_changes_once: bool,
     /// The longest input line in bytes, its terminator not counted; `None`: as [`Limits`] has it.
     pub line_bytes: Option<NonZeroUsize>,
 }

@@ -13,7 +13,7 @@ use crate::event::{Broadcast, Encoder, Moment, Presence};
 use crate::log::{Batch, Seq, SessionId};
 use crate::log_gate::LogGate;
 use crate::name::RoomName;
-use crate::room::outbound::{Delivered, Outbound};
+use crate::room::outbound::{Delivered, Outbound, SharedChange};
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use bytes::{Bytes, BytesMut};
@@ -86,6 +86,14 @@ impl Item {
             || matches!(&self.body, Body::Messages(batch) if echo == Echo::Include || batch.is_topic())
     }
 
+    /// The change of a whole session that it tells of, if other rooms tell of it, too.
+    fn shared_change(&self) -> Option<SharedChange> {
+        match &self.body {
+            Body::Presence(presence) => Some((presence.session, presence.number?)),
+            _ => None,
+        }
+    }
+
     /// Whether it tells of presence only.
     const fn is_announcement(&self) -> bool {
         matches!(self.body, Body::Presence(_) | Body::Count(..))
@@ -155,6 +163,8 @@ pub(crate) struct Cursor {
 pub(crate) struct DeliveryOptions {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) echo: Echo,
+    /// A change of a session is delivered once, however many rooms it is announced in.
+    pub(crate) has_changes_once: bool,
 }
 
 /// Whether a member gets its own messages back.
@@ -462,6 +472,8 @@ struct Round<'a> {
     /// The authors of the items, sorted: only these may have to leave something out.
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
+    /// It tells of a change that other rooms tell of, too.
+    has_shared_changes: bool,
     /// How many items and bytes have been handed out so far.
     deliveries: usize,
     bytes: usize,
@@ -503,6 +515,7 @@ impl<'a> Round<'a> {
             end,
             authors,
             encodings: Vec::new(),
+            has_shared_changes: items.iter().any(|item| item.shared_change().is_some()),
             deliveries: 0,
             bytes: 0,
         }
@@ -518,6 +531,9 @@ impl<'a> Round<'a> {
         queue_max: usize,
     ) -> Delivered {
         let at = self.encoding(&options.encoder);
+        if options.has_changes_once && self.has_shared_changes {
+            return self.deliver_once(at, outbound, options.echo, session, skip, queue_max);
+        }
         let Encoding { bytes, starts, .. } = &self.encodings[at];
         let is_author = self.authors.binary_search(&session).is_ok();
         if !is_author || options.echo == Echo::Include && self.has_only_messages_of(session) {
@@ -525,12 +541,41 @@ impl<'a> Round<'a> {
             let count = self.items[skip..].iter().map(|item| item.len()).sum();
             return self.hand_out(at, outbound, std::slice::from_ref(&all), count, queue_max);
         }
-        let parts = self.parts_for(session, options.echo, skip, starts);
-        let shown = self.items[skip..]
-            .iter()
-            .filter(|item| item.is_for(session, options.echo));
-        let count = shown.map(|item| item.len()).sum();
+        let is_shown = |item: &Item| item.is_for(session, options.echo);
+        let (parts, count) = self.parts(skip, starts, is_shown);
         self.hand_out(at, outbound, &parts, count, queue_max)
+    }
+
+    /// As [`deliver`](Self::deliver), without the changes of sessions that another room has told this connection of.
+    fn deliver_once(
+        &mut self,
+        at: usize,
+        outbound: &Outbound,
+        echo: Echo,
+        session: SessionId,
+        skip: usize,
+        queue_max: usize,
+    ) -> Delivered {
+        let Encoding { bytes, starts, .. } = &self.encodings[at];
+        let changes = self.items[skip..]
+            .iter()
+            .filter_map(|item| item.shared_change());
+        let mut given = (0, 0);
+        let delivered = outbound.deliver_once(bytes, changes, queue_max, |told| {
+            let is_new = |item: &Item| {
+                let change = item.shared_change();
+                change.is_none_or(|change| !told.contains(&change))
+            };
+            let is_shown = |item: &Item| item.is_for(session, echo) && is_new(item);
+            let (parts, count) = self.parts(skip, starts, is_shown);
+            given = (count, parts.iter().map(Range::len).sum());
+            parts
+        });
+        if delivered == Delivered::Taken {
+            self.deliveries += given.0;
+            self.bytes += given.1;
+        }
+        delivered
     }
 
     /// Delivers these parts of an encoding, and counts what they hold.
@@ -561,16 +606,22 @@ impl<'a> Round<'a> {
             .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
     }
 
-    fn parts_for(
+    /// The parts of an encoding that hold the items which are shown, from the `skip`th on, and how many messages and
+    /// changes of presence those are.
+    fn parts(
         &self,
-        session: SessionId,
-        echo: Echo,
         skip: usize,
         starts: &[usize],
-    ) -> Vec<Range<usize>> {
+        is_shown: impl Fn(&Item) -> bool,
+    ) -> (Vec<Range<usize>>, usize) {
         let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut count = 0;
         for (item, range) in self.items.iter().zip(starts.windows(2)).skip(skip) {
-            if !item.is_for(session, echo) || range[0] == range[1] {
+            if !is_shown(item) {
+                continue;
+            }
+            count += item.len();
+            if range[0] == range[1] {
                 continue;
             }
             match parts.last_mut() {
@@ -578,7 +629,7 @@ impl<'a> Round<'a> {
                 _ => parts.push(range[0]..range[1]),
             }
         }
-        parts
+        (parts, count)
     }
 
     /// The round as this encoder writes it: the item's own encoding if there is one item, else all of them in one piece.

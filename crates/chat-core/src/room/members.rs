@@ -12,6 +12,7 @@ use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
 use crate::room::room::{Lifecycle, Room, State, Subscription, Told, What};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,22 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// From how many members on a room's delivery is worth a second task.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
+
+/// What changed, and which number that has in all rooms of the session.
+struct Change {
+    change: PresenceChange,
+    number: Option<NonZeroU32>,
+}
+
+impl From<PresenceChange> for Change {
+    /// A change of one room alone.
+    fn from(change: PresenceChange) -> Self {
+        Self {
+            change,
+            number: None,
+        }
+    }
+}
 
 impl Room {
     /// Adds a member with a receiver of its own. `None`: the room is gone.
@@ -66,11 +83,16 @@ impl Room {
         session: SessionId,
         seat: SeatNumber,
         reason: Option<CloseReason>,
+        number: Option<NonZeroU32>,
     ) {
         let mut state = self.state.lock();
         let is_there = |occupant: &Occupant| occupant.seat == seat;
         if state.members.get(&session).is_some_and(is_there) {
-            self.take_out(&mut state, session, PresenceChange::Left { reason });
+            let change = Change {
+                change: PresenceChange::Left { reason },
+                number,
+            };
+            self.take_out(&mut state, session, change);
         }
     }
 
@@ -81,7 +103,8 @@ impl Room {
         reason: Arc<str>,
     ) -> Option<Removed> {
         let mut state = self.state.lock();
-        let occupant = self.take_out(&mut state, session, PresenceChange::Removed { reason })?;
+        let change = PresenceChange::Removed { reason };
+        let occupant = self.take_out(&mut state, session, change.into())?;
         Some(occupant.into())
     }
 
@@ -99,13 +122,21 @@ impl Room {
     }
 
     /// Gives a member another nick and announces it.
-    pub(crate) fn rename(self: &Arc<Self>, session: SessionId, to: &Nick) {
+    pub(crate) fn rename(
+        self: &Arc<Self>,
+        session: SessionId,
+        to: &Nick,
+        number: Option<NonZeroU32>,
+    ) {
         let mut state = self.state.lock();
         let Some(occupant) = state.members.get_mut(&session) else {
             return;
         };
         let nick = std::mem::replace(&mut occupant.nick, to.clone());
-        let change = PresenceChange::Renamed { to: to.clone() };
+        let change = Change {
+            change: PresenceChange::Renamed { to: to.clone() },
+            number,
+        };
         if state.hushed {
             self.whisper(session, nick, change);
         } else {
@@ -152,10 +183,10 @@ impl Room {
         self: &Arc<Self>,
         state: &mut State,
         session: SessionId,
-        change: PresenceChange,
+        change: Change,
     ) -> Option<Occupant> {
         let occupant = state.members.remove(&session)?;
-        let is_sent_away = match &change {
+        let is_sent_away = match &change.change {
             PresenceChange::Removed { .. } => true,
             PresenceChange::Left { reason } => matches!(
                 reason,
@@ -177,7 +208,7 @@ impl Room {
             // Below the limit by a quarter, so that one member coming and going does not toggle it.
             state.hushed = false;
             let nick = occupant.nick.clone();
-            self.announce(state, session, nick, PresenceChange::Unhushed);
+            self.announce(state, session, nick, PresenceChange::Unhushed.into());
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
@@ -207,11 +238,11 @@ impl Room {
         state.members.insert(id, occupant);
         let limit = self.context.limits.announce;
         if state.members.len() <= limit && !state.hushed {
-            self.announce(state, id, nick, PresenceChange::Joined);
+            self.announce(state, id, nick, PresenceChange::Joined.into());
         } else {
-            self.whisper(id, nick.clone(), PresenceChange::Joined);
+            self.whisper(id, nick.clone(), PresenceChange::Joined.into());
             if !std::mem::replace(&mut state.hushed, true) {
-                self.announce(state, id, nick, PresenceChange::Hushed { limit });
+                self.announce(state, id, nick, PresenceChange::Hushed { limit }.into());
             }
         }
         if state.hushed {
@@ -302,7 +333,7 @@ impl Room {
         state: &mut State,
         session: SessionId,
         nick: Nick,
-        change: PresenceChange,
+        change: Change,
     ) {
         state.cursor.presences += 1;
         let presence = self.presence(session, nick, change);
@@ -310,19 +341,20 @@ impl Room {
     }
 
     /// Tells those who follow the hub alone: the room has too many members to announce each.
-    fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: PresenceChange) {
+    fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: Change) {
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
             what: What::Whisper(Arc::new(self.presence(session, nick, change))),
         });
     }
 
-    fn presence(&self, session: SessionId, nick: Nick, change: PresenceChange) -> Presence {
+    fn presence(&self, session: SessionId, nick: Nick, change: Change) -> Presence {
         Presence {
             room: self.name.clone(),
             session,
             nick,
-            change,
+            change: change.change,
+            number: change.number,
         }
     }
 

@@ -3,11 +3,13 @@
 //! Invariant: bytes go out in the order in which they were given, what waits is bounded, and the one waker that is
 //! ever handed to the stream is the connection's own, so whoever writes, the connection learns when it can go on.
 
+use crate::log::SessionId;
 use crate::sync::Mutex;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -18,6 +20,10 @@ const PARTS_PER_WRITE: usize = 64;
 
 /// A slice keeps the round that it is a part of in memory. One that is smaller than this part of it is copied.
 const SHARED_MIN: usize = 4;
+
+/// How many changes of sessions a connection remembers that it was told of: as many as one room tells of before another
+/// room that shares the session does, when many sessions change at once. One that is told of later is told twice.
+const TOLD_MAX: usize = 256;
 
 /// How much more memory than bytes may wait for a peer.
 const PINNED_MAX: usize = 2;
@@ -38,7 +44,12 @@ struct Inner {
     written: u64,
     closed: Option<Closed>,
     waker: Waker,
+    /// The last changes of sessions that the connection was told of, if it wants to be told of each once.
+    told: VecDeque<SharedChange>,
 }
+
+/// A change of a session that is announced in each of its rooms: whose, and its number.
+pub(super) type SharedChange = (SessionId, NonZeroU32);
 
 #[derive(Default)]
 struct Queue {
@@ -99,6 +110,7 @@ impl Outbound {
             written: 0,
             closed: None,
             waker: Waker::noop().clone(),
+            told: VecDeque::new(),
         }))
     }
 
@@ -112,21 +124,31 @@ impl Outbound {
         parts: &[Range<usize>],
         queue_max: usize,
     ) -> Delivered {
+        self.0.lock().deliver(whole, parts, queue_max)
+    }
+
+    /// As [`deliver`](Self::deliver), of the parts that are chosen once it is known which changes the connection was
+    /// told of last. If they are taken, it was told of `changes`, too.
+    ///
+    /// All under one lock: of two rooms that tell of one change at the same time, one does.
+    pub(super) fn deliver_once(
+        &self,
+        whole: &Bytes,
+        changes: impl Iterator<Item = SharedChange>,
+        queue_max: usize,
+        choose: impl FnOnce(&VecDeque<SharedChange>) -> Vec<Range<usize>>,
+    ) -> Delivered {
         let mut inner = self.0.lock();
-        if inner.closed.is_some() {
-            return Delivered::Closed;
-        }
-        let waiting = inner.queue.bytes + inner.held.bytes;
-        let pinned = inner.queue.pinned + inner.held.pinned;
-        if waiting >= queue_max || pinned / PINNED_MAX >= queue_max {
-            return Delivered::Full;
-        }
-        inner.send(whole, parts);
-        if inner.closed.is_some() {
-            Delivered::Closed
-        } else {
+        let parts = choose(&inner.told);
+        let delivered = if parts.is_empty() {
             Delivered::Taken
+        } else {
+            inner.deliver(whole, &parts, queue_max)
+        };
+        if delivered == Delivered::Taken {
+            changes.for_each(|change| inner.note_told(change));
         }
+        delivered
     }
 
     /// Writes what the connection itself has to say, before anything that is held back.
@@ -193,6 +215,33 @@ impl Outbound {
 }
 
 impl Inner {
+    fn deliver(&mut self, whole: &Bytes, parts: &[Range<usize>], queue_max: usize) -> Delivered {
+        if self.closed.is_some() {
+            return Delivered::Closed;
+        }
+        let waiting = self.queue.bytes + self.held.bytes;
+        let pinned = self.queue.pinned + self.held.pinned;
+        if waiting >= queue_max || pinned / PINNED_MAX >= queue_max {
+            return Delivered::Full;
+        }
+        self.send(whole, parts);
+        if self.closed.is_some() {
+            Delivered::Closed
+        } else {
+            Delivered::Taken
+        }
+    }
+
+    fn note_told(&mut self, change: SharedChange) {
+        if self.told.contains(&change) {
+            return;
+        }
+        if self.told.len() == TOLD_MAX {
+            self.told.pop_front();
+        }
+        self.told.push_back(change);
+    }
+
     fn send(&mut self, whole: &Bytes, parts: &[Range<usize>]) {
         if self.corked {
             self.held.push(whole, parts, 0);
@@ -450,6 +499,34 @@ mod tests {
         std::future::poll_fn(|cx| Poll::Ready(outbound.poll_flush(cx))).await;
         assert!(outbound.progress().broken);
         assert_eq!(deliver(&outbound, "x"), Delivered::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_announced_in_three_rooms_is_delivered_once() {
+        let (outbound, mut far) = outbound(64);
+        let whole = Bytes::from_static(b"change");
+        let deliver = |number: u32, queue_max: usize| {
+            let change = (SessionId(7), NonZeroU32::new(number).unwrap());
+            outbound.deliver_once(&whole, std::iter::once(change), queue_max, |told| {
+                let is_new = !told.contains(&change);
+                is_new.then_some(0..whole.len()).into_iter().collect()
+            })
+        };
+        assert_eq!(
+            deliver(1, 0),
+            Delivered::Full,
+            "what is not taken was not told"
+        );
+        for number in [1, 1, 1, 2, 1, 2] {
+            assert_eq!(deliver(number, LIMIT), Delivered::Taken);
+        }
+        assert_eq!(read(&outbound, &mut far, 12).await, "changechange");
+        assert_eq!(outbound.progress().waiting, 0);
+        for number in 1..1000 {
+            deliver(number, LIMIT);
+        }
+        let told = outbound.0.lock().told.len();
+        assert!(told <= TOLD_MAX, "{told}");
     }
 
     #[tokio::test]

@@ -11,8 +11,9 @@ use crate::sync::Mutex;
 use futures::task::AtomicWaker;
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Too much waits for the session already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) struct Participant {
     pub(crate) rooms: Mutex<JoinedRooms>,
     /// Numbers the seats that it takes.
     pub(crate) seats: AtomicU64,
+    /// Numbers its changes that are announced in several rooms.
+    changes: AtomicU32,
     is_closing: AtomicBool,
     /// The digest of its client's token, if it has one.
     pub(crate) token: Mutex<Option<TokenDigest>>,
@@ -76,6 +79,7 @@ impl Participant {
             waker: AtomicWaker::new(),
             rooms: Mutex::default(),
             seats: AtomicU64::new(1),
+            changes: AtomicU32::new(1),
             is_closing: AtomicBool::new(false),
             token: Mutex::default(),
             account: Mutex::default(),
@@ -174,12 +178,19 @@ impl Participant {
             std::mem::take(&mut rooms.joined)
         };
         self.set_closing();
+        let number = self.number_change(rooms.len());
         for JoinedRoom { room, seat } in rooms {
-            room.leave(self.id, seat, Some(reason.clone()));
+            room.leave(self.id, seat, Some(reason.clone()), number);
             left(&room);
         }
         release(&self.nick());
         true
+    }
+
+    /// A number for a change that is announced in so many rooms; one that is announced once needs none.
+    pub(crate) fn number_change(&self, rooms: usize) -> Option<NonZeroU32> {
+        let number = (rooms > 1).then(|| self.changes.fetch_add(1, Ordering::Relaxed));
+        number.and_then(NonZeroU32::new)
     }
 
     pub(crate) fn give_up(&self, seat: SeatNumber) {

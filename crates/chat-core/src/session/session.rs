@@ -124,7 +124,10 @@ impl Session {
         self.hub.roster().claim(&self.shared, &nick, Some(&had))?;
         *self.shared.nick.lock() = nick.clone();
         let rooms = self.shared.joined_rooms();
-        rooms.iter().for_each(|room| room.rename(self.id(), &nick));
+        let number = self.shared.number_change(rooms.len());
+        rooms
+            .iter()
+            .for_each(|room| room.rename(self.id(), &nick, number));
         Ok(nick)
     }
 

@@ -79,3 +79,48 @@ async fn each_command_of_a_line_is_charged_like_a_line() {
         began.elapsed()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn peers_who_share_three_rooms_are_told_once_of_another_nick_and_of_the_end() {
+    let mut hub = unlimited();
+    let mut alice = hub
+        .connect_saying("alice", ["NICK alice", "JOIN #a,#b,#c"])
+        .await;
+    alice.sees_in_time(":alice JOIN #c").await;
+    let mut carol = hub.connect_saying("carol", ["NICK carol", "JOIN #c"]).await;
+    carol.sees_in_time(":carol JOIN #c").await;
+    let mut bob = hub
+        .connect_saying("bob", ["NICK bob", "JOIN #a,#b,#c"])
+        .await;
+    bob.sees_in_time(":bob JOIN #c").await;
+    alice.sees_until_quiet().await;
+    carol.sees_until_quiet().await;
+
+    bob.sends("NICK rob").await;
+    bob.sees(":you NICK rob").await;
+    for peer in [&mut alice, &mut carol] {
+        peer.sees(":bob NICK rob").await;
+        peer.sees_nothing().await;
+    }
+    bob.sends("NICK bob").await;
+    alice.sees(":rob NICK bob").await;
+    alice.sees_nothing().await;
+    bob.sends("QUIT :so long").await;
+    alice.sees(":bob QUIT :so long").await;
+    alice.sees_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_member_and_an_irc_peer_share_a_room_and_each_is_told_its_way() {
+    let mut hub = unlimited();
+    let mut alice = hub.member("alice").await;
+    let mut bob = hub
+        .connect_saying("bob", ["NICK bob", "JOIN #lobby,#a,#b"])
+        .await;
+    bob.sees_in_time(":bob JOIN #b").await;
+    alice.sees("* bob joined").await;
+    bob.sends("NICK rob").await;
+    alice.sees("* bob is now rob").await;
+    alice.sends("/nick ally").await;
+    bob.sees_in_time(":alice NICK ally").await;
+}

@@ -18,6 +18,7 @@ struct IrcLines;
 /// One connection.
 struct IrcPeer {
     encoder: Arc<IrcLines>,
+    is_registered: bool,
 }
 
 impl Irc {
@@ -31,7 +32,10 @@ impl Detector for Irc {
         let opening = &b"NICK "[..];
         if prefix.starts_with(opening) && prefix.contains(&b'\n') {
             let encoder = Arc::clone(&self.0);
-            Detection::Found(Detected::Dialect(Box::new(IrcPeer { encoder })))
+            Detection::Found(Detected::Dialect(Box::new(IrcPeer {
+                encoder,
+                is_registered: false,
+            })))
         } else if prefix.starts_with(opening) || opening.starts_with(prefix) {
             Detection::NeedMore
         } else {
@@ -54,12 +58,24 @@ impl Dialect for IrcPeer {
     }
 
     fn options(&self) -> DialectOptions {
-        DialectOptions::default()
+        let mut options = DialectOptions::default();
+        options.has_changes_once = true;
+        options
     }
 
     fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
         let (command, arguments) = line.split_once(' ').unwrap_or((line, ""));
         match command {
+            "NICK" if self.is_registered => {
+                commands.push(Command::Nick {
+                    nick: arguments.into(),
+                });
+            }
+            "QUIT" => {
+                commands.push(Command::Quit {
+                    reason: Some(arguments.trim_start_matches(':').into()),
+                });
+            }
             "NICK" => {
                 commands.push(Command::Hello {
                     nick: Some(arguments.into()),
@@ -95,7 +111,11 @@ impl Dialect for IrcPeer {
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
         match reply {
-            Reply::Welcome { nick, .. } => put(out, &format!("001 {nick}")),
+            Reply::Welcome { nick, .. } => {
+                self.is_registered = true;
+                put(out, &format!("001 {nick}"));
+            }
+            Reply::Renamed(nick) => put(out, &format!(":you NICK {nick}")),
             Reply::Joined { nick, joined } => {
                 put(out, &format!(":{nick} JOIN #{}", joined.info.room));
             }
@@ -137,6 +157,13 @@ impl Encoder for IrcLines {
                     PresenceChange::Left { reason: None } => {
                         put(out, &format!(":{nick} PART #{room}"));
                     }
+                    // Changes of the session: they name no room.
+                    PresenceChange::Left {
+                        reason: Some(reason),
+                    } => {
+                        put(out, &format!(":{nick} QUIT :{reason}"));
+                    }
+                    PresenceChange::Renamed { to } => put(out, &format!(":{nick} NICK {to}")),
                     _ => {}
                 }
             }
