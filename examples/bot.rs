@@ -3,7 +3,7 @@
 //! Start a server with `cargo run -p chat-server`, run this with `cargo run --example bot`, then say `!ping` in the
 //! lobby. Arguments: the server's address, and the room. Ctrl+C ends it.
 
-use chat_json::{AskError, Client, Event, Events, Message};
+use chat_json::{Client, Event, Events, Message, RequestError};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Answers until the connection is closed for good.
-async fn answer(client: &Client, mut events: Events) -> Result<(), AskError> {
+async fn answer(client: &Client, mut events: Events) -> Result<(), RequestError> {
     while let Some(event) = events.next().await {
         match event {
             Event::Entered(room) => println!("listening in {}", room.room),
@@ -46,5 +46,5 @@ async fn answer(client: &Client, mut events: Events) -> Result<(), AskError> {
             _ => {}
         }
     }
-    Err(AskError::Closed)
+    Err(RequestError::Closed)
 }

@@ -99,7 +99,7 @@ fn a_session_from_arriving_to_quitting() {
         if kim
             .screen()
             .iter()
-            .any(|line| line.contains("nothing older"))
+            .any(|line| line.contains("no older messages"))
         {
             break;
         }
@@ -116,7 +116,7 @@ fn a_session_from_arriving_to_quitting() {
     kim.shows("OFFLINE");
     kim.types("said while away");
     kim.presses(&["Enter"]);
-    kim.shows("1 not sent yet");
+    kim.shows("1 not sent");
     let server = Server::with(&["--listen", &address.to_string()]);
     kim.shows("back online");
     bob.shows("김철수: said while away");
@@ -127,7 +127,7 @@ fn a_session_from_arriving_to_quitting() {
             .count()
     };
     kim.waits_for("it is said", |screen| {
-        count(screen) == 1 && !screen.concat().contains("not sent yet")
+        count(screen) == 1 && !screen.concat().contains("1 not sent")
     });
     assert_eq!(count(&bob.screen()), 1);
 

@@ -37,11 +37,11 @@ fn a_taken_nick_comes_in_as_a_guest_and_is_offered_when_it_is_free() {
     let owner = Member::arrive(&server, "김철수");
     let home = Home::new("taken");
     let client = home.client(80, 24, &format!("{address} --nick 김철수"));
-    client.shows("김철수 is taken: you come in as a guest");
+    client.shows("김철수 is taken: you enter as a guest");
     client.shows("guest-");
     client.types("/nick bad:name");
     client.presses(&["Enter"]);
-    client.shows("that can't be a nick: a name may not hold ':'");
+    client.shows("invalid nick: a name may not hold ':'");
     drop(owner);
     client.shows("김철수 is free: /nick 김철수 takes it");
     client.types("/nick 김철수");

@@ -68,9 +68,9 @@ fn send_opens_no_room_unless_told_so() {
     for (room, told) in [
         (
             "deplyos",
-            "no such room: deplyos (did you mean deploys?): --create opens it",
+            "no such room: deplyos (did you mean deploys?); --create creates it",
         ),
-        ("tea", "no such room: tea: --create opens it"),
+        ("tea", "no such room: tea; --create creates it"),
     ] {
         let mut send = start(&server, &["send", room, "hi"]);
         assert_eq!(send.exit_code(), 1);
@@ -82,7 +82,7 @@ fn send_opens_no_room_unless_told_so() {
     assert_eq!(send.exit_code(), 1);
     assert_eq!(
         send.stderr.all(),
-        ["chat-client: no such room: tea: --create opens it"]
+        ["chat-client: no such room: tea; --create creates it"]
     );
     assert_eq!(
         run(&server, &["send", "tea", "--create", "hi", "--nick", "bot"]),
@@ -189,7 +189,7 @@ fn what_can_not_be_done_is_told_in_one_line_and_by_the_exit_code() {
     }
     let mut nowhere = Client::start(&["send", "ops", "hi", "--server", "127.0.0.1:1"]);
     assert_eq!(nowhere.exit_code(), 1);
-    assert!(nowhere.stderr.all()[0].starts_with("chat-client: no chat with 127.0.0.1:1: "));
+    assert!(nowhere.stderr.all()[0].starts_with("chat-client: can't connect to 127.0.0.1:1: "));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn tail_says_that_there_is_no_such_message_yet() {
     let mut tail = start(&server, &["tail", "lobby", "--since", "99999"]);
     tail.shows("alice: 3");
     let told =
-        "chat-client: lobby has no message 99999, the last one is 3: all that is kept follows";
+        "chat-client: lobby has no message 99999; the last one is 3: all stored messages follow";
     tail.stderr
         .wait_for(told, |line| (line == told).then_some(()));
     assert_eq!(tail.stderr.all().len(), 1);
@@ -297,7 +297,7 @@ fn tail_says_that_there_is_no_such_message_yet() {
     assert!(known.stderr.all().is_empty());
     let mut other = start(&server, &["tail", "lobby", "--since", "zzz:2"]);
     other.shows("alice: 1");
-    let told = "the room's log began anew";
+    let told = "the room's log was replaced";
     other
         .stderr
         .wait_for(told, |line| line.contains(told).then_some(()));

@@ -1,4 +1,4 @@
-//! The command line: what was typed ([`Cli`]) and what it comes to ([`Config`]).
+//! The command line: the parsed arguments ([`Cli`]) and the configuration that results from them ([`Config`]).
 
 use std::fmt::{self, Display, Formatter};
 use std::net::Ipv6Addr;
@@ -19,40 +19,40 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Where the server is: HOST:PORT, or HOST or :PORT alone [default: the last one, or 127.0.0.1:5000]
+    /// The server: HOST:PORT, HOST or :PORT [default: the last one, or 127.0.0.1:5000]
     #[arg(value_name = "HOST:PORT")]
     address: Option<Address>,
 
-    /// Take this nick on arriving [default on a terminal: the last one]
+    /// The nick to request [default on a terminal: the last one]
     #[arg(long, value_name = "NAME", value_parser = one_word)]
     nick: Option<String>,
 
-    /// Join this room on arriving
+    /// A room to join
     #[arg(long, value_name = "NAME", value_parser = one_word)]
     room: Option<String>,
 
-    /// Talk line by line on a terminal, too: what you type goes out, what the others say is printed
+    /// Use line mode on a terminal, too: each typed line is sent, and each received line is printed
     #[arg(long)]
     plain: bool,
 
-    /// Stay and go on printing when the input ends; implies --plain
+    /// Keep the connection and go on printing when the input ends; implies --plain
     #[arg(long)]
     stay: bool,
 }
 
-/// What scripts do.
+/// The commands for scripts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Says something in a room without joining it, and ends when the server has it
+    /// Sends a message to a room without joining it, and exits once the server has accepted it
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Send(SendArgs),
-    /// Prints what is said in a room, and goes on printing
+    /// Prints the messages of a room as they arrive
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Tail(TailArgs),
     /// Lists the rooms that have members
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Rooms {
-        /// One JSON object a line
+        /// Print one JSON object a line
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -60,19 +60,19 @@ pub(crate) enum Command {
     },
     /// Prints the manual page, for man(1): chat-client man > chat-client.1
     Man,
-    /// Prints what completes the arguments in a shell
+    /// Prints the completion script of a shell
     Completions {
-        /// Which shell
+        /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// Lists who is in a room
+    /// Lists the members of a room
     #[command(after_help = SCRIPT_EXIT_CODES)]
     Who {
         /// The room
         #[arg(value_parser = one_word)]
         room: String,
-        /// One JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -80,43 +80,43 @@ pub(crate) enum Command {
     },
 }
 
-/// Where to connect, and as whom.
+/// The server, and the nick to request.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Where the server is: HOST:PORT, or HOST or :PORT alone
+    /// The server: HOST:PORT, HOST or :PORT
     #[arg(long, value_name = "HOST:PORT", default_value_t)]
     pub(crate) server: Address,
-    /// Take this nick (default: a guest's)
+    /// The nick to request [default: a guest's]
     #[arg(long, value_name = "NAME", value_parser = one_word)]
     pub(crate) nick: Option<String>,
 }
 
-/// What `send` is told.
+/// The arguments of `send`.
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
     /// The room
     #[arg(value_parser = one_word)]
     pub(crate) room: String,
-    /// What to say; without it stdin is read, one message a line
+    /// The message; without it, each line of stdin is a message
     pub(crate) text: Vec<String>,
-    /// All of stdin is one message, its lines joined with spaces
+    /// Send all of stdin as one message, its lines joined with spaces
     #[arg(long, conflicts_with = "text")]
     pub(crate) fold: bool,
-    /// Open the room if there is none; without it, a room that nobody is in and of which nothing is kept is an error
+    /// Create the room if it does not exist; without it, a room without members and history is an error
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }
 
-/// What `tail` is told.
+/// The arguments of `tail`.
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
     /// The room
     #[arg(value_parser = one_word)]
     pub(crate) room: String,
-    /// Begin with what followed message number N, as far as the server still has it; with the EPOCH that --json gives,
-    /// it is known whether the room's log is still the same
+    /// Begin after message number N, as far as the server still has it; with the EPOCH that --json prints, the server
+    /// can tell whether the room's history is still the same
     #[arg(long, value_name = "[EPOCH:]N")]
     pub(crate) since: Option<Since>,
     /// Begin with the last N messages
@@ -128,23 +128,23 @@ pub(crate) struct TailArgs {
         conflicts_with = "since"
     )]
     pub(crate) lines: usize,
-    /// Begin each line with the time in this format of strftime(3), such as '%F %T'
-    /// [default: the time of day, and before it the date if that is not today's]
+    /// Begin each line with the time in this strftime(3) format, such as '%F %T' [default: the time of day, with the
+    /// date if it is not today]
     #[arg(long, value_name = "FORMAT", value_parser = time_format, conflicts_with = "json")]
     pub(crate) time: Option<String>,
-    /// One JSON object a line
+    /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }
 
-/// A message to begin after.
+/// The message to begin after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// Which life of the room's log it is in; `None`: the present one.
+    /// The epoch of the room's log; `None`: the present one.
     pub(crate) epoch: Option<String>,
-    /// Its place in the log.
+    /// Its position in the log.
     pub(crate) seq: u64,
 }
 
@@ -165,14 +165,14 @@ impl FromStr for Since {
 }
 
 impl Cli {
-    /// What a script wants done, if this is one; else this settles what was typed for the line client.
+    /// Returns the command, or the configuration of a conversation if there is none.
     pub(crate) fn into_command(mut self) -> Result<Command, Box<Config>> {
         self.command
             .take()
             .ok_or_else(|| Box::new(self.into_config()))
     }
 
-    /// Settles what was typed; nothing past here sees a flag.
+    /// Resolves the arguments: nothing beyond this function sees a flag.
     fn into_config(self) -> Config {
         let nick = self.nick.as_ref().map(|nick| format!("/nick {nick}\n"));
         let room = self.room.as_ref().map(|room| format!("/join {room}\n"));
@@ -193,22 +193,22 @@ impl Cli {
     }
 }
 
-/// What to do, settled.
+/// The resolved arguments of a conversation.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The server to talk to; `None`: the one that was talked to last.
+    /// The server; `None`: the last one.
     pub(crate) address: Option<Address>,
-    /// The nick to take.
+    /// The nick to request.
     pub(crate) nick: Option<String>,
     /// The room to join.
     pub(crate) room: Option<String>,
-    /// Line by line, even on a terminal.
+    /// Line mode, even on a terminal.
     pub(crate) is_plain: bool,
-    /// How a conversation line by line begins and ends.
+    /// How a conversation in line mode begins and ends.
     pub(crate) plan: Plan,
 }
 
-/// A server's address as a person writes it; the name isn't resolved yet.
+/// A server's address as it was typed, not resolved yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     /// A host name or an IP address, the latter without brackets.
@@ -260,18 +260,18 @@ impl Display for Address {
     }
 }
 
-/// Why a typed address is none.
+/// Why an address is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressError {
-    /// No host name looks like this.
+    /// Not a host name.
     Host,
-    /// What follows the colon is no port.
+    /// The part after the colon is not a port.
     Port,
     /// A number alone: a port without its colon.
     PortAlone,
-    /// An IPv6 address and a port need brackets between them.
+    /// An IPv6 address with a port needs brackets.
     Brackets,
-    /// An IPv6 address, or a shorter one with a port.
+    /// An IPv6 address that could also be a shorter one with a port.
     Ambiguous,
 }
 
@@ -282,16 +282,14 @@ impl Display for AddressError {
             Self::Port => "not a port: a port is a number from 1 to 65535",
             Self::PortAlone => "a port alone is written with its colon, as in :5000",
             Self::Brackets => "an IPv6 address and a port are written [ADDRESS]:PORT",
-            Self::Ambiguous => {
-                "does it end in a port? write [ADDRESS]:PORT, or [ADDRESS] if it does not"
-            }
+            Self::Ambiguous => "ambiguous: write [ADDRESS]:PORT, or [ADDRESS] without a port",
         })
     }
 }
 
 impl std::error::Error for AddressError {}
 
-/// Cuts a typed address into its host and, where there is one, its port.
+/// Splits an address into its host and an optional port.
 fn split(typed: &str) -> Result<(&str, Option<&str>), AddressError> {
     if let Some(bracketed) = typed.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']').ok_or(AddressError::Brackets)?;
@@ -321,19 +319,19 @@ fn split(typed: &str) -> Result<(&str, Option<&str>), AddressError> {
     }
 }
 
-/// Accepts a name that can be the one word after a command; whether it is a good one is the server's to say.
+/// Accepts a single word. Whether it is a valid name is decided by the server.
 fn one_word(name: &str) -> Result<String, &'static str> {
     if name.is_empty() {
         return Err("a name can't be empty");
     }
-    // A line break here would become a second command.
+    // A line break would start a second command.
     if name.contains(char::is_whitespace) || text::clean(name) != name {
         return Err("a name can't hold spaces or control characters");
     }
     Ok(name.to_owned())
 }
 
-/// Accepts what can be formatted.
+/// Accepts a format that `strtime` can format.
 fn time_format(format: &str) -> Result<String, String> {
     match jiff::fmt::strtime::format(format, &Zoned::default()) {
         Ok(_) => Ok(format.to_owned()),
@@ -341,17 +339,17 @@ fn time_format(format: &str) -> Result<String, String> {
     }
 }
 
-/// Where `chat-server` listens unless told otherwise.
+/// The default address of `chat-server`.
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
 
 const SCRIPT_EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 refused or the server can't be reached, 2 wrong arguments";
+Exit codes: 0 success, 1 refused or the server can't be reached, 2 wrong arguments";
 
 const EXIT_CODES: &str = "\
-When its input ends it waits until the server has handled what was sent, then leaves; Ctrl-C leaves like /quit.
+When its input ends, it waits until the server has processed all lines, then leaves; Ctrl-C leaves like /quit.
 
-Exit codes: 0 you left, 1 the server can't be reached, refused you or went away, 2 wrong arguments";
+Exit codes: 0 you left, 1 the server can't be reached, refused you or closed the connection, 2 wrong arguments";
 
 #[cfg(test)]
 mod tests {
@@ -398,7 +396,7 @@ mod tests {
         }
         assert_eq!(address("[::1:5101]").unwrap(), "[::1:5101]:5000");
         assert_eq!(address("[::1]:5101").unwrap(), "[::1]:5101");
-        // What follows the last colon is no port, or what precedes it no address.
+        // Either the last part is not a port, or the rest is not an address.
         for typed in [
             "fe80::1:beef",
             "::1:70000",

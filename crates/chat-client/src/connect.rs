@@ -1,4 +1,4 @@
-//! Reaching the server: every address its name resolves to, each for a limited time.
+//! Connects to the server: tries every address that its name resolves to, each for a limited time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +10,15 @@ use tokio::time::timeout;
 
 use crate::args::Address;
 
-/// Connects to the first of the addresses of `address` that answers.
+/// Connects to the first address that accepts.
 ///
 /// # Errors
 ///
-/// Says in one line what was tried, why it failed and what to do about it.
+/// The error says in one line what was tried, why it failed, and what to do.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: a connection half made is dropped.
+/// Cancel safe: a half-open connection is dropped.
 pub(crate) async fn connect(address: &Address) -> anyhow::Result<TcpStream> {
     let resolved = lookup_host((address.host.as_str(), address.port))
         .await
@@ -42,10 +42,10 @@ async fn reach(candidate: SocketAddr) -> io::Result<TcpStream> {
     let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(candidate))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer"))??;
-    // A typed line is small and should leave at once.
+    // A typed line is small and is sent at once.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// How long one address may take to answer: two repeated SYNs (after 1 s and 3 s) and some.
+/// How long one address may take: two SYN retransmissions (after 1 s and 3 s) and a margin.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
-//! One conversation with a server: lines go out, lines come in, until one side ends it.
+//! One conversation in line mode: sends lines and prints lines until one side ends it.
 //!
-//! The two directions never wait for each other, and a server that has gone never leaves the client hanging or trying
-//! again: every way to end is one arm of [`hold`].
+//! The two directions never wait for each other. The client never hangs on a server that is gone, and never reconnects:
+//! each way to end is one arm of [`hold`].
 
 use std::cell::Cell;
 use std::error::Error;
@@ -22,32 +22,32 @@ use crate::screen::Screen;
 /// How a conversation begins and ends.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Lines sent before those of the input.
+    /// Lines to send before those of the input.
     pub(crate) opening: String,
     /// What to do when the input ends.
     pub(crate) at_input_end: AtInputEnd,
-    /// Which day it is.
+    /// Returns the present date.
     pub(crate) today: fn() -> Date,
 }
 
 /// What to do when the input ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtInputEnd {
-    /// Wait until the server has handled what was sent, then leave.
+    /// Wait until the server has processed all lines, then leave.
     Leave,
     /// Keep the connection, and go on printing.
     Stay,
 }
 
-/// Sends the lines of `input` and prints what comes back to `output`, until one side ends it.
+/// Sends the lines of `input`, and prints what the server sends to `output`, until one side ends it.
 ///
-/// `Ok` means that we left: the input ended and the server has handled all of it (it closes after our half-close),
-/// `/quit` was sent, `interrupt` asked for it, or nobody reads `output` any more. An interrupt says `/quit` and gives
-/// the server a second for its goodbye; another one doesn't wait.
+/// `Ok` means that the client left: the input ended and the server processed all of it (it closes after the client's
+/// half-close), `/quit` was sent, `interrupt` resolved, or `output` was closed. After an interrupt the client sends
+/// `/quit` and waits one second for the goodbye; a second interrupt ends it at once.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the connection: lines not yet sent are lost.
+/// Dropping the future drops the connection: unsent lines are lost.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ where
             result = &mut sending, if sent == Sent::NotYet => sent = match result {
                 Ok(()) => Sent::All,
                 Err(SendError::Input(error)) => return Err(ConversationError::Input(error)),
-                // The server has gone, but what it said last may still be on its way to us.
+                // The last lines of the server may still be on their way.
                 Err(SendError::Server) => Sent::InPart,
             },
             () = &mut interrupted => {
@@ -95,14 +95,14 @@ where
     }
 }
 
-/// Why a conversation ended although we did not leave.
+/// Why a conversation failed.
 #[derive(Debug)]
 pub(crate) enum ConversationError {
     /// The server closed the connection.
     ServerClosed,
-    /// The connection broke.
+    /// The connection was lost.
     ConnectionLost(io::Error),
-    /// We said all we had to say, and the server neither answered nor closed.
+    /// All lines were sent, and the server neither answered nor closed.
     NoAnswer,
     /// The input can't be read.
     Input(io::Error),
@@ -133,16 +133,16 @@ impl Error for ConversationError {
     }
 }
 
-/// What the two directions know of each other. They run in one task, so cells do.
+/// The state that both directions share. They run in one task, so cells suffice.
 #[derive(Debug)]
 struct State {
-    /// Says that we want to leave before the input has ended.
+    /// Cancelled when the client leaves before the input ends.
     leaving: CancellationToken,
-    /// Whether `/quit` was sent: the server is right to close.
+    /// Whether `/quit` was sent: then the server closes as expected.
     quit: Cell<bool>,
-    /// When even a server that takes its time has handled what was sent.
+    /// Until when the server may be processing the lines that were sent.
     busy_until: Cell<Instant>,
-    /// Since when we wait for the server's next word; none while we are busy printing.
+    /// Since when the client waits for the server; `None` while it prints.
     waiting_since: Cell<Option<Instant>>,
 }
 
@@ -157,7 +157,7 @@ impl State {
         }
     }
 
-    /// Takes note of lines that go out now.
+    /// Counts lines that are about to be sent.
     fn note(&self, lines: &Lines) {
         let begin = self.busy_until.get().max(Instant::now());
         self.busy_until.set(begin + LINE_TIME * lines.count);
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// Says what the end of receiving means.
+    /// Returns the result of the conversation when receiving has ended.
     fn judge(
         &self,
         received: Result<(), ReceiveError>,
@@ -195,21 +195,21 @@ impl State {
     }
 }
 
-/// How far sending has come.
+/// How much was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
     /// There may be more to send.
     NotYet,
-    /// Everything went out, and our side of the connection is closed.
+    /// Everything was sent, and the client's side is closed.
     All,
-    /// The server took no more.
+    /// The server accepted no more.
     InPart,
 }
 
 #[derive(Debug)]
 enum SendError {
     Input(io::Error),
-    /// Receiving finds out why.
+    /// The receiving side reports the reason.
     Server,
 }
 
@@ -219,7 +219,7 @@ enum ReceiveError {
     Output(io::Error),
 }
 
-/// Sends what there is to send, then closes our side of the connection.
+/// Sends all lines, then closes the client's side.
 async fn send<W, I>(
     mut to_server: W,
     mut input: I,
@@ -268,10 +268,10 @@ async fn deliver<W: AsyncWrite + Unpin>(
         .map_err(|_| SendError::Server)
 }
 
-/// Prints what the server says until it closes.
+/// Prints what the server sends until it closes.
 ///
-/// The server says of which days earlier messages are. That a new day has begun is said here, before what comes first on
-/// it.
+/// The server prints the date of earlier messages. When a new day begins, the client prints its date before the next
+/// line.
 async fn receive<R, O>(
     mut from_server: R,
     mut output: O,
@@ -314,7 +314,7 @@ async fn print<O: AsyncWrite + Unpin>(output: &mut O, text: &str) -> Result<(), 
     output.flush().await.map_err(ReceiveError::Output)
 }
 
-/// Waits until `deadline`; for ever without one.
+/// Waits until `deadline`; never returns without one.
 async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -322,19 +322,20 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// What leaving early says. The empty line (which servers ignore) ends an over-long line that went out in part.
+/// Sent when the client leaves early. The empty line, which servers ignore, ends an over-long line that was sent in
+/// part.
 const GOODBYE: &[u8] = b"\n/quit\n";
 
-/// How long the server has for its goodbye when we leave early.
+/// How long the client waits for the server's goodbye when it leaves early.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the server may be silent when all was sent, beyond the time that it may take to handle it.
+/// How long the server may be silent after everything was sent, beyond the time for processing it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time a server may take for a line: twice what its default rate of five lines a second asks for.
+/// The time a server may take for a line: twice that of its default rate, five lines a second.
 const LINE_TIME: Duration = Duration::from_millis(400);
 
-/// What one read may bring.
+/// The size of one read.
 const READ_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! `chat-client`: talks to a chat server: full-screen on a terminal, a line at a time in a pipe, or for a script.
+//! `chat-client`: talks to a chat server: full-screen on a terminal, line by line in a pipe, or as commands for
+//! scripts.
 //!
-//! Thin by design: arguments, the connection and the wiring. The screen is a crate of its own. What the lines mean is
-//! the server's business; scripts speak JSON Lines through the client library, so that they know what was really said.
+//! This crate has the arguments, the line mode and the script commands; the screen is the crate `chat-tui`. In line
+//! mode the server interprets the lines. The script commands use the JSON client library, which reports whether a
+//! message was accepted.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(exit) => exit,
         Err(error) => {
-            // Not `eprintln!`, which panics when nobody reads stderr any more.
+            // `eprintln!` would panic if stderr is closed.
             writeln!(io::stderr(), "chat-client: {error:#}").ok();
             ExitCode::FAILURE
         }
@@ -46,8 +48,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Err(config) if config.is_plain || !show::is_terminal() => runtime.block_on(talk(&config)),
         Err(config) => runtime.block_on(show::run(*config)),
     };
-    // Tokio reads stdin in a thread of its own, and a read of a terminal can't be called off: dropping the runtime
-    // would wait for the next line to be typed. Whatever had to be written was flushed by the conversation.
+    // Tokio reads stdin in a thread, and a read from a terminal can't be cancelled: dropping the runtime would wait for
+    // the next typed line. All output is flushed already.
     runtime.shutdown_background();
     result
 }
@@ -67,7 +69,7 @@ async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     let address = config.address.clone().unwrap_or_default();
     let stream = connect::connect(&address).await?;
     let is_reader_gone = Cell::new(false);
-    // Until here Ctrl-C simply ends the process; from here on it says goodbye first.
+    // From here on Ctrl-C says goodbye before the process ends.
     conversation::hold(
         stream,
         tokio::io::stdin(),
@@ -79,8 +81,8 @@ async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for a reason to leave: the next Ctrl-C, or, once, that nobody reads what is printed. Without `--stay` what is
-/// typed is said all the same.
+/// Waits for the next Ctrl-C. With `--stay`, also waits once for the reader of stdout to close; without it, the rest of
+/// the input is still sent.
 async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
     tokio::select! {
         () = interrupted() => {}
@@ -93,7 +95,7 @@ async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
 /// Waits for the next Ctrl-C.
 async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        // No handler could be installed, so Ctrl-C still ends the process by itself.
+        // No handler was installed, so Ctrl-C ends the process.
         future::pending().await
     }
 }

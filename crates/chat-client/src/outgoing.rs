@@ -1,15 +1,15 @@
-//! What was typed or piped, on its way out.
+//! Collects typed or piped input into lines to send.
 //!
-//! Invariant: only whole lines leave. A piece of a line followed by a pause could be taken by the server for a message
-//! of its own, so a line is held until it is complete, or longer than any server takes.
+//! Invariant: only whole lines are sent. The server could take a part of a line followed by a pause for a message, so a
+//! line is held until it is complete, or longer than any server accepts.
 
-/// Gathers input into whole lines.
+/// Collects input into whole lines.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     held: Vec<u8>,
-    /// How much of `held` was searched for a line break, and has none.
+    /// How much of `held` is known to contain no line break.
     searched: usize,
-    /// An over-long line was let go in part: what comes next is not the begin of a line.
+    /// A part of an over-long line was sent: the next bytes are not the start of a line.
     mid_line: bool,
 }
 
@@ -25,13 +25,13 @@ pub(crate) struct Lines {
 }
 
 impl Outgoing {
-    /// Lends the buffer to read the next input into, behind what is already there.
+    /// Returns the buffer for the next input, after what is held.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         self.held.reserve(READ_BYTES);
         &mut self.held
     }
 
-    /// Takes the lines that are complete by now.
+    /// Takes the complete lines.
     pub(crate) fn take_whole(&mut self) -> Lines {
         let fresh = &self.held[self.searched..];
         let whole = match fresh.iter().rposition(|&byte| byte == b'\n') {
@@ -45,7 +45,7 @@ impl Outgoing {
         self.describe(bytes)
     }
 
-    /// Takes what is left when the input has ended, and ends its last line.
+    /// Takes the rest after the input has ended, and terminates its last line.
     pub(crate) fn take_rest(&mut self) -> Lines {
         let mut bytes = std::mem::take(&mut self.held);
         self.searched = 0;
@@ -67,18 +67,18 @@ impl Outgoing {
     }
 }
 
-/// Whether a line asks the server to end the conversation.
+/// Returns whether a line is `/quit`.
 fn is_quit(line: &[u8]) -> bool {
     line.split(u8::is_ascii_whitespace)
         .next()
         .is_some_and(|word| word.eq_ignore_ascii_case(b"/quit"))
 }
 
-/// What one read may bring.
+/// The size of one read.
 const READ_BYTES: usize = 8 * 1024;
 
-/// The longest line that is held back: the most a line has in any dialect. A longer one is refused by the server
-/// anyway, so it makes no difference that it goes out in pieces.
+/// The longest line that is held, the most that any dialect accepts. The server refuses a longer one, so it may be sent
+/// in parts.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]

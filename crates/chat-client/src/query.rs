@@ -1,4 +1,4 @@
-//! `chat-client rooms` and `chat-client who`: ask once, and print the answer.
+//! `chat-client rooms` and `chat-client who`: send one request, and print the answer.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ pub(crate) async fn rooms(server: &ServerArgs, json: bool) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lists who is in a room.
+/// Lists the members of a room.
 pub(crate) async fn who(server: &ServerArgs, room: &str, json: bool) -> anyhow::Result<ExitCode> {
     let (client, _events) = script::open(script::client(server), server).await?;
     let present = client.who(room).await?;

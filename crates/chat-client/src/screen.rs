@@ -1,14 +1,14 @@
-//! What the server sends, made fit to be printed.
+//! Makes the server's output safe to print.
 //!
-//! Invariant: whatever the bytes are, what comes out is UTF-8 without control characters but tab and line break, in
-//! lines of bounded length. A hostile server can't drive the terminal, nor fill the memory.
+//! Invariant: the result is UTF-8 without control characters other than tabs and line breaks, in lines of bounded
+//! length. A hostile server can neither control the terminal nor exhaust memory.
 
 use chat_core::text;
 
-/// Turns bytes from a server into lines for a terminal.
+/// Turns bytes of a server into lines for a terminal.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
-    /// The begin of a line whose end has not come yet.
+    /// The start of a line that is not complete yet.
     line: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ impl Screen {
         shown
     }
 
-    /// Returns what is left when the server has ended in the middle of a line.
+    /// Returns the unfinished last line after the server has closed.
     pub(crate) fn finish(&mut self) -> String {
         let mut shown = String::new();
         if !self.line.is_empty() {
@@ -41,7 +41,7 @@ impl Screen {
         shown
     }
 
-    /// Lets go of an over-long line in pieces, never within a character.
+    /// Prints an over-long line in pieces, split between characters.
     fn cut(&mut self, shown: &mut String) {
         while self.line.len() > LINE_BYTES_MAX {
             let earliest = LINE_BYTES_MAX - CHARACTER_BYTES_MAX;
@@ -62,16 +62,15 @@ impl Screen {
     }
 }
 
-/// Whether a byte of UTF-8 belongs to the character before it.
+/// Returns whether a byte continues a UTF-8 character.
 fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// The longest line that is shown as one: twice the longest that the plain dialect takes, room enough for a list of
-/// names.
+/// The longest line that is printed as one: twice the longest of the plain dialect, enough for a list of names.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// The longest character of UTF-8.
+/// The longest UTF-8 character.
 const CHARACTER_BYTES_MAX: usize = 4;
 
 #[cfg(test)]
@@ -110,7 +109,7 @@ mod tests {
             Screen::default().show(b"a\xffb\x80\xe3\x85\n"),
             "a\u{fffd}b\u{fffd}\u{fffd}\n"
         );
-        // A raw C1 byte (here CSI) is no UTF-8 either.
+        // A raw C1 byte (here CSI) is not UTF-8.
         assert_eq!(Screen::default().show(b"\x9b31m\n"), "\u{fffd}31m\n");
     }
 
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_cut_and_takes_no_memory() {
-        // Three bytes a character and an odd size of pieces: cuts fall within characters unless they are avoided.
+        // With three bytes a character and an odd piece size, naive cuts would fall inside characters.
         let endless = "한".repeat(200_000);
         let mut screen = Screen::default();
         let mut shown = String::new();

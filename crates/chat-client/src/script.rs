@@ -1,4 +1,4 @@
-//! What all scripting commands share: connecting, and output that may end at any time.
+//! Shared by the script commands: connecting, and output whose reader may close.
 
 use std::future;
 use std::io::{self, Write};
@@ -12,13 +12,13 @@ use tokio::time::timeout;
 
 use crate::args::ServerArgs;
 
-/// How long a hint may take.
+/// How long the search for a similar name may take.
 const HINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How alike two names must be for one to be mistyped for the other: clap's own measure for arguments is 0.7.
+/// The similarity from which a name is suggested; clap uses 0.7 for arguments.
 const LIKENESS_MIN: f64 = 0.8;
 
-/// Starts to choose how to connect.
+/// Starts to configure the client.
 pub(crate) fn client(args: &ServerArgs) -> ClientBuilder {
     let builder = Client::connect(args.server.to_string())
         .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")));
@@ -28,16 +28,16 @@ pub(crate) fn client(args: &ServerArgs) -> ClientBuilder {
     }
 }
 
-/// Connects, or says in one line why that can't be.
+/// Connects, or returns the reason in one line.
 pub(crate) async fn open(
     builder: ClientBuilder,
     args: &ServerArgs,
 ) -> anyhow::Result<(Client, Events)> {
     let opened = builder.open().await;
-    opened.with_context(|| format!("no chat with {}", args.server))
+    opened.with_context(|| format!("can't connect to {}", args.server))
 }
 
-/// Writes a line to stdout. Returns whether somebody still reads.
+/// Writes a line to stdout. Returns whether stdout is still open.
 pub(crate) fn print(line: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
@@ -46,7 +46,7 @@ pub(crate) fn print(line: &str) -> io::Result<bool> {
     }
 }
 
-/// The open room whose name is most like this one, as a hint to append to a line; empty if none is like it.
+/// Returns the open room with the most similar name, as a hint to append to a line; empty if no name is similar.
 pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
     let Ok(Ok(rooms)) = timeout(HINT_TIMEOUT, client.rooms()).await else {
         return String::new();
@@ -55,7 +55,7 @@ pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
     let likeness = |room: &str| strsim::jaro_winkler(&room.to_lowercase(), &name);
     let rooms = rooms.into_iter().map(|listing| listing.room);
     let rooms = rooms.map(|room| (likeness(&room), room));
-    // One that is spelled the same is the room itself.
+    // The same spelling means the room itself.
     let alike = rooms.filter(|(likeness, _)| (LIKENESS_MIN..1.0).contains(likeness));
     match alike.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
         Some((_, room)) => format!(" (did you mean {room}?)"),
@@ -63,15 +63,15 @@ pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
     }
 }
 
-/// Waits until the reader of stdout is gone; for ever where there is none that could go, as with a file.
+/// Waits until the reader of stdout closes; never returns if stdout can't be closed by a reader, such as a file.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe. The thread that waits stays until the process ends: do not begin often.
+/// Cancel safe. Each call leaves a thread until the process ends, so call it rarely.
 pub(crate) async fn reader_gone() {
     let waited = tokio::task::spawn_blocking(|| {
         let stdout = io::stdout();
-        // Whatever is asked for, the kernel tells of an error and of a hang-up; what is asked for here is nothing else.
+        // The kernel always reports errors and hang-ups; no other event is requested.
         let mut stdout = [PollFd::new(&stdout, PollFlags::empty())];
         loop {
             match poll(&mut stdout, None) {
@@ -86,7 +86,7 @@ pub(crate) async fn reader_gone() {
     }
 }
 
-/// Writes a line to stderr, where nobody need read.
+/// Writes a line to stderr; a failure is ignored.
 pub(crate) fn notice(line: &str) {
     writeln!(io::stderr(), "chat-client: {line}").ok();
 }

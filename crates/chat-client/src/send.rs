@@ -1,4 +1,4 @@
-//! `chat-client send`: says something, and ends when the server has it.
+//! `chat-client send`: sends messages, and exits once the server has accepted them.
 
 use std::fmt::{self, Display, Formatter};
 use std::pin::pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chat_core::codec::{Inbound, LineCodec};
-use chat_json::{AskError, Client, IfMissing};
+use chat_json::{Client, IfMissing, RequestError};
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{Stream, StreamExt, stream};
@@ -18,28 +18,28 @@ use tokio_util::codec::FramedRead;
 use crate::args::SendArgs;
 use crate::script;
 
-/// How many messages are on their way at a time.
+/// How many messages may wait for their answers.
 const WINDOW: usize = 64;
 
-/// The longest line of stdin that is read: more than any server takes, so that the server says what is too long.
+/// The longest line of stdin that is read: more than any server accepts, so that the server reports what is too long.
 const LINE_BYTES_MAX: usize = 32 * 1024;
 
-/// How long a message may wait for the server to have it, reconnecting and the server's limit on rate included.
+/// How long a message may take, including reconnects and the server's rate limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A message on its way, with its line number: why it was not said, if so.
+/// A message in flight: its line number, and its result.
 type Sending = BoxFuture<'static, (usize, Result<u64, Unsaid>)>;
 
-/// Why a message was not said.
+/// Why a message was not sent.
 enum Unsaid {
-    Refused(AskError),
+    Refused(RequestError),
     NoAnswer,
 }
 
 impl Unsaid {
-    /// Whether it is the room's fault: then no other message is said either.
+    /// Returns whether the room is the reason, so that all other messages would fail, too.
     fn is_for_all(&self) -> bool {
-        matches!(self, Self::Refused(AskError::Refused { code, .. }) if code == NOT_FOUND || code == BAD_NAME)
+        matches!(self, Self::Refused(RequestError::Refused { code, .. }) if code == NOT_FOUND || code == BAD_NAME)
     }
 }
 
@@ -49,24 +49,23 @@ impl Display for Unsaid {
             Self::Refused(error) => error.fmt(f),
             Self::NoAnswer => write!(
                 f,
-                "no answer within {} s: it may or may not be said",
+                "no answer within {} s: it may have been sent",
                 PATIENCE.as_secs()
             ),
         }
     }
 }
 
-/// Runs the command. What can't be said is told, and the rest is said all the same, unless it is the room that can't be
-/// spoken in.
+/// Runs the command. A message that fails is reported, and the others are still sent, unless the room is the reason.
 pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
     let (client, events) = script::open(script::client(&args.server), &args.server).await?;
-    // What the others say is nothing to this command.
+    // Incoming events are not needed.
     drop(events);
     let mut lines = pin!(Lines::new(args).into_stream());
     let (mut sending, mut all_said) = (FuturesOrdered::new(), true);
     let mut is_over = false;
     while !is_over || !sending.is_empty() {
-        // What is on its way is seen to while the next line is waited for.
+        // Answers are handled while the next line is read.
         tokio::select! {
             line = lines.next(), if !is_over && sending.len() < WINDOW => match line {
                 Some((number, Ok(text))) => sending.push_back(say(&client, args, number, text)),
@@ -88,7 +87,7 @@ pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
             },
         }
     }
-    // All that was to be said is said; whether the goodbye is heard does not matter.
+    // The result of the goodbye is irrelevant: all messages were sent.
     client.quit("").await.ok();
     Ok(if all_said {
         ExitCode::SUCCESS
@@ -112,20 +111,20 @@ fn say(client: &Client, args: &SendArgs, number: usize, text: String) -> Sending
     })
 }
 
-/// Why nothing can be said in the room, and what to do.
+/// Returns why nothing can be sent to the room, and what to do.
 async fn explain(client: &Client, args: &SendArgs, unsaid: &Unsaid) -> String {
-    let Unsaid::Refused(AskError::Refused { code, .. }) = unsaid else {
+    let Unsaid::Refused(RequestError::Refused { code, .. }) = unsaid else {
         return unsaid.to_string();
     };
     if code != NOT_FOUND {
         return format!("{}: {unsaid}", args.room);
     }
     let nearest = script::nearest_room(client, &args.room).await;
-    format!("no such room: {}{nearest}: --create opens it", args.room)
+    format!("no such room: {}{nearest}; --create creates it", args.room)
 }
 
 impl SendArgs {
-    /// Tells what was not said, with its line where there are several.
+    /// Reports a failed message, with its line number if stdin is read.
     fn tell_unsaid(&self, number: usize, why: &dyn Display) {
         script::notice(&match self.text.is_empty() {
             true => format!("line {number}: {why}"),
@@ -134,13 +133,13 @@ impl SendArgs {
     }
 }
 
-/// The server's codes for a room that is missing, and for one that can't be.
+/// The server's codes for a missing room, and for an invalid name.
 const NOT_FOUND: &str = "not_found";
 const BAD_NAME: &str = "bad_name";
 
-/// What is to be said, line by line.
+/// The messages to send.
 enum Lines {
-    /// From the command line, or folded.
+    /// From the arguments, or from stdin with `--fold`.
     One(Option<String>),
     Stdin {
         lines: Box<FramedRead<Stdin, LineCodec>>,
@@ -163,7 +162,7 @@ impl Lines {
         }
     }
 
-    /// The messages, each with the number of its line; a stream, so that it can be waited for beside something else.
+    /// Returns the messages with their line numbers, as a stream for `select!`.
     fn into_stream(self) -> impl Stream<Item = (usize, Result<String, String>)> {
         stream::unfold(self, async |mut lines| {
             let line = lines.next().await?;
@@ -171,7 +170,7 @@ impl Lines {
         })
     }
 
-    /// The next message, or why there is none in that line.
+    /// Returns the next message, or why a line has none.
     async fn next(&mut self) -> Option<(usize, Result<String, String>)> {
         match self {
             Self::One(text) => Some((1, Ok(text.take()?))),

@@ -8,7 +8,8 @@ use chat_tui::{Colours, Memory, Store};
 
 use crate::args::{Address, Config};
 
-/// Whether there is a screen to draw on and a keyboard to type on. A terminal that says it can only print lines has none.
+/// Returns whether stdin and stdout are a terminal that can show a screen. `TERM=dumb` means that it can only print
+/// lines.
 pub(crate) fn is_terminal() -> bool {
     let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     !is_dumb && io::stdin().is_terminal() && io::stdout().is_terminal()
@@ -16,7 +17,7 @@ pub(crate) fn is_terminal() -> bool {
 
 /// Runs the full-screen client.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    // Read once: what there is to say of the file is said on the screen.
+    // The file is read once: its notice is shown on the screen.
     let memory = Store::open(Memory::path());
     let last = || memory.last_server()?.parse().ok();
     let address: Address = config.address.or_else(last).unwrap_or_default();

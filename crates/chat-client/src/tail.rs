@@ -1,4 +1,4 @@
-//! `chat-client tail`: prints what is said in a room, and goes on printing.
+//! `chat-client tail`: prints the messages of a room as they arrive.
 
 use std::io;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{Since, TailArgs};
 use crate::script;
 
-/// Runs the command, until a signal ends it or nobody reads any more.
+/// Runs the command until a signal arrives or stdout is closed.
 pub(crate) async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
     let builder = script::client(&args.server);
     let builder = match &args.since {
@@ -42,22 +42,22 @@ pub(crate) async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    // It was only listening; whether the goodbye is heard does not matter.
+    // The result of the goodbye is irrelevant: nothing was sent.
     client.quit("").await.ok();
     Ok(ExitCode::SUCCESS)
 }
 
-/// How events are printed.
+/// Prints events.
 struct Printer {
     is_json: bool,
     times: Times,
-    /// The place to begin after, until the room's answer is known.
+    /// The position to begin after, until the room was joined.
     since: Option<Since>,
-    /// The log does not reach as far as that place; the gap that the server reports means this.
+    /// Set if the log ends before that position; the next gap means this.
     beyond: Option<Beyond>,
 }
 
-/// The log ends before the place to begin after.
+/// The log ends before the requested position.
 struct Beyond {
     wanted: u64,
     last: u64,
@@ -76,7 +76,7 @@ impl Printer {
         }
     }
 
-    /// Takes note of the room as it is, when the client has joined or is back.
+    /// Handles a join, the first or one after a disconnect.
     async fn enter(&mut self, room: &Room, client: &Client) {
         if let Some(Since { epoch, seq }) = self.since.take() {
             let is_present = epoch.is_none_or(|epoch| epoch == room.epoch);
@@ -93,7 +93,7 @@ impl Printer {
         }
     }
 
-    /// Prints an event. Returns whether somebody still reads.
+    /// Prints an event. Returns whether stdout is still open.
     fn print(&mut self, event: Event) -> anyhow::Result<bool> {
         match event {
             Event::Message(message) => Ok(self.print_message(&message)?),
@@ -158,25 +158,25 @@ impl Printer {
             .map(|(from, to)| to.saturating_sub(from).saturating_add(1));
         script::notice(&match (missed, beyond) {
             (_, Some(Beyond { wanted, last })) => format!(
-                "{room} has no message {wanted}, the last one is {last}: all that is kept follows"
+                "{room} has no message {wanted}; the last one is {last}: all stored messages follow"
             ),
-            (Some(1), None) => "1 message missed".to_owned(),
-            (Some(count), None) => format!("{count} messages missed"),
-            (None, None) => "messages may be missed: the room's log began anew".to_owned(),
+            (Some(1), None) => "1 message is missing".to_owned(),
+            (Some(count), None) => format!("{count} messages are missing"),
+            (None, None) => "messages may be missing: the room's log was replaced".to_owned(),
         });
         Ok(true)
     }
 }
 
-/// How the time is written before a message.
+/// Formats the time of a message.
 struct Times {
-    /// As strftime(3) has it; `None`: the time of day, and the date if it is not today's.
+    /// A strftime(3) format; `None`: the time of day, with the date if it is not today.
     format: Option<String>,
     zone: TimeZone,
 }
 
 impl Times {
-    /// A message as the server shows it to line clients, with its date where that must be said.
+    /// Formats a message as the server does in line mode.
     fn line(&self, message: &Message, now: &Zoned) -> String {
         let Message { from, text, .. } = message;
         let (time, is_needed) = self.time(message.at, now);
@@ -193,7 +193,7 @@ impl Times {
         }
     }
 
-    /// The time and a space, and whether it says more than the time of day.
+    /// Returns the time and a space, and whether it has more than the time of day.
     fn time(&self, at: u64, now: &Zoned) -> (String, bool) {
         let at = i64::try_from(at).ok();
         let Some(at) = at.and_then(|at| Timestamp::from_millisecond(at).ok()) else {
@@ -207,7 +207,7 @@ impl Times {
             None if is_today => "%H:%M",
             None => "%F %H:%M",
         };
-        // The format was tried when the arguments were read.
+        // The format was checked with the arguments.
         let mut time = jiff::fmt::strtime::format(format, &at).unwrap_or_default();
         time.push(' ');
         (time, self.format.is_some() || !is_today)
@@ -230,7 +230,7 @@ mod tests {
             zone: zone.clone(),
         };
         let now = date(2026, 11, if text == "now" { 21 } else { 24 }).at(0, 30, 0, 0);
-        // Late at night in Seoul it is another day in UTC.
+        // Late in the evening in Seoul, UTC has another date.
         let now = now.to_zoned(zone).unwrap().with_time_zone(TimeZone::UTC);
         times.line(&message, &now)
     }

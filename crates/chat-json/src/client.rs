@@ -1,9 +1,8 @@
-//! The client library: a program's end of a JSON connection, which outlives the connection.
+//! The client library: a program's end of a session that continues over several connections.
 //!
-//! Invariant: a caller sees each message of a room once and in order, from its join on, or is told of a gap; and
-//! what it says is said once, or it is told that nobody knows.
+//! Invariant: from its join on, a caller receives each message of a room once and in order, or a gap. A message of the
+//! caller is sent once, or the caller learns that this is not known.
 
-mod ask;
 mod backoff;
 mod builder;
 mod conversation;
@@ -12,18 +11,19 @@ mod event;
 mod link;
 mod own;
 mod pace;
+mod request;
 mod room;
 
-pub use ask::{AskError, Listing, Present};
 pub use builder::{ByteStream, ClientBuilder, Connect, OpenError};
 pub use event::{Event, Message, MessageKind, Room};
+pub use request::{Listing, Present, RequestError};
 
 pub use crate::wire::Why as GapCause;
 pub use chat_core::protocol::IfMissing;
 
 use crate::wire::{self, Request, Text};
-use ask::{Ask, Nature};
 use futures::Stream;
+use request::{Call, RequestKind};
 use serde::Deserialize;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,28 +31,28 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How many rooms are asked for, whatever a server claims: many times what a hub holds by default.
+/// How many rooms are listed, whatever the server sends: many times the default limit of a hub.
 const ROOMS_MAX: usize = 65_536;
 
-/// How many holes in a log one reading passes over.
+/// How many gaps in a log one call of `history` skips.
 const HOLES_MAX: usize = 16;
 
-/// A handle to say and ask; cheap to clone.
+/// A handle to send messages and requests; cheap to clone.
 ///
-/// What happens comes out of [`Events`]. The connection is kept by a task that ends when all handles and the
-/// `Events` are dropped, or with [`quit`](Self::quit).
+/// Events arrive on [`Events`]. A task keeps the connection. It ends when all handles and the `Events` are dropped, or
+/// with [`quit`](Self::quit).
 ///
 /// # Overload
 ///
-/// At most 64 requests wait to be taken and 256 for their answers; beyond that every method waits. None of them waits
-/// for `Events` to be read, so a loop over events may say things.
+/// At most 64 requests wait to be sent and 256 for their answers; beyond that every method waits. No method waits for
+/// `Events` to be read, so a loop over events may send messages.
 ///
 /// # Disconnects
 ///
-/// While there is no connection, requests wait for the next one. What was sent and not answered is repeated, if that
-/// is safe: a message is repeated under a key, by which the server and other clients of this kind know it. After ten
-/// minutes the server may have forgotten the key, and a client without a nick of its own comes back as another guest,
-/// whose keys are others; so then, and for what can't be repeated, the answer is [`AskError::Interrupted`].
+/// While there is no connection, requests wait for the next one. A request that was sent and not answered is repeated
+/// if that is safe: a message has a key, by which the server and other clients recognise the repetition. It is not safe
+/// after nine minutes, because the server may have forgotten the key, nor for a guest of a server without tokens, whose
+/// nick and keys change. Then, and for requests that must not run twice, the result is [`RequestError::Interrupted`].
 ///
 /// # Examples
 ///
@@ -73,21 +73,21 @@ const HOLES_MAX: usize = 16;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    asks: mpsc::Sender<Ask>,
+    calls: mpsc::Sender<Call>,
     _task: Arc<AbortOnDropHandle<()>>,
 }
 
-/// What happens, in order; see [`Event`].
+/// The events of a client, in order; see [`Event`].
 ///
 /// # Overload
 ///
-/// At most 1,280 events wait. A caller that takes them as fast as it can is waited for, a tenth of a second at most, so
-/// that it sees a flood as far as it can follow. Otherwise the connection is still read; messages are left in the server's log and
-/// fetched from there when there is room again, and what the log no longer holds by then is a [`Event::Gap`].
+/// At most 1,280 events wait. If the caller reads as fast as it can, the connection waits for it for up to 100 ms, so
+/// that it sees a flood live. Otherwise the connection is read on, and messages are left in the server's log. They are
+/// read from there once the caller has caught up; what the log no longer holds is an [`Event::Gap`].
 ///
 /// # Drop
 ///
-/// Dropping it throws events away; the client goes on.
+/// Dropping it discards all events; the client continues.
 #[derive(Debug)]
 pub struct Events {
     rx: mpsc::Receiver<Event>,
@@ -95,62 +95,61 @@ pub struct Events {
 }
 
 impl Client {
-    /// Starts to choose how to connect to a server over TCP, such as `"127.0.0.1:5000"`.
+    /// Starts to configure a client that connects over TCP, to an address such as `"127.0.0.1:5000"`.
     #[must_use]
     pub fn connect(address: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(Arc::new(builder::Tcp(address.into())))
     }
 
-    /// Starts to choose how to connect over whatever stream the connector makes.
+    /// Starts to configure a client that connects over streams of this connector.
     #[must_use]
     pub fn connect_with(connector: impl Connect) -> ClientBuilder {
         ClientBuilder::new(Arc::new(connector))
     }
 
-    /// Says something in a room that was joined, and returns its place in the room's log once the log has it.
+    /// Sends a message to a joined room. Returns its position once the room's log has it.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: it may be said all the same.
-    pub async fn say(&self, room: &str, text: &str) -> Result<u64, AskError> {
+    /// Dropping the future does not cancel the message.
+    pub async fn say(&self, room: &str, text: &str) -> Result<u64, RequestError> {
         let request = Request {
             room: Some(owned(room)),
             text: Some(owned(text)),
             ..Request::new("say")
         };
-        self.ask_to_publish(request).await
+        self.call_to_publish(request).await
     }
 
-    /// Does something: `act("ops", "waves")` is shown as "alice waves". Otherwise as [`say`](Self::say).
+    /// Sends an action: `act("ops", "waves")` is shown as "* alice waves". Otherwise as [`say`](Self::say).
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// As [`say`](Self::say).
-    pub async fn act(&self, room: &str, text: &str) -> Result<u64, AskError> {
+    pub async fn act(&self, room: &str, text: &str) -> Result<u64, RequestError> {
         let request = Request {
             room: Some(owned(room)),
             text: Some(owned(text)),
             ..Request::new("act")
         };
-        self.ask_to_publish(request).await
+        self.call_to_publish(request).await
     }
 
-    /// Says something in a room without joining it, so that nobody is told of a coming or going. Otherwise as
-    /// [`say`](Self::say).
+    /// Sends a message to a room without joining it, so no join or leave is announced. Otherwise as [`say`](Self::say).
     ///
-    /// A room that has no members and nothing in its log is missing: whether it is opened, `if_missing` says.
+    /// `if_missing` says what to do if the room has no members and an empty log.
     ///
     /// # Errors
     ///
-    /// See [`AskError`]; refused as `not_found` if the room is missing.
+    /// See [`RequestError`]; the code is `not_found` if the room is missing.
     ///
     /// # Cancel safety
     ///
@@ -160,160 +159,160 @@ impl Client {
         room: &str,
         text: &str,
         if_missing: IfMissing,
-    ) -> Result<u64, AskError> {
+    ) -> Result<u64, RequestError> {
         let request = Request {
             room: Some(owned(room)),
             text: Some(owned(text)),
             create: (if_missing == IfMissing::Create).then_some(true),
             ..Request::new("publish")
         };
-        self.ask_to_publish(request).await
+        self.call_to_publish(request).await
     }
 
-    /// Says something to one member alone. Not repeated when the connection breaks.
+    /// Sends a direct message to one member. It is not repeated after a disconnect.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// As [`say`](Self::say).
-    pub async fn tell(&self, to: &str, text: &str) -> Result<(), AskError> {
+    pub async fn tell(&self, to: &str, text: &str) -> Result<(), RequestError> {
         let request = Request {
             to: Some(owned(to)),
             text: Some(owned(text)),
             ..Request::new("tell")
         };
-        self.ask(request, Nature::Once).await.map(drop)
+        self.call(request, RequestKind::Once).await.map(drop)
     }
 
-    /// Takes another nick, for this connection and those that follow. Without a connection it is only noted for the
-    /// next one. If the server refuses it there, the nick before is asked for again, and [`Event::Rejected`] says why;
-    /// messages whose answers were lost with the connection before are [`AskError::Interrupted`].
+    /// Requests another nick, for this and later connections. Without a connection the nick is requested with the next
+    /// one. If the server refuses it then, the client requests the previous nick again and reports [`Event::Rejected`].
+    /// Messages that were sent and not answered before the disconnect become [`RequestError::Interrupted`].
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// As [`say`](Self::say).
-    pub async fn nick(&self, nick: &str) -> Result<String, AskError> {
+    pub async fn nick(&self, nick: &str) -> Result<String, RequestError> {
         let request = Request {
             nick: Some(owned(nick)),
             ..Request::new("nick")
         };
-        let ok = self.ask(request, Nature::Nick).await?;
+        let ok = self.call(request, RequestKind::Nick).await?;
         Ok(read::<wire::Named<'_>>(&ok)?.nick.into_string())
     }
 
-    /// Sets a room's topic, or takes it away if the text is empty. Not repeated when the connection breaks.
+    /// Sets the topic of a room; an empty text removes it. It is not repeated after a disconnect.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// As [`say`](Self::say).
-    pub async fn set_topic(&self, room: &str, text: &str) -> Result<u64, AskError> {
+    pub async fn set_topic(&self, room: &str, text: &str) -> Result<u64, RequestError> {
         let request = Request {
             room: Some(owned(room)),
             text: Some(owned(text)),
             ..Request::new("topic")
         };
-        let ok = self.ask(request, Nature::Once).await?;
+        let ok = self.call(request, RequestKind::Once).await?;
         Ok(read::<wire::Published<'_>>(&ok)?.seq)
     }
 
-    /// Joins a room, from now on: its messages come out of [`Events`].
+    /// Joins a room. Its messages arrive on [`Events`] from now on.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not keep the room from being joined.
-    pub async fn join(&self, room: &str) -> Result<(), AskError> {
+    /// Dropping the future does not cancel the join.
+    pub async fn join(&self, room: &str) -> Result<(), RequestError> {
         let request = Request {
             room: Some(owned(room)),
             ..Request::new("join")
         };
-        self.ask(request, Nature::Join).await.map(drop)
+        self.call(request, RequestKind::Join).await.map(drop)
     }
 
-    /// Joins a room and is given its latest messages first, so many at most. Otherwise as [`join`](Self::join).
+    /// Joins a room, and first receives up to `limit` of its latest messages. Otherwise as [`join`](Self::join).
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// As [`join`](Self::join).
-    pub async fn join_with_history(&self, room: &str, limit: usize) -> Result<(), AskError> {
+    pub async fn join_with_history(&self, room: &str, limit: usize) -> Result<(), RequestError> {
         let request = Request {
             room: Some(owned(room)),
             limit: Some(limit),
             ..Request::new("join")
         };
-        self.ask(request, Nature::Join).await.map(drop)
+        self.call(request, RequestKind::Join).await.map(drop)
     }
 
-    /// Leaves a room. What it was about to be told from its log ([`Events`]) is a [`Event::Gap`].
+    /// Leaves a room. Messages that were left in the server's log (see [`Events`]) become an [`Event::Gap`].
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// As [`join`](Self::join).
-    pub async fn leave(&self, room: &str) -> Result<(), AskError> {
+    pub async fn leave(&self, room: &str) -> Result<(), RequestError> {
         let request = Request {
             room: Some(owned(room)),
             ..Request::new("leave")
         };
-        self.ask(request, Nature::Leave).await.map(drop)
+        self.call(request, RequestKind::Leave).await.map(drop)
     }
 
-    /// Asks who is in a room.
+    /// Lists the members of a room.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn who(&self, room: &str) -> Result<Present, AskError> {
+    pub async fn who(&self, room: &str) -> Result<Present, RequestError> {
         let request = Request {
             room: Some(owned(room)),
             ..Request::new("who")
         };
-        let ok = self.ask(request, Nature::Query).await?;
+        let ok = self.call(request, RequestKind::Query).await?;
         Ok(read::<wire::Present<'_>>(&ok)?.into())
     }
 
-    /// Asks which rooms have members, by name: for all of them, page by page.
+    /// Lists the rooms that have members, by name. Reads page by page until the list is complete.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn rooms(&self) -> Result<Vec<Listing>, AskError> {
+    pub async fn rooms(&self) -> Result<Vec<Listing>, RequestError> {
         let mut rooms: Vec<Listing> = Vec::new();
         loop {
             let request = Request {
                 room: rooms.last().map(|last| last.room.clone().into()),
                 ..Request::new("rooms")
             };
-            let ok = self.ask(request, Nature::Query).await?;
+            let ok = self.call(request, RequestKind::Query).await?;
             let list = read::<wire::RoomsList<'_>>(&ok)?;
             let more = list.more && !list.rooms.is_empty() && rooms.len() < ROOMS_MAX;
             rooms.extend(list.rooms.into_iter().map(Listing::from));
@@ -323,12 +322,12 @@ impl Client {
         }
     }
 
-    /// Reads what was said in a room before a place; `None`: the latest. Oldest first, at most `limit` messages and
-    /// as many as fit in one line; none if there are no more.
+    /// Returns messages of a room before a position (`None`: the latest), oldest first: at most `limit`, and as many as
+    /// fit in one line. An empty list means that there are no more.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
@@ -338,7 +337,7 @@ impl Client {
         room: &str,
         before: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<Message>, AskError> {
+    ) -> Result<Vec<Message>, RequestError> {
         let mut before = before;
         for _ in 0..HOLES_MAX {
             let request = Request {
@@ -347,10 +346,10 @@ impl Client {
                 limit: Some(limit),
                 ..Request::new("history")
             };
-            let ok = self.ask(request, Nature::Query).await?;
+            let ok = self.call(request, RequestKind::Query).await?;
             let page = read::<wire::Histories<'_>>(&ok)?;
             match page.gap {
-                // What can't be read is passed over.
+                // Skips a gap.
                 Some(hole) if page.messages.is_empty() && hole.from > 1 => {
                     before = Some(hole.from);
                 }
@@ -363,12 +362,12 @@ impl Client {
         Ok(Vec::new())
     }
 
-    /// Finds messages of a room that hold all these words, before a place; `None`: the latest. The latest first, at most
-    /// `limit` messages and as many as fit in one line; none if there are no more.
+    /// Returns messages of a room that contain all these words, before a position (`None`: the latest), latest first:
+    /// at most `limit`, and as many as fit in one line. An empty list means that there are no more.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
@@ -379,7 +378,7 @@ impl Client {
         words: &str,
         before: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<Message>, AskError> {
+    ) -> Result<Vec<Message>, RequestError> {
         let request = Request {
             room: Some(owned(room)),
             text: Some(owned(words)),
@@ -387,62 +386,69 @@ impl Client {
             limit: Some(limit),
             ..Request::new("search")
         };
-        let ok = self.ask(request, Nature::Query).await?;
+        let ok = self.call(request, RequestKind::Query).await?;
         let found = read::<wire::Histories<'_>>(&ok)?;
         let messages = found.messages.into_iter();
         Ok(messages.filter_map(Message::past).collect())
     }
 
-    /// Asks whether the server is there, and waits for its answer.
+    /// Sends a ping, and waits for the answer.
     ///
     /// # Errors
     ///
-    /// See [`AskError`].
+    /// See [`RequestError`].
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn ping(&self) -> Result<(), AskError> {
+    pub async fn ping(&self) -> Result<(), RequestError> {
         let request = Request::new("ping");
-        self.ask(request, Nature::Query).await.map(drop)
+        self.call(request, RequestKind::Query).await.map(drop)
     }
 
-    /// Says goodbye and ends the connection, for good; without a connection, it ends at once.
+    /// Says goodbye, and closes the client. Without a connection it closes at once.
     ///
     /// # Errors
     ///
-    /// [`AskError::Closed`] if it has ended already.
+    /// [`RequestError::Closed`] if the client is closed already.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not keep the connection from being ended.
-    pub async fn quit(&self, reason: &str) -> Result<(), AskError> {
+    /// Dropping the future does not cancel the goodbye.
+    pub async fn quit(&self, reason: &str) -> Result<(), RequestError> {
         let request = Request {
             reason: Some(owned(reason)),
             ..Request::new("quit")
         };
-        self.ask(request, Nature::Quit).await.map(drop)
+        self.call(request, RequestKind::Quit).await.map(drop)
     }
 
-    async fn ask_to_publish(&self, request: Request<'static>) -> Result<u64, AskError> {
-        let ok = self.ask(request, Nature::Say).await?;
+    async fn call_to_publish(&self, request: Request<'static>) -> Result<u64, RequestError> {
+        let ok = self.call(request, RequestKind::Say).await?;
         Ok(read::<wire::Published<'_>>(&ok)?.seq)
     }
 
-    async fn ask(&self, request: Request<'static>, nature: Nature) -> Result<String, AskError> {
+    async fn call(
+        &self,
+        request: Request<'static>,
+        kind: RequestKind,
+    ) -> Result<String, RequestError> {
         let (done, answer) = oneshot::channel();
-        let ask = Ask {
+        let call = Call {
             request: Box::new(request),
-            nature,
+            kind,
             done,
         };
-        self.asks.send(ask).await.map_err(|_| AskError::Closed)?;
-        answer.await.unwrap_or(Err(AskError::Closed))
+        self.calls
+            .send(call)
+            .await
+            .map_err(|_| RequestError::Closed)?;
+        answer.await.unwrap_or(Err(RequestError::Closed))
     }
 }
 
 impl Events {
-    /// Waits for the next event; `None` when there will be no more.
+    /// Waits for the next event; `None` after the last one.
     ///
     /// # Cancel safety
     ///
@@ -464,7 +470,7 @@ fn owned(text: &str) -> Text<'static> {
     text.to_owned().into()
 }
 
-/// Reads what the server has granted.
-fn read<'a, T: Deserialize<'a>>(ok: &'a str) -> Result<T, AskError> {
-    serde_json::from_str(ok).map_err(|error| AskError::Garbled(error.to_string()))
+/// Deserialises the result of a request.
+fn read<'a, T: Deserialize<'a>>(ok: &'a str) -> Result<T, RequestError> {
+    serde_json::from_str(ok).map_err(|error| RequestError::Garbled(error.to_string()))
 }

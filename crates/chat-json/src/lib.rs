@@ -14,8 +14,8 @@ mod token;
 pub mod wire;
 
 pub use client::{
-    AskError, ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, IfMissing,
-    Listing, Message, MessageKind, OpenError, Present, Room,
+    ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, IfMissing, Listing,
+    Message, MessageKind, OpenError, Present, RequestError, Room,
 };
 pub use server::JsonLines;
 

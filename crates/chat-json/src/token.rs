@@ -1,22 +1,22 @@
-//! Tokens: the secret by which a server knows a client again.
+//! Tokens: the secret by which a server recognises a client over several connections.
 //!
-//! Invariant: a token that is made here holds 128 bits of the operating system's randomness, and of a token the hub is
-//! given only a digest that does not lead back.
+//! Invariant: a token that is made here has 128 bits of the operating system's randomness. The hub receives only a
+//! digest, from which the token can't be derived.
 
 use crate::wire::Text;
 use chat_core::protocol::TokenDigest;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 
-/// How many bytes of randomness a token that is made here holds.
+/// How many random bytes a token has.
 const RANDOM_BYTES: usize = 16;
 
-/// A client's token. It is a secret: its `Debug` prints nothing of it.
+/// A client's token. It is a secret, so its `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
 impl Token {
-    /// Makes a token; `None` if the system has no randomness to give.
+    /// Makes a random token; `None` if the system has no randomness.
     pub(crate) fn make() -> Option<Self> {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).ok()?;
@@ -27,10 +27,10 @@ impl Token {
         Some(Self(token))
     }
 
-    /// What the hub knows it by.
+    /// Returns the digest that the hub stores.
     pub(crate) fn digest(&self) -> TokenDigest {
         let mut digest = [0; TokenDigest::BYTES];
-        // The prefix keeps a digest of this use from being one of another.
+        // The prefix makes this digest different from those of other uses.
         let hash = Sha256::new_with_prefix("chat/1 token\n")
             .chain_update(&self.0)
             .finalize();

@@ -54,27 +54,22 @@ const fn row(
 }
 
 pub(crate) const COMMANDS: [Row; 15] = [
-    row(Command::Help, "help", "", "shows this"),
+    row(Command::Help, "help", "", "shows this help"),
     row(Command::Join, "join", "ROOM", "joins a room and shows it"),
     row(
         Command::Leave,
         "leave",
         "",
-        "leaves this room, closes this window (/close)",
+        "leaves the room or closes the window (/close)",
     ),
-    row(Command::Rooms, "rooms", "", "lists the rooms there are"),
-    row(Command::Who, "who", "[ROOM]", "lists who is there"),
-    row(
-        Command::Msg,
-        "msg",
-        "NICK TEXT",
-        "says something to one member alone",
-    ),
+    row(Command::Rooms, "rooms", "", "lists the rooms"),
+    row(Command::Who, "who", "[ROOM]", "lists the members of a room"),
+    row(Command::Msg, "msg", "NICK TEXT", "sends a direct message"),
     row(
         Command::Query,
         "query",
         "NICK [TEXT]",
-        "opens a window for the two of you",
+        "opens a window for direct messages",
     ),
     row(
         Command::Reply,
@@ -86,7 +81,7 @@ pub(crate) const COMMANDS: [Row; 15] = [
         Command::Me,
         "me",
         "TEXT",
-        "does something: \"* alice waves\"",
+        "sends an action: \"* alice waves\"",
     ),
     row(
         Command::Topic,
@@ -99,21 +94,26 @@ pub(crate) const COMMANDS: [Row; 15] = [
         Command::Search,
         "search",
         "WORDS",
-        "finds the words; Enter again goes further back",
+        "searches for words; Enter finds older ones",
     ),
     row(
         Command::Around,
         "around",
-        "PLACE",
-        "shows what was said around a find",
+        "NUMBER",
+        "shows the messages around a match",
     ),
     row(
         Command::Members,
         "members",
         "",
-        "shows or hides who is here (F2)",
+        "shows or hides the members (F2)",
     ),
-    row(Command::Quit, "quit", "[REASON]", "says goodbye (Ctrl+C)"),
+    row(
+        Command::Quit,
+        "quit",
+        "[REASON]",
+        "quits, with a reason (Ctrl+C)",
+    ),
 ];
 
 /// An alias of `/leave`.
@@ -155,17 +155,14 @@ impl Command {
 /// The keys and their help texts, for `/help`.
 pub(crate) const KEYS: [(&str, &str); 10] = [
     ("Tab", "completes nicks, rooms and commands"),
-    ("Up, Down", "lines typed before"),
+    ("Up, Down", "recalls typed lines"),
     ("PgUp, PgDn", "scrolls; Esc goes back to the end"),
-    ("Ctrl+N, Ctrl+P", "next room, previous room"),
-    ("Alt+1 .. Alt+9", "that room"),
-    (
-        "Ctrl+W, U, K, Y",
-        "cuts a word, to the start, to the end; pastes",
-    ),
-    ("F1, F2", "this help; who is here"),
-    ("Ctrl+L", "draws the screen anew"),
-    ("Ctrl+Z", "suspends (fg comes back)"),
+    ("Ctrl+N, Ctrl+P", "shows the next or previous room"),
+    ("Alt+1 .. Alt+9", "shows the room of this number"),
+    ("Ctrl+W, U, K, Y", "cuts a word, to start, to end; pastes"),
+    ("F1, F2", "this help; shows or hides the members"),
+    ("Ctrl+L", "redraws the screen"),
+    ("Ctrl+Z", "suspends (fg resumes)"),
     ("Ctrl+C", "quits"),
 ];
 

@@ -53,7 +53,7 @@ pub enum TuiError {
     #[error("{0}")]
     Closed(String),
     /// A task of the client panicked. The panic message is already on the terminal.
-    #[error("the client has failed")]
+    #[error("the client failed")]
     Failed,
 }
 
@@ -271,7 +271,7 @@ impl Driver {
                 Some(None) => {
                     self.events = None;
                     if !matches!(self.state.link, Link::Closed { .. }) {
-                        let why = "the client has failed".into();
+                        let why = "the client failed".into();
                         self.update(Input::Event(Event::Closed { why })).await?;
                     }
                     return Ok(());
@@ -459,8 +459,8 @@ mod tests {
         assert_eq!(after(Event::Online { nick: "me".into() }), Ok(()));
         let (why, retry_in) = ("gone".into(), Duration::ZERO);
         assert_eq!(after(Event::Offline { why, retry_in }), Ok(()));
-        let why = "the server said goodbye:\x1b kicked".into();
-        let expected = "the server said goodbye: kicked".to_owned();
+        let why = "the server closed the connection:\x1b kicked".into();
+        let expected = "the server closed the connection: kicked".to_owned();
         assert_eq!(after(Event::Closed { why }), Err(expected));
     }
 }

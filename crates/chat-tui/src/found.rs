@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 /// Formats the results of a search, the latest first, and says how to continue.
 pub(crate) fn list_found(found: &[Message], words: &str) -> Vec<String> {
     if found.is_empty() {
-        return vec![format!("nothing that was said before holds \"{words}\"")];
+        return vec![format!("no older message contains \"{words}\"")];
     }
     let mut lines = list(found);
-    lines.push("/around PLACE shows what was said around one".to_owned());
+    lines.push("/around NUMBER shows the messages around a match".to_owned());
     lines
 }
 

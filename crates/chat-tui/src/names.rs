@@ -12,7 +12,7 @@ use unicode_normalization::char::is_combining_mark;
 pub(crate) fn nick(typed: &str) -> Result<String, String> {
     let nick = rules().nick(&compose(typed));
     nick.map(|nick| nick.as_str().to_owned())
-        .map_err(|error| format!("that can't be a nick: {error}"))
+        .map_err(|error| format!("invalid nick: {error}"))
 }
 
 /// Parses a room name, with or without a leading `#`; composed as a nick is.
@@ -23,7 +23,7 @@ pub(crate) fn nick(typed: &str) -> Result<String, String> {
 pub(crate) fn room(typed: &str) -> Result<String, String> {
     let room = rules().room(&compose(typed));
     room.map(|room| room.as_str().to_owned())
-        .map_err(|error| format!("that can't be a room's name: {error}"))
+        .map_err(|error| format!("invalid room name: {error}"))
 }
 
 /// The same rules as `chat-server` has.
@@ -65,7 +65,7 @@ mod tests {
         );
         assert_eq!(room("#Ops").as_deref(), Ok("Ops"));
         for bad in ["", "two words", "a:b", "1st", "\u{3164}"] {
-            assert!(nick(bad).unwrap_err().starts_with("that can't be a nick: "));
+            assert!(nick(bad).unwrap_err().starts_with("invalid nick: "));
             assert!(room(bad).is_err());
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::found::{list, list_found};
 use crate::update::{Answer, Effect};
-use chat_json::{AskError, Client, Listing, Message};
+use chat_json::{Client, Listing, Message, RequestError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -155,13 +155,13 @@ fn list_around(messages: &[Message], seq: u64) -> Result<Vec<String>, String> {
     }
 }
 
-fn lines(room: String, result: Result<Vec<String>, AskError>) -> Answer {
+fn lines(room: String, result: Result<Vec<String>, RequestError>) -> Answer {
     let result = result.map_err(reason);
     Answer::Lines { room, result }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "passed to map_err by name")]
-fn reason(error: AskError) -> String {
+fn reason(error: RequestError) -> String {
     error.to_string()
 }
 

@@ -112,10 +112,9 @@ pub(crate) enum Older {
 }
 
 /// What the top of the scrollback shows when there are no older messages, or when they do not fit.
-pub(crate) const NOTHING_OLDER: &str = "nothing older is kept";
-pub(crate) const NO_LOG: &str = "direct messages are kept in this window only";
-pub(crate) const NO_SPACE: &str =
-    "no more is loaded: /search WORDS and /around PLACE show what is older";
+pub(crate) const NOTHING_OLDER: &str = "no older messages";
+pub(crate) const NO_LOG: &str = "direct messages are stored in this window only";
+pub(crate) const NO_SPACE: &str = "no more can be loaded: use /search WORDS and /around NUMBER";
 
 impl Room {
     pub(crate) fn new(name: String) -> Self {

@@ -20,7 +20,7 @@ pub(crate) fn begin(config: &Config, known: &Server) -> State {
             state.wanted_nick = nick;
         }
         Err(why) => {
-            let why = format!("{why}; /nick NAME takes another one");
+            let why = format!("{why}; /nick NAME takes another nick");
             state.room_mut().scrollback.push(Entry::alert(why));
         }
     }
@@ -155,8 +155,8 @@ mod tests {
         assert!(state.room().is_nameless(), "and into the lobby");
         let entries = state.room().scrollback.entries();
         let texts: Vec<&str> = entries.map(|(_, entry)| entry.text()).collect();
-        assert!(texts[0].starts_with("that can't be a room's name"));
-        assert!(texts[1].starts_with("that can't be a nick"), "{texts:?}");
+        assert!(texts[0].starts_with("invalid room name"));
+        assert!(texts[1].starts_with("invalid nick"), "{texts:?}");
         state.has_been_online = true;
         assert_eq!(end(&mut state, &last).unwrap().rooms, []);
     }

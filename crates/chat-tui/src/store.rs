@@ -45,7 +45,7 @@ impl Store {
             },
             Err(error) => Self {
                 notice: Some(format!(
-                    "can't read {}: {error}; it is left as it is, and nothing is remembered",
+                    "can't read {}: {error}; it is left unchanged, and nothing is saved",
                     path.display()
                 )),
                 ..Self::default()
@@ -100,10 +100,10 @@ fn read(path: &Path) -> io::Result<(Memory, Option<String>)> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let notice = match set_aside(path)? {
                 Some(aside) => format!(
-                    "what was remembered is damaged, and kept as {}",
+                    "the saved state is damaged; it was moved to {}",
                     aside.display()
                 ),
-                None => "what was remembered is damaged".to_owned(),
+                None => "the saved state is damaged".to_owned(),
             };
             Ok((Memory::default(), Some(notice)))
         }
@@ -137,7 +137,7 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     };
     let Some(aside) = asides(path).find(is_free) else {
         return Err(io::Error::other(
-            "it is damaged, and too many damaged ones are kept",
+            "it is damaged, and too many damaged files exist",
         ));
     };
     match fs::rename(path, &aside) {

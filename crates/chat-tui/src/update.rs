@@ -188,7 +188,7 @@ fn make_space(state: &mut State, from: &str) {
     if !std::mem::replace(&mut state.has_told_of_strangers, true) {
         // Shown once: further windows would repeat it.
         let text = format!(
-            "many write to you: {name} is closed for a newer one, and so is each that you have not answered"
+            "too many direct messages: {name} and other unanswered windows are closed for newer ones"
         );
         tell(state, Entry::alert(text));
     }

@@ -26,7 +26,7 @@ const HEIGHT_MIN: u16 = 4;
 pub(crate) fn draw(state: &State, frame: &mut Frame<'_>) {
     let whole = frame.area();
     if whole.width < WIDTH_MIN || whole.height < HEIGHT_MIN {
-        return frame.render_widget("too small", whole);
+        return frame.render_widget("screen too small", whole);
     }
     let areas = state.areas();
     let height = areas.messages.height.min(whole.height.saturating_sub(3));
@@ -81,7 +81,7 @@ fn topic(state: &State, frame: &mut Frame<'_>, area: Rect) {
         count => format!(" ({count})"),
     };
     let text = match room.correspondent() {
-        Some(nick) => format!(" {nick} and you alone  /leave closes this"),
+        Some(nick) => format!(" direct messages with {nick}  /leave closes this"),
         None if room.is_nameless() => format!(" {}", state.server),
         None => format!(" {}{count}  {}", room.name, room.topic),
     };
@@ -102,7 +102,7 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let mut left = format!(" {} | {link}", state.nick);
     let unsent = state.unsent();
     if unsent > 0 {
-        left += &format!(" | {unsent} not sent yet");
+        left += &format!(" | {unsent} not sent");
     }
     let mentions: usize = state.rooms.iter().map(|room| room.mentions).sum();
     let unread = state.rooms.iter().filter(|room| room.unread > 0).count();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use chat_json::{AskError, Client as Program};
+use chat_json::{Client as Program, RequestError};
 use tokio::task::JoinSet;
 
 use super::findings::{Findings, grouped};
@@ -115,7 +115,7 @@ async fn write(
                 count += 1;
             }
             // The message was not published: the journal is not ready yet.
-            Err(AskError::Refused { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(RequestError::Refused { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => return Err(error.into()),
         }
     }

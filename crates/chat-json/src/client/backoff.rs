@@ -1,25 +1,26 @@
-//! How long to wait before the next attempt to connect.
+//! The delay before the next attempt to connect.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The first wait, before it is spread.
+/// The first delay, before jitter.
 const FIRST: Duration = Duration::from_millis(200);
 
-/// The longest wait, before it is spread.
+/// The longest delay, before jitter.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What part of a wait is really waited, in percent: clients that were cut together don't come back together.
+/// Jitter: the part of a delay that is waited, in percent. Clients that were disconnected together do not return
+/// together.
 const SPREAD: RangeInclusive<u32> = 50..=100;
 
-/// Waits that double with each failure.
+/// Delays that double with each failure.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The time to wait now.
+    /// Returns the next delay.
     pub(super) fn next(&mut self) -> Duration {
         let wait = FIRST
             .saturating_mul(1 << self.failures.min(16))
@@ -28,7 +29,7 @@ impl Backoff {
         wait * fastrand::u32(SPREAD) / 100
     }
 
-    /// A connection succeeded.
+    /// A connection was accepted.
     pub(super) const fn reset(&mut self) {
         self.failures = 0;
     }

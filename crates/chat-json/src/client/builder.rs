@@ -1,11 +1,11 @@
-//! How a client is set up: where to connect, as whom, and which rooms to join.
+//! Configures a client: where to connect, the nick, and the rooms to join.
 
 use super::backoff::Backoff;
 use super::conversation::{Conversation, Setup};
 use super::driver::Driver;
 use super::pace::Pace;
-use super::room::Wanted;
-use super::{AskError, Client, Events};
+use super::room::JoinRequest;
+use super::{Client, Events, RequestError};
 use futures::future::BoxFuture;
 use std::fmt;
 use std::io;
@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How many requests wait to be taken.
-const ASKS_MAX: usize = 64;
+/// How many requests may wait to be sent.
+const CALLS_MAX: usize = 64;
 
-/// How many events wait in the channel; more wait with the connection.
+/// How many events the channel holds; more wait in the conversation.
 pub(super) const EVENTS_MAX: usize = 256;
 
 /// A byte stream in both directions.
@@ -25,7 +25,7 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for S {}
 
-/// Makes the streams of a client, one for each connection.
+/// Opens the streams of a client, one for each connection.
 ///
 /// Implemented for closures that return a boxed future:
 ///
@@ -43,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for S {}
 /// # drop(builder);
 /// ```
 pub trait Connect: Send + Sync + 'static {
-    /// Connects. Given up after ten seconds.
+    /// Opens a stream. Given up after ten seconds.
     fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>>;
 }
 
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// Connects over TCP.
+/// Opens TCP connections.
 #[derive(Debug)]
 pub(super) struct Tcp(pub(super) String);
 
@@ -71,7 +71,7 @@ impl Connect for Tcp {
     }
 }
 
-/// Chooses how a client connects, as whom, and to which rooms.
+/// Configures a [`Client`]: where it connects, its nick, and the rooms it joins.
 pub struct ClientBuilder {
     connector: Arc<dyn Connect>,
     setup: Setup,
@@ -85,72 +85,73 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets the nick; the server gives a guest's if this is not called, another one with each connection.
+    /// Sets the nick. By default the server assigns a guest's nick, a different one for each connection.
     #[must_use]
     pub fn nick(mut self, nick: impl Into<String>) -> Self {
         self.setup.nick = Some(nick.into());
         self
     }
 
-    /// Sets the token by which the server knows this client again over connections: it takes its nick back from a
-    /// connection of its own that is half dead, and a message that is repeated under its key is not said twice.
+    /// Sets the token by which the server recognises this client over several connections. The client then takes its
+    /// nick back from a lost connection that the server still considers open, and repeated messages are recognised by
+    /// their keys.
     ///
-    /// Each client makes one of its own if this is not called. A program that keeps a token over its restarts is known
-    /// again after them; it has to be secret and hard to guess, and have 16 to 128 bytes. Of two clients with one token
-    /// and one nick, the later one ends the session of the other.
+    /// By default each client makes a random token. A program that stores its token is recognised after a restart, too.
+    /// A token must be secret, hard to guess, and 16 to 128 bytes long. If two clients use the same token and nick, the
+    /// later one ends the session of the earlier.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.setup.token = Some(token.into().into());
         self
     }
 
-    /// Sets the name of the program, which the server is told.
+    /// Sets the program's name, which is sent to the server.
     #[must_use]
     pub fn program(mut self, program: impl Into<String>) -> Self {
         self.setup.program = program.into();
         self
     }
 
-    /// Sets whether the client's own messages come back as events; they don't until this is called.
+    /// Sets whether the client's own messages arrive as events; off by default.
     #[must_use]
     pub const fn echo(mut self, echo: bool) -> Self {
         self.setup.echo = echo;
         self
     }
 
-    /// Comes in as a guest when the server refuses the nick, and tells so as [`Event::NickRefused`](super::Event). Without
-    /// it the client tries again until the nick is free, and ends if it is no name. A nick that the client had until the
-    /// connection broke is asked for again for the time that the server may take to notice the break.
+    /// Enters as a guest when the server refuses the nick, and reports [`Event::NickRefused`](super::Event). By default
+    /// the client retries until the nick is free, and closes if the nick is invalid. A nick that the client had before
+    /// a disconnect is retried for as long as the server may take to notice the disconnect.
     #[must_use]
     pub const fn guest_if_refused(mut self) -> Self {
         self.setup.guest_if_refused = true;
         self
     }
 
-    /// Joins a room, from now on.
+    /// Joins a room.
     #[must_use]
     pub fn join(self, room: impl Into<String>) -> Self {
-        self.join_wanted(Wanted::new(room.into()))
+        self.join_wanted(JoinRequest::new(room.into()))
     }
 
-    /// Joins a room and is given its latest messages first, so many at most.
+    /// Joins a room, and first receives up to `limit` of its latest messages.
     #[must_use]
     pub fn join_with_history(self, room: impl Into<String>, limit: usize) -> Self {
-        let mut wanted = Wanted::new(room.into());
+        let mut wanted = JoinRequest::new(room.into());
         wanted.limit = Some(limit);
         self.join_wanted(wanted)
     }
 
-    /// Joins a room and is given what followed a message first. `epoch` and `seq` are those of the
-    /// [`Message`](super::Message); without the epoch, the present one is meant.
+    /// Joins a room, and first receives the messages after a position. `epoch` and `seq` are those of a
+    /// [`Message`](super::Message); without an epoch, the present one is meant.
     #[must_use]
     pub fn join_after(self, room: impl Into<String>, epoch: Option<String>, seq: u64) -> Self {
-        let mut wanted = Wanted::new(room.into());
+        let mut wanted = JoinRequest::new(room.into());
         wanted.after = Some((epoch, seq));
         self.join_wanted(wanted)
     }
 
-    /// Starts to connect, and goes on trying until it succeeds.
+    /// Starts to connect, and retries until it succeeds.
     ///
     /// # Panics
     ///
@@ -160,7 +161,7 @@ impl ClientBuilder {
         self.spawn(None)
     }
 
-    /// Connects, and fails if the first attempt does.
+    /// Connects; fails if the first attempt fails.
     ///
     /// # Errors
     ///
@@ -172,7 +173,7 @@ impl ClientBuilder {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the attempt.
+    /// Dropping the future cancels the attempt.
     pub async fn open(self) -> Result<(Client, Events), OpenError> {
         let (opened, outcome) = oneshot::channel();
         let client = self.spawn(Some(opened));
@@ -183,18 +184,18 @@ impl ClientBuilder {
         }
     }
 
-    fn join_wanted(mut self, wanted: Wanted) -> Self {
+    fn join_wanted(mut self, wanted: JoinRequest) -> Self {
         self.setup.rooms.push(wanted);
         self
     }
 
     fn spawn(self, opened: Option<oneshot::Sender<Result<(), OpenError>>>) -> (Client, Events) {
-        let (asks_tx, asks) = mpsc::channel(ASKS_MAX);
+        let (calls_tx, calls) = mpsc::channel(CALLS_MAX);
         let (events, rx) = mpsc::channel(EVENTS_MAX);
         let driver = Driver {
             connector: self.connector,
             conversation: Conversation::new(self.setup),
-            asks,
+            calls,
             events,
             opened,
             backoff: Backoff::default(),
@@ -206,7 +207,7 @@ impl ClientBuilder {
         )]
         let task = Arc::new(AbortOnDropHandle::new(tokio::spawn(driver.run())));
         let client = Client {
-            asks: asks_tx,
+            calls: calls_tx,
             _task: Arc::clone(&task),
         };
         (client, Events { rx, _task: task })
@@ -221,17 +222,17 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// Why a client could not be opened.
+/// Why [`ClientBuilder::open`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The server can't be reached, or breaks off.
+    /// The server can't be reached, or closed the connection.
     #[error("the server can't be reached")]
     Unreachable(#[source] io::Error),
-    /// The server does not answer, or not as a chat server does.
-    #[error("the other end does not answer as a chat server does: {0}")]
+    /// The other end is not a chat server.
+    #[error("the other end is not a chat server: {0}")]
     NoChat(String),
-    /// The server refuses the hello.
+    /// The server refused the hello.
     #[error("{0}")]
-    Refused(AskError),
+    Refused(RequestError),
 }

@@ -1,7 +1,7 @@
-//! What a client and its server tell each other, over however many connections.
+//! The protocol between a client and its server, over any number of connections.
 //!
-//! Invariant: no I/O and no waiting in here. Lines and requests go in; lines for the server, answers and events come
-//! out. What is not answered when a connection breaks is repeated or given up, by its nature.
+//! Invariant: nothing here waits or does I/O. Lines and requests come in; lines for the server, results and events come
+//! out. After a disconnect each unanswered request is repeated or interrupted, according to its kind.
 
 mod nick;
 mod rooms;
@@ -9,10 +9,10 @@ mod rooms;
 mod tests;
 mod unanswered;
 
-use super::ask::{Ask, AskError, Nature, Present, printable};
 use super::event::{Event, Room};
-use super::own::Own;
-use super::room::{Place, Wanted};
+use super::own::OwnMessages;
+use super::request::{Call, Present, RequestError, RequestKind, printable};
+use super::room::{JoinRequest, JoinedRoom};
 use crate::token::Token;
 use crate::wire::{self, Id, Incoming, Request, Text, VERSION};
 use bytes::{BufMut, BytesMut};
@@ -30,22 +30,22 @@ const EVENTS_MAX: usize = 1024;
 /// How many messages are read from the log at a time.
 const PAGE: usize = 100;
 
-/// After how long silence is broken until the server has said how long.
+/// The silence after which the server is pinged, until the server announces its own value.
 const PING_AFTER: Duration = Duration::from_secs(25);
 
-/// How long a server that was asked may stay silent.
+/// How long the server may take to answer a ping.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How a client presents itself, and where it wants to be.
+/// How a client presents itself, and which rooms it joins.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) nick: Option<String>,
-    /// By what the server knows the client again.
+    /// The server recognises the client by it.
     pub(super) token: Option<Token>,
     pub(super) program: String,
     pub(super) echo: bool,
     pub(super) guest_if_refused: bool,
-    pub(super) rooms: Vec<Wanted>,
+    pub(super) rooms: Vec<JoinRequest>,
 }
 
 impl Default for Setup {
@@ -61,56 +61,56 @@ impl Default for Setup {
     }
 }
 
-/// Everything that a client remembers.
+/// The state of a client.
 #[derive(Debug)]
 pub(super) struct Conversation {
     nick: Option<String>,
-    /// The nick before, while the server has not granted the one that was taken without a connection.
+    /// The previous nick, while the server has not granted one that was set without a connection.
     nick_before: Option<Option<String>>,
-    /// The server has granted this nick: if it is taken, then perhaps by a broken connection of the client's own.
+    /// The server has granted the nick once. If it is taken now, a lost connection of this client may still hold it.
     has_nick: bool,
     /// Since when the server refuses a nick that it had granted.
     nick_refused_since: Option<Instant>,
     guest_if_refused: bool,
-    /// By what the server knows the client again.
+    /// The server recognises the client by it.
     token: Option<Token>,
-    /// The server has told the token: it knows keys by that, and not by the nick.
+    /// The server sent a token: it recognises keys by the token, not by the nick.
     is_known_by_token: bool,
     program: String,
     echo: bool,
-    /// The rooms that the client is in, or comes back to.
-    places: Vec<Place>,
-    /// The rooms that it has not been in yet; asked for with the next hello.
-    wanted: Vec<Wanted>,
+    /// The rooms that the client is in, or joins again after a disconnect.
+    places: Vec<JoinedRoom>,
+    /// The rooms that it has not joined yet; joined with the next hello.
+    wanted: Vec<JoinRequest>,
     unanswered: Unanswered,
-    /// The hello is on its way.
+    /// The hello was sent.
     has_begun: bool,
     is_welcome: bool,
-    /// What is to be written to the server.
+    /// The bytes to send.
     output: BytesMut,
     events: VecDeque<Event>,
     directs_missed: u64,
     next_id: u64,
-    own: Own,
+    own: OwnMessages,
     ping_after: Duration,
     heard: Instant,
     is_asked: bool,
 }
 
-/// What a line of the server's means for the connection.
+/// What a line of the server means for the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// It goes on.
+    /// Nothing: the connection continues.
     GoOn,
-    /// The client is welcome.
+    /// The hello was accepted.
     Welcome,
-    /// The hello is refused.
-    Refused(AskError),
-    /// The server ends it, and may say when to come back.
+    /// The hello was refused.
+    Refused(RequestError),
+    /// The server closes the connection, and may say when to reconnect.
     Bye(Option<Duration>),
-    /// The server ends it for good, and says why.
+    /// The server closes the session for good, with this reason.
     SentAway(String),
-    /// The client's own goodbye was heard.
+    /// The client's own goodbye was answered.
     Over,
 }
 
@@ -135,55 +135,55 @@ impl Conversation {
             events: VecDeque::new(),
             directs_missed: 0,
             next_id: 1,
-            own: Own::new(),
+            own: OwnMessages::new(),
             ping_after: PING_AFTER,
             heard: Instant::now(),
             is_asked: false,
         }
     }
 
-    /// Takes a request of the caller's; see [`takes_asks`](Self::takes_asks).
-    pub(super) fn ask(&mut self, ask: Ask, now: Instant) {
-        let Some(mut ask) = self.note_nick(ask) else {
+    /// Takes a request of the caller; see [`takes_calls`](Self::takes_calls).
+    pub(super) fn call(&mut self, call: Call, now: Instant) {
+        let Some(mut call) = self.note_nick(call) else {
             return;
         };
-        if ask.nature == Nature::Say {
-            ask.request.key = Some(self.own.key().into());
+        if call.kind == RequestKind::Say {
+            call.request.key = Some(self.own.key().into());
         }
-        if ask.nature == Nature::Nick
-            && let Some(nick) = &ask.request.nick
+        if call.kind == RequestKind::Nick
+            && let Some(nick) = &call.request.nick
         {
-            // It may be granted before the answer is heard.
+            // Messages under the new nick may arrive before the answer.
             self.own.goes_by(nick);
         }
         let id = self.id();
-        ask.request.id = Some(Id::Unsigned(id));
-        let Some(ask) = ask.if_fits() else {
+        call.request.id = Some(Id::Unsigned(id));
+        let Some(call) = call.if_fits() else {
             return;
         };
         self.unanswered.push(Asked {
             id,
-            request: ask.request,
-            question: Question::Callers(ask.nature, ask.done),
+            request: call.request,
+            question: Question::Callers(call.kind, call.done),
             sent: None,
             is_repeated: false,
         });
         self.send_unsent(now);
     }
 
-    /// Whether one more request may wait for its answer.
-    pub(super) fn takes_asks(&self) -> bool {
+    /// Returns whether another request may wait for its answer.
+    pub(super) fn takes_calls(&self) -> bool {
         self.unanswered.len() < UNANSWERED_MAX
     }
 
-    /// There is a connection: says hello.
+    /// A connection was opened: sends the hello.
     pub(super) fn begin(&mut self, now: Instant) {
         self.output.clear();
         self.has_begun = true;
         self.heard = now;
         self.is_asked = false;
-        let places = self.places.iter().map(Place::request);
-        let wanted = self.wanted.iter().map(Wanted::request);
+        let places = self.places.iter().map(JoinedRoom::request);
+        let wanted = self.wanted.iter().map(JoinRequest::request);
         let join = places.chain(wanted).collect();
         let hello = Request {
             id: Some(Id::Unsigned(HELLO)),
@@ -191,7 +191,8 @@ impl Conversation {
             nick: self.nick.clone().map(Text::from),
             token: self.token.clone().map(Text::from),
             client: Some(self.program.clone().into()),
-            // Its own messages are how it knows where it is in a room; see `Own` for who is shown them.
+            // The client needs its own messages to know its position; `OwnMessages` decides whether the caller sees
+            // them.
             echo: Some(true),
             join,
             ..Request::new("hello")
@@ -199,7 +200,7 @@ impl Conversation {
         self.write(&hello);
     }
 
-    /// There is no connection any more.
+    /// The connection was lost.
     pub(super) fn interrupt(&mut self, now: Instant) {
         (self.has_begun, self.is_welcome) = (false, false);
         self.output.clear();
@@ -211,7 +212,7 @@ impl Conversation {
         self.unanswered.interrupt(comes_back, now);
     }
 
-    /// There will be no connection any more.
+    /// The client closes: no further connection is made.
     pub(super) fn close(&mut self, why: String) {
         self.unanswered.close();
         for place in std::mem::take(&mut self.places) {
@@ -226,14 +227,14 @@ impl Conversation {
 
     /// Tells the caller that there is no connection.
     pub(super) fn note_offline(&mut self, why: String, retry_in: Duration) {
-        // One notice will do until it is read.
+        // One unread notice is enough.
         if let Some(Event::Offline { .. }) = self.events.back() {
             self.events.pop_back();
         }
         self.note(Event::Offline { why, retry_in });
     }
 
-    /// Takes a line of the server's.
+    /// Handles a line of the server.
     pub(super) fn hear(&mut self, line: &str, now: Instant) -> Heard {
         self.heard = now;
         self.is_asked = false;
@@ -247,11 +248,11 @@ impl Conversation {
             };
         }
         match (incoming.re, incoming.ok, incoming.err) {
-            // There is one hello, and one answer to it.
+            // Only the first answer to the hello counts.
             (Some(Id::Unsigned(HELLO)), ..) if self.is_welcome => Heard::GoOn,
             (Some(Id::Unsigned(HELLO)), Some(ok), _) => self.welcome(ok.get(), now),
             (Some(Id::Unsigned(HELLO)), _, Some(fault)) => {
-                Heard::Refused(AskError::refused(&fault))
+                Heard::Refused(RequestError::refused(&fault))
             }
             (Some(Id::Unsigned(id)), Some(ok), _) => self.granted(id, ok.get(), now),
             (Some(Id::Unsigned(id)), _, Some(fault)) => {
@@ -267,7 +268,7 @@ impl Conversation {
         }
     }
 
-    /// When something is to be done although nothing comes.
+    /// Returns when [`break_silence`](Self::break_silence) is due if nothing arrives.
     pub(super) fn deadline(&self) -> Instant {
         if self.is_asked {
             self.heard + self.ping_after + ANSWERS_WITHIN
@@ -276,7 +277,7 @@ impl Conversation {
         }
     }
 
-    /// The deadline has come. Returns whether the server is given up.
+    /// The deadline has passed: pings the server. Returns whether the server is given up.
     pub(super) fn break_silence(&mut self) -> bool {
         if self.is_asked || !self.is_welcome {
             return true;
@@ -289,7 +290,7 @@ impl Conversation {
         false
     }
 
-    /// What is to be written to the server.
+    /// Returns the bytes to send.
     pub(super) const fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
@@ -298,12 +299,12 @@ impl Conversation {
         !self.events.is_empty()
     }
 
-    /// Whether so many events wait for the caller that the next lines might not find room.
+    /// Returns whether so many events wait that those of the next lines might not fit.
     pub(super) fn is_crowded(&self) -> bool {
         self.events.len() >= EVENTS_MAX / 2
     }
 
-    /// The next event for the caller. When most were taken, what was left in the logs is asked for.
+    /// Takes the next event for the caller. Once few events are left, reads messages that were left in the logs.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.events.pop_front();
         if self.has_room() {
@@ -316,7 +317,7 @@ impl Conversation {
         event
     }
 
-    /// Whether there is room for what was left in the logs.
+    /// Returns whether there is room for messages that were left in the logs.
     fn has_room(&self) -> bool {
         self.events.len() <= EVENTS_MAX / 4
     }
@@ -326,18 +327,18 @@ impl Conversation {
             return Heard::GoOn;
         };
         match asked.question {
-            Question::Callers(nature, done) => {
-                self.note_granted(nature, &asked.request, ok);
-                // Whoever asked may have gone; what was asked for is done all the same.
+            Question::Callers(kind, done) => {
+                self.note_granted(kind, &asked.request, ok);
+                // The caller may have dropped its future; the request ran nevertheless.
                 drop(done.send(Ok(ok.to_owned())));
-                if nature == Nature::Quit {
+                if kind == RequestKind::Quit {
                     return Heard::Over;
                 }
             }
             Question::Log(room) => {
                 self.read_log(&room, ok);
                 if self.has_room() {
-                    // Perhaps nobody will take an event, and ask for more thereby.
+                    // If the page brought no event, no `take_event` follows that would request the next page.
                     self.catch_up(now);
                 }
             }
@@ -350,27 +351,27 @@ impl Conversation {
         Heard::GoOn
     }
 
-    /// Takes note of what a granted request changes for the client itself.
-    fn note_granted(&mut self, nature: Nature, request: &Request<'_>, ok: &str) {
-        match nature {
-            Nature::Nick => {
+    /// Applies what a successful request changes in the client.
+    fn note_granted(&mut self, kind: RequestKind, request: &Request<'_>, ok: &str) {
+        match kind {
+            RequestKind::Nick => {
                 if let Ok(named) = serde_json::from_str::<wire::Named<'_>>(ok) {
                     self.own.goes_by(&named.nick);
                     self.has_nick = true;
                     self.nick = Some(named.nick.into_string());
                 }
             }
-            Nature::Join => {
+            RequestKind::Join => {
                 let Ok(place) = serde_json::from_str::<wire::Place<'_>>(ok) else {
                     return;
                 };
                 let name = request.room.as_deref().unwrap_or_default();
-                let mut wanted = Wanted::new(name.to_owned());
+                let mut wanted = JoinRequest::new(name.to_owned());
                 wanted.limit = request.limit;
-                self.places.push(Place::new(wanted, &place));
+                self.places.push(JoinedRoom::new(wanted, &place));
                 self.tell(Event::Entered(Room::new(place)));
             }
-            Nature::Leave => {
+            RequestKind::Leave => {
                 let name = request.room.as_deref().unwrap_or_default();
                 let at = self.place(name).or_else(|| {
                     let mut places = self.places.iter();
@@ -381,7 +382,7 @@ impl Conversation {
                     self.abandon(place);
                 }
             }
-            Nature::Say | Nature::Query | Nature::Once | Nature::Quit => {}
+            RequestKind::Say | RequestKind::Query | RequestKind::Once | RequestKind::Quit => {}
         }
     }
 
@@ -390,17 +391,17 @@ impl Conversation {
             return;
         };
         match asked.question {
-            Question::Callers(nature, done) => {
-                // What is refused when it is repeated may have been done the first time.
-                let error = if nature == Nature::Say && asked.is_repeated {
-                    AskError::Interrupted
+            Question::Callers(kind, done) => {
+                // The first attempt may have succeeded.
+                let error = if kind == RequestKind::Say && asked.is_repeated {
+                    RequestError::Interrupted
                 } else {
-                    AskError::refused(fault)
+                    RequestError::refused(fault)
                 };
                 drop(done.send(Err(error)));
             }
             Question::Log(room) => {
-                // What is in it can't be had now; what comes next can.
+                // The messages in the log can't be read now; later ones still arrive.
                 if let Some(at) = self.place(&room)
                     && let Some(missing) = self.places[at].give_up_log()
                 {
@@ -413,7 +414,7 @@ impl Conversation {
 
     fn handle_event(&mut self, event: wire::Event<'_>) -> Heard {
         match event {
-            // Unsent output shows the server that the client is there, as an answer would.
+            // Unsent output proves to the server that the client is there, as an answer would.
             wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
             wire::Event::Ping => {}
             wire::Event::Bye {
@@ -442,7 +443,7 @@ impl Conversation {
                 to,
                 why,
             } => self.miss(&room, from, to, why),
-            wire::Event::Told { ts, from, text } => self.tell_direct(Event::Told {
+            wire::Event::Told { ts, from, text } => self.tell_direct(Event::Direct {
                 at: ts,
                 from: printable(&from),
                 text: printable(&text),
@@ -459,7 +460,7 @@ impl Conversation {
         Heard::GoOn
     }
 
-    /// Tells the caller a direct message, or counts it as missed while too many events wait.
+    /// Adds a direct message, or counts it as missed while too many events wait.
     fn tell_direct(&mut self, direct: Event) {
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(direct);
@@ -468,7 +469,7 @@ impl Conversation {
         }
     }
 
-    /// Tells the caller what there is no log of; if it does not read, who is there is asked for later.
+    /// Adds an event about the members of a room. If too many events wait, the members are requested later instead.
     fn tell_presence(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
             return self.events.push_back(event);
@@ -487,14 +488,14 @@ impl Conversation {
         }
     }
 
-    /// Tells the caller what it may do without, if it does not read.
+    /// Adds an event that may be dropped while too many events wait.
     fn note(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(event);
         }
     }
 
-    /// Tells the caller what it must know: there are few of these.
+    /// Adds an event that must not be dropped. There are few of these.
     fn tell(&mut self, event: Event) {
         self.events.push_back(event);
     }
@@ -517,7 +518,7 @@ impl Conversation {
         id
     }
 
-    /// Writes what has not been sent on this connection.
+    /// Writes the requests that were not sent on this connection.
     fn send_unsent(&mut self, now: Instant) {
         if !self.is_welcome {
             return;
@@ -534,10 +535,10 @@ impl Conversation {
     }
 }
 
-/// The code of what the server can't do now.
+/// The code of a temporary failure.
 const UNAVAILABLE: &str = "unavailable";
 
-/// The ids of the client's own requests that are not among the unanswered; those begin with 1.
+/// The ids of requests that are not in `unanswered`, whose ids begin with 1.
 const HELLO: u64 = 0;
 const PING: u64 = u64::MAX;
 

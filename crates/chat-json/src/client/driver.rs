@@ -1,16 +1,16 @@
-//! The task that keeps a client's connection: connects, moves bytes and events, and tries again.
+//! The task of a client: connects, moves bytes and events, and reconnects.
 //!
-//! Invariant: it waits in one place, and neither a caller that does not read its events nor a server that does not
-//! read its requests keeps it from doing the rest.
+//! Invariant: the task waits in one `select!`. Neither a caller that does not read its events nor a server that does
+//! not read its requests blocks the rest.
 
-use super::AskError;
-use super::ask::{Ask, Nature};
+use super::RequestError;
 use super::backoff::Backoff;
 use super::builder::{ByteStream, Connect, OpenError};
 use super::conversation::{Conversation, Heard};
 use super::event::Event;
 use super::link::{Link, Step};
 use super::pace::Pace;
+use super::request::{Call, RequestKind};
 use futures::future::BoxFuture;
 use std::io;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// How long an attempt to connect may take, and then again how long the welcome.
+/// How long an attempt to connect may take, and then the answer to the hello.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server can have a client stay away.
+/// The longest delay that a server can ask for.
 const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 
 pub(super) struct Driver {
     pub(super) connector: Arc<dyn Connect>,
     pub(super) conversation: Conversation,
-    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) calls: mpsc::Receiver<Call>,
     pub(super) events: mpsc::Sender<Event>,
-    /// Told whether the first attempt succeeds, if somebody wants to know; then a failure is the end.
+    /// Receives the result of the first attempt, if the caller waits for it; then a failure closes the client.
     pub(super) opened: Option<oneshot::Sender<Result<(), OpenError>>>,
     pub(super) backoff: Backoff,
     pub(super) pace: Pace,
@@ -37,7 +37,7 @@ pub(super) struct Driver {
 
 enum Phase {
     Connecting(BoxFuture<'static, io::Result<Box<dyn ByteStream>>>),
-    /// Connected, and welcome by this time.
+    /// Connected; the hello must be answered by this time.
     Greeting(Link, Instant),
     Online(Link),
     Waiting(std::pin::Pin<Box<Sleep>>),
@@ -49,26 +49,26 @@ impl Phase {
     }
 }
 
-/// What the task waited for.
+/// What the task was woken by.
 enum Wake {
-    /// There is room for an event, or nobody who wants one.
+    /// The channel has room for an event, or its receiver was dropped.
     Room {
         is_wanted: bool,
     },
-    /// The caller asks something; `None`: it won't any more.
-    Ask(Option<Ask>),
+    /// A request of the caller; `None` if all handles were dropped.
+    Call(Option<Call>),
     Connected(io::Result<Box<dyn ByteStream>>),
     Moved(io::Result<Step>),
     Deadline,
     Rested,
-    /// The caller has not taken the events that were waited for.
+    /// The time to wait for a fast caller is over.
     Released,
 }
 
-/// Why there is no connection.
+/// Why a connection ended.
 enum Lost {
     Broken(io::Error),
-    Refused(AskError),
+    Refused(RequestError),
     Bye(Option<Duration>),
     SentAway(String),
     Over,
@@ -79,21 +79,21 @@ impl Driver {
         let mut phase = self.connecting();
         let mut has_callers = true;
         loop {
-            let takes_asks = has_callers && self.conversation.takes_asks();
+            let takes_calls = has_callers && self.conversation.takes_calls();
             let held_until = self.held_until(&phase);
             let wake = tokio::select! {
-                // What is read goes on before more is read. Nothing starves: the channel gets full, and so many requests
-                // wait for their answers that no more are taken.
+                // Events are delivered before more is read. No branch starves: the channel fills up, and the number of
+                // unanswered requests is limited.
                 biased;
                 permit = self.events.reserve(), if self.conversation.has_event() => {
                     let is_wanted = permit.is_ok();
                     Wake::Room { is_wanted }
                 }
-                ask = self.asks.recv(), if takes_asks => Wake::Ask(ask),
+                call = self.calls.recv(), if takes_calls => Wake::Call(call),
                 wake = wait(&mut phase, &mut self.conversation), if held_until.is_none() => wake,
                 () = sleep_until(held_until.unwrap_or_else(Instant::now)), if held_until.is_some() => Wake::Released,
             };
-            has_callers &= !matches!(wake, Wake::Ask(None));
+            has_callers &= !matches!(wake, Wake::Call(None));
             if let Err(lost) = self.advance(&mut phase, wake) {
                 match self.lose(lost) {
                     Some(next) => phase = next,
@@ -113,18 +113,18 @@ impl Driver {
         }))
     }
 
-    /// Goes on from what the connection brought.
+    /// Handles what the task was woken by.
     fn advance(&mut self, phase: &mut Phase, wake: Wake) -> Result<(), Lost> {
         let now = Instant::now();
         match wake {
             Wake::Room { is_wanted } => self.hand_out(is_wanted, now),
-            Wake::Ask(Some(ask)) if ask.nature == Nature::Quit && !phase.is_online() => {
-                // There is nobody to say goodbye to. Whoever asked may have gone.
-                drop(ask.done.send(Ok(String::new())));
+            Wake::Call(Some(call)) if call.kind == RequestKind::Quit && !phase.is_online() => {
+                // There is no connection to say goodbye on. The caller may have dropped its future.
+                drop(call.done.send(Ok(String::new())));
                 return Err(Lost::Over);
             }
-            Wake::Ask(Some(ask)) => self.conversation.ask(ask, now),
-            Wake::Ask(None) | Wake::Released => {}
+            Wake::Call(Some(call)) => self.conversation.call(call, now),
+            Wake::Call(None) | Wake::Released => {}
             Wake::Rested => *phase = self.connecting(),
             Wake::Connected(stream) => {
                 self.conversation.begin(now);
@@ -145,14 +145,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Until when the connection is not read, because the caller is about to take events; `None` if it is read.
+    /// Returns until when the connection is not read because a fast caller is taking events; `None` to read on.
     fn held_until(&self, phase: &Phase) -> Option<Instant> {
         let is_held = phase.is_online() && self.conversation.is_crowded();
         let brisk_until = || self.pace.brisk_until(Instant::now());
         is_held.then(brisk_until).flatten()
     }
 
-    /// Hands out as many events as the channel takes; throws all away if nobody wants them.
+    /// Sends as many events as the channel takes; discards them all if the receiver was dropped.
     fn hand_out(&mut self, is_wanted: bool, now: Instant) {
         let mut taken = 0;
         while !is_wanted || self.events.capacity() > 0 {
@@ -160,7 +160,7 @@ impl Driver {
                 break;
             };
             if is_wanted {
-                // There is room, and nobody else sends.
+                // The capacity was checked, and this is the only sender.
                 drop(self.events.try_send(event));
             }
             taken += 1;
@@ -195,18 +195,18 @@ impl Driver {
         Ok(())
     }
 
-    /// There is no connection: what comes next, if anything does.
+    /// Handles a lost connection. Returns the next phase, or `None` if the client closes.
     fn lose(&mut self, lost: Lost) -> Option<Phase> {
         let now = Instant::now();
         self.conversation.interrupt(now);
         let is_first = self.opened.is_some();
         let (why, wait) = match lost {
             Lost::Over => {
-                self.conversation.close("goodbye".into());
+                self.conversation.close("the client has quit".into());
                 return None;
             }
             Lost::SentAway(why) => {
-                let why = format!("the server said goodbye: {why}");
+                let why = format!("the server closed the connection: {why}");
                 self.conversation.close(why);
                 return None;
             }
@@ -236,7 +236,7 @@ impl Driver {
             }
             Lost::Broken(error) => (error.to_string(), self.backoff.next()),
             Lost::Bye(_) if is_first => {
-                let why = "the server is going down".to_owned();
+                let why = "the server is shutting down".to_owned();
                 let error = io::Error::new(io::ErrorKind::ConnectionAborted, why.clone());
                 let error = OpenError::Unreachable(error);
                 self.opened.take().map(|opened| opened.send(Err(error)));
@@ -246,19 +246,19 @@ impl Driver {
             Lost::Bye(after) => {
                 let after = after.unwrap_or_default();
                 let wait = after.clamp(self.backoff.next(), AWAY_MAX);
-                ("the server is going down".into(), wait)
+                ("the server is shutting down".into(), wait)
             }
         };
         self.conversation.note_offline(why, wait);
         Some(Phase::Waiting(Box::pin(sleep_until(now + wait))))
     }
 
-    /// Hands out what is left, while somebody wants it.
+    /// Sends the remaining events, unless the receiver was dropped.
     async fn end(mut self) {
-        self.asks.close();
-        while let Some(ask) = self.asks.recv().await {
-            // Whoever asked may have gone.
-            drop(ask.done.send(Err(AskError::Closed)));
+        self.calls.close();
+        while let Some(call) = self.calls.recv().await {
+            // The caller may have dropped its future.
+            drop(call.done.send(Err(RequestError::Closed)));
         }
         while let Some(event) = self.conversation.take_event(Instant::now()) {
             if self.events.send(event).await.is_err() {
@@ -268,7 +268,7 @@ impl Driver {
     }
 }
 
-/// Waits for the next thing that the connection brings. Can be dropped at any time.
+/// Waits for the connection. Cancel safe.
 async fn wait(phase: &mut Phase, conversation: &mut Conversation) -> Wake {
     match phase {
         Phase::Connecting(connecting) => Wake::Connected(connecting.await),
@@ -294,11 +294,11 @@ async fn step(link: &mut Link, conversation: &mut Conversation, by: Instant) -> 
     }
 }
 
-/// Whether a refused hello may be granted later: the nick may be the client's own, of a connection that the server
-/// does not know to be broken yet.
-fn may_pass(error: &AskError) -> bool {
+/// Returns whether a refused hello may be accepted later: the nick may belong to a lost connection of this client that
+/// the server still considers open.
+fn may_pass(error: &RequestError) -> bool {
     match error {
-        AskError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",
+        RequestError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",
         _ => false,
     }
 }
@@ -306,7 +306,7 @@ fn may_pass(error: &AskError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{AWAY_MAX, CONNECT_TIMEOUT};
-    use crate::{AskError, ByteStream, Client, Connect, Event, OpenError};
+    use crate::{ByteStream, Client, Connect, Event, OpenError, RequestError};
     use futures::FutureExt;
     use std::io;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -315,11 +315,11 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
 
-    /// A server that says the same to whoever comes, and nothing else; how many came is counted.
+    /// A server that sends these words on each connection and nothing else, and the count of its connections.
     fn parrot(words: &'static str) -> (impl Connect, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counting = Arc::clone(&count);
-        // They stay open.
+        // Keeps the streams open.
         let ends = Arc::new(Mutex::new(Vec::new()));
         let connect = move || {
             counting.fetch_add(1, Ordering::Relaxed);
@@ -370,6 +370,6 @@ mod tests {
         let (client, mut events) = Client::connect_with(|| std::future::pending().boxed()).start();
         client.quit("").await.unwrap();
         assert!(matches!(events.next().await, Some(Event::Closed { .. })));
-        assert_eq!(client.say("ops", "hi").await, Err(AskError::Closed));
+        assert_eq!(client.say("ops", "hi").await, Err(RequestError::Closed));
     }
 }

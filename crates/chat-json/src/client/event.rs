@@ -1,136 +1,136 @@
-//! What a client's caller is told.
+//! The events of a client.
 
 use super::GapCause;
 use crate::wire::{self, Text};
 use std::time::Duration;
 
-/// What happened. Names and texts hold no control character, whatever the server sent.
+/// An event of a client. Names and texts contain no control characters, whatever the server sent.
 ///
-/// While more than a thousand events wait to be read, [`Online`](Self::Online), [`Greeting`](Self::Greeting),
-/// [`Offline`](Self::Offline), [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are left out, and instead of
-/// coming and going there is one [`Present`](Self::Present) later.
+/// While more than 1,000 events wait to be read, [`Online`](Self::Online), [`Greeting`](Self::Greeting),
+/// [`Offline`](Self::Offline), [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are dropped, and events
+/// about members are replaced by one [`Present`](Self::Present) later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// There is a connection, under this nick.
+    /// The client is connected.
     Online {
-        /// The nick.
+        /// The client's nick.
         nick: String,
     },
-    /// What the server tells those who come; follows [`Online`](Self::Online).
+    /// The server's greeting; follows [`Online`](Self::Online).
     Greeting {
-        /// The room that newcomers are put in; `None` if the server does not say.
+        /// The server's lobby; `None` if the server has none.
         lobby: Option<String>,
-        /// The operator's words, line by line.
+        /// The message of the day, line by line.
         motd: Vec<String>,
     },
-    /// The server refuses the nick: the client comes in as a guest. Only with
+    /// The server refused the nick, and the client enters as a guest. Only with
     /// [`guest_if_refused`](super::ClientBuilder::guest_if_refused).
     NickRefused {
-        /// The nick that was asked for.
+        /// The refused nick.
         nick: String,
-        /// A stable word for programs: `nick_taken` or `bad_name`.
+        /// A stable code for programs: `nick_taken` or `bad_name`.
         code: String,
-        /// Why, for people.
+        /// The reason, for people.
         message: String,
     },
-    /// There is no connection; the next attempt comes after this time.
+    /// The connection was lost, or could not be opened.
     Offline {
-        /// What happened.
+        /// The reason.
         why: String,
-        /// When the next attempt is made.
+        /// The delay before the next attempt.
         retry_in: Duration,
     },
-    /// The client is in a room: joined, or back after a break. What it missed follows.
+    /// The client is in a room: after its join, or again after a disconnect. Missed messages follow.
     Entered(Room),
-    /// The client is not, or no longer, in a room.
+    /// The client is not in a room, or no longer.
     NotEntered {
-        /// Which.
+        /// The room.
         room: String,
-        /// A stable word for programs: why it could not be joined, such as `full`; `removed` if the server took the
-        /// client out, `closed` if it closed the room.
+        /// A stable code for programs: why the join was refused, such as `full`; `removed` if the server removed the
+        /// client, `closed` if the room was closed.
         code: String,
-        /// Why, for people.
+        /// The reason, for people.
         message: String,
     },
-    /// Somebody said or did something, or set the topic.
+    /// A message, an action or a topic.
     Message(Message),
-    /// Somebody came into a room.
+    /// A member joined a room.
     Joined {
-        /// Which.
+        /// The room.
         room: String,
-        /// Who.
+        /// The member.
         nick: String,
     },
-    /// Somebody left a room.
+    /// A member left a room.
     Left {
-        /// Which.
+        /// The room.
         room: String,
-        /// Who.
+        /// The member.
         nick: String,
-        /// Why the session ended; `None` if it only left the room.
+        /// Why the session ended; `None` if the member only left the room.
         reason: Option<String>,
     },
-    /// Somebody has another nick.
+    /// A member changed its nick.
     Renamed {
-        /// In which room.
+        /// The room.
         room: String,
-        /// The nick before.
+        /// The old nick.
         nick: String,
-        /// The nick now.
+        /// The new nick.
         to: String,
     },
-    /// Who is in a room: who came and went meanwhile was missed.
+    /// The present members of a room, after events about members were dropped.
     Present(super::Present),
-    /// How many are in a room that has too many to announce each; at most once a second.
+    /// The number of members of a large room, at most once a second.
     Members {
-        /// Which.
+        /// The room.
         room: String,
-        /// How many.
+        /// How many members it has.
         count: usize,
     },
-    /// Whether who comes and goes in a room is announced has changed.
+    /// A room starts or stops announcing joins and leaves.
     Hushed {
-        /// Which.
+        /// The room.
         room: String,
-        /// From now on it isn't.
+        /// Whether they are no longer announced.
         on: bool,
     },
-    /// Somebody said something to this client alone.
-    Told {
+    /// A direct message to this client.
+    Direct {
         /// When: milliseconds since 1970, UTC.
         at: u64,
-        /// Who.
+        /// The sender.
         from: String,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// So many direct messages had to be thrown away, because events were not read.
+    /// Direct messages were dropped because events were not read.
     DirectsMissed {
         /// How many.
         count: u64,
     },
-    /// Messages of a room that were missed and can't be had.
+    /// Messages of a room were missed and can't be read.
     Gap {
-        /// In which room.
+        /// The room.
         room: String,
-        /// The first place, if it is known.
+        /// The first position, if it is known.
         from: Option<u64>,
-        /// The last place, if it is known.
+        /// The last position, if it is known.
         to: Option<u64>,
-        /// Why.
+        /// The cause.
         why: GapCause,
     },
-    /// The server could not use a line of ours.
+    /// The server could not use a line of this client.
     Rejected {
-        /// A stable word for programs.
+        /// A stable code for programs.
         code: String,
-        /// Why, for people.
+        /// The reason, for people.
         message: String,
     },
-    /// There will be no more connection; this is the last event.
+    /// The client is closed; this is the last event.
     Closed {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -139,19 +139,19 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Room {
-    /// Which, as its members spell it.
+    /// The room's name, as its members spell it.
     pub room: String,
-    /// This life of its log.
+    /// The epoch of its log.
     pub epoch: String,
-    /// The end of its log.
+    /// The last position of its log.
     pub seq: u64,
-    /// Whether all that was missed since the last connection follows; `None` if the client was not in it before.
+    /// Whether all messages since the last connection follow; `None` on the first join.
     pub recovered: Option<bool>,
-    /// How many are in it, the client included.
+    /// How many members it has, the client included.
     pub count: usize,
-    /// The first 100 of them.
+    /// The nicks of the first 100.
     pub members: Vec<String>,
-    /// It has too many members to announce who comes and goes.
+    /// Whether joins and leaves are not announced because it has too many members.
     pub is_hushed: bool,
     /// Its topic; empty if there is none.
     pub topic: String,
@@ -161,42 +161,42 @@ pub struct Room {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Where.
+    /// The room.
     pub room: String,
-    /// Which life of the log its place is in; empty in what [`history`](super::Client::history) returns.
+    /// The epoch of its position; empty in the result of [`history`](super::Client::history).
     pub epoch: String,
-    /// Its place in the log.
+    /// Its position in the log.
     pub seq: u64,
     /// When: milliseconds since 1970, UTC.
     pub at: u64,
-    /// Who.
+    /// The sender.
     pub from: String,
-    /// What.
+    /// The text.
     pub text: String,
-    /// What it is.
+    /// The kind.
     pub kind: MessageKind,
-    /// It was said while the client was away, or before it came.
+    /// Whether it was sent before the client joined, or while it was disconnected.
     pub is_replay: bool,
 }
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageKind {
-    /// Somebody said something.
+    /// An ordinary message.
     Said,
-    /// Somebody did something.
+    /// An action.
     Acted,
-    /// Somebody set the topic; an empty text takes it away.
+    /// A new topic; an empty text removes the topic.
     Topic,
     /// A text that no program should answer automatically.
     Notice,
 }
 
 impl Event {
-    /// Reads an event about who is in a room; `None` if it is another event.
+    /// Converts an event about the members of a room; `None` for other events.
     pub(super) fn presence(event: wire::Event<'_>) -> Option<Self> {
-        let own = |text: Text<'_>| super::ask::printable(&text);
+        let own = |text: Text<'_>| super::request::printable(&text);
         Some(match event {
             wire::Event::Joined { room, nick } => Self::Joined {
                 room: own(room),
@@ -238,7 +238,7 @@ impl Event {
 }
 
 impl Message {
-    /// Makes a message that somebody said, for tests of what a program does with it; change its fields as needed.
+    /// Makes a message for tests of a program; change its fields as needed.
     #[must_use]
     pub fn said(room: &str, seq: u64, from: &str, text: &str) -> Self {
         Self {
@@ -255,25 +255,25 @@ impl Message {
 
     pub(super) fn new(entry: &wire::Entry<'_>, kind: MessageKind, epoch: &str) -> Self {
         Self {
-            room: super::ask::printable(&entry.room),
+            room: super::request::printable(&entry.room),
             epoch: epoch.to_owned(),
             seq: entry.seq,
             at: entry.ts,
-            from: super::ask::printable(&entry.from),
-            text: super::ask::printable(&entry.text),
+            from: super::request::printable(&entry.from),
+            text: super::request::printable(&entry.text),
             kind,
             is_replay: entry.replay,
         }
     }
 
-    /// A message of a page of history.
+    /// Converts a message of a page of history.
     pub(super) fn past(event: wire::Event<'_>) -> Option<Self> {
         let (entry, kind) = entry(event)?;
         Some(Self::new(&entry, kind, ""))
     }
 }
 
-/// The message that an event is, if it is one.
+/// Returns the message of an event, if it is one.
 pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageKind)> {
     match event {
         wire::Event::Said(entry) => Some((entry, MessageKind::Said)),
@@ -285,7 +285,7 @@ pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageK
 }
 
 impl Room {
-    /// Makes a room with these members, for tests of what a program does with it; change its fields as needed.
+    /// Makes a room with these members for tests of a program; change its fields as needed.
     #[must_use]
     pub fn with(room: &str, members: &[&str]) -> Self {
         Self {
@@ -303,19 +303,19 @@ impl Room {
     pub(super) fn new(place: wire::Place<'_>) -> Self {
         let members = place.members.unwrap_or_default();
         Self {
-            room: super::ask::printable(&place.room),
+            room: super::request::printable(&place.room),
             epoch: place.epoch.map(Text::into_string).unwrap_or_default(),
             seq: place.seq.unwrap_or_default(),
             recovered: place.recovered,
             count: place.count.unwrap_or(members.len()),
             members: members
                 .iter()
-                .map(|nick| super::ask::printable(nick))
+                .map(|nick| super::request::printable(nick))
                 .collect(),
             is_hushed: place.hushed,
             topic: place
                 .topic
-                .map(|topic| super::ask::printable(&topic))
+                .map(|topic| super::request::printable(&topic))
                 .unwrap_or_default(),
         }
     }

@@ -1,6 +1,6 @@
-//! One connection: lines out of bytes, and bytes into the stream as it takes them.
+//! One connection: reads lines, and writes bytes.
 //!
-//! Invariant: [`Link::step`] can be dropped at any time without losing a byte.
+//! Invariant: [`Link::step`] is cancel safe: dropping it loses no byte.
 
 use super::builder::ByteStream;
 use bytes::{Buf, BufMut, BytesMut};
@@ -19,12 +19,12 @@ pub(super) struct Link {
     input: BytesMut,
 }
 
-/// What a step brought.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Bytes came: there may be lines.
+    /// Bytes were read, and may contain lines.
     Read,
-    /// Bytes were taken.
+    /// Bytes were written.
     Wrote,
 }
 
@@ -39,7 +39,7 @@ impl Link {
         }
     }
 
-    /// Reads what has come, or writes what the stream takes.
+    /// Reads once, or writes once.
     pub(super) async fn step(&mut self, output: &mut BytesMut) -> io::Result<Step> {
         let Self {
             reader,
@@ -49,7 +49,7 @@ impl Link {
         } = self;
         input.reserve(READ_BYTES);
         let mut space = input.limit(READ_BYTES);
-        // Both are cancel safe: what a half has done, it has done to the buffer.
+        // Both branches are cancel safe: each either moved bytes to or from its buffer, or did nothing.
         tokio::select! {
             read = reader.read_buf(&mut space) => match read? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -62,14 +62,14 @@ impl Link {
         }
     }
 
-    /// The next line that has come.
+    /// Returns the next complete line.
     pub(super) fn next_line(&mut self) -> Result<Option<Line>, io::Error> {
         match self.codec.decode(&mut self.input)? {
             None => Ok(None),
             Some(Inbound::Line(line)) => Ok(Some(line)),
             Some(_) => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "a line that is no line of a chat server's",
+                "received a line that no chat server sends",
             )),
         }
     }

@@ -1,19 +1,19 @@
-//! The client's own messages, among those that come.
+//! Recognises the client's own messages among those that arrive.
 //!
-//! Invariant: a message is taken for the client's own only if it bears a key that this client has given and not seen
-//! again, and a nick that it has gone by: keys are shown to everybody in a room, so one alone proves nothing.
+//! Invariant: a message is the client's own only if it has a key that this client made and has not seen before, and a
+//! nick that this client had. Everyone in a room sees the keys, so a key alone proves nothing.
 
 use std::collections::{HashSet, VecDeque};
 
-/// How many own messages may be said and not seen.
+/// How many sent messages may be unseen.
 const UNSEEN_MAX: usize = 4096;
 
 /// How many nicks are remembered.
 const NICKS_MAX: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Own {
-    /// What the keys begin with.
+pub(super) struct OwnMessages {
+    /// The start of every key.
     prefix: String,
     next: u64,
     unseen: HashSet<String>,
@@ -21,7 +21,7 @@ pub(super) struct Own {
     nicks: VecDeque<String>,
 }
 
-impl Own {
+impl OwnMessages {
     pub(super) fn new() -> Self {
         Self {
             prefix: (0..8).map(|_| fastrand::alphanumeric()).collect::<String>() + "-",
@@ -32,13 +32,13 @@ impl Own {
         }
     }
 
-    /// A key for the next message.
+    /// Makes a key for the next message.
     pub(super) fn key(&mut self) -> String {
         let key = format!("{}{}", self.prefix, self.next);
         self.next += 1;
         self.unseen.insert(key.clone());
         self.order.push_back(key.clone());
-        // Those that were seen are still in the order; they go first.
+        // Seen keys are still in the order; they are removed first.
         while self.order.len() > UNSEEN_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -47,7 +47,7 @@ impl Own {
         key
     }
 
-    /// The client goes by this nick, or is about to.
+    /// Adds a nick that the client has, or requested.
     pub(super) fn goes_by(&mut self, nick: &str) {
         if self.nicks.back().is_some_and(|last| last == nick) {
             return;
@@ -58,7 +58,7 @@ impl Own {
         }
     }
 
-    /// Whether a message that came is the client's own; counts as seen.
+    /// Returns whether a message is the client's own, and marks it as seen.
     pub(super) fn sees(&mut self, key: &str, from: &str) -> bool {
         self.nicks.iter().any(|nick| nick == from) && self.unseen.remove(key)
     }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_key_alone_makes_no_message_the_clients_own() {
-        let mut own = Own::new();
+        let mut own = OwnMessages::new();
         own.goes_by("alice");
         let key = own.key();
         assert!(!own.sees(&key, "bob"), "somebody else uses it");
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_never_seen_is_forgotten_some_time() {
-        let mut own = Own::new();
+        let mut own = OwnMessages::new();
         own.goes_by("alice");
         let keys: Vec<_> = (0..=UNSEEN_MAX).map(|_| own.key()).collect();
         assert_eq!(own.unseen.len(), UNSEEN_MAX);

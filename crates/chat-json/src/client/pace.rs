@@ -1,27 +1,27 @@
-//! How fast the caller takes its events, and whether it is worth while to wait for it.
+//! Measures how fast the caller takes its events, and whether the connection should wait for it.
 //!
-//! Invariant: a caller that takes few events never keeps the connection from being read: the server's questions must be
-//! answered. One that takes them as fast as it can is waited for, so that it sees a flood as far as it can follow.
+//! Invariant: a slow caller never stops the connection from being read, because pings must be answered. A caller that
+//! reads as fast as it can is waited for, so that it sees a flood live.
 
 use super::builder::EVENTS_MAX;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a brisk caller takes for as many events as the channel holds. At this pace, what the kernel buffers of a
-/// connection (6 MiB of messages) is read within the time in which the server's questions must be answered.
+/// The longest time in which a fast caller takes as many events as the channel holds. At this pace the kernel's receive
+/// buffer (6 MiB of messages) is read before a ping must be answered.
 const BRISK: Duration = Duration::from_millis(100);
 
 /// The pace at which the caller takes events.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when so many events were taken without a pause.
+    /// Since when events were taken without a pause.
     since: Option<Instant>,
     taken: usize,
     brisk_until: Option<Instant>,
 }
 
 impl Pace {
-    /// The caller has taken events, and more may wait for it.
+    /// The caller has taken events; `more_waits` says whether others are waiting.
     pub(super) fn note(&mut self, taken: usize, more_waits: bool, now: Instant) {
         let since = *self.since.get_or_insert(now);
         self.taken += taken;
@@ -36,7 +36,7 @@ impl Pace {
         }
     }
 
-    /// Until when the caller is to be waited for; `None` if it is not.
+    /// Until when to wait for the caller; `None` to read on.
     pub(super) fn brisk_until(&self, now: Instant) -> Option<Instant> {
         self.brisk_until.filter(|until| now < *until)
     }

@@ -1,7 +1,7 @@
-//! Where a client is in each of its rooms.
+//! The position of a client in each of its rooms.
 //!
-//! Invariant: a room's position only grows within an epoch, and a message is shown when it moves the position: so none
-//! is shown twice, and what was not shown is asked for from the position on.
+//! Invariant: within an epoch a position only grows, and a message is delivered when it advances the position. So no
+//! message is delivered twice, and missing ones are requested from the position on.
 //!
 //! ```text
 //!           events are not read: a message is left in the log
@@ -15,24 +15,25 @@ use crate::wire::{self, JoinRoom, Position, Text};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// How many keys of others' messages are remembered, to know a message that was said again after its log was lost.
+/// How many keys of other members' messages are remembered, to recognise a message that is repeated after its log was
+/// lost.
 const KEYS_MAX: usize = 1024;
 
-/// How far apart a message and its repetition can be: for so long servers remember keys. Later the same key may be used
-/// for something else.
+/// The longest time between a message and its repetition: servers remember keys for this long. After that, a key may be
+/// reused.
 const REPEATED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// A room that the client wants to be in.
+/// A room to join, and where to resume.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(super) struct JoinRequest {
     pub(super) name: String,
-    /// The epoch and place of the last message that the caller has.
+    /// The epoch and position of the last message that the caller has.
     pub(super) after: Option<(Option<String>, u64)>,
     /// How many of the latest messages the caller wants.
     pub(super) limit: Option<usize>,
 }
 
-impl Wanted {
+impl JoinRequest {
     pub(super) const fn new(name: String) -> Self {
         Self {
             name,
@@ -53,44 +54,45 @@ impl Wanted {
     }
 }
 
-/// What is to be done with a message that came.
+/// Whether to deliver a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detection {
-    /// It is new: show it.
+    /// The message is new: deliver it.
     Show,
-    /// It was shown.
+    /// It was delivered before.
     Skip,
 }
 
-/// A room that the client is in, or comes back to.
+/// A room that the client is in, or joins again after a disconnect.
 #[derive(Debug)]
-pub(super) struct Place {
-    wanted: Wanted,
+pub(super) struct JoinedRoom {
+    wanted: JoinRequest,
     /// The room's name as its members spell it.
     pub(super) name: String,
     pub(super) epoch: String,
-    /// How many epochs there were before this one.
+    /// How many epochs came before this one.
     life: u32,
-    /// The caller has been told that this epoch began; the server tells, too.
+    /// The caller was told that this epoch began; the server will report it, too.
     has_told_epoch: bool,
-    /// The last message that was shown, or the end of the log when the client came.
+    /// The position of the last delivered message, or the end of the log at the join.
     seq: u64,
-    /// While messages from before the client came are shown: the last of them.
+    /// The last delivered message from before the join, while such messages arrive.
     past: Option<u64>,
-    /// Messages up to this one were left in the log, because events were not read.
+    /// Messages up to this position were left in the log, because events were not read.
     behind: Option<u64>,
-    /// A page of the log is on its way.
+    /// A page of the log was requested.
     is_reading: bool,
-    /// Who came and went was not shown either.
+    /// Events about members were dropped.
     pub(super) missed_presence: bool,
     keys: Keys,
 }
 
-impl Place {
+impl JoinedRoom {
     /// The client has joined for the first time.
-    pub(super) fn new(wanted: Wanted, place: &wire::Place<'_>) -> Self {
+    pub(super) fn new(wanted: JoinRequest, place: &wire::Place<'_>) -> Self {
         let tail = place.seq.unwrap_or_default();
-        // Replayed from a position, everything behind it is new; else nothing is, but for the messages asked for.
+        // If the log is replayed from a position, all messages after it are new. Otherwise only the requested history
+        // is delivered.
         let seq = match (&wanted.after, place.recovered) {
             (Some((_, seq)), Some(true)) => *seq,
             (Some(_), _) => 0,
@@ -112,12 +114,12 @@ impl Place {
         }
     }
 
-    /// The client is back after a break. Returns whether the log has begun anew meanwhile, which the caller is to be told
-    /// at once: the server tells, too, but the connection may break before that.
+    /// The client joined again after a disconnect. Returns whether a new log began, which the caller is told at once:
+    /// the connection may be lost before the server reports it.
     pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) -> bool {
         self.name = place.room.to_string();
         self.past = None;
-        // What was left in the log is replayed now with the rest.
+        // The replay includes what was left in the log.
         self.behind = None;
         self.is_reading = false;
         self.missed_presence = false;
@@ -131,7 +133,7 @@ impl Place {
         self.has_told_epoch
     }
 
-    /// How to join it again, where the client was.
+    /// Returns the request to join again at the present position.
     pub(super) fn request(&self) -> JoinRoom<'static> {
         JoinRoom {
             room: self.wanted.name.clone().into(),
@@ -140,7 +142,7 @@ impl Place {
         }
     }
 
-    /// The position of the last message that was shown.
+    /// Returns the position of the last delivered message.
     pub(super) fn position(&self) -> Position<'static> {
         Position {
             epoch: Some(self.epoch.clone().into()),
@@ -148,12 +150,12 @@ impl Place {
         }
     }
 
-    /// Whether a room of this name is meant, spelled as its members do or as the caller did.
+    /// Returns whether this is the room's name, as its members or the caller spell it.
     pub(super) fn is_called(&self, room: &str) -> bool {
         self.name == room || self.wanted.name == room
     }
 
-    /// Whether a room of this name is meant, however it is spelled.
+    /// Returns whether this is the room's name in any spelling.
     pub(super) fn is_called_like(&self, room: &str) -> bool {
         let key = |room: &str| room.strip_prefix('#').unwrap_or(room).to_lowercase();
         [&self.name, &self.wanted.name]
@@ -161,23 +163,23 @@ impl Place {
             .any(|name| key(name) == key(room))
     }
 
-    /// Whether messages that come now are left in the log.
+    /// Returns whether new messages are left in the log.
     pub(super) const fn is_behind(&self) -> bool {
         self.behind.is_some()
     }
 
-    /// Leaves messages up to this one in the log.
+    /// Leaves messages up to this position in the log.
     pub(super) fn leave_in_log(&mut self, seq: u64) {
         self.behind = Some(self.behind.unwrap_or_default().max(seq));
     }
 
-    /// Whether a page of the log is to be read now; counts as asked for.
+    /// Returns whether to request a page of the log now, and marks it as requested.
     pub(super) fn starts_reading(&mut self) -> bool {
         self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
     }
 
-    /// A page was read, and all of it taken; it began at this position. Returns what it should have held and did not, if
-    /// that can't be had: then the room is live again without it.
+    /// A page that began at this position was read completely. Returns the messages that it should have contained; the
+    /// room is live again without them.
     pub(super) fn has_read(&mut self, began: u64) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind?;
@@ -188,7 +190,7 @@ impl Place {
         self.missing(to)
     }
 
-    /// What was left in the log and is not read any more.
+    /// Stops reading the log. Returns the messages that were left in it.
     pub(super) fn give_up_log(&mut self) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind.take()?;
@@ -201,7 +203,7 @@ impl Place {
         (from <= to).then_some(Missing { from, to })
     }
 
-    /// Takes a message that came, in its turn.
+    /// Advances the position by a message.
     pub(super) fn take(&mut self, entry: &wire::Entry<'_>) -> Detection {
         let is_new = if entry.seq > self.seq {
             self.seq = entry.seq;
@@ -217,7 +219,7 @@ impl Place {
         if !is_new {
             return Detection::Skip;
         }
-        // Said again after the log was lost that it was in: its author could not know that it had been seen.
+        // A repetition after the log was lost: its sender could not know that it had been delivered.
         let seen = Seen {
             life: self.life,
             ts: entry.ts,
@@ -229,7 +231,7 @@ impl Place {
         Detection::Show
     }
 
-    /// Takes note of a gap. Returns whether it is one to the caller.
+    /// Advances the position over a gap. Returns whether the caller must be told.
     pub(super) fn skip(&mut self, to: Option<u64>, why: GapCause) -> bool {
         let is_told = why == GapCause::Epoch && std::mem::take(&mut self.has_told_epoch);
         let is_news = why == GapCause::Epoch || to.is_none_or(|to| to > self.seq);
@@ -238,7 +240,7 @@ impl Place {
     }
 }
 
-/// Messages that can't be had.
+/// Messages that can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) from: u64,
@@ -253,14 +255,14 @@ fn epoch(place: &wire::Place<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// The keys of the latest messages, with their authors.
+/// The keys and senders of the latest messages.
 #[derive(Debug, Default)]
 struct Keys {
     known: HashMap<(String, String), Seen>,
     order: VecDeque<(String, String)>,
 }
 
-/// When a message was seen that bore a key.
+/// When a message with a key was seen.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     life: u32,
@@ -268,7 +270,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether a message is this one once more: within one life of its log, the server would have known it.
+    /// Returns whether a later message repeats this one. Within one life of a log the server itself recognises
+    /// repetitions.
     fn is_repeated_by(self, later: Self) -> bool {
         let apart = Duration::from_millis(later.ts.abs_diff(self.ts));
         self.life != later.life && apart < REPEATED_WITHIN
@@ -276,7 +279,7 @@ impl Seen {
 }
 
 impl Keys {
-    /// Notes a key. Returns whether it is a new message's.
+    /// Adds a key. Returns whether its message is new.
     fn note(&mut self, from: &str, key: &str, seen: Seen) -> bool {
         let entry = (from.to_owned(), key.to_owned());
         match self.known.insert(entry.clone(), seen) {
@@ -296,8 +299,13 @@ impl Keys {
 mod tests {
     use super::*;
 
-    fn joined(wanted: Wanted, epoch: &'static str, seq: u64, recovered: Option<bool>) -> Place {
-        Place::new(wanted, &found(epoch, seq, recovered))
+    fn joined(
+        wanted: JoinRequest,
+        epoch: &'static str,
+        seq: u64,
+        recovered: Option<bool>,
+    ) -> JoinedRoom {
+        JoinedRoom::new(wanted, &found(epoch, seq, recovered))
     }
 
     fn found(epoch: &'static str, seq: u64, recovered: Option<bool>) -> wire::Place<'static> {
@@ -326,13 +334,13 @@ mod tests {
         }
     }
 
-    fn shown(place: &mut Place, seq: u64) -> bool {
+    fn shown(place: &mut JoinedRoom, seq: u64) -> bool {
         place.take(&entry(seq, None, false)) == Detection::Show
     }
 
     #[test]
     fn a_message_is_shown_once() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 10, None);
         assert!(!shown(&mut place, 10));
         assert!(shown(&mut place, 11) && !shown(&mut place, 11) && shown(&mut place, 13));
         place.enter_again(&found("a", 20, Some(true)));
@@ -342,7 +350,7 @@ mod tests {
 
     #[test]
     fn history_that_was_asked_for_is_shown_and_is_not_the_position() {
-        let mut wanted = Wanted::new("ops".into());
+        let mut wanted = JoinRequest::new("ops".into());
         wanted.limit = Some(5);
         let mut place = joined(wanted, "a", 10, None);
         for seq in [9, 10] {
@@ -355,7 +363,7 @@ mod tests {
 
     #[test]
     fn another_epoch_begins_at_its_start_and_is_told_once() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 10, None);
         assert!(place.enter_again(&found("b", 3, Some(false))));
         assert!(!place.skip(None, GapCause::Epoch), "the server's own words");
         assert!(shown(&mut place, 1));
@@ -365,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_said_again_in_another_epoch_is_known_by_its_key() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 0, None);
         assert_eq!(place.take(&entry(1, Some("k1"), false)), Detection::Show);
         place.enter_again(&found("b", 2, Some(false)));
         assert_eq!(place.take(&entry(1, Some("k1"), true)), Detection::Skip);
@@ -374,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_used_again_for_something_else_hides_nothing() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 0, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 0, None);
         assert_eq!(place.take(&entry(1, Some("k1"), false)), Detection::Show);
         let again = entry(2, Some("k1"), false);
         assert_eq!(place.take(&again), Detection::Show, "the server took it");
@@ -386,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_gap_moves_the_position_and_is_told_once() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 10, None);
         assert!(place.skip(Some(15), GapCause::Expired));
         assert!(!place.skip(Some(15), GapCause::Expired));
         assert!(!shown(&mut place, 15) && shown(&mut place, 16));
@@ -394,7 +402,7 @@ mod tests {
 
     #[test]
     fn what_is_left_in_the_log_is_read_until_it_was_reached() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 10, None);
         place.leave_in_log(11);
         place.leave_in_log(14);
         assert!(place.starts_reading() && !place.starts_reading());
@@ -408,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_page_that_leads_nowhere_is_the_last_and_what_it_lacks_is_missing() {
-        let mut place = joined(Wanted::new("ops".into()), "a", 10, None);
+        let mut place = joined(JoinRequest::new("ops".into()), "a", 10, None);
         place.leave_in_log(99);
         assert!(place.starts_reading());
         let missing = Missing { from: 11, to: 99 };

@@ -3,7 +3,8 @@
 use crate::network::Network;
 use chat_core::{Hub, Limits, Peer, Server};
 use chat_json::{
-    AskError, ByteStream, Client, Connect, Event, Events, GapCause, IfMissing, JsonLines, OpenError,
+    ByteStream, Client, Connect, Event, Events, GapCause, IfMissing, JsonLines, OpenError,
+    RequestError,
 };
 use futures::FutureExt;
 use std::sync::{Arc, Mutex};
@@ -49,7 +50,7 @@ async fn what_is_said_is_heard_and_has_a_place() {
     assert_eq!(bob.say("ops", "hi").await, Ok(3));
     assert_eq!(next_text(&mut alice_hears).await, "hi", "not its own");
     bob.tell("alice", "psst").await.unwrap();
-    let Event::Told { from, text, .. } = next(&mut alice_hears).await else {
+    let Event::Direct { from, text, .. } = next(&mut alice_hears).await else {
         panic!("told");
     };
     assert_eq!((&*from, &*text), ("bob", "psst"));
@@ -64,7 +65,7 @@ async fn what_is_published_needs_no_room() {
     let publish = |room, if_missing| bot.publish(room, "deployed", if_missing);
     assert_eq!(publish("ops", IfMissing::Refuse).await, Ok(1));
     assert!(
-        matches!(&publish("opss", IfMissing::Refuse).await, Err(AskError::Refused { code, .. }) if code == "not_found")
+        matches!(&publish("opss", IfMissing::Refuse).await, Err(RequestError::Refused { code, .. }) if code == "not_found")
     );
     assert_eq!(publish("opss", IfMissing::Create).await, Ok(1));
     alice.say("ops", "thanks").await.unwrap();
@@ -104,7 +105,7 @@ async fn questions_are_answered() {
     let page = bob.history("dev", Some(21), 100).await.unwrap();
     assert_eq!((page[0].seq, page.len()), (1, 20));
     bob.leave("dev").await.unwrap();
-    let Err(AskError::Refused { code, .. }) = bob.say("dev", "gone").await else {
+    let Err(RequestError::Refused { code, .. }) = bob.say("dev", "gone").await else {
         panic!("it has left");
     };
     assert_eq!(code, "denied");
@@ -136,7 +137,7 @@ async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
         .nick("alice")
         .open()
         .await;
-    let Err(OpenError::Refused(AskError::Refused { code, .. })) = refused else {
+    let Err(OpenError::Refused(RequestError::Refused { code, .. })) = refused else {
         panic!("alice is there");
     };
     assert_eq!(code, "nick_taken");
@@ -294,7 +295,7 @@ async fn quitting_says_goodbye_and_ends_the_events() {
         last = Some(event);
     }
     assert!(matches!(last, Some(Event::Closed { .. })), "{last:?}");
-    assert_eq!(alice.say("ops", "more").await, Err(AskError::Closed));
+    assert_eq!(alice.say("ops", "more").await, Err(RequestError::Closed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -310,7 +311,7 @@ async fn what_must_not_be_done_twice_is_given_up_when_the_connection_breaks() {
             network.crash();
             network.restart();
         });
-    assert_eq!(tell, Err(AskError::Interrupted));
+    assert_eq!(tell, Err(RequestError::Interrupted));
     assert_eq!(said, Ok(1), "a message has a key, and is repeated");
 }
 
@@ -370,5 +371,5 @@ async fn a_client_that_is_taken_out_of_a_room_is_told_and_does_not_come_back_by_
     let Event::Closed { why } = next(&mut events).await else {
         panic!("sent away");
     };
-    assert_eq!(why, "the server said goodbye: kicked: good night");
+    assert_eq!(why, "the server closed the connection: kicked: good night");
 }

@@ -141,7 +141,7 @@ fn renamed(state: &mut State, room: &str, result: Result<String, String>) {
     };
     state.wanted_nick = Some(nick.clone());
     if state.link != Link::Online {
-        let text = format!("{nick} is asked for when there is a connection");
+        let text = format!("{nick} is requested once there is a connection");
         return tell_in(state, room, vec![Entry::notice(text)]);
     }
     state.chosen_nick = Some(nick.clone());
@@ -229,7 +229,7 @@ fn add_older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, z
         Err(error) => {
             let error = room::words(&error);
             room.scrollback.push(Entry::alert(format!(
-                "what was said before can't be had: {error}"
+                "older messages can't be loaded: {error}"
             )));
         }
     }

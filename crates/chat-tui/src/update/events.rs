@@ -30,7 +30,7 @@ pub(super) fn happen(state: &mut State, event: Event) -> Vec<Effect> {
             message,
         } => not_entered(state, &room, &code, &message),
         Event::Message(message) => return said(state, &message),
-        Event::Told { at, from, text } => return told(state, at, &from, &text),
+        Event::Direct { at, from, text } => return told(state, at, &from, &text),
         Event::DirectsMissed { count } => {
             let text = format!("{count} direct messages were missed");
             tell(state, Entry::alert(text));
@@ -161,9 +161,9 @@ fn nick_refused(state: &mut State, nick: &str, code: &str, message: &str) {
     let why = message.split(':').next().unwrap_or_default();
     let text = match code {
         "nick_taken" => {
-            format!("{why}: you come in as a guest; /nick {nick} takes it when it is free")
+            format!("{why}: you enter as a guest; /nick {nick} takes it once it is free")
         }
-        _ => format!("{message}; you come in as a guest, /nick NAME takes another nick"),
+        _ => format!("{message}; you enter as a guest, /nick NAME takes another nick"),
     };
     state.taken_nick = (code == "nick_taken").then_some(nick);
     tell(state, Entry::alert(text));
@@ -183,7 +183,7 @@ fn not_entered(state: &mut State, name: &str, code: &str, message: &str) {
     let shown = room::name(name);
     let what = match code {
         "closed" => format!("{shown} was closed"),
-        "removed" => format!("you were taken out of {shown}"),
+        "removed" => format!("you were removed from {shown}"),
         _ => format!("not in {shown}"),
     };
     let message = room::words(message);
@@ -315,7 +315,7 @@ fn gap(from: Option<u64>, to: Option<u64>, why: GapCause) -> String {
         .zip(to)
         .map(|(from, to)| to.saturating_sub(from).saturating_add(1));
     match (why, count) {
-        (GapCause::Epoch, _) => "the room's log began anew: messages may be missing here".into(),
+        (GapCause::Epoch, _) => "the room's log was replaced: messages may be missing here".into(),
         (_, Some(1)) => "1 message is missing here".into(),
         (_, Some(count)) => format!("{count} messages are missing here"),
         (_, None) => "messages are missing here".into(),
@@ -388,7 +388,7 @@ fn enter(state: &mut State, entered: &chat_json::Room) {
         .take(20)
         .collect();
     let here = match others.len() {
-        0 => "nobody else is here yet".to_owned(),
+        0 => "no other members yet".to_owned(),
         _ => format!("here with you: {}", others.join(", ")),
     };
     if entered.recovered.is_none() || room.scrollback.range().is_empty() {
@@ -470,9 +470,7 @@ pub(super) fn to_entry(message: &Message, own: &str, zone: &TimeZone) -> Entry {
     let text = room::words(&message.text);
     let what = match message.kind {
         MessageKind::Acted => What::Acted { from, text },
-        MessageKind::Topic if text.is_empty() => {
-            What::Notice(format!("{from} took the topic away"))
-        }
+        MessageKind::Topic if text.is_empty() => What::Notice(format!("{from} removed the topic")),
         MessageKind::Topic => What::Notice(format!("{from} set the topic: {text}")),
         _ => What::Said {
             is_mention: mentions(&text, own),

@@ -150,13 +150,13 @@ fn enter(state: &mut State) -> Vec<Effect> {
         }
         Some(command::Typed::Unknown(name, nearest)) => {
             let hint = nearest.map_or_else(
-                || "/help lists them".to_owned(),
+                || "see /help".to_owned(),
                 |nearest| format!("did you mean /{nearest}?"),
             );
             let name = crate::room::name(name);
             reply(
                 state,
-                Entry::alert(format!("no such command: /{name} ({hint})")),
+                Entry::alert(format!("unknown command: /{name} ({hint})")),
             );
             state.room_mut().editor.put_back(&line);
             Vec::new()

@@ -230,7 +230,7 @@ fn commands_do_what_the_table_says() {
             .texts()
             .last()
             .unwrap()
-            .starts_with("! no such command: /nosuch")
+            .starts_with("! unknown command: /nosuch")
     );
     assert_eq!(
         screen.state.room().editor.text(),

@@ -12,7 +12,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     if !state.room().has_space_for(1) {
         reply(
             state,
-            Entry::alert("too much waits to be sent: not sent".into()),
+            Entry::alert("too many messages are waiting: not sent".into()),
         );
         let line = command::line(text, is_action);
         state.room_mut().editor.put_back(&line);
@@ -204,7 +204,7 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     if state.link != Link::Online {
         reply(
             state,
-            Entry::notice("there is no connection: it is joined when there is".into()),
+            Entry::notice("no connection: the room is joined once there is one".into()),
         );
     }
     vec![Effect::Join { room, from }]
@@ -222,7 +222,10 @@ fn search(state: &mut State, words: &str) -> Vec<Effect> {
             Vec::new()
         }
         FoundAt::Server(_) if room.is_direct() => {
-            reply(state, Entry::notice(format!("{NO_LOG}, and that is all")));
+            reply(
+                state,
+                Entry::notice(format!("{NO_LOG}: no further matches")),
+            );
             Vec::new()
         }
         FoundAt::Server(before) => vec![Effect::Search {

@@ -16,13 +16,13 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>, inpu
             let question = match state.room().has_space_for(count) {
                 true => format!("send {count} lines? (y/n)"),
                 false => format!(
-                    "too much waits: {count} lines stay here; y sends them later, n drops them"
+                    "too many messages are waiting: y retries sending {count} lines, n drops them"
                 ),
             };
             ask(state, &question, frame, input);
         }
         Overlay::Quit { unsent, .. } => {
-            let question = format!("{unsent} typed and not sent would be lost: quit? (y/n)");
+            let question = format!("{unsent} unsent messages would be lost: quit? (y/n)");
             ask(state, &question, frame, input);
         }
     }

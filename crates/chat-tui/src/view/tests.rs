@@ -196,7 +196,7 @@ fn help_and_questions() {
     }
     screen.does(Input::Pasted("a\nb\nc".into()));
     let (lines, _) = screen.shows();
-    assert!(lines[29].starts_with("too much waits: 3 lines stay here"));
+    assert!(lines[29].starts_with("too many messages are waiting: y retries sending 3 lines"));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn correspondents_have_windows_beside_the_rooms() {
         "이영희".into(),
         "비밀\t이야기".into(),
     );
-    screen.happens(Event::Told { at, from, text });
+    screen.happens(Event::Direct { at, from, text });
     screen.hears(1, "alice", "hello");
     insta(&screen.lines(), "direct_unread");
     screen.types("/query 이영희");
@@ -324,7 +324,7 @@ fn everything(text: &str) -> Vec<Input> {
         },
         Event::Entered(entered),
         Event::Entered(Room::with(text, &[text])),
-        Event::Told {
+        Event::Direct {
             at,
             from: own(),
             text: own(),

@@ -1,31 +1,31 @@
-//! The nick: taken without a connection, refused, and asked for again.
+//! The nick: set without a connection, refused, and requested again.
 
-use super::super::ask::{Ask, AskError, Nature};
 use super::super::event::Event;
+use super::super::request::{Call, RequestError, RequestKind};
 use super::{ANSWERS_WITHIN, Conversation};
 use crate::wire::{self, Text};
 use std::time::Duration;
 use tokio::time::Instant;
 
 impl Conversation {
-    /// Without a connection a nick is only noted, for the next hello: then there is nothing more to ask.
-    pub(super) fn note_nick(&mut self, ask: Ask) -> Option<Ask> {
-        if ask.nature != Nature::Nick || self.has_begun {
-            return Some(ask);
+    /// Without a connection, sets the nick for the next hello and answers the request.
+    pub(super) fn note_nick(&mut self, call: Call) -> Option<Call> {
+        if call.kind != RequestKind::Nick || self.has_begun {
+            return Some(call);
         }
-        let nick = ask.request.nick.map(Text::into_string).unwrap_or_default();
+        let nick = call.request.nick.map(Text::into_string).unwrap_or_default();
         let named = wire::Named {
             nick: nick.as_str().into(),
         };
         let named = serde_json::to_string(&named);
-        // Whoever asked may have gone.
+        // The caller may have dropped its future.
         drop(
-            ask.done
-                .send(named.map_err(|error| AskError::Garbled(error.to_string()))),
+            call.done
+                .send(named.map_err(|error| RequestError::Garbled(error.to_string()))),
         );
         if self.nick.as_deref() != Some(&nick) {
             if !self.is_known_by_token {
-                // A server that has no tokens knows keys by the nick that they were used under.
+                // A server without tokens recognises keys by the nick of their sender.
                 self.unanswered.give_up_messages();
             }
             let before = self.nick.replace(nick);
@@ -35,10 +35,11 @@ impl Conversation {
         None
     }
 
-    /// The hello was refused. Returns whether another nick is asked for: the one before, if this one was taken without a
-    /// connection; or a guest's, if the caller wants that and the nick is not the client's own of a moment ago.
-    pub(in crate::client) fn falls_back(&mut self, error: &AskError, now: Instant) -> bool {
-        let AskError::Refused { code, message, .. } = error else {
+    /// The hello was refused. Returns whether to retry with another nick: the previous one, if this one was set without
+    /// a connection; or a guest's, if the caller allows it and the nick is not held by a lost connection of this
+    /// client.
+    pub(in crate::client) fn falls_back(&mut self, error: &RequestError, now: Instant) -> bool {
+        let RequestError::Refused { code, message, .. } = error else {
             return false;
         };
         if !NICK_FAULTS.contains(&code.as_str()) {
@@ -54,14 +55,14 @@ impl Conversation {
             return false;
         };
         let since = *self.nick_refused_since.get_or_insert(now);
-        // A server that knows tokens gives the client its own nick back at once.
+        // A server with tokens lets the client take its own nick back at once.
         let may_be_own = self.has_nick && !self.is_known_by_token && code == NICK_TAKEN;
         if may_be_own && now < since + self.ping_after + ANSWERS_WITHIN + GHOST_SLACK {
             return false;
         }
         (self.nick, self.has_nick, self.nick_refused_since) = (None, false, None);
         if !self.is_known_by_token {
-            // A server that has no tokens knows keys by the nick that they were used under.
+            // A server without tokens recognises keys by the nick of their sender.
             self.unanswered.give_up_messages();
         }
         self.tell(Event::NickRefused {
@@ -73,9 +74,9 @@ impl Conversation {
     }
 }
 
-/// The codes of what can be wrong with a nick.
+/// The codes of a refused nick.
 const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
 const NICK_TAKEN: &str = "nick_taken";
 
-/// How much longer than the heartbeat says a server may take to end a broken connection of the client's own.
+/// The time that a server may take beyond its heartbeat to end a lost connection of this client.
 const GHOST_SLACK: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
-//! Where the client is: coming into rooms, hearing what is said there, and reading what was left in their logs.
+//! The rooms: joining them, receiving their messages, and reading what was left in their logs.
 
-use super::super::ask::{AskError, printable};
 use super::super::event::{Event, Message, MessageKind, Room, entry};
-use super::super::room::{Detection, Missing, Place};
+use super::super::request::{RequestError, printable};
+use super::super::room::{Detection, JoinedRoom, Missing};
 use super::unanswered::Question;
 use super::{Conversation, EVENTS_MAX, Heard, PAGE, UNAVAILABLE};
 use crate::wire::{self, Id, Request};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 impl Conversation {
     pub(super) fn welcome(&mut self, ok: &str, now: Instant) -> Heard {
         let Ok(welcome) = serde_json::from_str::<wire::Welcome<'_>>(ok) else {
-            let error = AskError::Garbled("the welcome".into());
+            let error = RequestError::Garbled("the answer to hello".into());
             return Heard::Refused(error);
         };
         let known = self.places.len();
@@ -21,8 +21,8 @@ impl Conversation {
             .filter_map(|place| place.err.as_ref())
             .find(|fault| fault.code.0 == UNAVAILABLE)
         {
-            // The room is there, and will be again: it is not given up for that.
-            return Heard::Refused(AskError::refused(fault));
+            // The room still exists, so the whole hello is retried later.
+            return Heard::Refused(RequestError::refused(fault));
         }
         self.is_welcome = true;
         self.nick_before = None;
@@ -54,14 +54,14 @@ impl Conversation {
                 }
                 (Some(place), _) => self.enter_again(place, found),
                 (None, Some(wanted)) => {
-                    self.places.push(Place::new(wanted, &found));
+                    self.places.push(JoinedRoom::new(wanted, &found));
                     self.tell(Event::Entered(Room::new(found)));
                 }
-                // More than was asked for.
+                // The server listed more rooms than were requested.
                 (None, None) => break,
             }
         }
-        // Those that were not answered are still wanted.
+        // Rooms that the server did not list are requested again.
         self.places.extend(places);
         self.wanted = wanted.collect();
         self.send_unsent(now);
@@ -69,7 +69,7 @@ impl Conversation {
     }
 
     /// A room could not be joined.
-    pub(super) fn be_kept_out(&mut self, place: Option<Place>, found: &wire::Place<'_>) {
+    pub(super) fn be_kept_out(&mut self, place: Option<JoinedRoom>, found: &wire::Place<'_>) {
         if let Some(place) = place {
             self.abandon(place);
         }
@@ -82,7 +82,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn enter_again(&mut self, mut place: Place, found: wire::Place<'_>) {
+    pub(super) fn enter_again(&mut self, mut place: JoinedRoom, found: wire::Place<'_>) {
         let is_anew = place.enter_again(&found);
         place.missed_presence = self.events.len() >= EVENTS_MAX;
         let room = place.name.clone();
@@ -98,8 +98,8 @@ impl Conversation {
         }
     }
 
-    /// The client is not in a room any more: what was left in its log is not read.
-    pub(super) fn abandon(&mut self, mut place: Place) {
+    /// The client is no longer in a room: what was left in its log becomes a gap.
+    pub(super) fn abandon(&mut self, mut place: JoinedRoom) {
         if let Some(missing) = place.give_up_log() {
             self.tell_missing(place.name, missing, wire::Why::Other);
         }
@@ -114,7 +114,7 @@ impl Conversation {
         });
     }
 
-    /// The server took the client out of a room: it does not come back to it by itself.
+    /// The server removed the client from a room. The client does not join it again.
     pub(super) fn be_removed(&mut self, room: &str, message: String, closed: bool) {
         if let Some(at) = self.place(room) {
             let place = self.places.remove(at);
@@ -128,7 +128,7 @@ impl Conversation {
         }
     }
 
-    /// A message came, live or replayed.
+    /// Handles a message, live or replayed.
     pub(super) fn said(&mut self, event: wire::Event<'_>) {
         let Some((entry, kind)) = entry(event) else {
             return;
@@ -144,7 +144,7 @@ impl Conversation {
         self.show(at, &entry, kind);
     }
 
-    /// Shows a message, if it is new and the caller wants it.
+    /// Delivers a message if it is new, and not an own one without `echo`.
     pub(super) fn show(&mut self, at: usize, entry: &wire::Entry<'_>, kind: MessageKind) {
         let place = &mut self.places[at];
         let is_new = place.take(entry) == Detection::Show;
@@ -156,7 +156,7 @@ impl Conversation {
         }
     }
 
-    /// Messages can't be had.
+    /// Handles a gap.
     pub(super) fn miss(&mut self, room: &str, from: Option<u64>, to: Option<u64>, why: wire::Why) {
         let Some(at) = self.place(room) else {
             return;
@@ -166,7 +166,7 @@ impl Conversation {
         if (is_full || place.is_behind())
             && let Some(to) = to
         {
-            // The page that is read from the log will tell.
+            // The page of the log will report it.
             return place.leave_in_log(to);
         }
         if place.skip(to, why) {
@@ -177,14 +177,14 @@ impl Conversation {
                 to,
                 why,
             };
-            // A caller that does not read is told once of what moves nothing.
+            // A caller that does not read is told only once of a gap without positions.
             if !is_full || !self.events.contains(&gap) {
                 self.tell(gap);
             }
         }
     }
 
-    /// Asks for what was left in the logs.
+    /// Requests what was left in the logs.
     pub(super) fn catch_up(&mut self, now: Instant) {
         if !self.is_welcome {
             return;
@@ -214,7 +214,7 @@ impl Conversation {
         self.send_unsent(now);
     }
 
-    /// A page of the log that was asked for.
+    /// Handles a requested page of the log.
     pub(super) fn read_log(&mut self, room: &str, ok: &str) {
         let Some(at) = self.place(room) else {
             return;

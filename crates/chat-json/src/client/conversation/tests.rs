@@ -11,7 +11,7 @@ struct Talk {
     now: Instant,
 }
 
-type Answer = oneshot::Receiver<Result<String, AskError>>;
+type Answer = oneshot::Receiver<Result<String, RequestError>>;
 
 impl Talk {
     /// One that wants to be in `ops`, and has the nick `alice`.
@@ -19,7 +19,7 @@ impl Talk {
         Self {
             conversation: Conversation::new(Setup {
                 nick: Some("alice".into()),
-                rooms: vec![Wanted::new("ops".into())],
+                rooms: vec![JoinRequest::new("ops".into())],
                 ..Setup::default()
             }),
             now: Instant::now(),
@@ -61,15 +61,15 @@ impl Talk {
         lines.map(Result::unwrap).collect()
     }
 
-    fn asks(&mut self, nature: Nature, request: Request<'static>) -> Answer {
+    fn calls(&mut self, kind: RequestKind, request: Request<'static>) -> Answer {
         let (done, answer) = oneshot::channel();
         let request = Box::new(request);
-        let ask = Ask {
+        let call = Call {
             request,
-            nature,
+            kind,
             done,
         };
-        self.conversation.ask(ask, self.now);
+        self.conversation.call(call, self.now);
         answer
     }
 
@@ -77,13 +77,13 @@ impl Talk {
         let mut request = Request::new("say");
         request.room = Some("ops".into());
         request.text = Some("hi".into());
-        self.asks(Nature::Say, request)
+        self.calls(RequestKind::Say, request)
     }
 
     fn takes_nick(&mut self, nick: &'static str) -> Answer {
         let mut request = Request::new("nick");
         request.nick = Some(nick.into());
-        self.asks(Nature::Nick, request)
+        self.calls(RequestKind::Nick, request)
     }
 
     fn breaks(&mut self) {
@@ -160,7 +160,7 @@ fn a_message_is_not_repeated_under_another_nick() {
     let mut unsent = talk.says();
     let mut named = talk.takes_nick("alicia");
     assert!(named.try_recv().unwrap().is_ok());
-    assert_eq!(said.try_recv().unwrap(), Err(AskError::Interrupted));
+    assert_eq!(said.try_recv().unwrap(), Err(RequestError::Interrupted));
     assert!(unsent.try_recv().is_err(), "it was never sent");
 }
 
@@ -222,7 +222,7 @@ fn what_is_refused_when_it_is_repeated_may_have_been_said() {
     let id = talk.sent()[0]["id"].clone();
     let fault = json!({"code": "not_in_room", "msg": "no", "retry_ms": null});
     talk.hears(json!({"re": id, "err": fault}));
-    assert_eq!(said.try_recv().unwrap(), Err(AskError::Interrupted));
+    assert_eq!(said.try_recv().unwrap(), Err(RequestError::Interrupted));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn what_was_left_in_the_log_is_a_gap_when_the_room_or_the_client_ends() {
         &|talk| {
             let mut request = Request::new("leave");
             request.room = Some("OPS".into());
-            talk.asks(Nature::Leave, request);
+            talk.calls(RequestKind::Leave, request);
             let id = talk.sent()[0]["id"].clone();
             talk.hears(json!({"re": id, "ok": {}}));
             assert!(talk.conversation.places.is_empty(), "however it is spelled");
@@ -283,7 +283,7 @@ fn a_room_that_is_unavailable_changes_nothing_in_the_others() {
     talk.hears_said(1, "bob", None);
     let mut second = Request::new("join");
     second.room = Some("b".into());
-    talk.asks(Nature::Join, second);
+    talk.calls(RequestKind::Join, second);
     let id = talk.sent()[0]["id"].clone();
     talk.hears(json!({"re": id, "ok": {"room": "b", "epoch": "a", "seq": 0}}));
     talk.breaks();
@@ -392,7 +392,7 @@ fn a_guest_repeats_what_it_said_where_the_server_knows_its_token() {
             assert_eq!(key(&talk.sent()[0]), key(&said[0]));
         } else {
             assert_eq!(talk.sent(), [Value::Null; 0]);
-            assert_eq!(answer.try_recv(), Ok(Err(AskError::Interrupted)));
+            assert_eq!(answer.try_recv(), Ok(Err(RequestError::Interrupted)));
         }
     }
 }
@@ -401,7 +401,7 @@ fn a_guest_repeats_what_it_said_where_the_server_knows_its_token() {
 async fn without_tokens_a_lost_nick_is_asked_for_until_it_must_be_anothers() {
     let mut talk = Talk::online();
     talk.conversation.guest_if_refused = true;
-    let taken = AskError::Refused {
+    let taken = RequestError::Refused {
         code: "nick_taken".into(),
         message: "alice is taken".into(),
         retry: None,

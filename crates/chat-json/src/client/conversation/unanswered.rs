@@ -1,21 +1,21 @@
 //! The requests that the server has not answered.
 //!
-//! Invariant: each is answered once, by the server or by the end of what can be known about it.
+//! Invariant: each request gets exactly one result: the server's answer, or that it is unknown.
 
-use super::super::ask::{AskError, Nature};
+use super::super::request::{RequestError, RequestKind};
 use crate::wire::Request;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// For how long a message may be repeated under its key: a little less than a server remembers keys.
+/// For how long a message may be repeated under its key: slightly less than servers remember keys.
 const REPEATED_FOR: Duration = Duration::from_secs(9 * 60);
 
 #[derive(Debug, Default)]
 pub(super) struct Unanswered {
     asked: VecDeque<Asked>,
-    /// How many of them, from the front on, have been sent on this connection.
+    /// How many of them, from the front, were sent on this connection.
     sent: usize,
 }
 
@@ -24,39 +24,39 @@ pub(super) struct Asked {
     pub(super) id: u64,
     pub(super) request: Box<Request<'static>>,
     pub(super) question: Question,
-    /// When it was sent first.
+    /// When it was first sent.
     pub(super) sent: Option<Instant>,
-    /// It was sent on an earlier connection.
+    /// Whether it was sent on an earlier connection.
     pub(super) is_repeated: bool,
 }
 
 impl Asked {
-    /// It can't be known whether it was done.
+    /// It is unknown whether the request ran.
     fn give_up(self) {
         if let Question::Callers(_, done) = self.question {
-            // Whoever asked may have gone.
-            drop(done.send(Err(AskError::Interrupted)));
+            // The caller may have dropped its future.
+            drop(done.send(Err(RequestError::Interrupted)));
         }
     }
 }
 
-/// Who wants to know.
+/// What the request is for.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// The caller.
-    Callers(Nature, oneshot::Sender<Result<String, AskError>>),
-    /// The client itself: what was left in the log of this room.
+    /// For the caller.
+    Callers(RequestKind, oneshot::Sender<Result<String, RequestError>>),
+    /// Reads what was left in the log of this room.
     Log(String),
-    /// The client itself: who is in a room.
+    /// Lists the members of a room.
     Who,
 }
 
-/// As whom a client comes back.
+/// How the server sees a client that reconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComesBack {
-    /// With its token, or to a server without tokens under its nick: the server knows its keys.
+    /// It recognises the keys: by the token, or without tokens by the nick.
     AsItself,
-    /// To a server without tokens as another guest: it doesn't.
+    /// As another guest of a server without tokens: it does not recognise the keys.
     AsGuest,
 }
 
@@ -69,21 +69,21 @@ impl Unanswered {
         self.asked.push_back(asked);
     }
 
-    /// Takes out the request that was answered.
+    /// Removes the request with this id.
     pub(super) fn take(&mut self, id: u64) -> Option<Asked> {
-        // Answers come in the order of the requests, so it is the first one.
+        // Answers arrive in the order of the requests, so it is the first one.
         let at = self.asked.iter().position(|asked| asked.id == id)?;
         self.sent -= usize::from(at < self.sent);
         self.asked.remove(at)
     }
 
-    /// What has not been sent on this connection; counts as sent.
+    /// Returns the requests that were not sent on this connection, and marks them as sent.
     pub(super) fn unsent(&mut self) -> impl Iterator<Item = &mut Asked> {
         let sent = std::mem::replace(&mut self.sent, self.asked.len());
         self.asked.iter_mut().skip(sent)
     }
 
-    /// The connection broke: what was sent is to be sent again, or given up.
+    /// The connection was lost: keeps the requests that are safe to repeat, and interrupts the others.
     pub(super) fn interrupt(&mut self, comes_back: ComesBack, now: Instant) {
         self.sent = 0;
         let asked = std::mem::take(&mut self.asked);
@@ -92,10 +92,12 @@ impl Unanswered {
             let is_safe = match (&asked.question, asked.sent) {
                 (Question::Log(_) | Question::Who, _) => false,
                 (_, None) => true,
-                (Question::Callers(nature, _), Some(sent)) => match nature {
-                    Nature::Say => comes_back == ComesBack::AsItself && sent + REPEATED_FOR > now,
-                    Nature::Query | Nature::Join | Nature::Leave => true,
-                    Nature::Once | Nature::Nick | Nature::Quit => false,
+                (Question::Callers(kind, _), Some(sent)) => match kind {
+                    RequestKind::Say => {
+                        comes_back == ComesBack::AsItself && sent + REPEATED_FOR > now
+                    }
+                    RequestKind::Query | RequestKind::Join | RequestKind::Leave => true,
+                    RequestKind::Once | RequestKind::Nick | RequestKind::Quit => false,
                 },
             };
             if is_safe {
@@ -106,10 +108,10 @@ impl Unanswered {
         }
     }
 
-    /// There is no connection, and the next one is under another nick: messages that were sent can't be repeated.
+    /// The next connection will have another nick, so messages that were sent can't be repeated.
     pub(super) fn give_up_messages(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
-            let is_message = matches!(asked.question, Question::Callers(Nature::Say, _));
+            let is_message = matches!(asked.question, Question::Callers(RequestKind::Say, _));
             if is_message && asked.is_repeated {
                 asked.give_up();
             } else {
@@ -118,14 +120,14 @@ impl Unanswered {
         }
     }
 
-    /// There will be no answers any more.
+    /// The client closes: no more answers arrive.
     pub(super) fn close(&mut self) {
         self.sent = 0;
         for asked in std::mem::take(&mut self.asked) {
             if let Question::Callers(_, done) = asked.question {
                 let error = match asked.sent {
-                    Some(_) => AskError::Interrupted,
-                    None => AskError::Closed,
+                    Some(_) => RequestError::Interrupted,
+                    None => RequestError::Closed,
                 };
                 drop(done.send(Err(error)));
             }
@@ -137,7 +139,7 @@ impl Unanswered {
 mod tests {
     use super::*;
 
-    /// Whether a message that was sent and not answered is repeated.
+    /// Returns whether a message that was sent and not answered is repeated.
     fn repeats(comes_back: ComesBack, after: Duration) -> bool {
         let sent = Instant::now();
         let (done, mut answer) = oneshot::channel();
@@ -145,14 +147,14 @@ mod tests {
         unanswered.push(Asked {
             id: 1,
             request: Box::new(Request::new("say")),
-            question: Question::Callers(Nature::Say, done),
+            question: Question::Callers(RequestKind::Say, done),
             sent: Some(sent),
             is_repeated: false,
         });
         unanswered.interrupt(comes_back, sent + after);
         let is_kept = unanswered.len() == 1;
         let told = answer.try_recv();
-        assert_eq!(is_kept, told != Ok(Err(AskError::Interrupted)));
+        assert_eq!(is_kept, told != Ok(Err(RequestError::Interrupted)));
         is_kept
     }
 

@@ -78,10 +78,10 @@ fn who_asked_for_a_room_is_not_put_into_the_lobby() {
 #[test]
 fn names_are_checked_where_they_are_typed() {
     for (line, why) in [
-        ("/nick two words", "! that can't be a nick: "),
-        ("/nick a:b", "! that can't be a nick: "),
-        ("/join a:b", "! that can't be a room's name: "),
-        ("/msg a:b psst", "! that can't be a nick: "),
+        ("/nick two words", "! invalid nick: "),
+        ("/nick a:b", "! invalid nick: "),
+        ("/join a:b", "! invalid room name: "),
+        ("/msg a:b psst", "! invalid nick: "),
     ] {
         let mut screen = newcomer();
         assert_eq!(screen.enters(line), [], "{line}");
@@ -100,8 +100,7 @@ fn a_taken_nick_is_offered_when_it_is_free() {
     screen.happens(Event::Online {
         nick: "guest-1".into(),
     });
-    let expected =
-        "! 김철수 is taken: you come in as a guest; /nick 김철수 takes it when it is free";
+    let expected = "! 김철수 is taken: you enter as a guest; /nick 김철수 takes it once it is free";
     assert_eq!(screen.texts(), [expected]);
     assert_eq!(screen.state.chosen_nick, None, "nothing to remember");
     let (room, nick) = ("lobby".to_owned(), "김철수".to_owned());
@@ -130,10 +129,9 @@ fn a_taken_nick_is_offered_when_it_is_free() {
 #[test]
 fn a_client_whose_connection_is_closed_connects_again_with_another_nick() {
     let mut screen = Screen::new();
-    let why = "the server said goodbye: denied".into();
+    let why = "the server closed the connection: denied".into();
     screen.happens(Event::Closed { why });
-    let expected =
-        "! the connection is closed: the server said goodbye: denied (/nick NAME connects again)";
+    let expected = "! the connection is closed: the server closed the connection: denied (/nick NAME connects again)";
     assert_eq!(screen.texts(), [expected]);
     let nick = "이영희".to_owned();
     assert_eq!(screen.enters("/nick 이영희"), [Effect::Reconnect { nick }]);
@@ -154,7 +152,7 @@ fn a_nick_that_was_taken_without_a_connection_is_remembered_once_it_is_granted()
     assert_eq!(screen.enters("/nick kim"), [asked]);
     let result = Ok(nick.clone());
     screen.answers(Answer::Renamed { room, result });
-    let text = "* kim is asked for when there is a connection";
+    let text = "* kim is requested once there is a connection";
     assert_eq!(screen.texts().last().unwrap(), text);
     assert_eq!(
         (&*screen.state.nick, &screen.state.chosen_nick),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn told(from: &str, text: &str) -> Event {
-    Event::Told {
+    Event::Direct {
         at: 0,
         from: from.into(),
         text: text.into(),
@@ -147,7 +147,7 @@ fn a_window_reads_nothing_from_a_log_and_no_room_can_pass_for_it() {
     assert_eq!(screen.effects, []);
     assert_eq!(
         screen.texts(),
-        ["* direct messages are kept in this window only"]
+        ["* direct messages are stored in this window only"]
     );
     screen.happens(entered("@kim", &["evil"]));
     assert_eq!(screen.state.room().members, ["kim"]);
@@ -205,7 +205,7 @@ fn strangers_do_not_fill_the_list_of_rooms() {
         (strangers[0], strangers[30]),
         ("@stranger969", "@stranger999")
     );
-    let said = |text: &&String| text.contains("is closed for a newer one");
+    let said = |text: &&String| text.contains("are closed for newer ones");
     assert_eq!(
         screen.texts().iter().filter(said).count(),
         1,

@@ -74,7 +74,7 @@ fn older_messages_are_asked_for_at_the_top_and_stay_in_order() {
     std::mem::take(&mut screen.effects);
     screen.presses(KeyCode::PageUp);
     assert!(screen.effects.is_empty(), "there is nothing older");
-    assert!(screen.texts()[0].contains("nothing older"));
+    assert!(screen.texts()[0].contains("no older messages"));
 }
 
 /// Messages of the lobby that were asked for while its log was in this life of it.
@@ -122,7 +122,7 @@ fn a_log_that_began_anew_has_nothing_older_than_what_was_said_before() {
     screen.presses(KeyCode::PageUp);
     screen.presses(KeyCode::PageUp);
     assert_eq!(screen.effects, []);
-    assert!(screen.texts()[0].contains("nothing older"));
+    assert!(screen.texts()[0].contains("no older messages"));
     // A search goes on in the log that there is now.
     let words = "nowhere".to_owned();
     let (room, before) = ("lobby".to_owned(), Some(1));
@@ -171,7 +171,7 @@ fn what_is_there_already_does_not_come_as_older() {
     // A server that answers with the same again has nothing older either.
     screen.presses(KeyCode::PageUp);
     screen.answers(older("0", 45..55));
-    assert!(screen.texts()[0].contains("nothing older"));
+    assert!(screen.texts()[0].contains("no older messages"));
     assert_eq!(screen.texts().len(), 16);
 }
 
@@ -183,7 +183,7 @@ fn what_is_full_says_that_no_more_is_loaded() {
     let to_top = |screen: &mut Screen| {
         assert_eq!(keys::scroll_up(&mut screen.state, 10_000), []);
         let texts = screen.texts();
-        let is_top = texts[0].contains("/around PLACE");
+        let is_top = texts[0].contains("/around NUMBER");
         let count = texts.iter().filter(|text| text.contains("/around")).count();
         assert!(is_top && count == 1, "{} {count}", texts[0]);
     };
@@ -203,7 +203,7 @@ fn what_does_not_fit_is_not_asked_for_again() {
     let asked = keys::scroll_up(&mut screen.state, 10_000);
     assert_eq!(asked, [asked_older("0", 1_000)]);
     screen.answers(older("0", 900..1_000));
-    assert!(screen.texts()[0].contains("/around PLACE"));
+    assert!(screen.texts()[0].contains("/around NUMBER"));
     screen.presses(KeyCode::PageUp);
     assert_eq!(screen.effects, []);
 }

@@ -1,81 +1,80 @@
-//! What a program asks of the server, and what can come of it.
+//! Requests of the caller, and their results.
 
 use crate::wire::{self, LINE_BYTES_MAX, Request};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A request on its way, and who waits for the answer.
+/// A request, and the channel for its result.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct Call {
     pub(super) request: Box<Request<'static>>,
-    pub(super) nature: Nature,
-    pub(super) done: oneshot::Sender<Result<String, AskError>>,
+    pub(super) kind: RequestKind,
+    pub(super) done: oneshot::Sender<Result<String, RequestError>>,
 }
 
-impl Ask {
-    /// Refuses what does not fit into a line: the server would skip it, unable to say which request it was.
+impl Call {
+    /// Refuses a request that does not fit into a line. The server would skip the line and could not answer.
     pub(super) fn if_fits(self) -> Option<Self> {
         let fits = serde_json::to_vec(&self.request).is_ok_and(|line| line.len() <= LINE_BYTES_MAX);
         if fits {
             return Some(self);
         }
-        let error = AskError::Refused {
+        let error = RequestError::Refused {
             code: "too_long".into(),
-            message: format!("longer than a line may be (limit {LINE_BYTES_MAX} bytes)"),
+            message: format!("request too long for a line (limit {LINE_BYTES_MAX} bytes)"),
             retry: None,
         };
-        // Whoever asked may have gone.
+        // The caller may have dropped its future.
         drop(self.done.send(Err(error)));
         None
     }
 }
 
-/// What kind of request it is: what is to be done when the connection breaks before the answer, and what the answer
-/// means for the client itself.
+/// The kind of a request: what happens to it after a disconnect, and what its success changes in the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(super) enum RequestKind {
     /// A message: repeated under its key.
     Say,
     /// A question: repeated.
     Query,
-    /// Something that must not be done twice: given up.
+    /// Must not run twice: interrupted.
     Once,
-    /// As [`Once`](Self::Once); the nick is remembered.
+    /// As [`Once`](Self::Once); success changes the client's nick.
     Nick,
-    /// Repeated; the room is remembered.
+    /// Repeated; success adds the room.
     Join,
-    /// Repeated; the room is forgotten.
+    /// Repeated; success removes the room.
     Leave,
-    /// The end.
+    /// Closes the client.
     Quit,
 }
 
-/// Why a request was not granted.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AskError {
-    /// The server refuses it.
+pub enum RequestError {
+    /// The server refused the request.
     #[error("{message}")]
     Refused {
-        /// A stable word for programs, such as `not_found`.
+        /// A stable code for programs, such as `not_found`.
         code: String,
-        /// What was wrong and what to do, for people.
+        /// The reason, for people.
         message: String,
-        /// When to try again, if that may help.
+        /// When a retry may succeed.
         retry: Option<Duration>,
     },
-    /// The connection broke before the answer came, and it can't be repeated safely: it may or may not be done.
-    #[error("the connection broke: it may or may not be done")]
+    /// The connection was lost before the answer arrived, and a repetition would not be safe: the request may have run.
+    #[error("the connection was lost before the answer: the request may have succeeded")]
     Interrupted,
-    /// The client has ended.
+    /// The client is closed.
     #[error("the connection is closed")]
     Closed,
-    /// The server's answer can't be read.
+    /// The answer of the server can't be parsed.
     #[error("the server's answer can't be read: {0}")]
     Garbled(String),
 }
 
-impl AskError {
+impl RequestError {
     pub(super) fn refused(fault: &wire::Fault<'_>) -> Self {
         Self::Refused {
             code: fault.code.to_string(),
@@ -85,20 +84,20 @@ impl AskError {
     }
 }
 
-/// The text without control characters: what a server says may end on a terminal.
+/// Removes control characters: the text may be shown on a terminal.
 pub(super) fn printable(text: &str) -> String {
     chat_core::text::clean(text).into_owned()
 }
 
-/// Who is in a room.
+/// The members of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Present {
-    /// Which.
+    /// The room.
     pub room: String,
-    /// How many.
+    /// How many members it has.
     pub count: usize,
-    /// The first 100 of them.
+    /// The nicks of the first 100.
     pub members: Vec<String>,
 }
 
@@ -112,15 +111,15 @@ impl From<wire::Present<'_>> for Present {
     }
 }
 
-/// A room that somebody is in.
+/// A room that has members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listing {
-    /// Which.
+    /// The room.
     pub room: String,
-    /// How many are in it.
+    /// How many members it has.
     pub count: usize,
-    /// The beginning of its topic; empty if there is none.
+    /// The start of its topic; empty if there is none.
     pub topic: String,
 }
 
@@ -138,18 +137,18 @@ impl From<wire::Listed<'_>> for Listing {
 mod tests {
     use super::*;
 
-    fn say(text: &str) -> (Ask, oneshot::Receiver<Result<String, AskError>>) {
+    fn say(text: &str) -> (Call, oneshot::Receiver<Result<String, RequestError>>) {
         let (done, answer) = oneshot::channel();
         let request = Request {
             text: Some(text.to_owned().into()),
             ..Request::new("say")
         };
-        let ask = Ask {
+        let call = Call {
             request: Box::new(request),
-            nature: Nature::Say,
+            kind: RequestKind::Say,
             done,
         };
-        (ask, answer)
+        (call, answer)
     }
 
     #[test]
@@ -158,12 +157,12 @@ mod tests {
             "x".repeat(LINE_BYTES_MAX),
             "\u{1}".repeat(LINE_BYTES_MAX / 6),
         ] {
-            let (ask, mut answer) = say(&text);
-            assert!(ask.if_fits().is_none());
+            let (call, mut answer) = say(&text);
+            assert!(call.if_fits().is_none());
             let refused = answer.try_recv().unwrap().unwrap_err();
-            assert!(matches!(refused, AskError::Refused { code, .. } if code == "too_long"));
+            assert!(matches!(refused, RequestError::Refused { code, .. } if code == "too_long"));
         }
-        let (ask, _answer) = say(&"x".repeat(LINE_BYTES_MAX - 100));
-        assert!(ask.if_fits().is_some());
+        let (call, _answer) = say(&"x".repeat(LINE_BYTES_MAX - 100));
+        assert!(call.if_fits().is_some());
     }
 }
