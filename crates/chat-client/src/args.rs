@@ -6,8 +6,8 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 
 use chat_core::text;
+use chat_manual::Shell;
 use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
 use jiff::Zoned;
 
 use crate::conversation::{AtInputEnd, Plan};

@@ -1,8 +1,8 @@
 //! The command line, as it is typed.
 
 use chat_core::{Rate, RoomName};
+use chat_manual::Shell;
 use clap::{Parser, Subcommand};
-use clap_complete::Shell;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
