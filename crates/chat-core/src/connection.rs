@@ -10,6 +10,7 @@ mod farewell;
 mod heartbeat;
 mod publishing;
 mod replay;
+mod transport;
 
 pub(crate) use connection::{Opening, downcast, drive_stream, has_timers};
 pub(crate) use dialects::Dialects;

@@ -67,9 +67,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn detect(&mut self) -> Option<CloseReason> {
         let prefix = self.input.pending();
         let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
-        let is_over = self.has_ended || prefix.len() >= self.hub.limits().prefix_bytes.get();
+        let is_over =
+            self.transport.has_ended() || prefix.len() >= self.hub.limits().prefix_bytes.get();
         let dialects = Arc::clone(&self.dialects);
-        let choice = if self.has_ended {
+        let choice = if self.transport.has_ended() {
             dialects.choose_last(prefix)
         } else {
             dialects.choose(prefix)
@@ -84,7 +85,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             (choice, None) => choice,
         };
         match choice {
-            Choice::NeedMore if self.has_ended => {
+            Choice::NeedMore if self.transport.has_ended() => {
                 // Another protocol's beginning, cut short: it is no chat.
                 self.input.discard();
                 self.decide_plain();
@@ -100,7 +101,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !is_line && !is_over {
             return None;
         }
-        if self.has_ended && prefix.is_empty() && self.session.is_none() {
+        if self.transport.has_ended() && prefix.is_empty() && self.session.is_none() {
             return Some(CloseReason::Disconnected);
         }
         self.decide_plain();
@@ -119,7 +120,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.decide_plain();
         match opening {
             Detected::Refused(answer) => {
-                self.outbound.send(&answer);
+                self.transport.send(&answer);
                 // It speaks none of ours, so nothing more is said to it, not even goodbye.
                 self.dialect = None;
                 Some(CloseReason::Disconnected)

@@ -96,7 +96,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.hub.counters().rate_pauses.add(1);
             return true;
         }
-        self.must_catch_up() || self.outbound.progress().waiting >= self.waiting_max()
+        self.must_catch_up() || self.transport.is_full(self.hub.limits())
     }
 
     fn take_token(&mut self) {
@@ -320,7 +320,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     is_empty: replaying.is_none(),
                 });
                 self.replays.extend(replaying);
-                self.outbound.cork();
+                self.transport.cork();
                 self.catch_up_soon().await;
             }
             Command::Read {
@@ -492,7 +492,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let leaving_members = &self.members[..leaving];
         let joined = self
             .session()?
-            .join_wire(&room, &self.outbound, &options, leaving_members)
+            .join_wire(&room, self.transport.outbound(), &options, leaving_members)
             .await;
         match joined {
             Ok((info, member)) => {
@@ -571,7 +571,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let room = member.room().clone();
         let search = member.search(text, before.unwrap_or(Seq::END), limit);
         let Some(Searched { page, took }) =
-            unless_over(self.session.as_ref(), &self.outbound, search).await
+            unless_over(self.session.as_ref(), self.transport.outbound(), search).await
         else {
             // The session ends: the answer is for nobody.
             return Ok(());

@@ -7,17 +7,17 @@ use crate::admission::{AddressAccount, Cost, TokenBucket};
 use crate::connection::dialects::Dialects;
 use crate::connection::heartbeat::Heartbeat;
 use crate::connection::replay::Replaying;
+use crate::connection::transport::{Read, ReadSize, Transport, waiting_max};
 use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::line::{Inbound, Input};
 use crate::peer::Peer;
 use crate::protocol::{Command, Commands, Detected, Dialect, Refusal, Reply};
-use crate::room::{DeliveryOptions, Outbound, Progress};
+use crate::room::DeliveryOptions;
 use crate::session::{Session, WireMember};
 use bytes::{Bytes, BytesMut};
 use futures::future::Either;
 use std::any::Any;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::catch_unwind;
@@ -25,21 +25,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
-
-/// What one read takes at most; also the size of the buffer that all connections of a thread share.
-const READ_BYTES_MAX: usize = 64 * 1024;
-
-/// What one read takes from a connection whose rate is limited: what it may hold back is never much.
-const READ_BYTES_LIMITED: usize = 8 * 1024;
-
-thread_local! {
-    /// Borrowed for the length of one poll, so an idle connection holds no buffer.
-    pub(super) static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
-}
 
 /// Whether the runtime has timers. Tokio tells only by a panic, which is what its users see on standard error, too.
 pub(crate) fn has_timers() -> bool {
@@ -146,15 +135,13 @@ pub(super) struct Connection<R> {
     pub(super) peer: Option<Arc<Peer>>,
     /// What the connections of its address are charged together, if they are counted.
     pub(super) account: Option<Arc<AddressAccount>>,
-    pub(super) reader: R,
-    pub(super) outbound: Arc<Outbound>,
+    pub(super) transport: Transport<R>,
     pub(super) dialect: Option<Box<dyn Dialect>>,
     pub(super) input: Input,
     /// The first line has not come: it may still open another dialect.
     pub(super) is_detecting: bool,
     /// What has come may be the beginning of another dialect: silence does not decide yet.
     pub(super) wants_more: bool,
-    pub(super) has_ended: bool,
     /// There is input that could not be worked off yet.
     pub(super) is_held_up: bool,
     pub(super) bucket: Option<TokenBucket>,
@@ -162,9 +149,6 @@ pub(super) struct Connection<R> {
     pub(super) deferred: Option<Box<Deferred>>,
     pub(super) paused_until: Option<Instant>,
     pub(super) opened: Instant,
-    /// What the stream had taken when it last took something, and since when something has been waiting.
-    pub(super) written: u64,
-    pub(super) waiting_since: Option<Instant>,
     /// The parts of logs that come before live events, which are held back meanwhile.
     pub(super) replays: VecDeque<Replaying>,
     /// Whether the peer is there, if its dialect has a way to ask.
@@ -214,20 +198,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             session: None,
             peer: hub.policy().map(|_| Arc::new(peer)),
             account,
-            reader,
-            outbound: Arc::new(Outbound::new(writer)),
+            transport: Transport::new(reader, writer),
             dialect: None,
             input: Input::new(limits, now),
             is_detecting: true,
             wants_more: false,
-            has_ended: false,
             is_held_up: false,
             bucket: limits.rate.map(|rate| TokenBucket::new(rate, now)),
             deferred: None,
             paused_until: None,
             opened: now,
-            written: 0,
-            waiting_since: None,
             replays: VecDeque::new(),
             heartbeat: None,
             draining: Some(Box::pin(hub.draining())),
@@ -240,7 +220,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Takes bytes that were read before the connection began.
     fn take_ahead(&mut self, ahead: &[u8]) {
         if !ahead.is_empty() {
-            self.take_input(ahead);
+            let now = Instant::now();
+            let answers = self.input.push(ahead, now);
+            self.note_input(&answers, ahead.len(), now);
             self.is_held_up = true;
         }
     }
@@ -270,7 +252,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Wake::Removed => Box::pin(self.be_removed()).await,
                 Wake::Close(reason) => return reason,
             }
-            if self.has_ended && !self.is_held_up {
+            if self.transport.has_ended() && !self.is_held_up {
                 return CloseReason::Disconnected;
             }
         }
@@ -282,12 +264,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        let progress = self.outbound.poll_flush(cx);
+        let progress = self.transport.poll_flush(cx);
         if progress.broken {
             return Poll::Ready(Wake::Close(CloseReason::Broken));
         }
-        self.note_progress(progress);
-        let is_full = progress.waiting >= self.waiting_max();
+        let is_full = progress.waiting >= waiting_max(self.hub.limits());
         if let Some(draining) = &mut self.draining
             && draining.as_mut().poll(cx).is_ready()
         {
@@ -327,60 +308,42 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Reads into the thread's buffer; only what came is copied.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        if self.has_ended {
+        if self.transport.has_ended() {
             return Poll::Pending;
         }
-        let size = if self.bucket.is_some() {
-            READ_BYTES_LIMITED
-        } else {
-            READ_BYTES_MAX
+        let size = match self.bucket {
+            Some(_) => ReadSize::Limited,
+            None => ReadSize::Full,
         };
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(&mut scratch[..size]);
-            match Pin::new(&mut self.reader).poll_read(cx, &mut buffer) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(Wake::Close(CloseReason::Broken)),
-                Poll::Ready(Ok(())) => {}
-            }
-            if buffer.filled().is_empty() {
-                self.has_ended = true;
-            } else {
-                self.take_input(buffer.filled());
-            }
-            Poll::Ready(Wake::Input)
-        })
+        let mut taken = None;
+        let read = self.transport.poll_read(cx, size, |bytes| {
+            let now = Instant::now();
+            taken = Some((self.input.push(bytes, now), bytes.len(), now));
+        });
+        match read {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Read::Broken) => return Poll::Ready(Wake::Close(CloseReason::Broken)),
+            Poll::Ready(Read::Bytes | Read::End) => {}
+        }
+        if let Some((answers, count, now)) = taken {
+            self.note_input(&answers, count, now);
+        }
+        Poll::Ready(Wake::Input)
     }
 
-    /// Takes bytes that the peer has sent.
-    fn take_input(&mut self, bytes: &[u8]) {
-        let now = Instant::now();
-        self.hub.counters().bytes_in.add(bytes.len());
+    /// Notes that so much was read, and sends what its framing answers.
+    fn note_input(&mut self, answers: &Bytes, count: usize, now: Instant) {
+        self.hub.counters().bytes_in.add(count);
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.hear(now);
         }
-        let refusals = self.input.push(bytes, now);
-        self.outbound.send(&refusals);
-        self.charge_input(bytes.len(), now);
-    }
-
-    /// How much may wait for a peer before it is not read any more, so that its replies stay bounded.
-    pub(super) fn waiting_max(&self) -> usize {
-        (self.hub.limits().queue_bytes.get() / 4).max(1)
+        self.transport.send(answers);
+        self.charge_input(count, now);
     }
 
     /// Whether a part of a log is to be written before anything else.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
-    }
-
-    /// Notes since when the stream has taken nothing although something waits.
-    pub(super) fn note_progress(&mut self, progress: Progress) {
-        if progress.waiting == 0 {
-            self.waiting_since = None;
-        } else if self.waiting_since.is_none() || progress.written != self.written {
-            self.waiting_since = Some(Instant::now());
-        }
-        self.written = progress.written;
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -390,7 +353,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             _ => self.opened + limits.prefix_timeout,
         });
         let silence = self.silence_deadline();
-        let stall = self.waiting_since.map(|since| since + limits.stall_timeout);
+        let stall = self.transport.stalls_at(limits);
         let silent = self.heartbeat_deadline();
         let line = self.line_deadline();
         [greeting, silence, stall, silent, line, self.paused_until]
@@ -429,11 +392,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     pub(super) async fn on_timer(&mut self) -> Option<CloseReason> {
         let now = Instant::now();
-        let stall_timeout = self.hub.limits().stall_timeout;
-        if self
-            .waiting_since
-            .is_some_and(|since| since + stall_timeout <= now)
-        {
+        let stall = self.transport.stalls_at(self.hub.limits());
+        if stall.is_some_and(|deadline| deadline <= now) {
             self.hub.counters().stalled.add(1);
             return Some(CloseReason::Stalled);
         }
@@ -480,7 +440,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(reason) = self.handle_lines().await {
             return Some(reason);
         }
-        if self.has_ended
+        if self.transport.has_ended()
             && !self.is_held_up
             && let Some(inbound) = self.input.finish()
         {
@@ -491,7 +451,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes direct messages, as many as may wait.
     pub(super) fn write_mail(&mut self) {
-        let waiting_max = self.waiting_max();
+        let waiting_max = waiting_max(self.hub.limits());
         let (Some(session), Some(dialect)) = (&self.session, &mut self.dialect) else {
             return;
         };
@@ -553,7 +513,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return;
         }
         self.hub.counters().bytes_out.add(out.len());
-        self.outbound.send(&out.freeze());
+        self.transport.send(&out.freeze());
     }
 
     pub(super) fn tell_refused(&mut self, result: Result<(), Refusal>) {

@@ -138,12 +138,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Option<Decision> {
         let mut timeout = pin!(tokio::time::sleep(self.hub.limits().policy_timeout));
         let mut draining = pin!(self.hub.draining());
+        let (outbound, session) = (self.transport.outbound(), self.session.as_ref());
         poll_fn(|cx| {
             if let Poll::Ready(decided) = decision.as_mut().poll(cx) {
                 return Poll::Ready(decided);
             }
-            let is_broken = self.outbound.poll_flush(cx).broken;
-            let session = self.session.as_ref();
+            let is_broken = outbound.poll_flush(cx).broken;
             let is_closing = session.is_some_and(|session| session.poll_closing(cx).is_ready());
             if is_broken || is_closing || draining.as_mut().poll(cx).is_ready() {
                 let reason = "not done: the session ends".to_owned();

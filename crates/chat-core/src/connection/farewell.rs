@@ -3,16 +3,13 @@
 //! Invariant: the leaving is announced and the nick freed first, whatever the peer does; all that follows is bounded
 //! in time.
 
-use crate::connection::connection::{Connection, SCRATCH};
+use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
 use crate::event::CloseReason;
 use crate::session::{Session, WireMember};
 use bytes::BytesMut;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::AsyncRead;
 
 /// How many times a stall's length a peer that does read may take to read what it is owed.
 const FAREWELL_STALLS: u32 = 10;
@@ -35,7 +32,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             reason,
             CloseReason::Broken | CloseReason::Stalled | CloseReason::Silent | CloseReason::Failed
         ) {
-            self.outbound.close();
+            self.transport.close();
             return reason;
         }
         let limits = self.hub.limits();
@@ -47,15 +44,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let flushed = tokio::time::timeout(patience, async {
             self.write_rest(reason == CloseReason::Draining).await;
             self.write_goodbye(&reason);
-            self.flushed().await;
-            poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
+            self.transport
+                .flushed(self.hub.limits().stall_timeout)
+                .await;
+            self.transport.end_writing().await
         })
         .await;
         if flushed == Ok(true) {
             // Its outcome is no news: the peer has all that it was owed.
-            drop(tokio::time::timeout(linger, self.read_to_end()).await);
+            drop(tokio::time::timeout(linger, self.transport.read_to_end()).await);
         }
-        self.outbound.close();
+        self.transport.close();
         reason
     }
 
@@ -64,7 +63,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         while let Some(replaying) = self.replays.pop_front() {
             self.write_replay(replaying).await;
         }
-        self.outbound.uncork();
+        self.transport.uncork();
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
@@ -77,7 +76,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         while self.session.as_ref().is_some_and(Session::has_direct) && self.dialect.is_some() {
             self.write_mail();
-            self.flushed().await;
+            self.transport
+                .flushed(self.hub.limits().stall_timeout)
+                .await;
         }
     }
 
@@ -85,8 +86,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn write_replay(&mut self, mut replaying: Replaying) {
         while !replaying.is_done() {
             let bytes = self.read_replay(&mut replaying).await;
-            self.outbound.send(&bytes);
-            self.flushed().await;
+            self.transport.send(&bytes);
+            self.transport
+                .flushed(self.hub.limits().stall_timeout)
+                .await;
         }
     }
 
@@ -96,50 +99,5 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             dialect.goodbye(reason, &mut out);
             self.send(out);
         }
-    }
-
-    /// Waits until the stream has taken everything that comes before what is held back. One that takes nothing for too
-    /// long is given up.
-    async fn flushed(&mut self) {
-        let patience = self.hub.limits().stall_timeout;
-        loop {
-            let before = self.outbound.progress();
-            if before.waiting_ahead == 0 || before.broken {
-                return;
-            }
-            let moved = poll_fn(|cx| {
-                let now = self.outbound.poll_flush(cx);
-                let has_moved =
-                    now.written != before.written || now.waiting_ahead == 0 || now.broken;
-                if has_moved {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            });
-            if tokio::time::timeout(patience, moved).await.is_err() {
-                self.outbound.fail();
-            }
-        }
-    }
-
-    /// Reads and discards what the peer still sends.
-    async fn read_to_end(&mut self) {
-        if self.has_ended {
-            return;
-        }
-        poll_fn(|cx| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                loop {
-                    let mut buffer = ReadBuf::new(scratch);
-                    match Pin::new(&mut self.reader).poll_read(cx, &mut buffer) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                        Poll::Ready(_) => return Poll::Ready(()),
-                    }
-                }
-            })
-        })
-        .await;
     }
 }

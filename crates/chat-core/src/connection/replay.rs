@@ -93,7 +93,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return;
             };
             self.hub.counters().lag_repairs.add(1);
-            self.outbound.cork();
+            self.transport.cork();
             let Repaired {
                 replay,
                 missed_presence,
@@ -114,22 +114,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             let bytes = self.read_replay(&mut replaying).await;
             self.replays[0] = replaying;
-            self.outbound.send(&bytes);
-            if self.outbound.progress().waiting_ahead > 0 {
+            self.transport.send(&bytes);
+            if !self.transport.is_flushed() {
                 return;
             }
         }
         // An idle connection keeps no room for what it might be shown.
         self.replays = VecDeque::new();
-        self.outbound.uncork();
+        self.transport.uncork();
     }
 
     /// Begins what was noted to be replayed, unless something waits to be written before it. Uncorks the output if
     /// there is nothing to replay.
     pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
-            self.outbound.uncork();
-        } else if self.outbound.progress().waiting_ahead == 0 {
+            self.transport.uncork();
+        } else if self.transport.is_flushed() {
             self.catch_up().await;
         }
     }

@@ -1,0 +1,199 @@
+//! A connection's stream: reading, the queue of what is written, stalls, and a close that loses nothing.
+//!
+//! Invariant: an idle connection holds neither a read nor a write buffer, and everything that waits for the peer to read
+//! is bounded in time.
+
+use crate::limits::Limits;
+use crate::room::{Outbound, Progress};
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// The most bytes that one read takes; also the size of the buffer that all connections of a thread share.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// The most bytes that one read takes from a connection whose rate is limited: little input waits for tokens.
+const READ_BYTES_LIMITED: usize = 8 * 1024;
+
+thread_local! {
+    /// Borrowed for the length of one poll, so an idle connection holds no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
+}
+
+/// The stream of one connection.
+pub(super) struct Transport<R> {
+    reader: R,
+    outbound: Arc<Outbound>,
+    /// How many bytes the stream had taken when it was last looked at.
+    written: u64,
+    /// Since when the stream has taken nothing although output waits.
+    waiting_since: Option<Instant>,
+    /// The peer sends nothing more.
+    has_ended: bool,
+}
+
+/// The result of one read.
+pub(super) enum Read {
+    /// Bytes were read.
+    Bytes,
+    /// The peer has ended its half of the stream.
+    End,
+    /// The stream failed.
+    Broken,
+}
+
+/// How fast a connection may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadSize {
+    /// As fast as it comes.
+    Full,
+    /// In small pieces, because its rate is limited.
+    Limited,
+}
+
+impl<R: AsyncRead + Unpin> Transport<R> {
+    pub(super) fn new(reader: R, writer: impl AsyncWrite + Send + 'static) -> Self {
+        Self {
+            reader,
+            outbound: Arc::new(Outbound::new(writer)),
+            written: 0,
+            waiting_since: None,
+            has_ended: false,
+        }
+    }
+
+    /// Reads into the thread's buffer and hands what was read to `take`. Must not be called once the peer has ended.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        size: ReadSize,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<Read> {
+        let size = match size {
+            ReadSize::Full => READ_BYTES_MAX,
+            ReadSize::Limited => READ_BYTES_LIMITED,
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[..size]);
+            let read = Pin::new(&mut self.reader).poll_read(cx, &mut buffer);
+            read.map(|read| match (read, buffer.filled()) {
+                (Err(_), _) => Read::Broken,
+                (Ok(()), []) => {
+                    self.has_ended = true;
+                    Read::End
+                }
+                (Ok(()), bytes) => {
+                    take(bytes);
+                    Read::Bytes
+                }
+            })
+        })
+    }
+
+    /// Writes what waits, and notes since when the stream has taken nothing.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Progress {
+        let progress = self.outbound.poll_flush(cx);
+        if progress.waiting == 0 {
+            self.waiting_since = None;
+        } else if self.waiting_since.is_none() || progress.written != self.written {
+            self.waiting_since = Some(Instant::now());
+        }
+        self.written = progress.written;
+        progress
+    }
+
+    /// Whether the peer has ended its half of the stream.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// When the peer will have taken nothing for too long.
+    pub(super) fn stalls_at(&self, limits: &Limits) -> Option<Instant> {
+        self.waiting_since.map(|since| since + limits.stall_timeout)
+    }
+
+    /// The queue of what is written, shared with the rooms that deliver to it.
+    pub(super) const fn outbound(&self) -> &Arc<Outbound> {
+        &self.outbound
+    }
+
+    /// Writes what is for this peer alone.
+    pub(super) fn send(&self, bytes: &Bytes) {
+        self.outbound.send(bytes);
+    }
+
+    /// Holds back what rooms deliver until [`uncork`](Self::uncork).
+    pub(super) fn cork(&self) {
+        self.outbound.cork();
+    }
+
+    /// Lets go what was held back.
+    pub(super) fn uncork(&self) {
+        self.outbound.uncork();
+    }
+
+    /// Whether so much waits for the peer that its input is not read, so that its replies stay bounded.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        self.outbound.progress().waiting >= waiting_max(limits)
+    }
+
+    /// Whether the stream has taken everything that comes before what is held back.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.outbound.progress().waiting_ahead == 0
+    }
+
+    /// Waits until the stream has taken everything that comes before what is held back. A stream that takes nothing for
+    /// `patience` is given up.
+    pub(super) async fn flushed(&mut self, patience: Duration) {
+        loop {
+            let before = self.outbound.progress();
+            if before.waiting_ahead == 0 || before.broken {
+                return;
+            }
+            let moved = poll_fn(|cx| {
+                let now = self.outbound.poll_flush(cx);
+                let has_moved =
+                    now.written != before.written || now.waiting_ahead == 0 || now.broken;
+                if has_moved {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            });
+            if tokio::time::timeout(patience, moved).await.is_err() {
+                self.outbound.fail();
+            }
+        }
+    }
+
+    /// Ends the writing half, everything queued having been taken. Returns whether that succeeded.
+    pub(super) async fn end_writing(&mut self) -> bool {
+        poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
+    }
+
+    /// Reads and discards what the peer still sends, until it ends its half too.
+    pub(super) async fn read_to_end(&mut self) {
+        while !self.has_ended {
+            let read = poll_fn(|cx| self.poll_read(cx, ReadSize::Full, |_| {})).await;
+            if matches!(read, Read::Broken) {
+                return;
+            }
+        }
+    }
+
+    /// Drops what waits, and writes nothing more.
+    pub(super) fn close(&self) {
+        self.outbound.close();
+    }
+}
+
+/// How many bytes may wait for a peer before its input is not read any more.
+pub(super) fn waiting_max(limits: &Limits) -> usize {
+    (limits.queue_bytes.get() / 4).max(1)
+}
