@@ -7,6 +7,7 @@ mod connection;
 mod decisions;
 mod dialects;
 mod farewell;
+mod framing;
 mod heartbeat;
 mod publishing;
 mod replay;

@@ -4,6 +4,7 @@ mod command;
 mod commands;
 mod detect;
 mod dialect;
+mod framing;
 mod refusal;
 mod take_over;
 
@@ -12,6 +13,7 @@ pub use commands::{Commands, Step};
 pub(crate) use detect::reserved;
 pub use detect::{Detected, Detection, Detector};
 pub use dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
+pub use framing::Framing;
 pub use refusal::{Code, Hint, Refusal};
 pub use take_over::{Next, Stream, TakeOver, TakenOver};
 

@@ -8,7 +8,6 @@ use crate::connection::dialects::Choice;
 use crate::connection::heartbeat::Heartbeat;
 use crate::event::CloseReason;
 use crate::hub::Question;
-use crate::line::Mode;
 use crate::protocol::{Delimiter, Detected, Dialect, Greeting, JoinRequest, Refusal, Reply};
 use crate::session::{Session, SessionError};
 use bytes::BytesMut;
@@ -27,7 +26,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Silence has ended an unterminated text.
     pub(super) async fn on_silence(&mut self) -> Option<CloseReason> {
         if self.is_detecting {
-            match self.dialects.choose(self.input.pending()) {
+            match self.dialects.choose(self.framing.prefix()) {
                 Choice::Detected(opening) => return self.open(opening).await,
                 Choice::NeedMore | Choice::Plain => self.decide_plain(),
             }
@@ -41,10 +40,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // What the newcomer is shown first is still being written: its text waits.
             return None;
         }
-        let before = self.input.mode();
-        let inbound = self.input.next_silent();
-        if self.input.mode() != before {
-            self.set_delimiter();
+        let (inbound, delimiter) = self.framing.next_silent();
+        if let Some(delimiter) = delimiter {
+            self.set_delimiter(delimiter);
         }
         match inbound {
             Some(inbound) => self.handle_last(inbound).await,
@@ -52,20 +50,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    fn set_delimiter(&mut self) {
-        let ending = match self.input.mode() {
-            Mode::Chunk => Delimiter::Silence,
-            Mode::Line | Mode::Undecided => Delimiter::Newline,
-        };
+    fn set_delimiter(&mut self, delimiter: Delimiter) {
         if let Some(dialect) = &mut self.dialect {
-            dialect.set_delimiter(ending);
+            dialect.set_delimiter(delimiter);
         }
         self.apply_options();
     }
 
     /// Decides the dialect, if what has come suffices.
     pub(super) async fn detect(&mut self) -> Option<CloseReason> {
-        let prefix = self.input.pending();
+        let prefix = self.framing.prefix();
         let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
         let is_over =
             self.transport.has_ended() || prefix.len() >= self.hub.limits().prefix_bytes.get();
@@ -87,7 +81,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         match choice {
             Choice::NeedMore if self.transport.has_ended() => {
                 // Another protocol's beginning, cut short: it is no chat.
-                self.input.discard();
+                self.framing.discard();
                 self.decide_plain();
                 return Some(CloseReason::Disconnected);
             }
@@ -114,10 +108,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     fn decide_plain(&mut self) {
         self.is_detecting = false;
         self.wants_more = false;
+        self.framing.decide_lines();
     }
 
     pub(super) async fn open(&mut self, opening: Detected) -> Option<CloseReason> {
-        self.decide_plain();
+        self.is_detecting = false;
+        self.wants_more = false;
         match opening {
             Detected::Refused(answer) => {
                 self.transport.send(&answer);
@@ -125,7 +121,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.dialect = None;
                 Some(CloseReason::Disconnected)
             }
-            Detected::Dialect(dialect) => self.arrive(dialect).await,
+            Detected::Dialect(dialect) => {
+                let closes = self.arrive(dialect).await;
+                self.framing.decide_lines();
+                closes
+            }
             // Too late: bytes of this connection have been taken for another protocol.
             Detected::TakeOver(_) => Some(CloseReason::Refused),
         }
@@ -162,15 +162,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Makes the peer a session, and greets it. A peer that was greeted in plain before it spoke keeps its session.
     async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
         let options = dialect.options();
-        if !options.silence_ends_text {
-            self.input.set_lines_only();
-        }
-        if let Some(line_bytes) = options.line_bytes {
-            self.input.set_line_bytes(line_bytes.get());
-        }
-        self.heartbeat = options
-            .has_heartbeat
-            .then(|| Heartbeat::new(Instant::now()));
+        let now = Instant::now();
+        let answers = self.framing.set_dialect(&*dialect, self.hub.limits(), now);
+        self.transport.send(&answers);
+        self.heartbeat = options.has_heartbeat.then(|| Heartbeat::new(now));
         let mut out = BytesMut::new();
         let mut given = None;
         if options.arrives_in_lobby && self.session.is_none() {
@@ -221,13 +216,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             let joined = self.join_within(&lobby, 0, bytes_max).await;
             self.tell_refused(joined);
         }
-        self.is_held_up = !self.input.pending().is_empty();
+        self.is_held_up = self.framing.has_pending();
         None
     }
 
     /// How many bytes a newcomer to a room is told about it; `None` if there is no limit.
     pub(super) fn newcomer_bytes(&self) -> Option<usize> {
-        (!self.input.sends_lines()).then_some(NEWCOMER_BYTES_MAX)
+        (!self.framing.sends_items()).then_some(NEWCOMER_BYTES_MAX)
     }
 }
 

@@ -47,7 +47,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut waiting = None;
         let mut slice = TimeSlice::begin();
         let outcome = loop {
-            let has_more = self.deferred.is_some() || !self.input.pending().is_empty();
+            let has_more = self.deferred.is_some() || self.framing.has_pending();
             if self.must_pause(has_more) {
                 break None;
             }
@@ -57,7 +57,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
                 continue;
             }
-            let Some(inbound) = self.input.next_line() else {
+            let Some(inbound) = self.framing.next() else {
                 self.is_held_up = false;
                 break None;
             };

@@ -5,12 +5,13 @@
 
 use crate::admission::{AddressAccount, Cost, TokenBucket};
 use crate::connection::dialects::Dialects;
+use crate::connection::framing::Framing;
 use crate::connection::heartbeat::Heartbeat;
 use crate::connection::replay::Replaying;
 use crate::connection::transport::{Read, ReadSize, Transport, waiting_max};
 use crate::event::CloseReason;
 use crate::hub::Hub;
-use crate::line::{Inbound, Input};
+use crate::line::Inbound;
 use crate::peer::Peer;
 use crate::protocol::{Command, Commands, Detected, Dialect, Refusal, Reply};
 use crate::room::DeliveryOptions;
@@ -137,7 +138,7 @@ pub(super) struct Connection<R> {
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
     pub(super) dialect: Option<Box<dyn Dialect>>,
-    pub(super) input: Input,
+    pub(super) framing: Framing,
     /// The first line has not come: it may still open another dialect.
     pub(super) is_detecting: bool,
     /// What has come may be the beginning of another dialect: silence does not decide yet.
@@ -200,7 +201,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             account,
             transport: Transport::new(reader, writer),
             dialect: None,
-            input: Input::new(limits, now),
+            framing: Framing::new(limits, now),
             is_detecting: true,
             wants_more: false,
             is_held_up: false,
@@ -221,7 +222,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     fn take_ahead(&mut self, ahead: &[u8]) {
         if !ahead.is_empty() {
             let now = Instant::now();
-            let answers = self.input.push(ahead, now);
+            let answers = self.framing.push(ahead, now);
             self.note_input(&answers, ahead.len(), now);
             self.is_held_up = true;
         }
@@ -318,7 +319,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut taken = None;
         let read = self.transport.poll_read(cx, size, |bytes| {
             let now = Instant::now();
-            taken = Some((self.input.push(bytes, now), bytes.len(), now));
+            taken = Some((self.framing.push(bytes, now), bytes.len(), now));
         });
         match read {
             Poll::Pending => return Poll::Pending,
@@ -348,10 +349,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let limits = self.hub.limits();
-        let greeting = self.session.is_none().then(|| match self.input.pending() {
-            [] => self.opened + limits.greet_after,
-            _ => self.opened + limits.prefix_timeout,
-        });
+        let greeting = self
+            .session
+            .is_none()
+            .then(|| match self.framing.has_pending() {
+                false => self.opened + limits.greet_after,
+                true => self.opened + limits.prefix_timeout,
+            });
         let silence = self.silence_deadline();
         let stall = self.transport.stalls_at(limits);
         let silent = self.heartbeat_deadline();
@@ -367,7 +371,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.is_held_up || self.paused_until.is_some() || self.must_catch_up() {
             return None;
         }
-        let deadline = self.input.deadline(self.hub.limits())?;
+        let deadline = self.framing.silence_deadline(self.hub.limits())?;
         let decided = self.opened + self.hub.limits().prefix_timeout;
         Some(if self.wants_more {
             deadline.max(decided)
@@ -442,7 +446,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         if self.transport.has_ended()
             && !self.is_held_up
-            && let Some(inbound) = self.input.finish()
+            && let Some(inbound) = self.framing.finish()
         {
             return self.handle_last(inbound).await;
         }
@@ -529,7 +533,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Inbound::NotUtf8(_) => counters.lines_not_utf8.add(1),
             Inbound::Line(_) | Inbound::Unfinished => {}
         }
-        if let Some(refusal) = Refusal::of_line(rejected, self.input.line_bytes()) {
+        if let Some(refusal) = Refusal::of_line(rejected, self.framing.item_bytes_max()) {
             self.reply(&Reply::Rejected(&refusal));
         }
     }

@@ -97,6 +97,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(dialect) = &mut self.dialect {
             let mut out = BytesMut::new();
             dialect.goodbye(reason, &mut out);
+            self.framing.close(&mut out);
             self.send(out);
         }
     }

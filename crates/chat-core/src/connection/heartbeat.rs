@@ -67,19 +67,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// While the peer is not read, it can't end its line.
     pub(super) fn pause_line(&mut self, is_paused: bool) {
-        if self.input.is_timed() {
-            self.input.set_paused(is_paused, Instant::now());
+        if self.framing.is_timed() {
+            self.framing.set_paused(is_paused, Instant::now());
         }
     }
 
     /// When the line that is under way has taken too long.
     pub(super) fn line_deadline(&self) -> Option<Instant> {
-        self.input.timed_out_at(self.hub.limits().line_timeout?)
+        self.framing.item_deadline(self.hub.limits().line_timeout)
     }
 
     /// Gives up a line that has taken too long, and tells its sender.
     pub(super) fn give_up_line(&mut self) {
-        let unfinished = self.input.give_up();
+        let unfinished = self.framing.give_up();
         self.tell_rejected(&unfinished);
     }
 }

@@ -230,6 +230,14 @@ impl<T: AsRef<str>> Encoder<T> for LineCodec {
     }
 }
 
+impl Inbound {
+    /// What a complete payload is: a line if it is UTF-8. For a [`Framing`](crate::protocol::Framing) of one's own.
+    #[must_use]
+    pub fn from_payload(payload: BytesMut) -> Self {
+        to_line(payload)
+    }
+}
+
 impl Line {
     /// The text of the line.
     #[must_use]

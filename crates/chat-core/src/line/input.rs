@@ -15,6 +15,7 @@
 
 use crate::limits::Limits;
 use crate::line::codec::{Inbound, LineCodec, Nul};
+use crate::line::line_clock::LineClock;
 use crate::line::telnet::Telnet;
 use crate::line::{charset, telnet};
 use crate::text;
@@ -26,6 +27,12 @@ use tokio_util::codec::Decoder;
 
 /// How many single bytes in a row show that a terminal sends each key as it is pressed.
 const SINGLE_BYTES_MAX: u8 = 3;
+
+/// With one of these begins what is not kept of the input: telnet's commands and the byte-order marks.
+const RAW_BYTES: [u8; 3] = [0xef, 0xfe, 0xff];
+
+/// How much of it is kept: more than one read brings after a prefix that is not decided yet.
+const RAW_BYTES_MAX: usize = 128 * 1024;
 
 /// U+FEFF in UTF-8: .NET's `StreamWriter`, for one, begins with it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -50,6 +57,10 @@ pub(crate) struct Input {
     untimed_bytes: u32,
     /// Boxed, because an idle connection has none.
     unfinished: Option<Box<Unfinished>>,
+    /// What was read before it is known whether the input is lines at all, if that differs from the buffer.
+    raw: Option<Box<BytesMut>>,
+    /// It is not known yet whether the input is lines.
+    is_undecided: bool,
 }
 
 /// How far the beginning of the input has come.
@@ -76,10 +87,8 @@ struct Unfinished {
     text: u32,
     /// What begins at `text` and ends here can't become UTF-8; 0 if there is no such thing.
     hopeless: u32,
-    /// Since when it has been so long that its time is limited, the pauses not counted.
-    timed_since: Option<Instant>,
-    /// Since when nothing is read.
-    paused_since: Option<Instant>,
+    /// Runs once it is so long that its time is limited.
+    clock: LineClock,
 }
 
 /// What ends a text.
@@ -110,11 +119,43 @@ impl Input {
             // A person who types it key by key takes as long as it takes, up to the longest message.
             untimed_bytes: place(limits.text_bytes.get()),
             unfinished: None,
+            raw: None,
+            is_undecided: true,
+        }
+    }
+
+    /// The input is lines: no more is kept of it than them.
+    pub(crate) fn decide_lines(&mut self) {
+        self.is_undecided = false;
+        self.raw = None;
+    }
+
+    /// Takes what was read, as it was read: the input is not lines.
+    pub(crate) fn take_raw(&mut self) -> BytesMut {
+        match self.raw.take() {
+            Some(raw) => *raw,
+            None => std::mem::take(&mut self.buffer),
+        }
+    }
+
+    /// Keeps what telnet and byte-order marks would change, until it is known whether the input is lines.
+    fn keep_raw(&mut self, bytes: &[u8]) {
+        if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
+            self.raw = Some(Box::new(self.buffer.clone()));
+        }
+        if let Some(raw) = &mut self.raw {
+            raw.extend_from_slice(bytes);
+            if raw.len() > RAW_BYTES_MAX {
+                self.decide_lines();
+            }
         }
     }
 
     /// Takes bytes that came; returns what telnet wants answered.
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
+        if self.is_undecided {
+            self.keep_raw(bytes);
+        }
         let mut refusals = BytesMut::new();
         let before = self.buffer.len();
         let bytes = match self.hold_mark(bytes) {
@@ -267,7 +308,7 @@ impl Input {
             self.judge();
             if self.buffer.len() > self.untimed_bytes as usize {
                 let unfinished = self.unfinished.get_or_insert_default();
-                unfinished.timed_since.get_or_insert(self.latest);
+                unfinished.clock.start(self.latest);
             }
         }
         inbound.map(|inbound| self.edited(inbound))
@@ -275,31 +316,19 @@ impl Input {
 
     /// When the time of an unfinished line will have lasted so long; `None` while nothing is read.
     pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
-        let unfinished = self.unfinished.as_ref()?;
-        if unfinished.paused_since.is_some() {
-            return None;
-        }
-        Some(unfinished.timed_since? + timeout)
+        self.unfinished.as_ref()?.clock.ends_at(timeout)
     }
 
     /// Whether an unfinished line's time is limited.
     pub(crate) fn is_timed(&self) -> bool {
         let unfinished = self.unfinished.as_ref();
-        unfinished.is_some_and(|unfinished| unfinished.timed_since.is_some())
+        unfinished.is_some_and(|unfinished| unfinished.clock.is_running())
     }
 
-    /// Nothing is read from now on, or something is again: the time of an unfinished line is put off by the length of
-    /// the pause, however often this is called meanwhile.
+    /// Stops the clock of an unfinished line while nothing is read.
     pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
-        let Some(unfinished) = &mut self.unfinished else {
-            return;
-        };
-        if is_paused {
-            unfinished.paused_since.get_or_insert(now);
-        } else if let Some(paused) = unfinished.paused_since.take() {
-            unfinished.timed_since = unfinished
-                .timed_since
-                .map(|since| since + now.saturating_duration_since(paused.max(since)));
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.clock.set_paused(is_paused, now);
         }
     }
 
@@ -409,14 +438,13 @@ impl Unfinished {
     }
 
     /// Notes that so much was taken from the beginning of the buffer.
-    const fn advance(&mut self, taken: u32) {
+    fn advance(&mut self, taken: u32) {
         *self = Self {
             valid: self.valid.saturating_sub(taken),
             read: self.read.saturating_sub(taken),
             text: self.text.saturating_sub(taken),
             hopeless: 0,
-            timed_since: None,
-            paused_since: None,
+            clock: LineClock::default(),
         };
     }
 

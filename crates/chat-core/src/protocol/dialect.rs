@@ -8,6 +8,7 @@ use crate::limits::Limits;
 use crate::log::{Batch, Page, Seq, Span, Timestamp};
 use crate::name::{Nick, RoomName};
 use crate::protocol::commands::Commands;
+use crate::protocol::framing::Framing;
 use crate::protocol::refusal::Refusal;
 use crate::room::Echo;
 use bytes::BytesMut;
@@ -30,6 +31,12 @@ pub trait Dialect: Send + Sync {
 
     /// Takes a line; adds to `commands` what it asks for, and what the dialect answers by itself, in order.
     fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>);
+
+    /// How this connection's input is divided into items of at most `item_bytes_max` bytes; `None`, the default: by
+    /// lines. Asked once, when the connection has turned out to speak this dialect.
+    fn framing(&self, _item_bytes_max: usize) -> Option<Box<dyn Framing>> {
+        None
+    }
 
     /// From now on the peer's texts end in this way.
     fn set_delimiter(&mut self, _ending: Delimiter) {}

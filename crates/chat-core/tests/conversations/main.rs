@@ -9,6 +9,7 @@ mod costs;
 mod days;
 mod delivery;
 mod following;
+mod framing;
 mod in_process;
 mod irc_shaped;
 mod listeners;

@@ -1,0 +1,343 @@
+//! A second framing: frames of a length and a payload, for a dialect that is not spoken in lines.
+
+use crate::unlimited;
+use bytes::{Buf, BufMut, BytesMut};
+use chat_core::codec::Inbound;
+use chat_core::protocol::{
+    Broadcast, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions, Encoder,
+    Framing, Greeting, JoinRequest, Moment, Reply,
+};
+use chat_core::{CloseReason, Direct, Echo, Hub, Limits, Peer};
+use chat_testkit::TestHub;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+/// What a connection in frames begins with.
+const MAGIC: &[u8] = b"FRAMES\n";
+
+const ITEM_BYTES_MAX: usize = 300;
+
+/// Four bytes of length, most significant first, and the payload.
+#[derive(Default)]
+struct Lengths {
+    buffer: BytesMut,
+    item_bytes_max: usize,
+    /// How much is to be skipped of a frame that is too long or too slow.
+    skip: usize,
+    has_begun: bool,
+}
+
+impl Framing for Lengths {
+    fn push(&mut self, bytes: &[u8], answers: &mut BytesMut) {
+        self.buffer.extend_from_slice(bytes);
+        if !self.has_begun && self.buffer.len() >= MAGIC.len() {
+            self.has_begun = true;
+            self.buffer.advance(MAGIC.len());
+            Self::frame(b"frames it is", answers);
+        }
+    }
+
+    fn next(&mut self) -> Option<Inbound> {
+        let skipped = self.skip.min(self.buffer.len());
+        self.buffer.advance(skipped);
+        self.skip -= skipped;
+        let length = self.buffer.first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > self.item_bytes_max {
+            self.skip = 4 + length;
+            return Some(Inbound::Oversized);
+        }
+        if self.buffer.len() < 4 + length {
+            return None;
+        }
+        self.buffer.advance(4);
+        Some(Inbound::from_payload(self.buffer.split_to(length)))
+    }
+
+    fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
+    fn give_up(&mut self) {
+        let length = self.buffer.first_chunk::<4>();
+        self.skip = length.map_or(4, |length| 4 + u32::from_be_bytes(*length) as usize);
+    }
+
+    fn close(&mut self, out: &mut BytesMut) {
+        Self::frame(b"", out);
+    }
+
+    fn frame(payload: &[u8], out: &mut BytesMut) {
+        out.put_u32(payload.len().try_into().unwrap());
+        out.put_slice(payload);
+    }
+}
+
+/// Finds the dialect, whose connections share one encoder.
+#[derive(Default)]
+struct FramesDetector(Arc<FramesEncoder>);
+
+impl Detector for FramesDetector {
+    fn detect(&self, prefix: &[u8]) -> Detection {
+        if prefix.starts_with(MAGIC) {
+            return Detection::Found(Detected::Dialect(Box::new(Frames(Arc::clone(&self.0)))));
+        }
+        if !prefix.is_empty() && MAGIC.starts_with(prefix) {
+            return Detection::NeedMore;
+        }
+        Detection::NotFound
+    }
+}
+
+/// Says what it is given in the lobby, and is shown what others say.
+struct Frames(Arc<FramesEncoder>);
+
+#[derive(Default)]
+struct FramesEncoder {
+    /// How many batches were encoded.
+    encoded: AtomicUsize,
+}
+
+impl Encoder for FramesEncoder {
+    fn encode(&self, item: &Broadcast<'_>, _: Moment, out: &mut BytesMut) {
+        if let Broadcast::Messages(batch, range) = item {
+            self.encoded.fetch_add(1, Ordering::Relaxed);
+            for message in batch.messages(range.clone()) {
+                Lengths::frame(message.text.as_bytes(), out);
+            }
+        }
+    }
+}
+
+impl Dialect for Frames {
+    fn name(&self) -> &'static str {
+        "frames"
+    }
+
+    fn encoder(&self) -> Arc<dyn Encoder> {
+        Arc::clone(&self.0) as Arc<dyn Encoder>
+    }
+
+    fn echo(&self) -> Echo {
+        Echo::Exclude
+    }
+
+    fn options(&self) -> DialectOptions {
+        let mut options = DialectOptions::default();
+        options.line_bytes = NonZeroUsize::new(ITEM_BYTES_MAX);
+        options
+    }
+
+    fn framing(&self, item_bytes_max: usize) -> Option<Box<dyn Framing>> {
+        Some(Box::new(Lengths {
+            item_bytes_max,
+            ..Lengths::default()
+        }))
+    }
+
+    fn receive<'a>(&mut self, payload: &'a str, commands: &mut Commands<'a>) {
+        commands.push(match payload {
+            "join" => Command::Join(JoinRequest::new("lobby".into())),
+            "quit" => Command::Quit { reason: None },
+            text => Command::Say {
+                room: None,
+                text: text.into(),
+                key: None,
+            },
+        });
+    }
+
+    fn greet(&mut self, _: &Greeting<'_>, _: &mut BytesMut) {}
+
+    fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        match reply {
+            Reply::Joined { .. } => Lengths::frame(b"joined", out),
+            Reply::Rejected(refusal) | Reply::Refused(refusal) => {
+                Lengths::frame(format!("! {refusal}").as_bytes(), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn direct(&mut self, _: &Direct, _: &mut BytesMut) {}
+
+    fn goodbye(&mut self, _: &CloseReason, out: &mut BytesMut) {
+        Lengths::frame(b"bye", out);
+    }
+}
+
+/// The other end of a connection in frames.
+struct Member(DuplexStream);
+
+impl Member {
+    fn connect(hub: &mut TestHub) -> Self {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        hub.serve(near, Peer::default());
+        Self(far)
+    }
+
+    async fn join(hub: &mut TestHub) -> Self {
+        let mut member = Self::connect(hub);
+        member.sends_bytes(MAGIC).await;
+        member.sends("join").await;
+        member.sees("frames it is").await;
+        member.sees("joined").await;
+        member
+    }
+
+    async fn sends_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    async fn sends(&mut self, payload: &str) {
+        let mut out = BytesMut::new();
+        Lengths::frame(payload.as_bytes(), &mut out);
+        self.sends_bytes(&out).await;
+    }
+
+    async fn sees(&mut self, expected: &str) {
+        let shown = async {
+            let length = self.0.read_u32().await.unwrap();
+            let mut payload = vec![0; length as usize];
+            self.0.read_exact(&mut payload).await.unwrap();
+            String::from_utf8(payload).unwrap()
+        };
+        let shown = tokio::time::timeout(Duration::from_secs(1), shown).await;
+        assert_eq!(shown.as_deref(), Ok(expected));
+    }
+
+    async fn sees_nothing(&mut self) {
+        let shown = tokio::time::timeout(Duration::from_millis(100), self.0.read_u8()).await;
+        assert!(shown.is_err(), "{shown:?}");
+    }
+}
+
+fn hub(limits: Limits) -> (TestHub, Arc<FramesEncoder>) {
+    let detector = FramesDetector::default();
+    let encoder = Arc::clone(&detector.0);
+    let hub = TestHub::build(Hub::builder().limits(limits)).protocol(detector);
+    (hub, encoder)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_framing_shares_its_encodings() {
+    let (mut hub, encoder) = hub(Limits::default());
+    let mut members = Vec::new();
+    for _ in 0..10 {
+        members.push(Member::join(&mut hub).await);
+    }
+    let mut plain = hub.connect("plain");
+    plain.sends("hello from a line").await;
+    for member in &mut members {
+        member.sees("hello from a line").await;
+    }
+    assert_eq!(encoder.encoded.load(Ordering::Relaxed), 1);
+    members[0].sends("hello from a frame").await;
+    for member in &mut members[1..] {
+        member.sees("hello from a frame").await;
+    }
+    members[0].sees_nothing().await;
+    plain
+        .sees_in_time("14:02 guest-1: hello from a frame")
+        .await;
+    assert_eq!(encoder.encoded.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_one_read_in_frames_are_one_batch() {
+    let (mut hub, encoder) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    let mut bob = Member::join(&mut hub).await;
+    let mut out = BytesMut::new();
+    for text in ["one", "two\nlines", "three"] {
+        Lengths::frame(text.as_bytes(), &mut out);
+    }
+    alice.sends_bytes(&out).await;
+    for text in ["one", "two lines", "three"] {
+        bob.sees(text).await;
+    }
+    assert_eq!(encoder.encoded.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_are_read_however_they_are_cut_and_whatever_bytes_they_hold() {
+    // A length of 255 begins telnet's commands; the first read brings it, before the dialect is known.
+    let text = "x".repeat(255);
+    let mut bytes = BytesMut::from(MAGIC);
+    for payload in ["join", &text, "end"] {
+        Lengths::frame(payload.as_bytes(), &mut bytes);
+    }
+    for piece in [1, 3, 8, 1000] {
+        let (mut hub, _) = hub(Limits::default());
+        let mut bob = Member::join(&mut hub).await;
+        let mut alice = Member::connect(&mut hub);
+        for bytes in bytes.chunks(piece) {
+            alice.sends_bytes(bytes).await;
+            tokio::task::yield_now().await;
+        }
+        bob.sees(&text).await;
+        bob.sees("end").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_oversized_frame_is_skipped_and_told_once() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    let mut bob = Member::join(&mut hub).await;
+    alice.sends(&"x".repeat(ITEM_BYTES_MAX + 1)).await;
+    alice.sends("short").await;
+    alice.sees("! line too long (limit 300 bytes)").await;
+    bob.sees("short").await;
+    alice.sees_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_takes_too_long_is_given_up() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    let mut bob = Member::join(&mut hub).await;
+    alice.sends_bytes(&[0, 0, 0, 9]).await;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        alice.sends_bytes(b"x").await;
+    }
+    alice.sees_nothing().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    alice
+        .sees("! line dropped: its end did not come in time")
+        .await;
+    alice.sends_bytes(b"yyy").await;
+    alice.sends("after").await;
+    bob.sees("after").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stays_undecided_is_greeted_in_plain() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = hub.connect("alice");
+    alice.sends_bytes(&MAGIC[..3]).await;
+    tokio::time::sleep(Limits::default().prefix_timeout).await;
+    alice.sees_containing("you are guest-1").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_framing_says_its_own_goodbye_after_the_dialect() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    alice.sends("quit").await;
+    alice.sees("bye").await;
+    alice.sees("").await;
+    assert_eq!(alice.0.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_are_no_text_are_rejected() {
+    let mut hub = unlimited().protocol(FramesDetector::default());
+    let mut alice = Member::join(&mut hub).await;
+    alice.sends_bytes(&[0, 0, 0, 2, 0xff, 0xff]).await;
+    alice.sees("! not UTF-8: message dropped").await;
+}
