@@ -1,5 +1,6 @@
 //! Rooms and sessions together.
 
+pub mod authenticator;
 mod builder;
 mod ending;
 mod follower;

@@ -34,6 +34,7 @@ pub mod text;
 mod time_slice;
 
 pub use event::{CloseReason, Direct, Event, Missed, Presence, PresenceChange};
+pub use hub::authenticator as auth;
 pub use hub::{Follower, Hub, HubBuilder, Policy, policy};
 pub use limits::{Limits, Loopback, Rate};
 pub use log::{Kind, Message, Seq};

@@ -30,8 +30,13 @@ impl Peer {
     /// Adds something that the program knows of the peer: one value of each type, the latest wins.
     #[must_use]
     pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
-        self.metadata.insert(TypeId::of::<T>(), Box::new(value));
+        self.insert(value);
         self
+    }
+
+    /// As [`with`](Self::with), in place.
+    pub fn insert<T: Any + Send + Sync>(&mut self, value: T) {
+        self.metadata.insert(TypeId::of::<T>(), Box::new(value));
     }
 
     /// What was added of this type.

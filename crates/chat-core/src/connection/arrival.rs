@@ -8,6 +8,7 @@ use crate::connection::dialects::Choice;
 use crate::connection::heartbeat::Heartbeat;
 use crate::event::CloseReason;
 use crate::hub::Question;
+use crate::log::Account;
 use crate::protocol::{Delimiter, Detected, Dialect, Greeting, JoinRequest, Refusal, Reply};
 use crate::session::{Session, SessionError};
 use bytes::BytesMut;
@@ -141,7 +142,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             begun => begun,
         };
         let opener = self.account.as_ref().map(|account| account.address());
-        session.map(|session| session.with_opener(opener))
+        let session = session?.with_opener(opener);
+        let account = self.peer.as_ref().and_then(|peer| peer.get::<Account>());
+        session.set_account(account.cloned());
+        Ok(session)
     }
 
     /// Asks the policy about a peer whose dialect begins with a hello; gives back the nick that it gets instead.

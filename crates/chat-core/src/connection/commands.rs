@@ -274,6 +274,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Hello { nick, token, rooms } => {
                 return self.begin(nick.as_deref(), token, &rooms).await;
             }
+            Command::Authenticate(credentials) => {
+                let account = Box::pin(self.authenticate(credentials)).await?;
+                self.reply(&Reply::Authenticated(&account));
+            }
             Command::Join(request) => self.join(&request, 0).await?,
             Command::Move { room } => self.move_to(room).await?,
             Command::Leave { room } => self.leave(room.as_deref()).await?,
@@ -676,7 +680,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 }
 
 /// Waits for something long; gives it up when the session is to end or its stream has failed.
-async fn unless_over<T>(
+pub(super) async fn unless_over<T>(
     session: Option<&Session>,
     outbound: &Outbound,
     work: impl Future<Output = T>,

@@ -197,7 +197,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Self {
             members: Vec::new(),
             session: None,
-            peer: hub.policy().map(|_| Arc::new(peer)),
+            peer: hub.asks_about_peers().then(|| Arc::new(peer)),
             account,
             transport: Transport::new(reader, writer),
             dialect: None,

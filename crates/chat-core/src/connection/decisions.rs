@@ -3,11 +3,14 @@
 //! Invariant: while the policy thinks, the connection goes on writing, and its end is not put off; and nothing that
 //! was allowed before waits for the answer.
 
+use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
 use crate::connection::publishing::Waiting;
 use crate::event::RoomInfo;
+use crate::hub::authenticator::Credentials;
 use crate::hub::{Decision, Question, Visitor};
-use crate::protocol::Refusal;
+use crate::log::Account;
+use crate::protocol::{Code, Refusal};
 use crate::session::Session;
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -69,6 +72,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Some(Visitor {
             peer: Arc::clone(self.peer.as_ref()?),
             dialect,
+            account: match &self.session {
+                Some(session) => session.account(),
+                None => self.peer.as_ref()?.get::<Account>().cloned(),
+            },
             session: self.session.as_ref().map(Session::id),
             nick: self.session.as_ref().map(Session::nick),
         })
@@ -88,6 +95,33 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     })
             })
         }
+    }
+
+    /// Finds the account that the peer's credentials prove, and gives it to the session.
+    pub(super) async fn authenticate(
+        &mut self,
+        credentials: Credentials<'_>,
+    ) -> Result<Account, Refusal> {
+        let peer = self.peer.clone().unwrap_or_default();
+        let finding = self.hub.authenticate(&peer, credentials);
+        let found = unless_over(self.session.as_ref(), &self.transport.outbound, finding).await;
+        drop(peer);
+        let account = match found {
+            Some(Ok(Some(account))) => account,
+            Some(Ok(None)) => return Err(Refusal::new(Code::Denied, "no account is known")),
+            Some(Err(error)) => {
+                return Err(Refusal::denied(&error.to_string(), self.hub.limits()));
+            }
+            None => return Err(Refusal::new(Code::Denied, "not done: the session ends")),
+        };
+        if let Some(session) = &self.session {
+            session.set_account(Some(account.clone()));
+        }
+        // For the session that begins later, and for the policy.
+        if let Some(peer) = self.peer.as_mut().and_then(Arc::get_mut) {
+            peer.insert(account.clone());
+        }
+        Ok(account)
     }
 
     /// Asks whether the history of a room may be read.

@@ -1,5 +1,6 @@
 //! What a hub is made of, and the defaults.
 
+use crate::hub::authenticator::{Authenticator, DynAuthenticator};
 use crate::hub::hub::{Hub, Parts};
 use crate::hub::policy::{DynPolicy, InOrder, Policy};
 use crate::limits::Limits;
@@ -18,6 +19,7 @@ pub struct HubBuilder {
     lobby: Option<RoomName>,
     motd: Vec<String>,
     policies: Vec<Arc<dyn DynPolicy>>,
+    authenticator: Option<Arc<dyn DynAuthenticator>>,
     delivery_tasks: usize,
 }
 
@@ -68,6 +70,13 @@ impl HubBuilder {
         self
     }
 
+    /// Sets who finds the accounts of peers. Without an authenticator no peer has an account.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
     /// Sets the clock; the system's if this is not called.
     #[must_use]
     pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
@@ -93,6 +102,7 @@ impl HubBuilder {
             lobby,
             motd,
             mut policies,
+            authenticator,
             delivery_tasks,
         } = self;
         let policy: Option<Arc<dyn DynPolicy>> = match policies.len() {
@@ -109,6 +119,7 @@ impl HubBuilder {
             lobby: lobby.unwrap_or_else(RoomName::lobby),
             motd,
             policy,
+            authenticator,
             delivery_tasks,
         })
     }
@@ -124,6 +135,7 @@ impl Default for HubBuilder {
             lobby: None,
             motd: Vec::new(),
             policies: Vec::new(),
+            authenticator: None,
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -4,14 +4,16 @@
 
 use crate::admission::ConnectionLimiter;
 use crate::event::CloseReason;
+use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator};
 use crate::hub::builder::HubBuilder;
 use crate::hub::policy::DynPolicy;
 use crate::hub::rooms::Rooms;
 use crate::hub::roster::Roster;
 use crate::limits::Limits;
-use crate::log::{DynJournal, JournalError, Keys, SessionId, Timestamp};
+use crate::log::{Account, DynJournal, JournalError, Keys, SessionId, Timestamp};
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, RoomName};
+use crate::peer::Peer;
 use crate::room::{Feed, PublishError, RoomContext, SearchQueue, Told};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
@@ -57,6 +59,7 @@ pub(super) struct Inner {
     pub(super) lobby: RoomName,
     pub(super) motd: Vec<String>,
     pub(super) policy: Option<Arc<dyn DynPolicy>>,
+    pub(super) authenticator: Option<Arc<dyn DynAuthenticator>>,
     pub(super) policy_log: LogGate,
     pub(super) roster: Roster,
     pub(super) rooms: Mutex<Rooms>,
@@ -81,6 +84,7 @@ pub(crate) struct Parts {
     pub(crate) lobby: RoomName,
     pub(crate) motd: Vec<String>,
     pub(crate) policy: Option<Arc<dyn DynPolicy>>,
+    pub(crate) authenticator: Option<Arc<dyn DynAuthenticator>>,
     pub(crate) delivery_tasks: usize,
 }
 
@@ -106,6 +110,7 @@ impl Hub {
             lobby,
             motd,
             policy,
+            authenticator,
             delivery_tasks,
         } = parts;
         let (limits, counters) = (Arc::new(limits), Arc::new(Counters::default()));
@@ -130,6 +135,7 @@ impl Hub {
             lobby,
             motd,
             policy,
+            authenticator,
             policy_log: LogGate::default(),
             roster: Roster::new(names),
             rooms: Mutex::new(rooms),
@@ -273,6 +279,45 @@ impl Hub {
 
     pub(crate) fn policy(&self) -> Option<&Arc<dyn DynPolicy>> {
         self.0.policy.as_ref()
+    }
+
+    /// Finds the account that credentials prove. One that is not found in time is not found.
+    ///
+    /// # Errors
+    ///
+    /// The credentials are wrong, or the authenticator failed and these were not [`Credentials::Peer`].
+    pub(crate) async fn authenticate(
+        &self,
+        peer: &Peer,
+        credentials: Credentials<'_>,
+    ) -> Result<Option<Account>, AuthError> {
+        let Some(authenticator) = &self.0.authenticator else {
+            return match credentials {
+                Credentials::Peer => Ok(None),
+                _ => Err(AuthError::new("this server has no accounts")),
+            };
+        };
+        let asks_for_peer = credentials == Credentials::Peer;
+        let finding = Arc::clone(authenticator).authenticate(peer, credentials);
+        match tokio::time::timeout(self.limits().policy_timeout, finding).await {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(_) => {
+                self.note_policy_failure();
+                if asks_for_peer {
+                    return Ok(None);
+                }
+                Err(AuthError::new("accounts can't be looked up now, try again"))
+            }
+        }
+    }
+
+    pub(crate) fn has_authenticator(&self) -> bool {
+        self.0.authenticator.is_some()
+    }
+
+    /// Whether it is of use to know the peers of connections.
+    pub(crate) fn asks_about_peers(&self) -> bool {
+        self.0.policy.is_some() || self.0.authenticator.is_some()
     }
 
     /// Logs that the policy panicked or did not answer in time, once a second at most.

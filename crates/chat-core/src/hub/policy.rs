@@ -3,7 +3,7 @@
 //! Invariant: a policy can only refuse or change; it can't hold up anybody but the peer that it is asked about. One
 //! that panics, or has not answered in time, refuses.
 
-use crate::log::{Kind, SessionId};
+use crate::log::{Account, Kind, SessionId};
 use crate::name::Nick;
 use crate::peer::Peer;
 use futures::FutureExt;
@@ -163,6 +163,8 @@ pub struct Visitor {
     pub peer: Arc<Peer>,
     /// How it talks: `plain`, `json`.
     pub dialect: &'static str,
+    /// Who it provably is; `None` if that is not known.
+    pub account: Option<Account>,
     /// Its session; `None` before it was let in.
     pub session: Option<SessionId>,
     /// The nick that it has; `None` before it was let in.

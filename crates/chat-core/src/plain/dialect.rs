@@ -219,6 +219,7 @@ impl Dialect for Plain {
             | Reply::Duplicate { .. }
             | Reply::Welcome { .. }
             | Reply::Page { .. }
+            | Reply::Authenticated(_)
             | Reply::Pong => {}
         }
     }

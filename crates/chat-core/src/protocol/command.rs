@@ -1,6 +1,7 @@
 //! What a peer asks, whatever the dialect it asks in.
 
 use crate::hub::IfMissing;
+use crate::hub::authenticator::Credentials;
 use crate::log::{Epoch, Seq, TokenDigest};
 use std::borrow::Cow;
 
@@ -64,6 +65,8 @@ pub enum Command<'a> {
         /// Which rooms.
         rooms: Vec<JoinRequest<'a>>,
     },
+    /// Prove who the peer is. The session, or the one that begins later, then has the account.
+    Authenticate(Credentials<'a>),
     /// Join a room.
     Join(JoinRequest<'a>),
     /// Join a room and leave all others, for dialects in which one is in one room at a time. `None`: the lobby.
@@ -191,6 +194,7 @@ impl Command<'_> {
                 let rooms = rooms.into_iter().map(JoinRequest::into_owned).collect();
                 Command::Hello { nick: opt(nick), token, rooms }
             }
+            Self::Authenticate(credentials) => Command::Authenticate(credentials.into_owned()),
             Self::Join(request) => Command::Join(request.into_owned()),
             Self::Move { room } => Command::Move { room: opt(room) },
             Self::Leave { room } => Command::Leave { room: opt(room) },

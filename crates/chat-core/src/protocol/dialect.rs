@@ -5,7 +5,7 @@
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
-use crate::log::{Batch, Page, Seq, Span, Timestamp};
+use crate::log::{Account, Batch, Page, Seq, Span, Timestamp};
 use crate::name::{Nick, RoomName};
 use crate::protocol::commands::Commands;
 use crate::protocol::framing::Framing;
@@ -137,6 +137,8 @@ pub enum Reply<'a> {
         /// The operator's words, line by line.
         motd: &'a [String],
     },
+    /// The peer has proved that it has this account.
+    Authenticated(&'a Account),
     /// The session is in this room now. What is replayed follows.
     Joined {
         /// The session's own nick.

@@ -111,7 +111,6 @@ impl Participant {
     }
 
     /// Sets who it provably is: what it says from now on has this account.
-    #[expect(dead_code, reason = "the authenticator calls it")]
     pub(crate) fn set_account(&self, account: Option<Account>) {
         *self.account.lock() = account;
     }

@@ -7,6 +7,7 @@ use crate::admission::{AddressAccount, Permit};
 use crate::connection::{Dialects, Opening, drive_stream};
 use crate::event::CloseReason;
 use crate::hub::Hub;
+use crate::hub::authenticator::Credentials;
 use crate::peer::Peer;
 use crate::protocol::{Detected, Detection, Next, Stream, TakeOver, TakenOver};
 use bytes::{Bytes, BytesMut};
@@ -90,6 +91,10 @@ where
             Err(_) => return CloseReason::Broken,
         }
     }
+    let peer = match authenticated(peer, &hub).await {
+        Ok(peer) => peer,
+        Err(reason) => return reason,
+    };
     let account = admission.account.clone();
     let reason = drive_stream(stream, peer, account, hub, dialects, opening).await;
     drop(admission);
@@ -174,6 +179,10 @@ async fn taken_over(
                 Err(_) => return CloseReason::Broken,
             },
         }
+        let peer = match authenticated(peer, &hub).await {
+            Ok(peer) => peer,
+            Err(reason) => return reason,
+        };
         let account = admission.account.clone();
         return drive_stream(stream, peer, account, hub, dialects, opening).await;
     }
@@ -204,6 +213,23 @@ async fn hand_over(
     match taken {
         TakenOver::Ended => Err(CloseReason::Disconnected),
         TakenOver::HandedBack { stream, peer, next } => Ok((stream, peer, next)),
+    }
+}
+
+/// Adds the account that is known of a peer before it has said a word.
+async fn authenticated(peer: Peer, hub: &Hub) -> Result<Peer, CloseReason> {
+    if !hub.has_authenticator() {
+        return Ok(peer);
+    }
+    // Boxed, so that a connection that talks keeps no space for it.
+    let found = Box::pin(hub.authenticate(&peer, Credentials::Peer)).await;
+    match found {
+        Ok(Some(account)) => Ok(peer.with(account)),
+        Ok(None) => Ok(peer),
+        Err(reason) => {
+            tracing::debug!(peer.addr = ?peer.address(), refusal = %reason, "connection refused");
+            Err(CloseReason::Refused)
+        }
     }
 }
 

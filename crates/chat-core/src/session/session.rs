@@ -4,7 +4,7 @@
 
 use crate::event::{CloseReason, Direct, RoomInfo};
 use crate::hub::{Hub, IfMissing, NickError, TellError, Visit};
-use crate::log::{Kind, Owner, Seq, SessionId, TokenDigest};
+use crate::log::{Account, Kind, Owner, Seq, SessionId, TokenDigest};
 use crate::name::{Nick, RoomName};
 use crate::room::{
     DeliveryOptions, JoinError, JoinedRoom, Opener, Outbound, Participant, PublishError, Removal,
@@ -104,6 +104,18 @@ impl Session {
     #[must_use]
     pub fn nick(&self) -> Nick {
         self.shared.nick()
+    }
+
+    /// Who it provably is; `None` if that is not known.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        self.shared.account()
+    }
+
+    /// Sets who it provably is, for a program that has found out by itself. What the session says from now on has this
+    /// account.
+    pub fn set_account(&self, account: Option<Account>) {
+        self.shared.set_account(account);
     }
 
     /// Takes another nick and announces it in all its rooms.

@@ -1,0 +1,172 @@
+//! Who a peer provably is: asked off the delivery path.
+//!
+//! Invariant: an authenticator only finds accounts. What an account may do is a policy's decision.
+
+use crate::log::Account;
+use crate::peer::Peer;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// Finds the account of a peer; install it with [`HubBuilder::authenticator`](crate::HubBuilder::authenticator).
+///
+/// Each connection is asked about once when it begins, with [`Credentials::Peer`]: a client certificate, the user at the
+/// other end of a Unix socket, or what a proxy has forwarded may tell the account. A dialect that takes a password or a
+/// token asks with [`Command::Authenticate`](crate::protocol::Command::Authenticate).
+///
+/// # Overload
+///
+/// Only the peer that is asked about waits. An authenticator that has not answered within
+/// [`Limits::policy_timeout`](crate::Limits::policy_timeout), or panics, has found nothing:
+/// [`Credentials::Peer`] then leaves the peer without an account, and other credentials are refused.
+///
+/// # Cancel safety
+///
+/// A future is dropped when its time is over, or its peer is gone: it must not leave anything half done.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::auth::{AuthError, Authenticator, Credentials};
+/// use chat_core::log::Account;
+/// use chat_core::{Hub, Peer};
+///
+/// struct OnePassword;
+///
+/// impl Authenticator for OnePassword {
+///     async fn authenticate(
+///         &self,
+///         _peer: &Peer,
+///         credentials: Credentials<'_>,
+///     ) -> Result<Option<Account>, AuthError> {
+///         match credentials {
+///             Credentials::Password { account, password } if password.reveal() == "swordfish" => {
+///                 Ok(Account::parse(&account).ok())
+///             }
+///             Credentials::Peer => Ok(None),
+///             _ => Err(AuthError::new("wrong account or password")),
+///         }
+///     }
+/// }
+///
+/// let hub = Hub::builder().authenticator(OnePassword).build();
+/// ```
+pub trait Authenticator: Send + Sync + 'static {
+    /// Finds the account that the credentials prove; `None` if they prove none.
+    ///
+    /// # Errors
+    ///
+    /// The credentials are wrong. The peer is told the reason; for [`Credentials::Peer`] its connection is closed.
+    fn authenticate(
+        &self,
+        peer: &Peer,
+        credentials: Credentials<'_>,
+    ) -> impl Future<Output = Result<Option<Account>, AuthError>> + Send;
+}
+
+/// What proves who a peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Credentials<'a> {
+    /// What the program knows of the peer: see [`Peer::get`].
+    Peer,
+    /// A password.
+    Password {
+        /// The account that it is for, as the peer named it.
+        account: Cow<'a, str>,
+        /// The password.
+        password: Secret<'a>,
+    },
+    /// A token that stands for account and password.
+    Token(Secret<'a>),
+}
+
+impl Credentials<'_> {
+    /// The same credentials without the line that they were read from.
+    pub(crate) fn into_owned(self) -> Credentials<'static> {
+        let own = |secret: Secret<'_>| Secret(Cow::Owned(secret.0.into_owned()));
+        match self {
+            Self::Peer => Credentials::Peer,
+            Self::Password { account, password } => Credentials::Password {
+                account: Cow::Owned(account.into_owned()),
+                password: own(password),
+            },
+            Self::Token(token) => Credentials::Token(own(token)),
+        }
+    }
+}
+
+/// A secret, which `Debug` does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<'a>(Cow<'a, str>);
+
+impl<'a> Secret<'a> {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(secret: impl Into<Cow<'a, str>>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
+
+/// The credentials are wrong, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthError(String);
+
+impl AuthError {
+    /// Creates an error with the reason that the peer is told.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AuthError {}
+
+/// An authenticator whose type is forgotten.
+pub(crate) trait DynAuthenticator: Send + Sync {
+    /// `None`: the authenticator panicked.
+    fn authenticate<'a>(
+        self: Arc<Self>,
+        peer: &'a Peer,
+        credentials: Credentials<'a>,
+    ) -> BoxFuture<'a, Option<Result<Option<Account>, AuthError>>>;
+}
+
+impl<A: Authenticator> DynAuthenticator for A {
+    fn authenticate<'a>(
+        self: Arc<Self>,
+        peer: &'a Peer,
+        credentials: Credentials<'a>,
+    ) -> BoxFuture<'a, Option<Result<Option<Account>, AuthError>>> {
+        let found = async move { Authenticator::authenticate(&*self, peer, credentials).await };
+        Box::pin(AssertUnwindSafe(found).catch_unwind().map(Result::ok))
+    }
+}
+
+impl fmt::Debug for dyn DynAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authenticator")
+    }
+}
