@@ -104,7 +104,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Result<Account, Refusal> {
         let peer = self.peer.clone().unwrap_or_default();
         let finding = self.hub.authenticate(&peer, credentials);
-        let found = unless_over(self.session.as_ref(), &self.transport.outbound, finding).await;
+        let found = unless_over(self.session.as_ref(), self.transport.outbound(), finding).await;
         drop(peer);
         let account = match found {
             Some(Ok(Some(account))) => account,
