@@ -97,6 +97,8 @@ pub struct Limits {
     /// How long the handshake of a protocol that takes over the byte stream may take (10 s), TLS's for one. Then the
     /// connection is closed.
     pub handshake_timeout: Duration,
+    /// How long a peer may take to say who it is, in a dialect that takes several lines for that (30 s).
+    pub registration_timeout: Duration,
     /// How long a program's line may stay unfinished (60 s), and how long a person's may that is longer than any
     /// message; then it is dropped and its sender told. `None` lifts it.
     pub line_timeout: Option<Duration>,
@@ -162,6 +164,7 @@ impl Default for Limits {
             prefix_bytes: at_least_one(1024),
             prefix_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            registration_timeout: Duration::from_secs(30),
             line_timeout: Some(Duration::from_secs(60)),
             greet_after: Duration::from_millis(300),
             first_chunk_after: Duration::from_millis(200),

@@ -8,7 +8,7 @@ use crate::connection::dialects::Choice;
 use crate::connection::heartbeat::Heartbeat;
 use crate::event::CloseReason;
 use crate::hub::Question;
-use crate::log::Account;
+use crate::log::{Account, TokenDigest};
 use crate::protocol::{Delimiter, Detected, Dialect, Greeting, JoinRequest, Refusal, Reply};
 use crate::session::{Session, SessionError};
 use bytes::BytesMut;
@@ -33,6 +33,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
         }
         if self.session.is_none()
+            && !self.is_registering()
             && let Some(reason) = self.arrive_plain().await
         {
             return Some(reason);
@@ -169,6 +170,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let now = Instant::now();
         let answers = self.framing.set_dialect(&*dialect, self.hub.limits(), now);
         self.transport.send(&answers);
+        if options.registers {
+            self.begin_to_register(dialect);
+            return None;
+        }
         self.heartbeat = options.has_heartbeat.then(|| Heartbeat::new(now));
         let mut out = BytesMut::new();
         let mut given = None;
@@ -222,6 +227,51 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         self.is_held_up = self.framing.has_pending();
         None
+    }
+
+    /// Lets the peer say over several lines who it is. One that was greeted in plain before it spoke leaves.
+    fn begin_to_register(&mut self, dialect: Box<dyn Dialect>) {
+        self.dialect = Some(dialect);
+        if let Some(session) = self.session.take() {
+            session.close(&CloseReason::Quit(None));
+            self.draining = Some(Box::pin(self.hub.draining()));
+        }
+        self.members.clear();
+        self.is_held_up = self.framing.has_pending();
+    }
+
+    /// Whether the peer has a dialect and no session yet.
+    pub(super) fn is_registering(&self) -> bool {
+        self.session.is_none() && self.dialect.is_some()
+    }
+
+    /// Takes the nick of a hello, for a session that begins with it if there is none yet. One that can't have the nick
+    /// does not begin.
+    pub(super) fn register(
+        &mut self,
+        nick: Option<&str>,
+        token: Option<TokenDigest>,
+    ) -> Result<(), Refusal> {
+        let begun = match self.session {
+            Some(_) => None,
+            None => Some(self.begin_session(None)?),
+        };
+        let session = begun.as_ref().map_or_else(|| self.session(), Ok)?;
+        if let Some(token) = token {
+            session.set_token(token);
+        }
+        if let Some(nick) = nick {
+            session.take_nick(nick)?;
+        }
+        if begun.is_some() {
+            self.session = begun;
+            self.draining = None;
+            let options = self.dialect.as_ref().map(|dialect| dialect.options());
+            self.heartbeat = options
+                .is_some_and(|options| options.has_heartbeat)
+                .then(|| Heartbeat::new(Instant::now()));
+        }
+        Ok(())
     }
 
     /// How many bytes a newcomer to a room is told about it; `None` if there is no limit.

@@ -195,6 +195,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         slice: &mut TimeSlice,
     ) -> Handled {
         let done = match command {
+            command if self.is_registering() && !precedes_session(&command) => {
+                Err(Refusal::not_registered())
+            }
             Command::Say { room, text, key } => {
                 let (room, key) = (room.as_deref(), key.as_deref());
                 let draft = Draft {
@@ -352,6 +355,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.search(member, &text, before, limit).await?;
             }
             Command::Ping => self.reply(&Reply::Pong),
+            Command::Quit { .. } if self.is_registering() => {
+                return Ok(Outcome::Close(CloseReason::Quit(None)));
+            }
             Command::Quit { reason } => {
                 let asked = reason.as_deref().unwrap_or_default();
                 let question = Question::Quit { reason: asked };
@@ -449,13 +455,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Ok(Outcome::Close(CloseReason::Refused));
             }
         };
-        let session = self.session()?;
-        if let Some(token) = token {
-            session.set_token(token);
-        }
-        if let Some(nick) = changed.as_deref().or(nick) {
-            session.take_nick(nick)?;
-        }
+        self.register(changed.as_deref().or(nick), token)?;
         let mut joined = Vec::with_capacity(rooms.len());
         for request in rooms {
             joined.push((&*request.room, self.enter(request, 0, None).await));
@@ -677,6 +677,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         found.ok_or_else(Refusal::not_in_room)
     }
+}
+
+/// Whether a peer that has no session yet may ask for this.
+const fn precedes_session(command: &Command<'_>) -> bool {
+    matches!(
+        command,
+        Command::Hello { .. } | Command::Ping | Command::Quit { .. } | Command::OptionsChanged
+    )
 }
 
 /// Waits for something long; gives it up when the session is to end or its stream has failed.

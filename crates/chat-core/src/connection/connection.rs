@@ -353,6 +353,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .session
             .is_none()
             .then(|| match self.framing.has_pending() {
+                _ if self.is_registering() => self.opened + limits.registration_timeout,
                 false => self.opened + limits.greet_after,
                 true => self.opened + limits.prefix_timeout,
             });
@@ -421,6 +422,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             return self.miss_peer();
         }
+        if self.is_registering() {
+            let is_late = self.opened + self.hub.limits().registration_timeout <= now;
+            return is_late.then_some(CloseReason::NotRegistered);
+        }
         if self.session.is_none() {
             // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
             return self.arrive_plain().await;
@@ -435,7 +440,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             return Some(reason);
         }
-        if self.session.is_none() || self.wants_more {
+        if self.session.is_none() && !self.is_registering() || self.wants_more {
             // More bytes, or time, will decide; until then there is nothing to work off.
             self.is_held_up = false;
             return None;

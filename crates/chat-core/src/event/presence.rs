@@ -87,6 +87,8 @@ pub enum CloseReason {
     Broken,
     /// Its peer took nothing for too long while something waited.
     Stalled,
+    /// Its peer did not say in time who it is.
+    NotRegistered,
     /// Its peer was asked whether it is there, and did not answer.
     Silent,
     /// The hub is shutting down.
@@ -117,6 +119,7 @@ impl fmt::Display for CloseReason {
             Self::Disconnected => f.write_str("connection closed"),
             Self::Broken => f.write_str("connection lost"),
             Self::Stalled => f.write_str("stopped reading"),
+            Self::NotRegistered => f.write_str("registration timed out"),
             Self::Silent => f.write_str("no answer"),
             Self::Draining => f.write_str("server is shutting down"),
             Self::Kicked(reason) if reason.is_empty() => f.write_str("kicked"),

@@ -120,6 +120,7 @@ impl Dialect for Plain {
     fn options(&self) -> DialectOptions {
         DialectOptions {
             arrives_in_lobby: true,
+            registers: false,
             silence_ends_text: true,
             has_heartbeat: false,
             has_changes_once: false,
@@ -240,7 +241,7 @@ impl Dialect for Plain {
             CloseReason::Draining => {
                 notice(out, format_args!("goodbye: the server is shutting down"))
             }
-            CloseReason::Refused | CloseReason::TimedOut => {}
+            CloseReason::Refused | CloseReason::TimedOut | CloseReason::NotRegistered => {}
             CloseReason::TooSoon(wait) => {
                 let seconds = wait.as_secs() + 1;
                 notice(

@@ -99,6 +99,12 @@ pub enum Delimiter {
 pub struct DialectOptions {
     /// A newcomer is put in the lobby without asking.
     pub arrives_in_lobby: bool,
+    /// A newcomer says over several lines who it is. Until the dialect gives a [`Hello`](crate::protocol::Command::Hello)
+    /// it has no session: no nick is claimed, nothing is announced, and of other commands only `Ping`, `Quit` and
+    /// `OptionsChanged` are done. A refused hello leaves it so, to try again. It has
+    /// [`registration_timeout`](Limits::registration_timeout) for that. It is not [greeted](Dialect::greet): the
+    /// [`Welcome`](Reply::Welcome) says as much.
+    pub registers: bool,
     /// Silence may end the text of a peer that sends no newline.
     pub silence_ends_text: bool,
     /// A silent peer is asked whether it is there, and disconnected if it doesn't answer.

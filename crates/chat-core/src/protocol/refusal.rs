@@ -120,6 +120,11 @@ impl Refusal {
         Self::new(Code::Denied, "you are not in that room: join it first")
     }
 
+    /// The peer has not said who it is.
+    pub(crate) fn not_registered() -> Self {
+        Self::new(Code::Denied, "you have not said who you are: do that first")
+    }
+
     /// The position is of another life of the room's log.
     pub(crate) fn other_epoch() -> Self {
         Self::new(

@@ -3,7 +3,7 @@
 mod dialect;
 
 use crate::rate;
-use chat_core::Limits;
+use chat_core::{CloseReason, Limits};
 use chat_testkit::TestHub;
 use dialect::Irc;
 use std::time::Duration;
@@ -20,10 +20,77 @@ fn unlimited() -> TestHub {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_claimed_before_a_registration_of_three_lines_is_complete() {
+    let mut hub = unlimited();
+    let mut alice = hub.connect("alice");
+    for line in ["CAP LS 302", "NICK alice", "USER a 0 * :Alice", "PING 1"] {
+        alice.sends(line).await;
+    }
+    alice.sees("PONG 1").await;
+    alice.sends("JOIN #ops").await;
+    alice
+        .sees("400 you have not said who you are: do that first")
+        .await;
+    alice.sees_nothing().await;
+    assert_eq!(hub.hub.sessions(), 0);
+    alice.sends("CAP END").await;
+    alice.sees("001 alice").await;
+    assert_eq!(hub.hub.sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_whose_nick_is_taken_may_be_tried_again() {
+    let mut hub = unlimited();
+    let _alice = hub.member("alice").await;
+    let mut bob = hub.connect_saying("bob", ["NICK alice", "USER b"]).await;
+    bob.sees("433").await;
+    assert_eq!(hub.hub.sessions(), 1);
+    bob.sends("NICK bob").await;
+    bob.sees("001 bob").await;
+    bob.sends("QUIT").await;
+    bob.sees_in_time("ERROR :quit").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_does_not_finish_in_time_ends() {
+    let mut hub = unlimited();
+    let mut alice = hub.connect("alice");
+    let began = Instant::now();
+    alice.sends("NICK alice").await;
+    alice.sees("ERROR :registration timed out").await;
+    let took = began.elapsed().as_secs();
+    assert_eq!(took, Limits::default().registration_timeout.as_secs());
+    assert_eq!(hub.ended().await, CloseReason::NotRegistered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_was_greeted_as_a_guest_leaves_to_register() {
+    let mut hub = unlimited();
+    let mut alice = hub.member("alice").await;
+    let mut bob = hub.connect("bob");
+    bob.sees_in_time("* here with you: alice").await;
+    alice.sees("* guest-2 joined").await;
+    bob.sends("NICK bob").await;
+    alice.sees("* guest-2 left (gone: quit)").await;
+    bob.sends("USER b").await;
+    bob.sees("001 bob").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_a_registration() {
+    let mut hub = unlimited();
+    let mut alice = hub.connect("alice");
+    alice.sends("NICK alice\nPING 1").await;
+    alice.sees("PONG 1").await;
+    hub.hub.drain();
+    alice.sees("ERROR :server is shutting down").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_line_joins_a_list_of_rooms_and_is_answered_in_its_order() {
     let mut hub = unlimited();
     let mut alice = hub.connect("alice");
-    alice.sends("NICK alice").await;
+    alice.sends("NICK alice\nUSER a").await;
     alice.sees("001 alice").await;
     alice.sends("JOIN #a,b,#c").await;
     alice.sees(":alice JOIN #a").await;
@@ -36,10 +103,12 @@ async fn a_line_joins_a_list_of_rooms_and_is_answered_in_its_order() {
 async fn a_line_speaks_in_a_list_of_rooms() {
     let mut hub = unlimited();
     let mut alice = hub
-        .connect_saying("alice", ["NICK alice", "JOIN #a,#b"])
+        .connect_saying("alice", ["NICK alice", "USER a", "JOIN #a,#b"])
         .await;
     alice.sees_in_time(":alice JOIN #b").await;
-    let mut bob = hub.connect_saying("bob", ["NICK bob", "JOIN #b,#a"]).await;
+    let mut bob = hub
+        .connect_saying("bob", ["NICK bob", "USER b", "JOIN #b,#a"])
+        .await;
     bob.sees_in_time(":bob JOIN #a").await;
     alice.sends("PRIVMSG #a,#elsewhere,#b :hello").await;
     // Said in each room that she is in, and answered for the other.
@@ -65,9 +134,9 @@ async fn each_command_of_a_line_is_charged_like_a_line() {
     let mut hub = hub(limits);
     let mut alice = hub.connect("alice");
     let began = Instant::now();
-    alice.sends("NICK alice").await;
+    alice.sends("NICK alice\nUSER a").await;
     alice.sends("JOIN #a,#b,#c,#d,#e,#f,#g").await;
-    alice.sees_in_time(":alice JOIN #c").await;
+    alice.sees_in_time(":alice JOIN #b").await;
     assert!(
         began.elapsed() < Duration::from_millis(100),
         "the burst passes"
@@ -84,13 +153,15 @@ async fn each_command_of_a_line_is_charged_like_a_line() {
 async fn peers_who_share_three_rooms_are_told_once_of_another_nick_and_of_the_end() {
     let mut hub = unlimited();
     let mut alice = hub
-        .connect_saying("alice", ["NICK alice", "JOIN #a,#b,#c"])
+        .connect_saying("alice", ["NICK alice", "USER a", "JOIN #a,#b,#c"])
         .await;
     alice.sees_in_time(":alice JOIN #c").await;
-    let mut carol = hub.connect_saying("carol", ["NICK carol", "JOIN #c"]).await;
+    let mut carol = hub
+        .connect_saying("carol", ["NICK carol", "USER c", "JOIN #c"])
+        .await;
     carol.sees_in_time(":carol JOIN #c").await;
     let mut bob = hub
-        .connect_saying("bob", ["NICK bob", "JOIN #a,#b,#c"])
+        .connect_saying("bob", ["NICK bob", "USER b", "JOIN #a,#b,#c"])
         .await;
     bob.sees_in_time(":bob JOIN #c").await;
     alice.sees_until_quiet().await;
@@ -115,7 +186,7 @@ async fn a_plain_member_and_an_irc_peer_share_a_room_and_each_is_told_its_way() 
     let mut hub = unlimited();
     let mut alice = hub.member("alice").await;
     let mut bob = hub
-        .connect_saying("bob", ["NICK bob", "JOIN #lobby,#a,#b"])
+        .connect_saying("bob", ["NICK bob", "USER b", "JOIN #lobby,#a,#b"])
         .await;
     bob.sees_in_time(":bob JOIN #b").await;
     alice.sees("* bob joined").await;

@@ -2,13 +2,13 @@
 
 use bytes::{BufMut, BytesMut};
 use chat_core::protocol::{
-    Broadcast, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions, Encoder,
-    Greeting, JoinRequest, Moment, Reply,
+    Broadcast, Code, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions,
+    Encoder, Greeting, JoinRequest, Moment, Reply,
 };
 use chat_core::{CloseReason, Direct, Echo, Kind, PresenceChange};
 use std::sync::Arc;
 
-/// Recognises `NICK `.
+/// Recognises what an IRC client begins with.
 #[derive(Clone)]
 pub(super) struct Irc(Arc<IrcLines>);
 
@@ -18,6 +18,9 @@ struct IrcLines;
 /// One connection.
 struct IrcPeer {
     encoder: Arc<IrcLines>,
+    nick: Option<String>,
+    has_user: bool,
+    is_negotiating: bool,
     is_registered: bool,
 }
 
@@ -29,17 +32,35 @@ impl Irc {
 
 impl Detector for Irc {
     fn detect(&self, prefix: &[u8]) -> Detection {
-        let opening = &b"NICK "[..];
-        if prefix.starts_with(opening) && prefix.contains(&b'\n') {
-            let encoder = Arc::clone(&self.0);
+        let openings = [&b"NICK "[..], b"USER ", b"CAP "];
+        if openings.iter().any(|opening| prefix.starts_with(opening)) {
             Detection::Found(Detected::Dialect(Box::new(IrcPeer {
-                encoder,
+                encoder: Arc::clone(&self.0),
+                nick: None,
+                has_user: false,
+                is_negotiating: false,
                 is_registered: false,
             })))
-        } else if prefix.starts_with(opening) || opening.starts_with(prefix) {
+        } else if openings.iter().any(|opening| opening.starts_with(prefix)) {
             Detection::NeedMore
         } else {
             Detection::NotFound
+        }
+    }
+}
+
+impl IrcPeer {
+    /// Says hello once the peer has said all that it takes.
+    fn register(&mut self, commands: &mut Commands<'_>) {
+        if self.has_user
+            && !self.is_negotiating
+            && let Some(nick) = self.nick.take()
+        {
+            commands.push(Command::Hello {
+                nick: Some(nick.into()),
+                token: None,
+                rooms: Vec::new(),
+            });
         }
     }
 }
@@ -59,6 +80,7 @@ impl Dialect for IrcPeer {
 
     fn options(&self) -> DialectOptions {
         let mut options = DialectOptions::default();
+        options.registers = true;
         options.has_changes_once = true;
         options
     }
@@ -77,12 +99,18 @@ impl Dialect for IrcPeer {
                 });
             }
             "NICK" => {
-                commands.push(Command::Hello {
-                    nick: Some(arguments.into()),
-                    token: None,
-                    rooms: Vec::new(),
-                });
+                self.nick = Some(arguments.to_owned());
+                self.register(commands);
             }
+            "USER" => {
+                self.has_user = true;
+                self.register(commands);
+            }
+            "CAP" => {
+                self.is_negotiating = arguments != "END";
+                self.register(commands);
+            }
+            "PING" => put(commands.out(), &format!("PONG {arguments}")),
             "JOIN" => {
                 for room in arguments.split(',') {
                     match room.strip_prefix('#') {
@@ -119,6 +147,7 @@ impl Dialect for IrcPeer {
             Reply::Joined { nick, joined } => {
                 put(out, &format!(":{nick} JOIN #{}", joined.info.room));
             }
+            Reply::Refused(refusal) if refusal.code == Code::NickTaken => put(out, "433"),
             Reply::Refused(refusal) => put(out, &format!("400 {refusal}")),
             _ => {}
         }
