@@ -16,7 +16,9 @@ pub use account::{Account, AccountError};
 pub use batch::{Batch, Message, MessageRef};
 pub use drafts::{DraftRef, Drafts};
 pub(crate) use journal::{Append, DynJournal, DynLog};
-pub use journal::{BatchSlice, Gap, Head, Journal, JournalError, Log, Page, Span};
+pub use journal::{
+    Appended, BatchSlice, Followed, Gap, Head, Journal, JournalError, Log, Page, Span,
+};
 pub use key::TokenDigest;
 pub(crate) use key::{Key, KeyError, Owner};
 pub(crate) use keys::{Claim, Claimed, Keys, Said};

@@ -4,6 +4,8 @@ mod catch_up;
 mod delivery;
 mod error;
 mod feed;
+mod follow;
+mod following;
 mod members;
 mod occupant;
 mod outbound;

@@ -53,6 +53,8 @@ pub struct Stats {
     pub stalled: u64,
     /// Times that the policy panicked or did not answer in time, and so refused.
     pub policy_failures: u64,
+    /// Times that a room's log said that it could not be reached.
+    pub journal_outages: u64,
     /// Connections that ended in a panic, their own or that of their delivery.
     pub panics: u64,
 }
@@ -97,6 +99,7 @@ counters!(
     rate_pauses,
     stalled,
     policy_failures,
+    journal_outages,
     panics,
 );
 

@@ -15,7 +15,9 @@ use crate::search::{Found, keyed, search};
 use crate::store::{self, Room};
 use crate::thread::{self, State};
 use crate::writer::Writer;
-use chat_core::log::{Batch, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span, Timestamp};
+use chat_core::log::{
+    Appended, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span, Timestamp,
+};
 use chat_core::name::NameRules;
 use chat_core::{RoomName, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -216,7 +218,7 @@ impl Log for SqliteLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let (done, appended) = oneshot::channel();
         // Handed over now, in the order of the calls; whether anybody waits makes no difference.
         let sent = self.journal.queue().and_then(|queue| {
@@ -231,7 +233,10 @@ impl Log for SqliteLog {
         });
         async move {
             sent?;
-            appended.await.map_err(|_| JournalError::Gone)?
+            appended
+                .await
+                .map_err(|_| JournalError::Gone)?
+                .map(Appended::Batch)
         }
     }
 

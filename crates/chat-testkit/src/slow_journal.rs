@@ -1,7 +1,7 @@
 //! A journal that takes its time: what core must not mistake for the one in memory.
 
 use chat_core::log::{
-    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Limits, RoomName};
 use std::future::Future;
@@ -53,7 +53,7 @@ impl Log for SlowLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let delay = self
             .delays
             .lock()

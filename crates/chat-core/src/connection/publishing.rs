@@ -2,7 +2,7 @@
 
 use crate::connection::connection::Connection;
 use crate::hub::{IfMissing, Question, Visit};
-use crate::log::{Claim, Claimed, Drafts, Key, Kind, Said};
+use crate::log::{Appended, Claim, Claimed, Drafts, Key, Kind, Said};
 use crate::protocol::{Refusal, Reply};
 use crate::room::{JoinError, PublishError};
 use std::borrow::Cow;
@@ -78,8 +78,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let text = &*self.ask_to_publish(&target, kind, text, waiting).await?;
         let text = self.hub.checked(text)?;
         let batch_bytes = self.hub.limits().batch_bytes.get();
+        let is_alone = key.is_some() && self.is_shared(&target);
         let fits = |waiting: &Waiting| {
-            waiting.target.is(&target) && waiting.drafts.bytes() + text.len() <= batch_bytes
+            waiting.target.is(&target)
+                && waiting.drafts.bytes() + text.len() <= batch_bytes
+                && !is_alone
         };
         if !waiting.as_ref().is_some_and(fits) {
             self.publish(waiting).await;
@@ -100,15 +103,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let session = self.session()?.shared();
         let owner = session.owner();
         let key = key.as_ref().map(|key| (key, owner));
-        let waiting = waiting.get_or_insert_with(|| Waiting {
+        let with = waiting.get_or_insert_with(|| Waiting {
             target,
             drafts: session.drafts(now),
             claims: Vec::new(),
         });
-        if !waiting.drafts.add(kind, text, key) {
+        if !with.drafts.add(kind, text, key) {
             return Err(PublishError::Empty.into());
         }
-        waiting.claims.extend(claim);
+        with.claims.extend(claim);
+        if is_alone {
+            self.publish(waiting).await;
+        }
         Ok(())
     }
 
@@ -187,6 +193,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text, waiting).await
     }
 
+    /// Whether a message with a key is published alone: other hubs append to the room's log, too, and it knows keys itself.
+    fn is_shared(&self, target: &Target) -> bool {
+        match target {
+            Target::Member(member) => self.members[*member].is_shared(),
+            Target::Outside(visit) => visit.is_shared(),
+        }
+    }
+
     /// What the client has said under a key.
     fn said_under(&self, key: &Key) -> Result<Option<Said>, Refusal> {
         let owner = self.session()?.shared().owner();
@@ -234,7 +248,16 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             (Target::Outside(_), None) => Err(PublishError::NotAMember),
         };
         match published {
-            Ok(batch) => self.reply(&Reply::Published(&batch)),
+            Ok(Appended::Batch(batch)) => self.reply(&Reply::Published(&batch)),
+            Ok(Appended::Duplicate(seq)) => {
+                let room = match &target {
+                    Target::Member(member) => self.members[*member].room().clone(),
+                    Target::Outside(visit) => visit.name.clone(),
+                };
+                for _ in 0..count {
+                    self.reply(&Reply::Duplicate { room: &room, seq });
+                }
+            }
             Err(error) => {
                 if let PublishError::Journal(error) = &error {
                     let room = match &target {

@@ -307,7 +307,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Whether the log holds all that is to be replayed, within the limit. What is beyond the limit is left out.
     async fn is_whole(&mut self, replaying: &mut Replaying, limit: Option<usize>) -> bool {
-        let CatchUp { after, through } = replaying.replay;
+        let CatchUp { after, through, .. } = replaying.replay;
         if after >= through {
             return true;
         }

@@ -21,6 +21,7 @@ pub struct HubBuilder {
     policies: Vec<Arc<dyn DynPolicy>>,
     authenticator: Option<Arc<dyn DynAuthenticator>>,
     delivery_tasks: usize,
+    incarnation: u32,
 }
 
 impl HubBuilder {
@@ -91,6 +92,14 @@ impl HubBuilder {
         self
     }
 
+    /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId): one that no other hub has which shares a journal or a
+    /// roster with this one, nor any that did lately. 0 if this is not called: a hub that shares neither needs none.
+    #[must_use]
+    pub const fn incarnation(mut self, incarnation: u32) -> Self {
+        self.incarnation = incarnation;
+        self
+    }
+
     /// Makes the hub.
     #[must_use]
     pub fn build(self) -> Hub {
@@ -104,6 +113,7 @@ impl HubBuilder {
             mut policies,
             authenticator,
             delivery_tasks,
+            incarnation,
         } = self;
         let policy: Option<Arc<dyn DynPolicy>> = match policies.len() {
             0 | 1 => policies.pop(),
@@ -121,6 +131,7 @@ impl HubBuilder {
             policy,
             authenticator,
             delivery_tasks,
+            incarnation,
         })
     }
 }
@@ -136,6 +147,7 @@ impl Default for HubBuilder {
             motd: Vec::new(),
             policies: Vec::new(),
             authenticator: None,
+            incarnation: 0,
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

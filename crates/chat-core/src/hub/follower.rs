@@ -186,10 +186,11 @@ impl Follower {
         let (now, missed_presence) = room.live_end(was.presences, behind == Behind::Ring);
         if was.next < now.next || missed_presence.is_some() {
             self.set_place(&room, now);
+            let backlog = Backlog::new(&room, was, now.seq);
             self.catching_up = Some(CatchingUp {
                 room,
                 missed_presence: missed_presence.map(Box::new),
-                backlog: Backlog::new(was.seq, now.seq),
+                backlog,
             });
         }
     }
@@ -270,6 +271,7 @@ fn event(item: &Item) -> Option<Event> {
     match &item.body {
         Body::Messages(batch) => Some(Event::Message(Message::new(Arc::clone(batch), 0))),
         Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
+        Body::Missed(_, missed) => Some(Event::Gap(*missed)),
         Body::Closed(reason) => Some(Event::Closed(Arc::clone(reason))),
         Body::Count(..) | Body::Nudge => None,
     }

@@ -86,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) policy: Option<Arc<dyn DynPolicy>>,
     pub(crate) authenticator: Option<Arc<dyn DynAuthenticator>>,
     pub(crate) delivery_tasks: usize,
+    pub(crate) incarnation: u32,
 }
 
 impl Hub {
@@ -112,6 +113,7 @@ impl Hub {
             policy,
             authenticator,
             delivery_tasks,
+            incarnation,
         } = parts;
         let (limits, counters) = (Arc::new(limits), Arc::new(Counters::default()));
         let context = RoomContext {
@@ -144,7 +146,7 @@ impl Hub {
             context,
             counters,
             // The first number after that of nobody.
-            sessions: AtomicU64::new(SessionId::NOBODY.0 + 1),
+            sessions: AtomicU64::new(SessionId::new(incarnation, 1).0),
             guests: AtomicU64::new(1),
             draining: CancellationToken::new(),
         }))

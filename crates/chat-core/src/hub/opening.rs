@@ -96,7 +96,7 @@ impl Hub {
         }
         rooms.make_place(key, opener, self.limits())?;
         let context = self.0.context.clone();
-        let room = Arc::new(Room::new(name.clone(), key.into(), opener, log, context));
+        let room = Room::open(name.clone(), key.into(), opener, log, context);
         rooms.insert(Arc::clone(&room));
         Ok(room)
     }

@@ -149,7 +149,7 @@ impl Hub {
     pub async fn position(&self, room: &str) -> Result<Position, JoinError> {
         let room = self.open_named(room).await?;
         let position = Position {
-            epoch: room.epoch,
+            epoch: room.epoch(),
             seq: room.cursor().seq,
         };
         Ok(position)

@@ -2,10 +2,9 @@
 
 use crate::hub::hub::Hub;
 use crate::hub::rooms::Visit;
-use crate::log::{Batch, Claim, Drafts};
+use crate::log::{Appended, Claim, Drafts};
 use crate::name::RoomName;
 use crate::room::{JoinError, Opener, Participant, PublishError, Standing};
-use std::sync::Arc;
 
 impl Hub {
     /// Opens a room for a session that does not join it; `None` if the room is missing and is to stay so.
@@ -44,7 +43,7 @@ impl Visit {
         session: &Participant,
         drafts: Drafts,
         claims: Vec<Claim>,
-    ) -> Result<Arc<Batch>, PublishError> {
+    ) -> Result<Appended, PublishError> {
         if session.is_closing() {
             return Err(PublishError::NotAMember);
         }

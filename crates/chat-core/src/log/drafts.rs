@@ -146,6 +146,7 @@ impl Drafts {
                 text,
                 key: part(entry.key_end),
                 kept_key: part(next),
+                author: self.author,
             }
         })
     }
@@ -235,4 +236,24 @@ pub struct DraftRef<'a> {
     pub key: Option<&'a str>,
     /// The key as a journal keeps it; see [`MessageRef::kept_key`](crate::log::MessageRef::kept_key).
     pub kept_key: Option<&'a str>,
+    author: SessionId,
+}
+
+impl DraftRef<'_> {
+    /// What a repetition of the message is recognised by: its key and the key's owner. Two messages of one log with one id
+    /// are one message. `None` if the message has no key.
+    ///
+    /// The owner is the client's token if it has one, and else its session, whose keys are of no use when it has ended.
+    /// `incarnation` tells the sessions of this hub from those of other hubs that share the log. The id is at most 128
+    /// bytes.
+    #[must_use]
+    pub fn key_id(&self, incarnation: u32) -> Option<String> {
+        let (key, kept_key) = (self.key?, self.kept_key?);
+        Some(if key == kept_key {
+            let author = SessionId::new(incarnation, self.author.counter());
+            format!("{key}{OWNER_MARK}{author}")
+        } else {
+            kept_key.to_owned()
+        })
+    }
 }

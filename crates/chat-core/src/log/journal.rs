@@ -9,6 +9,7 @@ use crate::log::position::{Epoch, Seq, Timestamp};
 use crate::log::{keyed, search};
 use crate::name::RoomName;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
@@ -18,12 +19,14 @@ use std::task::{Context, Poll, Waker};
 
 /// Keeps the logs of rooms.
 ///
-/// # One writer
+/// # One writer, or several
 ///
-/// A journal has one hub. A hub takes the end of a log as it was when the room was opened, and what it appended since, for
-/// the end of the log: what another hub appends to it is not delivered to this one's members, and they are not told that
-/// anything is missing. So no two hubs may share a journal, nor two journals what they are kept in. A journal that can
+/// A journal whose logs do not [`follow`](Log::follow) has one hub. A hub takes the end of a log as it was when the room was
+/// opened, and what it appended since, for the end of the log: what another hub appends to it is not delivered to this
+/// one's members. So no two hubs may share such a journal, nor two such journals what they are kept in. A journal that can
 /// tell refuses to append through a log that was opened again since.
+///
+/// Hubs share a journal whose logs follow: each is given what the others append.
 pub trait Journal: Send + Sync + 'static {
     /// One room's log.
     type Log: Log;
@@ -44,7 +47,7 @@ pub trait Log: Send + Sync + 'static {
     /// What the log was when it was opened.
     fn head(&self) -> Head;
 
-    /// Appends messages and gives them back with their places.
+    /// Appends messages and gives them back with their places, or the place of what was appended before under the same key.
     ///
     /// Called in the order in which the messages shall stand in the log, without waiting for the one before to be
     /// done. Dropping the future does not take the messages back. Its result must not depend on when it is polled;
@@ -52,10 +55,40 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// A journal that outlives its process stores a message's [`kept_key`](crate::log::MessageRef::kept_key), not its
     /// `key`, and gives it back to [`Drafts::restore`]: then a repetition under the key is known after a restart, too.
+    ///
+    /// # Keys
+    ///
+    /// The hub knows the keys of what it appended and of what [`keyed`](Self::keyed) finds, and appends no message again
+    /// whose key it knows. A log that other hubs append to, which [`follow`](Self::follow)s, must know them itself: it
+    /// answers [`Appended::Duplicate`] for a message whose [`key_id`](crate::log::DraftRef::key_id) is that of an earlier
+    /// one. A hub appends a message with a key alone to such a log.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Uncertain`] and [`JournalError::Gone`] if the messages may or may not be in the log. Any other error
+    /// says that they are not and never will be.
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static;
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static;
+
+    /// What is appended after [`head`](Self::head)'s tail, by this hub and by others, in the log's order. `None`, the
+    /// default, if no other hub appends.
+    ///
+    /// Called once, before anything is appended. Without it, a message is delivered as soon as [`append`](Self::append)
+    /// gives its place, which costs nothing more. With it, the stream alone drives delivery: it yields own messages, too,
+    /// and `append` only answers their author. The stream
+    /// - yields every message that is in the log after the head's tail, once, or a [`Followed::Gap`] in its place;
+    /// - yields a batch of another hub under an author that no session of this hub is: see [`SessionId`];
+    /// - agrees with [`read`](Self::read): what it has yielded can be read, under the same places;
+    /// - ends only when the log can no longer be used. The room then takes no more messages, and its members are told.
+    ///
+    /// The room reads it as fast as it can. A room that is forgotten drops the stream, and then the log.
+    ///
+    /// [`SessionId`]: crate::log::SessionId
+    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+        None
+    }
 
     /// Reads at most `limit` messages, oldest first: those nearest to the end of the span that is named.
     fn read(
@@ -99,6 +132,53 @@ pub trait Log: Send + Sync + 'static {
     {
         keyed::keyed(self, since, limit)
     }
+}
+
+/// What became of messages that were appended.
+#[derive(Debug, Clone)]
+pub enum Appended {
+    /// They are in the log, at these places.
+    Batch(Arc<Batch>),
+    /// The message was appended before under its key, at this place. It was not appended again.
+    Duplicate(Seq),
+}
+
+impl Appended {
+    /// The place of the last message.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        match self {
+            Self::Batch(batch) => batch.last(),
+            Self::Duplicate(seq) => *seq,
+        }
+    }
+}
+
+impl From<Batch> for Appended {
+    fn from(batch: Batch) -> Self {
+        Self::Batch(Arc::new(batch))
+    }
+}
+
+impl From<Arc<Batch>> for Appended {
+    fn from(batch: Arc<Batch>) -> Self {
+        Self::Batch(batch)
+    }
+}
+
+/// What a log that several hubs append to yields.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Followed {
+    /// Messages that were appended.
+    Batch(Arc<Batch>),
+    /// Messages that were appended and can no longer be read. Members are told.
+    Gap(Gap),
+    /// The log began anew, or was restored: what it is now. From here on, reads answer in this epoch. Members are told that
+    /// they missed an unknown number of messages.
+    Reset(Head),
+    /// Whether the place where the log is kept can be reached. For the operator: members are told nothing.
+    Reachable(bool),
 }
 
 /// What a log was when it was opened.
@@ -293,8 +373,8 @@ impl std::error::Error for JournalError {
 
 /// An append that is done, or one that will be.
 pub(crate) enum Append {
-    Done(Result<Arc<Batch>, JournalError>),
-    Pending(BoxFuture<'static, Result<Arc<Batch>, JournalError>>),
+    Done(Result<Appended, JournalError>),
+    Pending(BoxFuture<'static, Result<Appended, JournalError>>),
 }
 
 /// A [`Journal`] whose type is forgotten, so that the hub carries no type parameter.
@@ -310,6 +390,7 @@ pub(crate) trait DynJournal: Send + Sync {
 pub(crate) trait DynLog: Send + Sync {
     fn head(&self) -> Head;
     fn append(&self, drafts: Drafts) -> Append;
+    fn follow(&self) -> Option<BoxStream<'static, Followed>>;
     fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>>;
     fn search<'a>(
         &'a self,
@@ -347,6 +428,10 @@ impl<L: Log> DynLog for L {
             Poll::Ready(done) => Append::Done(done),
             Poll::Pending => Append::Pending(append),
         }
+    }
+
+    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+        Log::follow(self)
     }
 
     fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>> {

@@ -152,6 +152,11 @@ impl Claim {
         }
     }
 
+    /// Remembers that the log knew the key already.
+    pub(crate) fn settle_at(self, room: RoomName, seq: Seq) {
+        self.settle_as(Said { room, seq });
+    }
+
     /// Remembers what was said under the key, if it is among these messages; else the key is given back.
     pub(crate) fn settle_if_in(self, slices: &[BatchSlice]) {
         let found = slices.iter().rev().find_map(|BatchSlice { batch, range }| {

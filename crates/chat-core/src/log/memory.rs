@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::log::batch::Batch;
 use crate::log::drafts::Drafts;
 use crate::log::journal::Log;
-use crate::log::journal::{BatchSlice, Gap, Head, Journal, JournalError, Page, Span};
+use crate::log::journal::{Appended, BatchSlice, Gap, Head, Journal, JournalError, Page, Span};
 use crate::log::kind::Kind;
 use crate::log::position::{Epoch, Seq};
 use crate::log::search;
@@ -120,7 +120,7 @@ impl Log for MemoryLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let batch = {
             let mut ring = self.ring.lock();
             let seqs = (ring.tail + 1..).map(Seq);
@@ -132,7 +132,7 @@ impl Log for MemoryLog {
             batch
         };
         self.budget.keep();
-        ready(Ok(batch))
+        ready(Ok(batch.into()))
     }
 
     fn read(

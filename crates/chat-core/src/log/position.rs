@@ -109,24 +109,80 @@ impl Timestamp {
     }
 }
 
-/// Who wrote a batch: a session of this process's hub, unique within it and never used again.
+/// Which session wrote a batch: the incarnation of its hub, and a counter that the hub never uses again.
+///
+/// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Where hubs
+/// share a log, their counters collide: the log marks what other hubs appended with an incarnation that this hub does not
+/// have, so that no session takes a message of another hub's session for its own.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::log::SessionId;
+///
+/// let id = SessionId::new(7, 3);
+/// assert_eq!((id.incarnation(), id.counter()), (7, 3));
+/// assert_eq!(SessionId::new(0, 3), SessionId(3));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 impl SessionId {
     /// No session: the author of what was written in an earlier process, whose numbers are given anew in this one.
     pub const NOBODY: Self = Self(0);
+
+    /// The largest incarnation.
+    pub const INCARNATION_MAX: u32 = (1 << (64 - COUNTER_BITS)) - 1;
+
+    /// The session of a hub with this incarnation and this counter. Higher bits than there are of either are ignored.
+    #[must_use]
+    pub const fn new(incarnation: u32, counter: u64) -> Self {
+        Self(((incarnation as u64) << COUNTER_BITS) | (counter & COUNTER_MAX))
+    }
+
+    /// The incarnation of the session's hub.
+    #[must_use]
+    pub const fn incarnation(self) -> u32 {
+        // At most 20 bits are left.
+        (self.0 >> COUNTER_BITS) as u32
+    }
+
+    /// The session's number within its hub.
+    #[must_use]
+    pub const fn counter(self) -> u64 {
+        self.0 & COUNTER_MAX
+    }
 }
 
+/// How many bits of a [`SessionId`] are the counter: at 1,000 sessions a second, enough for 500 years.
+const COUNTER_BITS: u32 = 44;
+
+const COUNTER_MAX: u64 = (1 << COUNTER_BITS) - 1;
+
 impl fmt::Display for SessionId {
+    /// The counter; before it the incarnation, if there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.incarnation() {
+            0 => self.0.fmt(f),
+            incarnation => write!(f, "{incarnation}-{}", self.counter()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_told_from_that_of_another_hub() {
+        let max = SessionId::new(SessionId::INCARNATION_MAX, COUNTER_MAX);
+        assert_eq!(max, SessionId(u64::MAX));
+        assert_eq!(max.incarnation(), SessionId::INCARNATION_MAX);
+        assert_ne!(SessionId::new(1, 3), SessionId::new(2, 3));
+        assert_eq!(SessionId::new(1 << 20, 1 << 44), SessionId::NOBODY);
+        assert_eq!(SessionId::new(0, 3).to_string(), "3");
+        assert_eq!(SessionId::new(7, 3).to_string(), "7-3");
+    }
 
     #[test]
     fn an_epoch_is_short_and_plain() {

@@ -4,7 +4,8 @@
 //! gap that says why it is missing. A log that can't be read is a gap, too: catching up never ends in silence.
 
 use crate::event::Missed;
-use crate::log::{BatchSlice, Gap, Seq, Span};
+use crate::log::{BatchSlice, Epoch, Gap, Seq, Span};
+use crate::room::delivery::Cursor;
 use crate::room::room::Room;
 use std::collections::VecDeque;
 
@@ -18,6 +19,10 @@ pub(crate) struct CatchUp {
     pub(crate) after: Seq,
     /// It ends with this place.
     pub(crate) through: Seq,
+    /// What the member is told first.
+    missed: Option<Missed>,
+    /// The life of the log that the places are in; `None` until something is read.
+    epoch: Option<Epoch>,
 }
 
 /// The next messages of a part that is being given.
@@ -30,21 +35,47 @@ pub(crate) struct CaughtUp {
 
 impl CatchUp {
     pub(crate) const fn new(after: Seq, through: Seq) -> Self {
-        Self { after, through }
+        Self {
+            after,
+            through,
+            missed: None,
+            epoch: None,
+        }
+    }
+
+    /// What lies between where a member was and this place. If the log began anew in between, the member is told, and is
+    /// given what follows.
+    pub(crate) fn from(room: &Room, was: Cursor, through: Seq) -> Self {
+        let (epoch, reset_at) = room.since(was);
+        Self {
+            after: reset_at.unwrap_or(was.seq),
+            through,
+            missed: reset_at.map(|_| Missed::OtherEpoch),
+            epoch: Some(epoch),
+        }
     }
 
     pub(crate) const fn is_done(self) -> bool {
-        self.after.0 >= self.through.0
+        self.missed.is_none() && self.after.0 >= self.through.0
     }
 
     /// Reads at most `limit` messages and moves the beginning past them. If the log can't be read, the rest is missing.
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
-        if self.is_done() {
-            return CaughtUp::default();
+        if self.missed.is_some() || self.is_done() {
+            return CaughtUp {
+                missed: self.missed.take(),
+                slices: Vec::new(),
+            };
         }
+        let epoch = *self.epoch.get_or_insert_with(|| room.epoch());
         match room.read(Span::After(self.after), limit).await {
+            // The places mean nothing any more. The item that tells so is among those that follow.
+            _ if room.epoch() != epoch => {
+                self.after = self.through;
+                CaughtUp::default()
+            }
             Ok(mut page) => {
                 page.clip(self.through);
                 self.after = page.reaches().unwrap_or(self.through);
@@ -90,9 +121,9 @@ pub(crate) enum Step {
 }
 
 impl Backlog {
-    pub(crate) const fn new(after: Seq, through: Seq) -> Self {
+    pub(crate) fn new(room: &Room, was: Cursor, through: Seq) -> Self {
         Self {
-            catch_up: CatchUp::new(after, through),
+            catch_up: CatchUp::from(room, was, through),
             page: VecDeque::new(),
         }
     }

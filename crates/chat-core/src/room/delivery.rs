@@ -9,7 +9,7 @@
 //!   Live ----------------------> Behind { seq } -------------------------> Live, and a range to replay
 //! ```
 
-use crate::event::{Broadcast, Encoder, Moment, Presence};
+use crate::event::{Broadcast, Encoder, Missed, Moment, Presence};
 use crate::log::{Batch, Seq, SessionId};
 use crate::log_gate::LogGate;
 use crate::name::RoomName;
@@ -55,6 +55,8 @@ pub(crate) enum Body {
     Presence(Arc<Presence>),
     /// How many members there are, in a room that has too many to announce each.
     Count(RoomName, usize),
+    /// Messages that no member is given.
+    Missed(RoomName, Missed),
     /// The room is closed. Members over a wire are told by their connections.
     Closed(Arc<str>),
     /// Nothing to show: a member in process is to look whether its session ends.
@@ -104,14 +106,18 @@ impl Item {
         match &self.body {
             Body::Messages(batch) => batch.len(),
             Body::Presence(_) => 1,
-            Body::Count(..) | Body::Closed(_) | Body::Nudge => 0,
+            Body::Count(..) | Body::Missed(..) | Body::Closed(_) | Body::Nudge => 0,
         }
     }
 
     fn bytes(&self) -> usize {
         match &self.body {
             Body::Messages(batch) => batch.bytes(),
-            Body::Presence(_) | Body::Count(..) | Body::Closed(_) | Body::Nudge => 0,
+            Body::Presence(_)
+            | Body::Count(..)
+            | Body::Missed(..)
+            | Body::Closed(_)
+            | Body::Nudge => 0,
         }
     }
 
@@ -129,6 +135,7 @@ impl Item {
             Body::Messages(batch) => Broadcast::Messages(batch, 0..batch.len()),
             Body::Presence(presence) => Broadcast::Presence(presence),
             Body::Count(room, count) => Broadcast::Count(room, *count),
+            Body::Missed(room, missed) => Broadcast::Missed(room, *missed),
             Body::Closed(_) | Body::Nudge => return Bytes::new(),
         };
         encoder.encode(&item, Moment::Live, &mut out);

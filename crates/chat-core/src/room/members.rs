@@ -111,7 +111,7 @@ impl Room {
     /// Takes all members out and lets nobody in any more: who wants to join must open the room anew.
     pub(crate) fn close(self: &Arc<Self>, reason: Arc<str>) -> Vec<Removed> {
         let mut state = self.state.lock();
-        state.lifecycle = Lifecycle::Gone;
+        self.set_gone(&mut state);
         let members = std::mem::take(&mut state.members);
         for tail in members.values().filter_map(|member| member.tail.as_ref()) {
             tail.end(state.cursor.seq);
@@ -322,7 +322,7 @@ impl Room {
             topic: Arc::clone(&state.topic),
             is_hushed: state.hushed,
             position: Position {
-                epoch: self.epoch,
+                epoch: state.epoch,
                 seq: state.cursor.seq,
             },
         }

@@ -9,14 +9,15 @@
 use crate::event::Presence;
 use crate::limits::Limits;
 use crate::log::{
-    Append, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Kind, Page, Seq, SessionId,
-    Span, Timestamp,
+    Append, Appended, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Kind, Page, Seq,
+    SessionId, Span, Timestamp,
 };
 use crate::log_gate::LogGate;
 use crate::name::RoomName;
 use crate::room::delivery::{Body, Cursor, Item, Shard, Tail};
 use crate::room::error::PublishError;
 use crate::room::feed::Feed;
+use crate::room::following::{Following, LOST};
 use crate::room::occupant::Occupant;
 use crate::room::search_queue::{SearchQueue, Searched};
 use crate::stats::Counters;
@@ -78,9 +79,10 @@ pub(crate) struct Room {
     pub(crate) key: Arc<str>,
     /// The address whose session opened it.
     pub(crate) opener: Opener,
-    pub(crate) epoch: Epoch,
     /// The end of the log when the room was opened.
     pub(crate) opened_at: Seq,
+    /// What is known of a log that other hubs append to, too. `None`: only this hub appends, and delivers what it appends.
+    pub(super) following: Option<Following>,
     log: Arc<dyn DynLog>,
     pub(super) tx: broadcast::Sender<Arc<Item>>,
     pub(super) context: RoomContext,
@@ -93,6 +95,7 @@ pub(super) struct State {
     pub(super) members: BTreeMap<SessionId, Occupant>,
     /// Where a member that joined now would begin.
     pub(super) cursor: Cursor,
+    pub(super) epoch: Epoch,
     pub(super) topic: Arc<str>,
     /// There are too many members to announce each.
     pub(super) hushed: bool,
@@ -102,6 +105,9 @@ pub(super) struct State {
     /// How many sessions use it without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
+    /// The number of the item that told that the log began anew, and the end of the log then: a member that was given less
+    /// is in the log before.
+    pub(super) reset: Option<(u64, Seq)>,
     /// The log may hold messages that were not delivered: who is there reads it before the next message.
     pub(super) is_uncertain: bool,
     /// Appends whose journal is not done yet, oldest first.
@@ -132,8 +138,8 @@ pub(super) struct PendingAppend {
     /// When the hub took it.
     at: Timestamp,
     claims: Vec<Claim>,
-    append: BoxFuture<'static, Result<Arc<Batch>, JournalError>>,
-    done: oneshot::Sender<Result<Arc<Batch>, PublishError>>,
+    append: BoxFuture<'static, Result<Appended, JournalError>>,
+    done: oneshot::Sender<Result<Appended, PublishError>>,
 }
 
 impl RoomContext {
@@ -149,12 +155,13 @@ impl RoomContext {
 }
 
 impl Room {
-    pub(crate) fn new(
+    pub(super) fn new(
         name: RoomName,
         key: Arc<str>,
         opener: Opener,
         log: Arc<dyn DynLog>,
         context: RoomContext,
+        following: Option<Following>,
     ) -> Self {
         let Head { epoch, tail, topic } = log.head();
         let (tx, _) = broadcast::channel(context.limits.ring());
@@ -165,12 +172,14 @@ impl Room {
                 seq: tail,
                 presences: 0,
             },
+            epoch,
             topic,
             hushed: false,
             counting: false,
             lifecycle: Lifecycle::Open,
             visits: 0,
             shards: Vec::new(),
+            reset: None,
             is_uncertain: false,
             pending: VecDeque::new(),
             sequencing: false,
@@ -179,14 +188,31 @@ impl Room {
             name,
             key,
             opener,
-            epoch,
             opened_at: tail,
+            following,
             log,
             tx,
             context,
             state: Mutex::new(state),
             settled: Notify::new(),
         }
+    }
+
+    /// This life of the log.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.state.lock().epoch
+    }
+
+    /// This life of the log, and where it began if a member that was there has not been told of it.
+    pub(super) fn since(&self, was: Cursor) -> (Epoch, Option<Seq>) {
+        let state = self.state.lock();
+        let untold = state.reset.filter(|(number, _)| was.next <= *number);
+        (state.epoch, untold.map(|(_, tail)| tail))
+    }
+
+    /// Whether other hubs append to the log, too. Then it knows keys itself, and is given each message with a key alone.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.following.is_some()
     }
 
     /// Whether the hub has forgotten or closed it.
@@ -199,7 +225,8 @@ impl Room {
         self.state.lock().cursor
     }
 
-    /// Appends messages to the log and delivers them when the journal has them.
+    /// Appends messages to the log and delivers them when the journal has them. A log that other hubs append to delivers
+    /// them itself, see [`Room::open`].
     ///
     /// The keys that are claimed settle with it. Dropping the future does not take the messages back.
     pub(crate) async fn publish(
@@ -207,7 +234,7 @@ impl Room {
         drafts: Drafts,
         claims: Vec<Claim>,
         standing: Standing,
-    ) -> Result<Arc<Batch>, PublishError> {
+    ) -> Result<Appended, PublishError> {
         let done = {
             let mut state = self.state.lock();
             if standing == Standing::Member && !state.members.contains_key(&drafts.author()) {
@@ -217,6 +244,11 @@ impl Room {
                 Lifecycle::Open => {}
                 Lifecycle::Sealed => return Err(PublishError::Draining),
                 Lifecycle::Gone => return Err(PublishError::NotAMember),
+            }
+            if self.following.as_ref().is_some_and(Following::is_lost) {
+                return Err(PublishError::Journal(JournalError::Unavailable(
+                    LOST.into(),
+                )));
             }
             if state.pending.len() >= PENDING_APPENDS_MAX {
                 return Err(PublishError::Busy);
@@ -300,8 +332,8 @@ impl Room {
     /// Lets nobody in any more, if nobody is in. Returns whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
-        if state.members.is_empty() && state.visits == 0 && !state.sequencing {
-            state.lifecycle = Lifecycle::Gone;
+        if state.members.is_empty() && state.visits == 0 && self.has_settled(&state) {
+            self.set_gone(&mut state);
         }
         state.lifecycle == Lifecycle::Gone
     }
@@ -312,16 +344,32 @@ impl Room {
         state.members.is_empty() && state.cursor.seq == Seq::START
     }
 
+    /// Lets nobody in any more. A room that follows its log stops to.
+    pub(super) fn set_gone(&self, state: &mut State) {
+        state.lifecycle = Lifecycle::Gone;
+        if let Some(following) = &self.following {
+            following.stop();
+        }
+    }
+
     /// Delivers what the journal has.
     fn commit(
         self: &Arc<Self>,
         state: &mut State,
-        appended: Result<Arc<Batch>, JournalError>,
+        appended: Result<Appended, JournalError>,
         claims: Vec<Claim>,
         at: Timestamp,
-    ) -> Result<Arc<Batch>, PublishError> {
+    ) -> Result<Appended, PublishError> {
         let batch = match appended {
-            Ok(batch) => batch,
+            Ok(Appended::Batch(batch)) => batch,
+            Ok(Appended::Duplicate(seq)) => {
+                for claim in claims {
+                    claim.settle_at(self.name.clone(), seq);
+                }
+                return Ok(Appended::Duplicate(seq));
+            }
+            // What may be in the log comes to light when it is followed. Its keys are given back: the log knows them.
+            Err(error) if self.is_shared() => return Err(PublishError::Journal(error)),
             Err(error) => {
                 if let JournalError::Uncertain(_) | JournalError::Gone = error {
                     state.is_uncertain = true;
@@ -330,18 +378,26 @@ impl Room {
                 return Err(PublishError::Journal(error));
             }
         };
+        claims.into_iter().for_each(|claim| claim.settle(&batch));
+        self.context.counters.messages_in.add(batch.len());
+        match &self.following {
+            Some(following) => following.note_appended(&batch),
+            None => self.deliver(state, Arc::clone(&batch)),
+        }
+        Ok(Appended::Batch(batch))
+    }
+
+    /// Delivers messages that are in the log, after those that were delivered before.
+    pub(super) fn deliver(self: &Arc<Self>, state: &mut State, batch: Arc<Batch>) {
         if std::mem::take(&mut state.is_uncertain) {
             // A hole in the numbers: whoever sees it reads the log from where it is.
             state.cursor.next += 1;
         }
-        claims.into_iter().for_each(|claim| claim.settle(&batch));
-        self.context.counters.messages_in.add(batch.len());
         state.cursor.seq = batch.last();
         if let Some(topic) = batch.last_of(Kind::Topic) {
             state.topic = topic.text.into();
         }
-        self.send(state, batch.author(), Body::Messages(Arc::clone(&batch)));
-        Ok(batch)
+        self.send(state, batch.author(), Body::Messages(batch));
     }
 
     /// Settles the claims of messages that may be in the log, if they are. Until that is known, who says them again waits.
@@ -396,12 +452,25 @@ impl Room {
         }
     }
 
-    /// Whether the journal has everything that was accepted.
+    /// Whether the journal has everything that was accepted, and it is delivered.
     pub(crate) fn is_settled(&self) -> bool {
-        !self.state.lock().sequencing
+        self.has_settled(&self.state.lock())
     }
 
-    /// Waits until the journal has everything that was accepted.
+    fn has_settled(&self, state: &State) -> bool {
+        let following = self.following.as_ref();
+        !state.sequencing
+            && following.is_none_or(|following| following.has_passed(state.cursor.seq))
+    }
+
+    /// Wakes those who wait for everything to settle, if it has.
+    pub(super) fn notify_settled(&self, state: &State) {
+        if self.has_settled(state) {
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Waits until the journal has everything that was accepted, and it is delivered.
     pub(crate) async fn settled(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
         // Listens first and looks then, so that it can't fall between.
@@ -415,9 +484,7 @@ impl Room {
         let mut state = self.state.lock();
         let next = state.pending.pop_front();
         state.sequencing = next.is_some();
-        if !state.sequencing {
-            self.settled.notify_waiters();
-        }
+        self.notify_settled(&state);
         next
     }
 }

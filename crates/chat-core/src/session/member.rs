@@ -4,7 +4,9 @@
 
 use crate::event::{Event, PresenceChange, RoomInfo};
 use crate::hub::Hub;
-use crate::log::{Batch, BatchSlice, Claim, Drafts, JournalError, Kind, Message, Page, Seq, Span};
+use crate::log::{
+    Appended, Batch, BatchSlice, Claim, Drafts, JournalError, Kind, Message, Page, Seq, Span,
+};
 use crate::name::RoomName;
 use crate::room::{
     Backlog, Body, Cursor, Echo, Item, Participant, PublishError, Room, SeatNumber, Standing, Step,
@@ -274,6 +276,7 @@ impl Member {
                 None
             }
             Body::Count(..) => None,
+            Body::Missed(_, missed) => Some(Event::Gap(*missed)),
             Body::Closed(reason) => {
                 self.is_over = true;
                 Some(Event::Closed(Arc::clone(reason)))
@@ -300,8 +303,8 @@ impl Member {
         self.missed_presence = info.map(Box::new);
         self.rx = rx;
         self.is_ending = self.seat.is_ending();
-        let after = std::mem::replace(&mut self.cursor, cursor).seq;
-        self.backlog = Some(Backlog::new(after, cursor.seq));
+        let was = std::mem::replace(&mut self.cursor, cursor);
+        self.backlog = Some(Backlog::new(&self.seat.room, was, cursor.seq));
     }
 
     /// One step of catching up: a slice that was read, or a new page, which may begin with a gap.
@@ -372,7 +375,7 @@ impl Seat {
         &self,
         drafts: Drafts,
         claims: Vec<Claim>,
-    ) -> Result<Arc<Batch>, PublishError> {
+    ) -> Result<Appended, PublishError> {
         self.room.publish(drafts, claims, Standing::Member).await
     }
 }

@@ -4,11 +4,10 @@
 //! corked, the part of the log in between is written, and the cork is drawn.
 
 use crate::event::RoomInfo;
-use crate::log::{Batch, Claim, Drafts, Epoch, JournalError, Page, Seq, Span};
+use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Seq, Span};
 use crate::name::RoomName;
 use crate::room::{
-    CatchUp, CaughtUp, Cursor, DeliveryOptions, Place, PublishError, Room, Searched, SeatNumber,
-    Tail,
+    CatchUp, CaughtUp, DeliveryOptions, Place, PublishError, Room, Searched, SeatNumber, Tail,
 };
 use crate::session::member::Seat;
 use std::sync::Arc;
@@ -56,7 +55,7 @@ impl WireMember {
 
     /// This life of the room's log.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.seat.room().epoch
+        self.seat.room().epoch()
     }
 
     pub(crate) fn info(&self) -> RoomInfo {
@@ -72,8 +71,13 @@ impl WireMember {
         &self,
         drafts: Drafts,
         claims: Vec<Claim>,
-    ) -> Result<Arc<Batch>, PublishError> {
+    ) -> Result<Appended, PublishError> {
         self.seat.publish(drafts, claims).await
+    }
+
+    /// Whether messages with keys are published alone; see [`Room::is_shared`].
+    pub(crate) fn is_shared(&self) -> bool {
+        self.seat.room().is_shared()
     }
 
     pub(crate) fn is_behind(&self) -> bool {
@@ -84,7 +88,7 @@ impl WireMember {
     pub(crate) fn go_live(&self) -> Repaired {
         let (was, now) = self.seat.room().go_live(&self.tail);
         Repaired {
-            replay: CatchUp::new(was.seq, now.seq),
+            replay: CatchUp::from(self.seat.room(), was, now.seq),
             missed_presence: was.presences != now.presences,
         }
     }
@@ -101,12 +105,12 @@ impl WireMember {
 
     /// Ends delivery, and says what of the log the member has not been given.
     pub(crate) fn stop(&mut self) -> CatchUp {
-        let (Cursor { seq, .. }, ended) = self.tail.stop();
+        let (was, ended) = self.tail.stop();
         if let Some(place) = self.place.take() {
             place.remove();
         }
         let through = ended.unwrap_or_else(|| self.seat.room().cursor().seq);
-        CatchUp::new(seq, through)
+        CatchUp::from(self.seat.room(), was, through)
     }
 
     pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {

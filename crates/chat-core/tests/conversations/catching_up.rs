@@ -1,7 +1,7 @@
 //! Catching up: the same gaps for members in process, followers and connections.
 
 use chat_core::log::{
-    Batch, Drafts, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Event, Follower, Hub, Limits, Member, Missed, RoomName, Seq};
 use chat_testkit::TestHub;
@@ -43,7 +43,7 @@ impl Log for BreakingLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         self.inner.append(drafts)
     }
 

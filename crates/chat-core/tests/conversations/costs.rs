@@ -2,12 +2,11 @@
 
 use crate::unlimited;
 use chat_core::log::{
-    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Hub, Limits, RoomName, Seq};
 use chat_testkit::TestHub;
 use std::future::{Future, pending};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,7 +31,7 @@ impl Log for EndlessLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         self.0.append(drafts)
     }
 

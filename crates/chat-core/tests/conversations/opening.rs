@@ -1,7 +1,7 @@
 //! Rooms are opened, by many at a time and over journals that fail to read.
 
 use chat_core::log::{
-    Batch, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Hub, Limits, RoomName, Seq};
 use chat_testkit::TestHub;
@@ -36,7 +36,7 @@ impl Log for UnreadableLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         self.0.append(drafts)
     }
 

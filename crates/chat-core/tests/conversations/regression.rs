@@ -3,7 +3,7 @@
 use crate::{members, unlimited};
 use chat_core::error::PublishError;
 use chat_core::log::{
-    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{CloseReason, Event, Hub, Limits, PresenceChange, RoomName};
 use chat_testkit::{SlowJournal, TestHub};
@@ -411,7 +411,7 @@ impl Log for FaultyLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let is_bad = drafts.len() == 1 && drafts.bytes() % 2 == 1;
         let appended = self.0.append(drafts);
         async move {

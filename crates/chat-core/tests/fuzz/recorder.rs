@@ -1,7 +1,7 @@
 //! A journal that also keeps the whole order of what was said, for the test to compare with.
 
 use chat_core::RoomName;
-use chat_core::log::{Batch, Drafts, Head, Journal, JournalError, Log, Page, Span};
+use chat_core::log::{Appended, Batch, Drafts, Head, Journal, JournalError, Log, Page, Span};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -90,13 +90,15 @@ impl<L: Log> Log for RecordedLog<L> {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let appended = self.inner.append(drafts);
         let records = self.records.clone();
         async move {
-            let batch = appended.await?;
-            records.note(&batch);
-            Ok(batch)
+            let appended = appended.await?;
+            if let Appended::Batch(batch) = &appended {
+                records.note(batch);
+            }
+            Ok(appended)
         }
     }
 

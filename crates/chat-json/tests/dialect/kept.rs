@@ -1,7 +1,7 @@
 //! A journal that outlives its hub.
 
 use chat_core::log::{
-    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Limits, RoomName, Seq};
 use std::collections::HashMap;
@@ -80,7 +80,7 @@ impl Log for KeptLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let is_uncertain = self.is_uncertain.swap(false, Ordering::Relaxed);
         let appended = self.log.append(drafts);
         async move {

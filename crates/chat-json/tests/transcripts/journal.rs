@@ -1,7 +1,7 @@
 //! A journal in memory that fails when a scenario says so.
 
 use chat_core::log::{
-    Batch, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Limits, RoomName, Seq};
 use std::future::Future;
@@ -76,7 +76,7 @@ impl Log for UnreliableLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let failure = match fails(&self.fault) {
             Ok(()) if has(&self.fault, Fault::Uncertain) => {
                 Err(JournalError::Uncertain("the disk is odd".into()))

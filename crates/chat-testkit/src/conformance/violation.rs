@@ -30,6 +30,10 @@ pub enum Rule {
     Epoch,
     /// Journal: what a session of an earlier process wrote is not taken for the words of one of this process.
     Author,
+    /// Journal: a message that was said under a key is a duplicate, on every node, and has the first one's place.
+    Keys,
+    /// Journal: each node that shares it follows the whole log in one order.
+    Follows,
     /// Dialect: it does not panic, whatever it is given.
     Panics,
     /// Dialect: it writes whole lines.
@@ -63,6 +67,8 @@ impl fmt::Display for Rule {
             Self::Head => "a log's head has its last place and topic",
             Self::Epoch => "an epoch lives as long as its log",
             Self::Author => "a restart makes nobody the author of another's words",
+            Self::Keys => "a key is said once, and a repetition is told its place",
+            Self::Follows => "all nodes follow one order of the whole log",
             Self::Panics => "a dialect does not panic",
             Self::Lines => "a dialect writes whole lines",
             Self::Clean => "a dialect writes no control characters",

@@ -1,8 +1,8 @@
 //! A journal over rows that survive a restart, as a database would keep them; and what it may do wrong.
 
 use chat_core::log::{
-    Account, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log, Page,
-    SessionId, Span, Timestamp,
+    Account, Appended, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log,
+    Page, SessionId, Span, Timestamp,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
 use chat_testkit::conformance::{Durability, Holds, JournalUnderTest};
@@ -169,10 +169,13 @@ impl Log for StoredLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let (store, room, key) = (self.store.clone(), self.room.clone(), self.key.clone());
         let fault = store.fault;
-        let append = move || Ok(store.with(&key, |rows| rows.append(drafts, room, &store)));
+        let append = move || {
+            let batch = store.with(&key, |rows| rows.append(drafts, room, &store));
+            Ok(batch.into())
+        };
         let (now, later) = match fault {
             Fault::AppendsWhenPolled => (None, Some(append)),
             _ => (Some(append()), None),

@@ -2,12 +2,11 @@
 
 use crate::store::{Fault, Store};
 use chat_core::log::{
-    Batch, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
+    Appended, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
 };
 use chat_core::{Limits, RoomName};
 use chat_testkit::conformance::{self, InMemory, Rule, Violation};
 use std::future::Future;
-use std::sync::Arc;
 
 async fn violation(fault: Fault) -> Violation {
     let store = match fault {
@@ -88,7 +87,7 @@ impl Log for OneEpochLog {
     fn append(
         &self,
         drafts: Drafts,
-    ) -> impl Future<Output = Result<Arc<Batch>, JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         self.0.append(drafts)
     }
 

@@ -3,11 +3,10 @@
 use super::drafts::AUTHORS;
 use super::{Rule, Violation, failed};
 use chat_core::log::{
-    Account, Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp,
+    Account, Appended, Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A room's log, as it must be.
 #[derive(Debug)]
@@ -82,9 +81,14 @@ impl Model {
     pub(super) fn appended(
         &mut self,
         records: Range<usize>,
-        batch: Result<Arc<Batch>, JournalError>,
+        appended: Result<Appended, JournalError>,
     ) -> Result<(), Violation> {
-        let batch = batch.map_err(|error| failed("an append that succeeds", &error))?;
+        let appended = appended.map_err(|error| failed("an append that succeeds", &error))?;
+        let Appended::Batch(batch) = appended else {
+            let expected = format!("a batch of {} messages", records.len());
+            let seen = format!("{appended:?}, and no key is given twice");
+            return Err(Violation::new(Rule::Keys, expected, seen));
+        };
         if batch.len() != records.len() {
             let expected = format!("a batch of {} messages", records.len());
             return Err(Violation::new(
