@@ -9,5 +9,7 @@ mod journal;
 mod violation;
 
 pub use dialect::{Speech, connection, dialect};
-pub use journal::{Durability, Holds, InMemory, JournalUnderTest, journal, journal_with};
+pub use journal::{
+    Durability, Holds, InMemory, JournalUnderTest, journal, journal_with, shared_journal,
+};
 pub use violation::{Rule, Violation, assert_conforms};

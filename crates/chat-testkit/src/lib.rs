@@ -74,12 +74,14 @@ pub mod conformance;
 mod faults;
 mod hub;
 mod random;
+mod shared_journal;
 mod slow_journal;
 mod transcript;
 mod wire;
 
 pub use faults::{Faults, FaultyStream};
 pub use hub::{NOW, TestHub};
+pub use shared_journal::{SharedJournal, SharedLog, SharedNode};
 pub use slow_journal::{SlowJournal, SlowLog};
 pub use wire::Wire;
 

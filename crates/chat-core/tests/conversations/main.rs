@@ -22,6 +22,7 @@ mod policies;
 mod programs;
 mod promises;
 mod regression;
+mod shared_log;
 mod take_over;
 
 use chat_core::{Limits, Rate};

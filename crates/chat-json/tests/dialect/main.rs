@@ -14,6 +14,7 @@ mod program;
 mod publish;
 mod resume;
 mod rooms;
+mod shared_log;
 mod tokens;
 
 use chat_core::{Hub, HubBuilder, Limits};

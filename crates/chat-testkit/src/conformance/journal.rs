@@ -1,6 +1,7 @@
 //! The suite for journals: the same calls go to the journal and to a model of what a log is, and must agree.
 
 mod drafts;
+mod following;
 mod model;
 mod page;
 mod random_run;
@@ -9,6 +10,7 @@ mod scripted;
 
 use super::{Rule, Violation};
 use chat_core::log::Journal;
+pub use following::shared_journal;
 use rooms::Rooms;
 use std::future::{Future, ready};
 

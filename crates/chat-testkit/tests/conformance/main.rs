@@ -4,6 +4,7 @@
 
 mod dialects;
 mod right_journals;
+mod shared_journals;
 mod store;
 mod toy;
 mod wrong_journals;

@@ -1,0 +1,489 @@
+//! A journal that several hubs of one process share, with delays between them: a cluster without a network.
+//!
+//! Invariant: a room has one log, whichever node appends to it. Each node is given all of it in the log's order, later than
+//! it is appended and at another pace than the other nodes. The same seed gives the same delays.
+
+use crate::random::Random;
+use chat_core::log::{
+    Appended, Batch, BatchSlice, Drafts, Epoch, Followed, Gap, Head, Journal, JournalError, Log,
+    Page, SessionId, Span,
+};
+use chat_core::{Kind, RoomName, Seq};
+use futures::stream::{self, BoxStream};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// The longest delay of a step, in milliseconds.
+const DELAY_MAX: usize = 20;
+
+/// How many appends wait for a node's turn: more than a room lets wait.
+const WAITING_MAX: usize = 2048;
+
+/// A journal that several hubs share: make a [`node`](Self::node) for each.
+///
+/// Appends, their answers and what is followed are delayed by up to 20 ms each, at random. Run it with paused time.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::{Echo, Event, Hub};
+/// use chat_testkit::SharedJournal;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let shared = SharedJournal::new(1);
+/// let [here, there] = [1, 2].map(|node| Hub::builder().journal(shared.node(node)).build());
+/// # }
+/// # );
+/// ```
+#[derive(Debug, Clone)]
+pub struct SharedJournal(Arc<Shared>);
+
+/// What one hub has of a [`SharedJournal`]. Clones are the same node.
+#[derive(Debug, Clone)]
+pub struct SharedNode {
+    shared: Arc<Shared>,
+    node: Arc<Node>,
+}
+
+/// One room's log, as a node has it.
+pub struct SharedLog {
+    node: Arc<Node>,
+    room: Arc<Room>,
+    name: RoomName,
+    head: Head,
+    life: u64,
+    appends: mpsc::Sender<Append>,
+    /// Ends the work on appends with the log.
+    _worker: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    seed: u64,
+    rooms: Mutex<HashMap<String, Arc<Room>>>,
+}
+
+#[derive(Debug)]
+struct Node {
+    incarnation: u32,
+    random: Mutex<Random>,
+    control: watch::Sender<Control>,
+}
+
+/// How a test disturbs a node.
+#[derive(Debug, Clone, Copy)]
+struct Control {
+    is_held: bool,
+    is_reachable: bool,
+    loses_answers: bool,
+}
+
+#[derive(Debug)]
+struct Room {
+    entries: Mutex<Entries>,
+    /// Counts the changes of the log.
+    changes: watch::Sender<u64>,
+}
+
+/// A room's log itself.
+#[derive(Debug)]
+struct Entries {
+    epoch: Epoch,
+    /// How often the log has begun anew.
+    life: u64,
+    entries: Vec<Entry>,
+    tail: Seq,
+    /// What was let go.
+    floor: Seq,
+    topic: String,
+    keys: HashMap<String, Seq>,
+}
+
+/// A batch as its node has it, and as the others have it.
+#[derive(Debug)]
+struct Entry {
+    incarnation: u32,
+    own: Arc<Batch>,
+    foreign: Arc<Batch>,
+}
+
+struct Append {
+    drafts: Drafts,
+    done: oneshot::Sender<Result<Appended, JournalError>>,
+}
+
+impl SharedJournal {
+    /// Creates a journal without nodes. The seed decides the delays, and how far places are apart.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Shared {
+            seed,
+            rooms: Mutex::default(),
+        }))
+    }
+
+    /// The journal for one hub. Each hub needs another incarnation than 0: it marks what the hub appends for the others.
+    #[must_use]
+    pub fn node(&self, incarnation: u32) -> SharedNode {
+        let seed = self.0.seed.wrapping_mul(0x9e37_79b9) ^ u64::from(incarnation);
+        let (control, _) = watch::channel(Control {
+            is_held: false,
+            is_reachable: true,
+            loses_answers: false,
+        });
+        SharedNode {
+            shared: Arc::clone(&self.0),
+            node: Arc::new(Node {
+                incarnation,
+                random: Mutex::new(Random::new(seed)),
+                control,
+            }),
+        }
+    }
+
+    /// Lets go of what is in a room's log now: readers, and nodes that have not followed so far, are told a gap.
+    pub fn let_go(&self, room: &str) {
+        self.0.room(room).change(|log| {
+            log.floor = log.tail;
+            log.entries.clear();
+        });
+    }
+
+    /// Begins a room's log anew, with another epoch and empty: nodes are told a reset.
+    pub fn reset(&self, room: &str) {
+        self.0.room(room).change(|log| {
+            let life = log.life + 1;
+            *log = Entries {
+                life,
+                ..Entries::new()
+            };
+        });
+    }
+}
+
+impl SharedNode {
+    /// Holds back what is appended, until [`release`](Self::release): the node follows nothing.
+    pub fn hold(&self) {
+        self.node
+            .control
+            .send_modify(|control| control.is_held = true);
+    }
+
+    /// Follows on.
+    pub fn release(&self) {
+        self.node
+            .control
+            .send_modify(|control| control.is_held = false);
+    }
+
+    /// Sets whether the node says that it can reach the journal. It goes on working all the same.
+    pub fn set_reachable(&self, is_reachable: bool) {
+        let control = &self.node.control;
+        control.send_modify(|control| control.is_reachable = is_reachable);
+    }
+
+    /// Sets whether appends are answered with [`JournalError::Uncertain`], although they are in the log.
+    pub fn lose_answers(&self, loses_answers: bool) {
+        let control = &self.node.control;
+        control.send_modify(|control| control.loses_answers = loses_answers);
+    }
+}
+
+impl Journal for SharedNode {
+    type Log = SharedLog;
+
+    async fn open(&self, name: &RoomName, key: &str) -> Result<SharedLog, JournalError> {
+        self.node.delay().await;
+        let room = self.shared.room(key);
+        let (head, life) = {
+            let log = room.lock();
+            (log.head(), log.life)
+        };
+        let (appends, waiting) = mpsc::channel(WAITING_MAX);
+        let mut worker = JoinSet::new();
+        let (node, worked_at) = (Arc::clone(&self.node), Arc::clone(&room));
+        worker.spawn(work(node, worked_at, name.clone(), waiting));
+        Ok(SharedLog {
+            node: Arc::clone(&self.node),
+            room,
+            name: name.clone(),
+            head,
+            life,
+            appends,
+            _worker: worker,
+        })
+    }
+}
+
+/// Appends what a node hands over, one after the other.
+async fn work(
+    node: Arc<Node>,
+    room: Arc<Room>,
+    name: RoomName,
+    mut waiting: mpsc::Receiver<Append>,
+) {
+    while let Some(Append { drafts, done }) = waiting.recv().await {
+        node.delay().await;
+        let step = node
+            .random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .below(3);
+        let appended = room.change(|log| log.append(&node, &name, drafts, step as u64 + 1));
+        node.delay().await;
+        let is_lost = node.control.borrow().loses_answers;
+        let answer = match appended {
+            Ok(_) if is_lost => Err(JournalError::Uncertain("the answer is lost".into())),
+            answer => answer,
+        };
+        // The author may be gone; the messages are in the log.
+        drop(done.send(answer));
+    }
+}
+
+impl Log for SharedLog {
+    fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
+        let (done, answer) = oneshot::channel();
+        let sent = self.appends.try_send(Append { drafts, done });
+        async move {
+            sent.map_err(|_| JournalError::Unavailable("too much waits".into()))?;
+            answer.await.unwrap_or(Err(JournalError::Gone))
+        }
+    }
+
+    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+        let follower = Follower {
+            node: Arc::clone(&self.node),
+            room: Arc::clone(&self.room),
+            after: self.head.tail,
+            life: self.life,
+            is_reachable: true,
+        };
+        Some(Box::pin(stream::unfold(follower, |mut follower| async {
+            let followed = follower.next().await;
+            Some((followed, follower))
+        })))
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.node.delay().await;
+        let incarnation = self.node.incarnation;
+        self.room.lock().read(incarnation, span, limit)
+    }
+}
+
+/// Where a node is in a log.
+struct Follower {
+    node: Arc<Node>,
+    room: Arc<Room>,
+    after: Seq,
+    life: u64,
+    is_reachable: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Followed {
+        let mut changes = self.room.changes.subscribe();
+        let mut control = self.node.control.subscribe();
+        loop {
+            let Control {
+                is_held,
+                is_reachable,
+                ..
+            } = *control.borrow_and_update();
+            changes.mark_unchanged();
+            if std::mem::replace(&mut self.is_reachable, is_reachable) != is_reachable {
+                return Followed::Reachable(is_reachable);
+            }
+            if !is_held && let Some(followed) = self.take() {
+                self.node.delay().await;
+                return followed;
+            }
+            // Both senders live as long as this follower.
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = control.changed() => {}
+            }
+        }
+    }
+
+    /// What comes next, if there is anything.
+    fn take(&mut self) -> Option<Followed> {
+        let log = self.room.lock();
+        if log.life != self.life {
+            self.life = log.life;
+            self.after = Seq::START;
+            return Some(Followed::Reset(Head::new(log.epoch, Seq::START, "".into())));
+        }
+        if log.floor > self.after {
+            let from = self.after.next();
+            self.after = log.floor;
+            return Some(Followed::Gap(Gap {
+                from,
+                to: log.floor,
+            }));
+        }
+        let mut entries = log.entries.iter();
+        let entry = entries.find(|entry| entry.own.last() > self.after)?;
+        self.after = entry.own.last();
+        Some(Followed::Batch(entry.seen_by(self.node.incarnation)))
+    }
+}
+
+impl Shared {
+    fn room(&self, key: &str) -> Arc<Room> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = rooms.entry(key.to_owned()).or_insert_with(|| {
+            Arc::new(Room {
+                entries: Mutex::new(Entries::new()),
+                changes: watch::channel(0).0,
+            })
+        });
+        Arc::clone(room)
+    }
+}
+
+impl Node {
+    async fn delay(&self) {
+        let millis = {
+            let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+            random.below(DELAY_MAX + 1)
+        };
+        tokio::time::sleep(Duration::from_millis(millis as u64)).await;
+    }
+}
+
+impl Room {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Entries) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changes.send_modify(|changes| *changes += 1);
+        changed
+    }
+}
+
+impl Entries {
+    fn new() -> Self {
+        Self {
+            epoch: Epoch::random(),
+            life: 0,
+            entries: Vec::new(),
+            tail: Seq::START,
+            floor: Seq::START,
+            topic: String::new(),
+            keys: HashMap::new(),
+        }
+    }
+
+    fn head(&self) -> Head {
+        Head::new(self.epoch, self.tail, self.topic.as_str().into())
+    }
+
+    fn append(
+        &mut self,
+        node: &Node,
+        name: &RoomName,
+        drafts: Drafts,
+        step: u64,
+    ) -> Result<Appended, JournalError> {
+        let mut keys = Vec::new();
+        for draft in drafts.messages() {
+            keys.extend(draft.key_id(node.incarnation));
+            if draft.kind == Kind::Topic {
+                draft.text.clone_into(&mut self.topic);
+            }
+        }
+        if !keys.is_empty() && drafts.len() > 1 {
+            return Err(JournalError::Failed(
+                "a message with a key is appended alone".into(),
+            ));
+        }
+        if let Some(first) = keys.first().and_then(|key| self.keys.get(key)) {
+            return Ok(Appended::Duplicate(*first));
+        }
+        let author = SessionId::new(node.incarnation, drafts.author().counter());
+        let mut foreign = Drafts::new(author, drafts.from().clone(), drafts.at())
+            .with_account(drafts.account().cloned());
+        for draft in drafts.messages() {
+            foreign.restore(draft.kind, draft.text, draft.kept_key);
+        }
+        let first = self.tail.0 + step;
+        let number = |drafts: Drafts| Arc::new(drafts.number(name.clone(), (first..).map(Seq)));
+        let entry = Entry {
+            incarnation: node.incarnation,
+            own: number(drafts),
+            foreign: number(foreign),
+        };
+        let own = Arc::clone(&entry.own);
+        self.tail = own.last();
+        self.keys
+            .extend(keys.into_iter().map(|key| (key, own.last())));
+        self.entries.push(entry);
+        Ok(Appended::Batch(own))
+    }
+
+    fn read(&self, incarnation: u32, span: Span, limit: usize) -> Result<Page, JournalError> {
+        let all = self.entries.iter().flat_map(|entry| {
+            let batch = entry.seen_by(incarnation);
+            (0..batch.len()).map(move |at| (Arc::clone(&batch), at))
+        });
+        let seq = |batch: &Batch, at: usize| batch.messages(at..at + 1).next().map(|m| m.seq);
+        let mut found: Vec<_> = match span {
+            Span::After(after) => all
+                .filter(|(batch, at)| seq(batch, *at) > Some(after))
+                .take(limit)
+                .collect(),
+            Span::Before(before) => all
+                .filter(|(batch, at)| seq(batch, *at) < Some(before))
+                .collect(),
+            _ => return Err(JournalError::Unavailable("this part can't be read".into())),
+        };
+        found.drain(..found.len().saturating_sub(limit));
+        let gap = match span {
+            Span::After(after) if after < self.floor => Some(Gap {
+                from: after.next(),
+                to: self.floor,
+            }),
+            _ => None,
+        };
+        let slices = found.into_iter().map(|(batch, at)| BatchSlice {
+            batch,
+            range: at..at + 1,
+        });
+        Ok(Page::new(gap, slices.collect()))
+    }
+}
+
+impl Entry {
+    fn seen_by(&self, incarnation: u32) -> Arc<Batch> {
+        Arc::clone(if incarnation == self.incarnation {
+            &self.own
+        } else {
+            &self.foreign
+        })
+    }
+}
+
+impl fmt::Debug for SharedLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedLog")
+            .field("name", &self.name)
+            .field("node", &self.node.incarnation)
+            .finish_non_exhaustive()
+    }
+}
