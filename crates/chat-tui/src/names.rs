@@ -64,7 +64,10 @@ mod tests {
             Ok("한글")
         );
         assert_eq!(room("#Ops").as_deref(), Ok("Ops"));
-        for bad in ["", "two words", "a:b", "1st", "\u{3164}"] {
+        // A room's name may begin with a digit, a nick may not.
+        assert_eq!(room("1st").as_deref(), Ok("1st"));
+        assert!(nick("1st").is_err());
+        for bad in ["", "two words", "a:b", "\u{3164}"] {
             assert!(nick(bad).unwrap_err().starts_with("invalid nick: "));
             assert!(room(bad).is_err());
         }
