@@ -6,33 +6,44 @@ use crate::limits::Rate;
 use std::time::Duration;
 use tokio::time::Instant;
 
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
+
 /// How far in debt a sender can get: what it has already been given is paid for by at most this much waiting.
 const DEBT_MAX: Duration = Duration::from_secs(30);
 
 /// Tokens are counted in the time that it takes to earn them, so a bucket is one instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
-    per_token: Duration,
-    burst: Duration,
+    /// In nanoseconds: every connection has a bucket, so it is small.
+    per_token: u32,
+    /// In tokens.
+    burst: u32,
     /// When the bucket would be full again.
     full_at: Instant,
 }
 
 impl TokenBucket {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        let per_token = Duration::from_secs(1) / rate.per_second.get();
         Self {
-            per_token,
-            burst: per_token * rate.burst.get(),
+            per_token: NANOS_PER_SECOND / rate.per_second.get(),
+            burst: rate.burst.get(),
             full_at: now,
         }
     }
 
+    const fn per_token(&self) -> Duration {
+        Duration::from_nanos(self.per_token as u64)
+    }
+
+    fn burst(&self) -> Duration {
+        self.per_token() * self.burst
+    }
+
     /// Returns whether there is a token, or when there will be one.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Instant> {
-        let full_at = self.full_at.max(now) + self.per_token;
-        if full_at > now + self.burst {
-            Err(full_at - self.burst)
+        let full_at = self.full_at.max(now) + self.per_token();
+        if full_at > now + self.burst() {
+            Err(full_at - self.burst())
         } else {
             Ok(())
         }
@@ -40,15 +51,15 @@ impl TokenBucket {
 
     /// Takes a token; one that is not there is owed.
     pub(crate) fn take(&mut self, now: Instant) {
-        self.full_at = self.full_at.max(now) + self.per_token;
+        self.full_at = self.full_at.max(now) + self.per_token();
     }
 
     /// Takes what an answer costs; what is not there is owed, up to 30 s of waiting.
     pub(crate) fn charge(&mut self, cost: Cost, now: Instant) {
-        let price = u128::from(cost.0) * self.per_token.as_nanos() / u128::from(Cost::TOKEN);
+        let price = u128::from(cost.0) * u128::from(self.per_token) / u128::from(Cost::TOKEN);
         let price = Duration::from_nanos(u64::try_from(price).unwrap_or(u64::MAX));
-        let debt_max = self.full_at.max(now + self.burst + DEBT_MAX);
-        self.full_at = (self.full_at.max(now) + price.min(DEBT_MAX + self.burst)).min(debt_max);
+        let debt_max = self.full_at.max(now + self.burst() + DEBT_MAX);
+        self.full_at = (self.full_at.max(now) + price.min(DEBT_MAX + self.burst())).min(debt_max);
     }
 }
 
