@@ -648,20 +648,22 @@ impl<'a> Round<'a> {
         {
             return at;
         }
-        let pieces: Vec<Bytes> = self
-            .items
-            .iter()
-            .map(|item| item.encoded(encoder))
-            .collect();
-        let mut starts = vec![0];
-        let mut end = 0;
-        starts.extend(pieces.iter().map(|piece| {
-            end += piece.len();
-            end
-        }));
-        let bytes = match <[Bytes; 1]>::try_from(pieces) {
-            Ok([piece]) => piece,
-            Err(pieces) => pieces.concat().into(),
+        let (bytes, starts) = match self.items {
+            [item] => {
+                let bytes = item.encoded(encoder);
+                let end = bytes.len();
+                (bytes, vec![0, end])
+            }
+            items => {
+                let pieces: Vec<Bytes> = items.iter().map(|item| item.encoded(encoder)).collect();
+                let mut starts = vec![0];
+                let mut end = 0;
+                starts.extend(pieces.iter().map(|piece| {
+                    end += piece.len();
+                    end
+                }));
+                (pieces.concat().into(), starts)
+            }
         };
         self.encodings.push(Encoding {
             encoder: Arc::clone(encoder),
