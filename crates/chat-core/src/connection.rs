@@ -4,6 +4,7 @@ mod arrival;
 mod charges;
 mod commands;
 mod connection;
+mod conversation;
 mod decisions;
 mod dialects;
 mod farewell;
@@ -12,6 +13,7 @@ mod heartbeat;
 mod publishing;
 mod replay;
 mod transport;
+mod work;
 
 pub(crate) use connection::{Opening, downcast, drive_stream, has_timers};
 pub(crate) use dialects::Dialects;

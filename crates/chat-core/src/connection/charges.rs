@@ -29,17 +29,14 @@ impl From<TooSoon> for Refusal {
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Does not read the peer until then.
     fn pause_until(&mut self, until: Instant) {
-        self.paused_until = self.paused_until.max(Some(until));
+        self.conversation.pace_mut().pause_until(until);
         self.hub.counters().rate_pauses.add(1);
     }
 
     /// Charges for bytes that were read, whatever they are: bytes that never make a line take no token otherwise.
     pub(super) fn charge_input(&mut self, bytes: usize, now: Instant) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.charge(Cost::input(bytes), now);
-            if let Err(until) = bucket.check(now) {
-                self.pause_until(until);
-            }
+        if let Some(until) = self.conversation.pace_mut().charge_input(bytes, now) {
+            self.pause_until(until);
         }
         let account = self.account.as_ref();
         if let Some(until) = account.and_then(|a| a.charge(Charge::Bytes, bytes as u64, now)) {
@@ -50,9 +47,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Charges the sender, and its address, what an answer costs besides the line that asked for it.
     pub(super) fn charge(&mut self, cost: Cost) {
         let now = Instant::now();
-        if let Some(bucket) = &mut self.bucket {
-            bucket.charge(cost, now);
-        }
+        self.conversation.pace_mut().charge(cost, now);
         if let Some(account) = &self.account {
             // What is owed holds up the next command that asks for much, not what members say.
             let _owes_until = account.charge(Charge::Answers, cost.thousandths(), now);

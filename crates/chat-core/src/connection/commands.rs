@@ -1,22 +1,17 @@
-//! What a connection does with the lines that it reads.
+//! What a connection does for a command other than to say something.
 //!
-//! Invariant: messages that one read brought are published as one batch, and every other command waits until those
-//! before it are published, so a connection's commands take effect in the order in which they were sent.
+//! Invariant: a command is executed to its end before the next one, and answered once.
 
 use crate::admission::Cost;
-use crate::connection::charges::TooSoon;
-use crate::connection::connection::{Connection, Deferred};
-use crate::connection::publishing::{Draft, Place, Waiting};
+use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
 use crate::event::{CloseReason, RoomInfo};
 use crate::hub::Question;
-use crate::line::Inbound;
-use crate::log::{Epoch, JournalError, Kind, Seq, Span, TokenDigest};
-use crate::protocol::{Command, Commands, JoinRequest, Joined, Refusal, Reply, Step};
+use crate::log::{Epoch, JournalError, Seq, Span, TokenDigest};
+use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
 use crate::room::{JoinError, Outbound, Searched};
 use crate::session::{Session, WireMember};
 use crate::text;
-use crate::time_slice::TimeSlice;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -33,235 +28,9 @@ enum Outcome {
     Close(CloseReason),
 }
 
-/// What became of a command.
-enum Handled {
-    Done,
-    /// It joins rooms, which its address has to wait for.
-    Waits(Command<'static>),
-    Closes(CloseReason),
-}
-
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Handles the lines that have come, until there are no more or the peer has to wait.
-    pub(super) async fn handle_lines(&mut self) -> Option<CloseReason> {
-        let mut waiting = None;
-        let mut slice = TimeSlice::begin();
-        let outcome = loop {
-            let has_more = self.deferred.is_some() || self.framing.has_pending();
-            if self.must_pause(has_more) {
-                break None;
-            }
-            if let Some(deferred) = self.deferred.take() {
-                if let Some(reason) = self.resume(*deferred, &mut waiting, &mut slice).await {
-                    break Some(reason);
-                }
-                continue;
-            }
-            let Some(inbound) = self.framing.next() else {
-                self.is_held_up = false;
-                break None;
-            };
-            self.take_token();
-            if let Some(reason) = self.handle(inbound, &mut waiting, &mut slice).await {
-                break Some(reason);
-            }
-        };
-        self.publish(&mut waiting).await;
-        // However long the policy and the journal took: what came meanwhile has not been read yet.
-        self.excuse_silence();
-        outcome
-    }
-
-    /// Handles a text that silence or the end of the stream has ended.
-    pub(super) async fn handle_last(&mut self, inbound: Inbound) -> Option<CloseReason> {
-        let mut waiting = None;
-        self.take_token();
-        let mut slice = TimeSlice::begin();
-        let outcome = self.handle(inbound, &mut waiting, &mut slice).await;
-        self.publish(&mut waiting).await;
-        outcome
-    }
-
-    /// Whether the peer has to wait: for tokens, its own or its address's, if there is more to do, until it reads its
-    /// replies, or until a replay is written.
-    fn must_pause(&mut self, has_more: bool) -> bool {
-        if self.paused_until.is_some() {
-            return true;
-        }
-        if let Some(bucket) = &self.bucket
-            && has_more
-            && let Err(until) = bucket.check(Instant::now())
-        {
-            self.paused_until = Some(until);
-            self.hub.counters().rate_pauses.add(1);
-            return true;
-        }
-        self.must_catch_up() || self.transport.is_full(self.hub.limits())
-    }
-
-    fn take_token(&mut self) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.take(Instant::now());
-        }
-    }
-
-    async fn handle(
-        &mut self,
-        inbound: Inbound,
-        waiting: &mut Option<Waiting>,
-        slice: &mut TimeSlice,
-    ) -> Option<CloseReason> {
-        let Inbound::Line(line) = inbound else {
-            self.publish(waiting).await;
-            self.tell_rejected(&inbound);
-            return None;
-        };
-        let mut commands = Commands::default();
-        self.dialect.as_mut()?.receive(&line, &mut commands);
-        self.work_through(commands, waiting, slice).await
-    }
-
-    /// Goes on with a line that had to wait.
-    async fn resume(
-        &mut self,
-        deferred: Deferred,
-        waiting: &mut Option<Waiting>,
-        slice: &mut TimeSlice,
-    ) -> Option<CloseReason> {
-        let Deferred { charged, rest } = deferred;
-        if let Some(command) = charged {
-            if let Some(reason) = self.perform(command).await {
-                return Some(reason);
-            }
-            if !rest.is_empty() {
-                self.defer(None, rest);
-            }
-            return None;
-        }
-        self.work_through(rest, waiting, slice).await
-    }
-
-    /// Does what a line asks for, one thing after the other, until there is no more or the peer has to wait.
-    async fn work_through(
-        &mut self,
-        mut commands: Commands<'_>,
-        waiting: &mut Option<Waiting>,
-        slice: &mut TimeSlice,
-    ) -> Option<CloseReason> {
-        while let Some(step) = commands.pop() {
-            match step {
-                Step::Bytes(out) => {
-                    // Answers are given in the order of the commands.
-                    self.publish(waiting).await;
-                    self.send(out);
-                    slice.yield_if_over().await;
-                }
-                Step::Command(command) => {
-                    match self.handle_command(command, waiting, slice).await {
-                        Handled::Done => {}
-                        Handled::Waits(charged) => {
-                            self.defer(Some(charged), commands.into_owned());
-                            return None;
-                        }
-                        Handled::Closes(reason) => return Some(reason),
-                    }
-                }
-            }
-            if commands.has_command() && self.must_pause_in_line() {
-                self.defer(None, commands.into_owned());
-                return None;
-            }
-        }
-        None
-    }
-
-    /// Charges for one more command of a line. Returns whether the peer has to wait before it.
-    fn must_pause_in_line(&mut self) -> bool {
-        self.take_token();
-        self.must_pause(true)
-    }
-
-    /// Keeps what is left of a line, which is done once the peer does not have to wait any more.
-    fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'static>) {
-        self.is_held_up = true;
-        self.deferred = Some(Box::new(Deferred { charged, rest }));
-    }
-
-    /// Does one command, or adds it to what is published together.
-    async fn handle_command(
-        &mut self,
-        command: Command<'_>,
-        waiting: &mut Option<Waiting>,
-        slice: &mut TimeSlice,
-    ) -> Handled {
-        let done = match command {
-            command if self.is_registering() && !precedes_session(&command) => {
-                Err(Refusal::not_registered())
-            }
-            Command::Say { room, text, key } => {
-                let (room, key) = (room.as_deref(), key.as_deref());
-                let draft = Draft {
-                    kind: Kind::Said,
-                    place: Place::Joined(room),
-                    text: &text,
-                    key,
-                };
-                self.draft(draft, waiting).await
-            }
-            Command::Publish {
-                room,
-                text,
-                key,
-                if_missing,
-            } => {
-                let room = &*room;
-                let draft = Draft {
-                    kind: Kind::Said,
-                    place: Place::Any { room, if_missing },
-                    text: &text,
-                    key: key.as_deref(),
-                };
-                self.draft(draft, waiting).await
-            }
-            Command::Act { room, text, key } => {
-                let (room, key) = (room.as_deref(), key.as_deref());
-                let draft = Draft {
-                    kind: Kind::Acted,
-                    place: Place::Joined(room),
-                    text: &text,
-                    key,
-                };
-                self.draft(draft, waiting).await
-            }
-            Command::Topic {
-                room,
-                text: Some(text),
-            } => self.set_topic(room.as_deref(), &text, waiting).await,
-            command => {
-                self.publish(waiting).await;
-                slice.yield_if_over().await;
-                match self.waits_to_join(&command) {
-                    Ok(false) => {
-                        let closes = self.perform(command).await;
-                        return closes.map_or(Handled::Done, Handled::Closes);
-                    }
-                    Ok(true) => return Handled::Waits(command.into_owned()),
-                    Err(TooSoon(wait)) if matches!(command, Command::Hello { .. }) => {
-                        return Handled::Closes(CloseReason::TooSoon(wait));
-                    }
-                    Err(too_soon) => Err(too_soon.into()),
-                }
-            }
-        };
-        if done.is_err() {
-            // Answers are given in the order of the commands.
-            self.publish(waiting).await;
-        }
-        self.tell_refused(done);
-        Handled::Done
-    }
-
-    async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {
+    /// Executes a command, and answers it if it is refused.
+    pub(super) async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {
         // Boxed, so that an idle connection does not keep room for it.
         match Box::pin(self.execute(command)).await {
             Ok(Outcome::Close(reason)) => return Some(reason),
@@ -355,13 +124,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.search(member, &text, before, limit).await?;
             }
             Command::Ping => self.reply(&Reply::Pong),
-            Command::Quit { .. } if self.is_registering() => {
+            Command::Quit { .. } if self.session.is_none() => {
                 return Ok(Outcome::Close(CloseReason::Quit(None)));
             }
             Command::Quit { reason } => {
                 let asked = reason.as_deref().unwrap_or_default();
                 let question = Question::Quit { reason: asked };
-                let reason = match self.ask(question, asked, &mut None).await {
+                let reason = match self.ask(question, asked).await {
                     Ok(reason) => Some(self.hub.reason(&reason)),
                     Err(_) => None,
                 };
@@ -377,9 +146,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     async fn tell(&mut self, to: &str, text: &str) -> Result<(), Refusal> {
-        let text = self
-            .ask(Question::Tell { to, text }, text, &mut None)
-            .await?;
+        let text = self.ask(Question::Tell { to, text }, text).await?;
         let nick = self.session()?.nick();
         let at = self.hub.now();
         let to = self.hub.tell(nick, to, &text)?;
@@ -392,7 +159,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
-        let nick = self.ask(Question::Rename { nick }, nick, &mut None).await?;
+        let nick = self.ask(Question::Rename { nick }, nick).await?;
         let nick = self.session()?.rename(&nick)?;
         // Each room is told of it, as of a message.
         self.charge(Cost::lines(self.members.len().saturating_sub(1)));
@@ -488,8 +255,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let asked = &*request.room;
         let room = if self.hub.policy().is_some() {
             let (_, key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
-            self.ask(Question::Join { room: &key }, asked, &mut None)
-                .await?
+            self.ask(Question::Join { room: &key }, asked).await?
         } else {
             Cow::Borrowed(asked)
         };
@@ -617,7 +383,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// The application took the session out of rooms: tells the peer, after what was said there before.
     pub(super) async fn be_removed(&mut self) {
-        let mut is_homeless = false;
+        let mut must_move = false;
         while let Some(removal) = self.session.as_ref().and_then(Session::take_removal) {
             let was_in = |member: &WireMember| member.was_in(&removal.room, removal.seat);
             let Some(member) = self.members.iter().position(was_in) else {
@@ -630,11 +396,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 reason: &removal.reason,
                 is_closed: removal.is_closed,
             });
-            is_homeless = self.members.is_empty()
-                && (removal.is_closed || removal.room.name != *self.hub.lobby());
+            let was_lobby = removal.room.name == *self.hub.lobby();
+            must_move =
+                self.conversation
+                    .must_move(!self.members.is_empty(), was_lobby, removal.is_closed);
         }
-        let options = self.dialect.as_ref().map(|dialect| dialect.options());
-        if is_homeless && options.is_some_and(|options| options.arrives_in_lobby) {
+        if must_move {
             let moved = self.move_to(None).await;
             self.tell_refused(moved);
         }
@@ -677,14 +444,6 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         found.ok_or_else(Refusal::not_in_room)
     }
-}
-
-/// Whether a peer that has no session yet may ask for this.
-const fn precedes_session(command: &Command<'_>) -> bool {
-    matches!(
-        command,
-        Command::Hello { .. } | Command::Ping | Command::Quit { .. } | Command::OptionsChanged
-    )
 }
 
 /// Waits for something long; gives it up when the session is to end or its stream has failed.

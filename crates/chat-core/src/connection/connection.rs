@@ -3,17 +3,16 @@
 //! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost when any of its causes comes
 //! first. While it waits, a connection holds neither a read nor a write buffer.
 
-use crate::admission::{AddressAccount, Cost, TokenBucket};
+use crate::admission::{AddressAccount, Cost};
+use crate::connection::conversation::Conversation;
 use crate::connection::dialects::Dialects;
-use crate::connection::framing::Framing;
-use crate::connection::heartbeat::Heartbeat;
 use crate::connection::replay::Replaying;
 use crate::connection::transport::{Read, ReadSize, Transport, waiting_max};
 use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::line::Inbound;
 use crate::peer::Peer;
-use crate::protocol::{Command, Commands, Detected, Dialect, Refusal, Reply};
+use crate::protocol::{Dialect, Refusal, Reply};
 use crate::room::DeliveryOptions;
 use crate::session::{Session, WireMember};
 use bytes::{Bytes, BytesMut};
@@ -109,17 +108,18 @@ where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + 'static,
 {
-    let mut connection = Box::new(Connection::new(
-        reader, writer, peer, account, hub, dialects,
-    ));
     let Opening {
         opened,
         ahead,
         dialect,
     } = opening;
-    connection.opened = opened;
-    connection.dialect = dialect;
+    let mut connection = Box::new(Connection::new(
+        reader, writer, peer, account, hub, dialects, opened,
+    ));
     connection.take_ahead(&ahead);
+    if let Some(dialect) = dialect {
+        connection.conversation.choose(dialect, opened);
+    }
     async move {
         let reason = connection.run().await;
         Box::pin(connection.farewell(reason)).await
@@ -137,34 +137,12 @@ pub(super) struct Connection<R> {
     /// What the connections of its address are charged together, if they are counted.
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
-    pub(super) dialect: Option<Box<dyn Dialect>>,
-    pub(super) framing: Framing,
-    /// The first line has not come: it may still open another dialect.
-    pub(super) is_detecting: bool,
-    /// What has come may be the beginning of another dialect: silence does not decide yet.
-    pub(super) wants_more: bool,
-    /// There is input that could not be worked off yet.
-    pub(super) is_held_up: bool,
-    pub(super) bucket: Option<TokenBucket>,
-    /// What is left of a line that has to wait.
-    pub(super) deferred: Option<Box<Deferred>>,
-    pub(super) paused_until: Option<Instant>,
-    pub(super) opened: Instant,
+    pub(super) conversation: Conversation,
     /// The parts of logs that come before live events, which are held back meanwhile.
     pub(super) replays: VecDeque<Replaying>,
-    /// Whether the peer is there, if its dialect has a way to ask.
-    pub(super) heartbeat: Option<Heartbeat>,
     /// While there is no session that the hub could ask to close.
     pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// What is left of a line that has to wait.
-#[derive(Debug)]
-pub(super) struct Deferred {
-    /// A command that joins rooms, for which the connection's address is charged already.
-    pub(super) charged: Option<Command<'static>>,
-    pub(super) rest: Commands<'static>,
 }
 
 /// Why a connection stopped waiting.
@@ -191,26 +169,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         account: Option<Arc<AddressAccount>>,
         hub: Hub,
         dialects: Arc<Dialects>,
+        opened: Instant,
     ) -> Self {
         let now = Instant::now();
-        let limits = hub.limits();
         Self {
             members: Vec::new(),
             session: None,
             peer: hub.asks_about_peers().then(|| Arc::new(peer)),
             account,
             transport: Transport::new(reader, writer),
-            dialect: None,
-            framing: Framing::new(limits, now),
-            is_detecting: true,
-            wants_more: false,
-            is_held_up: false,
-            bucket: limits.rate.map(|rate| TokenBucket::new(rate, now)),
-            deferred: None,
-            paused_until: None,
-            opened: now,
+            conversation: Conversation::new(hub.limits(), opened, now),
             replays: VecDeque::new(),
-            heartbeat: None,
             draining: Some(Box::pin(hub.draining())),
             timer: None,
             dialects,
@@ -222,24 +191,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     fn take_ahead(&mut self, ahead: &[u8]) {
         if !ahead.is_empty() {
             let now = Instant::now();
-            let answers = self.framing.push(ahead, now);
+            let answers = self.conversation.push(ahead, now);
             self.note_input(&answers, ahead.len(), now);
-            self.is_held_up = true;
+            self.conversation.let_speak();
         }
     }
 
     pub(super) async fn run(&mut self) -> CloseReason {
-        if let Some(dialect) = self.dialect.take() {
-            // It was known before the connection began.
-            let begun = Box::pin(self.open(Detected::Dialect(dialect))).await;
-            if let Some(reason) = begun {
-                return reason;
-            }
-        }
         loop {
             match self.wait().await {
                 Wake::Input => {
-                    if let Some(reason) = Box::pin(self.work_off()).await {
+                    let next = self.ask_conversation(Conversation::next);
+                    if let Some(reason) = Box::pin(self.work(next)).await {
                         return reason;
                     }
                 }
@@ -253,7 +216,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Wake::Removed => Box::pin(self.be_removed()).await,
                 Wake::Close(reason) => return reason,
             }
-            if self.transport.has_ended() && !self.is_held_up {
+            if self.transport.has_ended() && !self.conversation.is_held_up() {
                 return CloseReason::Disconnected;
             }
         }
@@ -290,18 +253,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if !must_catch_up && self.session.as_ref().is_some_and(Session::has_removal) {
             return Poll::Ready(Wake::Removed);
         }
-        let is_paused =
-            is_full || must_catch_up || (self.paused_until.is_some() && !self.is_detecting);
+        let is_paused = is_full || must_catch_up || self.conversation.is_paused();
         // Before the timer, which is set to the end that a line's time has then.
-        self.pause_line(is_paused);
-        if self.poll_timer(cx).is_ready() {
+        if self.conversation.is_timed() {
+            self.conversation.set_paused(is_paused, Instant::now());
+        }
+        if self.poll_timer(cx, must_catch_up).is_ready() {
             return Poll::Ready(Wake::Timer);
         }
         if is_paused {
-            self.excuse_silence();
+            self.conversation.excuse_silence(Instant::now());
             return Poll::Pending;
         }
-        if self.is_held_up {
+        if self.conversation.is_held_up() {
             return Poll::Ready(Wake::Input);
         }
         self.poll_read(cx)
@@ -312,14 +276,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.transport.has_ended() {
             return Poll::Pending;
         }
-        let size = match self.bucket {
-            Some(_) => ReadSize::Limited,
-            None => ReadSize::Full,
+        let size = if self.conversation.pace().is_limited() {
+            ReadSize::Limited
+        } else {
+            ReadSize::Full
         };
         let mut taken = None;
         let read = self.transport.poll_read(cx, size, |bytes| {
             let now = Instant::now();
-            taken = Some((self.framing.push(bytes, now), bytes.len(), now));
+            taken = Some((self.conversation.push(bytes, now), bytes.len(), now));
         });
         match read {
             Poll::Pending => return Poll::Pending,
@@ -335,9 +300,6 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Notes that so much was read, and sends what its framing answers.
     fn note_input(&mut self, answers: &Bytes, count: usize, now: Instant) {
         self.hub.counters().bytes_in.add(count);
-        if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.hear(now);
-        }
         self.transport.send(answers);
         self.charge_input(count, now);
     }
@@ -347,42 +309,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, must_catch_up: bool) -> Poll<()> {
         let limits = self.hub.limits();
-        let greeting = self
-            .session
-            .is_none()
-            .then(|| match self.framing.has_pending() {
-                _ if self.is_registering() => self.opened + limits.registration_timeout,
-                false => self.opened + limits.greet_after,
-                true => self.opened + limits.prefix_timeout,
-            });
-        let silence = self.silence_deadline();
-        let stall = self.transport.stalls_at(limits);
-        let silent = self.heartbeat_deadline();
-        let line = self.line_deadline();
-        [greeting, silence, stall, silent, line, self.paused_until]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// When silence will have ended the text that is there.
-    pub(super) fn silence_deadline(&self) -> Option<Instant> {
-        if self.is_held_up || self.paused_until.is_some() || self.must_catch_up() {
-            return None;
-        }
-        let deadline = self.framing.silence_deadline(self.hub.limits())?;
-        let decided = self.opened + self.hub.limits().prefix_timeout;
-        Some(if self.wants_more {
-            deadline.max(decided)
-        } else {
-            deadline
-        })
-    }
-
-    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.next_deadline() else {
+        let deadline = [
+            self.conversation.next_deadline(limits, must_catch_up),
+            self.transport.stalls_at(limits),
+        ];
+        let Some(deadline) = deadline.into_iter().flatten().min() else {
             self.timer = None;
             return Poll::Pending;
         };
@@ -395,73 +328,21 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         timer.as_mut().poll(cx)
     }
 
-    pub(super) async fn on_timer(&mut self) -> Option<CloseReason> {
-        let now = Instant::now();
+    async fn on_timer(&mut self) -> Option<CloseReason> {
         let stall = self.transport.stalls_at(self.hub.limits());
-        if stall.is_some_and(|deadline| deadline <= now) {
+        if stall.is_some_and(|deadline| deadline <= Instant::now()) {
             self.hub.counters().stalled.add(1);
             return Some(CloseReason::Stalled);
         }
-        if self.paused_until.is_some_and(|until| until <= now) {
-            self.paused_until = None;
-            return self.work_off().await;
-        }
-        if self
-            .silence_deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            return self.on_silence().await;
-        }
-        if self.line_deadline().is_some_and(|deadline| deadline <= now) {
-            self.give_up_line();
-            return None;
-        }
-        if self
-            .heartbeat_deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            return self.miss_peer();
-        }
-        if self.is_registering() {
-            let is_late = self.opened + self.hub.limits().registration_timeout <= now;
-            return is_late.then_some(CloseReason::NotRegistered);
-        }
-        if self.session.is_none() {
-            // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
-            return self.arrive_plain().await;
-        }
-        None
-    }
-
-    /// Works off the input until there is no more, or it has to wait.
-    pub(super) async fn work_off(&mut self) -> Option<CloseReason> {
-        if self.is_detecting
-            && let Some(reason) = self.detect().await
-        {
-            return Some(reason);
-        }
-        if self.session.is_none() && !self.is_registering() || self.wants_more {
-            // More bytes, or time, will decide; until then there is nothing to work off.
-            self.is_held_up = false;
-            return None;
-        }
-        self.is_held_up = true;
-        if let Some(reason) = self.handle_lines().await {
-            return Some(reason);
-        }
-        if self.transport.has_ended()
-            && !self.is_held_up
-            && let Some(inbound) = self.framing.finish()
-        {
-            return self.handle_last(inbound).await;
-        }
-        None
+        let next = self.ask_conversation(Conversation::on_time);
+        self.work(next).await
     }
 
     /// Writes direct messages, as many as may wait.
     pub(super) fn write_mail(&mut self) {
         let waiting_max = waiting_max(self.hub.limits());
-        let (Some(session), Some(dialect)) = (&self.session, &mut self.dialect) else {
+        let (Some(session), Some(dialect)) = (&self.session, self.conversation.dialect_mut())
+        else {
             return;
         };
         let mut out = BytesMut::new();
@@ -483,7 +364,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     pub(super) fn delivery_options(&self) -> Option<DeliveryOptions> {
-        let dialect = self.dialect.as_ref()?;
+        let dialect = self.conversation.dialect()?;
         Some(DeliveryOptions {
             encoder: dialect.encoder(),
             echo: dialect.echo(),
@@ -497,7 +378,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Answers the peer; returns how many bytes that takes.
     pub(super) fn write_reply(&mut self, reply: &Reply<'_>) -> usize {
-        let Some(dialect) = &mut self.dialect else {
+        let Some(dialect) = self.conversation.dialect_mut() else {
             return 0;
         };
         let mut out = BytesMut::new();
@@ -538,7 +419,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Inbound::NotUtf8(_) => counters.lines_not_utf8.add(1),
             Inbound::Line(_) | Inbound::Unfinished => {}
         }
-        if let Some(refusal) = Refusal::of_line(rejected, self.framing.item_bytes_max()) {
+        if let Some(refusal) = self.conversation.refusal_of(rejected) {
             self.reply(&Reply::Rejected(&refusal));
         }
     }

@@ -5,7 +5,6 @@
 
 use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
-use crate::connection::publishing::Waiting;
 use crate::event::RoomInfo;
 use crate::hub::authenticator::Credentials;
 use crate::hub::{Decision, Question, Visitor};
@@ -27,13 +26,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         &mut self,
         question: Question<'_>,
         asked: &'a str,
-        waiting: &mut Option<Waiting>,
     ) -> Result<Cow<'a, str>, Refusal> {
-        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
-        match self.ask_in(dialect, question, waiting).await? {
+        match self.ask_in(self.dialect_name(), question).await? {
             None => Ok(Cow::Borrowed(asked)),
             Some(change) => Ok(Cow::Owned(change)),
         }
+    }
+
+    /// What the dialect is called; empty while it is not known.
+    pub(super) fn dialect_name(&self) -> &'static str {
+        let dialect = self.conversation.dialect();
+        dialect.map_or("", |dialect| dialect.name())
     }
 
     /// As [`ask`](Self::ask), for a peer that talks like this; `None`: as it was asked.
@@ -41,7 +44,6 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         &mut self,
         dialect: &'static str,
         question: Question<'_>,
-        waiting: &mut Option<Waiting>,
     ) -> Result<Option<String>, Refusal> {
         let (Some(policy), Some(who)) = (self.hub.policy(), self.visitor(dialect)) else {
             return Ok(None);
@@ -52,7 +54,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Poll::Ready(decided) => decided,
             Poll::Pending => {
                 // Boxed, so that an answer at once costs no room.
-                Box::pin(self.publish(waiting)).await;
+                Box::pin(self.publish_waiting()).await;
                 Box::pin(self.wait_for(decision)).await
             }
         };
@@ -83,8 +85,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Whether the peer may see that there is the room with a key: its own rooms, and what the policy says.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
-        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
-        let asked = self.hub.policy().zip(self.visitor(dialect));
+        let asked = self.hub.policy().zip(self.visitor(self.dialect_name()));
         move |room| {
             let is_in = || self.members.iter().any(|member| member.key() == room);
             asked.as_ref().is_none_or(|(policy, who)| {
@@ -131,7 +132,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         let room = self.members[member].key().to_owned();
         let question = Question::History { room: &room };
-        self.ask(question, "", &mut None).await.map(drop)
+        self.ask(question, "").await.map(drop)
     }
 
     /// Asks whether a room may be searched; gives back what to search for.
@@ -145,12 +146,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         let room = self.members[member].key().to_owned();
         let question = Question::Search { room: &room, text };
-        self.ask(question, text, &mut None).await
+        self.ask(question, text).await
     }
 
     /// The room's information without the members' names, if the policy says that the peer may not see them.
     pub(super) fn seen(&self, mut info: RoomInfo) -> RoomInfo {
-        let dialect = self.dialect.as_ref().map_or("", |dialect| dialect.name());
+        let dialect = self.dialect_name();
         if let Some((policy, who)) = self.hub.policy().zip(self.visitor(dialect)) {
             let room = self.hub.fold(info.room.as_str());
             let may_see = policy.may_see_members(&who, &room).unwrap_or_else(|| {

@@ -74,7 +74,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.write_replay(Replaying::live(member, replay, echo))
                 .await;
         }
-        while self.session.as_ref().is_some_and(Session::has_direct) && self.dialect.is_some() {
+        while self.session.as_ref().is_some_and(Session::has_direct)
+            && self.conversation.dialect().is_some()
+        {
             self.write_mail();
             self.transport
                 .flushed(self.hub.limits().stall_timeout)
@@ -94,11 +96,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn write_goodbye(&mut self, reason: &CloseReason) {
-        if let Some(dialect) = &mut self.dialect {
-            let mut out = BytesMut::new();
-            dialect.goodbye(reason, &mut out);
-            self.framing.close(&mut out);
-            self.send(out);
-        }
+        let mut out = BytesMut::new();
+        self.conversation.goodbye(reason, &mut out);
+        self.send(out);
     }
 }

@@ -145,7 +145,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             missed,
         } = replaying;
         let missed = missed.take();
-        let Some(dialect) = &self.dialect else {
+        let Some(dialect) = self.conversation.dialect() else {
             // Nobody to show it to.
             replay.after = replay.through;
             return Bytes::new();
@@ -262,7 +262,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if limit > 0 && self.ask_for_history(member).await.is_err() {
             return;
         }
-        let Some(dialect) = self.dialect.as_ref().filter(|_| limit > 0) else {
+        let Some(dialect) = self.conversation.dialect().filter(|_| limit > 0) else {
             return;
         };
         let encoder = dialect.encoder();
@@ -362,8 +362,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Whether the peer gets its own messages back.
     pub(super) fn echo(&self) -> Echo {
-        self.dialect
-            .as_ref()
+        self.conversation
+            .dialect()
             .map_or(Echo::Exclude, |dialect| dialect.echo())
     }
 }

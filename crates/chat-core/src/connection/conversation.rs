@@ -1,0 +1,518 @@
+//! What a connection makes of what its peer sends: a state machine that waits for nothing.
+//!
+//! Invariant: no `.await`, no clock and no I/O. Input, answers and the time go in; what the connection has to do comes
+//! out. Commands take effect in the order in which they were sent: messages that one read brought are published as one
+//! batch, and everything else waits until the messages before it are published.
+
+mod deadlines;
+mod detection;
+mod pace;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use crate::connection::conversation::pace::Pace;
+use crate::connection::dialects::Dialects;
+use crate::connection::framing::Framing;
+use crate::connection::heartbeat::Heartbeat;
+use crate::event::CloseReason;
+use crate::limits::Limits;
+use crate::line::Inbound;
+use crate::log::{Drafts, Kind};
+use crate::protocol::{Command, Commands, Dialect, Refusal, Step};
+use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
+use tokio::time::Instant;
+pub(super) use waiting::{Draft, Place, Target, Waiting};
+
+/// The conversation with one peer.
+///
+/// ```text
+///            the first bytes are a dialect's,
+///            or a line, silence or the limit of the prefix says plain           the session has begun
+///   Detecting ------------------------------------------------> Registering -----------------------> Talking
+///    |  ^  |                                                         |                                  |
+///    |  |  |  greeted before, and the first line is plain            |  refused                         |  quit, the end of
+///    |  |  +---------------------------------------------------------|----------------> Talking         |  the stream, drain,
+///    |  |                                                            |                                  |  silence, ...
+///    +--+  nothing comes: greeted in plain, with a session           +------------> Closing <-----------+
+/// ```
+///
+/// The connection asks [`next`](Self::next) what to do until the answer is [`Next::Wait`], and again when something has
+/// been read, or [`on_time`](Self::on_time) when a deadline has come. It works through each line with
+/// [`receive`](Self::receive) and [`step`](Self::step).
+pub(super) struct Conversation {
+    state: State,
+    dialect: Option<Box<dyn Dialect>>,
+    framing: Framing,
+    pace: Pace,
+    /// Whether the peer is there, if its dialect has a way to ask.
+    heartbeat: Option<Heartbeat>,
+    /// Messages that are published together, at the latest when no more input is there. Boxed, because an idle
+    /// connection has none.
+    waiting: Option<Box<Waiting>>,
+    /// What is left of a line that has to wait.
+    deferred: Option<Box<Deferred>>,
+    /// Input is left that could not be processed yet.
+    is_held_up: bool,
+}
+
+/// How far a conversation is.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// The first line has not come: it may still open any dialect.
+    Detecting {
+        opened: Instant,
+        /// What has come may be the beginning of another dialect: silence does not decide yet.
+        needs_more: bool,
+        /// The peer was greeted in plain before it spoke, and has a session.
+        is_greeted: bool,
+    },
+    /// The dialect was known before the connection began, and has yet to begin.
+    Chosen { opened: Instant },
+    /// The dialect is known, and the session has not begun.
+    Registering { opened: Instant },
+    /// The peer has a session.
+    Talking,
+    /// Nothing more is taken from the peer.
+    Closing,
+}
+
+/// What is left of a line that has to wait.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    /// A command that joins rooms, for which the connection's address is charged already.
+    pub(super) charged: Option<Command<'static>>,
+    pub(super) rest: Commands<'static>,
+}
+
+/// What a conversation does not know by itself.
+pub(super) struct Facts<'a> {
+    pub(super) now: Instant,
+    pub(super) limits: &'a Limits,
+    /// The dialects that the peer may speak.
+    pub(super) dialects: &'a Dialects,
+    /// So much waits for the peer that it is not read.
+    pub(super) is_full: bool,
+    /// A part of a log is to be written before anything else.
+    pub(super) must_catch_up: bool,
+    /// The peer sends nothing more.
+    pub(super) has_ended: bool,
+}
+
+/// What the connection has to do next.
+pub(super) enum Next {
+    /// Nothing, until something is read or a deadline comes.
+    Wait,
+    /// Publish these messages.
+    Publish(Box<Waiting>),
+    /// Begin a session in this dialect, unless there is one, and greet the peer.
+    Begin(Box<dyn Dialect>),
+    /// Send this, and close.
+    Refuse(Bytes),
+    /// Process an item of the input.
+    Item(Inbound),
+    /// The peer's texts are delimited in another way from now on; process an item, if there is one.
+    Delimited(Option<Inbound>),
+    /// Go on with a line that had to wait.
+    Resume(Box<Deferred>),
+    /// Tell the peer that its unfinished item was dropped.
+    GiveUp(Inbound),
+    /// Send this question to a silent peer.
+    Ping(BytesMut),
+    /// End the session.
+    Close(CloseReason),
+}
+
+/// What one step of a line asks for, and what is published before it.
+pub(super) struct Do<'a> {
+    pub(super) first: Option<Box<Waiting>>,
+    pub(super) then: Then<'a>,
+}
+
+/// What one step of a line asks for.
+pub(super) enum Then<'a> {
+    /// Send what the dialect answers by itself.
+    Send(BytesMut),
+    /// Add a message to those that wait.
+    Draft(Draft<'a>),
+    /// Execute a command.
+    Perform(Command<'a>),
+    /// Tell the peer why not.
+    Refuse(Refusal),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drafted {
+    /// It waits to be published.
+    Added,
+    /// The peer is to be told why not.
+    Refused,
+}
+
+impl Conversation {
+    pub(super) fn new(limits: &Limits, opened: Instant, now: Instant) -> Self {
+        Self {
+            state: State::Detecting {
+                opened,
+                needs_more: false,
+                is_greeted: false,
+            },
+            dialect: None,
+            framing: Framing::new(limits, now),
+            pace: Pace::new(limits, now),
+            heartbeat: None,
+            waiting: None,
+            deferred: None,
+            is_held_up: false,
+        }
+    }
+
+    /// The peer speaks this dialect, whatever its first bytes are.
+    pub(super) fn choose(&mut self, dialect: Box<dyn Dialect>, opened: Instant) {
+        self.state = State::Chosen { opened };
+        self.dialect = Some(dialect);
+        self.is_held_up = true;
+    }
+
+    /// Takes bytes that were read; returns what the framing answers by itself.
+    pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.hear(now);
+        }
+        self.framing.push(bytes, now)
+    }
+
+    /// What is to be done now. Ask again when it is done.
+    pub(super) fn next(&mut self, facts: &Facts<'_>) -> Next {
+        if self.is_detecting()
+            && let Some(next) = self.detect(facts)
+        {
+            return next;
+        }
+        if let State::Chosen { opened } = self.state
+            && let Some(dialect) = self.dialect.take()
+        {
+            self.state = State::Registering { opened };
+            return Next::Begin(dialect);
+        }
+        if !self.takes_items() {
+            // More bytes, or time, will decide.
+            self.is_held_up = false;
+            return Next::Wait;
+        }
+        let has_more = self.has_more();
+        if self.must_pause(has_more, facts) {
+            self.is_held_up = has_more;
+            return self.waiting.take().map_or(Next::Wait, Next::Publish);
+        }
+        if let Some(deferred) = self.deferred.take() {
+            return Next::Resume(deferred);
+        }
+        if let Some(inbound) = self.framing.next() {
+            self.is_held_up = true;
+            self.pace.take_token(facts.now);
+            return Next::Item(inbound);
+        }
+        self.is_held_up = false;
+        if let Some(waiting) = self.waiting.take() {
+            return Next::Publish(waiting);
+        }
+        if facts.has_ended
+            && let Some(last) = self.framing.finish()
+        {
+            self.pace.take_token(facts.now);
+            return Next::Item(last);
+        }
+        Next::Wait
+    }
+
+    /// What a line asks for, to be worked through with [`step`](Self::step).
+    pub(super) fn receive<'a>(&mut self, line: &'a str) -> Commands<'a> {
+        let mut commands = Commands::default();
+        if let Some(dialect) = &mut self.dialect {
+            dialect.receive(line, &mut commands);
+        }
+        commands
+    }
+
+    /// The next thing that a line asks for, and what is published before it; `None` at the end of the line.
+    pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
+        let then = match commands.pop()? {
+            Step::Bytes(out) => Then::Send(out),
+            Step::Command(command)
+                if matches!(self.state, State::Registering { .. })
+                    && !precedes_session(&command) =>
+            {
+                Then::Refuse(Refusal::not_registered())
+            }
+            Step::Command(command) => then(command),
+        };
+        // Answers are given in the order of the commands, and a topic is published alone.
+        let first = match &then {
+            Then::Draft(draft) if draft.kind != Kind::Topic => None,
+            _ => self.waiting.take(),
+        };
+        Some(Do { first, then })
+    }
+
+    /// Charges for the next command of a line, if there is one. Returns whether it is done now; if not, what is left of
+    /// the line is done when the peer does not have to wait any more.
+    pub(super) fn goes_on<'a>(
+        &mut self,
+        commands: Commands<'a>,
+        facts: &Facts<'_>,
+    ) -> Option<Commands<'a>> {
+        if commands.has_command() {
+            self.pace.take_token(facts.now);
+            if self.must_pause(true, facts) {
+                self.defer(None, commands);
+                return None;
+            }
+        }
+        Some(commands)
+    }
+
+    /// Keeps what is left of a line until the peer does not have to wait any more.
+    pub(super) fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'_>) {
+        self.is_held_up = true;
+        let rest = rest.into_owned();
+        self.deferred = Some(Box::new(Deferred { charged, rest }));
+    }
+
+    /// Whether one more message for this room fits into the batch that waits.
+    pub(super) fn has_space_for(&self, target: &Target, text: &str, limits: &Limits) -> bool {
+        let batch_bytes = limits.batch_bytes.get();
+        let waiting = self.waiting.as_ref();
+        waiting.is_some_and(|waiting| waiting.has_space_for(target, text, batch_bytes))
+    }
+
+    /// What is published now that a message was added, or refused: a topic is published alone, so that its author can be
+    /// shown it in its turn, and a refusal is told after the messages before it.
+    pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
+        match (kind, drafted) {
+            (Kind::Topic, _) | (_, Drafted::Refused) => self.waiting.take(),
+            (_, Drafted::Added) => None,
+        }
+    }
+
+    /// What waits to be published.
+    pub(super) const fn waiting(&self) -> Option<&Waiting> {
+        match &self.waiting {
+            Some(waiting) => Some(waiting),
+            None => None,
+        }
+    }
+
+    /// Takes what waits, to be published now.
+    pub(super) const fn take_waiting(&mut self) -> Option<Box<Waiting>> {
+        self.waiting.take()
+    }
+
+    /// The batch that a message is added to: the one that waits, or a new one.
+    pub(super) fn batch_for(
+        &mut self,
+        target: Target,
+        begin: impl FnOnce() -> Drafts,
+    ) -> &mut Waiting {
+        self.waiting.get_or_insert_with(|| {
+            Box::new(Waiting {
+                target,
+                drafts: begin(),
+                claims: Vec::new(),
+            })
+        })
+    }
+
+    /// Takes the framing and the options of a dialect, and what came so far as its first input. Returns what the
+    /// framing answers.
+    pub(super) fn adopt(&mut self, dialect: &dyn Dialect, limits: &Limits, now: Instant) -> Bytes {
+        let answers = self.framing.set_dialect(dialect, limits, now);
+        if !self.is_detecting() {
+            self.framing.decide_lines();
+        }
+        let has_heartbeat = dialect.options().has_heartbeat;
+        self.heartbeat = has_heartbeat.then(|| Heartbeat::new(now));
+        answers
+    }
+
+    /// The peer has a session and was greeted.
+    pub(super) fn begin(&mut self, dialect: Box<dyn Dialect>) {
+        self.dialect = Some(dialect);
+        match &mut self.state {
+            State::Detecting { is_greeted, .. } => *is_greeted = true,
+            State::Registering { .. } => self.state = State::Talking,
+            State::Chosen { .. } | State::Talking | State::Closing => {}
+        }
+    }
+
+    /// The peer says over several lines who it is, and has no session until then.
+    pub(super) fn register(&mut self, dialect: Box<dyn Dialect>) {
+        // The peer was greeted, or its dialect has just been found: the state is `Registering` already.
+        self.dialect = Some(dialect);
+        self.heartbeat = None;
+    }
+
+    /// The session of a peer that registered has begun.
+    pub(super) fn registered(&mut self, now: Instant) {
+        let options = self.dialect.as_ref().map(|dialect| dialect.options());
+        let has_heartbeat = options.is_some_and(|options| options.has_heartbeat);
+        self.heartbeat = has_heartbeat.then(|| Heartbeat::new(now));
+        self.state = State::Talking;
+    }
+
+    /// What the newcomer sent already can be processed.
+    pub(super) fn let_speak(&mut self) {
+        self.is_held_up = self.framing.has_pending();
+    }
+
+    /// Takes nothing more from the peer.
+    pub(super) fn close(&mut self, reason: CloseReason) -> Next {
+        self.state = State::Closing;
+        self.is_held_up = false;
+        Next::Close(reason)
+    }
+
+    /// Appends the last words of the dialect and of the framing.
+    pub(super) fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        if let Some(dialect) = &mut self.dialect {
+            dialect.goodbye(reason, out);
+            self.framing.close(out);
+        }
+    }
+
+    /// The application took the session out of a room. Returns whether it goes to the lobby: a person is never without
+    /// a room, unless it was the lobby that it was taken out of.
+    pub(super) fn must_move(&self, has_room: bool, was_lobby: bool, is_closed: bool) -> bool {
+        let options = self.dialect.as_ref().map(|dialect| dialect.options());
+        !has_room
+            && (is_closed || !was_lobby)
+            && options.is_some_and(|options| options.arrives_in_lobby)
+    }
+
+    /// Whether the time of an unfinished item is limited, so that [`set_paused`](Self::set_paused) matters.
+    pub(super) fn is_timed(&self) -> bool {
+        self.framing.is_timed()
+    }
+
+    /// Stops the clock of an unfinished item while nothing is read, because the peer cannot end it.
+    pub(super) fn set_paused(&mut self, is_paused: bool, now: Instant) {
+        self.framing.set_paused(is_paused, now);
+    }
+
+    /// The peer was not read until now, so it could not be heard.
+    pub(super) fn excuse_silence(&mut self, now: Instant) {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.excuse(now);
+        }
+    }
+
+    /// Whether the peer is not read now.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.pace.paused_until().is_some() && !self.is_detecting()
+    }
+
+    /// Whether input is left that could not be processed yet.
+    pub(super) const fn is_held_up(&self) -> bool {
+        self.is_held_up
+    }
+
+    pub(super) const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    pub(super) const fn pace_mut(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
+
+    pub(super) fn dialect(&self) -> Option<&dyn Dialect> {
+        self.dialect.as_deref()
+    }
+
+    pub(super) const fn dialect_mut(&mut self) -> Option<&mut Box<dyn Dialect>> {
+        self.dialect.as_mut()
+    }
+
+    /// Why an item is rejected; `None` for a line.
+    pub(super) fn refusal_of(&self, rejected: &Inbound) -> Option<Refusal> {
+        Refusal::of_line(rejected, self.framing.item_bytes_max())
+    }
+
+    /// Whether the peer is known to divide what it sends into items.
+    pub(super) fn sends_items(&self) -> bool {
+        self.framing.sends_items()
+    }
+
+    const fn is_detecting(&self) -> bool {
+        matches!(self.state, State::Detecting { .. })
+    }
+
+    const fn has_session(&self) -> bool {
+        matches!(
+            self.state,
+            State::Detecting {
+                is_greeted: true,
+                ..
+            } | State::Talking
+        )
+    }
+
+    const fn takes_items(&self) -> bool {
+        match self.state {
+            State::Detecting {
+                needs_more,
+                is_greeted,
+                ..
+            } => is_greeted && !needs_more,
+            State::Registering { .. } | State::Talking => true,
+            State::Chosen { .. } | State::Closing => false,
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.deferred.is_some() || self.framing.has_pending()
+    }
+
+    /// Whether the peer has to wait: for tokens, its own or its address's, if there is more to do, until it reads its
+    /// replies, or until a part of a log is written.
+    fn must_pause(&mut self, has_more: bool, facts: &Facts<'_>) -> bool {
+        self.pace.paused_until().is_some()
+            || has_more && self.pace.must_wait(facts.now)
+            || facts.must_catch_up
+            || facts.is_full
+    }
+}
+
+/// What is done for a command: messages are gathered, everything else is executed.
+fn then(command: Command<'_>) -> Then<'_> {
+    let (kind, place, text, key) = match command {
+        Command::Say { room, text, key } => (Kind::Said, Place::Joined(room), text, key),
+        Command::Act { room, text, key } => (Kind::Acted, Place::Joined(room), text, key),
+        Command::Publish {
+            room,
+            text,
+            key,
+            if_missing,
+        } => (Kind::Said, Place::Any { room, if_missing }, text, key),
+        Command::Topic {
+            room,
+            text: Some(text),
+        } => (Kind::Topic, Place::Joined(room), text, None::<Cow<'_, str>>),
+        command => return Then::Perform(command),
+    };
+    Then::Draft(Draft {
+        kind,
+        place,
+        text,
+        key,
+    })
+}
+
+/// Whether a peer that has no session yet may ask for this.
+const fn precedes_session(command: &Command<'_>) -> bool {
+    matches!(
+        command,
+        Command::Hello { .. } | Command::Ping | Command::Quit { .. } | Command::OptionsChanged
+    )
+}

@@ -1,0 +1,132 @@
+//! What a connection waits for in time, and what is to be done when that has come.
+//!
+//! Invariant: silence counts only while the peer is read, because only then can the peer end it.
+
+use crate::connection::conversation::{Conversation, Facts, Next, State};
+use crate::event::CloseReason;
+use crate::limits::Limits;
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+impl Conversation {
+    /// When [`on_time`](Self::on_time) is to be called next, if nothing happens before.
+    pub(in crate::connection) fn next_deadline(
+        &self,
+        limits: &Limits,
+        must_catch_up: bool,
+    ) -> Option<Instant> {
+        [
+            self.greeting_deadline(limits),
+            self.registration_deadline(limits),
+            self.silence_deadline(limits, must_catch_up),
+            self.heartbeat.map(|beat| beat.deadline(limits)),
+            self.framing.item_deadline(limits.line_timeout),
+            self.pace.paused_until(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is to be done because of the time.
+    pub(in crate::connection) fn on_time(&mut self, facts: &Facts<'_>) -> Next {
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= facts.now);
+        if self.pace.resume(facts.now) {
+            return self.next(facts);
+        }
+        if is_due(self.silence_deadline(facts.limits, facts.must_catch_up)) {
+            return self.on_silence(facts);
+        }
+        if is_due(self.framing.item_deadline(facts.limits.line_timeout)) {
+            return Next::GiveUp(self.framing.give_up());
+        }
+        let beats_at = self.heartbeat.map(|beat| beat.deadline(facts.limits));
+        if is_due(beats_at) {
+            return self.ask_for_life();
+        }
+        if is_due(self.registration_deadline(facts.limits)) {
+            return self.close(CloseReason::NotRegistered);
+        }
+        if is_due(self.greeting_deadline(facts.limits)) {
+            // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
+            return Next::Begin(facts.dialects.plain());
+        }
+        Next::Wait
+    }
+
+    /// When a peer is greeted whose dialect is not known yet.
+    fn greeting_deadline(&self, limits: &Limits) -> Option<Instant> {
+        match self.state {
+            State::Detecting {
+                opened,
+                is_greeted: false,
+                ..
+            } => Some(
+                opened
+                    + match self.framing.has_pending() {
+                        false => limits.greet_after,
+                        true => limits.prefix_timeout,
+                    },
+            ),
+            _ => None,
+        }
+    }
+
+    /// When a peer must have registered.
+    fn registration_deadline(&self, limits: &Limits) -> Option<Instant> {
+        match self.state {
+            State::Registering { opened } => Some(opened + limits.registration_timeout),
+            _ => None,
+        }
+    }
+
+    /// When silence will have ended the text that is there.
+    fn silence_deadline(&self, limits: &Limits, must_catch_up: bool) -> Option<Instant> {
+        if self.is_held_up || self.pace.paused_until().is_some() || must_catch_up {
+            return None;
+        }
+        let deadline = self.framing.silence_deadline(limits)?;
+        Some(match self.state {
+            State::Detecting {
+                opened,
+                needs_more: true,
+                ..
+            } => deadline.max(opened + limits.prefix_timeout),
+            _ => deadline,
+        })
+    }
+
+    /// Silence has ended an unterminated text.
+    fn on_silence(&mut self, facts: &Facts<'_>) -> Next {
+        if self.is_detecting()
+            && let Some(next) = self.detect_last(facts)
+        {
+            // What a newcomer is shown first is written before its text is taken.
+            return next;
+        }
+        let (inbound, delimiter) = self.framing.next_silent();
+        if inbound.is_some() {
+            self.pace.take_token(facts.now);
+        }
+        if let Some(delimiter) = delimiter {
+            if let Some(dialect) = &mut self.dialect {
+                dialect.set_delimiter(delimiter);
+            }
+            return Next::Delimited(inbound);
+        }
+        inbound.map_or(Next::Wait, Next::Item)
+    }
+
+    /// Asks a silent peer whether it is there; gives up one that was asked before.
+    fn ask_for_life(&mut self) -> Next {
+        let asks = self.heartbeat.as_mut().is_some_and(|beat| beat.ask());
+        if !asks {
+            return self.close(CloseReason::Silent);
+        }
+        let mut out = BytesMut::new();
+        if let Some(dialect) = &mut self.dialect {
+            dialect.ping(&mut out);
+        }
+        Next::Ping(out)
+    }
+}

@@ -1,0 +1,110 @@
+//! Which dialect a connection speaks.
+//!
+//! Invariant: nothing becomes chat before the first line, or silence, has decided the dialect.
+
+use crate::connection::conversation::{Conversation, Facts, Next, State};
+use crate::connection::dialects::{Choice, Dialects};
+use crate::event::CloseReason;
+use crate::protocol::Detected;
+
+impl Conversation {
+    /// Decides the dialect, if what has come suffices; `None` if it does not, or if nothing is to be done for it.
+    pub(super) fn detect(&mut self, facts: &Facts<'_>) -> Option<Next> {
+        let prefix = self.framing.prefix();
+        let is_empty = prefix.is_empty();
+        let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
+        let is_over = facts.has_ended || prefix.len() >= facts.limits.prefix_bytes.get();
+        match choose(facts.dialects, prefix, facts.has_ended) {
+            Choice::NeedMore if facts.has_ended => {
+                // Another protocol's beginning, cut short: it is no chat.
+                self.framing.discard();
+                return Some(self.close(CloseReason::Disconnected));
+            }
+            Choice::Detected(opening) => return Some(self.open(opening)),
+            Choice::NeedMore if !is_over => {
+                self.set_needs_more(true);
+                return None;
+            }
+            Choice::NeedMore | Choice::Plain => self.set_needs_more(false),
+        }
+        if !is_line && !is_over {
+            return None;
+        }
+        if facts.has_ended && is_empty && !self.has_session() {
+            return Some(self.close(CloseReason::Disconnected));
+        }
+        self.decide_plain(facts)
+    }
+
+    /// Silence has ended the first text: decides the dialect.
+    pub(super) fn detect_last(&mut self, facts: &Facts<'_>) -> Option<Next> {
+        match facts.dialects.choose(self.framing.prefix()) {
+            Choice::Detected(opening) => Some(self.open(opening)),
+            Choice::NeedMore | Choice::Plain => self.decide_plain(facts),
+        }
+    }
+
+    /// The dialect is plain. A peer that was greeted already goes on in it.
+    fn decide_plain(&mut self, facts: &Facts<'_>) -> Option<Next> {
+        if self.has_session() {
+            self.state = State::Talking;
+            self.framing.decide_lines();
+            return None;
+        }
+        Some(self.open(Detected::Dialect(facts.dialects.plain())))
+    }
+
+    /// The dialect is known.
+    fn open(&mut self, opening: Detected) -> Next {
+        match opening {
+            Detected::Refused(answer) => {
+                // It speaks no dialect of ours, so nothing more is said to it, not even goodbye.
+                self.dialect = None;
+                self.state = State::Closing;
+                Next::Refuse(answer)
+            }
+            Detected::Dialect(dialect) => {
+                if let State::Detecting { opened, .. } = self.state {
+                    self.state = State::Registering { opened };
+                }
+                Next::Begin(dialect)
+            }
+            // Too late: bytes of this connection have been taken for another protocol.
+            Detected::TakeOver(_) => self.close(CloseReason::Refused),
+        }
+    }
+
+    fn set_needs_more(&mut self, needs_more: bool) {
+        if let State::Detecting {
+            needs_more: state, ..
+        } = &mut self.state
+        {
+            *state = needs_more;
+        }
+    }
+}
+
+fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Choice {
+    let choice = if has_ended {
+        dialects.choose_last(prefix)
+    } else {
+        dialects.choose(prefix)
+    };
+    // A program that ends its lines with a NUL is known by what comes before it.
+    match (choice, ends_with_nul(prefix)) {
+        (Choice::Detected(opening), _) => Choice::Detected(opening),
+        (choice, Some(line)) => match dialects.choose_last(line) {
+            Choice::Detected(opening) => Choice::Detected(opening),
+            Choice::NeedMore | Choice::Plain => choice,
+        },
+        (choice, None) => choice,
+    }
+}
+
+/// The first line, if a NUL ends it.
+fn ends_with_nul(prefix: &[u8]) -> Option<&[u8]> {
+    let end = prefix
+        .iter()
+        .position(|&byte| matches!(byte, b'\n' | b'\0'))?;
+    (prefix[end] == b'\0').then(|| &prefix[..end])
+}

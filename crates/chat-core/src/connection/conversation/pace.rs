@@ -1,0 +1,78 @@
+//! How fast a peer is read: tokens for its lines, and until when nothing is read.
+//!
+//! Invariant: nothing is dropped. A peer that is too fast is read later.
+
+use crate::admission::{Cost, TokenBucket};
+use crate::limits::Limits;
+use tokio::time::Instant;
+
+/// The pace of one connection.
+pub(in crate::connection) struct Pace {
+    bucket: Option<TokenBucket>,
+    paused_until: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
+        Self {
+            bucket: limits.rate.map(|rate| TokenBucket::new(rate, now)),
+            paused_until: None,
+        }
+    }
+
+    /// Whether the rate of the connection is limited.
+    pub(in crate::connection) const fn is_limited(&self) -> bool {
+        self.bucket.is_some()
+    }
+
+    /// Until when the peer is not read; `None` if it is read.
+    pub(in crate::connection) const fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Does not read the peer until then.
+    pub(in crate::connection) fn pause_until(&mut self, until: Instant) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// Charges for bytes that were read. Returns until when the peer has to wait, if it has to.
+    pub(in crate::connection) fn charge_input(
+        &mut self,
+        bytes: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        self.charge(Cost::input(bytes), now);
+        self.bucket.as_ref()?.check(now).err()
+    }
+
+    /// Charges what an answer costs besides the line that asked for it.
+    pub(in crate::connection) fn charge(&mut self, cost: Cost, now: Instant) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.charge(cost, now);
+        }
+    }
+
+    /// Charges for a line.
+    pub(super) fn take_token(&mut self, now: Instant) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now);
+        }
+    }
+
+    /// Whether the peer has to wait for a token; if so, it is not read until there is one.
+    pub(super) fn must_wait(&mut self, now: Instant) -> bool {
+        if let Some(Err(until)) = self.bucket.as_ref().map(|bucket| bucket.check(now)) {
+            self.paused_until = Some(until);
+        }
+        self.paused_until.is_some()
+    }
+
+    /// Ends a pause whose time is over; returns whether there was one.
+    pub(super) fn resume(&mut self, now: Instant) -> bool {
+        let is_over = self.paused_until.is_some_and(|until| until <= now);
+        if is_over {
+            self.paused_until = None;
+        }
+        is_over
+    }
+}

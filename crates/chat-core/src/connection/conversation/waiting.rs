@@ -1,0 +1,65 @@
+//! Messages that wait to be published together.
+//!
+//! Invariant: they are all of one session and for one room, and no more than one batch takes.
+
+use crate::hub::{IfMissing, Visit};
+use crate::log::{Claim, Drafts, Kind};
+use std::borrow::Cow;
+
+/// Messages that wait to be published together, and where.
+pub(in crate::connection) struct Waiting {
+    pub(in crate::connection) target: Target,
+    pub(in crate::connection) drafts: Drafts,
+    pub(in crate::connection) claims: Vec<Claim>,
+}
+
+/// Where messages are published.
+pub(in crate::connection) enum Target {
+    /// In the room of this member of the session.
+    Member(usize),
+    /// In a room that the session is not in.
+    Outside(Visit),
+}
+
+/// A message that is about to be drafted.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::connection) struct Draft<'a> {
+    pub(in crate::connection) kind: Kind,
+    pub(in crate::connection) place: Place<'a>,
+    pub(in crate::connection) text: Cow<'a, str>,
+    pub(in crate::connection) key: Option<Cow<'a, str>>,
+}
+
+/// Where a message is to be said.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::connection) enum Place<'a> {
+    /// In this room, which the session must be in; `None`: in the room that it joined last.
+    Joined(Option<Cow<'a, str>>),
+    /// In this room, whether the session is in it or not.
+    Any {
+        room: Cow<'a, str>,
+        if_missing: IfMissing,
+    },
+}
+
+impl Waiting {
+    /// Whether one more message for this room fits.
+    pub(super) fn has_space_for(&self, target: &Target, text: &str, batch_bytes: usize) -> bool {
+        self.target.is(target) && self.drafts.bytes() + text.len() <= batch_bytes
+    }
+}
+
+impl Target {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Member(one), Self::Member(other)) => one == other,
+            (one, Self::Outside(other)) => one.is_outside(&other.key),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the room with this folded name, from outside.
+    pub(in crate::connection) fn is_outside(&self, key: &str) -> bool {
+        matches!(self, Self::Outside(visit) if *visit.key == *key)
+    }
+}

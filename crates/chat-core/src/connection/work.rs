@@ -1,0 +1,167 @@
+//! Does what the conversation asks for: everything that has to be waited for is here or below.
+//!
+//! Invariant: nothing is decided here that the conversation could decide.
+
+use crate::connection::charges::TooSoon;
+use crate::connection::connection::Connection;
+use crate::connection::conversation::{
+    Conversation, Deferred, Do, Draft, Drafted, Facts, Next, Then,
+};
+use crate::event::CloseReason;
+use crate::line::Inbound;
+use crate::protocol::{Command, Commands};
+use crate::time_slice::TimeSlice;
+use tokio::io::AsyncRead;
+use tokio::time::Instant;
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Asks the conversation, with what it does not know by itself.
+    pub(super) fn ask_conversation<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Conversation, &Facts<'_>) -> T,
+    ) -> T {
+        let was_paused = self.conversation.pace().paused_until().is_some();
+        let facts = Facts {
+            now: Instant::now(),
+            must_catch_up: self.must_catch_up(),
+            limits: self.hub.limits(),
+            dialects: &self.dialects,
+            is_full: self.transport.is_full(self.hub.limits()),
+            has_ended: self.transport.has_ended(),
+        };
+        let answer = ask(&mut self.conversation, &facts);
+        if !was_paused && self.conversation.pace().paused_until().is_some() {
+            self.hub.counters().rate_pauses.add(1);
+        }
+        answer
+    }
+
+    /// Does what is to be done next, and then what follows, until the conversation waits.
+    pub(super) async fn work(&mut self, mut next: Next) -> Option<CloseReason> {
+        let mut slice = TimeSlice::begin();
+        loop {
+            let closes = match next {
+                Next::Wait => break,
+                Next::Publish(waiting) => {
+                    self.publish(*waiting).await;
+                    None
+                }
+                Next::Begin(dialect) => Box::pin(self.arrive(dialect)).await,
+                Next::Refuse(answer) => {
+                    self.transport.send(&answer);
+                    Some(CloseReason::Disconnected)
+                }
+                Next::Item(inbound) => self.process(inbound, &mut slice).await,
+                Next::Delimited(inbound) => {
+                    self.apply_options();
+                    match inbound {
+                        Some(inbound) => self.process(inbound, &mut slice).await,
+                        None => None,
+                    }
+                }
+                Next::Resume(deferred) => self.resume(*deferred, &mut slice).await,
+                Next::GiveUp(unfinished) => {
+                    self.tell_rejected(&unfinished);
+                    return None;
+                }
+                Next::Ping(question) => {
+                    self.send(question);
+                    return None;
+                }
+                Next::Close(reason) => Some(reason),
+            };
+            if closes.is_some() {
+                return closes;
+            }
+            next = self.ask_conversation(Conversation::next);
+        }
+        // However long the policy and the journal took: what came in that time has not been read yet.
+        self.conversation.excuse_silence(Instant::now());
+        None
+    }
+
+    async fn process(&mut self, inbound: Inbound, slice: &mut TimeSlice) -> Option<CloseReason> {
+        let Inbound::Line(line) = inbound else {
+            self.publish_waiting().await;
+            self.tell_rejected(&inbound);
+            return None;
+        };
+        let commands = self.conversation.receive(&line);
+        self.work_through(commands, slice).await
+    }
+
+    /// Goes on with a line that had to wait.
+    async fn resume(&mut self, deferred: Deferred, slice: &mut TimeSlice) -> Option<CloseReason> {
+        let Deferred { charged, rest } = deferred;
+        let Some(command) = charged else {
+            return self.work_through(rest, slice).await;
+        };
+        let closes = self.perform(command).await;
+        if closes.is_none() && !rest.is_empty() {
+            self.conversation.defer(None, rest);
+        }
+        closes
+    }
+
+    /// Does what a line asks for, one thing after the other, until there is no more or the peer has to wait.
+    async fn work_through(
+        &mut self,
+        mut commands: Commands<'_>,
+        slice: &mut TimeSlice,
+    ) -> Option<CloseReason> {
+        while let Some(Do { first, then }) = self.conversation.step(&mut commands) {
+            if let Some(waiting) = first {
+                self.publish(*waiting).await;
+            }
+            match then {
+                Then::Send(out) => {
+                    self.send(out);
+                    slice.yield_if_over().await;
+                }
+                Then::Draft(draft) => self.say(draft).await,
+                Then::Refuse(refusal) => self.tell_refused(Err(refusal)),
+                Then::Perform(command) => {
+                    slice.yield_if_over().await;
+                    match self.waits_to_join(&command) {
+                        Ok(false) => {
+                            if let Some(reason) = self.perform(command).await {
+                                return Some(reason);
+                            }
+                        }
+                        Ok(true) => {
+                            let charged = Some(command.into_owned());
+                            self.conversation.defer(charged, commands);
+                            return None;
+                        }
+                        Err(TooSoon(wait)) if matches!(command, Command::Hello { .. }) => {
+                            return Some(CloseReason::TooSoon(wait));
+                        }
+                        Err(too_soon) => self.tell_refused(Err(too_soon.into())),
+                    }
+                }
+            }
+            commands = self.ask_conversation(|talk, facts| talk.goes_on(commands, facts))?;
+        }
+        None
+    }
+
+    async fn say(&mut self, draft: Draft<'_>) {
+        let kind = draft.kind;
+        let added = self.draft(draft).await;
+        let drafted = match added {
+            Ok(()) => Drafted::Added,
+            Err(_) => Drafted::Refused,
+        };
+        if let Some(waiting) = self.conversation.drafted(kind, drafted) {
+            self.publish(*waiting).await;
+        }
+        self.tell_refused(added);
+    }
+
+    /// Publishes what waits, before something else is done.
+    pub(super) async fn publish_waiting(&mut self) {
+        if let Some(waiting) = self.conversation.take_waiting() {
+            self.publish(*waiting).await;
+        }
+    }
+}
