@@ -28,15 +28,18 @@ pub(super) use waiting::{Draft, Place, Target, Waiting};
 /// The conversation with one peer.
 ///
 /// ```text
-///            the first bytes are a dialect's,
-///            or a line, silence or the limit of the prefix says plain           the session has begun
-///   Detecting ------------------------------------------------> Registering -----------------------> Talking
-///    |  ^  |                                                         |                                  |
-///    |  |  |  greeted before, and the first line is plain            |  refused                         |  quit, the end of
-///    |  |  +---------------------------------------------------------|----------------> Talking         |  the stream, drain,
-///    |  |                                                            |                                  |  silence, ...
-///    +--+  nothing comes: greeted in plain, with a session           +------------> Closing <-----------+
+///               the first bytes decide               the session begins
+///   Detecting ------------------------> Registering --------------------> Talking
+///     |  |                                ^      |                         ^   |
+///     |  +--- greeted, then a plain line -|------|-------------------------+   | quit, drain,
+///     |                                   |      | refused                     | end of the stream, ...
+///     +--- no dialect of ours -----+      |      v                             |
+///                                  +------|--> Closing <-----------------------+
+///   Chosen -------------------------------+
 /// ```
+///
+/// The first bytes decide by what they are, or silence, a line or the limit of the prefix say plain. A peer that sends
+/// nothing is greeted in plain: it then has a session while it is still `Detecting`.
 ///
 /// The connection asks [`next`](Self::next) what to do until the answer is [`Next::Wait`], and again when something has
 /// been read, or [`on_time`](Self::on_time) when a deadline has come. It works through each line with
@@ -257,19 +260,17 @@ impl Conversation {
         Some(Do { first, then })
     }
 
-    /// Charges for the next command of a line, if there is one. Returns whether it is done now; if not, what is left of
-    /// the line is done when the peer does not have to wait any more.
+    /// Charges for the next command of a line. Gives back what is left of the line if that is done now; otherwise it is
+    /// done when the peer does not have to wait any more.
     pub(super) fn goes_on<'a>(
         &mut self,
         commands: Commands<'a>,
         facts: &Facts<'_>,
     ) -> Option<Commands<'a>> {
-        if commands.has_command() {
-            self.pace.take_token(facts.now);
-            if self.must_pause(true, facts) {
-                self.defer(None, commands);
-                return None;
-            }
+        self.pace.take_token(facts.now);
+        if self.must_pause(true, facts) {
+            self.defer(None, commands);
+            return None;
         }
         Some(commands)
     }

@@ -140,7 +140,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     }
                 }
             }
-            commands = self.ask_conversation(|talk, facts| talk.goes_on(commands, facts))?;
+            if commands.has_command() {
+                commands = self.ask_conversation(|talk, facts| talk.goes_on(commands, facts))?;
+            }
         }
         None
     }

@@ -190,9 +190,11 @@ impl Peer {
                     self.performs(&command);
                 }
             }
-            match self.ask(|talk, facts| talk.goes_on(commands, facts)) {
-                Some(rest) => commands = rest,
-                None => return,
+            if commands.has_command() {
+                match self.ask(|talk, facts| talk.goes_on(commands, facts)) {
+                    Some(rest) => commands = rest,
+                    None => return,
+                }
             }
         }
     }
