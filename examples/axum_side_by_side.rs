@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     );
 
     let hub = Hub::default();
-    let web = hub.session(Some("web"))?;
+    let web = hub.session(Some("web")).await?;
     let app = Router::new()
         .route("/rooms", get(rooms))
         .route("/rooms/{room}", post(say))

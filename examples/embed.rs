@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on {}", listener.local_addr()?);
 
     let hub = Hub::default();
-    let host = hub.session(Some("host"))?;
+    let host = hub.session(Some("host")).await?;
     let greeter = greet(host.join("lobby").await?);
     let server = chat_core::serve(listener, hub, async {
         // Without a signal handler there is nothing to wait for but the end of the program.

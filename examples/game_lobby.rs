@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on {}", listener.local_addr()?);
     let matches = Matches::default();
     let hub = Hub::builder().policy(matches.clone()).build();
-    let referee = hub.session(Some("referee"))?;
+    let referee = hub.session(Some("referee")).await?;
     let serving = chat_core::serve(listener, hub.clone(), async {
         drop(tokio::signal::ctrl_c().await);
     });
@@ -66,7 +66,11 @@ async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<(
             open.insert(name.clone(), players);
             for player in [other.from(), message.from()] {
                 // A player that is gone is missed when the match begins.
-                drop(referee.tell(player.as_str(), &format!("your match: /join {name}")));
+                drop(
+                    referee
+                        .tell(player.as_str(), &format!("your match: /join {name}"))
+                        .await,
+                );
             }
         }
     }

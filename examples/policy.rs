@@ -55,8 +55,8 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:5001")).await?;
     println!("listening on {}", listener.local_addr()?);
     let hub = Hub::builder().policy(House::default()).build();
-    let door = hub.session(Some("door"))?;
-    let news = hub.session(Some("newsroom"))?;
+    let door = hub.session(Some("door")).await?;
+    let news = hub.session(Some("newsroom")).await?;
     news.publish("news", "the house is open").await?;
     let serving = chat_core::serve(listener, hub, async {
         drop(tokio::signal::ctrl_c().await);
@@ -69,6 +69,6 @@ async fn main() -> anyhow::Result<()> {
 async fn answer(mut door: Session) {
     while let Some(direct) = door.next_direct().await {
         // Whoever asked may have gone.
-        drop(door.tell(direct.from.as_str(), &direct.text));
+        drop(door.tell(direct.from.as_str(), &direct.text).await);
     }
 }

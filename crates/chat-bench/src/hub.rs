@@ -175,12 +175,12 @@ async fn measure_hub(plan: &HubPlan) -> anyhow::Result<f64> {
     let mut limits = Limits::default();
     limits.announce = 0;
     let hub = Hub::new(limits);
-    let publisher = hub.session(Some("publisher"))?;
+    let publisher = hub.session(Some("publisher")).await?;
     let room = publisher.join("lobby").await?;
     let deliveries = Rc::new(Deliveries::default());
     let mut receivers = JoinSet::new();
     for _ in 0..plan.sessions {
-        let session = hub.session(None)?;
+        let session = hub.session(None).await?;
         let (mut member, deliveries) = (session.join("lobby").await?, Rc::clone(&deliveries));
         receivers.spawn_local(async move {
             let _session = session;

@@ -111,7 +111,7 @@ async fn waiting(plan: &JournalPlan, kept: Kept, writers: usize) -> anyhow::Resu
     let (hub, _dir) = hub(&plan.dir, kept)?;
     let mut sessions = Vec::new();
     for writer in 0..writers {
-        sessions.push(hub.session(Some(&format!("w{writer}")))?);
+        sessions.push(hub.session(Some(&format!("w{writer}"))).await?);
     }
     let text = "x".repeat(plan.payload);
     let (began, mut writing) = (Instant::now(), JoinSet::new());
@@ -156,8 +156,8 @@ async fn write(
 async fn at_a_pace(plan: &JournalPlan, kept: Kept) -> anyhow::Result<Paced> {
     let (hub, _dir) = hub(&plan.dir, kept)?;
     let (talking, listening) = (
-        hub.session(Some("talking"))?,
-        hub.session(Some("listening"))?,
+        hub.session(Some("talking")).await?,
+        hub.session(Some("listening")).await?,
     );
     let mut member = listening.join("bench").await?;
     let messages = plan.lasting.as_millis() as u64;

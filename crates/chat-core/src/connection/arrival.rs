@@ -21,11 +21,11 @@ const MOTD_BYTES_MAX: usize = 300;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Begins a session under the nick that the policy gave, or as a guest if it can't have that.
-    fn begin_session(&self, given: Option<&str>) -> Result<Session, SessionError> {
-        let session = match self.hub.session(given) {
+    async fn begin_session(&mut self, given: Option<&str>) -> Result<Session, SessionError> {
+        let session = match self.hub.session(given).await {
             Err(SessionError::Nick(error)) if given.is_some() => {
                 tracing::debug!(?error, "the nick that the policy gave can't be had");
-                self.hub.session(None)
+                self.hub.session(None).await
             }
             begun => begun,
         };
@@ -71,7 +71,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
         }
         if self.session.is_none() {
-            match self.begin_session(given.as_deref()) {
+            match self.begin_session(given.as_deref()).await {
                 Ok(session) => self.session = Some(session),
                 Err(error) => {
                     dialect.reply(&Reply::Refused(&error.into()), &mut out);
@@ -122,21 +122,21 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Takes the nick of a hello, for a session that begins with it if there is none yet. One that can't have the nick
     /// does not begin.
-    pub(super) fn register(
+    pub(super) async fn register(
         &mut self,
         nick: Option<&str>,
         token: Option<TokenDigest>,
     ) -> Result<(), Refusal> {
         let begun = match self.session {
             Some(_) => None,
-            None => Some(self.begin_session(None)?),
+            None => Some(self.begin_session(None).await?),
         };
         let session = begun.as_ref().map_or_else(|| self.session(), Ok)?;
         if let Some(token) = token {
             session.set_token(token);
         }
         if let Some(nick) = nick {
-            session.take_nick(nick)?;
+            session.take_nick(nick).await?;
         }
         if begun.is_some() {
             self.session = begun;

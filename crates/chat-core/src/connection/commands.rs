@@ -149,7 +149,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let text = self.ask(Question::Tell { to, text }, text).await?;
         let nick = self.session()?.nick();
         let at = self.hub.now();
-        let to = self.hub.tell(nick, to, &text)?;
+        let to = self.hub.tell(nick, to, &text).await?;
         self.reply(&Reply::DirectSent {
             to: &to,
             at,
@@ -160,7 +160,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
         let nick = self.ask(Question::Rename { nick }, nick).await?;
-        let nick = self.session()?.rename(&nick)?;
+        let nick = self.session()?.rename(&nick).await?;
         // Each room is told of it, as of a message.
         self.charge(Cost::lines(self.members.len().saturating_sub(1)));
         self.reply(&Reply::Renamed(&nick));
@@ -222,7 +222,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Ok(Outcome::Close(CloseReason::Refused));
             }
         };
-        self.register(changed.as_deref().or(nick), token)?;
+        self.register(changed.as_deref().or(nick), token).await?;
         let mut joined = Vec::with_capacity(rooms.len());
         for request in rooms {
             joined.push((&*request.room, self.enter(request, 0, None).await));

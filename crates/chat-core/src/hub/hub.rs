@@ -36,8 +36,8 @@ use tokio_util::task::TaskTracker;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let hub = Hub::default();
-/// let alice = hub.session(Some("alice"))?;
-/// let bob = hub.session(Some("bob"))?;
+/// let alice = hub.session(Some("alice")).await?;
+/// let bob = hub.session(Some("bob")).await?;
 /// let mut listening = alice.join("lobby").await?;
 /// let talking = bob.join("lobby").await?;
 ///

@@ -15,7 +15,11 @@ impl Hub {
     /// and its members the end of [`Member::next`](crate::Member::next). Control characters of the reason are removed,
     /// and what is longer than [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. Nothing keeps the peer
     /// from coming back but the [`Policy`](crate::Policy).
-    pub fn kick(&self, nick: &str, reason: &str) -> Option<Nick> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take it back: the session may end.
+    pub async fn kick(&self, nick: &str, reason: &str) -> Option<Nick> {
         let session = self.roster().find(nick)?;
         let nick = session.nick();
         let reason = CloseReason::Kicked(self.reason(reason));
@@ -28,7 +32,11 @@ impl Hub {
     ///
     /// The others are told, with the reason (see [`kick`](Self::kick)). A peer over a wire is told, too, and put back
     /// into the lobby if its dialect has it be in one room at a time.
-    pub fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take it back: the session may be taken out.
+    pub async fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
         let room = self.find_named(room)?;
         let session = self.roster().find(nick)?;
         let reason = self.reason(reason);

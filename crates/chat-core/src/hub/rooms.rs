@@ -276,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn a_room_that_was_joined_again_in_between_is_not_listed_as_empty() {
         let hub = Hub::default();
-        let session = hub.session(None).unwrap();
+        let session = hub.session(None).await.unwrap();
         let member = session.join("ops").await.unwrap();
         member.say("hello").await.unwrap();
         let room = hub.find("ops").unwrap();
@@ -289,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn a_room_that_is_opened_while_its_like_is_closed_is_let_go() {
         let hub = Hub::default();
-        let session = hub.session(None).unwrap();
+        let session = hub.session(None).await.unwrap();
         let _member = session.join("ops").await.unwrap();
         let room = hub.find("ops").unwrap();
         // So far `close_room` has come.

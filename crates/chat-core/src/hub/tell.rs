@@ -42,7 +42,11 @@ impl Hub {
     /// # Errors
     ///
     /// See [`TellError`].
-    pub fn tell(&self, from: Nick, to: &str, text: &str) -> Result<Nick, TellError> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the message back: it may be delivered.
+    pub async fn tell(&self, from: Nick, to: &str, text: &str) -> Result<Nick, TellError> {
         let limit = self.limits().text_bytes.get();
         if text.len() > limit {
             return Err(TellError::TooLong(limit));

@@ -36,7 +36,11 @@ impl Hub {
     /// # Errors
     ///
     /// The text is no name, the nick is taken or looks like one that is, or the hub is draining.
-    pub fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future before it is ready claims no nick.
+    pub async fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
         if self.is_draining() {
             return Err(SessionError::Draining);
         }
@@ -46,15 +50,16 @@ impl Hub {
                     .names()
                     .nick(nick)
                     .map_err(|error| SessionError::Nick(NickError::Name(error)))?;
-                self.claim(&nick).map_err(SessionError::Nick)
+                self.claim(&nick).await.map_err(SessionError::Nick)
             }
             None => loop {
                 let number = self.next_guest();
                 let nick = self.names().nick(&format!("guest-{number}"));
-                match nick
-                    .map_err(NickError::Name)
-                    .and_then(|nick| self.claim(&nick))
-                {
+                let claimed = match nick {
+                    Ok(nick) => self.claim(&nick).await,
+                    Err(error) => Err(NickError::Name(error)),
+                };
+                match claimed {
                     Ok(session) => return Ok(session),
                     Err(NickError::Name(error)) => {
                         return Err(SessionError::Nick(NickError::Name(error)));
@@ -66,7 +71,7 @@ impl Hub {
         }
     }
 
-    fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
+    async fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
         let id = self.next_session_id();
         let shared = Arc::new(Participant::new(id, nick.clone()));
         self.roster().claim(&shared, nick, None)?;
@@ -123,7 +128,11 @@ impl Session {
     /// # Errors
     ///
     /// The text is no name, or the nick is taken, or looks like one that is taken; the old one stays.
-    pub fn rename(&self, nick: &str) -> Result<Nick, NickError> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future before it is ready leaves the old nick.
+    pub async fn rename(&self, nick: &str) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
         let _naming = self.shared.naming.lock();
         if self.shared.has_ended() {
@@ -150,12 +159,12 @@ impl Session {
 
     /// Takes another nick; if a session with the same token has it, which is what is left of an earlier connection of
     /// the same client, that session ends first.
-    pub(crate) fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
-        match self.rename(nick) {
+    pub(crate) async fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
+        match self.rename(nick).await {
             Err(NickError::Taken(taken) | NickError::LooksLike { taken, .. })
                 if self.ends_ghost(&taken) =>
             {
-                self.rename(nick)
+                self.rename(nick).await
             }
             outcome => outcome,
         }
@@ -292,8 +301,12 @@ impl Session {
     /// # Errors
     ///
     /// See [`TellError`]. A session that doesn't take its messages has a full mailbox after 256 of them.
-    pub fn tell(&self, to: &str, text: &str) -> Result<Nick, TellError> {
-        self.hub.tell(self.nick(), to, text)
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the message back: it may be delivered.
+    pub async fn tell(&self, to: &str, text: &str) -> Result<Nick, TellError> {
+        self.hub.tell(self.nick(), to, text).await
     }
 
     /// Waits for the next direct message. `None`: the hub closed this session; drop it.

@@ -120,7 +120,7 @@ async fn loopback_is_exempt_unless_it_is_counted() {
 #[tokio::test(start_paused = true)]
 async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
     let mut hub = hub(|limits| limits.answers_per_address = Some(rate(100, 1)));
-    let talker = hub.hub.session(Some("talker")).unwrap();
+    let talker = hub.hub.session(Some("talker")).await.unwrap();
     let room = talker.join("lobby").await.unwrap();
     for _ in 0..200 {
         room.say(&"x".repeat(4000)).await.unwrap();
@@ -155,7 +155,7 @@ async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
 #[tokio::test(start_paused = true)]
 async fn the_lobby_is_always_there() {
     let mut hub = hub(|limits| limits.rooms = NonZeroUsize::new(2).unwrap());
-    let alice = hub.hub.session(Some("alice")).unwrap();
+    let alice = hub.hub.session(Some("alice")).await.unwrap();
     let mut taken = Vec::new();
     for room in ["a", "b"] {
         taken.push(alice.join(room).await.unwrap());
@@ -171,7 +171,7 @@ async fn the_lobby_is_always_there() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_lobby_keeps_what_was_said_in_it() {
     let hub = hub(|limits| limits.empty_rooms = 2).hub;
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     alice.publish("lobby", "hello").await.unwrap();
     for room in 0..9 {
         alice.publish(&format!("room-{room}"), "bye").await.unwrap();
@@ -241,7 +241,7 @@ async fn a_room_whose_publisher_gave_up_is_forgotten_like_any_other() {
     limits.empty_rooms = 0;
     let journal = SlowJournal::new(vec![Duration::from_secs(60)]);
     let hub = Hub::builder().limits(limits).journal(journal).build();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let published = timeout(Duration::from_secs(1), alice.publish("ops", "hello"));
     published.await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -254,7 +254,7 @@ async fn a_join_costs_more_where_many_members_are_told_of_it() {
     let mut hub = hub(|limits| limits.joins_per_address = Some(rate(8, 2)));
     let mut crowd = Vec::new();
     for n in 0..40 {
-        let session = hub.hub.session(Some(&format!("m{n}"))).unwrap();
+        let session = hub.hub.session(Some(&format!("m{n}"))).await.unwrap();
         crowd.push((session.join("crowd").await.unwrap(), session));
     }
     let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;

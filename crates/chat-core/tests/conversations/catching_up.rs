@@ -109,9 +109,9 @@ const fn missing(from: u64, to: u64) -> Gap {
 #[tokio::test(start_paused = true)]
 async fn a_member_is_told_when_the_log_cannot_be_read() {
     let (hub, is_broken) = breaking_hub();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let mut listening = alice.join("lobby").await.unwrap();
-    let bot = hub.session(Some("bot")).unwrap();
+    let bot = hub.session(Some("bot")).await.unwrap();
     for number in 1..=20 {
         bot.publish("lobby", &number.to_string()).await.unwrap();
     }
@@ -128,12 +128,12 @@ async fn a_member_is_told_when_the_log_cannot_be_read() {
 async fn promise_2_members_followers_and_connections_are_told_of_the_same_gap() {
     let (hub, is_broken) = breaking_hub();
     let mut wires = TestHub::over(hub.clone());
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let mut listening = alice.join("lobby").await.unwrap();
     let mut wire = wires.member("bob").await;
     while let Some(Some(_)) = listening.next().now_or_never() {}
     let mut follower = hub.follow("lobby").unwrap();
-    let bot = hub.session(Some("bot")).unwrap();
+    let bot = hub.session(Some("bot")).await.unwrap();
     is_broken.store(true, Ordering::Relaxed);
     for number in 1..=20 {
         bot.publish("lobby", &number.to_string()).await.unwrap();
@@ -154,9 +154,9 @@ async fn promise_2_members_followers_and_connections_are_told_of_the_same_gap() 
 async fn a_follower_that_missed_presence_is_told_who_is_there() {
     let (hub, _) = breaking_hub();
     let mut follower = hub.follow("lobby").unwrap();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let _listening = alice.join("lobby").await.unwrap();
-    let bot = hub.session(Some("bot")).unwrap();
+    let bot = hub.session(Some("bot")).await.unwrap();
     for number in 1..=20 {
         bot.publish("lobby", &number.to_string()).await.unwrap();
     }

@@ -94,7 +94,7 @@ async fn a_search_that_is_too_broad_is_refused_with_what_to_do() {
 /// How long the answer to a command waits behind one that asks for so much.
 async fn wait_behind(asked: &str) -> Duration {
     let mut hub = TestHub::new(Limits::default());
-    let talker = hub.hub.session(Some("talker")).unwrap();
+    let talker = hub.hub.session(Some("talker")).await.unwrap();
     let room = talker.join("lobby").await.unwrap();
     for _ in 0..200 {
         room.say(&"x".repeat(4000)).await.unwrap();
@@ -125,7 +125,7 @@ async fn rooms_are_listed_in_pages_by_name() {
     let mut alice = hub.member("alice").await;
     let (mut sessions, mut members) = (Vec::new(), Vec::new());
     for session in 0..3 {
-        let session = hub.hub.session(Some(&format!("m{session}"))).unwrap();
+        let session = hub.hub.session(Some(&format!("m{session}"))).await.unwrap();
         for room in 0..50 {
             let name = format!("Room-{}-{room:02}", session.nick());
             members.push(session.join(&name).await.unwrap());

@@ -23,7 +23,7 @@ fn hub() -> TestHub {
 #[tokio::test(start_paused = true)]
 async fn what_is_shown_again_has_its_day_and_today_ends_it() {
     let mut hub = hub();
-    let ci = hub.hub.session(Some("ci")).unwrap();
+    let ci = hub.hub.session(Some("ci")).await.unwrap();
     for (day, minute, text) in [(1, 60, "one"), (1, 120, "two"), (3, 0, "three")] {
         go_to(day, minute);
         ci.publish("lobby", text).await.unwrap();
@@ -73,7 +73,7 @@ async fn what_is_shown_again_has_its_day_and_today_ends_it() {
 async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
     for bytes in 0..60 {
         let mut hub = hub();
-        let ci = hub.hub.session(Some("ci")).unwrap();
+        let ci = hub.hub.session(Some("ci")).await.unwrap();
         for day in 1..20 {
             go_to(day, 0);
             ci.publish("lobby", &"x".repeat(10 + bytes)).await.unwrap();

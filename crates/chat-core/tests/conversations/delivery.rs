@@ -173,8 +173,8 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
     let delays = vec![Duration::from_secs(1); 1];
     let hub = Hub::builder().journal(SlowJournal::new(delays)).build();
     let (alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let mut listening = alice.join("lobby").await.unwrap();
     let talking = bob.join("lobby").await.unwrap();
@@ -202,7 +202,7 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
 async fn promise_2_a_ring_that_outran_its_delivery_task_is_repaired_from_the_journal() {
     let mut hub = tight();
     let [mut bob] = members(&mut hub, ["bob"]).await;
-    let alice = hub.hub.session(Some("alice")).unwrap();
+    let alice = hub.hub.session(Some("alice")).await.unwrap();
     let mut talking = alice.join("lobby").await.unwrap();
     bob.sees("* alice joined").await;
     bob.sends("mine").await;
@@ -223,7 +223,7 @@ async fn promise_2_a_ring_that_outran_its_delivery_task_is_repaired_from_the_jou
 async fn promise_8_what_was_accepted_before_a_drain_is_delivered_before_the_goodbye() {
     let mut hub = tight();
     let [mut bob] = members(&mut hub, ["bob"]).await;
-    let alice = hub.hub.session(Some("alice")).unwrap();
+    let alice = hub.hub.session(Some("alice")).await.unwrap();
     let talking = alice.join("lobby").await.unwrap();
     bob.sees("* alice joined").await;
     for number in 0..100 {
@@ -252,7 +252,7 @@ async fn coming_to_many_rooms_at_once_does_not_hold_up_another_room() {
     }
     let mut watch = hub.member("watch").await;
     watch.sees_until_quiet().await;
-    let speaker = hub.hub.session(Some("speaker")).unwrap();
+    let speaker = hub.hub.session(Some("speaker")).await.unwrap();
     let lobby = speaker.join("lobby").await.unwrap();
     watch.sees("* speaker joined").await;
     watch.sees_until_quiet().await;

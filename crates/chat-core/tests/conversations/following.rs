@@ -54,7 +54,7 @@ async fn a_follower_sees_all_rooms_and_nobody_sees_it() {
 async fn a_follower_of_one_room_sees_that_one_through_its_being_opened_anew() {
     let hub = Hub::default();
     let mut follower = hub.follow("#OPS").unwrap();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     alice.publish("lobby", "not this").await.unwrap();
     alice.publish("ops", "one").await.unwrap();
     assert_eq!(next(&mut follower).await, "ops: alice says one");
@@ -72,7 +72,7 @@ async fn promise_2_a_follower_that_lags_reads_what_it_missed_from_the_logs() {
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
     limits.journal_messages = NonZeroUsize::new(100).unwrap();
     let hub = Hub::new(limits);
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     alice.publish("old", "before").await.unwrap();
     let mut follower = hub.follow_all();
     for number in 0..150 {
@@ -116,7 +116,7 @@ async fn a_follower_is_told_who_comes_and_goes_where_members_are_not() {
     let mut follower = hub.follow("lobby").unwrap();
     let mut here = Vec::new();
     for nick in ["a", "b", "c", "d"] {
-        let session = hub.session(Some(nick)).unwrap();
+        let session = hub.session(Some(nick)).await.unwrap();
         let member = session.join("lobby").await.unwrap();
         here.push((session, member));
     }
@@ -129,7 +129,7 @@ async fn a_follower_is_told_who_comes_and_goes_where_members_are_not() {
         }
     }
     assert_eq!(seen, ["a", "b", "c", "d"]);
-    here[3].0.rename("e").unwrap();
+    here[3].0.rename("e").await.unwrap();
     assert_eq!(next(&mut follower).await, "lobby: d is e");
     here.pop();
     assert_eq!(next(&mut follower).await, "lobby: e left");
@@ -147,7 +147,7 @@ async fn a_follower_is_a_stream_and_lets_go_of_the_hub() {
     let part = Arc::new(());
     let token = Arc::clone(&part);
     let hub = Hub::builder().policy(Part { _token: token }).build();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let mut events = Box::pin(hub.follow_all().into_stream());
     alice.publish("ops", "one").await.unwrap();
     assert!(matches!(events.next().await, Some((_, Event::Message(_)))));

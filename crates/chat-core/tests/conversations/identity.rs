@@ -125,7 +125,7 @@ async fn wrong_peers_are_refused_and_what_is_not_found_in_time_is_not_known() {
 #[tokio::test(start_paused = true)]
 async fn a_program_sets_the_account_of_its_own_session() {
     let hub = hub();
-    let session = hub.hub.session(Some("bot")).unwrap();
+    let session = hub.hub.session(Some("bot")).await.unwrap();
     session.set_account(Account::parse("robots").ok());
     let member = session.join("lobby").await.unwrap();
     member.say("beep").await.unwrap();

@@ -24,7 +24,7 @@ async fn next_text(member: &mut Member) -> String {
 async fn members_in_process_and_on_a_wire_meet_in_one_room() {
     let mut hub = unlimited();
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let session = hub.hub.session(Some("bot")).unwrap();
+    let session = hub.hub.session(Some("bot")).await.unwrap();
     let mut bot = session.join("lobby").await.unwrap();
     alice.sees("* bot joined").await;
     alice.sends("hello bot").await;
@@ -38,7 +38,7 @@ async fn members_in_process_and_on_a_wire_meet_in_one_room() {
     let mut session = session;
     let direct = session.next_direct().await.unwrap();
     assert_eq!((direct.from.as_str(), &*direct.text), ("alice", "psst"));
-    session.rename("robot").unwrap();
+    session.rename("robot").await.unwrap();
     alice.sees("* bot is now robot").await;
     bot.leave();
     alice.sees("* robot left").await;
@@ -48,7 +48,7 @@ async fn members_in_process_and_on_a_wire_meet_in_one_room() {
 async fn a_notice_is_shown_to_people_as_a_message() {
     let mut hub = unlimited();
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let session = hub.hub.session(Some("bot")).unwrap();
+    let session = hub.hub.session(Some("bot")).await.unwrap();
     let bot = session.join("lobby").await.unwrap();
     alice.sees("* bot joined").await;
     bot.notice("build 7 failed").await.unwrap();
@@ -63,8 +63,8 @@ async fn a_notice_is_shown_to_people_as_a_message() {
 async fn a_member_gets_its_own_messages_only_if_it_wants_to() {
     let hub = Hub::default();
     let (alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let mut listening = alice.join("lobby").await.unwrap();
     let talking = bob.join("lobby").await.unwrap();
@@ -82,8 +82,8 @@ async fn promise_2_a_member_that_lags_reads_what_it_missed_from_the_journal() {
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
     let hub = Hub::new(limits);
     let (alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let mut listening = alice.join("lobby").await.unwrap();
     let talking = bob.join("lobby").await.unwrap();
@@ -100,7 +100,11 @@ async fn a_member_that_lags_is_told_who_is_there_if_it_missed_who_came_and_went(
     let mut limits = Limits::default();
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
     let hub = Hub::new(limits);
-    let sessions = ["alice", "bob", "kim"].map(|nick| hub.session(Some(nick)).unwrap());
+    let sessions = [
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
+        hub.session(Some("kim")).await.unwrap(),
+    ];
     let [alice, bob, kim] = &sessions;
     let mut listening = alice.join("lobby").await.unwrap();
     let talking = bob.join("lobby").await.unwrap();
@@ -111,7 +115,7 @@ async fn a_member_that_lags_is_told_who_is_there_if_it_missed_who_came_and_went(
     }
     talking.say("first").await.unwrap();
     gone.leave();
-    bob.rename("rob").unwrap();
+    bob.rename("rob").await.unwrap();
     for number in 0..100 {
         talking.say(&number.to_string()).await.unwrap();
     }
@@ -143,8 +147,8 @@ async fn promise_2_what_the_journal_no_longer_holds_is_one_explicit_gap() {
     limits.journal_messages = NonZeroUsize::new(100).unwrap();
     let hub = Hub::new(limits);
     let (alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let mut listening = alice.join("lobby").await.unwrap();
     let talking = bob.join("lobby").await.unwrap();
@@ -165,8 +169,8 @@ async fn what_is_refused_says_why() {
     limits.mailbox = NonZeroUsize::new(1).unwrap();
     let hub = Hub::new(limits);
     let (alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let one = alice.join("one").await.unwrap();
     let _two = alice.join("two").await.unwrap();
@@ -192,13 +196,13 @@ async fn what_is_refused_says_why() {
         one.say("\x1b\x07 ").await,
         Err(PublishError::Empty)
     ));
-    alice.tell("bob", "one").unwrap();
+    alice.tell("bob", "one").await.unwrap();
     assert!(matches!(
-        alice.tell("bob", "two"),
+        alice.tell("bob", "two").await,
         Err(TellError::MailboxFull(_))
     ));
     assert!(matches!(
-        alice.tell("nobody", "hi"),
+        alice.tell("nobody", "hi").await,
         Err(TellError::NoSuchNick(_))
     ));
     hub.drain();
@@ -208,7 +212,7 @@ async fn what_is_refused_says_why() {
 #[tokio::test(start_paused = true)]
 async fn positions_have_no_hole_and_an_empty_room_keeps_its_log() {
     let hub = Hub::default();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let lobby = alice.join("lobby").await.unwrap();
     for number in 1..=10 {
         assert_eq!(lobby.say("x").await.unwrap(), Seq(number));
@@ -229,7 +233,7 @@ async fn rooms_that_have_been_empty_longest_are_forgotten() {
     let mut limits = Limits::default();
     limits.empty_rooms = 2;
     let hub = Hub::new(limits);
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     for room in ["one", "two", "three"] {
         alice
             .join(room)

@@ -28,29 +28,29 @@ async fn next_change(member: &mut Member) -> String {
 async fn promise_5_a_kick_is_announced_once_and_frees_the_nick_at_once() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
-    let kicked = hub.hub.kick("BOB", "too\x07 loud");
+    let kicked = hub.hub.kick("BOB", "too\x07 loud").await;
     assert_eq!(kicked.unwrap().as_str(), "bob");
-    let again = hub.hub.session(Some("bob")).unwrap();
+    let again = hub.hub.session(Some("bob")).await.unwrap();
     assert_eq!(again.nick().as_str(), "bob");
     alice.sees("* bob left (gone: kicked: too loud)").await;
     bob.sees("* goodbye: you were sent away: too loud").await;
     assert!(bob.sees_the_end().await.is_empty());
     alice.sees_nothing().await;
     assert_eq!(hub.ended().await, CloseReason::Kicked("too loud".into()));
-    assert!(hub.hub.kick("nobody", "").is_none());
+    assert!(hub.hub.kick("nobody", "").await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_in_process_that_is_kicked_can_do_nothing_more() {
     let hub = Hub::default();
     let (mut alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let mut listening = alice.join("lobby").await.unwrap();
     let watching = bob.join("lobby").await.unwrap();
     watching.say("before").await.unwrap();
-    hub.kick("alice", "").unwrap();
+    hub.kick("alice", "").await.unwrap();
     watching.say("after").await.unwrap();
     let mut seen = Vec::new();
     while let Some(event) = listening.next().await {
@@ -61,13 +61,19 @@ async fn a_session_in_process_that_is_kicked_can_do_nothing_more() {
     assert_eq!(seen, ["before"]);
     assert!(alice.next_direct().await.is_none());
     assert!(matches!(alice.join("ops").await, Err(JoinError::Ended)));
-    assert!(matches!(alice.rename("alicia"), Err(NickError::Ended)));
+    assert!(matches!(
+        alice.rename("alicia").await,
+        Err(NickError::Ended)
+    ));
     let said = listening.say("hello?").await;
     assert!(matches!(said, Err(PublishError::NotAMember)));
     let said = alice.publish("lobby", "hello?").await;
     assert!(matches!(said, Err(PublishError::NotAMember)));
     assert_eq!(hub.members("lobby"), [bob.nick()]);
-    assert!(hub.session(Some("alicia")).is_ok(), "no nick is leaked");
+    assert!(
+        hub.session(Some("alicia")).await.is_ok(),
+        "no nick is leaked"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,8 +87,8 @@ async fn who_is_taken_out_of_a_room_is_told_and_put_back_into_the_lobby() {
     alice.sees_until_quiet().await;
     alice.sends("before").await;
     alice.sees_until_quiet().await;
-    assert!(hub.hub.remove("lobby", "bob", "").is_none());
-    hub.hub.remove("OPS", "bob", "not on call").unwrap();
+    assert!(hub.hub.remove("lobby", "bob", "").await.is_none());
+    hub.hub.remove("OPS", "bob", "not on call").await.unwrap();
     alice.sends("after").await;
     alice.sees("* bob was taken out of ops: not on call").await;
     bob.sees("14:02 alice: before").await;
@@ -102,9 +108,9 @@ async fn who_is_taken_out_of_a_room_is_told_and_put_back_into_the_lobby() {
 #[tokio::test(start_paused = true)]
 async fn a_member_in_process_that_was_taken_out_may_join_again_before_it_drops_the_old_seat() {
     let hub = Hub::default();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let mut old = alice.join("ops").await.unwrap();
-    hub.remove("ops", "alice", "why").unwrap();
+    hub.remove("ops", "alice", "why").await.unwrap();
     assert_eq!(next_change(&mut old).await, "alice removed: why");
     assert_eq!(next_change(&mut old).await, "the end");
     let new = alice.join("ops").await.unwrap();
@@ -117,7 +123,7 @@ async fn a_member_in_process_that_was_taken_out_may_join_again_before_it_drops_t
 async fn a_room_that_is_closed_lets_everybody_go_after_what_was_said() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
-    let host = hub.hub.session(Some("host")).unwrap();
+    let host = hub.hub.session(Some("host")).await.unwrap();
     let mut hosting = host.join("match-7").await.unwrap();
     for member in [&mut alice, &mut bob] {
         member.sends("/join match-7").await;
@@ -159,7 +165,7 @@ async fn a_closed_lobby_is_opened_anew_for_those_who_were_in_it() {
 async fn an_application_publishes_without_being_there() {
     let mut hub = unlimited();
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let ci = hub.hub.session(Some("ci")).unwrap();
+    let ci = hub.hub.session(Some("ci")).await.unwrap();
     let seq = ci.publish("lobby", "build\x1b 12 failed").await.unwrap();
     alice.sees("14:02 ci: build 12 failed").await;
     alice.sees_nothing().await;

@@ -56,7 +56,8 @@ fn journal() -> Unreadable {
 #[tokio::test(start_paused = true)]
 async fn a_room_whose_past_can_not_be_read_can_be_talked_in() {
     let hub = Hub::builder().journal(journal()).build();
-    let [alice, bob] = ["alice", "bob"].map(|nick| hub.session(Some(nick)).unwrap());
+    let alice = hub.session(Some("alice")).await.unwrap();
+    let bob = hub.session(Some("bob")).await.unwrap();
     let alice = alice.join("ops").await.unwrap();
     let mut bob = bob.join("ops").await.unwrap();
     alice.say("still here").await.unwrap();
@@ -85,9 +86,14 @@ async fn a_room_that_many_come_to_at_once_is_opened_once() {
     let journal = journal();
     let openings = Arc::clone(&journal.openings);
     let hub = Hub::builder().journal(journal).build();
-    let sessions: Vec<_> = (0..20)
-        .map(|number| hub.session(Some(&format!("member-{number}"))).unwrap())
-        .collect();
+    let mut sessions = Vec::new();
+    for number in 0..20 {
+        sessions.push(
+            hub.session(Some(&format!("member-{number}")))
+                .await
+                .unwrap(),
+        );
+    }
     let joins = sessions.iter().map(|session| session.join("ops"));
     for joined in futures::future::join_all(joins).await {
         joined.unwrap();

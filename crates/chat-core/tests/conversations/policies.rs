@@ -157,7 +157,7 @@ async fn who_thinks_about_is_gone_at_once_all_the_same() {
     alice.sends("hang").await;
     alice.sees_until_quiet().await;
     let begun = Instant::now();
-    hub.hub.kick("alice", "").unwrap();
+    hub.hub.kick("alice", "").await.unwrap();
     bob.sees("* alice left (gone: kicked)").await;
     alice.sees_in_time("* goodbye: you were sent away").await;
     assert!(begun.elapsed() < Duration::from_millis(5));
@@ -257,7 +257,7 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     limits.rate = None;
     let mut hub = TestHub::build(Hub::builder().limits(limits).policy(Discreet));
     let [mut boss, mut alice] = crate::members(&mut hub, ["boss", "alice"]).await;
-    let spy = hub.hub.session(Some("spy")).unwrap();
+    let spy = hub.hub.session(Some("spy")).await.unwrap();
     let _in_secret = spy.join("secret").await.unwrap();
     let _in_broken = spy.join("broken").await.unwrap();
     alice.sends("/rooms").await;

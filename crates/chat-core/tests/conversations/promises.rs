@@ -118,7 +118,10 @@ async fn promise_5_however_a_session_ends_its_leaving_is_announced_once() {
         witness.sees(&format!("* kim left (gone: {reason})")).await;
         hub.ended().await;
         witness.sees_nothing().await;
-        assert!(hub.hub.session(Some("kim")).is_ok(), "the nick is free");
+        assert!(
+            hub.hub.session(Some("kim")).await.is_ok(),
+            "the nick is free"
+        );
     }
     assert_eq!(hub.hub.sessions(), 1);
 }
@@ -126,10 +129,10 @@ async fn promise_5_however_a_session_ends_its_leaving_is_announced_once() {
 #[tokio::test(start_paused = true)]
 async fn promise_5_holds_for_a_session_that_is_dropped_or_panics() {
     let hub = Hub::default();
-    let witness = hub.session(Some("witness")).unwrap();
+    let witness = hub.session(Some("witness")).await.unwrap();
     let mut lobby = witness.join("lobby").await.unwrap();
     for expected in [CloseReason::Dropped, CloseReason::Failed] {
-        let kim = hub.session(Some("kim")).unwrap();
+        let kim = hub.session(Some("kim")).await.unwrap();
         let member = kim.join("lobby").await.unwrap();
         let panics = expected == CloseReason::Failed;
         let ended = std::thread::spawn(move || {
@@ -147,7 +150,10 @@ async fn promise_5_holds_for_a_session_that_is_dropped_or_panics() {
             }
         }
         assert_eq!(reasons, [Some(expected)]);
-        assert!(hub.session(Some("KIM")).is_ok(), "the nick is free again");
+        assert!(
+            hub.session(Some("KIM")).await.is_ok(),
+            "the nick is free again"
+        );
     }
 }
 
@@ -263,7 +269,7 @@ async fn promise_8_draining_gives_everybody_what_was_said_and_a_goodbye() {
     alice.sends("/who").await;
     alice.sees("* lobby: 3 members: alice, bob, slow").await;
     hub.hub.drain();
-    assert!(hub.hub.session(None).is_err());
+    assert!(hub.hub.session(None).await.is_err());
     for wire in [&mut bob, &mut slow] {
         for number in 0..100 {
             wire.sees(&format!("14:02 alice: {number}")).await;

@@ -82,10 +82,10 @@ async fn a_request_line_too_long_to_be_a_line_never_becomes_chat() {
 #[tokio::test(start_paused = true)]
 async fn a_member_that_outlives_its_session_neither_speaks_nor_hears() {
     let hub = Hub::default();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let mut ghost = alice.join("lobby").await.unwrap();
     drop(alice);
-    let other = hub.session(Some("alice")).unwrap();
+    let other = hub.session(Some("alice")).await.unwrap();
     let talking = other.join("lobby").await.unwrap();
     assert!(matches!(
         ghost.say("boo").await,
@@ -98,8 +98,8 @@ async fn a_member_that_outlives_its_session_neither_speaks_nor_hears() {
 #[tokio::test(start_paused = true)]
 async fn a_member_in_process_sees_the_end_of_a_hub_that_drains() {
     let hub = Hub::default();
-    let alice = hub.session(Some("alice")).unwrap();
-    let bob = hub.session(Some("bob")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
+    let bob = hub.session(Some("bob")).await.unwrap();
     let mut listening = alice.join("lobby").await.unwrap();
     bob.join("lobby")
         .await
@@ -247,8 +247,8 @@ async fn gaps_of_a_repair_in_process_do_not_overlap() {
         .journal(SlowJournal::new(Vec::new()))
         .build();
     let (alice, bob) = (
-        hub.session(Some("alice")).unwrap(),
-        hub.session(Some("bob")).unwrap(),
+        hub.session(Some("alice")).await.unwrap(),
+        hub.session(Some("bob")).await.unwrap(),
     );
     let mut listening = alice.join("lobby").await.unwrap();
     let talking = bob.join("lobby").await.unwrap();
@@ -288,7 +288,7 @@ async fn a_small_room_is_announced_in_again_before_it_is_empty() {
     let hub = Hub::new(limits);
     let mut joined = Vec::new();
     for number in 0..5 {
-        let session = hub.session(Some(&format!("n{number}"))).unwrap();
+        let session = hub.session(Some(&format!("n{number}"))).await.unwrap();
         let member = session.join("lobby").await.unwrap();
         joined.push((session, member));
     }
@@ -435,7 +435,7 @@ async fn a_journal_that_panics_loses_that_append_only() {
     let hub = Hub::builder()
         .journal(Faulty(MemoryJournal::new(&Limits::default())))
         .build();
-    let alice = hub.session(Some("alice")).unwrap();
+    let alice = hub.session(Some("alice")).await.unwrap();
     let lobby = alice.join("lobby").await.unwrap();
     lobby.say("even").await.unwrap();
     assert!(matches!(

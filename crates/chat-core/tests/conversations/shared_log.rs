@@ -19,7 +19,7 @@ fn hub(shared: &SharedJournal, incarnation: u32) -> (Hub, SharedNode) {
 }
 
 async fn join(hub: &Hub, nick: &str) -> (Session, Member) {
-    let session = hub.session(Some(nick)).unwrap();
+    let session = hub.session(Some(nick)).await.unwrap();
     let member = session.join("ops").await.unwrap();
     (session, member)
 }

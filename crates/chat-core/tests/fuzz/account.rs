@@ -289,8 +289,8 @@ impl Embedded {
         self.member = Some(member);
     }
 
-    pub(crate) fn rename(&self, nick: &str) {
-        self.session.as_ref().unwrap().rename(nick).unwrap();
+    pub(crate) async fn rename(&self, nick: &str) {
+        self.session.as_ref().unwrap().rename(nick).await.unwrap();
     }
 
     /// Says something; if the journal takes its time, nobody waits for it.

@@ -117,7 +117,7 @@ impl Crowd {
 
     /// Opens all rooms, so that joining one does not wait for the journal.
     pub(crate) async fn opens_rooms(&mut self) {
-        let opener = self.stage.hub.session(Some("opener")).unwrap();
+        let opener = self.stage.hub.session(Some("opener")).await.unwrap();
         for room in ROOMS {
             let member = opener.join(room).await.unwrap();
             member.say("opened").await.unwrap();
@@ -140,7 +140,7 @@ impl Crowd {
             Step::Arrive { stream_bytes, echo } => self.arrive(stream_bytes, echo),
             Step::Embed { room } => self.embed(ROOMS[room % ROOMS.len()]).await,
             Step::Move { who, room } => self.move_to(who, ROOMS[room % ROOMS.len()]).await,
-            Step::Rename { who } => self.rename(who),
+            Step::Rename { who } => self.rename(who).await,
             Step::Say { who, count, bytes } => self.say(who, count, bytes),
             Step::Read { who, count } => self.read(who, count).await,
             Step::Quit { who } => self.leave(who, Leaving::Quit),
@@ -179,7 +179,7 @@ impl Crowd {
     async fn embed(&mut self, room: &'static str) {
         if self.here.len() < MEMBERS_MAX {
             let nick = self.next_nick();
-            let session = self.stage.hub.session(Some(&nick)).unwrap();
+            let session = self.stage.hub.session(Some(&nick)).await.unwrap();
             let mut embedded = Embedded::new(session);
             embedded.join(room).await;
             self.add(nick, room, Body::Process(embedded));
@@ -201,7 +201,7 @@ impl Crowd {
         actor.room = room;
     }
 
-    fn rename(&mut self, who: usize) {
+    async fn rename(&mut self, who: usize) {
         let nick = self.next_nick();
         let Some(at) = who.checked_rem(self.here.len()) else {
             return;
@@ -209,7 +209,7 @@ impl Crowd {
         let actor = &mut self.here[at];
         match &mut actor.body {
             Body::Wire(wire) => wire.peer.push(format!("/nick {nick}\n").as_bytes()),
-            Body::Process(embedded) => embedded.rename(&nick),
+            Body::Process(embedded) => embedded.rename(&nick).await,
         }
         self.freed.insert(std::mem::replace(&mut actor.nick, nick));
     }
@@ -325,7 +325,7 @@ impl Crowd {
     }
 
     /// The hub agrees with the model, and the nicks of those who are gone are free.
-    pub(crate) fn check_hub(&mut self) {
+    pub(crate) async fn check_hub(&mut self) {
         let hub = self.stage.hub.clone();
         assert_eq!(hub.sessions(), self.here.len());
         for room in ROOMS {
@@ -341,7 +341,7 @@ impl Crowd {
             );
         }
         for nick in std::mem::take(&mut self.freed) {
-            drop(hub.session(Some(&nick)).expect("the nick is free"));
+            drop(hub.session(Some(&nick)).await.expect("the nick is free"));
         }
     }
 

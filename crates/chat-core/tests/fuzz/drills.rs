@@ -127,7 +127,7 @@ async fn churn(setting: Setting, steps: Vec<Step>) {
     }
     crowd.plays(&steps).await;
     crowd.comes_to_rest().await;
-    crowd.check_hub();
+    crowd.check_hub().await;
     // Where arrivals are announced, everybody knows who is there without having to ask.
     crowd.check_accounts(setting.announce == 100);
     for actor in &mut crowd.here {

@@ -52,7 +52,7 @@ async fn a_newcomer_is_told_the_lobby() {
 #[tokio::test(start_paused = true)]
 async fn a_nick_that_can_not_be_had_is_told_and_the_client_comes_in_as_a_guest() {
     let network = Network::new(1);
-    let _owner = network.hub().session(Some("김철수")).unwrap();
+    let _owner = network.hub().session(Some("김철수")).await.unwrap();
     for (wanted, code) in [("김철수", "nick_taken"), ("two words", "bad_name")] {
         let (client, mut events) = client(&network, wanted).start();
         let expected = (wanted.to_owned(), code.to_owned());
@@ -72,7 +72,7 @@ async fn a_nick_that_another_took_during_a_break_makes_the_client_a_guest() {
     assert_eq!(wait(&mut events, nick).await, "alice");
     network.crash();
     network.restart();
-    let _other = network.hub().session(Some("alice")).unwrap();
+    let _other = network.hub().session(Some("alice")).await.unwrap();
     assert_eq!(wait(&mut events, refused).await.0, "alice");
     assert!(wait(&mut events, nick).await.starts_with("guest-"));
 }

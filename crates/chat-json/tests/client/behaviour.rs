@@ -143,7 +143,7 @@ async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
     assert_eq!(code, "nick_taken");
     network.crash();
     network.restart();
-    let ghost = network.hub().session(Some("alice")).unwrap();
+    let ghost = network.hub().session(Some("alice")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(40)).await;
     drop(ghost);
     assert_eq!(alice.say("ops", "back").await, Ok(1));
@@ -335,7 +335,7 @@ async fn dropping_all_handles_ends_the_session() {
 #[tokio::test(start_paused = true)]
 async fn a_hello_that_is_cut_short_is_no_chat_and_no_arrival() {
     let network = Network::new(1);
-    let session = network.hub().session(Some("watch")).unwrap();
+    let session = network.hub().session(Some("watch")).await.unwrap();
     let mut lobby = session.join("lobby").await.unwrap();
     network.cut(40, 60);
     let (client, _events) = Client::connect_with(network.clone())
@@ -352,7 +352,11 @@ async fn a_hello_that_is_cut_short_is_no_chat_and_no_arrival() {
 async fn a_client_that_is_taken_out_of_a_room_is_told_and_does_not_come_back_by_itself() {
     let network = Network::new(1);
     let (client, mut events) = open(&network, "bot").await;
-    network.hub().remove("ops", "bot", "too chatty").unwrap();
+    network
+        .hub()
+        .remove("ops", "bot", "too chatty")
+        .await
+        .unwrap();
     let Event::NotEntered {
         room,
         code,
@@ -367,7 +371,7 @@ async fn a_client_that_is_taken_out_of_a_room_is_told_and_does_not_come_back_by_
     );
     assert!(client.say("ops", "hello?").await.is_err());
     assert!(network.hub().members("ops").is_empty());
-    network.hub().kick("bot", "good night").unwrap();
+    network.hub().kick("bot", "good night").await.unwrap();
     let Event::Closed { why } = next(&mut events).await else {
         panic!("sent away");
     };

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 /// Somebody in the room who needs no connection.
 async fn extra(hub: &Hub, number: usize) -> (Session, Member) {
-    let session = hub.session(Some(&format!("m{number}"))).unwrap();
+    let session = hub.session(Some(&format!("m{number}"))).await.unwrap();
     let member = session.join("ops").await.unwrap();
     (session, member)
 }
@@ -43,7 +43,7 @@ async fn a_big_room_is_hushed_once_and_then_counted_at_most_once_a_second() {
         crowd.push(extra(&hub.hub, number).await);
         drop(crowd.remove(50));
         let name = format!("renamed-{number}");
-        crowd.last().unwrap().0.rename(&name).unwrap();
+        crowd.last().unwrap().0.rename(&name).await.unwrap();
         crowd.push(extra(&hub.hub, number + 1000).await);
         sleep(Duration::from_millis(100)).await;
     }
@@ -96,7 +96,7 @@ async fn rooms_are_listed_in_pages_none_twice_and_all() {
     let topic = "\\".repeat(4096);
     let mut sessions = Vec::new();
     for number in 0..64 {
-        let session = hub.hub.session(Some(&format!("m{number}"))).unwrap();
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
         let mut members = Vec::new();
         for at in 0..64 {
             let room = format!("r-{number}-{at}-{}", "x".repeat(64));
@@ -142,7 +142,7 @@ async fn the_welcome_to_64_full_rooms_fits_into_a_line() {
     for number in 0..100u32 {
         let last = char::from_u32(0x2_0000 + number).unwrap();
         let nick = format!("{}{last}", "\u{20000}".repeat(31));
-        let session = hub.hub.session(Some(&nick)).unwrap();
+        let session = hub.hub.session(Some(&nick)).await.unwrap();
         let mut members = Vec::new();
         for room in &rooms {
             members.push(session.join(room).await.unwrap());

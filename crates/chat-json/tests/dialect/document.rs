@@ -155,16 +155,20 @@ impl Stage {
             "25 seconds pass" => tokio::time::sleep(Duration::from_secs(25)).await,
             "the server shuts down" => self.hub.hub.drain(),
             "the application takes bot out of ops" => {
-                self.hub.hub.remove("ops", "bot", "too chatty").unwrap();
+                self.hub
+                    .hub
+                    .remove("ops", "bot", "too chatty")
+                    .await
+                    .unwrap();
             }
             "the application closes ops" => {
                 self.hub.hub.close_room("ops", "").unwrap();
             }
             "the application kicks alice" => {
-                self.hub.hub.kick("alice", "good night").unwrap();
+                self.hub.hub.kick("alice", "good night").await.unwrap();
             }
             "alice has said six things" => {
-                let alice = self.hub.hub.session(Some("alice")).unwrap();
+                let alice = self.hub.hub.session(Some("alice")).await.unwrap();
                 let member = alice.join("ops").await.unwrap();
                 for number in 1..=6 {
                     member.say(&format!("number {number}")).await.unwrap();
@@ -173,7 +177,12 @@ impl Stage {
             }
             "a hundred more join" => {
                 for number in 0..100 {
-                    let session = self.hub.hub.session(Some(&format!("m{number}"))).unwrap();
+                    let session = self
+                        .hub
+                        .hub
+                        .session(Some(&format!("m{number}")))
+                        .await
+                        .unwrap();
                     let member = session.join("ops").await.unwrap();
                     self.crowd.push((session, member));
                 }

@@ -201,7 +201,7 @@ impl Host {
             "say" => {
                 self.session(one).await.publish(two, text).await.unwrap();
             }
-            "tell" => drop(self.session(one).await.tell(two, text).unwrap()),
+            "tell" => drop(self.session(one).await.tell(two, text).await.unwrap()),
             "flood" => {
                 let session = self.session(one).await;
                 for number in 1..=parse::<usize>(text) {
@@ -212,14 +212,18 @@ impl Host {
             }
             "crowd" => {
                 for number in 1..=parse::<usize>(two) {
-                    let session = self.hub.session(Some(&format!("crowd-{number}"))).unwrap();
+                    let session = self
+                        .hub
+                        .session(Some(&format!("crowd-{number}")))
+                        .await
+                        .unwrap();
                     let member = session.join(one).await.unwrap();
                     self.crowd.push((session, member));
                 }
             }
             "disperse" => self.crowd.truncate(self.crowd.len() - parse::<usize>(one)),
-            "kick" => drop(self.hub.kick(one, rest).unwrap()),
-            "remove" => drop(self.hub.remove(one, two, text).unwrap()),
+            "kick" => drop(self.hub.kick(one, rest).await.unwrap()),
+            "remove" => drop(self.hub.remove(one, two, text).await.unwrap()),
             "close" => {
                 self.hub.close_room(one, rest).unwrap();
             }
@@ -231,7 +235,7 @@ impl Host {
     /// The session in process with this nick.
     async fn session(&mut self, nick: &str) -> &Session {
         if !self.sessions.contains_key(nick) {
-            let session = self.hub.session(Some(nick)).unwrap();
+            let session = self.hub.session(Some(nick)).await.unwrap();
             self.sessions.insert(nick.to_owned(), session);
         }
         &self.sessions[nick]

@@ -257,7 +257,7 @@ async fn write_log(path: &Path, messages: usize) -> anyhow::Result<()> {
     let hub = Hub::builder()
         .journal(SqliteJournal::open(path, &options)?)
         .build();
-    let session = hub.session(Some("writer"))?;
+    let session = hub.session(Some("writer")).await?;
     let texts: Vec<_> = (0..HANGUL.len()).map(|n| hangul(n, SYLLABLES)).collect();
     let mut saying = FuturesUnordered::new();
     for number in 0..messages {

@@ -55,7 +55,7 @@ async fn one(
     random: &mut Random,
 ) -> Result<(), Violation> {
     let lobby = hub.hub.lobby().as_str().to_owned();
-    let other = hub.hub.session(None).expect("the hub gives nicks");
+    let other = hub.hub.session(None).await.expect("the hub gives nicks");
     let talker = other.join(&lobby).await.expect("the lobby is open");
     let mut peer = hub.connect_saying("peer", [opening]).await;
     let (mut written, mut sent) = (peer.bytes_until_quiet().await, opening.to_owned());
@@ -86,7 +86,7 @@ async fn one(
                 .info(session.room.as_str())
                 .and_then(|info| info.nicks.last().cloned())
             {
-                drop(other.tell(nick.as_str(), &hostile::text_of(random)));
+                drop(other.tell(nick.as_str(), &hostile::text_of(random)).await);
             }
         }
         written.extend(peer.bytes_until_quiet().await);

@@ -31,7 +31,7 @@ impl Scene {
         let mut members = Vec::new();
         let mut sessions = Vec::new();
         for number in 0..120 {
-            let session = hub.session(None).expect("the hub gives nicks");
+            let session = hub.session(None).await.expect("the hub gives nicks");
             for name in ["ops", "한글", "[^_^]"].iter().take(1 + number % 3) {
                 let member = session.join(name).await.expect("the room is open");
                 if number < 3 {
