@@ -62,15 +62,14 @@ async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<(
             number += 1;
             let name = format!("match-{number}");
             let players = [other.author(), message.author()];
-            let mut open = matches.0.lock().unwrap_or_else(PoisonError::into_inner);
-            open.insert(name.clone(), players);
+            {
+                let mut open = matches.0.lock().unwrap_or_else(PoisonError::into_inner);
+                open.insert(name.clone(), players);
+            }
             for player in [other.from(), message.from()] {
                 // A player that is gone is missed when the match begins.
-                drop(
-                    referee
-                        .tell(player.as_str(), &format!("your match: /join {name}"))
-                        .await,
-                );
+                let invitation = format!("your match: /join {name}");
+                drop(referee.tell(player.as_str(), &invitation).await);
             }
         }
     }

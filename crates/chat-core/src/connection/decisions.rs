@@ -121,6 +121,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         // For the session that begins later, and for the policy.
         if let Some(peer) = self.peer.as_mut().and_then(Arc::get_mut) {
             peer.insert(account.clone());
+        } else if self.session.is_none() {
+            // A policy has kept the peer: the account would be lost.
+            let reason = "the account can't be used before the session has begun";
+            return Err(Refusal::new(Code::Denied, reason));
         }
         Ok(account)
     }

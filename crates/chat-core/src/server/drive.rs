@@ -52,11 +52,12 @@ impl Admission {
     /// # Errors
     ///
     /// That address may not open another connection.
-    fn moved(self, hub: &Hub, peer: &Peer) -> Result<Self, String> {
+    fn moved(mut self, hub: &Hub, peer: &Peer) -> Result<Self, String> {
         if ip(peer) == self.address {
             return Ok(self);
         }
-        if self.permit.is_none() {
+        // It gives its place back first: it needs one, not two.
+        if self.permit.take().is_none() {
             return Ok(Self::by_program(hub, peer));
         }
         let admitted = hub
@@ -91,7 +92,7 @@ where
             Err(_) => return CloseReason::Broken,
         }
     }
-    let peer = match authenticated(peer, &hub).await {
+    let peer = match authenticated(peer, &hub, &mut opening).await {
         Ok(peer) => peer,
         Err(reason) => return reason,
     };
@@ -179,7 +180,7 @@ async fn taken_over(
                 Err(_) => return CloseReason::Broken,
             },
         }
-        let peer = match authenticated(peer, &hub).await {
+        let peer = match authenticated(peer, &hub, &mut opening).await {
             Ok(peer) => peer,
             Err(reason) => return reason,
         };
@@ -217,12 +218,24 @@ async fn hand_over(
 }
 
 /// Adds the account that is known of a peer before it has said a word.
-async fn authenticated(peer: Peer, hub: &Hub) -> Result<Peer, CloseReason> {
+///
+/// The peer's time to speak begins after it: what the peer has sent is read before silence counts.
+async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<Peer, CloseReason> {
     if !hub.has_authenticator() {
         return Ok(peer);
     }
     // Boxed, so that a connection that talks keeps no space for it.
-    let found = Box::pin(hub.authenticate(&peer, Credentials::Peer)).await;
+    let found = Box::pin(async {
+        tokio::select! {
+            found = hub.authenticate(&peer, Credentials::Peer) => Some(found),
+            () = hub.draining() => None,
+        }
+    })
+    .await;
+    opening.opened = Instant::now();
+    let Some(found) = found else {
+        return Err(CloseReason::Draining);
+    };
     match found {
         Ok(Some(account)) => Ok(peer.with(account)),
         Ok(None) => Ok(peer),

@@ -28,6 +28,10 @@ impl Authenticator for Users {
             Credentials::Peer => match peer.get::<User>() {
                 Some(User("mallory")) => Err(AuthError::new("mallory is not let in")),
                 Some(User("slow")) => std::future::pending().await,
+                Some(User("later")) => {
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    Ok(Account::parse("later").ok())
+                }
                 Some(User("bug")) => panic!("an authenticator with a bug"),
                 user => Ok(user.and_then(|User(name)| Account::parse(name).ok())),
             },
@@ -120,6 +124,15 @@ async fn wrong_peers_are_refused_and_what_is_not_found_in_time_is_not_known() {
         peer.sees_in_time("! log in first").await;
     }
     assert_eq!(hub.hub.stats().policy_failures, 2);
+}
+
+/// What the peer has sent is read before silence counts: a program is not greeted as a person.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_spoken_is_not_greeted_however_long_the_authenticator_takes() {
+    let mut hub = hub().protocol(Login(Arc::new(Texts)));
+    let mut kim = hub.connect_as("kim", Peer::default().with(User("later")));
+    kim.sends("LOGIN kim swordfish").await;
+    kim.sees("WELCOME kim").await;
 }
 
 #[tokio::test(start_paused = true)]
