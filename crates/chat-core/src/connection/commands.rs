@@ -244,7 +244,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    /// Joins a room, and notes what is to be replayed; call [`catch_up_soon`](Self::level_soon) when the peer was told.
+    /// Joins a room, and notes what is to be replayed; call [`catch_up_soon`](Self::catch_up_soon) when the peer was told.
     async fn enter(
         &mut self,
         request: &JoinRequest<'_>,

@@ -411,7 +411,8 @@ impl Conversation {
 
     /// Whether the peer is not read now.
     pub(super) const fn is_paused(&self) -> bool {
-        self.pace.paused_until().is_some() && !self.is_detecting()
+        // While the first line is awaited, reading goes on; but input that can't be processed is not asked for again.
+        self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
     }
 
     /// Whether input is left that could not be processed yet.
@@ -514,6 +515,10 @@ fn then(command: Command<'_>) -> Then<'_> {
 const fn precedes_session(command: &Command<'_>) -> bool {
     matches!(
         command,
-        Command::Hello { .. } | Command::Ping | Command::Quit { .. } | Command::OptionsChanged
+        Command::Hello { .. }
+            | Command::Authenticate(_)
+            | Command::Ping
+            | Command::Quit { .. }
+            | Command::OptionsChanged
     )
 }

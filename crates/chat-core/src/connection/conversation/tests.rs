@@ -547,3 +547,15 @@ fn a_line_that_takes_too_long_is_given_up() {
         .does(&["reject Unfinished"]);
     peer.sends(" and ended\nafter\n").does(&["publish 1"]);
 }
+
+/// The connection would ask for the same input again and again, and never yield.
+#[test]
+fn input_that_waits_for_the_rate_is_not_asked_for_again() {
+    let mut peer = Peer::with(one_a_second(1));
+    peer.waits(SECOND).does(&["begin plain"]);
+    let until = peer.now + SECOND;
+    peer.conversation.pace.pause_until(until);
+    peer.sends("hel").does(&[]);
+    let is_held_up = peer.conversation.is_held_up();
+    assert!(!is_held_up || peer.conversation.is_paused());
+}
