@@ -43,7 +43,9 @@ pub use peer::Peer;
 pub use plain::WallTime;
 pub use room::Echo;
 pub use server::{Server, listener, serve, serve_connection};
-pub use session::{Member, Session};
+pub use session::{
+    JoinRequest, Member, MemberHandle, Published, Session, SessionEvent, SessionEvents,
+};
 pub use stats::Stats;
 
 /// Bytes to lines, for [`tokio_util::codec::Framed`].
@@ -55,6 +57,7 @@ pub mod codec {
 /// Why an operation failed: one enum for each operation.
 pub mod error {
     pub use crate::hub::{HistoryError, NickError, TellError};
+    pub use crate::log::KeyError;
     pub use crate::room::{JoinError, PublishError};
     pub use crate::session::SessionError;
 }

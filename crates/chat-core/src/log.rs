@@ -19,8 +19,8 @@ pub(crate) use journal::{Append, DynJournal, DynLog};
 pub use journal::{
     Appended, BatchSlice, Followed, Gap, Head, Journal, JournalError, Log, Page, Span,
 };
-pub use key::TokenDigest;
-pub(crate) use key::{Key, KeyError, Owner};
+pub(crate) use key::{Key, Owner};
+pub use key::{KeyError, TokenDigest};
 pub(crate) use keys::{Claim, Claimed, Keys, Said};
 pub use kind::{Kind, UnknownKind};
 pub use memory::{MemoryJournal, MemoryLog};

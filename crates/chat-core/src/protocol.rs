@@ -8,7 +8,8 @@ mod framing;
 mod refusal;
 mod take_over;
 
-pub use command::{Command, JoinRequest};
+pub use crate::session::JoinRequest;
+pub use command::Command;
 pub use commands::{Commands, Step};
 pub(crate) use detect::reserved;
 pub use detect::{Detected, Detection, Detector};

@@ -1,9 +1,13 @@
 //! One participant of a hub, and its presence in rooms.
 
+mod events;
+mod join_request;
 mod member;
 mod session;
 mod wire_member;
 
-pub use member::Member;
+pub use events::{SessionEvent, SessionEvents};
+pub use join_request::JoinRequest;
+pub use member::{Member, MemberHandle, Published};
 pub use session::{Session, SessionError};
 pub(crate) use wire_member::{Repaired, WireMember};

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub enum Event {
     /// Somebody said or did something, or set the topic: see [`Message::kind`].
     Message(Message),
+    /// A message that was said before this member joined, and that it asked to be given when it joined.
+    Replayed(Message),
     /// Who is in the room changed.
     Presence(Arc<Presence>),
     /// This member fell behind and missed changes of presence: who is in the room now. What it missed of the log

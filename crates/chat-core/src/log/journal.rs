@@ -3,7 +3,7 @@
 //! Invariant: a message is delivered when the journal has it, in the order in which the journal has it. Nothing may
 //! assume that appending is instantaneous, although in memory it is.
 
-use crate::log::batch::Batch;
+use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
 use crate::log::position::{Epoch, Seq, Timestamp};
 use crate::log::{keyed, search};
@@ -242,6 +242,15 @@ impl Page {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.slices.is_empty()
+    }
+
+    /// The messages, oldest first.
+    pub fn messages(&self) -> impl Iterator<Item = Message> {
+        self.slices.iter().flat_map(|slice| {
+            let batch = &slice.batch;
+            let range = slice.range.clone();
+            range.map(|at| Message::new(Arc::clone(batch), at))
+        })
     }
 
     /// Takes away what lies beyond this place.

@@ -13,7 +13,7 @@ pub(crate) struct Key(Arc<str>);
 
 /// The text can't be a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyError;
+pub struct KeyError;
 
 impl Key {
     pub(crate) fn parse(text: &str) -> Result<Self, KeyError> {

@@ -3,6 +3,7 @@
 use crate::hub::IfMissing;
 use crate::hub::authenticator::Credentials;
 use crate::log::{Epoch, Seq, TokenDigest};
+use crate::session::JoinRequest;
 use std::borrow::Cow;
 
 /// One thing that a peer wants done; names are not checked yet, texts not cleaned.
@@ -138,41 +139,6 @@ pub enum Command<'a> {
     },
     /// The dialect's encoder or echo has changed: it takes effect now.
     OptionsChanged,
-}
-
-/// A room to join, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct JoinRequest<'a> {
-    /// Which room.
-    pub room: Cow<'a, str>,
-    /// The place of the last message that the peer has seen: what followed is replayed. `None`: only what happens
-    /// from now on, or the latest messages if there is a `limit`.
-    pub after: Option<Seq>,
-    /// Which life of the log that place is in; `None`: the present one.
-    pub epoch: Option<Epoch>,
-    /// How many messages are replayed at most, the latest ones; what is left out is told as a gap.
-    pub limit: Option<usize>,
-}
-
-impl<'a> JoinRequest<'a> {
-    /// Creates a request for a room from now on, without a replay; set the fields for that.
-    #[must_use]
-    pub const fn new(room: Cow<'a, str>) -> Self {
-        Self {
-            room,
-            after: None,
-            epoch: None,
-            limit: None,
-        }
-    }
-
-    fn into_owned(self) -> JoinRequest<'static> {
-        JoinRequest {
-            room: Cow::Owned(self.room.into_owned()),
-            ..self
-        }
-    }
 }
 
 impl Command<'_> {

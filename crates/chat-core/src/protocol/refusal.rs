@@ -272,7 +272,7 @@ impl From<PublishError> for Refusal {
         let code = match error {
             PublishError::TooLong(_) => Code::TooLong,
             PublishError::Room(error) => return (*error).into(),
-            PublishError::Empty => Code::BadRequest,
+            PublishError::Empty | PublishError::Key(_) => Code::BadRequest,
             PublishError::NotAMember => Code::Denied,
             PublishError::Draining | PublishError::Busy | PublishError::Journal(_) => {
                 Code::Unavailable

@@ -100,6 +100,95 @@ impl CatchUp {
     }
 }
 
+/// What a newcomer asks to be given of what was said before it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resume {
+    /// The place of the last message that it has seen.
+    pub(crate) after: Option<Seq>,
+    /// Which life of the log that place is in; `None`: the present one.
+    pub(crate) epoch: Option<Epoch>,
+    /// How many messages it is given at most, the latest ones.
+    pub(crate) limit: Option<usize>,
+}
+
+/// What a newcomer is given of what was said before it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// What it is told first that it is not given.
+    pub(crate) missed: Option<Missed>,
+    pub(crate) catch_up: CatchUp,
+}
+
+impl Resume {
+    /// Whether nothing is asked for.
+    pub(crate) fn is_empty(self) -> bool {
+        self.after.is_none() && self.limit.unwrap_or_default() == 0
+    }
+
+    /// Finds what a newcomer is given, up to the end of the log when it came. Cancel safe.
+    pub(crate) async fn plan(self, room: &Room, joined: Cursor) -> Plan {
+        let through = joined.seq;
+        let (epoch, reset_at) = room.since(joined);
+        if reset_at.is_some() {
+            // The places mean nothing any more. The item that tells so follows.
+            return Plan {
+                missed: None,
+                catch_up: CatchUp::new(through, through),
+            };
+        }
+        let limit = self.limit.map(|limit| limit.min(room.history_max()));
+        let is_present = self.epoch.is_none_or(|seen| seen == epoch);
+        let known = self.after.filter(|after| is_present && *after <= through);
+        let is_unknown = self.after.is_some() && known.is_none();
+        let after = known.unwrap_or(Seq::START);
+        let mut plan = Plan {
+            missed: is_unknown.then_some(Missed::OtherEpoch),
+            catch_up: CatchUp {
+                epoch: Some(epoch),
+                ..CatchUp::new(after, through)
+            },
+        };
+        let Some(limit) = limit.filter(|_| after < through) else {
+            return plan;
+        };
+        let latest = match room.read(Span::Before(through.next()), limit).await {
+            Ok(latest) => latest,
+            Err(error) => {
+                room.log_failure(&error);
+                let rest = Gap {
+                    from: after.next(),
+                    to: through,
+                };
+                plan.missed = Some(Missed::Unreadable(known.map(|_| rest)));
+                plan.catch_up.after = through;
+                return plan;
+            }
+        };
+        let kept = latest.first().unwrap_or_else(|| through.next());
+        if kept > after.next() {
+            plan.catch_up.after = Seq(kept.0.saturating_sub(1));
+            let left_out = Gap {
+                from: after.next(),
+                to: plan.catch_up.after,
+            };
+            // Newcomers who name no place miss nothing: they asked for the latest.
+            if known.is_some() && self.has_any(room, left_out).await {
+                plan.missed = Some(Missed::BeyondLimit(left_out));
+            }
+        }
+        plan
+    }
+
+    /// Whether the log has, or had, messages in this range: places need not grow by one.
+    async fn has_any(self, room: &Room, range: Gap) -> bool {
+        let after = Seq(range.from.0.saturating_sub(1));
+        let Ok(page) = room.read(Span::After(after), 1).await else {
+            return true;
+        };
+        page.gap.is_some() || page.first().is_some_and(|first| first <= range.to)
+    }
+}
+
 /// A part of a log that is read in process, a page at a time and given slice by slice.
 #[derive(Debug)]
 pub(crate) struct Backlog {
@@ -124,6 +213,14 @@ impl Backlog {
     pub(crate) fn new(room: &Room, was: Cursor, through: Seq) -> Self {
         Self {
             catch_up: CatchUp::from(room, was, through),
+            page: VecDeque::new(),
+        }
+    }
+
+    /// What a newcomer is given.
+    pub(crate) const fn of(catch_up: CatchUp) -> Self {
+        Self {
+            catch_up,
             page: VecDeque::new(),
         }
     }

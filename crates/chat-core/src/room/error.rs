@@ -1,6 +1,6 @@
 //! Why messages are not published.
 
-use crate::log::JournalError;
+use crate::log::{JournalError, KeyError};
 use crate::name::{NameError, RoomName};
 use std::fmt;
 
@@ -14,6 +14,8 @@ pub enum PublishError {
     Draining,
     /// Nothing visible is left of the text.
     Empty,
+    /// The text can't be a key.
+    Key(KeyError),
     /// Too many appends wait for the journal.
     Busy,
     /// The session has ended, or is not in the room any more.
@@ -29,6 +31,7 @@ impl fmt::Display for PublishError {
         match self {
             Self::TooLong(limit) => write!(f, "message too long (limit {limit} bytes)"),
             Self::Empty => f.write_str("nothing visible to say"),
+            Self::Key(error) => error.fmt(f),
             Self::Draining => f.write_str("not delivered: the server is shutting down"),
             Self::Busy => {
                 f.write_str("not delivered: too much waits for the room's log, try again")

@@ -282,6 +282,11 @@ impl Room {
         self.log.read(span, limit).await
     }
 
+    /// How many messages one replay reads at most.
+    pub(crate) fn history_max(&self) -> usize {
+        self.context.limits.history_max
+    }
+
     /// Logs that the journal failed, once a second at most.
     pub(crate) fn log_failure(&self, error: &JournalError) {
         self.context.log_journal_failure(self.name.as_str(), error);

@@ -8,8 +8,10 @@ use crate::log::{Account, Kind, Owner, Seq, SessionId, TokenDigest};
 use crate::name::{Nick, RoomName};
 use crate::room::{
     DeliveryOptions, JoinError, JoinedRoom, Opener, Outbound, Participant, PublishError, Removal,
-    Standing,
+    Resume, Standing,
 };
+use crate::session::events::SessionEvents;
+use crate::session::join_request::JoinRequest;
 use crate::session::member::{Member, Seat};
 use crate::session::wire_member::WireMember;
 use std::collections::VecDeque;
@@ -152,8 +154,16 @@ impl Session {
         Ok(nick)
     }
 
-    /// Takes note of the client's token, before anything is said.
-    pub(crate) fn set_token(&self, token: TokenDigest) {
+    /// Makes one source of everything that the session is told: the events of all its rooms and its direct messages.
+    #[must_use]
+    pub fn into_events(self) -> SessionEvents {
+        SessionEvents::new(self)
+    }
+
+    /// Sets the token by which its client is known again: keys belong to it from now on, over connections and restarts.
+    ///
+    /// Call it before anything is said.
+    pub fn set_token(&self, token: TokenDigest) {
         *self.shared.token.lock() = Some(token);
     }
 
@@ -191,6 +201,9 @@ impl Session {
 
     /// Joins a room, which is opened if need be, and announces it there.
     ///
+    /// The request is the room's name, or a [`JoinRequest`] with a position to resume from: what followed it comes first
+    /// from [`Member::next`], as [`Event::Replayed`](crate::Event::Replayed).
+    ///
     /// # Errors
     ///
     /// See [`JoinError`].
@@ -198,9 +211,22 @@ impl Session {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future before it is ready joins nothing.
-    pub async fn join(&self, room: &str) -> Result<Member, JoinError> {
+    pub fn join<'a>(
+        &self,
+        request: impl Into<JoinRequest<'a>>,
+    ) -> impl Future<Output = Result<Member, JoinError>> + Send {
+        let request = request.into();
+        async move { self.join_as(&request).await }
+    }
+
+    async fn join_as(&self, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
+        let resume = Resume {
+            after: request.after,
+            epoch: request.epoch,
+            limit: request.limit,
+        };
         loop {
-            let seat = self.take_seat(room, 0).await?;
+            let seat = self.take_seat(&request.room, 0).await?;
             let joined = {
                 let _naming = self.shared.naming.lock();
                 if self.shared.has_ended() {
@@ -209,7 +235,7 @@ impl Session {
                 seat.room().join(&self.shared, seat.number())
             };
             if let Some(subscription) = joined {
-                return Ok(Member::new(seat, subscription));
+                return Ok(Member::new(seat, subscription, resume));
             }
         }
     }
@@ -361,6 +387,11 @@ impl Session {
 
     pub(crate) fn end(&self, reason: &CloseReason) {
         self.hub.end(&self.shared, reason);
+    }
+
+    /// The key of the room that is meant; `None` if the text is no room name.
+    pub(crate) fn room_key(&self, room: &str) -> Option<String> {
+        self.hub.room_key(room)
     }
 
     /// The next room that the session was taken out of.

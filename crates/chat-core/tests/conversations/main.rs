@@ -16,6 +16,7 @@ mod irc_shaped;
 mod listeners;
 mod logged;
 mod moderation;
+mod one_stream;
 mod opening;
 mod plain;
 mod policies;
