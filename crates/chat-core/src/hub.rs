@@ -5,22 +5,28 @@ mod builder;
 mod ending;
 mod follower;
 mod hub;
+mod local_roster;
 mod moderation;
 mod opening;
 pub mod policy;
 mod reading;
 mod rooms;
 mod roster;
+mod session_table;
+mod sessions;
 mod tell;
 mod visiting;
 
 pub use builder::HubBuilder;
 pub use follower::Follower;
 pub use hub::Hub;
+pub use local_roster::LocalRoster;
 pub use policy::Policy;
 pub(crate) use policy::{Decision, Question, Visitor};
 pub use reading::HistoryError;
 pub(crate) use rooms::Visit;
-pub use roster::NickError;
-pub use tell::TellError;
+pub use roster::{
+    Claimed, IfTaken, NickClaim, NickError, NickKeys, Roster, RosterCommand, RosterEvent,
+    SessionPresence, TellError,
+};
 pub use visiting::IfMissing;

@@ -62,6 +62,14 @@ pub mod error {
     pub use crate::session::SessionError;
 }
 
+/// Who owns which nick and who is where: the seam for hubs that share their sessions.
+pub mod roster {
+    pub use crate::hub::{
+        Claimed, IfTaken, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent,
+        SessionPresence,
+    };
+}
+
 /// What is known of a room.
 pub mod rooms {
     pub use crate::event::{RoomInfo, RoomSummary};

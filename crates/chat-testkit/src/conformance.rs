@@ -6,10 +6,12 @@
 
 mod dialect;
 mod journal;
+mod roster;
 mod violation;
 
 pub use dialect::{Speech, connection, dialect};
 pub use journal::{
     Durability, Holds, InMemory, JournalUnderTest, journal, journal_with, shared_journal,
 };
+pub use roster::roster;
 pub use violation::{Rule, Violation, assert_conforms};

@@ -75,6 +75,7 @@ mod faults;
 mod hub;
 mod random;
 mod shared_journal;
+mod shared_roster;
 mod slow_journal;
 mod transcript;
 mod wire;
@@ -82,6 +83,7 @@ mod wire;
 pub use faults::{Faults, FaultyStream};
 pub use hub::{NOW, TestHub};
 pub use shared_journal::{SharedJournal, SharedLog, SharedNode};
+pub use shared_roster::{SharedRoster, SharedRosters};
 pub use slow_journal::{SlowJournal, SlowLog};
 pub use wire::Wire;
 

@@ -2,7 +2,9 @@
 
 use crate::hub::authenticator::{Authenticator, DynAuthenticator};
 use crate::hub::hub::{Hub, Parts};
+use crate::hub::local_roster::LocalRoster;
 use crate::hub::policy::{DynPolicy, InOrder, Policy};
+use crate::hub::roster::{DynRoster, Roster};
 use crate::limits::Limits;
 use crate::log::{DynJournal, Journal, MemoryJournal, Timestamp};
 use crate::name::{NameRules, RoomName};
@@ -20,6 +22,7 @@ pub struct HubBuilder {
     motd: Vec<String>,
     policies: Vec<Arc<dyn DynPolicy>>,
     authenticator: Option<Arc<dyn DynAuthenticator>>,
+    roster: Option<Box<dyn DynRoster>>,
     delivery_tasks: usize,
     incarnation: u32,
 }
@@ -78,6 +81,13 @@ impl HubBuilder {
         self
     }
 
+    /// Sets who owns which nick and who is where; this process alone if this is not called.
+    #[must_use]
+    pub fn roster(mut self, roster: impl Roster) -> Self {
+        self.roster = Some(Box::new(roster));
+        self
+    }
+
     /// Sets the clock; the system's if this is not called.
     #[must_use]
     pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
@@ -93,7 +103,8 @@ impl HubBuilder {
     }
 
     /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId): one that no other hub has which shares a journal or a
-    /// roster with this one, nor any that did lately. 0 if this is not called: a hub that shares neither needs none.
+    /// roster with this one, nor any that did lately. 0 if this is not called: a hub that shares neither needs none. A
+    /// [`Roster`] that has an incarnation gives it to the hub instead.
     #[must_use]
     pub const fn incarnation(mut self, incarnation: u32) -> Self {
         self.incarnation = incarnation;
@@ -112,6 +123,7 @@ impl HubBuilder {
             motd,
             mut policies,
             authenticator,
+            roster,
             delivery_tasks,
             incarnation,
         } = self;
@@ -121,6 +133,7 @@ impl HubBuilder {
         };
         let journal =
             journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits).fold(names.fold)));
+        let roster = roster.unwrap_or_else(|| Box::new(LocalRoster::default()));
         Hub::from_parts(Parts {
             limits,
             names,
@@ -131,7 +144,11 @@ impl HubBuilder {
             policy,
             authenticator,
             delivery_tasks,
-            incarnation,
+            incarnation: match roster.incarnation() {
+                0 => incarnation,
+                incarnation => incarnation,
+            },
+            roster,
         })
     }
 }
@@ -148,6 +165,7 @@ impl Default for HubBuilder {
             policies: Vec::new(),
             authenticator: None,
             incarnation: 0,
+            roster: None,
             delivery_tasks: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::event::CloseReason;
 use crate::hub::hub::Hub;
+use crate::hub::roster::NickKeys;
 use crate::room::{Participant, Room, SeatNumber};
 use std::sync::Arc;
 
@@ -11,7 +12,12 @@ impl Hub {
         session.end(
             reason,
             |room| self.let_go(room),
-            |nick| self.roster().release(session.id(), nick),
+            |nick| {
+                let keys = NickKeys::new(self.names(), nick);
+                self.roster().release(session.id(), &keys);
+                self.0.participants.remove(session.id());
+                self.roster().publish(session.id(), Err(reason.clone()));
+            },
         )
     }
 
@@ -19,6 +25,7 @@ impl Hub {
     pub(crate) fn leave(&self, session: &Participant, room: &Arc<Room>, seat: SeatNumber) {
         session.give_up(seat);
         room.leave(session.id(), seat, None, None);
+        self.publish_presence(session);
         self.let_go(room);
     }
 }

@@ -8,7 +8,8 @@ use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator};
 use crate::hub::builder::HubBuilder;
 use crate::hub::policy::DynPolicy;
 use crate::hub::rooms::Rooms;
-use crate::hub::roster::Roster;
+use crate::hub::roster::DynRoster;
+use crate::hub::session_table::Sessions;
 use crate::limits::Limits;
 use crate::log::{Account, DynJournal, JournalError, Keys, SessionId, Timestamp};
 use crate::log_gate::LogGate;
@@ -61,7 +62,8 @@ pub(super) struct Inner {
     pub(super) policy: Option<Arc<dyn DynPolicy>>,
     pub(super) authenticator: Option<Arc<dyn DynAuthenticator>>,
     pub(super) policy_log: LogGate,
-    pub(super) roster: Roster,
+    pub(super) roster: Box<dyn DynRoster>,
+    pub(super) participants: Sessions,
     pub(super) rooms: Mutex<Rooms>,
     pub(super) openings: Turns,
     /// Held while the keys of a room's log are recalled.
@@ -85,6 +87,7 @@ pub(crate) struct Parts {
     pub(crate) motd: Vec<String>,
     pub(crate) policy: Option<Arc<dyn DynPolicy>>,
     pub(crate) authenticator: Option<Arc<dyn DynAuthenticator>>,
+    pub(crate) roster: Box<dyn DynRoster>,
     pub(crate) delivery_tasks: usize,
     pub(crate) incarnation: u32,
 }
@@ -112,6 +115,7 @@ impl Hub {
             motd,
             policy,
             authenticator,
+            roster,
             delivery_tasks,
             incarnation,
         } = parts;
@@ -139,7 +143,8 @@ impl Hub {
             policy,
             authenticator,
             policy_log: LogGate::default(),
-            roster: Roster::new(names),
+            participants: Sessions::new(roster.follow()),
+            roster,
             rooms: Mutex::new(rooms),
             openings: Turns::default(),
             recalls: tokio::sync::Mutex::default(),
@@ -155,7 +160,7 @@ impl Hub {
     /// How many sessions there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.roster().len()
+        self.0.participants.len()
     }
 
     /// What the hub has done so far, as plain numbers.
@@ -177,7 +182,7 @@ impl Hub {
         let rooms = self.all_rooms();
         // Sealed first, so that all members are given the same end; nudged last, so that those in process see it.
         rooms.iter().for_each(|room| room.seal());
-        self.roster().sessions().iter().for_each(|session| {
+        self.0.participants.all().iter().for_each(|session| {
             session.ask_to_close(CloseReason::Draining);
         });
         rooms.iter().for_each(|room| room.nudge());
@@ -266,8 +271,8 @@ impl Hub {
         }
     }
 
-    pub(crate) fn roster(&self) -> &Roster {
-        &self.0.roster
+    pub(crate) fn roster(&self) -> &dyn DynRoster {
+        &*self.0.roster
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -2,8 +2,9 @@
 
 use crate::event::CloseReason;
 use crate::hub::hub::Hub;
+use crate::hub::roster::RosterCommand;
 use crate::name::Nick;
-use crate::room::Removal;
+use crate::room::{Participant, Removal};
 use crate::text;
 use std::sync::Arc;
 
@@ -20,12 +21,8 @@ impl Hub {
     ///
     /// Dropping the future does not take it back: the session may end.
     pub async fn kick(&self, nick: &str, reason: &str) -> Option<Nick> {
-        let session = self.roster().find(nick)?;
-        let nick = session.nick();
         let reason = CloseReason::Kicked(self.reason(reason));
-        // Asked first, so that a connection that sees its session ended knows why; it may then end it itself.
-        let is_first = session.ask_to_close(reason.clone());
-        (self.end(&session, &reason) || is_first).then_some(nick)
+        self.command(nick, &RosterCommand::End(reason)).await.ok()
     }
 
     /// Takes a session out of one room, and returns its nick; `None` if nobody of that nick is in such a room.
@@ -37,10 +34,20 @@ impl Hub {
     ///
     /// Dropping the future does not take it back: the session may be taken out.
     pub async fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
-        let room = self.find_named(room)?;
-        let session = self.roster().find(nick)?;
+        let (room, _) = self.room_name(room).ok()?;
         let reason = self.reason(reason);
-        let removed = room.remove(session.id(), Arc::clone(&reason))?;
+        let command = RosterCommand::Remove { room, reason };
+        self.command(nick, &command).await.ok()
+    }
+
+    /// Takes a session of this hub out of a room. Returns whether it was there.
+    pub(super) fn remove_from(&self, room: &str, session: &Participant, reason: Arc<str>) -> bool {
+        let Some(room) = self.find_named(room) else {
+            return false;
+        };
+        let Some(removed) = room.remove(session.id(), Arc::clone(&reason)) else {
+            return false;
+        };
         let removal = Removal {
             room: Arc::clone(&room),
             seat: removed.seat,
@@ -48,8 +55,9 @@ impl Hub {
             is_closed: false,
         };
         session.note_removal(removal, removed.has_wire);
+        self.publish_presence(session);
         self.let_go(&room);
-        Some(session.nick())
+        true
     }
 
     /// Closes a room: takes everybody out, and forgets it. Returns how many members there were; `None` if there is no

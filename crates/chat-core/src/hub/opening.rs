@@ -97,6 +97,7 @@ impl Hub {
         rooms.make_place(key, opener, self.limits())?;
         let context = self.0.context.clone();
         let room = Room::open(name.clone(), key.into(), opener, log, context);
+        room.set_elsewhere(self.0.participants.elsewhere_in(key));
         rooms.insert(Arc::clone(&room));
         Ok(room)
     }

@@ -25,8 +25,15 @@ impl Hub {
     /// The rooms that have members, by name.
     #[must_use]
     pub fn rooms(&self) -> Vec<RoomSummary> {
-        let rooms = self.all_rooms();
-        let mut rooms: Vec<_> = rooms.iter().filter_map(|room| room.summary()).collect();
+        let open = self.all_rooms();
+        let mut rooms: Vec<_> = open.iter().filter_map(|room| room.summary()).collect();
+        for (key, room, count) in self.0.participants.rooms_elsewhere() {
+            // One that has members on other nodes alone: its topic is known where it is open.
+            if !open.iter().any(|open| open.key == key) {
+                let topic = Arc::default();
+                rooms.push(RoomSummary { room, count, topic });
+            }
+        }
         rooms.sort_by(|a, b| a.room.cmp(&b.room));
         rooms
     }
@@ -90,8 +97,16 @@ impl Hub {
     /// All members of a room, in the order in which their sessions began; none if there is no such room.
     #[must_use]
     pub fn members(&self, room: &str) -> Vec<Nick> {
-        self.find_named(room)
-            .map_or_else(Vec::new, |room| room.nicks())
+        let Some(key) = self.room_key(room) else {
+            return Vec::new();
+        };
+        match self.find(&key) {
+            Some(room) => room.nicks(),
+            None => {
+                let elsewhere = self.0.participants.elsewhere_in(&key);
+                elsewhere.into_iter().map(|(_, nick, _)| nick).collect()
+            }
+        }
     }
 
     /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the end of the span that is

@@ -213,6 +213,7 @@ impl From<NickError> for Refusal {
             NickError::Name(_) => Code::BadName,
             NickError::Taken(_) | NickError::LooksLike { .. } => Code::NickTaken,
             NickError::Ended => Code::Denied,
+            NickError::Unavailable(_) => Code::Unavailable,
         };
         Self::of_error(code, &error)
     }

@@ -4,7 +4,7 @@
 //! the hub are told.
 
 use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary};
-use crate::log::{Position, SessionId};
+use crate::log::{Account, Position, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
 use crate::room::delivery::{Body, Cursor, DeliveryOptions, Place, Shard, Tail};
@@ -12,6 +12,7 @@ use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
 use crate::room::room::{Lifecycle, Room, State, Subscription, Told, What};
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,49 @@ impl From<PresenceChange> for Change {
             change,
             number: None,
         }
+    }
+}
+
+impl State {
+    /// How many members there are, on all nodes: sessions that share a nick are one.
+    fn count(&self) -> usize {
+        self.members.len() + self.elsewhere.len() - self.doubles
+    }
+
+    /// The nicks of all members: first those on this node.
+    fn nicks(&self) -> impl Iterator<Item = &Nick> {
+        let here = self.members.values().map(|occupant| &occupant.nick);
+        let mut seen = HashSet::new();
+        here.chain(self.elsewhere.values()).filter(move |nick| {
+            let is_shared = self.shared.get(nick).is_some_and(|count| *count > 1);
+            !is_shared || seen.insert(*nick)
+        })
+    }
+
+    /// Counts one more session of an account under a nick. Returns whether others are there under it.
+    fn share(&mut self, nick: &Nick, account: Option<&Account>) -> bool {
+        if account.is_none() {
+            return false;
+        }
+        let count = self.shared.entry(nick.clone()).or_default();
+        *count += 1;
+        let is_double = *count > 1;
+        self.doubles += usize::from(is_double);
+        is_double
+    }
+
+    /// Counts one session less under a nick. Returns whether others are there under it.
+    fn unshare(&mut self, nick: &Nick) -> bool {
+        let Some(count) = self.shared.get_mut(nick) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.shared.remove(nick);
+            return false;
+        }
+        self.doubles -= 1;
+        true
     }
 }
 
@@ -113,6 +157,9 @@ impl Room {
         let mut state = self.state.lock();
         self.set_gone(&mut state);
         let members = std::mem::take(&mut state.members);
+        state.elsewhere.clear();
+        state.shared.clear();
+        state.doubles = 0;
         for tail in members.values().filter_map(|member| member.tail.as_ref()) {
             tail.end(state.cursor.seq);
         }
@@ -133,14 +180,84 @@ impl Room {
             return;
         };
         let nick = std::mem::replace(&mut occupant.nick, to.clone());
+        let account = occupant.session.account();
         let change = Change {
             change: PresenceChange::Renamed { to: to.clone() },
             number,
         };
-        if state.hushed {
-            self.whisper(session, nick, change);
-        } else {
-            self.announce(&mut state, session, nick, change);
+        self.announce_rename(&mut state, session, nick, change, account.as_ref());
+    }
+
+    /// Tells of a new nick: as an arrival if other sessions keep the old one, as a departure if others have the new one.
+    fn announce_rename(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: SessionId,
+        nick: Nick,
+        change: Change,
+        account: Option<&Account>,
+    ) {
+        let PresenceChange::Renamed { to } = &change.change else {
+            return;
+        };
+        let to = to.clone();
+        let (keeps_old, has_new) = (state.unshare(&nick), state.share(&to, account));
+        match (keeps_old, has_new) {
+            (false, false) if state.hushed => self.whisper(session, nick, change),
+            (false, false) => self.announce(state, session, nick, change),
+            // In nobody's name: a change of its own that is no renaming tells a member that it has left.
+            (true, false) => self.announce_arrival(state, SessionId::NOBODY, &to),
+            (false, true) => {
+                let left = PresenceChange::Left { reason: None };
+                self.announce_departure(state, SessionId::NOBODY, &nick, left.into());
+            }
+            (true, true) => {}
+        }
+    }
+
+    /// Takes note of members on other nodes, as they were when the room was opened.
+    pub(crate) fn set_elsewhere(&self, members: Vec<(SessionId, Nick, Option<Account>)>) {
+        let mut state = self.state.lock();
+        for (who, nick, account) in members {
+            state.share(&nick, account.as_ref());
+            state.elsewhere.insert(who, nick);
+        }
+        state.hushed |= state.count() > self.context.limits.announce;
+    }
+
+    /// A session on another node is in the room under this nick: announces what is new of it.
+    pub(crate) fn enter_elsewhere(
+        self: &Arc<Self>,
+        who: SessionId,
+        nick: &Nick,
+        account: Option<&Account>,
+    ) {
+        let mut state = self.state.lock();
+        if state.lifecycle == Lifecycle::Gone {
+            return;
+        }
+        match state.elsewhere.insert(who, nick.clone()) {
+            None => {
+                if !state.share(nick, account) {
+                    self.announce_arrival(&mut state, who, nick);
+                }
+            }
+            Some(had) if had == *nick => {}
+            Some(had) => {
+                let change = PresenceChange::Renamed { to: nick.clone() };
+                self.announce_rename(&mut state, who, had, change.into(), account);
+            }
+        }
+    }
+
+    /// A session on another node is in the room no more.
+    pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
+        let mut state = self.state.lock();
+        if let Some(nick) = state.elsewhere.remove(&who)
+            && !state.unshare(&nick)
+        {
+            let change = PresenceChange::Left { reason };
+            self.announce_departure(&mut state, who, &nick, change.into());
         }
     }
 
@@ -157,12 +274,7 @@ impl Room {
 
     /// All members' nicks, in the order in which their sessions began.
     pub(crate) fn nicks(&self) -> Vec<Nick> {
-        let state = self.state.lock();
-        state
-            .members
-            .values()
-            .map(|occupant| occupant.nick.clone())
-            .collect()
+        self.state.lock().nicks().cloned().collect()
     }
 
     pub(crate) fn info(&self) -> RoomInfo {
@@ -172,9 +284,10 @@ impl Room {
     /// The room's information without the nicks; `None` if it has no members.
     pub(crate) fn summary(&self) -> Option<RoomSummary> {
         let state = self.state.lock();
-        (!state.members.is_empty()).then(|| RoomSummary {
+        let count = state.count();
+        (count > 0).then(|| RoomSummary {
             room: self.name.clone(),
-            count: state.members.len(),
+            count,
             topic: Arc::clone(&state.topic),
         })
     }
@@ -197,18 +310,38 @@ impl Room {
         if let Some(tail) = occupant.tail.as_ref().filter(|_| is_sent_away) {
             tail.end(state.cursor.seq);
         }
-        let nick = occupant.nick.clone();
+        if state.unshare(&occupant.nick) {
+            // Its member in process learns that it is over.
+            self.send(state, session, Body::Nudge);
+        } else {
+            self.announce_departure(state, session, &occupant.nick, change);
+        }
+        Some(occupant)
+    }
+
+    /// Tells of a member that has left.
+    fn announce_departure(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: SessionId,
+        nick: &Nick,
+        change: Change,
+    ) {
         let limit = self.context.limits.announce;
         if !state.hushed {
-            self.announce(state, session, nick, change);
-            return Some(occupant);
+            self.announce(state, session, nick.clone(), change);
+            return;
         }
-        self.whisper(session, nick, change);
-        if state.members.len() <= limit - limit / 4 {
+        self.whisper(session, nick.clone(), change);
+        if state.count() <= limit - limit / 4 {
             // Below the limit by a quarter, so that one member coming and going does not toggle it.
             state.hushed = false;
-            let nick = occupant.nick.clone();
-            self.announce(state, session, nick, PresenceChange::Unhushed.into());
+            self.announce(
+                state,
+                session,
+                nick.clone(),
+                PresenceChange::Unhushed.into(),
+            );
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
@@ -216,7 +349,23 @@ impl Room {
                 self.send(state, session, Body::Nudge);
             }
         }
-        Some(occupant)
+    }
+
+    /// Tells of a member that has come.
+    fn announce_arrival(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) {
+        let limit = self.context.limits.announce;
+        if state.count() <= limit && !state.hushed {
+            self.announce(state, session, nick.clone(), PresenceChange::Joined.into());
+        } else {
+            self.whisper(session, nick.clone(), PresenceChange::Joined.into());
+            if !std::mem::replace(&mut state.hushed, true) {
+                let hushed = PresenceChange::Hushed { limit };
+                self.announce(state, session, nick.clone(), hushed.into());
+            }
+        }
+        if state.hushed {
+            self.count_soon(state);
+        }
     }
 
     fn enter(
@@ -236,17 +385,8 @@ impl Room {
             tail: None,
         };
         state.members.insert(id, occupant);
-        let limit = self.context.limits.announce;
-        if state.members.len() <= limit && !state.hushed {
-            self.announce(state, id, nick, PresenceChange::Joined.into());
-        } else {
-            self.whisper(id, nick.clone(), PresenceChange::Joined.into());
-            if !std::mem::replace(&mut state.hushed, true) {
-                self.announce(state, id, nick, PresenceChange::Hushed { limit }.into());
-            }
-        }
-        if state.hushed {
-            self.count_soon(state);
+        if !state.share(&nick, session.account().as_ref()) {
+            self.announce_arrival(state, id, &nick);
         }
         Some(self.room_info(state))
     }
@@ -287,8 +427,7 @@ impl Room {
     fn whole_info(&self, state: &State) -> RoomInfo {
         let mut info = self.room_info(state);
         if !state.hushed {
-            let nicks = state.members.values().map(|occupant| occupant.nick.clone());
-            info.nicks = nicks.collect();
+            info.nicks = state.nicks().cloned().collect();
         }
         info
     }
@@ -302,7 +441,7 @@ impl Room {
                 let mut state = room.state.lock();
                 state.counting = false;
                 if state.hushed {
-                    let body = Body::Count(room.name.clone(), state.members.len());
+                    let body = Body::Count(room.name.clone(), state.count());
                     room.send(&mut state, SessionId(0), body);
                 }
             });
@@ -312,13 +451,8 @@ impl Room {
     fn room_info(&self, state: &State) -> RoomInfo {
         RoomInfo {
             room: self.name.clone(),
-            count: state.members.len(),
-            nicks: state
-                .members
-                .values()
-                .take(INFO_NICKS_MAX)
-                .map(|occupant| occupant.nick.clone())
-                .collect(),
+            count: state.count(),
+            nicks: state.nicks().take(INFO_NICKS_MAX).cloned().collect(),
             topic: Arc::clone(&state.topic),
             is_hushed: state.hushed,
             position: Position {

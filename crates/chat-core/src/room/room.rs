@@ -13,7 +13,7 @@ use crate::log::{
     SessionId, Span, Timestamp,
 };
 use crate::log_gate::LogGate;
-use crate::name::RoomName;
+use crate::name::{Nick, RoomName};
 use crate::room::delivery::{Body, Cursor, Item, Shard, Tail};
 use crate::room::error::PublishError;
 use crate::room::feed::Feed;
@@ -24,7 +24,7 @@ use crate::stats::Counters;
 use crate::sync::Mutex;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -93,6 +93,12 @@ pub(crate) struct Room {
 
 pub(super) struct State {
     pub(super) members: BTreeMap<SessionId, Occupant>,
+    /// The nicks of members on other nodes.
+    pub(super) elsewhere: BTreeMap<SessionId, Nick>,
+    /// Nicks that sessions of one account may share: how many of its sessions are in the room under each.
+    pub(super) shared: HashMap<Nick, usize>,
+    /// How many sessions are there under the nick of another one.
+    pub(super) doubles: usize,
     /// Where a member that joined now would begin.
     pub(super) cursor: Cursor,
     pub(super) epoch: Epoch,
@@ -167,6 +173,9 @@ impl Room {
         let (tx, _) = broadcast::channel(context.limits.ring());
         let state = State {
             members: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            shared: HashMap::new(),
+            doubles: 0,
             cursor: Cursor {
                 next: 0,
                 seq: tail,

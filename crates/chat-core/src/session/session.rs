@@ -3,8 +3,8 @@
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick is free again.
 
 use crate::event::{CloseReason, Direct, RoomInfo};
-use crate::hub::{Hub, IfMissing, NickError, TellError, Visit};
-use crate::log::{Account, Kind, Owner, Seq, SessionId, TokenDigest};
+use crate::hub::{Hub, IfMissing, IfTaken, NickError, NickKeys, TellError, Visit};
+use crate::log::{Account, Kind, Seq, SessionId, TokenDigest};
 use crate::name::{Nick, RoomName};
 use crate::room::{
     DeliveryOptions, JoinError, JoinedRoom, Opener, Outbound, Participant, PublishError, Removal,
@@ -28,6 +28,8 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
+    /// Held while it claims another nick.
+    renaming: tokio::sync::Mutex<()>,
     /// Whom the rooms that it opens are counted for.
     opener: Opener,
 }
@@ -63,8 +65,8 @@ impl Hub {
                 };
                 match claimed {
                     Ok(session) => return Ok(session),
-                    Err(NickError::Name(error)) => {
-                        return Err(SessionError::Nick(NickError::Name(error)));
+                    Err(error @ (NickError::Name(_) | NickError::Unavailable(_))) => {
+                        return Err(SessionError::Nick(error));
                     }
                     // Somebody took that very name: the next one.
                     Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
@@ -76,7 +78,10 @@ impl Hub {
     async fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
         let id = self.next_session_id();
         let shared = Arc::new(Participant::new(id, nick.clone()));
-        self.roster().claim(&shared, nick, None)?;
+        self.claim_nick(&shared, nick, None, IfTaken::Refuse)
+            .await?;
+        self.list(&shared);
+        self.publish_presence(&shared);
         let session = Session::new(shared, self.clone());
         if self.is_draining() {
             // It came too late for the drain to see it.
@@ -91,6 +96,7 @@ impl Session {
         Self {
             shared,
             hub,
+            renaming: tokio::sync::Mutex::const_new(()),
             opener: None,
         }
     }
@@ -120,7 +126,7 @@ impl Session {
     }
 
     /// Sets who it provably is, for a program that has found out by itself. What the session says from now on has this
-    /// account.
+    /// account. Sessions of one account may have the same nick: set it before the nick is taken.
     pub fn set_account(&self, account: Option<Account>) {
         self.shared.set_account(account);
     }
@@ -135,22 +141,48 @@ impl Session {
     ///
     /// Cancel safe: dropping the future before it is ready leaves the old nick.
     pub async fn rename(&self, nick: &str) -> Result<Nick, NickError> {
+        self.rename_as(nick, IfTaken::Refuse).await
+    }
+
+    /// Claims the new nick, and announces it when it is had; the old one is free after that.
+    async fn rename_as(&self, nick: &str, if_taken: IfTaken) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
-        let _naming = self.shared.naming.lock();
+        let _turn = self.renaming.lock().await;
         if self.shared.has_ended() {
             return Err(NickError::Ended);
         }
         let had = self.nick();
+        if nick == had && if_taken == IfTaken::Refuse {
+            return Ok(nick);
+        }
+        let had_keys = NickKeys::new(self.hub.names(), &had);
+        let claimed = self
+            .hub
+            .claim_nick(&self.shared, &nick, Some(&had_keys), if_taken)
+            .await?;
+        // Nothing is awaited from here on.
+        let nick = claimed.nick;
+        self.hub.end_replaced(claimed.replaced);
+        let keys = NickKeys::new(self.hub.names(), &nick);
+        let naming = self.shared.naming.lock();
+        if self.shared.has_ended() {
+            self.hub.roster().release(self.id(), &keys);
+            return Err(NickError::Ended);
+        }
         if nick == had {
             return Ok(nick);
         }
-        self.hub.roster().claim(&self.shared, &nick, Some(&had))?;
         *self.shared.nick.lock() = nick.clone();
+        if had_keys.key != keys.key {
+            self.hub.roster().release(self.id(), &had_keys);
+        }
         let rooms = self.shared.joined_rooms();
         let number = self.shared.number_change(rooms.len());
         rooms
             .iter()
             .for_each(|room| room.rename(self.id(), &nick, number));
+        drop(naming);
+        self.hub.publish_presence(&self.shared);
         Ok(nick)
     }
 
@@ -170,33 +202,7 @@ impl Session {
     /// Takes another nick; if a session with the same token has it, which is what is left of an earlier connection of
     /// the same client, that session ends first.
     pub(crate) async fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
-        match self.rename(nick).await {
-            Err(NickError::Taken(taken) | NickError::LooksLike { taken, .. })
-                if self.ends_ghost(&taken) =>
-            {
-                self.rename(nick).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Ends the session of this nick if its client has the same token.
-    fn ends_ghost(&self, nick: &Nick) -> bool {
-        let Some(ghost) = self.hub.roster().find(nick.as_str()) else {
-            return false;
-        };
-        let is_own = match ghost.owner() {
-            Owner::Token(token) => self.shared.owner() == Owner::Token(token),
-            Owner::Session(_) => false,
-        };
-        // Only an earlier session: the hello of a connection that had to wait does not end the one after it.
-        if is_own && ghost.id() < self.id() {
-            // Asked first, so that its connection knows why it ends.
-            ghost.ask_to_close(CloseReason::TakenOver);
-            self.hub.end(&ghost, &CloseReason::TakenOver);
-            return true;
-        }
-        false
+        self.rename_as(nick, IfTaken::TakeOver).await
     }
 
     /// Joins a room, which is opened if need be, and announces it there.
@@ -235,6 +241,7 @@ impl Session {
                 seat.room().join(&self.shared, seat.number())
             };
             if let Some(subscription) = joined {
+                self.hub.publish_presence(&self.shared);
                 return Ok(Member::new(seat, subscription, resume));
             }
         }
@@ -264,6 +271,7 @@ impl Session {
                     .join_wire(&self.shared, seat.number(), outbound, options.clone())
             };
             if let Some((info, tail, place)) = joined {
+                self.hub.publish_presence(&self.shared);
                 return Ok((info, WireMember::new(seat, tail, place)));
             }
         }

@@ -24,6 +24,7 @@ mod programs;
 mod promises;
 mod regression;
 mod shared_log;
+mod shared_roster;
 mod take_over;
 
 use chat_core::{Limits, Rate};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a journal or a dialect must keep.
+/// What a journal, a dialect or a roster must keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
@@ -50,6 +50,8 @@ pub enum Rule {
     Verdicts,
     /// Dialect: its connection serves its peer to the end.
     Serves,
+    /// Roster: one nick has one owner, or the sessions of one account.
+    Nicks,
 }
 
 impl fmt::Display for Rule {
@@ -77,6 +79,7 @@ impl fmt::Display for Rule {
             Self::SharedForm => "equal connections share one encoder",
             Self::Verdicts => "a verdict is not taken back",
             Self::Serves => "a connection is served to its end",
+            Self::Nicks => "one nick has one owner",
         })
     }
 }

@@ -1,0 +1,185 @@
+//! The roster of one process: nicks in a table, answered at once.
+//!
+//! Invariant: a nick is claimed under its key and its shape, both or neither, under one lock.
+
+use crate::hub::roster::{
+    Claimed, IfTaken, NickClaim, NickError, NickKeys, Roster, RosterCommand, TellError,
+};
+use crate::log::{Account, SessionId, TokenDigest};
+use crate::name::Nick;
+use crate::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The owners of nicks in this process; a hub's default.
+#[derive(Debug, Default)]
+pub struct LocalRoster(Mutex<Claims>);
+
+#[derive(Debug, Default)]
+struct Claims {
+    by_key: HashMap<Arc<str>, Entry>,
+    /// The key of the nick that has the shape.
+    by_shape: HashMap<Arc<str>, Arc<str>>,
+}
+
+/// A nick that is taken.
+#[derive(Debug)]
+struct Entry {
+    nick: Nick,
+    owner: NickOwner,
+    /// Other sessions of the owner's account.
+    sharing: Vec<NickOwner>,
+}
+
+#[derive(Debug)]
+struct NickOwner {
+    who: SessionId,
+    account: Option<Account>,
+    token: Option<TokenDigest>,
+}
+
+impl Roster for LocalRoster {
+    async fn claim(&self, claim: NickClaim) -> Result<Claimed, NickError> {
+        self.0.lock().claim(claim)
+    }
+
+    fn release(&self, who: SessionId, nick: &NickKeys) {
+        self.0.lock().release(who, nick);
+    }
+
+    fn find(&self, key: &str) -> Vec<SessionId> {
+        let claims = self.0.lock();
+        let entry = claims.by_key.get(key);
+        entry.map_or_else(Vec::new, |entry| {
+            entry.owners().map(|owner| owner.who).collect()
+        })
+    }
+
+    async fn send(&self, _to: SessionId, _command: RosterCommand) -> Result<Nick, TellError> {
+        // There is no other node: a session that this one does not have has ended.
+        Err(TellError::NoSuchNick(String::new()))
+    }
+}
+
+impl Claims {
+    fn claim(&mut self, claim: NickClaim) -> Result<Claimed, NickError> {
+        let NickClaim {
+            who, nick, keys, ..
+        } = &claim;
+        let mut replaced = Vec::new();
+        // A nick that looks the same and is not the same is another owner's, or the claimant's own.
+        if let Some(key) = self.by_shape.get(&keys.shape)
+            && *key != keys.key
+            && let Some(entry) = self.by_key.get(key)
+            && !entry.is_of(*who)
+        {
+            if !entry.yields_to(&claim) {
+                return Err(NickError::LooksLike {
+                    nick: nick.clone(),
+                    taken: entry.nick.clone(),
+                });
+            }
+            let key = Arc::clone(key);
+            replaced.extend(self.remove(&key, &keys.shape));
+        }
+        match self.by_key.get_mut(&keys.key) {
+            Some(entry) if entry.is_of(*who) => {
+                // Its token or account may be new.
+                entry.nick = nick.clone();
+                entry.owner = NickOwner::of(claim.clone());
+            }
+            Some(entry) if entry.shares_with(&claim) => {
+                if entry.owners().all(|owner| owner.who != *who) {
+                    let shared = entry.nick.clone();
+                    entry.sharing.push(NickOwner::of(claim));
+                    return Ok(Claimed {
+                        nick: shared,
+                        replaced,
+                    });
+                }
+                // It has the nick, and others have it: its spelling stays.
+                let nick = entry.nick.clone();
+                return Ok(Claimed { nick, replaced });
+            }
+            Some(entry) if entry.yields_to(&claim) => {
+                replaced.extend(self.remove(&keys.key, &keys.shape));
+            }
+            Some(entry) => return Err(NickError::Taken(entry.nick.clone())),
+            None => {}
+        }
+        let nick = nick.clone();
+        self.by_shape
+            .insert(Arc::clone(&keys.shape), Arc::clone(&keys.key));
+        self.by_key
+            .entry(Arc::clone(&keys.key))
+            .or_insert_with(|| Entry {
+                nick: nick.clone(),
+                owner: NickOwner::of(claim),
+                sharing: Vec::new(),
+            });
+        Ok(Claimed { nick, replaced })
+    }
+
+    fn release(&mut self, who: SessionId, keys: &NickKeys) {
+        let Some(entry) = self.by_key.get_mut(&keys.key) else {
+            return;
+        };
+        if entry.owner.who != who {
+            entry.sharing.retain(|owner| owner.who != who);
+        } else if let Some(next) = entry.sharing.pop() {
+            entry.owner = next;
+        } else {
+            self.remove(&keys.key, &keys.shape);
+        }
+    }
+
+    /// Frees a nick; gives back who had it.
+    fn remove(&mut self, key: &str, shape: &str) -> Vec<SessionId> {
+        if self
+            .by_shape
+            .get(shape)
+            .is_some_and(|owned| **owned == *key)
+        {
+            self.by_shape.remove(shape);
+        }
+        let removed = self.by_key.remove(key);
+        removed.map_or_else(Vec::new, |entry| {
+            entry.owners().map(|owner| owner.who).collect()
+        })
+    }
+}
+
+impl Entry {
+    fn owners(&self) -> impl Iterator<Item = &NickOwner> {
+        std::iter::once(&self.owner).chain(&self.sharing)
+    }
+
+    /// Whether it is this session's alone.
+    fn is_of(&self, who: SessionId) -> bool {
+        self.owner.who == who && self.sharing.is_empty()
+    }
+
+    /// Whether the claimant has the owner's account.
+    fn shares_with(&self, claim: &NickClaim) -> bool {
+        claim.account.is_some() && self.owner.account == claim.account
+    }
+
+    /// Whether the claimant takes it from what is left of earlier sessions of the same client. The hello of a connection
+    /// that had to wait does not end the one after it.
+    fn yields_to(&self, claim: &NickClaim) -> bool {
+        let is_earlier = |owner: &NickOwner| owner.token == claim.token && owner.who < claim.who;
+        claim.if_taken == IfTaken::TakeOver
+            && claim.token.is_some()
+            && self.owners().all(is_earlier)
+    }
+}
+
+impl NickOwner {
+    fn of(claim: NickClaim) -> Self {
+        Self {
+            who: claim.who,
+            account: claim.account,
+            token: claim.token,
+        }
+    }
+}

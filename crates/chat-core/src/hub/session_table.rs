@@ -1,0 +1,91 @@
+//! The sessions of this hub, and those that other nodes have.
+//!
+//! Invariant: a session of this hub is listed from when it has its nick until its end.
+
+use crate::hub::roster::{RosterEvent, SessionPresence};
+use crate::log::{Account, SessionId};
+use crate::name::{Nick, RoomName};
+use crate::room::Participant;
+use crate::sync::Mutex;
+use futures::stream::BoxStream;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The sessions of this hub, and what it knows of those on other nodes.
+#[derive(Default)]
+pub(super) struct Sessions {
+    pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
+    pub(super) elsewhere: Mutex<Elsewhere>,
+    /// What happens on other nodes, until a task follows it.
+    pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
+    /// Other nodes are told where this hub's sessions are.
+    pub(super) is_shared: bool,
+}
+
+/// The sessions on other nodes.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    pub(super) sessions: HashMap<SessionId, SessionPresence>,
+    pub(super) by_room: BTreeMap<Arc<str>, (RoomName, BTreeMap<SessionId, Nick>)>,
+}
+
+impl Sessions {
+    pub(super) fn new(events: Option<BoxStream<'static, RosterEvent>>) -> Self {
+        Self {
+            is_shared: events.is_some(),
+            events: Mutex::new(events),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.here.lock().len()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Participant>> {
+        self.here.lock().values().cloned().collect()
+    }
+
+    pub(super) fn find(&self, who: SessionId) -> Option<Arc<Participant>> {
+        self.here.lock().get(&who).cloned()
+    }
+
+    /// Forgets a session that has ended.
+    pub(super) fn remove(&self, who: SessionId) {
+        self.here.lock().remove(&who);
+    }
+
+    /// The members of a room that are on other nodes.
+    pub(super) fn elsewhere_in(&self, key: &str) -> Vec<(SessionId, Nick, Option<Account>)> {
+        let elsewhere = self.elsewhere.lock();
+        let members = elsewhere.by_room.get(key).map(|(_, members)| members);
+        let members = members.into_iter().flatten();
+        members
+            .map(|(who, nick)| {
+                let session = elsewhere.sessions.get(who);
+                let account = session.and_then(|session| session.account.clone());
+                (*who, nick.clone(), account)
+            })
+            .collect()
+    }
+
+    /// The rooms that have members on other nodes, with their keys, and how many.
+    pub(super) fn rooms_elsewhere(&self) -> Vec<(Arc<str>, RoomName, usize)> {
+        let elsewhere = self.elsewhere.lock();
+        let rooms = elsewhere.by_room.iter();
+        rooms
+            .map(|(key, (name, members))| (Arc::clone(key), name.clone(), members.len()))
+            .collect()
+    }
+}
+
+impl Elsewhere {
+    pub(super) fn leave(&mut self, who: SessionId, key: &str) {
+        if let Some((_, members)) = self.by_room.get_mut(key) {
+            members.remove(&who);
+            if members.is_empty() {
+                self.by_room.remove(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Two hubs that share one roster: one nick, one owner, and who is where on both.
+
+use chat_core::error::{NickError, SessionError};
+use chat_core::log::Account;
+use chat_core::roster::LocalRoster;
+use chat_core::{Event, Hub, Member, PresenceChange};
+use chat_testkit::{SharedRosters, conformance};
+use futures::FutureExt;
+use std::time::Duration;
+
+/// Longer than all delays of a test's events together.
+const SETTLED: Duration = Duration::from_secs(10);
+
+fn two_hubs(seed: u64) -> (SharedRosters, Hub, Hub) {
+    let rosters = SharedRosters::new(seed);
+    let hub = || Hub::builder().roster(rosters.node()).build();
+    let (one, two) = (hub(), hub());
+    (rosters, one, two)
+}
+
+/// What a member was told of who comes and goes, in words.
+async fn presence(member: &mut Member) -> Vec<String> {
+    tokio::time::sleep(SETTLED).await;
+    let mut told = Vec::new();
+    while let Some(Some(event)) = member.next().now_or_never() {
+        if let Event::Presence(presence) = event {
+            told.push(match &presence.change {
+                PresenceChange::Joined => format!("{} joined", presence.nick),
+                PresenceChange::Left { .. } => format!("{} left", presence.nick),
+                PresenceChange::Renamed { to } => format!("{} is {to}", presence.nick),
+                other => format!("{} {other:?}", presence.nick),
+            });
+        }
+    }
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_local_and_the_shared_roster_conform() {
+    conformance::assert_conforms(conformance::roster(&LocalRoster::default()).await);
+    for seed in 0..8 {
+        let rosters = SharedRosters::new(seed);
+        let (one, _two) = (rosters.node(), rosters.node());
+        conformance::assert_conforms(conformance::roster(&one).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_5_one_nick_has_one_owner_over_two_hubs() {
+    for seed in 0..20 {
+        let (_rosters, one, two) = two_hubs(seed);
+        let (a, b) = tokio::join!(one.session(Some("kim")), two.session(Some("Kim")));
+        let (owner, other, refused) = match (a, b) {
+            (Ok(owner), Err(refused)) => (owner, &two, refused),
+            (Err(refused), Ok(owner)) => (owner, &one, refused),
+            both => panic!("seed {seed}: {both:?}"),
+        };
+        assert!(matches!(refused, SessionError::Nick(NickError::Taken(_))));
+        // A claim that is given up holds nothing.
+        let guest = other.session(None).await.unwrap();
+        drop(tokio::time::timeout(Duration::from_millis(20), guest.rename("lee")).await);
+        if guest.nick().as_str() != "lee" {
+            tokio::time::sleep(SETTLED).await;
+            let lee = one.session(Some("lee")).await;
+            assert!(lee.is_ok(), "seed {seed}: {lee:?}");
+        }
+        drop(owner);
+        assert!(other.session(Some("kim")).await.is_ok(), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_listed_on_both_hubs_and_told_of_each_other() {
+    let (_rosters, one, two) = two_hubs(1);
+    let alice = one.session(Some("alice")).await.unwrap();
+    let mut listening = alice.join("ops").await.unwrap();
+    let bob = two.session(Some("bob")).await.unwrap();
+    let in_ops = bob.join("ops").await.unwrap();
+    assert_eq!(presence(&mut listening).await, ["bob joined"]);
+    for hub in [&one, &two] {
+        let mut nicks: Vec<_> = hub.members("ops").iter().map(ToString::to_string).collect();
+        nicks.sort();
+        assert_eq!(nicks, ["alice", "bob"]);
+        assert_eq!(hub.info("ops").unwrap().count, 2);
+        assert_eq!(hub.rooms()[0].count, 2);
+    }
+    bob.rename("robert").await.unwrap();
+    assert_eq!(presence(&mut listening).await, ["bob is robert"]);
+    in_ops.leave();
+    assert_eq!(presence(&mut listening).await, ["robert left"]);
+    assert_eq!(one.members("ops").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn direct_messages_and_kicks_reach_the_other_hub() {
+    let (_rosters, one, two) = two_hubs(2);
+    let alice = one.session(Some("alice")).await.unwrap();
+    let mut bob = two.session(Some("bob")).await.unwrap();
+    let to = alice.tell("BOB", "psst").await.unwrap();
+    assert_eq!(to.as_str(), "bob");
+    let direct = bob.next_direct().await.unwrap();
+    assert_eq!((direct.from.as_str(), &*direct.text), ("alice", "psst"));
+    let mut in_ops = bob.join("ops").await.unwrap();
+    assert!(one.remove("ops", "bob", "not here").await.is_some());
+    assert!(presence(&mut in_ops).await[0].starts_with("bob Removed"));
+    assert_eq!(one.kick("bob", "bye").await.unwrap().as_str(), "bob");
+    assert!(bob.next_direct().await.is_none());
+    assert!(one.kick("bob", "again").await.is_none());
+    assert!(one.session(Some("bob")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_5_each_member_says_one_goodbye_when_its_hub_is_dropped() {
+    for is_crash in [false, true] {
+        let (rosters, one, two) = two_hubs(3);
+        let alice = one.session(Some("alice")).await.unwrap();
+        let mut listening = alice.join("ops").await.unwrap();
+        let mut gone = Vec::new();
+        for nick in ["bob", "carol"] {
+            let session = two.session(Some(nick)).await.unwrap();
+            let member = session.join("ops").await.unwrap();
+            gone.push((session, member));
+        }
+        assert_eq!(
+            presence(&mut listening).await,
+            ["bob joined", "carol joined"]
+        );
+        if is_crash {
+            rosters.crash(2);
+        }
+        drop((gone, two));
+        let mut told = presence(&mut listening).await;
+        told.sort();
+        assert_eq!(told, ["bob left", "carol left"], "crash: {is_crash}");
+        assert_eq!(one.members("ops").len(), 1);
+        assert!(one.session(Some("bob")).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_one_account_share_a_nick_and_say_one_goodbye() {
+    let (_rosters, one, two) = two_hubs(4);
+    let alice = one.session(Some("alice")).await.unwrap();
+    let mut listening = alice.join("ops").await.unwrap();
+    let mut devices = Vec::new();
+    for hub in [&one, &one, &two] {
+        let device = hub.session(None).await.unwrap();
+        device.set_account(Account::parse("kim@example.org").ok());
+        device.rename("kim").await.unwrap();
+        let member = device.join("ops").await.unwrap();
+        tokio::time::sleep(SETTLED).await;
+        devices.push((device, member));
+    }
+    assert_eq!(presence(&mut listening).await, ["kim joined"]);
+    assert_eq!(one.info("ops").unwrap().count, 2);
+    assert_eq!(one.members("ops").len(), 2);
+    let other = one.session(None).await.unwrap();
+    assert!(matches!(
+        other.rename("kim").await,
+        Err(NickError::Taken(_))
+    ));
+    alice.tell("kim", "psst").await.unwrap();
+    for (device, _) in &mut devices {
+        assert_eq!(&*device.next_direct().await.unwrap().text, "psst");
+    }
+    devices.pop();
+    devices.pop();
+    assert!(presence(&mut listening).await.is_empty());
+    devices.pop();
+    assert_eq!(presence(&mut listening).await, ["kim left"]);
+    other.rename("kim").await.unwrap();
+}
