@@ -3,7 +3,7 @@
 //! Invariant: a panic while a lock is held harms only its own session. Poisoning would hand that panic on to every
 //! other member of the room, so it is ignored: each critical section leaves its data whole at every step.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
 /// A mutex that cannot be poisoned; never held across an `.await`.
@@ -32,7 +32,7 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Waits for a turn, which lasts as long as the guard. Cancel safe.
-    pub(crate) async fn turn(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(crate) async fn turn(&self, key: &(impl Hash + ?Sized)) -> tokio::sync::MutexGuard<'_, ()> {
         let at = self.hasher.hash_one(key) as usize % TURNS;
         self.locks[at].lock().await
     }

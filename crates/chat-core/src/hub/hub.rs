@@ -21,7 +21,7 @@ use crate::sync::{Mutex, Turns};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Semaphore;
+use tokio::sync::{MutexGuard, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -66,6 +66,8 @@ pub(super) struct Inner {
     pub(super) participants: Sessions,
     pub(super) rooms: Mutex<Rooms>,
     pub(super) openings: Turns,
+    /// Held while a session claims another nick: here, so that an idle session keeps no lock for it.
+    renamings: Turns,
     /// Held while the keys of a room's log are recalled.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
@@ -147,6 +149,7 @@ impl Hub {
             roster,
             rooms: Mutex::new(rooms),
             openings: Turns::default(),
+            renamings: Turns::default(),
             recalls: tokio::sync::Mutex::default(),
             context,
             counters,
@@ -236,6 +239,11 @@ impl Hub {
         SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Waits until the session may claim another nick. Cancel safe.
+    pub(crate) async fn renaming(&self, session: SessionId) -> MutexGuard<'_, ()> {
+        self.0.renamings.turn(&session).await
+    }
+
     /// The number of the next guest.
     pub(crate) fn next_guest(&self) -> u64 {
         self.0.guests.fetch_add(1, Ordering::Relaxed)
@@ -322,9 +330,10 @@ impl Hub {
         self.0.authenticator.is_some()
     }
 
-    /// Whether it is of use to know the peers of connections.
-    pub(crate) fn asks_about_peers(&self) -> bool {
-        self.0.policy.is_some() || self.0.authenticator.is_some()
+    /// Whether it is of use to know this peer: for a policy, an authenticator, or because the program has proved its
+    /// account.
+    pub(crate) fn is_interested_in(&self, peer: &Peer) -> bool {
+        self.0.policy.is_some() || self.0.authenticator.is_some() || peer.get::<Account>().is_some()
     }
 
     /// Logs that the policy panicked or did not answer in time, once a second at most.

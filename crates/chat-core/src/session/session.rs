@@ -28,8 +28,6 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
-    /// Held while it claims another nick.
-    renaming: tokio::sync::Mutex<()>,
     /// Whom the rooms that it opens are counted for.
     opener: Opener,
 }
@@ -96,7 +94,6 @@ impl Session {
         Self {
             shared,
             hub,
-            renaming: tokio::sync::Mutex::const_new(()),
             opener: None,
         }
     }
@@ -147,7 +144,7 @@ impl Session {
     /// Claims the new nick, and announces it when it is had; the old one is free after that.
     async fn rename_as(&self, nick: &str, if_taken: IfTaken) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
-        let _turn = self.renaming.lock().await;
+        let _turn = self.hub.renaming(self.id()).await;
         if self.shared.has_ended() {
             return Err(NickError::Ended);
         }
