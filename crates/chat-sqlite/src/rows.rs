@@ -62,7 +62,8 @@ impl Stored {
             seq: seq(row.get(0)?),
             at: Timestamp(row.get::<_, i64>(1)?.cast_unsigned()),
             author: row.get(2)?,
-            kind: Kind::from_number(row.get(3)?),
+            // A number that no kind can have is damage: no dialect shows such a message.
+            kind: Kind::from_number(u8::try_from(row.get::<_, i64>(3)?).unwrap_or(u8::MAX)),
             text: row.get(4)?,
             key: row.get(5)?,
             session: SessionId(row.get::<_, i64>(6)?.cast_unsigned()),

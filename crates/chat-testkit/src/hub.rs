@@ -53,6 +53,13 @@ impl TestHub {
         self
     }
 
+    /// Has the test choose more of how connections are served.
+    #[must_use]
+    pub fn configured(mut self, configure: impl FnOnce(Server) -> Server) -> Self {
+        self.server = configure(self.server);
+        self
+    }
+
     /// Connects a stream and says nothing on it.
     pub fn connect(&mut self, name: &str) -> Wire {
         self.connect_with(name, STREAM_BYTES)

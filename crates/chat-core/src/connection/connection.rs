@@ -175,7 +175,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Self {
             members: Vec::new(),
             session: None,
-            peer: hub.asks_about_peers().then(|| Arc::new(peer)),
+            peer: hub.is_interested_in(&peer).then(|| Arc::new(peer)),
             account,
             transport: Transport::new(reader, writer),
             conversation: Conversation::new(hub.limits(), opened, now),

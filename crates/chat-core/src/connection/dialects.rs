@@ -13,6 +13,18 @@ pub(crate) struct Dialects {
     /// How many of them were added: they come before those that refuse other protocols.
     added: usize,
     plain: PlainEncoders,
+    /// Makes the dialect of peers that open with no other; `None`: plain.
+    fallback: Option<Arc<MakeDialect>>,
+}
+
+type MakeDialect = dyn Fn() -> Box<dyn Dialect> + Send + Sync;
+
+/// The dialect of peers that open with no other, or say nothing.
+pub(crate) enum Fallback {
+    /// A silent peer is greeted, and may still open with another dialect.
+    Plain(Box<dyn Dialect>),
+    /// This one, for good.
+    Other(Box<dyn Dialect>),
 }
 
 /// What the dialects make of a prefix.
@@ -34,9 +46,20 @@ impl Dialects {
         self.plain = PlainEncoders::new(wall_time);
     }
 
-    /// The dialect of whoever speaks no other.
-    pub(crate) fn plain(&self) -> Box<dyn Dialect> {
-        Box::new(Plain::new(self.plain.clone()))
+    /// Sets the dialect of peers that open with no other.
+    pub(crate) fn set_fallback(
+        &mut self,
+        make: impl Fn() -> Box<dyn Dialect> + Send + Sync + 'static,
+    ) {
+        self.fallback = Some(Arc::new(make));
+    }
+
+    /// The dialect of a peer that opens with no other.
+    pub(crate) fn fallback(&self) -> Fallback {
+        match &self.fallback {
+            None => Fallback::Plain(Box::new(Plain::new(self.plain.clone()))),
+            Some(make) => Fallback::Other(make()),
+        }
     }
 
     /// Asks the detectors what they make of a prefix after which nothing comes.
@@ -94,6 +117,7 @@ impl Default for Dialects {
             detectors: reserved().collect(),
             added: 0,
             plain: PlainEncoders::new(WallTime::utc),
+            fallback: None,
         }
     }
 }

@@ -97,10 +97,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return self.work_through(rest, slice).await;
         };
         let closes = self.perform(command).await;
-        if closes.is_none() && !rest.is_empty() {
+        if closes.is_some() {
+            return closes;
+        }
+        let rest = if rest.has_command() {
+            self.ask_conversation(|talk, facts| talk.goes_on(rest, facts))
+        } else {
+            Some(rest).filter(|rest| !rest.is_empty())
+        };
+        if let Some(rest) = rest {
             self.conversation.defer(None, rest);
         }
-        closes
+        None
     }
 
     /// Does what a line asks for, one thing after the other, until there is no more or the peer has to wait.
@@ -113,6 +121,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if let Some(waiting) = first {
                 self.publish(*waiting).await;
             }
+            // Each command after the first is charged; what the dialect answers by itself is none.
+            let is_command = !matches!(then, Then::Send(_));
             match then {
                 Then::Send(out) => {
                     self.send(out);
@@ -140,7 +150,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     }
                 }
             }
-            if commands.has_command() {
+            if is_command && commands.has_command() {
                 commands = self.ask_conversation(|talk, facts| talk.goes_on(commands, facts))?;
             }
         }

@@ -6,7 +6,7 @@ use crate::hub::local_roster::LocalRoster;
 use crate::hub::policy::{DynPolicy, InOrder, Policy};
 use crate::hub::roster::{DynRoster, Roster};
 use crate::limits::Limits;
-use crate::log::{DynJournal, Journal, MemoryJournal, Timestamp};
+use crate::log::{DynJournal, Journal, MemoryJournal, SessionId, Timestamp};
 use crate::name::{NameRules, RoomName};
 use crate::text;
 use std::fmt;
@@ -102,11 +102,19 @@ impl HubBuilder {
         self
     }
 
-    /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId): one that no other hub has which shares a journal or a
-    /// roster with this one, nor any that did lately. 0 if this is not called: a hub that shares neither needs none. A
-    /// [`Roster`] that has an incarnation gives it to the hub instead.
+    /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId). No other hub that shares a
+    /// journal or a roster with this one may have it, nor may one that did lately. The default is 0, for a hub that
+    /// shares neither. A [`Roster`] that has an incarnation gives it to the hub instead.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the incarnation is larger than [`SessionId::INCARNATION_MAX`](crate::log::SessionId::INCARNATION_MAX).
     #[must_use]
     pub const fn incarnation(mut self, incarnation: u32) -> Self {
+        assert!(
+            incarnation <= SessionId::INCARNATION_MAX,
+            "an incarnation has at most 20 bits"
+        );
         self.incarnation = incarnation;
         self
     }
@@ -129,7 +137,10 @@ impl HubBuilder {
         } = self;
         let policy: Option<Arc<dyn DynPolicy>> = match policies.len() {
             0 | 1 => policies.pop(),
-            _ => Some(Arc::new(InOrder(policies))),
+            _ => Some(Arc::new(InOrder {
+                policies,
+                fold: names.fold,
+            })),
         };
         let journal =
             journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits).fold(names.fold)));

@@ -266,7 +266,10 @@ pub(crate) trait DynPolicy: Send + Sync {
 }
 
 /// Several policies, which are asked one after the other.
-pub(crate) struct InOrder(pub(crate) Vec<Arc<dyn DynPolicy>>);
+pub(crate) struct InOrder {
+    pub(crate) policies: Vec<Arc<dyn DynPolicy>>,
+    pub(crate) fold: fn(&str) -> String,
+}
 
 impl DynPolicy for InOrder {
     fn decide<'a>(
@@ -276,12 +279,16 @@ impl DynPolicy for InOrder {
     ) -> BoxFuture<'a, Option<Decision>> {
         Box::pin(async move {
             let mut changed: Option<String> = None;
-            for policy in &self.0 {
+            for policy in &self.policies {
                 let question = changed
                     .as_deref()
                     .map_or(question, |to| question.changed(to));
                 match Arc::clone(policy).decide(who.clone(), question).await? {
                     Decision::Allow => {}
+                    // Policies are asked about folded names of rooms.
+                    Decision::Change(to) if matches!(question, Question::Join { .. }) => {
+                        changed = Some((self.fold)(&to));
+                    }
                     Decision::Change(to) => changed = Some(to),
                     refused @ Decision::Refuse(_) => return Some(refused),
                 }
@@ -302,7 +309,7 @@ impl DynPolicy for InOrder {
 impl InOrder {
     /// Whether all say yes; asks until one does not.
     fn all(&self, ask: impl Fn(&dyn DynPolicy) -> Option<bool>) -> Option<bool> {
-        for policy in &self.0 {
+        for policy in &self.policies {
             if !ask(policy.as_ref())? {
                 return Some(false);
             }

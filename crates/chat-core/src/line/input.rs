@@ -31,9 +31,6 @@ const SINGLE_BYTES_MAX: u8 = 3;
 /// With one of these begins what is not kept of the input: telnet's commands and the byte-order marks.
 const RAW_BYTES: [u8; 3] = [0xef, 0xfe, 0xff];
 
-/// How much of it is kept: more than one read brings after a prefix that is not decided yet.
-const RAW_BYTES_MAX: usize = 128 * 1024;
-
 /// U+FEFF in UTF-8: .NET's `StreamWriter`, for one, begins with it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -59,6 +56,8 @@ pub(crate) struct Input {
     unfinished: Option<Box<Unfinished>>,
     /// What was read before it is known whether the input is lines at all, if that differs from the buffer.
     raw: Option<Box<BytesMut>>,
+    /// How long a beginning may be whose dialect is not known.
+    prefix_max: u32,
     /// It is not known yet whether the input is lines.
     is_undecided: bool,
 }
@@ -120,6 +119,7 @@ impl Input {
             untimed_bytes: place(limits.text_bytes.get()),
             unfinished: None,
             raw: None,
+            prefix_max: place(limits.prefix_bytes.get()),
             is_undecided: true,
         }
     }
@@ -143,11 +143,12 @@ impl Input {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
             self.raw = Some(Box::new(self.buffer.clone()));
         }
-        if let Some(raw) = &mut self.raw {
+        let Some(raw) = &mut self.raw else { return };
+        if raw.len() > self.prefix_max as usize {
+            // As long as a beginning may be, and still undecided: it is lines.
+            self.decide_lines();
+        } else {
             raw.extend_from_slice(bytes);
-            if raw.len() > RAW_BYTES_MAX {
-                self.decide_lines();
-            }
         }
     }
 

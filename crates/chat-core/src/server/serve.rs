@@ -10,7 +10,7 @@ use crate::hub::Hub;
 use crate::log::Timestamp;
 use crate::peer::Peer;
 use crate::plain::WallTime;
-use crate::protocol::Detector;
+use crate::protocol::{Detector, Dialect};
 use crate::server::drive::{Admission, drive};
 use crate::server::listener::Listener;
 use futures::future::Either;
@@ -81,6 +81,19 @@ impl Server {
     #[must_use]
     pub fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
         Arc::make_mut(&mut self.dialects).set_wall_time(wall_time);
+        self
+    }
+
+    /// Sets the dialect of peers that open with no protocol of this server, or say nothing; plain if this is not called.
+    ///
+    /// With another dialect than plain, a silent peer is not greeted as a person, and does not arrive in the lobby unless
+    /// the dialect has it so.
+    #[must_use]
+    pub fn default_dialect(
+        mut self,
+        make: impl Fn() -> Box<dyn Dialect> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.dialects).set_fallback(make);
         self
     }
 

@@ -136,6 +136,16 @@ async fn a_peer_that_has_spoken_is_not_greeted_however_long_the_authenticator_ta
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_the_program_knows_is_kept_without_policy_or_authenticator() {
+    let mut hub = TestHub::default();
+    let kim = Account::parse("kim").unwrap();
+    let mut peer = hub.connect_as("kim", Peer::default().with(kim.clone()));
+    peer.sends("hello").await;
+    peer.sees_in_time("* nobody else is here yet").await;
+    assert_eq!(accounts(&hub).await, [("guest-1".to_owned(), Some(kim))]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_program_sets_the_account_of_its_own_session() {
     let hub = hub();
     let session = hub.hub.session(Some("bot")).await.unwrap();

@@ -63,6 +63,39 @@ async fn a_registration_that_does_not_finish_in_time_ends() {
     assert_eq!(hub.ended().await, CloseReason::NotRegistered);
 }
 
+/// A person may take long before the client registers.
+#[tokio::test(start_paused = true)]
+async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
+    let mut hub = unlimited();
+    let mut bob = hub.connect("bob");
+    tokio::time::sleep(2 * Limits::default().registration_timeout).await;
+    bob.sends("NICK bob").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bob.sends("USER b").await;
+    bob.sees_in_time("001 bob").await;
+}
+
+/// A listener for one dialect alone.
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
+    let irc = Irc::new();
+    let mut hub = unlimited().configured(|server| server.default_dialect(move || irc.dialect()));
+    let mut silent = hub.connect("silent");
+    silent.sees_nothing().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(hub.hub.sessions(), 0);
+    for line in ["NICK kim", "USER k"] {
+        silent.sends(line).await;
+    }
+    silent.sees("001 kim").await;
+    // What no protocol opens with is the dialect's, not talk in plain.
+    let mut other = hub.connect("other");
+    other.sends("hello").await;
+    other.sees("421 hello").await;
+    other.sees("ERROR :registration timed out").await;
+    assert_eq!(hub.ended().await, CloseReason::NotRegistered);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_was_greeted_as_a_guest_leaves_to_register() {
     let mut hub = unlimited();
@@ -110,9 +143,9 @@ async fn a_line_speaks_in_a_list_of_rooms() {
         .connect_saying("bob", ["NICK bob", "USER b", "JOIN #b,#a"])
         .await;
     bob.sees_in_time(":bob JOIN #a").await;
+    alice.sees_in_time(":bob JOIN #a").await;
     alice.sends("PRIVMSG #a,#elsewhere,#b :hello").await;
     // Said in each room that she is in, and answered for the other.
-    alice.sees_in_time(":bob JOIN #a").await;
     alice
         .sees("400 you are not in that room: join it first")
         .await;

@@ -318,6 +318,31 @@ async fn policies_are_asked_in_their_order_and_the_first_refusal_decides() {
         .await;
 }
 
+/// Sends peers that join `ops` to another room, or refuses one room.
+enum Usher {
+    Sends(&'static str),
+    Refuses(&'static str),
+}
+
+impl Policy for Usher {
+    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
+        match self {
+            Self::Sends(other) if room == "ops" => Decision::Change((*other).to_owned()),
+            Self::Refuses(refused) if room == *refused => Decision::refuse("not in there"),
+            _ => Decision::Allow,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_policy_is_asked_about_the_folded_name_of_the_other_room() {
+    let builder = Hub::builder().policy(Usher::Sends("Staff"));
+    let mut hub = TestHub::build(builder.policy(Usher::Refuses("staff")));
+    let mut bob = hub.member("bob").await;
+    bob.sends("/join ops").await;
+    bob.sees_in_time("! not in there").await;
+}
+
 /// Shows nothing of the room to those who only listen.
 struct Blind;
 

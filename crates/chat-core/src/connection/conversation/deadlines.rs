@@ -3,8 +3,10 @@
 //! Invariant: silence counts only while the peer is read, because only then can the peer end it.
 
 use crate::connection::conversation::{Conversation, Facts, Next, State};
+use crate::connection::dialects::Fallback;
 use crate::event::CloseReason;
 use crate::limits::Limits;
+use crate::protocol::Detected;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
@@ -48,8 +50,12 @@ impl Conversation {
             return self.close(CloseReason::NotRegistered);
         }
         if is_due(self.greeting_deadline(facts.limits)) {
-            // Nothing came, or nothing that makes a line: it is a person who waits to be greeted.
-            return Next::Begin(facts.dialects.plain());
+            // Nothing came, or nothing that makes a line.
+            return match facts.dialects.fallback() {
+                // It is a person who waits to be greeted, or a program that speaks late.
+                Fallback::Plain(plain) => Next::Begin(plain),
+                Fallback::Other(dialect) => self.open(Detected::Dialect(dialect), facts),
+            };
         }
         Next::Wait
     }
@@ -72,8 +78,11 @@ impl Conversation {
         }
     }
 
-    /// When a peer must have registered.
+    /// When a peer must have registered; `None` while it has to wait itself.
     fn registration_deadline(&self, limits: &Limits) -> Option<Instant> {
+        if self.pace.paused_until().is_some() || self.deferred.is_some() {
+            return None;
+        }
         match self.state {
             State::Registering { opened } => Some(opened + limits.registration_timeout),
             _ => None,

@@ -3,7 +3,7 @@
 //! Invariant: nothing becomes chat before the first line, or silence, has decided the dialect.
 
 use crate::connection::conversation::{Conversation, Facts, Next, State};
-use crate::connection::dialects::{Choice, Dialects};
+use crate::connection::dialects::{Choice, Dialects, Fallback};
 use crate::event::CloseReason;
 use crate::protocol::Detected;
 
@@ -20,7 +20,7 @@ impl Conversation {
                 self.framing.discard();
                 return Some(self.close(CloseReason::Disconnected));
             }
-            Choice::Detected(opening) => return Some(self.open(opening)),
+            Choice::Detected(opening) => return Some(self.open(opening, facts)),
             Choice::NeedMore if !is_over => {
                 self.set_needs_more(true);
                 return None;
@@ -39,7 +39,7 @@ impl Conversation {
     /// Silence has ended the first text: decides the dialect.
     pub(super) fn detect_last(&mut self, facts: &Facts<'_>) -> Option<Next> {
         match facts.dialects.choose(self.framing.prefix()) {
-            Choice::Detected(opening) => Some(self.open(opening)),
+            Choice::Detected(opening) => Some(self.open(opening, facts)),
             Choice::NeedMore | Choice::Plain => self.decide_plain(facts),
         }
     }
@@ -51,11 +51,12 @@ impl Conversation {
             self.framing.decide_lines();
             return None;
         }
-        Some(self.open(Detected::Dialect(facts.dialects.plain())))
+        let (Fallback::Plain(dialect) | Fallback::Other(dialect)) = facts.dialects.fallback();
+        Some(self.open(Detected::Dialect(dialect), facts))
     }
 
-    /// The dialect is known.
-    fn open(&mut self, opening: Detected) -> Next {
+    /// The dialect is known. The time to register begins when the peer has connected, or has spoken after it was greeted.
+    pub(super) fn open(&mut self, opening: Detected, facts: &Facts<'_>) -> Next {
         match opening {
             Detected::Refused(answer) => {
                 // It speaks no dialect of ours, so nothing more is said to it, not even goodbye.
@@ -64,7 +65,11 @@ impl Conversation {
                 Next::Refuse(answer)
             }
             Detected::Dialect(dialect) => {
-                if let State::Detecting { opened, .. } = self.state {
+                if let State::Detecting {
+                    opened, is_greeted, ..
+                } = self.state
+                {
+                    let opened = if is_greeted { facts.now } else { opened };
                     self.state = State::Registering { opened };
                 }
                 Next::Begin(dialect)

@@ -28,19 +28,24 @@ impl Irc {
     pub(super) fn new() -> Self {
         Self(Arc::new(IrcLines))
     }
+
+    /// Begins a connection.
+    pub(super) fn dialect(&self) -> Box<dyn Dialect> {
+        Box::new(IrcPeer {
+            encoder: Arc::clone(&self.0),
+            nick: None,
+            has_user: false,
+            is_negotiating: false,
+            is_registered: false,
+        })
+    }
 }
 
 impl Detector for Irc {
     fn detect(&self, prefix: &[u8]) -> Detection {
         let openings = [&b"NICK "[..], b"USER ", b"CAP "];
         if openings.iter().any(|opening| prefix.starts_with(opening)) {
-            Detection::Found(Detected::Dialect(Box::new(IrcPeer {
-                encoder: Arc::clone(&self.0),
-                nick: None,
-                has_user: false,
-                is_negotiating: false,
-                is_registered: false,
-            })))
+            Detection::Found(Detected::Dialect(self.dialect()))
         } else if openings.iter().any(|opening| opening.starts_with(prefix)) {
             Detection::NeedMore
         } else {
