@@ -11,9 +11,10 @@ use crate::hub::authenticator::Credentials;
 use crate::peer::Peer;
 use crate::protocol::{Detected, Detection, Next, Stream, TakeOver, TakenOver};
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::Instant;
@@ -67,39 +68,76 @@ impl Admission {
     }
 }
 
+/// A connection that talks, and what it was admitted with.
+type Talk = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
+
 /// Drives a stream to its end, and returns why it ended.
-pub(super) async fn drive<S>(
+///
+/// What an idle connection costs is the size of this future. So both how it begins and how it talks are boxed, and the
+/// first box is freed when the second one is there.
+pub(super) fn drive<S>(
+    stream: S,
+    peer: Peer,
+    admission: Admission,
+    hub: Hub,
+    dialects: Arc<Dialects>,
+) -> impl Future<Output = CloseReason> + Send
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let beginning = Box::pin(begin(stream, peer, admission, hub, dialects));
+    async move {
+        let begun = beginning.await;
+        match begun {
+            Ok(talk) => talk.await,
+            Err(reason) => reason,
+        }
+    }
+}
+
+/// Has protocols take over the stream, finds the peer's account, and begins to talk.
+async fn begin<S>(
     mut stream: S,
     peer: Peer,
     admission: Admission,
     hub: Hub,
     dialects: Arc<Dialects>,
-) -> CloseReason
+) -> Result<Talk, CloseReason>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let opened = Instant::now();
     let mut opening = Opening::new(opened);
     if dialects.may_take_over() {
-        // Boxed, so that a connection that talks keeps no space for it.
-        match Box::pin(recognise(&mut stream, opened, &hub, &dialects)).await {
+        match recognise(&mut stream, opened, &hub, &dialects).await {
             Ok((ahead, Some(protocol))) => {
                 let stream = Stream::rewound(ahead, stream);
-                return Box::pin(taken_over(protocol, stream, peer, admission, hub, dialects))
-                    .await;
+                return taken_over(protocol, stream, peer, admission, hub, dialects).await;
             }
             Ok((ahead, None)) => opening.ahead = ahead,
-            Err(_) => return CloseReason::Broken,
+            Err(_) => return Err(CloseReason::Broken),
         }
     }
-    let peer = match authenticated(peer, &hub, &mut opening).await {
-        Ok(peer) => peer,
-        Err(reason) => return reason,
-    };
-    let account = admission.account.clone();
-    let reason = drive_stream(stream, peer, account, hub, dialects, opening).await;
-    drop(admission);
-    reason
+    let peer = authenticated(peer, &hub, &mut opening).await?;
+    Ok(talk(stream, peer, admission, hub, dialects, opening))
+}
+
+fn talk<S>(
+    stream: S,
+    peer: Peer,
+    admission: Admission,
+    hub: Hub,
+    dialects: Arc<Dialects>,
+    opening: Opening,
+) -> Talk
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Admission {
+        permit, account, ..
+    } = admission;
+    let talk = drive_stream(stream, peer, account, hub, dialects, opening);
+    Box::pin(talk.inspect(move |_| drop(permit)))
 }
 
 /// Reads until the first bytes tell whether a protocol takes over, or until silence has told that none does.
@@ -147,19 +185,15 @@ async fn taken_over(
     mut admission: Admission,
     hub: Hub,
     dialects: Arc<Dialects>,
-) -> CloseReason {
+) -> Result<Talk, CloseReason> {
     for _ in 0..TAKE_OVERS_MAX {
-        let handed_back = match hand_over(protocol, stream, peer, &hub).await {
-            Ok(handed_back) => handed_back,
-            Err(reason) => return reason,
-        };
         let next;
-        (stream, peer, next) = handed_back;
+        (stream, peer, next) = hand_over(protocol, stream, peer, &hub).await?;
         admission = match admission.moved(&hub, &peer) {
             Ok(admission) => admission,
             Err(refusal) => {
                 tracing::debug!(peer.addr = ?peer.address(), refusal, "connection refused");
-                return CloseReason::Refused;
+                return Err(CloseReason::Refused);
             }
         };
         let opened = Instant::now();
@@ -177,19 +211,15 @@ async fn taken_over(
                     continue;
                 }
                 Ok((ahead, None)) => opening.ahead = ahead,
-                Err(_) => return CloseReason::Broken,
+                Err(_) => return Err(CloseReason::Broken),
             },
         }
-        let peer = match authenticated(peer, &hub, &mut opening).await {
-            Ok(peer) => peer,
-            Err(reason) => return reason,
-        };
-        let account = admission.account.clone();
-        return drive_stream(stream, peer, account, hub, dialects, opening).await;
+        let peer = authenticated(peer, &hub, &mut opening).await?;
+        return Ok(talk(stream, peer, admission, hub, dialects, opening));
     }
     let address: Option<SocketAddr> = peer.address();
     tracing::debug!(peer.addr = ?address, "too many protocols inside of each other");
-    CloseReason::Refused
+    Err(CloseReason::Refused)
 }
 
 /// Gives a protocol the stream, and waits for what it hands back; a handshake is under a deadline.
@@ -224,14 +254,10 @@ async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<P
     if !hub.has_authenticator() {
         return Ok(peer);
     }
-    // Boxed, so that a connection that talks keeps no space for it.
-    let found = Box::pin(async {
-        tokio::select! {
-            found = hub.authenticate(&peer, Credentials::Peer) => Some(found),
-            () = hub.draining() => None,
-        }
-    })
-    .await;
+    let found = tokio::select! {
+        found = hub.authenticate(&peer, Credentials::Peer) => Some(found),
+        () = hub.draining() => None,
+    };
     opening.opened = Instant::now();
     let Some(found) = found else {
         return Err(CloseReason::Draining);
@@ -248,4 +274,20 @@ async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<P
 
 fn ip(peer: &Peer) -> Option<IpAddr> {
     peer.address().map(|address| address.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection keeps this future for as long as its peer is connected.
+    #[tokio::test]
+    async fn a_connection_keeps_no_room_for_how_it_began() {
+        let (stream, _far) = tokio::io::duplex(1);
+        let (hub, peer) = (Hub::default(), Peer::default());
+        let admission = Admission::by_program(&hub, &peer);
+        let future = drive(Box::pin(stream), peer, admission, hub, Arc::default());
+        let size = size_of_val(&future);
+        assert!(size <= 64, "{size} bytes");
+    }
 }
