@@ -22,20 +22,24 @@ struct Claims {
     by_shape: HashMap<Arc<str>, Arc<str>>,
 }
 
-/// A nick that is taken.
+/// A nick that is taken. There is one for each session, so what most of them do not have is boxed.
 #[derive(Debug)]
 struct Entry {
     nick: Nick,
     owner: NickOwner,
     /// Other sessions of the owner's account.
-    sharing: Vec<NickOwner>,
+    #[expect(
+        clippy::box_collection,
+        reason = "every session has this entry, and hardly any shares its nick"
+    )]
+    sharing: Option<Box<Vec<NickOwner>>>,
 }
 
 #[derive(Debug)]
 struct NickOwner {
     who: SessionId,
     account: Option<Account>,
-    token: Option<TokenDigest>,
+    token: Option<Box<TokenDigest>>,
 }
 
 impl Roster for LocalRoster {
@@ -91,7 +95,10 @@ impl Claims {
             Some(entry) if entry.shares_with(&claim) => {
                 if entry.owners().all(|owner| owner.who != *who) {
                     let shared = entry.nick.clone();
-                    entry.sharing.push(NickOwner::of(claim));
+                    entry
+                        .sharing
+                        .get_or_insert_default()
+                        .push(NickOwner::of(claim));
                     return Ok(Claimed {
                         nick: shared,
                         replaced,
@@ -115,7 +122,7 @@ impl Claims {
             .or_insert_with(|| Entry {
                 nick: nick.clone(),
                 owner: NickOwner::of(claim),
-                sharing: Vec::new(),
+                sharing: None,
             });
         Ok(Claimed { nick, replaced })
     }
@@ -124,12 +131,23 @@ impl Claims {
         let Some(entry) = self.by_key.get_mut(&keys.key) else {
             return;
         };
+        let sharing = entry.sharing.as_mut();
         if entry.owner.who != who {
-            entry.sharing.retain(|owner| owner.who != who);
-        } else if let Some(next) = entry.sharing.pop() {
+            if let Some(sharing) = sharing {
+                sharing.retain(|owner| owner.who != who);
+            }
+        } else if let Some(next) = sharing.and_then(|sharing| sharing.pop()) {
             entry.owner = next;
         } else {
             self.remove(&keys.key, &keys.shape);
+        }
+        if let Some(entry) = self.by_key.get_mut(&keys.key)
+            && entry
+                .sharing
+                .as_ref()
+                .is_some_and(|sharing| sharing.is_empty())
+        {
+            entry.sharing = None;
         }
     }
 
@@ -151,12 +169,13 @@ impl Claims {
 
 impl Entry {
     fn owners(&self) -> impl Iterator<Item = &NickOwner> {
-        std::iter::once(&self.owner).chain(&self.sharing)
+        let sharing = self.sharing.iter().flat_map(|sharing| sharing.iter());
+        std::iter::once(&self.owner).chain(sharing)
     }
 
     /// Whether it is this session's alone.
     fn is_of(&self, who: SessionId) -> bool {
-        self.owner.who == who && self.sharing.is_empty()
+        self.owner.who == who && self.sharing.is_none()
     }
 
     /// Whether the claimant has the owner's account.
@@ -167,7 +186,9 @@ impl Entry {
     /// Whether the claimant takes it from what is left of earlier sessions of the same client. The hello of a connection
     /// that had to wait does not end the one after it.
     fn yields_to(&self, claim: &NickClaim) -> bool {
-        let is_earlier = |owner: &NickOwner| owner.token == claim.token && owner.who < claim.who;
+        let is_earlier = |owner: &NickOwner| {
+            owner.token.as_deref() == claim.token.as_ref() && owner.who < claim.who
+        };
         claim.if_taken == IfTaken::TakeOver
             && claim.token.is_some()
             && self.owners().all(is_earlier)
@@ -179,7 +200,7 @@ impl NickOwner {
         Self {
             who: claim.who,
             account: claim.account,
-            token: claim.token,
+            token: claim.token.map(Box::new),
         }
     }
 }

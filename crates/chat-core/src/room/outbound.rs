@@ -45,7 +45,11 @@ struct Inner {
     closed: Option<Closed>,
     waker: Waker,
     /// The last changes of sessions that the connection was told of, if it wants to be told of each once.
-    told: VecDeque<SharedChange>,
+    #[expect(
+        clippy::box_collection,
+        reason = "every connection has this field, and few use it"
+    )]
+    told: Option<Box<VecDeque<SharedChange>>>,
 }
 
 /// A change of a session that is announced in each of its rooms: whose, and its number.
@@ -110,7 +114,7 @@ impl Outbound {
             written: 0,
             closed: None,
             waker: Waker::noop().clone(),
-            told: VecDeque::new(),
+            told: None,
         }))
     }
 
@@ -139,7 +143,7 @@ impl Outbound {
         choose: impl FnOnce(&VecDeque<SharedChange>) -> Vec<Range<usize>>,
     ) -> Delivered {
         let mut inner = self.0.lock();
-        let parts = choose(&inner.told);
+        let parts = choose(inner.told.get_or_insert_default());
         let delivered = if parts.is_empty() {
             Delivered::Taken
         } else {
@@ -233,13 +237,14 @@ impl Inner {
     }
 
     fn note_told(&mut self, change: SharedChange) {
-        if self.told.contains(&change) {
+        let told = self.told.get_or_insert_default();
+        if told.contains(&change) {
             return;
         }
-        if self.told.len() == TOLD_MAX {
-            self.told.pop_front();
+        if told.len() == TOLD_MAX {
+            told.pop_front();
         }
-        self.told.push_back(change);
+        told.push_back(change);
     }
 
     fn send(&mut self, whole: &Bytes, parts: &[Range<usize>]) {
@@ -525,7 +530,7 @@ mod tests {
         for number in 1..1000 {
             deliver(number, LIMIT);
         }
-        let told = outbound.0.lock().told.len();
+        let told = outbound.0.lock().told.as_ref().map_or(0, |told| told.len());
         assert!(told <= TOLD_MAX, "{told}");
     }
 
