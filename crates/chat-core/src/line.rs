@@ -1,4 +1,4 @@
-//! Bytes to lines.
+//! Turns bytes into lines.
 
 mod charset;
 mod codec;

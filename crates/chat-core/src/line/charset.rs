@@ -1,10 +1,10 @@
-//! What bytes that are not UTF-8 look like, so that their sender can be told what to change.
+//! Guesses the encoding of bytes that are not UTF-8, so that an error can tell their sender what to change.
 //!
-//! Invariant: only a guess for a message to people. Nothing is ever decoded by it.
+//! Invariant: the guess is used for messages to people only. Nothing is decoded with it.
 
 use std::fmt;
 
-/// A character encoding that bytes look like which are not UTF-8.
+/// A character encoding that bytes other than UTF-8 appear to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Charset {
@@ -15,7 +15,7 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// Guesses by the structure of the bytes alone.
+    /// Guesses the encoding from the structure of the bytes alone.
     ///
     /// # Examples
     ///
@@ -51,20 +51,21 @@ pub(crate) const UTF16_LE_MARK: [u8; 2] = [0xff, 0xfe];
 
 const UTF16_BE_MARK: [u8; 2] = [0xfe, 0xff];
 
-/// Whether the bytes begin with a byte-order mark of UTF-16.
+/// Returns whether the bytes begin with a byte-order mark of UTF-16.
 pub(crate) fn starts_with_mark(bytes: &[u8]) -> bool {
     bytes.starts_with(&UTF16_LE_MARK) || bytes.starts_with(&UTF16_BE_MARK)
 }
 
-/// Whether the first bytes of a connection are UTF-16 without a mark. Bytes that hold no NUL are not, so neither UTF-8
-/// nor CP949 is taken for it; nor is what C programs send, unless their first strings are single letters.
+/// Returns whether the first bytes of a connection are UTF-16 without a mark. Bytes without a NUL never are, so UTF-8
+/// and CP949 are not mistaken for it. Strings that C programs send are not either, unless the first of them are single
+/// letters.
 pub(crate) fn is_unmarked_utf16(bytes: &[u8]) -> bool {
     bytes.contains(&0) && is_utf16(bytes)
 }
 
-/// Every character is one byte below 0x80, or a lead byte and a trail byte of the table of code page 949
-/// (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`); and most are the syllables of KS X 1001, rows 0xB0 to 0xC8, because
-/// other encodings of East Asia have the same structure.
+/// Returns whether every character is one byte below 0x80, or a lead byte and a trail byte of the table of code page
+/// 949 (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`). Most must be syllables of KS X 1001, rows 0xB0 to 0xC8, because
+/// other East Asian encodings have the same structure.
 fn is_cp949(bytes: &[u8]) -> bool {
     let (mut pairs, mut syllables) = (0_usize, 0_usize);
     let mut bytes = bytes.iter();
@@ -75,7 +76,7 @@ fn is_cp949(bytes: &[u8]) -> bool {
             _ => {}
         }
         match bytes.next() {
-            // Cut short.
+            // The last character is incomplete.
             None => break,
             Some(&trail @ (0x41..=0x5a | 0x61..=0x7a | 0x81..=0xfe)) => {
                 pairs += 1;
@@ -88,8 +89,9 @@ fn is_cp949(bytes: &[u8]) -> bool {
     pairs > 0 && syllables * 5 >= pairs * 4
 }
 
-/// At least two code units, each of which is ASCII, Hangul or punctuation in the same byte order. A line that ends at 0x0A leaves
-/// the second byte of its newline to the next line: a leading NUL is passed over.
+/// Returns whether there are at least two code units, all of which are ASCII, Hangul or punctuation in the same byte
+/// order. If a line of UTF-16 is split at its byte 0x0A, the second byte of its newline begins the next line, so a
+/// leading NUL is skipped.
 fn is_utf16(bytes: &[u8]) -> bool {
     [u16::from_le_bytes, u16::from_be_bytes]
         .into_iter()
@@ -120,7 +122,7 @@ mod tests {
         for bytes in [
             &b"\xbe\xc8\xb3\xe7"[..],
             b"\xbe\xc8\xb3\xe7\xc7\xcf\xbc\xbc\xbf\xe4, hello",
-            // Its last character is cut.
+            // The last character is incomplete.
             b"\xbe\xc8\xb3",
         ] {
             assert_eq!(Charset::guess(bytes), Some(Charset::Cp949), "{bytes:?}");
@@ -133,7 +135,7 @@ mod tests {
             &b"caf\xe9"[..],
             b"\xc4rger, gr\xfc\xdfe",
             b"\xff\xfb\x01",
-            // Shift JIS, half-width kana and all.
+            // Shift JIS with half-width kana.
             b"\x82\xb1\x82\xf1\x82\xc9\x82\xbf\x82\xcd",
         ] {
             assert_eq!(Charset::guess(bytes), None, "{bytes:?}");
@@ -150,7 +152,7 @@ mod tests {
                 );
             }
         }
-        // As a line: the newline's second byte is before it.
+        // As a line: the second byte of the previous newline comes first.
         let line = [&[0], &utf16("안녕", u16::to_le_bytes)[..]].concat();
         assert_eq!(Charset::guess(&line), Some(Charset::Utf16));
     }

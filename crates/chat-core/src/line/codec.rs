@@ -1,7 +1,7 @@
-//! Bytes to lines and back: the codec under every line protocol.
+//! Turns bytes into lines and back: the codec under every line protocol.
 //!
-//! Invariant: the decoder looks at each byte once and never holds more than its limit. A line that cannot be used
-//! (too long, not UTF-8) is an *item*, because a decoder that returns an error has ended its stream.
+//! Invariant: the decoder examines each byte once and never holds more than its limit. A line that can't be used (too
+//! long, not UTF-8) is an *item*, because a decoder that returns an error has ended its stream.
 
 use crate::limits::LINE_BYTES_MAX;
 use crate::line::charset::Charset;
@@ -11,36 +11,35 @@ use std::io;
 use std::ops::Deref;
 use tokio_util::codec::{Decoder, Encoder};
 
-/// One input line without its terminator: valid UTF-8, not yet cleaned of control characters.
+/// One input line without its terminator: valid UTF-8 that may still hold control characters.
 ///
-/// Shares the buffer it was read into, so it is cheap to clone but keeps that buffer alive.
+/// A line shares the buffer that it was read into. It is cheap to clone, but keeps that buffer alive.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Line(Bytes);
 
-/// What the decoder found: a line, or why there is none.
+/// A decoded line, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inbound {
     /// A complete line.
     Line(Line),
-    /// A line longer than the limit; it is skipped to its end. Reported once, as soon as the limit is passed.
+    /// A line longer than the limit. It is reported once, as soon as the limit is exceeded, and skipped to its end.
     Oversized,
-    /// A line whose end has not come in time; it is skipped to its end.
+    /// A line whose end did not arrive in time. It is skipped to its end.
     Unfinished,
-    /// A line whose bytes are not UTF-8, and what they look like instead; it is dropped.
+    /// A line that is not UTF-8, and the encoding that it appears to have. It is dropped.
     NotUtf8(Option<Charset>),
 }
 
-/// Splits bytes into lines that end with `\n`, `\r\n`, or telnet's `\r\0` (RFC 854); writes lines that end with
-/// `\n`.
+/// Splits bytes into lines that end with `\n`, `\r\n`, or telnet's `\r\0` (RFC 854). Writes lines that end with `\n`.
 ///
-/// What is left before the end of the stream is a line too, as a half-closed `printf hello | nc` needs it.
+/// Text before the end of the stream is a line even without a terminator, as a half-closed `printf hello | nc` needs.
 ///
 /// # Bad input
 ///
-/// A line that is too long or no UTF-8 is an item, not an error, so that it hurts only its sender and not for long
-/// (promise 7). What goes out is one line (promise 6), because no text that a hub hands out holds a control character:
-/// see [`text::clean`](crate::text::clean).
+/// A line that is too long or not UTF-8 is an item and not an error, so it affects only its sender, and only briefly
+/// (promise 7). Output is one line for each item (promise 6), because no text that a hub delivers holds a control
+/// character: see [`text::clean`](crate::text::clean).
 ///
 /// # Examples
 ///
@@ -68,24 +67,24 @@ pub struct LineCodec {
     line_bytes_max: usize,
     /// How many bytes of the buffer are known to hold no end of line.
     scanned: u32,
-    /// The line was too long: skip what belongs to it.
+    /// The rest of an over-long line is being skipped.
     skipping: bool,
     nul: Nul,
-    /// A newline has ended a line since this was asked for.
+    /// A newline has ended a line since the last call of [`take_newline`](Self::take_newline).
     has_seen_newline: bool,
 }
 
-/// What a NUL means that does not follow a `\r`.
+/// The meaning of a NUL that does not follow a `\r`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nul {
-    /// It is a character like others.
+    /// It is an ordinary character.
     IsText,
-    /// It ends a line, as C programs have it that send the end of a string.
+    /// It ends a line, for C programs that send the NUL at the end of a string.
     EndsLine,
 }
 
 impl LineCodec {
-    /// Creates a codec for lines of at most `line_bytes_max` bytes, the terminator not counted.
+    /// Creates a codec for lines of at most `line_bytes_max` bytes, terminators not counted.
     #[must_use]
     pub const fn new(line_bytes_max: usize) -> Self {
         Self {
@@ -97,23 +96,23 @@ impl LineCodec {
         }
     }
 
-    /// The longest line in bytes, the terminator not counted.
+    /// Returns the length of the longest line in bytes, the terminator not counted.
     #[must_use]
     pub const fn line_bytes_max(&self) -> usize {
         self.line_bytes_max
     }
 
-    /// Sets the longest line in bytes, for what comes from now on.
+    /// Sets the length of the longest line in bytes, for lines that are decoded later.
     pub(crate) const fn set_line_bytes_max(&mut self, line_bytes_max: usize) {
         self.line_bytes_max = line_bytes_max;
     }
 
-    /// Sets what a NUL means, for what comes from now on.
+    /// Sets the meaning of a NUL, for lines that are decoded later.
     pub(crate) const fn set_nul(&mut self, nul: Nul) {
         self.nul = nul;
     }
 
-    /// Returns whether a newline has ended a line since this was last called; a NUL is none.
+    /// Returns whether a newline has ended a line since the last call. A NUL is not a newline.
     pub(crate) const fn take_newline(&mut self) -> bool {
         let seen = self.has_seen_newline;
         self.has_seen_newline = false;
@@ -125,14 +124,14 @@ impl LineCodec {
         self.skipping
     }
 
-    /// Drops the unterminated text in `src`, and what still comes of it.
+    /// Drops the unterminated text in `src`, and skips the rest of that line.
     pub(crate) fn skip_line(&mut self, src: &mut BytesMut) {
         *src = BytesMut::new();
         self.scanned = 0;
         self.skipping = true;
     }
 
-    /// Takes the unterminated text in `src` as if its end had come.
+    /// Takes the unterminated text in `src` as a complete line.
     pub(crate) fn take_unterminated(&mut self, src: &mut BytesMut) -> Option<Inbound> {
         self.scanned = 0;
         if std::mem::take(&mut self.skipping) {
@@ -158,9 +157,9 @@ impl LineCodec {
         })
     }
 
-    /// No end of line yet: remembers how far was looked, and gives up a line that can only be too long.
+    /// Remembers how much of the buffer holds no end of line, and gives up a line that is already too long.
     fn keep_looking(&mut self, src: &mut BytesMut) -> Option<Inbound> {
-        // The last byte may be the `\r` of a terminator whose second half is still on its way.
+        // The last byte may be the `\r` of a terminator whose second byte has not arrived yet.
         let open = usize::from(src.last() == Some(&b'\r'));
         let scanned = src.len() - open;
         self.scanned = u32::try_from(scanned).unwrap_or(u32::MAX);
@@ -231,7 +230,8 @@ impl<T: AsRef<str>> Encoder<T> for LineCodec {
 }
 
 impl Inbound {
-    /// What a complete payload is: a line if it is UTF-8. For a [`Framing`](crate::protocol::Framing) of one's own.
+    /// Turns a complete payload into a line, or [`Inbound::NotUtf8`] if it is not UTF-8. For custom
+    /// [`Framing`](crate::protocol::Framing)s.
     #[must_use]
     pub fn from_payload(payload: BytesMut) -> Self {
         to_line(payload)
@@ -239,10 +239,10 @@ impl Inbound {
 }
 
 impl Line {
-    /// The text of the line.
+    /// Returns the text of the line.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Checked when the line was made; checking again is cheap beside `unsafe`, and cannot fail.
+        // Checked when the line was created. Checking again is cheap, avoids `unsafe`, and can't fail.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -272,7 +272,7 @@ impl From<&str> for Line {
 struct LineEnd {
     text: usize,
     terminator: usize,
-    /// A newline, or telnet's, and not a NUL.
+    /// The terminator is a newline or telnet's, and not a NUL.
     is_newline: bool,
 }
 
@@ -299,7 +299,7 @@ fn find_line_end(bytes: &[u8], scanned: usize, nul: Nul) -> Option<LineEnd> {
                     is_newline: end == b'\n',
                 });
             }
-            // It is removed with the other control characters.
+            // This NUL is removed later with the other control characters.
             _ => from = at + 1,
         }
     }

@@ -1,7 +1,7 @@
-//! What one connection has sent and what has become of it: lines, or chunks of a client that sends no newline.
+//! The input of one connection, divided into lines, or into chunks if the client sends no newline.
 //!
-//! Invariant: pure transitions of (state, bytes, now). Silence ends a text only until the first newline has come;
-//! from then on a line is a line, however slowly it arrives.
+//! Invariant: transitions are pure functions of (state, bytes, now). Silence ends a text only before the first newline
+//! arrives. After it, only a newline ends a line, however slowly the line arrives.
 //!
 //! ```text
 //!                newline                        three chunks of one byte
@@ -10,8 +10,8 @@
 //!       +-- 200 ms of silence after complete UTF-8 --> Chunk (50 ms each) ----+
 //! ```
 //!
-//! Text that can't become UTF-8 any more is not waited for: it ends with the read that brought it, and so does what was
-//! read before it. A NUL ends a text and decides nothing.
+//! Text that can no longer become UTF-8 is not waited for. It ends with the read that brought it, and the text of
+//! earlier reads ends before it. A NUL ends a text but does not decide the mode.
 
 use crate::limits::Limits;
 use crate::line::codec::{Inbound, LineCodec, Nul};
@@ -28,76 +28,77 @@ use tokio_util::codec::Decoder;
 /// How many single bytes in a row show that a terminal sends each key as it is pressed.
 const SINGLE_BYTES_MAX: u8 = 3;
 
-/// With one of these begins what is not kept of the input: telnet's commands and the byte-order marks.
+/// The first bytes of the parts that are stripped from the input: telnet's commands and the byte-order marks.
 const RAW_BYTES: [u8; 3] = [0xef, 0xfe, 0xff];
 
-/// U+FEFF in UTF-8: .NET's `StreamWriter`, for one, begins with it.
+/// U+FEFF in UTF-8, which .NET's `StreamWriter` sends first, for example.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The input of one connection.
 #[derive(Debug)]
 pub(crate) struct Input {
     codec: LineCodec,
-    /// `None`: the dialect is not for terminals, and bytes are what they are.
+    /// `None` if the dialect is not for terminals: then bytes are not interpreted.
     telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
     /// A text has begun and not ended.
     has_text: bool,
-    /// When its latest bytes came.
+    /// When the latest bytes of the text arrived.
     latest: Instant,
     single_bytes: u8,
-    /// How the next line ends tells whether a NUL ends those that follow.
+    /// The terminator of the next line decides whether a NUL ends the lines after it.
     is_first_line: bool,
     start: Start,
-    /// How long an unfinished line may be before its time is limited.
+    /// The length that an unfinished line may have before its time is limited.
     untimed_bytes: u32,
     /// Boxed, because an idle connection has none.
     unfinished: Option<Box<Unfinished>>,
-    /// What was read before it is known whether the input is lines at all, if that differs from the buffer.
+    /// The unmodified input, kept until it is known whether the input is lines. `None` if it does not differ from the
+    /// buffer.
     raw: Option<Box<BytesMut>>,
-    /// How long a beginning may be whose dialect is not known.
+    /// The most bytes that may arrive before the dialect is known.
     prefix_max: u32,
-    /// It is not known yet whether the input is lines.
+    /// Whether the input is lines is not known yet.
     is_undecided: bool,
 }
 
-/// How far the beginning of the input has come.
+/// Which part of the start of the input has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
-    /// Nothing but a part of a byte-order mark has come, or nothing.
+    /// Nothing has arrived, or part of a byte-order mark.
     Open,
-    /// The first byte of UTF-16's mark has come and is held, because it may be telnet's as well.
+    /// The first byte of UTF-16's mark has arrived. It is held back, because it may begin a telnet command.
     HeldOne,
-    /// So have both bytes of it.
+    /// Both bytes of UTF-16's mark have arrived and are held back.
     HeldTwo,
-    /// It is over.
+    /// The start of the input is past.
     Over,
 }
 
-/// What is known of a text whose end has not come, as places in the buffer.
+/// The state of a text whose end has not arrived, as offsets in the buffer.
 #[derive(Debug, Default, Clone, Copy)]
 struct Unfinished {
-    /// Up to here it is complete UTF-8.
+    /// The text before this offset is complete UTF-8.
     valid: u32,
-    /// Here the latest read begins.
+    /// The latest read begins here.
     read: u32,
-    /// Here the earliest read begins that shares a character with the latest.
+    /// The earliest read that shares a character with the latest begins here.
     text: u32,
-    /// What begins at `text` and ends here can't become UTF-8; 0 if there is no such thing.
+    /// The text from `text` to here can't become UTF-8; 0 if there is no such text.
     hopeless: u32,
-    /// Runs once it is so long that its time is limited.
+    /// Runs once the text is so long that its time is limited.
     clock: LineClock,
 }
 
 /// What ends a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// A newline, or silence: then that decides.
+    /// A newline or silence. The first of them decides the mode.
     Undecided,
     /// A newline.
     Line,
-    /// A newline, or a short silence.
+    /// A newline or a short silence.
     Chunk,
 }
 
@@ -115,7 +116,7 @@ impl Input {
             single_bytes: 0,
             is_first_line: false,
             start: Start::Open,
-            // A person who types it key by key takes as long as it takes, up to the longest message.
+            // A person who types key by key has unlimited time, up to the longest message.
             untimed_bytes: place(limits.text_bytes.get()),
             unfinished: None,
             raw: None,
@@ -124,13 +125,13 @@ impl Input {
         }
     }
 
-    /// The input is lines: no more is kept of it than them.
+    /// Decides that the input is lines, and drops the unmodified input.
     pub(crate) fn decide_lines(&mut self) {
         self.is_undecided = false;
         self.raw = None;
     }
 
-    /// Takes what was read, as it was read: the input is not lines.
+    /// Takes the unmodified input, because it is not lines.
     pub(crate) fn take_raw(&mut self) -> BytesMut {
         match self.raw.take() {
             Some(raw) => *raw,
@@ -138,21 +139,21 @@ impl Input {
         }
     }
 
-    /// Keeps what telnet and byte-order marks would change, until it is known whether the input is lines.
+    /// Keeps the bytes that telnet and byte-order marks would change, until it is known whether the input is lines.
     fn keep_raw(&mut self, bytes: &[u8]) {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
             self.raw = Some(Box::new(self.buffer.clone()));
         }
         let Some(raw) = &mut self.raw else { return };
         if raw.len() > self.prefix_max as usize {
-            // As long as a beginning may be, and still undecided: it is lines.
+            // The dialect is still undecided at the limit, so the input is lines.
             self.decide_lines();
         } else {
             raw.extend_from_slice(bytes);
         }
     }
 
-    /// Takes bytes that came; returns what telnet wants answered.
+    /// Adds bytes that were read. Returns the answers to telnet's commands.
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         if self.is_undecided {
             self.keep_raw(bytes);
@@ -181,8 +182,8 @@ impl Input {
         refusals.freeze()
     }
 
-    /// Keeps apart what begins alike in UTF-16 with a byte-order mark and in telnet: gives back the bytes to go on with,
-    /// none if it takes more to tell. UTF-16 knows no telnet.
+    /// Distinguishes UTF-16 with a byte-order mark from telnet, which begin with the same bytes. Returns the bytes to
+    /// continue with, or none if more are needed to decide. UTF-16 input has no telnet commands.
     fn hold_mark<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let held = match self.start {
             Start::Over => return Cow::Borrowed(bytes),
@@ -214,7 +215,7 @@ impl Input {
         bytes
     }
 
-    /// Sees whether the unfinished text can still become UTF-8, where silence would end it.
+    /// Checks whether the unfinished text can still become UTF-8, in modes where silence ends it.
     fn judge(&mut self) {
         if self.ends_with_silence() && !self.buffer.is_empty() && !self.codec.is_skipping() {
             self.unfinished.get_or_insert_default().judge(&self.buffer);
@@ -225,7 +226,7 @@ impl Input {
         self.mode != Mode::Line && self.telnet.is_some()
     }
 
-    /// Drops a byte-order mark from the beginning of the input, once all of it has come.
+    /// Drops a byte-order mark from the start of the input, once all of it has arrived.
     fn skip_mark(&mut self) {
         if self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.buffer.advance(BYTE_ORDER_MARK.len());
@@ -241,7 +242,7 @@ impl Input {
         self.mode
     }
 
-    /// Whether the peer is known to work by lines: it has sent one, or its dialect has nothing else.
+    /// Returns whether the peer is known to send lines: it has sent one, or its dialect has nothing else.
     pub(crate) fn sends_lines(&self) -> bool {
         match self.mode {
             Mode::Line => true,
@@ -250,8 +251,8 @@ impl Input {
         }
     }
 
-    /// Lets silence end no text from now on and knows no telnet, as every dialect but plain has it. A NUL ends lines
-    /// if it ends the first one.
+    /// Stops silence from ending texts, and stops interpreting telnet, as every dialect but plain requires. A NUL ends
+    /// lines only if it ends the first one.
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
         self.telnet = None;
@@ -259,23 +260,23 @@ impl Input {
         self.untimed_bytes = 0;
     }
 
-    /// Drops what has come and not been taken yet.
+    /// Drops the input that has not been taken yet.
     pub(crate) fn discard(&mut self) {
         self.buffer = BytesMut::new();
         self.has_text = false;
     }
 
-    /// Sets the longest line in bytes, for a dialect that has a limit of its own.
+    /// Sets the length of the longest line in bytes, for a dialect that has its own limit.
     pub(crate) const fn set_line_bytes(&mut self, line_bytes_max: usize) {
         self.codec.set_line_bytes_max(line_bytes_max);
     }
 
-    /// The longest line in bytes.
+    /// Returns the length of the longest line in bytes.
     pub(crate) const fn line_bytes(&self) -> usize {
         self.codec.line_bytes_max()
     }
 
-    /// What has come and not been taken yet.
+    /// Returns the input that has not been taken yet.
     pub(crate) fn pending(&self) -> &[u8] {
         &self.buffer
     }
@@ -283,7 +284,7 @@ impl Input {
     /// Takes the next line.
     pub(crate) fn next_line(&mut self) -> Option<Inbound> {
         let before = self.buffer.len();
-        // Decoding a line cannot fail: what is wrong with one is an item.
+        // Decoding can't fail: an invalid line is an item.
         let inbound = self.codec.decode(&mut self.buffer).ok().flatten();
         if self.buffer.is_empty() {
             // An idle connection holds no buffer.
@@ -315,32 +316,32 @@ impl Input {
         inbound.map(|inbound| self.edited(inbound))
     }
 
-    /// When the time of an unfinished line will have lasted so long; `None` while nothing is read.
+    /// Returns when an unfinished line exceeds `timeout`; `None` if its time is not limited, or nothing is read.
     pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
         self.unfinished.as_ref()?.clock.ends_at(timeout)
     }
 
-    /// Whether an unfinished line's time is limited.
+    /// Returns whether the time of an unfinished line is limited.
     pub(crate) fn is_timed(&self) -> bool {
         let unfinished = self.unfinished.as_ref();
         unfinished.is_some_and(|unfinished| unfinished.clock.is_running())
     }
 
-    /// Stops the clock of an unfinished line while nothing is read.
+    /// Pauses the clock of an unfinished line while nothing is read.
     pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.clock.set_paused(is_paused, now);
         }
     }
 
-    /// Drops the unfinished line; what still comes of it is skipped.
+    /// Drops the unfinished line, and skips the rest of it.
     pub(crate) fn give_up(&mut self) -> Inbound {
         self.codec.skip_line(&mut self.buffer);
         self.unfinished = None;
         Inbound::Unfinished
     }
 
-    /// When silence will have ended the text that is there; call [`next_silent`](Self::next_silent) then.
+    /// Returns when silence ends the current text. Call [`next_silent`](Self::next_silent) then.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let silence = match self.mode {
             Mode::Line => return None,
@@ -353,7 +354,7 @@ impl Input {
         Some(self.latest + silence)
     }
 
-    /// Takes the text that silence has ended, or the next part of one that can't become UTF-8.
+    /// Takes the text that silence has ended, or the next part of a text that can't become UTF-8.
     pub(crate) fn next_silent(&mut self) -> Option<Inbound> {
         if self.buffer.is_empty() && !self.codec.is_skipping() {
             self.has_text = false;
@@ -374,7 +375,7 @@ impl Input {
         };
         let end = match (unfinished.hopeless, unfinished.text) {
             (0, _) => return self.finish(),
-            // What came before is a text of its own.
+            // The text of earlier reads is an item of its own.
             (_, begin @ 1..) => begin,
             (hopeless, 0) => hopeless,
         };
@@ -385,7 +386,7 @@ impl Input {
         self.end(&mut part)
     }
 
-    /// Takes what is left: the end of the stream has come.
+    /// Takes the remaining text at the end of the stream.
     pub(crate) fn finish(&mut self) -> Option<Inbound> {
         self.has_text = false;
         self.unfinished = None;
@@ -402,7 +403,7 @@ impl Input {
         Some(self.edited(inbound))
     }
 
-    /// The line as the person who typed it left it.
+    /// Applies the backspaces that the person typed in the line.
     fn edited(&self, inbound: Inbound) -> Inbound {
         match inbound {
             Inbound::Line(line) if self.telnet.is_some() => match text::apply_backspaces(&line) {
@@ -418,7 +419,7 @@ impl Input {
         hopeless.is_some_and(|end| end > 0)
     }
 
-    /// The text ends within a character whose rest must still be on its way.
+    /// Returns whether the text ends within a character whose remaining bytes have not arrived yet.
     fn has_open_character(&self) -> bool {
         let tail = &self.buffer[self.buffer.len().saturating_sub(4)..];
         let start = tail
@@ -430,7 +431,7 @@ impl Input {
 }
 
 impl Unfinished {
-    /// Notes that what is read now begins at this place.
+    /// Records that the latest read begins at this offset.
     fn begin_read(&mut self, at: usize) {
         self.read = place(at);
         if self.valid == self.read {
@@ -438,7 +439,7 @@ impl Unfinished {
         }
     }
 
-    /// Notes that so much was taken from the beginning of the buffer.
+    /// Records that this many bytes were taken from the beginning of the buffer.
     fn advance(&mut self, taken: u32) {
         *self = Self {
             valid: self.valid.saturating_sub(taken),
@@ -456,7 +457,8 @@ impl Unfinished {
             Err(error) => {
                 self.valid += place(error.valid_up_to());
                 if error.error_len().is_some() {
-                    // A character that an earlier read began and this one does not end is that one's fault.
+                    // If an earlier read began this character and the latest read does not complete it, the earlier
+                    // read is invalid.
                     let is_earlier = self.valid < self.read;
                     self.hopeless = if is_earlier {
                         self.read
@@ -469,7 +471,7 @@ impl Unfinished {
     }
 }
 
-/// A place in a buffer, which is never longer than a line and what one read brings.
+/// Converts an offset in a buffer. A buffer is never longer than one line and one read.
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -599,7 +601,7 @@ mod tests {
         peer.sends(b"second")
             .waits(50)
             .shows(&["first", cp949, "second"]);
-        // Half a character at its end, which the next text does not complete.
+        // The text ends with half a character, which the next text does not complete.
         let mut peer = Peer::new();
         peer.sends(b"first")
             .sends(b"bad \xed")
@@ -607,7 +609,7 @@ mod tests {
             .waits(0);
         peer.shows(&["first", "NotUtf8(None)"]).waits(50);
         peer.shows(&["first", "NotUtf8(None)", "다음"]);
-        // Half a character that the next read does complete is no end.
+        // Half a character that the next read completes does not end the text.
         let (mut peer, text) = (Peer::new(), "한글".as_bytes());
         peer.sends(b"a ")
             .sends(&text[..4])
@@ -644,7 +646,7 @@ mod tests {
 
     #[test]
     fn telnet_and_utf16_are_told_apart_by_what_follows() {
-        // Korean and ASCII, each with its mark, at once and in pieces.
+        // Korean and ASCII, each with its mark, whole and in pieces.
         for text in ["\u{feff}안녕\n", "\u{feff}hi\n", "\u{feff}가나\n"] {
             let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             for first in [1, 2, bytes.len()] {

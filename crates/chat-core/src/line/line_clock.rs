@@ -1,32 +1,32 @@
-//! The time that an item may take from its beginning to its end.
+//! The time that an unfinished item has taken since it began.
 //!
-//! Invariant: only time in which the peer is read counts, because an item cannot end while nothing is read.
+//! Invariant: time counts only while the peer is read, because an item can't end while nothing is read.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long an unfinished item has been under way, the pauses not counted.
+/// Measures how long an item has been unfinished, without pauses.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct LineClock {
-    /// Since when the time of the item is limited.
+    /// When the limited time of the item began.
     since: Option<Instant>,
-    /// Since when nothing is read.
+    /// When reading was paused.
     paused: Option<Instant>,
 }
 
 impl LineClock {
-    /// Limits the time of the item from `now` on, unless it is limited already.
+    /// Starts to limit the time of the item at `now`, unless it is limited already.
     pub(crate) fn start(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
 
-    /// Whether the time of an item is limited.
+    /// Returns whether the time of an item is limited.
     pub(crate) const fn is_running(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Stops the clock, or lets it run again: the time is put off by the length of the pause, however often this is
-    /// called in between.
+    /// Pauses the clock or resumes it. Resuming moves the deadline by the length of the pause. Repeated calls with the
+    /// same value have no effect.
     pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         if is_paused {
             self.paused.get_or_insert(now);
@@ -37,7 +37,7 @@ impl LineClock {
         }
     }
 
-    /// When the item will have taken so long; `None` while nothing is read.
+    /// Returns when the item exceeds `timeout`; `None` if its time is not limited, or nothing is read.
     pub(crate) fn ends_at(&self, timeout: Duration) -> Option<Instant> {
         if self.paused.is_some() {
             return None;

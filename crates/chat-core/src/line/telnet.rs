@@ -1,7 +1,7 @@
-//! Telnet's in-band commands (RFC 854): parsed, refused, never shown.
+//! Telnet's in-band commands (RFC 854): parsed, refused and never shown.
 //!
-//! Invariant: every option is refused at most once in each direction, so two peers cannot negotiate for ever
-//! (RFC 1143 shows how they would), and a subnegotiation that never ends is given up.
+//! Invariant: every option is refused at most once in each direction, so two peers can't negotiate endlessly (RFC 1143
+//! shows how they would). A subnegotiation that never ends is given up.
 
 use bytes::{BufMut, BytesMut};
 
@@ -13,17 +13,17 @@ const DO: u8 = 253;
 const DONT: u8 = 254;
 const IAC: u8 = 255;
 
-/// The longest subnegotiation that is skipped; real ones (terminal type, window size) take some 50 bytes.
+/// The longest subnegotiation that is skipped. Real ones (terminal type, window size) take about 50 bytes.
 const SUBNEGOTIATION_BYTES_MAX: usize = 512;
 
-/// Strips telnet commands from a stream; costs nothing until the first one comes.
+/// Strips telnet commands from a stream. Costs nothing until the first command arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Telnet(Option<Box<Negotiation>>);
 
 #[derive(Debug, Default)]
 struct Negotiation {
     state: State,
-    /// One bit an option: what was refused already, by WONT and by DONT.
+    /// One bit for each option: the options already refused with WONT, and those refused with DONT.
     refused: [[u64; 4]; 2],
 }
 
@@ -37,11 +37,12 @@ enum State {
     SubnegotiationCommand(usize),
 }
 
-/// The options that have been in use since RFC 1091 and its time have low numbers (IANA, Telnet Options).
+/// The highest option that [`is_refusal`] takes for telnet's. Options in use since about RFC 1091 have low numbers
+/// (IANA, Telnet Options).
 const OPTION_MAX: u8 = 49;
 
-/// Whether a connection that begins with these bytes, which are UTF-16's byte-order mark as well as `IAC DONT`, begins
-/// with telnet: an option follows, and then another command or text.
+/// Returns whether a connection begins with telnet although its first bytes are also UTF-16's byte-order mark: both are
+/// `IAC DONT`. In telnet, an option follows, and then another command or text.
 pub(crate) fn is_refusal(bytes: &[u8]) -> bool {
     match bytes {
         [IAC, DONT, option, rest @ ..] if *option <= OPTION_MAX => {
@@ -54,12 +55,12 @@ pub(crate) fn is_refusal(bytes: &[u8]) -> bool {
 }
 
 impl Telnet {
-    /// Whether no command has come yet.
+    /// Returns whether no command has arrived yet.
     pub(crate) const fn is_unused(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Appends to `text` what is text in `bytes`, and to `refusals` what must be answered.
+    /// Appends the text in `bytes` to `text`, and the answers to its commands to `refusals`.
     pub(crate) fn strip(&mut self, bytes: &[u8], text: &mut BytesMut, refusals: &mut BytesMut) {
         if self.0.is_none() && !bytes.contains(&IAC) {
             text.extend_from_slice(bytes);
@@ -79,7 +80,7 @@ impl Negotiation {
         let (state, is_text) = match (self.state, byte) {
             (State::Text, IAC) => (State::Command, false),
             (State::Text, _) => (State::Text, true),
-            // Twice the escape is the byte itself, which no UTF-8 text holds: the line will be refused.
+            // A doubled escape is the byte itself. UTF-8 text never holds that byte, so the line will be rejected.
             (State::Command, IAC) => (State::Text, true),
             (State::Command, SB) => (State::Subnegotiation(0), false),
             (State::Command, WILL..=DONT) => (State::Option(byte), false),
@@ -110,7 +111,7 @@ impl Negotiation {
         let (answer, refused) = match verb {
             DO => (WONT, &mut self.refused[0]),
             WILL => (DONT, &mut self.refused[1]),
-            // The peer won't, or asks us not to: so it is already.
+            // The peer won't use the option, or asks that this side does not: that is already the case.
             _ => return,
         };
         let (word, bit) = (usize::from(option / 64), 1 << (option % 64));
