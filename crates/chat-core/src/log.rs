@@ -1,4 +1,4 @@
-//! What a journal is made of: where rooms' logs are kept, and what is in them.
+//! Rooms' logs: the messages in them, and the journal that keeps them.
 
 mod account;
 mod batch;

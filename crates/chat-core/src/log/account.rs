@@ -1,18 +1,18 @@
-//! Who an author provably is, if that is known.
+//! The account of an author: the author's proven identity, if it is known.
 //!
-//! Invariant: an account id is 1 to 64 bytes without control characters. A nick says what an author is called; an account
-//! says who it is, over nicks, sessions and restarts.
+//! Invariant: an account id is 1 to 64 bytes without control characters. A nick says what an author is called. An
+//! account identifies the author across nicks, sessions and restarts.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The id of an account, as the program that authenticates names it.
+/// The id of an account, as the program that authenticates peers assigns it.
 ///
-/// Ids are compared byte by byte: whoever issues them folds the case where that must not matter.
+/// Ids are compared byte by byte. If case must not matter, the program that assigns the ids has to fold it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Arc<str>);
 
-/// The text can't be an account id.
+/// The error for a text that can't be an account id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountError;
 
@@ -20,11 +20,11 @@ impl Account {
     /// The longest id in bytes.
     pub const BYTES_MAX: usize = 64;
 
-    /// Reads an account id.
+    /// Parses an account id.
     ///
     /// # Errors
     ///
-    /// The text is empty, longer than [`BYTES_MAX`](Self::BYTES_MAX), or has a control character.
+    /// The text is empty, longer than [`BYTES_MAX`](Self::BYTES_MAX), or holds a control character.
     ///
     /// # Examples
     ///
@@ -45,7 +45,7 @@ impl Account {
         }
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
-//! Messages that have places in a room's log, stored and encoded together.
+//! Messages with positions in a room's log, stored and encoded together.
 //!
-//! Invariant: every text in a batch has been cleaned of control characters, and positions grow within it.
+//! Invariant: every text in a batch has been cleaned of control characters, and positions grow within the batch.
 
 use crate::log::account::Account;
 use crate::log::key::{Key, Owner, TokenDigest};
@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Messages of one author, in a room's log.
+/// Messages of one author in a room's log.
 #[derive(Debug)]
 pub struct Batch {
     pub(super) room: RoomName,
@@ -24,77 +24,77 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The room in whose log the messages are.
+    /// Returns the room in whose log the messages are.
     #[must_use]
     pub const fn room(&self) -> &RoomName {
         &self.room
     }
 
-    /// The session that wrote them.
+    /// Returns the session that wrote the messages.
     #[must_use]
     pub const fn author(&self) -> SessionId {
         self.author
     }
 
-    /// The account that session had, if any: who wrote them, whatever its nick.
+    /// Returns the account of that session, if it had one: the author's identity, whatever its nick.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
 
-    /// The nick that session had.
+    /// Returns the nick of that session.
     #[must_use]
     pub const fn from(&self) -> &Nick {
         &self.from
     }
 
-    /// When the hub took them.
+    /// Returns when the hub accepted the messages.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// How many messages there are; at least one.
+    /// Returns how many messages there are: at least one.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Returns whether there is no message, which no journal makes.
+    /// Returns whether there are no messages. No journal creates such a batch.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether it sets a topic, and nothing else.
+    /// Returns whether the batch holds nothing but topics.
     pub(crate) fn is_topic(&self) -> bool {
         self.entries.iter().all(|entry| entry.kind == Kind::Topic)
     }
 
-    /// How many bytes the messages take to hold: their text, and a little for each.
+    /// Returns how many bytes the messages take: their text, and a little for each message.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.entries.len() * size_of::<Entry>()
     }
 
-    /// How many bytes of memory the batch takes besides itself, what is allocated and not used included.
+    /// Returns how many bytes of heap memory the batch takes, including allocated memory that is not used.
     pub(crate) const fn heap_bytes(&self) -> usize {
         self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// The place of the first message.
+    /// Returns the position of the first message.
     #[must_use]
     pub fn first(&self) -> Seq {
         self.entries.first().map_or(Seq::START, |entry| entry.seq)
     }
 
-    /// The place of the last message.
+    /// Returns the position of the last message.
     #[must_use]
     pub fn last(&self) -> Seq {
         self.entries.last().map_or(Seq::START, |entry| entry.seq)
     }
 
-    /// The messages with these numbers within the batch, counted from 0.
+    /// Returns the messages with these indexes in the batch, counted from 0.
     pub fn messages(&self, range: Range<usize>) -> impl Iterator<Item = MessageRef<'_>> {
         let mut start = self.start(range.start);
         self.entries[range].iter().map(move |entry| {
@@ -110,7 +110,7 @@ impl Batch {
         })
     }
 
-    /// Where the text of this message begins.
+    /// Returns where the text of this message begins.
     fn start(&self, index: usize) -> usize {
         index
             .checked_sub(1)
@@ -121,8 +121,8 @@ impl Batch {
         Some(&self.text[entry.end..entry.key_end]).filter(|key| !key.is_empty())
     }
 
-    /// Whether the author can learn of this message by its key: it was said under one, by this session or with this
-    /// owner's token.
+    /// Returns whether the author can look this message up by its key: it has a key, and was written by this session or
+    /// with this owner's token.
     pub(crate) fn is_keyed_by(&self, index: usize, session: SessionId, owner: Owner) -> bool {
         let Some(entry) = self.entries.get(index) else {
             return false;
@@ -137,7 +137,7 @@ impl Batch {
         TokenDigest::parse(kept.strip_prefix(OWNER_MARK)?).map(Owner::Token)
     }
 
-    /// The keys under which messages were said with a token, and their places.
+    /// Returns the keys of the messages that were written with a token, and the positions of those messages.
     pub(crate) fn owned_keys(
         &self,
         range: Range<usize>,
@@ -148,7 +148,7 @@ impl Batch {
         })
     }
 
-    /// The place of the last of these messages that was said under this key of this owner.
+    /// Returns the position of the last of these messages that has this key of this owner.
     pub(crate) fn place_of(&self, range: Range<usize>, key: &Key, owner: Owner) -> Option<Seq> {
         let mut entries = self.entries[range].iter().rev();
         let found = entries.find(|entry| {
@@ -161,18 +161,18 @@ impl Batch {
         found.map(|entry| entry.seq)
     }
 
-    /// The place of the message with this number within the batch.
+    /// Returns the position of the message with this index in the batch.
     pub(crate) fn seq(&self, index: usize) -> Option<Seq> {
         self.entries.get(index).map(|entry| entry.seq)
     }
 
-    /// How many of the messages stand at or before this place.
+    /// Returns how many of the messages are at or before this position.
     #[must_use]
     pub fn count_through(&self, seq: Seq) -> usize {
         self.entries.partition_point(|entry| entry.seq <= seq)
     }
 
-    /// The last text of this kind, if there is one.
+    /// Returns the last message of this kind, if there is one.
     pub(crate) fn last_of(&self, kind: Kind) -> Option<MessageRef<'_>> {
         self.messages(0..self.len())
             .filter(|message| message.kind == kind)
@@ -184,16 +184,16 @@ impl Batch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRef<'a> {
-    /// Its place in the room's log.
+    /// The message's position in the room's log.
     pub seq: Seq,
-    /// What it is.
+    /// What the message is.
     pub kind: Kind,
-    /// Its text, without control characters.
+    /// The text, without control characters.
     pub text: &'a str,
-    /// The key that its author gave it, so that it can be said again without being said twice.
+    /// The key that the author gave the message, so that repeating it does not say it twice.
     pub key: Option<&'a str>,
-    /// The key as a journal keeps it: with a mark of the client whose key it is, if that is known by a token. It is for
-    /// [`Drafts::restore`](crate::log::Drafts::restore) alone, and never shown to a peer.
+    /// The key as a journal stores it: with a mark of the client that owns the key, if the client has a token. It is
+    /// for [`Drafts::restore`](crate::log::Drafts::restore) alone and is never shown to a peer.
     pub kept_key: Option<&'a str>,
 }
 
@@ -209,55 +209,55 @@ impl Message {
         Self { batch, index }
     }
 
-    /// The room it was said in.
+    /// Returns the room in which it was said.
     #[must_use]
     pub fn room(&self) -> &RoomName {
         &self.batch.room
     }
 
-    /// Its place in the room's log.
+    /// Returns its position in the room's log.
     #[must_use]
     pub fn seq(&self) -> Seq {
         self.entry().seq
     }
 
-    /// What it is.
+    /// Returns what the message is.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.entry().kind
     }
 
-    /// The session that wrote it.
+    /// Returns the session that wrote it.
     #[must_use]
     pub fn author(&self) -> SessionId {
         self.batch.author
     }
 
-    /// The account that session had, if any: who wrote it, whatever its nick.
+    /// Returns the account of that session, if it had one: the author's identity, whatever its nick.
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.batch.account.as_ref()
     }
 
-    /// The nick that session had.
+    /// Returns the nick of that session.
     #[must_use]
     pub fn from(&self) -> &Nick {
         &self.batch.from
     }
 
-    /// When the hub took it.
+    /// Returns when the hub accepted it.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.batch.at
     }
 
-    /// Its text, without control characters.
+    /// Returns its text, without control characters.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.batch.text[self.batch.start(self.index)..self.entry().end]
     }
 
-    /// The key that its author gave it, if there is one.
+    /// Returns the key that its author gave it, if there is one.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.batch.key(self.entry())
@@ -283,9 +283,9 @@ impl fmt::Debug for Message {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
-    /// Where its text ends in the batch's; it begins where the one before ends, key and all.
+    /// Where the message's text ends in the text of the batch. It begins where the previous message ends, key included.
     pub(super) end: usize,
-    /// Where its key ends, which follows the text.
+    /// Where the message's key ends. It follows the text.
     pub(super) key_end: usize,
     /// Whether a mark of the key's owner follows the key.
     pub(super) has_owner: bool,
@@ -293,7 +293,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Where the next text begins.
+    /// Returns where the next message's text begins.
     pub(super) const fn next(&self) -> usize {
         if self.has_owner {
             self.key_end + OWNER_BYTES
@@ -303,10 +303,10 @@ impl Entry {
     }
 }
 
-/// Stands between a key and the mark of its owner: no key holds a control character.
+/// Separates a key from the mark of its owner: no key holds a control character.
 pub(super) const OWNER_MARK: char = '\x1f';
 
-/// The mark, and the digits of a digest.
+/// The length of the separator and the digits of a digest.
 const OWNER_BYTES: usize = 1 + 2 * TokenDigest::BYTES;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct Drafts {
 }
 
 impl Drafts {
-    /// Starts a batch of this author's messages.
+    /// Creates an empty batch of this author's messages.
     #[must_use]
     pub const fn new(author: SessionId, from: Nick, at: Timestamp) -> Self {
         Self {
@@ -35,24 +35,25 @@ impl Drafts {
         }
     }
 
-    /// Sets the account of the author; there is none if this is not called.
+    /// Sets the account of the author. The default is none.
     #[must_use]
     pub fn with_account(mut self, account: Option<Account>) -> Self {
         self.account = account;
         self
     }
 
-    /// Adds a message; its control characters are removed here, and if nothing is left, nothing is added.
+    /// Adds a message after removing its control characters. Adds nothing if no text is left.
     ///
-    /// Only a topic may be empty: that takes it away.
+    /// Only a topic may be empty: an empty topic removes the room's topic.
     pub fn push(&mut self, kind: Kind, text: &str) {
         self.add(kind, text, None);
     }
 
-    /// As [`push`](Self::push), with the key under which its owner may say it again. Returns whether it was added.
+    /// Adds a message as [`push`](Self::push) does, with the key under which its owner may repeat it. Returns whether
+    /// it was added.
     pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<(&Key, Owner)>) -> bool {
         let text = text::clean(text);
-        // An empty topic takes the topic away.
+        // An empty topic removes the room's topic.
         let is_visible = kind == Kind::Topic && text.is_empty() || text::is_visible(&text);
         if is_visible {
             let key = key.map(|(key, owner)| match owner {
@@ -64,13 +65,14 @@ impl Drafts {
         is_visible
     }
 
-    /// Adds a message as a log has kept it, for a journal that makes a batch again of what it has stored.
+    /// Adds a stored message, for a journal that restores a batch.
     ///
-    /// Adds exactly one message, so that the places given to [`number`](Self::number) meet the messages that they
-    /// belong to. A text and a [`kept_key`](crate::log::MessageRef::kept_key) that came from a [`Batch`] come back unchanged. Control
-    /// characters that got into the store by another way are removed all the same, and what no key can be is no key.
+    /// Exactly one message is added, so that the positions passed to [`number`](Self::number) match their messages. A
+    /// text and a [`kept_key`](crate::log::MessageRef::kept_key) that came from a [`Batch`] are restored unchanged.
+    /// Control characters that entered the store in another way are removed, and an invalid key is dropped.
     ///
-    /// What an earlier process wrote is [`SessionId::NOBODY`]'s: a hub may keep from a session what it wrote itself.
+    /// The author of what an earlier process wrote is [`SessionId::NOBODY`], because a hub may withhold from a session
+    /// what that session wrote itself.
     ///
     /// # Examples
     ///
@@ -118,7 +120,7 @@ impl Drafts {
         });
     }
 
-    /// The messages in the order in which they were added, for a journal to store.
+    /// Returns the messages in the order in which they were added, for a journal to store.
     ///
     /// # Examples
     ///
@@ -151,51 +153,52 @@ impl Drafts {
         })
     }
 
-    /// The account of their author, if it has one.
+    /// Returns the account of the author, if it has one.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
 
-    /// The nick of their author.
+    /// Returns the nick of the author.
     #[must_use]
     pub const fn from(&self) -> &Nick {
         &self.from
     }
 
-    /// When the hub took them.
+    /// Returns when the hub accepted the messages.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// How many messages there are.
+    /// Returns how many messages there are.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Returns whether there is no message.
+    /// Returns whether there are no messages.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many bytes the messages take to hold: their text, and a little for each.
+    /// Returns how many bytes the messages take: their text, and a little for each message.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.entries.len() * size_of::<Entry>()
     }
 
-    /// The session in whose name they are.
+    /// Returns the session that wrote the messages.
     #[must_use]
     pub const fn author(&self) -> SessionId {
         self.author
     }
 
-    /// Gives the messages their places, one each and growing, and makes them a batch of that room.
+    /// Assigns the messages their positions, in growing order, and makes them a batch of that room.
     ///
-    /// A journal calls this once it has the messages. Places that `seqs` does not give are counted on by one.
+    /// A journal calls this when it has stored the messages. If `seqs` ends early, each further position is the
+    /// previous one plus one.
     #[must_use]
     pub fn number(mut self, room: RoomName, seqs: impl IntoIterator<Item = Seq>) -> Batch {
         let mut seqs = seqs.into_iter();
@@ -228,24 +231,24 @@ impl Drafts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DraftRef<'a> {
-    /// What it is.
+    /// What the message is.
     pub kind: Kind,
-    /// Its text, without control characters.
+    /// The text, without control characters.
     pub text: &'a str,
-    /// The key that its author gave it.
+    /// The key that the author gave the message.
     pub key: Option<&'a str>,
-    /// The key as a journal keeps it; see [`MessageRef::kept_key`](crate::log::MessageRef::kept_key).
+    /// The key as a journal stores it; see [`MessageRef::kept_key`](crate::log::MessageRef::kept_key).
     pub kept_key: Option<&'a str>,
     author: SessionId,
 }
 
 impl DraftRef<'_> {
-    /// What a repetition of the message is recognised by: its key and the key's owner. Two messages of one log with one id
-    /// are one message. `None` if the message has no key.
+    /// Returns the id by which a repetition of the message is recognised: its key and the key's owner. Two messages of
+    /// one log with the same id are one message. `None` if the message has no key.
     ///
-    /// The owner is the client's token if it has one, and else its session, whose keys are of no use when it has ended.
-    /// `incarnation` tells the sessions of this hub from those of other hubs that share the log. The id is at most 128
-    /// bytes.
+    /// The owner is the client's token if it has one, and otherwise its session, whose keys expire when it ends.
+    /// `incarnation` distinguishes the sessions of this hub from those of other hubs that share the log. The id is at
+    /// most 128 bytes.
     #[must_use]
     pub fn key_id(&self, incarnation: u32) -> Option<String> {
         let (key, kept_key) = (self.key?, self.kept_key?);

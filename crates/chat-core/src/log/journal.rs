@@ -1,7 +1,7 @@
-//! Where a room's log is kept: the seam behind history, resume, lag repair and durability.
+//! The journal: keeps the logs of rooms, for history, resume, catching up after lag, and durability.
 //!
-//! Invariant: a message is delivered when the journal has it, in the order in which the journal has it. Nothing may
-//! assume that appending is instantaneous, although in memory it is.
+//! Invariant: a message is delivered once the journal has it, in the order of the journal. No code may assume that
+//! appending is immediate, although it is in memory.
 
 use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
@@ -21,20 +21,20 @@ use std::task::{Context, Poll, Waker};
 ///
 /// # One writer, or several
 ///
-/// A journal whose logs do not [`follow`](Log::follow) has one hub. A hub takes the end of a log as it was when the room was
-/// opened, and what it appended since, for the end of the log: what another hub appends to it is not delivered to this
-/// one's members. So no two hubs may share such a journal, nor two such journals what they are kept in. A journal that can
-/// tell refuses to append through a log that was opened again since.
+/// A journal whose logs do not [`follow`](Log::follow) serves one hub. The hub takes the end of a log at the time the
+/// room is opened, plus what it has appended since, for the end of the log. Messages that another hub appends are not
+/// delivered to this hub's members. So two hubs must not share such a journal, and two such journals must not share
+/// their storage. A journal that can detect this refuses to append through a log that has been opened again since.
 ///
-/// Hubs share a journal whose logs follow: each is given what the others append.
+/// Hubs can share a journal whose logs follow: each hub receives what the others append.
 pub trait Journal: Send + Sync + 'static {
-    /// One room's log.
+    /// The log of one room.
     type Log: Log;
 
-    /// Opens the log of a room, or begins it.
+    /// Opens the log of a room, or creates it.
     ///
-    /// `key` is the folded name: rooms with one key are one room, however the name is spelled. A room opens its log
-    /// once and drops it when it has been empty for long enough to be forgotten.
+    /// `key` is the folded name: all spellings with the same key are one room. A room opens its log once. It drops the
+    /// log when the room has been empty long enough to be forgotten.
     fn open(
         &self,
         room: &RoomName,
@@ -44,67 +44,69 @@ pub trait Journal: Send + Sync + 'static {
 
 /// The log of one room.
 pub trait Log: Send + Sync + 'static {
-    /// What the log was when it was opened.
+    /// Returns the state of the log when it was opened.
     fn head(&self) -> Head;
 
-    /// Appends messages and gives them back with their places, or the place of what was appended before under the same key.
+    /// Appends messages and returns them with their positions, or the position of the message that was appended before
+    /// under the same key.
     ///
-    /// Called in the order in which the messages shall stand in the log, without waiting for the one before to be
-    /// done. Dropping the future does not take the messages back. Its result must not depend on when it is polled;
-    /// a journal that has the messages at once returns a future that is ready.
+    /// The hub calls this in the order in which the messages must be in the log, without waiting for earlier calls to
+    /// finish. Dropping the future does not withdraw the messages. The result must not depend on when the future is
+    /// polled. A journal that has the messages at once returns a future that is ready.
     ///
     /// A journal that outlives its process stores a message's [`kept_key`](crate::log::MessageRef::kept_key), not its
-    /// `key`, and gives it back to [`Drafts::restore`]: then a repetition under the key is known after a restart, too.
+    /// `key`, and passes it to [`Drafts::restore`]. Then a repetition under the key is also recognised after a restart.
     ///
     /// # Keys
     ///
-    /// The hub knows the keys of what it appended and of what [`keyed`](Self::keyed) finds, and appends no message again
-    /// whose key it knows. A log that other hubs append to, which [`follow`](Self::follow)s, must know them itself: it
-    /// answers [`Appended::Duplicate`] for a message whose [`key_id`](crate::log::DraftRef::key_id) is that of an earlier
-    /// one. A hub appends a message with a key alone to such a log.
+    /// The hub knows the keys of the messages that it appended and of those that [`keyed`](Self::keyed) finds, and does
+    /// not append a message whose key it knows. A log that [`follow`](Self::follow)s, to which other hubs append, must
+    /// recognise keys itself. It returns [`Appended::Duplicate`] for a message whose
+    /// [`key_id`](crate::log::DraftRef::key_id) is that of an earlier message. To such a log, a hub appends each
+    /// message with a key on its own.
     ///
     /// # Errors
     ///
-    /// [`JournalError::Uncertain`] and [`JournalError::Gone`] if the messages may or may not be in the log. Any other error
-    /// says that they are not and never will be.
+    /// [`JournalError::Uncertain`] or [`JournalError::Gone`] if the messages may or may not be in the log. Any other
+    /// error means that they are not in it and never will be.
     fn append(
         &self,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static;
 
-    /// What is appended after [`head`](Self::head)'s tail, by this hub and by others, in the log's order. `None`, the
-    /// default, if no other hub appends.
+    /// Returns a stream of what this hub and others append after [`head`](Self::head)'s tail, in the log's order.
+    /// `None`, the default, if no other hub appends.
     ///
-    /// Called once, before anything is appended. Without it, a message is delivered as soon as [`append`](Self::append)
-    /// gives its place, which costs nothing more. With it, the stream alone drives delivery: it yields own messages, too,
-    /// and `append` only answers their author. The stream
+    /// The hub calls this once, before anything is appended. Without the stream, a message is delivered as soon as
+    /// [`append`](Self::append) returns its position, which has no further cost. With it, the stream alone drives
+    /// delivery: it also yields this hub's own messages, and `append` only answers their author. The stream
     /// - yields every message that is in the log after the head's tail, once, or a [`Followed::Gap`] in its place;
-    /// - yields a batch of another hub under an author that no session of this hub is: see [`SessionId`];
-    /// - agrees with [`read`](Self::read): what it has yielded can be read, under the same places;
-    /// - ends only when the log can no longer be used. The room then takes no more messages, and its members are told.
+    /// - yields a batch of another hub under an author that is no session of this hub: see [`SessionId`];
+    /// - agrees with [`read`](Self::read): what it has yielded can be read at the same positions;
+    /// - ends only when the log can no longer be used. The room then accepts no more messages and informs its members.
     ///
-    /// The room reads it as fast as it can. A room that is forgotten drops the stream, and then the log.
+    /// The room reads the stream as fast as it can. A room that is forgotten drops the stream, and then the log.
     ///
     /// [`SessionId`]: crate::log::SessionId
     fn follow(&self) -> Option<BoxStream<'static, Followed>> {
         None
     }
 
-    /// Reads at most `limit` messages, oldest first: those nearest to the end of the span that is named.
+    /// Reads at most `limit` messages, oldest first: those nearest to the position that the span names.
     fn read(
         &self,
         span: Span,
         limit: usize,
     ) -> impl Future<Output = Result<Page, JournalError>> + Send;
 
-    /// Finds at most `limit` messages that hold all the words of `text`, the latest before a place, oldest first.
+    /// Finds at most `limit` messages that hold all the words of `text`: the latest before a position, oldest first.
     ///
-    /// What a word is, and whether its spelling matters, is the journal's affair; whatever the text holds, it is words
-    /// and no query language. Unless a journal has an index, the log is read from its end and compared regardless of
-    /// case, which is fit for one in memory.
+    /// The journal decides what a word is and whether its spelling matters. `text` is always a list of words and never
+    /// a query language. The default implementation reads the log from its end and ignores case when it compares. This
+    /// suits a log in memory; a journal with an index should use its index.
     ///
-    /// A search whose work would exceed a fixed budget ends with [`JournalError::TooBroad`]. Dropping the future cancels
-    /// the search: a journal that searches on another thread interrupts the work.
+    /// A search whose work would exceed a fixed budget ends with [`JournalError::TooBroad`]. Dropping the future
+    /// cancels the search: a journal that searches on another thread interrupts the work.
     fn search(
         &self,
         text: &str,
@@ -117,11 +119,11 @@ pub trait Log: Send + Sync + 'static {
         search::search(self, str::to_lowercase, text, before, limit)
     }
 
-    /// Finds the latest messages that were appended under a key since a moment, about `limit` of them, oldest first: what
-    /// a client may say again after this process has been restarted. Others may be among them, and a journal may leave
-    /// their texts out.
+    /// Finds the latest messages that were appended under a key since `since`, about `limit` of them, oldest first.
+    /// Clients may repeat these messages after this process has restarted. The result may contain other messages, and a
+    /// journal may leave out the texts.
     ///
-    /// Unless a journal can find them, the log is read from its end, 16,384 messages or 16 MiB at most.
+    /// The default implementation reads the log from its end: at most 16,384 messages or 16 MiB.
     fn keyed(
         &self,
         since: Timestamp,
@@ -134,17 +136,17 @@ pub trait Log: Send + Sync + 'static {
     }
 }
 
-/// What became of messages that were appended.
+/// The result of appending messages.
 #[derive(Debug, Clone)]
 pub enum Appended {
-    /// They are in the log, at these places.
+    /// The messages are in the log, at these positions.
     Batch(Arc<Batch>),
-    /// The message was appended before under its key, at this place. It was not appended again.
+    /// The message was appended before under the same key, at this position. It was not appended again.
     Duplicate(Seq),
 }
 
 impl Appended {
-    /// The place of the last message.
+    /// Returns the position of the last message.
     #[must_use]
     pub fn last(&self) -> Seq {
         match self {
@@ -166,51 +168,50 @@ impl From<Arc<Batch>> for Appended {
     }
 }
 
-/// What a log that several hubs append to yields.
+/// An item of the stream of a log that several hubs append to.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Followed {
     /// Messages that were appended.
     Batch(Arc<Batch>),
-    /// Messages that were appended and can no longer be read. Members are told.
+    /// Messages that were appended and can no longer be read. Members receive a gap.
     Gap(Gap),
-    /// The log began anew, or was restored: what it is now. From here on, reads answer in this epoch. Members are told that
-    /// they missed an unknown number of messages.
+    /// The log began anew or was restored; this is its new state. From here on, reads answer in this epoch. Members
+    /// learn that they missed an unknown number of messages.
     Reset(Head),
-    /// Whether the place where the log is kept can be reached. For the operator: members are told nothing.
+    /// Whether the log's storage can be reached. This is for the operator; members are not informed.
     Reachable(bool),
 }
 
-/// What a log was when it was opened.
+/// The state of a log when it was opened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Head {
-    /// This life of the log.
+    /// The current epoch of the log.
     pub epoch: Epoch,
-    /// The place of its last message; [`Seq::START`] if there has been none.
+    /// The position of its last message; [`Seq::START`] if there has been none.
     pub tail: Seq,
     /// The topic that was set last; empty if there is none.
     pub topic: Arc<str>,
 }
 
 impl Head {
-    /// Creates what a log is when it is opened.
+    /// Creates the state of a log when it is opened.
     #[must_use]
     pub const fn new(epoch: Epoch, tail: Seq, topic: Arc<str>) -> Self {
         Self { epoch, tail, topic }
     }
 }
 
-/// Which part of a log is read.
+/// Which part of a log to read.
 ///
-/// A later version may have other parts: a journal refuses one that it does not know with
-/// [`JournalError::Unavailable`].
+/// A later version may add spans. A journal refuses a span that it does not know with [`JournalError::Unavailable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Span {
-    /// The messages that follow this place, from the first of them on.
+    /// The messages after this position, beginning with the first of them.
     After(Seq),
-    /// The messages that precede this place, up to the last of them.
+    /// The messages before this position, ending with the last of them.
     Before(Seq),
 }
 
@@ -218,33 +219,33 @@ pub enum Span {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The places asked for that the log no longer holds, if there are any; they precede the slices. In what a search
-    /// has found: the places that it had no time to look through.
+    /// The requested positions that the log no longer holds, if there are any. They precede the slices. In the result
+    /// of a search: the positions that it had no time to search.
     pub gap: Option<Gap>,
     /// The messages.
     pub slices: Vec<BatchSlice>,
 }
 
 impl Page {
-    /// Creates a page of these messages, which the places that are gone precede.
+    /// Creates a page of these messages, after a gap of lost positions if there is one.
     #[must_use]
     pub const fn new(gap: Option<Gap>, slices: Vec<BatchSlice>) -> Self {
         Self { gap, slices }
     }
 
-    /// How many messages there are.
+    /// Returns how many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slices.iter().map(|slice| slice.range.len()).sum()
     }
 
-    /// Returns whether there is no message.
+    /// Returns whether there are no messages.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.slices.is_empty()
     }
 
-    /// The messages, oldest first.
+    /// Returns the messages, oldest first.
     pub fn messages(&self) -> impl Iterator<Item = Message> {
         self.slices.iter().flat_map(|slice| {
             let batch = &slice.batch;
@@ -253,7 +254,7 @@ impl Page {
         })
     }
 
-    /// Takes away what lies beyond this place.
+    /// Removes what is after this position.
     pub(crate) fn clip(&mut self, through: Seq) {
         if let Some(gap) = &mut self.gap {
             gap.to = gap.to.min(through);
@@ -266,12 +267,12 @@ impl Page {
             .retain(|slice| slice.range.start < slice.range.end);
     }
 
-    /// How far it leads: the place of the last message, or the end of the gap if there is none.
+    /// Returns how far the page reaches: the position of the last message, or the end of the gap if there is none.
     pub(crate) fn reaches(&self) -> Option<Seq> {
         self.last().or_else(|| self.gap.map(|gap| gap.to))
     }
 
-    /// The place of the first message, if there is one.
+    /// Returns the position of the first message, if there is one.
     #[must_use]
     pub fn first(&self) -> Option<Seq> {
         let slice = self.slices.first()?;
@@ -282,7 +283,7 @@ impl Page {
             .map(|message| message.seq)
     }
 
-    /// The place of the last message, if there is one.
+    /// Returns the position of the last message, if there is one.
     #[must_use]
     pub fn last(&self) -> Option<Seq> {
         let slice = self.slices.last()?;
@@ -297,54 +298,54 @@ impl Page {
 /// Some of the messages of a batch.
 #[derive(Debug, Clone)]
 pub struct BatchSlice {
-    /// The batch that they are in.
+    /// The batch that holds the messages.
     pub batch: Arc<Batch>,
-    /// Which of its messages, counted from 0; never empty.
+    /// The indexes of the messages, counted from 0; never empty.
     pub range: Range<usize>,
 }
 
-/// Messages that were in a log and can no longer be had.
+/// A range of messages that were in a log and can no longer be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// The first place that is missing.
+    /// The first missing position.
     pub from: Seq,
-    /// The last place that is missing.
+    /// The last missing position.
     pub to: Seq,
 }
 
 impl Gap {
-    /// How many messages are missing, at most: places need not grow by one.
+    /// Returns how many messages are missing at most: positions need not grow by one.
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.to.0.saturating_sub(self.from.0).saturating_add(1)
     }
 
-    /// Returns whether nothing is missing, which no journal reports.
+    /// Returns whether nothing is missing. No journal reports such a gap.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.from.0 > self.to.0
     }
 }
 
-/// A log could not be opened, appended to or read.
+/// The error of opening, appending to or reading a log.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JournalError {
     /// The journal's own reason.
     Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// The journal can't be used for a reason that peers may be told: what is wrong, in a few words.
+    /// The journal can't be used, for this reason in a few words that peers may see.
     Unavailable(std::borrow::Cow<'static, str>),
-    /// The journal is gone: what was appended may or may not be in it.
+    /// The journal is gone. Messages that were being appended may or may not be in it.
     Gone,
-    /// The journal can't tell whether it has kept what was appended: why, in a few words that peers may be told. A
-    /// repetition under the same key finds it if it has.
+    /// The journal can't tell whether it stored the messages, for this reason in a few words that peers may see. If it
+    /// did, repeating a message under the same key finds it.
     Uncertain(std::borrow::Cow<'static, str>),
-    /// A search would take longer than one search may: it has been given up.
+    /// The search was given up because it would exceed the budget of one search.
     TooBroad,
 }
 
 impl JournalError {
-    /// What peers may be told of it, in brackets; nothing if that is nothing.
+    /// Returns the part of the error that peers may see, in brackets; empty if there is none.
     pub(crate) fn aside(&self) -> String {
         match self {
             Self::Unavailable(reason) | Self::Uncertain(reason) => {
@@ -380,13 +381,13 @@ impl std::error::Error for JournalError {
     }
 }
 
-/// An append that is done, or one that will be.
+/// The result of an append, or the future that returns it.
 pub(crate) enum Append {
     Done(Result<Appended, JournalError>),
     Pending(BoxFuture<'static, Result<Appended, JournalError>>),
 }
 
-/// A [`Journal`] whose type is forgotten, so that the hub carries no type parameter.
+/// A [`Journal`] as a trait object, so that the hub carries no type parameter.
 pub(crate) trait DynJournal: Send + Sync {
     fn open<'a>(
         &'a self,
@@ -395,7 +396,7 @@ pub(crate) trait DynJournal: Send + Sync {
     ) -> BoxFuture<'a, Result<Arc<dyn DynLog>, JournalError>>;
 }
 
-/// A [`Log`] whose type is forgotten.
+/// A [`Log`] as a trait object.
 pub(crate) trait DynLog: Send + Sync {
     fn head(&self) -> Head;
     fn append(&self, drafts: Drafts) -> Append;
@@ -429,7 +430,7 @@ impl<L: Log> DynLog for L {
 
     fn append(&self, drafts: Drafts) -> Append {
         let mut append: Pin<Box<_>> = Box::pin(Log::append(self, drafts));
-        // A journal that has the messages at once costs no task hop: this poll is the whole of it.
+        // A journal that has the messages at once needs no task switch: this single poll returns its result.
         match append
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))

@@ -1,4 +1,4 @@
-//! The key of a message and its owner: what makes a repetition recognisable.
+//! The key of a message and the key's owner, by which a repeated message is recognised.
 
 use crate::log::position::SessionId;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 /// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 64;
 
-/// A name that an author gives to one message, to tell a repetition from a new one.
+/// A name that an author gives to one message, to distinguish a repetition from a new message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Arc<str>);
 
-/// The text can't be a key.
+/// The error for a text that can't be a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyError;
 
@@ -30,26 +30,26 @@ impl Key {
     }
 }
 
-/// The digest of a client's token: a secret by which a server knows a client again over connections and restarts.
+/// The digest of a client's token: a secret by which a server recognises a client across connections and restarts.
 ///
-/// A [`Dialect`](crate::protocol::Dialect) makes it of the token with a cryptographic hash and hands it over in
-/// [`Command::Hello`](crate::protocol::Command::Hello); the hub never sees the token. Whoever comes with the token has the
-/// keys that were used with it, and takes its nick back from a session that came with it. How long it takes to compare
-/// two digests tells an attacker nothing of use: it can't choose the bytes of a digest.
+/// A [`Dialect`](crate::protocol::Dialect) computes it from the token with a cryptographic hash and passes it in
+/// [`Command::Hello`](crate::protocol::Command::Hello). The hub never sees the token. A client with the token owns the
+/// keys that were used with it, and can take its nick back from a session that used it. Comparing two digests is not
+/// constant-time. That tells an attacker nothing useful, because an attacker can't choose the bytes of a digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; Self::BYTES]);
 
 impl TokenDigest {
-    /// How many bytes of a hash are kept.
+    /// The number of bytes of the hash that are kept.
     pub const BYTES: usize = 16;
 
-    /// Takes the first bytes of a cryptographic hash of a token.
+    /// Creates a digest from the first bytes of a token's cryptographic hash.
     #[must_use]
     pub const fn new(digest: [u8; Self::BYTES]) -> Self {
         Self(digest)
     }
 
-    /// Writes it as a journal keeps it, in hexadecimal digits.
+    /// Writes the digest as a journal stores it, in hexadecimal digits.
     pub(crate) fn write(self, out: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         for byte in self.0 {
@@ -58,7 +58,7 @@ impl TokenDigest {
         }
     }
 
-    /// Reads what [`write`](Self::write) writes.
+    /// Parses what [`write`](Self::write) writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if text.len() != 2 * Self::BYTES || !is_hex {
@@ -70,18 +70,18 @@ impl TokenDigest {
 }
 
 impl fmt::Debug for TokenDigest {
-    /// Prints nothing of it.
+    /// Prints nothing of the digest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenDigest").finish_non_exhaustive()
     }
 }
 
-/// Whose keys these are.
+/// The owner of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
-    /// A session's whose client has no token: they are of no use when it has ended.
+    /// A session of a client without a token. Its keys expire when it ends.
     Session(SessionId),
-    /// A client's, over its sessions.
+    /// A client with a token, across its sessions.
     Token(TokenDigest),
 }
 

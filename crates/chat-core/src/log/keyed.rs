@@ -1,16 +1,17 @@
-//! Finding what was appended under a key lately in a log that has no index of that: it is read from its end.
+//! Finds the messages that were lately appended under a key, in a log without an index for it: reads the log from its
+//! end.
 
 use crate::log::journal::{BatchSlice, JournalError, Log, Page, Span};
 use crate::log::position::{Seq, Timestamp};
 
-/// How many messages are read at a time.
+/// The number of messages in one read.
 const PAGE: usize = 256;
 
-/// How many messages, and bytes of their texts, are looked at in all.
+/// The most messages that are examined in all, and the most bytes of their texts.
 const LOOKED_AT_MAX: usize = 16_384;
 const BYTES_LOOKED_AT_MAX: usize = 16 << 20;
 
-/// The latest messages that were appended under a key; see [`Log::keyed`].
+/// Returns the latest messages that were appended under a key; see [`Log::keyed`].
 pub(super) async fn keyed<L: Log + ?Sized>(
     log: &L,
     since: Timestamp,

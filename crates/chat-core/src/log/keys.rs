@@ -1,10 +1,10 @@
-//! What has been said under which key, so that saying it again is safe.
+//! Remembers what was said under which key, so that a client can safely repeat a message.
 //!
-//! Invariant: while it is remembered, one key of one owner is said at most once. It is remembered for
-//! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many others have come after it. The owner of
-//! keys is a client's token, or the session of a client that has none; never a nick, which another may take.
-//! A key is claimed before its message is appended, and the claim settles or lapses with the append, whatever becomes
-//! of the connection.
+//! Invariant: while a key is remembered, its owner can say something under it at most once. A key is remembered for
+//! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many later keys displace it. The owner of a key
+//! is a client's token, or the session of a client without one. It is never a nick, which another client may take. A
+//! key is claimed before its message is appended. The claim settles or lapses with the append, whatever happens to the
+//! connection.
 
 use crate::limits::Limits;
 use crate::log::batch::Batch;
@@ -33,9 +33,10 @@ pub(crate) struct Keys {
 #[derive(Debug, Default)]
 struct Known {
     by_owner: HashMap<Owner, OfOwner>,
-    /// What was said, the oldest first. An entry may be older than the key's state if its owner has forgotten it.
+    /// The keys of messages, oldest first. An entry that its owner has forgotten may be older than the key's current
+    /// state.
     said: VecDeque<(Instant, Owner, Key)>,
-    /// How many entries are remembered, which is how many of those in `said` their owners have not forgotten.
+    /// How many entries of `said` are not forgotten by their owners.
     remembered: usize,
 }
 
@@ -51,31 +52,31 @@ enum State {
     Said(Instant, Said),
 }
 
-/// What was said under a key.
+/// The message that was said under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) room: RoomName,
     pub(crate) seq: Seq,
 }
 
-/// What a key is to somebody who wants to say something under it.
+/// The result of claiming a key.
 #[derive(Debug)]
 pub(crate) enum Claimed {
-    /// Nothing has been said under it.
+    /// Nothing has been said under the key.
     New(Claim),
-    /// Something is being said under it: wait for [`Keys::settled`] and try again.
+    /// Something is being said under the key: wait for [`Keys::settled`] and try again.
     Pending,
-    /// This was said under it.
+    /// This message was said under the key.
     Already(Said),
 }
 
-/// The right to say something under a key. Dropping it gives the key back.
+/// The right to say something under a key. Dropping it releases the key.
 #[derive(Debug)]
 pub(crate) struct Claim {
     keys: Arc<Keys>,
     owner: Owner,
     key: Key,
-    /// Which message of its batch it is for.
+    /// The index of its message in the batch.
     index: usize,
 }
 
@@ -90,7 +91,7 @@ impl Keys {
         }
     }
 
-    /// Claims a key for the message with this number within its batch.
+    /// Claims a key for the message with this index in its batch.
     pub(crate) fn claim(self: &Arc<Self>, owner: Owner, key: &Key, index: usize) -> Claimed {
         let mut known = self.known.lock();
         known.forget(self.total, Instant::now().checked_sub(self.lifetime));
@@ -108,7 +109,7 @@ impl Keys {
         })
     }
 
-    /// What was said under a key.
+    /// Returns what was said under a key.
     pub(crate) fn said(&self, owner: Owner, key: &Key) -> Option<Said> {
         let mut known = self.known.lock();
         known.forget(self.total, Instant::now().checked_sub(self.lifetime));
@@ -118,24 +119,24 @@ impl Keys {
         }
     }
 
-    /// Remembers what was said under a key before this process began.
+    /// Records what was said under a key before this process began.
     pub(crate) fn remember(self: &Arc<Self>, owner: Owner, key: &Key, said: Said) {
         if let Claimed::New(claim) = self.claim(owner, key, 0) {
             claim.settle_as(said);
         }
     }
 
-    /// Waits until some claim has settled or lapsed, unless `is_pending` says that there is no need to.
+    /// Waits until a claim settles or lapses. Returns at once if `is_pending` returns false.
     pub(crate) async fn settled(&self, is_pending: impl FnOnce() -> bool) {
         let mut settled = std::pin::pin!(self.settled.notified());
-        // Listens first and looks then, so that it can't fall between.
+        // Registers before it checks, so that no notification is lost in between.
         settled.as_mut().enable();
         if is_pending() {
             settled.await;
         }
     }
 
-    /// Whether something is being said under a key.
+    /// Returns whether something is being said under a key.
     pub(crate) fn is_pending(&self, owner: Owner, key: &Key) -> bool {
         let known = self.known.lock();
         let state = known.by_owner.get(&owner).and_then(|of| of.states.get(key));
@@ -144,7 +145,7 @@ impl Keys {
 }
 
 impl Claim {
-    /// Remembers what was said under the key.
+    /// Records what was said under the key.
     pub(crate) fn settle(self, batch: &Batch) {
         if let Some(seq) = batch.seq(self.index) {
             let room = batch.room().clone();
@@ -152,12 +153,12 @@ impl Claim {
         }
     }
 
-    /// Remembers that the log knew the key already.
+    /// Records that the log already had a message under the key.
     pub(crate) fn settle_at(self, room: RoomName, seq: Seq) {
         self.settle_as(Said { room, seq });
     }
 
-    /// Remembers what was said under the key, if it is among these messages; else the key is given back.
+    /// Records what was said under the key if it is among these messages; otherwise releases the key.
     pub(crate) fn settle_if_in(self, slices: &[BatchSlice]) {
         let found = slices.iter().rev().find_map(|BatchSlice { batch, range }| {
             let seq = batch.place_of(range.clone(), &self.key, self.owner)?;
@@ -185,7 +186,7 @@ impl Claim {
             }
         }
         known.forget(self.keys.total, None);
-        // Dropped, it finds that the key is no longer pending, and wakes who waits for it.
+        // `self` is dropped here: it finds that the key is no longer pending, and wakes the waiting tasks.
     }
 }
 
@@ -206,7 +207,7 @@ impl Drop for Claim {
 }
 
 impl Known {
-    /// Forgets the oldest beyond `total`, and what was said before `horizon`.
+    /// Forgets the oldest entries beyond `total`, and those from before `horizon`.
     fn forget(&mut self, total: usize, horizon: Option<Instant>) {
         while let Some(entry) = self.said.front()
             && (self.remembered > total
@@ -222,7 +223,7 @@ impl Known {
                 continue;
             };
             if is_remembered {
-                // What an owner says is in the same order here and there.
+                // An owner's entries have the same order in both queues.
                 of_owner.forget_oldest();
                 self.remembered -= 1;
             }
@@ -231,14 +232,14 @@ impl Known {
             }
         }
         if self.said.len() > 2 * total {
-            // What owners have forgotten lies between what others remember.
+            // Entries that owners have forgotten lie between entries that are remembered.
             let Self { by_owner, said, .. } = self;
             said.retain(|entry| is_remembered(by_owner, entry));
         }
     }
 }
 
-/// Whether an owner still knows what it said under a key at that moment.
+/// Returns whether an owner still remembers what it said under a key at that moment.
 fn is_remembered(
     by_owner: &HashMap<Owner, OfOwner>,
     (at, owner, key): &(Instant, Owner, Key),

@@ -1,7 +1,7 @@
-//! What a message is: said, acted, a notice, a topic, or of a kind that a later version has.
+//! What a message is: said, acted, a notice, a topic, or a kind that a later version defines.
 //!
 //! Invariant: a kind has one number, which never changes, and every number is a kind. So a message of a later version's
-//! kind is stored, exported and imported unharmed.
+//! kind is stored, exported and imported unchanged.
 
 use std::fmt;
 
@@ -13,16 +13,16 @@ pub enum Kind {
     Said,
     /// Something that a member did (`/me`).
     Acted,
-    /// The room's new topic; an empty text takes it away.
+    /// The room's new topic; an empty text removes the topic.
     Topic,
-    /// A text that no program answers automatically: what bots and services say.
+    /// A text that no program answers automatically, such as those of bots and services.
     Notice,
-    /// A kind that this version does not know. It is stored and carried; no dialect shows it.
+    /// A kind that this version does not know. It is stored and delivered, but no dialect shows it.
     Unknown(UnknownKind),
 }
 
 impl Kind {
-    /// The number under which journals store this kind. It never changes.
+    /// Returns the number under which journals store this kind. It never changes.
     ///
     /// # Examples
     ///
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The kind with this number; [`Kind::Unknown`] if this version does not know it.
+    /// Returns the kind with this number; [`Kind::Unknown`] if this version does not know it.
     #[must_use]
     pub const fn from_number(number: u8) -> Self {
         match number {
@@ -57,7 +57,7 @@ impl Kind {
     }
 }
 
-/// The number of a kind that this version does not know: made by [`Kind::from_number`] alone, so that no kind has two
+/// The number of a kind that this version does not know. Only [`Kind::from_number`] creates it, so that no kind has two
 /// forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnknownKind(u8);

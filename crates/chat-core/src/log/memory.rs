@@ -1,7 +1,7 @@
-//! The journal that is a bounded ring per room, in memory.
+//! The journal in memory: a bounded ring for each room.
 //!
-//! Invariant: holds at most `journal_messages` messages and about `journal_bytes` of text per room, and all rooms
-//! together about `journal_total_bytes`. What it has let go is reported as a gap to whoever asks for it.
+//! Invariant: a room's log holds at most `journal_messages` messages and about `journal_bytes` of text, and all logs
+//! together hold about `journal_total_bytes`. A read of messages that were dropped returns a gap.
 
 mod budget;
 
@@ -21,10 +21,10 @@ use std::collections::VecDeque;
 use std::future::{Future, ready};
 use std::sync::Arc;
 
-/// Keeps the latest messages of each room in memory; appending is instantaneous.
+/// Keeps the latest messages of each room in memory. Appending completes at once.
 ///
-/// A room that is forgotten loses its log; when it opens again, its epoch is another one. The logs of a journal and of
-/// its clones hold [`Limits::journal_total_bytes`] together.
+/// A room that is forgotten loses its log. When it opens again, its epoch is a new one. The logs of a journal and its
+/// clones share [`Limits::journal_total_bytes`].
 #[derive(Debug, Clone)]
 pub struct MemoryJournal {
     messages_max: usize,
@@ -33,7 +33,7 @@ pub struct MemoryJournal {
     fold: Fold,
 }
 
-/// One room's ring.
+/// The ring of one room.
 #[derive(Debug)]
 pub struct MemoryLog {
     room: RoomName,
@@ -42,7 +42,7 @@ pub struct MemoryLog {
     bytes_max: usize,
     fold: Fold,
     budget: Arc<Budget>,
-    /// Its number in the budget.
+    /// The log's number in the budget.
     id: u64,
     ring: Arc<Mutex<Ring>>,
 }
@@ -52,16 +52,16 @@ struct Ring {
     batches: VecDeque<Arc<Batch>>,
     messages: usize,
     bytes: usize,
-    /// How many bytes of the budget it takes.
+    /// How many bytes of the budget the ring takes.
     held: usize,
-    /// How many messages of the first batch have been let go; their text is freed with the batch.
+    /// How many messages of the first batch have been dropped. Their text is freed with the batch.
     gone_of_first: usize,
     tail: u64,
     topic: Option<Arc<str>>,
 }
 
 impl MemoryJournal {
-    /// Creates a journal that keeps what `limits` allows.
+    /// Creates a journal that holds what `limits` allows.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -72,10 +72,10 @@ impl MemoryJournal {
         }
     }
 
-    /// Sets how a search maps words and texts before it compares them; to lower case if this is not called.
+    /// Sets how a search maps words and texts before it compares them. The default maps to lower case.
     ///
-    /// Give a function that also normalises (Unicode Annex #15), or a text that was typed in one normal form is not
-    /// found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the
+    /// The function should also normalise (Unicode Annex #15): otherwise a text that was typed in one normal form is
+    /// not found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the
     /// journal that it creates.
     #[must_use]
     pub fn fold(mut self, fold: fn(&str) -> String) -> Self {
@@ -127,7 +127,7 @@ impl Log for MemoryLog {
             let batch = Arc::new(drafts.number(self.room.clone(), seqs));
             let held = ring.held;
             ring.push(Arc::clone(&batch), self.messages_max, self.bytes_max);
-            // While the ring is locked, so that it takes its bytes before they can be given back.
+            // The bytes are counted while the ring is locked, so that they can't be given back before.
             self.budget.change(held, ring.held);
             batch
         };
@@ -184,7 +184,7 @@ impl Ring {
         }
     }
 
-    /// Lets go of up to `count` messages of the first batch, and of the batch with the last of them.
+    /// Drops up to `count` messages of the first batch, and the batch itself with its last message.
     fn let_go(&mut self, count: usize) {
         let Some(first) = self.batches.front() else {
             return;
@@ -248,7 +248,7 @@ impl Ring {
         }
     }
 
-    /// The place of the oldest message that is held, or of the next one to come.
+    /// Returns the position of the oldest message in the ring, or of the next message if the ring is empty.
     fn oldest(&self) -> Seq {
         self.batches
             .front()

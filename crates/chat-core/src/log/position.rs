@@ -1,21 +1,21 @@
-//! Where a message stands in a room's log, when it was said and by which session.
+//! Positions of messages in a room's log, the times when they were said, and the sessions that wrote them.
 //!
-//! Invariant: a [`Seq`] grows within one [`Epoch`] and is never used again in it.
+//! Invariant: a [`Seq`] grows within one [`Epoch`] and is never reused in it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A message's place in its room's log; grows from message to message, not always by one.
+/// A message's position in its room's log. It grows from message to message, not always by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// The place before the first message.
+    /// The position before the first message.
     pub const START: Self = Self(0);
-    /// A place after every message.
+    /// A position after every message.
     pub const END: Self = Self(u64::MAX);
 
-    /// The place that follows this one.
+    /// Returns the position that follows this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -28,12 +28,12 @@ impl fmt::Display for Seq {
     }
 }
 
-/// Which life of a room's log a [`Seq`] belongs to; it changes when the log is lost or restored.
+/// Identifies the history of a room's log that a [`Seq`] belongs to. It changes when the log is lost or restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// An epoch that no earlier log had.
+    /// Creates an epoch that no earlier log had.
     #[must_use]
     pub fn random() -> Self {
         use std::hash::{BuildHasher, RandomState};
@@ -44,7 +44,7 @@ impl Epoch {
 impl FromStr for Epoch {
     type Err = ParseEpochError;
 
-    /// Reads what `Display` writes.
+    /// Parses what `Display` writes.
     fn from_str(text: &str) -> Result<Self, ParseEpochError> {
         let is_written_so = text
             .bytes()
@@ -56,7 +56,7 @@ impl FromStr for Epoch {
     }
 }
 
-/// The text is no epoch that a hub has written.
+/// The error for a text that is not an epoch of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseEpochError;
 
@@ -69,7 +69,7 @@ impl fmt::Display for ParseEpochError {
 impl std::error::Error for ParseEpochError {}
 
 impl fmt::Display for Epoch {
-    /// Base 36: short, and safe in any protocol.
+    /// Writes base 36: short, and safe in any protocol.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digits = Vec::with_capacity(13);
         let mut rest = self.0;
@@ -85,21 +85,21 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A place in a room's log that stays valid across connections.
+/// A position in a room's log that stays valid across connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The life of the log that `seq` belongs to.
+    /// The epoch that `seq` belongs to.
     pub epoch: Epoch,
-    /// The place in it.
+    /// The position in that epoch.
     pub seq: Seq,
 }
 
-/// A moment: milliseconds since the Unix epoch, UTC.
+/// A time in milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The present moment of the system clock; 0 if that stands before 1970.
+    /// Returns the present time of the system clock; 0 if the clock is before 1970.
     #[must_use]
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -109,11 +109,11 @@ impl Timestamp {
     }
 }
 
-/// Which session wrote a batch: the incarnation of its hub, and a counter that the hub never uses again.
+/// The session that wrote a batch: the incarnation of its hub, and a counter that the hub never reuses.
 ///
-/// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Where hubs
-/// share a log, their counters collide: the log marks what other hubs appended with an incarnation that this hub does not
-/// have, so that no session takes a message of another hub's session for its own.
+/// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Where
+/// hubs share a log, their counters collide. The log therefore gives batches of other hubs an incarnation that this hub
+/// does not have, so that no session takes the message of another hub's session for its own.
 ///
 /// # Examples
 ///
@@ -128,39 +128,40 @@ impl Timestamp {
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// No session: the author of what was written in an earlier process, whose numbers are given anew in this one.
+    /// No session: the author of messages from an earlier process, because this process assigns those numbers anew.
     pub const NOBODY: Self = Self(0);
 
     /// The largest incarnation.
     pub const INCARNATION_MAX: u32 = (1 << (64 - COUNTER_BITS)) - 1;
 
-    /// The session of a hub with this incarnation and this counter. Higher bits than there are of either are ignored.
+    /// Creates the id of a session from its hub's incarnation and its counter. Bits beyond the width of either are
+    /// ignored.
     #[must_use]
     pub const fn new(incarnation: u32, counter: u64) -> Self {
         Self(((incarnation as u64) << COUNTER_BITS) | (counter & COUNTER_MAX))
     }
 
-    /// The incarnation of the session's hub.
+    /// Returns the incarnation of the session's hub.
     #[must_use]
     pub const fn incarnation(self) -> u32 {
         // At most 20 bits are left.
         (self.0 >> COUNTER_BITS) as u32
     }
 
-    /// The session's number within its hub.
+    /// Returns the session's number within its hub.
     #[must_use]
     pub const fn counter(self) -> u64 {
         self.0 & COUNTER_MAX
     }
 }
 
-/// How many bits of a [`SessionId`] are the counter: at 1,000 sessions a second, enough for 500 years.
+/// How many bits of a [`SessionId`] are the counter: enough for 500 years at 1,000 sessions a second.
 const COUNTER_BITS: u32 = 44;
 
 const COUNTER_MAX: u64 = (1 << COUNTER_BITS) - 1;
 
 impl fmt::Display for SessionId {
-    /// The counter; before it the incarnation, if there is one.
+    /// Writes the counter, and before it the incarnation if that is not 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.incarnation() {
             0 => self.0.fmt(f),

@@ -1,26 +1,25 @@
-//! Searching a log that has no index: it is read from its end.
+//! Searches a log that has no index: reads the log from its end.
 //!
-//! Invariant: whatever is searched for, a search does a bounded amount of work, and yields to other tasks every few
-//! hundred microseconds.
+//! Invariant: every search does a bounded amount of work, and yields to other tasks every few hundred microseconds.
 
 use crate::log::journal::{BatchSlice, JournalError, Log, Page, Span};
 use crate::log::position::Seq;
 
-/// How many messages are read at a time.
+/// The number of messages in one read.
 const PAGE: usize = 256;
 
-/// How many messages are looked at in all: many times what a log in memory holds.
+/// The most messages that are examined in all: many times what a log in memory holds.
 const LOOKED_AT_MAX: usize = 65_536;
 
-/// How many different words a search may hold, and how long each may be: every word is looked for in every message.
+/// The most different words in a search, and the most bytes of each: every message is searched for every word.
 const WORDS_MAX: usize = 16;
 const WORD_BYTES_MAX: usize = 256;
 
-/// How much work one search may do, counted in compared bytes; a byte takes about a nanosecond, so that is some 50 ms.
-/// A search for 16 words in a room of 1 MiB, the most that a log in memory holds by default, does about half of it.
+/// The most work of one search, in compared bytes. A byte takes about a nanosecond, so this is about 50 ms. A search
+/// for 16 words in a room of 1 MiB, the most that a log in memory holds by default, does about half of it.
 const WORK_MAX: usize = 48 * 1024 * 1024;
 
-/// How much of it is done before other tasks run: some 0.25 ms.
+/// How much work is done before other tasks run: about 0.25 ms.
 const WORK_PER_TURN: usize = 256 * 1024;
 
 /// How many compared bytes one folded byte costs, unless it is ASCII.
@@ -29,7 +28,7 @@ const FOLDING: usize = 16;
 /// Maps a text to the form in which it is compared.
 pub(crate) type Fold = fn(&str) -> String;
 
-/// The latest messages that hold all the words; see [`Log::search`].
+/// Returns the latest messages that hold all the words; see [`Log::search`].
 pub(super) async fn search<L: Log + ?Sized>(
     log: &L,
     fold: Fold,
@@ -104,7 +103,7 @@ impl Words {
         Ok(Self { folded, fold })
     }
 
-    /// Whether a text holds them all.
+    /// Returns whether a text holds all the words.
     fn are_in(&self, text: &str, work: &mut Work) -> bool {
         let text = if text.is_ascii() {
             work.add(text.len());
@@ -120,7 +119,7 @@ impl Words {
     }
 }
 
-/// What a search has done so far.
+/// The work that a search has done.
 #[derive(Debug, Default)]
 struct Work {
     done: usize,
@@ -133,7 +132,7 @@ impl Work {
         self.since_turn = self.since_turn.saturating_add(bytes);
     }
 
-    /// Lets other tasks run if it is their turn.
+    /// Yields to other tasks if enough work was done since the last time.
     async fn take_turns(&mut self) {
         if self.since_turn >= WORK_PER_TURN {
             self.since_turn = 0;
@@ -264,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_is_found_in_whatever_normal_form_it_was_typed() {
-        // Composes the one pair that is typed here.
+        // Composes the only pair that this test types.
         fn compose(text: &str) -> String {
             text.replace("e\u{301}", "\u{e9}").to_lowercase()
         }

@@ -1,7 +1,7 @@
-//! How much memory the logs of all rooms take together, and which of them gives way.
+//! Limits the memory of all rooms' logs together, and chooses which log drops messages.
 //!
-//! Invariant: an append costs an addition to one number that all rooms share. The logs are looked through only when that
-//! number is beyond the limit, and then so much is let go that it is not soon beyond it again.
+//! Invariant: an append costs one addition to a number that all rooms share. The logs are scanned only when that number
+//! exceeds the limit. Then enough is dropped that the next scan is not soon.
 
 use crate::log::batch::Batch;
 use crate::log::memory::Ring;
@@ -10,26 +10,26 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Which part of the limit is let go at once. A look through 4,096 logs takes some 0.3 ms; by default there is one for
-/// 4 MiB that were appended.
+/// The fraction of the limit that is dropped at once. A scan of 4,096 logs takes about 0.3 ms. By default there is one
+/// scan for each 4 MiB that are appended.
 const SPARE: usize = 64;
 
-/// What a batch takes besides its texts and places: itself, its counts, its place in the ring, and what the allocator keeps for
-/// its three allocations.
+/// What a batch takes besides its texts and positions: the batch itself, its reference counts, its place in the ring,
+/// and the allocator's overhead for its three allocations.
 const BATCH_BYTES: usize = size_of::<Batch>() + 9 * size_of::<usize>();
 
-/// What all logs of a journal may hold together.
+/// The memory that all logs of a journal may hold together.
 #[derive(Debug)]
 pub(super) struct Budget {
     bytes_max: usize,
     held: AtomicUsize,
-    /// A task is letting go; the others need not.
+    /// A task is dropping messages, so others need not.
     is_evicting: AtomicBool,
     ids: AtomicU64,
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
 }
 
-/// How many bytes of the budget a batch takes: as much memory as it really does.
+/// Returns how many bytes of the budget a batch takes: the memory that it really uses.
 pub(super) const fn cost(batch: &Batch) -> usize {
     batch.heap_bytes() + BATCH_BYTES
 }
@@ -45,14 +45,14 @@ impl Budget {
         }
     }
 
-    /// Takes note of one more log.
+    /// Registers a log and returns its number.
     pub(super) fn register(&self, ring: &Arc<Mutex<Ring>>) -> u64 {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         self.rings.lock().insert(id, Arc::downgrade(ring));
         id
     }
 
-    /// Gives back what a log held that is no more.
+    /// Removes a log and gives back its bytes.
     pub(super) fn forget(&self, id: u64, ring: &Mutex<Ring>) {
         self.rings.lock().remove(&id);
         let mut ring = ring.lock();
@@ -61,7 +61,7 @@ impl Budget {
         self.change(held, 0);
     }
 
-    /// Counts that a log now holds `after` bytes instead of `before`. Call it while its ring is locked.
+    /// Records that a log now holds `after` bytes instead of `before`. Call it while its ring is locked.
     pub(super) fn change(&self, before: usize, after: usize) {
         if after > before {
             self.held.fetch_add(after - before, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Budget {
         }
     }
 
-    /// Has logs give way if all together hold too much. Call it while no ring is locked.
+    /// Makes logs drop messages if all together exceed the limit. Call it while no ring is locked.
     pub(super) fn keep(&self) {
         if self.held.load(Ordering::Relaxed) > self.bytes_max
             && !self.is_evicting.swap(true, Ordering::Acquire)
@@ -80,8 +80,8 @@ impl Budget {
         }
     }
 
-    /// Lets go of the oldest messages of the rooms that have been silent longest, until there is some space to spare. A
-    /// log that holds less than an equal share of the limit keeps what it has: so many big rooms don't erase a small one.
+    /// Drops the oldest messages of the rooms that have been silent longest, until some space is free. A log that holds
+    /// less than an equal share of the limit keeps all it has: many big rooms don't erase a small one.
     fn evict(&self) {
         let bytes_max = self.bytes_max - self.bytes_max / SPARE;
         let rings: Vec<_> = {
@@ -148,7 +148,7 @@ mod tests {
         log.append(drafts).now_or_never().unwrap().unwrap();
     }
 
-    /// How many messages a log holds, and up to which place it says that they are missing.
+    /// Returns how many messages a log holds, and the last position of its gap.
     fn read(log: &MemoryLog) -> (usize, u64) {
         let page = log.read(Span::After(Seq::START), 9999);
         let page = page.now_or_never().unwrap().unwrap();
@@ -168,7 +168,7 @@ mod tests {
         }
         let small = open(&journal, 3);
         append(&small, 0, 10);
-        // The first one speaks again: now the second has been silent longest.
+        // The first room speaks again: now the second one has been silent longest.
         (0..6).for_each(|_| append(&logs[0], 9, 1000));
         assert!(held(&journal) <= LIMIT, "{}", held(&journal));
         assert_eq!(read(&logs[0]), (21, 0));
@@ -222,7 +222,7 @@ mod tests {
                 scope.spawn(move || (0..2000).for_each(|at| append(log, at, 100)));
             }
         });
-        // One more, as the last ones may have been appended while another thread let go.
+        // One more append, because the last ones may have happened while another thread dropped messages.
         append(&logs[0], 2000, 100);
         let really: usize = logs.iter().map(|log| log.ring.lock().held).sum();
         assert_eq!(held(&journal), really);
