@@ -1,4 +1,4 @@
-//! What happens in rooms, as their members are told of it.
+//! What happens in rooms, as their members receive it.
 
 mod direct;
 mod encoder;

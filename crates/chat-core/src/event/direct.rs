@@ -1,23 +1,23 @@
-//! A message to one session alone.
+//! A message to a single session.
 
 use crate::log::Timestamp;
 use crate::name::Nick;
 use std::sync::Arc;
 
-/// A message to one session alone.
+/// A message to a single session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Direct {
-    /// Who sent it.
+    /// The sender's nick.
     pub from: Nick,
-    /// When the hub took it.
+    /// When the hub accepted it.
     pub at: Timestamp,
     /// Its text, without control characters.
     pub text: Arc<str>,
 }
 
 impl Direct {
-    /// Creates a message, to test what a dialect makes of it. The text is taken as it is.
+    /// Creates a message, for tests of a dialect. The text is used unchanged.
     #[must_use]
     pub const fn new(from: Nick, at: Timestamp, text: Arc<str>) -> Self {
         Self { from, at, text }

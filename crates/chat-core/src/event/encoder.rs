@@ -1,42 +1,42 @@
-//! What a room sends to all its members, and how a dialect writes it.
+//! The items that a room sends to all its members, and the trait with which a dialect writes them.
 
 use crate::event::presence::Presence;
 use crate::log::{Batch, Gap};
 use crate::name::RoomName;
 use std::ops::Range;
 
-/// What a room sends to all its members: one item of its broadcast, borrowed.
+/// One item that a room sends to all its members, borrowed.
 ///
-/// A later version may have other items: an encoder writes nothing for one that it does not know.
+/// A later version may add items. An encoder writes nothing for an item that it does not know.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Broadcast<'a> {
-    /// Some of a batch's messages.
+    /// Some of the messages of a batch.
     Messages(&'a Batch, Range<usize>),
-    /// Who is in the room changed.
+    /// The members of the room changed.
     Presence(&'a Presence),
-    /// How many members there are, in a room that has too many to announce each.
+    /// The number of members, in a room that has too many members to announce each change.
     Count(&'a RoomName, usize),
-    /// Messages that the member missed and is not given.
+    /// Messages that the member missed and does not receive.
     Missed(&'a RoomName, Missed),
 }
 
-/// Messages that a member missed and is not given, and why.
+/// Messages that a member missed and does not receive, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missed {
     /// The log no longer holds them.
     Expired(Gap),
-    /// There are more than the member asked for.
+    /// There are more messages than the member asked for.
     BeyondLimit(Gap),
     /// The log can't be read now. `None` if the range is unknown.
     Unreadable(Option<Gap>),
-    /// The log that they were in is gone, or was restored: the range is unknown.
+    /// The log that held them is gone or was restored. The range is unknown.
     OtherEpoch,
 }
 
 impl Missed {
-    /// Which messages they are; `None` if that is not known.
+    /// Returns the range of the missed messages; `None` if it is unknown.
     #[must_use]
     pub const fn gap(&self) -> Option<Gap> {
         match self {
@@ -47,20 +47,22 @@ impl Missed {
     }
 }
 
-/// How one dialect writes what a room sends.
+/// Writes a room's items in one dialect.
 ///
-/// A room makes each encoding at most once for all members that share an encoder, so it must depend on nothing but the
-/// item. Encoders are told apart by the address of their `Arc`: share one, don't make one for each connection.
+/// A room makes each encoding at most once for all members that share an encoder, so the encoding must depend on
+/// nothing but the item. Rooms distinguish encoders by the address of their `Arc`, so connections should share one
+/// encoder instead of creating one each.
 pub trait Encoder: Send + Sync + 'static {
-    /// Appends the item's bytes; nothing if this encoder doesn't show it.
+    /// Appends the item's bytes, or nothing if this encoder doesn't show the item.
     fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut bytes::BytesMut);
 }
 
-/// Whether an item is shown as it happens.
+/// Whether an item is shown as it happens or later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// It has just happened, or since the member came: lag is repaired as if nothing had been.
+    /// The item has just happened, or happened after the member joined. A lagging member that catches up gets its items
+    /// as live, too.
     Live,
-    /// It happened before the member came, or it asked to see it again.
+    /// The item happened before the member joined, or the member asked to see it again.
     Replay,
 }

@@ -1,10 +1,10 @@
-//! What is known of a room.
+//! Descriptions of a room.
 
 use crate::log::Position;
 use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
-/// Who is in a room, as far as one line can tell.
+/// The members, topic and position of a room.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RoomInfo {
@@ -12,11 +12,11 @@ pub struct RoomInfo {
     pub room: RoomName,
     /// How many members there are.
     pub count: usize,
-    /// The first 100 of them, in the order in which their sessions began.
+    /// The first 100 members, in the order in which their sessions began.
     pub nicks: Vec<Nick>,
     /// The topic; empty if there is none.
     pub topic: Arc<str>,
-    /// There are too many members to announce who comes and goes.
+    /// Whether there are too many members to announce who comes and goes.
     pub is_hushed: bool,
     /// The end of the room's log.
     pub position: Position,

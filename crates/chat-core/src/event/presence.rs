@@ -1,4 +1,4 @@
-//! Who comes to a room and leaves it, and why.
+//! Changes of who is in a room, and why sessions end.
 
 use crate::log::SessionId;
 use crate::name::{Nick, RoomName};
@@ -7,26 +7,27 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who is in a room changed. Such events have no place in the log: after a resume the list of members is the truth.
+/// A change of who is in a room. Such events have no position in the log: after a resume, the list of members is
+/// authoritative.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Presence {
     /// The room.
     pub room: RoomName,
-    /// The session it is about.
+    /// The session that the change is about.
     pub session: SessionId,
-    /// Its nick; the old one where it is renamed.
+    /// The session's nick; if it is renamed, the old one.
     pub nick: Nick,
     /// What changed.
     pub change: PresenceChange,
-    /// The number of a change of the session as a whole, which is announced in each of its rooms: another nick, or its
-    /// end. It is the same in all of them, and no other change of that session has it. `None` for a change of this room
-    /// alone, and where the session is in no other room.
+    /// The number of a change that is announced in each room of the session: a new nick, or the end of the session. It
+    /// is the same in all of these rooms, and no other change of that session has it. `None` if the change concerns
+    /// this room alone, or the session is in no other room.
     pub number: Option<NonZeroU32>,
 }
 
 impl Presence {
-    /// Creates a change, to test what a dialect makes of it.
+    /// Creates a change, for tests of a dialect.
     #[must_use]
     pub const fn new(
         room: RoomName,
@@ -44,20 +45,20 @@ impl Presence {
     }
 }
 
-/// How who is in a room changed.
+/// How the members of a room changed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum PresenceChange {
-    /// The session came into the room.
+    /// The session joined the room.
     Joined,
     /// The session left the room.
     Left {
-        /// Why its session ended; `None` if it only left this room.
+        /// Why the session ended; `None` if it only left this room.
         reason: Option<CloseReason>,
     },
-    /// The application took the session out of the room.
+    /// The application removed the session from the room.
     Removed {
-        /// Why; empty if it gave no reason.
+        /// The reason; empty if the application gave none.
         reason: Arc<str>,
     },
     /// The session has another nick.
@@ -65,13 +66,13 @@ pub enum PresenceChange {
         /// The new nick.
         to: Nick,
     },
-    /// The room has more members than are announced one by one: from now on arrivals, departures and renames are
-    /// not announced.
+    /// The room now has more members than are announced one by one. Arrivals, departures and renames are no longer
+    /// announced.
     Hushed {
         /// The most members that are announced one by one.
         limit: usize,
     },
-    /// The room has become small again: from now on they are announced.
+    /// The room has fewer members again, and changes are announced again.
     Unhushed,
 }
 
@@ -79,35 +80,35 @@ pub enum PresenceChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// It said goodbye, perhaps with a reason.
+    /// The peer said goodbye, perhaps with a reason.
     Quit(Option<Arc<str>>),
-    /// Its peer closed the connection.
+    /// The peer closed the connection.
     Disconnected,
     /// The connection broke.
     Broken,
-    /// Its peer took nothing for too long while something waited.
+    /// The peer accepted no bytes for too long while some waited for it.
     Stalled,
-    /// Its peer did not say in time who it is.
+    /// The peer did not identify itself in time.
     NotRegistered,
-    /// Its peer was asked whether it is there, and did not answer.
+    /// The peer did not answer a ping.
     Silent,
     /// The hub is shutting down.
     Draining,
-    /// The application ended it, perhaps with a reason.
+    /// The application ended the session, perhaps with a reason.
     Kicked(Arc<str>),
-    /// The [`Policy`](crate::Policy) did not let it in.
+    /// The [`Policy`](crate::Policy) did not admit the session.
     Refused,
-    /// Its address has asked for too much lately: it may come back after so long.
+    /// The peer's address has asked for too much lately. It may come back after this time.
     TooSoon(Duration),
-    /// The same client came back with its token, and took the nick.
+    /// The same client came back with its token and took the nick.
     TakenOver,
-    /// The handshake of its protocol did not end in time.
+    /// The handshake of the connection's protocol did not end in time.
     TimedOut,
-    /// Its connection's task panicked.
+    /// The connection's task panicked.
     Failed,
-    /// The Tokio runtime that its connection was served on has no timers.
+    /// The Tokio runtime that served the connection has no timers.
     NoTimers,
-    /// Its [`Session`](crate::Session) was dropped.
+    /// The [`Session`](crate::Session) was dropped.
     Dropped,
 }
 
