@@ -1,4 +1,4 @@
-//! How many connections there are, and how much each and its address may ask for.
+//! Limits on how many connections there are, and on how much each connection and each address may ask for.
 
 mod address;
 mod limiter;

@@ -1,7 +1,7 @@
-//! What all connections of one address may do together, and what they have done.
+//! Limits that all connections of one address share, and the account of what they have used.
 //!
-//! Invariant: pure arithmetic over the instants that it is given. It never drops anything; it says until when the
-//! address has to wait. An account takes bounded memory whatever its address does.
+//! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is how long
+//! the address has to wait. An account uses bounded memory whatever its address does.
 
 use crate::limits::{Limits, Rate};
 use crate::sync::Mutex;
@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest time that a connection is not read because its address has sent too much. Shorter than the silence
-/// after which clients give a server up (25 s); what an address owes beyond it is forgiven.
+/// The longest time that a connection is not read because its address has sent too much. It is shorter than the silence
+/// after which clients disconnect (25 s). What an address owes beyond it is forgiven.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 
-/// The longest time that a command waits for what its address owes; what would wait longer is refused. Shorter than a
-/// client waits for its welcome (10 s).
+/// The longest time that a command waits until its address has earned its cost. A command that would have to wait
+/// longer is refused. It is shorter than the time that a client waits for its welcome (10 s).
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// What an address can owe at most for answers that it has already been given.
+/// The longest time for which an address can be in debt for answers that it has already received.
 const DEBT_MAX: Duration = Duration::from_secs(60);
 
-/// What an address is charged for. Each has a token bucket of its own, which all connections of the address share.
+/// What an address is charged for. Each kind has its own token bucket, which all connections of the address share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charge {
     /// New connections; see [`Limits::connects_per_address`].
@@ -30,7 +30,7 @@ pub(crate) enum Charge {
     Joins,
     /// Bytes received; see [`Limits::bytes_per_minute`].
     Bytes,
-    /// What answers cost, in thousandths of a line; see [`Limits::answers_per_address`].
+    /// The cost of answers, in thousandths of a line; see [`Limits::answers_per_address`].
     Answers,
 }
 
@@ -38,11 +38,12 @@ const CHARGES: usize = 4;
 
 /// The account of one address (an IPv6 /64 counts as one): what its connections are charged together.
 ///
-/// A connection has the account of its address, if that is counted: `Connection::account`. It is `None` for loopback
-/// (unless [`Loopback::Counted`](crate::limits::Loopback)), for peers without an IP address, and in process.
+/// `Connection::account` is the account of the connection's address, if that is counted. It is `None` for loopback
+/// (unless [`Loopback::Counted`](crate::limits::Loopback)), for peers without an IP address, and for sessions in
+/// process.
 ///
-/// What a command is about to cost is [reserved](Self::reserve): it waits until it can be paid for, or is refused. What
-/// can be known only afterwards is [charged](Self::charge).
+/// The cost of a command is [reserved](Self::reserve) before it runs: the command waits until the address can pay, or
+/// is refused. A cost that is known only afterwards is [charged](Self::charge).
 #[derive(Debug)]
 pub(crate) struct AddressAccount {
     address: IpAddr,
@@ -53,16 +54,16 @@ pub(crate) struct AddressAccount {
 #[derive(Debug, Default)]
 struct State {
     connections: usize,
-    /// When each bucket would be full again; `None`: it was never used.
+    /// When each bucket will be full again; `None` if it was never used.
     full_at: [Option<Instant>; CHARGES],
 }
 
-/// How many tokens a bucket holds, and how long one takes to earn.
+/// The size of a bucket, and the rate at which its tokens are earned.
 #[derive(Debug, Clone, Copy)]
 struct Quota {
     burst: u64,
     tokens: u64,
-    /// How long so many tokens take to earn.
+    /// How long it takes to earn `tokens`.
     window: Duration,
 }
 
@@ -79,8 +80,8 @@ impl AddressAccount {
         self.address
     }
 
-    /// Takes `cost` tokens for what has been done already, those included that are not there yet; returns until when the
-    /// address owes something, if it does. What it owes beyond a limit is forgiven.
+    /// Takes `cost` tokens for work that is already done, even if the bucket holds fewer. Returns until when the
+    /// address is in debt, if it is. Debt beyond a limit is forgiven.
     pub(crate) fn charge(&self, charge: Charge, cost: u64, now: Instant) -> Option<Instant> {
         let quota = charge.quota(&self.limits)?;
         let mut state = self.state.lock();
@@ -96,12 +97,13 @@ impl AddressAccount {
         (due > now + burst).then(|| due - burst)
     }
 
-    /// Takes `cost` tokens for what is about to be done; returns until when that has to wait, if it has to. A cost beyond
-    /// the burst waits for a full bucket. Commands wait in the order in which they were charged.
+    /// Takes `cost` tokens for work that is about to be done. Returns until when the work has to wait, if it has to. A
+    /// cost above the burst waits for a full bucket. Commands wait in the order in which they were charged.
     ///
     /// # Errors
     ///
-    /// It would have to wait for longer than 5 s: so long. Then nothing is taken, and nothing forgiven.
+    /// The time that the work would have to wait, if that is longer than 5 s. Then nothing is taken, and no debt is
+    /// forgiven.
     pub(crate) fn reserve(
         &self,
         charge: Charge,
@@ -129,7 +131,8 @@ impl AddressAccount {
     ///
     /// # Errors
     ///
-    /// There are too many, or they came too fast: then nothing is counted.
+    /// Returns which limit the address exceeds: it has too many connections, or opens them too fast. Then nothing is
+    /// counted.
     pub(crate) fn admit(&self, now: Instant) -> Result<(), TooMany> {
         let mut state = self.state.lock();
         if let Some(limit) = self.limits.per_address
@@ -157,19 +160,19 @@ impl AddressAccount {
         state.connections = state.connections.saturating_sub(1);
     }
 
-    /// Whether it says no more than a new account would.
+    /// Returns whether the account holds no more than a new one would.
     pub(crate) fn is_blank(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state.connections == 0 && state.full_at.iter().flatten().all(|at| *at <= now)
     }
 }
 
-/// Why an address can't have one more connection now.
+/// Why an address can't open one more connection now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TooMany {
-    /// It has this many.
+    /// The address already holds this many connections.
     Connections(usize),
-    /// They came too fast: it has to wait this long.
+    /// The address opens connections too fast and has to wait this long.
     Connects(Duration),
 }
 
@@ -196,14 +199,14 @@ impl Charge {
 }
 
 impl Quota {
-    /// How long this many tokens take to earn.
+    /// Returns how long it takes to earn this many tokens.
     fn time(&self, tokens: u64) -> Duration {
         let nanos = self.window.as_nanos() * u128::from(tokens) / u128::from(self.tokens);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).min(NANOS_MAX))
     }
 }
 
-/// The longest time that a bucket counts: sums of a few of them are still instants.
+/// The longest time that a bucket counts. A sum of a few such times still fits an `Instant`.
 const NANOS_MAX: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
 
 impl From<Rate> for Quota {
@@ -216,8 +219,8 @@ impl From<Rate> for Quota {
     }
 }
 
-/// The address as which a peer is counted: whoever has one IPv6 address has the whole /64 that it is in (RFC 4291,
-/// section 2.5.4).
+/// Returns the address under which a peer is counted. A peer with one IPv6 address has the whole /64 that it is in (RFC
+/// 4291, section 2.5.4).
 pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
@@ -279,7 +282,7 @@ mod tests {
         let start = Instant::now();
         let seconds = Duration::from_secs;
         let reserve = |cost, now| account.reserve(Charge::Joins, cost, now);
-        // More than the bucket holds: it has to be full, and is owed for afterwards.
+        // The cost exceeds the bucket: the bucket must be full, and the rest is owed afterwards.
         assert_eq!(reserve(6, start), Ok(None));
         assert_eq!(reserve(1, start), Ok(Some(start + seconds(3))));
         assert_eq!(reserve(3, start), Err(seconds(6)));

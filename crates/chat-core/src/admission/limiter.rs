@@ -1,7 +1,7 @@
 //! Admission: how many connections a hub holds, in all and from one address, and how fast an address opens them.
 //!
-//! Invariant: each admitted connection is counted once, until its permit is dropped. The accounts of addresses that
-//! have no connection and owe nothing are dropped, so a scan from many addresses takes no memory for good.
+//! Invariant: each admitted connection is counted once, until its permit is dropped. An account is dropped once its
+//! address has no connection and owes nothing, so a scan from many addresses does not use memory permanently.
 
 use crate::admission::address::{AddressAccount, TooMany, counted_as};
 use crate::limits::{Limits, Loopback};
@@ -12,11 +12,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Up to how many accounts none is looked for that can be dropped.
+/// With fewer accounts than this, no account is dropped.
 const SWEEP_MIN: usize = 256;
 
-/// How many accounts of addresses without a connection are kept. Beyond it some are dropped although they owe something:
-/// a peer that has so many addresses gains nothing by it.
+/// The most accounts of addresses without a connection that are kept. Beyond that some are dropped although they owe
+/// something. A peer with this many addresses gains nothing from that.
 const UNUSED_MAX: usize = 16_384;
 
 /// Counts the connections of a hub, in all and by address.
@@ -33,11 +33,11 @@ struct Inner {
 struct Counts {
     all: usize,
     accounts: HashMap<IpAddr, Arc<AddressAccount>>,
-    /// How many accounts there may be before they are looked through.
+    /// The number of accounts at which unused accounts are dropped next.
     sweep_at: usize,
 }
 
-/// One connection's place, given back on drop.
+/// The place of one connection, given back on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<Inner>,
@@ -52,12 +52,12 @@ impl ConnectionLimiter {
         }))
     }
 
-    /// How many connections are admitted.
+    /// Returns how many connections are admitted.
     pub(crate) fn len(&self) -> usize {
         self.0.counts.lock().all
     }
 
-    /// The account of an address; `None` if it is not counted, as loopback.
+    /// Returns the account of an address; `None` if the address is not counted, such as loopback.
     pub(crate) fn account(
         &self,
         address: Option<IpAddr>,
@@ -67,7 +67,7 @@ impl ConnectionLimiter {
         Some(self.0.account(&mut self.0.counts.lock(), address, now))
     }
 
-    /// Admits a connection, or says in one line why not.
+    /// Admits a connection, or returns the line that explains why not.
     pub(crate) fn admit(
         &self,
         address: Option<IpAddr>,
@@ -114,7 +114,7 @@ impl ConnectionLimiter {
 }
 
 impl Permit {
-    /// The account of the connection's address; `None` if that is not counted.
+    /// Returns the account of the connection's address; `None` if the address is not counted.
     pub(crate) const fn account(&self) -> Option<&Arc<AddressAccount>> {
         self.account.as_ref()
     }
@@ -152,10 +152,10 @@ impl Inner {
 }
 
 impl Counts {
-    /// Drops the accounts that nothing refers to and that say no more than a new one would.
+    /// Drops the accounts that no connection refers to and that hold no more than a new account would.
     ///
-    /// It looks at each account, and is called again when there are twice as many as it left: so it costs each new
-    /// account a constant.
+    /// A sweep visits every account, and the next one runs once there are twice as many as this one left. So the cost
+    /// for each new account is constant.
     fn sweep(&mut self, now: Instant) {
         let mut unused = 0;
         self.accounts.retain(|_, account| {

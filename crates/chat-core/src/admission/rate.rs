@@ -1,6 +1,7 @@
 //! A token bucket: how fast one connection may send.
 //!
-//! Invariant: pure arithmetic over the instants it is given. It never drops anything; it says when to read on.
+//! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is when to
+//! read on.
 
 use crate::limits::Rate;
 use std::time::Duration;
@@ -8,17 +9,17 @@ use tokio::time::Instant;
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 
-/// How far in debt a sender can get: what it has already been given is paid for by at most this much waiting.
+/// The longest time that a sender can have to wait for answers that it has already received.
 const DEBT_MAX: Duration = Duration::from_secs(30);
 
-/// Tokens are counted in the time that it takes to earn them, so a bucket is one instant.
+/// A token bucket. It counts tokens as the time that it takes to earn them, so its state is a single instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
-    /// In nanoseconds: every connection has a bucket, so it is small.
+    /// In nanoseconds. It is small because every connection has a bucket.
     per_token: u32,
     /// In tokens.
     burst: u32,
-    /// When the bucket would be full again.
+    /// When the bucket will be full again.
     full_at: Instant,
 }
 
@@ -39,7 +40,7 @@ impl TokenBucket {
         self.per_token() * self.burst
     }
 
-    /// Returns whether there is a token, or when there will be one.
+    /// Returns whether there is a token now, or else when there will be one.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Instant> {
         let full_at = self.full_at.max(now) + self.per_token();
         if full_at > now + self.burst() {
@@ -49,12 +50,12 @@ impl TokenBucket {
         }
     }
 
-    /// Takes a token; one that is not there is owed.
+    /// Takes a token, even if the bucket is empty: then it is owed.
     pub(crate) fn take(&mut self, now: Instant) {
         self.full_at = self.full_at.max(now) + self.per_token();
     }
 
-    /// Takes what an answer costs; what is not there is owed, up to 30 s of waiting.
+    /// Takes the cost of an answer. What the bucket does not hold is owed, up to 30 s of waiting.
     pub(crate) fn charge(&mut self, cost: Cost, now: Instant) {
         let price = u128::from(cost.0) * u128::from(self.per_token) / u128::from(Cost::TOKEN);
         let price = Duration::from_nanos(u64::try_from(price).unwrap_or(u64::MAX));
@@ -63,45 +64,45 @@ impl TokenBucket {
     }
 }
 
-/// What an answer costs besides the line that asked for it, in millionths of a token.
+/// The cost of an answer in millionths of a token, besides the line that asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost(u64);
 
 impl Cost {
-    /// One token: what a line costs.
+    /// One token: the cost of a line.
     const TOKEN: u64 = 1_000_000;
 
-    /// How many bytes of answers a token pays for. A page of history that fills a screen costs less than one token; a
-    /// sender at the default rate is given some 40 KiB a second.
+    /// How many bytes of answers one token pays for. A page of history that fills a screen costs less than one token. A
+    /// sender at the default rate receives about 40 KiB a second.
     const BYTES_PER_TOKEN: u64 = 8 * 1024;
 
-    /// How many bytes of input a token pays for. To skip a MiB takes some 5 ms.
+    /// How many bytes of input one token pays for. Skipping 1 MiB takes about 5 ms.
     const INPUT_PER_TOKEN: u64 = 1024 * 1024;
 
-    /// How much work a token pays for: a sender at the default rate keeps a processor busy for a fortieth of the time.
+    /// How much work one token pays for. A sender at the default rate uses a processor for a fortieth of the time.
     const WORK_PER_TOKEN: Duration = Duration::from_millis(5);
 
-    /// The cost in thousandths of a token.
+    /// Returns the cost in thousandths of a token.
     pub(crate) const fn thousandths(self) -> u64 {
         self.0 / (Self::TOKEN / 1000)
     }
 
-    /// As many tokens as lines would have cost.
+    /// Returns the cost of this many lines.
     pub(crate) const fn lines(count: usize) -> Self {
         Self((count as u64).saturating_mul(Self::TOKEN))
     }
 
-    /// What so many bytes of answers cost.
+    /// Returns the cost of this many bytes of answers.
     pub(crate) const fn bytes(count: usize) -> Self {
         Self((count as u64).saturating_mul(Self::TOKEN) / Self::BYTES_PER_TOKEN)
     }
 
-    /// What so many bytes of input cost besides the lines that they make.
+    /// Returns the cost of this many bytes of input, besides the lines that they form.
     pub(crate) const fn input(count: usize) -> Self {
         Self((count as u64).saturating_mul(Self::TOKEN) / Self::INPUT_PER_TOKEN)
     }
 
-    /// What so much work costs.
+    /// Returns the cost of work that took this long.
     pub(crate) const fn work(took: Duration) -> Self {
         let micros = took.as_micros() as u64;
         Self(micros.saturating_mul(Self::TOKEN) / Self::WORK_PER_TOKEN.as_micros() as u64)
