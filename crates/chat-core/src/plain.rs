@@ -1,4 +1,4 @@
-//! The plain dialect: for people with `nc` or telnet, and for simple programs.
+//! The plain dialect, for people with `nc` or telnet and for simple programs.
 
 mod commands;
 mod dialect;

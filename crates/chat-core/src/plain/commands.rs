@@ -1,4 +1,4 @@
-//! The commands of the plain dialect: one table, from which parsing, help and suggestions are made.
+//! The commands of the plain dialect: one table for parsing, help and suggestions.
 
 use crate::log::Seq;
 use crate::plain::write::{error, notice};
@@ -7,12 +7,12 @@ use crate::room::Echo;
 use bytes::{BufMut, BytesMut};
 use std::borrow::Cow;
 
-/// What a line of input is.
+/// A parsed line of input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed<'a> {
-    /// It asks something of the hub.
+    /// A request to the hub.
     Command(Command<'a>),
-    /// The dialect answers it by itself.
+    /// A request that the dialect answers itself.
     Asked(Asked<'a>),
 }
 
@@ -50,7 +50,7 @@ const COMMANDS: [Entry; 15] = [
     Entry { name: "/", arguments: "TEXT", does: "says a text that begins with a slash: //shrug", parse: parse_slash },
 ];
 
-/// Reads a line; `None` if it is empty.
+/// Parses a line; `None` if it is empty.
 pub(super) fn parse(line: &str) -> Option<Parsed<'_>> {
     let Some(command) = line.strip_prefix('/') else {
         return (!line.trim().is_empty()).then(|| {
@@ -120,7 +120,7 @@ fn misused(entry: &Entry) -> Parsed<'static> {
 }
 
 fn unknown(name: &str) -> Refusal {
-    /// Longer than any command: enough to recognise what was typed.
+    /// Longer than any command, so that the peer recognises what it typed.
     const SHOWN_BYTES_MAX: usize = 32;
     let nearest = COMMANDS
         .iter()
@@ -138,11 +138,11 @@ fn unknown(name: &str) -> Refusal {
     )
 }
 
-/// How many characters must be put in, taken out, replaced or swapped with their neighbour (optimal string
+/// Returns how many characters must be inserted, deleted, replaced or swapped with their neighbour (optimal string
 /// alignment).
 fn distance(typed: &str, name: &str) -> usize {
     let name: Vec<char> = name.chars().collect();
-    // One more than the longest command is far enough from all of them.
+    // The characters beyond the longest command do not matter: the distance is already large enough.
     let typed: Vec<char> = typed
         .chars()
         .flat_map(char::to_lowercase)

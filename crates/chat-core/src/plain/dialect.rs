@@ -1,7 +1,8 @@
-//! The plain dialect: people with `nc` or telnet, scripts, simple socket programs.
+//! The plain dialect, for people with `nc` or telnet, scripts, and simple socket programs.
 //!
-//! Invariant: the form of a line tells who speaks. Messages begin with the time or a nick, notices with `* `, errors
-//! with `! `, and no text can forge one, because a nick holds no space and no colon and texts hold no line break.
+//! Invariant: the form of a line shows who speaks. Messages begin with the time or a nick, notices with `* `, and
+//! errors with `! `. No text can forge a line, because a nick holds no space and no colon, and a text holds no line
+//! break.
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::log::{Gap, Page, Timestamp};
@@ -16,13 +17,13 @@ use crate::room::Echo;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
 
-/// How many nicks one line names: as many as a person reads.
+/// How many nicks one line lists: about as many as a person reads.
 const NICKS_SHOWN_MAX: usize = 50;
 
-/// How many bytes of nicks a peer is shown that is not known to read lines.
+/// How many bytes of nicks are listed for a peer that is not known to read lines.
 const SHORT_NICKS_BYTES_MAX: usize = 150;
 
-/// One plain connection's settings.
+/// The settings of one plain connection.
 #[derive(Debug)]
 pub(crate) struct Plain {
     encoders: PlainEncoders,
@@ -79,7 +80,7 @@ impl Plain {
         }
     }
 
-    /// Writes what a search has found, and what it had no time for.
+    /// Writes the results of a search, and the range that it had no time to search.
     fn found(&self, page: &Page, out: &mut BytesMut) {
         self.encoders.write_found(page, out);
         match page.len() {
@@ -214,7 +215,7 @@ impl Dialect for Plain {
             Reply::Refused(why) | Reply::Rejected(why) | Reply::Unpublished(_, why) => {
                 refusal(out, why)
             }
-            // Its terminal shows what it said, and it asks for none of the others.
+            // The peer's terminal already shows what it said, and a plain peer never asks for the other replies.
             Reply::Published(_)
             | Reply::History { is_empty: false }
             | Reply::Duplicate { .. }
@@ -233,7 +234,7 @@ impl Dialect for Plain {
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
         match reason {
             CloseReason::Quit(_) => notice(out, format_args!("goodbye")),
-            // The peer ended it, or can't be reached.
+            // The peer ended the connection, or can't be reached.
             CloseReason::Disconnected
             | CloseReason::Broken
             | CloseReason::Stalled
@@ -263,7 +264,7 @@ impl Dialect for Plain {
     }
 }
 
-/// A reason after what it explains, if there is one.
+/// Formats a reason, to follow what it explains; empty if there is none.
 fn because(reason: &str) -> String {
     if reason.is_empty() {
         String::new()
@@ -272,7 +273,7 @@ fn because(reason: &str) -> String {
     }
 }
 
-/// What a newcomer finds in a room.
+/// Writes what a newcomer is told about a room.
 fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
     write_present(nick, info, nicks_max, out);
     if info.is_hushed {
@@ -286,7 +287,8 @@ fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut Bytes
     }
 }
 
-/// The same for a peer that can take so many bytes: whole lines, and half of the bytes are left for what was said.
+/// Writes the same as [`write_arrival`] for a peer that accepts at most `bytes_max` bytes. Only whole lines are
+/// written, and half of the bytes are left for messages.
 fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut BytesMut) {
     let mut named = 0;
     let fits = |nick: &&Nick| {
@@ -356,7 +358,7 @@ fn write_rooms(rooms: &[RoomSummary], has_more: bool, out: &mut BytesMut) {
     }
 }
 
-/// Names with commas, and how many more there are.
+/// A comma-separated list of names, and how many more there are.
 struct List<'a, T> {
     names: &'a [T],
     unnamed: usize,

@@ -1,6 +1,6 @@
-//! How plain members are written what happens in their rooms.
+//! Writes a room's events for plain members.
 //!
-//! Invariant: one event, one line; and no allocation for each message, because a busy room is encoded here.
+//! Invariant: one event is one line. No message needs its own allocation, because a busy room is encoded here.
 
 use crate::event::{Broadcast, Encoder, Missed, Moment, Presence, PresenceChange};
 use crate::log::{Batch, BatchSlice, Gap, Kind, MessageRef, Page, Timestamp};
@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The two plain encoders, shared by all plain connections of a hub: with the time and without.
+/// The two plain encoders, with the time and without, shared by all plain connections of a hub.
 #[derive(Clone)]
 pub(crate) struct PlainEncoders {
     wall_time: fn(Timestamp) -> WallTime,
@@ -42,8 +42,8 @@ impl PlainEncoders {
         Arc::<PlainForm>::clone(encoder)
     }
 
-    /// Writes messages that were searched for, the latest first: they may be old, so each has its day, and its place to
-    /// go on from.
+    /// Writes the messages that a search found, the latest first. They may be old, so each line has its day. Each line
+    /// also has its position, from which the peer can search on.
     pub(crate) fn write_found(&self, page: &Page, out: &mut BytesMut) {
         for BatchSlice { batch, range } in page.slices.iter().rev() {
             let WallTime {
@@ -73,7 +73,7 @@ impl PlainEncoders {
         }
     }
 
-    /// Writes the day of a moment, if it is another one than that of the moment before.
+    /// Writes the day of the `next` moment, if it differs from the day of the `previous` one.
     pub(crate) fn write_day(
         &self,
         previous: Timestamp,
@@ -107,7 +107,7 @@ impl std::fmt::Debug for PlainEncoders {
     }
 }
 
-/// `14:02 `, made once for each batch.
+/// The time as `14:02 `, formatted once for each batch.
 struct Clock([u8; 6]);
 
 impl Clock {
@@ -140,7 +140,7 @@ impl PlainForm {
             .wall_time
             .map(|wall_time| Clock::new(wall_time(batch.at())));
         let clock = clock.as_ref().map_or(&[][..], |clock| &clock.0);
-        // Without the time before it, an action needs another sign to differ from a notice.
+        // Without the time before it, an action needs a different sign than a notice.
         let star: &[u8] = if clock.is_empty() { b"** " } else { b"* " };
         let from = batch.from().as_str();
         out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));
@@ -182,7 +182,7 @@ impl PlainForm {
                         ],
                     );
                 }
-                // A person is shown nothing of a kind that this version can't put into words.
+                // This version can't describe an unknown kind, so a person is shown nothing.
                 Kind::Unknown(_) => {}
             }
         }

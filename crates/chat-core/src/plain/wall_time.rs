@@ -18,7 +18,7 @@ pub struct WallTime {
 }
 
 impl WallTime {
-    /// The day and the time of day in UTC.
+    /// Returns the day and the time of day in UTC.
     #[must_use]
     pub fn utc(at: Timestamp) -> Self {
         let minutes = at.0 / 60_000 % (24 * 60);
@@ -33,8 +33,8 @@ impl WallTime {
     }
 }
 
-/// The day of the Gregorian calendar that is so many days after 1970-01-01. Years begin in March here, so that a leap
-/// day is a year's last, and 400 of them are always as long.
+/// Returns the day of the Gregorian calendar that is this many days after 1970-01-01. Years begin in March here, so a
+/// leap day is the last day of its year, and every 400 years have the same length.
 fn civil(days: u64) -> (u16, u8, u8) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

@@ -1,4 +1,4 @@
-//! The forms that a line of the plain dialect can have.
+//! Writes the kinds of lines that the plain dialect has.
 
 use crate::protocol::{Hint, Refusal};
 use bytes::{BufMut, BytesMut};
@@ -11,7 +11,7 @@ pub(super) fn error(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
     line(out, format_args!("! {text}"));
 }
 
-/// Writes why the peer can't have what it asked for, and which command may help.
+/// Writes why the request was refused, and which command may help.
 pub(super) fn refusal(out: &mut BytesMut, refusal: &Refusal) {
     let hint = match refusal.hint {
         Some(Hint::ListRooms) => " (/rooms lists them)",
