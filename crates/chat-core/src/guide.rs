@@ -1,4 +1,4 @@
-//! How to build with this crate, step by step; each example is a test.
+//! How to build with this crate, step by step. Each example is a test.
 //!
 //! 1. [Start here](start_here)
 //! 2. [Rooms and members](rooms_and_members)

@@ -1,4 +1,4 @@
-//! Rooms and sessions together.
+//! The hub: all rooms and all sessions.
 
 pub mod authenticator;
 mod builder;

@@ -1,14 +1,15 @@
-//! Rooms to embed: a [`Hub`] built on [`tokio::sync::broadcast`], a [`LineCodec`](codec::LineCodec), and a server that any line client
-//! can reach.
+//! Chat rooms to embed in a program: a [`Hub`] built on [`tokio::sync::broadcast`], a [`LineCodec`](codec::LineCodec),
+//! and a server that any line-based client can use.
 //!
-//! A room is an ordered log of messages, with members who tail it. Fan-out is tailing the log, history is reading it,
-//! catching up after lag is reading it from a position. A program joins rooms through [`Session`] and [`Member`];
-//! peers on a wire through [`serve()`] or [`serve_connection`], and all meet in the same rooms.
+//! A room is an ordered log of messages, and its members read the end of that log. Delivery follows the log, history
+//! reads it, and a lagging member catches up by reading it from a position. A program joins rooms through [`Session`]
+//! and [`Member`]. Peers on a wire join through [`serve()`] or [`serve_connection`]. All of them meet in the same
+//! rooms.
 //!
 //! The [guide] begins with [rooms in ten minutes](guide::start_here).
 //!
-//! This crate opens no socket that it was not handed, reads no environment, and installs no signal handler and no log
-//! subscriber.
+//! This crate opens no sockets of its own: the caller passes listeners and streams. It reads no environment variables
+//! and installs no signal handler and no log subscriber.
 
 #![deny(missing_docs)]
 
@@ -48,13 +49,13 @@ pub use session::{
 };
 pub use stats::Stats;
 
-/// Bytes to lines, for [`tokio_util::codec::Framed`].
+/// Turns bytes into lines, for [`tokio_util::codec::Framed`].
 pub mod codec {
     pub use crate::limits::LINE_BYTES_MAX;
     pub use crate::line::{Charset, Inbound, Line, LineCodec};
 }
 
-/// Why an operation failed: one enum for each operation.
+/// Errors: one enum for each operation.
 pub mod error {
     pub use crate::hub::{HistoryError, NickError, TellError};
     pub use crate::log::KeyError;
@@ -62,7 +63,7 @@ pub mod error {
     pub use crate::session::SessionError;
 }
 
-/// Who owns which nick and who is where: the seam for hubs that share their sessions.
+/// The owners of nicks and the rooms of sessions: the interface for hubs that share their sessions.
 pub mod roster {
     pub use crate::hub::{
         Claimed, IfTaken, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent,
@@ -70,17 +71,17 @@ pub mod roster {
     };
 }
 
-/// What is known of a room.
+/// What can be known of a room without joining it.
 pub mod rooms {
     pub use crate::event::{RoomInfo, RoomSummary};
 }
 
-/// The examples of this package's README are tests.
+/// Runs the examples of this package's README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So is the program in the workspace's README.
+/// Runs the program in the workspace's README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct WorkspaceReadme;

@@ -1,130 +1,141 @@
 //! Every limit, in one place.
 //!
-//! Invariant: nothing that a peer sends, or doesn't, makes memory, tasks or time grow without bound. What an operator
-//! may want to change is here; what only the code's own workings need is a named constant beside them.
+//! Invariant: no peer can make memory, tasks or time grow without bound, by what it sends or by sending nothing. Limits
+//! that an operator may want to change are here. Limits of a part's inner workings are named constants beside the code.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-/// The longest plain line in bytes, its terminator not counted, unless [`Limits`](crate::Limits) says otherwise.
+/// The longest plain line in bytes, without its terminator, unless [`Limits`](crate::Limits) sets another.
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// What a hub and its connections allow; start from [`Limits::default`] and change fields.
+/// What a hub and its connections allow. Start from [`Limits::default`] and change fields.
 ///
 /// Keeps promise 4: everything has a limit.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest input line in bytes, its terminator not counted (8 KiB). A longer one is skipped to its end and
-    /// its sender told once.
+    /// The longest input line in bytes, without its terminator (8 KiB). A longer line is skipped to its end, and its
+    /// sender gets one error.
     pub line_bytes: NonZeroUsize,
-    /// The longest text of one message or topic in bytes (4 KiB). A longer one is refused.
+    /// The longest text of one message or topic in bytes (4 KiB). A longer text is refused.
     pub text_bytes: NonZeroUsize,
-    /// The longest reason of a quit in bytes (256); the rest is cut off.
+    /// The longest reason of a quit in bytes (256). The rest is cut off.
     pub reason_bytes: usize,
-    /// How many rooms one session may be in (64). Joining one more is refused.
+    /// The most rooms that one session may be in (64). Joining one more is refused.
     pub rooms_per_session: NonZeroUsize,
-    /// How many rooms there may be besides the lobby (4,096), empty ones whose log is kept included. Opening one more is
-    /// refused; the lobby can always be entered.
+    /// The most rooms besides the lobby (4,096), including empty rooms whose log is kept. Opening one more is refused.
+    /// The lobby can always be joined.
     pub rooms: NonZeroUsize,
-    /// How many of the rooms the sessions of one address may have opened (256, empty ones whose log is kept included);
-    /// `None` lifts it. For one more, the address's room that has been empty longest is forgotten; if none is empty,
-    /// it is refused. Who else is in a room, and whether its opener still is, makes no difference.
+    /// The most rooms that the sessions of one address may have opened (256, including empty rooms whose log is kept);
+    /// `None` removes the limit. To open one more, the hub forgets the address's room that has been empty longest; if
+    /// none is empty, opening is refused. A room counts whether or not its opener is still in it and whether or not
+    /// others are.
     pub rooms_per_address: Option<NonZeroUsize>,
-    /// How many empty rooms keep their log (256), and the lobby besides. Beyond that one is forgotten: of the rooms that
-    /// the same address has opened, where that is the address with the most empty rooms, the one that has been empty
-    /// longest. So who speaks in many rooms and leaves them pushes out no more than an equal share of the others.
+    /// The most empty rooms that keep their log (256), besides the lobby. Beyond that the hub forgets one: of the rooms
+    /// that the address with the most empty rooms has opened, the one that has been empty longest. So an address that
+    /// opens and leaves many rooms loses its own rooms before an address that has fewer.
     pub empty_rooms: usize,
-    /// Up to how many members a room's arrivals, departures and renames are announced one by one (100).
+    /// The most members for which a room announces arrivals, departures and renames one by one (100).
     pub announce: usize,
-    /// How many messages a room's in-memory log holds (1,024). The oldest go first.
+    /// The most messages in a room's in-memory log (1,024). The oldest are dropped first.
     pub journal_messages: NonZeroUsize,
-    /// How many bytes a room's in-memory log holds (1 MiB; text, and a little for each message). The oldest messages go first.
+    /// The most bytes in a room's in-memory log (1 MiB; text, and a little for each message). The oldest messages are
+    /// dropped first.
     pub journal_bytes: NonZeroUsize,
-    /// How many bytes the in-memory logs of all rooms hold together (256 MiB; text, and what each message and each batch
-    /// takes besides). Beyond that the room that has been silent longest gives way first: its oldest messages go, which whoever
-    /// reads on from them is told as a gap. A log that holds less than an equal share keeps what it has.
+    /// The most bytes in the in-memory logs of all rooms together (256 MiB; text, and the memory of each message and
+    /// each batch). Beyond that, the room that has been silent longest drops its oldest messages first. A member that
+    /// reads on from them gets a gap. A log that holds less than an equal share keeps all it has.
     pub journal_total_bytes: NonZeroUsize,
-    /// How many batches wait in a room's broadcast ring (128; rounded up to a power of two). A member that falls
-    /// further behind reads what it missed from the journal.
+    /// The most batches in a room's broadcast ring (128; rounded up to a power of two). A member that falls further
+    /// behind reads what it missed from the journal.
     pub ring_batches: NonZeroUsize,
-    /// How many bytes one batch holds (64 KiB; text, and a little for each message); what one read brings beyond it becomes another batch.
+    /// The most bytes in one batch (64 KiB; text, and a little for each message). If one read brings more, the rest
+    /// becomes another batch.
     pub batch_bytes: NonZeroUsize,
-    /// How many bytes wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: the
-    /// member reads what it missed from the journal once its socket has taken what waits. What waits keeps at most twice
-    /// as much in memory, and one round of a room.
+    /// The most bytes that wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: once
+    /// the socket has taken these bytes, the member reads what it missed from the journal. The waiting bytes use at
+    /// most twice as much memory, plus one round of a room.
     pub queue_bytes: NonZeroUsize,
-    /// How many keys of one client's token are remembered (1,024), so that what was said under them is not said twice.
-    /// The oldest go first.
+    /// The most keys that are remembered for one client's token (1,024), so that a message that is repeated under its
+    /// key is not said twice. The oldest are forgotten first.
     pub keys_per_nick: NonZeroUsize,
-    /// How many keys are remembered in all (65,536). The oldest go first.
+    /// The most keys that are remembered in all (65,536). The oldest are forgotten first.
     pub keys: NonZeroUsize,
-    /// How long a key is remembered at most (10 min).
+    /// The longest time that a key is remembered (10 min).
     pub key_lifetime: Duration,
-    /// How many direct messages wait for a session (256). One more is refused, and its sender told.
+    /// The most direct messages that wait for a session (256). One more is refused, and its sender gets an error.
     pub mailbox: NonZeroUsize,
-    /// How fast one connection may send; `None` lifts it.
+    /// How fast one connection may send; `None` removes the limit.
     pub rate: Option<Rate>,
-    /// How many connections one address may hold (256); `None` lifts it.
+    /// The most connections that one address may hold (256); `None` removes the limit.
     pub per_address: Option<NonZeroUsize>,
-    /// How fast one address may open connections (256 at once, then 16 a second: a class that starts at once, or all
-    /// connections of an address that come back); `None` lifts it. One more is told so and closed.
+    /// How fast one address may open connections (256 at once, then 16 a second); `None` removes the limit. The default
+    /// fits a class that starts at once, or all connections of an address that come back. One more connection gets an
+    /// error line and is closed.
     pub connects_per_address: Option<Rate>,
-    /// How fast all connections of one address may join rooms (1,024 at once, then 64 a second); `None` lifts it. A
-    /// join beyond it waits for up to 5 s; one that would wait longer is refused. A join counts once more for every 8
-    /// members who are told of it.
+    /// How fast all connections of one address may join rooms (1,024 at once, then 64 a second); `None` removes the
+    /// limit. A join beyond it waits for up to 5 s; a join that would have to wait longer is refused. A join counts
+    /// once more for every 8 members to whom it is announced.
     pub joins_per_address: Option<Rate>,
     /// How much the answers to all connections of one address may cost (4,096 at once, then 128 a second: 32 MiB, then
-    /// 1 MiB or 0.6 s of searching a second); `None` lifts it. 8 KiB of an answer cost one, 5 ms of a search too. Beyond
-    /// it their next requests for history, rooms and searches, and their joins, are refused until it is earned.
+    /// 1 MiB or 0.6 s of searching a second); `None` removes the limit. 8 KiB of answers cost 1, and so do 5 ms of
+    /// searching. Beyond the limit, requests for history, rooms and searches, and joins, are refused until the address
+    /// has earned enough.
     pub answers_per_address: Option<Rate>,
-    /// How many bytes all connections of one address may send within a minute (4 MiB: three connections that always
-    /// send the longest text at the default rate, or 2,000 people who type); `None` lifts it. Beyond it they are read
-    /// more slowly.
+    /// The most bytes that all connections of one address may send within a minute (4 MiB: three connections that
+    /// always send the longest text at the default rate, or 2,000 people who type); `None` removes the limit. Beyond
+    /// it, the server reads these connections more slowly.
     pub bytes_per_minute: Option<NonZeroUsize>,
     /// Whether connections over loopback are counted by address (exempt).
     pub loopback: Loopback,
-    /// How many connections [`serve`](crate::serve()) holds at once (10,000). One more is told so and closed.
+    /// The most connections that [`serve`](crate::serve()) holds at once (10,000). One more gets an error line and is
+    /// closed.
     pub connections: NonZeroUsize,
     /// How many messages of a room a newcomer is shown (20).
     pub history: usize,
     /// The most messages that one `/history` shows (1,000).
     pub history_max: usize,
-    /// How many bytes may come before the dialect is decided (1 KiB); then it is plain.
+    /// The most bytes that are read before the dialect is decided (1 KiB). If no dialect is recognised in them, it is
+    /// plain.
     pub prefix_bytes: NonZeroUsize,
-    /// How long an undecided beginning, or half a character, may stay unfinished (5 s).
+    /// The longest time that the first bytes of a connection may stay undecided, or a character incomplete (5 s).
     pub prefix_timeout: Duration,
-    /// How long the handshake of a protocol that takes over the byte stream may take (10 s), TLS's for one. Then the
+    /// The longest time for the handshake of a protocol that takes over the byte stream, such as TLS (10 s). Then the
     /// connection is closed.
     pub handshake_timeout: Duration,
-    /// How long a peer may take to say who it is, in a dialect that takes several lines for that (30 s).
+    /// The longest time in which a peer must identify itself, in a dialect that takes several lines for that (30 s).
     pub registration_timeout: Duration,
-    /// How long a program's line may stay unfinished (60 s), and how long a person's may that is longer than any
-    /// message; then it is dropped and its sender told. `None` lifts it.
+    /// The longest time that a program's line may stay unfinished (60 s). It also limits a line that a person types,
+    /// once that is longer than any message. Then the line is dropped, and its sender gets an error. `None` removes the
+    /// limit.
     pub line_timeout: Option<Duration>,
     /// How long a newcomer that sends nothing waits for its greeting (300 ms).
     pub greet_after: Duration,
-    /// How much silence ends the first unterminated text of a connection, and makes its mode chunks (200 ms).
+    /// How much silence ends the first unterminated text of a connection, which switches the connection to chunk mode
+    /// (200 ms).
     pub first_chunk_after: Duration,
     /// How much silence ends each further chunk (50 ms).
     pub chunk_after: Duration,
-    /// How long a peer whose dialect has a heartbeat may be silent before it is asked whether it is there (25 s).
+    /// How long a peer whose dialect has a heartbeat may be silent before the server pings it (25 s).
     pub ping_after: Duration,
-    /// How long it may be silent in all (35 s); then it is disconnected.
+    /// The longest time that such a peer may be silent in all (35 s). Then it is disconnected.
     pub dead_after: Duration,
-    /// How long a member's socket may take nothing while something waits (30 s); then it is disconnected.
+    /// The longest time that a member's socket may accept no bytes while some wait for it (30 s). Then the member is
+    /// disconnected.
     pub stall_timeout: Duration,
-    /// How long a policy may think about one question (2 s); then it has refused.
+    /// The longest time that a policy may take for one question (2 s). Then the request is refused.
     pub policy_timeout: Duration,
-    /// How long shutting down may take (5 s): members that have not taken their goodbye by then are cut.
+    /// The longest time that shutting down may take (5 s). Members that have not received their goodbye by then are
+    /// disconnected.
     pub drain: Duration,
 }
 
-/// The largest ring: its slots are allocated at once, and far smaller ones are as good.
+/// The largest ring. All its slots are allocated at once, and far smaller rings work as well.
 const RING_BATCHES_MAX: usize = 1 << 16;
 
 impl Limits {
-    /// How many items a broadcast ring holds.
+    /// Returns the capacity of a room's broadcast ring, in items.
     pub(crate) fn ring(&self) -> usize {
         self.ring_batches.get().min(RING_BATCHES_MAX)
     }
@@ -180,24 +191,26 @@ impl Default for Limits {
 
 /// Whether connections over loopback (127.0.0.0/8, ::1) are counted by address.
 ///
-/// Wherever [`Limits`] speaks of an address, an IPv6 network of 64 bits counts as one, and a connection without an IP
-/// address (a Unix socket, a stream in memory) or a session in process has none and is exempt.
+/// Wherever [`Limits`] mentions an address, an IPv6 network of 64 bits counts as one address. A connection without an
+/// IP address (a Unix socket, a stream in memory) and a session in process have no address and are exempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loopback {
-    /// They are exempt: who is on the machine, or behind a proxy on it, is not one peer.
+    /// Loopback connections are exempt: the programs on this machine, or the clients of a proxy on it, are not one
+    /// peer.
     Exempt,
-    /// They are counted as those of any other address, for tests.
+    /// Loopback connections are counted as those of any other address, for tests.
     Counted,
 }
 
-/// How fast something may come: a token bucket. The default is that of the lines of one connection.
+/// How fast something may arrive: a token bucket. The default is the rate of one connection's lines.
 ///
-/// A faster sender is not read until it has tokens again: nothing is lost, and nobody else notices.
+/// The server does not read from a faster sender until that has tokens again. No input is lost, and other members are
+/// not affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many may come at once (20 lines).
+    /// How many may arrive at once (20 lines).
     pub burst: NonZeroU32,
-    /// How many a second may follow (5 lines).
+    /// How many may follow each second (5 lines).
     pub per_second: NonZeroU32,
 }
 

@@ -1,13 +1,13 @@
-//! Keeps what may fail for every message from filling the log.
+//! Keeps a failure that may repeat with every message from flooding the log.
 
 use crate::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often one kind of failure is logged at most.
+/// The shortest time between two log lines about one kind of failure.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one line of a kind through a second.
+/// Lets one log line of its kind pass each second.
 #[derive(Debug, Default)]
 pub(crate) struct LogGate(Mutex<Option<Instant>>);
 

@@ -1,8 +1,8 @@
-//! Nicks and room names: what counts as a name, and when two of them are the same.
+//! Nicks and room names: which texts are valid names, and when two names are the same.
 //!
-//! Invariant: a [`Nick`] or [`RoomName`] that exists is valid. Neither can hold a space, a colon or a control
-//! character nor begin with `*`, `!` or `/`, and no nick begins with a digit, so no text can pass for a line of the
-//! server's.
+//! Invariant: every [`Nick`] and every [`RoomName`] is valid. Neither holds a space, a colon or a control character,
+//! and neither begins with `*`, `!` or `/`. No nick begins with a digit. So no text of a peer can pass for a line that
+//! the server wrote.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,30 +10,30 @@ use std::sync::Arc;
 /// The longest nick, in characters after folding.
 pub(crate) const NICK_CHARS_MAX: usize = 32;
 
-/// The longest nick, in bytes as it is spelled: 32 characters of four bytes each.
+/// The longest nick as it is spelled, in bytes: 32 characters of four bytes each.
 const NICK_BYTES_MAX: usize = 128;
 
-/// The longest text that is folded to see whether it is a nick: folding may make three characters one.
+/// The longest text that is folded to check whether it is a nick, in bytes: folding can turn three characters into one.
 pub(crate) const TYPED_NICK_BYTES_MAX: usize = NICK_BYTES_MAX * 3;
 
 /// The longest room name, in bytes.
 pub(crate) const ROOM_NAME_BYTES_MAX: usize = 64;
 
-/// The validated name under which a session speaks; cheap to clone.
+/// The validated name of a session; cheap to clone.
 ///
-/// One to 32 characters: letters, digits, `-`, `_`, `.`, `[]{}|^` and any non-ASCII letter, digit or mark. It
-/// begins with a letter or one of the signs, never with a digit or a mark. Characters that are invisible although
-/// Unicode calls them letters, such as U+3164 HANGUL FILLER, are refused. It is spelled as it was typed; two nicks
-/// are the same when [`NameRules`] folds them to the same key.
+/// A nick has one to 32 characters: letters, digits, `-`, `_`, `.`, `[]{}|^` and any non-ASCII letter, digit or mark.
+/// It begins with a letter or one of these signs, never with a digit or a mark. Invisible characters are rejected even
+/// if Unicode calls them letters, such as U+3164 HANGUL FILLER. A nick keeps the spelling in which it was typed. Two
+/// nicks are the same if [`NameRules`] folds them to the same key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nick(Arc<str>);
 
 impl Nick {
-    /// Reads a nick under the default [`NameRules`].
+    /// Parses a nick under the default [`NameRules`].
     ///
     /// # Errors
     ///
-    /// Says which rule the name breaks; see [`NameError`].
+    /// Returns the rule that the name breaks; see [`NameError`].
     ///
     /// # Examples
     ///
@@ -46,13 +46,13 @@ impl Nick {
         NameRules::default().nick(name)
     }
 
-    /// The nick as it was typed.
+    /// Returns the nick as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text itself, to be shared where a key is spelled the same.
+    /// Returns the shared text of the nick, for a key that has the same spelling.
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
@@ -60,85 +60,87 @@ impl Nick {
 
 /// The validated name of a room; cheap to clone.
 ///
-/// The rule is that of [`Nick`], but up to 64 bytes of UTF-8, and it may begin with a digit: no line begins with a
-/// room's name. One leading `#` is dropped, because half of the world writes it.
+/// The rules are those of [`Nick`] with two differences: a room name has up to 64 bytes of UTF-8, and it may begin with
+/// a digit, because no line begins with a room's name. One leading `#` is dropped, because users of other chat systems
+/// write it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
-    /// Reads a room name under the default [`NameRules`].
+    /// Parses a room name under the default [`NameRules`].
     ///
     /// # Errors
     ///
-    /// Says which rule the name breaks; see [`NameError`].
+    /// Returns the rule that the name breaks; see [`NameError`].
     pub fn parse(name: &str) -> Result<Self, NameError> {
         NameRules::default().room(name)
     }
 
-    /// The room that newcomers are put in unless a hub is told otherwise: `lobby`.
+    /// Returns the name of the room that newcomers join unless the hub names another: `lobby`.
     #[must_use]
     pub fn lobby() -> Self {
         Self("lobby".into())
     }
 
-    /// The room's name as it was first typed.
+    /// Returns the room's name as it was first typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a text is not a name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameError {
-    /// There is no character in it.
+    /// The text is empty.
     Empty,
-    /// It is longer than 32 characters (a nick) or 64 bytes (a room).
+    /// The text is longer than 32 characters (a nick) or 64 bytes (a room).
     TooLong {
         /// The limit.
         limit: usize,
-        /// What the limit counts: `characters` or `bytes`.
+        /// The unit of the limit: `characters` or `bytes`.
         unit: &'static str,
     },
-    /// It begins with a character that only may follow.
+    /// The text begins with a character that may only follow another.
     BadStart(char),
-    /// It holds a character that no name may hold.
+    /// The text holds a character that no name may hold.
     BadChar(char),
-    /// It is one of the [reserved](NameRules::reserved) words, or looks like one.
+    /// The text is one of the [reserved](NameRules::reserved) words, or looks like one.
     Reserved,
-    /// It holds a combining mark that the letter before it has no use for, or more of them than any script has.
+    /// The text holds a combining mark that does not belong to the letter before it, or more marks in a row than any
+    /// script has.
     StrayMark(char),
-    /// It holds a character that nobody can see.
+    /// The text holds an invisible character.
     Invisible(char),
 }
 
-/// How names are compared, and which marks they may hold: the tables that core cannot carry.
+/// How names are compared, and which marks they may hold. The Unicode tables for this are too large for this crate.
 ///
-/// The default knows ASCII, `char::to_lowercase` and the combining blocks; it does not normalise. A server gives a
-/// full set (Unicode Annex #15 for `fold`, UTS #39 for `skeleton`), see `chat-server`.
+/// The default knows ASCII, `char::to_lowercase` and the combining blocks; it does not normalise. A server provides the
+/// full rules (Unicode Annex #15 for `fold`, UTS #39 for `skeleton`); see `chat-server`.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct NameRules {
     /// Maps a name to the key under which it is compared. Must be idempotent.
     pub fold: fn(&str) -> String,
-    /// Maps a name to the shape that it has for a reader: two nicks with one skeleton look alike.
+    /// Maps a name to the shape that a reader sees: two nicks with the same skeleton look alike.
     pub skeleton: fn(&str) -> String,
     /// Returns whether a character is a combining mark (general category M).
     pub is_mark: fn(char) -> bool,
-    /// Finds a combining mark that no script needs where it stands, as in `a\u{332}`: it makes a nick that passes for
-    /// another.
+    /// Finds a combining mark that no script needs where it stands, as in `a\u{332}`. Such a mark makes a nick that
+    /// passes for another.
     pub stray_mark: fn(&str) -> Option<char>,
-    /// Words that are nobody's nick, nor is what has the same skeleton (`you`, `server`, `admin`, `system`, `chat`). An
-    /// application that speaks under one of them itself leaves it out.
+    /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). Nicks with the same
+    /// skeleton are rejected, too. An application that speaks under one of these words leaves it out.
     pub reserved: &'static [&'static str],
 }
 
-/// See [`NameRules::reserved`]. `you` is how a line calls its reader; the others could pass for the server.
+/// See [`NameRules::reserved`]. Lines address their reader as `you`; the other words could pass for the server.
 const RESERVED: &[&str] = &["you", "server", "admin", "system", "chat"];
 
 impl NameRules {
-    /// Creates rules of these functions; see the fields. The others are as in the default.
+    /// Creates rules from these functions; the other fields are as in the default.
     #[must_use]
     pub const fn new(
         fold: fn(&str) -> String,
@@ -154,11 +156,11 @@ impl NameRules {
         }
     }
 
-    /// Reads a nick.
+    /// Parses a nick.
     ///
     /// # Errors
     ///
-    /// Says which rule the name breaks; see [`NameError`].
+    /// Returns the rule that the name breaks; see [`NameError`].
     pub fn nick(&self, name: &str) -> Result<Nick, NameError> {
         let too_long = NameError::TooLong {
             limit: NICK_CHARS_MAX,
@@ -176,7 +178,7 @@ impl NameRules {
         if key.chars().count() > NICK_CHARS_MAX {
             return Err(too_long);
         }
-        // Capitals have likenesses of their own.
+        // Capital letters look like other characters than small ones do.
         let shapes = [(self.skeleton)(name), (self.skeleton)(&key)];
         let is_like = |word: &&str| {
             shapes.contains(&(self.skeleton)(word))
@@ -188,11 +190,12 @@ impl NameRules {
         Ok(Nick(name.into()))
     }
 
-    /// Reads a nick that a log has kept: it was one when it was written, whatever has been reserved or refused since.
+    /// Parses a nick that was read back from a log. It was valid when it was written, so rules that were added later do
+    /// not apply.
     ///
     /// # Errors
     ///
-    /// Says why it could be mistaken for something else in a line; see [`NameError`].
+    /// Returns why the name could be mistaken for another part of a line; see [`NameError`].
     pub fn restore_nick(&self, name: &str) -> Result<Nick, NameError> {
         if name.len() > NICK_BYTES_MAX * 3 {
             return Err(NameError::TooLong {
@@ -204,11 +207,11 @@ impl NameRules {
         Ok(Nick(name.into()))
     }
 
-    /// Reads a room name, with or without a leading `#`.
+    /// Parses a room name, with or without a leading `#`.
     ///
     /// # Errors
     ///
-    /// Says which rule the name breaks; see [`NameError`].
+    /// Returns the rule that the name breaks; see [`NameError`].
     pub fn room(&self, name: &str) -> Result<RoomName, NameError> {
         let name = without_hash(name);
         if name.len() > ROOM_NAME_BYTES_MAX {
@@ -221,17 +224,18 @@ impl NameRules {
         Ok(RoomName(name.into()))
     }
 
-    /// Returns the key of the room that a peer means: all spellings of one room's name have one key, with or without
+    /// Returns the key of the room that a peer names. All spellings of a room's name have the same key, with or without
     /// a leading `#`. `None` if the text is longer than any room's name.
     ///
-    /// The text need not be a room's name; what is none is no open room's key either.
+    /// The text need not be a valid room name: the key of an invalid name matches no open room.
     pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
         let name = without_hash(typed);
         // Checked before folding, whose cost grows with the length.
         (name.len() <= ROOM_NAME_BYTES_MAX).then(|| (self.fold)(name))
     }
 
-    /// The rule for nicks: a message without its time begins with one, so a number could be taken for the time.
+    /// Checks the rules for nicks. A message without a time begins with a nick, so a number could be taken for the
+    /// time.
     fn check_nick(&self, nick: &str) -> Result<(), NameError> {
         self.check(nick)?;
         match nick.chars().next() {
@@ -250,7 +254,7 @@ impl NameRules {
                 return Err(NameError::BadChar(c));
             }
         }
-        // A mark would sit on the space before the name.
+        // A mark would combine with the space before the name.
         if (self.is_mark)(first) {
             return Err(NameError::BadStart(first));
         }
@@ -343,7 +347,7 @@ macro_rules! impl_name {
 impl_name!(Nick);
 impl_name!(RoomName);
 
-/// A character as an error may show it: itself when it is harmless, its code point otherwise.
+/// A character as error messages print it: itself if it is harmless, its code point otherwise.
 struct Shown(char);
 
 impl fmt::Display for Shown {
@@ -356,7 +360,7 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Half of the world writes a `#` before a room's name.
+/// Removes the `#` that users of other chat systems write before a room's name.
 fn without_hash(room: &str) -> &str {
     room.strip_prefix('#').unwrap_or(room)
 }
@@ -365,15 +369,16 @@ fn lower_case(name: &str) -> String {
     name.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// The combining blocks that occur in everyday Latin, Greek, Cyrillic and kana; the rest needs tables.
+/// Returns whether a character is in the combining blocks of everyday Latin, Greek, Cyrillic and kana. Other scripts
+/// need tables.
 pub(crate) fn is_common_mark(c: char) -> bool {
     matches!(u32::from(c),
         0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
         | 0x20d0..=0x20ff | 0x3099..=0x309a | 0xfe20..=0xfe2f)
 }
 
-/// A common mark that composes with no letter (UnicodeData.txt, canonical decompositions), or one too many: Greek has
-/// letters with three.
+/// Finds a common mark that composes with no letter (UnicodeData.txt, canonical decompositions), or a fourth mark in a
+/// row: Greek has letters with three.
 fn stray_mark(name: &str) -> Option<char> {
     const MARKS_MAX: usize = 3;
     let mut marks = 0;
@@ -390,8 +395,8 @@ fn composes(mark: char) -> bool {
         | 0x3099..=0x309a)
 }
 
-/// The property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 17), the Hangul fillers among it,
-/// and U+2800, whose glyph is empty.
+/// Returns whether a character has the property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 17),
+/// as the Hangul fillers do, or is U+2800, whose glyph is empty.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(u32::from(c),
         0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f

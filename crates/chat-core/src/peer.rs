@@ -1,12 +1,12 @@
-//! Whoever is at the other end of a connection, as far as the program knows.
+//! The other end of a connection, as far as the program knows it.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// What a program knows of a connection's other end before it has said a word: what a [`Policy`](crate::Policy) can
-/// go by.
+/// What a program knows of a connection's other end before it has sent anything. A [`Policy`](crate::Policy) can base
+/// its decisions on it.
 ///
 /// # Examples
 ///
@@ -27,32 +27,32 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Adds something that the program knows of the peer: one value of each type, the latest wins.
+    /// Adds a value that describes the peer. There is one value of each type: a later one replaces an earlier one.
     #[must_use]
     pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
         self.insert(value);
         self
     }
 
-    /// As [`with`](Self::with), in place.
+    /// Adds a value as [`with`](Self::with) does, in place.
     pub fn insert<T: Any + Send + Sync>(&mut self, value: T) {
         self.metadata.insert(TypeId::of::<T>(), Box::new(value));
     }
 
-    /// What was added of this type.
+    /// Returns the value of this type, if one was added.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.metadata.get(&TypeId::of::<T>())?.downcast_ref()
     }
 
-    /// Sets where it comes from: what a proxy has forwarded, say.
+    /// Sets the peer's address, for example one that a proxy has forwarded.
     #[must_use]
     pub fn with_address(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Where it comes from, if it comes over IP. Connections are counted by this address.
+    /// Returns the peer's address, if it connects over IP. Connections are counted by this address.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -1,4 +1,4 @@
-//! What a dialect is made of: how connections talk.
+//! The parts of a dialect: how one connection talks.
 
 mod command;
 mod commands;

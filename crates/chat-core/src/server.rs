@@ -1,4 +1,4 @@
-//! From listeners to connections.
+//! Accepts connections from listeners and drives them.
 
 mod drive;
 pub mod listener;

@@ -1,17 +1,18 @@
-//! What a hub has done so far, as plain numbers.
+//! Counters of what a hub has done.
 //!
-//! Invariant: counting never waits and costs the delivery path one addition a walk, not one a member.
+//! Invariant: counting never waits. It costs the delivery path one addition for each walk over the members, not one for
+//! each member.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A snapshot of a hub's counters; from [`Hub::stats`](crate::Hub::stats).
+/// A snapshot of a hub's counters, from [`Hub::stats`](crate::Hub::stats).
 ///
-/// Numbers that are not said to be current only grow. They are read one after the other, so two that belong together
-/// may differ by what happened in between.
+/// Numbers only grow unless their description says "currently". They are read one after the other, so two related
+/// numbers may differ by what happened in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections that [`serve`](crate::serve()) holds, currently.
+    /// Connections that [`serve`](crate::serve()) currently holds.
     pub connections: u64,
     /// Connections that were admitted.
     pub connections_admitted: u64,
@@ -21,55 +22,55 @@ pub struct Stats {
     pub connections_refused_address: u64,
     /// Connections that were refused because their address opened them too fast.
     pub connections_refused_rate: u64,
-    /// Errors of `accept`.
+    /// Errors that `accept` returned.
     pub accept_errors: u64,
-    /// Sessions, currently.
+    /// Sessions that currently exist.
     pub sessions: u64,
-    /// Rooms, empty ones whose log is kept included, currently.
+    /// Rooms that currently exist, including empty rooms whose log is kept.
     pub rooms: u64,
     /// Messages that were accepted into a room's log.
     pub messages_in: u64,
-    /// Messages and changes of presence that were handed to members over a wire.
+    /// Messages and presence changes that were delivered to members over a wire.
     pub deliveries_out: u64,
-    /// Bytes that peers sent.
+    /// Bytes that were received from peers.
     pub bytes_in: u64,
-    /// Bytes that were handed to peers' streams: deliveries, replies and replays.
+    /// Bytes that were written to peers' streams: deliveries, replies and replays.
     pub bytes_out: u64,
     /// Direct messages that were delivered.
     pub directs: u64,
-    /// Times that a member over a wire fell behind and read what it missed from the journal.
+    /// Times that a member over a wire lagged and read what it missed from the journal.
     pub lag_repairs: u64,
-    /// Gaps that members over a wire were told of.
+    /// Gaps that were reported to members over a wire.
     pub gaps: u64,
-    /// Lines that were rejected for their length.
+    /// Lines that were rejected because they are too long.
     pub lines_oversized: u64,
     /// Lines that were rejected because they are not UTF-8.
     pub lines_not_utf8: u64,
     /// Commands and messages that were answered with a refusal.
     pub refusals: u64,
-    /// Times that a connection was not read for a while because it sent too fast.
+    /// Times that a connection was not read for a while because its peer sent too fast.
     pub rate_pauses: u64,
-    /// Connections that were cut because they took nothing for too long.
+    /// Connections that were closed because their peer accepted no bytes for too long.
     pub stalled: u64,
-    /// Times that the policy panicked or did not answer in time, and so refused.
+    /// Requests that were refused because the policy panicked or did not answer in time.
     pub policy_failures: u64,
-    /// Times that a room's log said that it could not be reached.
+    /// Times that a room's log reported that it could not be reached.
     pub journal_outages: u64,
-    /// Connections that ended in a panic, their own or that of their delivery.
+    /// Connections that ended with a panic, in their own task or in their delivery.
     pub panics: u64,
 }
 
-/// Declares the counters, and how a snapshot takes them.
+/// Declares the counters, and the function that takes a snapshot of them.
 macro_rules! counters {
     ($($name:ident),* $(,)?) => {
-        /// The counters themselves, shared by all parts of a hub.
+        /// The counters, shared by all parts of a hub.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*
         }
 
         impl Counters {
-            /// The counters as they stand; what is current is not among them.
+            /// Returns the counters as they stand. Current numbers are not among them.
             pub(crate) fn snapshot(&self) -> Stats {
                 Stats {
                     $($name: self.$name.0.load(Ordering::Relaxed),)*
@@ -103,7 +104,7 @@ counters!(
     panics,
 );
 
-/// A number that grows.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 

@@ -1,7 +1,8 @@
 //! The locks that this crate uses.
 //!
-//! Invariant: a panic while a lock is held harms only its own session. Poisoning would hand that panic on to every
-//! other member of the room, so it is ignored: each critical section leaves its data whole at every step.
+//! Invariant: a panic while a lock is held harms only its own session. Poisoning would pass that panic on to every
+//! other member of the room, so it is ignored. Each critical section therefore leaves its data consistent at every
+//! step.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
@@ -23,7 +24,8 @@ impl<T> Mutex<T> {
 /// How many keys can have their turn at the same time.
 const TURNS: usize = 16;
 
-/// Has what is done under one key done one at a time, across `.await`s; what is done under others hardly ever waits.
+/// Serialises the work that is done under one key, also across `.await`s. Work under other keys hardly ever waits for
+/// it.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     locks: [tokio::sync::Mutex<()>; TURNS],

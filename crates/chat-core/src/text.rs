@@ -1,17 +1,17 @@
-//! Text that one member sends and another member's terminal shows.
+//! Cleans text that one member sends and another member's terminal shows.
 //!
-//! Invariant: what left [`clean`] holds no control character that could move a cursor, end a line or reorder what
-//! is read. Every text passes here once, before it is stored.
+//! Invariant: text that [`clean`] returns holds no control character that could move a cursor, end a line or reorder
+//! text. Every text is cleaned once, before it is stored.
 
 use std::borrow::Cow;
 
-/// Removes control characters except tab, and bidirectional embeddings, overrides and isolates. Line breaks inside the
-/// text become one space.
+/// Removes control characters except tab, and bidirectional embeddings, overrides and isolates. Replaces line breaks
+/// inside the text by one space.
 ///
-/// Removed are the C0 controls but tab, DEL, the C1 controls (general category Cc), and U+202A–U+202E and
+/// Removed are the C0 controls except tab, DEL, the C1 controls (general category Cc), and U+202A–U+202E and
 /// U+2066–U+2069 (Unicode Annex #9, explicit formatting). A line break is LF, VT, FF, CR, NEL, U+2028 or U+2029
-/// (Unicode Annex #14, mandatory breaks): several in a row, CR LF among them, become one space, and those at either
-/// end of the text none. Text that holds none of all these is borrowed, not copied.
+/// (Unicode Annex #14, mandatory breaks). Several line breaks in a row, such as CR LF, become one space. Line breaks at
+/// either end of the text are removed. A text that holds none of these characters is borrowed, not copied.
 ///
 /// # Examples
 ///
@@ -49,7 +49,7 @@ const fn is_line_break(c: char) -> bool {
     matches!(c, '\n'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Returns whether [`clean`] removes this character, or makes it a space.
+/// Returns whether [`clean`] removes this character or replaces it by a space.
 #[must_use]
 pub const fn is_unsafe(c: char) -> bool {
     match c {
@@ -60,8 +60,8 @@ pub const fn is_unsafe(c: char) -> bool {
     }
 }
 
-/// Returns whether a reader sees anything of a text: it holds more than white space and invisible characters, such as
-/// U+200B and the Hangul fillers.
+/// Returns whether a reader sees anything of a text: whether it holds more than white space and invisible characters,
+/// such as U+200B and the Hangul fillers.
 ///
 /// # Examples
 ///
@@ -75,11 +75,12 @@ pub fn is_visible(text: &str) -> bool {
         .any(|c| !c.is_whitespace() && !crate::name::is_invisible(c) && !is_unsafe(c))
 }
 
-/// Lets each backspace (0x08, or DEL as most terminals send it) delete the character before it. Text that holds none is
+/// Deletes the character before each backspace (0x08, or DEL, which most terminals send). A text without backspaces is
 /// borrowed.
 ///
 /// A character is what a reader takes for one: a base with its marks, a Hangul syllable of several jamo, an emoji of
-/// several parts. In scripts whose marks need tables it is the mark alone, as editors there have it.
+/// several parts. In scripts whose marks need tables, a backspace deletes the mark alone, as editors do in those
+/// scripts.
 pub(crate) fn apply_backspaces(text: &str) -> Cow<'_, str> {
     const BACKSPACES: [char; 2] = ['\x08', '\x7f'];
     if !text.contains(BACKSPACES) {
@@ -105,7 +106,8 @@ fn delete_last(text: &mut String) {
                 |_| true
             }
             mark if crate::name::is_common_mark(mark) => |_| true,
-            // A final consonant or a vowel among jamo (Unicode, section 3.12), and the second half of a flag.
+            // A final consonant or a vowel of a syllable in jamo (Unicode, section 3.12), and the second half of a
+            // flag.
             '\u{11a8}'..='\u{11ff}' => |c| matches!(c, '\u{1160}'..='\u{11a7}'),
             '\u{1160}'..='\u{11a7}' => |c| matches!(c, '\u{1100}'..='\u{115f}'),
             '\u{1f1e6}'..='\u{1f1ff}' => {
@@ -127,12 +129,12 @@ fn delete_last(text: &mut String) {
     }
 }
 
-/// Shortens a text to at most `bytes_max` bytes, on a character boundary.
+/// Shortens a text to at most `bytes_max` bytes, at a character boundary.
 pub(crate) fn truncate(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// The common case, without a branch per byte: printable ASCII and nothing else.
+/// Returns whether a text is printable ASCII only: the common case, checked without a branch for each byte.
 fn is_plain_ascii(bytes: &[u8]) -> bool {
     bytes
         .iter()
@@ -157,11 +159,11 @@ mod tests {
             .filter_map(char::from_u32)
             .collect();
         let printable: String = std::iter::once('\t')
-            // From U+000A to U+000D there are line breaks.
+            // The characters from U+000A to U+000D are line breaks, which become a space.
             .chain([' '])
             .chain(' '..='~')
             .collect();
-        // The last line break, U+0085, has nothing behind it.
+        // The last line break, U+0085, is at the end of the text and adds no space.
         assert_eq!(clean(&nasty), printable);
     }
 

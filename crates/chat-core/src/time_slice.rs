@@ -1,17 +1,17 @@
-//! How long a task works before it lets others run.
+//! How long a task works before it yields to other tasks.
 //!
-//! Invariant: work that one peer asks for holds up the other tasks of its worker for a few hundred microseconds at most.
+//! Invariant: work that one peer asks for delays the other tasks of its worker by a few hundred microseconds at most.
 
 use std::time::{Duration, Instant};
 
-/// How long a task works without a pause. Shorter than what a person or a heartbeat can notice, longer than what a
-/// yield costs by a factor of some hundred.
+/// How long a task works without yielding. This is shorter than a person or a heartbeat can notice, and some hundred
+/// times as long as a yield takes.
 const SLICE: Duration = Duration::from_micros(250);
 
-/// The time that a task has worked since it last let others run.
+/// The time that a task has worked since it last yielded.
 #[derive(Debug)]
 pub(crate) struct TimeSlice {
-    // The machine's clock, also where a test pauses Tokio's: what counts is the work that was done.
+    // The system's clock even where a test pauses Tokio's, because real work is measured.
     began: Instant,
 }
 
@@ -22,7 +22,7 @@ impl TimeSlice {
         }
     }
 
-    /// Lets other tasks run if the slice is used up. Cancel safe.
+    /// Yields to other tasks if the slice is used up. Cancel safe.
     pub(crate) async fn yield_if_over(&mut self) {
         if self.began.elapsed() >= SLICE {
             tokio::task::yield_now().await;
