@@ -1,4 +1,4 @@
-//! What a peer asks, whatever the dialect it asks in.
+//! What a peer asks for, independent of its dialect.
 
 use crate::hub::IfMissing;
 use crate::hub::authenticator::Credentials;
@@ -6,143 +6,143 @@ use crate::log::{Epoch, Seq, TokenDigest};
 use crate::session::JoinRequest;
 use std::borrow::Cow;
 
-/// One thing that a peer wants done; names are not checked yet, texts not cleaned.
+/// One request of a peer. Names are not validated yet, and texts are not cleaned.
 ///
-/// Where `room` is `None`, the room is meant that the session joined last. A `key` is the author's name for a message:
-/// what the same client says again under it within ten minutes is not said twice.
+/// If `room` is `None`, the request is for the room that the session joined last. A `key` is the author's name for a
+/// message: a message that the same client repeats under its key within ten minutes is not published again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// Say something in a room.
+    /// Publishes a message in a room.
     Say {
-        /// Where.
+        /// The room.
         room: Option<Cow<'a, str>>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
-        /// Under which key; at most 64 bytes.
+        /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
     },
-    /// Do something in a room.
+    /// Publishes an action of the author in a room.
     Act {
-        /// Where.
+        /// The room.
         room: Option<Cow<'a, str>>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
-        /// Under which key; at most 64 bytes.
+        /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
     },
-    /// Say something in a room that the session need not be in: nobody is told of a coming or going.
+    /// Publishes a message in a room that the session need not be in. No join or leave is announced.
     Publish {
-        /// Where.
+        /// The room.
         room: Cow<'a, str>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
-        /// Under which key; at most 64 bytes.
+        /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
-        /// What to do if there is no such room.
+        /// What happens if the room does not exist.
         if_missing: IfMissing,
     },
-    /// Set a room's topic, or ask for it.
+    /// Sets a room's topic, or asks for it.
     Topic {
-        /// Where.
+        /// The room.
         room: Option<Cow<'a, str>>,
-        /// The new topic, empty to take it away; `None` asks.
+        /// The new topic; an empty one removes it. `None` asks for the topic.
         text: Option<Cow<'a, str>>,
     },
-    /// Say something to one session alone.
+    /// Sends a direct message to one session.
     Tell {
         /// The nick of that session.
         to: Cow<'a, str>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
     },
-    /// Begin: take a nick and join rooms, all at once.
+    /// Begins the session: takes a nick and joins rooms in one step.
     Hello {
-        /// Which nick; `None` keeps the one that the session was given.
+        /// The nick; `None` keeps the one that the session was given.
         nick: Option<Cow<'a, str>>,
-        /// By what the client is known again: it has the keys that it used with this token, and takes its nick from a
-        /// session that came with it. `None`: it isn't, and its keys are of no use after this session.
+        /// Identifies the client across sessions. The client keeps the keys that it used with this token, and takes its
+        /// nick over from a session with the same token. If `None`, its keys are lost with this session.
         token: Option<TokenDigest>,
-        /// Which rooms.
+        /// The rooms to join.
         rooms: Vec<JoinRequest<'a>>,
     },
-    /// Prove who the peer is. The session, or the one that begins later, then has the account.
+    /// Proves who the peer is. The session, or the one that begins later, then has the account.
     Authenticate(Credentials<'a>),
-    /// Join a room.
+    /// Joins a room.
     Join(JoinRequest<'a>),
-    /// Join a room and leave all others, for dialects in which one is in one room at a time. `None`: the lobby.
+    /// Joins a room and leaves all others, for dialects in which a session is in one room at a time.
     Move {
-        /// Which.
+        /// The room; `None` is the lobby.
         room: Option<Cow<'a, str>>,
     },
-    /// Leave a room.
+    /// Leaves a room.
     Leave {
-        /// Which.
+        /// The room.
         room: Option<Cow<'a, str>>,
     },
-    /// Take another nick.
+    /// Changes the nick.
     Nick {
-        /// Which.
+        /// The new nick.
         nick: Cow<'a, str>,
     },
-    /// Ask who is in a room.
+    /// Asks who is in a room.
     Who {
-        /// Which.
+        /// The room.
         room: Option<Cow<'a, str>>,
     },
-    /// Ask which rooms there are.
+    /// Asks which rooms exist.
     Rooms {
-        /// Only those that follow this room by name; `None`: the first ones.
+        /// Only rooms that follow this one by name; `None` begins with the first.
         after: Option<Cow<'a, str>>,
-        /// How many at most; `None`: as many as one answer lists.
+        /// Maximum number of rooms; `None` is as many as one answer lists.
         limit: Option<usize>,
     },
-    /// Be shown what was said in a room, as if it were said now: answered with events.
+    /// Asks for past messages of a room. They are delivered as events, like live messages.
     History {
-        /// Which.
+        /// The room.
         room: Option<Cow<'a, str>>,
-        /// What precedes this place; `None`: the end.
+        /// Only messages before this position; `None` is the end of the log.
         before: Option<Seq>,
-        /// How many messages; `None`: as many as a newcomer is shown.
+        /// Maximum number of messages; `None` is as many as a newcomer is shown.
         limit: Option<usize>,
     },
-    /// Read from a room's log: answered with one page.
+    /// Reads from a room's log. The answer is one page.
     Read {
-        /// Which.
+        /// The room.
         room: Option<Cow<'a, str>>,
-        /// What follows this place; wins over `before`.
+        /// Only messages after this position; takes precedence over `before`.
         after: Option<Seq>,
-        /// Which life of the log the places are in; `None`: the present one.
+        /// The epoch of the positions; `None` is the current epoch.
         epoch: Option<Epoch>,
-        /// What precedes this place; `None`: the end.
+        /// Only messages before this position; `None` is the end of the log.
         before: Option<Seq>,
-        /// How many messages at most; `None`: as many as a newcomer is shown.
+        /// Maximum number of messages; `None` is as many as a newcomer is shown.
         limit: Option<usize>,
     },
-    /// Search a room's log: answered with what was found.
+    /// Searches a room's log. The answer is what was found.
     Search {
-        /// Which.
+        /// The room.
         room: Option<Cow<'a, str>>,
-        /// Words that a message must hold.
+        /// Words that a message must contain.
         text: Cow<'a, str>,
-        /// Only what precedes this place; `None`: the end.
+        /// Only messages before this position; `None` is the end of the log.
         before: Option<Seq>,
-        /// How many messages at most; `None`: as many as a newcomer is shown.
+        /// Maximum number of messages; `None` is as many as a newcomer is shown.
         limit: Option<usize>,
     },
-    /// Say that it is there.
+    /// Shows that the peer is still there.
     Ping,
-    /// End the session.
+    /// Ends the session.
     Quit {
-        /// Why.
+        /// The reason.
         reason: Option<Cow<'a, str>>,
     },
-    /// The dialect's encoder or echo has changed: it takes effect now.
+    /// Applies a change of the dialect's encoder or echo.
     OptionsChanged,
 }
 
 impl Command<'_> {
-    /// The same command without the line that it was read from.
+    /// Returns the same command without borrowing from the line.
     #[rustfmt::skip]
     pub(crate) fn into_owned(self) -> Command<'static> {
         type Optional<'a> = Option<Cow<'a, str>>;

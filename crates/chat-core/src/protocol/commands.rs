@@ -1,4 +1,4 @@
-//! What one line asks for: commands, and what the dialect answers by itself, in one order.
+//! What one input line asks for: commands, and the dialect's own answers, in one order.
 //!
 //! Invariant: a line gives a bounded number of commands, and a line that gives one command costs no allocation.
 
@@ -6,13 +6,13 @@ use crate::protocol::command::Command;
 use bytes::BytesMut;
 use std::collections::VecDeque;
 
-/// How many commands one line may give: more than any list that a person or a client sends at once.
+/// Maximum number of commands from one line: more than any list that a person or a client sends at once.
 const COMMANDS_PER_LINE_MAX: usize = 64;
 
 /// What one line asks for: [`Command`]s, and bytes that the dialect answers by itself, in the order in which they are
 /// added.
 ///
-/// Each command after the first is charged like a line of its own, so a list of rooms is no way around the rate.
+/// Each command after the first is charged like a separate line, so a list of rooms does not bypass the rate limit.
 ///
 /// # Examples
 ///
@@ -36,7 +36,7 @@ pub struct Commands<'a> {
     rest: VecDeque<Placed<'a>>,
     /// All bytes, before, between and after the commands.
     out: BytesMut,
-    /// How many bytes have been taken out of `out`, and how many commands have been added.
+    /// How many bytes were taken out of `out`, and how many commands were added.
     taken: usize,
     pushed: usize,
 }
@@ -51,15 +51,15 @@ struct Placed<'a> {
 /// The next thing that a line asks for.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// The dialect answers this by itself.
+    /// The dialect's own answer.
     Bytes(BytesMut),
-    /// The peer wants this done.
+    /// A command of the peer.
     Command(Command<'a>),
 }
 
 impl<'a> Commands<'a> {
-    /// Adds a command, and returns whether it was added: one line gives at most 64. The dialect refuses those beyond
-    /// that by itself.
+    /// Adds a command and returns whether it was added. One line gives at most 64 commands; the dialect itself refuses
+    /// further ones.
     pub fn push(&mut self, command: Command<'a>) -> bool {
         if self.pushed == COMMANDS_PER_LINE_MAX {
             return false;
@@ -77,13 +77,13 @@ impl<'a> Commands<'a> {
         true
     }
 
-    /// Where the dialect writes what it answers by itself. It is sent after the answers to the commands that were
-    /// added before it.
+    /// Returns the buffer for the dialect's own answers. They are sent after the answers to the commands that were
+    /// added before them.
     pub const fn out(&mut self) -> &mut BytesMut {
         &mut self.out
     }
 
-    /// Takes the next bytes or the next command; `None` if nothing is left.
+    /// Takes the next bytes or the next command. Returns `None` if nothing is left.
     pub fn pop(&mut self) -> Option<Step<'a>> {
         let next = self.first.as_ref().or_else(|| self.rest.front());
         let before = next.map_or(self.out.len(), |next| next.after - self.taken);
@@ -106,7 +106,7 @@ impl<'a> Commands<'a> {
         self.first.is_some() || !self.rest.is_empty()
     }
 
-    /// The same commands without the line that they were read from.
+    /// Returns the same commands without borrowing from the line.
     pub(crate) fn into_owned(self) -> Commands<'static> {
         Commands {
             first: self.first.map(Placed::into_owned),

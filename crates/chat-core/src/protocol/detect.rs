@@ -1,7 +1,7 @@
-//! The first bytes of a connection: which dialect they are.
+//! Recognises the dialect of a connection by its first bytes.
 //!
-//! Invariant: nothing that another protocol opens with ever becomes chat, so that no web page can post into a room;
-//! and the detectors are data, so that a new one is an entry, not a branch.
+//! Invariant: the opening of another protocol never becomes chat, so that no web page can post into a room. The
+//! detectors are data: a new one is an entry, not a branch.
 
 use crate::line::{is_unmarked_utf16, starts_with_mark};
 use crate::protocol::dialect::Dialect;
@@ -11,39 +11,39 @@ use std::sync::Arc;
 
 /// Recognises one protocol by a connection's first bytes.
 pub trait Detector: Send + Sync + 'static {
-    /// Looks at all that has come so far; telnet commands are stripped already.
+    /// Examines all bytes received so far, without telnet commands.
     ///
-    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. Should the stream end
-    /// before, the prefix is dropped: what another protocol begins with is no chat.
+    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. If the stream ends earlier,
+    /// the prefix is dropped, because the opening of another protocol is not chat.
     fn detect(&self, prefix: &[u8]) -> Detection;
 
-    /// Whether what it finds is [`Detected::TakeOver`]. The default is no.
+    /// Returns whether this detector may find [`Detected::TakeOver`]. The default is `false`.
     ///
-    /// Such a detector is asked before all others, and looks at the bytes as the peer sent them: telnet commands are not
-    /// stripped. It is not asked again once the peer was greeted.
+    /// Such a detector is asked before all others, and examines the bytes as the peer sent them, including telnet
+    /// commands. It is not asked again once the peer was greeted.
     fn may_take_over(&self) -> bool {
         false
     }
 }
 
-/// What a detector makes of a prefix.
+/// What a detector finds in a prefix.
 pub enum Detection {
-    /// It is this protocol, and this is how it goes on.
+    /// The prefix is of this protocol, and the connection continues as given.
     Found(Detected),
-    /// It isn't.
+    /// The prefix is not of this protocol.
     NotFound,
-    /// It may be: more bytes will tell.
+    /// The prefix may be of this protocol; more bytes are needed.
     NeedMore,
 }
 
-/// How a connection goes on once its protocol is known.
+/// How a connection continues once its protocol is known.
 pub enum Detected {
-    /// In this dialect, to which the prefix is given as its first input.
+    /// The peer speaks this dialect, which is given the prefix as its first input.
     Dialect(Box<dyn Dialect>),
-    /// Not at all: it is sent these bytes and closed.
+    /// The peer is sent these bytes and disconnected.
     Refused(Bytes),
-    /// This protocol takes over the byte stream. Only a detector that says so with
-    /// [`Detector::may_take_over`] may give it.
+    /// This protocol takes over the byte stream. Only a detector whose [`Detector::may_take_over`] returns `true` may
+    /// give it.
     TakeOver(Box<dyn TakeOver>),
 }
 
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Detected {
     }
 }
 
-/// A protocol that is known only to be refused.
+/// A protocol that is recognised only to be refused.
 struct Reserved {
     recognise: fn(&[u8]) -> Match,
     answer: &'static [u8],
@@ -81,7 +81,7 @@ enum Match {
     Perhaps,
 }
 
-/// The protocols that are refused until the server speaks them.
+/// The protocols that are refused unless the server speaks them.
 pub(crate) fn reserved() -> impl Iterator<Item = Arc<dyn Detector>> {
     const RESERVED: [Reserved; 7] = [
         Reserved {
@@ -131,10 +131,10 @@ impl Detector for Reserved {
     }
 }
 
-/// From how many bytes on the rest of a request line is not waited for: nobody types that.
+/// Length of a prefix from which an incomplete request line counts as HTTP, because no person types such a line.
 const REQUEST_LINE_BYTES: usize = 512;
 
-/// A complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is somebody talking.
+/// A complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is chat.
 fn is_http(prefix: &[u8]) -> Match {
     let Some(line) = first_line(prefix) else {
         let mut words = prefix.splitn(2, |&b| b == b' ');
@@ -176,8 +176,8 @@ fn is_smtp(prefix: &[u8]) -> Match {
     }
 }
 
-/// What an IRC client opens with (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with tags or a prefix or without.
-/// `nick bob` is somebody talking.
+/// The opening of an IRC client (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with or without tags or a prefix.
+/// `nick bob` is chat.
 fn is_irc(prefix: &[u8]) -> Match {
     let Some(line) = first_line(prefix) else {
         return Match::No;
@@ -195,7 +195,7 @@ fn is_irc(prefix: &[u8]) -> Match {
     if is_irc { Match::Yes } else { Match::No }
 }
 
-/// A PROXY header of version 1 or 2, as HAProxy's specification has them.
+/// A PROXY header of version 1 or 2, as in HAProxy's specification.
 fn is_proxy(prefix: &[u8]) -> Match {
     const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     let is_version_1 = [&b"PROXY TCP4 "[..], b"PROXY TCP6 ", b"PROXY UNKNOWN"]
@@ -208,7 +208,7 @@ fn is_proxy(prefix: &[u8]) -> Match {
     }
 }
 
-/// UTF-16, with a byte-order mark or without.
+/// UTF-16, with or without a byte-order mark.
 fn is_utf16(prefix: &[u8]) -> Match {
     if starts_with_mark(prefix) || is_unmarked_utf16(prefix) {
         Match::Yes
@@ -217,8 +217,8 @@ fn is_utf16(prefix: &[u8]) -> Match {
     }
 }
 
-/// Undecided while the prefix is a beginning of `magic`, which is only asked of bytes that no text begins with, or
-/// that are few.
+/// Returns `Perhaps` while the prefix may become `magic`, unless it begins with a printable character: a person's text
+/// must not wait.
 fn starts_with(prefix: &[u8], magic: &[u8]) -> Match {
     if prefix.starts_with(magic) {
         Match::Yes

@@ -1,7 +1,7 @@
-//! How one connection talks: the seam between bytes and meaning.
+//! How one connection talks: the interface between bytes and commands.
 //!
-//! Invariant: a dialect does no I/O and never waits. A line goes in and commands come out; an event or a reply
-//! goes in and bytes come out. It knows nothing of the hub.
+//! Invariant: a dialect does no I/O and never waits. It turns a line into commands, and an event or a reply into bytes.
+//! It knows nothing of the hub.
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
@@ -15,37 +15,40 @@ use bytes::BytesMut;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// One connection's way of talking, and what it has to remember for that.
+/// How one connection talks, and the state that it needs for that.
 pub trait Dialect: Send + Sync {
-    /// What it is called, in lower case: for a [`Policy`](crate::Policy) to go by.
+    /// Returns the dialect's name in lower case, which a [`Policy`](crate::Policy) can check.
     fn name(&self) -> &'static str;
 
-    /// How this connection is written the events of its rooms.
+    /// Returns the encoder that writes the events of this connection's rooms.
     fn encoder(&self) -> Arc<dyn Encoder>;
 
-    /// Whether this connection gets its own messages back.
+    /// Returns whether this connection receives its own messages.
     fn echo(&self) -> Echo;
 
-    /// Whether a newcomer is put in the lobby, and whether silence may end a text, and so on.
+    /// Returns what the dialect expects of the connection, such as whether a newcomer arrives in the lobby.
     fn options(&self) -> DialectOptions;
 
-    /// Takes a line; adds to `commands` what it asks for, and what the dialect answers by itself, in order.
+    /// Processes a line. Adds to `commands` what the line asks for, and the dialect's own answers, in order.
     fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>);
 
-    /// How this connection's input is divided into items of at most `item_bytes_max` bytes; `None`, the default: by
-    /// lines. Asked once, when the connection has turned out to speak this dialect.
+    /// Returns how this connection's input is divided into items of at most `item_bytes_max` bytes. `None`, the
+    /// default, divides it into lines.
+    ///
+    /// Called once, when the connection is known to speak this dialect.
     fn framing(&self, _item_bytes_max: usize) -> Option<Box<dyn Framing>> {
         None
     }
 
-    /// From now on the peer's texts end in this way.
+    /// Sets how the peer's messages are delimited.
     fn set_delimiter(&mut self, _ending: Delimiter) {}
 
-    /// Writes what a newcomer is told first. Whom it meets follows as [`Reply::Joined`].
+    /// Writes the greeting of a newcomer. The members that it meets follow as [`Reply::Joined`].
     fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut);
 
-    /// Writes what goes between two messages that are shown again, if it is another day. Before the first of them
-    /// `previous` is now, and after the last one `next` is.
+    /// Writes what separates two replayed messages, if they are of different days.
+    ///
+    /// Before the first message, `previous` is the current time. After the last message, `next` is the current time.
     fn write_day(
         &self,
         _previous: Timestamp,
@@ -57,35 +60,36 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the answer to a command.
     ///
-    /// Each command that [`receive`](Self::receive) has added is answered once, in the order in which they came:
-    /// by one reply each, but that [`Reply::Published`] and [`Reply::Unpublished`] answer several. A
-    /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye), an
-    /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) not at all, and
-    /// [`Reply::Rejected`], [`Reply::Present`] and [`Reply::Removed`] answer nothing.
+    /// Each command that [`receive`](Self::receive) has added is answered once, in the order of the commands. Each has
+    /// its own reply, but one [`Reply::Published`] or [`Reply::Unpublished`] answers several commands. A
+    /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye). An
+    /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered. [`Reply::Rejected`],
+    /// [`Reply::Present`] and [`Reply::Removed`] answer no command.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
-    /// Writes the question whether the peer is there, to which any line is an answer.
+    /// Writes the question whether the peer is still there. Any line is an answer.
     fn ping(&mut self, _out: &mut BytesMut) {}
 
-    /// Writes a message to this session alone.
+    /// Writes a direct message to this session.
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut);
 
-    /// Writes the last words to this peer; nothing if it needs none.
+    /// Writes the goodbye to this peer, or nothing if it needs none.
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut);
 }
 
-/// What ends a peer's texts.
+/// How a peer's messages are delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delimiter {
-    /// A newline.
+    /// By a newline.
     Newline,
-    /// A newline, or silence: the peer is a program that sends none.
+    /// By a newline or by silence, because the peer is a program that sends no newline.
     Silence,
 }
 
-/// What a dialect expects of the connection it is spoken on.
+/// What a dialect expects of its connection.
 ///
-/// The default is a program's dialect: nothing is done unasked. Set the fields that differ:
+/// The default suits a program's dialect: the hub does nothing that the peer has not asked for. Set the fields that
+/// differ:
 ///
 /// ```
 /// use chat_core::protocol::DialectOptions;
@@ -97,32 +101,32 @@ pub enum Delimiter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DialectOptions {
-    /// A newcomer is put in the lobby without asking.
+    /// A newcomer joins the lobby without asking.
     pub arrives_in_lobby: bool,
-    /// A newcomer says over several lines who it is. Until the dialect gives a [`Hello`](crate::protocol::Command::Hello)
-    /// it has no session: no nick is claimed, nothing is announced, and of other commands only `Ping`, `Quit` and
-    /// `OptionsChanged` are done. A refused hello leaves it so, to try again. It has
-    /// [`registration_timeout`](Limits::registration_timeout) for that. It is not [greeted](Dialect::greet): the
-    /// [`Welcome`](Reply::Welcome) says as much.
+    /// A newcomer registers over several lines. It has no session until the dialect adds a
+    /// [`Hello`](crate::protocol::Command::Hello): no nick is claimed, nothing is announced, and the only other
+    /// commands executed are `Authenticate`, `Ping`, `Quit` and `OptionsChanged`. After a refused hello the peer may
+    /// try again. It must register within [`registration_timeout`](Limits::registration_timeout). It is not
+    /// [greeted](Dialect::greet), because the [`Welcome`](Reply::Welcome) has the same content.
     pub registers: bool,
-    /// Silence may end the text of a peer that sends no newline.
+    /// Silence may end a message of a peer that sends no newline.
     pub silence_ends_text: bool,
-    /// A silent peer is asked whether it is there, and disconnected if it doesn't answer.
+    /// A silent peer is asked whether it is still there, and disconnected if it does not answer.
     pub has_heartbeat: bool,
-    /// Another nick or the end of a session is shown once, however many rooms the peer shares with it; without this, once
-    /// in each of them. Which of the rooms such a [`Presence`](crate::Presence) names is up to chance, so an encoder writes it
-    /// without the room.
+    /// A nick change or the end of a session is shown once, even if the peer shares several rooms with that session.
+    /// Without this, it is shown once in each of these rooms. Which room such a [`Presence`](crate::Presence) names is
+    /// arbitrary, so an encoder writes it without the room.
     pub has_changes_once: bool,
-    /// The longest input line in bytes, its terminator not counted; `None`: as [`Limits`] has it.
+    /// The longest input line in bytes, without its terminator; `None` is the limit in [`Limits`].
     pub line_bytes: Option<NonZeroUsize>,
 }
 
 /// What a newcomer is told first.
 #[derive(Debug, Clone, Copy)]
 pub struct Greeting<'a> {
-    /// The operator's words, line by line.
+    /// The message of the day, line by line.
     pub motd: &'a [String],
-    /// The nick that the newcomer was given.
+    /// The newcomer's nick.
     pub nick: &'a Nick,
 }
 
@@ -130,100 +134,100 @@ pub struct Greeting<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Reply<'a> {
-    /// The session has begun: to [`Hello`](crate::protocol::Command::Hello).
+    /// Answers [`Hello`](crate::protocol::Command::Hello): the session has begun.
     Welcome {
-        /// The session's own nick.
+        /// The session's nick.
         nick: &'a Nick,
-        /// The rooms that it asked for, in that order: what it finds there, or why it can't join.
+        /// The requested rooms in their order, each with what the session finds there, or why it can't join.
         rooms: &'a [(&'a str, Result<Joined, Refusal>)],
-        /// What the hub allows.
+        /// The hub's limits.
         limits: &'a Limits,
-        /// The room that newcomers are put in, for a client that was not told which to join.
+        /// The room for newcomers, for a client that has no other room to join.
         lobby: &'a RoomName,
-        /// The operator's words, line by line.
+        /// The message of the day, line by line.
         motd: &'a [String],
     },
     /// The peer has proved that it has this account.
     Authenticated(&'a Account),
-    /// The session is in this room now. What is replayed follows.
+    /// The session has joined this room. The replay follows.
     Joined {
-        /// The session's own nick.
+        /// The session's nick.
         nick: &'a Nick,
-        /// What it finds there.
+        /// What the session finds in the room.
         joined: &'a Joined,
     },
-    /// These messages are in the log, each in answer to one command.
+    /// These messages are in the log. Each answers one command.
     Published(&'a Batch),
-    /// This was said before under the same key, and is not said again.
+    /// This message was published before under the same key, and is not published again.
     Duplicate {
-        /// Where.
+        /// The room.
         room: &'a RoomName,
-        /// Its place in the room's log.
+        /// The position of the message in the room's log.
         seq: Seq,
     },
-    /// So many commands' messages are not published.
+    /// The messages of this many commands are not published.
     Unpublished(usize, &'a Refusal),
-    /// A line could not be used. It is no command, so this is not an answer to one.
+    /// An input line is rejected. The line is not a command, so this answers none.
     Rejected(&'a Refusal),
     /// The session has left this room.
     Left(&'a RoomInfo),
-    /// The application took the session out of this room, unasked and no answer.
+    /// The application removed the session from this room. Answers no command.
     Removed {
-        /// Which.
+        /// The room.
         room: &'a RoomName,
-        /// Why; empty if it gave no reason.
+        /// The reason; empty if none was given.
         reason: &'a str,
-        /// Everybody was taken out: the room is closed.
+        /// The room is closed: all members were removed.
         is_closed: bool,
     },
     /// The session has this nick now.
     Renamed(&'a Nick),
     /// A direct message was delivered.
     DirectSent {
-        /// To whom.
+        /// The recipient.
         to: &'a Nick,
-        /// When.
+        /// When it was sent.
         at: Timestamp,
-        /// What.
+        /// The text.
         text: &'a str,
     },
-    /// Who is in this room.
+    /// The members of this room.
     Who(&'a RoomInfo),
-    /// Who is in this room, unasked and no answer: the member has missed who came and went.
+    /// The members of this room, after the member missed joins or leaves. Answers no command.
     Present(&'a RoomInfo),
-    /// Which rooms there are: some of them, by name.
+    /// A part of the list of rooms, sorted by name.
     Rooms {
         /// The rooms.
         rooms: &'a [RoomSummary],
-        /// There are more, after the last of these.
+        /// More rooms follow the last of these.
         has_more: bool,
     },
     /// The topic of this room.
     Topic(&'a RoomInfo),
-    /// The messages that were asked for follow as events, if there are any.
+    /// The requested messages follow as events, if there are any.
     History {
-        /// There is nothing in the log to show.
+        /// The log has nothing to show.
         is_empty: bool,
     },
-    /// The messages that were asked for.
+    /// The requested messages.
     Page {
-        /// Where.
+        /// The room.
         room: &'a RoomName,
-        /// Which part of the log was read.
+        /// The part of the log that was read.
         span: Span,
         /// The messages.
         page: &'a Page,
     },
-    /// The messages that were searched for.
+    /// The messages that a search found.
     Found {
-        /// Where.
+        /// The room.
         room: &'a RoomName,
         /// The messages, oldest first; there may be older ones.
         page: &'a Page,
     },
-    /// The hub is there.
+    /// Answers a ping.
     Pong,
-    /// The peer can't have what it asked for.
+    /// The request is refused.
     Refused(&'a Refusal),
 }
 
@@ -231,18 +235,18 @@ pub enum Reply<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Joined {
-    /// Whom and what it finds there.
+    /// The members, the topic and the position of the room.
     pub info: RoomInfo,
-    /// Whether all that followed the place it named is replayed; `None` if it named none. Should the log change
-    /// meanwhile, a gap says so.
+    /// Whether everything after the requested position is replayed; `None` if no position was requested. If the log
+    /// changes during the replay, a gap reports it.
     pub is_recovered: Option<bool>,
-    /// How many bytes the peer can take of what it is told about the room, if it is not known to read lines. What does
-    /// not fit is left out.
+    /// Maximum number of bytes about the room that the peer is sent, if it is not known to read lines. The rest is left
+    /// out.
     pub bytes_max: Option<usize>,
 }
 
 impl Joined {
-    /// Creates what a session would find, for whoever tests a dialect.
+    /// Creates the result of a join, for tests of a dialect.
     #[must_use]
     pub const fn new(info: RoomInfo, is_recovered: Option<bool>) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! What a peer is told when it can't have what it asked for.
+//! What a peer is told when its request is refused.
 //!
-//! Invariant: a refusal says what was wrong, names no command of any dialect, and holds no control character. Its code
-//! is a stable string that programs may rely on. Each dialect says in its own words what may help.
+//! Invariant: a refusal says what was wrong, names no command of any dialect, and contains no control character. Its
+//! code is a stable string that programs may rely on. Each dialect says in its own words what may help.
 
 use crate::hub::{NickError, TellError};
 use crate::limits::Limits;
@@ -13,27 +13,27 @@ use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
 
-/// Why a peer can't have what it asked for.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// What kind of refusal it is, for programs.
+    /// The kind of refusal, for programs.
     pub code: Code,
     /// What was wrong, for people. It names no command.
     pub message: String,
-    /// What may help, if there is a command for it: the dialect names that command.
+    /// What may help, if there is a command for it. The dialect names that command.
     pub hint: Option<Hint>,
 }
 
-/// What may help a peer that was refused something.
+/// What may help a peer whose request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
-    /// To see the list of rooms, because there is no room of that name.
+    /// List the rooms, because no room has that name.
     ListRooms,
-    /// To join a room of that list, because no new one can be opened.
+    /// Join a listed room, because no new room can be opened.
     JoinListed,
-    /// To see the list of members, because there is none of that nick.
+    /// List the members, because no member has that nick.
     ListMembers,
 }
 
@@ -47,24 +47,24 @@ pub enum Code {
     UnknownCmd,
     /// There is no such room or nick.
     NotFound,
-    /// It is not allowed, or not now.
+    /// The request is not allowed, or not now.
     Denied,
-    /// The nick is another's, or looks like it.
+    /// The nick belongs to another session, or looks like that of another session.
     NickTaken,
-    /// It can't be a name.
+    /// The text is not a valid name.
     BadName,
-    /// It is longer than the limit.
+    /// The input is longer than the limit.
     TooLong,
-    /// It came too fast.
+    /// The input came too fast.
     RateLimited,
-    /// There is no room for one more.
+    /// A limit is reached, such as the number of members in a room.
     Full,
-    /// The server can't do it now; trying again later may help.
+    /// The server can't do it now. A later attempt may succeed.
     Unavailable,
 }
 
 impl Code {
-    /// The code as it goes over a wire.
+    /// Returns the code as it is sent to a peer.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl Refusal {
         Self::new(Code::NotFound, format!("no such room: {room}")).hint(Hint::ListRooms)
     }
 
-    /// There is no such room, and the peer has not asked for it to be opened.
+    /// There is no such room, and the peer did not ask to open it.
     pub(crate) fn missing(room: &RoomName) -> Self {
         let message = format!("no such room: {room} (nobody is in it, and nothing is kept of it)");
         Self::new(Code::NotFound, message)
@@ -120,12 +120,12 @@ impl Refusal {
         Self::new(Code::Denied, "you are not in that room: join it first")
     }
 
-    /// The peer has not said who it is.
+    /// The peer has not registered.
     pub(crate) fn not_registered() -> Self {
         Self::new(Code::Denied, "you have not said who you are: do that first")
     }
 
-    /// The position is of another life of the room's log.
+    /// The position is of another epoch of the room's log.
     pub(crate) fn other_epoch() -> Self {
         Self::new(
             Code::NotFound,
@@ -133,7 +133,7 @@ impl Refusal {
         )
     }
 
-    /// The room's log can't be read. Of what the journal said a peer is told what it may be told.
+    /// The room's log can't be read. The peer is told only the part of the journal's error that is meant for it.
     pub(crate) fn unreadable(error: &JournalError) -> Self {
         if matches!(error, JournalError::TooBroad) {
             return Self::new(Code::BadRequest, error.to_string());
@@ -143,7 +143,7 @@ impl Refusal {
         Self::new(Code::Unavailable, message)
     }
 
-    /// An input line that can't be used.
+    /// Why an input line is rejected; `None` if it is not.
     pub(crate) fn of_line(rejected: &Inbound, line_bytes_max: usize) -> Option<Self> {
         match rejected {
             Inbound::Line(_) => None,
@@ -165,7 +165,7 @@ impl Refusal {
         }
     }
 
-    /// The error, and in one line after it what caused it.
+    /// The error and its causes, in one line.
     fn of_error(code: Code, error: &dyn Error) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
@@ -178,7 +178,7 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// The policy refused, for this reason.
+    /// The policy refused for this reason.
     pub(crate) fn denied(reason: &str, limits: &Limits) -> Self {
         let reason = crate::text::clean(reason);
         let reason = crate::text::truncate(reason.trim(), limits.reason_bytes);
@@ -239,7 +239,7 @@ impl From<JoinError> for Refusal {
             JoinError::Draining | JoinError::Journal(_) => Code::Unavailable,
         };
         match error {
-            // What the journal said is for the operator's log, not for the peer.
+            // The journal's error is for the operator's log, not for the peer.
             JoinError::Journal(_) => Self::new(code, error.to_string()),
             JoinError::Full(_) | JoinError::TooManyOpened(_) => {
                 Self::of_error(code, &error).hint(Hint::JoinListed)

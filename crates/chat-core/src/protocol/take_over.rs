@@ -1,7 +1,7 @@
 //! Protocols that take over the byte stream of a connection: TLS, a PROXY header, HTTP.
 //!
-//! Invariant: such a protocol sees the peer's bytes as the peer sent them, from the first one on, and nothing of them
-//! becomes chat unless the protocol hands a stream back.
+//! Invariant: such a protocol receives the peer's bytes unchanged, from the first one. None of them becomes chat unless
+//! the protocol hands a stream back.
 
 use crate::peer::Peer;
 use crate::protocol::dialect::Dialect;
@@ -18,62 +18,62 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// # Deadlines
 ///
 /// A handshake runs in the task of its connection and must end within
-/// [`Limits::handshake_timeout`](crate::Limits::handshake_timeout); a handshake that takes longer is dropped, and the
-/// stream with it. A protocol that keeps the stream, as HTTP does, says so with
-/// [`is_handshake`](Self::is_handshake). It then has to end by itself when the hub drains; see
+/// [`Limits::handshake_timeout`](crate::Limits::handshake_timeout). A handshake that takes longer is dropped together
+/// with its stream. A protocol that keeps the stream, as HTTP does, returns `false` from
+/// [`is_handshake`](Self::is_handshake). It must then end by itself when the hub drains; see
 /// [`Hub::drained`](crate::Hub::drained).
 ///
 /// # Cancel safety
 ///
-/// The future is dropped when its time is over, and when the connection's task is.
+/// The future is dropped when its deadline passes, or together with the connection's task.
 pub trait TakeOver: Send {
-    /// Takes the stream, which begins with the bytes that were recognised, and what is known of the peer.
+    /// Takes the stream, and what is known about the peer. The stream begins with the bytes that were recognised.
     ///
-    /// The admission of the connection, which counts it in [`Limits::connections`](crate::Limits::connections), lasts as
-    /// long as this future and what follows it.
+    /// The connection is counted in [`Limits::connections`](crate::Limits::connections) until this future and what
+    /// follows it have ended.
     fn take_over(self: Box<Self>, stream: Stream, peer: Peer) -> BoxFuture<'static, TakenOver>;
 
-    /// Whether the protocol is only a handshake, which is under a deadline. The default is yes.
+    /// Returns whether the protocol is only a handshake, which has a deadline. The default is `true`.
     fn is_handshake(&self) -> bool {
         true
     }
 }
 
-/// What a protocol has made of the stream that it took over.
+/// What a protocol returns for the stream that it took over.
 pub enum TakenOver {
-    /// The connection is over, and the stream closed.
+    /// The connection has ended, and the stream is closed.
     Ended,
-    /// There is a stream inside of the one that was taken over.
+    /// The protocol hands back a stream inside the one that it took over.
     HandedBack {
-        /// The stream inside: what the protocol decrypted, say.
+        /// The inner stream, such as the decrypted bytes.
         stream: Stream,
-        /// The peer, with what the handshake has told about it. If its address has changed, the connection is counted
-        /// for the new address from now on.
+        /// The peer, with what the handshake revealed about it. If its address has changed, the connection is counted
+        /// for the new address.
         peer: Peer,
-        /// How the connection goes on.
+        /// How the connection continues.
         next: Next,
     },
 }
 
-/// How a connection goes on after a stream was handed back.
+/// How a connection continues after a stream was handed back.
 pub enum Next {
-    /// The first bytes of the stream decide, as those of a new connection do.
+    /// The first bytes of the stream decide, as for a new connection.
     Detect,
-    /// In this dialect.
+    /// The peer speaks this dialect.
     Dialect(Box<dyn Dialect>),
-    /// With this protocol, whatever the first bytes are.
+    /// This protocol takes over the stream, whatever the first bytes are.
     TakeOver(Box<dyn TakeOver>),
 }
 
-/// A byte stream whose type is forgotten.
+/// A byte stream with its type erased.
 ///
-/// Reads first give the bytes that were read ahead, if there are any.
+/// Reads first return the bytes that were read ahead, if there are any.
 pub struct Stream {
     ahead: Bytes,
     io: Pin<Box<dyn Io>>,
 }
 
-/// Anything that is read and written.
+/// A stream that can be read and written.
 trait Io: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Io for T {}
@@ -85,7 +85,7 @@ impl Stream {
         Self::rewound(Bytes::new(), io)
     }
 
-    /// Wraps a stream of which these bytes were read already: reads give them once more.
+    /// Wraps a stream from which `ahead` was read already. Reads return these bytes again.
     #[must_use]
     pub fn rewound(ahead: Bytes, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self {
