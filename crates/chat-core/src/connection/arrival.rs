@@ -1,6 +1,6 @@
-//! How a session begins: what a newcomer is told, and its arrival in the lobby.
+//! How a session begins: the greeting, and the arrival in the lobby.
 //!
-//! Invariant: who comes and goes without a word is not announced.
+//! Invariant: a peer that comes and goes without sending anything is not announced.
 
 use crate::connection::connection::Connection;
 use crate::event::CloseReason;
@@ -12,15 +12,15 @@ use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// What a peer is told about a room when it comes there, unless it is known to read lines. The program that every
-/// tutorial begins with decodes what one `recv(1024)` brings, so it ends when a character is cut there.
+/// How many bytes a peer is sent about a room when it joins, unless it is known to read lines. The program that every
+/// tutorial begins with decodes the result of one `recv(1024)`, and ends with an error if a character is cut there.
 const NEWCOMER_BYTES_MAX: usize = 1000;
 
-/// How much of that is for the operator's words.
+/// How many of these bytes are for the message of the day.
 const MOTD_BYTES_MAX: usize = 300;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Begins a session under the nick that the policy gave, or as a guest if it can't have that.
+    /// Begins a session under the nick that the policy gave, or as a guest if that nick is not available.
     async fn begin_session(&mut self, given: Option<&str>) -> Result<Session, SessionError> {
         let session = match self.hub.session(given).await {
             Err(SessionError::Nick(error)) if given.is_some() => {
@@ -36,7 +36,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(session)
     }
 
-    /// Asks the policy about a peer whose dialect begins with a hello; gives back the nick that it gets instead.
+    /// Asks the policy about a peer whose dialect begins with a hello. Returns the nick that the policy gives it
+    /// instead.
     pub(super) async fn ask_to_come_in(
         &mut self,
         nick: Option<&str>,
@@ -45,7 +46,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .await
     }
 
-    /// Makes the peer a session, and greets it. A peer that was greeted in plain before it spoke keeps its session.
+    /// Begins a session and greets the peer. A peer that was greeted in plain before it sent anything keeps its
+    /// session.
     pub(super) async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
         let options = dialect.options();
         let now = Instant::now();
@@ -109,7 +111,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Lets the peer say over several lines who it is. One that was greeted in plain before it spoke leaves.
+    /// Lets the peer register over several lines. A session that began with a greeting in plain ends.
     fn begin_to_register(&mut self, dialect: Box<dyn Dialect>) {
         self.conversation.register(dialect);
         if let Some(session) = self.session.take() {
@@ -120,8 +122,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.conversation.let_speak();
     }
 
-    /// Takes the nick of a hello, for a session that begins with it if there is none yet. One that can't have the nick
-    /// does not begin.
+    /// Takes the nick of a hello, and begins a session if there is none. No session begins if the nick is not
+    /// available.
     pub(super) async fn register(
         &mut self,
         nick: Option<&str>,
@@ -146,13 +148,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// How many bytes a newcomer to a room is told about it; `None` if there is no limit.
+    /// How many bytes a newcomer to a room is sent about it; `None` if there is no limit.
     pub(super) fn newcomer_bytes(&self) -> Option<usize> {
         (!self.conversation.sends_items()).then_some(NEWCOMER_BYTES_MAX)
     }
 }
 
-/// How many lines of the operator's words a peer is shown that is not known to read lines.
+/// How many lines of the message of the day are shown to a peer that is not known to read lines.
 fn motd_that_fits(motd: &[String]) -> usize {
     let mut bytes = 0;
     let fits = |line: &&String| {

@@ -1,6 +1,7 @@
-//! What a connection costs its address.
+//! Charges a connection's costs to its address.
 //!
-//! Invariant: what an address has to wait for is done after the wait, once; until then the peer is not read.
+//! Invariant: a request for which an address must wait is executed once, after the wait. Until then the peer is not
+//! read.
 
 use crate::admission::{Charge, Cost};
 use crate::connection::connection::Connection;
@@ -9,10 +10,10 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// How many members can be told of a coming and going for what a join costs by itself.
+/// How many members can be told of a join and a leave for the base cost of a join.
 const MEMBERS_PER_JOIN: usize = 8;
 
-/// The connection's address would have to wait for too long: so long.
+/// The address would have to wait for this time, which is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooSoon(pub(super) Duration);
 
@@ -27,13 +28,14 @@ impl From<TooSoon> for Refusal {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Does not read the peer until then.
+    /// Stops reading from the peer until this time.
     fn pause_until(&mut self, until: Instant) {
         self.conversation.pace_mut().pause_until(until);
         self.hub.counters().rate_pauses.add(1);
     }
 
-    /// Charges for bytes that were read, whatever they are: bytes that never make a line take no token otherwise.
+    /// Charges for bytes that were read, whatever they are. Bytes that never complete a line would otherwise cost
+    /// nothing.
     pub(super) fn charge_input(&mut self, bytes: usize, now: Instant) {
         if let Some(until) = self.conversation.pace_mut().charge_input(bytes, now) {
             self.pause_until(until);
@@ -44,31 +46,31 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Charges the sender, and its address, what an answer costs besides the line that asked for it.
+    /// Charges the sender and its address for an answer, in addition to the line that asked for it.
     pub(super) fn charge(&mut self, cost: Cost) {
         let now = Instant::now();
         self.conversation.pace_mut().charge(cost, now);
         if let Some(account) = &self.account {
-            // What is owed holds up the next command that asks for much, not what members say.
+            // The debt holds up the next expensive command, not the messages of members.
             let _owes_until = account.charge(Charge::Answers, cost.thousandths(), now);
         }
     }
 
-    /// Whether the connection's address may ask for an answer that may be long.
+    /// Checks that the connection's address may ask for a long answer.
     ///
     /// # Errors
     ///
-    /// It owes too much for those that it was given: not for so long.
+    /// The address owes too much for earlier answers. The error holds the time to wait.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
         let reserved = self.reserve(Charge::Answers, 0, Instant::now());
         reserved.map(drop)
     }
 
-    /// Charges for a room that is opened to publish in it. While the address has to wait, the peer is not read.
+    /// Charges for a room that is opened to publish in it. While the address must wait, the peer is not read.
     ///
     /// # Errors
     ///
-    /// It would have to wait for too long.
+    /// The address would have to wait too long.
     pub(super) fn charge_opening(&mut self) -> Result<(), TooSoon> {
         if let Some(until) = self.reserve(Charge::Joins, 1, Instant::now())? {
             self.pause_until(until);
@@ -83,8 +85,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .map_err(TooSoon)
     }
 
-    /// How many joins it counts for to join a room: each member who is told of it, and later of the leaving, makes it
-    /// dearer.
+    /// Returns how many joins it costs to join a room. The cost grows with the members that are told of the join, and
+    /// later of the leave.
     fn cost_of_joining(&self, room: &str) -> u64 {
         if self.account.is_none() {
             return 0;
@@ -96,12 +98,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         1 + (told / MEMBERS_PER_JOIN) as u64
     }
 
-    /// Charges for the rooms that a command joins. Returns whether the command has to wait, for which it is not charged
-    /// again.
+    /// Charges for the rooms that a command joins. Returns whether the command must wait. It is not charged again after
+    /// the wait.
     ///
     /// # Errors
     ///
-    /// It would have to wait for too long.
+    /// The address would have to wait too long.
     pub(super) fn waits_to_join(&mut self, command: &Command<'_>) -> Result<bool, TooSoon> {
         let cost = match command {
             Command::Join(request) => self.cost_of_joining(&request.room),
@@ -120,7 +122,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if cost == 0 {
             return Ok(false);
         }
-        // A join may replay much, so what is owed for answers holds it up, too.
+        // A join may replay much, so debt for answers holds it up, too.
         self.may_ask()?;
         let Some(until) = self.reserve(Charge::Joins, cost, Instant::now())? else {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! What a connection does for a command other than to say something.
+//! Executes the commands that do not publish messages.
 //!
 //! Invariant: a command is executed to its end before the next one, and answered once.
 
@@ -19,19 +19,19 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// How many rooms one answer lists: as many as a screen shows.
+/// Maximum number of rooms in one answer: as many as a screen shows.
 const ROOMS_LISTED_MAX: usize = 100;
 
-/// What a command changes for the connection.
+/// The effect of a command on the connection.
 enum Outcome {
     GoOn,
     Close(CloseReason),
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Executes a command, and answers it if it is refused.
+    /// Executes a command. Answers with the refusal if it is refused.
     pub(super) async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {
-        // Boxed, so that an idle connection does not keep room for it.
+        // Boxed, so that an idle connection keeps no memory for it.
         match Box::pin(self.execute(command)).await {
             Ok(Outcome::Close(reason)) => return Some(reason),
             Ok(Outcome::GoOn) => {}
@@ -69,11 +69,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let limit = limit.unwrap_or(ROOMS_LISTED_MAX);
                 let limit = limit.clamp(1, ROOMS_LISTED_MAX);
                 let after = after.as_deref().unwrap_or_default();
-                // One more tells whether there are more.
+                // One room more than asked for tells whether there are more.
                 let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
                 let has_more = rooms.len() > limit;
                 rooms.truncate(limit);
-                // A policy that hides many rooms has looked at all of them.
+                // A policy that hides many rooms was asked about all of them.
                 self.charge(Cost::work(began.elapsed()));
                 self.reply(&Reply::Rooms {
                     rooms: &rooms,
@@ -161,14 +161,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
         let nick = self.ask(Question::Rename { nick }, nick).await?;
         let nick = self.session()?.rename(&nick).await?;
-        // Each room is told of it, as of a message.
+        // The change is announced in each room, like a message.
         self.charge(Cost::lines(self.members.len().saturating_sub(1)));
         self.reply(&Reply::Renamed(&nick));
         Ok(())
     }
 
-    /// Joins a room: who is there and what is to be replayed first, then what happens from now on. If that succeeds,
-    /// the rooms joined first are left, as many as `leaving` says.
+    /// Joins a room: sends who is there and the replay first, then live events. If that succeeds, leaves the `leaving`
+    /// rooms that were joined first.
     pub(super) async fn join(
         &mut self,
         request: &JoinRequest<'_>,
@@ -178,14 +178,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .await
     }
 
-    /// As [`join`](Self::join), and tells the peer at most so many bytes about the room.
+    /// As [`join`](Self::join), but sends the peer at most `bytes_max` bytes about the room.
     pub(super) async fn join_within(
         &mut self,
         request: &JoinRequest<'_>,
         leaving: usize,
         bytes_max: Option<usize>,
     ) -> Result<(), Refusal> {
-        // Who names a place is owed all that followed it.
+        // A peer that names a position is sent everything after it.
         let bytes_max = bytes_max.filter(|_| request.after.is_none());
         let joined = self.enter(request, leaving, bytes_max).await;
         let joined = match joined {
@@ -208,7 +208,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         joined
     }
 
-    /// Takes a nick and joins rooms. A room that can't be joined does not keep it from the others.
+    /// Takes a nick and joins rooms. A room that can't be joined does not prevent joining the others.
     async fn begin(
         &mut self,
         nick: Option<&str>,
@@ -226,10 +226,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut joined = Vec::with_capacity(rooms.len());
         for request in rooms {
             joined.push((&*request.room, self.enter(request, 0, None).await));
-            // Each room is told of it in a task of its own: one after the other, they hold up no other room for long.
+            // Each room announces the join in its own task. With a yield after each join, they do not hold up other
+            // rooms for long.
             tokio::task::yield_now().await;
         }
-        // Each costs what a command to join it costs.
+        // Each room costs as much as a command to join it.
         self.charge(Cost::lines(rooms.len().saturating_sub(1)));
         let nick = self.session()?.nick();
         let hub = self.hub.clone();
@@ -244,7 +245,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    /// Joins a room, and notes what is to be replayed; call [`catch_up_soon`](Self::catch_up_soon) when the peer was told.
+    /// Joins a room and plans the replay. Call [`catch_up_soon`](Self::catch_up_soon) after the peer was told.
     async fn enter(
         &mut self,
         request: &JoinRequest<'_>,
@@ -270,7 +271,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.members.push(member);
                 let is_recovered = match bytes_max {
                     None => self.plan_replay(request, info.position).await,
-                    // What fits is known when the peer has been told the rest.
+                    // What fits is known only when the peer has been told the rest.
                     Some(_) => None,
                 };
                 Ok(Joined {
@@ -288,7 +289,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The part of a log that is asked for.
+    /// Returns the part of a log that is asked for.
     fn span(
         &self,
         member: usize,
@@ -343,7 +344,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let Some(Searched { page, took }) =
             unless_over(self.session.as_ref(), self.transport.outbound(), search).await
         else {
-            // The session ends: the answer is for nobody.
+            // The session ends, so there is nothing to answer.
             return Ok(());
         };
         self.charge(Cost::work(took));
@@ -360,7 +361,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Leaves the rooms joined first, and writes what was said there before.
+    /// Leaves the `count` rooms that were joined first, and writes what was said there before.
     async fn leave_first(&mut self, count: usize) {
         for member in 0..count {
             let replay = self.members[member].stop();
@@ -370,7 +371,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.members.drain(..count);
     }
 
-    /// Joins a room and leaves the others; stays where it is if that can't be.
+    /// Joins a room and leaves the others. If the join fails, the session stays in its rooms.
     async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
         let request = JoinRequest {
             room: room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into()),
@@ -381,7 +382,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.join(&request, self.members.len()).await
     }
 
-    /// The application took the session out of rooms: tells the peer, after what was said there before.
+    /// Tells the peer that the application removed the session from rooms, after what was said there before.
     pub(super) async fn be_removed(&mut self) {
         let mut must_move = false;
         while let Some(removal) = self.session.as_ref().and_then(Session::take_removal) {
@@ -420,7 +421,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.session.as_ref().ok_or_else(Refusal::not_in_room)
     }
 
-    /// Who is in this room, or in the session's own.
+    /// Returns who is in this room, or in the room that the session joined last.
     fn info(&self, room: Option<&str>) -> Result<RoomInfo, Refusal> {
         match room {
             Some(room) => {
@@ -432,7 +433,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The session's member in this room, or in the room that it joined last.
+    /// Returns the session's member in this room, or in the room that it joined last.
     pub(super) fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
         let found = match room {
             Some(room) => {
@@ -446,7 +447,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Waits for something long; gives it up when the session is to end or its stream has failed.
+/// Waits for long work. Returns `None` if the session must end or its stream has failed.
 pub(super) async fn unless_over<T>(
     session: Option<&Session>,
     outbound: &Outbound,

@@ -1,7 +1,7 @@
 //! One connection: bytes to commands, replies and events to bytes, and the clock.
 //!
-//! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost when any of its causes comes
-//! first. While it waits, a connection holds neither a read nor a write buffer.
+//! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost whichever event ends the wait.
+//! While it waits, a connection holds neither a read nor a write buffer.
 
 use crate::admission::{AddressAccount, Cost};
 use crate::connection::conversation::Conversation;
@@ -30,18 +30,18 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-/// Whether the runtime has timers. Tokio tells only by a panic, which is what its users see on standard error, too.
+/// Whether the runtime has timers. Tokio reports that only by a panic, whose message users see on standard error, too.
 pub(crate) fn has_timers() -> bool {
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }
 
 /// How a connection begins.
 pub(crate) struct Opening {
-    /// Since when the peer is connected.
+    /// When the peer connected.
     pub(crate) opened: Instant,
-    /// What was read before.
+    /// Bytes that were read before.
     pub(crate) ahead: Bytes,
-    /// The dialect that the peer speaks; `None` if its first line decides.
+    /// The dialect of the peer; `None` if its first line decides.
     pub(crate) dialect: Option<Box<dyn Dialect>>,
 }
 
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// The value as what it is, if it is a `U`.
+/// Returns the value as a `U`, or unchanged if it is not a `U`.
 pub(crate) fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
     let mut value = Some(value);
     let any: &mut dyn Any = &mut value;
@@ -93,8 +93,8 @@ pub(crate) fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
 
 /// As [`drive_stream`], over two halves.
 ///
-/// What an idle connection costs is the size of this future: so the connection is boxed (a future keeps its
-/// arguments beside what it makes of them), and so is whatever is not waited on for long.
+/// An idle connection costs the size of this future. The connection is therefore boxed (a future keeps its arguments
+/// beside what it makes of them), and so is everything that is not awaited for long.
 pub(crate) fn drive<R, W>(
     reader: R,
     writer: W,
@@ -127,35 +127,35 @@ where
 }
 
 pub(super) struct Connection<R> {
-    // Dropped in this order: the session's end leaves its rooms, and says why.
+    // Dropped in this order: the end of the session leaves its rooms and gives the reason.
     pub(super) session: Option<Session>,
     pub(super) members: Vec<WireMember>,
     pub(super) hub: Hub,
     pub(super) dialects: Arc<Dialects>,
-    /// Who is at the other end, where there is a policy to ask.
+    /// The other end, if the policy, the authenticator or the session needs it.
     pub(super) peer: Option<Arc<Peer>>,
-    /// What the connections of its address are charged together, if they are counted.
+    /// The costs that the connections of one address share, if they are counted.
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
     pub(super) conversation: Conversation,
-    /// The parts of logs that come before live events, which are held back meanwhile.
+    /// Parts of logs that are written before live events. Live events are held back until then.
     pub(super) replays: VecDeque<Replaying>,
-    /// While there is no session that the hub could ask to close.
+    /// Set while there is no session that the hub could close.
     pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a connection stopped waiting.
 enum Wake {
-    /// Bytes came, or can be worked off now; there may be silence to count.
+    /// Input is ready to be processed, or has ended.
     Input,
-    /// There are direct messages.
+    /// Direct messages are ready.
     Mail,
-    /// All output is written, and a member is to be brought level.
+    /// All output is written, and a part of a log must be written next.
     CatchUp,
-    /// The application took the session out of a room.
+    /// The application removed the session from a room.
     Removed,
-    /// A point in time that somebody asked for has come.
+    /// A deadline has passed.
     Timer,
     /// The session is over.
     Close(CloseReason),
@@ -187,7 +187,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Takes bytes that were read before the connection began.
+    /// Processes bytes that were read before the connection began.
     fn take_ahead(&mut self, ahead: &[u8]) {
         if !ahead.is_empty() {
             let now = Instant::now();
@@ -254,7 +254,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Poll::Ready(Wake::Removed);
         }
         let is_paused = is_full || must_catch_up || self.conversation.is_paused();
-        // Before the timer, which is set to the end that a line's time has then.
+        // This precedes the timer, because it changes the deadline of an unfinished line.
         if self.conversation.is_timed() {
             self.conversation.set_paused(is_paused, Instant::now());
         }
@@ -271,7 +271,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.poll_read(cx)
     }
 
-    /// Reads into the thread's buffer; only what came is copied.
+    /// Reads into the thread's buffer. Only the bytes that arrived are copied.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
         if self.transport.has_ended() {
             return Poll::Pending;
@@ -297,14 +297,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Poll::Ready(Wake::Input)
     }
 
-    /// Notes that so much was read, and sends what its framing answers.
+    /// Counts and charges the input, and sends what its framing answers.
     fn note_input(&mut self, answers: &Bytes, count: usize, now: Instant) {
         self.hub.counters().bytes_in.add(count);
         self.transport.send(answers);
         self.charge_input(count, now);
     }
 
-    /// Whether a part of a log is to be written before anything else.
+    /// Whether a part of a log must be written before anything else.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
     }
@@ -338,7 +338,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work(next).await
     }
 
-    /// Writes direct messages, as many as may wait.
+    /// Writes direct messages, up to the limit of waiting output.
     pub(super) fn write_mail(&mut self) {
         let waiting_max = waiting_max(self.hub.limits());
         let (Some(session), Some(dialect)) = (&self.session, self.conversation.dialect_mut())
@@ -354,7 +354,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.send(out);
     }
 
-    /// Lets the dialect's encoder and echo take effect.
+    /// Applies the dialect's encoder and echo.
     pub(super) fn apply_options(&self) {
         if let Some(options) = self.delivery_options() {
             self.members
@@ -376,7 +376,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.write_reply(reply);
     }
 
-    /// Answers the peer; returns how many bytes that takes.
+    /// Answers the peer. Returns the number of bytes in the answer.
     pub(super) fn write_reply(&mut self, reply: &Reply<'_>) -> usize {
         let Some(dialect) = self.conversation.dialect_mut() else {
             return 0;
@@ -397,7 +397,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         bytes
     }
 
-    /// Writes what is for this peer alone.
+    /// Writes output for this peer alone.
     pub(super) fn send(&self, out: BytesMut) {
         if out.is_empty() {
             return;

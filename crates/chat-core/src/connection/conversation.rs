@@ -1,8 +1,8 @@
-//! What a connection makes of what its peer sends: a state machine that waits for nothing.
+//! Turns what a peer sends into what the connection does: a state machine that never waits.
 //!
-//! Invariant: no `.await`, no clock and no I/O. Input, answers and the time go in; what the connection has to do comes
-//! out. Commands take effect in the order in which they were sent: messages that one read brought are published as one
-//! batch, and everything else waits until the messages before it are published.
+//! Invariant: no `.await`, no clock and no I/O. Input, answers and the time go in; what the connection must do comes
+//! out. Commands take effect in the order in which they were sent: messages from one read are published as one batch,
+//! and everything else waits until the messages before it are published.
 
 mod deadlines;
 mod detection;
@@ -38,86 +38,86 @@ pub(super) use waiting::{Draft, Place, Target, Waiting};
 ///   Chosen -------------------------------+
 /// ```
 ///
-/// The first bytes decide by what they are, or silence, a line or the limit of the prefix say plain. A peer that sends
-/// nothing is greeted in plain: it then has a session while it is still `Detecting`.
+/// The first bytes select the dialect. Silence, a line or the limit of the prefix selects plain. A peer that sends
+/// nothing is greeted in plain; it then has a session while it is still `Detecting`.
 ///
-/// The connection asks [`next`](Self::next) what to do until the answer is [`Next::Wait`], and again when something has
-/// been read, or [`on_time`](Self::on_time) when a deadline has come. It works through each line with
+/// The connection calls [`next`](Self::next) until the answer is [`Next::Wait`]. It calls `next` again when something
+/// was read, and [`on_time`](Self::on_time) when a deadline has passed. It processes each line with
 /// [`receive`](Self::receive) and [`step`](Self::step).
 pub(super) struct Conversation {
     state: State,
     dialect: Option<Box<dyn Dialect>>,
     framing: Framing,
     pace: Pace,
-    /// Whether the peer is there, if its dialect has a way to ask.
+    /// Checks that the peer is still there, if its dialect has a way to ask.
     heartbeat: Option<Heartbeat>,
-    /// Messages that are published together, at the latest when no more input is there. Boxed, because an idle
+    /// Messages that are published together, at the latest when there is no more input. Boxed, because an idle
     /// connection has none.
     waiting: Option<Box<Waiting>>,
-    /// What is left of a line that has to wait.
+    /// The rest of a line that must wait.
     deferred: Option<Box<Deferred>>,
-    /// Input is left that could not be processed yet.
+    /// Some input could not be processed yet.
     is_held_up: bool,
 }
 
-/// How far a conversation is.
+/// The state of a conversation.
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// The first line has not come: it may still open any dialect.
+    /// The first line has not arrived: it may still select any dialect.
     Detecting {
         opened: Instant,
-        /// What has come may be the beginning of another dialect: silence does not decide yet.
+        /// The bytes so far may be the opening of another dialect, so silence does not decide yet.
         needs_more: bool,
-        /// The peer was greeted in plain before it spoke, and has a session.
+        /// The peer was greeted in plain before it sent anything, and has a session.
         is_greeted: bool,
     },
-    /// The dialect was known before the connection began, and has yet to begin.
+    /// The dialect was known before the connection began. The conversation has not begun.
     Chosen { opened: Instant },
     /// The dialect is known, and the session has not begun.
     Registering { opened: Instant },
     /// The peer has a session.
     Talking,
-    /// Nothing more is taken from the peer.
+    /// No more input is taken from the peer.
     Closing,
 }
 
-/// What is left of a line that has to wait.
+/// The rest of a line that must wait.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// A command that joins rooms, for which the connection's address is charged already.
+    /// A command that joins rooms and was already charged to the connection's address.
     pub(super) charged: Option<Command<'static>>,
     pub(super) rest: Commands<'static>,
 }
 
-/// What a conversation does not know by itself.
+/// Facts that a conversation does not know by itself.
 pub(super) struct Facts<'a> {
     pub(super) now: Instant,
     pub(super) limits: &'a Limits,
     /// The dialects that the peer may speak.
     pub(super) dialects: &'a Dialects,
-    /// So much waits for the peer that it is not read.
+    /// So much output waits for the peer that its input is not read.
     pub(super) is_full: bool,
-    /// A part of a log is to be written before anything else.
+    /// A part of a log must be written before anything else.
     pub(super) must_catch_up: bool,
-    /// The peer sends nothing more.
+    /// The peer has ended its half of the stream.
     pub(super) has_ended: bool,
 }
 
-/// What the connection has to do next.
+/// What the connection must do next.
 pub(super) enum Next {
-    /// Nothing, until something is read or a deadline comes.
+    /// Wait until something is read or a deadline passes.
     Wait,
     /// Publish these messages.
     Publish(Box<Waiting>),
     /// Begin a session in this dialect, unless there is one, and greet the peer.
     Begin(Box<dyn Dialect>),
-    /// Send this, and close.
+    /// Send these bytes and close.
     Refuse(Bytes),
     /// Process an item of the input.
     Item(Inbound),
-    /// The peer's texts are delimited in another way from now on; process an item, if there is one.
+    /// Apply the new delimiter of the peer's messages, then process an item, if there is one.
     Delimited(Option<Inbound>),
-    /// Go on with a line that had to wait.
+    /// Continue with a line that had to wait.
     Resume(Box<Deferred>),
     /// Tell the peer that its unfinished item was dropped.
     GiveUp(Inbound),
@@ -127,7 +127,7 @@ pub(super) enum Next {
     Close(CloseReason),
 }
 
-/// What one step of a line asks for, and what is published before it.
+/// What one step of a line asks for, and what must be published before it.
 pub(super) struct Do<'a> {
     pub(super) first: Option<Box<Waiting>>,
     pub(super) then: Then<'a>,
@@ -135,22 +135,22 @@ pub(super) struct Do<'a> {
 
 /// What one step of a line asks for.
 pub(super) enum Then<'a> {
-    /// Send what the dialect answers by itself.
+    /// Send the dialect's own answer.
     Send(BytesMut),
-    /// Add a message to those that wait.
+    /// Add a message to those that wait to be published.
     Draft(Draft<'a>),
     /// Execute a command.
     Perform(Command<'a>),
-    /// Tell the peer why not.
+    /// Tell the peer why the request is refused.
     Refuse(Refusal),
 }
 
-/// What became of a message.
+/// The result of adding a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drafted {
-    /// It waits to be published.
+    /// The message waits to be published.
     Added,
-    /// The peer is to be told why not.
+    /// The peer must be told why the message is refused.
     Refused,
 }
 
@@ -172,14 +172,14 @@ impl Conversation {
         }
     }
 
-    /// The peer speaks this dialect, whatever its first bytes are.
+    /// Sets the dialect of the peer, whatever its first bytes are.
     pub(super) fn choose(&mut self, dialect: Box<dyn Dialect>, opened: Instant) {
         self.state = State::Chosen { opened };
         self.dialect = Some(dialect);
         self.is_held_up = true;
     }
 
-    /// Takes bytes that were read; returns what the framing answers by itself.
+    /// Processes bytes that were read. Returns what the framing itself answers.
     pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.hear(now);
@@ -187,7 +187,7 @@ impl Conversation {
         self.framing.push(bytes, now)
     }
 
-    /// What is to be done now. Ask again when it is done.
+    /// Returns what to do now. Call it again when that is done.
     pub(super) fn next(&mut self, facts: &Facts<'_>) -> Next {
         if self.is_detecting()
             && let Some(next) = self.detect(facts)
@@ -201,7 +201,7 @@ impl Conversation {
             return Next::Begin(dialect);
         }
         if !self.takes_items() {
-            // More bytes, or time, will decide.
+            // More bytes, or a deadline, will decide.
             self.is_held_up = false;
             return Next::Wait;
         }
@@ -231,7 +231,7 @@ impl Conversation {
         Next::Wait
     }
 
-    /// What a line asks for, to be worked through with [`step`](Self::step).
+    /// Returns what a line asks for; [`step`](Self::step) goes through it.
     pub(super) fn receive<'a>(&mut self, line: &'a str) -> Commands<'a> {
         let mut commands = Commands::default();
         if let Some(dialect) = &mut self.dialect {
@@ -240,7 +240,8 @@ impl Conversation {
         commands
     }
 
-    /// The next thing that a line asks for, and what is published before it; `None` at the end of the line.
+    /// Returns the next thing that a line asks for, and what must be published before it. `None` at the end of the
+    /// line.
     pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
         let then = match commands.pop()? {
             Step::Bytes(out) => Then::Send(out),
@@ -252,7 +253,7 @@ impl Conversation {
             }
             Step::Command(command) => then(command),
         };
-        // Answers are given in the order of the commands, and a topic is published alone.
+        // Answers keep the order of the commands, and a topic is published alone.
         let first = match &then {
             Then::Draft(draft) if draft.kind != Kind::Topic => None,
             _ => self.waiting.take(),
@@ -260,8 +261,8 @@ impl Conversation {
         Some(Do { first, then })
     }
 
-    /// Charges for the next command of a line. Gives back what is left of the line if that is done now; otherwise it is
-    /// done when the peer does not have to wait any more.
+    /// Charges for the next command of a line. Returns the rest of the line if it can be processed now. Otherwise keeps
+    /// it until the peer need not wait any more.
     pub(super) fn goes_on<'a>(
         &mut self,
         commands: Commands<'a>,
@@ -275,22 +276,22 @@ impl Conversation {
         Some(commands)
     }
 
-    /// Keeps what is left of a line until the peer does not have to wait any more.
+    /// Keeps the rest of a line until the peer need not wait any more.
     pub(super) fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'_>) {
         self.is_held_up = true;
         let rest = rest.into_owned();
         self.deferred = Some(Box::new(Deferred { charged, rest }));
     }
 
-    /// Whether one more message for this room fits into the batch that waits.
+    /// Whether one more message for this room fits into the waiting batch.
     pub(super) fn has_space_for(&self, target: &Target, text: &str, limits: &Limits) -> bool {
         let batch_bytes = limits.batch_bytes.get();
         let waiting = self.waiting.as_ref();
         waiting.is_some_and(|waiting| waiting.has_space_for(target, text, batch_bytes))
     }
 
-    /// What is published now that a message was added, or refused: a topic is published alone, so that its author can be
-    /// shown it in its turn, and a refusal is told after the messages before it.
+    /// Returns what must be published after a message was added or refused. A topic is published alone, so that its
+    /// author sees it in order. A refusal is sent after the messages before it.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
         match (kind, drafted) {
             (Kind::Topic, _) | (_, Drafted::Refused) => self.waiting.take(),
@@ -298,7 +299,7 @@ impl Conversation {
         }
     }
 
-    /// What waits to be published.
+    /// The messages that wait to be published.
     pub(super) const fn waiting(&self) -> Option<&Waiting> {
         match &self.waiting {
             Some(waiting) => Some(waiting),
@@ -306,12 +307,12 @@ impl Conversation {
         }
     }
 
-    /// Takes what waits, to be published now.
+    /// Takes the waiting messages, to publish them now.
     pub(super) const fn take_waiting(&mut self) -> Option<Box<Waiting>> {
         self.waiting.take()
     }
 
-    /// The batch that a message is added to: the one that waits, or a new one.
+    /// Returns the batch that a message is added to: the waiting one, or a new one.
     pub(super) fn batch_for(
         &mut self,
         target: Target,
@@ -326,8 +327,8 @@ impl Conversation {
         })
     }
 
-    /// Takes the framing and the options of a dialect, and what came so far as its first input. Returns what the
-    /// framing answers.
+    /// Applies the framing and the options of a dialect, and gives it the input so far. Returns what the framing
+    /// answers.
     pub(super) fn adopt(&mut self, dialect: &dyn Dialect, limits: &Limits, now: Instant) -> Bytes {
         let answers = self.framing.set_dialect(dialect, limits, now);
         if !self.is_detecting() {
@@ -338,7 +339,7 @@ impl Conversation {
         answers
     }
 
-    /// The peer has a session and was greeted.
+    /// Notes that the peer has a session and was greeted.
     pub(super) fn begin(&mut self, dialect: Box<dyn Dialect>) {
         self.dialect = Some(dialect);
         match &mut self.state {
@@ -348,14 +349,14 @@ impl Conversation {
         }
     }
 
-    /// The peer says over several lines who it is, and has no session until then.
+    /// Lets the peer register over several lines. It has no session until then.
     pub(super) fn register(&mut self, dialect: Box<dyn Dialect>) {
-        // The peer was greeted, or its dialect has just been found: the state is `Registering` already.
+        // The peer was greeted, or its dialect has just been found: the state is already `Registering`.
         self.dialect = Some(dialect);
         self.heartbeat = None;
     }
 
-    /// The session of a peer that registered has begun.
+    /// Notes that the session of a peer that registered has begun.
     pub(super) fn registered(&mut self, now: Instant) {
         let options = self.dialect.as_ref().map(|dialect| dialect.options());
         let has_heartbeat = options.is_some_and(|options| options.has_heartbeat);
@@ -363,19 +364,19 @@ impl Conversation {
         self.state = State::Talking;
     }
 
-    /// What the newcomer sent already can be processed.
+    /// Lets the earlier input of a newcomer be processed.
     pub(super) fn let_speak(&mut self) {
         self.is_held_up = self.framing.has_pending();
     }
 
-    /// Takes nothing more from the peer.
+    /// Takes no more input from the peer.
     pub(super) fn close(&mut self, reason: CloseReason) -> Next {
         self.state = State::Closing;
         self.is_held_up = false;
         Next::Close(reason)
     }
 
-    /// Appends the last words of the dialect and of the framing.
+    /// Appends the goodbye of the dialect and of the framing.
     pub(super) fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
         if let Some(dialect) = &mut self.dialect {
             dialect.goodbye(reason, out);
@@ -383,8 +384,8 @@ impl Conversation {
         }
     }
 
-    /// The application took the session out of a room. Returns whether it goes to the lobby: a person is never without
-    /// a room, unless it was the lobby that it was taken out of.
+    /// Returns whether a session that the application removed from a room moves to the lobby. A person always has a
+    /// room, unless the application removed it from the lobby.
     pub(super) fn must_move(&self, has_room: bool, was_lobby: bool, is_closed: bool) -> bool {
         let options = self.dialect.as_ref().map(|dialect| dialect.options());
         !has_room
@@ -397,12 +398,12 @@ impl Conversation {
         self.framing.is_timed()
     }
 
-    /// Stops the clock of an unfinished item while nothing is read, because the peer cannot end it.
+    /// Stops the clock of an unfinished item while nothing is read, because the peer can't finish it then.
     pub(super) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         self.framing.set_paused(is_paused, now);
     }
 
-    /// The peer was not read until now, so it could not be heard.
+    /// Ignores the silence so far, because the peer was not read.
     pub(super) fn excuse_silence(&mut self, now: Instant) {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.excuse(now);
@@ -411,11 +412,11 @@ impl Conversation {
 
     /// Whether the peer is not read now.
     pub(super) const fn is_paused(&self) -> bool {
-        // While the first line is awaited, reading goes on; but input that can't be processed is not asked for again.
+        // While the first line is awaited, reading continues, unless there is input that can't be processed yet.
         self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
     }
 
-    /// Whether input is left that could not be processed yet.
+    /// Whether some input could not be processed yet.
     pub(super) const fn is_held_up(&self) -> bool {
         self.is_held_up
     }
@@ -436,12 +437,12 @@ impl Conversation {
         self.dialect.as_mut()
     }
 
-    /// Why an item is rejected; `None` for a line.
+    /// Why an item is rejected; `None` if it is a line.
     pub(super) fn refusal_of(&self, rejected: &Inbound) -> Option<Refusal> {
         Refusal::of_line(rejected, self.framing.item_bytes_max())
     }
 
-    /// Whether the peer is known to divide what it sends into items.
+    /// Whether the peer is known to divide its input into items.
     pub(super) fn sends_items(&self) -> bool {
         self.framing.sends_items()
     }
@@ -476,7 +477,7 @@ impl Conversation {
         self.deferred.is_some() || self.framing.has_pending()
     }
 
-    /// Whether the peer has to wait: for tokens, its own or its address's, if there is more to do, until it reads its
+    /// Whether the peer must wait: for tokens (its own or its address's) if there is more to do, until it reads its
     /// replies, or until a part of a log is written.
     fn must_pause(&mut self, has_more: bool, facts: &Facts<'_>) -> bool {
         self.pace.paused_until().is_some()
@@ -486,7 +487,7 @@ impl Conversation {
     }
 }
 
-/// What is done for a command: messages are gathered, everything else is executed.
+/// Decides what is done for a command: messages are gathered, everything else is executed.
 fn then(command: Command<'_>) -> Then<'_> {
     let (kind, place, text, key) = match command {
         Command::Say { room, text, key } => (Kind::Said, Place::Joined(room), text, key),
@@ -511,7 +512,7 @@ fn then(command: Command<'_>) -> Then<'_> {
     })
 }
 
-/// Whether a peer that has no session yet may ask for this.
+/// Whether a peer that has no session yet may send this command.
 const fn precedes_session(command: &Command<'_>) -> bool {
     matches!(
         command,

@@ -1,7 +1,7 @@
-//! Asking the policy before anything is done.
+//! Asks the policy before anything is done.
 //!
-//! Invariant: while the policy thinks, the connection goes on writing, and its end is not put off; and nothing that
-//! was allowed before waits for the answer.
+//! Invariant: while the policy decides, the connection continues to write, and can end. What was allowed before does
+//! not wait for the answer.
 
 use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
@@ -20,8 +20,7 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Asks whether something may be done in the connection's name; gives back what to do instead of `asked`, if the
-    /// policy changes it.
+    /// Asks whether the connection may do something. Returns `asked`, or what the policy puts in its place.
     pub(super) async fn ask<'a>(
         &mut self,
         question: Question<'_>,
@@ -33,13 +32,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// What the dialect is called; empty while it is not known.
+    /// The dialect's name; empty while the dialect is not known.
     pub(super) fn dialect_name(&self) -> &'static str {
         let dialect = self.conversation.dialect();
         dialect.map_or("", |dialect| dialect.name())
     }
 
-    /// As [`ask`](Self::ask), for a peer that talks like this; `None`: as it was asked.
+    /// As [`ask`](Self::ask), for a peer of this dialect. Returns `None` if the policy changes nothing.
     pub(super) async fn ask_in(
         &mut self,
         dialect: &'static str,
@@ -53,7 +52,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let decided = match at_once {
             Poll::Ready(decided) => decided,
             Poll::Pending => {
-                // Boxed, so that an answer at once costs no room.
+                // Boxed, so that an immediate answer needs no memory for it.
                 Box::pin(self.publish_waiting()).await;
                 Box::pin(self.wait_for(decision)).await
             }
@@ -69,7 +68,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// As whom the policy knows the peer; `None` where there is no policy.
+    /// The peer as the policy sees it; `None` if there is no policy.
     fn visitor(&self, dialect: &'static str) -> Option<Visitor> {
         Some(Visitor {
             peer: Arc::clone(self.peer.as_ref()?),
@@ -83,7 +82,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
     }
 
-    /// Whether the peer may see that there is the room with a key: its own rooms, and what the policy says.
+    /// Returns a check of whether the peer may see the room with a key: its own rooms, and those that the policy
+    /// allows.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
         let asked = self.hub.policy().zip(self.visitor(self.dialect_name()));
         move |room| {
@@ -122,7 +122,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(peer) = self.peer.as_mut().and_then(Arc::get_mut) {
             peer.insert(account.clone());
         } else if self.session.is_none() {
-            // A policy has kept the peer: the account would be lost.
+            // A policy has kept the peer, so the account can't be stored there.
             let reason = "the account can't be used before the session has begun";
             return Err(Refusal::new(Code::Denied, reason));
         }
@@ -139,7 +139,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, "").await.map(drop)
     }
 
-    /// Asks whether a room may be searched; gives back what to search for.
+    /// Asks whether a room may be searched. Returns what to search for.
     pub(super) async fn ask_to_search<'a>(
         &mut self,
         member: usize,
@@ -153,7 +153,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text).await
     }
 
-    /// The room's information without the members' names, if the policy says that the peer may not see them.
+    /// Removes the members' names from the room's information, if the policy hides them from the peer.
     pub(super) fn seen(&self, mut info: RoomInfo) -> RoomInfo {
         let dialect = self.dialect_name();
         if let Some((policy, who)) = self.hub.policy().zip(self.visitor(dialect)) {
@@ -169,8 +169,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         info
     }
 
-    /// Waits for the policy's answer; `None`: there was none in time. If the session is to end meanwhile, it is
-    /// refused: the connection is about to see why.
+    /// Waits for the policy's answer. Returns `None` if there is none in time. If the session must end first, the
+    /// request is refused; the connection then finds the reason.
     async fn wait_for(
         &mut self,
         mut decision: BoxFuture<'_, Option<Decision>>,

@@ -1,4 +1,4 @@
-//! The protocols that a connection may turn out to speak.
+//! The protocols that a connection may speak.
 
 use crate::log::Timestamp;
 use crate::plain::{Plain, PlainEncoders, WallTime};
@@ -10,24 +10,24 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Dialects {
     detectors: Vec<Arc<dyn Detector>>,
-    /// How many of them were added: they come before those that refuse other protocols.
+    /// How many of them were added. They precede the detectors that refuse other protocols.
     added: usize,
     plain: PlainEncoders,
-    /// Makes the dialect of peers that open with no other; `None`: plain.
+    /// Makes the dialect of peers that no detector recognises; `None` is plain.
     fallback: Option<Arc<MakeDialect>>,
 }
 
 type MakeDialect = dyn Fn() -> Box<dyn Dialect> + Send + Sync;
 
-/// The dialect of peers that open with no other, or say nothing.
+/// The dialect of peers that no detector recognises, or that send nothing.
 pub(crate) enum Fallback {
-    /// A silent peer is greeted, and may still open with another dialect.
+    /// A silent peer is greeted, and may still select another dialect.
     Plain(Box<dyn Dialect>),
-    /// This one, for good.
+    /// The peer keeps this dialect.
     Other(Box<dyn Dialect>),
 }
 
-/// What the dialects make of a prefix.
+/// What the detectors find in a prefix.
 pub(crate) enum Choice {
     Detected(Detected),
     NeedMore,
@@ -35,18 +35,18 @@ pub(crate) enum Choice {
 }
 
 impl Dialects {
-    /// Adds a protocol, which is asked after those that were added before it. It may be one that is refused otherwise.
+    /// Adds a protocol, which is asked after those that were added before it. It may be one that is otherwise refused.
     pub(crate) fn add(&mut self, detector: impl Detector) {
         self.detectors.insert(self.added, Arc::new(detector));
         self.added += 1;
     }
 
-    /// Sets how plain members are shown the time.
+    /// Sets how the time is shown to plain members.
     pub(crate) fn set_wall_time(&mut self, wall_time: fn(Timestamp) -> WallTime) {
         self.plain = PlainEncoders::new(wall_time);
     }
 
-    /// Sets the dialect of peers that open with no other.
+    /// Sets the dialect of peers that no detector recognises.
     pub(crate) fn set_fallback(
         &mut self,
         make: impl Fn() -> Box<dyn Dialect> + Send + Sync + 'static,
@@ -54,7 +54,7 @@ impl Dialects {
         self.fallback = Some(Arc::new(make));
     }
 
-    /// The dialect of a peer that opens with no other.
+    /// Creates the dialect of a peer that no detector recognises.
     pub(crate) fn fallback(&self) -> Fallback {
         match &self.fallback {
             None => Fallback::Plain(Box::new(Plain::new(self.plain.clone()))),
@@ -62,10 +62,10 @@ impl Dialects {
         }
     }
 
-    /// Asks the detectors what they make of a prefix after which nothing comes.
+    /// Asks the detectors about a prefix that nothing follows.
     pub(crate) fn choose_last(&self, prefix: &[u8]) -> Choice {
         match self.choose(&[prefix, b"\n"].concat()) {
-            // As a line it is nobody's; but was it meant to become one?
+            // No detector recognises it as a complete line, but it may be the opening of a protocol, cut short.
             Choice::Plain | Choice::NeedMore => self.choose(prefix),
             opening => opening,
         }
@@ -77,7 +77,7 @@ impl Dialects {
         detectors.any(|detector| detector.may_take_over())
     }
 
-    /// Asks those detectors in turn whose protocols may take over the byte stream.
+    /// Asks, in order, the detectors whose protocols may take over the byte stream.
     pub(crate) fn take_over(&self, prefix: &[u8]) -> Detection {
         let mut detection = Detection::NotFound;
         for detector in &self.detectors {
@@ -93,7 +93,7 @@ impl Dialects {
         detection
     }
 
-    /// Asks the other detectors in turn.
+    /// Asks the other detectors, in order.
     pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
         let mut choice = Choice::Plain;
         for detector in &self.detectors {
@@ -111,7 +111,7 @@ impl Dialects {
 }
 
 impl Default for Dialects {
-    /// Plain alone; what other protocols begin with is refused.
+    /// Plain alone; other protocols are refused.
     fn default() -> Self {
         Self {
             detectors: reserved().collect(),

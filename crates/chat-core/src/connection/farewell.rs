@@ -1,7 +1,7 @@
-//! How a connection ends: what it is still owed, a goodbye, and a close that loses neither.
+//! How a connection ends: its remaining messages, a goodbye, and a close that loses neither.
 //!
-//! Invariant: the leaving is announced and the nick freed first, whatever the peer does; all that follows is bounded
-//! in time.
+//! Invariant: the leave is announced and the nick is freed first, whatever the peer does. Everything after that is
+//! bounded in time.
 
 use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
@@ -11,18 +11,18 @@ use bytes::BytesMut;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 
-/// How many times a stall's length a peer that does read may take to read what it is owed.
+/// How many stall timeouts a peer that does read may take to read its remaining output.
 const FAREWELL_STALLS: u32 = 10;
 
 /// How long a closed connection waits for its peer to close too. Closing while unread input waits would reset the
-/// connection, and the goodbye with it (RFC 9293, section 3.10.4).
+/// connection, and the goodbye would be lost (RFC 9293, section 3.10.4).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The same while the hub drains, where every connection lingers at once.
+/// The same while the hub drains, when all connections linger at once.
 const LINGER_DRAINING: Duration = Duration::from_millis(100);
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Ends the session and the stream, and returns why.
+    /// Ends the session and the stream. Returns the reason.
     pub(super) async fn farewell(mut self: Box<Self>, reason: CloseReason) -> CloseReason {
         self.members.iter().for_each(WireMember::pause);
         if let Some(session) = &self.session {
@@ -51,14 +51,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
         .await;
         if flushed == Ok(true) {
-            // Its outcome is no news: the peer has all that it was owed.
+            // The result is irrelevant: the peer has received all its output.
             drop(tokio::time::timeout(linger, self.transport.read_to_end()).await);
         }
         self.transport.close();
         reason
     }
 
-    /// Writes what of its rooms' logs the member has not been given: everything accepted before it left.
+    /// Writes the rest of its rooms' logs: everything that was accepted before the member left.
     async fn write_rest(&mut self, drains: bool) {
         while let Some(replaying) = self.replays.pop_front() {
             self.write_replay(replaying).await;
@@ -67,7 +67,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
-                // Nothing more is accepted, so what the journal has then is what everybody is given.
+                // Nothing more is accepted, so all members are given the same messages from the journal.
                 self.members[member].settled().await;
             }
             let replay = self.members[member].stop();

@@ -1,6 +1,6 @@
-//! The input of one connection: lines, or what the framing of its dialect makes of its bytes.
+//! The input of one connection: lines, or the items of its dialect's framing.
 //!
-//! Invariant: whatever the framing, an item is bounded in length and in time, and the rules for both are here.
+//! Invariant: every item is bounded in length and in time, whatever the framing. The rules for both are here.
 
 use crate::limits::Limits;
 use crate::line::{Inbound, Input, LineClock, Mode};
@@ -9,13 +9,13 @@ use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How much more than the longest item a framing may keep: headers, and what one read brings.
+/// How much more than the longest item a framing may keep: headers, and the bytes of one read.
 const SPARE_BYTES_MAX: usize = 64 * 1024;
 
 /// The input of one connection, divided into items.
 pub(super) enum Framing {
     Lines(Input),
-    /// Boxed, so that a connection that sends lines keeps no room for it.
+    /// Boxed, so that a connection that sends lines keeps no memory for it.
     Frames(Box<Frames>),
 }
 
@@ -33,7 +33,7 @@ impl Framing {
         Self::Lines(Input::new(limits, now))
     }
 
-    /// Takes the framing of a dialect, to which what came so far is given. Returns what the framing answers.
+    /// Applies the framing of a dialect, and gives it the input so far. Returns what the framing answers.
     pub(super) fn set_dialect(
         &mut self,
         dialect: &dyn Dialect,
@@ -65,7 +65,7 @@ impl Framing {
         answers
     }
 
-    /// Takes bytes that were read; returns what the framing answers by itself.
+    /// Processes bytes that were read. Returns what the framing itself answers.
     pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         match self {
             Self::Lines(input) => input.push(bytes, now),
@@ -73,7 +73,7 @@ impl Framing {
         }
     }
 
-    /// Takes the next item that is complete or rejected.
+    /// Takes the next item, complete or rejected.
     pub(super) fn next(&mut self) -> Option<Inbound> {
         match self {
             Self::Lines(input) => input.next_line(),
@@ -81,7 +81,7 @@ impl Framing {
         }
     }
 
-    /// Takes what is left: the end of the stream has come.
+    /// Takes what is left at the end of the stream.
     pub(super) fn finish(&mut self) -> Option<Inbound> {
         match self {
             Self::Lines(input) => input.finish(),
@@ -89,7 +89,7 @@ impl Framing {
         }
     }
 
-    /// Whether something has come that was not taken yet.
+    /// Whether there is input that was not taken yet.
     pub(super) fn has_pending(&self) -> bool {
         match self {
             Self::Lines(input) => !input.pending().is_empty(),
@@ -97,7 +97,7 @@ impl Framing {
         }
     }
 
-    /// The first bytes, by which detectors know the dialect.
+    /// The first bytes, which the detectors examine.
     pub(super) fn prefix(&self) -> &[u8] {
         match self {
             Self::Lines(input) => input.pending(),
@@ -105,14 +105,14 @@ impl Framing {
         }
     }
 
-    /// The input is lines, whichever dialect they are in.
+    /// Decides that the input is lines, whatever the dialect.
     pub(super) fn decide_lines(&mut self) {
         if let Self::Lines(input) = self {
             input.decide_lines();
         }
     }
 
-    /// Drops what has come and was not taken yet.
+    /// Drops the input that was not taken yet.
     pub(super) fn discard(&mut self) {
         if let Self::Lines(input) = self {
             input.discard();
@@ -127,7 +127,7 @@ impl Framing {
         }
     }
 
-    /// Whether the peer is known to divide what it sends into items.
+    /// Whether the peer is known to divide its input into items.
     pub(super) fn sends_items(&self) -> bool {
         match self {
             Self::Lines(input) => input.sends_lines(),
@@ -135,7 +135,7 @@ impl Framing {
         }
     }
 
-    /// When silence will have ended the text that is there; call [`next_silent`](Self::next_silent) then.
+    /// When silence will end the message so far. Call [`next_silent`](Self::next_silent) then.
     pub(super) fn silence_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.deadline(limits),
@@ -143,7 +143,7 @@ impl Framing {
         }
     }
 
-    /// Takes the text that silence has ended; and how the peer's texts are delimited, if that has changed.
+    /// Takes the message that silence has ended, and how the peer's messages are delimited, if that has changed.
     pub(super) fn next_silent(&mut self) -> (Option<Inbound>, Option<Delimiter>) {
         let Self::Lines(input) = self else {
             return (None, None);
@@ -158,7 +158,7 @@ impl Framing {
         (inbound, delimiter)
     }
 
-    /// When the unfinished item will have taken too long; `None` while nothing is read.
+    /// When the unfinished item times out; `None` while nothing is read.
     pub(super) fn item_deadline(&self, timeout: Option<Duration>) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.timed_out_at(timeout?),
@@ -166,7 +166,7 @@ impl Framing {
         }
     }
 
-    /// Drops the unfinished item; what still comes of it is skipped.
+    /// Drops the unfinished item, and skips its remaining bytes.
     pub(super) fn give_up(&mut self) -> Inbound {
         match self {
             Self::Lines(input) => input.give_up(),

@@ -1,12 +1,12 @@
-//! Whether a silent peer is still there.
+//! Checks whether a silent peer is still there.
 //!
-//! Invariant: only silence that the peer can end counts. While the connection itself does not read, because the peer
-//! sends too fast or does not take what it is owed, other limits watch over it.
+//! Invariant: only silence that the peer can end counts. Other limits apply while the connection does not read, because
+//! the peer sends too fast or does not read its output.
 
 use crate::limits::Limits;
 use tokio::time::Instant;
 
-/// When a peer was last heard, and whether it was asked since.
+/// When a peer was last heard, and whether it was asked since then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heartbeat {
     heard: Instant,
@@ -21,7 +21,7 @@ impl Heartbeat {
         }
     }
 
-    /// Notes that something came.
+    /// Notes that the peer sent something.
     pub(super) const fn hear(&mut self, now: Instant) {
         *self = Self::new(now);
     }
@@ -31,7 +31,7 @@ impl Heartbeat {
         self.heard = now;
     }
 
-    /// When the peer is to be asked, or given up.
+    /// When the peer must be asked, or disconnected.
     pub(super) fn deadline(self, limits: &Limits) -> Instant {
         let silence = if self.is_asked {
             limits.dead_after.max(limits.ping_after)
@@ -41,7 +41,7 @@ impl Heartbeat {
         self.heard + silence
     }
 
-    /// Returns whether the peer is asked whether it is there: only once.
+    /// Returns whether to ask the peer if it is there. The peer is asked only once.
     pub(super) const fn ask(&mut self) -> bool {
         !std::mem::replace(&mut self.is_asked, true)
     }

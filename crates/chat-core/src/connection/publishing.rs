@@ -1,4 +1,4 @@
-//! What a connection says: gathered, so that messages that one read brought are published as one batch.
+//! Publishes what a peer says. Messages from one read are gathered and published as one batch.
 
 use crate::connection::connection::Connection;
 use crate::connection::conversation::{Draft, Place, Target, Waiting};
@@ -23,7 +23,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(key) = &key
             && let Some(said) = self.said_under(key)?
         {
-            // It was said, whatever has become of the room and of what is allowed since.
+            // The message was published. Later changes of the room or of what is allowed do not matter.
             self.tell_said(&said).await;
             return Ok(());
         }
@@ -31,7 +31,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Place::Joined(room) => Target::Member(self.member(room.as_deref())?),
             Place::Any { room, if_missing } => {
                 self.hub.checked(&text)?;
-                // Boxed, so that an idle connection does not keep room for it.
+                // Boxed, so that an idle connection keeps no memory for it.
                 Box::pin(self.target(&room, if_missing)).await?
             }
         };
@@ -69,17 +69,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Tells the peer that it said this before, after what it said since.
+    /// Tells the peer that this message is a duplicate, after publishing its waiting messages.
     async fn tell_said(&mut self, said: &Said) {
         self.publish_waiting().await;
         let Said { room, seq } = said;
         self.reply(&Reply::Duplicate { room, seq: *seq });
     }
 
-    /// Finds the room that is to be published in, opened if need be.
+    /// Finds the room to publish in, and opens it if needed.
     ///
-    /// The policy is asked whether the session may join it, unless the session is in it: who may not come in may not
-    /// speak from outside either.
+    /// The policy is asked whether the session may join it, unless the session is in it: a session that may not join
+    /// may not publish from outside either.
     async fn target(&mut self, asked: &str, if_missing: IfMissing) -> Result<Target, Refusal> {
         let (mut name, mut key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
         let member = |connection: &Self, key: &str| {
@@ -98,7 +98,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         let is_next = |waiting: &Waiting| waiting.target.is_outside(&key);
         if !self.conversation.waiting().is_some_and(is_next) {
-            // Nothing that was asked before waits for a room that is opened.
+            // Earlier messages must not wait for a room to open.
             self.publish_waiting().await;
         }
         let is_hidden = if_missing == IfMissing::Refuse && !self.sees()(&key);
@@ -120,7 +120,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Asks the policy whether this may be said; gives back what to say.
+    /// Asks the policy whether this may be said. Returns what to say.
     async fn ask_to_publish<'a>(
         &mut self,
         target: &Target,
@@ -143,7 +143,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text).await
     }
 
-    /// Whether a message with a key is published alone: other hubs append to the room's log, too, and it knows keys itself.
+    /// Whether a message with a key is published alone: other hubs append to the room's log, too, and the log knows the
+    /// keys.
     fn is_shared(&self, target: &Target) -> bool {
         match target {
             Target::Member(member) => self.members[*member].is_shared(),
@@ -151,14 +152,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// What the client has said under a key.
+    /// What the client has published under a key.
     fn said_under(&self, key: &Key) -> Result<Option<Said>, Refusal> {
         let owner = self.session()?.shared().owner();
         Ok(self.hub.keys().said(owner, key))
     }
 
-    /// Claims a key for the message that is drafted next. While the same is being said already, it waits to see
-    /// what becomes of that.
+    /// Claims a key for the message that is drafted next. If a message with that key is being published, waits for the
+    /// result.
     async fn claim(&mut self, key: &Key) -> Result<Claimed, Refusal> {
         let owner = self.session()?.shared().owner();
         let keys = Arc::clone(self.hub.keys());
@@ -167,7 +168,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             let index = waiting.map_or(0, |waiting| waiting.drafts.len());
             match keys.claim(owner, key, index) {
                 Claimed::Pending => {
-                    // It may be one of these.
+                    // It may be one of the waiting messages.
                     self.publish_waiting().await;
                     keys.settled(|| keys.is_pending(owner, key)).await;
                 }
@@ -176,7 +177,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Publishes these messages, and tells the peer if that can't be.
+    /// Publishes these messages, and tells the peer if they can't be published.
     pub(super) async fn publish(&mut self, waiting: Waiting) {
         let Waiting {
             target,

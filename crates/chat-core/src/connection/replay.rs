@@ -1,7 +1,7 @@
-//! What is written to a peer from a room's log: what it missed, and what it asks to see again.
+//! Writes parts of a room's log to a peer: what it missed, and what it asks to see again.
 //!
-//! Invariant: a page is read only when the one before has been taken, so what waits for a peer that does not read
-//! stays within the limits; and what happens meanwhile is held back until the replay is done.
+//! Invariant: a page is read only when the page before it was taken, so the output that waits for a slow peer stays
+//! within the limits. Live events are held back until the replay is done.
 
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
@@ -16,20 +16,20 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use tokio::io::AsyncRead;
 
-/// How many messages of a replay are read and written at a time: of the longest ones, half of what may wait.
+/// How many messages of a replay are read and written at a time. The longest ones fill half of what may wait.
 const REPLAY_PAGE: usize = 32;
 
-/// A replay that is under way.
+/// A replay in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replaying {
-    /// Which of the session's members it is for.
+    /// The session's member that the replay is for.
     member: usize,
     replay: CatchUp,
     own: Own,
     moment: Moment,
-    /// When the message was said that it was shown last; `None`: it was shown none.
+    /// When the last message shown was said; `None` if none was shown.
     shown_at: Option<Timestamp>,
-    /// What it is told first that it missed.
+    /// What the peer is first told that it missed.
     missed: Option<Missed>,
 }
 
@@ -38,14 +38,14 @@ pub(super) struct Replaying {
 enum Own {
     /// All, as in history.
     All,
-    /// Those without a key: of the others it learns by saying them again under their keys.
+    /// Those without a key. The peer learns of the others by repeating them under their keys.
     Unkeyed,
-    /// None: their replies are told.
+    /// None, because the replies report them.
     None,
 }
 
 impl Replaying {
-    /// What happened since the member came, shown as if it happened now.
+    /// Replays what happened since the member joined, as live events.
     pub(super) const fn live(member: usize, replay: CatchUp, echo: Echo) -> Self {
         Self {
             member,
@@ -60,7 +60,7 @@ impl Replaying {
         }
     }
 
-    /// What happened before the member came.
+    /// Replays what happened before the member joined.
     const fn past(member: usize, after: Seq, through: Seq) -> Self {
         Self {
             member,
@@ -72,7 +72,7 @@ impl Replaying {
         }
     }
 
-    /// Nothing is shown but that it was missed.
+    /// Shows no messages, only that they were missed.
     const fn unreplayed(member: usize, through: Seq, missed: Missed) -> Self {
         let mut replaying = Self::past(member, through, through);
         replaying.missed = Some(missed);
@@ -85,8 +85,8 @@ impl Replaying {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Goes on with a replay, or begins one for a member that fell behind. Call it when all output is written but what
-    /// is held back.
+    /// Continues a replay, or begins one for a lagging member. Call it when all output is written, except what is held
+    /// back.
     pub(super) async fn catch_up(&mut self) {
         if self.replays.is_empty() {
             let Some(member) = self.members.iter().position(WireMember::is_behind) else {
@@ -119,13 +119,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return;
             }
         }
-        // An idle connection keeps no room for what it might be shown.
+        // An idle connection keeps no memory for replays.
         self.replays = VecDeque::new();
         self.transport.uncork();
     }
 
-    /// Begins what was noted to be replayed, unless something waits to be written before it. Uncorks the output if
-    /// there is nothing to replay.
+    /// Begins the planned replays, unless output waits that must be written first. Uncorks the output if there is
+    /// nothing to replay.
     pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
             self.transport.uncork();
@@ -134,7 +134,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The next page of a replay, encoded.
+    /// Returns the next page of a replay, encoded.
     pub(super) async fn read_replay(&mut self, replaying: &mut Replaying) -> Bytes {
         let Replaying {
             member,
@@ -146,7 +146,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         } = replaying;
         let missed = missed.take();
         let Some(dialect) = self.conversation.dialect() else {
-            // Nobody to show it to.
+            // Without a dialect nothing can be shown.
             replay.after = replay.through;
             return Bytes::new();
         };
@@ -186,19 +186,19 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(shown_at) = *shown_at
             && replay.is_done()
         {
-            // What happens now follows.
+            // Live events follow.
             dialect.write_day(shown_at, now, now, &mut out);
         }
         self.hub.counters().bytes_out.add(out.len());
         if *moment == Moment::Replay {
-            // It was asked for; what repairs a lag was not.
+            // The peer asked for a replay, but not for the repair of a lag.
             self.charge(Cost::bytes(out.len()));
         }
         out.freeze()
     }
 
-    /// Notes what a newcomer to the room that was joined last is to be shown, up to where the room was when it came.
-    /// Returns whether that is all that it missed, if it named a place.
+    /// Plans the replay for the room that was joined last, up to the room's position at the join. Returns whether the
+    /// replay is complete; `None` if the peer named no position.
     pub(super) async fn plan_replay(
         &mut self,
         request: &JoinRequest<'_>,
@@ -249,8 +249,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Some(is_known && is_whole)
     }
 
-    /// As [`plan_replay`](Self::plan_replay) for a peer that is not known to read lines: as many of the latest messages
-    /// as fit into so many bytes.
+    /// As [`plan_replay`](Self::plan_replay), for a peer that is not known to read lines: replays as many of the latest
+    /// messages as fit into `bytes_max`.
     pub(super) async fn plan_short_replay(
         &mut self,
         request: &JoinRequest<'_>,
@@ -305,7 +305,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }));
     }
 
-    /// Whether the log holds all that is to be replayed, within the limit. What is beyond the limit is left out.
+    /// Whether the log holds everything to be replayed, within the limit. What is beyond the limit is left out.
     async fn is_whole(&mut self, replaying: &mut Replaying, limit: Option<usize>) -> bool {
         let CatchUp { after, through, .. } = replaying.replay;
         if after >= through {
@@ -313,10 +313,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         let member = &self.members[replaying.member];
         let Ok(first) = member.read(Span::After(after), 1).await else {
-            // The replay will try again, and say so if it fails.
+            // The replay tries again, and reports the error if it fails.
             return false;
         };
-        // What is read to find its place is bounded, whatever the peer asks for.
+        // The read that finds the position is bounded, whatever the peer asks for.
         let limit = limit.map(|limit| limit.min(self.hub.limits().history_max));
         if let Some(limit) = limit
             && let Ok(latest) = member.read(Span::Before(through.next()), limit).await
@@ -337,7 +337,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         first.gap.is_none()
     }
 
-    /// At most `limit` messages that precede a place, to be replayed; `None` if there are none.
+    /// Plans a replay of at most `limit` messages before a position; `None` if there are none.
     pub(super) async fn latest(
         &mut self,
         member: usize,
@@ -360,7 +360,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
     }
 
-    /// Whether the peer gets its own messages back.
+    /// Whether the peer receives its own messages.
     pub(super) fn echo(&self) -> Echo {
         self.conversation
             .dialect()
@@ -368,7 +368,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// The parts of a range that are left without some of its numbers.
+/// Returns the parts of a range that remain without the hidden numbers.
 fn without(range: Range<usize>, is_hidden: impl Fn(&usize) -> bool) -> Vec<Range<usize>> {
     let (mut parts, mut start) = (Vec::new(), range.start);
     for hidden in range.clone().filter(is_hidden).chain([range.end]) {

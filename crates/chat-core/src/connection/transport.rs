@@ -1,7 +1,7 @@
-//! A connection's stream: reading, the queue of what is written, stalls, and a close that loses nothing.
+//! A connection's stream: reading, the output queue, stalls, and a close that loses nothing.
 //!
-//! Invariant: an idle connection holds neither a read nor a write buffer, and everything that waits for the peer to read
-//! is bounded in time.
+//! Invariant: an idle connection holds neither a read nor a write buffer, and all output that waits for the peer is
+//! bounded in time.
 
 use crate::limits::Limits;
 use crate::room::{Outbound, Progress};
@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// The most bytes that one read takes; also the size of the buffer that all connections of a thread share.
+/// Maximum bytes of one read; also the size of the buffer that all connections of a thread share.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// The most bytes that one read takes from a connection whose rate is limited: little input waits for tokens.
+/// Maximum bytes of one read if the connection's rate is limited, so that little input waits for tokens.
 const READ_BYTES_LIMITED: usize = 8 * 1024;
 
 thread_local! {
-    /// Borrowed for the length of one poll, so an idle connection holds no buffer.
+    /// Borrowed only during one poll, so an idle connection holds no buffer.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
 }
 
@@ -30,11 +30,11 @@ thread_local! {
 pub(super) struct Transport<R> {
     reader: R,
     outbound: Arc<Outbound>,
-    /// How many bytes the stream had taken when it was last looked at.
+    /// How many bytes the stream had accepted at the last check.
     written: u64,
-    /// Since when the stream has taken nothing although output waits.
+    /// Since when the stream has accepted nothing although output waits.
     waiting_since: Option<Instant>,
-    /// The peer sends nothing more.
+    /// The peer has ended its half of the stream.
     has_ended: bool,
 }
 
@@ -48,12 +48,12 @@ pub(super) enum Read {
     Broken,
 }
 
-/// How fast a connection may be read.
+/// How much one read may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadSize {
-    /// As fast as it comes.
+    /// As much as fits into the buffer.
     Full,
-    /// In small pieces, because its rate is limited.
+    /// A small piece, because the connection's rate is limited.
     Limited,
 }
 
@@ -68,7 +68,8 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         }
     }
 
-    /// Reads into the thread's buffer and hands what was read to `take`. Must not be called once the peer has ended.
+    /// Reads into the thread's buffer and gives the bytes to `take`. Must not be called once the peer has ended its
+    /// half.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -96,7 +97,7 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         })
     }
 
-    /// Writes what waits, and notes since when the stream has taken nothing.
+    /// Writes waiting output, and notes since when the stream has accepted nothing.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Progress {
         let progress = self.outbound.poll_flush(cx);
         if progress.waiting == 0 {
@@ -113,17 +114,17 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         self.has_ended
     }
 
-    /// When the peer will have taken nothing for too long.
+    /// When the peer will have read nothing for too long; `None` if no output waits.
     pub(super) fn stalls_at(&self, limits: &Limits) -> Option<Instant> {
         self.waiting_since.map(|since| since + limits.stall_timeout)
     }
 
-    /// The queue of what is written, shared with the rooms that deliver to it.
+    /// The output queue, shared with the rooms that deliver to it.
     pub(super) const fn outbound(&self) -> &Arc<Outbound> {
         &self.outbound
     }
 
-    /// Writes what is for this peer alone.
+    /// Writes output for this peer alone.
     pub(super) fn send(&self, bytes: &Bytes) {
         self.outbound.send(bytes);
     }
@@ -133,22 +134,22 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         self.outbound.cork();
     }
 
-    /// Lets go what was held back.
+    /// Releases what was held back.
     pub(super) fn uncork(&self) {
         self.outbound.uncork();
     }
 
-    /// Whether so much waits for the peer that its input is not read, so that its replies stay bounded.
+    /// Whether so much output waits that the peer's input is not read, so that its replies stay bounded.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
         self.outbound.progress().waiting >= waiting_max(limits)
     }
 
-    /// Whether the stream has taken everything that comes before what is held back.
+    /// Whether the stream has accepted all output before what is held back.
     pub(super) fn is_flushed(&self) -> bool {
         self.outbound.progress().waiting_ahead == 0
     }
 
-    /// Waits until the stream has taken everything that comes before what is held back. A stream that takes nothing for
+    /// Waits until the stream has accepted all output before what is held back. A stream that accepts nothing for
     /// `patience` is given up.
     pub(super) async fn flushed(&mut self, patience: Duration) {
         loop {
@@ -172,12 +173,12 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         }
     }
 
-    /// Ends the writing half, everything queued having been taken. Returns whether that succeeded.
+    /// Ends the writing half, after all queued output was accepted. Returns whether that succeeded.
     pub(super) async fn end_writing(&mut self) -> bool {
         poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
     }
 
-    /// Reads and discards what the peer still sends, until it ends its half too.
+    /// Reads and discards input until the peer ends its half.
     pub(super) async fn read_to_end(&mut self) {
         while !self.has_ended {
             let read = poll_fn(|cx| self.poll_read(cx, ReadSize::Full, |_| {})).await;
@@ -187,13 +188,13 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         }
     }
 
-    /// Drops what waits, and writes nothing more.
+    /// Drops waiting output, and writes nothing more.
     pub(super) fn close(&self) {
         self.outbound.close();
     }
 }
 
-/// How many bytes may wait for a peer before its input is not read any more.
+/// How many bytes may wait for a peer before its input is no longer read.
 pub(super) fn waiting_max(limits: &Limits) -> usize {
     (limits.queue_bytes.get() / 4).max(1)
 }

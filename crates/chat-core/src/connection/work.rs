@@ -1,4 +1,4 @@
-//! Does what the conversation asks for: everything that has to be waited for is here or below.
+//! Does what the conversation asks for. Everything that must be awaited is here or below.
 //!
 //! Invariant: nothing is decided here that the conversation could decide.
 
@@ -15,7 +15,7 @@ use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Asks the conversation, with what it does not know by itself.
+    /// Asks the conversation, and gives it the facts that it does not know by itself.
     pub(super) fn ask_conversation<T>(
         &mut self,
         ask: impl FnOnce(&mut Conversation, &Facts<'_>) -> T,
@@ -36,7 +36,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         answer
     }
 
-    /// Does what is to be done next, and then what follows, until the conversation waits.
+    /// Does the next thing, and what follows it, until the conversation waits.
     pub(super) async fn work(&mut self, mut next: Next) -> Option<CloseReason> {
         let mut slice = TimeSlice::begin();
         loop {
@@ -75,7 +75,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             next = self.ask_conversation(Conversation::next);
         }
-        // However long the policy and the journal took: what came in that time has not been read yet.
+        // The silence so far does not count: what arrived while the policy or the journal worked has not been read yet.
         self.conversation.excuse_silence(Instant::now());
         None
     }
@@ -90,7 +90,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work_through(commands, slice).await
     }
 
-    /// Goes on with a line that had to wait.
+    /// Continues with a line that had to wait.
     async fn resume(&mut self, deferred: Deferred, slice: &mut TimeSlice) -> Option<CloseReason> {
         let Deferred { charged, rest } = deferred;
         let Some(command) = charged else {
@@ -111,7 +111,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Does what a line asks for, one thing after the other, until there is no more or the peer has to wait.
+    /// Does what a line asks for, step by step, until the line ends or the peer must wait.
     async fn work_through(
         &mut self,
         mut commands: Commands<'_>,
@@ -121,7 +121,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if let Some(waiting) = first {
                 self.publish(*waiting).await;
             }
-            // Each command after the first is charged; what the dialect answers by itself is none.
+            // Each command after the first is charged. The dialect's own answers are not commands.
             let is_command = !matches!(then, Then::Send(_));
             match then {
                 Then::Send(out) => {
@@ -170,7 +170,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.tell_refused(added);
     }
 
-    /// Publishes what waits, before something else is done.
+    /// Publishes the waiting messages before something else is done.
     pub(super) async fn publish_waiting(&mut self) {
         if let Some(waiting) = self.conversation.take_waiting() {
             self.publish(*waiting).await;

@@ -1,4 +1,4 @@
-//! What a connection waits for in time, and what is to be done when that has come.
+//! The deadlines of a connection, and what to do when one passes.
 //!
 //! Invariant: silence counts only while the peer is read, because only then can the peer end it.
 
@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 impl Conversation {
-    /// When [`on_time`](Self::on_time) is to be called next, if nothing happens before.
+    /// When [`on_time`](Self::on_time) must be called next, if nothing happens before.
     pub(in crate::connection) fn next_deadline(
         &self,
         limits: &Limits,
@@ -30,7 +30,7 @@ impl Conversation {
         .min()
     }
 
-    /// What is to be done because of the time.
+    /// Returns what to do because a deadline has passed.
     pub(in crate::connection) fn on_time(&mut self, facts: &Facts<'_>) -> Next {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= facts.now);
         if self.pace.resume(facts.now) {
@@ -50,9 +50,9 @@ impl Conversation {
             return self.close(CloseReason::NotRegistered);
         }
         if is_due(self.greeting_deadline(facts.limits)) {
-            // Nothing came, or nothing that makes a line.
+            // No complete line arrived.
             return match facts.dialects.fallback() {
-                // It is a person who waits to be greeted, or a program that speaks late.
+                // The peer is a person who waits for a greeting, or a program that speaks late.
                 Fallback::Plain(plain) => Next::Begin(plain),
                 Fallback::Other(dialect) => self.open(Detected::Dialect(dialect), facts),
             };
@@ -60,7 +60,7 @@ impl Conversation {
         Next::Wait
     }
 
-    /// When a peer is greeted whose dialect is not known yet.
+    /// When a peer whose dialect is not known yet is greeted.
     fn greeting_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self.state {
             State::Detecting {
@@ -78,7 +78,7 @@ impl Conversation {
         }
     }
 
-    /// When a peer must have registered; `None` while it has to wait itself.
+    /// When a peer must have registered; `None` while the connection makes it wait.
     fn registration_deadline(&self, limits: &Limits) -> Option<Instant> {
         if self.pace.paused_until().is_some() || self.deferred.is_some() {
             return None;
@@ -89,7 +89,7 @@ impl Conversation {
         }
     }
 
-    /// When silence will have ended the text that is there.
+    /// When silence will end the unfinished message.
     fn silence_deadline(&self, limits: &Limits, must_catch_up: bool) -> Option<Instant> {
         if self.is_held_up || self.pace.paused_until().is_some() || must_catch_up {
             return None;
@@ -105,12 +105,12 @@ impl Conversation {
         })
     }
 
-    /// Silence has ended an unterminated text.
+    /// Processes a message that silence has ended.
     fn on_silence(&mut self, facts: &Facts<'_>) -> Next {
         if self.is_detecting()
             && let Some(next) = self.detect_last(facts)
         {
-            // What a newcomer is shown first is written before its text is taken.
+            // The greeting of a newcomer is written before its message is processed.
             return next;
         }
         let (inbound, delimiter) = self.framing.next_silent();
@@ -126,7 +126,7 @@ impl Conversation {
         inbound.map_or(Next::Wait, Next::Item)
     }
 
-    /// Asks a silent peer whether it is there; gives up one that was asked before.
+    /// Asks a silent peer whether it is still there. Closes the connection if the peer was asked before.
     fn ask_for_life(&mut self) -> Next {
         let asks = self.heartbeat.as_mut().is_some_and(|beat| beat.ask());
         if !asks {

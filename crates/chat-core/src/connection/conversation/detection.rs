@@ -1,4 +1,4 @@
-//! Which dialect a connection speaks.
+//! Decides which dialect a connection speaks.
 //!
 //! Invariant: nothing becomes chat before the first line, or silence, has decided the dialect.
 
@@ -8,7 +8,8 @@ use crate::event::CloseReason;
 use crate::protocol::Detected;
 
 impl Conversation {
-    /// Decides the dialect, if what has come suffices; `None` if it does not, or if nothing is to be done for it.
+    /// Decides the dialect if there is enough input. Returns `None` if there is not, or if the decision needs no
+    /// action.
     pub(super) fn detect(&mut self, facts: &Facts<'_>) -> Option<Next> {
         let prefix = self.framing.prefix();
         let is_empty = prefix.is_empty();
@@ -16,7 +17,7 @@ impl Conversation {
         let is_over = facts.has_ended || prefix.len() >= facts.limits.prefix_bytes.get();
         match choose(facts.dialects, prefix, facts.has_ended) {
             Choice::NeedMore if facts.has_ended => {
-                // Another protocol's beginning, cut short: it is no chat.
+                // The stream ended in the opening of another protocol, which is not chat.
                 self.framing.discard();
                 return Some(self.close(CloseReason::Disconnected));
             }
@@ -36,7 +37,7 @@ impl Conversation {
         self.decide_plain(facts)
     }
 
-    /// Silence has ended the first text: decides the dialect.
+    /// Decides the dialect after silence has ended the first message.
     pub(super) fn detect_last(&mut self, facts: &Facts<'_>) -> Option<Next> {
         match facts.dialects.choose(self.framing.prefix()) {
             Choice::Detected(opening) => Some(self.open(opening, facts)),
@@ -44,7 +45,7 @@ impl Conversation {
         }
     }
 
-    /// The dialect is plain. A peer that was greeted already goes on in it.
+    /// Selects the default dialect. A peer that was already greeted keeps its session.
     fn decide_plain(&mut self, facts: &Facts<'_>) -> Option<Next> {
         if self.has_session() {
             self.state = State::Talking;
@@ -55,11 +56,12 @@ impl Conversation {
         Some(self.open(Detected::Dialect(dialect), facts))
     }
 
-    /// The dialect is known. The time to register begins when the peer has connected, or has spoken after it was greeted.
+    /// Applies the decision. The time to register begins at the connection's start, or now if the peer was already
+    /// greeted.
     pub(super) fn open(&mut self, opening: Detected, facts: &Facts<'_>) -> Next {
         match opening {
             Detected::Refused(answer) => {
-                // It speaks no dialect of ours, so nothing more is said to it, not even goodbye.
+                // The peer speaks no supported dialect, so nothing more is sent, not even a goodbye.
                 self.dialect = None;
                 self.state = State::Closing;
                 Next::Refuse(answer)
@@ -74,7 +76,7 @@ impl Conversation {
                 }
                 Next::Begin(dialect)
             }
-            // Too late: bytes of this connection have been taken for another protocol.
+            // Too late: bytes of this connection were already processed for another protocol.
             Detected::TakeOver(_) => self.close(CloseReason::Refused),
         }
     }
@@ -95,7 +97,7 @@ fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Choice {
     } else {
         dialects.choose(prefix)
     };
-    // A program that ends its lines with a NUL is known by what comes before it.
+    // A program that ends its lines with a NUL is recognised by the bytes before it.
     match (choice, ends_with_nul(prefix)) {
         (Choice::Detected(opening), _) => Choice::Detected(opening),
         (choice, Some(line)) => match dialects.choose_last(line) {

@@ -1,4 +1,4 @@
-//! How fast a peer is read: tokens for its lines, and until when nothing is read.
+//! How fast a peer is read: tokens for its lines, and pauses.
 //!
 //! Invariant: nothing is dropped. A peer that is too fast is read later.
 
@@ -25,17 +25,17 @@ impl Pace {
         self.bucket.is_some()
     }
 
-    /// Until when the peer is not read; `None` if it is read.
+    /// When a pause in reading ends; `None` if the peer is read.
     pub(in crate::connection) const fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// Does not read the peer until then.
+    /// Stops reading from the peer at least until this time.
     pub(in crate::connection) fn pause_until(&mut self, until: Instant) {
         self.paused_until = self.paused_until.max(Some(until));
     }
 
-    /// Charges for bytes that were read. Returns until when the peer has to wait, if it has to.
+    /// Charges for bytes that were read. Returns until when the peer must wait, if it must.
     pub(in crate::connection) fn charge_input(
         &mut self,
         bytes: usize,
@@ -45,7 +45,7 @@ impl Pace {
         self.bucket.as_ref()?.check(now).err()
     }
 
-    /// Charges what an answer costs besides the line that asked for it.
+    /// Charges for an answer, in addition to the line that asked for it.
     pub(in crate::connection) fn charge(&mut self, cost: Cost, now: Instant) {
         if let Some(bucket) = &mut self.bucket {
             bucket.charge(cost, now);
@@ -59,7 +59,7 @@ impl Pace {
         }
     }
 
-    /// Whether the peer has to wait for a token; if so, it is not read until there is one.
+    /// Whether the peer must wait for a token. If so, it is not read until there is one.
     pub(super) fn must_wait(&mut self, now: Instant) -> bool {
         if let Some(Err(until)) = self.bucket.as_ref().map(|bucket| bucket.check(now)) {
             self.paused_until = Some(until);
@@ -67,7 +67,7 @@ impl Pace {
         self.paused_until.is_some()
     }
 
-    /// Ends a pause whose time is over; returns whether there was one.
+    /// Ends a pause whose time has passed. Returns whether there was one.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         let is_over = self.paused_until.is_some_and(|until| until <= now);
         if is_over {

@@ -1,4 +1,4 @@
-//! Conversations without a runtime: what the machine asks for, in order, and when.
+//! Conversations without a runtime: what the state machine asks for, in order, and when.
 
 use super::*;
 use crate::event::{Broadcast, Direct, Encoder, Moment};
@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Stands for the connection: does at once what the conversation asks for, and notes it.
+/// Stands for the connection: does at once what the conversation asks for, and records it.
 struct Peer {
     conversation: Conversation,
     limits: Limits,
@@ -20,7 +20,7 @@ struct Peer {
     is_full: bool,
     must_catch_up: bool,
     has_ended: bool,
-    /// The command that its address has to wait for.
+    /// The command for which its address must wait.
     waits_for: Option<&'static str>,
     done: Vec<String>,
 }
@@ -83,7 +83,7 @@ impl Peer {
         self
     }
 
-    /// Lets time pass, and has the deadlines met that come in it.
+    /// Advances the time, and handles the deadlines that pass.
     fn waits(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
         while let Some(deadline) = self
@@ -224,7 +224,7 @@ fn name(command: &Command<'_>) -> String {
     shown[..end].trim_end_matches('(').to_lowercase()
 }
 
-/// Knows the toy dialect by its first line.
+/// Recognises the toy dialect by its first line.
 struct ToyDetector;
 
 impl Detector for ToyDetector {
@@ -240,7 +240,7 @@ impl Detector for ToyDetector {
     }
 }
 
-/// Commands are words of one line; what is none is said.
+/// Commands are words of one line. Any other line is a message.
 struct Toy {
     registers: bool,
 }
@@ -322,7 +322,7 @@ fn unlimited() -> Limits {
     }
 }
 
-/// A token a second, and so many at once.
+/// A rate of one token a second, and a burst of `burst` tokens.
 fn one_a_second(burst: u32) -> Limits {
     let rate = Rate {
         burst: NonZeroU32::new(burst).unwrap(),
@@ -362,7 +362,7 @@ fn a_silent_peer_is_greeted_and_may_still_speak_another_dialect() {
     let mut peer = Peer::new();
     peer.waits(SECOND).does(&["begin plain"]);
     peer.sends("one\n").does(&["publish 1"]);
-    // The first line has decided.
+    // The first line has decided the dialect.
     peer.sends("TOY\n").does(&["publish 1"]);
 }
 
@@ -548,7 +548,7 @@ fn a_line_that_takes_too_long_is_given_up() {
     peer.sends(" and ended\nafter\n").does(&["publish 1"]);
 }
 
-/// The connection would ask for the same input again and again, and never yield.
+/// Otherwise the connection would ask for the same input again and again, and never yield.
 #[test]
 fn input_that_waits_for_the_rate_is_not_asked_for_again() {
     let mut peer = Peer::with(one_a_second(1));

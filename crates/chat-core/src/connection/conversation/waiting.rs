@@ -1,12 +1,12 @@
 //! Messages that wait to be published together.
 //!
-//! Invariant: they are all of one session and for one room, and no more than one batch takes.
+//! Invariant: all of them are from one session and for one room, and fit into one batch.
 
 use crate::hub::{IfMissing, Visit};
 use crate::log::{Claim, Drafts, Kind};
 use std::borrow::Cow;
 
-/// Messages that wait to be published together, and where.
+/// Messages that wait to be published together, and their target.
 pub(in crate::connection) struct Waiting {
     pub(in crate::connection) target: Target,
     pub(in crate::connection) drafts: Drafts,
@@ -30,10 +30,10 @@ pub(in crate::connection) struct Draft<'a> {
     pub(in crate::connection) key: Option<Cow<'a, str>>,
 }
 
-/// Where a message is to be said.
+/// Where a message is to be published.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::connection) enum Place<'a> {
-    /// In this room, which the session must be in; `None`: in the room that it joined last.
+    /// In this room, which the session must be in. `None` is the room that it joined last.
     Joined(Option<Cow<'a, str>>),
     /// In this room, whether the session is in it or not.
     Any {
@@ -58,7 +58,7 @@ impl Target {
         }
     }
 
-    /// Whether it is the room with this folded name, from outside.
+    /// Whether the target is the room with this folded name, and the session is not in it.
     pub(in crate::connection) fn is_outside(&self, key: &str) -> bool {
         matches!(self, Self::Outside(visit) if *visit.key == *key)
     }
