@@ -1,7 +1,7 @@
 //! One admitted connection, from its first byte to its end: protocols that take over the stream, then the conversation.
 //!
-//! Invariant: a protocol that takes over gets the peer's bytes from the first one on. Once the peer was greeted in
-//! plain, no protocol takes over any more, because what the peer was sent belongs to no other protocol.
+//! Invariant: a protocol that takes over receives the peer's bytes from the first one. Once the peer was greeted in
+//! plain, no protocol takes over any more, because the greeting does not belong to that protocol.
 
 use crate::admission::{AddressAccount, Permit};
 use crate::connection::{Dialects, Opening, drive_stream};
@@ -19,12 +19,12 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::Instant;
 
-/// How many protocols may follow each other in one connection: a PROXY header, TLS, HTTP, WebSocket.
+/// How many protocols may follow each other in one connection, such as a PROXY header, TLS, HTTP and WebSocket.
 const TAKE_OVERS_MAX: usize = 4;
 
-/// What a connection was admitted with.
+/// What the admission of a connection holds.
 pub(super) struct Admission {
-    /// `None` if the program serves the stream itself, where [`Limits::connections`](crate::Limits) does not hold.
+    /// `None` if the program serves the stream itself: [`Limits::connections`](crate::Limits) does not apply then.
     permit: Option<Permit>,
     account: Option<Arc<AddressAccount>>,
     address: Option<IpAddr>,
@@ -48,7 +48,7 @@ impl Admission {
         }
     }
 
-    /// Counts the connection for the address that a handshake has told.
+    /// Counts the connection for the address that a handshake revealed.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl Admission {
         if ip(peer) == self.address {
             return Ok(self);
         }
-        // It gives its place back first: it needs one, not two.
+        // The old permit is released first, because the connection needs only one.
         if self.permit.take().is_none() {
             return Ok(Self::by_program(hub, peer));
         }
@@ -140,7 +140,7 @@ where
     Box::pin(talk.inspect(move |_| drop(permit)))
 }
 
-/// Reads until the first bytes tell whether a protocol takes over, or until silence has told that none does.
+/// Reads until the first bytes, or silence, tell whether a protocol takes over.
 async fn recognise(
     stream: &mut (impl AsyncRead + Unpin),
     opened: Instant,
@@ -177,7 +177,7 @@ async fn recognise(
     Ok((ahead.freeze(), None))
 }
 
-/// Has a protocol take over the stream, and goes on with what it hands back.
+/// Lets a protocol take over the stream, and continues with what it hands back.
 async fn taken_over(
     mut protocol: Box<dyn TakeOver>,
     mut stream: Stream,
@@ -222,7 +222,7 @@ async fn taken_over(
     Err(CloseReason::Refused)
 }
 
-/// Gives a protocol the stream, and waits for what it hands back; a handshake is under a deadline.
+/// Gives the stream to a protocol, and waits for what it hands back. A handshake has a deadline.
 async fn hand_over(
     protocol: Box<dyn TakeOver>,
     stream: Stream,
@@ -247,9 +247,9 @@ async fn hand_over(
     }
 }
 
-/// Adds the account that is known of a peer before it has said a word.
+/// Adds the account that is known before the peer has sent anything.
 ///
-/// The peer's time to speak begins after it: what the peer has sent is read before silence counts.
+/// The peer's silence is counted only after that: what the peer has already sent is read first.
 async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<Peer, CloseReason> {
     if !hub.has_authenticator() {
         return Ok(peer);

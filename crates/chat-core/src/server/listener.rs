@@ -1,4 +1,4 @@
-//! Where connections come from: the seam between [`serve`](crate::serve()) and sockets.
+//! Where connections come from: the interface between [`serve`](crate::serve()) and sockets.
 
 use crate::peer::Peer;
 use std::fmt;
@@ -12,22 +12,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Hands out connections: anything that [`serve`](crate::serve()) can accept from.
+/// Accepts connections for [`serve`](crate::serve()).
 ///
 /// Implemented for [`TcpListener`] (which sets `TCP_NODELAY`) and, on Unix, for [`tokio::net::UnixListener`].
 pub trait Listener: Send {
-    /// One connection's bytes.
+    /// The byte stream of one connection.
     type Io: AsyncRead + AsyncWrite + Send + 'static;
 
     /// Waits for the next connection.
     ///
     /// # Errors
     ///
-    /// Says why there is none now. [`serve`](crate::serve()) pauses for 10 ms to 1 s after an error and asks again.
+    /// Returns why no connection can be accepted now. [`serve`](crate::serve()) pauses for 10 ms to 1 s after an error
+    /// and tries again.
     ///
     /// # Cancel safety
     ///
-    /// Must be cancel safe: a connection that was accepted is not lost when the future is dropped.
+    /// Must be cancel safe: dropping the future must not lose an accepted connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Peer)>> + Send;
 }
 
@@ -53,10 +54,10 @@ impl Listener for tokio::net::UnixListener {
     }
 }
 
-/// What can be put around a listener.
+/// Adds adapters to every [`Listener`].
 pub trait ListenerExt: Listener + Sized {
-    /// Lets at most so many of its connections be open at once. Others wait in the kernel's backlog, unseen, until one
-    /// ends; to have them refused with a word instead, see [`Limits::connections`](crate::Limits::connections).
+    /// Limits how many of its connections are open at once. Further connections wait in the kernel's backlog until one
+    /// ends. To refuse them with a message instead, see [`Limits::connections`](crate::Limits::connections).
     fn limit_connections(self, limit: NonZeroUsize) -> LimitConnections<Self> {
         LimitConnections {
             inner: self,
@@ -64,7 +65,7 @@ pub trait ListenerExt: Listener + Sized {
         }
     }
 
-    /// Adds to what is known of each peer: for a [`Policy`](crate::Policy), by [`Peer::with`].
+    /// Adds to what is known about each peer, with [`Peer::with`], for a [`Policy`](crate::Policy).
     ///
     /// # Examples
     ///
@@ -90,7 +91,7 @@ pub trait ListenerExt: Listener + Sized {
 
 impl<L: Listener> ListenerExt for L {}
 
-/// A listener with a limit; from [`ListenerExt::limit_connections`].
+/// A listener with a limit on open connections; from [`ListenerExt::limit_connections`].
 #[derive(Debug)]
 pub struct LimitConnections<L> {
     inner: L,
@@ -115,7 +116,7 @@ impl<L: Listener> Listener for LimitConnections<L> {
     }
 }
 
-/// A connection that holds one of its listener's places until it is dropped.
+/// A connection that counts against its listener's limit until it is dropped.
 pub struct Limited<I> {
     io: Pin<Box<I>>,
     _permit: OwnedSemaphorePermit,
@@ -167,7 +168,7 @@ impl<I> fmt::Debug for Limited<I> {
     }
 }
 
-/// A listener that knows more of its peers; from [`ListenerExt::map_peer`].
+/// A listener that knows more about its peers; from [`ListenerExt::map_peer`].
 pub struct MapPeer<L, F> {
     inner: L,
     map: F,

@@ -1,7 +1,7 @@
-//! The accept loop: a listener's connections, each in a task of its own, until it is told to stop.
+//! The accept loop: runs each connection of a listener in a task of its own, until `stop` is ready.
 //!
-//! Invariant: it binds nothing that it was not handed, survives every error of `accept`, and holds no more
-//! connections than the limits allow, in all and from one address.
+//! Invariant: it binds no socket, survives every error of `accept`, and holds no more connections than the limits
+//! allow, in total and from one address.
 
 use crate::connection::Dialects;
 use crate::connection::{downcast, has_timers};
@@ -24,21 +24,20 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// How long `accept` pauses after an error, at first and at most. Out of descriptors, it would fail for ever.
+/// How long accepting pauses after an error, at first and at most. Without file descriptors, `accept` fails each time.
 const BACK_OFF_MIN: Duration = Duration::from_millis(10);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// How much longer than `drain` a connection may take to be gone: its socket is closed, its task is not yet over.
+/// How much longer than `drain` a connection may take to end: its socket is closed, but its task still runs.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
-/// How many refused connections are told why at the same time, and for how long at most.
+/// How many refused connections are told the reason at the same time, and for how long at most.
 const REFUSED_MAX: usize = 64;
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves connections as members of a hub, in the protocols that it was given besides plain.
+/// Serves connections as members of a hub, in plain and in the protocols that were added.
 ///
-/// A cheap handle to clone: several listeners may be served by clones of one server, whose members then share their
-/// encodings.
+/// A cheap handle to clone. Clones of one server may serve several listeners; their members then share their encodings.
 ///
 /// # Examples
 ///
@@ -60,7 +59,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Creates a server that speaks plain alone.
+    /// Creates a server that speaks only plain.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
         Self {
@@ -76,7 +75,7 @@ impl Server {
         self
     }
 
-    /// Sets how a moment is shown to plain members as a time of day. The default is UTC, because core knows no time
+    /// Sets how a timestamp is shown to plain members as a time of day. The default is UTC, because core knows no time
     /// zones.
     #[must_use]
     pub fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
@@ -84,10 +83,10 @@ impl Server {
         self
     }
 
-    /// Sets the dialect of peers that open with no protocol of this server, or say nothing; plain if this is not called.
+    /// Sets the dialect of peers that open with no protocol of this server, or send nothing. The default is plain.
     ///
-    /// With another dialect than plain, a silent peer is not greeted as a person, and does not arrive in the lobby unless
-    /// the dialect has it so.
+    /// With another dialect, a silent peer is not greeted as a person, and arrives in the lobby only if the dialect
+    /// says so.
     #[must_use]
     pub fn default_dialect(
         mut self,
@@ -97,7 +96,7 @@ impl Server {
         self
     }
 
-    /// The hub that the connections are members of.
+    /// Returns the hub that the connections are members of.
     #[must_use]
     pub const fn hub(&self) -> &Hub {
         &self.hub
@@ -146,7 +145,7 @@ impl Server {
         }
     }
 
-    /// Serves one stream until it ends, and returns why it did; see [`serve_connection`].
+    /// Serves one stream until it ends, and returns why it ended; see [`serve_connection`].
     ///
     /// # Cancel safety
     ///
@@ -165,7 +164,7 @@ impl Server {
         self.drive(stream, peer, admission).await
     }
 
-    /// Drives a stream to its end. That of TCP keeps its type, because its halves need no lock between them.
+    /// Drives a stream to its end. A TCP stream keeps its type, because its halves need no lock between them.
     fn drive<S>(
         &self,
         stream: S,
@@ -185,7 +184,7 @@ impl Server {
         }
     }
 
-    /// Starts a connection's task, or refuses it.
+    /// Starts a connection's task, or refuses the connection.
     fn admit<S>(&self, stream: S, peer: Peer, connections: &TaskTracker, refused: &TaskTracker)
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
@@ -208,7 +207,7 @@ impl Server {
         let connection = self.drive(stream, peer, admission);
         connections.spawn(async move {
             let reason = connection.await;
-            // With `Debug`, what the peer gave as its reason is quoted.
+            // `Debug` quotes the reason that the peer gave.
             tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
         });
     }
@@ -216,18 +215,18 @@ impl Server {
 
 /// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
 ///
-/// Draining means: the listener is closed, nothing more is said in any room, every connection is given what was said
-/// before and a goodbye, and gets [`Limits::drain`](crate::Limits) to take it (promise 8). Several listeners may be
-/// served with one hub; they drain together.
+/// Draining closes the listener and stops all publishing. Every connection is sent what was published before and a
+/// goodbye, and has [`Limits::drain`](crate::Limits) to take it (promise 8). Several listeners may be served with one
+/// hub; they drain together.
 ///
 /// # Overload
 ///
-/// A connection beyond the limits is told so in one line and closed. When the process is out of descriptors, the
-/// loop pauses for 10 ms to 1 s and goes on.
+/// A connection beyond the limits is told so in one line and closed. When the process has no file descriptors left, the
+/// loop pauses for 10 ms to 1 s and continues.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future closes the listener; connections go on in their tasks until their peers end them.
+/// Dropping the future closes the listener. Connections continue in their tasks until their peers end them.
 ///
 /// # Examples
 ///
@@ -244,24 +243,24 @@ pub async fn serve(listener: impl Listener, hub: Hub, stop: impl Future<Output =
     Server::new(hub).serve(listener, stop).await;
 }
 
-/// Serves one stream as a member of the hub until it ends, and returns why it did.
+/// Serves one stream as a member of the hub until it ends, and returns why it ended.
 ///
-/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. What the program
-/// knows of its other end, `peer`, is for the [`Policy`](crate::Policy); its address, if it has one, is that by which
-/// [`Limits`](crate::Limits) counts. How many connections there are is limited by [`serve`](crate::serve()) alone; all
-/// other limits hold here.
+/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. `peer` holds what
+/// the program knows about the other end, for the [`Policy`](crate::Policy). [`Limits`](crate::Limits) counts by its
+/// address, if it has one. Only [`serve`](crate::serve()) limits the number of connections; all other limits apply
+/// here.
 ///
-/// Needs a Tokio runtime with timers (`enable_time` or `enable_all`), for every limit of time is one. Without, the stream
-/// is closed at once, an error is logged and [`CloseReason::NoTimers`] returned.
+/// Needs a Tokio runtime with timers (`enable_time` or `enable_all`), because every time limit uses one. Without
+/// timers, the stream is closed at once, an error is logged and [`CloseReason::NoTimers`] is returned.
 ///
 /// # Overload
 ///
-/// A peer that does not read is owed at most [`Limits::queue_bytes`](crate::Limits) and is cut after
-/// [`Limits::stall_timeout`](crate::Limits); one that sends too fast is not read.
+/// At most [`Limits::queue_bytes`](crate::Limits) wait for a peer that does not read, and the peer is disconnected
+/// after [`Limits::stall_timeout`](crate::Limits). A peer that sends too fast is read later.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the session, which is announced as usual; what waits for the peer is not sent.
+/// Dropping the future ends the session, which is announced as usual. Output that waits for the peer is not sent.
 pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -269,7 +268,7 @@ where
     Server::new(hub).serve_connection(stream, peer).await
 }
 
-/// Tells a peer why it is refused; nobody waits for it, and while too many are being told, it is only closed.
+/// Tells a peer why it is refused, in a separate task. If too many are being told, the connection is only closed.
 fn turn_away<S>(stream: S, refusal: String, refused: &TaskTracker)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -283,20 +282,20 @@ where
             stream.write_all(refusal.as_bytes()).await?;
             stream.shutdown().await
         };
-        // Whether it takes the line is its own affair.
+        // The result is irrelevant: the connection is closed in any case.
         drop(tokio::time::timeout(REFUSED_TIMEOUT, told).await);
     });
 }
 
 struct Accepting {
     back_off: Duration,
-    /// Until when it pauses.
+    /// When the pause ends.
     resumes: Option<Instant>,
     logged: Option<Instant>,
 }
 
 impl Accepting {
-    /// Waits for the next connection, or first for the end of a pause. Cancel safe.
+    /// Waits for the end of a pause, then for the next connection. Cancel safe.
     async fn next<L: Listener>(&mut self, listener: &mut L) -> io::Result<(L::Io, Peer)> {
         if let Some(resumes) = self.resumes {
             tokio::time::sleep_until(resumes).await;
@@ -305,7 +304,8 @@ impl Accepting {
         listener.accept().await
     }
 
-    /// Pauses a little longer after each failure that is not one connection's own; logs at most once a second.
+    /// Pauses a little longer after each failure that does not concern one connection alone. Logs at most once a
+    /// second.
     fn pause(&mut self, error: &io::Error) {
         if matches!(
             error.kind(),
