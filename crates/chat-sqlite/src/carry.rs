@@ -1,4 +1,4 @@
-//! Carrying what is kept from file to file.
+//! Export and import of messages.
 
 use crate::error::OpenError;
 use crate::file;
@@ -16,141 +16,141 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// How many messages one transaction of an import takes.
+/// The maximum number of messages in one transaction of an import.
 const IMPORTED_AT_ONCE: usize = 5000;
 
-/// The longest text that is imported: as long as the longest line that a server takes.
+/// The longest text that an import accepts: as long as the longest line that a server accepts.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// The last moment that is imported: the end of the year 9999.
+/// The latest time that an import accepts: the end of the year 9999.
 const AT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
-/// The last place that is imported: as many follow it as precede it.
+/// The last position that an import accepts. At least as many positions remain free after it.
 const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
 
-/// One message, as it is carried from file to file.
+/// One message of an export or an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The room's name.
     pub room: String,
-    /// The place in its log.
+    /// The position in the room's log.
     pub seq: Seq,
-    /// When it was said.
+    /// The time of the message.
     pub at: Timestamp,
-    /// Who said it: the nick.
+    /// The author's nick.
     pub from: String,
-    /// Who said it: the account, if there is one.
+    /// The author's account, if there is one.
     pub account: Option<String>,
-    /// What it is.
+    /// The kind of message.
     pub kind: Kind,
     /// The text.
     pub text: String,
-    /// The key under which it was said.
+    /// The message's key, if it has one.
     pub key: Option<String>,
 }
 
-/// Why not all was exported.
+/// The error returned by [`export`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The file can't be read.
     #[error(transparent)]
     File(#[from] OpenError),
-    /// The room's name can't be one.
+    /// The room's name is not valid.
     #[error("room: {0}")]
     Room(#[from] NameError),
-    /// There is no such room in the file.
+    /// The file has no room of this name.
     #[error("there is no room {0} in it: `chat-server check` lists them")]
     NoRoom(RoomName),
-    /// What was exported could not be written.
+    /// The exported messages can't be written.
     #[error("can't write: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Why not all was imported.
+/// The error returned by [`import`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
     /// The file can't be opened or written.
     #[error("{error}")]
     File {
-        /// What is imported all the same.
+        /// What was imported before the error.
         imported: Imported,
-        /// Why no more is.
+        /// The reason.
         error: OpenError,
     },
-    /// A message can't be taken.
+    /// A message is not acceptable.
     #[error("message {}: {why}; what precedes it is imported", imported.messages + 1)]
     Refused {
-        /// What precedes it.
+        /// What was imported before this message.
         imported: Imported,
-        /// Why not.
+        /// The reason.
         why: RecordError,
     },
 }
 
-/// Why a message can't be taken.
+/// Why [`import`] rejects a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The name of its room can't be one.
+    /// The room's name is not valid.
     #[error("room: {0}")]
     Room(NameError),
-    /// The name of its author can't be one.
+    /// The author's nick is not valid.
     #[error("from: {0}")]
     Nick(NameError),
-    /// The account of its author can't be one.
+    /// The author's account is not valid.
     #[error("account: {0}")]
     Account(AccountError),
-    /// Its text is longer than 64 KiB.
+    /// The text is longer than 64 KiB.
     #[error("text: it has {0} bytes, and 65536 at most are taken")]
     TextTooLong(usize),
-    /// Its place is too far.
+    /// The position is too high.
     #[error("seq: {0} is more than a log can hold")]
     TooFar(Seq),
-    /// Its time is after the year 9999.
+    /// The time is after the year 9999.
     #[error("ts: {0} is after the year 9999; milliseconds are meant")]
     TooLate(u64),
 }
 
-/// What an import has done.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// How many messages.
+    /// The number of messages.
     pub messages: u64,
-    /// Into how many rooms.
+    /// The number of rooms that received messages.
     pub rooms: u64,
 }
 
-/// What an export has done.
+/// The result of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
-    /// How many messages were handed out.
+    /// The number of exported messages.
     pub messages: u64,
-    /// What can't be read any more.
+    /// The messages that can't be read.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Messages that are damaged.
+/// A range of damaged messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// Their room's name.
+    /// The room's name.
     pub room: String,
-    /// The first of their places.
+    /// The first position of the range.
     pub from: Seq,
-    /// The last of their places.
+    /// The last position of the range.
     pub to: Seq,
 }
 
-/// Hands each message of a file to `each`: room by room, in the order of their logs. The file may be in use. What is
-/// damaged is passed over, and said at the end.
+/// Calls `each` with every message of a file, room by room, in the order of each log. The file may be in use. Damaged
+/// messages are skipped and listed in the result.
 ///
 /// # Errors
 ///
-/// The file can't be read at all, or `each` failed, which ends it.
+/// Returns an error if the file can't be read at all or if `each` fails. An error of `each` ends the export.
 pub fn export(
     path: &Path,
     options: &Options,
@@ -186,7 +186,8 @@ pub fn export(
                 account: stored.account,
                 kind: stored.kind,
                 text: stored.text,
-                // No key holds a control character: what follows one is the mark of its owner, which is not carried.
+                // No key contains a control character. What follows one is the mark of the key's owner, which is not
+                // exported.
                 key: stored.key.map(|mut key| {
                     key.truncate(key.find(text::is_unsafe).unwrap_or(key.len()));
                     key
@@ -198,8 +199,10 @@ pub fn export(
     Ok(exported)
 }
 
-/// Takes messages into a file that nobody has open; it is made if need be. In a room that is empty the first keeps its
-/// place; all others follow what is there, without a hole. One that can't be taken ends it; what precedes it is imported.
+/// Imports messages into a file that no other program has open. Creates the file if it does not exist.
+///
+/// In an empty room the first message keeps its position. All other messages follow the room's last one without a gap.
+/// A message that is not acceptable ends the import; the messages before it stay imported.
 ///
 /// # Errors
 ///
@@ -217,7 +220,7 @@ pub fn import(
     }
 }
 
-/// Takes what can be taken, and gives why not all could be.
+/// Imports messages until one is rejected; returns the reason, or `None` if all were imported.
 fn take_all(
     path: &Path,
     options: &Options,
@@ -226,7 +229,7 @@ fn take_all(
 ) -> Result<Option<RecordError>, OpenError> {
     let mut opened = file::open(path, options)?;
     let mut all = Rooms::new(opened.progress);
-    // One that goes on after its end would have a message left out.
+    // Without `fuse`, an iterator that yields items after its end would lose the message that `peek` took.
     let mut records = records.into_iter().fuse().peekable();
     let mut rooms = HashSet::new();
     while records.peek().is_some() {
@@ -261,7 +264,7 @@ fn take_all(
 fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for room in changes.rooms.values() {
         store::update(&transaction, room)?;
-        // Nobody waits for it.
+        // No member waits for an import, so all messages are indexed at once.
         if let Some(id) = room.id {
             store::index(&transaction, id, usize::MAX)?;
         }
@@ -270,7 +273,7 @@ fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<(
     transaction.commit()
 }
 
-/// A record's names, read by the rules.
+/// The names of a record, parsed by the rules for names.
 struct Names {
     key: Key,
     room: RoomName,
@@ -279,7 +282,7 @@ struct Names {
 }
 
 impl Names {
-    /// Looks whether a record can be taken.
+    /// Parses the names of a record and checks its limits.
     fn of(record: &Record, options: &Options) -> Result<Self, RecordError> {
         if record.text.len() > TEXT_BYTES_MAX {
             return Err(RecordError::TextTooLong(record.text.len()));
@@ -322,7 +325,7 @@ fn take(
     drafts.restore(record.kind, &record.text, record.key.as_deref());
     let mut seq = room.tail.next();
     if room.tail == Seq::START {
-        // What precedes it was not exported: it is as if it had been kept no longer.
+        // The earlier messages were not exported: they count as expired.
         seq = seq.max(record.seq);
         room.floor = Seq(seq.0.saturating_sub(1));
     }
@@ -337,7 +340,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// So many of something.
+/// A number and what it counts.
 pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
 
 impl fmt::Display for Count {

@@ -1,4 +1,4 @@
-//! Whether a file is whole, and what is in it.
+//! A check of whether a file is intact, and a summary of its contents.
 
 use crate::carry::{Count, ExportError, Unreadable};
 use crate::error::OpenError;
@@ -10,32 +10,34 @@ use rusqlite::Connection;
 use std::fmt;
 use std::path::Path;
 
-/// How many of the database's complaints are shown.
+/// The maximum number of SQLite's complaints in a report.
 const COMPLAINTS_MAX: usize = 10;
 
-/// What a look at a file has found.
+/// The result of [`check`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The schema of the file.
+    /// The version of the file's schema.
     pub schema: i64,
-    /// The rooms, and how many messages of each can be read.
+    /// The rooms, each with the number of messages that can be read.
     pub rooms: Vec<(String, u64)>,
-    /// How many messages the index of searches holds.
+    /// The number of messages in the search index.
     pub indexed: u64,
-    /// How many it does not hold yet: searches look through them one by one, and a server goes on indexing them.
+    /// The number of messages that are not in the search index yet. A search reads them one by one, and a running
+    /// server continues to index them.
     pub unindexed: u64,
-    /// What can't be read any more.
+    /// The messages that can't be read.
     pub unreadable: Vec<Unreadable>,
-    /// What else is wrong.
+    /// All other problems.
     pub complaints: Vec<String>,
 }
 
-/// Looks whether a file is whole, and what is in it: reads all of it. It is not changed, and may be in use.
+/// Checks whether a file is intact and summarises its contents. Reads the whole file and does not change it. The file
+/// may be in use.
 ///
 /// # Errors
 ///
-/// It can't be read at all, or is none of ours.
+/// Returns an error if the file can't be read at all or was not made by this crate.
 pub fn check(path: &Path) -> Result<Report, OpenError> {
     let known = path
         .canonicalize()
@@ -46,7 +48,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         schema: file::identify(&connection)?,
         ..Report::default()
     };
-    // Each part is looked at, whatever the others are like.
+    // Each part is checked even if another one fails.
     for look in [integrity, rooms, search] {
         if let Err(error) = look(&connection, &mut report) {
             report.complaints.push(error.to_string());
@@ -54,7 +56,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     }
     let sql = "SELECT appended FROM progress";
     let appended = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    // First what is said beside it, or the file might go on meanwhile.
+    // Reads `FILE-state` before the database: a server may append more between the two reads.
     if let (Some(known), Ok(appended)) = (known, appended)
         && known.appended > appended.unsigned_abs()
     {
@@ -65,7 +67,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     Ok(report)
 }
 
-/// What SQLite itself finds wrong.
+/// Runs SQLite's own integrity check.
 fn integrity(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
     let sql = format!("PRAGMA integrity_check({COMPLAINTS_MAX})");
     let mut statement = connection.prepare(&sql).map_err(OpenError::from)?;
@@ -73,7 +75,7 @@ fn integrity(connection: &Connection, report: &mut Report) -> Result<(), ExportE
     for complaint in complaints.map_err(OpenError::from)? {
         let complaint = complaint.map_err(OpenError::from)?;
         if complaint != "ok" {
-            // One for each part; several lines for one.
+            // A complaint may have several lines; the report takes the first one.
             let first = complaint.lines().next().unwrap_or_default();
             report.complaints.push(first.to_owned());
         }
@@ -81,7 +83,7 @@ fn integrity(connection: &Connection, report: &mut Report) -> Result<(), ExportE
     Ok(())
 }
 
-/// Whether the rooms are all there, and their logs.
+/// Checks that all rooms and their logs are there.
 fn rooms(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
     let rooms = store::rooms(connection).map_err(OpenError::from)?;
     for room in &rooms {
@@ -105,12 +107,12 @@ fn rooms(connection: &Connection, report: &mut Report) -> Result<(), ExportError
     Ok(())
 }
 
-/// Whether all that can be read can be searched for.
+/// Checks that every message that can be read can be found by a search.
 fn search(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
     let sql = "SELECT count(*) FROM found_docsize";
     let indexed = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     report.indexed = indexed.map_err(OpenError::from)?.unsigned_abs();
-    // The index was written together with the messages before.
+    // In schema 1 the index was written together with the messages.
     if report.schema > 1 {
         report.unindexed = store::count_unindexed(connection).map_err(OpenError::from)?;
     }
@@ -123,13 +125,13 @@ fn search(connection: &Connection, report: &mut Report) -> Result<(), ExportErro
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns whether no problem was found.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.complaints.is_empty() && self.unreadable.is_empty()
     }
 
-    /// How many messages can be read.
+    /// Returns the number of messages that can be read.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.rooms.iter().map(|(_, count)| count).sum()
@@ -137,7 +139,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A few lines for people.
+    /// Writes a few lines for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let messages = Count(self.messages(), "message");
         let rooms = Count(self.rooms.len() as u64, "room");

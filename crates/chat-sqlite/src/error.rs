@@ -1,4 +1,4 @@
-//! Why a file can't be opened, and what went wrong in words for members and for the operator.
+//! Errors of opening a file, and failures of an open file in words for members and for the operator.
 
 use chat_core::log::JournalError;
 use rusqlite::ErrorCode;
@@ -9,51 +9,51 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process has it open, or another journal of this one.
+    /// Another process, or another journal of this process, has the file open.
     #[error("another program has it open: end that one first")]
     InUse,
-    /// It is something else, and is not touched.
+    /// Another program made the file. It is left unchanged.
     #[error("it is not a file that chat-server made: name another one")]
     Foreign,
-    /// A newer version has made it.
+    /// A newer version made the file.
     #[error("it was made by a newer version (schema {found}, this one knows {known}): upgrade")]
     Newer {
-        /// The schema that was found.
+        /// The file's schema.
         found: i64,
-        /// The newest that is known.
+        /// The newest schema that this version knows.
         known: i64,
     },
-    /// What is in it contradicts itself.
+    /// The contents of the file are inconsistent.
     #[error(
         "it is damaged ({0}): `chat-server check` says more; restore a copy, or export what can be read"
     )]
     Damaged(String),
-    /// There is nothing in it, and there was.
+    /// The file is empty, but it held messages before.
     #[error(
         "it is empty, and has held {0} messages: put back a copy, or remove what stands beside it (FILE-state) to begin \
          anew"
     )]
     Emptied(u64),
-    /// It has several names: two programs would have it open under two of them, each with a log of changes of its own.
+    /// The file has several names (hard links). Two programs could open it under two names, each with a WAL of its own.
     #[error("it has another name as well (a hard link): remove that one, or make a copy")]
     Linked,
-    /// It can be read, but not written.
+    /// The file can be read, but not written.
     #[error(
         "it can't be written: let the server write it, its directory, and what stands beside it"
     )]
     ReadOnly,
-    /// It, what stands beside it, or its directory is not there, or can't be opened.
+    /// The file, one of the files beside it, or its directory does not exist or can't be opened.
     #[error("{what} can't be opened: {error}")]
     Io {
         /// The file or directory.
         what: String,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// The thread that writes it can't be started.
+    /// The writer thread can't be started.
     #[error("a thread can't be started: {0}")]
     Thread(io::Error),
-    /// SQLite's own reason.
+    /// An error of SQLite.
     #[error("it can't be used: {0}")]
     Sqlite(rusqlite::Error),
 }
@@ -79,33 +79,33 @@ impl OpenError {
     }
 }
 
-/// Why something can't be done with a file that is open.
+/// Why an operation on an open file fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// It was written, and whether it is on the disk is not known: it may be there when the process is killed now, and
-    /// the next commit of this process takes its place.
+    /// The transaction was written, but it may not be on the disk. It may be in the file if the process is killed now.
+    /// Otherwise the next commit of this process overwrites it.
     #[error(transparent)]
     Commit(rusqlite::Error),
-    /// What would be written would be lost with the process.
+    /// The file was moved or removed: writes would be lost when the process ends.
     #[error("it was moved or removed")]
     Moved,
-    /// What was written before is lost, and what would be written now would be as well.
+    /// Earlier writes are lost, and further writes would be lost as well.
     #[error("it, or its log of changes, was cut short or overwritten by another program")]
     CutShort,
 }
 
 impl Failure {
-    /// What peers are told.
+    /// The error for peers that read.
     pub(crate) fn unavailable(&self) -> JournalError {
         JournalError::Unavailable(self.reason().into())
     }
 
-    /// What the senders of what was to be committed are told.
+    /// The error for the senders of a batch that was not committed.
     pub(crate) fn refusal(&self) -> JournalError {
         match self {
-            // With the disk full, its last part could not be written.
+            // On a full disk, the last part of the transaction could not be written.
             Self::Commit(error)
                 if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) =>
             {
@@ -115,12 +115,12 @@ impl Failure {
         }
     }
 
-    /// What the senders of what was committed, and may be lost, are told.
+    /// The error for the senders of a batch that was committed but may be lost.
     pub(crate) fn uncertain(&self) -> JournalError {
         JournalError::Uncertain(self.reason().into())
     }
 
-    /// In a few words.
+    /// A short description for peers.
     pub(crate) fn reason(&self) -> &'static str {
         match self.code() {
             None if matches!(self, Self::Moved) => "its file is gone",
@@ -136,7 +136,7 @@ impl Failure {
         }
     }
 
-    /// What the operator can do about it.
+    /// What the operator can do about the failure.
     pub(crate) fn advice(&self) -> &'static str {
         match self.code() {
             None if matches!(self, Self::Moved) => {

@@ -1,4 +1,4 @@
-//! Which rooms have messages that are no longer kept, and what is still to be looked at.
+//! The rooms that have expired messages and those that must still be checked.
 
 use crate::options::{Keep, Options};
 use crate::rooms::Key;
@@ -6,18 +6,18 @@ use crate::store::Room;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-/// How many messages more than its count a room may hold before some are removed, so that this is not done with each.
+/// How many messages a room may hold beyond its count before some are removed. This avoids a removal for each message.
 const SLACK_MAX: u64 = 500;
 
 #[derive(Debug)]
 pub(crate) struct Expiry {
     elsewhere: Keep,
     rooms: HashMap<String, Keep>,
-    /// Rooms in which there may be something to remove.
+    /// Rooms that may have messages to remove.
     waiting: BTreeSet<Key>,
-    /// The room that was looked at last: the next one is another.
+    /// The room that was processed last. The next one follows it in order.
     last: Option<Key>,
-    /// How many messages have been removed since that was logged.
+    /// The number of messages removed since the last log line.
     pub(crate) removed: u64,
 }
 
@@ -35,18 +35,18 @@ impl Expiry {
         }
     }
 
-    /// Whether nothing is ever removed.
+    /// Returns whether every room keeps all messages.
     pub(crate) fn is_idle(&self) -> bool {
         let mut keeps = self.rooms.values().chain([&self.elsewhere]);
         keeps.all(|keep| *keep == Keep::Everything)
     }
 
-    /// How long a room's messages are kept.
+    /// Returns how long a room's messages are kept.
     pub(crate) fn keep(&self, key: &str) -> Keep {
         self.rooms.get(key).copied().unwrap_or(self.elsewhere)
     }
 
-    /// Notes a room in which something was said, if that made it hold too much.
+    /// Notes a room that has grown if it holds too many messages now.
     pub(crate) fn note_growth(&mut self, key: &Key, room: &Room) {
         if let Keep::Count(count) = self.keep(key)
             && room.kept > count.saturating_add((count / 8).min(SLACK_MAX))
@@ -55,14 +55,14 @@ impl Expiry {
         }
     }
 
-    /// Notes a room that may hold too much.
+    /// Notes a room that may hold expired messages.
     pub(crate) fn note(&mut self, key: Key) {
         if self.keep(&key) != Keep::Everything {
             self.waiting.insert(key);
         }
     }
 
-    /// Nothing can be removed now: all is looked at again when time has passed.
+    /// Forgets the noted rooms, because nothing can be removed now. The regular check notes them again.
     pub(crate) fn give_up(&mut self) {
         self.waiting.clear();
     }
@@ -71,7 +71,7 @@ impl Expiry {
         !self.waiting.is_empty()
     }
 
-    /// The next room to look at, each in its turn.
+    /// Returns the next room to check, in round-robin order.
     pub(crate) fn next(&mut self) -> Option<Key> {
         let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
         let mut later = self.waiting.range((after, Bound::Unbounded));

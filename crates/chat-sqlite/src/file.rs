@@ -1,4 +1,4 @@
-//! Opening a file: whose it is, which schema it has, and whether it is the one that it was.
+//! Opens a database file: checks that this crate made it, migrates its schema, and detects whether it was replaced.
 
 use crate::error::{Failure, OpenError};
 use crate::held::Held;
@@ -12,26 +12,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// "chat", in the database's header: nobody else's file is taken for ours.
+/// The ASCII codes of "chat", stored in the database header. They mark the files of this crate.
 const APPLICATION_ID: i64 = 0x6368_6174;
 
 /// The schema that this version writes.
 pub(crate) const SCHEMA: i64 = 3;
 
-/// How the schema comes to be: each step leads to the version after it.
+/// The SQL of each schema version; each step upgrades from the version before it.
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
 ];
 
-/// How many bytes of SQLite's log of changes are kept between uses.
+/// The maximum size to which SQLite truncates its write-ahead log (WAL) when the log is reset.
 const WAL_BYTES_MAX: i64 = 64 << 20;
 
-/// How long is waited for another program that has the file locked.
+/// How long an operation waits for a lock that another program holds.
 const BUSY_MAX: Duration = Duration::from_secs(1);
 
-/// A file that is open to be written, by this process alone. The connection is closed before what holds the file.
+/// A database that this process alone has open for writing. The connection is closed before the lock on the file.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -40,19 +40,19 @@ pub(crate) struct Opened {
     pub(crate) progress: Progress,
 }
 
-/// Opens a file to write it; makes it if need be.
+/// Opens a file for writing. Creates it if it does not exist.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let path = &resolve(path)?;
-    // Before anything else: under another path it would have another log of changes, and neither program knew the other's.
-    // Declared first, so that it is dropped after the connection, wherever this fails.
+    // Locks first: a program that opens the file under another path would use another WAL, unknown to this process.
+    // Declared first, so that it is dropped after the connection on every return.
     let held = Arc::new(Held::lock(path)?);
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
-        // Nothing of somebody else's is touched, not even by a lock beside it.
+        // A file of another program is left unchanged, and no lock file is made beside it.
         let found = read_only(path).and_then(|connection| identify(&connection));
         is_new = match found {
-            // It was ours, and its beginning is not what it was.
+            // This crate made the file, but its header is damaged.
             Err(OpenError::Foreign) if StateFile::peek(path).is_some() => {
                 return Err(OpenError::Damaged("its beginning is lost".into()));
             }
@@ -78,7 +78,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         Sync::Normal => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // What fsync does elsewhere takes this on macOS, whose own leaves the data with the disk's memory.
+    // macOS needs this for the effect of fsync elsewhere: its own fsync leaves the data in the disk's cache.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
@@ -101,13 +101,14 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     })
 }
 
-/// The path of the file itself, where links lead, so that it has one name and one file beside it. An empty file is made
-/// if there is none.
+/// Returns the path of the file itself, with links resolved, so that it has one name and one set of files beside it.
+/// Creates an empty file if none exists.
 fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |error| OpenError::io(path.display())(error);
     match std::fs::metadata(path) {
         Ok(_) => {}
-        // One that is there is not opened: closing it would end the locks of whoever has it open within this process.
+        // An existing file is not opened here: closing it would release the locks of another connection in this
+        // process.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = private().append(true).create(true).open(path);
             drop(made.map_err(failed)?);
@@ -117,7 +118,8 @@ fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     path.canonicalize().map_err(failed)
 }
 
-/// How files are made: what is said in rooms is nobody else's on the machine. SQLite makes its own like the file.
+/// Options for creating files that no other user of the machine can read. SQLite creates its own files with the same
+/// mode.
 pub(crate) fn private() -> OpenOptions {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to set"))]
     let mut options = OpenOptions::new();
@@ -126,19 +128,19 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// Where the file is, and which it is: a file that is moved or removed while it is open is written on, and lost with the
-/// process.
+/// The paths and identities of the files. A file that is moved or removed while it is open still accepts writes, which
+/// are lost when the process ends.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
-    /// SQLite's log of changes.
+    /// SQLite's write-ahead log (WAL).
     wal: PathBuf,
     state: PathBuf,
     ids: [Option<FileId>; 3],
     held: Arc<Held>,
 }
 
-/// A device and a number on it.
+/// A device and an inode number on it.
 type FileId = (u64, u64);
 
 impl Place {
@@ -163,12 +165,12 @@ impl Place {
         &self.path
     }
 
-    /// Outlives all connections.
+    /// Returns the held file, which must outlive all connections.
     pub(crate) fn held(&self) -> &Arc<Held> {
         &self.held
     }
 
-    /// Looks whether it still is where it was, and as long as it was.
+    /// Checks that the files are still at their paths and have not been cut short.
     pub(crate) fn look(&self) -> Result<(), Failure> {
         if self.ids() != self.ids {
             return Err(Failure::Moved);
@@ -180,7 +182,7 @@ impl Place {
     }
 }
 
-/// What stands beside a file.
+/// Returns the path of a file beside the database.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
@@ -194,7 +196,7 @@ fn file_id(path: &Path) -> Option<FileId> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// An open file can't be moved or removed there.
+/// On these systems an open file can't be moved or removed.
 #[cfg(not(unix))]
 fn file_id(_: &Path) -> Option<FileId> {
     None
@@ -211,7 +213,7 @@ fn has_other_names(_: &Path) -> bool {
     false
 }
 
-/// Opens a file to read it.
+/// Opens a file for reading.
 pub(crate) fn read_only(path: &Path) -> Result<Connection, OpenError> {
     std::fs::metadata(path).map_err(OpenError::io(path.display()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -220,12 +222,13 @@ pub(crate) fn read_only(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Looks whether a file is ours, and of a version that is known; gives the version, 0 if there is nothing in it yet.
+/// Checks that this crate made the file and that the version is known. Returns the schema version, or 0 if the file is
+/// empty.
 pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     match number("application_id")? {
         APPLICATION_ID => {}
-        // Made, and ended before it was filled.
+        // The file was created, but the process ended before the schema was written.
         0 if is_empty(connection)? => return Ok(0),
         _ => return Err(OpenError::Foreign),
     }
@@ -244,7 +247,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     })
 }
 
-/// Brings an older schema, or none, to this version's.
+/// Migrates an older schema, or an empty file, to the current version.
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(found).unwrap_or_default();
@@ -258,8 +261,8 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Looks whether what was lost shows at once: whether there are as many rooms as there were, each is found by its key, and
-/// each log reaches its end.
+/// Makes quick checks for lost data: the number of rooms is right, each room is found by its key, and each log reaches
+/// its end.
 fn examine(connection: &Connection) -> Result<(), OpenError> {
     let rooms: i64 = connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
     let known: i64 = connection.query_row("SELECT rooms FROM progress", [], |row| row.get(0))?;
@@ -291,7 +294,7 @@ fn examine(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Counts this opening, and gives all logs new epochs if the file is not what it was.
+/// Counts this opening, and gives all logs new epochs if the file may have been replaced.
 fn begin(
     connection: &mut Connection,
     state: &StateFile,

@@ -1,7 +1,9 @@
-//! The file itself, held open: looked at with each commit, and on Linux locked against other servers under whatever path.
+//! Keeps the database file open: checks it after each commit, and on Linux locks it against other servers under any
+//! path.
 //!
-//! Invariant: closing any descriptor of a file ends the locks that SQLite has on it in this process; POSIX has it so. So
-//! the descriptors here are closed after the last connection, and a process has one [`Held`] of a file at a time.
+//! Invariant: in POSIX, closing any descriptor of a file releases all locks that this process has on it, including
+//! those of SQLite. So the descriptors here are closed after the last connection, and a process has one [`Held`] for a
+//! file at a time.
 
 use crate::error::OpenError;
 use std::fs::File;
@@ -17,23 +19,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long is waited for the last read of a journal of this process that has ended.
+/// How long opening waits for the last read of an earlier journal in this process.
 #[cfg(unix)]
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// How often a file is looked at that seems to be cut short: another program may be in the middle of a change.
+/// How often a file that seems cut short is checked. Another program may be in the middle of a change.
 #[cfg(unix)]
 const LOOKS: usize = 4;
 
-/// How long is waited between two looks.
+/// The pause between two checks.
 #[cfg(unix)]
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A device and a number on it.
+/// A device and an inode number on it.
 #[cfg(unix)]
 type FileId = (u64, u64);
 
-/// The files that this process holds, and whether their journal still takes something.
+/// The files that this process holds, and whether the journal of each is still in use.
 #[cfg(unix)]
 static HELD: Mutex<Option<HashMap<FileId, Use>>> = Mutex::new(None);
 
@@ -41,26 +43,26 @@ static HELD: Mutex<Option<HashMap<FileId, Use>>> = Mutex::new(None);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Served,
-    /// Its thread has ended, and a read goes on.
+    /// The writer thread has ended, but a read is still running.
     Closing,
 }
 
-/// A file that is held open and locked.
+/// A file that is kept open and locked.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct Held {
     id: FileId,
-    /// There until it is dropped.
+    /// `Some` until this is dropped.
     file: Option<File>,
-    /// SQLite's log of changes, and its index; set when they are there.
+    /// SQLite's WAL and its index (`-shm`). Set once both exist.
     log: OnceLock<(File, File)>,
-    /// How long the file was when it was last looked at.
+    /// The length of the file at the last check.
     seen: AtomicU64,
 }
 
 #[cfg(unix)]
 impl Held {
-    /// Opens and locks a file that is there.
+    /// Opens and locks an existing file.
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {
         let metadata = std::fs::metadata(path).map_err(OpenError::io(path.display()))?;
         let id = (metadata.dev(), metadata.ino());
@@ -74,7 +76,7 @@ impl Held {
         }
     }
 
-    /// `None` while a journal of this process closes it.
+    /// Returns `None` while an earlier journal in this process is closing the file.
     fn lock_now(path: &Path, id: FileId) -> Result<Option<Self>, OpenError> {
         let failed = |error| OpenError::io(path.display())(error);
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,14 +99,14 @@ impl Held {
         }))
     }
 
-    /// Begins to look at SQLite's log of changes as well.
+    /// Opens SQLite's WAL and its index, so that they are checked as well.
     pub(crate) fn watch(&self, wal: &Path, shm: &Path) -> Result<(), OpenError> {
         let open = |path: &Path| File::open(path).map_err(OpenError::io(path.display()));
         drop(self.log.set((open(wal)?, open(shm)?)));
         Ok(())
     }
 
-    /// Lets other processes have it; what still reads goes on.
+    /// Releases the lock for other processes. Running reads continue.
     pub(crate) fn release(&self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         held.get_or_insert_default().insert(self.id, Use::Closing);
@@ -114,13 +116,13 @@ impl Held {
         }
     }
 
-    /// Whether all that was written to it is still there, as far as its size and its header tell.
+    /// Returns whether all data written to the file is still there, as far as its size and its header tell.
     pub(crate) fn is_whole(&self) -> bool {
         (0..LOOKS).any(|look| {
             if look > 0 {
                 std::thread::sleep(LOOK_EVERY);
             }
-            // What can't be read is not there.
+            // A file that can't be read counts as lost.
             self.is_file_whole().unwrap_or(false) && self.is_log_whole().unwrap_or(false)
         })
     }
@@ -134,8 +136,8 @@ impl Held {
         let len = file.metadata()?.len();
         let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
         let page = page_bytes(u16::from_be_bytes([header[16], header[17]]));
-        // A checkpoint that the disk had no room for leaves a file shorter than its header says, and one that is made
-        // smaller by VACUUM says so in its header: only both together tell.
+        // Each sign alone has another cause. A checkpoint on a full disk leaves a file shorter than its header says.
+        // VACUUM shrinks the file and updates the header.
         let is_short = len < u64::from(pages) * page && len < self.seen.load(Relaxed);
         let is_whole = header.starts_with(b"SQLite format 3\0") && !is_short;
         if is_whole {
@@ -144,8 +146,8 @@ impl Held {
         Ok(is_whole)
     }
 
-    /// Whether SQLite's log of changes has the last change that its index tells of; <https://sqlite.org/walformat.html>
-    /// says how both are laid out.
+    /// Returns whether SQLite's WAL contains the last change that its index records.
+    /// <https://sqlite.org/walformat.html> describes the layout of both.
     fn is_log_whole(&self) -> io::Result<bool> {
         let Some((wal, shm)) = self.log.get() else {
             return Ok(true);
@@ -154,7 +156,7 @@ impl Held {
         shm.read_exact_at(&mut index, 0)?;
         let (index, copy) = index.split_at(48);
         if index != copy || index[12] == 0 {
-            // Another program changes it, or has ended in the middle of that: SQLite makes it anew.
+            // Another program is changing the index, or ended while it did so. SQLite rebuilds the index.
             return Ok(true);
         }
         let number = |at: usize| {
@@ -162,7 +164,7 @@ impl Held {
             u32::from_ne_bytes(bytes)
         };
         let Some(before_last) = u64::from(number(16)).checked_sub(1) else {
-            // All that was in it is in the file.
+            // A checkpoint has moved all changes into the file.
             return Ok(true);
         };
         let page = page_bytes(u16::from_ne_bytes([index[14], index[15]]));
@@ -183,37 +185,36 @@ impl Held {
 #[cfg(unix)]
 impl Drop for Held {
     fn drop(&mut self) {
-        // Whoever opens the file after this does not lose its locks by these being closed.
+        // Closing these descriptors must not release the locks of a later opening in this process.
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         drop((self.file.take(), self.log.take()));
         held.get_or_insert_default().remove(&self.id);
     }
 }
 
-/// Locks the file against other processes; returns whether it could be.
+/// Locks the file against other processes. Returns whether the lock was acquired.
 #[cfg(target_os = "linux")]
 fn try_lock(file: &File) -> io::Result<bool> {
     use std::fs::TryLockError;
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        // A file system without such locks has only the one on what stands beside the file.
+        // Some file systems have no such locks. The lock on `FILE-state` remains.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
-/// Elsewhere this lock may be one with those that SQLite takes, and keep SQLite out: there is only the one on what stands
-/// beside the file.
+/// On other systems this lock may conflict with SQLite's own locks. Only the lock on `FILE-state` is used there.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn try_lock(_: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The size of a page as SQLite's headers have it.
+/// Decodes the page size of SQLite's headers.
 #[cfg(unix)]
 fn page_bytes(number: u16) -> u64 {
-    // The largest does not fit.
+    // 65,536 does not fit into 16 bits and is stored as 1.
     if number == 1 {
         65_536
     } else {
@@ -221,14 +222,14 @@ fn page_bytes(number: u16) -> u64 {
     }
 }
 
-/// A file that is held open.
+/// A file that is kept open.
 #[cfg(not(unix))]
 #[derive(Debug)]
 pub(crate) struct Held {
     _file: File,
 }
 
-/// There an open file can be neither removed nor cut short, and to lock it would keep SQLite out as well.
+/// On these systems an open file can be neither removed nor cut short, and a lock would also keep SQLite out.
 #[cfg(not(unix))]
 impl Held {
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {

@@ -1,32 +1,32 @@
-//! What a text is found by: words, and pairs of characters where words are not told apart by spaces.
+//! Turns texts and queries into search terms: words, and pairs of characters for scripts without spaces between words.
 //!
-//! A run of Chinese, Japanese or Korean characters is indexed as its pairs, and its last character once more alone:
-//! `결제완료` as `결제 제완 완료 료`. It is looked for as a phrase of its pairs; one character alone as the beginning of
-//! a pair. All else is left to FTS5's own tokenizer. Both sides are normalised (NFC, Unicode Standard Annex #15), so that
-//! text that was typed in pieces, as macOS does, is found.
+//! A run of Chinese, Japanese or Korean characters is indexed as its pairs, followed by its last character alone:
+//! `결제완료` as `결제 제완 완료 료`. A query for a run is a phrase of its pairs. A query for one character matches the beginning
+//! of a pair. FTS5's own tokenizer handles all other text. Texts and queries are normalised (NFC, Unicode Standard
+//! Annex #15), so that decomposed text, as macOS types it, is found.
 
 use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
-/// A text in two columns.
+/// The indexed columns of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
     pub(crate) words: String,
     pub(crate) pairs: String,
 }
 
-/// A piece of a text.
+/// A part of a text.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece {
     /// A run of letters and digits.
     Word(String),
-    /// A run of Chinese, Japanese or Korean.
+    /// A run of Chinese, Japanese or Korean characters.
     Run(Vec<char>),
 }
 
 impl Piece {
-    /// How it is looked for in FTS5's language.
+    /// Returns the term in FTS5's query language.
     fn term(&self) -> String {
         match self {
             Self::Word(word) => format!("words : \"{word}\""),
@@ -38,7 +38,7 @@ impl Piece {
         }
     }
 
-    /// How it is looked for without the index.
+    /// Returns the term for a comparison without the index.
     fn needle(&self) -> Needle {
         match self {
             Self::Word(word) => {
@@ -50,7 +50,7 @@ impl Piece {
         }
     }
 
-    /// How many pairs of characters are looked for.
+    /// Returns the number of character pairs in the query.
     fn pairs(&self) -> usize {
         match self {
             Self::Word(_) => 0,
@@ -59,7 +59,7 @@ impl Piece {
     }
 }
 
-/// What a text is indexed by.
+/// Returns the indexed columns of a text.
 pub(crate) fn columns(text: &str) -> Columns {
     let (mut words, mut pairs) = (String::new(), String::new());
     for piece in pieces(text) {
@@ -73,7 +73,7 @@ pub(crate) fn columns(text: &str) -> Columns {
                     pairs.extend(pair);
                     pairs.push(' ');
                 }
-                // It also stands between runs, so that no phrase reaches from one into the next.
+                // The single character also separates runs, so that no phrase matches across two of them.
                 pairs.extend(run.last());
                 pairs.push(' ');
             }
@@ -82,39 +82,39 @@ pub(crate) fn columns(text: &str) -> Columns {
     Columns { words, pairs }
 }
 
-/// How many words and runs are looked for at a time: each costs as much as it is common.
+/// The maximum number of words and runs in a query. The cost of each grows with how common it is.
 const TERMS_MAX: usize = 32;
 
-/// How many pairs all runs of a query have together: each is read from the index on its own, and compared at each place
-/// where the run may begin. A sentence of 65 characters without a space has as many.
+/// The maximum number of pairs in all runs of a query. Each pair is read from the index separately and compared at each
+/// place where the run may begin. A sentence of 65 characters without a space has this many.
 const PAIRS_MAX: usize = 64;
 
-/// How many bytes a word of a query may have: longer than any that people say, and than any hash.
+/// The maximum length of a word in a query, in bytes: longer than words in use, and than any hash.
 const WORD_BYTES_MAX: usize = 256;
 
-/// Too much is looked for at a time.
+/// The query has too many terms.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooBroad;
 
-/// What is looked for: all of a text's words.
+/// A query: it matches texts that contain all of its words.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     expression: String,
     needles: Vec<Needle>,
 }
 
-/// One word or run, as it stands in [`Folded`].
+/// One word or run, in the form that [`Folded`] holds.
 #[derive(Debug, PartialEq, Eq)]
 enum Needle {
-    /// Between spaces.
+    /// Matches between spaces.
     Word(String),
     Run(String),
 }
 
 impl Query {
-    /// `None` if there is no word in the text.
+    /// Returns `None` if the text contains no word.
     pub(crate) fn of(text: &str) -> Result<Option<Self>, TooBroad> {
-        // Each is looked for once, however often it is said.
+        // Repeated words are searched for once.
         let pieces: BTreeSet<Piece> = pieces(text).into_iter().collect();
         let pairs: usize = pieces.iter().map(Piece::pairs).sum();
         let is_long =
@@ -129,13 +129,13 @@ impl Query {
         }))
     }
 
-    /// In FTS5's language. Nothing but letters and digits of what is looked for gets into it, and these only between
+    /// Returns the query in FTS5's language. Only letters and digits of the user's text get into it, and only between
     /// quotes.
     pub(crate) fn expression(&self) -> &str {
         &self.expression
     }
 
-    /// Whether the index would find this text, if it were in it.
+    /// Returns whether the index would find this text.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let Folded { words, runs } = Folded::of(text);
         self.needles.iter().all(|needle| match needle {
@@ -145,12 +145,12 @@ impl Query {
     }
 }
 
-/// A text, to be compared without the index.
+/// A text in the form for comparison without the index.
 #[derive(Debug, Default)]
 struct Folded {
-    /// As FTS5 has them, with a space before and after each.
+    /// Words as FTS5 stores them, with a space before and after each.
     words: String,
-    /// Apart from each other.
+    /// Runs, separated from each other.
     runs: String,
 }
 
@@ -171,12 +171,12 @@ impl Folded {
     }
 }
 
-/// Adds a word as the tokenizer unicode61 has it with `remove_diacritics 2`: in small letters, Latin ones without
-/// accents, and cut where another mark stands.
+/// Adds a word as the tokenizer unicode61 stores it with `remove_diacritics 2`: in lower case, without accents on Latin
+/// letters, and split at any other mark.
 fn fold(word: &str, out: &mut String) {
     for c in word.chars() {
         match c {
-            // Latin accents, apart from their letters.
+            // Combining Latin accents.
             '\u{300}'..='\u{331}' => {}
             c if c.is_ascii() => out.push(c.to_ascii_lowercase()),
             c if is_combining_mark(c) => {
@@ -208,7 +208,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     let mut is_apart = true;
     for c in text.nfc() {
         let is_run = is_run(c);
-        // A mark belongs to the letter before it.
+        // A combining mark belongs to the letter before it.
         if !is_run && !c.is_alphanumeric() && !is_combining_mark(c) {
             is_apart = true;
             continue;
@@ -225,8 +225,8 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Whether a character is of a script that is written without spaces between words, or, as Korean, with endings that
-/// are no words of their own. Ranges are blocks of the Unicode Character Database; all their letters are alphabetic.
+/// Returns whether a character belongs to a script without spaces between words, or to Korean, whose endings are not
+/// separate words. The ranges are blocks of the Unicode Character Database; all their letters are alphabetic.
 fn is_run(c: char) -> bool {
     let is_in = matches!(c,
         // Hangul Jamo, Hangul Compatibility Jamo, Jamo Extended-A, Syllables, Jamo Extended-B
@@ -283,7 +283,7 @@ mod tests {
         let of = |count: usize| Query::of(&chars[..count].iter().collect::<String>());
         assert!(of(PAIRS_MAX + 1).is_ok());
         assert_eq!(of(PAIRS_MAX + 2), Err(TooBroad));
-        // Cut in pieces it is the same, unless they are the same pieces.
+        // A sentence that is split by spaces costs as much, but repeated pieces count once.
         let pieces = |text: &[char]| {
             let pieces = text.chunks(8).map(|piece| piece.iter().collect::<String>());
             pieces.collect::<Vec<_>>().join(" ")

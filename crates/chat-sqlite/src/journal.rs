@@ -1,4 +1,4 @@
-//! The journal and its logs: what the hub sees.
+//! The journal and its logs, as the hub uses them.
 
 use crate::error::OpenError;
 use crate::expiry::Expiry;
@@ -28,21 +28,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
-/// Rooms' logs in one file; a cheap handle to clone.
+/// Stores the logs of all rooms in one file. Clones are cheap and share the file.
 ///
 /// # Overload
 ///
-/// At most 4,096 batches, or 64 MiB, wait to be written; one more is refused as unavailable. Four reads and two searches
-/// are done at a time; more wait, of searches at most 32: one more is refused as unavailable. A search ends with
+/// At most 4,096 batches, or 64 MiB, wait to be written; one more is rejected as unavailable. Four reads and two
+/// searches run at a time; more wait. At most 32 searches wait; one more is rejected as unavailable. A search ends with
 /// [`JournalError::TooBroad`] after 400 milliseconds, and at once when its future is dropped.
 ///
-/// What searches go through is written after the messages themselves, 512 KiB of text a second at most. What is not
-/// indexed yet, a search looks through message by message, for half of its time; what is left then is its
-/// [`Page::gap`].
+/// The search index is written after the messages themselves, at most 512 KiB of text a second. A search spends up to
+/// half of its time on reading messages that are not indexed yet. Those it does not reach are its [`Page::gap`].
 ///
 /// # On drop
 ///
-/// With the last handle and log gone, what waits is written, and the drop waits for that.
+/// Dropping the last handle or log writes all waiting batches and blocks until that is done.
 #[derive(Clone)]
 pub struct SqliteJournal(Arc<Inner>);
 
@@ -50,7 +49,7 @@ struct Inner {
     queue: Option<Queue>,
     readers: Arc<Readers>,
     names: NameRules,
-    /// Which opening of the file this is.
+    /// The number of this opening of the file.
     life: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
     thread_state: watch::Receiver<State>,
@@ -65,7 +64,7 @@ pub struct SqliteLog {
 }
 
 impl SqliteJournal {
-    /// Opens a file; makes it if need be. Blocks: call it before serving.
+    /// Opens a file. Creates it if it does not exist. This call blocks: make it before serving.
     ///
     /// # Errors
     ///
@@ -109,11 +108,11 @@ impl SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// How many messages are kept in all rooms.
+    /// Returns the number of messages kept in all rooms.
     ///
     /// # Errors
     ///
-    /// The file can't be read now.
+    /// Returns an error if the file can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -127,16 +126,17 @@ impl SqliteJournal {
         Ok(kept.await?.cast_unsigned())
     }
 
-    /// Writes what waits and closes the file; what comes later is refused as [`JournalError::Gone`].
+    /// Writes all waiting batches and closes the file. Later calls are rejected with [`JournalError::Gone`].
     ///
     /// # Errors
     ///
-    /// [`JournalError::Gone`] if the thread that writes has panicked, now or before: what waited may not be in the file.
+    /// Returns [`JournalError::Gone`] if the writer thread has panicked, now or before. The waiting batches may not be
+    /// in the file then.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the thread to end by itself. Once this was called, dropping the last handle does not
-    /// wait for it: a program whose disk hangs can bound its own end.
+    /// If the future is dropped, the thread continues and ends by itself. After this call, dropping the last handle
+    /// does not block on the thread. So a program can limit how long it waits for a disk that hangs.
     pub async fn close(&self) -> Result<(), JournalError> {
         let thread = self.0.thread.lock();
         drop(thread.unwrap_or_else(PoisonError::into_inner).take());
@@ -151,8 +151,8 @@ impl SqliteJournal {
         }
     }
 
-    /// Waits until the thread that writes has panicked, after which nothing can be kept: start anew. Never ready
-    /// otherwise.
+    /// Waits until the writer thread has panicked. Nothing can be kept after that: restart the program. Otherwise this
+    /// never completes.
     ///
     /// # Cancel safety
     ///
@@ -165,11 +165,11 @@ impl SqliteJournal {
         }
     }
 
-    /// How many messages are not in the index of searches yet. Searches look through them one by one.
+    /// Returns the number of messages that are not in the search index yet. Searches read them one by one.
     ///
     /// # Errors
     ///
-    /// The file can't be read now.
+    /// Returns an error if the file can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -220,7 +220,7 @@ impl Log for SqliteLog {
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let (done, appended) = oneshot::channel();
-        // Handed over now, in the order of the calls; whether anybody waits makes no difference.
+        // The batch is queued now, in the order of the calls, even if the caller drops the future.
         let sent = self.journal.queue().and_then(|queue| {
             queue.send(Task::Append(Append {
                 room: Arc::clone(&self.room.key),
@@ -279,23 +279,23 @@ impl SqliteLog {
     }
 }
 
-/// What was read of a log.
+/// A part of a log that was read.
 #[derive(Debug, Default)]
 struct Part {
     /// The room's id.
     room: i64,
-    /// The place up to which nothing is kept, and the last one.
+    /// The position up to which messages have expired, and the last position.
     floor: Seq,
     tail: Seq,
-    /// Messages of a span, oldest first.
+    /// The messages of a span, oldest first.
     rows: Vec<Stored>,
-    /// The place of the last one that was passed over because it can't be read.
+    /// The position of the last message that was skipped because it can't be read.
     passed: Option<Seq>,
 }
 
 impl Part {
-    /// What is missing before the messages, and those. Places grow by one here: where they don't, the file is damaged, and
-    /// what is beyond is left for another page, to be preceded by a gap.
+    /// Returns the gap before the messages, and the messages. Positions must grow by one. Where they do not, the file
+    /// is damaged: the messages after that are left for another page, which begins with a gap.
     fn of(mut self, span: Span) -> Result<(Option<Gap>, Vec<Stored>), JournalError> {
         let damaged = || JournalError::Unavailable("its file is damaged".into());
         let follows = |a: &Stored, b: &Stored| a.seq.next() == b.seq;
@@ -352,19 +352,19 @@ impl Part {
     }
 }
 
-/// Reads the messages of a span, and in how far they are all.
+/// Reads the messages of a span and how complete they are.
 fn read(
     connection: &mut Connection,
     room: &Key,
     span: Span,
     limit: usize,
 ) -> rusqlite::Result<Part> {
-    // One view for both questions.
+    // One transaction, so that both queries see the same state.
     let view = connection.transaction()?;
     let Some((id, floor, tail)) = stored(&view, room)? else {
         return Ok(Part::default());
     };
-    // With none it could not be told what is missing.
+    // Without any message it would be unknown what is missing.
     let limit = limit.max(1);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let (low, high, order) = match span {
@@ -385,7 +385,7 @@ fn read(
         let row = match found.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // What comes before the damage is sound.
+            // The messages before the damage are valid.
             Err(error) if is_damage(&error) && !rows.is_empty() => break,
             Err(error) => return Err(error),
         };
@@ -411,7 +411,7 @@ fn read(
     })
 }
 
-/// A room's id, the place up to which nothing is kept, and the last one, if it has a row.
+/// Returns a room's id, the position up to which messages have expired, and the last position. `None` if it has no row.
 fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, Seq, Seq)>> {
     let sql = "SELECT id, floor, tail FROM rooms WHERE key = ?1";
     let seq = |number: i64| Seq(number.cast_unsigned());
@@ -466,7 +466,7 @@ mod tests {
             };
             let (_thread, state) = thread::start(work).unwrap();
             Arc::get_mut(&mut journal.0).unwrap().thread_state = state;
-            // It ends, or panics, while the close waits for it.
+            // The thread ends or panics while `close` waits for it.
             let close = journal.close();
             let (closed, ()) = tokio::join!(close, async { proceed.send(()).unwrap() });
             assert_eq!(matches!(closed, Err(JournalError::Gone)), panics);

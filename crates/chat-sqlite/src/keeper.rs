@@ -1,7 +1,8 @@
-//! The thread that says when something is due that no member waits for: indexing, removal, closing idle readers.
+//! The thread that schedules background work: indexing, removal of expired messages, and closing idle readers.
 //!
-//! Invariant: at most one step of indexing waits for the writer at a time, and pauses between steps keep it to so many
-//! bytes a second. Messages are committed without their part of the index; how far that is, each room's row says.
+//! Invariant: at most one step of indexing waits for the writer at a time. Pauses between the steps limit the bytes
+//! that are indexed a second. Messages are committed before they are indexed; each room's row records how far its index
+//! reaches.
 
 use crate::queue::{Index, Task};
 use crate::readers::Readers;
@@ -12,24 +13,24 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// How many bytes of messages one step of indexing takes: it is done in some ten milliseconds, if no two words are the
-/// same, for so long members may wait for it.
+/// The number of message bytes in one step of indexing. A step takes some ten milliseconds if all words are different,
+/// and members may wait that long.
 pub(crate) const INDEXED_AT_ONCE: usize = 32 << 10;
 
-/// How many bytes of messages are indexed in a second: more than 5,000 messages of a line each, and less than half of one
-/// core if no two words are the same.
+/// The number of message bytes indexed a second. This is more than 5,000 messages of one line, and takes less than half
+/// of one core if all words are different.
 pub(crate) const INDEXED_PER_SECOND: usize = 512 << 10;
 
-/// How long is waited after a step of indexing has failed.
+/// The pause after a failed step of indexing.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How often it is looked for what is no longer kept while nothing is said.
+/// How often expired messages are searched for while no messages arrive.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
-/// How often it is looked for idle readers, and for the end.
+/// How often the thread checks for idle readers and for the end of the writer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// The rooms whose logs are not indexed to their ends.
+/// The rooms whose logs are not fully indexed.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     state: Mutex<State>,
@@ -39,25 +40,25 @@ pub(crate) struct Backlog {
 #[derive(Debug, Default)]
 struct State {
     rooms: BTreeSet<i64>,
-    /// The room that was taken last: the next one is another.
+    /// The room that was taken last. The next one follows it in order.
     last: Option<i64>,
     has_ended: bool,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) backlog: Arc<Backlog>,
-    /// Does not keep the writer from ending.
+    /// Weak, so that it does not keep the writer alive.
     pub(crate) tasks: mpsc::WeakSender<Task>,
     pub(crate) readers: Weak<Readers>,
-    /// Something is to be removed as time passes.
+    /// Whether some messages expire with time.
     pub(crate) expires: bool,
     pub(crate) indexed_per_second: usize,
 }
 
 impl Backlog {
-    /// Something was appended to the log of the room with this id.
+    /// Notes that messages were appended to the room with this id.
     pub(crate) fn note(&self, room: i64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.rooms.insert(room) {
@@ -65,14 +66,14 @@ impl Backlog {
         }
     }
 
-    /// Nothing more is to be done.
+    /// Ends the thread.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.has_ended = true;
         self.changed.notify_one();
     }
 
-    /// Waits for so long. Returns whether the end has come.
+    /// Waits for this time. Returns whether the thread must end.
     fn pause(&self, time: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
@@ -81,7 +82,7 @@ impl Backlog {
         waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
     }
 
-    /// Waits for a room, but not for long.
+    /// Returns the next room. Waits a limited time if there is none.
     fn next(&self) -> Option<i64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, LOOK_EVERY, |state| {
@@ -98,7 +99,7 @@ impl Backlog {
 }
 
 impl Keeper {
-    /// Works until the writer ends.
+    /// Runs until the writer ends.
     pub(crate) fn run(self) {
         let (mut looked, mut expired) = (Instant::now(), Instant::now());
         loop {
@@ -119,7 +120,7 @@ impl Keeper {
             };
             if self.expires && expired.elapsed() >= EXPIRE_EVERY {
                 expired = Instant::now();
-                // If too much waits, it is looked for at another time.
+                // If the queue is full, removal is requested again later.
                 drop(tasks.try_send(Task::Expire));
             }
             drop(tasks);
@@ -129,7 +130,7 @@ impl Keeper {
         }
     }
 
-    /// Has the writer index some of a room's log; gives how long to wait then. Fails when there is no writer any more.
+    /// Makes the writer index a part of a room's log. Returns how long to wait after it. Fails if the writer has ended.
     fn index(&self, room: i64) -> Result<Duration, ()> {
         let (done, indexed) = oneshot::channel();
         let tasks = self.tasks.upgrade().ok_or(())?;
@@ -139,7 +140,7 @@ impl Keeper {
                 indexed.blocking_recv().map_err(|_| ())?
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(()),
-            // Too much waits already.
+            // The queue is full.
             Err(mpsc::error::TrySendError::Full(_)) => None,
         };
         let Some(Indexed { bytes, has_more }) = indexed else {

@@ -1,4 +1,4 @@
-//! Rooms' logs in one SQLite file: a [`Journal`](chat_core::log::Journal) that survives the process, with search.
+//! A [`Journal`](chat_core::log::Journal) that stores the logs of rooms in one SQLite file, with search.
 //!
 //! ```no_run
 //! use chat_core::Hub;
@@ -11,23 +11,28 @@
 //! # }
 //! ```
 //!
-//! # What is kept when
+//! # Durability
 //!
-//! One thread writes: whatever waits becomes one transaction, and a message is delivered and acknowledged when that is
-//! committed. With [`Sync::Full`] the commit is on the disk by then: neither the end of the process (`kill -9`) nor a
-//! power cut loses a message that anybody has seen, as far as the disk tells the truth. With [`Sync::Normal`] the
-//! system has it: the end of the process loses nothing; a power cut may lose the last moments. So when the machine was
-//! started again and the file was not closed before, the rooms' epochs change, and whoever may have seen more is told.
+//! One thread writes. All waiting batches become one transaction, and a message is delivered and acknowledged when its
+//! transaction is committed. With [`Sync::Full`] the commit is on the disk by then. Neither the end of the process
+//! (`kill -9`) nor a power cut loses a delivered message, if the disk really writes what it reports as written. With
+//! [`Sync::Normal`] the operating system has the commit. The end of the process loses nothing, but a power cut may lose
+//! the last moments. So if the machine was restarted and the file was not closed before, the rooms' epochs change, and
+//! clients that may have seen more are told.
 //!
-//! # Beside the file
+//! # Files beside the database
 //!
-//! `FILE-wal` and `FILE-shm` are SQLite's. The file itself is held locked, so that nobody opens it under another path
-//! (a bind mount), and so is `FILE-state`, which says how much
-//! has been appended: a file that holds less than it did (restored from a copy, cut short) is another life of its logs,
-//! and gets new epochs; so does one without its `FILE-state`, or with a copy of it. To restore a backup, put back the file
-//! alone. (Who keeps the time of a copy, as a snapshot of a whole disk does, hides that from it.) To back up while a server runs, use `chat-server export`, or SQLite's own `.backup`: a plain copy of a file that
-//! is being written is none. The file must be on a disk of this machine: SQLite's locks and its `-shm` do not work over a
-//! network. What turns bits over within texts is not noticed: SQLite keeps no checksums.
+//! SQLite makes `FILE-wal` and `FILE-shm`. The file itself is locked, so that no other program opens it under another
+//! path (a bind mount). `FILE-state` is locked as well; it records how many messages have been appended. The logs get
+//! new epochs if the file holds fewer messages than that (it was restored from a copy or cut short), if `FILE-state` is
+//! missing, or if it is a copy.
+//!
+//! To restore a backup, put back the database file alone. A copy that keeps the files' times, such as a snapshot of a
+//! whole disk, is not detected. To back up while a server runs, use `chat-server export` or SQLite's own `.backup`. A
+//! plain copy of a file in use is not a valid backup.
+//!
+//! The file must be on a local disk: SQLite's locks and its `-shm` file do not work over a network. Flipped bits within
+//! texts are not detected: SQLite keeps no checksums.
 
 #![deny(missing_docs)]
 
@@ -60,7 +65,7 @@ pub use error::OpenError;
 pub use journal::{SqliteJournal, SqliteLog};
 pub use options::{Keep, Options, Sync};
 
-/// The examples of this package's README are tests.
+/// Makes the examples in this package's README tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! How a file is used.
+//! Options of a journal.
 
 use crate::keeper::INDEXED_PER_SECOND;
 use crate::readers::SEARCH_TIME_MAX;
@@ -6,28 +6,30 @@ use chat_core::RoomName;
 use chat_core::name::NameRules;
 use std::time::Duration;
 
-/// How a file is used; start from [`Options::default`] and change fields.
+/// Options of a journal. Start from [`Options::default`] and change fields.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// When a message counts as kept ([`Sync::Full`]).
+    /// When a message counts as kept. Default: [`Sync::Full`].
     pub sync: Sync,
-    /// How long messages are kept ([`Keep::Everything`]).
+    /// How long messages are kept. Default: [`Keep::Everything`].
     pub keep: Keep,
-    /// Rooms whose messages are kept otherwise; how their names are spelled makes no difference.
+    /// Exceptions to `keep` for single rooms. Different spellings of one room's name are equivalent.
     pub keep_in: Vec<(RoomName, Keep)>,
-    /// How names are read: those of the hub, or stored nicks that it allows are shown as `someone`.
+    /// The rules for names. They must be those of the hub: a stored nick that the rules do not allow is shown as
+    /// `someone`.
     pub names: NameRules,
-    /// How many pages of 4 KiB the file may have: for tests of a full disk.
+    /// The maximum number of pages of 4 KiB in the file. For tests of a full disk.
     #[doc(hidden)]
     pub pages_max: Option<u32>,
-    /// A file is trusted though what stands beside it was written by somebody else: for tests of damaged files.
+    /// Whether a file is trusted although another program wrote `FILE-state`. For tests of damaged files.
     #[doc(hidden)]
     pub trusts_copies: bool,
-    /// How long one search may take: for tests of long ones.
+    /// The time limit of one search. For tests of long searches.
     #[doc(hidden)]
     pub search_time_max: Duration,
-    /// How many bytes of messages are indexed in a second, with 0 none: for tests of what is not indexed yet.
+    /// The number of message bytes indexed a second; 0 disables indexing. For tests of messages that are not indexed
+    /// yet.
     #[doc(hidden)]
     pub indexed_per_second: usize,
 }
@@ -50,23 +52,23 @@ impl Default for Options {
 /// When a message counts as kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sync {
-    /// Once it is on the disk: a power cut loses nothing that anybody has seen.
+    /// After it is on the disk: a power cut loses no message that was delivered.
     #[default]
     Full,
-    /// Once the system has it: faster, and a power cut may lose the last moments.
+    /// After the operating system has it: faster, but a power cut may lose the last moments.
     Normal,
 }
 
-/// How long messages are kept. What is no longer kept is removed in small steps, and is a gap to whoever asks for it.
+/// How long messages are kept. Expired messages are removed in small steps; a reader gets a gap in their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keep {
-    /// For ever.
+    /// Without limit.
     #[default]
     Everything,
-    /// For so many days of 24 hours, by the machine's clock. What is older than that, but follows something younger, as
-    /// only an import makes it, is kept as long as that.
+    /// For this number of days of 24 hours, by the machine's clock. Only an import can place an old message after a
+    /// younger one; such a message is kept as long as the younger one.
     Days(u32),
-    /// The latest so many of each room, and for a while up to an eighth more, at most 500; with 0, none. What is not to
-    /// be kept passes through the file all the same.
+    /// The latest messages of each room, up to this number. For a short time, up to an eighth more are kept, at most
+    /// 500. With 0, none are kept. Messages that are not kept are still written to the file first.
     Count(u64),
 }

@@ -1,4 +1,4 @@
-//! What waits for the thread that writes: so much and no more.
+//! The bounded queue of the writer thread.
 
 use crate::rooms::Key;
 use crate::store::{Indexed, Room};
@@ -9,28 +9,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-/// How many tasks may wait.
+/// The maximum number of waiting tasks.
 pub(crate) const TASKS_MAX: usize = 4096;
 
-/// How many bytes of messages may wait.
+/// The maximum number of waiting message bytes.
 const BYTES_MAX: usize = 64 << 20;
 
-/// What the thread is asked.
+/// A task for the writer thread.
 #[derive(Debug)]
 pub(crate) enum Task {
     Open(Open),
     Append(Append),
-    /// A log is not used any more.
+    /// A log is no longer in use.
     Close(Key),
-    /// Some of a log is to be indexed.
+    /// A part of a log is to be indexed.
     Index(Index),
-    /// Time has passed: there may be more that is no longer kept.
+    /// Time has passed, so more messages may have expired.
     Expire,
-    /// Nothing more is taken.
+    /// The thread accepts no more tasks.
     End,
 }
 
-/// A room's log is wanted.
+/// A request to open a room's log.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) key: Key,
@@ -38,11 +38,11 @@ pub(crate) struct Open {
     pub(crate) done: oneshot::Sender<Result<(Room, Lease), JournalError>>,
 }
 
-/// Messages are to be kept.
+/// A request to append messages.
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) room: Key,
-    /// The log that it is appended through.
+    /// The number of the log through which the messages are appended.
     pub(crate) log: u64,
     pub(crate) name: RoomName,
     pub(crate) drafts: Drafts,
@@ -50,16 +50,16 @@ pub(crate) struct Append {
     pub(crate) weight: Weight,
 }
 
-/// A step of indexing is due.
+/// A request for one step of indexing.
 #[derive(Debug)]
 pub(crate) struct Index {
     /// The room's id.
     pub(crate) room: i64,
-    /// Told what was done; nothing if that failed.
+    /// Receives the result, or `None` if the step failed.
     pub(crate) done: oneshot::Sender<Option<Indexed>>,
 }
 
-/// Bytes that wait, until this is dropped.
+/// The share of waiting bytes that a batch holds until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Weight {
     bytes: usize,
@@ -72,22 +72,22 @@ impl Drop for Weight {
     }
 }
 
-/// The end at which tasks come in.
+/// The sending half of the queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     tasks: mpsc::Sender<Task>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// Makes leases; lies with the thread, which it does not keep from ending.
+/// Creates leases. The writer thread owns it, so it does not keep the thread alive.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
     tasks: mpsc::WeakSender<Task>,
-    /// Closed while the queue was full.
+    /// Rooms that were closed while the queue was full.
     late: Arc<Mutex<Vec<Key>>>,
 }
 
-/// That a log of a room is in use, until this is dropped.
+/// Marks a log of a room as in use until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     key: Key,
@@ -95,7 +95,7 @@ pub(crate) struct Lease {
     leases: Leases,
 }
 
-/// Makes a queue: the end at which tasks come in, the one at which they come out, and the leases.
+/// Creates a queue: the sending half, the receiving half, and the leases.
 pub(crate) fn queue() -> (Queue, mpsc::Receiver<Task>, Leases) {
     let (tasks, waiting) = mpsc::channel(TASKS_MAX);
     let leases = Leases {
@@ -117,13 +117,13 @@ impl Queue {
         })
     }
 
-    /// Has the thread end after what waits. Cancel safe.
+    /// Ends the thread after the waiting tasks. Cancel safe.
     pub(crate) async fn end(&self) {
-        // If it takes nothing any more, it has ended or does so.
+        // If the send fails, the thread has ended or is about to.
         drop(self.tasks.send(Task::End).await);
     }
 
-    /// Has so many bytes wait, if there is room for them.
+    /// Reserves the bytes of these drafts in the queue if there is space.
     pub(crate) fn weigh(&self, drafts: &Drafts) -> Result<Weight, JournalError> {
         let weight = Weight {
             bytes: drafts.bytes(),
@@ -136,7 +136,7 @@ impl Queue {
         Ok(weight)
     }
 
-    /// A way in that does not keep the thread from ending.
+    /// Returns a sender that does not keep the thread alive.
     pub(crate) fn downgrade(&self) -> mpsc::WeakSender<Task> {
         self.tasks.downgrade()
     }
@@ -155,14 +155,14 @@ impl Leases {
         }
     }
 
-    /// What was closed while the queue was full.
+    /// Returns the rooms that were closed while the queue was full.
     pub(crate) fn late(&self) -> Vec<Key> {
         std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Lease {
-    /// Which of the logs that were handed out it is.
+    /// Returns the number of the log, in the order in which logs were opened.
     pub(crate) const fn number(&self) -> u64 {
         self.number
     }
@@ -170,7 +170,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // After all that was handed over by it, or when nothing waits any more.
+        // The task runs after all batches appended through this log. If the queue is full, the writer closes the log
+        // later.
         let task = Task::Close(Arc::clone(&self.key));
         if let Some(tasks) = self.leases.tasks.upgrade()
             && let Err(TrySendError::Full(_)) = tasks.try_send(task)

@@ -1,7 +1,7 @@
-//! A few connections that only read, used on threads that may block.
+//! A small pool of read-only connections, used on blocking threads.
 //!
-//! Invariant: searches never take the connections that history is read with, and no search outlives its time or its
-//! asker by more than a few pages of the file.
+//! Invariant: searches never use the connections for reading history. A search ends at most a few pages of the file
+//! after its time is over or its future is dropped.
 
 use crate::error::{Failure, OpenError};
 use crate::file::{self, Place};
@@ -14,40 +14,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many reads are done at the same time.
+/// The maximum number of concurrent reads.
 const READS: usize = 4;
 
-/// How many searches are done at the same time. Reads do not wait for them.
+/// The maximum number of concurrent searches. Reads do not wait for searches.
 const SEARCHES: usize = 2;
 
-/// How many searches may wait. The last of them waits for 16 times [`SEARCH_TIME_MAX`] at most: 6.4 seconds.
+/// The maximum number of waiting searches. The last of them waits at most 16 times [`SEARCH_TIME_MAX`]: 6.4 seconds.
 const SEARCHES_WAITING_MAX: usize = 32;
 
-/// How long one search may take: a search for words that few messages hold takes a few milliseconds in a file of
-/// 500,000 messages, and one that takes this long has looked through some 100 MB of index.
+/// The time limit of one search. In a file of 500,000 messages, a search for rare words takes a few milliseconds. A
+/// search that reaches this limit has read some 100 MB of index.
 pub(crate) const SEARCH_TIME_MAX: Duration = Duration::from_millis(400);
 
-/// How long a connection that nobody uses is kept: each takes two descriptors and some memory.
+/// How long an idle connection stays open. Each takes two descriptors and some memory.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// How many of SQLite's steps are taken between two looks at the time: some ten pages of the index, or a few messages.
+/// The number of SQLite's steps between two checks of the time: some ten pages of the index, or a few messages.
 const STEPS_PER_LOOK: i32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
-    /// Those that nobody uses, and since when; the last one is used first.
+    /// The idle connections, each with the time since when. The last one is reused first.
     idle: Mutex<Vec<(Connection, Instant)>>,
     reads: Arc<Semaphore>,
     searches: Arc<Semaphore>,
-    /// For those that are done and those that wait.
+    /// Permits for running and waiting searches.
     searches_accepted: Arc<Semaphore>,
     search_time_max: Duration,
-    /// Outlives the connections; nothing once the file is closed.
+    /// Outlives the connections. `None` once the file is closed.
     held: Mutex<Option<Arc<Held>>>,
 }
 
-/// How long a search may go on.
+/// The time limit of a search.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     begun: Instant,
@@ -59,12 +59,12 @@ pub(crate) struct Budget {
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Budget {
-    /// Whether half of its time is over.
+    /// Returns whether half of the time is over.
     pub(crate) fn is_half_spent(&self) -> bool {
         self.begun.elapsed() * 2 >= self.until - self.begun
     }
 
-    /// Whether the search must end now.
+    /// Returns whether the search must end now.
     pub(crate) fn is_spent(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed) || Instant::now() >= self.until
     }
@@ -89,7 +89,7 @@ impl Readers {
         }
     }
 
-    /// Reads on a thread that may block. Must be called within a Tokio runtime. Cancel safe.
+    /// Runs a read on a blocking thread. Must be called within a Tokio runtime. Cancel safe.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -99,8 +99,8 @@ impl Readers {
             .await
     }
 
-    /// Searches on a thread that may block, as long as the budget that `search` is handed lasts. Must be called within
-    /// a Tokio runtime. Dropping the future ends the search.
+    /// Runs a search on a blocking thread, as long as the budget passed to `search` lasts. Must be called within a
+    /// Tokio runtime. Dropping the future ends the search.
     pub(crate) async fn search<T: Send + 'static>(
         self: &Arc<Self>,
         search: impl FnOnce(&mut Connection, &Budget) -> rusqlite::Result<T> + Send + 'static,
@@ -125,14 +125,14 @@ impl Readers {
         found
     }
 
-    /// Closes the file, when the reads that are being done are; more are refused.
+    /// Closes the file after the running reads. Later reads are rejected.
     pub(crate) fn close(&self) {
         let held = lock(&self.held).take();
         drop(std::mem::take(&mut *lock(&self.idle)));
         drop(held);
     }
 
-    /// Closes what nobody has used for a while.
+    /// Closes connections that have been idle for some time.
     pub(crate) fn close_idle(&self) {
         let mut idle = lock(&self.idle);
         let is_old = |(_, since): &(Connection, Instant)| since.elapsed() >= IDLE_MAX;
@@ -149,7 +149,7 @@ impl Readers {
     ) -> Result<T, JournalError> {
         let readers = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
-            // It lasts as long as the work, which goes on when nobody waits for it any more.
+            // The permit is held until the work ends, also after the caller has dropped the future.
             let _permit = permit;
             work(&readers)
         });
@@ -185,7 +185,7 @@ impl Readers {
             None => file::read_only(&self.path).map_err(failed)?,
         };
         let done = read(&mut connection);
-        // One that has failed is not used again, unless it was only interrupted.
+        // A connection that has failed is not reused, unless it was only interrupted.
         let is_interrupted = done.as_ref().is_err_and(is_interrupted);
         let mut idle = lock(&self.idle);
         let is_open = lock(&self.held).is_some();
@@ -217,7 +217,7 @@ fn is_interrupted(error: &rusqlite::Error) -> bool {
 }
 
 fn failed(error: OpenError) -> JournalError {
-    // What peers are told is logged by the hub, as often as is bearable; the rest is for whoever looks for it.
+    // The hub logs the errors of peers at a limited rate. The detail is logged here at `debug` only.
     tracing::debug!(%error, "the file can't be read");
     let reason = match error {
         OpenError::Sqlite(error) => return Failure::from(error).unavailable(),

@@ -1,7 +1,7 @@
-//! The rooms whose logs are in use, as the writer remembers them.
+//! The writer's cache of the rooms whose logs are in use.
 //!
-//! Invariant: what is remembered is what is committed. A transaction works on copies, which take the place of what was
-//! remembered when it is committed, and are dropped when it fails.
+//! Invariant: the cache holds committed state only. A transaction changes copies. They replace the cached rooms when it
+//! commits, and are dropped when it fails.
 
 use crate::state::Progress;
 use crate::store::{self, Room};
@@ -13,27 +13,27 @@ use std::sync::Arc;
 /// A room's key.
 pub(crate) type Key = Arc<str>;
 
-/// Everything that is remembered.
+/// The cached state.
 #[derive(Debug)]
 pub(crate) struct Rooms {
     used: HashMap<Key, Used>,
     progress: Progress,
-    /// How many logs have been handed out.
+    /// The number of logs that have been opened.
     opened: u64,
 }
 
 #[derive(Debug)]
 struct Used {
     room: Room,
-    /// How many logs of it are in use.
+    /// The number of logs of this room in use.
     logs: usize,
-    /// The log that messages were appended through last; 0 if there is none.
+    /// The number of the log that last appended messages; 0 if there is none.
     writer: u64,
-    /// How many logs of all rooms had been handed out then.
+    /// The number of logs of all rooms that had been opened at that time.
     opened_before: u64,
 }
 
-/// What a transaction makes of some of it.
+/// The changes of one transaction.
 #[derive(Debug)]
 pub(crate) struct Changes {
     pub(crate) rooms: HashMap<Key, Room>,
@@ -58,7 +58,7 @@ impl Rooms {
         self.used.contains_key(key)
     }
 
-    /// Nothing has changed yet.
+    /// Starts an empty set of changes.
     pub(crate) fn begin(&self) -> Changes {
         Changes {
             rooms: HashMap::new(),
@@ -66,7 +66,7 @@ impl Rooms {
         }
     }
 
-    /// The room with this key, as it is within the transaction: made, if it is not there.
+    /// Returns the room with this key, as the transaction sees it. Creates it if it does not exist.
     pub(crate) fn find(
         &self,
         changes: &mut Changes,
@@ -85,7 +85,7 @@ impl Rooms {
         Ok(room)
     }
 
-    /// A room that has been found, to be changed within the transaction.
+    /// Returns a room that the transaction has found, to change it.
     pub(crate) fn known<'a>(
         &self,
         changed: &'a mut HashMap<Key, Room>,
@@ -97,14 +97,14 @@ impl Rooms {
         }
     }
 
-    /// The transaction is committed.
+    /// Applies the changes of a committed transaction.
     pub(crate) fn commit(&mut self, changes: Changes) {
         self.progress = changes.progress;
         for (key, room) in changes.rooms {
             match self.used.entry(key) {
                 Entry::Occupied(mut known) => known.get_mut().room = room,
                 Entry::Vacant(place) => {
-                    // Whoever opens it counts itself.
+                    // The caller that opens the log counts it.
                     place.insert(Used {
                         room,
                         logs: 0,
@@ -116,7 +116,7 @@ impl Rooms {
         }
     }
 
-    /// A log of a room is handed out; gives its number.
+    /// Counts a log of a room that is opened, and returns its number.
     pub(crate) fn opened(&mut self, key: &Key) -> u64 {
         self.opened += 1;
         if let Some(used) = self.used.get_mut(key) {
@@ -125,10 +125,10 @@ impl Rooms {
         self.opened
     }
 
-    /// Messages are appended through the log with this number. Returns whether they may be: not if another log has
-    /// appended some since this one was handed out, as the hub that has this one does not know of those.
+    /// Claims the right to append through the log with this number, and returns whether it was granted. It is not
+    /// granted if another log has appended since this one was opened: this log's hub does not know those messages.
     ///
-    /// A log that is only looked at takes nothing from the others.
+    /// A log that only reads does not take the right from other logs.
     pub(crate) fn claim(&mut self, key: &Key, log: u64) -> bool {
         let Some(used) = self.used.get_mut(key) else {
             return false;
@@ -143,7 +143,7 @@ impl Rooms {
         true
     }
 
-    /// A log of a room is not used any more; with the last one the room is forgotten.
+    /// Counts a log of a room that is closed. The room is forgotten with its last log.
     pub(crate) fn closed(&mut self, key: &Key) {
         if let Some(used) = self.used.get_mut(key) {
             used.logs = used.logs.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Messages as rows: their ids, and batches made of them again.
+//! Messages as rows: their ids, and the conversion of rows to batches.
 
 use chat_core::log::{Account, Batch, BatchSlice, Drafts, SessionId, Timestamp};
 use chat_core::name::NameRules;
@@ -6,20 +6,20 @@ use chat_core::{Kind, Nick, RoomName, Seq};
 use rusqlite::Row;
 use std::sync::Arc;
 
-/// How many bits of an id are the place; the rest is the room.
+/// The number of bits of an id that hold the position; the other bits hold the room.
 const PLACE_BITS: u32 = 40;
 
-/// The last place that fits.
+/// The highest position that fits.
 pub(crate) const PLACE_MAX: u64 = (1 << PLACE_BITS) - 1;
 
-/// The last id of a room that fits.
+/// The highest room id that fits.
 pub(crate) const ROOM_MAX: i64 = (1 << (63 - PLACE_BITS)) - 1;
 
-/// The columns of a message, in this order.
+/// The columns of a message, in the order that [`Stored::read`] expects.
 pub(crate) const COLUMNS: &str =
     "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, m.account";
 
-/// As [`COLUMNS`], of a file with this schema, which is only read and so is not migrated.
+/// Returns [`COLUMNS`] for a file with this schema. A file that is only read is not migrated.
 pub(crate) const fn columns(schema: i64) -> &'static str {
     if schema < 3 {
         "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, NULL"
@@ -28,12 +28,12 @@ pub(crate) const fn columns(schema: i64) -> &'static str {
     }
 }
 
-/// The id of a message; a place that no message can have is the room's last.
+/// Returns the id of a message. A position that is too high gives the last id of the room.
 pub(crate) fn id(room: i64, seq: Seq) -> i64 {
     (room << PLACE_BITS) | seq.0.min(PLACE_MAX).cast_signed()
 }
 
-/// The place of a message.
+/// Returns the position of a message.
 pub(crate) fn seq(id: i64) -> Seq {
     Seq(id.cast_unsigned() & PLACE_MAX)
 }
@@ -41,7 +41,7 @@ pub(crate) fn seq(id: i64) -> Seq {
 /// A message as it is stored.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// The id of its room.
+    /// The id of the message's room.
     pub(crate) room: i64,
     pub(crate) seq: Seq,
     pub(crate) at: Timestamp,
@@ -62,7 +62,7 @@ impl Stored {
             seq: seq(row.get(0)?),
             at: Timestamp(row.get::<_, i64>(1)?.cast_unsigned()),
             author: row.get(2)?,
-            // A number that no kind can have is damage: no dialect shows such a message.
+            // A number that is not a valid kind is damage. No dialect shows such a message.
             kind: Kind::from_number(u8::try_from(row.get::<_, i64>(3)?).unwrap_or(u8::MAX)),
             text: row.get(4)?,
             key: row.get(5)?,
@@ -83,10 +83,10 @@ impl Stored {
     }
 }
 
-/// Makes batches of rows, which are in the order of the log: what one author said at one moment is one batch.
+/// Converts rows, in the order of the log, to batches. Consecutive messages of one author at one time form one batch.
 ///
-/// Sessions are only told of this life of the file: none of those before it is there any more, and a new one of the same
-/// number must not take their messages for its own.
+/// Session ids are kept only for messages of the current opening of the file. Sessions of earlier openings have ended,
+/// and a new session with the same number must not take their messages for its own.
 pub(crate) fn slices(
     rows: Vec<Stored>,
     room: &RoomName,
@@ -99,7 +99,7 @@ pub(crate) fn slices(
         let (author, at) = (first.author.clone(), first.at);
         let account = first.account.clone();
         let session = first.session(life);
-        // What no account can be is none.
+        // An account that is not valid is dropped.
         let parsed = account.as_deref().and_then(|id| Account::parse(id).ok());
         let mut drafts = Drafts::new(session, nick(&author, names), at).with_account(parsed);
         let mut seqs = Vec::new();
@@ -124,7 +124,7 @@ pub(crate) fn slices(
     slices
 }
 
-/// The nick that was stored; a name that these rules do not allow is somebody's all the same.
+/// Returns the stored nick, or a placeholder if the rules do not allow it.
 fn nick(name: &str, names: &NameRules) -> Nick {
     names.restore_nick(name).unwrap_or_else(|error| {
         tracing::debug!(%error, "a stored nick is no name by these rules");

@@ -1,4 +1,4 @@
-//! Reading a room's log from end to end, also past what is damaged.
+//! Reads a room's log from end to end and skips damaged parts.
 
 use crate::carry::{ExportError, Unreadable};
 use crate::error::OpenError;
@@ -9,10 +9,10 @@ use chat_core::Seq;
 use rusqlite::{Connection, ErrorCode, Statement, params};
 use std::io;
 
-/// How many messages are read at a time.
+/// The number of messages that are read at a time.
 const PAGE: usize = 1000;
 
-/// Hands each message of a room to `each`, in the order of its log; gives what can't be read.
+/// Calls `each` with every message of a room, in the order of its log. Returns the messages that can't be read.
 pub(crate) fn messages(
     connection: &Connection,
     room: &Room,
@@ -32,16 +32,16 @@ pub(crate) fn messages(
         last: room.floor,
         unreadable: Vec::new(),
     };
-    // How far beyond the last that could be read it is tried again.
+    // How far after the last readable message the next attempt begins.
     let mut leap = 0_u64;
     let end_of_leaps = Seq(room.tail.0.saturating_sub(1));
-    // From here on it can't be read.
+    // The last position that is known to be unreadable.
     let mut failed = room.floor;
     while scan.last < room.tail {
         let before = scan.last;
         let mut after = Seq(scan.last.0.saturating_add(leap)).min(end_of_leaps);
         let (mut page, mut end) = scan.page(after).map_err(OpenError::from)?;
-        // Where it lands may be beyond where it can be read again.
+        // The attempt may have skipped readable messages. Bisects back to the first of them.
         while !page.is_empty() && after.0 > failed.0.saturating_add(1) {
             let middle = Seq(failed.0.midpoint(after.0));
             match scan.page(middle).map_err(OpenError::from)? {
@@ -75,12 +75,12 @@ struct Scan<'a> {
     id: i64,
     room: &'a Room,
     statement: Statement<'a>,
-    /// The last that was handed out.
+    /// The position of the last message passed to `each`.
     last: Seq,
     unreadable: Vec<Unreadable>,
 }
 
-/// Why a page is no longer.
+/// Why a page ends.
 enum End {
     OfLog,
     OfPage,
@@ -88,8 +88,8 @@ enum End {
 }
 
 impl Scan<'_> {
-    /// Reads a page of what follows a place. All of it is read before any of it is handed out: whoever takes it may take
-    /// long, and as long as it is being read, SQLite's log of changes can only grow.
+    /// Reads one page of messages after a position. The page is read completely before `each` gets any of it: `each`
+    /// may be slow, and SQLite's WAL can only grow during a read.
     fn page(&mut self, after: Seq) -> rusqlite::Result<(Vec<Stored>, End)> {
         let (low, high) = (rows::id(self.id, after), rows::id(self.id, self.room.tail));
         let mut found = self.statement.query(params![low, high])?;
@@ -116,7 +116,7 @@ impl Scan<'_> {
     }
 }
 
-/// Takes note of what was not read between two places.
+/// Notes the positions between two messages as unreadable.
 fn note(unreadable: &mut Vec<Unreadable>, room: &Room, last: Seq, next: Seq) {
     if last.next() < next {
         unreadable.push(Unreadable {
@@ -127,14 +127,14 @@ fn note(unreadable: &mut Vec<Unreadable>, room: &Room, last: Seq, next: Seq) {
     }
 }
 
-/// Whether it is the file's fault; what isn't, such as a lock, ends the reading.
+/// Returns whether the file is damaged. Any other error, such as a lock, ends the scan.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(
             code,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure
         ),
-        // A column is not what it should be.
+        // A column has the wrong type.
         None => true,
     }
 }

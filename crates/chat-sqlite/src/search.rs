@@ -1,6 +1,6 @@
-//! Searching a room's log: what the index holds through it, and what follows message by message.
+//! Searches a room's log: the indexed part through the index, the rest message by message.
 //!
-//! Invariant: what was not looked through is said as a gap.
+//! Invariant: a part of the log that was not searched is reported as a gap.
 
 use crate::index::Query;
 use crate::readers::Budget;
@@ -11,16 +11,16 @@ use chat_core::Seq;
 use chat_core::log::{Gap, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The end of the log beyond the index, as far as there was no time for it or it is damaged.
+    /// The part of the log after the index that was not searched, because there was no time or it is damaged.
     pub(crate) gap: Option<Gap>,
     /// Messages, oldest first.
     pub(crate) rows: Vec<Stored>,
 }
 
-/// Finds at most so many messages before a place, the latest.
+/// Finds the latest messages before a position, up to a limit.
 pub(crate) fn search(
     connection: &mut Connection,
     budget: &Budget,
@@ -29,7 +29,7 @@ pub(crate) fn search(
     before: Seq,
     limit: usize,
 ) -> rusqlite::Result<Found> {
-    // One view of the log and of its index.
+    // One transaction, so that the log and its index are seen in the same state.
     let view = connection.transaction()?;
     let Some(Part { id, indexed, tail }) = part(&view, room)? else {
         return Ok(Found::default());
@@ -45,11 +45,11 @@ pub(crate) fn search(
     Ok(found)
 }
 
-/// How a room's log is indexed.
+/// How far a room's log is indexed.
 struct Part {
     /// The room's id.
     id: i64,
-    /// The place up to which it is.
+    /// The position up to which the log is indexed.
     indexed: Seq,
     tail: Seq,
 }
@@ -68,7 +68,7 @@ fn part(connection: &Connection, room: &Key) -> rusqlite::Result<Option<Part>> {
     statement.query_row([&**room], read).optional()
 }
 
-/// Compares the messages beyond the index, the latest first, for half of the time that there is.
+/// Searches the messages after the index, latest first, for up to half of the time.
 fn beyond_index(
     connection: &Connection,
     budget: &Budget,
@@ -89,7 +89,7 @@ fn beyond_index(
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // What the index has can be found all the same.
+            // Messages in the index can still be found.
             Err(error) if is_damage(&error) => {
                 tracing::warn!(%error, room, "a part of a log is damaged");
                 let from = indexed.next();
@@ -114,7 +114,7 @@ fn beyond_index(
     Ok(found)
 }
 
-/// The latest messages before a place that the index has, the latest first.
+/// Finds the latest indexed messages before a position, latest first.
 fn in_index(
     connection: &Connection,
     query: &Query,
@@ -134,7 +134,8 @@ fn in_index(
         .collect()
 }
 
-/// The latest messages of a room that were appended under a key since a moment, without their texts, oldest first.
+/// Returns the latest messages of a room that have a key and are not older than a given time, without their texts,
+/// oldest first.
 pub(crate) fn keyed(
     connection: &mut Connection,
     room: &Key,

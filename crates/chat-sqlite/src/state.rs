@@ -1,9 +1,11 @@
-//! The file beside the file: who has it open, and how much it must hold.
+//! `FILE-state`, the file beside the database. It locks the database and records how much the database must hold.
 //!
-//! Invariant: what is written here has been committed before. So a database that holds less has lost something. It also
-//! says which file it is itself (its inode and when it was made) and when it was written, so that a copy of it proves
-//! nothing: a database and this, both copied at the same time and put back later, would agree. And while the database is written with `Sync::Normal`, it
-//! says since which start of the machine: a power cut may take the last moments of both, which would agree as well.
+//! Invariant: everything recorded here was committed before. So a database that holds less has lost data.
+//!
+//! The file also records its own identity (its inode and creation time) and when it was written. This detects a copy: a
+//! database and a `FILE-state` that were copied together and restored later would agree. While the database is written
+//! with `Sync::Normal`, the file also records the boot of the machine: after a power cut both files may lack the last
+//! moments, and they would agree as well.
 
 use crate::error::OpenError;
 use crate::file;
@@ -14,12 +16,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How much has happened to a file.
+/// Counters of a file's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// How often it was opened to be written.
+    /// How often the file was opened for writing.
     pub(crate) generation: u64,
-    /// How many messages were ever appended.
+    /// How many messages were appended in all.
     pub(crate) appended: u64,
 }
 
@@ -27,42 +29,43 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     file: File,
-    /// Which file it is.
+    /// The identity of this file.
     id: u64,
-    /// Since which start of the machine the database may lose something in a power cut; 0: it loses nothing.
+    /// The boot of the machine during which a power cut may lose data; 0 if a power cut loses nothing.
     at_risk: u64,
-    /// What it said when it was opened, if that could be read.
+    /// The content at opening, if it could be read.
     pub(crate) found: Option<Progress>,
-    /// When it was last on the disk for certain.
+    /// The time of the last sync to the disk.
     synced: Instant,
-    /// It is the file that was written then, and nothing can have been lost since.
+    /// Whether this is the original file, not a copy, and no data can have been lost since it was written.
     pub(crate) is_trusted: bool,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Words {
     progress: Progress,
     id: u64,
     at_risk: u64,
-    /// When it was written: milliseconds since 1970.
+    /// The time of writing, in milliseconds since 1970.
     at: u64,
 }
 
-/// What the file begins with, so that nothing else is mistaken for it.
+/// The first bytes of the file, which identify the format.
 const MAGIC: &[u8; 8] = b"chat-st1";
 
-/// How long it is.
+/// The length of the file.
 const BYTES: usize = 48;
 
-/// How often it is put on the disk while it changes: by half of what is allowed for.
+/// How often the changing file is synced to the disk: half of [`CHANGED_WITHIN`].
 const SYNCED_EVERY: Duration = Duration::from_secs(1);
 
-/// How much later than it says a file may have been changed: by as much as clocks and disks are coarse.
+/// How many milliseconds the file's change time may be after the recorded time. This allows for coarse clocks and
+/// disks.
 const CHANGED_WITHIN: u64 = 2000;
 
 impl StateFile {
-    /// Locks it; makes it if need be.
+    /// Locks the file. Creates it if it does not exist.
     pub(crate) fn lock(database: &Path) -> Result<Self, OpenError> {
         let path = file::beside(database, "-state");
         let failed = |error| OpenError::io(path.display())(error);
@@ -96,7 +99,7 @@ impl StateFile {
         })
     }
 
-    /// What it says, without locking it.
+    /// Reads the file without locking it.
     pub(crate) fn peek(database: &Path) -> Option<Progress> {
         let mut bytes = Vec::new();
         let file = File::open(file::beside(database, "-state")).ok()?;
@@ -104,7 +107,8 @@ impl StateFile {
         read(&bytes).map(|words| words.progress)
     }
 
-    /// The database is open, and may lose something in a power cut or not. Durable when this returns.
+    /// Records that the database is open and whether a power cut may lose data. The record is on the disk when this
+    /// returns.
     pub(crate) fn begin(&mut self, is_at_risk: bool, progress: Progress) -> io::Result<()> {
         self.at_risk = if is_at_risk { start_of_machine() } else { 0 };
         self.write(progress)?;
@@ -113,8 +117,8 @@ impl StateFile {
         Ok(())
     }
 
-    /// Has it on the disk now and then. Otherwise a power cut might leave it as it was long before, with the time of its
-    /// last change, as if it had been copied.
+    /// Syncs the file to the disk from time to time. Otherwise a power cut might leave old content with a new change
+    /// time, which looks like a copy.
     pub(crate) fn sync_sometimes(&mut self) -> io::Result<()> {
         if self.at_risk == 0 && self.synced.elapsed() >= SYNCED_EVERY {
             self.file.sync_data()?;
@@ -123,12 +127,12 @@ impl StateFile {
         Ok(())
     }
 
-    /// All is on the disk.
+    /// Records that all data is on the disk.
     pub(crate) fn end(&mut self, progress: Progress) -> io::Result<()> {
         self.begin(false, progress)
     }
 
-    /// Notes what has been committed.
+    /// Records what has been committed.
     pub(crate) fn write(&mut self, progress: Progress) -> io::Result<()> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(MAGIC);
@@ -159,7 +163,8 @@ fn read(bytes: &[u8]) -> Option<Words> {
 }
 
 impl Words {
-    /// Whether they were written into this file, which has not been changed since, and nothing was lost in a power cut.
+    /// Returns whether the content was written into this file, the file has not changed since, and no power cut lost
+    /// data.
     fn are_of(self, id: u64, changed: Option<u64>) -> bool {
         let is_same =
             changed.is_none_or(|changed| changed <= self.at.saturating_add(CHANGED_WITHIN));
@@ -173,7 +178,7 @@ fn millis(time: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-/// When a file was changed last, or its name: milliseconds since 1970.
+/// Returns when a file or its name last changed, in milliseconds since 1970.
 #[cfg(unix)]
 fn changed(file: &File) -> io::Result<Option<u64>> {
     use std::os::unix::fs::MetadataExt;
@@ -187,7 +192,7 @@ fn changed(_: &File) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Which start of the machine this is; never 0, and where it isn't known, one that is never again.
+/// Returns a number for the current boot of the machine, never 0. If the boot is unknown, the number is random.
 fn start_of_machine() -> u64 {
     let known = std::fs::read("/proc/sys/kernel/random/boot_id");
     let hash = match known {
@@ -201,7 +206,7 @@ fn start_of_machine() -> u64 {
     hash.max(1)
 }
 
-/// Which file it is: its number on its disk, and when it was made, as far as that is known.
+/// Returns the identity of a file: its inode number and, if known, its creation time.
 fn id(file: &File) -> io::Result<u64> {
     let metadata = file.metadata()?;
     let made = metadata.created().ok();

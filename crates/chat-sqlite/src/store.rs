@@ -1,7 +1,7 @@
-//! What is done within one transaction: rooms are opened, messages appended, and what is no longer kept removed.
+//! Operations within one transaction: find rooms, append messages, index them, and remove expired ones.
 //!
-//! Invariant: what a room's row says and the [`Room`] that is handed in change together. A room gets its row, and its id,
-//! with its first message, so that names which nobody speaks under leave nothing behind.
+//! Invariant: a room's row and the [`Room`] that is passed in change together. A room gets its row and its id with its
+//! first message, so a room without messages leaves nothing in the file.
 
 use crate::index;
 use crate::options::Keep;
@@ -13,10 +13,10 @@ use chat_core::{Kind, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What is remembered of a room.
+/// The cached state of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// The id of its row, if it has one.
+    /// The id of the room's row, if it has one.
     pub(crate) id: Option<i64>,
     pub(crate) key: Key,
     pub(crate) name: String,
@@ -42,26 +42,26 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Room> {
     })
 }
 
-/// The room with this key, if it has a row.
+/// Returns the room with this key, if it has a row.
 pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<Option<Room>> {
     let mut statement = connection.prepare_cached(&format!("{ROOM} WHERE key = ?1"))?;
     statement.query_row([key], read).optional()
 }
 
-/// All rooms that have a row.
+/// Returns all rooms that have a row.
 pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
     let mut statement = connection.prepare_cached(&format!("{ROOM} ORDER BY id"))?;
     statement.query_map([], read)?.collect()
 }
 
-/// The keys of all rooms that hold messages.
+/// Returns the keys of all rooms that hold messages.
 pub(crate) fn filled(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
     let mut statement = connection.prepare_cached("SELECT key FROM rooms WHERE kept > 0")?;
     let keys = statement.query_map([], |row| row.get::<_, String>(0))?;
     keys.map(|key| key.map(Key::from)).collect()
 }
 
-/// A room that nothing has been said in. It has no row, and the same epoch whenever it is opened.
+/// Returns a room without messages. It has no row, and the same epoch at each opening.
 pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqlite::Result<Room> {
     let mut seed = connection.prepare_cached("SELECT seed FROM progress")?;
     let seed: i64 = seed.query_row([], |row| row.get(0))?;
@@ -79,7 +79,7 @@ pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqli
     })
 }
 
-/// Appends a batch whose places are those after the room's last.
+/// Appends a batch whose positions follow the room's last one.
 pub(crate) fn append(
     connection: &Connection,
     room: &mut Room,
@@ -103,7 +103,7 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// Gives a room its row.
+/// Inserts the row of a room.
 fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO rooms (key, name, epoch, tail, floor, kept, topic)
         VALUES (?1, ?2, ?3, 0, 0, 0, '')";
@@ -113,7 +113,7 @@ fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
         .execute(params![&*room.key, room.name, epoch])?;
     let id = connection.last_insert_rowid();
     if id > rows::ROOM_MAX {
-        // There are eight million rooms in the file.
+        // The file has eight million rooms, which is the maximum.
         return Err(rusqlite::Error::IntegralValueOutOfRange(0, id));
     }
     connection.execute("UPDATE progress SET rooms = rooms + 1", [])?;
@@ -145,24 +145,24 @@ fn insert(
     Ok(())
 }
 
-/// What a message weighs in the index besides its text: the least that it costs.
+/// The minimum cost of a message in the index, in bytes, added to its text.
 const INDEXED_BESIDES: usize = 64;
 
-/// What a step of indexing has done.
+/// The result of a step of indexing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Indexed {
     pub(crate) bytes: usize,
-    /// There is more.
+    /// Whether messages remain to be indexed.
     pub(crate) has_more: bool,
 }
 
-/// The ids of the rooms whose logs are not indexed to their ends.
+/// Returns the ids of the rooms whose logs are not fully indexed.
 pub(crate) fn unindexed(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
     let mut statement = connection.prepare("SELECT id FROM rooms WHERE indexed < tail")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// How many messages are not indexed yet.
+/// Returns the number of messages that are not indexed yet.
 pub(crate) fn count_unindexed(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT count(*) FROM rooms r JOIN messages m
         ON m.id > (r.id << 40) + r.indexed AND m.id <= (r.id << 40) + r.tail WHERE r.indexed < r.tail";
@@ -171,7 +171,7 @@ pub(crate) fn count_unindexed(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(count.cast_unsigned())
 }
 
-/// Indexes the next messages of a room's log, of so many bytes and at least one.
+/// Indexes the next messages of a room's log, up to this number of bytes and at least one message.
 pub(crate) fn index(
     connection: &Connection,
     room: i64,
@@ -215,7 +215,7 @@ pub(crate) fn index(
     })
 }
 
-/// Writes what is remembered of a room that has changed, if it has a row.
+/// Writes the changed state of a room, if it has a row.
 pub(crate) fn update(connection: &Connection, room: &Room) -> rusqlite::Result<()> {
     let Some(id) = room.id else { return Ok(()) };
     let sql = "UPDATE rooms SET tail = ?2, floor = ?3, kept = ?4, topic = ?5 WHERE id = ?1";
@@ -229,7 +229,7 @@ pub(crate) fn update(connection: &Connection, room: &Room) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Writes how much has been appended.
+/// Writes the counters of the file.
 pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE progress SET appended = ?1")?
@@ -237,15 +237,15 @@ pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> ru
     Ok(())
 }
 
-/// What a step of removal has done.
+/// The result of a step of removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Removed {
     pub(crate) count: u64,
-    /// There may be more.
+    /// Whether more messages may have expired.
     pub(crate) has_more: bool,
 }
 
-/// Removes at most so many of what a room no longer keeps.
+/// Removes expired messages of a room, up to a limit.
 pub(crate) fn expire(
     connection: &Connection,
     room: &mut Room,

@@ -1,10 +1,10 @@
-//! The thread that writes, as others see it: whether it still does.
+//! The state of the writer thread, as its users see it.
 
 use std::io;
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
-/// Whether the thread still writes.
+/// Whether the writer thread is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Runs,
@@ -12,7 +12,7 @@ pub(crate) enum State {
     Panicked,
 }
 
-/// Starts the thread; its state is known once all that it held is dropped.
+/// Starts the thread. Its end is reported after everything that it owns is dropped.
 pub(crate) fn start(
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, watch::Receiver<State>)> {
@@ -27,7 +27,7 @@ pub(crate) fn start(
     Ok((thread, state))
 }
 
-/// Says how the thread ended when that drops it.
+/// Reports how the thread ended when it is dropped.
 struct End(watch::Sender<State>);
 
 impl Drop for End {

@@ -1,7 +1,6 @@
-//! The one thread that writes: whatever waits is one transaction, and is answered when that is committed.
+//! The one thread that writes. All waiting tasks become one transaction and are answered when it is committed.
 //!
-//! Invariant: nothing is answered that is not committed, and messages stand in the log in the order in which they were
-//! handed over.
+//! Invariant: only committed tasks are answered, and messages stand in the log in the order in which they were queued.
 
 use crate::error::Failure;
 use crate::expiry::Expiry;
@@ -20,13 +19,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// How many bytes of messages one transaction takes: it is done in some tens of milliseconds.
+/// The maximum number of message bytes in one transaction. It takes some tens of milliseconds.
 const TRANSACTION_BYTES_MAX: usize = 2 << 20;
 
-/// How many messages one step of removal takes while nobody waits.
+/// The number of messages in one step of removal while no task waits.
 const REMOVED_AT_ONCE: u64 = 500;
 
-/// How often a failure is logged at most.
+/// The minimum time between two logged failures.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer {
@@ -35,12 +34,12 @@ pub(crate) struct Writer {
     expiry: Expiry,
     leases: Leases,
     backlog: Arc<Backlog>,
-    /// What each commit that members wait for is made with.
+    /// The durability of commits that members wait for.
     sync: Sync,
     logged: Option<Instant>,
-    /// The last transaction failed.
+    /// Whether the last transaction failed.
     has_failed: bool,
-    /// Commits do not wait for the disk.
+    /// Whether commits currently do not wait for the disk.
     is_relaxed: bool,
 }
 
@@ -64,7 +63,7 @@ impl Writer {
         }
     }
 
-    /// Works until nobody can ask any more.
+    /// Runs until all senders are gone.
     pub(crate) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         let mut waiting = Vec::new();
         self.look_for_expired();
@@ -99,7 +98,7 @@ impl Writer {
                 self.perform(now);
                 let appended = self.rooms.progress().appended - before;
                 if self.expiry.has_any() && appended > 0 {
-                    // Twice as much as has come, so that removal catches up though there is never a pause.
+                    // Twice as many as were appended, so that removal catches up even without a pause.
                     self.expire_some(appended.saturating_mul(2));
                 }
             }
@@ -108,7 +107,7 @@ impl Writer {
         self.tidy_up();
     }
 
-    /// Leaves the file in one piece, for the next one to open it, or to copy it.
+    /// Merges the WAL into the file, so that the file is complete for the next opening or a copy.
     fn tidy_up(&mut self) {
         if let Err(failure) = self.opened.place.look() {
             self.leave_alone(&failure);
@@ -118,7 +117,7 @@ impl Writer {
         self.opened.place.held().release();
     }
 
-    /// Leaves what is left of a damaged file as it is, for whoever repairs it.
+    /// Leaves a damaged file unchanged, so that the operator can repair it.
     fn leave_alone(&self, failure: &Failure) {
         let what_to_do = failure.advice();
         tracing::error!(error = %failure, what_to_do, "the file is left as it is");
@@ -132,7 +131,7 @@ impl Writer {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let connection = &self.opened.connection;
         match connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {
-            // Nobody was in its way: all of it is in the file, and on the disk.
+            // No reader blocked the checkpoint: all data is in the file and on the disk.
             Ok(0) => {
                 if let Err(error) = self.opened.state.end(self.rooms.progress()) {
                     tracing::debug!(%error, "it can't be noted that all is on the disk");
@@ -143,7 +142,7 @@ impl Writer {
         }
     }
 
-    /// Does what was asked: what is said first, in one transaction, so that a room that is opened has it.
+    /// Performs the tasks. Appends come first, in one transaction, so that a room opened by a later task includes them.
     fn perform(&mut self, tasks: Vec<Task>) {
         let (mut appends, mut opens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut expires, mut indexes) = (false, Vec::new());
@@ -163,7 +162,7 @@ impl Writer {
         for open in opens {
             self.open(open);
         }
-        // Those that were opened along with it are counted first.
+        // Opens are counted before closes.
         for room in closed {
             self.rooms.closed(&room);
         }
@@ -177,9 +176,10 @@ impl Writer {
         }
     }
 
-    /// Indexes some of a room's log; gives nothing if that failed and is to be tried again.
+    /// Indexes a part of a room's log. Returns `None` if that failed and must be tried again.
     fn index(&mut self, room: i64) -> Option<Indexed> {
-        // No member waits for it, and what a power cut takes is indexed again: both are in one transaction.
+        // No member waits for this commit. A power cut undoes the index and its recorded end together, so the part is
+        // indexed again.
         let indexed = self.relax().and_then(|()| {
             transact(&mut self.opened, |connection| {
                 store::index(connection, room, INDEXED_AT_ONCE)
@@ -203,7 +203,7 @@ impl Writer {
         }
     }
 
-    /// Has the next commit not wait for the disk.
+    /// Makes the next commit return without waiting for the disk.
     fn relax(&mut self) -> Result<(), Failure> {
         if self.sync == Sync::Full {
             self.is_relaxed = true;
@@ -213,7 +213,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Has the next commit wait for the disk again, if it is to.
+    /// Makes the next commit wait for the disk again, if the options ask for it.
     fn restrain(&mut self) -> Result<(), Failure> {
         if self.is_relaxed {
             let connection = &self.opened.connection;
@@ -223,7 +223,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes the rooms whose logs an end before their time, or an older version, has left.
+    /// Notes the rooms that a crash or an older version left with messages that are not indexed.
     fn look_for_unindexed(&mut self) {
         match store::unindexed(&self.opened.connection) {
             Ok(rooms) => rooms.into_iter().for_each(|room| self.backlog.note(room)),
@@ -259,7 +259,7 @@ impl Writer {
             store::update_progress(connection, changes.progress)
         };
         let committed = restrained.and_then(|()| transact(opened, append));
-        // Whoever asked may have gone; what is done is done all the same.
+        // A caller may have dropped its future. The commit stands regardless.
         match committed {
             Ok(()) => {
                 for (key, room) in &changes.rooms {
@@ -269,7 +269,7 @@ impl Writer {
                     }
                 }
                 self.rooms.commit(changes);
-                // What was committed into a file that had been cut short by then does not survive.
+                // A commit into a file that was already cut short does not survive.
                 if let Err(failure) = self.opened.place.look() {
                     self.log(&failure);
                     self.has_failed = true;
@@ -282,7 +282,7 @@ impl Writer {
                 for (done, _weight, batch) in done {
                     drop(done.send(Ok(batch)));
                 }
-                // Nobody waits for this.
+                // No member waits for this sync.
                 if let Err(error) = self.opened.state.sync_sometimes() {
                     tracing::debug!(%error, "what stands beside the file can't be synced");
                 }
@@ -301,7 +301,7 @@ impl Writer {
         }
     }
 
-    /// Hands out a log, which takes no more than reading: it can be had though nothing can be written.
+    /// Opens a log. This only reads, so it works even if nothing can be written.
     fn open(&mut self, Open { key, name, done }: Open) {
         let mut changes = self.rooms.begin();
         let connection = &self.opened.connection;
@@ -309,7 +309,7 @@ impl Writer {
             Ok(room) => {
                 self.rooms.commit(changes);
                 let number = self.rooms.opened(&key);
-                // Whoever asked may have gone, or go before it is taken: the lease ends with it.
+                // If the caller has dropped its future, the lease is dropped with the answer.
                 drop(done.send(Ok((room, self.leases.lease(&key, number)))));
             }
             Err(error) => {
@@ -320,17 +320,17 @@ impl Writer {
         }
     }
 
-    /// Writes beside the file how much is in it.
+    /// Records in `FILE-state` how much the file holds.
     fn note_progress(&mut self) {
         if let Err(error) = self.opened.state.write(self.rooms.progress())
             && self.may_log()
         {
-            // Then less than was done is known, which only hides that something was lost.
+            // The record is then too low, which can only hide a loss.
             tracing::warn!(%error, "how much is kept can't be noted beside the file");
         }
     }
 
-    /// Notes all rooms: there may be something to remove in each.
+    /// Notes all rooms: each may have expired messages.
     fn look_for_expired(&mut self) {
         if self.expiry.is_idle() {
             return;
@@ -345,7 +345,7 @@ impl Writer {
         }
     }
 
-    /// Removes at most so many messages that are no longer kept, in one transaction.
+    /// Removes expired messages in one transaction, up to a limit.
     fn expire_some(&mut self, limit: u64) {
         let now = Timestamp::now();
         let mut changes = self.rooms.begin();
@@ -364,7 +364,7 @@ impl Writer {
                         None => continue,
                     },
                 };
-                // A look costs something, too.
+                // Checking a room also has a cost, so it counts as one message.
                 left = left.saturating_sub(removed.count.max(1));
                 total += removed.count;
                 unfinished = removed.has_more.then_some(key);
@@ -402,7 +402,7 @@ impl Writer {
     }
 }
 
-/// Does this in a transaction, which is rolled back if any of it fails.
+/// Runs `act` in a transaction and rolls it back on any error.
 fn transact<T>(
     opened: &mut Opened,
     act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -465,13 +465,13 @@ mod tests {
         };
         let (task, first) = open(&key);
         assert!(works(vec![task]));
-        // Its last message and its end come along with another use, and with that one's end.
+        // The last message and the close of the first log come along with the use of a second log and its close.
         let (task, second) = open(&key);
         drop(first);
         assert!(works(vec![append(1), task]));
         drop(second);
         assert!(!works(vec![append(2)]));
-        // Whoever asked has gone, before the answer or after it.
+        // The caller has dropped its future, before the answer or after it.
         let (task, gone) = open(&key);
         drop(gone);
         works(vec![task]);
@@ -480,7 +480,7 @@ mod tests {
         assert!(works(vec![task]));
         drop(going);
         assert!(!works(Vec::new()));
-        // The queue is full when it is closed.
+        // The queue is full when the log is closed.
         let (task, late) = open(&key);
         works(vec![task]);
         while queue.send(Task::Expire).is_ok() {}
