@@ -1,4 +1,4 @@
-//! The server's side of JSON Lines.
+//! The server side of JSON Lines.
 
 mod dialect;
 mod encoder;
@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Lets a server speak JSON Lines with a peer whose first line is an object that has a `cmd`.
+/// Makes a server speak JSON Lines with peers whose first line is an object with a `cmd` field.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Sets the longest line that a client may send, in bytes (64 KiB). A longer one is refused.
+    /// Sets the longest line that a client may send, in bytes. Default: 64 KiB. A longer line is rejected.
     #[must_use]
     pub const fn line_bytes(mut self, line_bytes: NonZeroUsize) -> Self {
         self.line_bytes = line_bytes;
@@ -47,8 +47,8 @@ impl Default for JsonLines {
     }
 }
 
-/// From how many bytes on a first line that can only be a hello is taken for one before its end: it may name so many
-/// rooms that it is longer than what a connection may send undecided.
+/// The length in bytes from which an incomplete first line is accepted as a hello, if it can be nothing else. A hello
+/// may name many rooms, so it may be longer than the bytes that an undecided connection may send.
 const LONG_HELLO_BYTES: usize = 512;
 
 impl Detector for JsonLines {
@@ -68,13 +68,14 @@ impl Detector for JsonLines {
     }
 }
 
-/// An object with a `cmd`, whichever it is: a program that forgets its hello is to be told so, not to be chat.
+/// Returns whether the line is an object with a `cmd` field of any value. A program without a hello gets an error this
+/// way, and its line is not taken for chat.
 fn is_command(line: &[u8]) -> bool {
     is_object(line) && serde_json::from_slice::<Headed>(line).is_ok()
 }
 
-/// An object with a `cmd`, or the beginning of an object, or what may stand before one: however the bytes come in
-/// pieces, they come to the same.
+/// Returns whether the prefix is an object with a `cmd` field, the beginning of an object, or blanks that may precede
+/// one. The result does not depend on how the bytes are split.
 fn may_be_command(prefix: &[u8]) -> bool {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
     if !prefix.is_empty() && prefix.iter().all(is_blank) {
@@ -87,13 +88,14 @@ fn may_be_command(prefix: &[u8]) -> bool {
         }
 }
 
-/// A number that lacks its digits yet is a syntax error to the parser, at the last byte.
+/// Returns whether the prefix ends within a number. The parser reports such a number as a syntax error at the last
+/// byte.
 fn ends_in_number(prefix: &[u8], error: &serde_json::Error) -> bool {
     let is_open = |byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
     error.column() >= prefix.len() && prefix.last().is_some_and(|&last| is_open(last))
 }
 
-/// A list would do for a struct, too.
+/// Excludes arrays, which serde accepts for a struct as well.
 fn is_object(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"{")
 }
@@ -104,7 +106,7 @@ struct Headed {
     _cmd: IgnoredAny,
 }
 
-/// Whether `"cmd":"hello"` is in it, however it is spaced.
+/// Returns whether the prefix contains `"cmd":"hello"`, with any whitespace.
 fn has_hello(prefix: &[u8]) -> bool {
     let dense: Vec<u8> = prefix
         .iter()

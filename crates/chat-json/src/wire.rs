@@ -1,6 +1,6 @@
-//! What goes over the wire: one JSON object a line, UTF-8.
+//! The wire format: one JSON object a line, in UTF-8.
 //!
-//! Invariant: both sides ignore fields and events that they don't know, so the protocol can grow.
+//! Invariant: both sides ignore unknown fields and events, so the protocol can grow.
 
 mod event;
 mod reply;
@@ -21,20 +21,20 @@ use std::ops::Deref;
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
 
-/// The longest line towards the server in bytes, its terminator not counted.
+/// The longest line that a client may send, in bytes, without its terminator.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest line towards a client in bytes: the welcome to 64 rooms of 100 members with the longest nicks and
-/// topics.
+/// The longest line that the server sends, in bytes: the welcome to 64 rooms, each with 100 members with the longest
+/// nicks and the longest topic.
 pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Text that is borrowed from the line it came in where that is possible.
+/// A text that is borrowed from its input line where possible.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl Text<'_> {
-    /// The text on its own.
+    /// Converts the text to an owned string.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0.into_owned()

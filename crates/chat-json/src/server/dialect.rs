@@ -1,7 +1,7 @@
-//! One JSON connection: requests to commands, replies and direct messages to objects.
+//! The dialect of one JSON connection: parses requests to commands, and writes replies and direct messages as objects.
 //!
-//! Invariant: a command with an id gets exactly one reply, and nothing but `hello`, `ping` and `quit` is a command
-//! before the welcome.
+//! Invariant: a command with an id gets exactly one reply. Before the welcome, only `hello`, `ping` and `quit` are
+//! accepted.
 //!
 //! ```text
 //!   New -- hello --> Asked -- welcome --> In
@@ -31,40 +31,41 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest id in bytes, and the longest name of a client program.
+/// The maximum length in bytes of an id and of the name of a client program.
 const ID_BYTES_MAX: usize = 256;
 
-/// How long a token is: less can be guessed.
+/// The length of a token in bytes. A shorter token could be guessed.
 const TOKEN_BYTES: RangeInclusive<usize> = 16..=128;
 
-/// How many bytes of messages a page of history holds: they fit into one line of any client, with room to spare.
+/// The maximum number of message bytes in a page of history. They fit into one line of any client, with bytes to spare.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
 
-/// How much of a room's topic is listed: enough to recognise it.
+/// The maximum number of bytes of a topic in a list of rooms: enough to recognise it.
 const LISTED_TOPIC_BYTES_MAX: usize = 64;
 
-/// How many rooms a hello may name.
+/// The maximum number of rooms in a hello.
 const HELLO_ROOMS_MAX: usize = 256;
 
-/// When a client is to come back to a server that ends: spread, so that not all do at once.
+/// How long clients wait before they reconnect to a server that shuts down. Random, so that not all clients reconnect
+/// at once.
 const COME_BACK_MS: Range<u64> = 500..3_000;
 
-/// When to try again what the server can't do now.
+/// How long a client waits before it repeats a request that the server can't perform now.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 
-/// When to try again where there is no room for one more.
+/// How long a client waits before it repeats a request that a limit rejected.
 const RETRY_FULL: Duration = Duration::from_secs(5);
 
-/// One JSON connection's state.
+/// The state of one JSON connection.
 #[derive(Debug)]
 pub(super) struct Json {
     encoder: Arc<JsonForm>,
     line_bytes: NonZeroUsize,
     echo: Echo,
     stage: Stage,
-    /// The client's token, until the welcome has told it.
+    /// The client's token, until it is sent in the welcome.
     token: Option<Token>,
-    /// The ids of the commands that are not answered yet, oldest first.
+    /// The ids of the unanswered commands, oldest first.
     unanswered: VecDeque<Option<Id>>,
 }
 
@@ -215,11 +216,11 @@ impl Json {
         Ok(hello)
     }
 
-    /// The id of the command that is answered now.
+    /// Returns the id of the command that the next reply answers.
     fn answered(&mut self) -> Option<Id> {
         let id = self.unanswered.pop_front().flatten();
         if self.unanswered.is_empty() {
-            // An idle connection keeps no room for what it might ask.
+            // Frees the memory, so that an idle connection holds none.
             self.unanswered = VecDeque::new();
         }
         id
@@ -255,7 +256,7 @@ impl Json {
         }
     }
 
-    /// What was searched for, the latest first: as many as fit in a line.
+    /// Answers a search with as many messages as fit in a line, latest first.
     fn found(&mut self, room: &RoomName, page: &Page, out: &mut BytesMut) {
         let slices = slices(page);
         let mut list = BytesMut::from(&b"["[..]);
@@ -275,7 +276,7 @@ impl Json {
         self.grant_messages(room, page.gap.map(hole), &list, out);
     }
 
-    /// Grants a request with messages that are written already.
+    /// Grants a request with messages that are already written as JSON.
     fn grant_messages(
         &mut self,
         room: &RoomName,
@@ -283,7 +284,7 @@ impl Json {
         list: &[u8],
         out: &mut BytesMut,
     ) {
-        /// As [`Histories`](crate::wire::Histories).
+        /// The fields of [`Histories`](crate::wire::Histories), with messages as written JSON.
         #[derive(Serialize)]
         struct Written<'a> {
             room: Text<'a>,
@@ -442,7 +443,7 @@ impl Dialect for Json {
             Reply::Page { room, span, page } => self.page(room, span, page, out),
             Reply::Found { room, page } => self.found(room, page, out),
             Reply::Refused(refusal) => self.refuse(refusal, out),
-            // To `leave` and `ping`; and whatever a later core grants, that it is granted.
+            // Answers `leave` and `ping`, and grants of later versions of core.
             _ => self.grant(Empty {}, out),
         }
     }
@@ -471,7 +472,7 @@ impl Dialect for Json {
                 why = Some(&**reason).filter(|reason| !reason.is_empty());
                 ("kicked", None)
             }
-            // It was told why.
+            // The refusal before the close has told the peer the reason.
             CloseReason::Refused => ("denied", None),
             CloseReason::TakenOver => ("taken_over", None),
             CloseReason::TooSoon(wait) => {
@@ -482,7 +483,7 @@ impl Dialect for Json {
             CloseReason::Failed | CloseReason::NoTimers | CloseReason::Dropped => {
                 ("failed", Some(fastrand::u64(COME_BACK_MS)))
             }
-            // The peer ended it, or can't be reached.
+            // The peer ended the connection or can't be reached.
             _ => return,
         };
         let bye = Event::Bye {
@@ -495,7 +496,7 @@ impl Dialect for Json {
     }
 }
 
-/// The commands, to suggest one.
+/// The commands, for suggestions.
 const COMMANDS: [&str; 15] = [
     "hello", "join", "leave", "say", "act", "publish", "tell", "nick", "topic", "who", "rooms",
     "history", "search", "ping", "quit",
@@ -532,7 +533,7 @@ fn unknown_command(cmd: &str) -> Refusal {
     )
 }
 
-/// A field that the command can't do without.
+/// Returns a required field, or the refusal if it is missing.
 fn needed<'a>(
     field: Option<Text<'a>>,
     cmd: &'static str,
@@ -558,7 +559,7 @@ fn epoch(position: &Position<'_>) -> Result<Option<Epoch>, Refusal> {
         .map_err(|error| bad(format!("epoch: {error}")))
 }
 
-/// Why a line is no request, and the id that it has nevertheless.
+/// Returns why a line is not a valid request, and its id if it has one.
 fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
     #[derive(Deserialize)]
     struct Headless {
@@ -576,7 +577,7 @@ fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
     (re, bad(text::clean(&message)))
 }
 
-/// Writes a refusal, which names the command it answers if that has an id.
+/// Writes a refusal. It names the command's id if there is one.
 fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
     #[derive(Serialize)]
     struct Refused<'a> {
@@ -593,7 +594,7 @@ fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
     );
 }
 
-/// What was wrong, and which command may help.
+/// Returns what was wrong and which command may help.
 fn message(refusal: &Refusal) -> Cow<'_, str> {
     let hint = match refusal.hint {
         Some(Hint::ListRooms | Hint::JoinListed) => "\"rooms\" lists them",
@@ -636,7 +637,7 @@ fn place(joined: &Joined) -> Place<'_> {
     }
 }
 
-/// The rooms that a hello named: what is found there, or why they can't be joined.
+/// Returns the results for the rooms in a hello: the room's state, or why it can't be joined.
 fn places<'a>(rooms: &'a [(&'a str, Result<Joined, Refusal>)]) -> Vec<Place<'a>> {
     let places = rooms.iter().map(|(room, joined)| match joined {
         Ok(joined) => place(joined),

@@ -1,6 +1,6 @@
-//! How JSON members are written what happens in their rooms.
+//! Encodes the events of a room as JSON lines.
 //!
-//! Invariant: one event, one line, and what all messages of a batch have in common is made once for the batch.
+//! Invariant: each event is one line. The parts that all messages of a batch share are encoded once a batch.
 
 use crate::wire::{Event, Text, Why};
 use bytes::{BufMut, BytesMut};
@@ -10,7 +10,7 @@ use chat_core::{Kind, Presence, PresenceChange};
 use serde::Serialize;
 use std::ops::Range;
 
-/// The one JSON encoder, shared by all JSON connections of a hub.
+/// The JSON encoder. All JSON connections of a hub share one.
 #[derive(Debug)]
 pub(super) struct JsonForm;
 
@@ -42,20 +42,20 @@ impl Encoder for JsonForm {
     }
 }
 
-/// Writes one object and the end of its line.
+/// Writes one object and a newline.
 pub(super) fn write_line(object: &impl Serialize, out: &mut BytesMut) {
     write(object, out);
     out.put_u8(b'\n');
 }
 
 fn write(object: &(impl Serialize + ?Sized), out: &mut BytesMut) {
-    // Our own types have string keys, and a buffer takes everything: this can't fail.
+    // This can't fail: these types have string keys, and writing to a buffer always succeeds.
     if serde_json::to_writer(out.writer(), object).is_err() {
         debug_assert!(false, "our own types can be written");
     }
 }
 
-/// The messages of a page that are nearest to its end, as many as `bytes_max` holds: a JSON array's elements.
+/// Writes the messages nearest to the end of a page, as many as fit in `bytes_max`, as the elements of a JSON array.
 pub(super) fn write_latest(
     slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
@@ -64,7 +64,7 @@ pub(super) fn write_latest(
     write_list(latest(slices, bytes_max).iter().rev(), out);
 }
 
-/// The same, the latest first.
+/// Like [`write_latest`], but the latest message comes first.
 pub(super) fn write_latest_first(
     slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
@@ -96,7 +96,7 @@ fn latest(slices: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut> 
     latest
 }
 
-/// The messages of a page that are nearest to its beginning, as many as `bytes_max` holds.
+/// Writes the messages nearest to the beginning of a page, as many as fit in `bytes_max`.
 pub(super) fn write_earliest(
     slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
@@ -130,11 +130,11 @@ fn write_list<'a>(pieces: impl Iterator<Item = &'a BytesMut>, out: &mut BytesMut
     }
 }
 
-/// What the messages of a batch have in common, written.
+/// The encoded parts that all messages of a batch share.
 struct Frame {
-    /// From the room's name on, up to the place.
+    /// The text from the room's name to before the position.
     room: BytesMut,
-    /// From behind the place on, up to the text.
+    /// The text from after the position to before the message's text.
     origin: BytesMut,
     moment: Moment,
 }
@@ -157,8 +157,8 @@ impl Frame {
         }
     }
 
-    /// Writes a message as the event that it is; see [`Event`], whose fields and order it keeps. Returns whether there is
-    /// an event for its kind: nothing is written of a kind that this version does not know.
+    /// Writes a message as an [`Event`], with the same fields in the same order. Returns whether anything was written:
+    /// a kind that this version does not know has no event.
     fn write(&self, message: &MessageRef<'_>, out: &mut BytesMut) -> bool {
         let event: &[u8] = match message.kind {
             Kind::Said => b"said",
@@ -211,7 +211,7 @@ fn presence_event(presence: &Presence) -> Event<'_> {
     }
 }
 
-/// Why somebody left who did not want to.
+/// Returns the reason of a departure that the session did not ask for.
 fn removed(reason: &str) -> String {
     if reason.is_empty() {
         "removed".to_owned()

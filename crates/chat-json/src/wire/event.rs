@@ -1,136 +1,138 @@
-//! What happened, as a client is told of it.
+//! The events that the server sends to clients.
 
 use super::Text;
 use serde::{Deserialize, Serialize};
 
-/// One line of the server's that is no reply.
+/// A line from the server that is not a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ev", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Somebody said something.
+    /// A member sent a message.
     #[serde(borrow)]
     Said(Entry<'a>),
-    /// Somebody did something.
+    /// A member sent an action, as `/me` does.
     #[serde(borrow)]
     Acted(Entry<'a>),
-    /// Somebody set the topic; an empty text takes it away.
+    /// A member changed the topic. An empty text removes it.
     #[serde(borrow)]
     Topic(Entry<'a>),
-    /// A text that no program answers automatically.
+    /// A message that programs must not answer automatically.
     #[serde(borrow)]
     Notice(Entry<'a>),
-    /// Somebody came into a room.
+    /// A session joined a room.
     Joined {
-        /// Which.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// Who.
+        /// The session's nick.
         #[serde(borrow)]
         nick: Text<'a>,
     },
-    /// Somebody left a room.
+    /// A session left a room.
     Left {
-        /// Which.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// Who.
+        /// The session's nick.
         #[serde(borrow)]
         nick: Text<'a>,
         /// Why the session ended; `null` if it only left the room.
         #[serde(borrow)]
         reason: Option<Text<'a>>,
     },
-    /// Somebody has another nick.
+    /// A member changed its nick.
     Renamed {
-        /// In which room.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// The nick before.
+        /// The old nick.
         #[serde(borrow)]
         nick: Text<'a>,
-        /// The nick now.
+        /// The new nick.
         #[serde(borrow)]
         to: Text<'a>,
     },
-    /// How many are in a room that has too many to announce each; at most once a second.
+    /// The number of members of a room that is too big to announce each arrival and departure. Sent at most once a
+    /// second.
     Members {
-        /// Which.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// How many.
+        /// The number of members.
         count: usize,
     },
-    /// Whether who comes and goes in a room is announced has changed.
+    /// The room started or stopped announcing arrivals and departures.
     Hushed {
-        /// Which.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// From now on it isn't: there are too many. `false`: it is again; ask `who` for the list.
+        /// `true` if they are no longer announced because the room has too many members. `false` if they are announced
+        /// again; `who` gives the list.
         on: bool,
     },
-    /// Who is in a room: the client has missed who came and went.
+    /// The members of a room. Sent if the client has missed arrivals or departures.
     Present {
-        /// Which.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// How many.
+        /// The number of members.
         count: usize,
         /// The first 100 of them.
         #[serde(borrow)]
         members: Vec<Text<'a>>,
     },
-    /// Somebody said something to this session alone.
+    /// A direct message to this session.
     Told {
-        /// When: milliseconds since 1970, UTC.
+        /// The time, in milliseconds since 1970, UTC.
         ts: u64,
-        /// Who.
+        /// The sender's nick.
         #[serde(borrow)]
         from: Text<'a>,
-        /// What.
+        /// The text.
         #[serde(borrow)]
         text: Text<'a>,
     },
-    /// Messages that the client missed and is not given.
+    /// Messages that the client missed and does not get.
     Gap {
-        /// In which room.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// The first place, if it is known.
+        /// The first missing position; `null` if it is unknown.
         from: Option<u64>,
-        /// The last place, if it is known.
+        /// The last missing position; `null` if it is unknown.
         to: Option<u64>,
-        /// Why.
+        /// Why they are missing.
         why: Why,
     },
-    /// The session is not in a room any more: the server took it out, or closed the room.
+    /// The session is no longer in a room: the server removed it or closed the room.
     Removed {
-        /// Which.
+        /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// Why; empty if there is no reason.
+        /// The reason; empty if there is none.
         #[serde(borrow)]
         reason: Text<'a>,
-        /// The room was closed, and everybody taken out.
+        /// Whether the room was closed and all members were removed.
         closed: bool,
     },
-    /// The server asks whether the client is there: any line is an answer.
+    /// The server checks whether the client is alive. Any line is an answer.
     Ping,
-    /// The server's last words.
+    /// The last line before the server closes the connection.
     Bye {
-        /// Why: `quit`, `draining`, `kicked`, `denied`, `taken_over`, `failed`.
+        /// The cause: `quit`, `draining`, `kicked`, `denied`, `taken_over`, `rate_limited` or `failed`.
         #[serde(borrow)]
         code: Text<'a>,
-        /// What the server has to say about it.
+        /// The server's explanation, if there is one.
         #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
         reason: Option<Text<'a>>,
-        /// Whether coming back makes sense.
+        /// Whether reconnecting makes sense.
         reconnect: bool,
-        /// When to come back, so that not everybody does at once.
+        /// How many milliseconds to wait before reconnecting. Random, so that not all clients reconnect at once.
         #[serde(skip_serializing_if = "Option::is_none")]
         after_ms: Option<u64>,
     },
-    /// An event that this side does not know.
+    /// An event that this version does not know.
     #[serde(other)]
     Unknown,
 }
@@ -138,23 +140,23 @@ pub enum Event<'a> {
 /// A message of a room's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<'a> {
-    /// Where.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// Its place in the log.
+    /// The message's position in the log.
     pub seq: u64,
-    /// When: milliseconds since 1970, UTC.
+    /// The time, in milliseconds since 1970, UTC.
     pub ts: u64,
-    /// Who.
+    /// The author's nick.
     #[serde(borrow)]
     pub from: Text<'a>,
-    /// What.
+    /// The text.
     #[serde(borrow)]
     pub text: Text<'a>,
-    /// The key that its author gave it.
+    /// The key that the author gave the message.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
-    /// It happened before the client came.
+    /// Whether the message was published before the client joined.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
 }
@@ -166,13 +168,13 @@ pub struct Entry<'a> {
 pub enum Why {
     /// The log no longer holds them.
     Expired,
-    /// There are more than the client asked for.
+    /// The client's limit was lower than the number of messages.
     Limit,
     /// The log can't be read now.
     Unavailable,
-    /// The log that they were in is gone, or was restored.
+    /// The log that held them is gone or was restored.
     Epoch,
-    /// Another reason, which this side does not know.
+    /// A reason that this version does not know.
     #[serde(other)]
     Other,
 }

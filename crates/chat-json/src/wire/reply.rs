@@ -1,49 +1,49 @@
-//! What a command is answered.
+//! The server's replies to commands.
 
 use super::{Entry, Event, Id, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// An answer that grants what was asked.
+/// A reply that grants a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply<T> {
     /// The id of the command.
     pub re: Id,
-    /// What it asked for.
+    /// The result.
     pub ok: T,
 }
 
-/// A line of the server's, as far as is needed to tell what it is.
+/// A line from the server, parsed only as far as needed to tell its type.
 #[derive(Debug, Deserialize)]
 pub struct Incoming<'a> {
-    /// The id of the command that it answers.
+    /// The id of the command that the line answers.
     #[serde(default)]
     pub re: Option<Id>,
-    /// What was asked for.
+    /// The result, if the command was granted.
     #[serde(borrow, default)]
     pub ok: Option<&'a RawValue>,
-    /// Why it can't be had.
+    /// The error, if the command was refused.
     #[serde(borrow, default)]
     pub err: Option<Fault<'a>>,
-    /// Which event it is, if it is one.
+    /// The name of the event, if the line is one.
     #[serde(borrow, default)]
     pub ev: Option<Text<'a>>,
 }
 
-/// Why a command is refused, or a line can't be used.
+/// Why a command is refused or a line is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault<'a> {
-    /// A stable word for programs.
+    /// A stable code for programs.
     #[serde(borrow)]
     pub code: Text<'a>,
     /// What was wrong and what to do, for people.
     #[serde(borrow)]
     pub msg: Text<'a>,
-    /// When to try again; `null` if that won't help.
+    /// How many milliseconds to wait before trying again; `null` if trying again does not help.
     pub retry_ms: Option<u64>,
 }
 
-/// To `hello`.
+/// The reply to `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome<'a> {
     /// The version of the protocol.
@@ -51,25 +51,26 @@ pub struct Welcome<'a> {
     /// The session's nick.
     #[serde(borrow)]
     pub nick: Text<'a>,
-    /// The client's token: the one of its hello, or one that the server made. `None`: the server has none to give.
+    /// The client's token: the one from its hello, or one that the server created. `None` if the server gives no
+    /// tokens.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Text<'a>>,
-    /// What the server allows.
+    /// The limits of the server.
     pub limits: Allowed,
-    /// After how many seconds of silence the server asks whether the client is there.
+    /// The seconds of silence after which the server pings the client.
     pub ping: u64,
-    /// The room that newcomers are put in. The session is in it only if it asked for it.
+    /// The default room. The session is in it only if the hello named it.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<Text<'a>>,
-    /// The operator's words to those who come, line by line.
+    /// The operator's message of the day, line by line.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub motd: Vec<Text<'a>>,
-    /// The rooms that were asked for, in that order.
+    /// The rooms that the hello named, in the same order.
     #[serde(borrow)]
     pub rooms: Vec<Place<'a>>,
 }
 
-/// What the server allows.
+/// The limits of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowed {
     /// The longest line in bytes.
@@ -78,73 +79,73 @@ pub struct Allowed {
     pub text: usize,
 }
 
-/// To `join`, and in the welcome: what is in a room, or why it can't be joined.
+/// The reply to `join`, and an element of the welcome: the state of a room, or why it can't be joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place<'a> {
-    /// Which.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The life of its log.
+    /// The epoch of its log.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Text<'a>>,
-    /// The end of its log.
+    /// The last position of its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// Whether all that followed the position that was named is replayed.
+    /// Whether all messages after the requested position are replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
-    /// How many are in it, this session included.
+    /// The number of members, including this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
     /// The first 100 of them.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<Text<'a>>>,
-    /// It has too many members to announce who comes and goes.
+    /// Whether the room has too many members to announce arrivals and departures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hushed: bool,
     /// Its topic; empty if there is none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<Text<'a>>,
-    /// Why the session is not in it.
+    /// Why the session is not in the room.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub err: Option<Fault<'a>>,
 }
 
-/// To `say`, `act`, and `topic` with a text.
+/// The reply to `say`, `act`, and `topic` with a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published<'a> {
-    /// Where.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The message's place in the room's log.
+    /// The message's position in the room's log.
     pub seq: u64,
-    /// It was said before under this key, and not again now.
+    /// Whether the key was already used: the message was not published again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dup: bool,
 }
 
-/// To `tell`.
+/// The reply to `tell`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent<'a> {
-    /// To whom.
+    /// The recipient's nick.
     #[serde(borrow)]
     pub to: Text<'a>,
-    /// When: milliseconds since 1970, UTC.
+    /// The time, in milliseconds since 1970, UTC.
     pub ts: u64,
 }
 
-/// To `nick`.
+/// The reply to `nick`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named<'a> {
-    /// The session's nick now.
+    /// The session's current nick.
     #[serde(borrow)]
     pub nick: Text<'a>,
 }
 
-/// To `topic` without a text.
+/// The reply to `topic` without a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic<'a> {
-    /// Where.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
     /// The topic; empty if there is none.
@@ -152,72 +153,73 @@ pub struct Topic<'a> {
     pub topic: Text<'a>,
 }
 
-/// To `who`.
+/// The reply to `who`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Present<'a> {
-    /// Where.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// How many.
+    /// The number of members.
     pub count: usize,
     /// The first 100 of them.
     #[serde(borrow)]
     pub members: Vec<Text<'a>>,
 }
 
-/// To `rooms`.
+/// The reply to `rooms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsList<'a> {
-    /// The rooms that have members, by name.
+    /// The rooms that have members, sorted by name.
     #[serde(borrow)]
     pub rooms: Vec<Listed<'a>>,
-    /// There are more: those that follow the last of these.
+    /// Whether more rooms follow the last of these.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
 
-/// A room that somebody is in.
+/// A room that has members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed<'a> {
-    /// Which.
+    /// The room's name.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// How many are in it.
+    /// The number of members.
     pub count: usize,
     /// The beginning of its topic, at most 64 bytes; empty if there is none.
     #[serde(borrow)]
     pub topic: Text<'a>,
 }
 
-/// To `history` and `search`.
+/// The reply to `history` and `search`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histories<'a> {
-    /// Where.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The places that were asked for and that the log no longer holds, if there are any.
+    /// The requested positions that the log no longer holds, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Hole>,
-    /// The messages, oldest first, or to `search` the latest first: as many as fit in a line. None: there are no more.
+    /// As many messages as fit in a line: oldest first for `history`, latest first for `search`. Empty if there are no
+    /// more.
     #[serde(borrow)]
     pub messages: Vec<Event<'a>>,
 }
 
-/// Places that a log no longer holds.
+/// A range of positions that a log no longer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hole {
-    /// The first.
+    /// The first position.
     pub from: u64,
-    /// The last.
+    /// The last position.
     pub to: u64,
 }
 
-/// To `leave`, `ping` and `quit`.
+/// The reply to `leave`, `ping` and `quit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Empty {}
 
 impl<'a> Event<'a> {
-    /// The message, if it is one.
+    /// Returns the message if this event is one.
     #[must_use]
     pub fn entry(&self) -> Option<&Entry<'a>> {
         match self {

@@ -1,70 +1,72 @@
-//! What a client asks.
+//! The requests of a client.
 
 use super::Text;
 use serde::{Deserialize, Serialize};
 
-/// One line of a client: a command and whatever it needs.
+/// A line from a client: a command and its fields.
 ///
-/// One flat type for all commands, because a line is read once and without copying; what a command needs and does not
-/// have is a `bad_request`.
+/// One flat type serves all commands, so that a line is parsed once and without copying. A command that lacks a
+/// required field is refused as a `bad_request`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
-    /// What is asked: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`, `rooms`, `history`,
-    /// `search`, `ping`, `quit`.
+    /// The command: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`, `rooms`,
+    /// `history`, `search`, `ping`, `quit`.
     #[serde(borrow)]
     pub cmd: Text<'a>,
-    /// With an id a command gets exactly one reply that names it; without one it gets none but its refusal.
+    /// A command with an id gets exactly one reply, which names the id. A command without an id gets a reply only if it
+    /// is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     /// `hello`: the version of the protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub v: Option<u32>,
-    /// `hello`, `nick`: the nick that is wanted.
+    /// `hello`, `nick`: the requested nick.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub nick: Option<Text<'a>>,
-    /// `hello`: a secret by which the server knows the client again, 16 to 128 bytes.
+    /// `hello`: a secret of 16 to 128 bytes, by which the server recognises a returning client.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub token: Option<Text<'a>>,
-    /// `hello`: the program and its version.
+    /// `hello`: the name and version of the client program.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub client: Option<Text<'a>>,
-    /// `hello`: whether the client gets its own messages back.
+    /// `hello`: whether the client receives its own messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub echo: Option<bool>,
-    /// `hello`: rooms to join.
+    /// `hello`: the rooms to join.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<JoinRoom<'a>>,
-    /// The room that is meant. `rooms`: only those that follow this room by name.
+    /// The room of the command. `rooms`: lists only the rooms after this name.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub room: Option<Text<'a>>,
-    /// `join`: the position of the last message that was seen. `history`: what follows this position.
+    /// `join`: the position of the last message that the client has seen. `history`: the position after which messages
+    /// are read.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// `history`, `search`: what precedes this place.
+    /// `history`, `search`: the position before which messages are read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// `join`, `history`, `search`: how many messages at most. `rooms`: how many rooms.
+    /// `join`, `history`, `search`: the maximum number of messages. `rooms`: the maximum number of rooms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// `tell`: the nick of the other.
+    /// `tell`: the recipient's nick.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub to: Option<Text<'a>>,
-    /// `say`, `act`, `publish`, `tell`, `topic`: the text. `search`: the words.
+    /// `say`, `act`, `publish`, `tell`, `topic`: the text. `search`: the words to search for.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'a>>,
-    /// `say`, `act`, `publish`: a name for the message, so that it can be said again without being said twice.
+    /// `say`, `act`, `publish`: a key for the message, so that a repeated request does not publish it twice.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
-    /// `publish`: whether the room is opened if there is none.
+    /// `publish`: whether to open the room if it does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create: Option<bool>,
-    /// `quit`: why.
+    /// `quit`: the reason.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
 }
 
 impl<'a> Request<'a> {
-    /// Starts a request; the fields that the command needs are set by the caller.
+    /// Creates a request. The caller sets the fields that the command needs.
     #[must_use]
     pub fn new(cmd: &'a str) -> Self {
         Self {
@@ -89,37 +91,37 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A room to join, and from where on.
+/// A room to join, and the position to resume from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRoom<'a> {
-    /// Which.
+    /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The position of the last message that was seen: what followed is replayed.
+    /// The position of the last message that the client has seen. Later messages are replayed.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// How many messages are replayed at most, the latest ones.
+    /// The maximum number of replayed messages; the latest are replayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 
-/// A place in a room's log.
+/// A position in a room's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position<'a> {
-    /// Which life of the log; to be passed back as it came. Without it the present one is meant.
+    /// The epoch of the log, as the server sent it. Without it the current epoch is assumed.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Text<'a>>,
-    /// Which place in it.
+    /// The sequence number within the epoch.
     pub seq: u64,
 }
 
-/// What a reply is told by: any JSON string of at most 256 bytes, or integer.
+/// The id that connects a reply to its command: any integer, or a JSON string of at most 256 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged, expecting = "an id is an integer or a string")]
 pub enum Id {
-    /// A number.
+    /// An integer from 0.
     Unsigned(u64),
-    /// A number below 0.
+    /// A negative integer.
     Signed(i64),
     /// A string.
     Text(String),
