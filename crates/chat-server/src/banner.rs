@@ -1,4 +1,4 @@
-//! What the server says when it starts: where it listens, how to join, and who can.
+//! The text printed at startup: where the server listens, how to join, and from which machines.
 
 use crate::config::ServerConfig;
 use nix::ifaddrs::getifaddrs;
@@ -6,10 +6,11 @@ use nix::net::if_::InterfaceFlags;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// How many addresses to join at are named: a machine may have dozens, most of them for its containers.
+/// The maximum number of join addresses in the banner. A machine may have dozens of addresses, most of them of
+/// containers.
 const JOIN_MAX: usize = 4;
 
-/// The lines of it; `own` are this machine's addresses.
+/// Returns the lines of the banner. `own` are the addresses of this machine.
 pub(crate) fn banner(addresses: &[SocketAddr], own: &[IpAddr], config: &ServerConfig) -> String {
     let mut lines: Vec<String> = addresses
         .iter()
@@ -31,19 +32,19 @@ pub(crate) fn banner(addresses: &[SocketAddr], own: &[IpAddr], config: &ServerCo
     lines.map(|line| format!("chat-server: {line}\n")).collect()
 }
 
-/// Says it on stderr.
+/// Prints the banner to stderr.
 pub(crate) fn print(banner: &str) {
-    // Nobody may be reading stderr, which is no reason not to serve.
+    // If stderr can't be written, the server still runs.
     drop(std::io::stderr().write_all(banner.as_bytes()));
 }
 
-/// The addresses at which others reach the server, or this machine does if no others can.
+/// Returns the addresses at which other machines reach the server. If there are none, returns those for this machine.
 fn join_at(addresses: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for address in addresses {
         let (ip, port) = (address.ip(), address.port());
         let fits = |own: &&IpAddr| match ip {
-            // Linux takes IPv4 there, too.
+            // On Linux this address also accepts IPv4.
             IpAddr::V6(ip) => ip.is_unspecified(),
             IpAddr::V4(ip) => ip.is_unspecified() && own.is_ipv4(),
         };
@@ -56,7 +57,7 @@ fn join_at(addresses: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
             found.push(*address);
         }
     }
-    // What people type is shorter with IPv4.
+    // IPv4 addresses come first: they are shorter to type.
     found.sort_by_key(SocketAddr::is_ipv6);
     found.dedup();
     found.truncate(JOIN_MAX);
@@ -70,7 +71,8 @@ fn join_at(addresses: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
     found
 }
 
-/// This machine's addresses but those that others can't reach, or only with the name of an interface.
+/// Returns this machine's addresses, without those that other machines can't reach or reach only with an interface
+/// name.
 pub(crate) fn own_addresses() -> Vec<IpAddr> {
     let interfaces = getifaddrs().into_iter().flatten();
     let up = interfaces.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP));

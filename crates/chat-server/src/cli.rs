@@ -1,4 +1,4 @@
-//! The command line, as it is typed.
+//! The command line as clap parses it.
 
 use chat_core::{Rate, RoomName};
 use chat_manual::Shell;
@@ -88,7 +88,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it; the exit code is 0 if it is done, 1 if what was found is not as it should be, 2 if it can't be done.
+    /// Runs the command. The exit code is 0 on success, 1 if a check finds a problem, and 2 if the command fails.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -258,7 +258,7 @@ pub(crate) struct LimitArgs {
     pub(crate) drain: Option<Duration>,
 }
 
-/// A limit that is set, or lifted with `off`.
+/// A limit, or `off` to lift it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lift<T> {
     Off,
@@ -331,7 +331,7 @@ fn seconds_or_off(text: &str) -> Result<Lift<Duration>, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    /// A day: beyond it, somebody has mistaken the unit.
+    /// One day. A larger number is probably in another unit.
     const SECONDS_MAX: f64 = 86_400.0;
     let seconds = text
         .parse::<f64>()

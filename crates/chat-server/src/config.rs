@@ -1,4 +1,4 @@
-//! The command line, resolved: nothing deeper sees a flag.
+//! The resolved configuration. Only this module reads command-line flags.
 
 use crate::cli::{Cli, Lift, LimitArgs, LogFormat};
 use crate::kept::Kept;
@@ -6,17 +6,17 @@ use chat_core::{Hub, Limits, Loopback, RoomName};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// Descriptors that are not for connections: listeners, the log, the runtime's own, and some to spare.
+/// Descriptors reserved for other uses than connections: listeners, the log, the runtime, and a margin.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// What the server runs with.
+/// The configuration of the server.
 pub(crate) struct ServerConfig {
     pub(crate) listen: Vec<String>,
     pub(crate) log: LogConfig,
     pub(crate) workers: usize,
-    /// After how much silence a peer is asked whether it is still there.
+    /// The silence after which the kernel probes whether a peer is alive.
     pub(crate) keepalive: Option<Duration>,
-    /// Where the rooms' logs are kept; in memory if nowhere.
+    /// Where the rooms' logs are kept. `None` keeps them in memory.
     #[cfg(feature = "sqlite")]
     pub(crate) data: Option<crate::data::DataConfig>,
     room: RoomName,
@@ -24,7 +24,7 @@ pub(crate) struct ServerConfig {
     limits: Limits,
 }
 
-/// What is logged, and how.
+/// The configuration of the log.
 pub(crate) struct LogConfig {
     pub(crate) filter: Option<String>,
     pub(crate) format: LogFormat,
@@ -35,7 +35,7 @@ impl ServerConfig {
         &self.room
     }
 
-    /// Makes the hub, and opens the file in which its logs are kept.
+    /// Builds the hub and opens the file that keeps its logs.
     pub(crate) fn into_hub(self) -> anyhow::Result<(Hub, Kept)> {
         let builder = Hub::builder()
             .limits(self.limits)
@@ -52,7 +52,7 @@ impl ServerConfig {
         Ok((builder.build(), Kept::InMemory))
     }
 
-    /// Where what is said is kept, and how much of it.
+    /// Describes where messages are kept, and how much of them.
     pub(crate) fn kept(&self) -> String {
         #[cfg(feature = "sqlite")]
         if let Some(data) = &self.data {
@@ -85,8 +85,9 @@ impl From<Cli> for ServerConfig {
     }
 }
 
-/// Half of the processors: most of a delivery is the kernel's work, and a thread more adds wake-ups to it. Measured with
-/// two processors, bursts cost a quarter less with one thread, and 9,000 members are reached a fifth later.
+/// Half of the processors. Most of the work of a delivery is done in the kernel, and each further thread adds wake-ups.
+/// Measured on two processors: with one thread, bursts cost a quarter less, and a message reaches 9,000 members a fifth
+/// later.
 fn workers() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     (processors / 2).max(1)
@@ -171,7 +172,7 @@ fn lifted<T>(limit: Lift<T>) -> Option<T> {
     }
 }
 
-/// As many connections as this process may hold descriptors, once it has asked for all that it may.
+/// Returns the number of connections that the descriptor limit allows, after raising it to the maximum.
 fn connections_allowed() -> Option<NonZeroUsize> {
     let allowed = rlimit::increase_nofile_limit(u64::MAX).ok()?;
     NonZeroUsize::new(usize::try_from(allowed.saturating_sub(RESERVED_DESCRIPTORS)).ok()?)

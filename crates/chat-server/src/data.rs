@@ -1,4 +1,4 @@
-//! What is kept in a file: opening it to serve, and `export`, `import` and `check` when nobody serves it.
+//! The file that keeps messages: opening it to serve, and the commands `export`, `import` and `check`.
 
 mod import;
 
@@ -23,7 +23,7 @@ pub(crate) struct DataConfig {
     pub(crate) keep: Vec<Keeps>,
 }
 
-/// How long messages are kept: in one room, or in all others.
+/// How long messages are kept: in one room, or in all other rooms.
 #[derive(Debug, Clone)]
 pub(crate) struct Keeps {
     room: Option<RoomName>,
@@ -46,7 +46,7 @@ impl DataConfig {
 }
 
 impl fmt::Display for DataConfig {
-    /// Where, and how long, if not for ever.
+    /// Writes the file's path, and the retention if it is limited.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "in {}", self.file.display())?;
         for Keeps { room, keep } in &self.keep {
@@ -103,7 +103,7 @@ pub(crate) struct Check {
     data: PathBuf,
 }
 
-/// One message, as `export --json` writes it.
+/// One message in the format of `export --json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line<'a> {
     room: Cow<'a, str>,
@@ -166,7 +166,7 @@ impl Export {
     }
 }
 
-/// Whoever read the output has had enough, which is no failure.
+/// Treats a closed output as success: its reader needs no more.
 fn gone(error: io::Error) -> anyhow::Result<ExitCode> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -174,7 +174,7 @@ fn gone(error: io::Error) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `2026-11-23 14:02 lobby alice: hello`
+/// Writes a record as `2026-11-23 14:02 lobby alice: hello`.
 fn write_plain(record: &Record, out: &mut impl Write) -> io::Result<()> {
     let at = crate::wall_time::local(record.at);
     let (room, from, text) = (&record.room, &record.from, &record.text);
@@ -195,7 +195,7 @@ impl Check {
         let report =
             chat_sqlite::check(&self.data).with_context(|| self.data.display().to_string())?;
         if let Err(error) = write!(io::stdout(), "{report}") {
-            // Whether it is whole is what counts, also where it is not read to the end.
+            // The result of the check decides the exit code, even if the output is closed early.
             gone(error)?;
         }
         Ok(if report.is_whole() {
@@ -227,7 +227,7 @@ fn kind(record: &Record) -> Cow<'static, str> {
         chat_core::Kind::Topic => "topic".into(),
         chat_core::Kind::Notice => "notice".into(),
         chat_core::Kind::Said => "said".into(),
-        // Of a later version: its number, which that version's import reads, too.
+        // A kind of a later version is written as its number, which that version's import also accepts.
         other => other.number().to_string().into(),
     }
 }
@@ -263,7 +263,7 @@ fn options() -> Options {
     options
 }
 
-/// Reads `--sync`.
+/// Parses `--sync`.
 pub(crate) fn sync(word: &str) -> Result<Sync, String> {
     match word {
         "full" => Ok(Sync::Full),
@@ -272,7 +272,7 @@ pub(crate) fn sync(word: &str) -> Result<Sync, String> {
     }
 }
 
-/// Reads `--keep`.
+/// Parses `--keep`.
 pub(crate) fn keep(text: &str) -> Result<Keeps, String> {
     let (room, text) = match text.split_once('=') {
         Some((room, text)) => {
@@ -290,7 +290,7 @@ pub(crate) fn keep(text: &str) -> Result<Keeps, String> {
     Ok(Keeps { room, keep })
 }
 
-/// Reads a moment where the server stands.
+/// Parses a time in the server's time zone.
 fn time(text: &str) -> Result<Timestamp, String> {
     let bad = |error: jiff::Error| format!("give 2026-11-23 or 2026-11-23T14:02: {error}");
     let moment: jiff::civil::DateTime = text.parse().map_err(bad)?;

@@ -1,4 +1,4 @@
-//! Where what is said is kept, as the end of the server needs to know it.
+//! The store of messages, as the shutdown of the server uses it.
 
 #[cfg(feature = "sqlite")]
 use chat_core::log::JournalError;
@@ -6,11 +6,11 @@ use chat_core::log::JournalError;
 use std::future::Future;
 use std::time::Duration;
 
-/// The least time that the journal gets to write what waits, however short the drain is.
+/// The minimum time for the journal to write its waiting batches, however short the drain is.
 #[cfg(feature = "sqlite")]
 const CLOSE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
-/// Where what is said is kept.
+/// Where messages are kept.
 pub(crate) enum Kept {
     InMemory,
     #[cfg(feature = "sqlite")]
@@ -18,7 +18,7 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    /// Waits until nothing can be kept any more; never ready otherwise.
+    /// Waits until nothing can be kept any more. Otherwise this never completes.
     pub(crate) async fn failed(&self) {
         match self {
             Self::InMemory => std::future::pending().await,
@@ -27,7 +27,7 @@ impl Kept {
         }
     }
 
-    /// Writes what waits; returns whether that was done, and in time.
+    /// Writes the waiting batches. Returns whether all were written in time.
     #[cfg_attr(
         not(feature = "sqlite"),
         expect(clippy::unused_async, unused_variables, reason = "nothing to write")
@@ -43,13 +43,13 @@ impl Kept {
     }
 }
 
-/// Waits for a journal's close, no longer than this; returns whether everything is written, and logs it if not.
+/// Waits for the close of a journal, up to a timeout. Returns whether everything is written, and logs an error if not.
 #[cfg(feature = "sqlite")]
 async fn is_written(
     close: impl Future<Output = Result<(), JournalError>>,
     timeout: Duration,
 ) -> bool {
-    // Nobody was told that it is kept.
+    // On failure, no sender was told that the waiting messages are kept.
     match tokio::time::timeout(timeout, close).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => {

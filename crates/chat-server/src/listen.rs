@@ -1,4 +1,4 @@
-//! Where the server listens.
+//! The addresses on which the server listens.
 
 use anyhow::{Context, anyhow, bail};
 use socket2::{SockRef, TcpKeepalive};
@@ -9,15 +9,16 @@ use tokio::net::{TcpListener, TcpSocket};
 
 const DEFAULT_PORT: u16 = 5000;
 
-/// Tokio's own default of 1,024 makes a burst of newcomers wait a second for their SYN to be sent again.
+/// The accept backlog. With Tokio's default of 1,024, clients in a burst wait a second until they resend their SYN.
 const BACKLOG: u32 = 4096;
 
-/// How many bytes the kernel takes for a peer beyond what is on its way. Without this it takes some 4 MiB for one that
-/// does not read, and calls the socket full until a third has gone: a slow reader would look like a stalled one.
+/// The maximum number of unsent bytes that the kernel buffers for a peer. Without it, the kernel buffers some 4 MiB for
+/// a peer that does not read, and reports the socket as full until a third of that is sent. A slow reader would then
+/// look like a stalled one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOTSENT_BYTES_MAX: u32 = 16 * 1024;
 
-/// Binds every address that was asked for, or both loopback addresses.
+/// Binds all requested addresses, or both loopback addresses if there are none.
 pub(crate) async fn bind(
     listen: &[String],
     keepalive: Option<Duration>,
@@ -46,10 +47,10 @@ pub(crate) async fn bind(
     Ok(listeners)
 }
 
-/// Both loopback addresses; IPv6 is left out on a machine that has none.
+/// Binds both loopback addresses. IPv6 is skipped on a machine without it.
 fn bind_loopback(port: u16, keepalive: Option<Duration>) -> anyhow::Result<Vec<TcpListener>> {
     let first = bind_one(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), keepalive)?;
-    // The port that the system chose, where it was asked to.
+    // If port 0 was requested, this is the port that the system chose.
     let port = first.local_addr()?.port();
     let mut listeners = vec![first];
     let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
@@ -81,7 +82,8 @@ fn listen_on(address: SocketAddr, keepalive: Option<Duration>) -> std::io::Resul
     socket.listen(BACKLOG)
 }
 
-/// Has the kernel find peers that are gone without a word. Connections inherit it from the socket that listens.
+/// Makes the kernel detect peers that are gone without closing. Accepted connections inherit these options from the
+/// listening socket.
 fn notice_dead_peers(socket: &TcpSocket, silence: Duration) -> std::io::Result<()> {
     let socket = SockRef::from(socket);
     let probes = TcpKeepalive::new()
@@ -95,7 +97,7 @@ fn notice_dead_peers(socket: &TcpSocket, silence: Duration) -> std::io::Result<(
     Ok(())
 }
 
-/// What went wrong and what to do.
+/// Returns an error that says what went wrong and what to do.
 fn explain(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
     let port = if address.port() < 1024 {
         DEFAULT_PORT

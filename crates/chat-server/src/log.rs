@@ -1,6 +1,7 @@
 //! The log on stderr.
 //!
-//! Invariant: what becomes of stderr (its reader gone, its disk full, its pipe not read) harms nothing else.
+//! Invariant: no failure of stderr affects the rest of the server (its reader is gone, its disk is full, its pipe is
+//! not read).
 
 mod queue;
 
@@ -20,22 +21,22 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-/// How long the end of the process waits for the log's last lines.
+/// How long the process waits for the last lines of the log before it ends.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The installed log. Its drop, also by a panic, writes what waits, unless that takes too long; nothing is written after
-/// it.
+/// The installed log. Dropping it writes the waiting lines within [`END_TIMEOUT`], also during a panic. Nothing is
+/// written after that.
 #[derive(Debug)]
 pub(crate) struct Log(LogQueue);
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // There is nowhere to say that it could not be written.
+        // A failure can't be reported anywhere.
         let _ended = self.0.end(END_TIMEOUT);
     }
 }
 
-/// Installs the subscriber and the log of panics; `--log` wins over `RUST_LOG`.
+/// Installs the subscriber and the panic hook. `--log` overrides `RUST_LOG`.
 pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
     let filter = match &config.filter {
         Some(filter) => {
@@ -51,7 +52,7 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
         let message = format!("{lost} lines of the log were lost: they could not be written");
         line(format, "WARN", &message)
     };
-    // Not `Stderr`, whose lock a write that does not return would hold.
+    // A duplicate of the descriptor: a blocked write would hold the lock of `Stderr`.
     let stderr = std::io::stderr();
     let out = stderr.as_fd().try_clone_to_owned();
     let out = File::from(out.context("stderr can't be written")?);
@@ -59,7 +60,7 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(stderr.is_terminal())
-        // They would go to stderr by `eprintln!`, which panics where that can't be written.
+        // The subscriber would report its errors with `eprintln!`, which panics if stderr can't be written.
         .log_internal_errors(false)
         .with_writer(Arc::new(queue.clone()));
     let installed = match config.format {
@@ -74,19 +75,19 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
     Ok(Log(queue))
 }
 
-/// Says it on stderr, where that can be written; unlike `eprintln!`, which panics where it can't.
+/// Prints a line to stderr and ignores errors, unlike `eprintln!`, which panics.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    // There is nowhere else to say it.
+    // A failure can't be reported anywhere.
     drop(writeln!(std::io::stderr(), "chat-server: {text}"));
 }
 
-/// What is logged of a panic, whatever the filter.
+/// Returns the log line of a panic, which the filter does not affect.
 fn panic(format: LogFormat, info: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("?");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let payload = info.payload_as_str().unwrap_or("?");
-    // Quoted: a string that was cut in the wrong place is in it, for example.
+    // Quoted, because the payload may contain text of a peer, such as a string that was sliced at a wrong index.
     let mut message = format!("thread {name} panicked at {place}: {payload:?}");
     let trace = Backtrace::capture();
     if trace.status() == BacktraceStatus::Captured {
@@ -95,7 +96,7 @@ fn panic(format: LogFormat, info: &PanicHookInfo<'_>) -> String {
     line(format, "ERROR", &message)
 }
 
-/// One line as the subscriber writes them, for what does not go through it.
+/// Formats a line as the subscriber does, for messages that do not go through it.
 fn line(format: LogFormat, level: &str, message: &str) -> String {
     let mut time = String::new();
     SystemTime.format_time(&mut Writer::new(&mut time)).ok();
@@ -111,7 +112,7 @@ fn line(format: LogFormat, level: &str, message: &str) -> String {
     }
 }
 
-/// A text as a JSON string.
+/// Formats a text as a JSON string.
 fn json_string(text: &str) -> String {
     let mut string = String::from("\"");
     for c in text.chars() {
@@ -151,12 +152,12 @@ mod tests {
         let ending = queue.clone();
         let main = std::thread::spawn(move || {
             let _log = Log(ending.clone());
-            // As the hook does it.
+            // The panic hook does the same.
             ending.push(b"panicked\n");
             panic!("as this test has it");
         });
         assert!(main.join().is_err());
-        // Its thread has ended already: this does not wait.
+        // The writing thread has already ended, so this does not wait.
         assert!(queue.end(Duration::ZERO));
         assert_eq!(
             written.try_iter().collect::<Vec<_>>().concat(),

@@ -1,4 +1,5 @@
-//! The chat server: arguments, listeners, wiring. The one place that names every part.
+//! The chat server. This is the one crate that knows all parts: it parses arguments, binds listeners and builds the
+//! hub.
 
 mod banner;
 mod cli;
@@ -19,7 +20,7 @@ use config::ServerConfig;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // clap prints its own message and ends with 2 where an argument can't be used.
+    // clap prints its own message and exits with code 2 if an argument is not valid.
     let cli = cli::Cli::parse();
     if let Some(command) = cli.command {
         return command.run().unwrap_or_else(|error| cannot(&error));
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         Err(error) => return cannot(&error),
     };
     let ended = run(config);
-    // What was logged comes first. A panic writes it, too: it drops the log.
+    // Writes the waiting log lines before the error. After a panic the drop does the same.
     drop(log);
     ended.unwrap_or_else(|error| cannot(&error))
 }
@@ -49,7 +50,7 @@ fn run(config: ServerConfig) -> anyhow::Result<ExitCode> {
     shutdown::block_on(runtime, serve(config))
 }
 
-/// Serves until a signal comes, or until nothing can be kept any more.
+/// Serves until a signal arrives, or until messages can't be kept any more.
 async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     let listeners = listen::bind(&config.listen, config.keepalive).await?;
     let addresses = listeners

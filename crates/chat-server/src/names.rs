@@ -1,22 +1,22 @@
-//! When two names are the same, by the full Unicode tables that core does without.
+//! Rules for equal and confusable names, by the full Unicode tables that core does not include.
 
 use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 
-/// The rules for names: compared without regard to case and composition, and refused where they look alike.
+/// Returns the rules for names. They ignore case and composition, and reject names that look alike.
 pub(crate) fn rules() -> NameRules {
     let mut rules = NameRules::new(fold, skeleton, is_combining_mark);
     rules.stray_mark = stray_mark;
     rules
 }
 
-/// The most marks on one letter that a script has, with some to spare: Khmer, Tibetan and pointed Hebrew have three.
+/// The maximum number of marks on one letter. Khmer, Tibetan and pointed Hebrew use three.
 const MARKS_MAX: usize = 4;
 
-/// A mark that is left when all that can be composed is, and that is not of the letter's own script (UAX #24). Latin,
-/// Greek and Cyrillic need none: what their marks make of a letter, and composes, is a letter of its own.
+/// Returns a mark that remains after composition and does not belong to the letter's own script (UAX #24), if there is
+/// one. Latin, Greek and Cyrillic need no such marks: their letters with marks compose to one character.
 fn stray_mark(name: &str) -> Option<char> {
     if name.is_ascii() {
         return None;
@@ -39,7 +39,7 @@ fn stray_mark(name: &str) -> Option<char> {
     })
 }
 
-/// Lower case in Normalization Form C (Unicode Annex #15).
+/// Converts a name to lower case in Normalization Form C (Unicode Annex #15).
 fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
@@ -47,7 +47,8 @@ fn fold(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// The skeleton of UTS #39, section 4, folded: of the name as it is typed, because capitals have their own likenesses.
+/// Returns the folded skeleton of UTS #39, section 4. It is computed from the name as typed, because capital letters
+/// have their own confusable characters.
 fn skeleton(name: &str) -> String {
     let skeleton: String = unicode_security::skeleton(name).collect();
     fold(&skeleton)

@@ -1,5 +1,5 @@
-//! Signals: the first SIGINT or SIGTERM drains, a second one ends at once; SIGUSR1 logs the counters; SIGXFSZ does not
-//! end the server.
+//! Signals. The first SIGINT or SIGTERM drains the server, and a second one ends it at once. SIGUSR1 logs the counters.
+//! SIGXFSZ does not end the server.
 
 use anyhow::Context;
 use chat_core::Hub;
@@ -12,12 +12,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Within this time a signal is the first one again: `timeout` sends each twice, to the process and to its group.
+/// A signal within this time counts as the same one: `timeout` sends each signal twice, to the process and to its
+/// group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Returns a token that the first SIGINT or SIGTERM cancels.
 ///
-/// A thread of its own waits for them: a second one ends the process whatever hangs in the runtime, and nothing is
+/// A separate thread waits for the signals. A second signal ends the process even if the runtime hangs, and nothing is
 /// written or freed before.
 pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't wait for signals")?;
@@ -33,7 +34,7 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
                     first = Some(Instant::now());
                 }
                 Some(first) if first.elapsed() < SAME_SIGNAL => {}
-                // As a shell says it of a process that was ended by this signal.
+                // The exit code that a shell reports for a process ended by this signal.
                 Some(_) => signal_hook::low_level::exit(128 + signal),
             }
         }
@@ -43,8 +44,8 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Waits until all connections are served to their end; drains them if nothing can be kept any more. Closing the journal
-/// tells whether that was so: it may also happen during a drain, or after it.
+/// Waits until all connections have ended. Drains them if nothing can be kept any more. The result of closing the
+/// journal tells whether that happened: it may also happen during or after a drain.
 pub(crate) async fn drained(
     served: impl Future<Output = ()>,
     failed: impl Future<Output = ()>,
@@ -60,14 +61,14 @@ pub(crate) async fn drained(
     served.await;
 }
 
-/// Runs this to its end and no longer: a thread that blocks (a search, a read, a host's address) is not waited for.
+/// Runs a future to its end. Blocking threads that still run (a search, a read, a name lookup) are not waited for.
 pub(crate) fn block_on<T>(runtime: Runtime, future: impl Future<Output = T>) -> T {
     let done = runtime.block_on(future);
     runtime.shutdown_background();
     done
 }
 
-/// Writes the hub's counters to the log whenever SIGUSR1 comes.
+/// Logs the hub's counters at each SIGUSR1.
 #[expect(clippy::disallowed_methods, reason = "lives as long as the process")]
 pub(crate) fn log_stats_on_signal(hub: Hub) -> anyhow::Result<()> {
     let mut asked = signal(SignalKind::user_defined1()).context("can't wait for SIGUSR1")?;
@@ -79,14 +80,14 @@ pub(crate) fn log_stats_on_signal(hub: Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has a write beyond the process's file size limit (`ulimit -f`) fail, as on a disk that is full, where the system would
-/// end the process.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail, as on a full disk. By default the system would end the
+/// process.
 #[cfg(feature = "sqlite")]
 pub(crate) fn survive_file_size_limit() -> anyhow::Result<()> {
-    /// The same for these processors on Linux, macOS and the BSDs.
+    /// The number of this signal on these processors, on Linux, macOS and the BSDs.
     const SIGXFSZ: i32 = 25;
     if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-        // It stays handled, though nobody listens.
+        // The handler stays installed after the receiver is dropped.
         drop(signal(SignalKind::from_raw(SIGXFSZ)).context("can't handle SIGXFSZ")?);
     }
     Ok(())

@@ -1,14 +1,14 @@
-//! A moment as a day and a time of day where the server stands.
+//! Times in the server's time zone.
 
 use chat_core::WallTime;
 use chat_core::log::Timestamp;
 use jiff::tz::TimeZone;
 use std::sync::LazyLock;
 
-/// Read once: a server that moves is started anew.
+/// Read once. A server that moves to another time zone must be restarted.
 static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
-/// The day and the time of day in the system's time zone (`TZ`, or /etc/localtime).
+/// Returns the date and time of day in the system's time zone (`TZ`, or /etc/localtime).
 pub(crate) fn local(at: Timestamp) -> WallTime {
     let moment = i64::try_from(at.0)
         .ok()

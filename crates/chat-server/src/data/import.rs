@@ -1,4 +1,4 @@
-//! `import`: lines of JSON become messages in a file.
+//! The `import` command: reads messages from JSON lines into a file.
 
 use super::{Line, options};
 use anyhow::{Context, anyhow, bail};
@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The longest line: that of the longest text that is imported, all of it escaped.
+/// The longest line in bytes: the longest text that an import accepts, with all characters escaped.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ impl Import {
     }
 }
 
-/// A bar on a terminal, nothing else.
+/// Returns a progress bar, visible on a terminal only.
 fn progress(bytes: Option<u64>) -> ProgressBar {
     let progress = match bytes {
         Some(bytes) => ProgressBar::new(bytes),
@@ -83,10 +83,10 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
     }
 }
 
-/// The messages of the input, up to the first line that is none.
+/// The messages of the input, up to the first line that is not valid.
 struct Lines {
     input: Box<dyn BufRead>,
-    /// The line that was read last.
+    /// The number of the last line read.
     number: u64,
     failed: Option<anyhow::Error>,
     progress: ProgressBar,
@@ -120,7 +120,7 @@ impl Lines {
             if bytes == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
                 bail!("it is longer than any message");
             }
-            // Windows's editors put a byte order mark before a text.
+            // Editors on Windows put a byte order mark at the beginning of a text.
             let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line);
             if line.trim_ascii().is_empty() {
                 continue;

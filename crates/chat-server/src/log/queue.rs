@@ -1,35 +1,35 @@
-//! Lines of the log on their way out.
+//! The queue of log lines that wait to be written.
 //!
-//! Invariant: the caller that logs is never blocked and never fails. One thread writes; lines wait for it in bounded
-//! memory, also while writing fails. A line that finds no room is lost and counted, and the count is written as soon as
-//! writing works again.
+//! Invariant: logging never blocks and never fails. One thread writes. Lines wait for it in bounded memory, also while
+//! writing fails. A line that does not fit is dropped and counted, and the count is written as soon as writing works
+//! again.
 //!
-//! `tracing-appender` is no help here: it loses the lines whose writing fails without counting them, and bounds lines,
+//! `tracing-appender` does not do this: it drops lines whose write fails without counting them, and it limits lines,
 //! not bytes.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many bytes of lines may wait; as many again may be on their way.
+/// The maximum number of bytes of waiting lines. The thread may hold as many again.
 const BYTES_MAX: usize = 1 << 20;
 
-/// How long the thread waits before it tries again what has failed.
+/// The pause before a failed write is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The same where the other end is only slow: a descriptor that does not block has no other way to say so.
+/// The pause if the reader is only slow. A descriptor in non-blocking mode reports that as an error.
 const RETRY_SOON: Duration = Duration::from_millis(20);
 
-/// Takes lines and never makes its caller wait for them. Clones share the queue.
+/// A queue of lines that never blocks its caller. Clones share the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct LogQueue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// There is something to write, or the end has come.
+    /// Notified when there are lines to write, and when the log ends.
     has_changed: Condvar,
-    /// The thread has ended.
+    /// Notified when the thread has ended.
     has_ended: Condvar,
     bytes_max: usize,
     retry_after: Duration,
@@ -37,17 +37,17 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Whole lines.
+    /// Complete lines.
     bytes: Vec<u8>,
-    /// How many lines found no room since the last ones were taken.
+    /// The number of lines dropped since the thread last took lines.
     lost: u64,
-    /// Nothing is tried again.
+    /// Whether the log is ending. Failed writes are then not repeated.
     is_ending: bool,
     has_ended: bool,
 }
 
 impl LogQueue {
-    /// Starts the thread that writes to `out`; `notice` makes the line that tells how many lines were lost.
+    /// Starts the thread that writes to `out`. `notice` formats the line that reports the number of dropped lines.
     pub(super) fn start(
         out: impl Write + Send + 'static,
         notice: impl Fn(u64) -> String + Send + 'static,
@@ -75,10 +75,11 @@ impl LogQueue {
         Ok(queue)
     }
 
-    /// Takes a line, or counts it as lost if there is no room for it.
+    /// Adds a line, or counts it as dropped if it does not fit.
     pub(super) fn push(&self, line: &[u8]) {
         let mut waiting = self.0.lock();
-        // What follows a lost line is lost, too, until the count is taken: it stands where the lines are missing.
+        // Lines after a dropped one are dropped too, until the count is taken. So the notice stands where the lines are
+        // missing.
         if waiting.lost > 0 || waiting.bytes.len() + line.len() > self.0.bytes_max {
             waiting.lost += 1;
         } else {
@@ -88,8 +89,8 @@ impl LogQueue {
         self.0.has_changed.notify_one();
     }
 
-    /// Has everything written that waits, for at most so long; nothing is written after it. Returns whether the thread
-    /// has ended.
+    /// Writes all waiting lines within a timeout. Nothing is written after this returns. Returns whether the thread has
+    /// ended.
     pub(crate) fn end(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut waiting = self.0.lock();
@@ -107,7 +108,7 @@ impl LogQueue {
     }
 }
 
-/// One call is one line, as the formatting layer makes them. Never fails.
+/// Each call writes one line, as the formatting layer makes them. Never fails.
 impl Write for &LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -121,11 +122,11 @@ impl Write for &LogQueue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing in here panics between two changes that belong together.
+        // No code under this lock panics between two changes that belong together.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until the end.
+    /// Runs the thread until the log ends.
     fn run(&self, mut out: impl Write, notice: impl Fn(u64) -> String) {
         let mut lines = Vec::new();
         while let Some(lost) = self.take(&mut lines) {
@@ -141,7 +142,7 @@ impl Shared {
         self.has_ended.notify_all();
     }
 
-    /// Waits for lines and takes them; returns how many were lost after these, or `None` at the end.
+    /// Waits for lines and takes them. Returns the number of lines dropped after these, or `None` when the log ends.
     fn take(&self, lines: &mut Vec<u8>) -> Option<u64> {
         let mut waiting = self.lock();
         while waiting.bytes.is_empty() && waiting.lost == 0 {
@@ -155,7 +156,7 @@ impl Shared {
         Some(std::mem::take(&mut waiting.lost))
     }
 
-    /// Writes all of it, however often it takes; returns whether that is done, which it may not be at the end.
+    /// Writes all bytes, in as many writes as needed. Returns whether that succeeded; it may fail when the log ends.
     fn write(&self, mut lines: &[u8], out: &mut impl Write) -> bool {
         while !lines.is_empty() {
             let pause = match out.write(lines) {
@@ -164,7 +165,7 @@ impl Shared {
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                // Also at the end: whoever waits for that does not wait for ever.
+                // Repeated even while the log ends: the caller of `end` waits for a limited time only.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     std::thread::sleep(RETRY_SOON);
                     continue;
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Does with each write what the test says next, and gives back what was written.
+    /// Performs each write as the test orders, and reports what was written.
     struct Out {
         orders: Receiver<Order>,
         written: Sender<String>,
@@ -235,13 +236,13 @@ mod tests {
     fn what_finds_no_room_is_counted_and_told_when_writing_works_again() {
         let (queue, order, read) = queue(10);
         queue.push(b"first\n");
-        // From here on the thread is in the middle of this write, or before it.
+        // The thread is now in this write or about to begin it.
         order.send(Order::Take(1)).unwrap();
         assert_eq!(read.recv().unwrap(), "f");
         for _ in 0..100 {
             queue.push(b"23456789\n");
         }
-        // There is room for it, but not in its place.
+        // The line fits, but it would stand before the notice.
         queue.push(b"\n");
         order.send(Order::Fail(ErrorKind::StorageFull)).unwrap();
         order.send(Order::Fail(ErrorKind::StorageFull)).unwrap();
@@ -278,7 +279,7 @@ mod tests {
         queue.push(b"one\n");
         order.send(Order::Take(1)).unwrap();
         assert_eq!(read.recv().unwrap(), "o");
-        // The thread is in the middle of this write when the end comes.
+        // The thread is in this write when the log ends.
         queue.push(b"two\n");
         std::thread::scope(|scope| {
             let end = scope.spawn(|| queue.end(LONG));
@@ -291,7 +292,7 @@ mod tests {
         });
         let written: String = read.try_iter().collect();
         assert_eq!(written, "ne\ntwo\n");
-        // Nobody takes it any more, and nobody minds.
+        // A line after the end is dropped without an error.
         queue.push(b"three\n");
         assert!(queue.end(LONG));
     }
@@ -302,7 +303,7 @@ mod tests {
         failing.push(b"one\n");
         drop(order);
         assert!(failing.end(LONG));
-        // In the middle of a write that does not return.
+        // The thread is in a write that does not return.
         let (stuck, _order, _read) = queue(1000);
         stuck.push(b"one\n");
         assert!(!stuck.end(Duration::from_millis(1)));
