@@ -1,8 +1,7 @@
-//! What every journal and every dialect must keep, as suites that an implementation is run through.
+//! Conformance suites for journals, dialects and rosters.
 //!
-//! The suites know no implementation: what they ask is what chat-core relies on. Each returns the first
-//! [`Violation`], which names the [`Rule`] that is broken, what was expected and what was seen, and the seed with
-//! which it happens again.
+//! The suites test only what chat-core relies on, and no particular implementation. Each returns the first
+//! [`Violation`]. It names the broken [`Rule`], what was expected, what was seen, and the seed that reproduces it.
 
 mod dialect;
 mod journal;

@@ -1,4 +1,4 @@
-//! A stream that breaks, stalls or trickles when a test says so.
+//! A stream with faults that a test controls: cuts, resets, stalls, and single bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose faults its [`Faults`] decide; without any it is the stream that it wraps.
+/// A stream with the faults that its [`Faults`] set. Without faults it behaves as the stream that it wraps.
 ///
-/// It goes where a stream goes, so whoever is served on it cannot tell it from a bad network.
+/// A server can't tell it from a stream on a bad network.
 ///
 /// # Examples
 ///
@@ -30,13 +30,13 @@ pub struct FaultyStream<S> {
     faults: Faults,
 }
 
-/// Decides the faults of a [`FaultyStream`]; clones decide for the same one.
+/// Controls the faults of a [`FaultyStream`]. Clones control the same stream.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many more bytes pass, in both directions together.
+    /// The number of bytes that still pass, in both directions together. `None` if there is no limit.
     left: Option<usize>,
     is_reset: bool,
     is_stalled: bool,
@@ -48,7 +48,7 @@ struct State {
 }
 
 impl<S> FaultyStream<S> {
-    /// Wraps a stream; what its faults are is decided later.
+    /// Wraps a stream. It has no faults at first.
     pub fn new(inner: S) -> (Self, Faults) {
         let faults = Faults::default();
         let stream = Self {
@@ -60,17 +60,17 @@ impl<S> FaultyStream<S> {
 }
 
 impl Faults {
-    /// Cuts the stream now: whoever reads from it is at its end, and whoever writes gets a broken pipe.
+    /// Cuts the stream: a read gets the end of the stream, and a write fails with a broken pipe.
     pub fn cut(&self) {
         self.cut_after(0);
     }
 
-    /// Cuts the stream as [`cut`](Self::cut) does when so many more bytes have passed, in both directions together.
+    /// Cuts the stream as [`cut`](Self::cut) does, after this number of bytes has passed in both directions together.
     pub fn cut_after(&self, bytes: usize) {
         self.change(|state| state.left = Some(bytes));
     }
 
-    /// Resets the stream now: reading from it and writing to it are errors.
+    /// Resets the stream: reads and writes fail.
     pub fn reset(&self) {
         self.change(|state| {
             state.left = Some(0);
@@ -78,7 +78,7 @@ impl Faults {
         });
     }
 
-    /// Lets nothing pass, in neither direction, until it is released.
+    /// Stalls both directions until [`release`](Self::release).
     pub fn stall(&self) {
         self.change(|state| state.is_stalled = true);
     }
@@ -88,23 +88,23 @@ impl Faults {
         self.change(|state| state.is_stalled = false);
     }
 
-    /// Gives one byte to each read from now on.
+    /// Limits each read to one byte.
     pub fn read_bytewise(&self) {
         self.change(|state| state.reads_bytewise = true);
     }
 
-    /// Takes one byte of each write from now on.
+    /// Limits each write to one byte.
     pub fn write_bytewise(&self) {
         self.change(|state| state.writes_bytewise = true);
     }
 
-    /// How many bytes have passed so far, in both directions together.
+    /// Returns the number of bytes that have passed, in both directions together.
     #[must_use]
     pub fn passed(&self) -> usize {
         self.lock().passed
     }
 
-    /// Whether the stream has been cut or reset.
+    /// Returns whether the stream has been cut or reset.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.lock().left == Some(0)
@@ -129,13 +129,13 @@ impl State {
         [self.reader.take(), self.writer.take()]
     }
 
-    /// How many bytes of so many may pass now; 0 if the stream is cut.
+    /// Returns how many of these bytes may pass now; 0 if the stream is cut.
     fn allows(&self, bytes: usize, is_bytewise: bool) -> usize {
         let most = if is_bytewise { 1 } else { bytes };
         bytes.min(most).min(self.left.unwrap_or(usize::MAX))
     }
 
-    /// Counts what has passed; returns who is to learn that the stream is cut now.
+    /// Counts the bytes that have passed. Returns the tasks to wake if the stream is cut now.
     fn pass(&mut self, bytes: usize) -> [Option<Waker>; 2] {
         self.passed += bytes;
         if let Some(left) = &mut self.left
@@ -157,7 +157,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { inner, faults } = self.get_mut();
-        // Held while it reads, so that what passes is counted before another direction asks.
+        // The lock is held during the read, so that its bytes are counted before the other direction checks.
         let mut state = faults.lock();
         state.reader = Some(context.waker().clone());
         if state.is_reset {
@@ -173,7 +173,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
         let mut part = buffer.take(allowed);
         let polled = Pin::new(inner).poll_read(context, &mut part);
         let bytes = part.filled().len();
-        // It is in a part of the same buffer, whose bytes it has initialised: copied, for want of `unsafe`.
+        // `part` initialised the same memory, but only a copy can say so without `unsafe`.
         let read = part.filled().to_vec();
         buffer.put_slice(&read);
         let wakers = state.pass(bytes);

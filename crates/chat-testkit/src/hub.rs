@@ -1,4 +1,4 @@
-//! A hub for tests: its clock stands still, and its connections are in-memory streams.
+//! A hub for tests, with a fixed clock and in-memory connections.
 
 use crate::faults::{Faults, FaultyStream};
 use crate::wire::Wire;
@@ -8,13 +8,13 @@ use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-/// When every test takes place: 14:02 UTC.
+/// The fixed time of all tests: 14:02 UTC.
 pub const NOW: Timestamp = Timestamp((14 * 60 + 2) * 60_000);
 
-/// How many bytes a stream holds: more than any test's conversation, unless it says otherwise.
+/// The default capacity of a stream in bytes: more than the conversation of any test.
 const STREAM_BYTES: usize = 1024 * 1024;
 
-/// A hub and the tasks of its connections, which end with it.
+/// A hub and the tasks of its connections. The tasks end when this is dropped.
 #[derive(Debug)]
 pub struct TestHub {
     /// The hub itself.
@@ -24,19 +24,19 @@ pub struct TestHub {
 }
 
 impl TestHub {
-    /// Creates a hub with these limits; its clock stands at [`NOW`].
+    /// Creates a hub with these limits. Its clock is fixed at [`NOW`].
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self::build(Hub::builder().limits(limits))
     }
 
-    /// Creates a hub of which the test chooses more; its clock stands at [`NOW`].
+    /// Creates a hub from a builder. Its clock is fixed at [`NOW`].
     #[must_use]
     pub fn build(builder: HubBuilder) -> Self {
         Self::over(builder.clock(|| NOW).build())
     }
 
-    /// Takes a hub as it is, its clock included.
+    /// Wraps an existing hub, including its clock.
     #[must_use]
     pub fn over(hub: Hub) -> Self {
         Self {
@@ -46,44 +46,44 @@ impl TestHub {
         }
     }
 
-    /// Adds a protocol that connections may speak besides plain.
+    /// Adds a protocol that connections may use besides plain.
     #[must_use]
     pub fn protocol(mut self, detector: impl Detector) -> Self {
         self.server = self.server.protocol(detector);
         self
     }
 
-    /// Has the test choose more of how connections are served.
+    /// Configures how connections are served.
     #[must_use]
     pub fn configured(mut self, configure: impl FnOnce(Server) -> Server) -> Self {
         self.server = configure(self.server);
         self
     }
 
-    /// Connects a stream and says nothing on it.
+    /// Connects a stream and sends nothing.
     pub fn connect(&mut self, name: &str) -> Wire {
         self.connect_with(name, STREAM_BYTES)
     }
 
-    /// Connects a stream that holds so many bytes in each direction.
+    /// Connects a stream with this capacity in bytes for each direction.
     pub fn connect_with(&mut self, name: &str, stream_bytes: usize) -> Wire {
         let (near, far) = tokio::io::duplex(stream_bytes);
         self.serve(far, Peer::default());
         Wire::new(name, near)
     }
 
-    /// Connects a stream of which the program knows something, for its policy.
+    /// Connects a stream with information about its peer, for the hub's policy.
     pub fn connect_as(&mut self, name: &str, peer: Peer) -> Wire {
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         self.serve(far, peer);
         Wire::new(name, near)
     }
 
-    /// Connects a stream and says these lines on it, in whichever dialect that is.
+    /// Connects a stream and sends these lines in any dialect.
     ///
     /// # Panics
     ///
-    /// Panics if the connection is closed meanwhile.
+    /// Panics if the connection is closed before all lines are sent.
     ///
     /// # Cancel safety
     ///
@@ -112,8 +112,8 @@ impl TestHub {
         wire
     }
 
-    /// Connects a stream whose faults the test decides. They are on the hub's side of it: what the wire sends is
-    /// sent, and what the hub makes of it is another matter.
+    /// Connects a stream with faults that the test controls. The faults affect the hub's side of the stream: the wire
+    /// may send bytes that the hub never receives.
     pub fn connect_faulty(&mut self, name: &str) -> (Wire, Faults) {
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         let (far, faults) = FaultyStream::new(far);
@@ -121,7 +121,7 @@ impl TestHub {
         (Wire::new(name, near), faults)
     }
 
-    /// Connects a member with this nick, which is told of its arrival in the lobby.
+    /// Connects a member to the lobby and waits until it has this nick.
     ///
     /// # Panics
     ///
@@ -133,7 +133,7 @@ impl TestHub {
         wire
     }
 
-    /// Waits for the connections that have ended, in the order in which they did, and says why.
+    /// Waits for the next connection to end, in the order in which they end, and returns the reason.
     ///
     /// # Panics
     ///
@@ -144,7 +144,7 @@ impl TestHub {
             .expect("a connection's task doesn't panic")
     }
 
-    /// As [`ended`](Self::ended), but a panic is an error.
+    /// Like [`ended`](Self::ended), but returns a panic as an error.
     pub(crate) async fn try_ended(&mut self) -> Result<CloseReason, String> {
         let ended = self
             .connections
@@ -154,12 +154,12 @@ impl TestHub {
         ended.map_err(|error| error.to_string())
     }
 
-    /// Cuts every connection, whatever it is waiting for: what it was about to do is not done.
+    /// Aborts the tasks of all connections. Operations that they have not begun are not performed.
     pub async fn cuts_all(&mut self) {
         self.connections.shutdown().await;
     }
 
-    /// Serves the hub's side of a stream that the test has made, of whose other end the program knows this.
+    /// Serves the hub's side of a stream that the test has created, with this information about its peer.
     pub fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: Peer) {
         let server = self.server.clone();
         self.connections

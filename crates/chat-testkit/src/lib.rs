@@ -1,6 +1,6 @@
-//! Scripted members over in-memory streams: conversation tests that read as a script.
+//! Test support: scripted members over in-memory streams, for conversation tests that read as a script.
 //!
-//! Run them with paused time, so that a wait for something that never comes ends at once:
+//! Run the tests with paused time, so that a wait for a missing line ends at once:
 //!
 //! ```
 //! use chat_testkit::TestHub;
@@ -19,10 +19,10 @@
 //! # }
 //! ```
 //!
-//! # Any dialect
+//! # Other dialects
 //!
-//! A [`Wire`] knows lines, not dialects: a member begins with lines of its own, and what it sees is compared, searched
-//! or judged.
+//! A [`Wire`] sends and receives lines of any dialect. A member sends its own first lines, and the test compares lines,
+//! searches in them or checks them with a closure.
 //!
 //! ```
 //! # use chat_testkit::TestHub;
@@ -36,7 +36,7 @@
 //!
 //! # Bad networks
 //!
-//! [`FaultyStream`] breaks, stalls or trickles when its [`Faults`] say so.
+//! [`FaultyStream`] breaks, stalls or trickles as its [`Faults`] set.
 //!
 //! ```
 //! # use chat_core::CloseReason;
@@ -52,10 +52,10 @@
 //! # })
 //! ```
 //!
-//! # Journals and dialects of one's own
+//! # Your own journals and dialects
 //!
-//! [`conformance`] has a suite for each: what core relies on, asked of any implementation. A journal that takes its
-//! time is [`SlowJournal`], to see whether a test waits for one.
+//! [`conformance`] has a suite for each of them: it tests any implementation for what core relies on. [`SlowJournal`]
+//! is a journal with delays, to check whether a test waits for the journal.
 //!
 //! ```
 //! use chat_core::{Limits, log::MemoryJournal};
@@ -87,7 +87,7 @@ pub use shared_roster::{SharedRoster, SharedRosters};
 pub use slow_journal::{SlowJournal, SlowLog};
 pub use wire::Wire;
 
-/// The examples of this package's README are tests.
+/// Makes the examples in this package's README tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

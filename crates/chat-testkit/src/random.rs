@@ -9,27 +9,27 @@ impl Random {
         Self(fastrand::Rng::with_seed(seed))
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub(crate) fn next(&mut self) -> u64 {
         self.0.u64(..)
     }
 
-    /// A number below `end`, or 0 if `end` is 0.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0.usize(..end.max(1))
     }
 
-    /// Returns true once in `times` calls on average.
+    /// Returns `true` once in `times` calls on average.
     pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// One of `items`, which are not empty.
+    /// Returns one of `items`, which must not be empty.
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    /// One of `items`, or `default` if there are none.
+    /// Returns one of `items`, or `default` if there are none.
     pub(crate) fn pick_or<'a>(&mut self, items: &'a [String], default: &'a str) -> &'a str {
         items
             .get(self.below(items.len()))

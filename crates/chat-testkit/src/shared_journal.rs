@@ -1,7 +1,7 @@
-//! A journal that several hubs of one process share, with delays between them: a cluster without a network.
+//! A journal that several hubs in one process share, with delays between them: a cluster without a network.
 //!
-//! Invariant: a room has one log, whichever node appends to it. Each node is given all of it in the log's order, later than
-//! it is appended and at another pace than the other nodes. The same seed gives the same delays.
+//! Invariant: a room has one log, whichever node appends to it. Each node follows the whole log in its order, with a
+//! delay of its own after the append. The same seed gives the same delays.
 
 use crate::random::Random;
 use chat_core::log::{
@@ -21,12 +21,12 @@ use tokio::task::JoinSet;
 /// The longest delay of a step, in milliseconds.
 const DELAY_MAX: usize = 20;
 
-/// How many appends wait for a node's turn: more than a room lets wait.
+/// The maximum number of appends that wait for a node: more than a room allows.
 const WAITING_MAX: usize = 2048;
 
-/// A journal that several hubs share: make a [`node`](Self::node) for each.
+/// A journal that several hubs share. Create a [`node`](Self::node) for each hub.
 ///
-/// Appends, their answers and what is followed are delayed by up to 20 ms each, at random. Run it with paused time.
+/// Appends, their answers and followed batches are each delayed by up to 20 ms, at random. Use it with paused time.
 ///
 /// # Examples
 ///
@@ -43,14 +43,14 @@ const WAITING_MAX: usize = 2048;
 #[derive(Debug, Clone)]
 pub struct SharedJournal(Arc<Shared>);
 
-/// What one hub has of a [`SharedJournal`]. Clones are the same node.
+/// One hub's handle of a [`SharedJournal`]. Clones are the same node.
 #[derive(Debug, Clone)]
 pub struct SharedNode {
     shared: Arc<Shared>,
     node: Arc<Node>,
 }
 
-/// One room's log, as a node has it.
+/// A node's handle of one room's log.
 pub struct SharedLog {
     node: Arc<Node>,
     room: Arc<Room>,
@@ -58,7 +58,7 @@ pub struct SharedLog {
     head: Head,
     life: u64,
     appends: mpsc::Sender<Append>,
-    /// Ends the work on appends with the log.
+    /// Ends the append task when the log is dropped.
     _worker: JoinSet<()>,
 }
 
@@ -90,7 +90,7 @@ struct Room {
     changes: watch::Sender<u64>,
 }
 
-/// A room's log itself.
+/// The log of a room.
 #[derive(Debug)]
 struct Entries {
     epoch: Epoch,
@@ -98,13 +98,13 @@ struct Entries {
     life: u64,
     entries: Vec<Entry>,
     tail: Seq,
-    /// What was let go.
+    /// The position up to which messages were removed.
     floor: Seq,
     topic: String,
     keys: HashMap<String, Seq>,
 }
 
-/// A batch as its node has it, and as the others have it.
+/// A batch as its own node sees it, and as the other nodes see it.
 #[derive(Debug)]
 struct Entry {
     incarnation: u32,
@@ -118,7 +118,7 @@ struct Append {
 }
 
 impl SharedJournal {
-    /// Creates a journal without nodes. The seed decides the delays, and how far places are apart.
+    /// Creates a journal without nodes. The seed decides the delays and the distances between positions.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Shared {
@@ -127,7 +127,8 @@ impl SharedJournal {
         }))
     }
 
-    /// The journal for one hub. Each hub needs another incarnation than 0: it marks what the hub appends for the others.
+    /// Creates the journal for one hub. Each hub needs a unique incarnation other than 0: it marks the hub's batches
+    /// for the other nodes.
     #[must_use]
     pub fn node(&self, incarnation: u32) -> SharedNode {
         let seed = self.0.seed.wrapping_mul(0x9e37_79b9) ^ u64::from(incarnation);
@@ -146,7 +147,7 @@ impl SharedJournal {
         }
     }
 
-    /// Lets go of what is in a room's log now: readers, and nodes that have not followed so far, are told a gap.
+    /// Removes all messages of a room's log. Readers, and nodes that have not followed them yet, get a gap.
     pub fn let_go(&self, room: &str) {
         self.0.room(room).change(|log| {
             log.floor = log.tail;
@@ -154,7 +155,7 @@ impl SharedJournal {
         });
     }
 
-    /// Begins a room's log anew, with another epoch and empty: nodes are told a reset.
+    /// Begins a room's log anew, empty and with another epoch. The nodes get a reset.
     pub fn reset(&self, room: &str) {
         self.0.room(room).change(|log| {
             let life = log.life + 1;
@@ -167,27 +168,27 @@ impl SharedJournal {
 }
 
 impl SharedNode {
-    /// Holds back what is appended, until [`release`](Self::release): the node follows nothing.
+    /// Holds back appended batches until [`release`](Self::release): the node follows nothing.
     pub fn hold(&self) {
         self.node
             .control
             .send_modify(|control| control.is_held = true);
     }
 
-    /// Follows on.
+    /// Continues to follow after [`hold`](Self::hold).
     pub fn release(&self) {
         self.node
             .control
             .send_modify(|control| control.is_held = false);
     }
 
-    /// Sets whether the node says that it can reach the journal. It goes on working all the same.
+    /// Sets whether the node reports that it can reach the journal. The node continues to work in either case.
     pub fn set_reachable(&self, is_reachable: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.is_reachable = is_reachable);
     }
 
-    /// Sets whether appends are answered with [`JournalError::Uncertain`], although they are in the log.
+    /// Sets whether appends are answered with [`JournalError::Uncertain`], although their messages are in the log.
     pub fn lose_answers(&self, loses_answers: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.loses_answers = loses_answers);
@@ -220,7 +221,7 @@ impl Journal for SharedNode {
     }
 }
 
-/// Appends what a node hands over, one after the other.
+/// Performs the appends of a node one after the other.
 async fn work(
     node: Arc<Node>,
     room: Arc<Room>,
@@ -241,7 +242,7 @@ async fn work(
             Ok(_) if is_lost => Err(JournalError::Uncertain("the answer is lost".into())),
             answer => answer,
         };
-        // The author may be gone; the messages are in the log.
+        // The caller may have dropped its future; the messages are in the log regardless.
         drop(done.send(answer));
     }
 }
@@ -284,7 +285,7 @@ impl Log for SharedLog {
     }
 }
 
-/// Where a node is in a log.
+/// A node's position in a log.
 struct Follower {
     node: Arc<Node>,
     room: Arc<Room>,
@@ -319,7 +320,7 @@ impl Follower {
         }
     }
 
-    /// What comes next, if there is anything.
+    /// Returns the next item to follow, if there is one.
     fn take(&mut self) -> Option<Followed> {
         let log = self.room.lock();
         if log.life != self.life {

@@ -13,20 +13,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How many events may wait for one node: more than any test has.
+/// The maximum number of waiting events for one node: more than any test produces.
 const EVENTS_MAX: usize = 65_536;
 
-/// How long anything takes at most.
+/// The longest delay, in milliseconds.
 const DELAY_MAX: usize = 50;
 
-/// How long a node waits for the answer of another one.
+/// How long a node waits for another node's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the nodes of one test share.
+/// The connection between the rosters of a test's nodes.
 #[derive(Debug, Clone)]
 pub struct SharedRosters(Arc<Bus>);
 
-/// The roster of one node; dropping it is the end of the node, which the others are told.
+/// The roster of one node. Dropping it ends the node, and the other nodes learn of it.
 #[derive(Debug)]
 pub struct SharedRoster {
     bus: Arc<Bus>,
@@ -50,7 +50,7 @@ struct State {
 }
 
 impl SharedRosters {
-    /// Creates what nodes share; the same seed gives the same delays.
+    /// Creates the connection between nodes. The same seed gives the same delays.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Bus {
@@ -84,7 +84,7 @@ impl SharedRosters {
         }
     }
 
-    /// Cuts a node off, as a crash does: the others are told that it is gone, and its nicks are free.
+    /// Cuts off a node, as a crash does: the other nodes learn that it is gone, and its nicks are free.
     pub fn crash(&self, incarnation: u32) {
         self.0.end_node(incarnation);
     }
@@ -202,7 +202,7 @@ impl Roster for SharedRoster {
             (events, bus),
             |(mut events, bus)| async move {
                 let event = events.recv().await?;
-                // One after the other, each after its delay: their order stays.
+                // Each event is sent after its delay, one after the other, so their order is kept.
                 if let Some(bus) = bus.upgrade() {
                     bus.delay().await;
                 }

@@ -1,4 +1,4 @@
-//! A journal that takes its time: what core must not mistake for the one in memory.
+//! A journal with delays, for what the in-memory journal does too fast to test.
 
 use chat_core::log::{
     Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A journal in memory whose appends and reads are done only after the delays it was given.
+/// An in-memory journal whose appends take the configured delays. A read yields once.
 #[derive(Debug, Clone)]
 pub struct SlowJournal {
     inner: MemoryJournal,
@@ -23,7 +23,8 @@ pub struct SlowLog {
 }
 
 impl SlowJournal {
-    /// Creates a journal whose appends take these times, the last one first; when none is left, no time.
+    /// Creates a journal with these delays for its appends, taken from the end of the list. Without any left, an append
+    /// takes no time.
     #[must_use]
     pub fn new(delays: Vec<Duration>) -> Self {
         Self {
@@ -59,7 +60,7 @@ impl Log for SlowLog {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        // Takes its place in the log now, and says so later.
+        // The append takes its position in the log now; only the answer is delayed.
         let appended = self.inner.append(drafts);
         async move {
             if let Some(delay) = delay {

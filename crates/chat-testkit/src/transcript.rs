@@ -1,4 +1,4 @@
-//! What was said and seen on one wire, for the message of a test that fails.
+//! The lines sent and seen on one wire, for the message of a failed test.
 
 use std::fmt;
 

@@ -1,14 +1,14 @@
-//! One scripted peer: what it sends, and what it must see.
+//! A scripted peer: what it sends and what it must see.
 
 use crate::transcript::{Direction, Transcript};
 use chat_core::protocol::Stream;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How long a line may take; with paused time that is no time at all.
+/// The time limit for a line. With paused time this takes no real time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// With paused time a millisecond passes only when nobody has anything left to do.
+/// With paused time, a millisecond passes only when all tasks are idle.
 const QUIET: Duration = Duration::from_millis(1);
 
 /// A peer on an in-memory stream.
@@ -20,7 +20,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Takes the peer's side of a stream; the name is for the transcript.
+    /// Wraps the peer's side of a stream. The name appears in the transcript.
     #[must_use]
     pub fn new(name: &str, stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Wire {
         }
     }
 
-    /// Says that it sends nothing more; it can still read.
+    /// Closes the sending direction; the peer can still read.
     ///
     /// # Panics
     ///
@@ -65,17 +65,17 @@ impl Wire {
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if another line comes, or none.
+    /// Panics with the transcript if another line arrives or none.
     pub async fn sees(&mut self, expected: &str) {
         let line = self.next_line().await;
         assert_eq!(line.as_deref(), Some(expected), "\n{}", self.transcript);
     }
 
-    /// Expects this line sooner or later, and returns the lines before it.
+    /// Expects this line at some point, and returns the lines before it.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if it does not come.
+    /// Panics with the transcript if the line does not arrive.
     pub async fn sees_in_time(&mut self, expected: &str) -> Vec<String> {
         let mut before = Vec::new();
         loop {
@@ -90,11 +90,11 @@ impl Wire {
         }
     }
 
-    /// Expects a line next of which this is true, and returns it.
+    /// Expects that the next line satisfies a predicate, and returns the line.
     ///
     /// # Panics
     ///
-    /// Panics with the description and the transcript if another line comes, or none.
+    /// Panics with the description and the transcript if another line arrives or none.
     ///
     /// # Cancel safety
     ///
@@ -129,11 +129,11 @@ impl Wire {
         }
     }
 
-    /// Expects a line next that has this in it, and returns the line.
+    /// Expects that the next line contains a text, and returns the line.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if another line comes, or none.
+    /// Panics with the transcript if another line arrives or none.
     ///
     /// # Cancel safety
     ///
@@ -144,11 +144,11 @@ impl Wire {
             .await
     }
 
-    /// Expects that nothing comes for a second.
+    /// Expects no line for a second.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if something does.
+    /// Panics with the transcript if a line arrives.
     pub async fn sees_nothing(&mut self) {
         if let Ok(line) = tokio::time::timeout(Duration::from_secs(1), self.read_line()).await {
             panic!(
@@ -158,7 +158,7 @@ impl Wire {
         }
     }
 
-    /// Reads the lines that come until everything waits for a millisecond, or the stream ends.
+    /// Reads lines until no task has work for a millisecond or the stream ends.
     pub async fn sees_until_quiet(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Ok(Some(line)) = tokio::time::timeout(QUIET, self.read_line()).await {
@@ -171,7 +171,7 @@ impl Wire {
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if it does not come.
+    /// Panics with the transcript if the stream does not end.
     pub async fn sees_the_end(&mut self) -> Vec<String> {
         let mut before = Vec::new();
         while let Some(line) = self.next_line().await {
@@ -180,11 +180,11 @@ impl Wire {
         before
     }
 
-    /// The next line without its end, or `None` at the end of the stream.
+    /// Returns the next line without its terminator, or `None` at the end of the stream.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if neither comes in time.
+    /// Panics with the transcript if neither occurs in time.
     pub async fn next_line(&mut self) -> Option<String> {
         match tokio::time::timeout(PATIENCE, self.read_line()).await {
             Ok(line) => line,
@@ -192,7 +192,7 @@ impl Wire {
         }
     }
 
-    /// Reads bytes as they come, at least one unless the stream has ended.
+    /// Returns the bytes that have arrived. They are empty only at the end of the stream.
     pub async fn next_bytes(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.read().await;
@@ -200,19 +200,19 @@ impl Wire {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Sends bytes as they are; returns whether the stream took them.
+    /// Sends bytes as they are. Returns whether the stream accepted them.
     pub(crate) async fn sends_if_open(&mut self, bytes: &[u8]) -> bool {
         self.transcript
             .add(Direction::Sent, &String::from_utf8_lossy(bytes));
         self.stream.write_all(bytes).await.is_ok()
     }
 
-    /// Says that it sends nothing more, unless the stream is closed.
+    /// Closes the sending direction, unless the stream is already closed.
     pub(crate) async fn ends_if_open(&mut self) {
         drop(self.stream.shutdown().await);
     }
 
-    /// Reads what comes until everything waits for a millisecond, or the stream ends.
+    /// Reads bytes until no task has work for a millisecond or the stream ends.
     pub(crate) async fn bytes_until_quiet(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Ok(chunk) = tokio::time::timeout(QUIET, self.next_bytes()).await {
@@ -226,7 +226,7 @@ impl Wire {
         bytes
     }
 
-    /// What was sent and seen so far, for the message of an assertion.
+    /// Returns the lines sent and seen so far, for the message of an assertion.
     #[must_use]
     pub fn transcript(&self) -> String {
         self.transcript.to_string()

@@ -1,4 +1,4 @@
-//! The suite for dialects: what no dialect may do, whatever it is given.
+//! The suite for dialects: rules that a dialect must keep for any input.
 
 mod connection;
 mod encoders;
@@ -15,10 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use connection::connection;
 
-/// How many random runs there are if a [`Speech`] does not say.
+/// The default seeds of the random runs.
 const SEEDS: Range<u64> = 0..32;
 
-/// What is said in a dialect: how its connections begin, and lines to vary.
+/// The input for testing a dialect: first lines of connections, and lines to vary.
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Creates a speech of first lines, each of which a connection may begin with. They differ in no setting.
+    /// Creates a speech from first lines, each of which may open a connection. All of them must set the same options.
     #[must_use]
     pub fn new<L: Into<String>>(openings: impl IntoIterator<Item = L>) -> Self {
         Self {
@@ -50,8 +50,8 @@ impl Speech {
         }
     }
 
-    /// Adds lines that may follow. They are said as they are, and with what is wrong in them; the more of the
-    /// dialect's commands are among them, the more of it is tested.
+    /// Adds lines that may follow. The suite sends them unchanged and with errors in them. The more of the dialect's
+    /// commands they contain, the more of it is tested.
     #[must_use]
     pub fn lines<L: Into<String>>(mut self, lines: impl IntoIterator<Item = L>) -> Self {
         self.lines.extend(lines.into_iter().map(Into::into));
@@ -65,15 +65,15 @@ impl Speech {
         self
     }
 
-    /// Allows the dialect to repeat to a peer the control characters beyond ASCII's first 32 that the peer itself has
-    /// sent, as it does that gives back an id which is the peer's own affair.
+    /// Allows the dialect to return to a peer the control characters from U+007F up that the peer itself has sent. A
+    /// dialect does so if it returns ids that only the peer interprets.
     #[must_use]
     pub const fn allow_repeating(mut self) -> Self {
         self.repeats = true;
         self
     }
 
-    /// Sets the seeds of the random runs: a violation's own to see it again, or more of them for a night.
+    /// Sets the seeds of the random runs: the seed of a violation to reproduce it, or a larger range for a longer test.
     #[must_use]
     pub const fn seeds(mut self, seeds: Range<u64>) -> Self {
         self.seeds = seeds;
@@ -81,11 +81,11 @@ impl Speech {
     }
 }
 
-/// Runs a dialect through the suite: its detector's answers, its encoder's output, and what it makes of lines and
-/// replies, without a connection. [`connection`] is the suite with one.
+/// Runs a dialect through the suite without a connection: the answers of its detector, the output of its encoder, and
+/// its handling of lines and replies. [`connection`] is the suite with a connection.
 ///
-/// Texts and names are as core gives them to a dialect: hostile, but cleaned. Lines are as a peer may send them.
-/// Wants a Tokio runtime, for it asks a hub for what there is to tell.
+/// The texts and names are hostile but cleaned, as core passes them to a dialect. The lines are as a peer may send
+/// them. Requires a Tokio runtime, because the suite takes its replies from a hub.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ impl Speech {
 ///
 /// # Examples
 ///
-/// `Json` is the detector of another crate here:
+/// Here, `Json` is the detector of another crate:
 ///
 /// ```
 /// # use chat_core::protocol::{Detector, Detection};
@@ -127,7 +127,7 @@ pub async fn dialect(detector: &impl Detector, speech: &Speech) -> Result<(), Vi
     Ok(())
 }
 
-/// The dialect that a first line opens.
+/// Returns the dialect that a first line opens.
 fn open(detector: &impl Detector, opening: &str) -> Result<Box<dyn Dialect>, Violation> {
     let prefix = format!("{opening}\n");
     match unpanicked("sniffing", || detector.detect(prefix.as_bytes()))? {
@@ -140,7 +140,7 @@ fn open(detector: &impl Detector, opening: &str) -> Result<Box<dyn Dialect>, Vio
     }
 }
 
-/// A text of which as much is shown as tells it apart.
+/// Returns the beginning of a text, long enough to identify it.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 160;
     let end = text.floor_char_boundary(SHOWN);
@@ -151,7 +151,7 @@ fn shortened(text: &str) -> String {
     format!("{}… ({} bytes) …{rest}", &text[..end], text.len())
 }
 
-/// Does it, and says so if it panics.
+/// Runs a closure, and returns a violation if it panics.
 fn unpanicked<T>(doing: &str, does: impl FnOnce() -> T) -> Result<T, Violation> {
     catch_unwind(AssertUnwindSafe(does)).map_err(|panic| {
         let message = panic.downcast_ref::<&str>().map(ToString::to_string);

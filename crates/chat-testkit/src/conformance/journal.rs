@@ -1,4 +1,4 @@
-//! The suite for journals: the same calls go to the journal and to a model of what a log is, and must agree.
+//! The suite for journals: it makes the same calls to the journal and to a model of a log, and compares the results.
 
 mod drafts;
 mod following;
@@ -14,14 +14,14 @@ pub use following::shared_journal;
 use rooms::Rooms;
 use std::future::{Future, ready};
 
-/// How many random runs [`journal`] makes.
+/// The number of random runs that [`journal`] makes.
 const SEEDS: u64 = 32;
 
-/// A journal over a store that is empty at first, and what may be expected of it.
+/// A journal over a store that is empty at first, and its expected properties.
 ///
 /// # Examples
 ///
-/// A journal in a file, which survives a restart and lets nothing go:
+/// A journal in a file, which survives a restart and keeps all messages:
 ///
 /// ```
 /// # use chat_core::log::{Journal, MemoryJournal};
@@ -54,18 +54,19 @@ pub trait JournalUnderTest {
     /// The journal.
     type Journal: Journal;
 
-    /// Opens a journal over the store. Called again when the one before and all its logs are dropped: a restart.
+    /// Opens a journal over the store. Later calls are restarts: the earlier journal and all its logs have been
+    /// dropped.
     fn open(&mut self) -> impl Future<Output = Self::Journal>;
 
-    /// How long a log lives.
+    /// Returns how long a log lives.
     fn durability(&self) -> Durability;
 
-    /// How much of a log is kept.
+    /// Returns how much of a log is kept.
     fn holds(&self) -> Holds;
 
-    /// Lets go of every message in the store, as its retention will some day. Called while no journal is open.
+    /// Removes every message from the store, as its retention does after some time. Called while no journal is open.
     ///
-    /// Returns whether it did; a journal without retention has nothing to do here.
+    /// Returns whether it did so. The default is for a journal without retention: it does nothing.
     fn expire(&mut self) -> impl Future<Output = bool> {
         ready(false)
     }
@@ -74,9 +75,9 @@ pub trait JournalUnderTest {
 /// How long a log lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// As long as it is open; opened again, it may begin anew with another epoch.
+    /// As long as it is open. After it is opened again, it may begin anew with another epoch.
     WhileOpen,
-    /// For ever: opened again, by this process or the next, it is the same log with the same epoch.
+    /// Without limit. When this process or the next opens it again, it is the same log with the same epoch.
     OverRestarts,
 }
 
@@ -85,7 +86,7 @@ pub enum Durability {
 pub enum Holds {
     /// All of it.
     Everything,
-    /// At least so many of the latest messages; the rest may be let go, which is reported as a gap.
+    /// At least this number of the latest messages. Older ones may be removed, which reads report as a gap.
     AtLeast(usize),
 }
 
@@ -98,8 +99,8 @@ impl Holds {
     }
 }
 
-/// A bounded journal in memory, made by this function: its logs live while they are open, and hold their latest
-/// message at least.
+/// A bounded in-memory journal that the function creates. Its logs live while they are open, and hold at least their
+/// latest message.
 ///
 /// # Examples
 ///
@@ -112,7 +113,7 @@ impl Holds {
 /// ```
 #[derive(Debug, Clone)]
 pub struct InMemory<F>(
-    /// Makes the journal.
+    /// Creates the journal.
     pub F,
 );
 
@@ -134,8 +135,8 @@ impl<F: FnMut() -> J, J: Journal> JournalUnderTest for InMemory<F> {
 
 /// Runs a journal through the whole suite: a script for each rule, and random runs.
 ///
-/// Wants the runtime that the journal wants, and no other. What takes time in the journal takes time here: nothing
-/// but the journal is waited for, and for as long as it takes.
+/// Requires the runtime that the journal requires, and no other. The suite waits only for the journal, without a time
+/// limit.
 ///
 /// # Errors
 ///
@@ -152,7 +153,8 @@ pub async fn journal(under_test: impl JournalUnderTest) -> Result<(), Violation>
     journal_with(under_test, 0..SEEDS).await
 }
 
-/// As [`journal`], with random runs of these seeds: a violation's own to see it again, or more of them for a night.
+/// Like [`journal`], with random runs of these seeds: the seed of a violation to reproduce it, or a larger range for a
+/// longer test.
 ///
 /// # Errors
 ///
@@ -160,7 +162,7 @@ pub async fn journal(under_test: impl JournalUnderTest) -> Result<(), Violation>
 ///
 /// # Cancel safety
 ///
-/// As [`journal`].
+/// See [`journal`].
 pub async fn journal_with(
     mut under_test: impl JournalUnderTest,
     seeds: impl IntoIterator<Item = u64>,
@@ -176,7 +178,7 @@ pub async fn journal_with(
     Ok(())
 }
 
-/// What the journal itself could not do.
+/// Returns the violation for an error of the journal.
 fn failed(doing: &str, error: &chat_core::log::JournalError) -> Violation {
     let source = std::error::Error::source(error).map(ToString::to_string);
     let source = source.map_or_else(String::new, |source| format!(": {source}"));

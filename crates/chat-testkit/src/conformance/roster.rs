@@ -7,12 +7,13 @@ use chat_core::log::{Account, SessionId, TokenDigest};
 use chat_core::name::NameRules;
 use chat_core::roster::{IfTaken, NickClaim, NickKeys, Roster};
 
-/// Checks that a new roster keeps its promises: one nick, one owner; a nick looks like no other; sessions of one account
-/// share a nick; a take-over leaves the nick to nobody else; what is released is free.
+/// Checks that a new roster keeps its promises. A nick has one owner. Two nicks that look alike can't be taken by two
+/// owners. Sessions of one account share a nick. A take-over leaves no other owner of the nick. A released nick is
+/// free.
 ///
 /// # Errors
 ///
-/// The first promise that it breaks.
+/// Returns the first broken promise as a [`Violation`].
 ///
 /// # Cancel safety
 ///
@@ -99,7 +100,7 @@ impl<R: Roster> Suite<'_, R> {
     }
 
     async fn looks(&self) -> Result<(), Violation> {
-        // The second one has a Cyrillic letter.
+        // The second name begins with a Cyrillic letter.
         let (latin, cyrillic) = ("paul", "\u{440}aul");
         if keys(latin).shape != keys(cyrillic).shape {
             return Ok(());
@@ -161,7 +162,7 @@ impl<R: Roster> Suite<'_, R> {
         })
         .await?;
         self.owners("kim", &[3])?;
-        // The end of the earlier session frees nothing.
+        // The end of the earlier session does not free the nick.
         self.roster.release(self.id(1), &keys("kim"));
         self.owners("kim", &[3])?;
         self.roster.release(self.id(3), &keys("kim"));

@@ -1,56 +1,57 @@
-//! How a suite says what is wrong.
+//! The result of a suite: the rule that was broken, and how.
 
 use std::fmt;
 
-/// What a journal, a dialect or a roster must keep.
+/// A rule that a journal, a dialect or a roster must keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
     /// Journal: opening, appending and reading work.
     Works,
-    /// Journal: messages stand in the log in the order of the append calls, each once.
+    /// Journal: messages stand in the log in the order of the append calls, each exactly once.
     Order,
-    /// Journal: places are beyond [`Seq::START`](chat_core::Seq::START), grow, and are never given twice in an epoch.
+    /// Journal: positions are greater than [`Seq::START`](chat_core::Seq::START), grow, and are never reused in an
+    /// epoch.
     Places,
-    /// Journal: a message comes back with the room, author, nick, time, kind, text and key that it was given.
+    /// Journal: a message is read back with the same room, author, nick, time, kind, text and key.
     Content,
-    /// Journal: what was appended is in the log, but for the oldest messages of a bounded one.
+    /// Journal: appended messages are in the log, except the oldest ones of a bounded log.
     Loss,
-    /// Journal: dropping the future of an append does not take its messages back.
+    /// Journal: dropping the future of an append does not remove its messages.
     Cancelled,
-    /// Journal: a read gives the messages of its span that are nearest to the end it names, as many as its limit.
+    /// Journal: a read returns the messages of its span nearest to the end that it names, up to its limit.
     Ranges,
-    /// Journal: what a log no longer holds is a gap that covers just that.
+    /// Journal: a gap covers exactly the messages that a log no longer holds.
     Gaps,
-    /// Journal: what is said in one room is not in another's log; the key alone decides which room it is.
+    /// Journal: messages of one room are not in another room's log. Only the key decides which room it is.
     Rooms,
-    /// Journal: the head of a log that is opened has its last place and topic.
+    /// Journal: the head of a log that is opened has the log's last position and topic.
     Head,
-    /// Journal: an epoch survives with its log, and a log that begins anew has another one.
+    /// Journal: an epoch lives as long as its log, and a log that begins anew has another epoch.
     Epoch,
-    /// Journal: what a session of an earlier process wrote is not taken for the words of one of this process.
+    /// Journal: messages of a session of an earlier process are not taken for those of a session of this process.
     Author,
-    /// Journal: a message that was said under a key is a duplicate, on every node, and has the first one's place.
+    /// Journal: a message with a used key is a duplicate on every node, and has the first message's position.
     Keys,
-    /// Journal: each node that shares it follows the whole log in one order.
+    /// Journal: each node that shares the journal follows the whole log in one order.
     Follows,
-    /// Dialect: it does not panic, whatever it is given.
+    /// Dialect: it never panics, for any input.
     Panics,
-    /// Dialect: it writes whole lines.
+    /// Dialect: it writes complete lines.
     Lines,
     /// Dialect: it writes no control characters and no bidirectional controls.
     Clean,
-    /// Dialect: the encoding of a batch is those of its messages, one after the other.
+    /// Dialect: a batch is encoded as the concatenation of its encoded messages.
     Pieces,
-    /// Dialect: an encoding depends on nothing but the item.
+    /// Dialect: an encoding depends only on the item.
     Repeatable,
     /// Dialect: connections with the same settings share one encoder.
     SharedForm,
-    /// Dialect: a detector's answer does not change its mind.
+    /// Dialect: a detector's decision does not change.
     Verdicts,
-    /// Dialect: its connection serves its peer to the end.
+    /// Dialect: its connection serves the peer until the end.
     Serves,
-    /// Roster: one nick has one owner, or the sessions of one account.
+    /// Roster: a nick has one owner, or belongs to the sessions of one account.
     Nicks,
 }
 
@@ -84,7 +85,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// A rule that an implementation has broken, and how.
+/// A broken rule, with what was expected and seen.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Violation {
@@ -92,11 +93,11 @@ pub struct Violation {
     pub rule: Rule,
     /// What the suite expected.
     pub expected: String,
-    /// What it saw instead.
+    /// What the suite saw instead.
     pub seen: String,
-    /// With which seed it happens again; `None` if it always does.
+    /// The seed that reproduces the violation. `None` if it always occurs.
     pub seed: Option<u64>,
-    /// What was done before, the latest last.
+    /// The operations before the violation, latest last.
     pub done: Vec<String>,
 }
 
@@ -111,15 +112,15 @@ impl Violation {
         }
     }
 
-    /// Adds what was done before, the latest of it.
+    /// Adds the latest operations before the violation.
     pub(crate) fn after(mut self, done: &[String]) -> Self {
-        /// As much as fits on a screen.
+        /// As many lines as fit on a screen.
         const SHOWN: usize = 16;
         self.done = done[done.len().saturating_sub(SHOWN)..].to_vec();
         self
     }
 
-    /// Adds the seed with which it happens again.
+    /// Adds the seed that reproduces the violation.
     pub(crate) const fn seeded(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -148,7 +149,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Panics with what a suite found, readably.
+/// Panics with a readable message if a suite found a violation.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The dialect of a connection: what a peer sees while it says anything, and others do.
+//! The connection suite for dialects: checks what a peer receives while it and other sessions send anything.
 
 use super::hostile;
 use super::{Rule, Speech, Violation, shortened, written};
@@ -6,11 +6,11 @@ use crate::TestHub;
 use crate::random::Random;
 use chat_core::CloseReason;
 
-/// Runs a hub's connections through the suite: peers begin as the speech does, say its lines and hostile ones in any
-/// pieces, and are told what others say. For dialects whose type can't be named, as the plain one, and for what only
-/// a hub can bring about.
+/// Runs the connections of a hub through the suite. Peers send the first lines of the speech, then its lines and
+/// hostile ones, split at any byte, and receive what other sessions send. Use it for dialects whose type can't be
+/// named, such as the plain one, and for what only a hub can cause.
 ///
-/// The hub's dialects are those under test, and it has no rate. Run it with paused time.
+/// The hub must serve the dialects under test and have no rate limit. Run the suite with paused time.
 ///
 /// # Errors
 ///
@@ -18,7 +18,7 @@ use chat_core::CloseReason;
 ///
 /// # Panics
 ///
-/// Panics if another session has a nick that the suite uses, which begin with `suite-`.
+/// Panics if another session has a nick that the suite uses. Those nicks begin with `suite-`.
 ///
 /// # Cancel safety
 ///
@@ -65,7 +65,7 @@ async fn one(
             0 => random.pick_or(&speech.lines, opening).to_owned(),
             _ => hostile::line(&speech.lines, random),
         };
-        // What is whole by now was written for the line before.
+        // The complete lines so far were written for the previous line.
         let end = written.iter().rposition(|&byte| byte == b'\n');
         let rest = written.split_off(end.map_or(0, |end| end + 1));
         written::check(&written, speech, &sent, &doing)?;
@@ -73,10 +73,10 @@ async fn one(
         doing = format!("line {}", shortened(&format!("{said:?}")));
         said.push('\n');
         sent.push_str(&said);
-        // Cut wherever, also within a character.
+        // Splits at any byte, also within a character.
         let (head, tail) = said.as_bytes().split_at(random.below(said.len()));
         let is_open = peer.sends_if_open(head).await && peer.sends_if_open(tail).await;
-        // What can't be said is told to who says it, and that is not the peer.
+        // A text that can't be published is an error for the talker only, not for the peer.
         drop(talker.say(&hostile::text_of(random)).await);
         drop(talker.act(&hostile::text_of(random)).await);
         drop(talker.set_topic(&hostile::text_of(random)).await);

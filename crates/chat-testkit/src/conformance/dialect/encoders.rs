@@ -1,4 +1,4 @@
-//! How a room's items are encoded: whole, clean, the same each time, and a batch as its messages.
+//! Checks encoders: complete and clean lines, repeatable output, and batches encoded like their single messages.
 
 use super::{Rule, Speech, Violation, hostile, shortened, unpanicked, written};
 use crate::random::Random;
@@ -9,7 +9,7 @@ use chat_core::protocol::{Broadcast, Dialect, Encoder, Missed, Moment};
 use chat_core::{CloseReason, Kind, Nick, Presence, PresenceChange, RoomName, Seq};
 use std::sync::Arc;
 
-/// Checks the encoder that two connections with equal settings have.
+/// Checks the encoder of two connections with equal settings.
 pub(super) fn check(
     one: &dyn Dialect,
     other: &dyn Dialect,
@@ -73,7 +73,7 @@ fn check_items(
     Ok(())
 }
 
-/// Encodes twice, once behind something else, and compares.
+/// Encodes an item twice, once after other output, and compares the results.
 fn encode(
     encoder: &dyn Encoder,
     item: &Broadcast<'_>,
@@ -94,7 +94,7 @@ fn encode(
     Ok(first)
 }
 
-/// What messages may be: of a later version, too.
+/// The kinds of messages, including one of a later version.
 const KINDS: [Kind; 5] = [
     Kind::Said,
     Kind::Acted,
@@ -103,7 +103,7 @@ const KINDS: [Kind; 5] = [
     Kind::from_number(200),
 ];
 
-/// Some messages of every kind, hostile but as clean as core makes them.
+/// Returns a batch with messages of every kind, hostile but cleaned as core does.
 pub(super) fn batch(random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for at in 0..=random.below(6) {
@@ -116,7 +116,7 @@ pub(super) fn batch(random: &mut Random) -> Batch {
     drafts.number(room(), (first..).map(Seq))
 }
 
-/// One message of each of these kinds, as hostile and as clean.
+/// Returns a batch with one message of each of these kinds, hostile but cleaned.
 pub(super) fn batch_of(kinds: &[Kind], random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for kind in kinds {
@@ -161,7 +161,7 @@ fn missed() -> [Missed; 6] {
     ]
 }
 
-/// Why a session may end.
+/// Returns the reasons why a session may end.
 pub(super) fn reasons(random: &mut Random) -> [CloseReason; 12] {
     [
         CloseReason::Quit(None),

@@ -1,9 +1,9 @@
-//! What a peer may send that means harm, or nothing.
+//! Generates hostile or meaningless input of a peer.
 
 use crate::random::Random;
 use chat_core::text;
 
-/// A text of which no part is expected: controls, marks, scripts, JSON and commands, short or long.
+/// Returns a random text of controls, marks, scripts, JSON and commands, short or long.
 pub(super) fn text_of(random: &mut Random) -> String {
     let pieces = match random.below(20) {
         0 => 0,
@@ -13,7 +13,7 @@ pub(super) fn text_of(random: &mut Random) -> String {
     (0..pieces).map(|_| piece(random)).collect()
 }
 
-/// As a text is when core gives it to a dialect: without what a terminal obeys, and not empty.
+/// Returns a random text as core passes it to a dialect: without characters that control a terminal, and not empty.
 pub(super) fn clean_text(random: &mut Random) -> String {
     let text = text::clean(&text_of(random)).into_owned();
     if text.trim().is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn clean_text(random: &mut Random) -> String {
     }
 }
 
-/// A line that a peer may send: one of these with something wrong in it, or anything. It holds no newline.
+/// Returns a line that a peer may send: one of `lines` with an error in it, or random text. It contains no newline.
 pub(super) fn line(lines: &[String], random: &mut Random) -> String {
     if lines.is_empty() || random.once_in(3) {
         return text_of(random).replace('\n', " ");

@@ -1,7 +1,7 @@
-//! What a dialect makes of a peer's lines and of the replies that each may have.
+//! Checks how a dialect handles the lines of a peer and the possible replies to each.
 //!
-//! Invariant: each command is answered once, in order, by a reply that answers such a command; what is said may be
-//! answered together.
+//! Invariant: each command gets one reply, in order, of a type that fits the command. Consecutive messages may share
+//! one reply.
 
 use super::encoders::{nick, reasons, room};
 use super::{Speech, Violation, encoders, hostile, shortened, unpanicked, written};
@@ -16,7 +16,7 @@ use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{Direct, Hub, Kind, Limits, Seq};
 use std::sync::Arc;
 
-/// What a hub has to tell.
+/// The contents of a hub for the replies.
 pub(super) struct Scene {
     limits: Limits,
     rolls: Vec<RoomInfo>,
@@ -24,7 +24,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Rooms with hostile topics, one with many members.
+    /// Creates rooms with hostile topics, one of them with many members.
     pub(super) async fn new() -> Self {
         let hub = Hub::default();
         let mut random = Random::new(0);
@@ -52,7 +52,7 @@ impl Scene {
     }
 }
 
-/// Talks to a dialect and looks at what it writes.
+/// Runs a conversation with a dialect and checks what it writes.
 pub(super) fn check(
     dialect: Box<dyn Dialect>,
     opening: &str,
@@ -78,9 +78,9 @@ struct Talk<'a> {
     speech: &'a Speech,
     scene: &'a Scene,
     random: Random,
-    /// All that the peer has said.
+    /// Everything that the peer has sent.
     sent: String,
-    /// What it has said and is not answered yet.
+    /// The messages that the peer has sent and that have no reply yet.
     waiting: Vec<Kind>,
     done: Vec<String>,
 }
@@ -93,7 +93,7 @@ impl Talk<'_> {
             nick: &nick(),
         };
         self.writes("greeting", |dialect, out| dialect.greet(&greeting, out))?;
-        // Begun as it should, answered as it should not always be.
+        // The opening line is valid, but its reply may be any that fits its commands.
         self.says(opening)?;
         for line in self.speech.lines.clone() {
             self.says(&line)?;
@@ -112,7 +112,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// The peer says a line, and is answered as its commands may be.
+    /// Passes a line to the dialect, and answers each of its commands with a possible reply.
     fn says(&mut self, line: &str) -> Result<(), Violation> {
         let line_shown = shortened(&format!("{line:?}"));
         self.done.push(format!("line {line_shown}"));
@@ -131,14 +131,14 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// The peer wants this, and is answered as it may be.
+    /// Answers a command with a possible reply.
     fn asks(&mut self, command: &Command<'_>, line_shown: &str) -> Result<(), Violation> {
         if let Command::Say { .. } | Command::Act { .. } = command {
             let is_act = matches!(command, Command::Act { .. });
             self.waiting
                 .push(if is_act { Kind::Acted } else { Kind::Said });
             if self.random.once_in(2) {
-                // Answered together with those that follow.
+                // This message shares a reply with later ones.
                 return Ok(());
             }
             let which = *self.random.pick(&SAYING);
@@ -162,7 +162,7 @@ impl Talk<'_> {
         self.answers(which, line_shown)
     }
 
-    /// Answers what waits to be published.
+    /// Answers the messages that have no reply yet.
     fn publishes(&mut self, which: Answer, line: &str) -> Result<(), Violation> {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
@@ -180,7 +180,7 @@ impl Talk<'_> {
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
-    /// The peer is told something that it did not ask.
+    /// Passes events to the dialect that are not replies.
     fn hears(&mut self) -> Result<(), Violation> {
         let at = Timestamp(self.random.next() >> 20);
         let text = hostile::clean_text(&mut self.random);
@@ -262,7 +262,7 @@ impl Talk<'_> {
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
-    /// Lets the dialect write, and looks at what it wrote.
+    /// Calls the dialect and checks what it writes.
     fn writes(
         &mut self,
         doing: &str,
@@ -275,7 +275,7 @@ impl Talk<'_> {
     }
 }
 
-/// Some messages of a log, or none.
+/// Returns a page of a log, with some messages or none.
 fn page(random: &mut Random) -> Page {
     let batch = Arc::new(encoders::batch(random));
     let gap = random.once_in(2).then_some(Gap {
@@ -289,7 +289,7 @@ fn page(random: &mut Random) -> Page {
     Page::new(gap, vec![BatchSlice { batch, range }])
 }
 
-/// What a peer is told.
+/// A type of reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Welcome,
@@ -313,7 +313,7 @@ enum Answer {
     Refused,
 }
 
-/// How something said may be answered.
+/// The possible replies to a message.
 const SAYING: [Answer; 4] = [
     Answer::Published,
     Answer::Known,
@@ -321,10 +321,10 @@ const SAYING: [Answer; 4] = [
     Answer::Refused,
 ];
 
-/// What answers nothing.
+/// The replies that answer no command.
 const UNASKED: [Answer; 3] = [Answer::Rejected, Answer::Present, Answer::Removed];
 
-/// How a command may be answered: [`Dialect::reply`] has the rule.
+/// Returns the possible replies to a command; [`Dialect::reply`] documents the rule.
 const fn answers(command: &Command<'_>) -> &'static [Answer] {
     use Answer::Refused;
     match command {

@@ -1,11 +1,11 @@
-//! A detector sees a prefix that grows; what it said of a shorter one must hold.
+//! Checks detectors: a decision about a prefix must still hold when the prefix grows.
 
 use super::hostile;
 use super::{Rule, Speech, Violation, open, unpanicked};
 use crate::random::Random;
 use chat_core::protocol::{Detection, Detector};
 
-/// A random prefix is cut here. A detector may have to decide on a long line before it has seen its end.
+/// The maximum length of a random prefix. A detector may decide on a long line before its end.
 const PREFIX_BYTES_MAX: usize = 400;
 
 pub(super) fn check(detector: &impl Detector, speech: &Speech) -> Result<(), Violation> {
@@ -55,7 +55,7 @@ fn decision(detector: &impl Detector, prefix: &[u8]) -> Result<Decision, Violati
     })
 }
 
-/// Byte by byte it comes to what it comes to at once, and what is decided stays so.
+/// Checks that a detector decides the same byte by byte as at once, and that a decision does not change.
 fn grows(detector: &impl Detector, whole: &[u8]) -> Result<(), Violation> {
     let mut decided: Option<(usize, Decision)> = None;
     for end in 0..=whole.len() {

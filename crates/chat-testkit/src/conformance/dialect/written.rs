@@ -1,9 +1,9 @@
-//! What may be written to a peer: whole lines of harmless characters.
+//! Checks output to a peer: complete lines of safe characters.
 
 use super::{Rule, Speech, Violation, shortened};
 use chat_core::text;
 
-/// Checks what was written for something, to a peer that has sent this.
+/// Checks the output of one operation, for a peer that has sent `sent`.
 pub(super) fn check(
     bytes: &[u8],
     speech: &Speech,
@@ -33,7 +33,7 @@ pub(super) fn check(
                 line.as_bytes(),
             );
         }
-        // What even a line's own author must not get back is what may end it, or begin an escape.
+        // Characters that may end a line or begin an escape sequence are unsafe even for the peer that sent them.
         let is_repeated = |c: char| speech.repeats && c >= '\x7f' && sent.contains(c);
         let unsafe_char = line
             .chars()

@@ -1,14 +1,14 @@
-//! What is appended: no two texts alike, so that each message can be told from all others.
+//! Generates drafts. No two texts are equal, so that each message can be identified.
 
 use crate::random::Random;
 use chat_core::log::{Account, Drafts, SessionId, Timestamp};
 use chat_core::name::NameRules;
 use chat_core::{Kind, Nick};
 
-/// How many sessions there are in whose names messages are appended; the first is not nobody.
+/// The number of sessions that append messages. Their numbers begin at 1.
 pub(super) const AUTHORS: u64 = 4;
 
-/// Writes drafts.
+/// A generator of drafts.
 #[derive(Debug)]
 pub(super) struct Writer {
     written: u64,
@@ -17,7 +17,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new() -> Self {
-        // A hub may have tables for more marks than the default rules know: its nicks are nicks.
+        // A hub may accept more marks in nicks than the default rules.
         let mut rules = NameRules::default();
         rules.is_mark = |c| !c.is_ascii() && !c.is_alphanumeric();
         let nicks = ["alice", "한글", "e\u{301}mile", "ไก่", "[Bob]^_^"];
@@ -28,7 +28,7 @@ impl Writer {
         }
     }
 
-    /// A batch of so many plain messages.
+    /// Returns a batch of plain messages.
     pub(super) fn plain(&mut self, messages: usize) -> Drafts {
         let mut drafts = self.begin(0);
         for _ in 0..messages {
@@ -38,7 +38,7 @@ impl Writer {
         drafts
     }
 
-    /// A batch of a topic, or of its end.
+    /// Returns a batch that sets or removes the topic.
     pub(super) fn topic(&mut self, topic: Option<&str>) -> Drafts {
         let mut drafts = self.begin(1);
         let topic = topic.map_or_else(String::new, |topic| self.text(topic));
@@ -46,7 +46,7 @@ impl Writer {
         drafts
     }
 
-    /// A batch of anything that messages may be.
+    /// Returns a batch of messages of any kind.
     pub(super) fn any(&mut self, random: &mut Random) -> Drafts {
         if random.once_in(16) {
             return self.topic(None);
@@ -64,10 +64,10 @@ impl Writer {
     fn begin(&mut self, nick: usize) -> Drafts {
         self.written += 1;
         let author = SessionId(SessionId::NOBODY.0 + 1 + self.written % AUTHORS);
-        // Not of 1970, so that a journal which lets go of what is old keeps them; and no two of one time.
+        // Current times, so that a journal does not remove the messages as old. No two are equal.
         let at = Timestamp(Timestamp::now().0 + self.written);
         let account = (self.written % 3 == 1).then(|| {
-            // As long as an account may be.
+            // The maximum length of an account.
             let id = format!("계정-{:>57}", self.written);
             Account::parse(&id).expect("this is an account")
         });
@@ -83,16 +83,16 @@ impl Writer {
         self.written += 1;
         let key = format!("{}{}", random.pick(&KEYS), self.written);
         match random.below(4) {
-            // As long as a key may be.
+            // The maximum length of a key.
             0 => key.clone() + &"x".repeat(64 - key.len()),
-            // With the mark of the client whose key it is.
+            // With the mark of the client that owns the key.
             1 => format!("{key}\u{1f}{:032x}", self.written),
             _ => key,
         }
     }
 }
 
-/// What messages may be: of a later version, too.
+/// The kinds of messages, including one of a later version.
 const KINDS: [Kind; 6] = [
     Kind::Said,
     Kind::Said,
@@ -102,7 +102,7 @@ const KINDS: [Kind; 6] = [
     Kind::from_number(200),
 ];
 
-/// What a store may stumble over. Control characters are removed before it sees them.
+/// Texts that may be difficult for a store. Core removes control characters before the store sees a text.
 const TEXTS: [&str; 10] = [
     "hello",
     "안녕하세요 👨‍👩‍👧",

@@ -1,4 +1,4 @@
-//! The suite for journals that hubs share: what one node appends, the others follow.
+//! The suite for journals that hubs share: each node follows what the other nodes append.
 
 use super::{Rule, Violation, failed};
 use crate::random::Random;
@@ -11,21 +11,21 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::BoxStream;
 use std::sync::Arc;
 
-/// How many random runs are made.
+/// The number of random runs.
 const SEEDS: u64 = 8;
 
-/// How many batches each run appends.
+/// The number of batches that each run appends.
 const BATCHES: usize = 60;
 
-/// The two nodes of the suite. Their sessions have the same numbers.
+/// The number of nodes. The sessions of both nodes have the same numbers.
 const NODES: usize = 2;
 
-/// Whose keys they are, as a journal keeps it: one client on both nodes.
+/// The owner's mark in a key, as a journal stores it: one client uses both nodes.
 const OWNER: &str = "\u{1f}000102030405060708090a0b0c0d0e0f";
 
-/// Runs a journal that two hubs share through what core relies on: both nodes follow one order, which holds what each
-/// appended; a batch of the other node has no author that this node's sessions may have; and a message that was said
-/// under a key on one node is a duplicate on the other.
+/// Runs a journal that two hubs share through the suite. Both nodes must follow one order, which contains all appended
+/// batches. A batch of the other node must not have an author that a session of this node may have. A message whose key
+/// was used on one node must be a duplicate on the other.
 ///
 /// `nodes` are two nodes of one journal, over a store that is empty at first.
 ///
@@ -55,14 +55,14 @@ pub async fn shared_journal<J: Journal>(nodes: [J; NODES]) -> Result<(), Violati
     Ok(())
 }
 
-/// One node's log, and what it follows.
+/// One node's log, and what it has followed.
 struct Node<L> {
     log: L,
     followed: BoxStream<'static, Followed>,
     tail: Seq,
 }
 
-/// What was appended.
+/// One append and its answer.
 struct Record {
     node: usize,
     drafts: Drafts,
@@ -136,7 +136,7 @@ async fn open_node<J: Journal>(node: &J, name: &RoomName) -> Result<Node<J::Log>
 
 type Answers = Vec<BoxFuture<'static, Result<Appended, JournalError>>>;
 
-/// Appends on both nodes, without waiting for anything. Some messages have a key, which may have been used before.
+/// Appends on both nodes without waiting. Some messages have a key, which may have been used before.
 fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts)>, Answers) {
     let (mut all, mut answers): (_, Answers) = (Vec::new(), Vec::new());
     let nicks = ["alice", "bob"].map(|nick| Nick::parse(nick).expect("this is a nick"));
@@ -146,7 +146,7 @@ fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts
         let at = Timestamp(Timestamp::now().0 + number as u64);
         let mut drafts = Drafts::new(author, nicks[node].clone(), at);
         if random.once_in(3) {
-            // One of a few, so that many are repeated, on either node.
+            // One of a few keys, so that many are repeated on either node.
             let key = format!("key-{}{OWNER}", random.below(8));
             drafts.restore(Kind::Said, &format!("{number}.0"), Some(&key));
         } else {
@@ -160,7 +160,7 @@ fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts
     (all, answers)
 }
 
-/// Looks at what the appends were answered. Returns the first places of the batches that are in the log, in its order.
+/// Checks the answers of the appends. Returns the first positions of the batches in the log, in its order.
 fn check_answers(records: &[Record]) -> Result<Vec<Seq>, Violation> {
     let (mut order, mut keys) = (Vec::new(), Vec::new());
     for record in records {
@@ -189,7 +189,7 @@ fn check_answers(records: &[Record]) -> Result<Vec<Seq>, Violation> {
     }
 }
 
-/// A duplicate has the place of the message that was said under its key.
+/// Checks that a duplicate has the position of the first message with its key.
 fn check_duplicate(record: &Record, seq: Seq, records: &[Record]) -> Result<(), Violation> {
     let Some(key) = key(&record.drafts) else {
         let seen = "a duplicate of a message without a key";
@@ -212,7 +212,7 @@ fn key(drafts: &Drafts) -> Option<String> {
     drafts.messages().find_map(|draft| draft.key_id(0))
 }
 
-/// What a node yields: the batches that begin at these places, one after the other.
+/// Follows a node's log, and checks that its batches begin at these positions, in order.
 async fn follow<L: Log>(node: &mut Node<L>, order: &[Seq]) -> Result<Vec<Arc<Batch>>, Violation> {
     let mut batches = Vec::new();
     while let Some(expected) = order.get(batches.len()) {
@@ -232,7 +232,7 @@ async fn follow<L: Log>(node: &mut Node<L>, order: &[Seq]) -> Result<Vec<Arc<Bat
     Ok(batches)
 }
 
-/// Compares what a node was given with what was appended.
+/// Compares the followed batches with the appended ones.
 fn check_batches(at: usize, batches: &[Arc<Batch>], records: &[Record]) -> Result<(), Violation> {
     let mut last = Seq::START;
     let mut next = [0; NODES];
@@ -305,7 +305,7 @@ fn places(batches: &[Arc<Batch>]) -> Vec<(Seq, String)> {
         .collect()
 }
 
-/// What was followed can be read.
+/// Checks that the followed messages can be read.
 async fn check_read<L: Log>(node: &Node<L>, seen: &[(Seq, String)]) -> Result<(), Violation> {
     let page = node.log.read(Span::After(node.tail), seen.len()).await;
     let page = page.map_err(|error| failed("a log that can be read", &error))?;

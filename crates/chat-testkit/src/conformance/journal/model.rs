@@ -1,4 +1,4 @@
-//! What a log must be: the messages that were appended, and how many of the oldest are gone.
+//! The model of a log: the appended messages, and how many of the oldest are gone.
 
 use super::drafts::AUTHORS;
 use super::{Rule, Violation, failed};
@@ -8,15 +8,15 @@ use chat_core::log::{
 use chat_core::{Kind, Nick, RoomName, Seq};
 use std::ops::Range;
 
-/// A room's log, as it must be.
+/// The expected contents of a room's log.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// The folded name.
+    /// The folded name of the room.
     pub(super) key: String,
     pub(super) records: Vec<Record>,
-    /// So many of the oldest are known to be gone.
+    /// The number of oldest messages that are known to be gone.
     pub(super) gone: usize,
-    /// So many of the oldest may be gone, whatever the journal promises to hold.
+    /// The number of oldest messages that may be gone, whatever the journal promises to hold.
     pub(super) expired: usize,
     epoch: Option<Epoch>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Model {
 /// One message.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// Its place, once it is known.
+    /// The message's position, once it is known.
     pub(super) seq: Option<Seq>,
     pub(super) text: String,
     kind: Kind,
@@ -33,9 +33,9 @@ pub(super) struct Record {
     account: Option<Account>,
     at: Timestamp,
     author: SessionId,
-    /// Since it was appended, its log was closed, or the journal.
+    /// Whether the log or the journal has been closed since the append.
     age: Age,
-    /// The future of its append was dropped.
+    /// Whether the future of the append was dropped.
     pub(super) is_abandoned: bool,
 }
 
@@ -57,7 +57,7 @@ impl Model {
         }
     }
 
-    /// Notes what is being appended, in the order of the calls, and returns which records that are.
+    /// Records an append, in the order of the calls, and returns its range of records.
     pub(super) fn append(&mut self, drafts: &Drafts, room: &RoomName) -> Range<usize> {
         let start = self.records.len();
         let batch = drafts.clone().number(room.clone(), []);
@@ -77,7 +77,7 @@ impl Model {
         start..self.records.len()
     }
 
-    /// Compares what an append gave back with what it was given.
+    /// Compares the result of an append with its drafts.
     pub(super) fn appended(
         &mut self,
         records: Range<usize>,
@@ -103,14 +103,14 @@ impl Model {
         Ok(())
     }
 
-    /// Notes that nobody waits for an append any more.
+    /// Records that the future of an append was dropped.
     pub(super) fn abandon(&mut self, records: Range<usize>) {
         for record in &mut self.records[records] {
             record.is_abandoned = true;
         }
     }
 
-    /// Compares a message with what was appended, and learns its place.
+    /// Compares a message with the record of its append, and learns its position.
     pub(super) fn compare(
         &mut self,
         index: usize,
@@ -147,14 +147,14 @@ impl Model {
         self.place(index, message.seq)
     }
 
-    /// The message that this is, by its text; empty texts are told apart by their times.
+    /// Finds the record of a message by its text. Empty texts are identified by their times.
     pub(super) fn identify(&self, batch: &Batch, message: &MessageRef<'_>) -> Option<usize> {
         self.records.iter().position(|record| {
             record.text == message.text && (!record.text.is_empty() || record.at == batch.at())
         })
     }
 
-    /// Learns the place of a message, or finds it where it was.
+    /// Learns the position of a message, or checks that it has not changed.
     fn place(&mut self, index: usize, seq: Seq) -> Result<(), Violation> {
         let text = &self.records[index].text;
         if let Some(known) = self.records[index].seq {
@@ -187,13 +187,13 @@ impl Model {
         Ok(())
     }
 
-    /// The place of the last message.
+    /// Returns the position of the last message.
     pub(super) fn tail(&self) -> Seq {
         let last = self.records.iter().rev().find_map(|record| record.seq);
         last.unwrap_or(Seq::START)
     }
 
-    /// Compares the head of a log that has just been opened, which may begin anew if it may.
+    /// Checks the head of a log that was just opened. A log that is not durable may begin anew.
     pub(super) fn opened(
         &mut self,
         head: &Head,
@@ -212,7 +212,7 @@ impl Model {
         for record in &mut self.records {
             record.age = record.age.max(age);
         }
-        // That a log which lost its messages keeps its epoch is the worse fault: positions would lie.
+        // A log that lost its messages but kept its epoch is the worse fault, because its positions are wrong.
         let rule = if epoch.is_some_and(|_| !is_durable) && head.tail < self.tail() {
             Rule::Epoch
         } else {
@@ -240,8 +240,8 @@ impl Model {
 }
 
 impl Record {
-    /// The hub keeps from a session what it wrote itself: so after a restart, an old message must not have the number
-    /// of a session that the new process may have.
+    /// Checks the author of a message. The hub does not deliver to a session its own messages, so after a restart an
+    /// old message must not have the number of a session that the new process may have.
     fn check_author(&self, author: SessionId) -> Result<(), Violation> {
         let is_somebody = (1..=AUTHORS).contains(&author.0);
         let is_right = match self.age {

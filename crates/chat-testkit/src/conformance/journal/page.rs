@@ -1,4 +1,4 @@
-//! What a read must give: the messages of its span that the log holds, and a gap for those that it doesn't.
+//! Checks reads: a page must contain the messages of its span that the log holds, and a gap for the others.
 
 use super::model::Model;
 use super::{Holds, Rule, Violation};
@@ -7,10 +7,10 @@ use chat_core::log::{Gap, Page, Span};
 use std::ops::Range;
 
 impl Model {
-    /// Compares a page with what the log must hold. Everything that was appended has been acknowledged, or is
-    /// followed by something that was.
+    /// Compares a page with the expected contents of the log. All appends must have been acknowledged, or be followed
+    /// by one that was.
     ///
-    /// Returns the places of the page's messages.
+    /// Returns the positions of the page's messages.
     pub(super) fn check_page(
         &mut self,
         span: Span,
@@ -54,7 +54,7 @@ impl Model {
         Ok(places)
     }
 
-    /// Finds each message of a page among those that were appended.
+    /// Finds the records of a page's messages.
     fn recognise(&mut self, page: &Page) -> Result<(Vec<usize>, Vec<Seq>), Violation> {
         let (mut indexes, mut places) = (Vec::new(), Vec::new());
         for slice in &page.slices {
@@ -96,7 +96,7 @@ impl Model {
         Ok((indexes, places))
     }
 
-    /// Nothing may be missing between two messages of a page.
+    /// Checks that no message is missing between two messages of a page.
     fn check_row(&self, indexes: &[usize]) -> Result<(), Violation> {
         let hole = indexes.windows(2).find(|pair| pair[1] != pair[0] + 1);
         hole.map_or(Ok(()), |pair| {
@@ -105,7 +105,7 @@ impl Model {
         })
     }
 
-    /// Returns which of the span's messages are gone.
+    /// Returns which messages of the span are gone.
     fn check_after(
         &self,
         asked: Seq,
@@ -124,7 +124,7 @@ impl Model {
         Ok(self.count_through(asked)..first_held)
     }
 
-    /// Returns which of the span's messages are gone, of those that the limit would have let through.
+    /// Returns which messages of the span are gone, counting only those within the limit.
     fn check_before(
         &self,
         asked: Seq,
@@ -148,7 +148,7 @@ impl Model {
         })
     }
 
-    /// So much must be held; from this record on nothing was seen to be gone.
+    /// Checks that the log holds as many messages as promised. No record from `first_held` on was seen to be gone.
     fn check_held(&mut self, first_held: usize, holds: Holds) -> Result<(), Violation> {
         let can_go = self.records.len().saturating_sub(holds.messages());
         if first_held > can_go.max(self.expired) {
@@ -159,7 +159,7 @@ impl Model {
         Ok(())
     }
 
-    /// A gap covers just what was asked for and is gone.
+    /// Checks that a gap covers exactly the requested messages that are gone.
     fn check_gap(
         &self,
         span: Span,
@@ -168,10 +168,10 @@ impl Model {
     ) -> Result<(), Violation> {
         let (asked, is_told) = match span {
             Span::After(asked) => (asked, true),
-            // The end that is named is there; a page that ends before its limit tells of the rest.
+            // A read before a position needs no gap. A page below its limit implies that the rest is gone.
             _ => (Seq::START, false),
         };
-        // A read of nothing may tell what is gone, and has nothing to show it by.
+        // A read with limit 0 may report a gap, but shows no messages to check it against.
         let Some(lost) = lost else { return Ok(()) };
         let wrong = |expected: String| {
             let seen = gap.map(|gap| format!("a gap of {}..={}", gap.from, gap.to));
@@ -180,7 +180,7 @@ impl Model {
         };
         let known = |index: usize| self.records.get(index).and_then(|record| record.seq);
         if lost.is_empty() {
-            // One that is gone and whose place was never seen may have stood there.
+            // A lost message with an unknown position may have been there.
             let is_open = lost.end < self.gone && known(lost.end).is_none();
             return match gap {
                 Some(_) if !is_open => wrong(format!("no gap: of {span:?} nothing is gone")),
@@ -190,7 +190,7 @@ impl Model {
         let first = lost.clone().find_map(known).unwrap_or(Seq::END);
         let last = lost.clone().rev().find_map(known).unwrap_or(Seq::START);
         let next = known(lost.end).unwrap_or_else(|| self.tail().next());
-        // Those whose place was never seen may have stood before the place that was asked for.
+        // Lost messages with unknown positions may have been before the requested position.
         let must_be_told = is_told && last > Seq::START;
         let is_right = gap.map_or(!must_be_told, |gap| {
             asked < gap.from
@@ -210,7 +210,7 @@ impl Model {
         }
     }
 
-    /// How many records stand at or before this place. One whose place was never seen stands with the next.
+    /// Returns the number of records up to this position. A record with an unknown position counts with the next one.
     fn count_through(&self, seq: Seq) -> usize {
         let is_before = |at: Seq| at <= seq;
         let last = self

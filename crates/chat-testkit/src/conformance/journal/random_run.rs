@@ -1,4 +1,4 @@
-//! Anything that a hub may do to its journal, in an order that the seed decides.
+//! Performs any operations of a hub on its journal, in an order that the seed decides.
 
 use super::rooms::Rooms;
 use super::{JournalUnderTest, Violation};
@@ -6,7 +6,7 @@ use crate::random::Random;
 use chat_core::Seq;
 use chat_core::log::Span;
 
-/// How much is done in one run.
+/// The number of operations in one run.
 const STEPS: usize = 80;
 
 pub(super) async fn run(

@@ -1,4 +1,4 @@
-//! Rooms of a journal under test: whatever is done in one is done to its model, too, and must come to the same.
+//! The rooms of a journal under test. Each operation is also performed on the room's model, and the results must agree.
 
 use super::drafts::Writer;
 use super::model::{Age, Model};
@@ -11,13 +11,13 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// A journal, its open logs, and what they must be.
+/// A journal, its open logs, and their models.
 pub(super) struct Rooms<'u, U: JournalUnderTest> {
     under_test: &'u mut U,
-    /// Dropped before the journal is.
+    /// Declared before the journal, so that the logs are dropped first.
     rooms: Vec<Room<<U::Journal as Journal>::Log>>,
     journal: Option<U::Journal>,
-    /// What room names begin with.
+    /// The prefix of the rooms' names.
     prefix: String,
     pub(super) writer: Writer,
     done: Vec<String>,
@@ -42,7 +42,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         }
     }
 
-    /// What was done since [`begin`](Self::begin).
+    /// Returns the operations since [`begin`](Self::begin).
     pub(super) fn done(&self) -> &[String] {
         &self.done
     }
@@ -51,14 +51,14 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         self.under_test.durability() == Durability::OverRestarts
     }
 
-    /// Closes all rooms, and gives those that follow names of their own.
+    /// Closes all rooms and sets the prefix for the names of later ones.
     pub(super) fn begin(&mut self, prefix: &str) {
         self.rooms.clear();
         self.done.clear();
         prefix.clone_into(&mut self.prefix);
     }
 
-    /// Opens a room that there has not been; returns its number.
+    /// Opens a new room and returns its number.
     pub(super) async fn add(&mut self, name: &str) -> Result<usize, Violation> {
         let name = format!("{}{name}", self.prefix);
         let key = name.to_lowercase();
@@ -72,7 +72,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         Ok(room)
     }
 
-    /// Closes a room's log and opens it again, the name spelled in another way.
+    /// Closes a room's log and opens it again, with the name in another spelling.
     pub(super) async fn reopen(&mut self, room: usize) -> Result<(), Violation> {
         let name = self.rooms[room].name.as_str();
         let name = match name.chars().any(char::is_uppercase) {
@@ -85,14 +85,14 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         self.open_log(room, Age::OtherLog).await
     }
 
-    /// Closes the journal and opens another over the same store.
+    /// Closes the journal and opens another one over the same store.
     pub(super) async fn restart(&mut self) -> Result<(), Violation> {
         self.close();
         self.done.push("journal closed and opened again".into());
         self.open_again().await
     }
 
-    /// As [`restart`](Self::restart), and the store lets go of everything meanwhile. Returns whether it can.
+    /// Like [`restart`](Self::restart), but the store removes all messages in between. Returns whether it can do so.
     pub(super) async fn expire(&mut self) -> Result<bool, Violation> {
         self.close();
         let has_expired = self.under_test.expire().await;
@@ -119,7 +119,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         model.appended(records, log.append(drafts).await)
     }
 
-    /// Appends several batches without waiting in between, polls them in any order, and drops some.
+    /// Appends several batches without waiting in between, polls their futures in any order, and drops some.
     pub(super) async fn append_at_once(
         &mut self,
         room: usize,
@@ -137,7 +137,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
                 .push(format!("{texts} being appended to room {room}"));
             appends.push((records, Box::pin(log.append(drafts))));
         }
-        // The last is waited for: it is behind all others, so then they are in the log.
+        // The last append follows all others, so they are in the log once it is done.
         let last = appends.pop();
         random.shuffle(&mut appends);
         for (records, mut append) in appends {
@@ -161,7 +161,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         Ok(())
     }
 
-    /// Reads and compares; returns the places of what was read.
+    /// Reads a span and checks the result. Returns the positions of the messages.
     pub(super) async fn read(
         &mut self,
         room: usize,
@@ -178,12 +178,12 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
             .map_err(|error| failed("a read that succeeds", &error))?;
         let holds = self.under_test.holds();
         let places = model.check_page(span, limit, &page, holds)?;
-        // Nothing went wrong: what is shown later is what changed the log.
+        // Successful reads are not listed: only operations that change the log help to reproduce a violation.
         self.done.pop();
         Ok(places)
     }
 
-    /// Begins to read and thinks better of it.
+    /// Begins a read and drops its future.
     pub(super) fn begin_to_read(&self, room: usize, span: Span, limit: usize) {
         let log = self.rooms[room].log.as_ref().expect("the log is open");
         let mut read = std::pin::pin!(log.read(span, limit));
@@ -191,13 +191,13 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         let _ready_or_not = read.as_mut().poll(&mut context);
     }
 
-    /// The places of a room's messages that are known, those that are gone included.
+    /// Returns the known positions of a room's messages, including those that are gone.
     pub(super) fn places(&self, room: usize) -> Vec<Seq> {
         let records = &self.rooms[room].model.records;
         records.iter().filter_map(|record| record.seq).collect()
     }
 
-    /// The place of a room's last message.
+    /// Returns the position of a room's last message.
     pub(super) fn tail(&self, room: usize) -> Seq {
         self.rooms[room].model.tail()
     }

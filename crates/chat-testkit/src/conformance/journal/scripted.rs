@@ -1,4 +1,4 @@
-//! A script for each rule, so that a journal which breaks one hears of that one first.
+//! A script for each rule, run in an order that reports the simplest broken rule first.
 
 use super::rooms::Rooms;
 use super::{JournalUnderTest, Rule, Violation};
@@ -7,7 +7,7 @@ use chat_core::Seq;
 use chat_core::log::Span;
 use std::collections::BTreeSet;
 
-/// Runs them all.
+/// Runs all scripts.
 pub(super) async fn run(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     rooms.begin("empty-");
     an_empty_log(rooms).await?;
@@ -29,7 +29,7 @@ pub(super) async fn run(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<
     restarts(rooms).await
 }
 
-/// Nothing is in it, and reading it is no error.
+/// The log is empty, and reading it succeeds.
 async fn an_empty_log(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for span in [
@@ -44,7 +44,7 @@ async fn an_empty_log(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<()
     Ok(())
 }
 
-/// Each append is looked for at once.
+/// Each append can be read at once.
 async fn appends_in_order(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for messages in [1, 1, 3, 1, 2, 5, 1, 1, 4, 1] {
@@ -58,7 +58,7 @@ async fn appends_in_order(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Resul
     Ok(())
 }
 
-/// From and up to every place and its neighbours, with limits that cut within batches.
+/// Reads before and after each position and its neighbours, with limits that cut within batches.
 async fn ranges(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = filled(rooms).await?;
     let places = rooms.places(room);
@@ -84,7 +84,7 @@ async fn ranges(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Viol
     Ok(())
 }
 
-/// Page by page, forwards and backwards, what is held is read just once.
+/// Reads page by page, forwards and backwards: each held message is read exactly once.
 async fn pages(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = filled(rooms).await?;
     let all = rooms
@@ -119,7 +119,8 @@ fn covers(all: &[Seq], paged: &[Seq], size: usize, direction: &str) -> Result<()
     Err(Violation::new(Rule::Ranges, expected, format!("{paged:?}")))
 }
 
-/// More than a small bound holds: whoever reads from the beginning, or from what is gone, is told of it.
+/// Appends more messages than a small journal holds. Reads from the beginning, or from a removed position, report a
+/// gap.
 async fn many_messages(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for step in 0..60 {
@@ -138,7 +139,7 @@ async fn many_messages(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(
     Ok(())
 }
 
-/// What is said in one is not in the other.
+/// Messages of one room do not appear in another.
 async fn separate_rooms(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [
         rooms.add("a").await?,
@@ -155,7 +156,7 @@ async fn separate_rooms(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<
             rooms.read(room, Span::Before(Seq::END), 2).await?;
         }
     }
-    // Each is found again under its key, however its name is spelled then.
+    // Each room is found by its key, however its name is spelled.
     for room in all {
         rooms.reopen(room).await?;
         rooms
@@ -165,7 +166,7 @@ async fn separate_rooms(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<
     Ok(())
 }
 
-/// The head has the topic that was set last, until it is taken away.
+/// The head has the topic that was set last, until it is removed.
 async fn topics(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for topic in [Some("one"), Some("둘"), None, Some("three")] {
@@ -179,7 +180,7 @@ async fn topics(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Viol
     Ok(())
 }
 
-/// Appends that nobody waited for, polled in any order or dropped.
+/// Appends without waiting; the futures are polled in any order or dropped.
 async fn appends_at_once(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for seed in 0..16 {
@@ -191,7 +192,7 @@ async fn appends_at_once(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result
     Ok(())
 }
 
-/// What is appended after a restart follows what was appended before, even if that is gone.
+/// Messages appended after a restart follow the earlier ones, even if those are gone.
 async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [filled(rooms).await?, rooms.add("b").await?];
     for expires in [false, true, false] {
@@ -211,13 +212,13 @@ async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Vi
                 .read(room, Span::After(Seq::START), usize::MAX)
                 .await?;
         }
-        // Restarted twice without anything in between.
+        // Two restarts without an operation in between.
         rooms.restart().await?;
     }
     Ok(())
 }
 
-/// A room with batches of several sizes.
+/// Creates a room with batches of several sizes.
 async fn filled(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<usize, Violation> {
     let room = rooms.add("filled").await?;
     for messages in [1, 4, 2, 1, 5, 3, 1, 2] {
