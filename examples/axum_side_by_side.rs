@@ -1,5 +1,5 @@
-//! A web application with rooms: axum answers HTTP on one port, the chat listens on another, and what is posted over
-//! HTTP is said in a room.
+//! A web application with rooms. axum answers HTTP on one port, the chat server listens on another, and texts posted
+//! over HTTP are published in a room.
 //!
 //! Run it with `cargo run --example axum_side_by_side`, watch with `nc 127.0.0.1 5001`, and post with
 //! `curl -d 'build 12 failed' http://127.0.0.1:5080/rooms/lobby`; `curl http://127.0.0.1:5080/rooms` lists the rooms.
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What the handlers share: the rooms, and the name under which the application speaks in them.
+/// The state that the handlers share: the hub, and the session that publishes for the application.
 struct App {
     hub: Hub,
     web: Session,

@@ -1,4 +1,4 @@
-//! A bot: answers `!ping` with `pong`, and goes on over restarts of the server.
+//! A bot that answers `!ping` with `pong`. It reconnects when the server restarts.
 //!
 //! Start a server with `cargo run -p chat-server`, run this with `cargo run --example bot`, then say `!ping` in the
 //! lobby. Arguments: the server's address, and the room. Ctrl+C ends it.
@@ -23,12 +23,12 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Answers until the connection is closed for good.
+/// Answers until the connection ends for good.
 async fn answer(client: &Client, mut events: Events) -> Result<(), RequestError> {
     while let Some(event) = events.next().await {
         match event {
             Event::Entered(room) => println!("listening in {}", room.room),
-            // What was asked while it was away, nobody waits for any more.
+            // Replayed requests are ignored: their senders no longer wait for an answer.
             Event::Message(Message {
                 is_replay: false,
                 room,
@@ -36,9 +36,9 @@ async fn answer(client: &Client, mut events: Events) -> Result<(), RequestError>
                 text,
                 ..
             }) if text == "!ping" => match client.say(&room, &format!("{from}: pong")).await {
-                // Said once and seen by all, even if the connection broke in between.
+                // The answer is published exactly once, even if the connection broke in between.
                 Ok(seq) => println!("answered {from} with message {seq}"),
-                // The room may have been left, or the server may be going down: that is no reason to end.
+                // The room may have been left, or the server may be shutting down. The bot continues in either case.
                 Err(error) => eprintln!("not answered: {error}"),
             },
             Event::Offline { why, retry_in } => eprintln!("offline: {why}, again in {retry_in:?}"),

@@ -1,4 +1,4 @@
-//! A bridge: what is said in a room of one server is said in a room of another, both ways.
+//! A bridge between two rooms, on one server or two: each message in one room is published in the other.
 //!
 //! Run it with `cargo run --example bridge -- HOST:PORT/ROOM HOST:PORT/ROOM`. Ctrl+C ends it.
 
@@ -24,21 +24,23 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Joins the room of one end.
+/// Joins the room at one end.
 async fn open(end: &str) -> anyhow::Result<(Client, Events, String)> {
     let (address, room) = end.split_once('/').context("an end is HOST:PORT/ROOM")?;
-    // Two ends may be on one server, where a nick has one owner.
+    // Both ends may be on one server, where each nick has one owner.
     let nick = format!("{NICK}-{room}");
     let opened = Client::connect(address).nick(nick).join(room).open().await;
     let (client, events) = opened.with_context(|| format!("can't join {end}"))?;
     Ok((client, events, room.to_owned()))
 }
 
-/// Says in one room what comes from the other, in its order. What was said while it was away is carried, too.
+/// Publishes the messages of one room in the other, in their order. Messages sent while the bridge was away are
+/// included.
 async fn carry(mut from: Events, to: &Client, room: &str) -> anyhow::Result<()> {
     while let Some(event) = from.next().await {
         let line = match event {
-            // What a bridge says is not carried back: its own messages don't come, and it leaves those of others alone.
+            // Messages of bridges are not carried back. Its own messages do not arrive, and those of other bridges are
+            // skipped.
             Event::Message(message) if message.from.starts_with(NICK) => continue,
             Event::Message(message) if message.kind == MessageKind::Said => {
                 format!("<{}> {}", message.from, message.text)

@@ -1,5 +1,5 @@
-//! A hub inside another program: a member in process greets whoever joins the lobby, and a TCP listener lets anybody
-//! in beside it.
+//! A hub inside another program. An in-process member greets each session that joins the lobby, and a TCP listener
+//! serves clients.
 //!
 //! Run it with `cargo run --example embed`, then talk to it with `nc 127.0.0.1 5001`. Ctrl+C ends it.
 
@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let host = hub.session(Some("host")).await?;
     let greeter = greet(host.join("lobby").await?);
     let server = chat_core::serve(listener, hub, async {
-        // Without a signal handler there is nothing to wait for but the end of the program.
+        // Without a signal handler, run until the program is ended from outside.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Says hello to whoever joins, until the room is closed.
+/// Greets each session that joins, until the room is closed.
 async fn greet(mut lobby: Member) -> anyhow::Result<()> {
     while let Some(event) = lobby.next().await {
         if let Event::Presence(presence) = event

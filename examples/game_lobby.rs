@@ -1,5 +1,5 @@
-//! Match rooms that vanish: whoever says `play` in the lobby waits for another one; the two get a room of their own,
-//! which is closed when one of them says `gg`.
+//! Match rooms that close after the game. A player who says `play` in the lobby waits for another one. The two get a
+//! room of their own, which is closed when one of them says `gg`.
 //!
 //! Run it with `cargo run --example game_lobby`, and play with two `nc 127.0.0.1 5001`.
 
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
-/// Who may join which match.
+/// The two sessions that may join each match.
 #[derive(Clone, Default)]
 struct Matches(Arc<Mutex<HashMap<String, [SessionId; 2]>>>);
 
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::join!(serving, watch(hub, referee, matches)).1
 }
 
-/// Sees all that is said in all rooms, without being in any.
+/// Watches the messages of all rooms without being a member of any.
 async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<()> {
     let mut events = hub.follow_all();
     let mut waiting: Option<Message> = None;
@@ -67,7 +67,7 @@ async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<(
                 open.insert(name.clone(), players);
             }
             for player in [other.from(), message.from()] {
-                // A player that is gone is missed when the match begins.
+                // If a player is gone, the other one notices when the match begins.
                 let invitation = format!("your match: /join {name}");
                 drop(referee.tell(player.as_str(), &invitation).await);
             }

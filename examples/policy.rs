@@ -1,5 +1,5 @@
-//! What peers may do is decided by the program: a word filter, a room where only the program speaks, and a room for
-//! those who know a word.
+//! A policy that decides what peers may do: a word filter, a room where only the program may speak, and a room for
+//! members who know a password.
 //!
 //! Run it with `cargo run --example policy`, and talk to it with `nc 127.0.0.1 5001`: say `darn`, `/join news` and say
 //! something, `/join staff`, `/msg door swordfish` and `/join staff` again.
@@ -35,7 +35,7 @@ impl Policy for House {
         Decision::Change(text.replace("darn", "d—n"))
     }
 
-    /// What door is told never reaches its mailbox: only whether it was right.
+    /// A message to `door` never reaches its mailbox; the sender only learns whether the word was right.
     async fn tell(&self, who: &Visitor, to: &str, text: &str) -> Decision {
         let (true, Some(session)) = (to.eq_ignore_ascii_case("door"), who.session) else {
             return Decision::Allow;
@@ -65,10 +65,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says back to everybody what they are said to have said.
+/// Sends the text of each direct message back to its sender. The policy may have changed that text.
 async fn answer(mut door: Session) {
     while let Some(direct) = door.next_direct().await {
-        // Whoever asked may have gone.
+        // The sender may be gone.
         drop(door.tell(direct.from.as_str(), &direct.text).await);
     }
 }
