@@ -1,7 +1,7 @@
-//! How a member that fell behind is given what it missed: one way for members in process, followers and connections.
+//! How a lagging member receives what it missed: one way for members in process, followers and connections.
 //!
-//! Invariant: every place between where the member was and where it goes live is given as a message, or as part of a
-//! gap that says why it is missing. A log that can't be read is a gap, too: catching up never ends in silence.
+//! Invariant: every position between where the member was and where it goes live is delivered as a message, or as part
+//! of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is skipped silently.
 
 use crate::event::Missed;
 use crate::log::{BatchSlice, Epoch, Gap, Seq, Span};
@@ -12,20 +12,20 @@ use std::collections::VecDeque;
 /// How many messages a member in process reads at a time.
 const PAGE: usize = 256;
 
-/// A part of a room's log that a member is being given.
+/// The part of a room's log that a member has yet to receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CatchUp {
-    /// It begins after this place.
+    /// The part begins after this position.
     pub(crate) after: Seq,
-    /// It ends with this place.
+    /// The part ends with this position.
     pub(crate) through: Seq,
-    /// What the member is told first.
+    /// Reported to the member before the messages.
     missed: Option<Missed>,
-    /// The life of the log that the places are in; `None` until something is read.
+    /// The epoch of the positions. `None` until something is read.
     epoch: Option<Epoch>,
 }
 
-/// The next messages of a part that is being given.
+/// The next messages of a [`CatchUp`].
 #[derive(Debug, Default)]
 pub(crate) struct CaughtUp {
     /// What is missing before the messages.
@@ -43,8 +43,8 @@ impl CatchUp {
         }
     }
 
-    /// What lies between where a member was and this place. If the log began anew in between, the member is told, and is
-    /// given what follows.
+    /// Covers the log from where a member was up to a position. If the log began a new epoch in between, the member is
+    /// notified and receives what follows.
     pub(crate) fn from(room: &Room, was: Cursor, through: Seq) -> Self {
         let (epoch, reset_at) = room.since(was);
         Self {
@@ -59,7 +59,8 @@ impl CatchUp {
         self.missed.is_none() && self.after.0 >= self.through.0
     }
 
-    /// Reads at most `limit` messages and moves the beginning past them. If the log can't be read, the rest is missing.
+    /// Reads at most `limit` messages and moves the beginning past them. If the log can't be read, the rest is reported
+    /// as missing.
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
@@ -71,7 +72,7 @@ impl CatchUp {
         }
         let epoch = *self.epoch.get_or_insert_with(|| room.epoch());
         match room.read(Span::After(self.after), limit).await {
-            // The places mean nothing any more. The item that tells so is among those that follow.
+            // The log began a new epoch, so the positions are invalid. A later item reports this.
             _ if room.epoch() != epoch => {
                 self.after = self.through;
                 CaughtUp::default()
@@ -100,21 +101,21 @@ impl CatchUp {
     }
 }
 
-/// What a newcomer asks to be given of what was said before it came.
+/// Which earlier messages a joining member asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resume {
-    /// The place of the last message that it has seen.
+    /// The position of the last message that it has seen.
     pub(crate) after: Option<Seq>,
-    /// Which life of the log that place is in; `None`: the present one.
+    /// The epoch of that position. `None` for the present one.
     pub(crate) epoch: Option<Epoch>,
-    /// How many messages it is given at most, the latest ones.
+    /// How many messages it receives at most: the latest ones.
     pub(crate) limit: Option<usize>,
 }
 
-/// What a newcomer is given of what was said before it came.
+/// Which earlier messages a joining member receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// What it is told first that it is not given.
+    /// Reported first: which of the requested messages it does not receive.
     pub(crate) missed: Option<Missed>,
     pub(crate) catch_up: CatchUp,
 }
@@ -125,12 +126,12 @@ impl Resume {
         self.after.is_none() && self.limit.unwrap_or_default() == 0
     }
 
-    /// Finds what a newcomer is given, up to the end of the log when it came. Cancel safe.
+    /// Decides what a joining member receives, up to the end of the log at its join. Cancel safe.
     pub(crate) async fn plan(self, room: &Room, joined: Cursor) -> Plan {
         let through = joined.seq;
         let (epoch, reset_at) = room.since(joined);
         if reset_at.is_some() {
-            // The places mean nothing any more. The item that tells so follows.
+            // The log began a new epoch, so the positions are invalid. The item that reports this follows.
             return Plan {
                 missed: None,
                 catch_up: CatchUp::new(through, through),
@@ -171,7 +172,7 @@ impl Resume {
                 from: after.next(),
                 to: plan.catch_up.after,
             };
-            // Newcomers who name no place miss nothing: they asked for the latest.
+            // A member that names no position misses nothing: it asked for the latest messages.
             if known.is_some() && self.has_any(room, left_out).await {
                 plan.missed = Some(Missed::BeyondLimit(left_out));
             }
@@ -179,7 +180,7 @@ impl Resume {
         plan
     }
 
-    /// Whether the log has, or had, messages in this range: places need not grow by one.
+    /// Whether the log has, or had, messages in this range: positions may skip numbers.
     async fn has_any(self, room: &Room, range: Gap) -> bool {
         let after = Seq(range.from.0.saturating_sub(1));
         let Ok(page) = room.read(Span::After(after), 1).await else {
@@ -189,23 +190,23 @@ impl Resume {
     }
 }
 
-/// A part of a log that is read in process, a page at a time and given slice by slice.
+/// A part of a log that is read in process: page by page, and yielded slice by slice.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     catch_up: CatchUp,
     page: VecDeque<BatchSlice>,
 }
 
-/// What a step of reading a [`Backlog`] gives.
+/// What one step of reading a [`Backlog`] yields.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Messages.
     Slice(BatchSlice),
-    /// Messages that are not given.
+    /// Messages that can't be delivered.
     Missed(Missed),
     /// A page was read; there may be more.
     GoOn,
-    /// It is done.
+    /// Everything was read.
     Done,
 }
 
@@ -217,7 +218,7 @@ impl Backlog {
         }
     }
 
-    /// What a newcomer is given.
+    /// Creates a backlog of what a joining member receives.
     pub(crate) const fn of(catch_up: CatchUp) -> Self {
         Self {
             catch_up,
@@ -225,7 +226,7 @@ impl Backlog {
         }
     }
 
-    /// The next of it. Cancel safe.
+    /// Takes the next step. Cancel safe.
     pub(crate) async fn step(&mut self, room: &Room) -> Step {
         if let Some(slice) = self.page.pop_front() {
             return Step::Slice(slice);

@@ -1,11 +1,11 @@
-//! Fan-out to the members that are reached over a wire: a few tasks a room, not one a member.
+//! Fan-out to the members that are reached over connections: a few tasks for each room, not one for each member.
 //!
-//! Invariant: a member is given each item of its room exactly once and in order. It knows the number of the item
-//! that it needs next; an item that comes too early is a hole, and from then on the member reads from the journal
-//! until it is level again. So neither a lagging task nor a full socket can lose anything silently.
+//! Invariant: a member receives each item of its room exactly once and in order. It knows the number of the item that
+//! it needs next. If a later item arrives instead, items are missing, and the member reads from the journal until it
+//! has caught up. So neither a lagging task nor a full socket can lose anything silently.
 //!
 //! ```text
-//!          hole, or queue full                   connection: queue empty
+//!     item missing, or queue full                connection: queue empty
 //!   Live ----------------------> Behind { seq } -------------------------> Live, and a range to replay
 //! ```
 
@@ -26,40 +26,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 
-/// How many members a walk serves before it lets other tasks run: some 0.3 ms of writing.
+/// How many members a task serves before it yields to other tasks: about 0.3 ms of writing.
 const MEMBERS_PER_TURN: usize = 64;
 
-/// How many changes of presence one round tells of at most.
+/// How many changes of presence one round delivers at most.
 const ANNOUNCEMENTS_MAX: usize = 128;
 
-/// How many bytes of waiting items one walk takes together.
+/// How many bytes of waiting items one round takes at most.
 const ROUND_BYTES_MAX: usize = 256 * 1024;
 
-/// One item of a room's broadcast: everything that its members are told passes here, in one order.
+/// One item of a room's broadcast. Everything that members receive is an item, in one order.
 pub(crate) struct Item {
-    /// Counts the room's items. One is left out where the log may hold messages that were not delivered.
+    /// Numbers the room's items. A number is skipped where the log may hold messages that were not delivered.
     pub(crate) number: u64,
     /// The end of the room's log after this item.
     pub(crate) tail: Seq,
-    /// How many changes of presence there have been with this item.
+    /// How many changes of presence there have been, including this item.
     pub(crate) presences: u64,
     /// The session that caused it.
     pub(crate) author: SessionId,
     pub(crate) body: Body,
-    /// What has been encoded so far; a handful of encoders at most.
+    /// The encodings made so far, one for each encoder in use: a few at most.
     encodings: Mutex<Vec<(Arc<dyn Encoder>, Bytes)>>,
 }
 
 pub(crate) enum Body {
     Messages(Arc<Batch>),
     Presence(Arc<Presence>),
-    /// How many members there are, in a room that has too many to announce each.
+    /// How many members there are, in a room with too many members to announce each change of presence.
     Count(RoomName, usize),
-    /// Messages that no member is given.
+    /// Messages that no member receives.
     Missed(RoomName, Missed),
-    /// The room is closed. Members over a wire are told by their connections.
+    /// The room is closed. Members over a connection are notified by the connection.
     Closed(Arc<str>),
-    /// Nothing to show: a member in process is to look whether its session ends.
+    /// Nothing to show: members in process check whether their session is ending.
     Nudge,
 }
 
@@ -81,14 +81,14 @@ impl Item {
         }
     }
 
-    /// Whether a session is shown it: what it said itself only if it wants to, but a topic that it set always, as
-    /// nothing on its screen shows that yet; its own changes of presence never.
+    /// Whether a session receives this item. It receives its own messages only if it asked for them, except a topic
+    /// that it set, which nothing on its screen shows yet. It never receives its own changes of presence.
     fn is_for(&self, session: SessionId, echo: Echo) -> bool {
         self.author != session
             || matches!(&self.body, Body::Messages(batch) if echo == Echo::Include || batch.is_topic())
     }
 
-    /// The change of a whole session that it tells of, if other rooms tell of it, too.
+    /// The change of a session that this item announces, if other rooms announce it, too.
     fn shared_change(&self) -> Option<SharedChange> {
         match &self.body {
             Body::Presence(presence) => Some((presence.session, presence.number?)),
@@ -96,12 +96,12 @@ impl Item {
         }
     }
 
-    /// Whether it tells of presence only.
+    /// Whether the item carries presence only.
     const fn is_announcement(&self) -> bool {
         matches!(self.body, Body::Presence(_) | Body::Count(..))
     }
 
-    /// How many messages or changes of presence it is.
+    /// How many messages or changes of presence the item holds.
     fn len(&self) -> usize {
         match &self.body {
             Body::Messages(batch) => batch.len(),
@@ -121,7 +121,7 @@ impl Item {
         }
     }
 
-    /// The item as this encoder writes it, made at most once for all delivery tasks.
+    /// The item in this encoder's format, encoded at most once for all delivery tasks.
     fn encoded(&self, encoder: &Arc<dyn Encoder>) -> Bytes {
         let mut encodings = self.encodings.lock();
         if let Some((_, bytes)) = encodings
@@ -157,33 +157,33 @@ impl fmt::Debug for Item {
 /// Where a member is in its room's broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// The number of the item that it needs next.
+    /// The number of the item that the member needs next.
     pub(crate) next: u64,
-    /// The end of the log after the item before.
+    /// The end of the log after the previous item.
     pub(crate) seq: Seq,
-    /// The count of presence changes after the item before.
+    /// The count of presence changes after the previous item.
     pub(crate) presences: u64,
 }
 
-/// How a member over a wire wants its room's items.
+/// How a member over a connection wants to receive its room's items.
 #[derive(Clone)]
 pub(crate) struct DeliveryOptions {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) echo: Echo,
-    /// A change of a session is delivered once, however many rooms it is announced in.
+    /// Delivers a change of a session once, however many rooms announce it.
     pub(crate) has_changes_once: bool,
 }
 
-/// Whether a member gets its own messages back.
+/// Whether a member receives its own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
-    /// It does: a program that wants to know what was made of them.
+    /// It does: for a program that needs to know how its messages were published.
     Include,
-    /// It doesn't: a terminal shows them already.
+    /// It does not: for a terminal, which already shows them.
     Exclude,
 }
 
-/// A member over a wire, as the delivery tasks know it.
+/// A member over a connection, as the delivery tasks know it.
 pub(crate) struct Tail {
     pub(crate) session: SessionId,
     outbound: Arc<Outbound>,
@@ -193,7 +193,7 @@ pub(crate) struct Tail {
 struct TailState {
     cursor: Cursor,
     live: bool,
-    /// The member is in the room no more, and this was the end of the log when it went.
+    /// The end of the log when the member left the room, if it has left.
     ended: Option<Seq>,
     options: DeliveryOptions,
 }
@@ -218,27 +218,27 @@ impl Tail {
         }
     }
 
-    /// Where the member is, if it fell behind.
+    /// Where the member is, if it is lagging.
     pub(crate) fn behind(&self) -> Option<Cursor> {
         let state = self.state.lock();
         (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
-    /// Makes the member live from `cursor` on, and says where it was.
+    /// Makes the member live from `cursor` on. Returns where it was.
     pub(crate) fn go_live(&self, cursor: Cursor) -> Cursor {
         let mut state = self.state.lock();
         state.live = state.ended.is_none();
         std::mem::replace(&mut state.cursor, cursor)
     }
 
-    /// Takes the member out of delivery, and says where it was; and where the log ended, if it is in the room no more.
+    /// Stops delivery to the member. Returns where it was, and where the log ended if it has left the room.
     pub(crate) fn stop(&self) -> (Cursor, Option<Seq>) {
         let mut state = self.state.lock();
         state.live = false;
         (state.cursor, state.ended)
     }
 
-    /// The member is in the room no more: what comes after this place is not for it.
+    /// Marks the member as having left the room: it receives nothing after this position.
     pub(crate) fn end(&self, at: Seq) {
         let mut state = self.state.lock();
         state.live = false;
@@ -249,8 +249,8 @@ impl Tail {
         self.state.lock().options = options;
     }
 
-    /// As [`deliver`](Self::deliver); a stream or an encoder that panics ends its own member, and nobody else's delivery.
-    /// Returns whether it didn't.
+    /// As [`deliver`](Self::deliver), but a stream or an encoder that panics ends only its own member. Returns whether
+    /// it did not panic.
     fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
         if delivered.is_err() {
@@ -300,7 +300,8 @@ impl fmt::Debug for Tail {
     }
 }
 
-/// The members that one delivery task serves. Places are stable, so that a walk neither skips nor repeats anyone.
+/// The members that one delivery task serves. Indices are stable, so that a pass over the members neither skips nor
+/// repeats one.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     places: Mutex<Places>,
@@ -321,7 +322,7 @@ pub(crate) struct Place {
 }
 
 impl Shard {
-    /// Adds a member; must happen under the room's lock, so that its cursor is exact.
+    /// Adds a member. Must be called under the room's lock, so that the member's cursor is exact.
     pub(crate) fn insert(self: &Arc<Self>, tail: Arc<Tail>) -> Place {
         let mut places = self.places.lock();
         let at = places.free.pop().unwrap_or(places.tails.len());
@@ -341,7 +342,7 @@ impl Shard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Copies the next members of a walk, so that no lock is held while they are written to.
+    /// Copies the next members, so that no lock is held while they are written to.
     fn next_turn(&self, from: usize, turn: &mut Vec<Arc<Tail>>) -> Option<usize> {
         let places = self.places.lock();
         let end = places.tails.len().min(from + MEMBERS_PER_TURN);
@@ -362,9 +363,9 @@ impl Place {
 
 /// Delivers a room's items to the members of one shard until the room is gone.
 ///
-/// `announcing` has a permit for each round of presence that may be delivered at the same time, in all rooms.
+/// `announcing` has one permit for each round of presence that may be delivered at the same time, in all rooms.
 ///
-/// Runs without Tokio's cooperative budget (it would make a socket that has room look full after 128 operations) and
+/// Runs without Tokio's cooperative budget, which would make a writable socket look full after 128 operations. The task
 /// yields by its own count instead.
 pub(crate) async fn deliver(
     shard: Arc<Shard>,
@@ -380,11 +381,11 @@ pub(crate) async fn deliver(
         loop {
             match rx.recv().await {
                 Ok(item) => items.push(item),
-                // Each member sees the hole by the number of the next item.
+                // Each member notices what is missing by the number of the next item.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             }
-            // Connections that are ready to publish do so first: what they bring joins this round.
+            // Connections that are ready to publish run first: their messages join this round.
             tokio::task::yield_now().await;
             let announcement = turn_to_announce(&announcing, &mut rx, &mut items).await;
             take_waiting(&mut rx, &mut items);
@@ -409,7 +410,7 @@ pub(crate) async fn deliver(
             drop(round);
             items.clear();
             if announcement.is_some() {
-                // The other tasks run before the next of these rounds does.
+                // Other tasks run before the next round of presence.
                 tokio::task::yield_now().await;
             }
         }
@@ -417,10 +418,10 @@ pub(crate) async fn deliver(
     .await;
 }
 
-/// Waits until presence may be announced, unless there is a message, too, which does not wait.
+/// Waits until presence may be announced. Returns at once if there is a message, too: messages do not wait.
 ///
-/// One session may come and go in many rooms at once, each of which has to tell its members: such rounds take turns, so
-/// that a message in another room waits for a few of them at most.
+/// A session may join or leave many rooms at once, and each of them announces it. Such rounds take turns, so that a
+/// message in another room waits for a few of them at most.
 async fn turn_to_announce<'a>(
     announcing: &'a Semaphore,
     rx: &mut broadcast::Receiver<Arc<Item>>,
@@ -433,7 +434,7 @@ async fn turn_to_announce<'a>(
             turn = &mut turn => return turn.ok(),
             item = rx.recv(), if has_space => match item {
                 Ok(item) => take(items, item),
-                // Each member sees the hole by the number of the next item.
+                // Each member notices what is missing by the number of the next item.
                 Err(RecvError::Lagged(_)) => items.clear(),
                 Err(RecvError::Closed) => return None,
             },
@@ -442,7 +443,8 @@ async fn turn_to_announce<'a>(
     None
 }
 
-/// Takes one more item of a round. What comes before a hole in the numbers is delivered by the journal, like what is in it.
+/// Adds an item to a round. If numbers are missing before it, the earlier items are delivered from the journal, like
+/// the missing ones.
 fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     if items
         .last()
@@ -453,7 +455,7 @@ fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     items.push(item);
 }
 
-/// Takes what waits in the ring without a hole, up to [`ROUND_BYTES_MAX`].
+/// Takes the items that wait in the ring, up to [`ROUND_BYTES_MAX`].
 fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Item>>) {
     let mut bytes: usize = items.iter().map(|item| item.bytes()).sum();
     while bytes < ROUND_BYTES_MAX {
@@ -463,7 +465,7 @@ fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Ite
                 take(items, item);
             }
             Err(TryRecvError::Lagged(_)) => {
-                // The items before the hole are delivered by the journal, like those in it.
+                // The earlier items are delivered from the journal, like the missing ones.
                 items.clear();
             }
             Err(TryRecvError::Empty | TryRecvError::Closed) => break,
@@ -471,22 +473,22 @@ fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Ite
     }
 }
 
-/// Items that are delivered together: one write a member.
+/// Items that are delivered together, in one write for each member.
 struct Round<'a> {
     items: &'a [Arc<Item>],
     first: u64,
     end: Cursor,
-    /// The authors of the items, sorted: only these may have to leave something out.
+    /// The authors of the items, sorted. Only an author may have to skip an item.
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
-    /// It tells of a change that other rooms tell of, too.
+    /// Some item announces a change that other rooms announce, too.
     has_shared_changes: bool,
-    /// How many items and bytes have been handed out so far.
+    /// How many messages and changes of presence were delivered so far.
     deliveries: usize,
     bytes: usize,
 }
 
-/// A round as one encoder writes it: the items' bytes one after the other, and where each begins.
+/// A round in one encoder's format: the items' bytes in order, and where each item begins.
 struct Encoding {
     encoder: Arc<dyn Encoder>,
     bytes: Bytes,
@@ -528,7 +530,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Gives a member the items from the `skip`th on, without its own if it wants no echo.
+    /// Delivers the items from the `skip`th on to a member, without its own if it wants no echo.
     fn deliver(
         &mut self,
         outbound: &Outbound,
@@ -553,7 +555,8 @@ impl<'a> Round<'a> {
         self.hand_out(at, outbound, &parts, count, queue_max)
     }
 
-    /// As [`deliver`](Self::deliver), without the changes of sessions that another room has told this connection of.
+    /// As [`deliver`](Self::deliver), without the changes of sessions that another room has already delivered to this
+    /// connection.
     fn deliver_once(
         &mut self,
         at: usize,
@@ -585,7 +588,7 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Delivers these parts of an encoding, and counts what they hold.
+    /// Delivers these parts of an encoding, and counts their contents.
     fn hand_out(
         &mut self,
         at: usize,
@@ -606,15 +609,15 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// The author of a change of presence is told of it in the reply to its command.
+    /// The author of a change of presence learns of it from the reply to its command.
     fn has_only_messages_of(&self, session: SessionId) -> bool {
         self.items
             .iter()
             .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
     }
 
-    /// The parts of an encoding that hold the items which are shown, from the `skip`th on, and how many messages and
-    /// changes of presence those are.
+    /// The parts of an encoding that hold the items to be shown, from the `skip`th on, and how many messages and
+    /// changes of presence they hold.
     fn parts(
         &self,
         skip: usize,
@@ -639,7 +642,7 @@ impl<'a> Round<'a> {
         (parts, count)
     }
 
-    /// The round as this encoder writes it: the item's own encoding if there is one item, else all of them in one piece.
+    /// The index of the round in this encoder's format: a single item's own encoding, or all items joined together.
     fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
         if let Some(at) = self
             .encodings

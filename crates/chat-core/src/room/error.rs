@@ -1,4 +1,4 @@
-//! Why messages are not published.
+//! Why messages are not published, or a room is not joined.
 
 use crate::log::{JournalError, KeyError};
 use crate::name::{NameError, RoomName};
@@ -10,17 +10,17 @@ use std::fmt;
 pub enum PublishError {
     /// The text is longer than this many bytes.
     TooLong(usize),
-    /// The hub is shutting down; the room's log takes nothing more.
+    /// The hub is shutting down; the room's log accepts nothing more.
     Draining,
-    /// Nothing visible is left of the text.
+    /// The text has no visible characters.
     Empty,
-    /// The text can't be a key.
+    /// The text is not a valid key.
     Key(KeyError),
     /// Too many appends wait for the journal.
     Busy,
-    /// The session has ended, or is not in the room any more.
+    /// The session has ended, or is no longer in the room.
     NotAMember,
-    /// There is no such room and it can't be opened.
+    /// The room does not exist and can't be opened.
     Room(Box<JoinError>),
     /// The journal failed.
     Journal(JournalError),
@@ -70,15 +70,15 @@ impl std::error::Error for PublishError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The text is no room name.
+    /// The text is not a room name.
     Name(NameError),
     /// The session is in that room already.
     AlreadyIn(RoomName),
-    /// The session is in this many rooms already, and may be in no more.
+    /// The session is in this many rooms already, which is the limit.
     TooManyRooms(usize),
-    /// The hub has this many rooms already, and opens no more.
+    /// The hub has this many rooms already, which is the limit.
     Full(usize),
-    /// The session's address has opened this many rooms already, and may open no more while all have members.
+    /// The session's address has opened this many rooms, which is the limit, and all of them have members.
     TooManyOpened(usize),
     /// The hub is shutting down.
     Draining,

@@ -1,20 +1,20 @@
-//! What happens in all rooms of a hub, for those who follow it without being members.
+//! What happens in all rooms of a hub, for followers that are not members.
 //!
-//! Invariant: nothing is sent, and no ring exists, before somebody has followed; and what is sent here is what the
-//! rooms' members are told, in the same order, and who comes and goes where that is not announced.
+//! Invariant: nothing is sent, and no ring exists, before the first follower. Followers receive what the rooms' members
+//! receive, in the same order. They also receive the changes of presence that a big room does not announce.
 
 use std::fmt;
 use std::sync::OnceLock;
 use tokio::sync::broadcast;
 
-/// The one broadcast of a hub.
+/// The broadcast of a hub to its followers.
 pub(crate) struct Feed<T> {
     ring: usize,
     tx: OnceLock<broadcast::Sender<T>>,
 }
 
 impl<T: Clone> Feed<T> {
-    /// Creates a feed whose ring holds so many items.
+    /// Creates a feed whose ring holds `ring` items.
     pub(crate) const fn new(ring: usize) -> Self {
         Self {
             ring,
@@ -22,18 +22,18 @@ impl<T: Clone> Feed<T> {
         }
     }
 
-    /// Follows from now on.
+    /// Subscribes to what happens after this call.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<T> {
         let tx = self.tx.get_or_init(|| broadcast::channel(self.ring).0);
         tx.subscribe()
     }
 
-    /// Passes on what happened, if there is a follower; must happen under the room's lock.
+    /// Sends an item if there is a follower. Must be called under the room's lock.
     pub(crate) fn send(&self, item: impl FnOnce() -> T) {
         if let Some(tx) = self.tx.get()
             && tx.receiver_count() > 0
         {
-            // Fails when the last follower has just gone.
+            // Fails when the last follower has just been dropped.
             drop(tx.send(item()));
         }
     }

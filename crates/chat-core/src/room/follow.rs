@@ -1,7 +1,7 @@
-//! A log that several hubs append to: what it yields is what the room's members are given.
+//! Following a log that several hubs append to: the room delivers what the log yields.
 //!
-//! Invariant: members are given each message after the log's head once and in the log's order, whichever hub appended it,
-//! or an explicit gap. What an append gives back only answers its author.
+//! Invariant: members receive each message after the log's head once and in the log's order, whichever hub appended it,
+//! or an explicit gap. The result of an append only answers its author.
 
 use crate::event::Missed;
 use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
@@ -21,7 +21,7 @@ fn deliver(
     mut followed: BoxStream<'static, Followed>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let stop = room.following.as_ref().map(Following::stopped);
-    // The room is kept by those who use it alone.
+    // Only the room's users keep it alive; this task does not.
     let room = Arc::downgrade(room);
     async move {
         let Some(stop) = stop else { return };
@@ -45,7 +45,7 @@ fn deliver(
 }
 
 impl Room {
-    /// Makes a room of a log that has just been opened, and follows the log if it is one that can be followed.
+    /// Creates a room from a log that was just opened, and follows the log if it supports that.
     pub(crate) fn open(
         name: RoomName,
         key: Arc<str>,
@@ -62,7 +62,7 @@ impl Room {
         room
     }
 
-    /// Delivers what the log has yielded.
+    /// Handles one event of the followed log.
     fn take_followed(self: &Arc<Self>, followed: Followed) {
         let mut state = self.state.lock();
         match followed {
@@ -86,7 +86,7 @@ impl Room {
         if batch.is_empty() || batch.last() <= state.cursor.seq {
             return;
         }
-        // Some of it was delivered: members read what they lack.
+        // Some of it was delivered before: members read what they lack.
         state.is_uncertain |= batch.first() <= state.cursor.seq;
         self.deliver(state, batch);
     }
@@ -113,7 +113,7 @@ impl Room {
         self.send_missed(state, Missed::OtherEpoch);
     }
 
-    /// The stream has ended: nothing more can be delivered.
+    /// Reports that the stream has ended: nothing more can be delivered.
     fn lose_log(self: &Arc<Self>) {
         tracing::error!(room.name = %self.name, "the room's log can't be followed any more");
         let mut state = self.state.lock();

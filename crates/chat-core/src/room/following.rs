@@ -1,4 +1,4 @@
-//! What a room knows of a log that several hubs append to, and follows.
+//! The state of a log that several hubs append to, and that the room follows.
 //!
 //! Invariant: the room is not settled before everything that this hub has appended is delivered.
 
@@ -6,13 +6,13 @@ use crate::log::{Batch, Seq};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// What an author is told when the log can no longer be followed.
+/// The reason that an author receives when the log can no longer be followed.
 pub(super) const LOST: &str = "it can't be followed any more";
 
-/// What a room knows of a log that several hubs append to.
+/// The state of a log that several hubs append to.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last place of what this hub has appended: until it is delivered, the room is not settled.
+    /// The last position that this hub has appended. The room is not settled until it is delivered.
     appended: AtomicU64,
     /// The stream has ended.
     is_lost: AtomicBool,
@@ -31,12 +31,12 @@ impl Following {
         }
     }
 
-    /// Notes that this hub's messages are in the log. Called while the room is locked, as what follows.
+    /// Notes that this hub's messages are in the log. Called under the room's lock, like the methods below.
     pub(super) fn note_appended(&self, batch: &Batch) {
         self.appended.fetch_max(batch.last().0, Ordering::Relaxed);
     }
 
-    /// Whether everything that this hub has appended is at or before this place, or will not be delivered.
+    /// Whether everything that this hub has appended is at or before this position, or can't be delivered.
     pub(super) fn has_passed(&self, seq: Seq) -> bool {
         self.is_lost() || self.appended.load(Ordering::Relaxed) <= seq.0
     }
@@ -49,7 +49,7 @@ impl Following {
         self.stop.cancel();
     }
 
-    /// Notes where a log that began anew ends.
+    /// Notes the end of a log that began a new epoch.
     pub(super) fn reset(&self, tail: Seq) {
         self.appended.store(tail.0, Ordering::Relaxed);
     }
@@ -59,7 +59,7 @@ impl Following {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
-    /// Cancelled when the room is gone.
+    /// A token that is cancelled when the room is gone.
     pub(super) fn stopped(&self) -> CancellationToken {
         self.stop.clone()
     }

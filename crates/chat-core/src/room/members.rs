@@ -1,7 +1,7 @@
-//! Who is in a room, and how that is told.
+//! The members of a room, and how changes of presence are announced.
 //!
-//! Invariant: one item tells of one change; where there are too many members to announce each, only those who follow
-//! the hub are told.
+//! Invariant: one item announces one change. In a room with too many members to announce each change, only the
+//! followers of the hub receive it.
 
 use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary};
 use crate::log::{Account, Position, SessionId};
@@ -17,24 +17,24 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many nicks a [`RoomInfo`] names: all of a room whose arrivals are announced one by one by default, so that programs
-/// can keep count, and few enough for one line.
+/// How many nicks a [`RoomInfo`] names: enough for all members of a room that announces each arrival by default, so
+/// that programs can keep count, and few enough for one line.
 const INFO_NICKS_MAX: usize = 100;
 
-/// How often a room with too many members to announce each tells how many there are, at most.
+/// How often a room with too many members to announce each change announces their number, at most.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// From how many members on a room's delivery is worth a second task.
+/// From how many members on a second delivery task is worth its cost.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
 
-/// What changed, and which number that has in all rooms of the session.
+/// A change of presence, and its number in all rooms of the session.
 struct Change {
     change: PresenceChange,
     number: Option<NonZeroU32>,
 }
 
 impl From<PresenceChange> for Change {
-    /// A change of one room alone.
+    /// A change that only one room announces.
     fn from(change: PresenceChange) -> Self {
         Self {
             change,
@@ -44,12 +44,12 @@ impl From<PresenceChange> for Change {
 }
 
 impl State {
-    /// How many members there are, on all nodes: sessions that share a nick are one.
+    /// How many members there are on all nodes. Sessions that share a nick count as one.
     fn count(&self) -> usize {
         self.members.len() + self.elsewhere.len() - self.doubles
     }
 
-    /// The nicks of all members: first those on this node.
+    /// The nicks of all members, those on this node first.
     fn nicks(&self) -> impl Iterator<Item = &Nick> {
         let here = self.members.values().map(|occupant| &occupant.nick);
         let mut seen = HashSet::new();
@@ -59,7 +59,7 @@ impl State {
         })
     }
 
-    /// Counts one more session of an account under a nick. Returns whether others are there under it.
+    /// Counts one more session of an account under a nick. Returns whether other sessions have the nick, too.
     fn share(&mut self, nick: &Nick, account: Option<&Account>) -> bool {
         if account.is_none() {
             return false;
@@ -71,7 +71,7 @@ impl State {
         is_double
     }
 
-    /// Counts one session less under a nick. Returns whether others are there under it.
+    /// Counts one session less under a nick. Returns whether other sessions still have the nick.
     fn unshare(&mut self, nick: &Nick) -> bool {
         let Some(count) = self.shared.get_mut(nick) else {
             return false;
@@ -87,7 +87,7 @@ impl State {
 }
 
 impl Room {
-    /// Adds a member with a receiver of its own. `None`: the room is gone.
+    /// Adds a member with its own receiver. Returns `None` if the room is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -101,9 +101,9 @@ impl Room {
         })
     }
 
-    /// Adds a member that the room's delivery tasks serve. `None`: the room is gone.
+    /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.
     ///
-    /// What happens from now on is written to `outbound`; cork it first if something has to precede.
+    /// All later items are written to `outbound`. The caller corks it first if something must precede them.
     pub(crate) fn join_wire(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -121,7 +121,7 @@ impl Room {
         Some((info, tail, place))
     }
 
-    /// Takes a member out and announces it, if it is there.
+    /// Takes a member out and announces it, if it is in the room.
     pub(crate) fn leave(
         self: &Arc<Self>,
         session: SessionId,
@@ -140,7 +140,7 @@ impl Room {
         }
     }
 
-    /// Takes a member out for the application, and announces it. `None`: it is not there.
+    /// Takes a member out for the application, and announces it. Returns `None` if it is not in the room.
     pub(crate) fn remove(
         self: &Arc<Self>,
         session: SessionId,
@@ -152,7 +152,7 @@ impl Room {
         Some(occupant.into())
     }
 
-    /// Takes all members out and lets nobody in any more: who wants to join must open the room anew.
+    /// Takes all members out and marks the room as gone: a session that wants to join must open it anew.
     pub(crate) fn close(self: &Arc<Self>, reason: Arc<str>) -> Vec<Removed> {
         let mut state = self.state.lock();
         self.set_gone(&mut state);
@@ -163,7 +163,7 @@ impl Room {
         for tail in members.values().filter_map(|member| member.tail.as_ref()) {
             tail.end(state.cursor.seq);
         }
-        // One item, not one for each member; those over a wire are told by their connections.
+        // One item for all members; those over a connection are notified by their connections.
         self.send(&mut state, SessionId(0), Body::Closed(reason));
         members.into_values().map(Removed::from).collect()
     }
@@ -188,7 +188,8 @@ impl Room {
         self.announce_rename(&mut state, session, nick, change, account.as_ref());
     }
 
-    /// Tells of a new nick: as an arrival if other sessions keep the old one, as a departure if others have the new one.
+    /// Announces a new nick: as an arrival if other sessions keep the old nick, as a departure if others have the new
+    /// one.
     fn announce_rename(
         self: &Arc<Self>,
         state: &mut State,
@@ -205,7 +206,7 @@ impl Room {
         match (keeps_old, has_new) {
             (false, false) if state.hushed => self.whisper(session, nick, change),
             (false, false) => self.announce(state, session, nick, change),
-            // In nobody's name: a change of its own that is no renaming tells a member that it has left.
+            // The author is `NOBODY`: a change of its own that is not a rename would tell the member that it has left.
             (true, false) => self.announce_arrival(state, SessionId::NOBODY, &to),
             (false, true) => {
                 let left = PresenceChange::Left { reason: None };
@@ -215,7 +216,7 @@ impl Room {
         }
     }
 
-    /// Takes note of members on other nodes, as they were when the room was opened.
+    /// Sets the members on other nodes, as they were when the room was opened.
     pub(crate) fn set_elsewhere(&self, members: Vec<(SessionId, Nick, Option<Account>)>) {
         let mut state = self.state.lock();
         for (who, nick, account) in members {
@@ -225,7 +226,7 @@ impl Room {
         state.hushed |= state.count() > self.context.limits.announce;
     }
 
-    /// A session on another node is in the room under this nick: announces what is new of it.
+    /// Records that a session on another node is in the room under this nick, and announces what is new.
     pub(crate) fn enter_elsewhere(
         self: &Arc<Self>,
         who: SessionId,
@@ -250,7 +251,7 @@ impl Room {
         }
     }
 
-    /// A session on another node is in the room no more.
+    /// Records that a session on another node has left the room, and announces it.
     pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
         let mut state = self.state.lock();
         if let Some(nick) = state.elsewhere.remove(&who)
@@ -261,7 +262,7 @@ impl Room {
         }
     }
 
-    /// How many members are told when one comes or goes.
+    /// How many members are notified when a session joins or leaves.
     pub(crate) fn announces_to(&self) -> usize {
         let state = self.state.lock();
         if state.hushed { 0 } else { state.members.len() }
@@ -272,7 +273,7 @@ impl Room {
         self.state.lock().members.contains_key(&session)
     }
 
-    /// All members' nicks, in the order in which their sessions began.
+    /// The nicks of all members, in the order in which their sessions began.
     pub(crate) fn nicks(&self) -> Vec<Nick> {
         self.state.lock().nicks().cloned().collect()
     }
@@ -281,7 +282,7 @@ impl Room {
         self.room_info(&self.state.lock())
     }
 
-    /// The room's information without the nicks; `None` if it has no members.
+    /// The room's information without the nicks. `None` if the room has no members.
     pub(crate) fn summary(&self) -> Option<RoomSummary> {
         let state = self.state.lock();
         let count = state.count();
@@ -311,7 +312,7 @@ impl Room {
             tail.end(state.cursor.seq);
         }
         if state.unshare(&occupant.nick) {
-            // Its member in process learns that it is over.
+            // Tells the session's member in process that it has left.
             self.send(state, session, Body::Nudge);
         } else {
             self.announce_departure(state, session, &occupant.nick, change);
@@ -319,7 +320,7 @@ impl Room {
         Some(occupant)
     }
 
-    /// Tells of a member that has left.
+    /// Announces a member that has left.
     fn announce_departure(
         self: &Arc<Self>,
         state: &mut State,
@@ -334,7 +335,7 @@ impl Room {
         }
         self.whisper(session, nick.clone(), change);
         if state.count() <= limit - limit / 4 {
-            // Below the limit by a quarter, so that one member coming and going does not toggle it.
+            // Below the limit by a quarter, so that one member that joins and leaves does not toggle it.
             state.hushed = false;
             self.announce(
                 state,
@@ -345,13 +346,13 @@ impl Room {
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
-                // The one that left may be among those in process.
+                // The session that left may have a member in process.
                 self.send(state, session, Body::Nudge);
             }
         }
     }
 
-    /// Tells of a member that has come.
+    /// Announces a member that has joined.
     fn announce_arrival(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) {
         let limit = self.context.limits.announce;
         if state.count() <= limit && !state.hushed {
@@ -391,8 +392,8 @@ impl Room {
         Some(self.room_info(state))
     }
 
-    /// Subscribes anew, at the live end. A member that was told of so many changes of presence is told who is there
-    /// now, if there have been others.
+    /// Subscribes again, at the live end, for a member that has seen `presences` changes of presence. If there were
+    /// others since, it is given the room's members now.
     pub(crate) fn subscribe_anew(&self, presences: u64) -> (Subscription, Option<RoomInfo>) {
         let state = self.state.lock();
         let subscription = Subscription {
@@ -406,9 +407,10 @@ impl Room {
         )
     }
 
-    /// The live end, for a follower that was told of so many changes of presence: who is there now, if it missed some.
+    /// The live end, for a follower that has seen `presences` changes of presence, and the room's members now if it
+    /// missed some.
     ///
-    /// `missed_whispers`: it may also have missed those that only followers are told of.
+    /// `missed_whispers`: the follower may also have missed changes that only followers receive.
     pub(crate) fn live_end(
         &self,
         presences: u64,
@@ -423,7 +425,7 @@ impl Room {
         )
     }
 
-    /// The room's information with all nicks, unless the room has too many members to announce each.
+    /// The room's information with all nicks, or with the first ones if the room is too big to announce each change.
     fn whole_info(&self, state: &State) -> RoomInfo {
         let mut info = self.room_info(state);
         if !state.hushed {
@@ -432,7 +434,7 @@ impl Room {
         info
     }
 
-    /// Has the members over wires told how many there are, a second from now.
+    /// Announces the number of members to those over connections, a second later.
     fn count_soon(self: &Arc<Self>, state: &mut State) {
         if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
             let room = Arc::clone(self);
@@ -474,7 +476,7 @@ impl Room {
         self.send(state, session, Body::Presence(Arc::new(presence)));
     }
 
-    /// Tells those who follow the hub alone: the room has too many members to announce each.
+    /// Notifies the followers of the hub only: the room has too many members to announce each change.
     fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: Change) {
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
@@ -492,7 +494,7 @@ impl Room {
         }
     }
 
-    /// The shard for one more member: the emptiest, or a new one while all are well filled.
+    /// The shard for one more member: the one with the fewest members, or a new one while all are well filled.
     fn shard(&self, state: &mut State) -> Arc<Shard> {
         let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
         if let Some(shard) = emptiest

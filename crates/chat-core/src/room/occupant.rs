@@ -5,24 +5,24 @@ use crate::room::delivery::Tail;
 use crate::room::participant::Participant;
 use std::sync::Arc;
 
-/// Tells apart the seats that one session takes, one after the other, in one room.
+/// Distinguishes the seats that one session takes in one room, one after the other.
 pub(crate) type SeatNumber = u64;
 
 /// A member, as its room knows it.
 pub(super) struct Occupant {
     pub(super) nick: Nick,
     pub(super) session: Arc<Participant>,
-    /// Which of the session's seats it is: one that was removed may have come back.
+    /// Which of the session's seats this is: a session that was removed may have joined again.
     pub(super) seat: SeatNumber,
-    /// How it is delivered to, if it is reached over a wire.
+    /// How items are delivered to the member, if it is reached over a connection.
     pub(super) tail: Option<Arc<Tail>>,
 }
 
-/// A member that was taken out of a room, without its own doing.
+/// A member that the application took out of a room.
 pub(crate) struct Removed {
     pub(crate) session: Arc<Participant>,
     pub(crate) seat: SeatNumber,
-    /// There is a connection that has to be told.
+    /// Whether a connection has to be notified.
     pub(crate) has_wire: bool,
 }
 

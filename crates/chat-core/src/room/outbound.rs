@@ -1,7 +1,7 @@
-//! The sending half of one connection: written to directly while the socket takes it, queued while it doesn't.
+//! The sending half of one connection: writes directly while the socket accepts data, and queues the rest.
 //!
-//! Invariant: bytes go out in the order in which they were given, what waits is bounded, and the one waker that is
-//! ever handed to the stream is the connection's own, so whoever writes, the connection learns when it can go on.
+//! Invariant: bytes go out in the order in which they were given, and the queue is bounded. The stream only ever gets
+//! the connection's own waker, so the connection learns when it can go on, whichever task writes.
 
 use crate::log::SessionId;
 use crate::sync::Mutex;
@@ -15,17 +15,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 
-/// How many parts of a round one vectored write takes; the kernel takes up to 1,024.
+/// How many parts of a round one vectored write takes; the kernel accepts up to 1,024.
 const PARTS_PER_WRITE: usize = 64;
 
-/// A slice keeps the round that it is a part of in memory. One that is smaller than this part of it is copied.
+/// A slice keeps its whole round in memory. A slice that is smaller than the round divided by this number is copied
+/// instead.
 const SHARED_MIN: usize = 4;
 
-/// How many changes of sessions a connection remembers that it was told of: as many as one room tells of before another
-/// room that shares the session does, when many sessions change at once. One that is told of later is told twice.
+/// How many delivered changes of sessions a connection remembers. When many sessions change at once, one room may
+/// deliver this many before another room that shares the sessions does. A change that comes later is delivered twice.
 const TOLD_MAX: usize = 256;
 
-/// How much more memory than bytes may wait for a peer.
+/// How many times its queue limit a peer's waiting data may keep in memory.
 const PINNED_MAX: usize = 2;
 
 /// The shared sending half of a connection.
@@ -33,14 +34,14 @@ pub(crate) struct Outbound(Mutex<Inner>);
 
 struct Inner {
     writer: Pin<Box<dyn AsyncWrite + Send>>,
-    /// What the stream has not taken yet.
+    /// What the stream has not accepted yet.
     queue: Queue,
-    /// What rooms delivered while the connection was writing something that comes first.
+    /// What rooms delivered while the connection writes something that must come first.
     held: Queue,
     corked: bool,
-    /// The stream may hold what it took in a buffer of its own.
+    /// The stream may still buffer what it accepted.
     unflushed: bool,
-    /// Counts what the stream took, so that a stall can be told from slowness.
+    /// Counts the bytes that the stream accepted, so that a stalled peer can be told from a slow one.
     written: u64,
     closed: Option<Closed>,
     waker: Waker,
@@ -52,21 +53,21 @@ struct Inner {
     told: Option<Box<VecDeque<SharedChange>>>,
 }
 
-/// A change of a session that is announced in each of its rooms: whose, and its number.
+/// A change of a session that each of its rooms announces: the session, and the number of the change.
 pub(super) type SharedChange = (SessionId, NonZeroU32);
 
 #[derive(Default)]
 struct Queue {
     parts: VecDeque<Part>,
     bytes: usize,
-    /// How many bytes of memory the parts keep alive: at least as many as wait.
+    /// How many bytes of memory the parts keep alive: at least as many as are queued.
     pinned: usize,
 }
 
-/// What waits of one round, or a piece of it.
+/// A queued round, or a piece of one.
 struct Part {
     bytes: Bytes,
-    /// What is freed when this part is gone: for the last piece of a round, the whole of it.
+    /// How many bytes are freed with this part: for the last piece of a round, the whole round.
     pinned: usize,
 }
 
@@ -75,29 +76,29 @@ struct Part {
 enum Closed {
     /// The stream failed.
     Broken,
-    /// The connection ended it.
+    /// The connection closed it.
     Ended,
 }
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivered {
     /// It was written or queued.
     Taken,
-    /// More waits already than may; nothing of it was taken.
+    /// The queue is full already; nothing of the delivery was accepted.
     Full,
     /// The stream is closed.
     Closed,
 }
 
-/// How far a connection's output is.
+/// The state of a connection's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// How many bytes wait, those held back included.
+    /// How many bytes are queued, including those held back.
     pub(crate) waiting: usize,
-    /// How many bytes wait before what is held back.
+    /// How many bytes are queued before those held back.
     pub(crate) waiting_ahead: usize,
-    /// How many bytes the stream has taken in all.
+    /// How many bytes the stream has accepted in total.
     pub(crate) written: u64,
     /// The stream failed.
     pub(crate) broken: bool,
@@ -118,10 +119,10 @@ impl Outbound {
         }))
     }
 
-    /// Delivers these parts of a round, unless `queue_max` bytes wait already, or what waits keeps twice as many in
-    /// memory.
+    /// Delivers these parts of a round, unless `queue_max` bytes are queued already, or the queue keeps twice as many
+    /// in memory.
     ///
-    /// The parts are ranges of `whole`, ascending.
+    /// The parts are ranges of `whole`, in ascending order.
     pub(crate) fn deliver(
         &self,
         whole: &Bytes,
@@ -131,10 +132,10 @@ impl Outbound {
         self.0.lock().deliver(whole, parts, queue_max)
     }
 
-    /// As [`deliver`](Self::deliver), of the parts that are chosen once it is known which changes the connection was
-    /// told of last. If they are taken, it was told of `changes`, too.
+    /// As [`deliver`](Self::deliver), but `choose` picks the parts from the changes that the connection has received
+    /// lately. If the parts are accepted, `changes` count as received, too.
     ///
-    /// All under one lock: of two rooms that tell of one change at the same time, one does.
+    /// One lock covers both steps: if two rooms announce a change at the same time, only one delivers it.
     pub(super) fn deliver_once(
         &self,
         whole: &Bytes,
@@ -155,7 +156,7 @@ impl Outbound {
         delivered
     }
 
-    /// Writes what the connection itself has to say, before anything that is held back.
+    /// Writes the connection's own output, before anything that is held back.
     pub(crate) fn send(&self, bytes: &Bytes) {
         let mut inner = self.0.lock();
         if inner.closed.is_none() && !bytes.is_empty() {
@@ -168,7 +169,7 @@ impl Outbound {
         self.0.lock().corked = true;
     }
 
-    /// Lets go what was held back.
+    /// Releases what was held back.
     pub(crate) fn uncork(&self) {
         let mut inner = self.0.lock();
         inner.corked = false;
@@ -180,7 +181,7 @@ impl Outbound {
         inner.write_queue();
     }
 
-    /// Writes what waits, and has this waker woken when there is more to do.
+    /// Writes what is queued, and registers the waker for when there is more to do.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Progress {
         let mut inner = self.0.lock();
         if !inner.waker.will_wake(cx.waker()) {
@@ -190,12 +191,12 @@ impl Outbound {
         inner.progress()
     }
 
-    /// How far the output is.
+    /// The state of the output.
     pub(crate) fn progress(&self) -> Progress {
         self.0.lock().progress()
     }
 
-    /// Ends a stream that can't be written to any more, and tells the connection.
+    /// Closes a stream that can't be written to any more, and wakes the connection.
     pub(crate) fn fail(&self) {
         let mut inner = self.0.lock();
         inner.close(Closed::Broken);
@@ -207,12 +208,12 @@ impl Outbound {
         self.0.lock().waker.wake_by_ref();
     }
 
-    /// Flushes and shuts the stream down for writing; everything queued must have been taken.
+    /// Flushes the stream and shuts it down for writing. The queue must be empty.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().writer.as_mut().poll_shutdown(cx)
     }
 
-    /// Drops what waits and takes nothing more.
+    /// Drops the queue and accepts nothing more.
     pub(crate) fn close(&self) {
         self.0.lock().close(Closed::Ended);
     }
@@ -263,7 +264,7 @@ impl Inner {
         let (mut at, mut skip) = (0, 0);
         while at < parts.len() {
             let Poll::Ready(mut taken) = self.poll_write_parts(whole, &parts[at..], skip) else {
-                // From here on the connection's own task goes on; it also starts the clock for a stall.
+                // The connection's own task continues from here. It also starts the timer for a stall.
                 self.queue.push(whole, &parts[at..], skip);
                 self.waker.wake_by_ref();
                 return;
@@ -280,7 +281,7 @@ impl Inner {
         self.flush();
     }
 
-    /// Has the stream pass on what it holds in a buffer of its own; TCP has none.
+    /// Flushes the stream's own buffer; TCP has none.
     fn flush(&mut self) {
         let mut cx = Context::from_waker(&self.waker);
         let flushed = self.writer.as_mut().poll_flush(&mut cx);
@@ -293,7 +294,8 @@ impl Inner {
         }
     }
 
-    /// Writes what one call takes, beginning `skip` bytes into the first part. `Ready(0)`: the stream failed.
+    /// Writes what one call accepts, beginning `skip` bytes into the first part. Returns `Ready(0)` if the stream
+    /// failed.
     fn poll_write_parts(
         &mut self,
         whole: &Bytes,
@@ -337,7 +339,7 @@ impl Inner {
         }
     }
 
-    /// Counts what was written; a stream that failed or takes nothing more is closed, and the connection told.
+    /// Counts what was written. If the stream failed or accepts nothing more, closes it and wakes the connection.
     fn note(&mut self, result: io::Result<usize>) -> usize {
         let taken = result.unwrap_or(0);
         self.written += taken as u64;
@@ -540,7 +542,7 @@ mod tests {
         let round = || Bytes::from(vec![b'x'; 100]);
         let deliver =
             |part: Range<usize>| outbound.deliver(&round(), std::slice::from_ref(&part), LIMIT);
-        // A byte is with the stream. Small parts are copied, the others count for all that they keep.
+        // One byte is with the stream. Small parts are copied; the others count for the whole round that they keep.
         assert_eq!(deliver(0..2), Delivered::Taken);
         assert_eq!(deliver(10..20), Delivered::Taken);
         let pinned = |outbound: &Outbound| outbound.0.lock().queue.pinned;

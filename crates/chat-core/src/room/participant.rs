@@ -1,6 +1,6 @@
 //! What rooms and the roster know of a session.
 //!
-//! Invariant: it knows no hub. Ending a session is the hub's work.
+//! Invariant: a participant does not know the hub. Ending a session is the hub's work.
 
 use crate::event::{CloseReason, Direct};
 use crate::log::{Account, Drafts, Owner, SessionId, Timestamp, TokenDigest};
@@ -15,45 +15,45 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// Too much waits for the session already.
+/// Too many direct messages wait for the session already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MailboxFull;
 
-/// What others may touch of a session.
+/// The part of a session that other sessions may access.
 pub(crate) struct Participant {
     id: SessionId,
     pub(crate) nick: Mutex<Nick>,
-    /// Held while a nick changes hands or is carried into a room, so that the two don't cross.
+    /// Held while the nick changes or the session enters a room, so that the two don't interleave.
     pub(crate) naming: Mutex<()>,
     pub(crate) mail: Mutex<Mail>,
     pub(crate) waker: AtomicWaker,
     pub(crate) rooms: Mutex<JoinedRooms>,
-    /// Numbers the seats that it takes.
+    /// Numbers the seats that the session takes.
     pub(crate) seats: AtomicU64,
-    /// Numbers its changes that are announced in several rooms.
+    /// Numbers the changes of the session that several rooms announce.
     changes: AtomicU32,
     is_closing: AtomicBool,
-    /// The digest of its client's token, if it has one.
+    /// The digest of the client's token, if it has one.
     pub(crate) token: Mutex<Option<TokenDigest>>,
-    /// Who it provably is.
+    /// The account that the session has proved, if any.
     account: Mutex<Option<Account>>,
 }
 
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
-    /// Rooms that it was taken out of; its connection tells the peer.
+    /// Rooms that the session was taken out of; its connection notifies the peer.
     pub(crate) removals: Vec<Removal>,
     pub(crate) close: Option<CloseReason>,
 }
 
-/// A session was taken out of a room.
+/// The removal of a session from a room.
 #[derive(Debug, Clone)]
 pub(crate) struct Removal {
     pub(crate) room: Arc<Room>,
     pub(crate) seat: SeatNumber,
     pub(crate) reason: Arc<str>,
-    /// The room was closed, and everybody taken out.
+    /// The room was closed, and all members were taken out.
     pub(crate) is_closed: bool,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct JoinedRooms {
     pub(crate) ended: bool,
 }
 
-/// A room that a session is in, or about to be.
+/// A room that a session is in, or is about to join.
 pub(crate) struct JoinedRoom {
     pub(crate) room: Arc<Room>,
     pub(crate) seat: SeatNumber,
@@ -94,23 +94,23 @@ impl Participant {
         self.nick.lock().clone()
     }
 
-    /// Whose keys it uses.
+    /// The owner of the keys that the session uses.
     pub(crate) fn owner(&self) -> Owner {
         let token = *self.token.lock();
         token.map_or(Owner::Session(self.id), Owner::Token)
     }
 
-    /// Starts a batch in this session's name.
+    /// Starts a batch of this session's messages.
     pub(crate) fn drafts(&self, at: Timestamp) -> Drafts {
         Drafts::new(self.id, self.nick(), at).with_account(self.account())
     }
 
-    /// Who it provably is, if that is known.
+    /// The account that the session has proved; `None` if it has none.
     pub(crate) fn account(&self) -> Option<Account> {
         self.account.lock().clone()
     }
 
-    /// Sets who it provably is: what it says from now on has this account.
+    /// Sets the account. What the session says afterwards carries it.
     pub(crate) fn set_account(&self, account: Option<Account>) {
         *self.account.lock() = account;
     }
@@ -128,7 +128,7 @@ impl Participant {
         Ok(())
     }
 
-    /// Asks the session to end. Returns whether nobody had asked before.
+    /// Asks the session to end. Returns whether this is the first request.
     pub(crate) fn ask_to_close(&self, reason: CloseReason) -> bool {
         self.set_closing();
         let mut mail = self.mail.lock();
@@ -139,17 +139,17 @@ impl Participant {
         is_first
     }
 
-    /// Whether the session has ended or was asked to.
+    /// Whether the session has ended or was asked to end.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    /// Must come before the item that tells the session's members of it.
+    /// Must be called before the item that notifies the session's members is sent.
     fn set_closing(&self) {
         self.is_closing.store(true, Ordering::Release);
     }
 
-    /// Takes note that the application took the session out of a room; its connection, if it has one, is told.
+    /// Records that the application took the session out of a room, and notifies its connection, if it has one.
     pub(crate) fn note_removal(&self, removal: Removal, has_wire: bool) {
         self.give_up(removal.seat);
         if has_wire {
@@ -158,16 +158,17 @@ impl Participant {
         }
     }
 
-    /// Ends the session: it leaves its rooms, its nick is free. Returns whether it had not ended before.
+    /// Ends the session: it leaves its rooms and its nick becomes free. Returns whether it had not ended before.
     ///
-    /// `left` is called with each room that it has left, `release` with the nick that is free at the end.
+    /// Calls `left` for each room that it has left, and then `release` with the nick that is free.
     pub(crate) fn end(
         &self,
         reason: &CloseReason,
         left: impl Fn(&Arc<Room>),
         release: impl FnOnce(&Nick),
     ) -> bool {
-        // Held throughout: nobody has the nick before it has left all rooms, and no room is joined any more.
+        // Held throughout: the nick is not free before the session has left all rooms, and the session can't join
+        // another one.
         let _naming = self.naming.lock();
         let rooms = {
             let mut rooms = self.rooms.lock();
@@ -186,7 +187,7 @@ impl Participant {
         true
     }
 
-    /// A number for a change that is announced in so many rooms; one that is announced once needs none.
+    /// The number for a change that `rooms` rooms announce. `None` if at most one does: such a change needs no number.
     pub(crate) fn number_change(&self, rooms: usize) -> Option<NonZeroU32> {
         let number = (rooms > 1).then(|| self.changes.fetch_add(1, Ordering::Relaxed));
         number.and_then(NonZeroU32::new)

@@ -1,10 +1,10 @@
-//! One room: the order of everything that happens in it, and who is there to see it.
+//! One room: the order of everything that happens in it, and its members.
 //!
-//! Invariant: every change takes the room's lock, appends or counts, and sends one item before it lets go. So all
-//! members see one order, and a member that joins knows exactly which item is its first.
+//! Invariant: every change takes the room's lock, appends or counts, and sends one item before it releases the lock. So
+//! all members see one order, and a member that joins knows exactly which item is its first.
 //!
-//! Lock order: hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an `.await`, but
-//! for a turn to open a room, which comes before all.
+//! Lock order: the hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an
+//! `.await`, except the turn to open a room, which is taken before all others.
 
 use crate::event::Presence;
 use crate::limits::Limits;
@@ -32,14 +32,14 @@ use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// How many appends may wait for a slow journal, per room. Each publisher waits for its own, so this is only reached
-/// by callers that drop the future.
+/// How many appends may wait for a slow journal, per room. Each publisher waits for its own append, so only callers
+/// that drop the future reach this limit.
 const PENDING_APPENDS_MAX: usize = 1024;
 
-/// How many messages with keys are looked through for one that may be in the log: more than can have come after it.
+/// How many messages with keys are searched for one that may be in the log: more than can have followed it.
 const LOOKED_THROUGH_MAX: usize = 4096;
 
-/// The address whose session opened a room; `None`: one that is not counted, which are one opener together.
+/// The address whose session opened a room. `None` if the opener is not counted; all such openers count as one.
 pub(crate) type Opener = Option<IpAddr>;
 
 /// Something that happened in a room.
@@ -51,43 +51,44 @@ pub(crate) struct Told {
 
 #[derive(Clone)]
 pub(crate) enum What {
-    /// Members were told it, too.
+    /// The members received it, too.
     Item(Arc<Item>),
-    /// They weren't: the room has too many to announce who comes and goes.
+    /// Only followers receive it: the room has too many members to announce each change of presence.
     Whisper(Arc<Presence>),
 }
 
-/// What a hub hands to each of its rooms.
+/// What a hub gives to each of its rooms.
 #[derive(Debug, Clone)]
 pub(crate) struct RoomContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
-    /// What those who follow the hub are told.
+    /// Delivers what happens to the followers of the hub.
     pub(crate) feed: Arc<Feed<Told>>,
     pub(crate) searches: Arc<SearchQueue>,
-    /// Lets a line about a failing journal into the log.
+    /// Limits how often a failing journal is logged.
     pub(crate) journal_log: Arc<LogGate>,
-    /// A permit for each round of presence that is delivered at the same time.
+    /// Has one permit for each round of presence that may be delivered at the same time.
     pub(crate) announcing: Arc<Semaphore>,
-    /// How many delivery tasks a big room has.
+    /// How many delivery tasks a big room has at most.
     pub(crate) shards_max: usize,
 }
 
 pub(crate) struct Room {
     pub(crate) name: RoomName,
     pub(crate) key: Arc<str>,
-    /// The address whose session opened it.
+    /// The address whose session opened the room.
     pub(crate) opener: Opener,
     /// The end of the log when the room was opened.
     pub(crate) opened_at: Seq,
-    /// What is known of a log that other hubs append to, too. `None`: only this hub appends, and delivers what it appends.
+    /// What is known of a log that other hubs append to, too. `None` if only this hub appends, and delivers what it
+    /// appends.
     pub(super) following: Option<Following>,
     log: Arc<dyn DynLog>,
     pub(super) tx: broadcast::Sender<Arc<Item>>,
     pub(super) context: RoomContext,
     pub(super) state: Mutex<State>,
-    /// Notified when no append is pending any more.
+    /// Notified when no append is pending.
     settled: Notify,
 }
 
@@ -95,39 +96,39 @@ pub(super) struct State {
     pub(super) members: BTreeMap<SessionId, Occupant>,
     /// The nicks of members on other nodes.
     pub(super) elsewhere: BTreeMap<SessionId, Nick>,
-    /// Nicks that sessions of one account may share: how many of its sessions are in the room under each.
+    /// Nicks that sessions of one account may share, and how many of its sessions are in the room under each.
     pub(super) shared: HashMap<Nick, usize>,
-    /// How many sessions are there under the nick of another one.
+    /// How many sessions are in the room under a nick that another session has, too.
     pub(super) doubles: usize,
-    /// Where a member that joined now would begin.
+    /// Where a member that joins now begins.
     pub(super) cursor: Cursor,
     pub(super) epoch: Epoch,
     pub(super) topic: Arc<str>,
-    /// There are too many members to announce each.
+    /// The room has too many members to announce each change of presence.
     pub(super) hushed: bool,
-    /// A task is about to tell how many there are.
+    /// A task is about to announce the number of members.
     pub(super) counting: bool,
     pub(super) lifecycle: Lifecycle,
-    /// How many sessions use it without being in it.
+    /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
-    /// The number of the item that told that the log began anew, and the end of the log then: a member that was given less
-    /// is in the log before.
+    /// If the log began a new epoch: the number of the item that announced it, and the end of the log at that time. A
+    /// member that needs this item or an earlier one next is still in the old epoch.
     pub(super) reset: Option<(u64, Seq)>,
-    /// The log may hold messages that were not delivered: who is there reads it before the next message.
+    /// The log may hold messages that were not delivered: members read it before the next message.
     pub(super) is_uncertain: bool,
-    /// Appends whose journal is not done yet, oldest first.
+    /// Appends that the journal has not finished, oldest first.
     pub(super) pending: VecDeque<PendingAppend>,
-    /// A task works on `pending`; until it is done, every append queues up behind it.
+    /// A task works on `pending`. Until it is done, every append is queued behind it.
     pub(super) sequencing: bool,
 }
 
 /// In whose name messages are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// A member's, which must be there.
+    /// In the name of a member, which must be in the room.
     Member,
-    /// A session's that need not be in the room.
+    /// In the name of a session that need not be in the room.
     Outside,
 }
 
@@ -136,12 +137,12 @@ pub(super) enum Lifecycle {
     Open,
     /// The hub drains: members stay to the end, but nothing more is appended.
     Sealed,
-    /// The hub has forgotten this room; who wants to join must open it anew.
+    /// The hub has forgotten this room; a session that wants to join must open it anew.
     Gone,
 }
 
 pub(super) struct PendingAppend {
-    /// When the hub took it.
+    /// When the hub accepted it.
     at: Timestamp,
     claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Appended, JournalError>>,
@@ -149,7 +150,7 @@ pub(super) struct PendingAppend {
 }
 
 impl RoomContext {
-    /// Logs that a journal failed, once a second at most: what it said is for the operator, not for the peer.
+    /// Logs that a journal failed, once a second at most. The cause is for the operator, not for the peer.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
         if self.journal_log.opens() {
             let cause = std::error::Error::source(error)
@@ -207,37 +208,38 @@ impl Room {
         }
     }
 
-    /// This life of the log.
+    /// The log's present epoch.
     pub(crate) fn epoch(&self) -> Epoch {
         self.state.lock().epoch
     }
 
-    /// This life of the log, and where it began if a member that was there has not been told of it.
+    /// The log's present epoch, and where it began if a member at this cursor does not know of it yet.
     pub(super) fn since(&self, was: Cursor) -> (Epoch, Option<Seq>) {
         let state = self.state.lock();
         let untold = state.reset.filter(|(number, _)| was.next <= *number);
         (state.epoch, untold.map(|(_, tail)| tail))
     }
 
-    /// Whether other hubs append to the log, too. Then it knows keys itself, and is given each message with a key alone.
+    /// Whether other hubs append to the log, too. Such a log checks keys itself, and each message with a key is
+    /// appended alone.
     pub(crate) const fn is_shared(&self) -> bool {
         self.following.is_some()
     }
 
-    /// Whether the hub has forgotten or closed it.
+    /// Whether the hub has forgotten or closed the room.
     pub(crate) fn is_gone(&self) -> bool {
         self.state.lock().lifecycle == Lifecycle::Gone
     }
 
-    /// Where a member that joined now would begin.
+    /// Where a member that joins now begins.
     pub(crate) fn cursor(&self) -> Cursor {
         self.state.lock().cursor
     }
 
-    /// Appends messages to the log and delivers them when the journal has them. A log that other hubs append to delivers
-    /// them itself, see [`Room::open`].
+    /// Appends messages to the log and delivers them once the journal has them. A log that other hubs append to
+    /// delivers them itself, see [`Room::open`].
     ///
-    /// The keys that are claimed settle with it. Dropping the future does not take the messages back.
+    /// The claimed keys are settled together with the append. Dropping the future does not take the messages back.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         drafts: Drafts,
@@ -301,14 +303,14 @@ impl Room {
         self.context.log_journal_failure(self.name.as_str(), error);
     }
 
-    /// Searches the log, when it is this search's turn.
+    /// Searches the log when it is this search's turn.
     pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
         let search = self.log.search(text, before, limit);
         self.context.searches.run(search).await
     }
 
-    /// Puts a member that fell behind back at the live end. What lies between where it was and where it is now is to
-    /// be replayed from the log.
+    /// Moves a lagging member to the live end. The messages between its old and its new position must be replayed from
+    /// the log.
     pub(crate) fn go_live(&self, tail: &Tail) -> (Cursor, Cursor) {
         let state = self.state.lock();
         (tail.go_live(state.cursor), state.cursor)
@@ -318,7 +320,7 @@ impl Room {
         self.state.lock().members.is_empty()
     }
 
-    /// Lets nothing more be appended.
+    /// Refuses all further appends.
     pub(crate) fn seal(&self) {
         let mut state = self.state.lock();
         if state.lifecycle == Lifecycle::Open {
@@ -326,12 +328,12 @@ impl Room {
         }
     }
 
-    /// Has each member in process look whether its session is to close.
+    /// Makes each member in process check whether its session is closing.
     pub(crate) fn nudge(self: &Arc<Self>) {
         self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
-    /// Keeps the room from being forgotten, unless it was already.
+    /// Keeps the room from being forgotten, unless it is already.
     pub(crate) fn begin_visit(&self) {
         self.state.lock().visits += 1;
     }
@@ -343,7 +345,7 @@ impl Room {
         state.visits == 0
     }
 
-    /// Lets nobody in any more, if nobody is in. Returns whether the room is gone.
+    /// Marks the room as gone if it has no members, no visits and no pending appends. Returns whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
         if state.members.is_empty() && state.visits == 0 && self.has_settled(&state) {
@@ -352,13 +354,13 @@ impl Room {
         state.lifecycle == Lifecycle::Gone
     }
 
-    /// Returns whether nobody is in it and there is nothing to remember.
+    /// Returns whether the room has no members and its log is empty.
     pub(crate) fn is_blank(&self) -> bool {
         let state = self.state.lock();
         state.members.is_empty() && state.cursor.seq == Seq::START
     }
 
-    /// Lets nobody in any more. A room that follows its log stops to.
+    /// Marks the room as gone: no session can join it. A room that follows its log stops following.
     pub(super) fn set_gone(&self, state: &mut State) {
         state.lifecycle = Lifecycle::Gone;
         if let Some(following) = &self.following {
@@ -366,7 +368,7 @@ impl Room {
         }
     }
 
-    /// Delivers what the journal has.
+    /// Handles the result of an append and delivers what the journal has.
     fn commit(
         self: &Arc<Self>,
         state: &mut State,
@@ -382,7 +384,7 @@ impl Room {
                 }
                 return Ok(Appended::Duplicate(seq));
             }
-            // What may be in the log comes to light when it is followed. Its keys are given back: the log knows them.
+            // Following the log shows whether the messages are in it. Their keys are released: the log knows them.
             Err(error) if self.is_shared() => return Err(PublishError::Journal(error)),
             Err(error) => {
                 if let JournalError::Uncertain(_) | JournalError::Gone = error {
@@ -401,10 +403,10 @@ impl Room {
         Ok(Appended::Batch(batch))
     }
 
-    /// Delivers messages that are in the log, after those that were delivered before.
+    /// Delivers messages that are in the log, after all earlier ones.
     pub(super) fn deliver(self: &Arc<Self>, state: &mut State, batch: Arc<Batch>) {
         if std::mem::take(&mut state.is_uncertain) {
-            // A hole in the numbers: whoever sees it reads the log from where it is.
+            // Skips a number: a member that notices reads the log from its position.
             state.cursor.next += 1;
         }
         state.cursor.seq = batch.last();
@@ -414,7 +416,8 @@ impl Room {
         self.send(state, batch.author(), Body::Messages(batch));
     }
 
-    /// Settles the claims of messages that may be in the log, if they are. Until that is known, who says them again waits.
+    /// Settles the claims of messages that may be in the log, if they are. Until that is known, a client that repeats
+    /// such a message waits.
     fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
         if claims.is_empty() {
             return;
@@ -444,11 +447,11 @@ impl Room {
             room: Arc::clone(self),
             what: What::Item(Arc::clone(&item)),
         });
-        // Fails when nobody listens, which is no error for a room.
+        // Fails if the room has no receiver, which is not an error.
         drop(self.tx.send(item));
     }
 
-    /// Delivers the pending appends in their order, as the journal gets done with them.
+    /// Delivers the pending appends in order, as the journal finishes them.
     async fn sequence(self: Arc<Self>) {
         while let Some(PendingAppend {
             at,
@@ -457,11 +460,11 @@ impl Room {
             done,
         }) = self.next_pending()
         {
-            // A journal that panics has lost this append, and no more than this.
+            // A journal that panics loses this append only.
             let appended = AssertUnwindSafe(append).catch_unwind().await;
             let appended = appended.unwrap_or(Err(JournalError::Gone));
             let outcome = self.commit(&mut self.state.lock(), appended, claims, at);
-            // Whoever waited may be gone; the message is delivered all the same.
+            // The caller may have dropped its future; the message is delivered anyway.
             drop(done.send(outcome));
         }
     }
@@ -477,7 +480,7 @@ impl Room {
             && following.is_none_or(|following| following.has_passed(state.cursor.seq))
     }
 
-    /// Wakes those who wait for everything to settle, if it has.
+    /// Wakes the tasks that wait for everything to settle, if it has.
     pub(super) fn notify_settled(&self, state: &State) {
         if self.has_settled(state) {
             self.settled.notify_waiters();
@@ -487,7 +490,7 @@ impl Room {
     /// Waits until the journal has everything that was accepted, and it is delivered.
     pub(crate) async fn settled(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
-        // Listens first and looks then, so that it can't fall between.
+        // Registers before it checks, so that no notification is missed in between.
         settled.as_mut().enable();
         if !self.is_settled() {
             settled.await;
@@ -511,7 +514,7 @@ impl fmt::Debug for Room {
     }
 }
 
-/// A receiver and the first item that it gives.
+/// A receiver, and the first item that it yields.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) rx: broadcast::Receiver<Arc<Item>>,

@@ -1,6 +1,6 @@
-//! How many searches run at once.
+//! The limit on concurrent searches.
 //!
-//! Invariant: however many peers search, at most a few searches run and a bounded number waits, so searches never take
+//! Invariant: however many peers search, only a few searches run and a bounded number waits, so searches never take
 //! more than a small share of the workers.
 
 use crate::log::{JournalError, Page};
@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// How many searches run at the same time: each takes turns of a quarter of a millisecond.
+/// How many searches run at the same time. Each yields after a quarter of a millisecond.
 const RUNNING_MAX: usize = 2;
 
-/// How many more searches wait for their turn. One more is refused.
+/// How many more searches wait for their turn. Any further one is refused.
 const WAITING_MAX: usize = 64;
 
-/// How much of a search's time is paid for at most: on a busy machine most of it was that of other tasks.
+/// How much running time a search is charged for at most: on a busy machine, other tasks take most of it.
 const BILLED_MAX: Duration = Duration::from_millis(100);
 
 /// The searches of one hub.
@@ -25,11 +25,11 @@ pub(crate) struct SearchQueue {
     running: Semaphore,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug)]
 pub(crate) struct Searched {
     pub(crate) page: Result<Page, JournalError>,
-    /// How long it ran, as far as it is paid for; the time that it waited for its turn is not counted.
+    /// How long the search ran, up to the limit that is charged. Waiting for its turn does not count.
     pub(crate) took: Duration,
 }
 
@@ -41,7 +41,7 @@ impl SearchQueue {
         }
     }
 
-    /// Runs a search when it is its turn. Cancel safe: dropping the future gives up the search.
+    /// Runs a search when it is its turn. Cancel safe: dropping the future abandons the search.
     pub(crate) async fn run(
         &self,
         search: impl Future<Output = Result<Page, JournalError>>,
