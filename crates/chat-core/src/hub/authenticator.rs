@@ -1,6 +1,6 @@
-//! Who a peer provably is: asked off the delivery path.
+//! Finding the account of a peer, outside the delivery path.
 //!
-//! Invariant: an authenticator only finds accounts. What an account may do is a policy's decision.
+//! Invariant: an authenticator only finds accounts. A policy decides what an account may do.
 
 use crate::log::Account;
 use crate::peer::Peer;
@@ -14,19 +14,19 @@ use std::sync::Arc;
 
 /// Finds the account of a peer; install it with [`HubBuilder::authenticator`](crate::HubBuilder::authenticator).
 ///
-/// Each connection is asked about once when it begins, with [`Credentials::Peer`]: a client certificate, the user at the
-/// other end of a Unix socket, or what a proxy has forwarded may tell the account. A dialect that takes a password or a
-/// token asks with [`Command::Authenticate`](crate::protocol::Command::Authenticate).
+/// The hub asks once for each connection, when it begins, with [`Credentials::Peer`]. A client certificate, the user at
+/// the other end of a Unix socket, or what a proxy has forwarded may prove the account. A dialect that takes a password
+/// or a token asks with [`Command::Authenticate`](crate::protocol::Command::Authenticate).
 ///
 /// # Overload
 ///
-/// Only the peer that is asked about waits. An authenticator that has not answered within
-/// [`Limits::policy_timeout`](crate::Limits::policy_timeout), or panics, has found nothing:
-/// [`Credentials::Peer`] then leaves the peer without an account, and other credentials are refused.
+/// Only the peer that is being authenticated waits. An authenticator that panics, or does not answer within
+/// [`Limits::policy_timeout`](crate::Limits::policy_timeout), finds no account: for [`Credentials::Peer`] the peer then
+/// has no account, and other credentials are refused.
 ///
 /// # Cancel safety
 ///
-/// A future is dropped when its time is over, or its peer is gone: it must not leave anything half done.
+/// A future is dropped when it times out or its peer is gone. It must not leave anything half done.
 ///
 /// # Examples
 ///
@@ -60,7 +60,8 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The credentials are wrong. The peer is told the reason; for [`Credentials::Peer`] its connection is closed.
+    /// Returns an error if the credentials are wrong. The peer receives the reason; for [`Credentials::Peer`] its
+    /// connection is closed.
     fn authenticate(
         &self,
         peer: &Peer,
@@ -68,25 +69,25 @@ pub trait Authenticator: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Account>, AuthError>> + Send;
 }
 
-/// What proves who a peer is.
+/// What proves the account of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials<'a> {
-    /// What the program knows of the peer: see [`Peer::get`].
+    /// What the program knows of the peer; see [`Peer::get`].
     Peer,
     /// A password.
     Password {
-        /// The account that it is for, as the peer named it.
+        /// The account that the password is for, as the peer named it.
         account: Cow<'a, str>,
         /// The password.
         password: Secret<'a>,
     },
-    /// A token that stands for account and password.
+    /// A token that stands for an account and its password.
     Token(Secret<'a>),
 }
 
 impl Credentials<'_> {
-    /// The same credentials without the line that they were read from.
+    /// Copies the credentials, so that they no longer borrow the line that they were read from.
     pub(crate) fn into_owned(self) -> Credentials<'static> {
         let own = |secret: Secret<'_>| Secret(Cow::Owned(secret.0.into_owned()));
         match self {
@@ -111,7 +112,7 @@ impl<'a> Secret<'a> {
         Self(secret.into())
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -124,12 +125,12 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// The credentials are wrong, and why.
+/// The error for wrong credentials, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthError(String);
 
 impl AuthError {
-    /// Creates an error with the reason that the peer is told.
+    /// Creates an error with the reason that the peer receives.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
@@ -144,9 +145,9 @@ impl fmt::Display for AuthError {
 
 impl std::error::Error for AuthError {}
 
-/// An authenticator whose type is forgotten.
+/// An [`Authenticator`] behind dynamic dispatch.
 pub(crate) trait DynAuthenticator: Send + Sync {
-    /// `None`: the authenticator panicked.
+    /// Returns `None` if the authenticator panicked.
     fn authenticate<'a>(
         self: Arc<Self>,
         peer: &'a Peer,

@@ -1,4 +1,4 @@
-//! What a hub is made of, and the defaults.
+//! The parts of a hub, and their defaults.
 
 use crate::hub::authenticator::{Authenticator, DynAuthenticator};
 use crate::hub::hub::{Hub, Parts};
@@ -12,7 +12,7 @@ use crate::text;
 use std::fmt;
 use std::sync::Arc;
 
-/// Chooses what a hub is made of; every part has a working default.
+/// Builds a hub from its parts; every part has a working default.
 pub struct HubBuilder {
     limits: Limits,
     names: NameRules,
@@ -28,35 +28,35 @@ pub struct HubBuilder {
 }
 
 impl HubBuilder {
-    /// Sets what the hub allows.
+    /// Sets the hub's limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how names are read and compared.
+    /// Sets how names are parsed and compared.
     #[must_use]
     pub const fn names(mut self, names: NameRules) -> Self {
         self.names = names;
         self
     }
 
-    /// Sets where rooms' logs are kept; in memory if this is not called.
+    /// Sets where rooms' logs are kept; the default is in memory.
     #[must_use]
     pub fn journal(mut self, journal: impl Journal) -> Self {
         self.journal = Some(Box::new(journal));
         self
     }
 
-    /// Sets the room that newcomers over a wire are put in; `lobby` if this is not called.
+    /// Sets the room that peers over a connection join first; the default is `lobby`.
     #[must_use]
     pub fn lobby(mut self, room: RoomName) -> Self {
         self.lobby = Some(room);
         self
     }
 
-    /// Sets what newcomers over a wire are told first. Control characters are removed.
+    /// Sets the message of the day, which peers over a connection receive first. Control characters are removed.
     #[must_use]
     pub fn motd(mut self, motd: &str) -> Self {
         self.motd = motd
@@ -66,45 +66,47 @@ impl HubBuilder {
         self
     }
 
-    /// Adds a policy, which decides what peers may do and is asked after those that were added before it. Without a policy
-    /// peers may do all that the limits allow.
+    /// Adds a policy, which decides what peers may do. It is asked after those that were added before it. Without a
+    /// policy, peers may do all that the limits allow.
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policies.push(Arc::new(policy));
         self
     }
 
-    /// Sets who finds the accounts of peers. Without an authenticator no peer has an account.
+    /// Sets how the accounts of peers are found. Without an authenticator no peer has an account.
     #[must_use]
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self
     }
 
-    /// Sets who owns which nick and who is where; this process alone if this is not called.
+    /// Sets where the owners of nicks and the rooms of sessions are kept; the default knows this process only.
     #[must_use]
     pub fn roster(mut self, roster: impl Roster) -> Self {
         self.roster = Some(Box::new(roster));
         self
     }
 
-    /// Sets the clock; the system's if this is not called.
+    /// Sets the clock; the default is the system's.
     #[must_use]
     pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Sets how many tasks a big room's delivery may have; one for each processor if this is not called.
+    /// Sets how many delivery tasks a big room may have; the default is one for each processor.
     #[must_use]
     pub fn delivery_tasks(mut self, tasks: usize) -> Self {
         self.delivery_tasks = tasks.max(1);
         self
     }
 
-    /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId). No other hub that shares a
-    /// journal or a roster with this one may have it, nor may one that did lately. The default is 0, for a hub that
-    /// shares neither. A [`Roster`] that has an incarnation gives it to the hub instead.
+    /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId).
+    ///
+    /// No other hub that shares a journal or a roster with this one may have the same incarnation, nor have had it
+    /// recently. The default is 0, for a hub that shares neither. A [`Roster`] that has an incarnation gives it to the
+    /// hub instead.
     ///
     /// # Panics
     ///
@@ -119,7 +121,7 @@ impl HubBuilder {
         self
     }
 
-    /// Makes the hub.
+    /// Builds the hub.
     #[must_use]
     pub fn build(self) -> Hub {
         let Self {

@@ -1,7 +1,7 @@
-//! Following rooms without being a member: what an application observes.
+//! Following rooms without being a member, for applications that observe a hub.
 //!
-//! Invariant: a follower is given every message from when it began to follow, in each room's order, or an explicit
-//! gap; and no room waits for it.
+//! Invariant: a follower receives every message since it began to follow, in each room's order, or an explicit gap. No
+//! room waits for a follower.
 
 use crate::event::{Event, RoomInfo};
 use crate::hub::hub::Hub;
@@ -16,38 +16,38 @@ use std::sync::{Arc, Weak};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// How many rooms that are gone are remembered before they are looked for.
+/// Rooms that are gone are removed when the number of known rooms reaches a multiple of this.
 const GONE_MAX: usize = 64;
 
-/// What happens in one room or in all of them, seen by the application; from [`Hub::follow`] and [`Hub::follow_all`].
+/// Observes one room or all rooms for the application; from [`Hub::follow`] and [`Hub::follow_all`].
 ///
-/// A follower is no member: nobody sees it, it counts nowhere, and it is told who comes and goes in big rooms, too.
-/// Direct messages are not among what it sees.
+/// A follower is not a member: it is not listed and not counted. It receives all changes of presence, also those of
+/// rooms that are too big to announce them. It does not receive direct messages.
 ///
 /// # Lagging
 ///
-/// No room waits for a follower (promise 3). One that falls further behind than
-/// [`Limits::ring_batches`](crate::Limits::ring_batches) reads what it missed from the rooms' logs, which
-/// [`next`](Self::next) does by itself; what a log no longer holds, or can't be read, is an [`Event::Gap`] (promise 2).
-/// If it missed changes of presence, it is told who is in the room now with [`Event::Present`]. A room that was closed or
-/// forgotten in the meantime is gone with its log.
+/// No room waits for a follower (promise 3). A follower that lags more than
+/// [`Limits::ring_batches`](crate::Limits::ring_batches) behind reads what it missed from the rooms' logs, which
+/// [`next`](Self::next) does by itself. What a log no longer holds, or can't be read, is an [`Event::Gap`] (promise 2).
+/// If the follower missed changes of presence, it receives the present members of the room with [`Event::Present`]. A
+/// room that was closed or forgotten before the follower caught up is gone with its log.
 pub struct Follower {
     hub: Hub,
-    /// The folded name of the one room that it follows.
+    /// The folded name of the one room that it follows. `None` if it follows all rooms.
     only: Option<Arc<str>>,
     rx: broadcast::Receiver<Told>,
-    /// Where it is in each room, by the room's address: the weak handle keeps that from being used again.
+    /// The cursor in each room, by the room's address. The weak handle keeps the address from being reused.
     places: HashMap<usize, (Weak<Room>, Cursor)>,
-    /// The rooms in which it is behind, and is to catch up.
+    /// The rooms in which it is lagging and has to catch up.
     behind: VecDeque<(Arc<Room>, Behind)>,
     catching_up: Option<CatchingUp>,
-    /// What has been taken and not been handed out yet.
+    /// What was received and not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
 }
 
 impl Follower {
     pub(crate) fn new(hub: Hub, only: Option<Arc<str>>) -> Self {
-        // Subscribes first: what happens while it looks is told, and known by its number.
+        // Subscribes before it reads the cursors: events in between are received, and recognised by their numbers.
         let rx = hub.feed().subscribe();
         let mut follower = Self {
             hub,
@@ -65,9 +65,9 @@ impl Follower {
         follower
     }
 
-    /// Waits for what happens next, and says in which room.
+    /// Waits for the next event, and returns it with the name of its room.
     ///
-    /// Returns `None` once the hub drains and everything said before has been handed out.
+    /// Returns `None` once the hub drains and everything said before has been returned.
     ///
     /// # Cancel safety
     ///
@@ -101,7 +101,7 @@ impl Follower {
         }
     }
 
-    /// The same events as a stream, for `StreamExt` and `select_all`.
+    /// Turns the follower into a stream of the same events, for `StreamExt` and `select_all`.
     pub fn into_stream(self) -> impl Stream<Item = (RoomName, Event)> + Send {
         futures::stream::unfold(self, |mut follower| async {
             let event = follower.next().await?;
@@ -121,7 +121,7 @@ impl Follower {
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
         loop {
             if self.hub.is_draining() {
-                // Looked at first: what the journal still has to take is yet to come.
+                // Checked before the ring is read: what the journal has yet to take will be delivered later.
                 let unsettled = self.rooms().into_iter().find(|room| !room.is_settled());
                 return match self.rx.try_recv() {
                     Ok(told) => Some(Ok(told)),
@@ -180,7 +180,7 @@ impl Follower {
         Some((room.name.clone(), event))
     }
 
-    /// Goes to the live end of a room, and notes what lies between as to be read from the log.
+    /// Goes to the live end of a room. What lies in between is to be read from the log.
     fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
         let was = self.place(&room);
         let (now, missed_presence) = room.live_end(was.presences, behind == Behind::Ring);
@@ -195,7 +195,7 @@ impl Follower {
         }
     }
 
-    /// One step of catching up in a room.
+    /// Takes one step of catching up in a room.
     async fn read_on(&mut self) -> Option<(RoomName, Event)> {
         let catching_up = self.catching_up.as_mut()?;
         let room = &catching_up.room;
@@ -211,7 +211,7 @@ impl Follower {
         None
     }
 
-    /// The rooms that there are, as far as it follows them.
+    /// The open rooms that it follows.
     fn rooms(&self) -> Vec<Arc<Room>> {
         match &self.only {
             Some(key) => self.hub.find(key).into_iter().collect(),
@@ -219,7 +219,7 @@ impl Follower {
         }
     }
 
-    /// Where it is in a room; one that it doesn't know has been opened since it began to follow.
+    /// Where it is in a room. A room that it does not know was opened after it began to follow.
     fn place(&self, room: &Arc<Room>) -> Cursor {
         let known = self.places.get(&address(room));
         known.map_or(
@@ -242,23 +242,23 @@ impl Follower {
     }
 }
 
-/// The ring went on without this follower.
+/// The ring overtook this follower.
 struct Lagged;
 
 /// A room in which a follower is catching up.
 struct CatchingUp {
     room: Arc<Room>,
-    /// Who is in the room, if the follower missed changes of presence and is not told yet.
+    /// The present members, if the follower missed changes of presence and has not received them yet.
     missed_presence: Option<Box<RoomInfo>>,
     backlog: Backlog,
 }
 
-/// How a follower fell behind in a room.
+/// How a follower came to lag in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behind {
-    /// The ring went on without it: any change of presence may be missing.
+    /// The ring overtook it: any change of presence may be missing.
     Ring,
-    /// The room left out a number: only its log may hold more.
+    /// The room skipped a number: only its log may hold more.
     Hole,
 }
 
@@ -266,7 +266,7 @@ fn address(room: &Arc<Room>) -> usize {
     Arc::as_ptr(room).addr()
 }
 
-/// What an item tells; of a batch its first message.
+/// The event of an item; for a batch, that of its first message.
 fn event(item: &Item) -> Option<Event> {
     match &item.body {
         Body::Messages(batch) => Some(Event::Message(Message::new(Arc::clone(batch), 0))),

@@ -25,7 +25,7 @@ use tokio::sync::{MutexGuard, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// Rooms and sessions of one process; a cheap handle to clone.
+/// The rooms and sessions of one process; a handle that is cheap to clone.
 ///
 /// Several hubs may live in one process. Dropping the last handle, session and member ends the hub's tasks.
 ///
@@ -66,9 +66,9 @@ pub(super) struct Inner {
     pub(super) participants: Sessions,
     pub(super) rooms: Mutex<Rooms>,
     pub(super) openings: Turns,
-    /// Held while a session claims another nick: here, so that an idle session keeps no lock for it.
+    /// Held while a session claims another nick. It is kept here, so that an idle session needs no lock of its own.
     renamings: Turns,
-    /// Held while the keys of a room's log are recalled.
+    /// Held while the keys of a room's log are read back.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
     pub(super) counters: Arc<Counters>,
@@ -79,7 +79,7 @@ pub(super) struct Inner {
     pub(super) draining: CancellationToken,
 }
 
-/// What [`HubBuilder`] hands over.
+/// The parts that [`HubBuilder`] passes on.
 pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) names: NameRules,
@@ -101,7 +101,7 @@ impl Hub {
         Self::builder().limits(limits).build()
     }
 
-    /// Starts to choose what a hub is made of.
+    /// Returns a builder for a hub with other parts.
     #[must_use]
     pub fn builder() -> HubBuilder {
         HubBuilder::default()
@@ -153,20 +153,20 @@ impl Hub {
             recalls: tokio::sync::Mutex::default(),
             context,
             counters,
-            // The first number after that of nobody.
+            // The first number after that of `SessionId::NOBODY`.
             sessions: AtomicU64::new(SessionId::new(incarnation, 1).0),
             guests: AtomicU64::new(1),
             draining: CancellationToken::new(),
         }))
     }
 
-    /// How many sessions there are.
+    /// Returns how many sessions there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.participants.len()
     }
 
-    /// What the hub has done so far, as plain numbers.
+    /// Returns counters of what the hub has done so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters().snapshot();
@@ -176,14 +176,14 @@ impl Hub {
         stats
     }
 
-    /// Begins to shut down: no new session, nothing more appended, and each session asked to end.
+    /// Begins to shut down: the hub accepts no new session, appends nothing more, and asks each session to end.
     ///
-    /// Returns at once. Connections say goodbye to their peers and end; sessions in process see the end of
-    /// [`Session::next_direct`](crate::Session::next_direct) and are to be dropped.
+    /// Returns at once. Connections say goodbye to their peers and end. Sessions in process see the end of
+    /// [`Session::next_direct`](crate::Session::next_direct); the caller must drop them.
     pub fn drain(&self) {
         self.0.draining.cancel();
         let rooms = self.all_rooms();
-        // Sealed first, so that all members are given the same end; nudged last, so that those in process see it.
+        // Seals first, so that all members see the same end; nudges last, so that members in process notice it.
         rooms.iter().for_each(|room| room.seal());
         self.0.participants.all().iter().for_each(|session| {
             session.ask_to_close(CloseReason::Draining);
@@ -210,25 +210,25 @@ impl Hub {
         self.0.draining.clone().cancelled_owned()
     }
 
-    /// What the hub allows.
+    /// Returns the hub's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// How the hub reads and compares names.
+    /// Returns how the hub parses and compares names.
     #[must_use]
     pub fn names(&self) -> &NameRules {
         &self.0.names
     }
 
-    /// The room that newcomers over a wire are put in.
+    /// Returns the room that peers over a connection join first.
     #[must_use]
     pub fn lobby(&self) -> &RoomName {
         &self.0.lobby
     }
 
-    /// What newcomers over a wire are told first, line by line.
+    /// Returns the message of the day, which peers over a connection receive first, line by line.
     #[must_use]
     pub fn motd(&self) -> &[String] {
         &self.0.motd
@@ -257,7 +257,7 @@ impl Hub {
         (self.0.names.fold)(name)
     }
 
-    /// Reads the name of a room that a peer wants to enter; gives back the name and its key.
+    /// Parses the name of a room that a peer wants to enter. Returns the name and its key.
     pub(crate) fn room_name(&self, typed: &str) -> Result<(RoomName, String), NameError> {
         let name = self.names().room(typed)?;
         let key = self.fold(name.as_str());
@@ -269,7 +269,7 @@ impl Hub {
         self.names().room_key(typed)
     }
 
-    /// The text, if it is not too long.
+    /// Returns the text, unless it is too long.
     pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
         let limit = self.limits().text_bytes.get();
         if text.len() > limit {
@@ -287,7 +287,7 @@ impl Hub {
         &self.0.counters
     }
 
-    /// Logs that a journal failed, once a second at most: what it said is for the operator, not for the peer.
+    /// Logs that a journal failed, once a second at most. The cause is for the operator, not for the peer.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
         self.0.context.log_journal_failure(room, error);
     }
@@ -296,11 +296,12 @@ impl Hub {
         self.0.policy.as_ref()
     }
 
-    /// Finds the account that credentials prove. One that is not found in time is not found.
+    /// Finds the account that credentials prove. An account that is not found in time counts as not found.
     ///
     /// # Errors
     ///
-    /// The credentials are wrong, or the authenticator failed and these were not [`Credentials::Peer`].
+    /// Returns an error if the credentials are wrong, or if the authenticator failed and these were not
+    /// [`Credentials::Peer`].
     pub(crate) async fn authenticate(
         &self,
         peer: &Peer,
@@ -330,7 +331,7 @@ impl Hub {
         self.0.authenticator.is_some()
     }
 
-    /// Whether it is of use to know this peer: for a policy, an authenticator, or because the program has proved its
+    /// Whether the hub needs to know this peer: for a policy or an authenticator, or because the program has proved its
     /// account.
     pub(crate) fn is_interested_in(&self, peer: &Peer) -> bool {
         self.0.policy.is_some() || self.0.authenticator.is_some() || peer.get::<Account>().is_some()

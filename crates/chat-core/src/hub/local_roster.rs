@@ -1,4 +1,4 @@
-//! The roster of one process: nicks in a table, answered at once.
+//! The roster of one process: a table of nicks, which answers at once.
 //!
 //! Invariant: a nick is claimed under its key and its shape, both or neither, under one lock.
 
@@ -11,7 +11,7 @@ use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The owners of nicks in this process; a hub's default.
+/// Keeps the owners of nicks in this process; a hub's default roster.
 #[derive(Debug, Default)]
 pub struct LocalRoster(Mutex<Claims>);
 
@@ -60,7 +60,7 @@ impl Roster for LocalRoster {
     }
 
     async fn send(&self, _to: SessionId, _command: RosterCommand) -> Result<Nick, TellError> {
-        // There is no other node: a session that this one does not have has ended.
+        // There is no other node: a session that is not in this process has ended.
         Err(TellError::NoSuchNick(String::new()))
     }
 }
@@ -71,7 +71,7 @@ impl Claims {
             who, nick, keys, ..
         } = &claim;
         let mut replaced = Vec::new();
-        // A nick that looks the same and is not the same is another owner's, or the claimant's own.
+        // A different nick with the same shape belongs to another owner, or to the claimant itself.
         if let Some(key) = self.by_shape.get(&keys.shape)
             && *key != keys.key
             && let Some(entry) = self.by_key.get(key)
@@ -104,7 +104,7 @@ impl Claims {
                         replaced,
                     });
                 }
-                // It has the nick, and others have it: its spelling stays.
+                // The session shares the nick already: its spelling stays.
                 let nick = entry.nick.clone();
                 return Ok(Claimed { nick, replaced });
             }
@@ -151,7 +151,7 @@ impl Claims {
         }
     }
 
-    /// Frees a nick; gives back who had it.
+    /// Frees a nick. Returns its owners.
     fn remove(&mut self, key: &str, shape: &str) -> Vec<SessionId> {
         if self
             .by_shape
@@ -173,7 +173,7 @@ impl Entry {
         std::iter::once(&self.owner).chain(sharing)
     }
 
-    /// Whether it is this session's alone.
+    /// Whether this session is the only owner.
     fn is_of(&self, who: SessionId) -> bool {
         self.owner.who == who && self.sharing.is_none()
     }
@@ -183,8 +183,8 @@ impl Entry {
         claim.account.is_some() && self.owner.account == claim.account
     }
 
-    /// Whether the claimant takes it from what is left of earlier sessions of the same client. The hello of a connection
-    /// that had to wait does not end the one after it.
+    /// Whether the claimant takes the nick over: all owners are earlier sessions of the same client. So a connection
+    /// whose claim was delayed does not end a later connection.
     fn yields_to(&self, claim: &NickClaim) -> bool {
         let is_earlier = |owner: &NickOwner| {
             owner.token.as_deref() == claim.token.as_ref() && owner.who < claim.who

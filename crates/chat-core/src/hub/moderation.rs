@@ -1,4 +1,4 @@
-//! What an application does to members and rooms, whether they like it or not.
+//! Moderation: what an application does to members and rooms without their consent.
 
 use crate::event::CloseReason;
 use crate::hub::hub::Hub;
@@ -9,30 +9,33 @@ use crate::text;
 use std::sync::Arc;
 
 impl Hub {
-    /// Ends the session with this nick, and returns the nick as it is spelled; `None` if nobody has it.
+    /// Ends the session with this nick, and returns the nick as it is spelled; `None` if no session has it.
     ///
-    /// Its leaving is announced at once in all its rooms, with the reason, and the nick is free. A peer over a wire is
-    /// told and disconnected; a session in process sees the end of [`Session::next_direct`](crate::Session::next_direct)
-    /// and its members the end of [`Member::next`](crate::Member::next). Control characters of the reason are removed,
-    /// and what is longer than [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. Nothing keeps the peer
-    /// from coming back but the [`Policy`](crate::Policy).
+    /// All its rooms announce at once that it has left, with the reason, and the nick is free. A peer over a connection
+    /// is notified and disconnected. A session in process sees the end of
+    /// [`Session::next_direct`](crate::Session::next_direct), and its members the end of
+    /// [`Member::next`](crate::Member::next).
+    ///
+    /// Control characters of the reason are removed, and what is longer than
+    /// [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. Only a [`Policy`](crate::Policy) can keep the
+    /// peer from coming back.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take it back: the session may end.
+    /// Dropping the future does not undo it: the session may end.
     pub async fn kick(&self, nick: &str, reason: &str) -> Option<Nick> {
         let reason = CloseReason::Kicked(self.reason(reason));
         self.command(nick, &RosterCommand::End(reason)).await.ok()
     }
 
-    /// Takes a session out of one room, and returns its nick; `None` if nobody of that nick is in such a room.
+    /// Takes a session out of one room, and returns its nick; `None` if no session with this nick is in the room.
     ///
-    /// The others are told, with the reason (see [`kick`](Self::kick)). A peer over a wire is told, too, and put back
-    /// into the lobby if its dialect has it be in one room at a time.
+    /// The other members receive the reason (see [`kick`](Self::kick)). A peer over a connection is notified, too. It
+    /// is put back into the lobby if its dialect allows one room at a time.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take it back: the session may be taken out.
+    /// Dropping the future does not undo it: the session may be taken out.
     pub async fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
         let (room, _) = self.room_name(room).ok()?;
         let reason = self.reason(reason);
@@ -60,13 +63,13 @@ impl Hub {
         true
     }
 
-    /// Closes a room: takes everybody out, and forgets it. Returns how many members there were; `None` if there is no
-    /// such room.
+    /// Closes a room: takes all members out and forgets the room. Returns how many members there were; `None` if there
+    /// is no such room.
     ///
-    /// Peers over a wire are told, with the reason (see [`kick`](Self::kick)), and put back into the lobby if their
-    /// dialect has them be in one room at a time; members in process and followers get
-    /// [`Event::Closed`](crate::Event::Closed). The log in memory is gone; a journal that persists keeps it. Whoever
-    /// joins a room of that name later opens it anew.
+    /// Peers over a connection receive the reason (see [`kick`](Self::kick)). They are put back into the lobby if their
+    /// dialect allows one room at a time. Members in process and followers receive
+    /// [`Event::Closed`](crate::Event::Closed). A log in memory is gone; a persistent journal keeps it. The next
+    /// session that joins a room of that name opens it anew.
     pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
         let room = self.find_named(room)?;
         if !self.0.rooms.lock().remove(&room) {
@@ -87,7 +90,7 @@ impl Hub {
         Some(count)
     }
 
-    /// A reason as others may see it.
+    /// Cleans and truncates a reason, so that other members may see it.
     pub(crate) fn reason(&self, reason: &str) -> Arc<str> {
         let reason = text::clean(reason);
         text::truncate(reason.trim(), self.limits().reason_bytes).into()

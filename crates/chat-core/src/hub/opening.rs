@@ -1,7 +1,7 @@
-//! Rooms are opened when somebody comes.
+//! Opening rooms when they are first used.
 //!
-//! Invariant: a room's log is opened by one at a time, and stands for the room from then on until it is forgotten: so its
-//! end, as it was when it was opened, is the room's.
+//! Invariant: only one task at a time opens a room's log, and the room uses this log until it is forgotten. So the end
+//! of the log when it was opened is the end of the room.
 
 use crate::hub::hub::Hub;
 use crate::log::{BatchSlice, DynLog, JournalError, Said, Seq, Timestamp};
@@ -9,11 +9,12 @@ use crate::name::RoomName;
 use crate::room::{JoinError, Opener, Room};
 use std::sync::Arc;
 
-/// How many messages of a log that were said under keys are remembered.
+/// How many messages with keys are remembered from one log.
 const RECALLED_MAX: usize = 16_384;
 
 impl Hub {
-    /// The room with this name, opened if need be, in the name of `opener`. The caller has a member join it or lets it go.
+    /// Returns the room with this name, and opens it in the name of `opener` if needed. The caller has a member join
+    /// the room, or lets it go.
     pub(crate) async fn open(
         &self,
         name: &RoomName,
@@ -23,7 +24,8 @@ impl Hub {
         if let Some(room) = self.0.rooms.lock().take(key) {
             return Ok(room);
         }
-        // One at a time: a log that was opened before another life of the room, and comes after it, has an old end.
+        // One at a time: a log that was opened before an earlier instance of the room, but is inserted after it, has an
+        // outdated end.
         let _turn = self.0.openings.turn(key).await;
         {
             let mut rooms = self.0.rooms.lock();
@@ -36,10 +38,10 @@ impl Hub {
         self.insert(name, key, opener, log).await
     }
 
-    /// As [`open`](Self::open), but only a room that has members or something in its log; `None` if it has neither. The
-    /// lobby is never missing.
+    /// As [`open`](Self::open), but returns `None` if the room has no members and its log is empty. The lobby always
+    /// exists.
     ///
-    /// A name that was mistyped takes no other room's place.
+    /// So a mistyped name takes no place from another room.
     pub(crate) async fn open_known(
         &self,
         name: &RoomName,
@@ -63,7 +65,7 @@ impl Hub {
         self.insert(name, key, opener, log).await.map(Some)
     }
 
-    /// The room with this key, if it is open, to be used; nothing of it if it has neither members nor messages.
+    /// The open room with this key, marked as in use; `Some(None)` if it has neither members nor messages.
     fn take_known(&self, key: &str) -> Option<Option<Arc<Room>>> {
         let mut rooms = self.0.rooms.lock();
         if rooms.by_key.get(key)?.is_blank() {
@@ -72,13 +74,13 @@ impl Hub {
         rooms.take(key).map(Some)
     }
 
-    /// Opens a log. The caller has the turn of its room: there are never two logs of one room.
+    /// Opens a log. The caller holds the turn of its room: a room never has two logs.
     async fn open_log(&self, name: &RoomName, key: &str) -> Result<Arc<dyn DynLog>, JoinError> {
         let log = self.0.journal.open(name, key).await;
         log.map_err(JoinError::Journal)
     }
 
-    /// Makes a room of a log that was opened in the same turn.
+    /// Creates a room from a log that was opened in the same turn.
     async fn insert(
         &self,
         name: &RoomName,
@@ -87,7 +89,7 @@ impl Hub {
         log: Arc<dyn DynLog>,
     ) -> Result<Arc<Room>, JoinError> {
         if let Err(error) = self.recall_keys(log.as_ref()).await {
-            // What was said lately can't be read. What is said now can be kept all the same.
+            // The keys of recent messages can't be read, but new messages can still be kept.
             self.log_journal_failure(name.as_str(), &error);
         }
         let mut rooms = self.0.rooms.lock();
@@ -102,8 +104,8 @@ impl Hub {
         Ok(room)
     }
 
-    /// Remembers the keys under which something was said lately in a room whose log is older than this hub: whoever was
-    /// cut off by its end may say it again.
+    /// Remembers the keys of recent messages in a room whose log is older than this hub. A client that was cut off when
+    /// an earlier hub ended may repeat its messages.
     async fn recall_keys(&self, log: &dyn DynLog) -> Result<(), JournalError> {
         if log.head().tail == Seq::START {
             return Ok(());
@@ -111,10 +113,10 @@ impl Hub {
         let lifetime = self.limits().key_lifetime.as_millis();
         let lifetime = lifetime.try_into().unwrap_or(u64::MAX);
         let since = Timestamp(self.now().0.saturating_sub(lifetime));
-        // One at a time, so that many rooms that are opened at once take no more memory than one.
+        // One at a time, so that opening many rooms at once takes no more memory than opening one.
         let _turn = self.0.recalls.lock().await;
         let limit = self.limits().keys.get().min(RECALLED_MAX);
-        // The oldest first, as they were said.
+        // Oldest first, as they were said.
         for BatchSlice { batch, range } in log.keyed(since, limit).await?.slices {
             for (key, owner, seq) in batch.owned_keys(range) {
                 let room = batch.room().clone();

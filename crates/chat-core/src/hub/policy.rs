@@ -1,7 +1,7 @@
-//! What the application lets peers do: asked before the hub acts.
+//! Deciding what peers may do, before the hub acts.
 //!
-//! Invariant: a policy can only refuse or change; it can't hold up anybody but the peer that it is asked about. One
-//! that panics, or has not answered in time, refuses.
+//! Invariant: a policy can only refuse or change a request, and can delay only the peer that the request comes from. A
+//! policy that panics or does not answer in time refuses.
 
 use crate::log::{Account, Kind, SessionId};
 use crate::name::Nick;
@@ -13,25 +13,25 @@ use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Decides what peers over a wire may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
+/// Decides what peers over a connection may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
 ///
-/// Several policies may be installed. They are asked in that order: the first one that refuses decides, and what one puts in
-/// place of the request is what the next one is asked about.
+/// Several policies may be installed. They are asked in the order of their installation. The first one that refuses
+/// decides. If one changes the request, the next one is asked about the changed request.
 ///
-/// Each question has an answer by default: [`Decision::Allow`]. A question is asked when the request is well-formed
-/// and before the hub does anything about it; what [`Decision::Change`] puts in its place is checked like what a peer
-/// sends. Sessions in process are the program's own: for them nobody is asked.
+/// Each question has a default answer: [`Decision::Allow`]. The hub asks when a request is well-formed and before it
+/// acts on it. What [`Decision::Change`] holds is checked like a peer's input. Sessions in process belong to the
+/// program and are never asked about.
 ///
 /// # Overload
 ///
-/// A peer's next command waits for the answer to the one before; nobody else does, and what its rooms say goes on
-/// being delivered to it. A policy that has not answered within [`Limits::policy_timeout`](crate::Limits) or panics
-/// has refused, which is logged once a second at most. A future that blocks its thread instead of waiting can't be
-/// helped: it stops a worker of the runtime.
+/// A peer's next command waits for the answer to the previous one. No other peer waits, and the peer continues to
+/// receive what its rooms deliver. A policy that panics, or does not answer within
+/// [`Limits::policy_timeout`](crate::Limits), refuses; this is logged once a second at most. A future that blocks its
+/// thread can't be interrupted: it occupies a worker of the runtime.
 ///
 /// # Cancel safety
 ///
-/// A future is dropped when its time is over, or its peer's session ends: it must not leave anything half done.
+/// A future is dropped when it times out or its peer's session ends. It must not leave anything half done.
 ///
 /// # Examples
 ///
@@ -53,26 +53,27 @@ use std::sync::Arc;
 /// let hub = Hub::builder().policy(Quiet).build();
 /// ```
 pub trait Policy: Send + Sync + 'static {
-    /// May it come in? A change is the nick that it gets.
+    /// Decides whether the peer may connect. A change is the nick that it gets.
     ///
-    /// `nick` is the one that it asks for, if its dialect asks with the first line. A peer that was greeted as a
-    /// person, and then turns out to be a program, is asked about again. One that is refused is told why and
-    /// disconnected.
+    /// `nick` is the nick that the peer asks for, if its dialect sends it in the first line. A peer that was greeted as
+    /// a person and then turns out to be a program is asked about again. A peer that is refused receives the reason and
+    /// is disconnected.
     fn connect(&self, who: &Visitor, nick: Option<&str>) -> impl Future<Output = Decision> + Send {
         let _ = (who, nick);
         ready(Decision::Allow)
     }
 
-    /// May it join this room? A change is the room that it joins instead.
+    /// Decides whether the peer may join this room. A change is the room that it joins instead.
     ///
-    /// Asked, too, before it publishes in a room that it is not in ([`Command::Publish`](crate::protocol::Command::Publish)):
-    /// then [`say`](Self::say) is asked next.
+    /// Also asked before the peer publishes in a room that it is not in
+    /// ([`Command::Publish`](crate::protocol::Command::Publish)). Then [`say`](Self::say) is asked next.
     fn join(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, room);
         ready(Decision::Allow)
     }
 
-    /// May it say this in a room ([`Kind::Said`], [`Kind::Acted`] or [`Kind::Notice`])? A change is the text.
+    /// Decides whether the peer may say this in a room ([`Kind::Said`], [`Kind::Acted`] or [`Kind::Notice`]). A change
+    /// is the text.
     fn say(
         &self,
         who: &Visitor,
@@ -84,19 +85,19 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// May it say this to one session alone? A change is the text.
+    /// Decides whether the peer may send this direct message. A change is the text.
     fn tell(&self, who: &Visitor, to: &str, text: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, to, text);
         ready(Decision::Allow)
     }
 
-    /// May it take this nick? A change is the nick that it gets.
+    /// Decides whether the peer may take this nick. A change is the nick that it gets.
     fn rename(&self, who: &Visitor, nick: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, nick);
         ready(Decision::Allow)
     }
 
-    /// May it set this topic, or take it away if the text is empty? A change is the text.
+    /// Decides whether the peer may set this topic, or remove it if the text is empty. A change is the text.
     fn set_topic(
         &self,
         who: &Visitor,
@@ -107,33 +108,34 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// May it see that this room is there: in a list of rooms, its members, its topic? It is told of one that it may not
-    /// see what it is told of one that does not exist.
+    /// Returns whether the peer may see that this room exists: in a list of rooms, its members, its topic. For a room
+    /// that it may not see, the peer gets the same answers as for a room that does not exist.
     ///
-    /// Asked for many rooms at once, so it can't wait: answer from memory. A session sees the rooms that it is in, whatever
-    /// the answer. One that may not join a room may see it unless this says otherwise.
+    /// Called for many rooms at once and not async: answer from memory. A session sees the rooms that it is in,
+    /// whatever the answer. A peer that may not join a room may still see it, unless this returns `false`.
     fn may_see(&self, who: &Visitor, room: &str) -> bool {
         let _ = (who, room);
         true
     }
 
-    /// May it see who the members of this room are: in answers that list members, and when it joins? A peer that may not
-    /// is told how many there are. Messages and presence go on naming those who cause them.
+    /// Returns whether the peer may see the names of this room's members: in answers that list members, and when it
+    /// joins. Otherwise it only learns how many members there are. Messages and presence still name their authors.
     ///
-    /// Asked while an answer is written, so it can't wait: answer from memory.
+    /// Called while an answer is written and not async: answer from memory.
     fn may_see_members(&self, who: &Visitor, room: &str) -> bool {
         let _ = (who, room);
         true
     }
 
-    /// May it read the history of this room: on request, and what was said before it joins? There is no change. A peer
-    /// that joins and may not read the history joins without; if it named a position, it is told of a gap.
+    /// Decides whether the peer may read the history of this room, on request and when it joins. A change has no
+    /// effect. A peer that may join but not read the history joins without it; if it named a position, a gap is
+    /// reported.
     fn history(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, room);
         ready(Decision::Allow)
     }
 
-    /// May it search this room? A change is the text that is searched for.
+    /// Decides whether the peer may search this room. A change is the text that is searched for.
     fn search(
         &self,
         who: &Visitor,
@@ -144,42 +146,42 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// May it leave with this reason, which its rooms are shown? A change is the reason; one that is refused is left
-    /// out, and it leaves without.
+    /// Decides whether the peer may leave with this reason, which its rooms see. A change is the reason. If refused,
+    /// the peer leaves without a reason.
     fn quit(&self, who: &Visitor, reason: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, reason);
         ready(Decision::Allow)
     }
 }
 
-/// Whom a [`Policy`] is asked about.
+/// The peer that a request comes from.
 ///
-/// Rooms are named to a policy by their folded names ([`NameRules`](crate::name::NameRules)): compare with a lower-case
-/// name, and no spelling gets around the rule.
+/// Policies receive the folded names of rooms ([`NameRules`](crate::name::NameRules)). Compare them with lower-case
+/// names, so that no spelling bypasses a rule.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Visitor {
-    /// What the program knows of it.
+    /// What the program knows of the peer.
     pub peer: Arc<Peer>,
-    /// How it talks: `plain`, `json`.
+    /// The peer's dialect: `plain`, `json`.
     pub dialect: &'static str,
-    /// Who it provably is; `None` if that is not known.
+    /// The account that the peer has proved; `None` if it is unknown.
     pub account: Option<Account>,
-    /// Its session; `None` before it was let in.
+    /// The peer's session; `None` before it is admitted.
     pub session: Option<SessionId>,
-    /// The nick that it has; `None` before it was let in.
+    /// The peer's nick; `None` before it is admitted.
     pub nick: Option<Nick>,
 }
 
-/// What a [`Policy`] answers.
+/// The answer of a [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
-    /// As it was asked.
+    /// Allows the request as it is.
     Allow,
-    /// With this in place of what was asked for.
+    /// Allows the request with this in place of what was asked for.
     Change(String),
-    /// Not at all, and this is what the peer is told: what was wrong and what to do. Control characters are removed.
+    /// Refuses the request, with a text for the peer: what was wrong and what to do. Control characters are removed.
     Refuse(String),
 }
 
@@ -191,7 +193,7 @@ impl Decision {
     }
 }
 
-/// What a policy is asked.
+/// A question to a policy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Question<'a> {
     Connect {
@@ -229,7 +231,7 @@ pub(crate) enum Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// The question about what a policy has put in place of what was asked. One that knows no change stays as it is.
+    /// The same question about what a policy has changed it to. A question that has no change stays as it is.
     fn changed(self, to: &'a str) -> Self {
         match self {
             Self::Connect { .. } => Self::Connect { nick: Some(to) },
@@ -249,23 +251,23 @@ impl<'a> Question<'a> {
     }
 }
 
-/// A policy whose type is forgotten.
+/// A [`Policy`] behind dynamic dispatch.
 pub(crate) trait DynPolicy: Send + Sync {
-    /// `None`: the policy panicked.
+    /// Returns `None` if the policy panicked.
     fn decide<'a>(
         self: Arc<Self>,
         who: Visitor,
         question: Question<'a>,
     ) -> BoxFuture<'a, Option<Decision>>;
 
-    /// `None`: the policy panicked.
+    /// Returns `None` if the policy panicked.
     fn may_see(&self, who: &Visitor, room: &str) -> Option<bool>;
 
-    /// `None`: the policy panicked.
+    /// Returns `None` if the policy panicked.
     fn may_see_members(&self, who: &Visitor, room: &str) -> Option<bool>;
 }
 
-/// Several policies, which are asked one after the other.
+/// Several policies, asked one after the other.
 pub(crate) struct InOrder {
     pub(crate) policies: Vec<Arc<dyn DynPolicy>>,
     pub(crate) fold: fn(&str) -> String,
@@ -285,7 +287,7 @@ impl DynPolicy for InOrder {
                     .map_or(question, |to| question.changed(to));
                 match Arc::clone(policy).decide(who.clone(), question).await? {
                     Decision::Allow => {}
-                    // Policies are asked about folded names of rooms.
+                    // Policies receive the folded names of rooms.
                     Decision::Change(to) if matches!(question, Question::Join { .. }) => {
                         changed = Some((self.fold)(&to));
                     }
@@ -307,7 +309,7 @@ impl DynPolicy for InOrder {
 }
 
 impl InOrder {
-    /// Whether all say yes; asks until one does not.
+    /// Whether all policies answer yes. Stops at the first that does not.
     fn all(&self, ask: impl Fn(&dyn DynPolicy) -> Option<bool>) -> Option<bool> {
         for policy in &self.policies {
             if !ask(policy.as_ref())? {

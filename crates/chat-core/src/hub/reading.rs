@@ -1,4 +1,4 @@
-//! What an application reads of a hub without being a member.
+//! Reading rooms and their logs without being a member.
 
 use crate::event::{RoomInfo, RoomSummary};
 use crate::hub::follower::Follower;
@@ -15,20 +15,20 @@ use std::sync::Arc;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HistoryError {
-    /// There is no such room and it can't be opened.
+    /// The room does not exist and can't be opened.
     Room(JoinError),
     /// The log can't be read now.
     Journal(JournalError),
 }
 
 impl Hub {
-    /// The rooms that have members, by name.
+    /// Lists the rooms that have members, sorted by name.
     #[must_use]
     pub fn rooms(&self) -> Vec<RoomSummary> {
         let open = self.all_rooms();
         let mut rooms: Vec<_> = open.iter().filter_map(|room| room.summary()).collect();
         for (key, room, count) in self.0.participants.rooms_elsewhere() {
-            // One that has members on other nodes alone: its topic is known where it is open.
+            // All members are on other nodes, so the topic is not known here.
             if !open.iter().any(|open| open.key == key) {
                 let topic = Arc::default();
                 rooms.push(RoomSummary { room, count, topic });
@@ -38,24 +38,24 @@ impl Hub {
         rooms
     }
 
-    /// At most `limit` of the rooms that have members, in the order of their folded names: those that follow the room
-    /// `after`, which need not exist; the first ones if it is empty.
+    /// Lists at most `limit` rooms that have members, in the order of their folded names.
     ///
-    /// Costs what the listed rooms cost, however many rooms there are: made for answers to peers. [`rooms`](Self::rooms)
-    /// lists all rooms at once.
+    /// The list begins after the room `after`, which need not exist, or with the first room if `after` is empty. The
+    /// cost depends on the listed rooms, not on how many rooms there are, so use this for answers to peers.
+    /// [`rooms`](Self::rooms) lists all rooms at once.
     #[must_use]
     pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
         self.rooms_seen(after, limit, |_| true)
     }
 
-    /// As [`rooms_after`](Self::rooms_after), without the rooms whose key `sees` says no to.
+    /// As [`rooms_after`](Self::rooms_after), without the rooms for whose key `sees` returns `false`.
     pub(crate) fn rooms_seen(
         &self,
         after: &str,
         limit: usize,
         sees: impl Fn(&str) -> bool,
     ) -> Vec<RoomSummary> {
-        /// How many rooms are looked at while the rooms are locked.
+        /// How many rooms are visited under one lock.
         const CHUNK: usize = 128;
         let mut listed = Vec::new();
         let mut last: Option<Arc<str>> = match after {
@@ -87,14 +87,15 @@ impl Hub {
         listed
     }
 
-    /// Who is in a room, as far as one line can tell; `None` if nobody is.
+    /// Returns a room's information, with as many nicks as fit one line; `None` if the room has no members.
     #[must_use]
     pub fn info(&self, room: &str) -> Option<RoomInfo> {
         let room = self.find_named(room)?;
         Some(room.info()).filter(|info| info.count > 0)
     }
 
-    /// All members of a room, in the order in which their sessions began; none if there is no such room.
+    /// Lists all members of a room, in the order in which their sessions began. The list is empty if there is no such
+    /// room.
     #[must_use]
     pub fn members(&self, room: &str) -> Vec<Nick> {
         let Some(key) = self.room_key(room) else {
@@ -109,8 +110,7 @@ impl Hub {
         }
     }
 
-    /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the end of the span that is
-    /// named.
+    /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the position that the span names.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl Hub {
         page.map_err(HistoryError::Journal)
     }
 
-    /// Finds at most `limit` messages of a room's log that hold all the words of `text`, the latest before a place,
-    /// oldest first; see [`Log::search`](crate::log::Log::search).
+    /// Finds the last messages before a position that hold all the words of `text`: at most `limit`, oldest first; see
+    /// [`Log::search`](crate::log::Log::search).
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl Hub {
         page.map_err(HistoryError::Journal)
     }
 
-    /// The end of a room's log.
+    /// Returns the end of a room's log.
     ///
     /// # Errors
     ///
@@ -170,17 +170,17 @@ impl Hub {
         Ok(position)
     }
 
-    /// Follows one room from now on, without being a member; also through its being forgotten and opened anew.
+    /// Follows one room without being a member, also after the room was forgotten and opened anew.
     ///
     /// # Errors
     ///
-    /// The text is no room name.
+    /// Returns an error if the text is not a room name.
     pub fn follow(&self, room: &str) -> Result<Follower, JoinError> {
         let (_, key) = self.room_name(room).map_err(JoinError::Name)?;
         Ok(Follower::new(self.clone(), Some(key.into())))
     }
 
-    /// Follows all rooms from now on, those that are opened later included.
+    /// Follows all rooms, including those that are opened later.
     #[must_use]
     pub fn follow_all(&self) -> Follower {
         Follower::new(self.clone(), None)
@@ -195,7 +195,7 @@ impl Hub {
         self.0.rooms.lock().by_key.get(key).cloned()
     }
 
-    /// The room with this name, however it is spelled, if it is open.
+    /// The room with this name in any spelling, if it is open.
     pub(crate) fn find_named(&self, room: &str) -> Option<Arc<Room>> {
         self.find(&self.room_key(room)?)
     }

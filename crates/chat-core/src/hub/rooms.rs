@@ -1,7 +1,7 @@
-//! The rooms that a hub knows, and which of them it forgets.
+//! The rooms of a hub, and which of them it forgets.
 //!
-//! Invariant: a room that has members is never forgotten. Every room without members is listed as empty, or is being
-//! used by a caller that lists it afterwards; the lobby is not listed, so its log stays.
+//! Invariant: a room that has members is never forgotten. Every room without members is listed as empty, or is in use
+//! by a caller that lists it afterwards. The lobby is not listed, so its log stays.
 
 use crate::hub::hub::Hub;
 use crate::limits::Limits;
@@ -16,31 +16,32 @@ use std::sync::Arc;
 pub(super) struct Rooms {
     pub(super) by_key: BTreeMap<Arc<str>, Arc<Room>>,
     lobby: Arc<str>,
-    /// How many of the rooms each address has opened, the lobby not counted.
+    /// How many of the rooms each address has opened, not counting the lobby.
     opened: HashMap<IpAddr, usize>,
     empty: EmptyRooms,
 }
 
-/// Rooms without members, by opener, those that have been empty longest first.
+/// Rooms without members, by opener, longest empty first.
 #[derive(Default)]
 struct EmptyRooms {
-    /// Counts the rooms that were ever listed.
+    /// Numbers the entries in the order in which they were listed.
     ticks: u64,
     listed: HashMap<Arc<str>, (Opener, u64)>,
     by_opener: BTreeMap<Opener, BTreeMap<u64, Arc<str>>>,
-    /// The openers: last the one with the most empty rooms, of equals the one whose oldest has been empty longest.
+    /// The openers in order: the last one has the most empty rooms; among equals, its oldest room has been empty
+    /// longest.
     by_count: BTreeSet<(usize, Reverse<u64>, Opener)>,
 }
 
-/// A room that is used without a member, and not forgotten while it is; what becomes of it is decided when its last
-/// visit is dropped.
+/// A room that is in use without a member, and is not forgotten as long as it is. When its last visit is dropped, the
+/// room is let go.
 pub(crate) struct Visit {
     room: Arc<Room>,
     hub: Hub,
 }
 
 impl Hub {
-    /// Takes care of a room that may have become empty: keeps its log for a while, within the limit.
+    /// Handles a room that may have become empty: keeps its log for a while, within the limit.
     pub(crate) fn let_go(&self, room: &Arc<Room>) {
         if room.is_empty() {
             let mut rooms = self.0.rooms.lock();
@@ -59,14 +60,14 @@ impl Rooms {
         }
     }
 
-    /// The room with this folded name, to be used: the caller lets it go afterwards.
+    /// Returns the room with this folded name, for use: the caller lets it go afterwards.
     pub(super) fn take(&mut self, key: &str) -> Option<Arc<Room>> {
         let room = self.by_key.get(key)?;
         self.empty.unlist(key);
         Some(Arc::clone(room))
     }
 
-    /// Makes place for one more room, if need be by forgetting an empty one. The lobby always has its place.
+    /// Makes space for one more room, by forgetting an empty one if needed. The lobby always has its place.
     pub(super) fn make_place(
         &mut self,
         key: &str,
@@ -116,9 +117,9 @@ impl Rooms {
         true
     }
 
-    /// Lists a room as empty, or forgets it if nothing was ever said in it.
+    /// Lists a room as empty, or forgets it if its log is empty, too.
     fn retire(&mut self, room: &Arc<Room>, limits: &Limits) {
-        // Asked again: it may have been joined before the lock was had.
+        // Checked again: a session may have joined before the lock was taken.
         if !self.has(room) || !room.is_empty() {
             return;
         }
@@ -133,9 +134,10 @@ impl Rooms {
         while self.empty.len() > limits.empty_rooms && self.forget(EmptyRooms::first_to_go) {}
     }
 
-    /// Forgets the first of the empty rooms that `next` names and that can be forgotten. Returns whether there is one.
+    /// Forgets the first empty room that `next` returns and that can be forgotten. Returns whether a room was
+    /// forgotten.
     fn forget(&mut self, next: impl Fn(&EmptyRooms) -> Option<Arc<str>>) -> bool {
-        // Each is looked at once: one whose journal is at work stays for later.
+        // Each room is tried once: one whose journal is busy stays for later.
         for _ in 0..self.empty.len() {
             let Some(room) = next(&self.empty).and_then(|key| self.by_key.get(&key).cloned())
             else {
@@ -157,7 +159,7 @@ impl Rooms {
         known.is_some_and(|known| Arc::ptr_eq(known, room))
     }
 
-    /// Who is charged for a room; nobody for the lobby.
+    /// The opener that a room is charged to; `None` for the lobby.
     fn opener(&self, room: &Room) -> Opener {
         room.opener.filter(|_| room.key != self.lobby)
     }
@@ -168,7 +170,7 @@ impl EmptyRooms {
         self.listed.len()
     }
 
-    /// Lists a room as the latest.
+    /// Lists a room as the last to become empty.
     fn list(&mut self, key: &Arc<str>, opener: Opener) {
         self.unlist(key);
         self.ticks += 1;
@@ -207,8 +209,8 @@ impl EmptyRooms {
         }
     }
 
-    /// The room that has been empty longest of those that the opener with the most empty rooms has opened. So whoever
-    /// opens and leaves many rooms pushes out its own first.
+    /// Of the opener with the most empty rooms, the room that has been empty longest. So a peer that opens and leaves
+    /// many rooms loses its own rooms first.
     fn first_to_go(&self) -> Option<Arc<str>> {
         let (_, _, opener) = self.by_count.last()?;
         self.oldest_of(*opener)
@@ -272,7 +274,7 @@ mod tests {
         assert!(empty.by_opener.is_empty() && empty.listed.is_empty() && empty.by_count.is_empty());
     }
 
-    /// The room is empty when it is let go, and is not any more when its turn comes to be listed.
+    /// The room is empty when it is let go, but has a member again before it is listed.
     #[tokio::test]
     async fn a_room_that_was_joined_again_in_between_is_not_listed_as_empty() {
         let hub = Hub::default();
@@ -292,7 +294,7 @@ mod tests {
         let session = hub.session(None).await.unwrap();
         let _member = session.join("ops").await.unwrap();
         let room = hub.find("ops").unwrap();
-        // So far `close_room` has come.
+        // The state in the middle of `close_room`.
         assert!(hub.0.rooms.lock().remove(&room));
         let again = session.join("ops").await;
         assert!(matches!(again, Err(JoinError::AlreadyIn(_))));

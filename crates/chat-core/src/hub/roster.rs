@@ -1,7 +1,7 @@
-//! Who owns which nick and who is where, over all nodes: the seam for hubs that share their sessions.
+//! The owners of nicks and the rooms of sessions over all nodes: the port for hubs that share their sessions.
 //!
-//! Invariant: one nick, one owner. A nick is claimed under its folded key and under its shape, both or neither, so
-//! that no two owners have nicks that compare equal or look alike.
+//! Invariant: one nick, one owner. A nick is claimed under its folded key and under its shape, both or neither. So no
+//! two owners have nicks that compare equal or look alike.
 
 use crate::event::{CloseReason, Direct};
 use crate::log::{Account, SessionId, TokenDigest};
@@ -13,67 +13,69 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// The owners of nicks, and who is in which room, over all nodes.
+/// Keeps the owners of nicks, and which session is in which room, over all nodes.
 ///
-/// A hub has one; [`LocalRoster`](crate::roster::LocalRoster) by default, which knows this process alone and answers at
-/// once. To write another one, run it through `chat_testkit::conformance::roster`.
+/// A hub has one roster. The default is [`LocalRoster`](crate::roster::LocalRoster), which knows this process only and
+/// answers at once. To write another one, test it with `chat_testkit::conformance::roster`.
 pub trait Roster: Send + Sync + 'static {
-    /// Which life of which node this is, at most 20 bits: a part of the id of each session of the hub. No two nodes have
-    /// the same at the same time, and one that comes back has another.
+    /// Returns the incarnation of this node, at most 20 bits: a part of the id of each session of the hub. No two nodes
+    /// have the same incarnation at the same time, and a node that restarts gets another one.
     fn incarnation(&self) -> u32 {
         0
     }
 
-    /// Gives a session a nick, besides the one that it has.
+    /// Gives a session a nick, in addition to the one that it has.
     ///
-    /// The nick is free, or is the session's own, or its owner has the same account: then the two share it. If the claim
-    /// [takes over](IfTaken::TakeOver), owners with the same token lose it in the same step: it is never free in between.
+    /// The claim succeeds if the nick is free, if the session has it already, or if its owner has the same account:
+    /// then the two sessions share it. If the claim [takes over](IfTaken::TakeOver), owners with the same token lose
+    /// the nick in the same step, so that it is never free in between.
     ///
-    /// A hub that gives up on a claim [releases](Self::release) the nick afterwards.
+    /// A hub that abandons a claim [releases](Self::release) the nick afterwards.
     ///
     /// # Errors
     ///
-    /// Another session has the nick, or one that looks like it; or the roster can't be reached now.
+    /// Returns an error if another session has the nick or one that looks like it, or if the roster can't be reached
+    /// now.
     fn claim(&self, claim: NickClaim) -> impl Future<Output = Result<Claimed, NickError>> + Send;
 
-    /// Takes a nick from a session; nothing if it has lost the nick already.
+    /// Takes a nick from a session. Does nothing if the session has already lost the nick.
     fn release(&self, who: SessionId, nick: &NickKeys);
 
-    /// Publishes where a session is now, for the other nodes; `None` when it has ended, and why.
+    /// Publishes to the other nodes where a session is now; `Err` if it has ended, and why.
     fn publish(&self, who: SessionId, now: Result<SessionPresence, CloseReason>) {
         drop((who, now));
     }
 
-    /// The sessions that have the nick with this folded key, on whichever node.
+    /// Returns the sessions that have the nick with this folded key, on all nodes.
     fn find(&self, key: &str) -> Vec<SessionId>;
 
-    /// Has another node do something with one of its sessions; gives back the nick that the session has.
+    /// Sends a command to the node of a session, which performs it. Returns the nick of the session.
     ///
     /// # Errors
     ///
-    /// The session is gone, or could not be asked.
+    /// Returns an error if the session has ended, or its node could not be asked.
     fn send(
         &self,
         to: SessionId,
         command: RosterCommand,
     ) -> impl Future<Output = Result<Nick, TellError>> + Send;
 
-    /// What happens on other nodes. `None` if there are none. Asked once, when the hub has its first session.
+    /// Returns the events of other nodes; `None` if there are no other nodes. Called once, when the hub is built.
     fn follow(&self) -> Option<BoxStream<'static, RosterEvent>> {
         None
     }
 }
 
-/// What a nick is compared by.
+/// The keys by which a nick is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NickKeys {
-    /// The nick, folded.
+    /// The folded nick.
     pub key: Arc<str>,
     /// What the nick looks like.
     pub shape: Arc<str>,
 }
 
-/// A session asks for a nick.
+/// A session's request for a nick.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NickClaim {
@@ -81,79 +83,79 @@ pub struct NickClaim {
     pub who: SessionId,
     /// The nick, as it is spelled.
     pub nick: Nick,
-    /// What the nick is compared by.
+    /// The keys by which the nick is compared.
     pub keys: NickKeys,
-    /// Who the session provably is.
+    /// The account that the session has proved, if any.
     pub account: Option<Account>,
-    /// By what its client is known again.
+    /// The digest of the client's token, if it has one.
     pub token: Option<TokenDigest>,
-    /// What to do about an owner with the same token.
+    /// What to do if an owner with the same token has the nick.
     pub if_taken: IfTaken,
 }
 
-/// What a claim does about an earlier session of the same client.
+/// What a claim does if an earlier session of the same client has the nick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfTaken {
-    /// The claim is refused.
+    /// Refuses the claim.
     Refuse,
-    /// The nick is taken from owners with the same token, which are ended.
+    /// Takes the nick from owners with the same token, and ends them.
     TakeOver,
 }
 
-/// A session has a nick.
+/// The result of a successful claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The nick, as its first owner spells it.
     pub nick: Nick,
-    /// The sessions that have lost it, to be ended.
+    /// The sessions that have lost the nick and must be ended.
     pub replaced: Vec<SessionId>,
 }
 
-/// Where a session is.
+/// The nick and the rooms of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionPresence {
-    /// Its nick.
+    /// The session's nick.
     pub nick: Nick,
-    /// Who it provably is.
+    /// The account that the session has proved, if any.
     pub account: Option<Account>,
-    /// Its rooms.
+    /// The session's rooms.
     pub rooms: Vec<RoomName>,
 }
 
-/// What one node has another one do with a session.
+/// What one node asks another one to do with a session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RosterCommand {
-    /// Deliver a message to it alone.
+    /// Delivers a direct message to the session.
     Tell(Direct),
-    /// End it.
+    /// Ends the session.
     End(CloseReason),
-    /// Take it out of a room.
+    /// Takes the session out of a room.
     Remove {
-        /// Which room.
+        /// The room.
         room: RoomName,
-        /// Why.
+        /// The reason.
         reason: Arc<str>,
     },
 }
 
-/// What happened on another node.
+/// An event on another node.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RosterEvent {
-    /// A session is in these rooms now, under this nick.
+    /// A session is now in these rooms, under this nick.
     Present(SessionId, SessionPresence),
     /// A session has ended.
     Ended(SessionId, CloseReason),
-    /// A node is gone, and its sessions with it.
+    /// A node is gone, together with its sessions.
     NodeGone(u32),
-    /// Another node has this one do something with one of its sessions.
+    /// Another node asks this one to do something with one of its sessions.
     Command {
         /// The session.
         to: SessionId,
-        /// What is to be done.
+        /// What to do.
         command: RosterCommand,
-        /// Takes the nick that the session has, or why it could not be done.
+        /// Receives the nick of the session, or why the command failed.
         answer: oneshot::Sender<Result<Nick, TellError>>,
     },
 }
@@ -162,28 +164,28 @@ pub enum RosterEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NickError {
-    /// It is no name.
+    /// The text is not a nick.
     Name(crate::name::NameError),
-    /// Another session has it.
+    /// Another session has the nick.
     Taken(Nick),
-    /// A reader could not tell it from the nick of another session.
+    /// The nick looks like that of another session.
     LooksLike {
-        /// The nick that was asked for.
+        /// The requested nick.
         nick: Nick,
         /// The nick that is taken.
         taken: Nick,
     },
-    /// The session has ended: it has no nick any more.
+    /// The session has ended.
     Ended,
-    /// The roster can't be reached now: why, in a few words that peers may be told.
+    /// The roster can't be reached now. The reason is short, and peers may see it.
     Unavailable(Cow<'static, str>),
 }
 
 impl NickKeys {
-    /// What a nick is compared by, under these rules.
+    /// Creates the keys of a nick, under these rules.
     #[must_use]
     pub fn new(names: &NameRules, nick: &Nick) -> Self {
-        // The same text is kept once: most nicks are their own key and shape.
+        // Equal texts are stored once: most nicks are their own key and shape.
         let share = |key: String| {
             if key == nick.as_str() {
                 nick.shared()
@@ -203,7 +205,7 @@ impl NickKeys {
 }
 
 impl NickClaim {
-    /// Creates a claim of a session without account and token, which takes nothing over; set the fields for that.
+    /// Creates a claim without account and token, which takes nothing over; set the fields for that.
     #[must_use]
     pub const fn new(who: SessionId, nick: Nick, keys: NickKeys) -> Self {
         Self {
@@ -250,13 +252,13 @@ impl std::error::Error for NickError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TellError {
-    /// Nobody has that nick.
+    /// No session has that nick.
     NoSuchNick(String),
-    /// Too much waits for that session already.
+    /// Too many messages wait for that session already.
     MailboxFull(Nick),
     /// The text is longer than this many bytes.
     TooLong(usize),
-    /// Nothing visible is left of the text.
+    /// The text has no visible characters.
     Empty,
 }
 
@@ -276,13 +278,13 @@ impl fmt::Display for TellError {
 impl std::error::Error for TellError {}
 
 impl TellError {
-    /// Nobody has this nick, which a peer has typed.
+    /// Creates the error for a nick that a peer has typed and no session has.
     pub(crate) fn no_such_nick(typed: &str) -> Self {
         Self::NoSuchNick(crate::text::clean(crate::text::truncate(typed, 64)).into_owned())
     }
 }
 
-/// A [`Roster`] whose type is forgotten, so that the hub carries no type parameter.
+/// A [`Roster`] behind dynamic dispatch, so that the hub carries no type parameter.
 pub(crate) trait DynRoster: Send + Sync {
     fn incarnation(&self) -> u32;
     fn claim(&self, claim: NickClaim) -> BoxFuture<'_, Result<Claimed, NickError>>;

@@ -1,6 +1,6 @@
-//! The sessions of this hub, and those that other nodes have.
+//! The sessions of this hub, and those of other nodes.
 //!
-//! Invariant: a session of this hub is listed from when it has its nick until its end.
+//! Invariant: a session of this hub is listed from the moment it has its nick until it ends.
 
 use crate::hub::roster::{RosterEvent, SessionPresence};
 use crate::log::{Account, SessionId};
@@ -11,14 +11,14 @@ use futures::stream::BoxStream;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// The sessions of this hub, and what it knows of those on other nodes.
+/// The sessions of this hub, and what it knows of sessions on other nodes.
 #[derive(Default)]
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
     pub(super) elsewhere: Mutex<Elsewhere>,
-    /// What happens on other nodes, until a task follows it.
+    /// The events of other nodes, until a task follows them.
     pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
-    /// Other nodes are told where this hub's sessions are.
+    /// Other nodes are notified where this hub's sessions are.
     pub(super) is_shared: bool,
 }
 
@@ -69,7 +69,7 @@ impl Sessions {
             .collect()
     }
 
-    /// The rooms that have members on other nodes, with their keys, and how many.
+    /// The rooms that have members on other nodes: their keys, names and numbers of such members.
     pub(super) fn rooms_elsewhere(&self) -> Vec<(Arc<str>, RoomName, usize)> {
         let elsewhere = self.elsewhere.lock();
         let rooms = elsewhere.by_room.iter();

@@ -1,6 +1,6 @@
 //! How sessions get their nicks, and what hubs that share a roster do for each other.
 //!
-//! Invariant: what other nodes' sessions do is taken from the roster's events, one after the other.
+//! Invariant: what sessions on other nodes do is applied from the roster's events, one after the other.
 
 use crate::event::CloseReason;
 use crate::hub::hub::{Hub, Inner};
@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-/// Releases a nick whose claim was given up.
+/// Releases a nick if its claim is abandoned.
 struct Claiming<'a> {
     hub: &'a Hub,
     who: SessionId,
@@ -33,7 +33,7 @@ impl Drop for Claiming<'_> {
 }
 
 impl Hub {
-    /// Claims a nick for a session, besides the one that it `had`.
+    /// Claims a nick for a session, in addition to the one that it `had`.
     ///
     /// Dropping the future releases the nick.
     pub(crate) async fn claim_nick(
@@ -54,7 +54,7 @@ impl Hub {
         let mut claiming = Claiming {
             hub: self,
             who: session.id(),
-            // The nick that it has already is not released.
+            // A nick that the session already has is not released.
             is_pending: had.is_none_or(|had| had.key != keys.key),
             keys,
         };
@@ -65,7 +65,7 @@ impl Hub {
         claimed
     }
 
-    /// Lists a session that has its nick. The first one has the hub follow the roster.
+    /// Lists a session that has its nick. The first session makes the hub follow the roster.
     pub(crate) fn list(&self, session: &Arc<Participant>) {
         let sessions = &self.0.participants;
         sessions
@@ -80,7 +80,7 @@ impl Hub {
         }
     }
 
-    /// Tells other nodes where a session is now.
+    /// Publishes to other nodes where a session is now.
     pub(crate) fn publish_presence(&self, session: &Participant) {
         if !self.0.participants.is_shared || session.has_ended() {
             return;
@@ -98,7 +98,7 @@ impl Hub {
     pub(crate) fn end_replaced(&self, replaced: Vec<SessionId>) {
         for who in replaced {
             if let Some(ghost) = self.0.participants.find(who) {
-                // Asked first, so that its connection knows why it ends.
+                // The request comes first, so that the connection knows why its session ends.
                 ghost.ask_to_close(CloseReason::TakenOver);
                 self.end(&ghost, &CloseReason::TakenOver);
             } else {
@@ -111,7 +111,7 @@ impl Hub {
         }
     }
 
-    /// The sessions with this nick, however it is spelled, on whichever node.
+    /// The sessions with this nick in any spelling, on all nodes.
     pub(crate) fn owners(&self, nick: &str) -> Vec<SessionId> {
         // Checked before folding, whose cost grows with the length.
         if nick.len() > TYPED_NICK_BYTES_MAX {
@@ -120,7 +120,7 @@ impl Hub {
         self.roster().find(&self.fold(nick))
     }
 
-    /// Has each session with this nick do something; gives back the nick if one did, else why the last one did not.
+    /// Performs a command for each session with this nick. Returns the nick if one succeeds, else the last error.
     pub(crate) async fn command(
         &self,
         nick: &str,
@@ -134,7 +134,7 @@ impl Hub {
             };
             outcome = match (outcome, done) {
                 (_, Ok(nick)) | (Ok(nick), Err(_)) => Ok(nick),
-                // A session that ended in between has no nick to show.
+                // A session that has just ended has no nick to return.
                 (Err(error), Err(TellError::NoSuchNick(_))) => Err(error),
                 (Err(_), Err(error)) => Err(error),
             };
@@ -142,7 +142,7 @@ impl Hub {
         outcome
     }
 
-    /// Does something with a session of this hub.
+    /// Performs a command for a session of this hub.
     fn perform(&self, session: &Participant, command: RosterCommand) -> Result<Nick, TellError> {
         let nick = session.nick();
         let is_done = match command {
@@ -153,7 +153,8 @@ impl Hub {
                 true
             }
             RosterCommand::End(reason) => {
-                // Asked first, so that a connection that sees its session ended knows why; it may then end it itself.
+                // The request comes first, so that the connection knows why its session ends. It may then end the
+                // session itself.
                 let is_first = session.ask_to_close(reason.clone());
                 self.end(session, &reason) || is_first
             }
@@ -194,7 +195,7 @@ impl Hub {
                     || Err(TellError::no_such_nick("")),
                     |session| self.perform(&session, command),
                 );
-                // The asker may have given up.
+                // The node that asked may have given up.
                 drop(answer.send(done));
             }
         }
@@ -259,7 +260,7 @@ impl Hub {
     }
 }
 
-/// Takes what happens on other nodes, until the hub is gone.
+/// Applies the events of other nodes, until the hub is gone.
 async fn follow(mut events: BoxStream<'static, RosterEvent>, hub: Weak<Inner>) {
     while let Some(event) = events.next().await {
         let Some(inner) = hub.upgrade() else { return };

@@ -7,7 +7,7 @@ use crate::name::Nick;
 use crate::text;
 
 impl Hub {
-    /// Sends a message to the session with this nick, in somebody's name, and returns the nick it has.
+    /// Sends a direct message from `from` to the session with this nick, and returns the nick as it is spelled.
     ///
     /// # Errors
     ///

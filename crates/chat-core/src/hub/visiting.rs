@@ -7,11 +7,11 @@ use crate::name::RoomName;
 use crate::room::{JoinError, Opener, Participant, PublishError, Standing};
 
 impl Hub {
-    /// Opens a room for a session that does not join it; `None` if the room is missing and is to stay so.
+    /// Opens a room for a session that does not join it; `None` if the room is missing and must not be created.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a room that was opened in vain is let go.
+    /// Cancel safe: a room that was opened and is not used is let go.
     pub(crate) async fn visit(
         &self,
         name: &RoomName,
@@ -28,7 +28,7 @@ impl Hub {
                 return Ok(None);
             };
             let visit = Visit::new(room, self.clone());
-            // One that was forgotten in between is opened anew.
+            // A room that was forgotten in between is opened anew.
             if !visit.is_gone() {
                 return Ok(Some(visit));
             }
@@ -51,11 +51,11 @@ impl Visit {
     }
 }
 
-/// What to do about a room that has no members and nothing in its log.
+/// What to do if a room has no members and its log is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IfMissing {
-    /// Refuse the command: the room's name may be mistyped.
+    /// Refuses the command: the room's name may be mistyped.
     Refuse,
-    /// Open the room.
+    /// Opens the room.
     Create,
 }
