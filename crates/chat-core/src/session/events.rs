@@ -1,6 +1,7 @@
-//! Everything that one session is told, from one source: for programs with a transport of their own.
+//! All events of one session from one source, for programs with their own transport.
 //!
-//! Invariant: rooms take turns, and no event is lost when a wait is given up: each room's member is polled where it is.
+//! Invariant: rooms take turns. Dropping a call to `next` loses no event, because each room's member is polled in
+//! place.
 
 use crate::event::{Direct, Event};
 use crate::name::RoomName;
@@ -12,10 +13,11 @@ use futures::stream::{AbortHandle, Abortable, BoxStream, SelectAll, Stream, Stre
 use std::fmt;
 use std::task::{Context, Poll};
 
-/// A session with all its rooms and its direct messages, polled as one; from [`Session::into_events`].
+/// Yields the events of all rooms of a session, and its direct messages; from [`Session::into_events`].
 ///
-/// Made for a WebSocket handler or any other transport of your own: one call waits for all. The session's end leaves
-/// all its rooms. Bounded by [`Limits::rooms_per_session`](crate::Limits::rooms_per_session); no room waits for it.
+/// Made for a WebSocket handler or any other transport of your own: one call waits for all of them. When the session
+/// ends, it leaves all its rooms. The number of rooms is bounded by
+/// [`Limits::rooms_per_session`](crate::Limits::rooms_per_session). No room waits for a session.
 ///
 /// # Examples
 ///
@@ -51,19 +53,19 @@ pub struct SessionEvents {
     echo: Echo,
     rooms: Vec<Joined>,
     events: SelectAll<BoxStream<'static, (u64, Option<Event>)>>,
-    /// Numbers the rooms that are joined, one after the other.
+    /// Numbers the rooms in the order in which they are joined.
     next_number: u64,
-    /// Whose turn it is: direct messages come first every other time.
+    /// Whether direct messages come first, which alternates.
     is_direct_first: bool,
 }
 
-/// What a session is told.
+/// An event that a session receives.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
     /// Something happened in a room.
     Room(RoomName, Event),
-    /// Another session sent a message to this one alone.
+    /// Another session sent a direct message.
     Direct(Direct),
 }
 
@@ -86,18 +88,18 @@ impl SessionEvents {
         }
     }
 
-    /// Sets whether the session gets its own messages back from the rooms that it joins from now on.
+    /// Sets whether the session receives its own messages in the rooms that it joins after this call.
     pub const fn set_echo(&mut self, echo: Echo) {
         self.echo = echo;
     }
 
-    /// The session: its nick, and what it can do without a room.
+    /// Returns the session: its nick, and what it can do without a room.
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Joins a room, whose events are among those of [`next`](Self::next) from now on; see [`Session::join`].
+    /// Joins a room and adds its events to those of [`next`](Self::next); see [`Session::join`].
     ///
     /// # Errors
     ///
@@ -126,33 +128,33 @@ impl SessionEvents {
         Ok(handle)
     }
 
-    /// Leaves a room; the other members are told. Returns whether the session was in it.
+    /// Leaves a room and notifies the other members. Returns whether the session was in it.
     pub fn leave(&mut self, room: &str) -> bool {
         let Some(at) = self.position(room) else {
             return false;
         };
         let left = self.rooms.swap_remove(at);
         left.leaving.abort();
-        // The member is dropped when its stream is polled next; its leaving is announced now.
+        // The member is dropped when its stream is next polled; that it leaves is announced now.
         left.handle.leave_now();
         true
     }
 
-    /// Speaks in a room and reads its log; `None` if the session is not in it.
+    /// Returns the handle of a joined room; `None` if the session is not in it.
     #[must_use]
     pub fn room(&self, room: &str) -> Option<&MemberHandle> {
         self.position(room).map(|at| &self.rooms[at].handle)
     }
 
-    /// The rooms that the session is in.
+    /// Returns the rooms that the session is in.
     pub fn rooms(&self) -> impl Iterator<Item = &MemberHandle> {
         self.rooms.iter().map(|joined| &joined.handle)
     }
 
-    /// Waits for what the session is told next, in any of its rooms or alone.
+    /// Waits for the next event: of any room, or a direct message.
     ///
-    /// Rooms take turns. A room that is closed, or from which the session was removed, tells that last, and is left.
-    /// Returns `None` once the session was ended or the hub drains, and everything said before has been handed out.
+    /// Rooms take turns. If a room is closed, or the session is removed from it, that is the room's last event. Returns
+    /// `None` once the session was ended or the hub drains, and everything said before has been returned.
     ///
     /// # Cancel safety
     ///
@@ -178,7 +180,7 @@ impl SessionEvents {
                     return Poll::Ready(Some(SessionEvent::Room(room, event)));
                 }
                 (Some(at), None) => drop(self.rooms.swap_remove(at)),
-                // It was left.
+                // The room was left.
                 (None, _) => {}
             }
         }

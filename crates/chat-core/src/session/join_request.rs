@@ -1,9 +1,9 @@
-//! Which room to join, and from where on.
+//! A request to join a room, and where to resume.
 
 use crate::log::{Epoch, Position, Seq};
 use std::borrow::Cow;
 
-/// A room to join, and from where on.
+/// Names a room to join, and where to resume.
 ///
 /// # Examples
 ///
@@ -29,19 +29,19 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRequest<'a> {
-    /// Which room.
+    /// The room's name.
     pub room: Cow<'a, str>,
-    /// The place of the last message that the peer has seen: what followed is replayed. `None`: only what happens
-    /// from now on, or the latest messages if there is a `limit`.
+    /// The position of the last message that the peer has seen: what followed is replayed. `None` if only new messages
+    /// are wanted, or the latest ones if there is a `limit`.
     pub after: Option<Seq>,
-    /// Which life of the log that place is in; `None`: the present one.
+    /// The epoch of that position; `None` for the present one.
     pub epoch: Option<Epoch>,
-    /// How many messages are replayed at most, the latest ones; what is left out is told as a gap.
+    /// How many messages are replayed at most: the latest ones. The others are reported as a gap.
     pub limit: Option<usize>,
 }
 
 impl<'a> JoinRequest<'a> {
-    /// Creates a request for a room from now on, without a replay.
+    /// Creates a request without a replay.
     #[must_use]
     pub const fn new(room: Cow<'a, str>) -> Self {
         Self {
@@ -60,14 +60,15 @@ impl<'a> JoinRequest<'a> {
         self
     }
 
-    /// Asks for at most so many messages, the latest ones. Without a position to resume from: for the end of the log.
+    /// Asks for at most this many messages: the latest ones. Without a position to resume from, they are the end of the
+    /// log.
     #[must_use]
     pub const fn latest(mut self, messages: usize) -> Self {
         self.limit = Some(messages);
         self
     }
 
-    /// The same request without the line that it was read from.
+    /// Copies the request, so that it no longer borrows the line that it was read from.
     pub(crate) fn into_owned(self) -> JoinRequest<'static> {
         JoinRequest {
             room: Cow::Owned(self.room.into_owned()),

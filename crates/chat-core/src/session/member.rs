@@ -1,6 +1,6 @@
-//! A session's presence in one room, in process: what an embedder holds.
+//! A session's presence in one room, in process: the API for embedders.
 //!
-//! Invariant: a member is given every message from its join on, in order, or an explicit gap.
+//! Invariant: a member receives every message since it joined, in order, or an explicit gap.
 
 use crate::event::{Event, PresenceChange, RoomInfo};
 use crate::hub::Hub;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// A session's presence in one room; dropping it leaves the room.
+/// Represents a session's presence in one room; dropping it leaves the room.
 ///
 /// # Ordering
 ///
@@ -26,39 +26,39 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 ///
 /// # Lagging
 ///
-/// A room never waits for a member (promise 3). One that falls further behind than the room's broadcast ring reads
-/// what it missed from the journal, which [`next`](Self::next) does by itself; what the journal no longer holds, or
-/// can't be read, is reported as one [`Event::Gap`] (promise 2: never a silent hole). Changes of presence are in no log: a member that
-/// missed some is told who is in the room now, once, with [`Event::Present`].
+/// A room never waits for a member (promise 3). A member that falls further behind than the room's broadcast ring reads
+/// what it missed from the journal, which [`next`](Self::next) does by itself. What the journal no longer holds, or
+/// can't be read, is reported as one [`Event::Gap`] (promise 2: a gap is never silent). No log holds changes of
+/// presence: a member that missed some receives the present members of the room, once, with [`Event::Present`].
 #[derive(Debug)]
 pub struct Member {
     seat: Seat,
     rx: broadcast::Receiver<Arc<Item>>,
     cursor: Cursor,
     echo: Echo,
-    /// The session ends or the hub drains: what has been said is handed out, and that is all.
+    /// The session ends or the hub drains: the member returns what was said before, and nothing more.
     is_ending: bool,
-    /// It is in the room no more: what comes after its leaving is not for it.
+    /// The member is no longer in the room: it receives nothing after its leaving.
     is_over: bool,
-    /// What has been taken from the room and not been handed out yet.
+    /// What was received and not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
-    /// What it asked for of what was said before it joined, and where the room was when it joined.
+    /// Which earlier messages the member asked for, and where the room was when it joined.
     resume: Option<Box<(Resume, Cursor)>>,
-    /// What it is being given was said before it joined.
+    /// The messages being returned were said before it joined.
     is_replaying: bool,
-    /// What it missed and is being given.
+    /// What the member missed and has not received yet.
     backlog: Option<Backlog>,
-    /// Who is in the room, if this member has missed changes of presence and is not told yet.
+    /// The present members, if this member missed changes of presence and has not received them yet.
     missed_presence: Option<Box<RoomInfo>>,
 }
 
-/// The ring went on without this member.
+/// The ring overtook this member.
 struct Lagged;
 
 impl Member {
     pub(crate) fn new(seat: Seat, subscription: Subscription, resume: Resume) -> Self {
         let Subscription { rx, cursor } = subscription;
-        // Looked at after subscribing: whatever ends the session later sends an item.
+        // Checked after subscribing: whatever ends the session later also sends an item.
         let is_ending = seat.is_ending();
         Self {
             is_ending,
@@ -75,30 +75,30 @@ impl Member {
         }
     }
 
-    /// The room.
+    /// Returns the room's name.
     #[must_use]
     pub fn room(&self) -> &RoomName {
         &self.seat.room().name
     }
 
-    /// Who is in the room, its topic, and the end of its log.
+    /// Returns the room's members, its topic, and the end of its log.
     #[must_use]
     pub fn info(&self) -> RoomInfo {
         self.seat.room().info()
     }
 
-    /// Sets whether this member gets its own messages back; it doesn't until this is called.
+    /// Sets whether this member receives its own messages; the default is that it does not.
     pub const fn set_echo(&mut self, echo: Echo) {
         self.echo = echo;
     }
 
-    /// Speaks in the room and reads its log, also while another task waits for what happens next.
+    /// Returns a handle to publish in the room and to read its log, also while another task waits for the next event.
     #[must_use]
     pub fn handle(&self) -> &MemberHandle {
         &self.seat.handle
     }
 
-    /// Says something; see [`MemberHandle::say`].
+    /// Publishes a message; see [`MemberHandle::say`].
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Member {
         self.handle().say(text).await
     }
 
-    /// Says something under a key; see [`MemberHandle::say_once`].
+    /// Publishes a message under a key; see [`MemberHandle::say_once`].
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Member {
         self.handle().say_once(key, text).await
     }
 
-    /// Does something; see [`MemberHandle::act`].
+    /// Publishes an action; see [`MemberHandle::act`].
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Member {
         self.handle().act(text).await
     }
 
-    /// Notes something; see [`MemberHandle::notice`].
+    /// Publishes a notice; see [`MemberHandle::notice`].
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// The journal can't be read now.
+    /// Returns an error if the journal can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -180,7 +180,7 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// The journal can't be read now.
+    /// Returns an error if the journal can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -194,15 +194,17 @@ impl Member {
         self.handle().search(text, before, limit).await
     }
 
-    /// Waits for what happens next in the room.
+    /// Waits for the next event of the room.
     ///
-    /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise; its own changes of
-    /// presence always, but that it was removed.
-    /// A member that asked for it when it joined is first given what was said before, as [`Event::Replayed`].
-    /// A member that fell behind is given what it missed; what the log no longer holds, and what can't be read, is an
-    /// [`Event::Gap`], and the member goes on after it.
+    /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise. Its own changes of
+    /// presence are always left out, except its removal.
+    ///
+    /// A member that asked for earlier messages when it joined receives them first, as [`Event::Replayed`]. A lagging
+    /// member receives what it missed. What the log no longer holds, or can't be read, is an [`Event::Gap`], and the
+    /// member continues after it.
+    ///
     /// Returns `None` once the session has ended, the member was removed, the room is closed or the hub drains, and
-    /// everything said before has been handed out.
+    /// everything said before has been returned.
     ///
     /// # Cancel safety
     ///
@@ -245,7 +247,7 @@ impl Member {
         }
     }
 
-    /// Leaves the room; the others are told.
+    /// Leaves the room; the other members are notified.
     pub fn leave(self) {
         drop(self);
     }
@@ -256,18 +258,18 @@ impl Member {
         if range.start < range.end {
             return Some(Message::new(Arc::clone(batch), index));
         }
-        // The last one takes the batch along.
+        // The last message takes the batch itself, without a clone.
         let (batch, _) = self.current.take()?;
         Some(Message::new(batch, index))
     }
 
-    /// The next item of the broadcast; `None` once the session is ending and there is no more.
+    /// Receives the next item of the broadcast; `None` once the session is ending and there are no more.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;
         }
         while self.is_ending {
-            // Looked at first: what the journal still has to take is yet to come.
+            // Checked before the ring is read: what the journal has yet to take will be delivered later.
             let is_settled = self.seat.room().is_settled();
             match self.rx.try_recv() {
                 Ok(item) => return Some(Ok(item)),
@@ -324,7 +326,7 @@ impl Member {
         }
     }
 
-    /// Goes to the live end, and notes what lies between as to be read from the log.
+    /// Goes to the live end. What lies in between is to be read from the log.
     fn fall_behind(&mut self) {
         let room = self.seat.room();
         let (Subscription { rx, cursor }, info) = room.subscribe_anew(self.cursor.presences);
@@ -335,7 +337,7 @@ impl Member {
         self.backlog = Some(Backlog::new(self.seat.room(), was, cursor.seq));
     }
 
-    /// One step of catching up: a slice that was read, or a new page, which may begin with a gap.
+    /// Takes one step of catching up: yields a slice, or reads a new page, which may begin with a gap.
     async fn read_on(&mut self) -> Option<Event> {
         let backlog = self.backlog.as_mut()?;
         match backlog.step(self.seat.room()).await {
@@ -356,10 +358,10 @@ impl Member {
     }
 }
 
-/// Speaks in one room in the name of a session, and reads the room's log; cheap to clone, for any task.
+/// Publishes in one room in the name of a session, and reads the room's log; cheap to clone, for any task.
 ///
-/// It does not keep the session in the room: [`Member`] or [`SessionEvents`](crate::SessionEvents) does. Once the session
-/// has left, what is said is refused.
+/// The handle does not keep the session in the room: [`Member`] or [`SessionEvents`](crate::SessionEvents) does. Once
+/// the session has left, its messages are refused.
 #[derive(Debug, Clone)]
 pub struct MemberHandle {
     room: Arc<Room>,
@@ -368,34 +370,34 @@ pub struct MemberHandle {
     hub: Hub,
 }
 
-/// What became of a message that was said under a key.
+/// The result of publishing a message under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
-    /// It was said now, and has this place in the room's log.
+    /// The message was published now, at this position of the room's log.
     New(Seq),
-    /// It had been said before: it is not said again.
+    /// The message had been published before and was not published again.
     Duplicate {
-        /// The room in which it was said.
+        /// The room in which it was published.
         room: RoomName,
-        /// The place that it has there.
+        /// Its position in that room's log.
         seq: Seq,
     },
 }
 
 impl MemberHandle {
-    /// The room.
+    /// Returns the room's name.
     #[must_use]
     pub fn room(&self) -> &RoomName {
         &self.room.name
     }
 
-    /// Who is in the room, its topic, and the end of its log.
+    /// Returns the room's members, its topic, and the end of its log.
     #[must_use]
     pub fn info(&self) -> RoomInfo {
         self.room.info()
     }
 
-    /// Says something, and returns its place in the log once the log has it.
+    /// Publishes a message, and returns its position in the log once the log has it.
     ///
     /// Control characters are removed. The room delivers to all other members without waiting for any of them.
     ///
@@ -410,7 +412,7 @@ impl MemberHandle {
         self.publish(Kind::Said, text).await
     }
 
-    /// Does something: `act("waves")` is shown as "alice waves". Otherwise as [`say`](Self::say).
+    /// Publishes an action: `act("waves")` is shown as "alice waves". Otherwise as [`say`](Self::say).
     ///
     /// # Errors
     ///
@@ -423,7 +425,7 @@ impl MemberHandle {
         self.publish(Kind::Acted, text).await
     }
 
-    /// Says something that no program should answer automatically. Otherwise as [`say`](Self::say).
+    /// Publishes a notice, which no program should answer automatically. Otherwise as [`say`](Self::say).
     ///
     /// # Errors
     ///
@@ -436,7 +438,7 @@ impl MemberHandle {
         self.publish(Kind::Notice, text).await
     }
 
-    /// Sets the room's topic, or takes it away if the text is empty.
+    /// Sets the room's topic, or removes it if the text is empty.
     ///
     /// # Errors
     ///
@@ -453,7 +455,7 @@ impl MemberHandle {
     ///
     /// # Errors
     ///
-    /// The journal can't be read now.
+    /// Returns an error if the journal can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -462,12 +464,12 @@ impl MemberHandle {
         self.room.read(span, limit).await
     }
 
-    /// Finds at most `limit` messages of the room's log that hold all the words of `text`, the latest before a place,
-    /// oldest first; see [`Log::search`](crate::log::Log::search).
+    /// Finds the last messages before a position that hold all the words of `text`: at most `limit`, oldest first; see
+    /// [`Log::search`](crate::log::Log::search).
     ///
     /// # Errors
     ///
-    /// The journal can't be read now.
+    /// Returns an error if the journal can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -481,10 +483,10 @@ impl MemberHandle {
         self.room.search(text, before, limit).await.page
     }
 
-    /// Says something under a key: repeated under the same key by the same client, it is not said again. Waits for a
-    /// message that is being said under the key.
+    /// Publishes a message under a key: if the same client repeats it under the same key, it is not published again.
     ///
-    /// A key has 1 to 64 bytes and no control character. It belongs to the session, or to the client's token
+    /// If a message is being published under the key, waits for its result. A key has 1 to 64 bytes and no control
+    /// character. It belongs to the session, or to the client's token
     /// ([`Session::set_token`](crate::Session::set_token)), and is remembered for
     /// [`Limits::key_lifetime`](crate::Limits::key_lifetime).
     ///
@@ -494,7 +496,7 @@ impl MemberHandle {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: say it again under the same key to learn what became of it.
+    /// Dropping the future does not take the message back: repeat it under the same key to learn the result.
     pub async fn say_once(&self, key: &str, text: &str) -> Result<Published, PublishError> {
         let key = Key::parse(key).map_err(PublishError::Key)?;
         let text = self.hub.checked(text)?;
@@ -530,12 +532,12 @@ impl MemberHandle {
         Ok(self.append(drafts, Vec::new()).await?.last())
     }
 
-    /// Takes the session out of the room, unless it has left and come back.
+    /// Takes the session out of the room, unless it has left and joined again.
     pub(crate) fn leave_now(&self) {
         self.hub.leave(&self.session, &self.room, self.seat);
     }
 
-    /// Whether it is the room with this folded name.
+    /// Whether this is the room with this folded name.
     pub(crate) fn is_in(&self, key: &str) -> bool {
         *self.room.key == *key
     }
@@ -551,7 +553,7 @@ impl MemberHandle {
 }
 
 impl Published {
-    /// The place of the message, wherever it was said first.
+    /// Returns the position of the message in the room in which it was first published.
     #[must_use]
     pub const fn seq(&self) -> Seq {
         match self {
@@ -560,7 +562,7 @@ impl Published {
     }
 }
 
-/// A place in a room that is given up on drop: the part that members in process and over a wire share.
+/// A place in a room that is given up on drop; shared by members in process and over connections.
 #[derive(Debug)]
 pub(crate) struct Seat {
     handle: MemberHandle,
@@ -587,12 +589,12 @@ impl Seat {
         self.handle.seat
     }
 
-    /// Whether it is this seat in this room.
+    /// Whether this is that seat in that room.
     pub(crate) fn is(&self, room: &Arc<Room>, number: SeatNumber) -> bool {
         Arc::ptr_eq(&self.handle.room, room) && self.handle.seat == number
     }
 
-    /// Whether its session is in the room no more, or about to end.
+    /// Whether the session is no longer in the room, or about to end.
     fn is_ending(&self) -> bool {
         let session = &self.handle.session;
         session.is_closing() || !self.handle.room.has(session.id())

@@ -1,6 +1,6 @@
 //! One participant: its nick, its rooms, its direct messages, and its end.
 //!
-//! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick is free again.
+//! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick becomes free.
 
 use crate::event::{CloseReason, Direct, RoomInfo};
 use crate::hub::{Hub, IfMissing, IfTaken, NickError, NickKeys, TellError, Visit};
@@ -20,15 +20,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-/// One participant of a hub, with or without a wire.
+/// Represents one participant of a hub, in process or over a connection.
 ///
-/// Dropping a session ends it: it leaves all its rooms, which is announced, and its nick is free (promise 5: one
-/// nick, one owner; one goodbye). [`Member`]s that outlive it see nothing more and can say nothing.
+/// Dropping a session ends it: it leaves all its rooms, which is announced, and its nick becomes free (promise 5: one
+/// nick, one owner; one goodbye). [`Member`]s that outlive it receive nothing more and can't publish.
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
-    /// Whom the rooms that it opens are counted for.
+    /// The address that the rooms it opens are counted for.
     opener: Opener,
 }
 
@@ -37,7 +37,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// The text is no name, the nick is taken or looks like one that is, or the hub is draining.
+    /// Returns an error if the text is not a nick, the nick is taken or looks like one that is, or the hub is draining.
     ///
     /// # Cancel safety
     ///
@@ -66,7 +66,7 @@ impl Hub {
                     Err(error @ (NickError::Name(_) | NickError::Unavailable(_))) => {
                         return Err(SessionError::Nick(error));
                     }
-                    // Somebody took that very name: the next one.
+                    // Another session has that guest nick: tries the next one.
                     Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
                 }
             },
@@ -82,7 +82,7 @@ impl Hub {
         self.publish_presence(&shared);
         let session = Session::new(shared, self.clone());
         if self.is_draining() {
-            // It came too late for the drain to see it.
+            // The session began too late for the drain to see it.
             session.shared().ask_to_close(CloseReason::Draining);
         }
         Ok(session)
@@ -98,32 +98,32 @@ impl Session {
         }
     }
 
-    /// Counts the rooms that it opens for an address.
+    /// Counts the rooms that the session opens for an address.
     pub(crate) const fn with_opener(mut self, opener: Opener) -> Self {
         self.opener = opener;
         self
     }
 
-    /// This session's identity within its hub.
+    /// Returns this session's identity within its hub.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.shared.id()
     }
 
-    /// The nick under which it speaks.
+    /// Returns the session's nick.
     #[must_use]
     pub fn nick(&self) -> Nick {
         self.shared.nick()
     }
 
-    /// Who it provably is; `None` if that is not known.
+    /// Returns the account that the session has proved; `None` if it is unknown.
     #[must_use]
     pub fn account(&self) -> Option<Account> {
         self.shared.account()
     }
 
-    /// Sets who it provably is, for a program that has found out by itself. What the session says from now on has this
-    /// account. Sessions of one account may have the same nick: set it before the nick is taken.
+    /// Sets the session's account, for a program that has verified it by itself. Later messages of the session carry
+    /// this account. Sessions of one account may share a nick: set the account before the nick is taken.
     pub fn set_account(&self, account: Option<Account>) {
         self.shared.set_account(account);
     }
@@ -132,7 +132,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The text is no name, or the nick is taken, or looks like one that is taken; the old one stays.
+    /// Returns an error if the text is not a nick, or the nick is taken or looks like one that is. The session keeps
+    /// the old nick.
     ///
     /// # Cancel safety
     ///
@@ -141,7 +142,7 @@ impl Session {
         self.rename_as(nick, IfTaken::Refuse).await
     }
 
-    /// Claims the new nick, and announces it when it is had; the old one is free after that.
+    /// Claims the new nick and then announces it; the old one is free after that.
     async fn rename_as(&self, nick: &str, if_taken: IfTaken) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
         let _turn = self.hub.renaming(self.id()).await;
@@ -157,7 +158,7 @@ impl Session {
             .hub
             .claim_nick(&self.shared, &nick, Some(&had_keys), if_taken)
             .await?;
-        // Nothing is awaited from here on.
+        // No `.await` below this line.
         let nick = claimed.nick;
         self.hub.end_replaced(claimed.replaced);
         let keys = NickKeys::new(self.hub.names(), &nick);
@@ -183,29 +184,30 @@ impl Session {
         Ok(nick)
     }
 
-    /// Makes one source of everything that the session is told: the events of all its rooms and its direct messages.
+    /// Combines the events of all rooms of the session and its direct messages in one source.
     #[must_use]
     pub fn into_events(self) -> SessionEvents {
         SessionEvents::new(self)
     }
 
-    /// Sets the token by which its client is known again: keys belong to it from now on, over connections and restarts.
+    /// Sets the token that identifies the session's client across connections and restarts. Keys belong to the token
+    /// afterwards.
     ///
-    /// Call it before anything is said.
+    /// Call it before anything is published.
     pub fn set_token(&self, token: TokenDigest) {
         *self.shared.token.lock() = Some(token);
     }
 
-    /// Takes another nick; if a session with the same token has it, which is what is left of an earlier connection of
-    /// the same client, that session ends first.
+    /// Takes another nick. If a session with the same token has it, which is left from an earlier connection of the
+    /// same client, that session ends first.
     pub(crate) async fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
         self.rename_as(nick, IfTaken::TakeOver).await
     }
 
-    /// Joins a room, which is opened if need be, and announces it there.
+    /// Joins a room, which is opened if needed, and announces it there.
     ///
-    /// The request is the room's name, or a [`JoinRequest`] with a position to resume from: what followed it comes first
-    /// from [`Member::next`], as [`Event::Replayed`](crate::Event::Replayed).
+    /// The request is the room's name, or a [`JoinRequest`] with a position to resume from. Then [`Member::next`] first
+    /// returns what followed that position, as [`Event::Replayed`](crate::Event::Replayed).
     ///
     /// # Errors
     ///
@@ -244,8 +246,8 @@ impl Session {
         }
     }
 
-    /// Joins a room whose items are written to `outbound`, which is corked when this is done. The caller is about to
-    /// leave the rooms of `leaving`: nothing of theirs is delivered once the new room is.
+    /// Joins a room whose items are written to `outbound`, and leaves `outbound` corked. The caller is about to leave
+    /// the rooms of `leaving`: their delivery stops before that of the new room begins.
     pub(crate) async fn join_wire(
         &self,
         room: &str,
@@ -255,7 +257,7 @@ impl Session {
     ) -> Result<(RoomInfo, WireMember), JoinError> {
         loop {
             let seat = self.take_seat(room, leaving.len()).await?;
-            // Nothing is awaited from here on. Should the join fail, these are behind, and will be levelled.
+            // No `.await` below this line. If the join fails, these members are lagging and catch up.
             leaving.iter().for_each(WireMember::pause);
             outbound.cork();
             let outbound = Arc::clone(outbound);
@@ -274,10 +276,10 @@ impl Session {
         }
     }
 
-    /// Says something in a room without being in it: nobody is told of a coming or going. Returns its place in the log
-    /// once the log has it.
+    /// Publishes a message in a room without joining it, and returns its position in the log once the log has it.
     ///
-    /// The room is opened if need be; what is said in an empty one is there for whoever reads its history.
+    /// No change of presence is announced. The room is opened if needed. A message in a room without members can be
+    /// read from its history.
     ///
     /// # Errors
     ///
@@ -285,7 +287,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: it may be delivered all the same.
+    /// Dropping the future does not take the message back: it may be delivered.
     pub async fn publish(&self, room: &str, text: &str) -> Result<Seq, PublishError> {
         let limit = self.hub.limits().text_bytes.get();
         if text.len() > limit {
@@ -310,14 +312,14 @@ impl Session {
             let room = Visit::new(room.map_err(failed)?, self.hub.clone());
             let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
             if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
-                // It was forgotten or closed meanwhile: it is opened anew.
+                // The room was forgotten or closed in between: it is opened anew.
                 continue;
             }
             return Ok(published?.last());
         }
     }
 
-    /// Opens a room that the session does not join; `None` if the room is missing and is to stay so.
+    /// Opens a room that the session does not join; `None` if the room is missing and must not be created.
     pub(crate) async fn visit(
         &self,
         name: &RoomName,
@@ -327,11 +329,11 @@ impl Session {
         self.hub.visit(name, key, self.opener, if_missing).await
     }
 
-    /// Sends a message to one session alone, and returns the nick that it has.
+    /// Sends a direct message to one session, and returns that session's nick.
     ///
     /// # Errors
     ///
-    /// See [`TellError`]. A session that doesn't take its messages has a full mailbox after 256 of them.
+    /// See [`TellError`]. The mailbox of a session that does not read its messages is full after 256 of them.
     ///
     /// # Cancel safety
     ///
@@ -340,7 +342,7 @@ impl Session {
         self.hub.tell(self.nick(), to, text).await
     }
 
-    /// Waits for the next direct message. `None`: the hub closed this session; drop it.
+    /// Waits for the next direct message. Returns `None` if the hub closed this session; the caller must then drop it.
     ///
     /// # Cancel safety
     ///
@@ -356,7 +358,7 @@ impl Session {
         .await
     }
 
-    /// Ends the session with a reason that the others are shown.
+    /// Ends the session with a reason that the other members see.
     pub fn close(self, reason: &CloseReason) {
         self.end(reason);
     }
@@ -365,7 +367,7 @@ impl Session {
         &self.shared
     }
 
-    /// Whether the session was asked to end; has the waker woken for that and for direct messages.
+    /// Whether the session was asked to end. Registers the waker for that and for direct messages.
     pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<CloseReason> {
         self.shared.waker.register(cx.waker());
         self.shared
@@ -384,7 +386,7 @@ impl Session {
         let mut mail = self.shared.mail.lock();
         let direct = mail.direct.pop_front();
         if mail.direct.is_empty() {
-            // A mailbox that was used once holds no memory when it is empty.
+            // An empty mailbox holds no memory, even if it was used before.
             mail.direct = VecDeque::new();
         }
         direct
@@ -394,12 +396,12 @@ impl Session {
         self.hub.end(&self.shared, reason);
     }
 
-    /// The key of the room that is meant; `None` if the text is no room name.
+    /// The key of the room that the text names; `None` if the text is not a room name.
     pub(crate) fn room_key(&self, room: &str) -> Option<String> {
         self.hub.room_key(room)
     }
 
-    /// The next room that the session was taken out of.
+    /// Takes the next removal of the session from a room.
     pub(crate) fn take_removal(&self) -> Option<Removal> {
         let mut mail = self.shared.mail.lock();
         let removal = mail.removals.pop();
@@ -413,7 +415,7 @@ impl Session {
         !self.shared.mail.lock().removals.is_empty()
     }
 
-    /// Opens a room and counts it among this session's, so that the session's end leaves it.
+    /// Opens a room and counts it among the session's rooms, so that the session leaves it when it ends.
     async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
         let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
         let room = self.hub.open(&name, &key, self.opener).await?;
@@ -431,7 +433,7 @@ impl Session {
             .any(|joined| joined.room.key == room.key)
         {
             drop(rooms);
-            // It is another one if the one that it is in is being closed.
+            // It is a different room if the joined one is being closed.
             self.hub.let_go(&room);
             return Err(JoinError::AlreadyIn(name));
         }
@@ -465,7 +467,7 @@ impl Drop for Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// It can't have that nick.
+    /// The session can't have that nick.
     Nick(NickError),
     /// The hub is shutting down.
     Draining,

@@ -1,7 +1,7 @@
-//! A session's presence in one room, over a wire: served by the room's delivery tasks.
+//! A session's presence in one room, over a connection: served by the room's delivery tasks.
 //!
-//! Invariant: joining, resuming and repairing lag are one thing. The member is put at the live end with its output
-//! corked, the part of the log in between is written, and the cork is drawn.
+//! Invariant: joining, resuming and catching up work in the same way. The output is corked and the member goes to the
+//! live end. Then the part of the log in between is written, and the output is uncorked.
 
 use crate::event::RoomInfo;
 use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Seq, Span};
@@ -15,18 +15,18 @@ use std::sync::Arc;
 /// A presence in one room whose events are written to a connection; dropping it leaves the room.
 #[derive(Debug)]
 pub(crate) struct WireMember {
-    // Dropped in this order: no more deliveries, then the announcement.
+    // Dropped in this order: first delivery stops, then the leaving is announced.
     place: Option<Place>,
     tail: Arc<Tail>,
     seat: Seat,
 }
 
-/// What became of a member that fell behind.
+/// The result of moving a lagging member to the live end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repaired {
-    /// What is to be written before its live events.
+    /// What must be written before its live events.
     pub(crate) replay: CatchUp,
-    /// Members came or went unseen.
+    /// The member missed changes of presence.
     pub(crate) missed_presence: bool,
 }
 
@@ -43,7 +43,7 @@ impl WireMember {
         &self.seat.room().name
     }
 
-    /// Whether it was in this room, and is no more.
+    /// Whether this member had that seat in that room.
     pub(crate) fn was_in(&self, room: &Arc<Room>, seat: SeatNumber) -> bool {
         self.seat.is(room, seat)
     }
@@ -53,7 +53,7 @@ impl WireMember {
         &self.seat.room().key
     }
 
-    /// This life of the room's log.
+    /// The present epoch of the room's log.
     pub(crate) fn epoch(&self) -> Epoch {
         self.seat.room().epoch()
     }
@@ -84,7 +84,7 @@ impl WireMember {
         self.tail.behind().is_some()
     }
 
-    /// Puts the member back at the live end; its output must be corked until the replay is written.
+    /// Moves the member to the live end. Its output must be corked until the replay is written.
     pub(crate) fn go_live(&self) -> Repaired {
         let (was, now) = self.seat.room().go_live(&self.tail);
         Repaired {
@@ -93,7 +93,7 @@ impl WireMember {
         }
     }
 
-    /// Stops delivery until the member is put back at the live end.
+    /// Stops delivery until the member is moved to the live end.
     pub(crate) fn pause(&self) {
         self.tail.stop();
     }
@@ -103,7 +103,7 @@ impl WireMember {
         self.seat.room().settled().await;
     }
 
-    /// Ends delivery, and says what of the log the member has not been given.
+    /// Ends delivery. Returns the part of the log that the member has not received.
     pub(crate) fn stop(&mut self) -> CatchUp {
         let (was, ended) = self.tail.stop();
         if let Some(place) = self.place.take() {
@@ -121,7 +121,7 @@ impl WireMember {
         self.seat.room().search(text, before, limit).await
     }
 
-    /// Reads the next page of a replay and moves its beginning past it. Nothing beyond its end is in the page.
+    /// Reads the next page of a replay and moves its beginning past it. The page holds nothing beyond the replay's end.
     pub(crate) async fn read_replay(&self, replay: &mut CatchUp, limit: usize) -> CaughtUp {
         replay.next_page(self.seat.room(), limit).await
     }
