@@ -12,6 +12,7 @@ use crate::peer::Peer;
 use crate::protocol::{Detected, Detection, Next, Stream, TakeOver, TakenOver};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
+use futures::future::{Either, ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -86,13 +87,10 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let beginning = Box::pin(begin(stream, peer, admission, hub, dialects));
-    async move {
-        let begun = beginning.await;
-        match begun {
-            Ok(talk) => talk.await,
-            Err(reason) => reason,
-        }
-    }
+    beginning.then(|begun| match begun {
+        Ok(talk) => Either::Left(talk),
+        Err(reason) => Either::Right(ready(reason)),
+    })
 }
 
 /// Has protocols take over the stream, finds the peer's account, and begins to talk.
@@ -288,6 +286,6 @@ mod tests {
         let admission = Admission::by_program(&hub, &peer);
         let future = drive(Box::pin(stream), peer, admission, hub, Arc::default());
         let size = size_of_val(&future);
-        assert!(size <= 64, "{size} bytes");
+        assert!(size <= 40, "{size} bytes");
     }
 }

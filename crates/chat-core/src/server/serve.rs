@@ -13,6 +13,7 @@ use crate::plain::WallTime;
 use crate::protocol::{Detector, Dialect};
 use crate::server::drive::{Admission, drive};
 use crate::server::listener::Listener;
+use futures::FutureExt;
 use futures::future::Either;
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -205,11 +206,11 @@ impl Server {
         };
         let admission = Admission::permitted(permit, &peer);
         let connection = self.drive(stream, peer, admission);
-        connections.spawn(async move {
-            let reason = connection.await;
+        // No async block: it would keep the future twice, in each idle connection.
+        connections.spawn(connection.map(move |reason| {
             // `Debug` quotes the reason that the peer gave.
             tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
-        });
+        }));
     }
 }
 
