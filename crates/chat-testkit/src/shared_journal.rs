@@ -80,6 +80,8 @@ struct Node {
 struct Control {
     is_held: bool,
     is_reachable: bool,
+    is_broken: bool,
+    holds_answers: bool,
     loses_answers: bool,
 }
 
@@ -98,8 +100,8 @@ struct Entries {
     life: u64,
     entries: Vec<Entry>,
     tail: Seq,
-    /// The position up to which messages were removed.
-    floor: Seq,
+    /// The positions whose messages were removed, in order.
+    holes: Vec<Gap>,
     topic: String,
     keys: HashMap<String, Seq>,
 }
@@ -135,6 +137,8 @@ impl SharedJournal {
         let (control, _) = watch::channel(Control {
             is_held: false,
             is_reachable: true,
+            is_broken: false,
+            holds_answers: false,
             loses_answers: false,
         });
         SharedNode {
@@ -150,8 +154,23 @@ impl SharedJournal {
     /// Removes all messages of a room's log. Readers, and nodes that have not followed them yet, get a gap.
     pub fn let_go(&self, room: &str) {
         self.0.room(room).change(|log| {
-            log.floor = log.tail;
             log.entries.clear();
+            log.holes = vec![Gap {
+                from: Seq::START.next(),
+                to: log.tail,
+            }];
+        });
+    }
+
+    /// Removes the batches of a room's log that lie within this range, which may be in the middle of the log. Readers,
+    /// and nodes that have not followed them yet, get a gap.
+    pub fn lose(&self, room: &str, range: Gap) {
+        self.0.room(room).change(|log| {
+            let is_lost =
+                |entry: &Entry| entry.own.first() >= range.from && entry.own.last() <= range.to;
+            log.entries.retain(|entry| !is_lost(entry));
+            log.holes.push(range);
+            log.holes.sort_unstable_by_key(|hole| hole.from);
         });
     }
 
@@ -186,6 +205,19 @@ impl SharedNode {
     pub fn set_reachable(&self, is_reachable: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.is_reachable = is_reachable);
+    }
+
+    /// Sets whether the node's logs can't be followed: their streams end, and a new one ends at once. Appends and reads
+    /// continue to work.
+    pub fn set_broken(&self, is_broken: bool) {
+        let control = &self.node.control;
+        control.send_modify(|control| control.is_broken = is_broken);
+    }
+
+    /// Holds back the answers to appends, whose messages are in the log, or gives them.
+    pub fn hold_answers(&self, holds_answers: bool) {
+        let control = &self.node.control;
+        control.send_modify(|control| control.holds_answers = holds_answers);
     }
 
     /// Sets whether appends are answered with [`JournalError::Uncertain`], although their messages are in the log.
@@ -237,6 +269,9 @@ async fn work(
             .below(3);
         let appended = room.change(|log| log.append(&node, &name, drafts, step as u64 + 1));
         node.delay().await;
+        let mut control = node.control.subscribe();
+        // The sender lives as long as the node.
+        drop(control.wait_for(|control| !control.holds_answers).await);
         let is_lost = node.control.borrow().loses_answers;
         let answer = match appended {
             Ok(_) if is_lost => Err(JournalError::Uncertain("the answer is lost".into())),
@@ -273,7 +308,7 @@ impl Log for SharedLog {
             is_reachable: true,
         };
         Some(Box::pin(stream::unfold(follower, |mut follower| async {
-            let followed = follower.next().await;
+            let followed = follower.next().await?;
             Some((followed, follower))
         })))
     }
@@ -295,22 +330,27 @@ struct Follower {
 }
 
 impl Follower {
-    async fn next(&mut self) -> Followed {
+    /// Returns the next item, or `None` once the node is broken.
+    async fn next(&mut self) -> Option<Followed> {
         let mut changes = self.room.changes.subscribe();
         let mut control = self.node.control.subscribe();
         loop {
             let Control {
                 is_held,
                 is_reachable,
+                is_broken,
                 ..
             } = *control.borrow_and_update();
             changes.mark_unchanged();
+            if is_broken {
+                return None;
+            }
             if std::mem::replace(&mut self.is_reachable, is_reachable) != is_reachable {
-                return Followed::Reachable(is_reachable);
+                return Some(Followed::Reachable(is_reachable));
             }
             if !is_held && let Some(followed) = self.take() {
                 self.node.delay().await;
-                return followed;
+                return Some(followed);
             }
             // Both senders live as long as this follower.
             tokio::select! {
@@ -328,16 +368,15 @@ impl Follower {
             self.after = Seq::START;
             return Some(Followed::Reset(Head::new(log.epoch, Seq::START, "".into())));
         }
-        if log.floor > self.after {
-            let from = self.after.next();
-            self.after = log.floor;
-            return Some(Followed::Gap(Gap {
-                from,
-                to: log.floor,
-            }));
-        }
         let mut entries = log.entries.iter();
-        let entry = entries.find(|entry| entry.own.last() > self.after)?;
+        let entry = entries.find(|entry| entry.own.last() > self.after);
+        if let Some(gap) = log.hole_after(self.after)
+            && entry.is_none_or(|entry| entry.own.last() > gap.to)
+        {
+            self.after = gap.to;
+            return Some(Followed::Gap(gap));
+        }
+        let entry = entry?;
         self.after = entry.own.last();
         Some(Followed::Batch(entry.seen_by(self.node.incarnation)))
     }
@@ -385,7 +424,7 @@ impl Entries {
             life: 0,
             entries: Vec::new(),
             tail: Seq::START,
-            floor: Seq::START,
+            holes: Vec::new(),
             topic: String::new(),
             keys: HashMap::new(),
         }
@@ -438,35 +477,60 @@ impl Entries {
         Ok(Appended::Batch(own))
     }
 
+    /// Returns the first hole that is not before this position, without the part that is.
+    fn hole_after(&self, after: Seq) -> Option<Gap> {
+        let hole = self.holes.iter().find(|hole| hole.to > after)?;
+        Some(Gap {
+            from: hole.from.max(after.next()),
+            ..*hole
+        })
+    }
+
     fn read(&self, incarnation: u32, span: Span, limit: usize) -> Result<Page, JournalError> {
         let all = self.entries.iter().flat_map(|entry| {
             let batch = entry.seen_by(incarnation);
             (0..batch.len()).map(move |at| (Arc::clone(&batch), at))
         });
         let seq = |batch: &Batch, at: usize| batch.messages(at..at + 1).next().map(|m| m.seq);
-        let mut found: Vec<_> = match span {
-            Span::After(after) => all
-                .filter(|(batch, at)| seq(batch, *at) > Some(after))
-                .take(limit)
-                .collect(),
-            Span::Before(before) => all
-                .filter(|(batch, at)| seq(batch, *at) < Some(before))
-                .collect(),
+        let (gap, found) = match span {
+            Span::After(after) => {
+                let found: Vec<_> = all
+                    .filter(|(batch, at)| seq(batch, *at) > Some(after))
+                    .take(limit)
+                    .collect();
+                self.until_hole(after, found, seq)
+            }
+            Span::Before(before) => {
+                let mut found: Vec<_> = all
+                    .filter(|(batch, at)| seq(batch, *at) < Some(before))
+                    .collect();
+                found.drain(..found.len().saturating_sub(limit));
+                (None, found)
+            }
             _ => return Err(JournalError::Unavailable("this part can't be read".into())),
-        };
-        found.drain(..found.len().saturating_sub(limit));
-        let gap = match span {
-            Span::After(after) if after < self.floor => Some(Gap {
-                from: after.next(),
-                to: self.floor,
-            }),
-            _ => None,
         };
         let slices = found.into_iter().map(|(batch, at)| BatchSlice {
             batch,
             range: at..at + 1,
         });
         Ok(Page::new(gap, slices.collect()))
+    }
+
+    /// Returns the messages up to the next hole, or the hole and the messages after it if it comes first.
+    fn until_hole(
+        &self,
+        after: Seq,
+        mut found: Vec<(Arc<Batch>, usize)>,
+        seq: impl Fn(&Batch, usize) -> Option<Seq>,
+    ) -> (Option<Gap>, Vec<(Arc<Batch>, usize)>) {
+        let first = found.first().and_then(|(batch, at)| seq(batch, *at));
+        let gap = self.hole_after(after);
+        let gap = gap.filter(|gap| first.is_none_or(|first| first > gap.to));
+        let reached = gap.map_or(after, |gap| gap.to);
+        if let Some(next) = self.hole_after(reached) {
+            found.retain(|(batch, at)| seq(batch, *at) < Some(next.from));
+        }
+        (gap, found)
     }
 }
 
