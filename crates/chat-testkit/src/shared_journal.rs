@@ -513,7 +513,7 @@ impl Entries {
             batch,
             range: at..at + 1,
         });
-        Ok(Page::new(gap, slices.collect()))
+        Ok(Page::new(gap, slices.collect()).in_epoch(self.epoch))
     }
 
     /// Returns the messages up to the next hole, or the hole and the messages after it if it comes first.

@@ -90,11 +90,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.ask_for_history(member).await?;
                 let limits = self.hub.limits();
                 let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-                let latest = self.latest(member, before.unwrap_or(Seq::END), limit).await;
-                let replaying = latest.map_err(|_| Refusal::unreadable(&JournalError::Gone))?;
+                let before = before.unwrap_or(Seq::END);
+                let latest = self.members[member].latest(before, limit).await;
+                let latest = latest.map_err(|_| Refusal::unreadable(&JournalError::Gone))?;
                 self.reply(&Reply::History {
-                    is_empty: replaying.is_none(),
+                    is_empty: latest.is_none(),
                 });
+                let replaying = latest.map(|latest| Replaying::past(member, latest));
                 self.replays.extend(replaying);
                 self.transport.cork();
                 self.catch_up_soon().await;

@@ -6,9 +6,9 @@
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Missed, Moment};
-use crate::log::{BatchSlice, Gap, Position, Seq, Span, Timestamp};
+use crate::log::{BatchSlice, Position, Seq, Span, Timestamp};
 use crate::protocol::{JoinRequest, Reply};
-use crate::room::{CatchUp, CaughtUp, Echo};
+use crate::room::{CatchUp, CaughtUp, Echo, Plan, Resume, Unread};
 use crate::session::{Repaired, Session, WireMember};
 use crate::time_slice::TimeSlice;
 use bytes::{Bytes, BytesMut};
@@ -29,8 +29,6 @@ pub(super) struct Replaying {
     moment: Moment,
     /// When the last message shown was said; `None` if none was shown.
     shown_at: Option<Timestamp>,
-    /// What the peer is first told that it missed.
-    missed: Option<Missed>,
 }
 
 /// Which of its own messages the peer is shown.
@@ -56,31 +54,22 @@ impl Replaying {
             },
             moment: Moment::Live,
             shown_at: None,
-            missed: None,
         }
     }
 
     /// Replays what happened before the member joined.
-    const fn past(member: usize, after: Seq, through: Seq) -> Self {
+    pub(super) const fn past(member: usize, replay: CatchUp) -> Self {
         Self {
             member,
-            replay: CatchUp::new(after, through),
+            replay,
             own: Own::All,
             moment: Moment::Replay,
             shown_at: None,
-            missed: None,
         }
     }
 
-    /// Shows no messages, only that they were missed.
-    const fn unreplayed(member: usize, through: Seq, missed: Missed) -> Self {
-        let mut replaying = Self::past(member, through, through);
-        replaying.missed = Some(missed);
-        replaying
-    }
-
     pub(super) const fn is_done(&self) -> bool {
-        self.missed.is_none() && self.replay.is_done()
+        self.replay.is_done()
     }
 }
 
@@ -142,22 +131,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             own,
             moment,
             shown_at,
-            missed,
         } = replaying;
-        let missed = missed.take();
         let Some(dialect) = self.conversation.dialect() else {
             // Without a dialect nothing can be shown.
-            replay.after = replay.through;
+            replay.skip();
             return Bytes::new();
         };
         let member = &self.members[*member];
         let page = member.read_replay(replay, REPLAY_PAGE).await;
-        let CaughtUp {
-            missed: missed_now,
-            slices,
-        } = page;
+        let CaughtUp { missed, slices } = page;
         let (encoder, mut out) = (dialect.encoder(), BytesMut::new());
-        for missed in [missed, missed_now].into_iter().flatten() {
+        if let Some(missed) = missed {
             self.hub.counters().gaps.add(1);
             encoder.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
@@ -205,48 +189,25 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         position: Position,
     ) -> Option<bool> {
         let member = self.members.len() - 1;
-        let is_wanted = request.after.is_some() || request.limit.is_some_and(|limit| limit > 0);
-        if is_wanted && self.ask_for_history(member).await.is_err() {
-            let after = request.after?;
-            let is_present = request.epoch.is_none_or(|epoch| epoch == position.epoch);
-            if is_present && after == position.seq {
-                return Some(true);
-            }
-            let withheld = if is_present && after < position.seq {
-                Missed::BeyondLimit(Gap {
-                    from: after.next(),
-                    to: position.seq,
-                })
-            } else {
-                Missed::OtherEpoch
-            };
-            let told = Replaying::unreplayed(member, position.seq, withheld);
-            self.replays.push_back(told);
-            return Some(false);
-        }
-        let Some(after) = request.after else {
-            let latest = match request.limit {
-                None | Some(0) => Ok(None),
-                Some(limit) => self.latest(member, position.seq.next(), limit).await,
-            };
-            self.replays.extend(latest.unwrap_or_else(|missed| {
-                Some(Replaying::unreplayed(member, position.seq, missed))
-            }));
-            return None;
+        let resume = Resume {
+            after: request.after,
+            epoch: request.epoch,
+            limit: request.limit,
         };
-        let is_present = request.epoch.is_none_or(|epoch| epoch == position.epoch);
-        let is_known = is_present && after <= position.seq;
-        let seq = if is_known { after } else { Seq::START };
-        let mut replaying = Replaying::past(member, seq, position.seq);
-        if self.echo() == Echo::Exclude {
+        let Plan { catch_up, is_whole } =
+            if !resume.is_empty() && self.ask_for_history(member).await.is_err() {
+                resume.withhold(position)
+            } else {
+                self.members[member].plan(resume, position).await
+            };
+        let mut replaying = Replaying::past(member, catch_up);
+        if request.after.is_some() && self.echo() == Echo::Exclude {
             replaying.own = Own::Unkeyed;
         }
-        replaying.missed = (!is_known).then_some(Missed::OtherEpoch);
-        let is_whole = self.is_whole(&mut replaying, request.limit).await;
         if !replaying.is_done() {
             self.replays.push_back(replaying);
         }
-        Some(is_known && is_whole)
+        is_whole
     }
 
     /// As [`plan_replay`](Self::plan_replay), for a peer that is not known to read lines: replays as many of the latest
@@ -266,15 +227,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return;
         };
         let encoder = dialect.encoder();
-        let room = self.members[member].room();
         let before = Span::Before(position.seq.next());
-        let page = match self.members[member].read(before, limit).await {
+        let page = self.members[member].read_in(position.epoch, before, limit);
+        let page = match page.await {
             Ok(page) => page,
-            Err(error) => {
-                self.hub.log_journal_failure(room.as_str(), &error);
-                let unreadable = Missed::Unreadable(None);
-                let told = Replaying::unreplayed(member, position.seq, unreadable);
-                self.replays.push_back(told);
+            Err(Unread::BeganAnew) => return,
+            Err(Unread::Failed) => {
+                let unread = CatchUp::unread(Missed::Unreadable(None), position);
+                self.replays.push_back(Replaying::past(member, unread));
                 return;
             }
         };
@@ -301,63 +261,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         self.replays.extend(after.map(|first| {
             let after = Seq(first.0.saturating_sub(1));
-            Replaying::past(member, after, position.seq)
+            Replaying::past(member, CatchUp::new(after, position))
         }));
-    }
-
-    /// Whether the log holds everything to be replayed, within the limit. What is beyond the limit is left out.
-    async fn is_whole(&mut self, replaying: &mut Replaying, limit: Option<usize>) -> bool {
-        let CatchUp { after, through, .. } = replaying.replay;
-        if after >= through {
-            return true;
-        }
-        let member = &self.members[replaying.member];
-        let Ok(first) = member.read(Span::After(after), 1).await else {
-            // The replay tries again, and reports the error if it fails.
-            return false;
-        };
-        // The read that finds the position is bounded, whatever the peer asks for.
-        let limit = limit.map(|limit| limit.min(self.hub.limits().history_max));
-        if let Some(limit) = limit
-            && let Ok(latest) = member.read(Span::Before(through.next()), limit).await
-        {
-            let kept = latest.first().unwrap_or_else(|| through.next());
-            if first.first().is_some_and(|first| first < kept) {
-                let left_out = Gap {
-                    from: after.next(),
-                    to: Seq(kept.0.saturating_sub(1)),
-                };
-                replaying.replay.after = left_out.to;
-                replaying
-                    .missed
-                    .get_or_insert(Missed::BeyondLimit(left_out));
-                return false;
-            }
-        }
-        first.gap.is_none()
-    }
-
-    /// Plans a replay of at most `limit` messages before a position; `None` if there are none.
-    pub(super) async fn latest(
-        &mut self,
-        member: usize,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Option<Replaying>, Missed> {
-        let room = self.members[member].room();
-        let limit = limit.min(self.hub.limits().history_max);
-        let page = self.members[member].read(Span::Before(before), limit).await;
-        let page = page.map_err(|error| {
-            self.hub.log_journal_failure(room.as_str(), &error);
-            Missed::Unreadable(None)
-        })?;
-        Ok(match (page.first(), page.last()) {
-            (Some(first), Some(through)) => {
-                let after = Seq(first.0.saturating_sub(1));
-                Some(Replaying::past(member, after, through))
-            }
-            _ => None,
-        })
     }
 
     /// Whether the peer receives its own messages.

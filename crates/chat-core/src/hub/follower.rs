@@ -165,12 +165,7 @@ impl Follower {
             self.behind.push_back((room, Behind::Hole));
             return None;
         }
-        let next = Cursor {
-            next: item.number + 1,
-            seq: item.tail,
-            presences: item.presences,
-        };
-        self.set_place(&room, next);
+        self.set_place(&room, item.end);
         let event = event(&item)?;
         if let Event::Message(_) = event
             && let Body::Messages(batch) = &item.body
@@ -183,14 +178,13 @@ impl Follower {
     /// Goes to the live end of a room. What lies in between is to be read from the log.
     fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
         let was = self.place(&room);
-        let (now, missed_presence) = room.live_end(was.presences, behind == Behind::Ring);
+        let (now, catch_up, missed_presence) = room.live_end(was, behind == Behind::Ring);
         if was.next < now.next || missed_presence.is_some() {
             self.set_place(&room, now);
-            let backlog = Backlog::new(&room, was, now.seq);
             self.catching_up = Some(CatchingUp {
                 room,
                 missed_presence: missed_presence.map(Box::new),
-                backlog,
+                backlog: Backlog::new(catch_up),
             });
         }
     }
@@ -222,14 +216,7 @@ impl Follower {
     /// Where it is in a room. A room that it does not know was opened after it began to follow.
     fn place(&self, room: &Arc<Room>) -> Cursor {
         let known = self.places.get(&address(room));
-        known.map_or(
-            Cursor {
-                next: 0,
-                seq: room.opened_at,
-                presences: 0,
-            },
-            |(_, cursor)| *cursor,
-        )
+        known.map_or(room.begin, |(_, cursor)| *cursor)
     }
 
     fn set_place(&mut self, room: &Arc<Room>, cursor: Cursor) {

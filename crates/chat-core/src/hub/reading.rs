@@ -163,11 +163,7 @@ impl Hub {
     /// Cancel safe.
     pub async fn position(&self, room: &str) -> Result<Position, JoinError> {
         let room = self.open_named(room).await?;
-        let position = Position {
-            epoch: room.epoch(),
-            seq: room.cursor().seq,
-        };
-        Ok(position)
+        Ok(room.cursor().position())
     }
 
     /// Follows one room without being a member, also after the room was forgotten and opened anew.

@@ -224,13 +224,27 @@ pub struct Page {
     pub gap: Option<Gap>,
     /// The messages.
     pub slices: Vec<BatchSlice>,
+    /// The epoch of the positions. `None` if the log has one epoch for as long as it is open.
+    pub epoch: Option<Epoch>,
 }
 
 impl Page {
     /// Creates a page of these messages, after a gap of lost positions if there is one.
     #[must_use]
     pub const fn new(gap: Option<Gap>, slices: Vec<BatchSlice>) -> Self {
-        Self { gap, slices }
+        Self {
+            gap,
+            slices,
+            epoch: None,
+        }
+    }
+
+    /// Sets the epoch of the positions. A log whose stream may yield a [`Followed::Reset`] sets it on each page, because
+    /// the log may begin anew before the room receives the reset.
+    #[must_use]
+    pub const fn in_epoch(mut self, epoch: Epoch) -> Self {
+        self.epoch = Some(epoch);
+        self
     }
 
     /// Returns how many messages there are.

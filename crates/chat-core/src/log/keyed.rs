@@ -45,8 +45,5 @@ pub(super) async fn keyed<L: Log + ?Sized>(
         }
     }
     found.reverse();
-    Ok(Page {
-        gap: None,
-        slices: found,
-    })
+    Ok(Page::new(None, found))
 }

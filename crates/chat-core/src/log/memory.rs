@@ -223,7 +223,7 @@ impl Ring {
                 range: start..end,
             });
         }
-        Page { gap, slices }
+        Page::new(gap, slices)
     }
 
     fn before(&self, seq: Seq, limit: usize) -> Page {
@@ -242,10 +242,7 @@ impl Ring {
                 range: start..end,
             });
         }
-        Page {
-            gap: None,
-            slices: slices.into(),
-        }
+        Page::new(None, slices.into())
     }
 
     /// Returns the position of the oldest message in the ring, or of the next message if the ring is empty.

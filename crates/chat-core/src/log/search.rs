@@ -68,10 +68,7 @@ pub(super) async fn search<L: Log + ?Sized>(
         }
     }
     found.reverse();
-    Ok(Page {
-        gap: None,
-        slices: found,
-    })
+    Ok(Page::new(None, found))
 }
 
 /// The different words of a search, folded.

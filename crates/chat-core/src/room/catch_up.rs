@@ -1,12 +1,13 @@
 //! How a lagging member receives what it missed: one way for members in process, followers and connections.
 //!
 //! Invariant: every position between where the member was and where it goes live is delivered as a message, or as part
-//! of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is skipped silently.
+//! of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is skipped silently. All
+//! positions of one [`CatchUp`] are of one epoch: they and the epoch are taken under one lock.
 
-use crate::event::Missed;
-use crate::log::{BatchSlice, Epoch, Gap, Seq, Span};
-use crate::room::delivery::Cursor;
-use crate::room::room::Room;
+use crate::event::{Missed, RoomInfo};
+use crate::log::{BatchSlice, Epoch, Gap, Page, Position, Seq, Span};
+use crate::room::delivery::{Cursor, Tail};
+use crate::room::room::{Room, State, Subscription};
 use std::collections::VecDeque;
 
 /// How many messages a member in process reads at a time.
@@ -19,10 +20,10 @@ pub(crate) struct CatchUp {
     pub(crate) after: Seq,
     /// The part ends with this position.
     pub(crate) through: Seq,
+    /// The epoch of the positions.
+    epoch: Epoch,
     /// Reported to the member before the messages.
     missed: Option<Missed>,
-    /// The epoch of the positions. `None` until something is read.
-    epoch: Option<Epoch>,
 }
 
 /// The next messages of a [`CatchUp`].
@@ -33,30 +34,42 @@ pub(crate) struct CaughtUp {
     pub(crate) slices: Vec<BatchSlice>,
 }
 
+/// Why a part of a log was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// The log can't be read now.
+    Failed,
+    /// The room's log began a new epoch, so the positions are invalid. The item that reports this follows.
+    BeganAnew,
+}
+
 impl CatchUp {
-    pub(crate) const fn new(after: Seq, through: Seq) -> Self {
+    /// Covers the log from one position to another.
+    pub(crate) const fn new(after: Seq, through: Position) -> Self {
         Self {
             after,
-            through,
+            through: through.seq,
+            epoch: through.epoch,
             missed: None,
-            epoch: None,
         }
     }
 
-    /// Covers the log from where a member was up to a position. If the log began a new epoch in between, the member is
-    /// notified and receives what follows.
-    pub(crate) fn from(room: &Room, was: Cursor, through: Seq) -> Self {
-        let (epoch, reset_at) = room.since(was);
+    /// Covers no messages, only the report that they were missed.
+    pub(crate) const fn unread(missed: Missed, at: Position) -> Self {
         Self {
-            after: reset_at.unwrap_or(was.seq),
-            through,
-            missed: reset_at.map(|_| Missed::OtherEpoch),
-            epoch: Some(epoch),
+            missed: Some(missed),
+            ..Self::new(at.seq, at)
         }
     }
 
     pub(crate) const fn is_done(self) -> bool {
         self.missed.is_none() && self.after.0 >= self.through.0
+    }
+
+    /// Leaves everything out, for a member that can be shown nothing.
+    pub(crate) const fn skip(&mut self) {
+        self.after = self.through;
+        self.missed = None;
     }
 
     /// Reads at most `limit` messages and moves the beginning past them. If the log can't be read, the rest is reported
@@ -70,10 +83,9 @@ impl CatchUp {
                 slices: Vec::new(),
             };
         }
-        let epoch = *self.epoch.get_or_insert_with(|| room.epoch());
-        match room.read(Span::After(self.after), limit).await {
-            // The log began a new epoch, so the positions are invalid. A later item reports this.
-            _ if room.epoch() != epoch => {
+        let span = Span::After(self.after);
+        match room.read_in(self.epoch, span, limit).await {
+            Err(Unread::BeganAnew) => {
                 self.after = self.through;
                 CaughtUp::default()
             }
@@ -85,8 +97,7 @@ impl CatchUp {
                     slices: page.slices,
                 }
             }
-            Err(error) => {
-                room.log_failure(&error);
+            Err(Unread::Failed) => {
                 let rest = Gap {
                     from: self.after.next(),
                     to: self.through,
@@ -97,6 +108,100 @@ impl CatchUp {
                     slices: Vec::new(),
                 }
             }
+        }
+    }
+}
+
+impl Room {
+    /// Moves a lagging member to the live end. Returns what it must receive first, and whether it missed changes of
+    /// presence.
+    pub(crate) fn go_live(&self, tail: &Tail) -> (CatchUp, bool) {
+        let state = self.state.lock();
+        let was = tail.go_live(state.cursor);
+        let missed_presence = was.presences != state.cursor.presences;
+        (state.catch_up(was), missed_presence)
+    }
+
+    /// Subscribes again, at the live end, for a member that was here. Returns what it must receive first. If there were
+    /// changes of presence since, returns the room's members now.
+    pub(crate) fn subscribe_anew(&self, was: Cursor) -> (Subscription, CatchUp, Option<RoomInfo>) {
+        let state = self.state.lock();
+        let subscription = Subscription {
+            rx: self.tx.subscribe(),
+            cursor: state.cursor,
+        };
+        let missed_presence = state.cursor.presences != was.presences;
+        let info = missed_presence.then(|| self.whole_info(&state));
+        (subscription, state.catch_up(was), info)
+    }
+
+    /// Returns the live end, for a follower that was here, and what the follower must receive first. If it missed
+    /// changes of presence, returns the room's members now.
+    ///
+    /// `missed_whispers`: the follower may also have missed changes that only followers receive.
+    pub(crate) fn live_end(
+        &self,
+        was: Cursor,
+        missed_whispers: bool,
+    ) -> (Cursor, CatchUp, Option<RoomInfo>) {
+        let state = self.state.lock();
+        let missed_presence =
+            state.cursor.presences != was.presences || (missed_whispers && state.hushed);
+        let info = missed_presence.then(|| self.whole_info(&state));
+        (state.cursor, state.catch_up(was), info)
+    }
+
+    /// Returns what a member that was here has yet to receive: up to its end if it has left, or to the end of the log.
+    pub(crate) fn rest(&self, was: Cursor, ended: Option<Seq>) -> CatchUp {
+        let state = self.state.lock();
+        let rest = state.catch_up(was);
+        match ended {
+            None => rest,
+            Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },
+            // It is not known in which of the epochs the member has left.
+            Some(_) => CatchUp {
+                after: rest.through,
+                ..rest
+            },
+        }
+    }
+
+    /// Reads a part of the log by positions of this epoch.
+    pub(crate) async fn read_in(
+        &self,
+        epoch: Epoch,
+        span: Span,
+        limit: usize,
+    ) -> Result<Page, Unread> {
+        let page = self.read(span, limit).await;
+        if self.epoch() != epoch {
+            return Err(Unread::BeganAnew);
+        }
+        let page = page.map_err(|error| {
+            self.log_failure(&error);
+            Unread::Failed
+        })?;
+        // The log may begin anew before the room is told.
+        let is_present = page.epoch.is_none_or(|read| read == epoch);
+        if is_present {
+            Ok(page)
+        } else {
+            Err(Unread::Failed)
+        }
+    }
+}
+
+impl State {
+    /// Covers the log from where a member was up to its end. If the log began a new epoch in between, the member is
+    /// notified and receives what follows.
+    fn catch_up(&self, was: Cursor) -> CatchUp {
+        let now = self.cursor.position();
+        if was.epoch == now.epoch {
+            return CatchUp::new(was.seq, now);
+        }
+        CatchUp {
+            missed: Some(Missed::OtherEpoch),
+            ..CatchUp::new(self.epoch_began, now)
         }
     }
 }
@@ -115,9 +220,9 @@ pub(crate) struct Resume {
 /// Which earlier messages a joining member receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Reported first: which of the requested messages it does not receive.
-    pub(crate) missed: Option<Missed>,
     pub(crate) catch_up: CatchUp,
+    /// Whether the member receives everything after the position that it named. `None` if it named none.
+    pub(crate) is_whole: Option<bool>,
 }
 
 impl Resume {
@@ -127,66 +232,127 @@ impl Resume {
     }
 
     /// Decides what a joining member receives, up to the end of the log at its join. Cancel safe.
-    pub(crate) async fn plan(self, room: &Room, joined: Cursor) -> Plan {
-        let through = joined.seq;
-        let (epoch, reset_at) = room.since(joined);
-        if reset_at.is_some() {
-            // The log began a new epoch, so the positions are invalid. The item that reports this follows.
+    pub(crate) async fn plan(self, room: &Room, joined: Position) -> Plan {
+        let Some(after) = self.after else {
             return Plan {
-                missed: None,
-                catch_up: CatchUp::new(through, through),
+                catch_up: self.plan_latest(room, joined).await,
+                is_whole: None,
             };
+        };
+        let is_known = self.knows(after, joined);
+        let after = if is_known { after } else { Seq::START };
+        let mut catch_up = CatchUp::new(after, joined);
+        catch_up.missed = (!is_known).then_some(Missed::OtherEpoch);
+        let is_whole = self.is_whole(room, &mut catch_up).await;
+        Plan {
+            catch_up,
+            is_whole: Some(is_known && is_whole),
         }
-        let limit = self.limit.map(|limit| limit.min(room.history_max()));
-        let is_present = self.epoch.is_none_or(|seen| seen == epoch);
-        let known = self.after.filter(|after| is_present && *after <= through);
-        let is_unknown = self.after.is_some() && known.is_none();
-        let after = known.unwrap_or(Seq::START);
-        let mut plan = Plan {
-            missed: is_unknown.then_some(Missed::OtherEpoch),
-            catch_up: CatchUp {
-                epoch: Some(epoch),
-                ..CatchUp::new(after, through)
-            },
-        };
-        let Some(limit) = limit.filter(|_| after < through) else {
-            return plan;
-        };
-        let latest = match room.read(Span::Before(through.next()), limit).await {
-            Ok(latest) => latest,
-            Err(error) => {
-                room.log_failure(&error);
-                let rest = Gap {
-                    from: after.next(),
-                    to: through,
-                };
-                plan.missed = Some(Missed::Unreadable(known.map(|_| rest)));
-                plan.catch_up.after = through;
-                return plan;
-            }
-        };
-        let kept = latest.first().unwrap_or_else(|| through.next());
-        if kept > after.next() {
-            plan.catch_up.after = Seq(kept.0.saturating_sub(1));
-            let left_out = Gap {
-                from: after.next(),
-                to: plan.catch_up.after,
-            };
-            // A member that names no position misses nothing: it asked for the latest messages.
-            if known.is_some() && self.has_any(room, left_out).await {
-                plan.missed = Some(Missed::BeyondLimit(left_out));
-            }
-        }
-        plan
     }
 
-    /// Whether the log has, or had, messages in this range: positions may skip numbers.
-    async fn has_any(self, room: &Room, range: Gap) -> bool {
-        let after = Seq(range.from.0.saturating_sub(1));
-        let Ok(page) = room.read(Span::After(after), 1).await else {
-            return true;
+    /// Decides what a joining member receives that may not see earlier messages: the report that they are missing, if
+    /// it named a position.
+    pub(crate) fn withhold(self, joined: Position) -> Plan {
+        let nothing = CatchUp::new(joined.seq, joined);
+        let Some(after) = self.after else {
+            return Plan {
+                catch_up: nothing,
+                is_whole: None,
+            };
         };
-        page.gap.is_some() || page.first().is_some_and(|first| first <= range.to)
+        let is_whole = self.knows(after, joined) && after == joined.seq;
+        let missed = if self.knows(after, joined) {
+            Missed::BeyondLimit(Gap {
+                from: after.next(),
+                to: joined.seq,
+            })
+        } else {
+            Missed::OtherEpoch
+        };
+        Plan {
+            catch_up: match is_whole {
+                true => nothing,
+                false => CatchUp::unread(missed, joined),
+            },
+            is_whole: Some(is_whole),
+        }
+    }
+
+    /// Whether a position is one of the log that the member joined.
+    fn knows(self, after: Seq, joined: Position) -> bool {
+        self.epoch.is_none_or(|seen| seen == joined.epoch) && after <= joined.seq
+    }
+
+    async fn plan_latest(self, room: &Room, joined: Position) -> CatchUp {
+        let nothing = CatchUp::new(joined.seq, joined);
+        let Some(limit) = self.limit.filter(|limit| *limit > 0) else {
+            return nothing;
+        };
+        let before = Position {
+            seq: joined.seq.next(),
+            ..joined
+        };
+        match room.latest(before, limit).await {
+            Ok(latest) => latest.unwrap_or(nothing),
+            Err(Unread::Failed) => CatchUp::unread(Missed::Unreadable(None), joined),
+            Err(Unread::BeganAnew) => nothing,
+        }
+    }
+
+    /// Whether the log holds everything to be replayed, within the limit. What is beyond the limit is left out.
+    async fn is_whole(self, room: &Room, catch_up: &mut CatchUp) -> bool {
+        let CatchUp {
+            after,
+            through,
+            epoch,
+            ..
+        } = *catch_up;
+        if after >= through {
+            return true;
+        }
+        let Ok(first) = room.read_in(epoch, Span::After(after), 1).await else {
+            // The replay tries again, and reports the error if it fails.
+            return false;
+        };
+        // The read that finds the position is bounded, whatever the peer asks for.
+        let limit = self.limit.map(|limit| limit.min(room.history_max()));
+        let before = Span::Before(through.next());
+        if let Some(limit) = limit
+            && let Ok(latest) = room.read_in(epoch, before, limit).await
+        {
+            let kept = latest.first().unwrap_or_else(|| through.next());
+            if first.first().is_some_and(|first| first < kept) {
+                let left_out = Gap {
+                    from: after.next(),
+                    to: Seq(kept.0.saturating_sub(1)),
+                };
+                catch_up.after = left_out.to;
+                catch_up.missed.get_or_insert(Missed::BeyondLimit(left_out));
+                return false;
+            }
+        }
+        first.gap.is_none()
+    }
+}
+
+impl Room {
+    /// Covers at most `limit` messages before a position; `None` if there are none.
+    pub(crate) async fn latest(
+        &self,
+        before: Position,
+        limit: usize,
+    ) -> Result<Option<CatchUp>, Unread> {
+        let limit = limit.min(self.history_max());
+        let span = Span::Before(before.seq);
+        let page = self.read_in(before.epoch, span, limit).await?;
+        let ends = page.first().zip(page.last());
+        Ok(ends.map(|(first, last)| {
+            let through = Position {
+                seq: last,
+                ..before
+            };
+            CatchUp::new(Seq(first.0.saturating_sub(1)), through)
+        }))
     }
 }
 
@@ -211,15 +377,7 @@ pub(crate) enum Step {
 }
 
 impl Backlog {
-    pub(crate) fn new(room: &Room, was: Cursor, through: Seq) -> Self {
-        Self {
-            catch_up: CatchUp::from(room, was, through),
-            page: VecDeque::new(),
-        }
-    }
-
-    /// Creates a backlog of what a joining member receives.
-    pub(crate) const fn of(catch_up: CatchUp) -> Self {
+    pub(crate) const fn new(catch_up: CatchUp) -> Self {
         Self {
             catch_up,
             page: VecDeque::new(),

@@ -10,7 +10,7 @@
 //! ```
 
 use crate::event::{Broadcast, Encoder, Missed, Moment, Presence};
-use crate::log::{Batch, Seq, SessionId};
+use crate::log::{Batch, Epoch, Position, Seq, SessionId};
 use crate::log_gate::LogGate;
 use crate::name::RoomName;
 use crate::room::outbound::{Delivered, Outbound, SharedChange};
@@ -39,10 +39,8 @@ const ROUND_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Item {
     /// Numbers the room's items. A number is skipped where the log may hold messages that were not delivered.
     pub(crate) number: u64,
-    /// The end of the room's log after this item.
-    pub(crate) tail: Seq,
-    /// How many changes of presence there have been, including this item.
-    pub(crate) presences: u64,
+    /// Where a member is after this item.
+    pub(crate) end: Cursor,
     /// The session that caused it.
     pub(crate) author: SessionId,
     pub(crate) body: Body,
@@ -64,17 +62,14 @@ pub(crate) enum Body {
 }
 
 impl Item {
-    pub(crate) const fn new(
-        number: u64,
-        tail: Seq,
-        presences: u64,
-        author: SessionId,
-        body: Body,
-    ) -> Self {
+    /// Creates the item that a member at `cursor` needs next, of which only the number is to change.
+    pub(crate) const fn new(cursor: Cursor, author: SessionId, body: Body) -> Self {
         Self {
-            number,
-            tail,
-            presences,
+            number: cursor.next,
+            end: Cursor {
+                next: cursor.next + 1,
+                ..cursor
+            },
             author,
             body,
             encodings: Mutex::new(Vec::new()),
@@ -149,7 +144,7 @@ impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Item")
             .field("number", &self.number)
-            .field("tail", &self.tail)
+            .field("tail", &self.end.seq)
             .finish_non_exhaustive()
     }
 }
@@ -161,8 +156,30 @@ pub(crate) struct Cursor {
     pub(crate) next: u64,
     /// The end of the log after the previous item.
     pub(crate) seq: Seq,
+    /// The epoch of the log after the previous item.
+    pub(crate) epoch: Epoch,
     /// The count of presence changes after the previous item.
     pub(crate) presences: u64,
+}
+
+impl Cursor {
+    /// The position in the log.
+    pub(crate) const fn position(self) -> Position {
+        Position {
+            epoch: self.epoch,
+            seq: self.seq,
+        }
+    }
+
+    /// The cursor of a member that has received nothing of a room, whose log ends here.
+    pub(crate) const fn begin(epoch: Epoch, seq: Seq) -> Self {
+        Self {
+            next: 0,
+            seq,
+            epoch,
+            presences: 0,
+        }
+    }
 }
 
 /// How a member over a connection wants to receive its room's items.
@@ -501,22 +518,8 @@ impl<'a> Round<'a> {
         authors.sort_unstable();
         authors.dedup();
         let (first, end) = match (items.first(), items.last()) {
-            (Some(first), Some(last)) => (
-                first.number,
-                Cursor {
-                    next: last.number + 1,
-                    seq: last.tail,
-                    presences: last.presences,
-                },
-            ),
-            _ => (
-                0,
-                Cursor {
-                    next: 0,
-                    seq: Seq::START,
-                    presences: 0,
-                },
-            ),
+            (Some(first), Some(last)) => (first.number, last.end),
+            _ => (0, Cursor::begin(Epoch(0), Seq::START)),
         };
         Self {
             items,

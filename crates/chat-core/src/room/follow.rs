@@ -103,10 +103,10 @@ impl Room {
 
     fn take_reset(self: &Arc<Self>, state: &mut State, head: Head) {
         let Head { epoch, tail, topic } = head;
-        state.epoch = epoch;
         state.topic = topic;
+        state.cursor.epoch = epoch;
         state.cursor.seq = tail;
-        state.reset = Some((state.cursor.next, tail));
+        state.epoch_began = tail;
         if let Some(following) = &self.following {
             following.reset(tail);
         }

@@ -7,7 +7,7 @@ use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary}
 use crate::log::{Account, Position, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
-use crate::room::delivery::{Body, Cursor, DeliveryOptions, Place, Shard, Tail};
+use crate::room::delivery::{Body, DeliveryOptions, Place, Shard, Tail};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
@@ -392,41 +392,8 @@ impl Room {
         Some(self.room_info(state))
     }
 
-    /// Subscribes again, at the live end, for a member that has seen `presences` changes of presence. If there were
-    /// others since, it is given the room's members now.
-    pub(crate) fn subscribe_anew(&self, presences: u64) -> (Subscription, Option<RoomInfo>) {
-        let state = self.state.lock();
-        let subscription = Subscription {
-            rx: self.tx.subscribe(),
-            cursor: state.cursor,
-        };
-        let missed_presence = state.cursor.presences != presences;
-        (
-            subscription,
-            missed_presence.then(|| self.whole_info(&state)),
-        )
-    }
-
-    /// The live end, for a follower that has seen `presences` changes of presence, and the room's members now if it
-    /// missed some.
-    ///
-    /// `missed_whispers`: the follower may also have missed changes that only followers receive.
-    pub(crate) fn live_end(
-        &self,
-        presences: u64,
-        missed_whispers: bool,
-    ) -> (Cursor, Option<RoomInfo>) {
-        let state = self.state.lock();
-        let missed_presence =
-            state.cursor.presences != presences || (missed_whispers && state.hushed);
-        (
-            state.cursor,
-            missed_presence.then(|| self.whole_info(&state)),
-        )
-    }
-
     /// The room's information with all nicks, or with the first ones if the room is too big to announce each change.
-    fn whole_info(&self, state: &State) -> RoomInfo {
+    pub(super) fn whole_info(&self, state: &State) -> RoomInfo {
         let mut info = self.room_info(state);
         if !state.hushed {
             info.nicks = state.nicks().cloned().collect();
@@ -458,7 +425,7 @@ impl Room {
             topic: Arc::clone(&state.topic),
             is_hushed: state.hushed,
             position: Position {
-                epoch: state.epoch,
+                epoch: state.cursor.epoch,
                 seq: state.cursor.seq,
             },
         }

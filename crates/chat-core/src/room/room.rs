@@ -14,7 +14,7 @@ use crate::log::{
 };
 use crate::log_gate::LogGate;
 use crate::name::{Nick, RoomName};
-use crate::room::delivery::{Body, Cursor, Item, Shard, Tail};
+use crate::room::delivery::{Body, Cursor, Item, Shard};
 use crate::room::error::PublishError;
 use crate::room::feed::Feed;
 use crate::room::following::{Following, LOST};
@@ -79,8 +79,8 @@ pub(crate) struct Room {
     pub(crate) key: Arc<str>,
     /// The address whose session opened the room.
     pub(crate) opener: Opener,
-    /// The end of the log when the room was opened.
-    pub(crate) opened_at: Seq,
+    /// Where the room began when it was opened.
+    pub(crate) begin: Cursor,
     /// What is known of a log that other hubs append to, too. `None` if only this hub appends, and delivers what it
     /// appends.
     pub(super) following: Option<Following>,
@@ -102,7 +102,8 @@ pub(super) struct State {
     pub(super) doubles: usize,
     /// Where a member that joins now begins.
     pub(super) cursor: Cursor,
-    pub(super) epoch: Epoch,
+    /// The end of the log when its epoch began, or when the room was opened.
+    pub(super) epoch_began: Seq,
     pub(super) topic: Arc<str>,
     /// The room has too many members to announce each change of presence.
     pub(super) hushed: bool,
@@ -112,9 +113,6 @@ pub(super) struct State {
     /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
-    /// If the log began a new epoch: the number of the item that announced it, and the end of the log at that time. A
-    /// member that needs this item or an earlier one next is still in the old epoch.
-    pub(super) reset: Option<(u64, Seq)>,
     /// The log may hold messages that were not delivered: members read it before the next message.
     pub(super) is_uncertain: bool,
     /// Appends that the journal has not finished, oldest first.
@@ -144,6 +142,8 @@ pub(super) enum Lifecycle {
 pub(super) struct PendingAppend {
     /// When the hub accepted it.
     at: Timestamp,
+    /// The log's epoch at that time.
+    epoch: Epoch,
     claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Appended, JournalError>>,
     done: oneshot::Sender<Result<Appended, PublishError>>,
@@ -171,25 +171,21 @@ impl Room {
         following: Option<Following>,
     ) -> Self {
         let Head { epoch, tail, topic } = log.head();
+        let begin = Cursor::begin(epoch, tail);
         let (tx, _) = broadcast::channel(context.limits.ring());
         let state = State {
             members: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             shared: HashMap::new(),
             doubles: 0,
-            cursor: Cursor {
-                next: 0,
-                seq: tail,
-                presences: 0,
-            },
-            epoch,
+            cursor: begin,
+            epoch_began: tail,
             topic,
             hushed: false,
             counting: false,
             lifecycle: Lifecycle::Open,
             visits: 0,
             shards: Vec::new(),
-            reset: None,
             is_uncertain: false,
             pending: VecDeque::new(),
             sequencing: false,
@@ -198,7 +194,7 @@ impl Room {
             name,
             key,
             opener,
-            opened_at: tail,
+            begin,
             following,
             log,
             tx,
@@ -210,14 +206,7 @@ impl Room {
 
     /// The log's present epoch.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.state.lock().epoch
-    }
-
-    /// The log's present epoch, and where it began if a member at this cursor does not know of it yet.
-    pub(super) fn since(&self, was: Cursor) -> (Epoch, Option<Seq>) {
-        let state = self.state.lock();
-        let untold = state.reset.filter(|(number, _)| was.next <= *number);
-        (state.epoch, untold.map(|(_, tail)| tail))
+        self.state.lock().cursor.epoch
     }
 
     /// Whether other hubs append to the log, too. Such a log checks keys itself, and each message with a key is
@@ -264,10 +253,10 @@ impl Room {
             if state.pending.len() >= PENDING_APPENDS_MAX {
                 return Err(PublishError::Busy);
             }
-            let at = drafts.at();
+            let (at, epoch) = (drafts.at(), state.cursor.epoch);
             let append = match self.log.append(drafts) {
                 Append::Done(result) if !state.sequencing => {
-                    return self.commit(&mut state, result, claims, at);
+                    return self.commit(&mut state, result, claims, at, epoch);
                 }
                 Append::Done(result) => Box::pin(ready(result)),
                 Append::Pending(append) => append,
@@ -275,6 +264,7 @@ impl Room {
             let (done, outcome) = oneshot::channel();
             state.pending.push_back(PendingAppend {
                 at,
+                epoch,
                 claims,
                 append,
                 done,
@@ -307,13 +297,6 @@ impl Room {
     pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
         let search = self.log.search(text, before, limit);
         self.context.searches.run(search).await
-    }
-
-    /// Moves a lagging member to the live end. The messages between its old and its new position must be replayed from
-    /// the log.
-    pub(crate) fn go_live(&self, tail: &Tail) -> (Cursor, Cursor) {
-        let state = self.state.lock();
-        (tail.go_live(state.cursor), state.cursor)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -375,6 +358,7 @@ impl Room {
         appended: Result<Appended, JournalError>,
         claims: Vec<Claim>,
         at: Timestamp,
+        epoch: Epoch,
     ) -> Result<Appended, PublishError> {
         let batch = match appended {
             Ok(Appended::Batch(batch)) => batch,
@@ -397,7 +381,9 @@ impl Room {
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         match &self.following {
-            Some(following) => following.note_appended(&batch),
+            // The positions of an earlier epoch say nothing about what is to be delivered.
+            Some(following) if epoch == state.cursor.epoch => following.note_appended(&batch),
+            Some(_) => {}
             None => self.deliver(state, Arc::clone(&batch)),
         }
         Ok(Appended::Batch(batch))
@@ -436,13 +422,8 @@ impl Room {
     }
 
     pub(super) fn send(self: &Arc<Self>, state: &mut State, author: SessionId, body: Body) {
-        let Cursor {
-            next,
-            seq,
-            presences,
-        } = state.cursor;
-        state.cursor.next += 1;
-        let item = Arc::new(Item::new(next, seq, presences, author, body));
+        let item = Arc::new(Item::new(state.cursor, author, body));
+        state.cursor = item.end;
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
             what: What::Item(Arc::clone(&item)),
@@ -455,6 +436,7 @@ impl Room {
     async fn sequence(self: Arc<Self>) {
         while let Some(PendingAppend {
             at,
+            epoch,
             claims,
             append,
             done,
@@ -463,7 +445,7 @@ impl Room {
             // A journal that panics loses this append only.
             let appended = AssertUnwindSafe(append).catch_unwind().await;
             let appended = appended.unwrap_or(Err(JournalError::Gone));
-            let outcome = self.commit(&mut self.state.lock(), appended, claims, at);
+            let outcome = self.commit(&mut self.state.lock(), appended, claims, at, epoch);
             // The caller may have dropped its future; the message is delivered anyway.
             drop(done.send(outcome));
         }

@@ -6,7 +6,7 @@ use crate::event::{Event, PresenceChange, RoomInfo};
 use crate::hub::Hub;
 use crate::log::{
     Appended, Batch, BatchSlice, Claim, Claimed, Drafts, JournalError, Key, Kind, Message, Page,
-    Said, Seq, Span,
+    Position, Said, Seq, Span,
 };
 use crate::name::RoomName;
 use crate::room::{
@@ -42,8 +42,8 @@ pub struct Member {
     is_over: bool,
     /// What was received and not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
-    /// Which earlier messages the member asked for, and where the room was when it joined.
-    resume: Option<Box<(Resume, Cursor)>>,
+    /// Which earlier messages the member asked for, and where the log ended when it joined.
+    resume: Option<Box<(Resume, Position)>>,
     /// The messages being returned were said before it joined.
     is_replaying: bool,
     /// What the member missed and has not received yet.
@@ -68,7 +68,7 @@ impl Member {
             cursor,
             echo: Echo::Exclude,
             current: None,
-            resume: (!resume.is_empty()).then(|| Box::new((resume, cursor))),
+            resume: (!resume.is_empty()).then(|| Box::new((resume, cursor.position()))),
             is_replaying: false,
             backlog: None,
             missed_presence: None,
@@ -219,13 +219,10 @@ impl Member {
                 });
             }
             if let Some((resume, joined)) = self.resume.as_deref().copied() {
-                let Plan { missed, catch_up } = resume.plan(self.seat.room(), joined).await;
+                let Plan { catch_up, .. } = resume.plan(self.seat.room(), joined).await;
                 self.resume = None;
                 self.is_replaying = true;
-                self.backlog = Some(Backlog::of(catch_up));
-                if let Some(missed) = missed {
-                    return Some(Event::Gap(missed));
-                }
+                self.backlog = Some(Backlog::new(catch_up));
             }
             if let Some(info) = self.missed_presence.take() {
                 return Some(Event::Present(info));
@@ -293,11 +290,7 @@ impl Member {
             self.fall_behind();
             return None;
         }
-        self.cursor = Cursor {
-            next: item.number + 1,
-            seq: item.tail,
-            presences: item.presences,
-        };
+        self.cursor = item.end;
         let is_own = item.author == self.seat.handle.session.id();
         match &item.body {
             Body::Nudge => {
@@ -328,13 +321,14 @@ impl Member {
 
     /// Goes to the live end. What lies in between is to be read from the log.
     fn fall_behind(&mut self) {
-        let room = self.seat.room();
-        let (Subscription { rx, cursor }, info) = room.subscribe_anew(self.cursor.presences);
+        let (subscription, catch_up, info) = self.seat.room().subscribe_anew(self.cursor);
         self.missed_presence = info.map(Box::new);
-        self.rx = rx;
+        Subscription {
+            rx: self.rx,
+            cursor: self.cursor,
+        } = subscription;
         self.is_ending = self.seat.is_ending();
-        let was = std::mem::replace(&mut self.cursor, cursor);
-        self.backlog = Some(Backlog::new(self.seat.room(), was, cursor.seq));
+        self.backlog = Some(Backlog::new(catch_up));
     }
 
     /// Takes one step of catching up: yields a slice, or reads a new page, which may begin with a gap.

@@ -4,10 +4,11 @@
 //! live end. Then the part of the log in between is written, and the output is uncorked.
 
 use crate::event::RoomInfo;
-use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Seq, Span};
+use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
 use crate::name::RoomName;
 use crate::room::{
-    CatchUp, CaughtUp, DeliveryOptions, Place, PublishError, Room, Searched, SeatNumber, Tail,
+    CatchUp, CaughtUp, DeliveryOptions, Place, Plan, PublishError, Resume, Room, Searched,
+    SeatNumber, Tail, Unread,
 };
 use crate::session::member::Seat;
 use std::sync::Arc;
@@ -86,10 +87,10 @@ impl WireMember {
 
     /// Moves the member to the live end. Its output must be corked until the replay is written.
     pub(crate) fn go_live(&self) -> Repaired {
-        let (was, now) = self.seat.room().go_live(&self.tail);
+        let (replay, missed_presence) = self.seat.room().go_live(&self.tail);
         Repaired {
-            replay: CatchUp::from(self.seat.room(), was, now.seq),
-            missed_presence: was.presences != now.presences,
+            replay,
+            missed_presence,
         }
     }
 
@@ -109,8 +110,33 @@ impl WireMember {
         if let Some(place) = self.place.take() {
             place.remove();
         }
-        let through = ended.unwrap_or_else(|| self.seat.room().cursor().seq);
-        CatchUp::from(self.seat.room(), was, through)
+        self.seat.room().rest(was, ended)
+    }
+
+    /// Decides what the peer receives of what happened before the member joined.
+    pub(crate) async fn plan(&self, resume: Resume, joined: Position) -> Plan {
+        resume.plan(self.seat.room(), joined).await
+    }
+
+    /// Covers at most `limit` messages before a position of the present epoch; `None` if there are none.
+    pub(crate) async fn latest(
+        &self,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Option<CatchUp>, Unread> {
+        let epoch = self.epoch();
+        let before = Position { epoch, seq: before };
+        self.seat.room().latest(before, limit).await
+    }
+
+    /// Reads a part of the log by positions of this epoch.
+    pub(crate) async fn read_in(
+        &self,
+        epoch: Epoch,
+        span: Span,
+        limit: usize,
+    ) -> Result<Page, Unread> {
+        self.seat.room().read_in(epoch, span, limit).await
     }
 
     pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {

@@ -24,6 +24,7 @@ mod programs;
 mod promises;
 mod regression;
 mod shared_log;
+mod shared_log_faults;
 mod shared_roster;
 mod take_over;
 

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// A hub of a few rooms' ring, with its node of the journal.
-fn hub(shared: &SharedJournal, incarnation: u32) -> (Hub, SharedNode) {
+pub(super) fn hub(shared: &SharedJournal, incarnation: u32) -> (Hub, SharedNode) {
     let mut limits = Limits::default();
     limits.rate = None;
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
@@ -18,20 +18,20 @@ fn hub(shared: &SharedJournal, incarnation: u32) -> (Hub, SharedNode) {
     (hub, node)
 }
 
-async fn join(hub: &Hub, nick: &str) -> (Session, Member) {
+pub(super) async fn join(hub: &Hub, nick: &str) -> (Session, Member) {
     let session = hub.session(Some(nick)).await.unwrap();
     let member = session.join("ops").await.unwrap();
     (session, member)
 }
 
 /// What happens next; nothing takes an hour.
-async fn event(member: &mut Member) -> Event {
+pub(super) async fn event(member: &mut Member) -> Event {
     let next = tokio::time::timeout(Duration::from_secs(3600), member.next());
     next.await.expect("nothing came").unwrap()
 }
 
 /// The next message: its place, its author and its text.
-async fn next(member: &mut Member) -> (Seq, String, String) {
+pub(super) async fn next(member: &mut Member) -> (Seq, String, String) {
     loop {
         match event(member).await {
             Event::Message(message) => {
@@ -45,7 +45,7 @@ async fn next(member: &mut Member) -> (Seq, String, String) {
 }
 
 /// The next text, or what was missed.
-async fn next_text(member: &mut Member) -> String {
+pub(super) async fn next_text(member: &mut Member) -> String {
     loop {
         match event(member).await {
             Event::Message(message) => return message.text().to_owned(),
@@ -61,7 +61,7 @@ async fn next_text(member: &mut Member) -> String {
 }
 
 /// Says so many messages, one after the other.
-async fn say(member: &Member, nick: &str, count: usize) {
+pub(super) async fn say(member: &Member, nick: &str, count: usize) {
     for number in 0..count {
         member.say(&format!("{nick} {number}")).await.unwrap();
     }
