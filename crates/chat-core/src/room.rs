@@ -13,7 +13,7 @@ mod participant;
 mod room;
 mod search_queue;
 
-pub(crate) use catch_up::{Backlog, CatchUp, CaughtUp, Plan, Resume, Step, Unread};
+pub(crate) use catch_up::{Backlog, CatchUp, CaughtUp, JoinedAt, Plan, Resume, Step, Unread};
 pub use delivery::Echo;
 pub(crate) use delivery::{Body, Cursor, DeliveryOptions, Item, Place, Tail};
 pub use error::{JoinError, PublishError};

@@ -54,7 +54,7 @@ pub struct Stats {
     pub stalled: u64,
     /// Requests that were refused because the policy panicked or did not answer in time.
     pub policy_failures: u64,
-    /// Times that a room's log reported that it could not be reached.
+    /// Times that a room's log reported that it could not be reached, or could no longer be followed.
     pub journal_outages: u64,
     /// Connections that ended with a panic, in their own task or in their delivery.
     pub panics: u64,

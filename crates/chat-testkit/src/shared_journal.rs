@@ -6,7 +6,7 @@
 use crate::random::Random;
 use chat_core::log::{
     Appended, Batch, BatchSlice, Drafts, Epoch, Followed, Gap, Head, Journal, JournalError, Log,
-    Page, SessionId, Span,
+    Page, Position, SessionId, Span,
 };
 use chat_core::{Kind, RoomName, Seq};
 use futures::stream::{self, BoxStream};
@@ -56,7 +56,6 @@ pub struct SharedLog {
     room: Arc<Room>,
     name: RoomName,
     head: Head,
-    life: u64,
     appends: mpsc::Sender<Append>,
     /// Ends the append task when the log is dropped.
     _worker: JoinSet<()>,
@@ -96,8 +95,6 @@ struct Room {
 #[derive(Debug)]
 struct Entries {
     epoch: Epoch,
-    /// How often the log has begun anew.
-    life: u64,
     entries: Vec<Entry>,
     tail: Seq,
     /// The positions whose messages were removed, in order.
@@ -176,13 +173,7 @@ impl SharedJournal {
 
     /// Begins a room's log anew, empty and with another epoch. The nodes get a reset.
     pub fn reset(&self, room: &str) {
-        self.0.room(room).change(|log| {
-            let life = log.life + 1;
-            *log = Entries {
-                life,
-                ..Entries::new()
-            };
-        });
+        self.0.room(room).change(|log| *log = Entries::new());
     }
 }
 
@@ -233,10 +224,7 @@ impl Journal for SharedNode {
     async fn open(&self, name: &RoomName, key: &str) -> Result<SharedLog, JournalError> {
         self.node.delay().await;
         let room = self.shared.room(key);
-        let (head, life) = {
-            let log = room.lock();
-            (log.head(), log.life)
-        };
+        let head = room.lock().head();
         let (appends, waiting) = mpsc::channel(WAITING_MAX);
         let mut worker = JoinSet::new();
         let (node, worked_at) = (Arc::clone(&self.node), Arc::clone(&room));
@@ -246,7 +234,6 @@ impl Journal for SharedNode {
             room,
             name: name.clone(),
             head,
-            life,
             appends,
             _worker: worker,
         })
@@ -299,12 +286,11 @@ impl Log for SharedLog {
         }
     }
 
-    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
         let follower = Follower {
             node: Arc::clone(&self.node),
             room: Arc::clone(&self.room),
-            after: self.head.tail,
-            life: self.life,
+            after,
             is_reachable: true,
         };
         Some(Box::pin(stream::unfold(follower, |mut follower| async {
@@ -324,8 +310,7 @@ impl Log for SharedLog {
 struct Follower {
     node: Arc<Node>,
     room: Arc<Room>,
-    after: Seq,
-    life: u64,
+    after: Position,
     is_reachable: bool,
 }
 
@@ -363,21 +348,23 @@ impl Follower {
     /// Returns the next item to follow, if there is one.
     fn take(&mut self) -> Option<Followed> {
         let log = self.room.lock();
-        if log.life != self.life {
-            self.life = log.life;
-            self.after = Seq::START;
+        if log.epoch != self.after.epoch {
+            self.after = Position {
+                epoch: log.epoch,
+                seq: Seq::START,
+            };
             return Some(Followed::Reset(Head::new(log.epoch, Seq::START, "".into())));
         }
         let mut entries = log.entries.iter();
-        let entry = entries.find(|entry| entry.own.last() > self.after);
-        if let Some(gap) = log.hole_after(self.after)
+        let entry = entries.find(|entry| entry.own.last() > self.after.seq);
+        if let Some(gap) = log.hole_after(self.after.seq)
             && entry.is_none_or(|entry| entry.own.last() > gap.to)
         {
-            self.after = gap.to;
+            self.after.seq = gap.to;
             return Some(Followed::Gap(gap));
         }
         let entry = entry?;
-        self.after = entry.own.last();
+        self.after.seq = entry.own.last();
         Some(Followed::Batch(entry.seen_by(self.node.incarnation)))
     }
 }
@@ -421,7 +408,6 @@ impl Entries {
     fn new() -> Self {
         Self {
             epoch: Epoch::random(),
-            life: 0,
             entries: Vec::new(),
             tail: Seq::START,
             holes: Vec::new(),

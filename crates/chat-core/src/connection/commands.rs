@@ -9,7 +9,7 @@ use crate::event::{CloseReason, RoomInfo};
 use crate::hub::Question;
 use crate::log::{Epoch, JournalError, Seq, Span, TokenDigest};
 use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
-use crate::room::{JoinError, Outbound, Searched};
+use crate::room::{JoinError, JoinedAt, Outbound, Searched};
 use crate::session::{Session, WireMember};
 use crate::text;
 use std::borrow::Cow;
@@ -199,7 +199,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 });
                 if let Some(bytes_max) = bytes_max {
                     let left = bytes_max.saturating_sub(told);
-                    self.plan_short_replay(request, joined.info.position, left)
+                    self.plan_short_replay(request, JoinedAt::from(&joined.info), left)
                         .await;
                 }
                 Ok(())
@@ -272,7 +272,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.leave_first(leaving).await;
                 self.members.push(member);
                 let is_recovered = match bytes_max {
-                    None => self.plan_replay(request, info.position).await,
+                    None => self.plan_replay(request, JoinedAt::from(&info)).await,
                     // What fits is known only when the peer has been told the rest.
                     Some(_) => None,
                 };

@@ -8,7 +8,7 @@ use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Missed, Moment};
 use crate::log::{BatchSlice, Position, Seq, Span, Timestamp};
 use crate::protocol::{JoinRequest, Reply};
-use crate::room::{CatchUp, CaughtUp, Echo, Plan, Resume, Unread};
+use crate::room::{CatchUp, CaughtUp, Echo, JoinedAt, Plan, Resume, Unread};
 use crate::session::{Repaired, Session, WireMember};
 use crate::time_slice::TimeSlice;
 use bytes::{Bytes, BytesMut};
@@ -186,7 +186,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn plan_replay(
         &mut self,
         request: &JoinRequest<'_>,
-        position: Position,
+        joined: JoinedAt,
     ) -> Option<bool> {
         let member = self.members.len() - 1;
         let resume = Resume {
@@ -196,9 +196,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let Plan { catch_up, is_whole } =
             if !resume.is_empty() && self.ask_for_history(member).await.is_err() {
-                resume.withhold(position)
+                resume.withhold(joined)
             } else {
-                self.members[member].plan(resume, position).await
+                self.members[member].plan(resume, joined).await
             };
         let mut replaying = Replaying::past(member, catch_up);
         if request.after.is_some() && self.echo() == Echo::Exclude {
@@ -215,31 +215,44 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn plan_short_replay(
         &mut self,
         request: &JoinRequest<'_>,
-        position: Position,
+        joined: JoinedAt,
         bytes_max: usize,
     ) {
         let member = self.members.len() - 1;
         let limit = request.limit.unwrap_or_default();
-        if limit > 0 && self.ask_for_history(member).await.is_err() {
-            return;
+        let catch_up = if limit == 0 || self.ask_for_history(member).await.is_err() {
+            CatchUp::none(joined)
+        } else {
+            self.latest_that_fit(member, joined, limit, bytes_max).await
+        };
+        let replaying = Replaying::past(member, catch_up);
+        if !replaying.is_done() {
+            self.replays.push_back(replaying);
         }
-        let Some(dialect) = self.conversation.dialect().filter(|_| limit > 0) else {
-            return;
+    }
+
+    /// Covers as many of the latest messages as fit into `bytes_max`, at most `limit`.
+    async fn latest_that_fit(
+        &mut self,
+        member: usize,
+        joined: JoinedAt,
+        limit: usize,
+        bytes_max: usize,
+    ) -> CatchUp {
+        let Position { epoch, seq } = joined.position;
+        let Some(dialect) = self.conversation.dialect() else {
+            return CatchUp::none(joined);
         };
         let encoder = dialect.encoder();
-        let before = Span::Before(position.seq.next());
-        let page = self.members[member].read_in(position.epoch, before, limit);
+        let before = Span::Before(seq.next());
+        let page = self.members[member].read_in(epoch, before, limit);
         let page = match page.await {
             Ok(page) => page,
-            Err(Unread::BeganAnew) => return,
-            Err(Unread::Failed) => {
-                let unread = CatchUp::unread(Missed::Unreadable(None), position);
-                self.replays.push_back(Replaying::past(member, unread));
-                return;
-            }
+            Err(Unread::BeganAnew) => return CatchUp::none(joined),
+            Err(Unread::Failed) => return CatchUp::unread(Missed::Unreadable(None), joined),
         };
+        let mut after = seq;
         let mut out = BytesMut::new();
-        let mut after = None;
         let now = self.hub.now();
         let mut next = now;
         let slices = page.slices.iter().rev();
@@ -257,12 +270,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if out.len() + first.len() > bytes_max {
                 break;
             }
-            after = batch.messages(at..at + 1).next().map(|first| first.seq);
+            let first = batch.messages(at..at + 1).next().map(|first| first.seq);
+            after = first.map_or(after, |first| Seq(first.0.saturating_sub(1)));
         }
-        self.replays.extend(after.map(|first| {
-            let after = Seq(first.0.saturating_sub(1));
-            Replaying::past(member, CatchUp::new(after, position))
-        }));
+        CatchUp::up_to(after, joined)
     }
 
     /// Whether the peer receives its own messages.

@@ -20,6 +20,9 @@ pub struct RoomInfo {
     pub is_hushed: bool,
     /// The end of the room's log.
     pub position: Position,
+    /// Whether the log, which other hubs append to, can't be followed now. The room then accepts no messages, and
+    /// continues by itself; see [`Log::follow`](crate::log::Log::follow).
+    pub is_lost: bool,
 }
 
 /// One of a hub's rooms.

@@ -5,7 +5,7 @@
 
 use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
-use crate::log::position::{Epoch, Seq, Timestamp};
+use crate::log::position::{Epoch, Position, Seq, Timestamp};
 use crate::log::{keyed, search};
 use crate::name::RoomName;
 use futures::future::BoxFuture;
@@ -74,21 +74,37 @@ pub trait Log: Send + Sync + 'static {
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static;
 
-    /// Returns a stream of what this hub and others append after [`head`](Self::head)'s tail, in the log's order.
-    /// `None`, the default, if no other hub appends.
+    /// Returns a stream of what this hub and others append after a position, in the log's order. `None`, the default,
+    /// if no other hub appends.
     ///
-    /// The hub calls this once, before anything is appended. Without the stream, a message is delivered as soon as
-    /// [`append`](Self::append) returns its position, which has no further cost. With it, the stream alone drives
-    /// delivery: it also yields this hub's own messages, and `append` only answers their author. The stream
-    /// - yields every message that is in the log after the head's tail, once, or a [`Followed::Gap`] in its place;
+    /// The hub first calls this with the end of the log in [`head`](Self::head), before anything is appended. Without
+    /// the stream, a message is delivered as soon as [`append`](Self::append) returns its position, which has no
+    /// further cost. With it, the stream alone drives delivery: it also yields this hub's own messages, and `append`
+    /// only answers their author. The stream
+    /// - yields every message that is in the log after the position, once, or a [`Followed::Gap`] in its place;
+    /// - begins with a [`Followed::Reset`] if the log is no longer in the position's epoch;
     /// - yields a batch of another hub under an author that is no session of this hub: see [`SessionId`];
-    /// - agrees with [`read`](Self::read): what it has yielded can be read at the same positions;
-    /// - ends only when the log can no longer be used. The room then accepts no more messages and informs its members.
+    /// - agrees with [`read`](Self::read): what it has yielded can be read at the same positions, and a gap that it has
+    ///   yielded is a gap in the pages;
+    /// - ends only when it can't go on. A store that can't be reached for a while is a [`Followed::Reachable`].
     ///
     /// The room reads the stream as fast as it can. A room that is forgotten drops the stream, and then the log.
     ///
+    /// # A stream that ends
+    ///
+    /// When the stream ends or panics, the room tells its members, once, that the log can't be read
+    /// ([`Missed::Unreadable`](crate::Missed::Unreadable)), and so it tells each member that joins later. Until the room
+    /// follows its log again, it refuses messages at once with [`JournalError::Unavailable`]. An append that is under
+    /// way is answered when its future resolves. History can still be read.
+    ///
+    /// The room calls `follow` again with the last position that it has delivered: after 100 ms, and then after ever
+    /// longer pauses of up to 10 s. A stream that yields an item or is pending is followed. The members then receive
+    /// what was appended in between, or a gap. A call that returns `None`, or a stream that has already ended, is a
+    /// failed attempt, which the members do not notice.
+    ///
     /// [`SessionId`]: crate::log::SessionId
-    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
+        let _ = after;
         None
     }
 
@@ -176,8 +192,8 @@ pub enum Followed {
     Batch(Arc<Batch>),
     /// Messages that were appended and can no longer be read. Members receive a gap.
     Gap(Gap),
-    /// The log began anew or was restored; this is its new state. From here on, reads answer in this epoch. Members
-    /// learn that they missed an unknown number of messages.
+    /// The log began anew or was restored; this is its new state, in an epoch that it never had before. From here on,
+    /// reads answer in this epoch. Members learn that they missed an unknown number of messages.
     Reset(Head),
     /// Whether the log's storage can be reached. This is for the operator; members are not informed.
     Reachable(bool),
@@ -200,6 +216,15 @@ impl Head {
     #[must_use]
     pub const fn new(epoch: Epoch, tail: Seq, topic: Arc<str>) -> Self {
         Self { epoch, tail, topic }
+    }
+
+    /// Returns the end of the log.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            seq: self.tail,
+        }
     }
 }
 
@@ -414,7 +439,7 @@ pub(crate) trait DynJournal: Send + Sync {
 pub(crate) trait DynLog: Send + Sync {
     fn head(&self) -> Head;
     fn append(&self, drafts: Drafts) -> Append;
-    fn follow(&self) -> Option<BoxStream<'static, Followed>>;
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>>;
     fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>>;
     fn search<'a>(
         &'a self,
@@ -454,8 +479,8 @@ impl<L: Log> DynLog for L {
         }
     }
 
-    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
-        Log::follow(self)
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
+        Log::follow(self, after)
     }
 
     fn read(&self, span: Span, limit: usize) -> BoxFuture<'_, Result<Page, JournalError>> {

@@ -24,6 +24,8 @@ pub(crate) struct CatchUp {
     epoch: Epoch,
     /// Reported to the member before the messages.
     missed: Option<Missed>,
+    /// The log can't be followed now, which is reported after the messages.
+    is_lost: bool,
 }
 
 /// The next messages of a [`CatchUp`].
@@ -51,25 +53,47 @@ impl CatchUp {
             through: through.seq,
             epoch: through.epoch,
             missed: None,
+            is_lost: false,
+        }
+    }
+
+    /// Covers no messages for a member that joins. It is told if the log can't be followed now.
+    pub(crate) const fn none(joined: JoinedAt) -> Self {
+        Self::up_to(joined.position.seq, joined)
+    }
+
+    /// Covers the log from a position to where it ended when a member joined. The member is told if the log can't be
+    /// followed now.
+    pub(crate) const fn up_to(after: Seq, joined: JoinedAt) -> Self {
+        Self {
+            is_lost: joined.is_lost,
+            ..Self::new(after, joined.position)
         }
     }
 
     /// Covers no messages, only the report that they were missed.
-    pub(crate) const fn unread(missed: Missed, at: Position) -> Self {
+    pub(crate) const fn unread(missed: Missed, joined: JoinedAt) -> Self {
         Self {
             missed: Some(missed),
-            ..Self::new(at.seq, at)
+            // The same report is not made twice.
+            is_lost: joined.is_lost && !matches!(missed, Missed::Unreadable(None)),
+            ..Self::none(joined)
         }
     }
 
     pub(crate) const fn is_done(self) -> bool {
-        self.missed.is_none() && self.after.0 >= self.through.0
+        self.missed.is_none() && self.is_read() && !self.is_lost
+    }
+
+    const fn is_read(self) -> bool {
+        self.after.0 >= self.through.0
     }
 
     /// Leaves everything out, for a member that can be shown nothing.
     pub(crate) const fn skip(&mut self) {
         self.after = self.through;
         self.missed = None;
+        self.is_lost = false;
     }
 
     /// Reads at most `limit` messages and moves the beginning past them. If the log can't be read, the rest is reported
@@ -77,9 +101,10 @@ impl CatchUp {
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
-        if self.missed.is_some() || self.is_done() {
+        if self.missed.is_some() || self.is_read() {
+            let lost = || std::mem::take(&mut self.is_lost).then_some(Missed::Unreadable(None));
             return CaughtUp {
-                missed: self.missed.take(),
+                missed: self.missed.take().or_else(lost),
                 slices: Vec::new(),
             };
         }
@@ -119,7 +144,7 @@ impl Room {
         let state = self.state.lock();
         let was = tail.go_live(state.cursor);
         let missed_presence = was.presences != state.cursor.presences;
-        (state.catch_up(was), missed_presence)
+        (self.catch_up(&state, was), missed_presence)
     }
 
     /// Subscribes again, at the live end, for a member that was here. Returns what it must receive first. If there were
@@ -132,7 +157,7 @@ impl Room {
         };
         let missed_presence = state.cursor.presences != was.presences;
         let info = missed_presence.then(|| self.whole_info(&state));
-        (subscription, state.catch_up(was), info)
+        (subscription, self.catch_up(&state, was), info)
     }
 
     /// Returns the live end, for a follower that was here, and what the follower must receive first. If it missed
@@ -148,13 +173,13 @@ impl Room {
         let missed_presence =
             state.cursor.presences != was.presences || (missed_whispers && state.hushed);
         let info = missed_presence.then(|| self.whole_info(&state));
-        (state.cursor, state.catch_up(was), info)
+        (state.cursor, self.catch_up(&state, was), info)
     }
 
     /// Returns what a member that was here has yet to receive: up to its end if it has left, or to the end of the log.
     pub(crate) fn rest(&self, was: Cursor, ended: Option<Seq>) -> CatchUp {
         let state = self.state.lock();
-        let rest = state.catch_up(was);
+        let rest = self.catch_up(&state, was);
         match ended {
             None => rest,
             Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },
@@ -189,19 +214,18 @@ impl Room {
             Err(Unread::Failed)
         }
     }
-}
 
-impl State {
     /// Covers the log from where a member was up to its end. If the log began a new epoch in between, the member is
     /// notified and receives what follows.
-    fn catch_up(&self, was: Cursor) -> CatchUp {
-        let now = self.cursor.position();
-        if was.epoch == now.epoch {
-            return CatchUp::new(was.seq, now);
-        }
+    fn catch_up(&self, state: &State, was: Cursor) -> CatchUp {
+        let now = state.cursor.position();
+        let is_reset = was.epoch != now.epoch;
+        let after = if is_reset { state.epoch_began } else { was.seq };
+        let following = self.following.as_ref();
         CatchUp {
-            missed: Some(Missed::OtherEpoch),
-            ..CatchUp::new(self.epoch_began, now)
+            missed: is_reset.then_some(Missed::OtherEpoch),
+            is_lost: following.is_some_and(|following| following.has_lost_after(was.next)),
+            ..CatchUp::new(after, now)
         }
     }
 }
@@ -215,6 +239,24 @@ pub(crate) struct Resume {
     pub(crate) epoch: Option<Epoch>,
     /// How many messages it receives at most: the latest ones.
     pub(crate) limit: Option<usize>,
+}
+
+/// Where a room was when a member joined it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JoinedAt {
+    /// The end of the log.
+    pub(crate) position: Position,
+    /// The log could not be followed, which members that joined earlier have been told.
+    pub(crate) is_lost: bool,
+}
+
+impl From<&RoomInfo> for JoinedAt {
+    fn from(info: &RoomInfo) -> Self {
+        Self {
+            position: info.position,
+            is_lost: info.is_lost,
+        }
+    }
 }
 
 /// Which earlier messages a joining member receives.
@@ -232,7 +274,7 @@ impl Resume {
     }
 
     /// Decides what a joining member receives, up to the end of the log at its join. Cancel safe.
-    pub(crate) async fn plan(self, room: &Room, joined: Position) -> Plan {
+    pub(crate) async fn plan(self, room: &Room, joined: JoinedAt) -> Plan {
         let Some(after) = self.after else {
             return Plan {
                 catch_up: self.plan_latest(room, joined).await,
@@ -241,7 +283,7 @@ impl Resume {
         };
         let is_known = self.knows(after, joined);
         let after = if is_known { after } else { Seq::START };
-        let mut catch_up = CatchUp::new(after, joined);
+        let mut catch_up = CatchUp::up_to(after, joined);
         catch_up.missed = (!is_known).then_some(Missed::OtherEpoch);
         let is_whole = self.is_whole(room, &mut catch_up).await;
         Plan {
@@ -252,48 +294,43 @@ impl Resume {
 
     /// Decides what a joining member receives that may not see earlier messages: the report that they are missing, if
     /// it named a position.
-    pub(crate) fn withhold(self, joined: Position) -> Plan {
-        let nothing = CatchUp::new(joined.seq, joined);
-        let Some(after) = self.after else {
-            return Plan {
-                catch_up: nothing,
-                is_whole: None,
+    pub(crate) fn withhold(self, joined: JoinedAt) -> Plan {
+        let mut catch_up = CatchUp::none(joined);
+        let through = joined.position.seq;
+        let is_whole = self.after.map(|after| {
+            catch_up.missed = match self.knows(after, joined) {
+                true if after == through => None,
+                true => Some(Missed::BeyondLimit(Gap {
+                    from: after.next(),
+                    to: through,
+                })),
+                false => Some(Missed::OtherEpoch),
             };
-        };
-        let is_whole = self.knows(after, joined) && after == joined.seq;
-        let missed = if self.knows(after, joined) {
-            Missed::BeyondLimit(Gap {
-                from: after.next(),
-                to: joined.seq,
-            })
-        } else {
-            Missed::OtherEpoch
-        };
-        Plan {
-            catch_up: match is_whole {
-                true => nothing,
-                false => CatchUp::unread(missed, joined),
-            },
-            is_whole: Some(is_whole),
-        }
+            catch_up.missed.is_none()
+        });
+        Plan { catch_up, is_whole }
     }
 
     /// Whether a position is one of the log that the member joined.
-    fn knows(self, after: Seq, joined: Position) -> bool {
-        self.epoch.is_none_or(|seen| seen == joined.epoch) && after <= joined.seq
+    fn knows(self, after: Seq, joined: JoinedAt) -> bool {
+        let Position { epoch, seq } = joined.position;
+        self.epoch.is_none_or(|seen| seen == epoch) && after <= seq
     }
 
-    async fn plan_latest(self, room: &Room, joined: Position) -> CatchUp {
-        let nothing = CatchUp::new(joined.seq, joined);
+    async fn plan_latest(self, room: &Room, joined: JoinedAt) -> CatchUp {
+        let nothing = CatchUp::none(joined);
         let Some(limit) = self.limit.filter(|limit| *limit > 0) else {
             return nothing;
         };
         let before = Position {
-            seq: joined.seq.next(),
-            ..joined
+            seq: joined.position.seq.next(),
+            ..joined.position
         };
         match room.latest(before, limit).await {
-            Ok(latest) => latest.unwrap_or(nothing),
+            Ok(latest) => CatchUp {
+                is_lost: joined.is_lost,
+                ..latest.unwrap_or(nothing)
+            },
             Err(Unread::Failed) => CatchUp::unread(Missed::Unreadable(None), joined),
             Err(Unread::BeganAnew) => nothing,
         }

@@ -1,7 +1,8 @@
 //! Following a log that several hubs append to: the room delivers what the log yields.
 //!
 //! Invariant: members receive each message after the log's head once and in the log's order, whichever hub appended it,
-//! or an explicit gap. The result of an append only answers its author.
+//! or an explicit gap. The result of an append only answers its author. A log whose stream ends is followed again from
+//! what was delivered last.
 
 use crate::event::Missed;
 use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
@@ -12,10 +13,18 @@ use crate::room::room::{Opener, Room, RoomContext, State};
 use crate::time_slice::TimeSlice;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// Delivers what the log yields, until the room is gone or the log is lost.
+/// How long a room waits before it tries to follow a lost log again: at first, and at most. Each attempt doubles the
+/// pause, and a stream that lasted as long as the longest pause begins with the shortest one again.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Delivers what the log yields until the room is gone. If the log is lost, tries to follow it again.
 fn deliver(
     room: &Arc<Room>,
     mut followed: BoxStream<'static, Followed>,
@@ -25,22 +34,40 @@ fn deliver(
     let room = Arc::downgrade(room);
     async move {
         let Some(stop) = stop else { return };
-        let mut slice = TimeSlice::begin();
-        loop {
-            let next = AssertUnwindSafe(followed.next()).catch_unwind();
-            let next = tokio::select! {
-                () = stop.cancelled() => return,
-                next = next => next,
-            };
-            let Some(room) = room.upgrade() else { return };
-            match next {
-                Ok(Some(followed)) => room.take_followed(followed),
-                // A log that panics is lost, too.
-                Ok(None) | Err(_) => return room.lose_log(),
+        let deliver = async {
+            let mut pause = RETRY_MIN;
+            loop {
+                let began = Instant::now();
+                deliver_all(&room, &mut followed).await?;
+                room.upgrade()?.lose_log();
+                if began.elapsed() >= RETRY_MAX {
+                    pause = RETRY_MIN;
+                }
+                followed = loop {
+                    tokio::time::sleep(pause).await;
+                    pause = RETRY_MAX.min(pause * 2);
+                    if let Some(followed) = room.upgrade()?.follow_again() {
+                        break followed;
+                    }
+                };
             }
-            drop(room);
-            slice.yield_if_over().await;
+        };
+        // Both results mean that the room is gone.
+        let _: Option<Option<Infallible>> = stop.run_until_cancelled(deliver).await;
+    }
+}
+
+/// Delivers what the stream yields until it ends; `None` if the room is gone.
+async fn deliver_all(room: &Weak<Room>, followed: &mut BoxStream<'static, Followed>) -> Option<()> {
+    let mut slice = TimeSlice::begin();
+    loop {
+        let next = AssertUnwindSafe(followed.next()).catch_unwind().await;
+        match next {
+            Ok(Some(followed)) => room.upgrade()?.take_followed(followed),
+            // A log that panics is lost, too.
+            Ok(None) | Err(_) => return Some(()),
         }
+        slice.yield_if_over().await;
     }
 }
 
@@ -53,8 +80,9 @@ impl Room {
         log: Arc<dyn DynLog>,
         context: RoomContext,
     ) -> Arc<Self> {
-        let followed = log.follow();
-        let following = followed.is_some().then(|| Following::new(log.head().tail));
+        let head = log.head();
+        let followed = log.follow(head.position());
+        let following = followed.is_some().then(|| Following::new(head.tail));
         let room = Arc::new(Self::new(name, key, opener, log, context, following));
         if let Some(followed) = followed {
             room.context.tasks.spawn(deliver(&room, followed));
@@ -113,15 +141,40 @@ impl Room {
         self.send_missed(state, Missed::OtherEpoch);
     }
 
-    /// Reports that the stream has ended: nothing more can be delivered.
+    /// Reports that the stream has ended: nothing can be delivered for now.
     fn lose_log(self: &Arc<Self>) {
-        tracing::error!(room.name = %self.name, "the room's log can't be followed any more");
+        self.context.counters.journal_outages.add(1);
+        if self.context.journal_log.opens() {
+            tracing::warn!(room.name = %self.name, "the room's log can't be followed");
+        }
         let mut state = self.state.lock();
         if let Some(following) = &self.following {
-            following.lose();
+            following.lose(state.cursor.next);
         }
         self.send_missed(&mut state, Missed::Unreadable(None));
         self.notify_settled(&state);
+    }
+
+    /// Follows the lost log again, from what was delivered last. `None` if that fails.
+    fn follow_again(self: &Arc<Self>) -> Option<BoxStream<'static, Followed>> {
+        let after = self.cursor().position();
+        let follow = || {
+            let mut followed = self.log.follow(after)?;
+            let first = followed.next().now_or_never();
+            Some((followed, first))
+        };
+        let (followed, first) = catch_unwind(AssertUnwindSafe(follow)).ok()??;
+        // The stream may have ended at once.
+        let first = first.map_or(Some(None), |first| first.map(Some))?;
+        if let Some(following) = &self.following {
+            let _state = self.state.lock();
+            following.find();
+        }
+        tracing::info!(room.name = %self.name, "the room's log is followed again");
+        if let Some(first) = first {
+            self.take_followed(first);
+        }
+        Some(followed)
     }
 
     fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {

@@ -3,19 +3,22 @@
 //! Invariant: the room is not settled before everything that this hub has appended is delivered.
 
 use crate::log::{Batch, Seq};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The reason that an author receives when the log can no longer be followed.
-pub(super) const LOST: &str = "it can't be followed any more";
+/// The reason that an author receives while the log can't be followed.
+pub(super) const LOST: &str = "it can't be followed now";
+
+/// The value of [`Following::lost_at`] while the log is followed. No room has so many items.
+const NOT_LOST: u64 = u64::MAX;
 
 /// The state of a log that several hubs append to.
 #[derive(Debug)]
 pub(super) struct Following {
     /// The last position that this hub has appended. The room is not settled until it is delivered.
     appended: AtomicU64,
-    /// The stream has ended.
-    is_lost: AtomicBool,
+    /// The number of the item that told the members that the stream has ended; [`NOT_LOST`] while the log is followed.
+    lost_at: AtomicU64,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -25,7 +28,7 @@ impl Following {
         let stop = CancellationToken::new();
         Self {
             appended: AtomicU64::new(tail.0),
-            is_lost: AtomicBool::new(false),
+            lost_at: AtomicU64::new(NOT_LOST),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         }
@@ -42,7 +45,12 @@ impl Following {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::Relaxed)
+        self.lost_at() != NOT_LOST
+    }
+
+    /// Whether the log is lost, and a member that needs this item next has not been told.
+    pub(super) fn has_lost_after(&self, next: u64) -> bool {
+        self.is_lost() && next <= self.lost_at()
     }
 
     pub(super) fn stop(&self) {
@@ -54,13 +62,22 @@ impl Following {
         self.appended.store(tail.0, Ordering::Relaxed);
     }
 
-    /// Notes that the stream has ended.
-    pub(super) fn lose(&self) {
-        self.is_lost.store(true, Ordering::Relaxed);
+    /// Notes that the stream has ended, which the item with this number reports.
+    pub(super) fn lose(&self, number: u64) {
+        self.lost_at.store(number, Ordering::Relaxed);
+    }
+
+    /// Notes that the log is followed again.
+    pub(super) fn find(&self) {
+        self.lost_at.store(NOT_LOST, Ordering::Relaxed);
     }
 
     /// A token that is cancelled when the room is gone.
     pub(super) fn stopped(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    fn lost_at(&self) -> u64 {
+        self.lost_at.load(Ordering::Relaxed)
     }
 }

@@ -4,8 +4,9 @@
 //! followers of the hub receive it.
 
 use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary};
-use crate::log::{Account, Position, SessionId};
+use crate::log::{Account, SessionId};
 use crate::name::Nick;
+use crate::room::catch_up::JoinedAt;
 use crate::room::delivery;
 use crate::room::delivery::{Body, DeliveryOptions, Place, Shard, Tail};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
@@ -92,13 +93,14 @@ impl Room {
         self: &Arc<Self>,
         session: &Arc<Participant>,
         seat: SeatNumber,
-    ) -> Option<Subscription> {
+    ) -> Option<(Subscription, JoinedAt)> {
         let mut state = self.state.lock();
-        self.enter(&mut state, session, seat)?;
-        Some(Subscription {
+        let info = self.enter(&mut state, session, seat)?;
+        let subscription = Subscription {
             rx: self.tx.subscribe(),
             cursor: state.cursor,
-        })
+        };
+        Some((subscription, JoinedAt::from(&info)))
     }
 
     /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.
@@ -424,10 +426,8 @@ impl Room {
             nicks: state.nicks().take(INFO_NICKS_MAX).cloned().collect(),
             topic: Arc::clone(&state.topic),
             is_hushed: state.hushed,
-            position: Position {
-                epoch: state.cursor.epoch,
-                seq: state.cursor.seq,
-            },
+            position: state.cursor.position(),
+            is_lost: self.is_lost(),
         }
     }
 

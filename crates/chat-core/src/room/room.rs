@@ -84,7 +84,7 @@ pub(crate) struct Room {
     /// What is known of a log that other hubs append to, too. `None` if only this hub appends, and delivers what it
     /// appends.
     pub(super) following: Option<Following>,
-    log: Arc<dyn DynLog>,
+    pub(super) log: Arc<dyn DynLog>,
     pub(super) tx: broadcast::Sender<Arc<Item>>,
     pub(super) context: RoomContext,
     pub(super) state: Mutex<State>,
@@ -215,6 +215,11 @@ impl Room {
         self.following.is_some()
     }
 
+    /// Whether the log can't be followed now.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.following.as_ref().is_some_and(Following::is_lost)
+    }
+
     /// Whether the hub has forgotten or closed the room.
     pub(crate) fn is_gone(&self) -> bool {
         self.state.lock().lifecycle == Lifecycle::Gone
@@ -245,7 +250,7 @@ impl Room {
                 Lifecycle::Sealed => return Err(PublishError::Draining),
                 Lifecycle::Gone => return Err(PublishError::NotAMember),
             }
-            if self.following.as_ref().is_some_and(Following::is_lost) {
+            if self.is_lost() {
                 return Err(PublishError::Journal(JournalError::Unavailable(
                     LOST.into(),
                 )));

@@ -6,12 +6,12 @@ use crate::event::{Event, PresenceChange, RoomInfo};
 use crate::hub::Hub;
 use crate::log::{
     Appended, Batch, BatchSlice, Claim, Claimed, Drafts, JournalError, Key, Kind, Message, Page,
-    Position, Said, Seq, Span,
+    Said, Seq, Span,
 };
 use crate::name::RoomName;
 use crate::room::{
-    Backlog, Body, Cursor, Echo, Item, Participant, Plan, PublishError, Resume, Room, SeatNumber,
-    Standing, Step, Subscription,
+    Backlog, Body, Cursor, Echo, Item, JoinedAt, Participant, Plan, PublishError, Resume, Room,
+    SeatNumber, Standing, Step, Subscription,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ pub struct Member {
     is_over: bool,
     /// What was received and not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
-    /// Which earlier messages the member asked for, and where the log ended when it joined.
-    resume: Option<Box<(Resume, Position)>>,
+    /// Which earlier messages the member asked for, and where the room was when it joined.
+    resume: Option<Box<(Resume, JoinedAt)>>,
     /// The messages being returned were said before it joined.
     is_replaying: bool,
     /// What the member missed and has not received yet.
@@ -56,10 +56,16 @@ pub struct Member {
 struct Lagged;
 
 impl Member {
-    pub(crate) fn new(seat: Seat, subscription: Subscription, resume: Resume) -> Self {
+    pub(crate) fn new(
+        seat: Seat,
+        subscription: Subscription,
+        resume: Resume,
+        joined: JoinedAt,
+    ) -> Self {
         let Subscription { rx, cursor } = subscription;
         // Checked after subscribing: whatever ends the session later also sends an item.
         let is_ending = seat.is_ending();
+        let has_plan = !resume.is_empty() || joined.is_lost;
         Self {
             is_ending,
             is_over: false,
@@ -68,7 +74,7 @@ impl Member {
             cursor,
             echo: Echo::Exclude,
             current: None,
-            resume: (!resume.is_empty()).then(|| Box::new((resume, cursor.position()))),
+            resume: has_plan.then(|| Box::new((resume, joined))),
             is_replaying: false,
             backlog: None,
             missed_presence: None,

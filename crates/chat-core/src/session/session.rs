@@ -239,9 +239,9 @@ impl Session {
                 }
                 seat.room().join(&self.shared, seat.number())
             };
-            if let Some(subscription) = joined {
+            if let Some((subscription, joined)) = joined {
                 self.hub.publish_presence(&self.shared);
-                return Ok(Member::new(seat, subscription, resume));
+                return Ok(Member::new(seat, subscription, resume, joined));
             }
         }
     }

@@ -7,8 +7,8 @@ use crate::event::RoomInfo;
 use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
 use crate::name::RoomName;
 use crate::room::{
-    CatchUp, CaughtUp, DeliveryOptions, Place, Plan, PublishError, Resume, Room, Searched,
-    SeatNumber, Tail, Unread,
+    CatchUp, CaughtUp, DeliveryOptions, JoinedAt, Place, Plan, PublishError, Resume, Room,
+    Searched, SeatNumber, Tail, Unread,
 };
 use crate::session::member::Seat;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl WireMember {
     }
 
     /// Decides what the peer receives of what happened before the member joined.
-    pub(crate) async fn plan(&self, resume: Resume, joined: Position) -> Plan {
+    pub(crate) async fn plan(&self, resume: Resume, joined: JoinedAt) -> Plan {
         resume.plan(self.seat.room(), joined).await
     }
 

@@ -125,3 +125,144 @@ async fn a_lagging_member_is_given_no_positions_of_an_epoch_that_the_room_does_n
         assert_eq!(next_in_words(&mut alice).await, expected);
     }
 }
+
+/// Joins and leaves the room so often that the ring overtakes who does not take its events.
+async fn come_and_go(hub: &Hub, times: usize) {
+    for number in 0..times {
+        drop(join(hub, &format!("visitor-{number}")).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_lags_while_the_log_is_lost_is_told() {
+    let shared = SharedJournal::new(24);
+    let [(here, node), (there, _)] = [1, 2].map(|node| hub(&shared, node));
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let mut follower = here.follow("ops").unwrap();
+    let mut wires = TestHub::over(here.clone());
+    let mut slow = wires.connect_with("slow", 64);
+    slow.sends("/nick slow").await;
+    slow.sees_in_time("* you are now slow").await;
+    slow.sends("/join ops").await;
+    slow.sees_until_quiet().await;
+    let (_bob, bob) = join(&there, "bob").await;
+    slow.sends("/help").await;
+    say(&bob, "bob", 3).await;
+    settle().await;
+    node.set_broken(true);
+    settle().await;
+    come_and_go(&here, 12).await;
+    let expected = ["bob 0", "bob 1", "bob 2", "Unreadable(None)"];
+    for expected in expected {
+        assert_eq!(next_in_words(&mut alice).await, expected);
+    }
+    let mut heard = Vec::new();
+    while heard.len() < expected.len() {
+        heard.extend(in_words(&follower.next().await.unwrap().1));
+    }
+    assert_eq!(heard, expected);
+    let unreadable = "* the room's log can't be read now: earlier messages are not shown";
+    let lines = slow.sees_in_time(unreadable).await;
+    assert!(
+        lines.iter().any(|line| line.ends_with("bob: bob 2")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
+    let shared = SharedJournal::new(25);
+    let [(here, node), (there, _)] = [1, 2].map(|node| hub(&shared, node));
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let (_carol, carol) = join(&here, "carol").await;
+    let (_bob, bob) = join(&there, "bob").await;
+    say(&bob, "before", 2).await;
+    settle().await;
+    node.set_broken(true);
+    for expected in ["before 0", "before 1", "Unreadable(None)"] {
+        assert_eq!(next_in_words(&mut alice).await, expected);
+    }
+    say(&bob, "between", 3).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let began = tokio::time::Instant::now();
+    let refused = carol.say("to nobody").await.unwrap_err();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(
+        refused.to_string(),
+        "not delivered: the room's log can't be used now (it can't be followed now), try again"
+    );
+    assert_eq!(here.stats().journal_outages, 1);
+    node.set_broken(false);
+    // It was told once, however long that took, and misses nothing.
+    for expected in ["between 0", "between 1", "between 2"] {
+        assert_eq!(next_in_words(&mut alice).await, expected);
+    }
+    assert!(began.elapsed() < Duration::from_secs(11));
+    carol.say("to all").await.unwrap();
+    assert_eq!(next_in_words(&mut alice).await, "to all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_when_a_lost_log_is_followed_again_is_told() {
+    let shared = SharedJournal::new(26);
+    let [(here, node), (there, _)] = [1, 2].map(|node| hub(&shared, node));
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let (_bob, bob) = join(&there, "bob").await;
+    for begins_anew in [false, true] {
+        node.set_broken(true);
+        assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+        say(&bob, "gone", 3).await;
+        if begins_anew {
+            shared.reset("ops");
+        } else {
+            shared.let_go("ops");
+        }
+        say(&bob, "kept", 1).await;
+        node.set_broken(false);
+        let missed = next_in_words(&mut alice).await;
+        let expected = if begins_anew { "OtherEpoch" } else { "Expired" };
+        assert!(missed.starts_with(expected), "{missed}");
+        assert_eq!(next_in_words(&mut alice).await, "kept 0");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_while_the_log_is_lost_is_told_and_given_what_comes_later() {
+    let shared = SharedJournal::new(27);
+    let [(here, node), (there, _)] = [1, 2].map(|node| hub(&shared, node));
+    let (_alice, _member) = join(&here, "alice").await;
+    let (_bob, bob) = join(&there, "bob").await;
+    node.set_broken(true);
+    settle().await;
+    let (_carol, mut carol) = join(&here, "carol").await;
+    assert_eq!(next_in_words(&mut carol).await, "Unreadable(None)");
+    let mut wires = TestHub::over(here.clone());
+    let mut dave = wires.member("dave").await;
+    dave.sends("/join ops").await;
+    let unreadable = "* the room's log can't be read now: earlier messages are not shown";
+    dave.sees_in_time(unreadable).await;
+    bob.say("hello").await.unwrap();
+    node.set_broken(false);
+    assert_eq!(next_in_words(&mut carol).await, "hello");
+    dave.sees_containing("bob: hello").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
+    let shared = SharedJournal::new(28);
+    let (here, node) = hub(&shared, 1);
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let (_bob, bob) = join(&here, "bob").await;
+    node.hold();
+    node.hold_answers(true);
+    let lose = async {
+        settle().await;
+        node.set_broken(true);
+        settle().await;
+        node.hold_answers(false);
+    };
+    let (said, ()) = tokio::join!(bob.say("under way"), lose);
+    assert!(said.is_ok(), "{said:?}");
+    here.drain();
+    assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
+}

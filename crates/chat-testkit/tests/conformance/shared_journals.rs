@@ -1,7 +1,7 @@
 //! Journals that hubs share: one that keeps the rules, and some that break one each.
 
 use chat_core::log::{
-    Appended, BatchSlice, Drafts, Followed, Head, Journal, JournalError, Log, MemoryJournal, Page,
+    Appended, Drafts, Followed, Head, Journal, JournalError, Log, MemoryJournal, Page, Position,
     Span,
 };
 use chat_core::{Limits, RoomName};
@@ -61,9 +61,9 @@ impl Log for WrongLog {
         self.0.append(unkeyed)
     }
 
-    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
         let (fault, count) = (self.1, Arc::clone(&self.2));
-        Some(Box::pin(self.0.follow()?.flat_map(move |followed| {
+        Some(Box::pin(self.0.follow(after)?.flat_map(move |followed| {
             let is_third = count.fetch_add(1, Ordering::Relaxed) == 2;
             let Followed::Batch(batch) = &followed else {
                 return futures::stream::iter(vec![followed]);
@@ -90,9 +90,7 @@ impl Log for WrongLog {
     }
 
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        let page = self.0.read(span, limit).await?;
-        let slices: Vec<BatchSlice> = page.slices;
-        Ok(Page::new(page.gap, slices))
+        self.0.read(span, limit).await
     }
 }
 

@@ -122,7 +122,7 @@ async fn run<J: Journal>(nodes: &[J; NODES], seed: u64) -> Result<(), Violation>
 async fn open_node<J: Journal>(node: &J, name: &RoomName) -> Result<Node<J::Log>, Violation> {
     let log = node.open(name, name.as_str()).await;
     let log = log.map_err(|error| failed("a log that opens", &error))?;
-    let followed = log.follow().ok_or_else(|| {
+    let followed = log.follow(log.head().position()).ok_or_else(|| {
         let expected = "a log that yields what other nodes append";
         Violation::new(Rule::Follows, expected, "it does not follow")
     })?;
