@@ -3,9 +3,9 @@
 //! Invariant: a follower receives every message since it began to follow, in each room's order, or an explicit gap. No
 //! room waits for a follower.
 
-use crate::event::{Event, RoomInfo};
+use crate::event::{Event, Missed, RoomInfo};
 use crate::hub::hub::Hub;
-use crate::log::{Batch, Message};
+use crate::log::{Batch, Message, Position, Seq};
 use crate::name::RoomName;
 use crate::room::{Backlog, Body, Cursor, Item, Room, Step, Told, What};
 use futures::Stream;
@@ -31,6 +31,14 @@ const GONE_MAX: usize = 64;
 /// [`next`](Self::next) does by itself. What a log no longer holds, or can't be read, is an [`Event::Gap`] (promise 2).
 /// If the follower missed changes of presence, it receives the present members of the room with [`Event::Present`]. A
 /// room that was closed or forgotten before the follower caught up is gone with its log.
+///
+/// # Logs that other hubs append to
+///
+/// A follower does not keep a room open. While no session of this hub uses a room, the hub forgets it, and the follower
+/// receives nothing of it. When the room is next opened here, the follower first receives what other hubs appended in
+/// between, or an [`Event::Gap`]. It remembers for this how far it has read, of as many forgotten rooms as
+/// [`Limits::rooms`](crate::Limits::rooms) says at least. It cannot know what it missed in others, which is an
+/// [`Event::Gap`] without a range.
 pub struct Follower {
     hub: Hub,
     /// The folded name of the one room that it follows. `None` if it follows all rooms.
@@ -38,6 +46,11 @@ pub struct Follower {
     rx: broadcast::Receiver<Told>,
     /// The cursor in each room, by the room's address. The weak handle keeps the address from being reused.
     places: HashMap<usize, (Weak<Room>, Cursor)>,
+    /// The last position that was returned of each log that other hubs append to, by the room's key. It outlives the
+    /// room.
+    logs: HashMap<Arc<str>, Position>,
+    /// Some of these positions were dropped, because there were too many.
+    has_dropped_logs: bool,
     /// The rooms in which it is lagging and has to catch up.
     behind: VecDeque<(Arc<Room>, Behind)>,
     catching_up: Option<CatchingUp>,
@@ -54,6 +67,8 @@ impl Follower {
             only,
             rx,
             places: HashMap::new(),
+            logs: HashMap::new(),
+            has_dropped_logs: false,
             behind: VecDeque::new(),
             catching_up: None,
             current: None,
@@ -161,11 +176,18 @@ impl Follower {
         if item.number < place.next {
             return None;
         }
-        if item.number > place.next {
+        if item.number > place.next || self.is_back(&room, place) {
             self.behind.push_back((room, Behind::Hole));
             return None;
         }
         self.set_place(&room, item.end);
+        if let Body::Messages(batch) = &item.body
+            && batch.last() <= place.seq
+            && item.end.epoch == place.epoch
+        {
+            // Read from the log of the same room after it was opened anew.
+            return None;
+        }
         let event = event(&item)?;
         if let Event::Message(_) = event
             && let Body::Messages(batch) = &item.body
@@ -178,12 +200,14 @@ impl Follower {
     /// Goes to the live end of a room. What lies in between is to be read from the log.
     fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
         let was = self.place(&room);
+        let is_unknown = self.is_unknown(&room);
         let (now, catch_up, missed_presence) = room.live_end(was, behind == Behind::Ring);
         if was.next < now.next || missed_presence.is_some() {
             self.set_place(&room, now);
             self.catching_up = Some(CatchingUp {
                 room,
                 missed_presence: missed_presence.map(Box::new),
+                missed: is_unknown.then_some(Missed::Unreadable(None)),
                 backlog: Backlog::new(catch_up),
             });
         }
@@ -195,6 +219,9 @@ impl Follower {
         let room = &catching_up.room;
         if let Some(info) = catching_up.missed_presence.take() {
             return Some((room.name.clone(), Event::Present(info)));
+        }
+        if let Some(missed) = catching_up.missed.take() {
+            return Some((room.name.clone(), Event::Gap(missed)));
         }
         match catching_up.backlog.step(room).await {
             Step::Slice(slice) => self.current = Some((slice.batch, slice.range)),
@@ -213,13 +240,61 @@ impl Follower {
         }
     }
 
-    /// Where it is in a room. A room that it does not know was opened after it began to follow.
+    /// Where it is in a room. A room that it does not know was opened after it began to follow, perhaps anew.
     fn place(&self, room: &Arc<Room>) -> Cursor {
-        let known = self.places.get(&address(room));
-        known.map_or(room.begin, |(_, cursor)| *cursor)
+        let known = self.places.get(&address(room)).map(|(_, cursor)| *cursor);
+        let place = known.unwrap_or(room.begin);
+        let Some(Position { epoch, seq }) = self.logs.get(&room.key).copied() else {
+            return place;
+        };
+        match known {
+            None => Cursor {
+                epoch,
+                seq,
+                ..place
+            },
+            Some(_) if epoch == place.epoch => Cursor {
+                seq: seq.max(place.seq),
+                ..place
+            },
+            Some(_) => place,
+        }
+    }
+
+    /// Whether a room was opened anew, and its log may hold what this follower has not received.
+    fn is_back(&self, room: &Arc<Room>, place: Cursor) -> bool {
+        let is_known = self.places.contains_key(&address(room));
+        !is_known && (place.position() != room.begin.position() || self.is_unknown(room))
+    }
+
+    /// Whether this follower may have received earlier messages of a log, but does not remember which.
+    fn is_unknown(&self, room: &Arc<Room>) -> bool {
+        self.has_dropped_logs
+            && room.is_shared()
+            && room.begin.seq > Seq::START
+            && !self.logs.contains_key(&room.key)
+    }
+
+    /// Remembers how far a log was returned that other hubs append to.
+    fn set_log(&mut self, room: &Arc<Room>, at: Position) {
+        match self.logs.get_mut(&room.key) {
+            Some(last) if last.epoch == at.epoch => last.seq = last.seq.max(at.seq),
+            Some(last) => *last = at,
+            None => {
+                if self.logs.len() >= self.hub.limits().rooms.get() * 2 {
+                    self.has_dropped_logs = true;
+                    let hub = &self.hub;
+                    self.logs.retain(|key, _| hub.find(key).is_some());
+                }
+                self.logs.insert(Arc::clone(&room.key), at);
+            }
+        }
     }
 
     fn set_place(&mut self, room: &Arc<Room>, cursor: Cursor) {
+        if room.is_shared() {
+            self.set_log(room, cursor.position());
+        }
         let known = self
             .places
             .insert(address(room), (Arc::downgrade(room), cursor));
@@ -237,6 +312,8 @@ struct CatchingUp {
     room: Arc<Room>,
     /// The present members, if the follower missed changes of presence and has not received them yet.
     missed_presence: Option<Box<RoomInfo>>,
+    /// Reported before the messages.
+    missed: Option<Missed>,
     backlog: Backlog,
 }
 

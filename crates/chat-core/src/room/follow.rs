@@ -38,7 +38,7 @@ fn deliver(
             let mut pause = RETRY_MIN;
             loop {
                 let began = Instant::now();
-                deliver_all(&room, &mut followed).await?;
+                deliver_all(&room, followed).await?;
                 room.upgrade()?.lose_log();
                 if began.elapsed() >= RETRY_MAX {
                     pause = RETRY_MIN;
@@ -58,7 +58,7 @@ fn deliver(
 }
 
 /// Delivers what the stream yields until it ends; `None` if the room is gone.
-async fn deliver_all(room: &Weak<Room>, followed: &mut BoxStream<'static, Followed>) -> Option<()> {
+async fn deliver_all(room: &Weak<Room>, mut followed: BoxStream<'static, Followed>) -> Option<()> {
     let mut slice = TimeSlice::begin();
     loop {
         let next = AssertUnwindSafe(followed.next()).catch_unwind().await;

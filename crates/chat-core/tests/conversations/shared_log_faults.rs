@@ -1,8 +1,9 @@
 //! A log that several hubs append to, and that begins anew, is lost or has holes: no member misses anything silently.
 
 use crate::shared_log::{event, hub, join, say};
-use chat_core::{Event, Hub, Limits, Member};
-use chat_testkit::{SharedJournal, TestHub};
+use chat_core::{Event, Follower, Hub, Limits, Member};
+use chat_testkit::{SharedJournal, SharedNode, TestHub};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Long enough for every delay of the journal.
@@ -265,4 +266,129 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert!(said.is_ok(), "{said:?}");
     here.drain();
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
+}
+
+/// A hub that forgets a room as soon as it is empty, with its node of the journal.
+fn forgetful_hub(shared: &SharedJournal, rooms: usize) -> (Hub, SharedNode) {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    limits.ring_batches = NonZeroUsize::new(8).unwrap();
+    limits.rooms = NonZeroUsize::new(rooms).unwrap();
+    limits.empty_rooms = 0;
+    let node = shared.node(1);
+    let hub = Hub::builder().limits(limits).journal(node.clone()).build();
+    (hub, node)
+}
+
+/// What the follower receives next, in words.
+async fn followed(follower: &mut Follower) -> String {
+    loop {
+        let next = tokio::time::timeout(Duration::from_secs(3600), follower.next());
+        if let Some(words) = in_words(&next.await.expect("nothing came").unwrap().1) {
+            return words;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_is_given_what_other_hubs_append_while_the_room_is_forgotten_here() {
+    let shared = SharedJournal::new(29);
+    let (here, _) = forgetful_hub(&shared, 9);
+    let (there, _) = hub(&shared, 2);
+    let mut followers = [here.follow("ops").unwrap(), here.follow_all()];
+    let (_bob, bob) = join(&there, "bob").await;
+    drop(join(&here, "alice").await);
+    for (what, expected) in [
+        ("nothing", ""),
+        ("expires", "Expired"),
+        ("begins anew", "OtherEpoch"),
+    ] {
+        let alice = join(&here, "alice").await;
+        say(&bob, "live", 1).await;
+        settle().await;
+        drop(alice);
+        assert!(here.info("ops").is_none());
+        say(&bob, "between", 2).await;
+        match what {
+            "expires" => shared.let_go("ops"),
+            "begins anew" => shared.reset("ops"),
+            _ => {}
+        }
+        let _alice = join(&here, "alice").await;
+        say(&bob, "again", 1).await;
+        for follower in &mut followers {
+            assert_eq!(followed(follower).await, "live 0");
+            if what == "nothing" {
+                assert_eq!(followed(follower).await, "between 0");
+                assert_eq!(followed(follower).await, "between 1");
+            } else {
+                let missed = followed(follower).await;
+                assert!(missed.starts_with(expected), "{missed}");
+            }
+            assert_eq!(followed(follower).await, "again 0");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_once() {
+    let shared = SharedJournal::new(30);
+    let (here, _) = forgetful_hub(&shared, 9);
+    let (there, _) = hub(&shared, 2);
+    let (_bob, bob) = join(&there, "bob").await;
+    for before in 0..12 {
+        for after in 0..12 {
+            let mut follower = here.follow_all();
+            let alice = join(&here, "alice").await;
+            bob.say("first").await.unwrap();
+            assert_eq!(followed(&mut follower).await, "first");
+            say(&bob, "before", before).await;
+            settle().await;
+            drop(alice);
+            say(&bob, "between", 2).await;
+            let alice = join(&here, "alice").await;
+            say(&bob, "after", after).await;
+            bob.say("the end").await.unwrap();
+            settle().await;
+            let mut heard = Vec::new();
+            while heard.last().is_none_or(|last| last != "the end") {
+                heard.push(followed(&mut follower).await);
+            }
+            let all = [("before", before), ("between", 2), ("after", after)];
+            let all = all
+                .into_iter()
+                .flat_map(|(nick, count)| (0..count).map(move |number| format!("{nick} {number}")));
+            let expected: Vec<_> = all.chain(["the end".to_owned()]).collect();
+            assert_eq!(heard, expected, "{before} {after}");
+            drop(alice);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_remembers_a_bounded_number_of_rooms_and_tells_what_it_can_not_know() {
+    let shared = SharedJournal::new(31);
+    let (here, _) = forgetful_hub(&shared, 2);
+    let (there, _) = hub(&shared, 2);
+    let mut follower = here.follow_all();
+    let bob = there.session(Some("bob")).await.unwrap();
+    let alice = here.session(Some("alice")).await.unwrap();
+    for number in 0..9 {
+        let room = format!("room-{number}");
+        bob.publish(&room, "early").await.unwrap();
+        let member = alice.join(room.as_str()).await.unwrap();
+        bob.publish(&room, &format!("live {number}")).await.unwrap();
+        // A room that it sees for the first time after it has forgotten others may be one of those.
+        while followed(&mut follower).await != format!("live {number}") {}
+        drop(member);
+    }
+    bob.publish("room-0", "missed").await.unwrap();
+    bob.publish("room-8", "between").await.unwrap();
+    let _member = alice.join("room-0").await.unwrap();
+    bob.publish("room-0", "live").await.unwrap();
+    for expected in ["Unreadable(None)", "live"] {
+        assert_eq!(followed(&mut follower).await, expected);
+    }
+    let _member = alice.join("room-8").await.unwrap();
+    assert_eq!(followed(&mut follower).await, "between");
 }
