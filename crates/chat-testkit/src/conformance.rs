@@ -11,6 +11,7 @@ mod violation;
 pub use dialect::{Speech, connection, dialect};
 pub use journal::{
     Durability, Holds, InMemory, JournalUnderTest, journal, journal_with, shared_journal,
+    shared_journal_with_holes,
 };
 pub use roster::roster;
 pub use violation::{Rule, Violation, assert_conforms};

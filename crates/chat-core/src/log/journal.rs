@@ -246,6 +246,9 @@ pub enum Span {
 pub struct Page {
     /// The requested positions that the log no longer holds, if there are any. They precede the slices. In the result
     /// of a search: the positions that it had no time to search.
+    ///
+    /// A page of what follows a position has no other hole. If messages in the middle of the log are lost, a page ends
+    /// before them, although it is below its limit, and the next page begins with the gap.
     pub gap: Option<Gap>,
     /// The messages.
     pub slices: Vec<BatchSlice>,

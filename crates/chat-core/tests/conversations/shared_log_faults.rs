@@ -1,7 +1,8 @@
 //! A log that several hubs append to, and that begins anew, is lost or has holes: no member misses anything silently.
 
 use crate::shared_log::{event, hub, join, say};
-use chat_core::{Event, Follower, Hub, Limits, Member};
+use chat_core::log::{Gap, Position};
+use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, Seq};
 use chat_testkit::{SharedJournal, SharedNode, TestHub};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -35,7 +36,7 @@ async fn next_in_words(member: &mut Member) -> String {
 
 fn in_words(event: &Event) -> Option<String> {
     match event {
-        Event::Message(message) => Some(message.text().to_owned()),
+        Event::Message(message) | Event::Replayed(message) => Some(message.text().to_owned()),
         Event::Gap(missed) => Some(format!("{missed:?}")),
         _ => None,
     }
@@ -336,32 +337,42 @@ async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_
     let (here, _) = forgetful_hub(&shared, 9);
     let (there, _) = hub(&shared, 2);
     let (_bob, bob) = join(&there, "bob").await;
-    for before in 0..12 {
-        for after in 0..12 {
-            let mut follower = here.follow_all();
-            let alice = join(&here, "alice").await;
-            bob.say("first").await.unwrap();
-            assert_eq!(followed(&mut follower).await, "first");
-            say(&bob, "before", before).await;
-            settle().await;
-            drop(alice);
-            say(&bob, "between", 2).await;
-            let alice = join(&here, "alice").await;
-            say(&bob, "after", after).await;
-            bob.say("the end").await.unwrap();
-            settle().await;
-            let mut heard = Vec::new();
-            while heard.last().is_none_or(|last| last != "the end") {
-                heard.push(followed(&mut follower).await);
-            }
-            let all = [("before", before), ("between", 2), ("after", after)];
-            let all = all
-                .into_iter()
-                .flat_map(|(nick, count)| (0..count).map(move |number| format!("{nick} {number}")));
-            let expected: Vec<_> = all.chain(["the end".to_owned()]).collect();
-            assert_eq!(heard, expected, "{before} {after}");
-            drop(alice);
+    let carol = here.session(Some("carol")).await.unwrap();
+    let noise = carol.join("noise").await.unwrap();
+    // Around the size of the ring.
+    let counts = [0, 1, 6, 7, 8, 12];
+    for case in 0..6 * 6 * 2 {
+        let (before, after) = (counts[case % 6], counts[case / 6 % 6]);
+        let is_noisy = case / 36 == 1;
+        let mut follower = here.follow_all();
+        let alice = join(&here, "alice").await;
+        bob.say("first").await.unwrap();
+        assert_eq!(followed(&mut follower).await, "first");
+        // What overtakes the follower may be of another room.
+        say(&noise, "noise", if is_noisy { 12 } else { 0 }).await;
+        settle().await;
+        say(&bob, "before", before).await;
+        settle().await;
+        drop(alice);
+        say(&bob, "between", 2).await;
+        let _alice = join(&here, "alice").await;
+        say(&bob, "after", after).await;
+        settle().await;
+        let mut heard = Vec::new();
+        while let Ok(Some((room, event))) =
+            tokio::time::timeout(Duration::from_secs(1), follower.next()).await
+        {
+            heard.extend(in_words(&event).filter(|_| room.as_str() == "ops"));
         }
+        let all = [("before", before), ("between", 2), ("after", after)];
+        let all = all
+            .into_iter()
+            .flat_map(|(nick, count)| (0..count).map(move |number| format!("{nick} {number}")));
+        assert_eq!(
+            heard,
+            all.collect::<Vec<_>>(),
+            "{before} {after} {is_noisy}"
+        );
     }
 }
 
@@ -391,4 +402,43 @@ async fn a_follower_remembers_a_bounded_number_of_rooms_and_tells_what_it_can_no
     }
     let _member = alice.join("room-8").await.unwrap();
     assert_eq!(followed(&mut follower).await, "between");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
+    let shared = SharedJournal::new(32);
+    let [(here, node), (there, _)] = [1, 2].map(|node| hub(&shared, node));
+    let (_alice, mut live) = join(&here, "alice").await;
+    let (_bob, bob) = join(&there, "bob").await;
+    say(&bob, "before", 2).await;
+    while next_in_words(&mut live).await != "before 1" {}
+    let (_carol, mut lagging) = join(&here, "carol").await;
+    let mut follower = here.follow("ops").unwrap();
+    node.hold();
+    let from = bob.say("lost 0").await.unwrap();
+    let to = bob.say("lost 1").await.unwrap();
+    say(&bob, "after", 12).await;
+    shared.lose("ops", Gap { from, to });
+    node.release();
+    let missed = next_in_words(&mut live).await;
+    assert!(
+        missed.starts_with("Expired") && missed.contains(&format!("to: {to:?}")),
+        "{missed}"
+    );
+    assert_eq!(next_in_words(&mut live).await, "after 0");
+    settle().await;
+    // The first page holds nothing before the gap; a page that holds more ends before it.
+    assert_eq!(next_in_words(&mut lagging).await, missed);
+    assert_eq!(next_in_words(&mut lagging).await, "after 0");
+    assert_eq!(followed(&mut follower).await, missed);
+    assert_eq!(followed(&mut follower).await, "after 0");
+    let whole = JoinRequest::from("ops").resume(Position {
+        seq: Seq::START,
+        ..lagging.info().position
+    });
+    let dave = here.session(Some("dave")).await.unwrap();
+    let mut replaying = dave.join(whole).await.unwrap();
+    for expected in ["before 0", "before 1", &missed, "after 0"] {
+        assert_eq!(next_in_words(&mut replaying).await, expected);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod drafts;
 mod following;
+mod holes;
 mod model;
 mod page;
 mod random_run;
@@ -11,6 +12,7 @@ mod scripted;
 use super::{Rule, Violation};
 use chat_core::log::Journal;
 pub use following::shared_journal;
+pub use holes::shared_journal_with_holes;
 use rooms::Rooms;
 use std::future::{Future, ready};
 

@@ -24,6 +24,12 @@ enum Fault {
     KeepsAuthors,
     /// Keys are not known.
     ForgetsKeys,
+    /// A log that is followed again is followed from its beginning.
+    FollowsAllAgain,
+    /// A page continues past lost messages.
+    ReadsOverHoles,
+    /// Lost messages are not yielded as a gap.
+    FollowsOverHoles,
 }
 
 struct Wrong(SharedNode, Fault);
@@ -63,10 +69,19 @@ impl Log for WrongLog {
 
     fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
         let (fault, count) = (self.1, Arc::clone(&self.2));
+        let after = match fault {
+            Fault::FollowsAllAgain => self.head().position(),
+            _ => after,
+        };
         Some(Box::pin(self.0.follow(after)?.flat_map(move |followed| {
             let is_third = count.fetch_add(1, Ordering::Relaxed) == 2;
             let Followed::Batch(batch) = &followed else {
-                return futures::stream::iter(vec![followed]);
+                let is_silent = fault == Fault::FollowsOverHoles;
+                return futures::stream::iter(if is_silent {
+                    Vec::new()
+                } else {
+                    vec![followed]
+                });
             };
             let is_foreign = batch.author().incarnation() > 0;
             futures::stream::iter(match fault {
@@ -90,7 +105,15 @@ impl Log for WrongLog {
     }
 
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        self.0.read(span, limit).await
+        let mut page = self.0.read(span, limit).await?;
+        if self.1 == Fault::ReadsOverHoles
+            && let Some(last) = page.last()
+        {
+            let left = limit - page.len();
+            page.slices
+                .extend(self.0.read(Span::After(last), left).await?.slices);
+        }
+        Ok(page)
     }
 }
 
@@ -118,10 +141,36 @@ async fn each_fault_of_a_shared_journal_breaks_the_rule_that_it_should() {
         (Fault::YieldsOneTwice, Rule::Follows),
         (Fault::KeepsAuthors, Rule::Author),
         (Fault::ForgetsKeys, Rule::Keys),
+        (Fault::FollowsAllAgain, Rule::Follows),
     ] {
         let shared = SharedJournal::new(1);
         let nodes = [1, 2].map(|node| Wrong(shared.node(node), fault));
         let violation = conformance::shared_journal(nodes).await.unwrap_err();
+        assert_eq!(violation.rule, rule, "{fault:?}: {violation}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_journal_with_holes_conforms() {
+    for seed in 0..8 {
+        let shared = SharedJournal::new(seed);
+        let nodes = [shared.node(1), shared.node(2)];
+        let lose = async |room: &str, gap| shared.lose(room, gap);
+        conformance::assert_conforms(conformance::shared_journal_with_holes(nodes, lose).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_that_is_silent_is_named() {
+    for (fault, rule) in [
+        (Fault::ReadsOverHoles, Rule::Gaps),
+        (Fault::FollowsOverHoles, Rule::Follows),
+    ] {
+        let shared = SharedJournal::new(1);
+        let nodes = [1, 2].map(|node| Wrong(shared.node(node), fault));
+        let lose = async |room: &str, gap| shared.lose(room, gap);
+        let violation = conformance::shared_journal_with_holes(nodes, lose).await;
+        let violation = violation.unwrap_err();
         assert_eq!(violation.rule, rule, "{fault:?}: {violation}");
     }
 }

@@ -3,7 +3,8 @@
 use super::{Rule, Violation, failed};
 use crate::random::Random;
 use chat_core::log::{
-    Appended, Batch, Drafts, Followed, Journal, JournalError, Log, SessionId, Span, Timestamp,
+    Appended, Batch, Drafts, Followed, Journal, JournalError, Log, Position, SessionId, Span,
+    Timestamp,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
 use futures::StreamExt;
@@ -24,7 +25,7 @@ const NODES: usize = 2;
 const OWNER: &str = "\u{1f}000102030405060708090a0b0c0d0e0f";
 
 /// Runs a journal that two hubs share through the suite. Both nodes must follow one order, which contains all appended
-/// batches. A batch of the other node must not have an author that a session of this node may have. A message whose key
+/// batches. From a position in the middle, they must follow what comes after it. A batch of the other node must not have an author that a session of this node may have. A message whose key
 /// was used on one node must be a duplicate on the other.
 ///
 /// `nodes` are two nodes of one journal, over a store that is empty at first.
@@ -93,6 +94,7 @@ async fn run<J: Journal>(nodes: &[J; NODES], seed: u64) -> Result<(), Violation>
         let batches = follow(node, &order).await?;
         check_batches(at, &batches, &records)?;
         seen.push(places(&batches));
+        follow_again(node, &order, &batches).await?;
     }
     if seen[0] != seen[1] {
         let expected = format!("one order on both nodes: {:?}", seen[0]);
@@ -230,6 +232,27 @@ async fn follow<L: Log>(node: &mut Node<L>, order: &[Seq]) -> Result<Vec<Arc<Bat
         }
     }
     Ok(batches)
+}
+
+/// Checks that a node that follows its log again, from the middle, receives what comes after it.
+async fn follow_again<L: Log>(
+    node: &mut Node<L>,
+    order: &[Seq],
+    batches: &[Arc<Batch>],
+) -> Result<(), Violation> {
+    let middle = order.len() / 2;
+    let after_middle = Position {
+        epoch: node.log.head().epoch,
+        seq: batches
+            .get(middle - 1)
+            .map_or(node.tail, |last| last.last()),
+    };
+    node.followed = node.log.follow(after_middle).ok_or_else(|| {
+        let expected = "a log that can be followed again";
+        Violation::new(Rule::Follows, expected, "it does not follow")
+    })?;
+    follow(node, &order[middle..]).await?;
+    Ok(())
 }
 
 /// Compares the followed batches with the appended ones.
