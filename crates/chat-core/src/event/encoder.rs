@@ -29,7 +29,8 @@ pub enum Missed {
     Expired(Gap),
     /// There are more messages than the member asked for.
     BeyondLimit(Gap),
-    /// The log can't be read now. `None` if the range is unknown.
+    /// The log can't be read now. `None` if the range is unknown: also if a log that other hubs append to can't be
+    /// followed now. Then its messages follow when that is possible again.
     Unreadable(Option<Gap>),
     /// The log that held them is gone or was restored. The range is unknown.
     OtherEpoch,

@@ -36,9 +36,9 @@ const GONE_MAX: usize = 64;
 ///
 /// A follower does not keep a room open. While no session of this hub uses a room, the hub forgets it, and the follower
 /// receives nothing of it. When the room is next opened here, the follower first receives what other hubs appended in
-/// between, or an [`Event::Gap`]. It remembers for this how far it has read, of as many forgotten rooms as
-/// [`Limits::rooms`](crate::Limits::rooms) says at least. It cannot know what it missed in others, which is an
-/// [`Event::Gap`] without a range.
+/// between, or an [`Event::Gap`]. For this it remembers how far it has read in each room, in up to twice as many as
+/// [`Limits::rooms`](crate::Limits::rooms). If there are more, it drops those of the rooms that are forgotten. When such
+/// a room is opened again, the follower receives an [`Event::Gap`] without a range.
 pub struct Follower {
     hub: Hub,
     /// The folded name of the one room that it follows. `None` if it follows all rooms.
@@ -263,7 +263,7 @@ impl Follower {
 
     /// Whether a room was opened anew, and its log may hold what this follower has not received.
     fn is_back(&self, room: &Arc<Room>, place: Cursor) -> bool {
-        let is_known = self.places.contains_key(&address(room));
+        let is_known = place.next > 0 || self.places.contains_key(&address(room));
         !is_known && (place.position() != room.begin.position() || self.is_unknown(room))
     }
 
