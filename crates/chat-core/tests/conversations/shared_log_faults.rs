@@ -1,10 +1,16 @@
 //! A log that several hubs append to, and that begins anew, is lost or has holes: no member misses anything silently.
 
 use crate::shared_log::{event, hub, join, say};
-use chat_core::log::{Gap, Position};
-use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, Seq};
-use chat_testkit::{SharedJournal, SharedNode, TestHub};
+use chat_core::log::{
+    Appended, Drafts, Followed, Gap, Head, Journal, JournalError, Log, Page, Position, Span,
+};
+use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, RoomName, Seq};
+use chat_testkit::{SharedJournal, SharedLog, SharedNode, TestHub};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Long enough for every delay of the journal.
@@ -267,6 +273,70 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert!(said.is_ok(), "{said:?}");
     here.drain();
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
+}
+
+/// A node whose streams panic while it is broken, instead of the next item.
+#[derive(Clone)]
+struct Panicking(SharedNode, Arc<AtomicBool>);
+
+struct PanickingLog(SharedLog, Arc<AtomicBool>);
+
+impl Journal for Panicking {
+    type Log = PanickingLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<PanickingLog, JournalError> {
+        Ok(PanickingLog(
+            self.0.open(room, key).await?,
+            Arc::clone(&self.1),
+        ))
+    }
+}
+
+impl Log for PanickingLog {
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
+        self.0.append(drafts)
+    }
+
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
+        let is_broken = Arc::clone(&self.1);
+        assert!(!is_broken.load(Ordering::Relaxed), "the log is broken");
+        Some(Box::pin(self.0.follow(after)?.map(move |followed| {
+            assert!(!is_broken.load(Ordering::Relaxed), "the log is broken");
+            followed
+        })))
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.0.read(span, limit).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_panics_is_a_lost_log() {
+    let shared = SharedJournal::new(33);
+    let is_broken = Arc::<AtomicBool>::default();
+    let journal = Panicking(shared.node(1), Arc::clone(&is_broken));
+    let here = Hub::builder().journal(journal).build();
+    let (there, _) = hub(&shared, 2);
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let (_bob, bob) = join(&there, "bob").await;
+    is_broken.store(true, Ordering::Relaxed);
+    say(&bob, "bob", 2).await;
+    assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+    // Each attempt to follow it again panics, too.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(alice.say("to nobody").await.is_err());
+    is_broken.store(false, Ordering::Relaxed);
+    for expected in ["bob 0", "bob 1"] {
+        assert_eq!(next_in_words(&mut alice).await, expected);
+    }
 }
 
 /// A hub that forgets a room as soon as it is empty, with its node of the journal.
