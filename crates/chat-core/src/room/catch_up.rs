@@ -26,10 +26,12 @@ pub(crate) struct CatchUp {
     missed: Option<Missed>,
     /// The log can't be followed now, which is reported after the messages.
     is_lost: bool,
+    /// The member receives no items any more, so it is notified here if the log begins a new epoch.
+    is_last: bool,
 }
 
 /// The next messages of a [`CatchUp`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CaughtUp {
     /// What is missing before the messages.
     pub(crate) missed: Option<Missed>,
@@ -41,7 +43,7 @@ pub(crate) struct CaughtUp {
 pub(crate) enum Unread {
     /// The log can't be read now.
     Failed,
-    /// The room's log began a new epoch, so the positions are invalid. The item that reports this follows.
+    /// The room's log began a new epoch, so the positions are invalid. An item reports this.
     BeganAnew,
 }
 
@@ -54,6 +56,7 @@ impl CatchUp {
             epoch: through.epoch,
             missed: None,
             is_lost: false,
+            is_last: false,
         }
     }
 
@@ -112,7 +115,10 @@ impl CatchUp {
         match room.read_in(self.epoch, span, limit).await {
             Err(Unread::BeganAnew) => {
                 self.after = self.through;
-                CaughtUp::default()
+                CaughtUp {
+                    missed: self.is_last.then_some(Missed::OtherEpoch),
+                    slices: Vec::new(),
+                }
             }
             Ok(mut page) => {
                 page.clip(self.through);
@@ -179,7 +185,10 @@ impl Room {
     /// Returns what a member that was here has yet to receive: up to its end if it has left, or to the end of the log.
     pub(crate) fn rest(&self, was: Cursor, ended: Option<Seq>) -> CatchUp {
         let state = self.state.lock();
-        let rest = self.catch_up(&state, was);
+        let rest = CatchUp {
+            is_last: true,
+            ..self.catch_up(&state, was)
+        };
         match ended {
             None => rest,
             Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },

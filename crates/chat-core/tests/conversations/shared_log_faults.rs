@@ -512,3 +512,36 @@ async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
         assert_eq!(next_in_words(&mut replaying).await, expected);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_given_the_rest_of_a_log_that_begins_anew_is_told() {
+    let shared = SharedJournal::new(34);
+    let mut limits = Limits::default();
+    limits.rate = None;
+    limits.queue_bytes = NonZeroUsize::new(4096).unwrap();
+    let here = Hub::builder()
+        .limits(limits)
+        .journal(shared.node(1))
+        .build();
+    let (there, _) = hub(&shared, 2);
+    let mut wires = TestHub::over(here.clone());
+    let mut slow = wires.connect_with("slow", 64);
+    slow.sends("/nick slow").await;
+    slow.sees_in_time("* you are now slow").await;
+    let bob = there.session(Some("bob")).await.unwrap();
+    for number in 0..100 {
+        let text = format!("bob {number} {}", "long ".repeat(50));
+        bob.publish("lobby", &text).await.unwrap();
+    }
+    // Its queue is full: the rest is read page by page, as it takes them.
+    here.drain();
+    settle().await;
+    shared.reset("lobby");
+    settle().await;
+    let lines = slow.sees_the_end().await;
+    let is_anew = |line: &String| line == "* the room's log began anew: messages missed";
+    let at = lines.iter().position(is_anew);
+    let before = lines.iter().take_while(|line| !is_anew(line));
+    let texts: Vec<_> = before.filter(|line| line.contains("bob: bob ")).collect();
+    assert!(at.is_some() && texts.len() < 100, "{at:?} {lines:?}");
+}
