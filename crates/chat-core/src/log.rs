@@ -11,6 +11,7 @@ mod kind;
 mod memory;
 mod position;
 mod search;
+mod topic;
 
 pub use account::{Account, AccountError};
 pub use batch::{Batch, Message, MessageRef};
@@ -25,3 +26,4 @@ pub(crate) use keys::{Claim, Claimed, Keys, Said};
 pub use kind::{Kind, UnknownKind};
 pub use memory::{MemoryJournal, MemoryLog};
 pub use position::{Epoch, ParseEpochError, Position, Seq, SessionId, Timestamp};
+pub use topic::{Topic, TopicSet};

@@ -16,7 +16,7 @@ use crate::store::{self, Room};
 use crate::thread::{self, State};
 use crate::writer::Writer;
 use chat_core::log::{
-    Appended, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span, Timestamp,
+    Appended, Drafts, Gap, Head, Journal, JournalError, Log, Page, Span, Timestamp, Topic,
 };
 use chat_core::name::NameRules;
 use chat_core::{RoomName, Seq};
@@ -211,7 +211,17 @@ impl Journal for SqliteJournal {
 
 impl Log for SqliteLog {
     fn head(&self) -> Head {
-        let topic = self.room.topic.as_str().into();
+        let Room {
+            topic, topic_set, ..
+        } = &self.room;
+        let by = topic_set
+            .as_ref()
+            .map(|(by, at)| (self.journal.names.restore_nick(by), *at));
+        let topic = match by {
+            Some((Ok(by), at)) => Topic::new(&**topic, by, at),
+            // By these rules the stored nick is no name.
+            Some((Err(_), _)) | None => topic.as_str().into(),
+        };
         Head::new(self.room.epoch, self.room.tail, topic)
     }
 

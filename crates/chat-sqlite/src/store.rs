@@ -8,8 +8,8 @@ use crate::options::Keep;
 use crate::rooms::Key;
 use crate::rows;
 use crate::state::Progress;
+use chat_core::Seq;
 use chat_core::log::{Account, Batch, Epoch, MessageRef, Timestamp};
-use chat_core::{Kind, Seq};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -25,9 +25,11 @@ pub(crate) struct Room {
     pub(crate) floor: Seq,
     pub(crate) kept: u64,
     pub(crate) topic: String,
+    /// Who set the topic, and when, if that is known.
+    pub(crate) topic_set: Option<(String, Timestamp)>,
 }
 
-const ROOM: &str = "SELECT id, key, name, epoch, tail, floor, kept, topic FROM rooms";
+const ROOM: &str = "SELECT id, key, name, epoch, tail, floor, kept, topic";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Room> {
     Ok(Room {
@@ -39,18 +41,26 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Room> {
         floor: Seq(row.get::<_, i64>(5)?.cast_unsigned()),
         kept: row.get::<_, i64>(6)?.cast_unsigned(),
         topic: row.get(7)?,
+        topic_set: topic_set(row.get(8)?, row.get(9)?),
     })
+}
+
+fn topic_set(by: Option<String>, at: Option<i64>) -> Option<(String, Timestamp)> {
+    by.zip(at.map(|at| Timestamp(at.cast_unsigned())))
 }
 
 /// Returns the room with this key, if it has a row.
 pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<Option<Room>> {
-    let mut statement = connection.prepare_cached(&format!("{ROOM} WHERE key = ?1"))?;
+    let mut statement = connection.prepare_cached(&format!(
+        "{ROOM}, topic_by, topic_at FROM rooms WHERE key = ?1"
+    ))?;
     statement.query_row([key], read).optional()
 }
 
-/// Returns all rooms that have a row.
+/// Returns all rooms that have a row, without who set their topics. Works with the earlier schemas, too.
 pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
-    let mut statement = connection.prepare_cached(&format!("{ROOM} ORDER BY id"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("{ROOM}, NULL, NULL FROM rooms ORDER BY id"))?;
     statement.query_map([], read)?.collect()
 }
 
@@ -76,6 +86,7 @@ pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqli
         floor: Seq::START,
         kept: 0,
         topic: String::new(),
+        topic_set: None,
     })
 }
 
@@ -93,10 +104,11 @@ pub(crate) fn append(
     for message in batch.messages(0..batch.len()) {
         let id = rows::id(room_id, message.seq);
         insert(connection, id, batch, progress.generation, &message)?;
-        if message.kind == Kind::Topic {
-            message.text.clone_into(&mut room.topic);
-        }
         room.tail = message.seq;
+    }
+    if let Some(topic) = batch.topic() {
+        (*topic.text).clone_into(&mut room.topic);
+        room.topic_set = topic.set.map(|set| (set.by.as_str().to_owned(), set.at));
     }
     room.kept += batch.len() as u64;
     progress.appended += batch.len() as u64;
@@ -218,13 +230,16 @@ pub(crate) fn index(
 /// Writes the changed state of a room, if it has a row.
 pub(crate) fn update(connection: &Connection, room: &Room) -> rusqlite::Result<()> {
     let Some(id) = room.id else { return Ok(()) };
-    let sql = "UPDATE rooms SET tail = ?2, floor = ?3, kept = ?4, topic = ?5 WHERE id = ?1";
+    let sql = "UPDATE rooms SET tail = ?2, floor = ?3, kept = ?4,
+        topic = ?5, topic_by = ?6, topic_at = ?7 WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         id,
         room.tail.0.cast_signed(),
         room.floor.0.cast_signed(),
         room.kept.cast_signed(),
-        room.topic
+        room.topic,
+        room.topic_set.as_ref().map(|(by, _)| by),
+        room.topic_set.as_ref().map(|(_, at)| at.0.cast_signed()),
     ])?;
     Ok(())
 }

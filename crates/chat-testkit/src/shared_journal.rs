@@ -6,9 +6,9 @@
 use crate::random::Random;
 use chat_core::log::{
     Appended, Batch, BatchSlice, Drafts, Epoch, Followed, Gap, Head, Journal, JournalError, Log,
-    Page, Position, SessionId, Span,
+    Page, Position, SessionId, Span, Topic,
 };
-use chat_core::{Kind, RoomName, Seq};
+use chat_core::{RoomName, Seq};
 use futures::stream::{self, BoxStream};
 use std::collections::HashMap;
 use std::fmt;
@@ -99,7 +99,7 @@ struct Entries {
     tail: Seq,
     /// The positions whose messages were removed, in order.
     holes: Vec<Gap>,
-    topic: String,
+    topic: Topic,
     keys: HashMap<String, Seq>,
 }
 
@@ -411,13 +411,13 @@ impl Entries {
             entries: Vec::new(),
             tail: Seq::START,
             holes: Vec::new(),
-            topic: String::new(),
+            topic: Topic::default(),
             keys: HashMap::new(),
         }
     }
 
     fn head(&self) -> Head {
-        Head::new(self.epoch, self.tail, self.topic.as_str().into())
+        Head::new(self.epoch, self.tail, self.topic.clone())
     }
 
     fn append(
@@ -430,9 +430,6 @@ impl Entries {
         let mut keys = Vec::new();
         for draft in drafts.messages() {
             keys.extend(draft.key_id(node.incarnation));
-            if draft.kind == Kind::Topic {
-                draft.text.clone_into(&mut self.topic);
-            }
         }
         if !keys.is_empty() && drafts.len() > 1 {
             return Err(JournalError::Failed(
@@ -457,6 +454,9 @@ impl Entries {
         };
         let own = Arc::clone(&entry.own);
         self.tail = own.last();
+        if let Some(topic) = own.topic() {
+            self.topic = topic;
+        }
         self.keys
             .extend(keys.into_iter().map(|key| (key, own.last())));
         self.entries.push(entry);

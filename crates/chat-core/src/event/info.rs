@@ -1,6 +1,6 @@
 //! Descriptions of a room.
 
-use crate::log::Position;
+use crate::log::{Position, TopicSet};
 use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct RoomInfo {
     pub nicks: Vec<Nick>,
     /// The topic; empty if there is none.
     pub topic: Arc<str>,
+    /// Who set or removed the topic last, if that is known.
+    pub topic_set: Option<TopicSet>,
     /// Whether there are too many members to announce who comes and goes.
     pub is_hushed: bool,
     /// The end of the room's log.

@@ -171,13 +171,6 @@ impl Batch {
     pub fn count_through(&self, seq: Seq) -> usize {
         self.entries.partition_point(|entry| entry.seq <= seq)
     }
-
-    /// Returns the last message of this kind, if there is one.
-    pub(crate) fn last_of(&self, kind: Kind) -> Option<MessageRef<'_>> {
-        self.messages(0..self.len())
-            .filter(|message| message.kind == kind)
-            .last()
-    }
 }
 
 /// One message of a batch, borrowed.

@@ -6,6 +6,7 @@
 use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
 use crate::log::position::{Epoch, Position, Seq, Timestamp};
+use crate::log::topic::Topic;
 use crate::log::{keyed, search};
 use crate::name::RoomName;
 use futures::future::BoxFuture;
@@ -207,14 +208,14 @@ pub struct Head {
     pub epoch: Epoch,
     /// The position of its last message; [`Seq::START`] if there has been none.
     pub tail: Seq,
-    /// The topic that was set last; empty if there is none.
-    pub topic: Arc<str>,
+    /// The topic that was set last.
+    pub topic: Topic,
 }
 
 impl Head {
     /// Creates the state of a log when it is opened.
     #[must_use]
-    pub const fn new(epoch: Epoch, tail: Seq, topic: Arc<str>) -> Self {
+    pub const fn new(epoch: Epoch, tail: Seq, topic: Topic) -> Self {
         Self { epoch, tail, topic }
     }
 

@@ -10,10 +10,10 @@ use crate::log::batch::Batch;
 use crate::log::drafts::Drafts;
 use crate::log::journal::Log;
 use crate::log::journal::{Appended, BatchSlice, Gap, Head, Journal, JournalError, Page, Span};
-use crate::log::kind::Kind;
 use crate::log::position::{Epoch, Seq};
 use crate::log::search;
 use crate::log::search::Fold;
+use crate::log::topic::Topic;
 use crate::name::RoomName;
 use crate::sync::Mutex;
 use budget::Budget;
@@ -57,7 +57,7 @@ struct Ring {
     /// How many messages of the first batch have been dropped. Their text is freed with the batch.
     gone_of_first: usize,
     tail: u64,
-    topic: Option<Arc<str>>,
+    topic: Topic,
 }
 
 impl MemoryJournal {
@@ -109,11 +109,10 @@ impl Journal for MemoryJournal {
 impl Log for MemoryLog {
     fn head(&self) -> Head {
         let ring = self.ring.lock();
-        let topic = ring.topic.clone().unwrap_or_else(|| Arc::from(""));
         Head {
             epoch: self.epoch,
             tail: Seq(ring.tail),
-            topic,
+            topic: ring.topic.clone(),
         }
     }
 
@@ -168,8 +167,8 @@ impl Ring {
         if batch.is_empty() {
             return;
         }
-        if let Some(topic) = batch.last_of(Kind::Topic) {
-            self.topic = Some(topic.text.into());
+        if let Some(topic) = batch.topic() {
+            self.topic = topic;
         }
         self.tail = batch.last().0;
         self.messages += batch.len();
@@ -261,6 +260,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Kind;
     use crate::log::position::{SessionId, Timestamp};
     use crate::name::Nick;
     use futures::FutureExt;
@@ -346,11 +346,11 @@ mod tests {
     #[test]
     fn the_topic_that_was_set_last_is_in_the_head() {
         let log = log(100, 100);
-        assert_eq!(&*log.head().topic, "");
+        assert_eq!(log.head().topic, Topic::default());
         let mut drafts = Drafts::new(SessionId(1), Nick::parse("a").unwrap(), Timestamp(0));
         drafts.push(Kind::Topic, "one");
         drafts.push(Kind::Topic, "two");
         log.append(drafts).now_or_never().unwrap().unwrap();
-        assert_eq!(&*log.head().topic, "two");
+        assert_eq!(&*log.head().topic.text, "two");
     }
 }

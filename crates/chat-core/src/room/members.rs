@@ -291,7 +291,7 @@ impl Room {
         (count > 0).then(|| RoomSummary {
             room: self.name.clone(),
             count,
-            topic: Arc::clone(&state.topic),
+            topic: Arc::clone(&state.topic.text),
         })
     }
 
@@ -424,7 +424,8 @@ impl Room {
             room: self.name.clone(),
             count: state.count(),
             nicks: state.nicks().take(INFO_NICKS_MAX).cloned().collect(),
-            topic: Arc::clone(&state.topic),
+            topic: Arc::clone(&state.topic.text),
+            topic_set: state.topic.set.clone(),
             is_hushed: state.hushed,
             position: state.cursor.position(),
             is_lost: self.is_lost(),

@@ -9,8 +9,8 @@
 use crate::event::Presence;
 use crate::limits::Limits;
 use crate::log::{
-    Append, Appended, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Kind, Page, Seq,
-    SessionId, Span, Timestamp,
+    Append, Appended, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Page, Seq,
+    SessionId, Span, Timestamp, Topic,
 };
 use crate::log_gate::LogGate;
 use crate::name::{Nick, RoomName};
@@ -104,7 +104,7 @@ pub(super) struct State {
     pub(super) cursor: Cursor,
     /// The end of the log when its epoch began, or when the room was opened.
     pub(super) epoch_began: Seq,
-    pub(super) topic: Arc<str>,
+    pub(super) topic: Topic,
     /// The room has too many members to announce each change of presence.
     pub(super) hushed: bool,
     /// A task is about to announce the number of members.
@@ -401,8 +401,8 @@ impl Room {
             state.cursor.next += 1;
         }
         state.cursor.seq = batch.last();
-        if let Some(topic) = batch.last_of(Kind::Topic) {
-            state.topic = topic.text.into();
+        if let Some(topic) = batch.topic() {
+            state.topic = topic;
         }
         self.send(state, batch.author(), Body::Messages(batch));
     }

@@ -67,7 +67,7 @@ impl fmt::Display for Rule {
             Self::Ranges => "a read gives what is nearest to the end it names",
             Self::Gaps => "what is lost is told as a gap, and nothing else is",
             Self::Rooms => "one key, one room: rooms do not see each other",
-            Self::Head => "a log's head has its last place and topic",
+            Self::Head => "a log's head has its last place and topic, and who set the topic",
             Self::Epoch => "an epoch lives as long as its log",
             Self::Author => "a restart makes nobody the author of another's words",
             Self::Keys => "a key is said once, and a repetition is told its place",

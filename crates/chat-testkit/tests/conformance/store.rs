@@ -2,7 +2,7 @@
 
 use chat_core::log::{
     Account, Appended, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log,
-    Page, SessionId, Span, Timestamp,
+    Page, SessionId, Span, Timestamp, Topic,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
 use chat_testkit::conformance::{Durability, Holds, JournalUnderTest};
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
 struct Rows {
     epoch: Epoch,
     tail: u64,
-    topic: String,
+    topic: Topic,
     appends: usize,
     rows: Vec<Row>,
     /// Everything up to here was let go.
@@ -100,7 +100,7 @@ impl Store {
         f(logs.entry(key.into()).or_insert_with(|| Rows {
             epoch: Epoch::random(),
             tail: 0,
-            topic: String::new(),
+            topic: Topic::default(),
             appends: 0,
             rows: Vec::new(),
             gone: 0,
@@ -162,7 +162,7 @@ impl Journal for Store {
 impl Log for StoredLog {
     fn head(&self) -> Head {
         self.store.with(&self.key, |rows| {
-            Head::new(rows.epoch, Seq(rows.tail), rows.topic.as_str().into())
+            Head::new(rows.epoch, Seq(rows.tail), rows.topic.clone())
         })
     }
 
@@ -211,10 +211,10 @@ impl Rows {
         let batch = Arc::new(drafts.number(room, (self.tail + 1..).step_by(store.step).map(Seq)));
         self.tail = batch.last().0;
         let is_dropped = fault == Fault::DropsABatch && self.appends == 4;
+        if let Some(topic) = batch.topic().filter(|_| !is_dropped) {
+            self.topic = topic;
+        }
         for message in batch.messages(0..batch.len()).filter(|_| !is_dropped) {
-            if message.kind == Kind::Topic {
-                message.text.clone_into(&mut self.topic);
-            }
             self.rows.push(Row {
                 life: self.life,
                 room: batch.room().clone(),

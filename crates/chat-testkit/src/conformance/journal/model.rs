@@ -4,6 +4,7 @@ use super::drafts::AUTHORS;
 use super::{Rule, Violation, failed};
 use chat_core::log::{
     Account, Appended, Batch, Drafts, Epoch, Head, JournalError, MessageRef, SessionId, Timestamp,
+    Topic,
 };
 use chat_core::{Kind, Nick, RoomName, Seq};
 use std::ops::Range;
@@ -230,8 +231,10 @@ impl Model {
             .records
             .iter()
             .rfind(|record| record.kind == Kind::Topic);
-        let topic = topic.map_or("", |record| &record.text);
-        if *head.topic != *topic {
+        let topic = topic.map_or_else(Topic::default, |record| {
+            Topic::new(&*record.text, record.from.clone(), record.at)
+        });
+        if head.topic != topic {
             let expected = format!("the topic {topic:?}");
             return Err(Violation::new(rule, expected, format!("{:?}", head.topic)));
         }

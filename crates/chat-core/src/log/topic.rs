@@ -1,0 +1,60 @@
+//! A room's topic.
+
+use crate::log::batch::Batch;
+use crate::log::kind::Kind;
+use crate::log::position::Timestamp;
+use crate::name::Nick;
+use std::sync::Arc;
+
+/// A room's topic, and who set it. The default is no topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Topic {
+    /// The text; empty if there is none.
+    pub text: Arc<str>,
+    /// Who set or removed it last, and when. `None` if no topic was ever set, or if the journal does not keep this.
+    pub set: Option<TopicSet>,
+}
+
+/// Who set a topic, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSet {
+    /// The nick that the author had.
+    pub by: Nick,
+    /// When the hub accepted the topic.
+    pub at: Timestamp,
+}
+
+impl Topic {
+    /// Creates a topic that was set by this nick.
+    #[must_use]
+    pub fn new(text: impl Into<Arc<str>>, by: Nick, at: Timestamp) -> Self {
+        Self {
+            text: text.into(),
+            set: Some(TopicSet { by, at }),
+        }
+    }
+}
+
+/// A topic of which nothing but the text is known.
+impl From<&str> for Topic {
+    fn from(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            set: None,
+        }
+    }
+}
+
+impl Batch {
+    /// Returns the topic that is set by the last message of [`Kind::Topic`], if there is one: the room's topic once the
+    /// batch is in the log.
+    #[must_use]
+    pub fn topic(&self) -> Option<Topic> {
+        let messages = self.messages(0..self.len());
+        let topic = messages
+            .filter(|message| message.kind == Kind::Topic)
+            .last()?;
+        Some(Topic::new(topic.text, self.from().clone(), self.at()))
+    }
+}
