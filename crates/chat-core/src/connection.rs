@@ -10,6 +10,8 @@ mod dialects;
 mod farewell;
 mod framing;
 mod heartbeat;
+mod listing;
+mod owed;
 mod publishing;
 mod replay;
 mod transport;

@@ -59,6 +59,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let info = self.seen(info);
                 self.reply(&Reply::Who(&info));
             }
+            Command::Members { room } => self.list_members(room.as_deref()).await?,
             Command::Topic { room, .. } => {
                 let info = self.info(room.as_deref())?;
                 self.reply(&Reply::Topic(&info));
@@ -394,6 +395,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             };
             self.members[..=member].rotate_right(1);
             self.leave_first(1).await;
+            self.reply_if_passed();
             self.reply(&Reply::Removed {
                 room: &removal.room.name,
                 reason: &removal.reason,
@@ -424,7 +426,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns who is in this room, or in the room that the session joined last.
-    fn info(&self, room: Option<&str>) -> Result<RoomInfo, Refusal> {
+    pub(super) fn info(&self, room: Option<&str>) -> Result<RoomInfo, Refusal> {
         match room {
             Some(room) => {
                 let key = self.hub.room_key(room).filter(|key| self.sees()(key));

@@ -6,6 +6,7 @@
 use crate::admission::{AddressAccount, Cost};
 use crate::connection::conversation::Conversation;
 use crate::connection::dialects::Dialects;
+use crate::connection::listing::Listing;
 use crate::connection::replay::Replaying;
 use crate::connection::transport::{Read, ReadSize, Transport, waiting_max};
 use crate::event::CloseReason;
@@ -140,6 +141,8 @@ pub(super) struct Connection<R> {
     pub(super) conversation: Conversation,
     /// Parts of logs that are written before live events. Live events are held back until then.
     pub(super) replays: VecDeque<Replaying>,
+    /// The members of a room that are written before live events.
+    pub(super) listing: Option<Box<Listing>>,
     /// Set while there is no session that the hub could close.
     pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     pub(super) timer: Option<Pin<Box<Sleep>>>,
@@ -180,6 +183,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             transport: Transport::new(reader, writer),
             conversation: Conversation::new(hub.limits(), opened, now),
             replays: VecDeque::new(),
+            listing: None,
             draining: Some(Box::pin(hub.draining())),
             timer: None,
             dialects,
@@ -304,9 +308,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.charge_input(count, now);
     }
 
-    /// Whether a part of a log must be written before anything else.
+    /// Whether a part of a log, or of a list of members, must be written before anything else.
     pub(super) fn must_catch_up(&self) -> bool {
-        !self.replays.is_empty() || self.members.iter().any(WireMember::is_behind)
+        !self.replays.is_empty()
+            || self.listing.is_some()
+            || self.members.iter().any(WireMember::is_behind)
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, must_catch_up: bool) -> Poll<()> {
@@ -448,6 +454,6 @@ mod tests {
             size_of_val(&future)
         );
         let connection = size_of::<Connection<tokio::net::tcp::OwnedReadHalf>>();
-        assert!(connection <= 432, "{connection} bytes");
+        assert!(connection <= 448, "{connection} bytes");
     }
 }

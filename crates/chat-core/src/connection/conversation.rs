@@ -15,11 +15,13 @@ use crate::connection::conversation::pace::Pace;
 use crate::connection::dialects::Dialects;
 use crate::connection::framing::Framing;
 use crate::connection::heartbeat::Heartbeat;
+use crate::connection::owed::Owed;
 use crate::event::CloseReason;
 use crate::limits::Limits;
 use crate::line::Inbound;
-use crate::log::{Drafts, Kind};
-use crate::protocol::{Command, Commands, Dialect, Refusal, Step};
+use crate::log::{Batch, Drafts, Kind, Timestamp};
+use crate::protocol::{Command, Commands, Dialect, Refusal, Reply, Step};
+use crate::room::Echo;
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 use tokio::time::Instant;
@@ -56,6 +58,9 @@ pub(super) struct Conversation {
     waiting: Option<Box<Waiting>>,
     /// The rest of a line that must wait.
     deferred: Option<Box<Deferred>>,
+    /// A published message whose reply waits for the message's place in the room, see
+    /// [`Echo::Reply`](crate::Echo::Reply).
+    owed: Option<Box<Owed>>,
     /// Some input could not be processed yet.
     is_held_up: bool,
 }
@@ -168,6 +173,7 @@ impl Conversation {
             heartbeat: None,
             waiting: None,
             deferred: None,
+            owed: None,
             is_held_up: false,
         }
     }
@@ -261,15 +267,18 @@ impl Conversation {
         Some(Do { first, then })
     }
 
-    /// Charges for the next command of a line. Returns the rest of the line if it can be processed now. Otherwise keeps
-    /// it until the peer need not wait any more.
+    /// Charges for the next command of a line, if there is one. Returns the rest of the line if it can be processed
+    /// now. Otherwise keeps it until the peer need not wait any more.
     pub(super) fn goes_on<'a>(
         &mut self,
         commands: Commands<'a>,
         facts: &Facts<'_>,
     ) -> Option<Commands<'a>> {
-        self.pace.take_token(facts.now);
-        if self.must_pause(true, facts) {
+        let has_command = commands.has_command();
+        if has_command {
+            self.pace.take_token(facts.now);
+        }
+        if self.must_pause(has_command, facts) {
             self.defer(None, commands);
             return None;
         }
@@ -291,12 +300,60 @@ impl Conversation {
     }
 
     /// Returns what must be published after a message was added or refused. A topic is published alone, so that its
-    /// author sees it in order. A refusal is sent after the messages before it.
+    /// author sees it in order; so is each message whose reply has a place in the room. A refusal is sent after the
+    /// messages before it.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
-        match (kind, drafted) {
-            (Kind::Topic, _) | (_, Drafted::Refused) => self.waiting.take(),
-            (_, Drafted::Added) => None,
+        let is_alone = kind == Kind::Topic || self.echo() == Echo::Reply;
+        match drafted {
+            Drafted::Added if !is_alone => None,
+            Drafted::Added | Drafted::Refused => self.waiting.take(),
         }
+    }
+
+    /// Keeps the reply to a published message until delivery reaches the message.
+    pub(super) fn owe(&mut self, owed: Owed) {
+        self.owed = Some(Box::new(owed));
+    }
+
+    /// The published message whose reply waits for its place.
+    pub(super) fn owed(&self) -> Option<&Owed> {
+        self.owed.as_deref()
+    }
+
+    /// Takes that message, to answer it now.
+    pub(super) const fn take_owed(&mut self) -> Option<Box<Owed>> {
+        self.owed.take()
+    }
+
+    /// Writes the reply to that message, if this is the message. Returns whether it is.
+    pub(super) fn write_owed(&mut self, batch: &Batch, out: &mut BytesMut) -> bool {
+        let (Some(dialect), Some(owed)) =
+            (&mut self.dialect, self.owed.take_if(|owed| owed.is(batch)))
+        else {
+            return false;
+        };
+        dialect.reply(&Reply::Published(&owed.batch), out);
+        true
+    }
+
+    /// Writes what separates two replayed messages, if they are of different days.
+    pub(super) fn write_day(
+        &self,
+        previous: Timestamp,
+        next: Timestamp,
+        now: Timestamp,
+        out: &mut BytesMut,
+    ) {
+        if let Some(dialect) = &self.dialect {
+            dialect.write_day(previous, next, now, out);
+        }
+    }
+
+    /// Whether the peer receives its own messages.
+    pub(super) fn echo(&self) -> Echo {
+        self.dialect
+            .as_ref()
+            .map_or(Echo::Exclude, |dialect| dialect.echo())
     }
 
     /// The messages that wait to be published.
@@ -413,7 +470,8 @@ impl Conversation {
     /// Whether the peer is not read now.
     pub(super) const fn is_paused(&self) -> bool {
         // While the first line is awaited, reading continues, unless there is input that can't be processed yet.
-        self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
+        self.owed.is_some()
+            || self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
     }
 
     /// Whether some input could not be processed yet.
@@ -478,12 +536,13 @@ impl Conversation {
     }
 
     /// Whether the peer must wait: for tokens (its own or its address's) if there is more to do, until it reads its
-    /// replies, or until a part of a log is written.
+    /// replies, until a part of a log is written, or until the reply to its last message has found its place.
     fn must_pause(&mut self, has_more: bool, facts: &Facts<'_>) -> bool {
         self.pace.paused_until().is_some()
             || has_more && self.pace.must_wait(facts.now)
             || facts.must_catch_up
             || facts.is_full
+            || self.owed.is_some()
     }
 }
 

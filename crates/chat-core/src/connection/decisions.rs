@@ -9,6 +9,7 @@ use crate::event::RoomInfo;
 use crate::hub::authenticator::Credentials;
 use crate::hub::{Decision, Question, Visitor};
 use crate::log::Account;
+use crate::name::RoomName;
 use crate::protocol::{Code, Refusal};
 use crate::session::Session;
 use futures::future::BoxFuture;
@@ -155,18 +156,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Removes the members' names from the room's information, if the policy hides them from the peer.
     pub(super) fn seen(&self, mut info: RoomInfo) -> RoomInfo {
-        let dialect = self.dialect_name();
-        if let Some((policy, who)) = self.hub.policy().zip(self.visitor(dialect)) {
-            let room = self.hub.fold(info.room.as_str());
-            let may_see = policy.may_see_members(&who, &room).unwrap_or_else(|| {
-                self.hub.note_policy_failure();
-                false
-            });
-            if !may_see {
-                info.nicks = Vec::new();
-            }
+        if !self.sees_members(&info.room) {
+            info.nicks = Vec::new();
         }
         info
+    }
+
+    /// Whether the policy lets the peer see the members of a room.
+    pub(super) fn sees_members(&self, room: &RoomName) -> bool {
+        let Some((policy, who)) = self.hub.policy().zip(self.visitor(self.dialect_name())) else {
+            return true;
+        };
+        let room = self.hub.fold(room.as_str());
+        policy.may_see_members(&who, &room).unwrap_or_else(|| {
+            self.hub.note_policy_failure();
+            false
+        })
     }
 
     /// Waits for the policy's answer. Returns `None` if there is none in time. If the session must end first, the

@@ -60,6 +60,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes the rest of its rooms' logs: everything that was accepted before the member left.
     async fn write_rest(&mut self, drains: bool) {
+        self.listing = None;
         while let Some(replaying) = self.replays.pop_front() {
             self.write_replay(replaying).await;
         }
@@ -74,6 +75,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.write_replay(Replaying::live(member, replay, echo))
                 .await;
         }
+        self.reply_owed();
         while self.session.as_ref().is_some_and(Session::has_direct)
             && self.conversation.dialect().is_some()
         {

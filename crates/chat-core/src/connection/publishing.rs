@@ -2,10 +2,11 @@
 
 use crate::connection::connection::Connection;
 use crate::connection::conversation::{Draft, Place, Target, Waiting};
+use crate::connection::owed::Owed;
 use crate::hub::{IfMissing, Question};
 use crate::log::{Appended, Claimed, Key, Kind, Said};
 use crate::protocol::{Refusal, Reply};
-use crate::room::{JoinError, PublishError};
+use crate::room::{Echo, JoinError, PublishError};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
@@ -188,6 +189,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return;
         }
         let count = drafts.len();
+        let epoch = match (&target, self.echo()) {
+            (Target::Member(member), Echo::Reply) => Some(self.members[*member].epoch()),
+            _ => None,
+        };
         let published = match (&target, &self.session) {
             (Target::Member(member), _) => self.members[*member].publish(drafts, claims).await,
             (Target::Outside(visit), Some(session)) => {
@@ -196,7 +201,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             (Target::Outside(_), None) => Err(PublishError::NotAMember),
         };
         match published {
-            Ok(Appended::Batch(batch)) => self.reply(&Reply::Published(&batch)),
+            Ok(Appended::Batch(batch)) => match epoch {
+                // The reply is written in the message's place in the room.
+                Some(epoch) => self.conversation.owe(Owed { batch, epoch }),
+                None => self.reply(&Reply::Published(&batch)),
+            },
             Ok(Appended::Duplicate(seq)) => {
                 let room = match &target {
                     Target::Member(member) => self.members[*member].room().clone(),

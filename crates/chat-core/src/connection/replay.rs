@@ -5,9 +5,9 @@
 
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
-use crate::event::{Broadcast, Missed, Moment};
+use crate::event::{Broadcast, Encoder, Missed, Moment};
 use crate::log::{BatchSlice, Position, Seq, Span, Timestamp};
-use crate::protocol::{JoinRequest, Reply};
+use crate::protocol::{Dialect, JoinRequest, Reply};
 use crate::room::{CatchUp, CaughtUp, Echo, JoinedAt, Plan, Resume, Unread};
 use crate::session::{Repaired, Session, WireMember};
 use crate::time_slice::TimeSlice;
@@ -40,6 +40,8 @@ enum Own {
     Unkeyed,
     /// None, because the replies report them.
     None,
+    /// The reply to the one that is owed, in its place.
+    Reply,
 }
 
 impl Replaying {
@@ -51,6 +53,7 @@ impl Replaying {
             own: match echo {
                 Echo::Include => Own::All,
                 Echo::Exclude => Own::None,
+                Echo::Reply => Own::Reply,
             },
             moment: Moment::Live,
             shown_at: None,
@@ -74,14 +77,20 @@ impl Replaying {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Continues a replay, or begins one for a lagging member. Call it when all output is written, except what is held
-    /// back.
+    /// Continues a replay or a list, or begins a replay for a lagging member. Call it when all output is written, except
+    /// what is held back.
     pub(super) async fn catch_up(&mut self) {
-        if self.replays.is_empty() {
+        if self.listing.is_some() {
+            if !self.write_listing().await {
+                return;
+            }
+        } else if self.replays.is_empty() {
             let Some(member) = self.members.iter().position(WireMember::is_behind) else {
                 return;
             };
-            self.hub.counters().lag_repairs.add(1);
+            if self.conversation.owed().is_none() {
+                self.hub.counters().lag_repairs.add(1);
+            }
             self.transport.cork();
             let Repaired {
                 replay,
@@ -110,6 +119,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         // An idle connection keeps no memory for replays.
         self.replays = VecDeque::new();
+        self.reply_if_passed();
         self.transport.uncork();
     }
 
@@ -128,11 +138,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let Replaying {
             member,
             replay,
-            own,
             moment,
-            shown_at,
+            ..
         } = replaying;
-        let Some(dialect) = self.conversation.dialect() else {
+        let Some(encoder) = self.conversation.dialect().map(Dialect::encoder) else {
             // Without a dialect nothing can be shown.
             replay.skip();
             return Bytes::new();
@@ -140,45 +149,56 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let member = &self.members[*member];
         let page = member.read_replay(replay, REPLAY_PAGE).await;
         let CaughtUp { missed, slices } = page;
-        let (encoder, mut out) = (dialect.encoder(), BytesMut::new());
+        let mut out = BytesMut::new();
         if let Some(missed) = missed {
             self.hub.counters().gaps.add(1);
             encoder.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
         }
-        let now = self.hub.now();
-        for BatchSlice { batch, range } in &slices {
-            if *moment == Moment::Replay {
-                let previous = shown_at.replace(batch.at()).unwrap_or(now);
-                dialect.write_day(previous, batch.at(), now, &mut out);
-            }
-            let is_own = self.session.as_ref().map(Session::id) == Some(batch.author());
-            match (*own, &self.session) {
-                (Own::None, _) if is_own && !batch.is_topic() => {}
-                (Own::Unkeyed, Some(session)) => {
-                    let owner = session.shared().owner();
-                    let is_hidden = |at: &usize| batch.is_keyed_by(*at, session.id(), owner);
-                    for range in without(range.clone(), is_hidden) {
-                        encoder.encode(&Broadcast::Messages(batch, range), *moment, &mut out);
-                    }
-                }
-                _ => {
-                    let messages = Broadcast::Messages(batch, range.clone());
-                    encoder.encode(&messages, *moment, &mut out);
-                }
-            }
-        }
-        if let Some(shown_at) = *shown_at
-            && replay.is_done()
-        {
-            // Live events follow.
-            dialect.write_day(shown_at, now, now, &mut out);
-        }
+        self.write_slices(&*encoder, replaying, &slices, &mut out);
         self.hub.counters().bytes_out.add(out.len());
-        if *moment == Moment::Replay {
+        if replaying.moment == Moment::Replay {
             // The peer asked for a replay, but not for the repair of a lag.
             self.charge(Cost::bytes(out.len()));
         }
         out.freeze()
+    }
+
+    /// Writes the messages of one page, and what separates their days.
+    fn write_slices(
+        &mut self,
+        encoder: &dyn Encoder,
+        replaying: &mut Replaying,
+        slices: &[BatchSlice],
+        out: &mut BytesMut,
+    ) {
+        let now = self.hub.now();
+        let moment = replaying.moment;
+        for BatchSlice { batch, range } in slices {
+            if moment == Moment::Replay {
+                let previous = replaying.shown_at.replace(batch.at()).unwrap_or(now);
+                self.conversation
+                    .write_day(previous, batch.at(), now, &mut *out);
+            }
+            let is_own = self.session.as_ref().map(Session::id) == Some(batch.author());
+            match (replaying.own, &self.session) {
+                (Own::None, _) if is_own && !batch.is_topic() => {}
+                (Own::Reply, _) if is_own && self.conversation.write_owed(batch, out) => {}
+                (Own::Unkeyed, Some(session)) => {
+                    let owner = session.shared().owner();
+                    let is_hidden = |at: &usize| batch.is_keyed_by(*at, session.id(), owner);
+                    for range in without(range.clone(), is_hidden) {
+                        encoder.encode(&Broadcast::Messages(batch, range), moment, out);
+                    }
+                }
+                _ => encoder.encode(&Broadcast::Messages(batch, range.clone()), moment, out),
+            }
+        }
+        if let Some(shown_at) = replaying.shown_at
+            && replaying.replay.is_done()
+        {
+            // Live events follow.
+            self.conversation.write_day(shown_at, now, now, out);
+        }
     }
 
     /// Plans the replay for the room that was joined last, up to the room's position at the join. Returns whether the
@@ -278,9 +298,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Whether the peer receives its own messages.
     pub(super) fn echo(&self) -> Echo {
-        self.conversation
-            .dialect()
-            .map_or(Echo::Exclude, |dialect| dialect.echo())
+        self.conversation.echo()
     }
 }
 

@@ -100,12 +100,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if closes.is_some() {
             return closes;
         }
-        let rest = if rest.has_command() {
-            self.ask_conversation(|talk, facts| talk.goes_on(rest, facts))
-        } else {
-            Some(rest).filter(|rest| !rest.is_empty())
-        };
-        if let Some(rest) = rest {
+        if !rest.is_empty()
+            && let Some(rest) = self.ask_conversation(|talk, facts| talk.goes_on(rest, facts))
+        {
             self.conversation.defer(None, rest);
         }
         None
@@ -150,7 +147,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     }
                 }
             }
-            if is_command && commands.has_command() {
+            if is_command && !commands.is_empty() {
                 commands = self.ask_conversation(|talk, facts| talk.goes_on(commands, facts))?;
             }
         }

@@ -221,6 +221,7 @@ impl Dialect for Plain {
             | Reply::Duplicate { .. }
             | Reply::Welcome { .. }
             | Reply::Page { .. }
+            | Reply::Members { .. }
             | Reply::Authenticated(_)
             | Reply::Pong => {}
         }

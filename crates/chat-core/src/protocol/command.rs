@@ -85,8 +85,13 @@ pub enum Command<'a> {
         /// The new nick.
         nick: Cow<'a, str>,
     },
-    /// Asks who is in a room.
+    /// Asks for a room's information and its first 100 members.
     Who {
+        /// The room.
+        room: Option<Cow<'a, str>>,
+    },
+    /// Asks for all members of a room. The answer is one or more [`Reply::Members`](crate::protocol::Reply::Members).
+    Members {
         /// The room.
         room: Option<Cow<'a, str>>,
     },
@@ -141,6 +146,81 @@ pub enum Command<'a> {
     OptionsChanged,
 }
 
+impl<'a> Command<'a> {
+    /// Publishes a message in a room that the session is in.
+    pub fn say(room: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Say {
+            room: Some(room.into()),
+            text: text.into(),
+            key: None,
+        }
+    }
+
+    /// Begins a session with this nick, in no room.
+    pub fn hello(nick: impl Into<Cow<'a, str>>) -> Self {
+        Self::Hello {
+            nick: Some(nick.into()),
+            token: None,
+            rooms: Vec::new(),
+        }
+    }
+
+    /// Joins a room without a replay.
+    pub fn join(room: impl Into<Cow<'a, str>>) -> Self {
+        Self::Join(JoinRequest::new(room.into()))
+    }
+
+    /// Leaves a room.
+    pub fn leave(room: impl Into<Cow<'a, str>>) -> Self {
+        Self::Leave {
+            room: Some(room.into()),
+        }
+    }
+
+    /// Sends a direct message to the session that has this nick.
+    pub fn tell(to: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Tell {
+            to: to.into(),
+            text: text.into(),
+        }
+    }
+
+    /// Asks for all members of a room.
+    pub fn members(room: impl Into<Cow<'a, str>>) -> Self {
+        Self::Members {
+            room: Some(room.into()),
+        }
+    }
+
+    /// Asks for the topic of a room.
+    pub fn topic(room: impl Into<Cow<'a, str>>) -> Self {
+        Self::Topic {
+            room: Some(room.into()),
+            text: None,
+        }
+    }
+
+    /// Sets the topic of a room. An empty text removes it.
+    pub fn set_topic(room: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Topic {
+            room: Some(room.into()),
+            text: Some(text.into()),
+        }
+    }
+
+    /// Changes the nick.
+    pub fn nick(nick: impl Into<Cow<'a, str>>) -> Self {
+        Self::Nick { nick: nick.into() }
+    }
+
+    /// Ends the session.
+    pub fn quit(reason: impl Into<Cow<'a, str>>) -> Self {
+        Self::Quit {
+            reason: Some(reason.into()),
+        }
+    }
+}
+
 impl Command<'_> {
     /// Returns the same command without borrowing from the line.
     #[rustfmt::skip]
@@ -166,6 +246,7 @@ impl Command<'_> {
             Self::Leave { room } => Command::Leave { room: opt(room) },
             Self::Nick { nick } => Command::Nick { nick: own(nick) },
             Self::Who { room } => Command::Who { room: opt(room) },
+            Self::Members { room } => Command::Members { room: opt(room) },
             Self::Rooms { after, limit } => Command::Rooms { after: opt(after), limit },
             Self::History { room, before, limit } => Command::History { room: opt(room), before, limit },
             Self::Read { room, after, epoch, before, limit } => {

@@ -95,6 +95,12 @@ impl<'a> Commands<'a> {
         Some(Step::Command(next.command))
     }
 
+    /// Returns how many commands are left.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
     /// Returns whether nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -103,7 +109,7 @@ impl<'a> Commands<'a> {
 
     /// Returns whether a command is left.
     pub(crate) fn has_command(&self) -> bool {
-        self.first.is_some() || !self.rest.is_empty()
+        self.count() > 0
     }
 
     /// Returns the same commands without borrowing from the line.

@@ -36,6 +36,36 @@ pub enum Detection {
     NeedMore,
 }
 
+impl Detection {
+    /// Compares the prefix with the openings of a protocol: `Found` if it begins with one of them, and `NeedMore` if one
+    /// of them may follow from it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use chat_core::protocol::{Detected, Detection};
+    ///
+    /// let detect = |prefix| {
+    ///     let goodbye = || Detected::Refused(Bytes::from_static(b"not here\n"));
+    ///     Detection::by_opening(prefix, &["EHLO ", "HELO "], goodbye)
+    /// };
+    /// assert!(matches!(detect(b"EHLO me"), Detection::Found(_)));
+    /// assert!(matches!(detect(b"HEL"), Detection::NeedMore));
+    /// assert!(matches!(detect(b"HELP"), Detection::NotFound));
+    /// ```
+    pub fn by_opening(prefix: &[u8], openings: &[&str], found: impl FnOnce() -> Detected) -> Self {
+        let mut openings = openings.iter().map(|opening| opening.as_bytes());
+        if openings.clone().any(|opening| prefix.starts_with(opening)) {
+            Self::Found(found())
+        } else if openings.any(|opening| opening.starts_with(prefix)) {
+            Self::NeedMore
+        } else {
+            Self::NotFound
+        }
+    }
+}
+
 /// How a connection continues once its protocol is known.
 pub enum Detected {
     /// The peer speaks this dialect, which is given the prefix as its first input.

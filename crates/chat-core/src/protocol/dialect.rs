@@ -43,8 +43,9 @@ pub trait Dialect: Send + Sync {
     /// Sets how the peer's messages are delimited.
     fn set_delimiter(&mut self, _ending: Delimiter) {}
 
-    /// Writes the greeting of a newcomer. The members that it meets follow as [`Reply::Joined`].
-    fn greet(&mut self, greeting: &Greeting<'_>, out: &mut BytesMut);
+    /// Writes the greeting of a newcomer. The members that it meets follow as [`Reply::Joined`]. The default writes
+    /// nothing.
+    fn greet(&mut self, _greeting: &Greeting<'_>, _out: &mut BytesMut) {}
 
     /// Writes what separates two replayed messages, if they are of different days.
     ///
@@ -61,7 +62,8 @@ pub trait Dialect: Send + Sync {
     /// Writes the answer to a command.
     ///
     /// Each command that [`receive`](Self::receive) has added is answered once, in the order of the commands. Each has
-    /// its own reply, but one [`Reply::Published`] or [`Reply::Unpublished`] answers several commands. A
+    /// its own reply, but one [`Reply::Published`] or [`Reply::Unpublished`] answers several commands, and several
+    /// [`Reply::Members`] answer one. A
     /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye). An
     /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered. [`Reply::Rejected`],
     /// [`Reply::Present`] and [`Reply::Removed`] answer no command.
@@ -193,6 +195,15 @@ pub enum Reply<'a> {
     },
     /// The members of this room.
     Who(&'a RoomInfo),
+    /// A part of all members of this room, in the order in which their sessions began.
+    Members {
+        /// The room.
+        room: &'a RoomName,
+        /// At most 100 nicks. None if the room has no members, or if the policy hides them.
+        nicks: &'a [Nick],
+        /// Another part follows.
+        has_more: bool,
+    },
     /// The members of this room, after the member missed joins or leaves. Answers no command.
     Present(&'a RoomInfo),
     /// A part of the list of rooms, sorted by name.
@@ -229,6 +240,24 @@ pub enum Reply<'a> {
     Pong,
     /// The request is refused.
     Refused(&'a Refusal),
+}
+
+impl Reply<'_> {
+    /// Returns whether this is the last reply to the command that was added first of those that are not answered yet.
+    /// `false` for a reply that more replies to the same command follow, and for one that answers no command.
+    ///
+    /// [`Published`](Self::Published) and [`Unpublished`](Self::Unpublished) may complete more than one command, unless
+    /// the dialect's echo is [`Echo::Reply`].
+    #[must_use]
+    pub const fn completes_command(&self) -> bool {
+        !matches!(
+            self,
+            Self::Members { has_more: true, .. }
+                | Self::Rejected(_)
+                | Self::Present(_)
+                | Self::Removed { .. }
+        )
+    }
 }
 
 /// What a session finds in a room that it joined.

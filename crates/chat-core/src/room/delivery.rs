@@ -80,7 +80,21 @@ impl Item {
     /// that it set, which nothing on its screen shows yet. It never receives its own changes of presence.
     fn is_for(&self, session: SessionId, echo: Echo) -> bool {
         self.author != session
-            || matches!(&self.body, Body::Messages(batch) if echo == Echo::Include || batch.is_topic())
+            || match (&self.body, echo) {
+                (Body::Messages(_), Echo::Include) => true,
+                (Body::Messages(batch), Echo::Exclude) => batch.is_topic(),
+                // With `Echo::Reply`, delivery stops before its messages.
+                _ => false,
+            }
+    }
+
+    /// Whether delivery to a session that receives [`Echo::Reply`] stops at this item.
+    fn stop_of(&self, session: SessionId) -> Option<Stop> {
+        match self.body {
+            Body::Messages(_) if self.author == session => Some(Stop::Before),
+            Body::Missed(..) => Some(Stop::After),
+            _ => None,
+        }
     }
 
     /// The change of a session that this item announces, if other rooms announce it, too.
@@ -149,6 +163,15 @@ impl fmt::Debug for Item {
     }
 }
 
+/// Where delivery stops, so that the connection continues with a reply.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    /// Before the session's own messages.
+    Before,
+    /// After messages that no member receives: the session's own may be among them.
+    After,
+}
+
 /// Where a member is in its room's broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
@@ -198,6 +221,14 @@ pub enum Echo {
     Include,
     /// It does not: for a terminal, which already shows them.
     Exclude,
+    /// Its dialect writes [`Reply::Published`](crate::protocol::Reply::Published) in place of each of them: after the
+    /// messages that precede it in the room, and before those that follow it. For a protocol with labelled echoes.
+    ///
+    /// Each message is published alone, and the next command waits for the reply. The reply follows a gap if the message
+    /// is part of it.
+    ///
+    /// For a member in process this is the same as `Exclude`: its methods return the positions.
+    Reply,
 }
 
 /// A member over a connection, as the delivery tasks know it.
@@ -239,6 +270,12 @@ impl Tail {
     pub(crate) fn behind(&self) -> Option<Cursor> {
         let state = self.state.lock();
         (!state.live && state.ended.is_none()).then_some(state.cursor)
+    }
+
+    /// Whether delivery has yet to reach this position.
+    pub(crate) fn awaits(&self, seq: Seq) -> bool {
+        let state = self.state.lock();
+        state.ended.is_none() && state.cursor.seq < seq
     }
 
     /// Makes the member live from `cursor` on. Returns where it was.
@@ -290,15 +327,27 @@ impl Tail {
             return;
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let end = match state.options.echo {
+            Echo::Reply => round.stop_of(self.session, skip),
+            Echo::Include | Echo::Exclude => None,
+        };
+        let range = skip..end.unwrap_or(round.items.len());
+        let cursor = end.map_or(round.end, |end| round.cursor_at(end, state.cursor));
         let delivered = round.deliver(
             &self.outbound,
             &state.options,
             self.session,
-            skip,
+            range,
             queue_max,
         );
         match delivered {
-            Delivered::Taken => state.cursor = round.end,
+            Delivered::Taken if end.is_some() => {
+                state.cursor = cursor;
+                state.live = false;
+                drop(state);
+                self.outbound.wake();
+            }
+            Delivered::Taken => state.cursor = cursor,
             Delivered::Closed => state.live = false,
             Delivered::Full => {
                 state.live = false;
@@ -533,28 +582,48 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Delivers the items from the `skip`th on to a member, without its own if it wants no echo.
+    /// Where delivery to a session that receives [`Echo::Reply`] stops, from the `skip`th item on. `None` if it does
+    /// not stop in this round.
+    fn stop_of(&self, session: SessionId, skip: usize) -> Option<usize> {
+        let items = self.items.iter().enumerate().skip(skip);
+        let mut stops = items.filter_map(|(at, item)| Some((at, item.stop_of(session)?)));
+        stops.next().map(|(at, stop)| match stop {
+            Stop::Before => at,
+            Stop::After => at + 1,
+        })
+    }
+
+    /// Where a member is that has received the items before the `at`th one. `was` is where it was before the round.
+    fn cursor_at(&self, at: usize, was: Cursor) -> Cursor {
+        let last = at.checked_sub(1).map(|last| &self.items[last]);
+        match last.filter(|last| last.number >= was.next) {
+            Some(last) => last.end,
+            None => was,
+        }
+    }
+
+    /// Delivers a range of the items to a member, without its own if it wants no echo.
     fn deliver(
         &mut self,
         outbound: &Outbound,
         options: &DeliveryOptions,
         session: SessionId,
-        skip: usize,
+        range: Range<usize>,
         queue_max: usize,
     ) -> Delivered {
         let at = self.encoding(&options.encoder);
         if options.has_changes_once && self.has_shared_changes {
-            return self.deliver_once(at, outbound, options.echo, session, skip, queue_max);
+            return self.deliver_once(at, outbound, options.echo, session, range, queue_max);
         }
-        let Encoding { bytes, starts, .. } = &self.encodings[at];
+        let starts = &self.encodings[at].starts;
         let is_author = self.authors.binary_search(&session).is_ok();
         if !is_author || options.echo == Echo::Include && self.has_only_messages_of(session) {
-            let all = starts[skip]..bytes.len();
-            let count = self.items[skip..].iter().map(|item| item.len()).sum();
+            let all = starts[range.start]..starts[range.end];
+            let count = self.items[range].iter().map(|item| item.len()).sum();
             return self.hand_out(at, outbound, std::slice::from_ref(&all), count, queue_max);
         }
         let is_shown = |item: &Item| item.is_for(session, options.echo);
-        let (parts, count) = self.parts(skip, starts, is_shown);
+        let (parts, count) = self.parts(range, starts, is_shown);
         self.hand_out(at, outbound, &parts, count, queue_max)
     }
 
@@ -566,11 +635,11 @@ impl<'a> Round<'a> {
         outbound: &Outbound,
         echo: Echo,
         session: SessionId,
-        skip: usize,
+        range: Range<usize>,
         queue_max: usize,
     ) -> Delivered {
         let Encoding { bytes, starts, .. } = &self.encodings[at];
-        let changes = self.items[skip..]
+        let changes = self.items[range.clone()]
             .iter()
             .filter_map(|item| item.shared_change());
         let mut given = (0, 0);
@@ -580,7 +649,7 @@ impl<'a> Round<'a> {
                 change.is_none_or(|change| !told.contains(&change))
             };
             let is_shown = |item: &Item| item.is_for(session, echo) && is_new(item);
-            let (parts, count) = self.parts(skip, starts, is_shown);
+            let (parts, count) = self.parts(range, starts, is_shown);
             given = (count, parts.iter().map(Range::len).sum());
             parts
         });
@@ -619,17 +688,18 @@ impl<'a> Round<'a> {
             .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
     }
 
-    /// The parts of an encoding that hold the items to be shown, from the `skip`th on, and how many messages and
-    /// changes of presence they hold.
+    /// The parts of an encoding that hold those items of a range that are shown, and how many messages and changes of
+    /// presence they hold.
     fn parts(
         &self,
-        skip: usize,
+        range: Range<usize>,
         starts: &[usize],
         is_shown: impl Fn(&Item) -> bool,
     ) -> (Vec<Range<usize>>, usize) {
         let mut parts: Vec<Range<usize>> = Vec::new();
         let mut count = 0;
-        for (item, range) in self.items.iter().zip(starts.windows(2)).skip(skip) {
+        let items = self.items[range.clone()].iter();
+        for (item, range) in items.zip(starts[range.start..].windows(2)) {
             if !is_shown(item) {
                 continue;
             }

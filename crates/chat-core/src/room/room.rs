@@ -215,6 +215,12 @@ impl Room {
         self.following.is_some()
     }
 
+    /// Whether messages of this epoch are delivered: the log has begun no other one, and it can be followed if others
+    /// append to it.
+    pub(crate) fn is_delivering(&self, epoch: Epoch) -> bool {
+        self.epoch() == epoch && !self.is_lost()
+    }
+
     /// Whether the log can't be followed now.
     pub(crate) fn is_lost(&self) -> bool {
         self.following.as_ref().is_some_and(Following::is_lost)

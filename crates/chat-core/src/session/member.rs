@@ -317,7 +317,7 @@ impl Member {
                 is_told.then(|| Event::Presence(Arc::clone(presence)))
             }
             Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
-            Body::Messages(_) if is_own && self.echo == Echo::Exclude => None,
+            Body::Messages(_) if is_own && self.echo != Echo::Include => None,
             Body::Messages(batch) => {
                 self.current = Some((Arc::clone(batch), 0..batch.len()));
                 self.next_of_current().map(Event::Message)

@@ -85,6 +85,12 @@ impl WireMember {
         self.tail.behind().is_some()
     }
 
+    /// Whether delivery has yet to reach this position, and will: the log is still in this epoch and can be followed.
+    pub(crate) fn awaits(&self, epoch: Epoch, seq: Seq) -> bool {
+        let room = self.seat.room();
+        room.is_delivering(epoch) && self.tail.awaits(seq)
+    }
+
     /// Moves the member to the live end. Its output must be corked until the replay is written.
     pub(crate) fn go_live(&self) -> Repaired {
         let (replay, missed_presence) = self.seat.room().go_live(&self.tail);

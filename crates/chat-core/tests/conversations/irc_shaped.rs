@@ -3,14 +3,14 @@
 mod dialect;
 
 use crate::rate;
-use chat_core::{CloseReason, Limits};
-use chat_testkit::TestHub;
+use chat_core::{CloseReason, Hub, Limits, Member, Session};
+use chat_testkit::{SharedJournal, SharedNode, TestHub, Wire};
 use dialect::Irc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 fn hub(limits: Limits) -> TestHub {
-    TestHub::new(limits).protocol(Irc::new())
+    TestHub::new(limits).protocol(Irc::default())
 }
 
 fn unlimited() -> TestHub {
@@ -78,7 +78,7 @@ async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
 /// A listener for one dialect alone.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
-    let irc = Irc::new();
+    let irc = Irc::default();
     let mut hub = unlimited().configured(|server| server.default_dialect(move || irc.dialect()));
     let mut silent = hub.connect("silent");
     silent.sees_nothing().await;
@@ -143,12 +143,14 @@ async fn a_line_speaks_in_a_list_of_rooms() {
         .connect_saying("bob", ["NICK bob", "USER b", "JOIN #b,#a"])
         .await;
     bob.sees_in_time(":bob JOIN #a").await;
-    alice.sees_in_time(":bob JOIN #a").await;
+    lines_of(&mut alice).await;
     alice.sends("PRIVMSG #a,#elsewhere,#b :hello").await;
-    // Said in each room that she is in, and answered for the other.
+    // Said in each room that she is in, and answered for the other, in the order of the list.
+    alice.sees(":alice PRIVMSG #a :hello").await;
     alice
         .sees("400 you are not in that room: join it first")
         .await;
+    alice.sees(":alice PRIVMSG #b :hello").await;
     let mut seen = [
         bob.next_line().await.unwrap(),
         bob.next_line().await.unwrap(),
@@ -227,4 +229,216 @@ async fn a_plain_member_and_an_irc_peer_share_a_room_and_each_is_told_its_way() 
     alice.sees("* bob is now rob").await;
     alice.sends("/nick ally").await;
     bob.sees_in_time(":alice NICK ally").await;
+}
+
+/// An IRC peer in `#a`.
+async fn irc_in_a(hub: &mut TestHub, nick: &str) -> Wire {
+    let mut peer = hub
+        .connect_saying(nick, [&format!("NICK {nick}"), "USER u", "JOIN #a"])
+        .await;
+    peer.sees_in_time(&format!(":{nick} JOIN #a")).await;
+    peer
+}
+
+/// What a peer is sent until nothing more comes, from a slow log, too.
+async fn lines_of(peer: &mut Wire) -> Vec<String> {
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    peer.sees_until_quiet().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_labelled_message_is_answered_in_its_place_among_the_rooms_messages() {
+    let mut hub = unlimited();
+    let mut alice = irc_in_a(&mut hub, "alice").await;
+    let mut bob = irc_in_a(&mut hub, "bob").await;
+    let mut carol = irc_in_a(&mut hub, "carol").await;
+    for peer in [&mut alice, &mut bob, &mut carol] {
+        lines_of(peer).await;
+    }
+    for round in 0..50 {
+        // Both speak before either has read: the room decides the order.
+        bob.sends(&format!("PRIVMSG #a :b{round}\nPRIVMSG #a :bb{round}"))
+            .await;
+        alice
+            .sends(&format!("@label=x{round} PRIVMSG #a :a{round}"))
+            .await;
+        bob.sends(&format!("PRIVMSG #a :c{round}")).await;
+    }
+    let seen = lines_of(&mut carol).await;
+    assert_eq!(seen.len(), 200);
+    let unlabelled = |line: &String| match line.strip_prefix("@label=") {
+        Some(line) => line.split_once(' ').unwrap().1.to_owned(),
+        None => line.clone(),
+    };
+    let alices = lines_of(&mut alice).await;
+    let labelled: Vec<_> = alices.iter().filter(|line| line.starts_with('@')).collect();
+    let expected: Vec<_> = (0..50)
+        .map(|round| format!("@label=x{round} :alice PRIVMSG #a :a{round}"))
+        .collect();
+    assert_eq!(labelled, expected.iter().collect::<Vec<_>>());
+    for peer in [alices, lines_of(&mut bob).await] {
+        let peer: Vec<_> = peer.iter().map(unlabelled).collect();
+        assert_eq!(peer, seen, "one order for all");
+    }
+    assert_eq!(hub.hub.stats().lag_repairs, 0, "a reply is not a lag");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_labelled_command_waits_for_the_echo_before_it() {
+    let mut hub = unlimited();
+    let mut alice = irc_in_a(&mut hub, "alice").await;
+    alice
+        .sends("@label=1 PRIVMSG #a,#nowhere,#a :hi\n@label=2 TOPIC #a :new\n@label=3 TOPIC #a\nPING 4")
+        .await;
+    alice.sees("@label=1 :alice PRIVMSG #a :hi").await;
+    alice
+        .sees("@label=1 400 you are not in that room: join it first")
+        .await;
+    alice.sees("@label=1 :alice PRIVMSG #a :hi").await;
+    alice.sees("@label=2 :alice TOPIC #a :new").await;
+    alice.sees("@label=3 332 #a :new").await;
+    let set = alice.next_line().await.unwrap();
+    assert!(set.starts_with("333 #a alice "), "{set}");
+    alice.sees("PONG 4").await;
+    alice.sees_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_answered_before_the_end_of_its_session() {
+    for end in ["QUIT :bye", "@label=2 QUIT"] {
+        let mut hub = unlimited();
+        let mut alice = irc_in_a(&mut hub, "alice").await;
+        alice
+            .sends(&format!("@label=1 PRIVMSG #a :last\n{end}"))
+            .await;
+        alice.sees("@label=1 :alice PRIVMSG #a :last").await;
+        alice.sees_containing("ERROR :").await;
+    }
+    let mut hub = unlimited();
+    let mut alice = irc_in_a(&mut hub, "alice").await;
+    alice.sends("@label=1 PRIVMSG #a :last").await;
+    alice.ends().await;
+    alice.sees("@label=1 :alice PRIVMSG #a :last").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_names_of_a_room_of_three_hundred_are_listed_once() {
+    let mut hub = unlimited();
+    let mut members = Vec::new();
+    for number in 0..299 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
+        members.push((session.join("a").await.unwrap(), session));
+    }
+    let mut alice = irc_in_a(&mut hub, "alice").await;
+    lines_of(&mut alice).await;
+    alice.sends("@label=n NAMES #a\nPING 1").await;
+    let lines = lines_of(&mut alice).await;
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    let listed: Vec<_> = lines[..3]
+        .iter()
+        .map(|line| line.trim_start_matches("@label=n "))
+        .flat_map(|line| line.strip_prefix("353 #a :").unwrap().split(' '))
+        .map(str::to_owned)
+        .collect();
+    let mut expected: Vec<_> = (0..299).map(|number| format!("m{number}")).collect();
+    expected.push("alice".to_owned());
+    assert_eq!(listed, expected);
+    assert_eq!(lines[3..], ["366 #a", "PONG 1"]);
+}
+
+/// Two hubs on one log, with an IRC peer on the first and a session in the same room on the second.
+struct Shared {
+    here: TestHub,
+    alice: Wire,
+    there: Hub,
+    bob: Member,
+    _bob: Session,
+    node: SharedNode,
+    journal: SharedJournal,
+}
+
+impl Shared {
+    async fn new(seed: u64) -> Self {
+        let journal = SharedJournal::new(seed);
+        let (node, other) = (journal.node(1), journal.node(2));
+        let mut limits = Limits::default();
+        limits.rate = None;
+        let hub = Hub::builder().limits(limits.clone()).journal(node.clone());
+        let mut here = TestHub::build(hub).protocol(Irc::default());
+        let there = Hub::builder().limits(limits).journal(other).build();
+        let session = there.session(Some("bob")).await.unwrap();
+        let bob = session.join("a").await.unwrap();
+        let alice = irc_in_a(&mut here, "alice").await;
+        Self {
+            here,
+            alice,
+            there,
+            bob,
+            _bob: session,
+            node,
+            journal,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_labelled_message_is_answered_in_its_place_in_a_log_that_hubs_share() {
+    for seed in 0..20 {
+        let mut shared = Shared::new(seed).await;
+        let mut carol = irc_in_a(&mut shared.here, "carol").await;
+        lines_of(&mut shared.alice).await;
+        for round in 0..20 {
+            let label = format!("@label={round} PRIVMSG #a :alice {round}");
+            let bobs = format!("bob {round}");
+            let (said, ()) = tokio::join!(shared.bob.say(&bobs), shared.alice.sends(&label));
+            said.unwrap();
+        }
+        let expected = lines_of(&mut carol).await;
+        assert_eq!(expected.len(), 40, "seed {seed}");
+        let seen = lines_of(&mut shared.alice).await;
+        let mut label = 0..;
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|line| match line.starts_with(":alice") {
+                true => format!("@label={} {line}", label.next().unwrap()),
+                false => line,
+            })
+            .collect();
+        assert_eq!(seen, expected, "seed {seed}");
+    }
+}
+
+/// The log ends, begins anew or loses the message before the hub has followed so far.
+#[tokio::test(start_paused = true)]
+async fn a_labelled_message_that_is_never_delivered_is_answered_all_the_same() {
+    for fault in ["let go", "reset", "removed", "kicked", "drained"] {
+        let mut shared = Shared::new(3).await;
+        shared.node.hold();
+        shared
+            .alice
+            .sends("@label=1 PRIVMSG #a :hi\n@label=2 NICK ally")
+            .await;
+        shared.alice.sees_nothing().await;
+        let hub = shared.here.hub.clone();
+        match fault {
+            "let go" => shared.journal.let_go("a"),
+            "reset" => shared.journal.reset("a"),
+            "removed" => hub.remove("a", "alice", "out").await.map(drop).unwrap(),
+            "kicked" => hub.kick("alice", "out").await.map(drop).unwrap(),
+            _ => hub.drain(),
+        }
+        shared.node.release();
+        let lines = lines_of(&mut shared.alice).await;
+        let answers = lines
+            .iter()
+            .filter(|line| line.starts_with("@label=1 :alice"));
+        assert_eq!(answers.count(), 1, "{fault}: {lines:?}");
+        let renamed = lines.contains(&"@label=2 :you NICK ally".to_owned());
+        assert_eq!(
+            renamed,
+            ["let go", "reset", "removed"].contains(&fault),
+            "{fault}: {lines:?}"
+        );
+        drop(shared.there);
+    }
 }

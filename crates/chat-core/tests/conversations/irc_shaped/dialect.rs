@@ -3,70 +3,55 @@
 use bytes::{BufMut, BytesMut};
 use chat_core::protocol::{
     Broadcast, Code, Command, Commands, Detected, Detection, Detector, Dialect, DialectOptions,
-    Encoder, Greeting, JoinRequest, Moment, Reply,
+    Encoder, Moment, Reply,
 };
 use chat_core::{CloseReason, Direct, Echo, Kind, PresenceChange};
+use std::collections::VecDeque;
+use std::fmt::Write;
 use std::sync::Arc;
 
+/// Writes one line.
+macro_rules! put {
+    ($out:expr, $($line:tt)*) => {
+        writeln!($out, $($line)*).expect("a buffer takes everything")
+    };
+}
+
 /// Recognises what an IRC client begins with.
-#[derive(Clone)]
-pub(super) struct Irc(Arc<IrcLines>);
+#[derive(Clone, Default)]
+pub(crate) struct Irc(Arc<IrcLines>);
 
 /// Writes what happens in rooms.
+#[derive(Default)]
 struct IrcLines;
 
 /// One connection.
+#[derive(Default)]
 struct IrcPeer {
     encoder: Arc<IrcLines>,
     nick: Option<String>,
     has_user: bool,
     is_negotiating: bool,
     is_registered: bool,
+    /// The labels of the commands that are not answered yet.
+    labels: VecDeque<Option<String>>,
 }
 
 impl Irc {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(IrcLines))
-    }
-
     /// Begins a connection.
-    pub(super) fn dialect(&self) -> Box<dyn Dialect> {
+    pub(crate) fn dialect(&self) -> Box<dyn Dialect> {
+        let encoder = Arc::clone(&self.0);
         Box::new(IrcPeer {
-            encoder: Arc::clone(&self.0),
-            nick: None,
-            has_user: false,
-            is_negotiating: false,
-            is_registered: false,
+            encoder,
+            ..IrcPeer::default()
         })
     }
 }
 
 impl Detector for Irc {
     fn detect(&self, prefix: &[u8]) -> Detection {
-        let openings = [&b"NICK "[..], b"USER ", b"CAP "];
-        if openings.iter().any(|opening| prefix.starts_with(opening)) {
-            Detection::Found(Detected::Dialect(self.dialect()))
-        } else if openings.iter().any(|opening| opening.starts_with(prefix)) {
-            Detection::NeedMore
-        } else {
-            Detection::NotFound
-        }
-    }
-}
-
-impl IrcPeer {
-    /// Says hello once the peer has said all that it takes.
-    fn register(&mut self, commands: &mut Commands<'_>) {
-        if self.has_user
-            && !self.is_negotiating
-            && let Some(nick) = self.nick.take()
-        {
-            commands.push(Command::Hello {
-                nick: Some(nick.into()),
-                token: None,
-                rooms: Vec::new(),
-            });
-        }
+        let found = || Detected::Dialect(self.dialect());
+        Detection::by_opening(prefix, &["NICK ", "USER ", "CAP "], found)
     }
 }
 
@@ -80,7 +65,7 @@ impl Dialect for IrcPeer {
     }
 
     fn echo(&self) -> Echo {
-        Echo::Exclude
+        Echo::Reply
     }
 
     fn options(&self) -> DialectOptions {
@@ -91,82 +76,96 @@ impl Dialect for IrcPeer {
     }
 
     fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>) {
+        let label = line.strip_prefix("@label=");
+        let (label, line) = match label.and_then(|line| line.split_once(' ')) {
+            Some((label, line)) => (Some(label), line),
+            None => (None, line),
+        };
         let (command, arguments) = line.split_once(' ').unwrap_or((line, ""));
+        let (target, text) = arguments.split_once(" :").unwrap_or((arguments, ""));
         match command {
-            "NICK" if self.is_registered => {
-                commands.push(Command::Nick {
-                    nick: arguments.into(),
-                });
-            }
-            "QUIT" => {
-                commands.push(Command::Quit {
-                    reason: Some(arguments.trim_start_matches(':').into()),
-                });
-            }
-            "NICK" => {
-                self.nick = Some(arguments.to_owned());
-                self.register(commands);
-            }
-            "USER" => {
-                self.has_user = true;
-                self.register(commands);
-            }
-            "CAP" => {
-                self.is_negotiating = arguments != "END";
-                self.register(commands);
-            }
-            "PING" => put(commands.out(), &format!("PONG {arguments}")),
-            "JOIN" => {
-                for room in arguments.split(',') {
-                    match room.strip_prefix('#') {
-                        Some(room) => {
-                            commands.push(Command::Join(JoinRequest::new(room.into())));
+            "NICK" if self.is_registered => _ = commands.push(Command::nick(target)),
+            "NICK" => self.nick = Some(target.to_owned()),
+            "USER" => self.has_user = true,
+            "CAP" => self.is_negotiating = target != "END",
+            "PING" => put!(commands.out(), "PONG {target}"),
+            "QUIT" => _ = commands.push(Command::quit(arguments.trim_start_matches(':'))),
+            "JOIN" | "NAMES" | "PRIVMSG" | "TOPIC" => {
+                for room in target.split(',') {
+                    let command = match (room.strip_prefix('#').ok_or(room), command) {
+                        (Ok(room), "JOIN") => Command::join(room),
+                        (Ok(room), "NAMES") => Command::members(room),
+                        (Ok(room), "TOPIC") if text.is_empty() => Command::topic(room),
+                        (Ok(room), "TOPIC") => Command::set_topic(room, text),
+                        (Ok(room), _) => Command::say(room, text),
+                        (Err(nick), "PRIVMSG") => Command::tell(nick, text),
+                        (Err(room), _) => {
+                            put!(commands.out(), "403 {room}");
+                            continue;
                         }
-                        None => put(commands.out(), &format!("403 {room}")),
-                    }
+                    };
+                    commands.push(command);
                 }
             }
-            "PRIVMSG" => {
-                let (rooms, text) = arguments.split_once(" :").unwrap_or((arguments, ""));
-                for room in rooms.split(',') {
-                    commands.push(Command::Say {
-                        room: Some(room.trim_start_matches('#').into()),
-                        text: text.into(),
-                        key: None,
-                    });
-                }
-            }
-            unknown => put(commands.out(), &format!("421 {unknown}")),
+            unknown => put!(commands.out(), "421 {unknown}"),
         }
+        // The session begins once the peer has sent all that it takes.
+        if self.has_user
+            && !self.is_negotiating
+            && let Some(nick) = self.nick.take()
+        {
+            commands.push(Command::hello(nick));
+        }
+        let labels = (0..commands.count()).map(|_| label.map(str::to_owned));
+        self.labels.extend(labels);
     }
 
-    fn greet(&mut self, _: &Greeting<'_>, _: &mut BytesMut) {}
-
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        if reply.completes_command()
+            && let Some(label) = self.labels.pop_front().flatten()
+        {
+            out.put_slice(format!("@label={label} ").as_bytes());
+        }
         match reply {
             Reply::Welcome { nick, .. } => {
                 self.is_registered = true;
-                put(out, &format!("001 {nick}"));
+                put!(out, "001 {nick}");
             }
-            Reply::Renamed(nick) => put(out, &format!(":you NICK {nick}")),
-            Reply::Joined { nick, joined } => {
-                put(out, &format!(":{nick} JOIN #{}", joined.info.room));
+            Reply::Renamed(nick) => put!(out, ":you NICK {nick}"),
+            Reply::Joined { nick, joined } => put!(out, ":{nick} JOIN #{}", joined.info.room),
+            Reply::Published(batch) => {
+                let messages = Broadcast::Messages(batch, 0..batch.len());
+                self.encoder.encode(&messages, Moment::Live, out);
             }
-            Reply::Refused(refusal) if refusal.code == Code::NickTaken => put(out, "433"),
-            Reply::Refused(refusal) => put(out, &format!("400 {refusal}")),
+            Reply::Topic(info) => {
+                put!(out, "332 #{} :{}", info.room, info.topic);
+                if let Some(set) = &info.topic_set {
+                    put!(out, "333 #{} {} {}", info.room, set.by, set.at.0);
+                }
+            }
+            Reply::Members {
+                room,
+                nicks,
+                has_more,
+            } => {
+                let nicks: Vec<_> = nicks.iter().map(|nick| nick.as_str()).collect();
+                put!(out, "353 #{room} :{}", nicks.join(" "));
+                if !has_more {
+                    put!(out, "366 #{room}");
+                }
+            }
+            Reply::Refused(refusal) if refusal.code == Code::NickTaken => put!(out, "433"),
+            Reply::Refused(refusal) => put!(out, "400 {refusal}"),
             _ => {}
         }
     }
 
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut) {
-        put(
-            out,
-            &format!(":{} PRIVMSG you :{}", direct.from, direct.text),
-        );
+        put!(out, ":{} PRIVMSG you :{}", direct.from, direct.text);
     }
 
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
-        put(out, &format!("ERROR :{reason}"));
+        put!(out, "ERROR :{reason}");
     }
 }
 
@@ -175,38 +174,27 @@ impl Encoder for IrcLines {
         match item {
             Broadcast::Messages(batch, range) => {
                 for message in batch.messages(range.clone()) {
-                    let verb = if message.kind == Kind::Topic {
-                        "TOPIC"
-                    } else {
-                        "PRIVMSG"
+                    let verb = match message.kind {
+                        Kind::Topic => "TOPIC",
+                        _ => "PRIVMSG",
                     };
                     let (from, room) = (batch.from(), batch.room());
-                    put(out, &format!(":{from} {verb} #{room} :{}", message.text));
+                    put!(out, ":{from} {verb} #{room} :{}", message.text);
                 }
             }
             Broadcast::Presence(presence) => {
                 let (nick, room) = (&presence.nick, &presence.room);
-                match &presence.change {
-                    PresenceChange::Joined => put(out, &format!(":{nick} JOIN #{room}")),
-                    PresenceChange::Left { reason: None } => {
-                        put(out, &format!(":{nick} PART #{room}"));
-                    }
+                let line = match &presence.change {
+                    PresenceChange::Joined => format!("JOIN #{room}"),
+                    PresenceChange::Left { reason: None } => format!("PART #{room}"),
                     // Changes of the session: they name no room.
-                    PresenceChange::Left {
-                        reason: Some(reason),
-                    } => {
-                        put(out, &format!(":{nick} QUIT :{reason}"));
-                    }
-                    PresenceChange::Renamed { to } => put(out, &format!(":{nick} NICK {to}")),
-                    _ => {}
-                }
+                    PresenceChange::Left { reason: Some(why) } => format!("QUIT :{why}"),
+                    PresenceChange::Renamed { to } => format!("NICK {to}"),
+                    _ => return,
+                };
+                put!(out, ":{nick} {line}");
             }
             _ => {}
         }
     }
-}
-
-fn put(out: &mut BytesMut, line: &str) {
-    out.put_slice(line.as_bytes());
-    out.put_u8(b'\n');
 }

@@ -233,6 +233,11 @@ impl Talk<'_> {
             },
             Answer::Who => Reply::Who(&info),
             Answer::Present => Reply::Present(&info),
+            Answer::Members => Reply::Members {
+                room: &room,
+                nicks: &info.nicks,
+                has_more: false,
+            },
             Answer::Rooms => Reply::Rooms {
                 rooms: random.pick::<&[RoomSummary]>(&[&scene.rooms, &[]]),
                 has_more: random.once_in(2),
@@ -302,6 +307,7 @@ enum Answer {
     Renamed,
     Told,
     Who,
+    Members,
     Present,
     Rooms,
     Topic,
@@ -337,6 +343,7 @@ const fn answers(command: &Command<'_>) -> &'static [Answer] {
         Command::Leave { .. } => &[Answer::Left, Refused],
         Command::Nick { .. } => &[Answer::Renamed, Refused],
         Command::Who { .. } => &[Answer::Who, Refused],
+        Command::Members { .. } => &[Answer::Members, Refused],
         Command::Rooms { .. } => &[Answer::Rooms, Refused],
         Command::History { .. } => &[Answer::History, Refused],
         Command::Read { .. } => &[Answer::Page, Refused],
