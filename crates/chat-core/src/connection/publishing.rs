@@ -55,11 +55,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             },
             None => None,
         };
-        let now = self.hub.now();
         let session = self.session.as_ref().ok_or_else(Refusal::not_in_room)?;
         let session = session.shared();
         let key = key.as_ref().map(|key| (key, session.owner()));
-        let with = self.conversation.batch_for(target, || session.drafts(now));
+        let hub = &self.hub;
+        let with = self
+            .conversation
+            .batch_for(target, || session.drafts(hub.now()));
         if !with.drafts.add(kind, text, key) {
             return Err(PublishError::Empty.into());
         }
