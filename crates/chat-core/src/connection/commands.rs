@@ -15,6 +15,7 @@ use crate::text;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
@@ -65,43 +66,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.reply(&Reply::Topic(&info));
             }
             Command::Rooms { after, limit } => {
-                self.may_ask()?;
-                let began = Instant::now();
-                let limit = limit.unwrap_or(ROOMS_LISTED_MAX);
-                let limit = limit.clamp(1, ROOMS_LISTED_MAX);
-                let after = after.as_deref().unwrap_or_default();
-                // One room more than asked for tells whether there are more.
-                let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
-                let has_more = rooms.len() > limit;
-                rooms.truncate(limit);
-                // A policy that hides many rooms was asked about all of them.
-                self.charge(Cost::work(began.elapsed()));
-                self.reply(&Reply::Rooms {
-                    rooms: &rooms,
-                    has_more,
-                });
+                self.list_rooms(after.as_deref().unwrap_or_default(), limit)?;
             }
             Command::History {
                 room,
                 before,
                 limit,
-            } => {
-                self.may_ask()?;
-                let member = self.member(room.as_deref())?;
-                self.ask_for_history(member).await?;
-                let limits = self.hub.limits();
-                let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-                let before = before.unwrap_or(Seq::END);
-                let latest = self.members[member].latest(before, limit).await;
-                let latest = latest.map_err(|_| Refusal::unreadable(&JournalError::Gone))?;
-                self.reply(&Reply::History {
-                    is_empty: latest.is_none(),
-                });
-                let replaying = latest.map(|latest| Replaying::past(member, latest));
-                self.replays.extend(replaying);
-                self.transport.cork();
-                self.catch_up_soon().await;
-            }
+            } => self.show_history(room.as_deref(), before, limit).await?,
             Command::Read {
                 room,
                 after,
@@ -131,21 +102,21 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Ok(Outcome::Close(CloseReason::Quit(None)));
             }
             Command::Quit { reason } => {
-                let asked = reason.as_deref().unwrap_or_default();
-                let question = Question::Quit { reason: asked };
-                let reason = match self.ask(question, asked).await {
-                    Ok(reason) => Some(self.hub.reason(&reason)),
-                    Err(_) => None,
-                };
-                return Ok(Outcome::Close(CloseReason::Quit(
-                    reason.filter(|reason| !reason.is_empty()),
-                )));
+                let reason = self.quit_reason(reason.as_deref().unwrap_or_default());
+                return Ok(Outcome::Close(CloseReason::Quit(reason.await)));
             }
             Command::OptionsChanged => self.apply_options(),
             // Handled where messages are gathered.
             Command::Say { .. } | Command::Act { .. } | Command::Publish { .. } => {}
         }
         Ok(Outcome::GoOn)
+    }
+
+    /// The reason to give for a quit, if the policy lets the peer give one.
+    async fn quit_reason(&mut self, asked: &str) -> Option<Arc<str>> {
+        let question = Question::Quit { reason: asked };
+        let reason = self.ask(question, asked).await.ok()?;
+        Some(self.hub.reason(&reason)).filter(|reason| !reason.is_empty())
     }
 
     async fn tell(&mut self, to: &str, text: &str) -> Result<(), Refusal> {
@@ -307,6 +278,48 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Some(after) => Span::After(after),
             None => Span::Before(before.unwrap_or(Seq::END)),
         })
+    }
+
+    fn list_rooms(&mut self, after: &str, limit: Option<usize>) -> Result<(), Refusal> {
+        self.may_ask()?;
+        let began = Instant::now();
+        let limit = limit.unwrap_or(ROOMS_LISTED_MAX);
+        let limit = limit.clamp(1, ROOMS_LISTED_MAX);
+        // One room more than asked for tells whether there are more.
+        let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
+        let has_more = rooms.len() > limit;
+        rooms.truncate(limit);
+        // A policy that hides many rooms was asked about all of them.
+        self.charge(Cost::work(began.elapsed()));
+        self.reply(&Reply::Rooms {
+            rooms: &rooms,
+            has_more,
+        });
+        Ok(())
+    }
+
+    async fn show_history(
+        &mut self,
+        room: Option<&str>,
+        before: Option<Seq>,
+        limit: Option<usize>,
+    ) -> Result<(), Refusal> {
+        self.may_ask()?;
+        let member = self.member(room)?;
+        self.ask_for_history(member).await?;
+        let limits = self.hub.limits();
+        let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+        let before = before.unwrap_or(Seq::END);
+        let latest = self.members[member].latest(before, limit).await;
+        let latest = latest.map_err(|_| Refusal::unreadable(&JournalError::Gone))?;
+        self.reply(&Reply::History {
+            is_empty: latest.is_none(),
+        });
+        let replaying = latest.map(|latest| Replaying::past(member, latest));
+        self.replays.extend(replaying);
+        self.transport.cork();
+        self.catch_up_soon().await;
+        Ok(())
     }
 
     async fn read_page(
