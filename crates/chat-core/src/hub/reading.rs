@@ -7,6 +7,7 @@ use crate::hub::rooms::Visit;
 use crate::log::{JournalError, Page, Position, Seq, Span};
 use crate::name::Nick;
 use crate::room::{JoinError, Room};
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -27,13 +28,11 @@ impl Hub {
     pub fn rooms(&self) -> Vec<RoomSummary> {
         let open = self.all_rooms();
         let mut rooms: Vec<_> = open.iter().filter_map(|room| room.summary()).collect();
-        for (key, room, count) in self.0.participants.rooms_elsewhere() {
-            // All members are on other nodes, so the topic is not known here.
-            if !open.iter().any(|open| open.key == key) {
-                let topic = Arc::default();
-                rooms.push(RoomSummary { room, count, topic });
-            }
-        }
+        let open: HashSet<&str> = open.iter().map(|room| &*room.key).collect();
+        let is_closed = |key: &str| !open.contains(key);
+        let elsewhere = &self.0.participants;
+        let elsewhere = elsewhere.rooms_elsewhere(None, usize::MAX, is_closed);
+        rooms.extend(elsewhere.into_iter().map(|(_, room)| room));
         rooms.sort_by(|a, b| a.room.cmp(&b.room));
         rooms
     }
@@ -57,14 +56,17 @@ impl Hub {
     ) -> Vec<RoomSummary> {
         /// How many rooms are visited under one lock.
         const CHUNK: usize = 128;
-        let mut listed = Vec::new();
+        let mut listed: Vec<(Arc<str>, RoomSummary)> = Vec::new();
         let mut last: Option<Arc<str>> = match after {
             "" => None,
             after => match self.room_key(after) {
                 Some(key) => Some(key.into()),
-                None => return listed,
+                None => return Vec::new(),
             },
         };
+        let is_closed_and_seen = |key: &str| self.find(key).is_none() && sees(key);
+        let participants = &self.0.participants;
+        let elsewhere = participants.rooms_elsewhere(last.as_deref(), limit, is_closed_and_seen);
         while listed.len() < limit {
             let chunk: Vec<Arc<Room>> = {
                 let rooms = self.0.rooms.lock();
@@ -80,11 +82,16 @@ impl Hub {
             let left = limit - listed.len();
             let listable = chunk.iter().filter_map(|room| {
                 let summary = room.summary()?;
-                sees(&room.key).then_some(summary)
+                sees(&room.key).then(|| (Arc::clone(&room.key), summary))
             });
             listed.extend(listable.take(left));
         }
-        listed
+        if !elsewhere.is_empty() {
+            listed.extend(elsewhere);
+            listed.sort_by(|(a, _), (b, _)| a.cmp(b));
+            listed.truncate(limit);
+        }
+        listed.into_iter().map(|(_, room)| room).collect()
     }
 
     /// Returns a room's information, with as many nicks as fit one line; `None` if the room has no members.

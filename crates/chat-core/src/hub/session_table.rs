@@ -2,6 +2,7 @@
 //!
 //! Invariant: a session of this hub is listed from the moment it has its nick until it ends.
 
+use crate::event::RoomSummary;
 use crate::hub::roster::{RosterEvent, SessionPresence};
 use crate::log::{Account, SessionId};
 use crate::name::{Nick, RoomName};
@@ -9,6 +10,7 @@ use crate::room::Participant;
 use crate::sync::Mutex;
 use futures::stream::BoxStream;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// The sessions of this hub, and what it knows of sessions on other nodes.
@@ -69,13 +71,27 @@ impl Sessions {
             .collect()
     }
 
-    /// The rooms that have members on other nodes: their keys, names and numbers of such members.
-    pub(super) fn rooms_elsewhere(&self) -> Vec<(Arc<str>, RoomName, usize)> {
+    /// The first rooms after a key that have members on other nodes and satisfy a predicate, by their keys. Their topics
+    /// are not known here.
+    pub(super) fn rooms_elsewhere(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        is_listed: impl Fn(&str) -> bool,
+    ) -> Vec<(Arc<str>, RoomSummary)> {
+        if !self.is_shared {
+            return Vec::new();
+        }
         let elsewhere = self.elsewhere.lock();
-        let rooms = elsewhere.by_room.iter();
-        rooms
-            .map(|(key, (name, members))| (Arc::clone(key), name.clone(), members.len()))
-            .collect()
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rooms = elsewhere.by_room.range::<str, _>((from, Bound::Unbounded));
+        let rooms = rooms.filter(|(key, _)| is_listed(key)).take(limit);
+        let summary = |(key, (room, members)): (&Arc<str>, &(RoomName, BTreeMap<_, _>))| {
+            let (room, count) = (room.clone(), members.len());
+            let topic = Arc::default();
+            (Arc::clone(key), RoomSummary { room, count, topic })
+        };
+        rooms.map(summary).collect()
     }
 }
 

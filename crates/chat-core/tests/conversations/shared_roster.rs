@@ -92,6 +92,32 @@ async fn members_are_listed_on_both_hubs_and_told_of_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rooms_are_listed_on_both_hubs_wherever_their_members_are() {
+    let (_rosters, one, two) = two_hubs(1);
+    let (alice, bob) = (one.session(Some("alice")), two.session(Some("bob")));
+    let (alice, bob) = (alice.await.unwrap(), bob.await.unwrap());
+    let mut members = Vec::new();
+    for room in ["a", "c", "d"] {
+        members.push(alice.join(room).await.unwrap());
+    }
+    for room in ["b", "d", "e"] {
+        members.push(bob.join(room).await.unwrap());
+    }
+    tokio::time::sleep(SETTLED).await;
+    for hub in [&one, &two] {
+        let listed = |after, limit| {
+            let rooms = hub.rooms_after(after, limit).into_iter();
+            rooms.map(|room| format!("{} {}", room.room, room.count))
+        };
+        let all = ["a 1", "b 1", "c 1", "d 2", "e 1"];
+        assert!(listed("", 9).eq(all));
+        assert_eq!(hub.rooms().len(), 5);
+        assert!(listed("a", 3).eq(["b 1", "c 1", "d 2"]));
+        assert!(listed("d", 3).eq(["e 1"]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn direct_messages_and_kicks_reach_the_other_hub() {
     let (_rosters, one, two) = two_hubs(2);
     let alice = one.session(Some("alice")).await.unwrap();
