@@ -18,6 +18,7 @@ pub use delivery::Echo;
 pub(crate) use delivery::{Body, Cursor, DeliveryOptions, Item, Place, Tail};
 pub use error::{JoinError, PublishError};
 pub(crate) use feed::Feed;
+pub(crate) use members::Listed;
 pub(crate) use occupant::SeatNumber;
 pub(crate) use outbound::{Outbound, Progress};
 pub(crate) use participant::{JoinedRoom, MailboxFull, Participant, Removal};

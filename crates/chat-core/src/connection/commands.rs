@@ -408,7 +408,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             };
             self.members[..=member].rotate_right(1);
             self.leave_first(1).await;
-            self.reply_if_passed();
+            if self.has_passed_owed() {
+                self.write_owed_out_of_place();
+            }
             self.reply(&Reply::Removed {
                 room: &removal.room.name,
                 reason: &removal.reason,

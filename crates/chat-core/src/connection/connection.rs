@@ -250,7 +250,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Poll::Ready(Wake::Mail);
             }
         }
-        let must_catch_up = self.must_catch_up();
+        let must_catch_up = progress.is_due || self.must_catch_up();
         if progress.waiting_ahead == 0 && must_catch_up {
             return Poll::Ready(Wake::CatchUp);
         }
@@ -308,10 +308,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.charge_input(count, now);
     }
 
-    /// Whether a part of a log, or of a list of members, must be written before anything else.
+    /// Whether a part of a log or of a list, or a reply that is out of place, must be written before anything else.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty()
             || self.listing.is_some()
+            || self.has_passed_owed()
             || self.members.iter().any(WireMember::is_behind)
     }
 

@@ -124,6 +124,8 @@ pub(super) enum Next {
     Delimited(Option<Inbound>),
     /// Continue with a line that had to wait.
     Resume(Box<Deferred>),
+    /// Write the reply that has waited too long for its place.
+    AnswerOwed,
     /// Tell the peer that its unfinished item was dropped.
     GiveUp(Inbound),
     /// Send this question to a silent peer.
@@ -312,6 +314,7 @@ impl Conversation {
 
     /// Keeps the reply to a published message until delivery reaches the message.
     pub(super) fn owe(&mut self, owed: Owed) {
+        debug_assert!(self.owed.is_none(), "the next message waits for the reply");
         self.owed = Some(Box::new(owed));
     }
 

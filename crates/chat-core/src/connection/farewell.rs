@@ -60,11 +60,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes the rest of its rooms' logs: everything that was accepted before the member left.
     async fn write_rest(&mut self, drains: bool) {
-        self.listing = None;
+        while !self.write_listing().await {
+            self.transport
+                .flushed(self.hub.limits().stall_timeout)
+                .await;
+        }
         while let Some(replaying) = self.replays.pop_front() {
             self.write_replay(replaying).await;
         }
-        self.transport.uncork();
+        self.uncork();
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
@@ -75,7 +79,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.write_replay(Replaying::live(member, replay, echo))
                 .await;
         }
-        self.reply_owed();
+        self.write_owed_out_of_place();
         while self.session.as_ref().is_some_and(Session::has_direct)
             && self.conversation.dialect().is_some()
         {

@@ -1,25 +1,31 @@
 //! Writes all members of a room to a peer, page by page.
 //!
-//! Invariant: the list is exact. Live events are held back from before the members are copied until all of them are
-//! written, so an event that the peer receives before the list happened before it. A page is written only when the page
-//! before it was taken.
+//! Invariant: live events are held back until all pages are written, so an event that the peer receives before the list
+//! happened before it. The list holds each member that was there for the whole time; who came or went is announced after
+//! it, unless the room has too many members for that. A page is read only when the page before it was taken.
 
-use crate::admission::Cost;
 use crate::connection::connection::Connection;
+use crate::log::SessionId;
 use crate::name::{Nick, RoomName};
 use crate::protocol::{Refusal, Reply};
-use std::vec::IntoIter;
+use crate::room::Listed;
+use crate::time_slice::TimeSlice;
+use std::collections::HashSet;
 use tokio::io::AsyncRead;
-use tokio::time::Instant;
 
-/// How many nicks one page names.
+/// How many members one page names.
 const PAGE: usize = 100;
 
-/// The members of a room that are not written yet.
+/// The part of a room's members that is not written yet.
 #[derive(Debug)]
 pub(super) struct Listing {
     room: RoomName,
-    nicks: IntoIter<Nick>,
+    /// The room's folded name.
+    key: String,
+    /// The last member that was written.
+    after: Option<SessionId>,
+    /// The nicks, of those that several sessions share, that were written.
+    shared: HashSet<Nick>,
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
@@ -27,16 +33,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) async fn list_members(&mut self, room: Option<&str>) -> Result<(), Refusal> {
         self.may_ask()?;
         let room = self.info(room)?.room;
-        let began = Instant::now();
         self.transport.cork();
-        let nicks = if self.sees_members(&room) {
-            self.hub.members(room.as_str())
-        } else {
-            Vec::new()
-        };
-        self.charge(Cost::work(began.elapsed()));
-        let nicks = nicks.into_iter();
-        self.listing = Some(Box::new(Listing { room, nicks }));
+        self.listing = Some(Box::new(Listing {
+            key: self.hub.fold(room.as_str()),
+            room,
+            after: None,
+            shared: HashSet::new(),
+        }));
         if self.transport.is_flushed() {
             self.catch_up().await;
         }
@@ -45,22 +48,41 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Writes the next pages, as far as the peer takes them. Returns whether all are written.
     pub(super) async fn write_listing(&mut self) -> bool {
+        let mut slice = TimeSlice::begin();
         while let Some(mut listing) = self.listing.take() {
-            let nicks: Vec<Nick> = listing.nicks.by_ref().take(PAGE).collect();
-            let has_more = listing.nicks.len() > 0;
-            self.reply(&Reply::Members {
-                room: &listing.room,
-                nicks: &nicks,
-                has_more,
-            });
+            slice.yield_if_over().await;
+            let has_more = self.write_page(&mut listing);
             if has_more {
                 self.listing = Some(listing);
                 if !self.transport.is_flushed() {
                     return false;
                 }
-                tokio::task::yield_now().await;
             }
         }
         true
+    }
+
+    /// Writes one page. Returns whether there are more.
+    fn write_page(&mut self, listing: &mut Listing) -> bool {
+        let mut listed = Vec::new();
+        if self.sees_members(&listing.room) {
+            // One more than the page tells whether another page follows.
+            listed = self
+                .hub
+                .members_after(&listing.key, listing.after, PAGE + 1);
+        }
+        let has_more = listed.len() > PAGE;
+        listed.truncate(PAGE);
+        listing.after = listed.last().map(|last| last.session);
+        let is_new =
+            |listed: &Listed| !listed.is_shared || listing.shared.insert(listed.nick.clone());
+        listed.retain(is_new);
+        let nicks: Vec<Nick> = listed.into_iter().map(|listed| listed.nick).collect();
+        self.reply(&Reply::Members {
+            room: &listing.room,
+            nicks: &nicks,
+            has_more,
+        });
+        has_more
     }
 }

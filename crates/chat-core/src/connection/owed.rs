@@ -1,16 +1,19 @@
 //! The reply to a message in the message's place in its room, see [`Echo::Reply`](crate::Echo::Reply).
 //!
-//! Invariant: a published message is answered once. The next command waits until then.
+//! Invariant: a published message is answered once, and the next command waits until then.
 //!
-//! Delivery stops before a message of such a session, and the connection writes what follows as it repairs a lag: from
-//! the log, with the reply in the message's place. A message that delivery will not reach is answered after the gap, or
-//! when the session leaves the room.
+//! When delivery reaches the message, it holds back what follows until the connection has written the reply. If the
+//! output is held back already, delivery stops there, and the reply is written when the connection catches up. A message
+//! that delivery will not reach is answered after the gap, when the session leaves the room, or after a while.
 
 use crate::connection::connection::Connection;
-use crate::log::{Batch, Epoch};
+use crate::event::{Broadcast, Moment};
+use crate::log::{Batch, Epoch, Position};
 use crate::protocol::Reply;
+use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 /// A published message that is not answered yet.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) struct Owed {
     pub(super) batch: Arc<Batch>,
     /// The epoch of the room's log before the message was appended.
     pub(super) epoch: Epoch,
+    /// When the message was published.
+    pub(super) since: Instant,
 }
 
 impl Owed {
@@ -28,22 +33,55 @@ impl Owed {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Writes the reply that is owed if delivery will not reach its message.
-    pub(super) fn reply_if_passed(&mut self) {
-        let Some(Owed { batch, epoch }) = self.conversation.owed() else {
+    /// Writes the reply to the message that delivery has reached. If the message is not owed a reply, because its append
+    /// seemed to fail, it is shown like the messages of others.
+    pub(super) fn write_due(&mut self) {
+        let Some(batch) = self.transport.outbound().take_due() else {
             return;
         };
-        let mut members = self.members.iter();
-        let member = members.find(|member| member.room() == batch.room());
-        if !member.is_some_and(|member| member.awaits(*epoch, batch.last())) {
-            self.reply_owed();
+        if self.conversation.owed().is_some_and(|owed| owed.is(&batch)) {
+            self.write_owed();
+        } else if let Some(dialect) = self.conversation.dialect() {
+            let mut out = BytesMut::new();
+            let messages = Broadcast::Messages(&batch, 0..batch.len());
+            dialect.encoder().encode(&messages, Moment::Live, &mut out);
+            self.send(out);
         }
     }
 
-    /// Writes the reply that is owed, wherever its message is.
-    pub(super) fn reply_owed(&mut self) {
+    /// Whether a reply is owed, and delivery will not reach its message.
+    pub(super) fn has_passed_owed(&self) -> bool {
+        let Some(Owed { batch, epoch, .. }) = self.conversation.owed() else {
+            return false;
+        };
+        let mut members = self.members.iter();
+        let member = members.find(|member| member.room() == batch.room());
+        // In this order: a message that was reached in between is due.
+        !member.is_some_and(|member| member.awaits(*epoch, batch.last()))
+            && !self.transport.outbound().progress().is_due
+    }
+
+    /// Writes the reply that is owed, wherever its message is. The message is not shown any more.
+    pub(super) fn write_owed_out_of_place(&mut self) {
+        if let Some(Owed { batch, epoch, .. }) = self.conversation.owed() {
+            let mut members = self.members.iter();
+            if let Some(member) = members.find(|member| member.room() == batch.room()) {
+                let (epoch, seq) = (*epoch, batch.last());
+                member.note_answered(Position { epoch, seq });
+            }
+            self.write_owed();
+        }
+    }
+
+    fn write_owed(&mut self) {
         if let Some(owed) = self.conversation.take_owed() {
             self.reply(&Reply::Published(&owed.batch));
         }
+    }
+
+    /// Releases what rooms have delivered, after the reply that must precede it.
+    pub(super) fn uncork(&mut self) {
+        self.write_due();
+        self.transport.uncork();
     }
 }

@@ -10,6 +10,7 @@ use crate::room::{Echo, JoinError, PublishError};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Adds a message to those that wait to be published together.
@@ -191,8 +192,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return;
         }
         let count = drafts.len();
-        let epoch = match (&target, self.echo()) {
-            (Target::Member(member), Echo::Reply) => Some(self.members[*member].epoch()),
+        let epoch = match &target {
+            Target::Member(member) if self.members[*member].echo() == Echo::Reply => {
+                Some(self.members[*member].epoch())
+            }
             _ => None,
         };
         let published = match (&target, &self.session) {
@@ -205,7 +208,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         match published {
             Ok(Appended::Batch(batch)) => match epoch {
                 // The reply is written in the message's place in the room.
-                Some(epoch) => self.conversation.owe(Owed { batch, epoch }),
+                Some(epoch) => self.conversation.owe(Owed {
+                    batch,
+                    epoch,
+                    since: Instant::now(),
+                }),
                 None => self.reply(&Reply::Published(&batch)),
             },
             Ok(Appended::Duplicate(seq)) => {

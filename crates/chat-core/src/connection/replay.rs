@@ -80,17 +80,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Continues a replay or a list, or begins a replay for a lagging member. Call it when all output is written, except
     /// what is held back.
     pub(super) async fn catch_up(&mut self) {
+        self.write_due();
         if self.listing.is_some() {
             if !self.write_listing().await {
                 return;
             }
-        } else if self.replays.is_empty() {
-            let Some(member) = self.members.iter().position(WireMember::is_behind) else {
-                return;
-            };
-            if self.conversation.owed().is_none() {
-                self.hub.counters().lag_repairs.add(1);
-            }
+        } else if self.replays.is_empty()
+            && let Some(member) = self.members.iter().position(WireMember::is_behind)
+        {
+            self.hub.counters().lag_repairs.add(1);
             self.transport.cork();
             let Repaired {
                 replay,
@@ -119,15 +117,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         // An idle connection keeps no memory for replays.
         self.replays = VecDeque::new();
-        self.reply_if_passed();
-        self.transport.uncork();
+        if self.has_passed_owed() {
+            self.write_owed_out_of_place();
+        }
+        self.uncork();
     }
 
     /// Begins the planned replays, unless output waits that must be written first. Uncorks the output if there is
     /// nothing to replay.
     pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
-            self.transport.uncork();
+            self.uncork();
         } else if self.transport.is_flushed() {
             self.catch_up().await;
         }
@@ -183,6 +183,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             match (replaying.own, &self.session) {
                 (Own::None, _) if is_own && !batch.is_topic() => {}
                 (Own::Reply, _) if is_own && self.conversation.write_owed(batch, out) => {}
+                (Own::Reply, _)
+                    if is_own && self.members[replaying.member].has_answered(batch.last()) => {}
                 (Own::Unkeyed, Some(session)) => {
                     let owner = session.shared().owner();
                     let is_hidden = |at: &usize| batch.is_keyed_by(*at, session.id(), owner);

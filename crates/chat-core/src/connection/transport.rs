@@ -139,11 +139,6 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         self.outbound.uncork();
     }
 
-    /// Whether so much output waits that the peer's input is not read, so that its replies stay bounded.
-    pub(super) fn is_full(&self, limits: &Limits) -> bool {
-        self.outbound.progress().waiting >= waiting_max(limits)
-    }
-
     /// Whether the stream has accepted all output before what is held back.
     pub(super) fn is_flushed(&self) -> bool {
         self.outbound.progress().waiting_ahead == 0

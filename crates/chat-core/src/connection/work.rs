@@ -7,6 +7,7 @@ use crate::connection::connection::Connection;
 use crate::connection::conversation::{
     Conversation, Deferred, Do, Draft, Drafted, Facts, Next, Then,
 };
+use crate::connection::transport::waiting_max;
 use crate::event::CloseReason;
 use crate::line::Inbound;
 use crate::protocol::{Command, Commands};
@@ -21,12 +22,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         ask: impl FnOnce(&mut Conversation, &Facts<'_>) -> T,
     ) -> T {
         let was_paused = self.conversation.pace().paused_until().is_some();
+        let output = self.transport.outbound().progress();
         let facts = Facts {
             now: Instant::now(),
-            must_catch_up: self.must_catch_up(),
+            must_catch_up: output.is_due || self.must_catch_up(),
             limits: self.hub.limits(),
             dialects: &self.dialects,
-            is_full: self.transport.is_full(self.hub.limits()),
+            is_full: output.waiting >= waiting_max(self.hub.limits()),
             has_ended: self.transport.has_ended(),
         };
         let answer = ask(&mut self.conversation, &facts);
@@ -63,6 +65,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Next::GiveUp(unfinished) => {
                     self.tell_rejected(&unfinished);
                     return None;
+                }
+                Next::AnswerOwed => {
+                    self.write_owed_out_of_place();
+                    None
                 }
                 Next::Ping(question) => {
                     self.send(question);

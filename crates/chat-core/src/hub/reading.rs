@@ -4,9 +4,9 @@ use crate::event::{RoomInfo, RoomSummary};
 use crate::hub::follower::Follower;
 use crate::hub::hub::Hub;
 use crate::hub::rooms::Visit;
-use crate::log::{JournalError, Page, Position, Seq, Span};
+use crate::log::{JournalError, Page, Position, Seq, SessionId, Span};
 use crate::name::Nick;
-use crate::room::{JoinError, Room};
+use crate::room::{JoinError, Listed, Room};
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Bound;
@@ -114,6 +114,19 @@ impl Hub {
                 let elsewhere = self.0.participants.elsewhere_in(&key);
                 elsewhere.into_iter().map(|(_, nick, _)| nick).collect()
             }
+        }
+    }
+
+    /// The next members of a room after a session, by the room's folded name.
+    pub(crate) fn members_after(
+        &self,
+        key: &str,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Vec<Listed> {
+        match self.find(key) {
+            Some(room) => room.members_after(after, limit),
+            None => self.0.participants.elsewhere_after(key, after, limit),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::event::RoomSummary;
 use crate::hub::roster::{RosterEvent, SessionPresence};
 use crate::log::{Account, SessionId};
 use crate::name::{Nick, RoomName};
-use crate::room::Participant;
+use crate::room::{Listed, Participant};
 use crate::sync::Mutex;
 use futures::stream::BoxStream;
 use std::collections::{BTreeMap, HashMap};
@@ -69,6 +69,27 @@ impl Sessions {
                 (*who, nick.clone(), account)
             })
             .collect()
+    }
+
+    /// The next members of a room after a session, if all of them are on other nodes.
+    pub(super) fn elsewhere_after(
+        &self,
+        key: &str,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Vec<Listed> {
+        let elsewhere = self.elsewhere.lock();
+        let Some((_, members)) = elsewhere.by_room.get(key) else {
+            return Vec::new();
+        };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let members = members.range((from, Bound::Unbounded)).take(limit);
+        let listed = |(session, nick): (&SessionId, &Nick)| Listed {
+            session: *session,
+            nick: nick.clone(),
+            is_shared: true,
+        };
+        members.map(listed).collect()
     }
 
     /// The first rooms after a key that have members on other nodes and satisfy a predicate, by their keys. Their topics

@@ -88,13 +88,11 @@ impl Item {
             }
     }
 
-    /// Whether delivery to a session that receives [`Echo::Reply`] stops at this item.
-    fn stop_of(&self, session: SessionId) -> Option<Stop> {
-        match self.body {
-            Body::Messages(_) if self.author == session => Some(Stop::Before),
-            Body::Missed(..) => Some(Stop::After),
-            _ => None,
-        }
+    /// Whether these messages of a session are at or before the last one that was answered.
+    fn is_answered(&self, answered: Option<&Position>) -> bool {
+        answered.is_some_and(|answered| {
+            answered.epoch == self.end.epoch && self.end.seq <= answered.seq
+        })
     }
 
     /// The change of a session that this item announces, if other rooms announce it, too.
@@ -163,15 +161,6 @@ impl fmt::Debug for Item {
     }
 }
 
-/// Where delivery stops, so that the connection continues with a reply.
-#[derive(Debug, Clone, Copy)]
-enum Stop {
-    /// Before the session's own messages.
-    Before,
-    /// After messages that no member receives: the session's own may be among them.
-    After,
-}
-
 /// Where a member is in its room's broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
@@ -225,7 +214,8 @@ pub enum Echo {
     /// messages that precede it in the room, and before those that follow it. For a protocol with labelled echoes.
     ///
     /// Each message is published alone, and the next command waits for the reply. The reply follows a gap if the message
-    /// is part of it.
+    /// is part of it. After [`Limits::stall_timeout`](crate::Limits::stall_timeout) it does not wait for its place any
+    /// longer. A message in a room that the session is not in, and a duplicate, are answered at once.
     ///
     /// For a member in process this is the same as `Exclude`: its methods return the positions.
     Reply,
@@ -244,6 +234,9 @@ struct TailState {
     /// The end of the log when the member left the room, if it has left.
     ended: Option<Seq>,
     options: DeliveryOptions,
+    /// With [`Echo::Reply`]: the position up to which the session's messages are answered, if that was not in their
+    /// places. Boxed, because few members have it.
+    answered: Option<Box<Position>>,
 }
 
 impl Tail {
@@ -262,6 +255,7 @@ impl Tail {
                 live: true,
                 ended: None,
                 options,
+                answered: None,
             }),
         }
     }
@@ -274,8 +268,24 @@ impl Tail {
 
     /// Whether delivery has yet to reach this position.
     pub(crate) fn awaits(&self, seq: Seq) -> bool {
+        self.state.lock().cursor.seq < seq
+    }
+
+    /// Whether the member receives its own messages.
+    pub(crate) fn echo(&self) -> Echo {
+        self.state.lock().options.echo
+    }
+
+    /// Notes that the session's messages up to this position are answered, wherever delivery is.
+    pub(crate) fn note_answered(&self, at: Position) {
+        self.state.lock().answered = Some(Box::new(at));
+    }
+
+    /// Whether a message of the session at this position is answered.
+    pub(crate) fn has_answered(&self, at: Position) -> bool {
         let state = self.state.lock();
-        state.ended.is_none() && state.cursor.seq < seq
+        let answered = state.answered.as_ref();
+        answered.is_some_and(|answered| answered.epoch == at.epoch && at.seq <= answered.seq)
     }
 
     /// Makes the member live from `cursor` on. Returns where it was.
@@ -299,8 +309,14 @@ impl Tail {
         state.ended = Some(at);
     }
 
-    pub(crate) fn set_delivery_options(&self, options: DeliveryOptions) {
-        self.state.lock().options = options;
+    /// Changes how the member receives items. `appended` is the position up to which the session's messages are
+    /// answered already.
+    pub(crate) fn set_delivery_options(&self, options: DeliveryOptions, appended: Position) {
+        let mut state = self.state.lock();
+        if options.echo == Echo::Reply && state.options.echo != Echo::Reply {
+            state.answered = Some(Box::new(appended));
+        }
+        state.options = options;
     }
 
     /// As [`deliver`](Self::deliver), but a stream or an encoder that panics ends only its own member. Returns whether
@@ -326,34 +342,40 @@ impl Tail {
             self.outbound.wake();
             return;
         };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let end = match state.options.echo {
-            Echo::Reply => round.stop_of(self.session, skip),
-            Echo::Include | Echo::Exclude => None,
-        };
-        let range = skip..end.unwrap_or(round.items.len());
-        let cursor = end.map_or(round.end, |end| round.cursor_at(end, state.cursor));
-        let delivered = round.deliver(
-            &self.outbound,
-            &state.options,
-            self.session,
-            range,
-            queue_max,
-        );
-        match delivered {
-            Delivered::Taken if end.is_some() => {
-                state.cursor = cursor;
-                state.live = false;
+        let mut at = usize::try_from(skip).unwrap_or(usize::MAX);
+        loop {
+            let TailState {
+                options, answered, ..
+            } = &*state;
+            let own = match options.echo {
+                Echo::Reply => round.own_message(self.session, at, answered.as_deref()),
+                Echo::Include | Echo::Exclude => None,
+            };
+            let range = at..own.map_or(round.items.len(), |(own, _)| own);
+            let delivered = round.deliver(&self.outbound, options, self.session, range, queue_max);
+            if delivered == Delivered::Taken {
+                state.cursor = own.map_or(round.end, |(own, _)| round.cursor_at(own, state.cursor));
+                match own {
+                    None => break,
+                    // What follows is held back until the connection has written the reply.
+                    Some((own, batch)) if self.outbound.cork_for_reply(batch) => {
+                        at = own + 1;
+                        continue;
+                    }
+                    Some(_) => {}
+                }
+            }
+            state.live = false;
+            if delivered != Delivered::Closed {
                 drop(state);
                 self.outbound.wake();
             }
-            Delivered::Taken => state.cursor = cursor,
-            Delivered::Closed => state.live = false,
-            Delivered::Full => {
-                state.live = false;
-                drop(state);
-                self.outbound.wake();
-            }
+            return;
+        }
+        if round.has_missed && state.options.echo == Echo::Reply {
+            // The message that is to be answered may be among them.
+            drop(state);
+            self.outbound.wake();
         }
     }
 }
@@ -549,6 +571,8 @@ struct Round<'a> {
     encodings: Vec<Encoding>,
     /// Some item announces a change that other rooms announce, too.
     has_shared_changes: bool,
+    /// Some item holds messages that no member receives.
+    has_missed: bool,
     /// How many messages and changes of presence were delivered so far.
     deliveries: usize,
     bytes: usize,
@@ -577,19 +601,27 @@ impl<'a> Round<'a> {
             authors,
             encodings: Vec::new(),
             has_shared_changes: items.iter().any(|item| item.shared_change().is_some()),
+            has_missed: items
+                .iter()
+                .any(|item| matches!(item.body, Body::Missed(..))),
             deliveries: 0,
             bytes: 0,
         }
     }
 
-    /// Where delivery to a session that receives [`Echo::Reply`] stops, from the `skip`th item on. `None` if it does
-    /// not stop in this round.
-    fn stop_of(&self, session: SessionId, skip: usize) -> Option<usize> {
-        let items = self.items.iter().enumerate().skip(skip);
-        let mut stops = items.filter_map(|(at, item)| Some((at, item.stop_of(session)?)));
-        stops.next().map(|(at, stop)| match stop {
-            Stop::Before => at,
-            Stop::After => at + 1,
+    /// The first item, from the `at`th on, with messages of this session that are not answered yet.
+    fn own_message(
+        &self,
+        session: SessionId,
+        at: usize,
+        answered: Option<&Position>,
+    ) -> Option<(usize, &'a Arc<Batch>)> {
+        self.authors.binary_search(&session).ok()?;
+        let items = self.items.iter().enumerate().skip(at);
+        let mut own = items.filter(|(_, item)| item.author == session);
+        own.find_map(|(at, item)| match &item.body {
+            Body::Messages(batch) if !item.is_answered(answered) => Some((at, batch)),
+            _ => None,
         })
     }
 

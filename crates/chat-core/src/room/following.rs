@@ -39,6 +39,11 @@ impl Following {
         self.appended.fetch_max(batch.last().0, Ordering::Relaxed);
     }
 
+    /// The last position that this hub has appended.
+    pub(super) fn appended(&self) -> Seq {
+        Seq(self.appended.load(Ordering::Relaxed))
+    }
+
     /// Whether everything that this hub has appended is at or before this position, or can't be delivered.
     pub(super) fn has_passed(&self, seq: Seq) -> bool {
         self.is_lost() || self.appended.load(Ordering::Relaxed) <= seq.0

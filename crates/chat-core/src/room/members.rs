@@ -15,6 +15,7 @@ use crate::room::participant::Participant;
 use crate::room::room::{Lifecycle, Room, State, Subscription, Told, What};
 use std::collections::HashSet;
 use std::num::NonZeroU32;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,15 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// From how many members on a second delivery task is worth its cost.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
+
+/// One session in a list of a room's members.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) session: SessionId,
+    pub(crate) nick: Nick,
+    /// Other sessions may be in the room under this nick.
+    pub(crate) is_shared: bool,
+}
 
 /// A change of presence, and its number in all rooms of the session.
 struct Change {
@@ -278,6 +288,30 @@ impl Room {
     /// The nicks of all members, in the order in which their sessions began.
     pub(crate) fn nicks(&self) -> Vec<Nick> {
         self.state.lock().nicks().cloned().collect()
+    }
+
+    /// The next members after a session, on all nodes, in the order of their sessions.
+    pub(crate) fn members_after(&self, after: Option<SessionId>, limit: usize) -> Vec<Listed> {
+        let state = self.state.lock();
+        let from = (
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        let here = state.members.range(from).take(limit);
+        let here = here.map(|(session, occupant)| (*session, &occupant.nick));
+        let elsewhere = state.elsewhere.range(from).take(limit);
+        let elsewhere = elsewhere.map(|(session, nick)| (*session, nick));
+        let mut listed: Vec<_> = here
+            .chain(elsewhere)
+            .map(|(session, nick)| Listed {
+                session,
+                nick: nick.clone(),
+                is_shared: state.shared.get(nick).is_some_and(|count| *count > 1),
+            })
+            .collect();
+        listed.sort_unstable_by_key(|listed| listed.session);
+        listed.truncate(limit);
+        listed
     }
 
     pub(crate) fn info(&self) -> RoomInfo {

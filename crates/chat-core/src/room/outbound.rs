@@ -3,7 +3,7 @@
 //! Invariant: bytes go out in the order in which they were given, and the queue is bounded. The stream only ever gets
 //! the connection's own waker, so the connection learns when it can go on, whichever task writes.
 
-use crate::log::SessionId;
+use crate::log::{Batch, SessionId};
 use crate::sync::Mutex;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -12,6 +12,7 @@ use std::io::{self, IoSlice};
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 
@@ -45,12 +46,16 @@ struct Inner {
     written: u64,
     closed: Option<Closed>,
     waker: Waker,
+    /// What few connections have.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     /// The last changes of sessions that the connection was told of, if it wants to be told of each once.
-    #[expect(
-        clippy::box_collection,
-        reason = "every connection has this field, and few use it"
-    )]
-    told: Option<Box<VecDeque<SharedChange>>>,
+    told: VecDeque<SharedChange>,
+    /// The session's own message, after which rooms' output is held back until the connection has written the reply.
+    due: Option<Arc<Batch>>,
 }
 
 /// A change of a session that each of its rooms announces: the session, and the number of the change.
@@ -102,6 +107,8 @@ pub(crate) struct Progress {
     pub(crate) written: u64,
     /// The stream failed.
     pub(crate) broken: bool,
+    /// A message of the session must be answered before anything else.
+    pub(crate) is_due: bool,
 }
 
 impl Outbound {
@@ -115,7 +122,7 @@ impl Outbound {
             written: 0,
             closed: None,
             waker: Waker::noop().clone(),
-            told: None,
+            rare: None,
         }))
     }
 
@@ -144,7 +151,7 @@ impl Outbound {
         choose: impl FnOnce(&VecDeque<SharedChange>) -> Vec<Range<usize>>,
     ) -> Delivered {
         let mut inner = self.0.lock();
-        let parts = choose(inner.told.get_or_insert_default());
+        let parts = choose(&inner.rare.get_or_insert_default().told);
         let delivered = if parts.is_empty() {
             Delivered::Taken
         } else {
@@ -165,8 +172,33 @@ impl Outbound {
     }
 
     /// Holds back what rooms deliver until [`uncork`](Self::uncork).
+    ///
+    /// The connection may list members now. A change that it was told of before is delivered again if another room
+    /// announces it later, because the list may precede that change in the other room.
     pub(crate) fn cork(&self) {
-        self.0.lock().corked = true;
+        let mut inner = self.0.lock();
+        inner.corked = true;
+        if let Some(rare) = &mut inner.rare {
+            rare.told.clear();
+        }
+    }
+
+    /// Holds back what follows a message of the session itself, until the connection has taken it with
+    /// [`take_due`](Self::take_due) and uncorks. Returns `false` if the output is held back already.
+    pub(crate) fn cork_for_reply(&self, own: &Arc<Batch>) -> bool {
+        let mut inner = self.0.lock();
+        if inner.corked {
+            return false;
+        }
+        inner.corked = true;
+        inner.rare.get_or_insert_default().due = Some(Arc::clone(own));
+        inner.waker.wake_by_ref();
+        true
+    }
+
+    /// Takes the message that must be answered before the output is uncorked.
+    pub(crate) fn take_due(&self) -> Option<Arc<Batch>> {
+        self.0.lock().rare.as_mut()?.due.take()
     }
 
     /// Releases what was held back.
@@ -238,7 +270,7 @@ impl Inner {
     }
 
     fn note_told(&mut self, change: SharedChange) {
-        let told = self.told.get_or_insert_default();
+        let told = &mut self.rare.get_or_insert_default().told;
         if told.contains(&change) {
             return;
         }
@@ -362,6 +394,7 @@ impl Inner {
             waiting_ahead: self.queue.bytes + usize::from(self.unflushed),
             written: self.written,
             broken: self.closed == Some(Closed::Broken),
+            is_due: self.rare.as_ref().is_some_and(|rare| rare.due.is_some()),
         }
     }
 }
@@ -532,7 +565,8 @@ mod tests {
         for number in 1..1000 {
             deliver(number, LIMIT);
         }
-        let told = outbound.0.lock().told.as_ref().map_or(0, |told| told.len());
+        let inner = outbound.0.lock();
+        let told = inner.rare.as_ref().map_or(0, |rare| rare.told.len());
         assert!(told <= TOLD_MAX, "{told}");
     }
 

@@ -9,7 +9,7 @@
 use crate::event::Presence;
 use crate::limits::Limits;
 use crate::log::{
-    Append, Appended, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Page, Seq,
+    Append, Appended, Batch, Claim, Drafts, DynLog, Epoch, Head, JournalError, Page, Position, Seq,
     SessionId, Span, Timestamp, Topic,
 };
 use crate::log_gate::LogGate;
@@ -213,6 +213,15 @@ impl Room {
     /// appended alone.
     pub(crate) const fn is_shared(&self) -> bool {
         self.following.is_some()
+    }
+
+    /// The position up to which this hub has appended, or later.
+    pub(crate) fn appended(&self) -> Position {
+        let state = self.state.lock();
+        let Position { epoch, seq } = state.cursor.position();
+        let following = self.following.as_ref();
+        let seq = following.map_or(seq, |following| seq.max(following.appended()));
+        Position { epoch, seq }
     }
 
     /// Whether messages of this epoch are delivered: the log has begun no other one, and it can be followed if others

@@ -7,7 +7,7 @@ use crate::event::RoomInfo;
 use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
 use crate::name::RoomName;
 use crate::room::{
-    CatchUp, CaughtUp, DeliveryOptions, JoinedAt, Place, Plan, PublishError, Resume, Room,
+    CatchUp, CaughtUp, DeliveryOptions, Echo, JoinedAt, Place, Plan, PublishError, Resume, Room,
     Searched, SeatNumber, Tail, Unread,
 };
 use crate::session::member::Seat;
@@ -64,7 +64,8 @@ impl WireMember {
     }
 
     pub(crate) fn set_delivery_options(&self, options: DeliveryOptions) {
-        self.tail.set_delivery_options(options);
+        let appended = self.seat.room().appended();
+        self.tail.set_delivery_options(options, appended);
     }
 
     /// Publishes in this member's name; see [`Member::say`](crate::Member::say).
@@ -83,6 +84,22 @@ impl WireMember {
 
     pub(crate) fn is_behind(&self) -> bool {
         self.tail.behind().is_some()
+    }
+
+    /// Whether the member receives its own messages.
+    pub(crate) fn echo(&self) -> Echo {
+        self.tail.echo()
+    }
+
+    /// Notes that the session's messages up to this position are answered, wherever delivery is.
+    pub(crate) fn note_answered(&self, at: Position) {
+        self.tail.note_answered(at);
+    }
+
+    /// Whether a message of the session at this position is answered.
+    pub(crate) fn has_answered(&self, seq: Seq) -> bool {
+        let epoch = self.epoch();
+        self.tail.has_answered(Position { epoch, seq })
     }
 
     /// Whether delivery has yet to reach this position, and will: the log is still in this epoch and can be followed.

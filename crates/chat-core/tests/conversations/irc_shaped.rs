@@ -6,6 +6,7 @@ use crate::rate;
 use chat_core::{CloseReason, Hub, Limits, Member, Session};
 use chat_testkit::{SharedJournal, SharedNode, TestHub, Wire};
 use dialect::Irc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -255,17 +256,23 @@ async fn a_labelled_message_is_answered_in_its_place_among_the_rooms_messages() 
     for peer in [&mut alice, &mut bob, &mut carol] {
         lines_of(peer).await;
     }
+    let dave = hub.hub.session(Some("dave")).await.unwrap();
     for round in 0..50 {
-        // Both speak before either has read: the room decides the order.
+        // All act before any has read: the room decides the order.
+        let member = dave.join("a").await.unwrap();
         bob.sends(&format!("PRIVMSG #a :b{round}\nPRIVMSG #a :bb{round}"))
             .await;
         alice
             .sends(&format!("@label=x{round} PRIVMSG #a :a{round}"))
             .await;
         bob.sends(&format!("PRIVMSG #a :c{round}")).await;
+        drop(member);
+        if round % 3 == 0 {
+            tokio::task::yield_now().await;
+        }
     }
     let seen = lines_of(&mut carol).await;
-    assert_eq!(seen.len(), 200);
+    assert_eq!(seen.len(), 300);
     let unlabelled = |line: &String| match line.strip_prefix("@label=") {
         Some(line) => line.split_once(' ').unwrap().1.to_owned(),
         None => line.clone(),
@@ -305,20 +312,43 @@ async fn a_labelled_command_waits_for_the_echo_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_answered_before_the_end_of_its_session() {
-    for end in ["QUIT :bye", "@label=2 QUIT"] {
-        let mut hub = unlimited();
-        let mut alice = irc_in_a(&mut hub, "alice").await;
+    for end in ["\nQUIT :bye", "\nNICK bob", ""] {
+        let mut shared = Shared::new(5).await;
+        // The log has the message, and the hub has not delivered it yet.
+        shared.node.hold();
+        let alice = &mut shared.alice;
         alice
-            .sends(&format!("@label=1 PRIVMSG #a :last\n{end}"))
+            .sends(&format!("@label=1 PRIVMSG #a :last{end}"))
             .await;
-        alice.sees("@label=1 :alice PRIVMSG #a :last").await;
-        alice.sees_containing("ERROR :").await;
+        alice.sees_nothing().await;
+        alice.ends().await;
+        tokio::time::sleep(Limits::default().stall_timeout).await;
+        let lines = lines_of(alice).await;
+        assert_eq!(
+            lines.first().map(String::as_str),
+            Some("@label=1 :alice PRIVMSG #a :last"),
+            "{end:?}: {lines:?}"
+        );
     }
-    let mut hub = unlimited();
-    let mut alice = irc_in_a(&mut hub, "alice").await;
-    alice.sends("@label=1 PRIVMSG #a :last").await;
-    alice.ends().await;
-    alice.sees("@label=1 :alice PRIVMSG #a :last").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_does_not_wait_for_its_place_for_ever() {
+    let mut shared = Shared::new(6).await;
+    shared.node.hold();
+    let began = Instant::now();
+    shared
+        .alice
+        .sends("@label=1 PRIVMSG #a :hi\n@label=2 NICK ally")
+        .await;
+    shared.alice.sees("@label=1 :alice PRIVMSG #a :hi").await;
+    shared.alice.sees("@label=2 :you NICK ally").await;
+    let waited = began.elapsed().as_secs();
+    assert_eq!(waited, Limits::default().stall_timeout.as_secs());
+    // It is not shown once more when it is delivered.
+    shared.node.release();
+    shared.bob.say("later").await.unwrap();
+    shared.alice.sees(":bob PRIVMSG #a :later").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,6 +374,68 @@ async fn all_names_of_a_room_of_three_hundred_are_listed_once() {
     expected.push("alice".to_owned());
     assert_eq!(listed, expected);
     assert_eq!(lines[3..], ["366 #a", "PONG 1"]);
+    // At the end of the stream, too, and for a peer that reads little at a time.
+    let mut bob = hub.connect_with("bob", 512);
+    bob.sends("NICK bob\nUSER b\nNAMES #a").await;
+    bob.ends().await;
+    let lines = bob.sees_the_end().await;
+    let names = lines.iter().filter(|line| line.starts_with("353"));
+    assert_eq!(names.count(), 3);
+    assert!(lines.contains(&"366 #a".to_owned()), "{lines:?}");
+}
+
+/// A client that keeps the members of a room by the list and by what it is told after it has no ghost.
+#[tokio::test(start_paused = true)]
+async fn a_list_of_names_fits_what_is_announced_after_it() {
+    let mut limits = Limits::default();
+    limits.rate = None;
+    limits.announce = 1000;
+    let mut hub = hub(limits);
+    let mut members = Vec::new();
+    for number in 0..250 {
+        let session = hub.hub.session(Some(&format!("m{number}"))).await.unwrap();
+        members.push((Some(session.join("a").await.unwrap()), session));
+    }
+    let mut alice = hub.connect_with("alice", 256);
+    alice.sends("NICK alice\nUSER a\nJOIN #a").await;
+    alice.sees_in_time(":alice JOIN #a").await;
+    alice.sends("NAMES #a\nPING end").await;
+    let mut known = BTreeSet::new();
+    let mut next = 0;
+    loop {
+        // While the list is written, members leave and others come.
+        if let Some((member, _)) = members.get_mut(next) {
+            *member = None;
+        }
+        if next % 3 == 0 {
+            let session = hub.hub.session(Some(&format!("n{next}"))).await.unwrap();
+            members.push((Some(session.join("a").await.unwrap()), session));
+        }
+        next += 7;
+        let line = alice.next_line().await.unwrap();
+        if let Some(nicks) = line.strip_prefix("353 #a :") {
+            known.extend(nicks.split(' ').map(str::to_owned));
+        } else if let Some((nick, _)) = line[1..].split_once(" JOIN #a") {
+            known.insert(nick.to_owned());
+        } else if let Some((nick, _)) = line[1..].split_once(" PART #a") {
+            known.remove(nick);
+        } else if line == "PONG end" {
+            break;
+        }
+    }
+    for line in lines_of(&mut alice).await {
+        match line[1..].split_once(' ') {
+            Some((nick, "JOIN #a")) => known.insert(nick.to_owned()),
+            Some((nick, "PART #a")) => known.remove(nick),
+            _ => panic!("{line}"),
+        };
+    }
+    let members = hub
+        .hub
+        .members("a")
+        .into_iter()
+        .map(|nick| nick.to_string());
+    assert_eq!(known, members.collect());
 }
 
 /// Two hubs on one log, with an IRC peer on the first and a session in the same room on the second.

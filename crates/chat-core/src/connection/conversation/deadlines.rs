@@ -24,6 +24,7 @@ impl Conversation {
             self.heartbeat.map(|beat| beat.deadline(limits)),
             self.framing.item_deadline(limits.line_timeout),
             self.pace.paused_until(),
+            self.reply_deadline(limits),
         ]
         .into_iter()
         .flatten()
@@ -41,6 +42,9 @@ impl Conversation {
         }
         if is_due(self.framing.item_deadline(facts.limits.line_timeout)) {
             return Next::GiveUp(self.framing.give_up());
+        }
+        if is_due(self.reply_deadline(facts.limits)) {
+            return Next::AnswerOwed;
         }
         let beats_at = self.heartbeat.map(|beat| beat.deadline(facts.limits));
         if is_due(beats_at) {
@@ -89,9 +93,15 @@ impl Conversation {
         }
     }
 
+    /// When a reply does not wait for its place any longer.
+    fn reply_deadline(&self, limits: &Limits) -> Option<Instant> {
+        let owed = self.owed.as_ref();
+        owed.map(|owed| owed.since + limits.stall_timeout)
+    }
+
     /// When silence will end the unfinished message.
     fn silence_deadline(&self, limits: &Limits, must_catch_up: bool) -> Option<Instant> {
-        if self.is_held_up || self.pace.paused_until().is_some() || must_catch_up {
+        if self.is_held_up || self.is_paused() || must_catch_up {
             return None;
         }
         let deadline = self.framing.silence_deadline(limits)?;

@@ -125,6 +125,7 @@ impl Peer {
                     }
                     self.conversation.let_speak();
                 }
+                Next::AnswerOwed => self.notes("answer"),
                 Next::Refuse(_) => return self.notes("refuse"),
                 Next::Item(Inbound::Line(line)) | Next::Delimited(Some(Inbound::Line(line))) => {
                     let commands = self.conversation.receive(&line);
