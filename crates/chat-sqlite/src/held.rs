@@ -58,6 +58,20 @@ pub(crate) struct Held {
     log: OnceLock<(File, File)>,
     /// The length of the file at the last check.
     seen: AtomicU64,
+    /// The last change in the WAL at the last check.
+    seen_change: Mutex<Option<Change>>,
+}
+
+/// The last change that the index of a WAL records. <https://sqlite.org/walformat.html> describes the layout of both.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    /// Identifies the contents of the WAL since its last restart.
+    salts: [u8; 8],
+    /// The number of the change's last frame, from 1.
+    frame: u32,
+    /// The checksum of all frames up to this one.
+    sum: [u8; 8],
 }
 
 #[cfg(unix)]
@@ -96,6 +110,7 @@ impl Held {
             file: Some(file),
             log: OnceLock::new(),
             seen: AtomicU64::new(0),
+            seen_change: Mutex::new(None),
         }))
     }
 
@@ -146,8 +161,9 @@ impl Held {
         Ok(is_whole)
     }
 
-    /// Returns whether SQLite's WAL contains the last change that its index records.
-    /// <https://sqlite.org/walformat.html> describes the layout of both.
+    /// Returns whether SQLite's WAL contains the last change that its index records, and the one that was the last at
+    /// the last check. A change that is written into a WAL that was cut short leaves a hole before it, so it proves
+    /// nothing about the changes before it.
     fn is_log_whole(&self) -> io::Result<bool> {
         let Some((wal, shm)) = self.log.get() else {
             return Ok(true);
@@ -159,26 +175,51 @@ impl Held {
             // Another program is changing the index, or ended while it did so. SQLite rebuilds the index.
             return Ok(true);
         }
-        let number = |at: usize| {
-            let bytes = [index[at], index[at + 1], index[at + 2], index[at + 3]];
-            u32::from_ne_bytes(bytes)
-        };
-        let Some(before_last) = u64::from(number(16)).checked_sub(1) else {
+        let Some(change) = Change::of(index) else {
             // A checkpoint has moved all changes into the file.
             return Ok(true);
         };
         let page = page_bytes(u16::from_ne_bytes([index[14], index[15]]));
-        let last = 32 + before_last * (24 + page);
-        let (mut header, mut frame) = ([0; 32], [0; 24]);
+        let mut seen = self
+            .seen_change
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let earlier = seen.filter(|seen| seen.salts == change.salts && seen.frame < change.frame);
+        let mut header = [0; 32];
         wal.read_exact_at(&mut header, 0)?;
-        wal.read_exact_at(&mut frame, last)?;
-        let sum: Vec<u8> = [number(24), number(28)]
-            .iter()
-            .flat_map(|word| word.to_be_bytes())
-            .collect();
-        let salts = &index[32..40];
-        let is_long = wal.metadata()?.len() >= last + 24 + page;
-        Ok(is_long && header[16..24] == *salts && frame[8..16] == *salts && frame[16..24] == sum)
+        let is_whole = header[16..24] == change.salts
+            && change.is_in(wal, page)?
+            && earlier.map_or(Ok(true), |earlier| earlier.is_in(wal, page))?;
+        if is_whole {
+            *seen = Some(change);
+        }
+        Ok(is_whole)
+    }
+}
+
+#[cfg(unix)]
+impl Change {
+    /// Reads the index. Returns `None` if the WAL contains no change.
+    fn of(index: &[u8]) -> Option<Self> {
+        let word = |at: usize| index[at..].first_chunk::<4>().copied();
+        let frame = u32::from_ne_bytes(word(16)?);
+        // The index has the byte order of this machine, the WAL that of the network.
+        let sum = [word(24)?, word(28)?].map(|word| u32::from_ne_bytes(word).to_be_bytes());
+        Some(Self {
+            salts: *index[32..].first_chunk()?,
+            frame,
+            sum: *sum.as_flattened().first_chunk()?,
+        })
+        .filter(|change| change.frame > 0)
+    }
+
+    /// Returns whether this change's last frame is in the WAL and complete.
+    fn is_in(&self, wal: &File, page: u64) -> io::Result<bool> {
+        let at = 32 + u64::from(self.frame - 1) * (24 + page);
+        let mut frame = [0; 24];
+        wal.read_exact_at(&mut frame, at)?;
+        let is_long = wal.metadata()?.len() >= at + 24 + page;
+        Ok(is_long && frame[8..16] == self.salts && frame[16..24] == self.sum)
     }
 }
 

@@ -435,6 +435,36 @@ mod tests {
         (Task::Open(Open { key, name, done }), opened)
     }
 
+    /// What is written after the cut makes the WAL as long as it was, with a hole in it.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_cut_short_while_it_is_written_is_found_to_be_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.db");
+        let mut opened = file::open(&path, &Options::default()).unwrap();
+        let write = |connection: &Connection| {
+            connection.execute("UPDATE progress SET appended = appended + 1", [])
+        };
+        for _ in 0..3 {
+            transact(&mut opened, write).unwrap();
+        }
+        transact(&mut opened, |connection| {
+            let wal = std::fs::OpenOptions::new()
+                .write(true)
+                .open(file::beside(&path, "-wal"))
+                .unwrap();
+            wal.set_len(32).unwrap();
+            // Closing it would end the locks that SQLite has.
+            std::mem::forget(wal);
+            write(connection)
+        })
+        .unwrap();
+        for _ in 0..2 {
+            let refused = transact(&mut opened, write);
+            assert!(matches!(refused, Err(Failure::CutShort)), "{refused:?}");
+        }
+    }
+
     #[test]
     fn a_room_that_is_not_used_any_more_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
