@@ -3,12 +3,12 @@
 use crate::peer::Peer;
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::num::NonZeroUsize;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -99,66 +99,40 @@ pub struct LimitConnections<L> {
 }
 
 impl<L: Listener> Listener for LimitConnections<L> {
-    type Io = Limited<L::Io>;
+    // Tokio reads and writes through any pointer that is pinned.
+    type Io = Pin<Limited<L::Io>>;
 
     async fn accept(&mut self) -> io::Result<(Self::Io, Peer)> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(io::Error::other)?;
         let (io, peer) = self.inner.accept().await?;
-        let io = Box::pin(io);
-        Ok((
-            Limited {
-                io,
-                _permit: permit,
-            },
-            peer,
-        ))
+        let limited = Limited {
+            io: Box::pin(io),
+            _permit: permit,
+        };
+        Ok((Pin::new(limited), peer))
     }
 }
 
 /// A connection that counts against its listener's limit until it is dropped.
+///
+/// It is read and written as a `Pin<Limited<I>>`, and dereferences to the connection itself.
 pub struct Limited<I> {
     io: Pin<Box<I>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<I: AsyncRead> AsyncRead for Limited<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_read(cx, buffer)
+impl<I> Deref for Limited<I> {
+    type Target = Pin<Box<I>>;
+
+    fn deref(&self) -> &Pin<Box<I>> {
+        &self.io
     }
 }
 
-impl<I: AsyncWrite> AsyncWrite for Limited<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_shutdown(cx)
+impl<I> DerefMut for Limited<I> {
+    fn deref_mut(&mut self) -> &mut Pin<Box<I>> {
+        &mut self.io
     }
 }
 
