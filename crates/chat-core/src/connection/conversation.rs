@@ -226,6 +226,9 @@ impl Conversation {
             self.pace.take_token(facts.now);
             return Next::Item(inbound);
         }
+        if self.framing.has_failed() {
+            return self.close(CloseReason::Failed);
+        }
         self.is_held_up = false;
         if let Some(waiting) = self.waiting.take() {
             return Next::Publish(waiting);

@@ -25,6 +25,12 @@ pub(super) struct Frames {
     item_bytes_max: usize,
     clock: LineClock,
     latest: Instant,
+    /// The framing kept too much, and was told to give it up.
+    is_overfull: bool,
+    /// The framing keeps too much although it was told to give it up.
+    has_failed: bool,
+    /// The framing was asked for what is left at the end of the stream.
+    has_finished: bool,
 }
 
 impl Framing {
@@ -54,12 +60,7 @@ impl Framing {
             }
             return Bytes::new();
         };
-        let mut frames = Frames {
-            framing,
-            item_bytes_max,
-            clock: LineClock::default(),
-            latest: now,
-        };
+        let mut frames = Frames::new(framing, item_bytes_max, now);
         let answers = frames.push(&input.take_raw(), now);
         *self = Self::Frames(Box::new(frames));
         answers
@@ -85,7 +86,15 @@ impl Framing {
     pub(super) fn finish(&mut self) -> Option<Inbound> {
         match self {
             Self::Lines(input) => input.finish(),
-            Self::Frames(frames) => frames.framing.finish(),
+            Self::Frames(frames) => frames.finish(),
+        }
+    }
+
+    /// Whether the framing does not respect its limits, so that the connection must end.
+    pub(super) const fn has_failed(&self) -> bool {
+        match self {
+            Self::Lines(_) => false,
+            Self::Frames(frames) => frames.has_failed,
         }
     }
 
@@ -199,6 +208,18 @@ impl Framing {
 }
 
 impl Frames {
+    fn new(framing: Box<dyn protocol::Framing>, item_bytes_max: usize, now: Instant) -> Self {
+        Self {
+            framing,
+            item_bytes_max,
+            clock: LineClock::default(),
+            latest: now,
+            is_overfull: false,
+            has_failed: false,
+            has_finished: false,
+        }
+    }
+
     fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         let mut answers = BytesMut::new();
         self.latest = now;
@@ -207,26 +228,128 @@ impl Frames {
     }
 
     fn next(&mut self) -> Option<Inbound> {
-        let inbound = self.framing.next();
-        match &inbound {
-            None if self.framing.pending() > self.item_bytes_max + SPARE_BYTES_MAX => {
-                self.give_up();
-                return Some(Inbound::Oversized);
+        let Some(inbound) = self.framing.next() else {
+            return self.limit_unfinished();
+        };
+        // What follows is another item.
+        self.clock = LineClock::default();
+        self.is_overfull = false;
+        Some(self.limited(inbound))
+    }
+
+    /// Limits the length and the time of an item that has no end yet, whether it is kept or skipped.
+    fn limit_unfinished(&mut self) -> Option<Inbound> {
+        if self.framing.pending() > self.item_bytes_max + SPARE_BYTES_MAX {
+            if self.is_overfull {
+                self.has_failed = true;
+                return None;
             }
-            None if self.framing.pending() > 0 => self.clock.start(self.latest),
-            Some(Inbound::Line(line)) if line.len() > self.item_bytes_max => {
-                self.clock = LineClock::default();
-                return Some(Inbound::Oversized);
-            }
-            // What follows is another item.
-            _ => self.clock = LineClock::default(),
+            self.is_overfull = true;
+            self.give_up();
+            return Some(Inbound::Oversized);
         }
-        inbound
+        self.is_overfull = false;
+        if self.framing.is_unfinished() {
+            self.clock.start(self.latest);
+        } else {
+            self.clock = LineClock::default();
+        }
+        None
+    }
+
+    fn finish(&mut self) -> Option<Inbound> {
+        if std::mem::replace(&mut self.has_finished, true) {
+            return None;
+        }
+        let inbound = self.framing.finish()?;
+        Some(self.limited(inbound))
+    }
+
+    /// Rejects an item that is too long.
+    fn limited(&self, inbound: Inbound) -> Inbound {
+        match inbound {
+            Inbound::Line(line) if line.len() > self.item_bytes_max => Inbound::Oversized,
+            inbound => inbound,
+        }
     }
 
     fn give_up(&mut self) -> Inbound {
         self.framing.give_up();
         self.clock = LineClock::default();
         Inbound::Unfinished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A framing that ignores what it must do: it keeps everything, gives nothing up, and never finishes.
+    struct Careless(usize);
+
+    impl protocol::Framing for Careless {
+        fn push(&mut self, bytes: &[u8], _: &mut BytesMut) {
+            self.0 += bytes.len();
+        }
+
+        fn next(&mut self) -> Option<Inbound> {
+            None
+        }
+
+        fn pending(&self) -> usize {
+            self.0
+        }
+
+        fn is_unfinished(&self) -> bool {
+            true
+        }
+
+        fn give_up(&mut self) {}
+
+        fn finish(&mut self) -> Option<Inbound> {
+            Some(Inbound::Line("x".repeat(self.0).as_str().into()))
+        }
+
+        fn frame(_: &[u8], _: &mut BytesMut) {}
+    }
+
+    const ITEM_BYTES_MAX: usize = 10;
+
+    fn careless() -> Framing {
+        Framing::Frames(Box::new(Frames::new(
+            Box::new(Careless(0)),
+            ITEM_BYTES_MAX,
+            Instant::now(),
+        )))
+    }
+
+    #[test]
+    fn a_framing_is_asked_once_for_what_is_left_at_the_end() {
+        for (length, left) in [
+            (
+                ITEM_BYTES_MAX,
+                Inbound::Line("x".repeat(10).as_str().into()),
+            ),
+            (ITEM_BYTES_MAX + 1, Inbound::Oversized),
+        ] {
+            let mut framing = careless();
+            framing.push(&vec![b'x'; length], Instant::now());
+            assert_eq!(framing.next(), None);
+            assert_eq!(framing.finish(), Some(left));
+            assert_eq!(framing.finish(), None);
+        }
+    }
+
+    #[test]
+    fn a_framing_that_gives_nothing_up_fails() {
+        let mut framing = careless();
+        let most = vec![b'x'; ITEM_BYTES_MAX + SPARE_BYTES_MAX];
+        framing.push(&most, Instant::now());
+        assert_eq!(framing.next(), None);
+        framing.push(b"x", Instant::now());
+        assert_eq!(framing.next(), Some(Inbound::Oversized));
+        assert!(!framing.has_failed());
+        assert_eq!(framing.next(), None);
+        assert!(framing.has_failed());
     }
 }

@@ -90,6 +90,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let Inbound::Line(line) = inbound else {
             self.publish_waiting().await;
             self.tell_rejected(&inbound);
+            slice.yield_if_over().await;
             return None;
         };
         let commands = self.conversation.receive(&line);

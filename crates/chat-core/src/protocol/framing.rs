@@ -20,7 +20,8 @@ use bytes::BytesMut;
 ///
 /// An item that is too long is not kept: `next` reports [`Inbound::Oversized`] as soon as that is known, and skips the
 /// item to its end. An item whose end does not arrive within [`Limits::line_timeout`](crate::Limits::line_timeout) is
-/// given up.
+/// given up, and so is the rest of a skipped item: the peer is told again. Each item costs the peer as much as a line,
+/// whether it is accepted or rejected. A connection whose framing keeps more than it may is closed.
 pub trait Framing: Send + Sync {
     /// Processes bytes that were read. Appends to `answers` what the framing itself answers, such as the pong to a
     /// ping.
@@ -33,11 +34,15 @@ pub trait Framing: Send + Sync {
     /// item and its header may be kept.
     fn pending(&self) -> usize;
 
-    /// Drops the unfinished item, whose end has not arrived in time, and skips its remaining bytes.
+    /// Returns whether an item has begun and not ended, whether its bytes are kept or skipped. Its time is limited.
+    fn is_unfinished(&self) -> bool;
+
+    /// Drops the unfinished item, whose end has not arrived in time, and skips its remaining bytes. May be called again
+    /// while they are skipped; the item is then skipped to the same end.
     fn give_up(&mut self);
 
-    /// Takes what is left at the end of the stream. The default drops it, because an item without its end is
-    /// incomplete.
+    /// Takes what is left at the end of the stream, as one item. Called once, after `next` has returned `None`. The
+    /// default drops it, because an item without its end is incomplete.
     fn finish(&mut self) -> Option<Inbound> {
         None
     }

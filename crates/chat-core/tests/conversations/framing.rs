@@ -20,6 +20,9 @@ const MAGIC: &[u8] = b"FRAMES\n";
 
 const ITEM_BYTES_MAX: usize = 300;
 
+/// How long a rejection takes: longer than a task may work without yielding.
+const REJECTION: Duration = Duration::from_micros(300);
+
 /// Four bytes of length, most significant first, and the payload.
 #[derive(Default)]
 struct Lengths {
@@ -61,7 +64,14 @@ impl Framing for Lengths {
         self.buffer.len()
     }
 
+    fn is_unfinished(&self) -> bool {
+        self.skip > 0 || !self.buffer.is_empty()
+    }
+
     fn give_up(&mut self) {
+        if self.skip > 0 {
+            return;
+        }
         let length = self.buffer.first_chunk::<4>();
         self.skip = length.map_or(4, |length| 4 + u32::from_be_bytes(*length) as usize);
     }
@@ -99,6 +109,8 @@ struct Frames(Arc<FramesEncoder>);
 struct FramesEncoder {
     /// How many batches were encoded.
     encoded: AtomicUsize,
+    /// How many items were rejected, each after a while that keeps the thread busy.
+    rejected: AtomicUsize,
 }
 
 impl Encoder for FramesEncoder {
@@ -153,6 +165,10 @@ impl Dialect for Frames {
     fn greet(&mut self, _: &Greeting<'_>, _: &mut BytesMut) {}
 
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut) {
+        if let Reply::Rejected(_) = reply {
+            std::thread::sleep(REJECTION);
+            self.0.rejected.fetch_add(1, Ordering::Relaxed);
+        }
         match reply {
             Reply::Joined { .. } => Lengths::frame(b"joined", out),
             Reply::Rejected(refusal) | Reply::Refused(refusal) => {
@@ -340,4 +356,72 @@ async fn frames_that_are_no_text_are_rejected() {
     let mut alice = Member::join(&mut hub).await;
     alice.sends_bytes(&[0, 0, 0, 2, 0xff, 0xff]).await;
     alice.sees("! not UTF-8: message dropped").await;
+}
+
+/// The rest of an item that is skipped is limited like the item itself, and what follows it is read.
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_skipped_frame_is_given_up_again_if_it_is_dribbled() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    let mut bob = Member::join(&mut hub).await;
+    let dropped = "! line dropped: its end did not come in time";
+    alice.sends_bytes(&[0, 0, 1, 0]).await;
+    let mut sent = 0;
+    for _ in 0..3 {
+        for _ in 0..6 {
+            alice.sends_bytes(b"x").await;
+            sent += 1;
+            tokio::time::sleep(Duration::from_secs(9)).await;
+        }
+        alice.sees_nothing().await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        alice.sees(dropped).await;
+    }
+    alice.sends_bytes(&vec![b'x'; 256 - sent]).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    alice.sees_nothing().await;
+    alice.sends("after").await;
+    bob.sees("after").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_too_long_is_given_up_too_if_it_is_dribbled() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    alice.sends_bytes(&[0, 1, 0, 0, b'x']).await;
+    alice.sees("! line too long (limit 300 bytes)").await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    alice
+        .sees("! line dropped: its end did not come in time")
+        .await;
+}
+
+/// An item of one byte that is no text.
+const REJECTED: &[u8] = &[0, 0, 0, 1, 0xff];
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_are_rejected_let_other_tasks_run() {
+    const COUNT: usize = 20;
+    let detector = FramesDetector::default();
+    let encoder = Arc::clone(&detector.0);
+    let mut hub = unlimited().protocol(detector);
+    let mut alice = Member::join(&mut hub).await;
+    alice.sends_bytes(&REJECTED.repeat(COUNT)).await;
+    let mut seen = 0;
+    while encoder.rejected.load(Ordering::Relaxed) < COUNT {
+        tokio::task::yield_now().await;
+        seen += 1;
+    }
+    assert!(seen >= COUNT, "{seen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_rejected_costs_as_much_as_a_line() {
+    let (mut hub, encoder) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    let burst = Limits::default().rate.unwrap().burst.get() as usize;
+    alice.sends_bytes(&REJECTED.repeat(2 * burst)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let rejected = encoder.rejected.load(Ordering::Relaxed);
+    assert!((1..=burst).contains(&rejected), "{rejected}");
 }

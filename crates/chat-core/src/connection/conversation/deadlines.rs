@@ -41,6 +41,7 @@ impl Conversation {
             return self.on_silence(facts);
         }
         if is_due(self.framing.item_deadline(facts.limits.line_timeout)) {
+            self.pace.take_token(facts.now);
             return Next::GiveUp(self.framing.give_up());
         }
         if is_due(self.reply_deadline(facts.limits)) {
