@@ -116,6 +116,8 @@ pub(super) enum Next {
     Publish(Box<Waiting>),
     /// Begin a session in this dialect, unless there is one, and greet the peer.
     Begin(Box<dyn Dialect>),
+    /// Send these bytes.
+    Send(Bytes),
     /// Send these bytes and close.
     Refuse(Bytes),
     /// Process an item of the input.
@@ -395,7 +397,8 @@ impl Conversation {
     pub(super) fn adopt(&mut self, dialect: &dyn Dialect, limits: &Limits, now: Instant) -> Bytes {
         let answers = self.framing.set_dialect(dialect, limits, now);
         if !self.is_detecting() {
-            self.framing.decide_lines();
+            // The withheld answers are already among those above.
+            drop(self.framing.decide_lines());
         }
         let has_heartbeat = dialect.options().has_heartbeat;
         self.heartbeat = has_heartbeat.then(|| Heartbeat::new(now));
@@ -429,7 +432,7 @@ impl Conversation {
 
     /// Lets the earlier input of a newcomer be processed.
     pub(super) fn let_speak(&mut self) {
-        self.is_held_up = self.framing.has_pending();
+        self.is_held_up = self.framing.has_pending() || self.framing.has_answers();
     }
 
     /// Takes no more input from the peer.

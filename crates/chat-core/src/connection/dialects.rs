@@ -71,6 +71,12 @@ impl Dialects {
         }
     }
 
+    /// Asks the detectors that were added about a prefix with telnet's commands in it. Only an added protocol can be
+    /// binary, and one that is refused could be taken for telnet.
+    pub(crate) fn choose_raw(&self, prefix: &[u8]) -> Choice {
+        choose(&self.detectors[..self.added], prefix)
+    }
+
     /// Whether there is a protocol that may take over the byte stream.
     pub(crate) fn may_take_over(&self) -> bool {
         let mut detectors = self.detectors.iter();
@@ -95,19 +101,23 @@ impl Dialects {
 
     /// Asks the other detectors, in order.
     pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
-        let mut choice = Choice::Plain;
-        for detector in &self.detectors {
-            if detector.may_take_over() {
-                continue;
-            }
-            match detector.detect(prefix) {
-                Detection::Found(opening) => return Choice::Detected(opening),
-                Detection::NeedMore => choice = Choice::NeedMore,
-                Detection::NotFound => {}
-            }
-        }
-        choice
+        choose(&self.detectors, prefix)
     }
+}
+
+fn choose(detectors: &[Arc<dyn Detector>], prefix: &[u8]) -> Choice {
+    let mut choice = Choice::Plain;
+    for detector in detectors {
+        if detector.may_take_over() {
+            continue;
+        }
+        match detector.detect(prefix) {
+            Detection::Found(opening) => return Choice::Detected(opening),
+            Detection::NeedMore => choice = Choice::NeedMore,
+            Detection::NotFound => {}
+        }
+    }
+    choice
 }
 
 impl Default for Dialects {

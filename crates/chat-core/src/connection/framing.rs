@@ -39,7 +39,8 @@ impl Framing {
         Self::Lines(Input::new(limits, now))
     }
 
-    /// Applies the framing of a dialect, and gives it the input so far. Returns what the framing answers.
+    /// Applies the framing of a dialect, and gives it the input so far. Returns what the framing answers, and the
+    /// withheld answers to telnet's commands if the input is lines.
     pub(super) fn set_dialect(
         &mut self,
         dialect: &dyn Dialect,
@@ -58,7 +59,7 @@ impl Framing {
             if options.line_bytes.is_some() {
                 input.set_line_bytes(item_bytes_max);
             }
-            return Bytes::new();
+            return input.take_answers().freeze();
         };
         let mut frames = Frames::new(framing, item_bytes_max, now);
         let answers = frames.push(&input.take_raw(), now);
@@ -106,7 +107,7 @@ impl Framing {
         }
     }
 
-    /// The first bytes, which the detectors examine.
+    /// The first bytes, without telnet's commands and byte-order marks.
     pub(super) fn prefix(&self) -> &[u8] {
         match self {
             Self::Lines(input) => input.pending(),
@@ -114,10 +115,35 @@ impl Framing {
         }
     }
 
-    /// Decides that the input is lines, whatever the dialect.
-    pub(super) fn decide_lines(&mut self) {
-        if let Self::Lines(input) = self {
-            input.decide_lines();
+    /// The first bytes as the peer sent them, if they differ from the [prefix](Self::prefix).
+    pub(super) fn raw_prefix(&self) -> Option<&[u8]> {
+        match self {
+            Self::Lines(input) => input.raw(),
+            Self::Frames(_) => None,
+        }
+    }
+
+    /// Takes the withheld answers to telnet's commands.
+    pub(super) fn take_answers(&mut self) -> Bytes {
+        match self {
+            Self::Lines(input) => input.take_answers().freeze(),
+            Self::Frames(_) => Bytes::new(),
+        }
+    }
+
+    /// Whether answers to telnet's commands are withheld.
+    pub(super) fn has_answers(&self) -> bool {
+        match self {
+            Self::Lines(input) => input.has_answers(),
+            Self::Frames(_) => false,
+        }
+    }
+
+    /// Decides that the input is lines, whatever the dialect. Returns the withheld answers to telnet's commands.
+    pub(super) fn decide_lines(&mut self) -> Bytes {
+        match self {
+            Self::Lines(input) => input.decide_lines().freeze(),
+            Self::Frames(_) => Bytes::new(),
         }
     }
 

@@ -49,6 +49,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     None
                 }
                 Next::Begin(dialect) => Box::pin(self.arrive(dialect)).await,
+                Next::Send(answers) => {
+                    self.transport.send(&answers);
+                    None
+                }
                 Next::Refuse(answer) => {
                     self.transport.send(&answer);
                     Some(CloseReason::Disconnected)

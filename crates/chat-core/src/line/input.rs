@@ -56,11 +56,19 @@ pub(crate) struct Input {
     unfinished: Option<Box<Unfinished>>,
     /// The unmodified input, kept until it is known whether the input is lines. `None` if it does not differ from the
     /// buffer.
-    raw: Option<Box<BytesMut>>,
+    raw: Option<Box<Raw>>,
     /// The most bytes that may arrive before the dialect is known.
     prefix_max: u32,
     /// Whether the input is lines is not known yet.
     is_undecided: bool,
+}
+
+/// The unmodified input of a connection whose dialect is not known yet.
+#[derive(Debug)]
+struct Raw {
+    bytes: BytesMut,
+    /// The answers to telnet's commands. They are withheld, because the bytes may not be telnet's.
+    answers: BytesMut,
 }
 
 /// Which part of the start of the input has arrived.
@@ -125,47 +133,84 @@ impl Input {
         }
     }
 
-    /// Decides that the input is lines, and drops the unmodified input.
-    pub(crate) fn decide_lines(&mut self) {
+    /// Decides that the input is lines, and drops the unmodified input. Returns the withheld answers to telnet's
+    /// commands.
+    pub(crate) fn decide_lines(&mut self) -> BytesMut {
         self.is_undecided = false;
-        self.raw = None;
+        self.raw
+            .take()
+            .map_or_else(BytesMut::new, |raw| raw.answers)
     }
 
     /// Takes the unmodified input, because it is not lines.
     pub(crate) fn take_raw(&mut self) -> BytesMut {
         match self.raw.take() {
-            Some(raw) => *raw,
+            Some(raw) => raw.bytes,
             None => std::mem::take(&mut self.buffer),
         }
     }
 
+    /// Returns the unmodified input, if its dialect is not known yet and it differs from the
+    /// [pending](Self::pending) input.
+    pub(crate) fn raw(&self) -> Option<&[u8]> {
+        self.raw.as_ref().map(|raw| &raw.bytes[..])
+    }
+
+    /// Takes the withheld answers to telnet's commands, because the bytes so far are not those of another protocol.
+    pub(crate) fn take_answers(&mut self) -> BytesMut {
+        let raw = self.raw.as_mut();
+        raw.map_or_else(BytesMut::new, |raw| std::mem::take(&mut raw.answers))
+    }
+
+    /// Returns whether answers to telnet's commands are withheld.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.raw.as_ref().is_some_and(|raw| !raw.answers.is_empty())
+    }
+
     /// Keeps the bytes that telnet and byte-order marks would change, until it is known whether the input is lines.
-    fn keep_raw(&mut self, bytes: &[u8]) {
+    /// Returns the answers that need not be withheld any more.
+    fn keep_raw(&mut self, bytes: &[u8]) -> BytesMut {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
-            self.raw = Some(Box::new(self.buffer.clone()));
+            self.raw = Some(Box::new(Raw {
+                bytes: self.buffer.clone(),
+                answers: BytesMut::new(),
+            }));
         }
-        let Some(raw) = &mut self.raw else { return };
-        if raw.len() > self.prefix_max as usize {
+        match &mut self.raw {
             // The dialect is still undecided at the limit, so the input is lines.
-            self.decide_lines();
-        } else {
-            raw.extend_from_slice(bytes);
+            Some(raw) if raw.bytes.len() > self.prefix_max as usize => return self.decide_lines(),
+            Some(raw) => raw.bytes.extend_from_slice(bytes),
+            None => {}
+        }
+        BytesMut::new()
+    }
+
+    /// Adds bytes that were read. Returns the answers to telnet's commands. While the bytes may be those of another
+    /// protocol, the answers are withheld; see [`take_answers`](Self::take_answers).
+    pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
+        let mut answers = match self.is_undecided {
+            true => self.keep_raw(bytes),
+            false => BytesMut::new(),
+        };
+        self.interpret(bytes, now, &mut answers);
+        match &mut self.raw {
+            Some(raw) => {
+                raw.answers.unsplit(answers);
+                Bytes::new()
+            }
+            None => answers.freeze(),
         }
     }
 
-    /// Adds bytes that were read. Returns the answers to telnet's commands.
-    pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
-        if self.is_undecided {
-            self.keep_raw(bytes);
-        }
-        let mut refusals = BytesMut::new();
+    /// Adds bytes that were read, without telnet's commands and byte-order marks, to the buffer.
+    fn interpret(&mut self, bytes: &[u8], now: Instant, answers: &mut BytesMut) {
         let before = self.buffer.len();
         let bytes = match self.hold_mark(bytes) {
-            Cow::Owned(held) if held.is_empty() => return Bytes::new(),
+            Cow::Owned(held) if held.is_empty() => return,
             bytes => bytes,
         };
         match &mut self.telnet {
-            Some(telnet) => telnet.strip(&bytes, &mut self.buffer, &mut refusals),
+            Some(telnet) => telnet.strip(&bytes, &mut self.buffer, answers),
             None => self.buffer.extend_from_slice(&bytes),
         }
         if self.buffer.len() > before {
@@ -179,7 +224,6 @@ impl Input {
             self.skip_mark();
         }
         self.judge();
-        refusals.freeze()
     }
 
     /// Distinguishes UTF-16 with a byte-order mark from telnet, which begin with the same bytes. Returns the bytes to
@@ -688,8 +732,10 @@ mod tests {
     #[test]
     fn a_negotiation_is_no_text() {
         let mut peer = Peer::new();
-        let refusals = peer.input.push(b"\xff\xfb\x18", peer.now);
-        assert_eq!(&refusals[..], [255, 254, 24]);
+        assert!(peer.input.push(b"\xff\xfb\x18", peer.now).is_empty());
+        assert_eq!(peer.input.raw(), Some(&b"\xff\xfb\x18"[..]));
+        assert_eq!(&peer.input.take_answers()[..], [255, 254, 24]);
+        assert!(!peer.input.has_answers());
         peer.waits(1000)
             .sends(b"hel")
             .waits(100)

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 /// Recognises one protocol by a connection's first bytes.
 pub trait Detector: Send + Sync + 'static {
-    /// Examines all bytes received so far, without telnet commands.
+    /// Examines all bytes received so far, without telnet commands and byte-order marks. If the peer has sent some, the
+    /// detector is also asked about the bytes as they were sent, because a binary protocol may contain the same bytes.
+    /// Until no detector recognises these bytes, the commands are not answered.
     ///
     /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. If the stream ends earlier,
     /// the prefix is dropped, because the opening of another protocol is not chat.
@@ -68,7 +70,8 @@ impl Detection {
 
 /// How a connection continues once its protocol is known.
 pub enum Detected {
-    /// The peer speaks this dialect, which is given the prefix as its first input.
+    /// The peer speaks this dialect, which is given the prefix as its first input. A dialect with a
+    /// [framing](Dialect::framing) is given the bytes as the peer sent them.
     Dialect(Box<dyn Dialect>),
     /// The peer is sent these bytes and disconnected.
     Refused(Bytes),

@@ -18,6 +18,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 /// What a connection in frames begins with.
 const MAGIC: &[u8] = b"FRAMES\n";
 
+/// Another beginning, which telnet would take for one of its commands.
+const BINARY_MAGIC: &[u8] = b"\xff\xfdFRAMES";
+
 const ITEM_BYTES_MAX: usize = 300;
 
 /// How long a rejection takes: longer than a task may work without yielding.
@@ -27,6 +30,7 @@ const REJECTION: Duration = Duration::from_micros(300);
 #[derive(Default)]
 struct Lengths {
     buffer: BytesMut,
+    magic_bytes: usize,
     item_bytes_max: usize,
     /// How much is to be skipped of a frame that is too long or too slow.
     skip: usize,
@@ -36,9 +40,9 @@ struct Lengths {
 impl Framing for Lengths {
     fn push(&mut self, bytes: &[u8], answers: &mut BytesMut) {
         self.buffer.extend_from_slice(bytes);
-        if !self.has_begun && self.buffer.len() >= MAGIC.len() {
+        if !self.has_begun && self.buffer.len() >= self.magic_bytes {
             self.has_begun = true;
-            self.buffer.advance(MAGIC.len());
+            self.buffer.advance(self.magic_bytes);
             Self::frame(b"frames it is", answers);
         }
     }
@@ -92,18 +96,21 @@ struct FramesDetector(Arc<FramesEncoder>);
 
 impl Detector for FramesDetector {
     fn detect(&self, prefix: &[u8]) -> Detection {
-        if prefix.starts_with(MAGIC) {
-            return Detection::Found(Detected::Dialect(Box::new(Frames(Arc::clone(&self.0)))));
-        }
-        if !prefix.is_empty() && MAGIC.starts_with(prefix) {
-            return Detection::NeedMore;
+        for magic in [MAGIC, BINARY_MAGIC] {
+            if prefix.starts_with(magic) {
+                let frames = Frames(Arc::clone(&self.0), magic.len());
+                return Detection::Found(Detected::Dialect(Box::new(frames)));
+            }
+            if !prefix.is_empty() && magic.starts_with(prefix) {
+                return Detection::NeedMore;
+            }
         }
         Detection::NotFound
     }
 }
 
 /// Says what it is given in the lobby, and is shown what others say.
-struct Frames(Arc<FramesEncoder>);
+struct Frames(Arc<FramesEncoder>, usize);
 
 #[derive(Default)]
 struct FramesEncoder {
@@ -146,6 +153,7 @@ impl Dialect for Frames {
     fn framing(&self, item_bytes_max: usize) -> Option<Box<dyn Framing>> {
         Some(Box::new(Lengths {
             item_bytes_max,
+            magic_bytes: self.1,
             ..Lengths::default()
         }))
     }
@@ -297,6 +305,60 @@ async fn frames_are_read_however_they_are_cut_and_whatever_bytes_they_hold() {
         bob.sees(&text).await;
         bob.sees("end").await;
     }
+}
+
+/// A telnet command in the first frames is part of them: it is neither taken out nor answered.
+#[tokio::test(start_paused = true)]
+async fn frames_that_arrive_before_the_dialect_is_known_reach_it_unchanged() {
+    let mut frames = BytesMut::new();
+    Lengths::frame(b"join", &mut frames);
+    Lengths::frame(b"\xff\xfb\x18", &mut frames);
+    Lengths::frame(b"end", &mut frames);
+    for magic in [MAGIC, BINARY_MAGIC] {
+        let bytes = [magic, &frames].concat();
+        for piece in [1, 2, 3, 8, 1000] {
+            let (mut hub, _) = hub(Limits::default());
+            let mut bob = Member::join(&mut hub).await;
+            let mut alice = Member::connect(&mut hub);
+            for bytes in bytes.chunks(piece) {
+                alice.sends_bytes(bytes).await;
+                tokio::time::sleep(Duration::from_millis(350)).await;
+            }
+            alice.sees("frames it is").await;
+            alice.sees("joined").await;
+            alice.sees("! not UTF-8: message dropped").await;
+            bob.sees("end").await;
+            alice.sees_nothing().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrives_before_the_dialect_is_known_is_bounded_whatever_it_is() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = hub.connect("alice");
+    let nops = [0xff, 0xf1].repeat(Limits::default().prefix_bytes.get());
+    alice
+        .sends_bytes(&[b"\xff\xfd\x18", &nops[..]].concat())
+        .await;
+    alice.sees_containing("you are guest-1").await;
+    alice.sees_containing("nobody else").await;
+    alice.sends_bytes(MAGIC).await;
+    alice.sends_bytes(b"/who\n").await;
+    alice.sees_containing("guest-1").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn telnet_that_may_be_frames_is_answered_once_it_is_not() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::connect(&mut hub);
+    // `IAC DO` begins both, and the next byte shows that this is telnet.
+    alice.sends_bytes(b"\xff\xfd").await;
+    alice.sees_nothing().await;
+    alice.sends_bytes(b"\x18").await;
+    let mut answer = [0; 3];
+    alice.0.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [0xff, 0xfc, 0x18]);
 }
 
 #[tokio::test(start_paused = true)]

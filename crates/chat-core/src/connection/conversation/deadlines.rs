@@ -70,11 +70,11 @@ impl Conversation {
         match self.state {
             State::Detecting {
                 opened,
+                needs_more,
                 is_greeted: false,
-                ..
             } => Some(
                 opened
-                    + match self.framing.has_pending() {
+                    + match self.framing.has_pending() || needs_more {
                         false => limits.greet_after,
                         true => limits.prefix_timeout,
                     },

@@ -14,8 +14,18 @@ impl Conversation {
         let prefix = self.framing.prefix();
         let is_empty = prefix.is_empty();
         let is_line = prefix.contains(&b'\n') || prefix.contains(&b'\0');
-        let is_over = facts.has_ended || prefix.len() >= facts.limits.prefix_bytes.get();
-        match choose(facts.dialects, prefix, facts.has_ended) {
+        let length = self.framing.raw_prefix().unwrap_or(prefix).len();
+        let is_over = facts.has_ended || length >= facts.limits.prefix_bytes.get();
+        let choice = match self.choose_raw(facts) {
+            found @ Choice::Detected(_) => found,
+            Choice::NeedMore if !is_over => Choice::NeedMore,
+            _ if self.framing.has_answers() => {
+                return Some(Next::Send(self.framing.take_answers()));
+            }
+            _ if is_empty && !is_over => Choice::Plain,
+            _ => choose(facts.dialects, prefix, facts.has_ended),
+        };
+        match choice {
             Choice::NeedMore if facts.has_ended => {
                 // The stream ended in the opening of another protocol, which is not chat.
                 self.framing.discard();
@@ -39,18 +49,29 @@ impl Conversation {
 
     /// Decides the dialect after silence has ended the first message.
     pub(super) fn detect_last(&mut self, facts: &Facts<'_>) -> Option<Next> {
-        match facts.dialects.choose(self.framing.prefix()) {
+        let choice = match self.choose_raw(facts) {
+            found @ Choice::Detected(_) => found,
+            Choice::NeedMore | Choice::Plain => facts.dialects.choose(self.framing.prefix()),
+        };
+        match choice {
             Choice::Detected(opening) => Some(self.open(opening, facts)),
             Choice::NeedMore | Choice::Plain => self.decide_plain(facts),
         }
+    }
+
+    /// Asks the detectors about the bytes as the peer sent them, if telnet's commands or byte-order marks were taken
+    /// out.
+    fn choose_raw(&self, facts: &Facts<'_>) -> Choice {
+        let raw = self.framing.raw_prefix();
+        raw.map_or(Choice::Plain, |raw| facts.dialects.choose_raw(raw))
     }
 
     /// Selects the default dialect. A peer that was already greeted keeps its session.
     fn decide_plain(&mut self, facts: &Facts<'_>) -> Option<Next> {
         if self.has_session() {
             self.state = State::Talking;
-            self.framing.decide_lines();
-            return None;
+            let answers = self.framing.decide_lines();
+            return (!answers.is_empty()).then_some(Next::Send(answers));
         }
         let (Fallback::Plain(dialect) | Fallback::Other(dialect)) = facts.dialects.fallback();
         Some(self.open(Detected::Dialect(dialect), facts))

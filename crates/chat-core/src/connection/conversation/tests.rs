@@ -126,6 +126,7 @@ impl Peer {
                     self.conversation.let_speak();
                 }
                 Next::AnswerOwed => self.notes("answer"),
+                Next::Send(_) => self.notes("send"),
                 Next::Refuse(_) => return self.notes("refuse"),
                 Next::Item(Inbound::Line(line)) | Next::Delimited(Some(Inbound::Line(line))) => {
                     let commands = self.conversation.receive(&line);
