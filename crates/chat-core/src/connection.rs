@@ -1,6 +1,7 @@
 //! One connection: a session that is driven over one stream.
 
 mod arrival;
+mod authentication;
 mod charges;
 mod commands;
 mod connection;

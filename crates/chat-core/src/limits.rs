@@ -80,8 +80,8 @@ pub struct Limits {
     pub joins_per_address: Option<Rate>,
     /// How much the answers to all connections of one address may cost (4,096 at once, then 128 a second: 32 MiB, then
     /// 1 MiB or 0.6 s of searching a second); `None` removes the limit. 8 KiB of answers cost 1, and so do 5 ms of
-    /// searching. Beyond the limit, requests for history, rooms and searches, and joins, are refused until the address
-    /// has earned enough.
+    /// searching. Beyond the limit, requests for history, rooms and searches, authentications, and joins, are refused
+    /// until the address has earned enough.
     pub answers_per_address: Option<Rate>,
     /// The most bytes that all connections of one address may send within a minute (4 MiB: three connections that
     /// always send the longest text at the default rate, or 2,000 people who type); `None` removes the limit. Beyond
@@ -126,6 +126,15 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// The longest time that a policy may take for one question (2 s). Then the request is refused.
     pub policy_timeout: Duration,
+    /// The most [authentications](crate::protocol::Command::Authenticate) that run at once (32). One more waits for its
+    /// turn, for at most [`policy_timeout`](Self::policy_timeout); then it is refused.
+    pub authentications: NonZeroUsize,
+    /// How many authentications may fail in a row on one connection (5). Then the connection is closed with
+    /// [`CloseReason::NotAuthenticated`](crate::CloseReason::NotAuthenticated). Each failure also costs the connection
+    /// as much as 25 lines of its [`rate`](Self::rate), and the address as much as 100 lines of its
+    /// [`answers_per_address`](Self::answers_per_address): by default about 40 attempts at once, then about one a
+    /// second.
+    pub failed_authentications: NonZeroU32,
     /// The longest time that shutting down may take (5 s). Members that have not received their goodbye by then are
     /// disconnected.
     pub drain: Duration,
@@ -184,6 +193,11 @@ impl Default for Limits {
             dead_after: Duration::from_secs(35),
             stall_timeout: Duration::from_secs(30),
             policy_timeout: Duration::from_secs(2),
+            authentications: at_least_one(32),
+            failed_authentications: match NonZeroU32::new(5) {
+                Some(count) => count,
+                None => NonZeroU32::MIN,
+            },
             drain: Duration::from_secs(5),
         }
     }

@@ -3,15 +3,24 @@
 //! Invariant: a request for which an address must wait is executed once, after the wait. Until then the peer is not
 //! read.
 
-use crate::admission::{Charge, Cost};
+use crate::admission::{AddressAccount, Charge, Cost};
 use crate::connection::connection::Connection;
 use crate::protocol::{Code, Command, Refusal};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
 /// How many members can be told of a join and a leave for the base cost of a join.
 const MEMBERS_PER_JOIN: usize = 8;
+
+/// What a failed authentication costs the connection, in lines. At the default rate the peer is not read for 5 s. A
+/// person who mistypes a password waits less, because the connection can send 20 lines at once.
+const FAILED_AUTHENTICATION: Cost = Cost::lines(25);
+
+/// What it costs the address, as answers. With the default limits about 40 attempts fail at once, a class that logs in
+/// together, and then about one a second.
+const FAILED_AUTHENTICATION_OF_ADDRESS: Cost = Cost::lines(100);
 
 /// The address would have to wait for this time, which is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +71,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// The address owes too much for earlier answers. The error holds the time to wait.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
-        let reserved = self.reserve(Charge::Answers, 0, Instant::now());
-        reserved.map(drop)
+        may_ask(self.account.as_ref())
+    }
+
+    /// Charges for an attempt to authenticate that failed.
+    pub(super) fn charge_failed_authentication(&mut self) {
+        let now = Instant::now();
+        self.conversation
+            .pace_mut()
+            .charge(FAILED_AUTHENTICATION, now);
+        if let Some(account) = &self.account {
+            let cost = FAILED_AUTHENTICATION_OF_ADDRESS.thousandths();
+            // The debt refuses the next attempts of the address.
+            let _owes_until = account.charge(Charge::Answers, cost, now);
+        }
     }
 
     /// Charges for a room that is opened to publish in it. While the address must wait, the peer is not read.
@@ -79,10 +100,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn reserve(&self, charge: Charge, cost: u64, now: Instant) -> Result<Option<Instant>, TooSoon> {
-        let account = self.account.as_ref();
-        account
-            .map_or(Ok(None), |account| account.reserve(charge, cost, now))
-            .map_err(TooSoon)
+        reserve(self.account.as_ref(), charge, cost, now)
     }
 
     /// Returns how many joins it costs to join a room. The cost grows with the members that are told of the join, and
@@ -130,4 +148,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.pause_until(until);
         Ok(true)
     }
+}
+
+/// As [`Connection::may_ask`], for an address.
+pub(super) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSoon> {
+    reserve(account, Charge::Answers, 0, Instant::now()).map(drop)
+}
+
+fn reserve(
+    account: Option<&Arc<AddressAccount>>,
+    charge: Charge,
+    cost: u64,
+    now: Instant,
+) -> Result<Option<Instant>, TooSoon> {
+    account
+        .map_or(Ok(None), |account| account.reserve(charge, cost, now))
+        .map_err(TooSoon)
 }

@@ -48,8 +48,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return self.begin(nick.as_deref(), token, &rooms).await;
             }
             Command::Authenticate(credentials) => {
-                let account = Box::pin(self.authenticate(credentials)).await?;
-                self.reply(&Reply::Authenticated(&account));
+                if let Some(reason) = Box::pin(self.authenticate(credentials)).await? {
+                    return Ok(Outcome::Close(reason));
+                }
             }
             Command::Join(request) => self.join(&request, 0).await?,
             Command::Move { room } => self.move_to(room).await?,

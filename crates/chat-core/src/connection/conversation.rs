@@ -63,6 +63,8 @@ pub(super) struct Conversation {
     owed: Option<Box<Owed>>,
     /// Some input could not be processed yet.
     is_held_up: bool,
+    /// How many authentications have failed in a row.
+    failed_authentications: u32,
 }
 
 /// The state of a conversation.
@@ -179,6 +181,7 @@ impl Conversation {
             deferred: None,
             owed: None,
             is_held_up: false,
+            failed_authentications: 0,
         }
     }
 
@@ -428,6 +431,17 @@ impl Conversation {
         let has_heartbeat = options.is_some_and(|options| options.has_heartbeat);
         self.heartbeat = has_heartbeat.then(|| Heartbeat::new(now));
         self.state = State::Talking;
+    }
+
+    /// Notes that the peer has proved an account.
+    pub(super) const fn authenticated(&mut self) {
+        self.failed_authentications = 0;
+    }
+
+    /// Counts a failed authentication. Returns whether too many have failed in a row.
+    pub(super) const fn note_failed_authentication(&mut self, limits: &Limits) -> bool {
+        self.failed_authentications += 1;
+        self.failed_authentications >= limits.failed_authentications.get()
     }
 
     /// Lets the earlier input of a newcomer be processed.

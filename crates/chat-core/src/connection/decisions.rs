@@ -3,14 +3,12 @@
 //! Invariant: while the policy decides, the connection continues to write, and can end. What was allowed before does
 //! not wait for the answer.
 
-use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
 use crate::event::RoomInfo;
-use crate::hub::authenticator::Credentials;
 use crate::hub::{Decision, Question, Visitor};
 use crate::log::Account;
 use crate::name::RoomName;
-use crate::protocol::{Code, Refusal};
+use crate::protocol::Refusal;
 use crate::session::Session;
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -97,37 +95,6 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     })
             })
         }
-    }
-
-    /// Finds the account that the peer's credentials prove, and gives it to the session.
-    pub(super) async fn authenticate(
-        &mut self,
-        credentials: Credentials<'_>,
-    ) -> Result<Account, Refusal> {
-        let peer = self.peer.clone().unwrap_or_default();
-        let finding = self.hub.authenticate(&peer, credentials);
-        let found = unless_over(self.session.as_ref(), self.transport.outbound(), finding).await;
-        drop(peer);
-        let account = match found {
-            Some(Ok(Some(account))) => account,
-            Some(Ok(None)) => return Err(Refusal::new(Code::Denied, "no account is known")),
-            Some(Err(error)) => {
-                return Err(Refusal::denied(&error.to_string(), self.hub.limits()));
-            }
-            None => return Err(Refusal::new(Code::Denied, "not done: the session ends")),
-        };
-        if let Some(session) = &self.session {
-            session.set_account(Some(account.clone()));
-        }
-        // For the session that begins later, and for the policy.
-        if let Some(peer) = self.peer.as_mut().and_then(Arc::get_mut) {
-            peer.insert(account.clone());
-        } else if self.session.is_none() {
-            // A policy has kept the peer, so the account can't be stored there.
-            let reason = "the account can't be used before the session has begun";
-            return Err(Refusal::new(Code::Denied, reason));
-        }
-        Ok(account)
     }
 
     /// Asks whether the history of a room may be read.

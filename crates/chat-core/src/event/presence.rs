@@ -90,6 +90,9 @@ pub enum CloseReason {
     Stalled,
     /// The peer did not identify itself in time.
     NotRegistered,
+    /// The peer failed to authenticate too often in a row; see
+    /// [`Limits::failed_authentications`](crate::Limits::failed_authentications).
+    NotAuthenticated,
     /// The peer did not answer a ping.
     Silent,
     /// The hub is shutting down.
@@ -121,6 +124,7 @@ impl fmt::Display for CloseReason {
             Self::Broken => f.write_str("connection lost"),
             Self::Stalled => f.write_str("stopped reading"),
             Self::NotRegistered => f.write_str("registration timed out"),
+            Self::NotAuthenticated => f.write_str("too many failed logins"),
             Self::Silent => f.write_str("no answer"),
             Self::Draining => f.write_str("server is shutting down"),
             Self::Kicked(reason) if reason.is_empty() => f.write_str("kicked"),

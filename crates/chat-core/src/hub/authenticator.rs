@@ -20,7 +20,11 @@ use std::sync::Arc;
 ///
 /// # Overload
 ///
-/// Only the peer that is being authenticated waits. An authenticator that panics, or does not answer within
+/// Only the peer that is being authenticated waits. At most
+/// [`Limits::authentications`](crate::Limits::authentications) of the authentications that dialects ask for run at once,
+/// and wrong credentials cost their peer much; see
+/// [`Limits::failed_authentications`](crate::Limits::failed_authentications). A future must not block its thread: compute
+/// the hash of a password on a thread of its own. An authenticator that panics, or does not answer within
 /// [`Limits::policy_timeout`](crate::Limits::policy_timeout), finds no account: for [`Credentials::Peer`] the peer then
 /// has no account, and other credentials are refused.
 ///
@@ -144,6 +148,15 @@ impl fmt::Display for AuthError {
 }
 
 impl std::error::Error for AuthError {}
+
+/// Why credentials prove no account.
+#[derive(Debug)]
+pub(crate) enum NotProved {
+    /// The authenticator refused them, for this reason.
+    Wrong(AuthError),
+    /// Whether they are right was not found out, for this reason.
+    Unknown(&'static str),
+}
 
 /// An [`Authenticator`] behind dynamic dispatch.
 pub(crate) trait DynAuthenticator: Send + Sync {

@@ -4,7 +4,7 @@
 
 use crate::admission::ConnectionLimiter;
 use crate::event::CloseReason;
-use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator};
+use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator, NotProved};
 use crate::hub::builder::HubBuilder;
 use crate::hub::policy::DynPolicy;
 use crate::hub::rooms::Rooms;
@@ -21,7 +21,7 @@ use crate::sync::{Mutex, Turns};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{MutexGuard, Semaphore};
+use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -61,6 +61,8 @@ pub(super) struct Inner {
     pub(super) motd: Vec<String>,
     pub(super) policy: Option<Arc<dyn DynPolicy>>,
     pub(super) authenticator: Option<Arc<dyn DynAuthenticator>>,
+    /// Limits how many authentications run at once.
+    authenticating: Semaphore,
     pub(super) policy_log: LogGate,
     pub(super) roster: Box<dyn DynRoster>,
     pub(super) participants: Sessions,
@@ -136,6 +138,9 @@ impl Hub {
         Self(Arc::new(Inner {
             keys: Arc::new(Keys::new(&limits)),
             limiter: ConnectionLimiter::new(Arc::clone(&limits)),
+            authenticating: Semaphore::new(
+                limits.authentications.get().min(Semaphore::MAX_PERMITS),
+            ),
             limits,
             names,
             clock,
@@ -296,35 +301,64 @@ impl Hub {
         self.0.policy.as_ref()
     }
 
-    /// Finds the account that credentials prove. An account that is not found in time counts as not found.
+    /// Finds the account of a peer that has not sent anything. An account that is not found in time counts as not
+    /// found.
     ///
     /// # Errors
     ///
-    /// Returns an error if the credentials are wrong, or if the authenticator failed and these were not
-    /// [`Credentials::Peer`].
+    /// The peer must not be admitted.
+    pub(crate) async fn authenticate_peer(
+        &self,
+        peer: &Peer,
+    ) -> Result<Option<Account>, AuthError> {
+        let found = self.find_account(peer, Credentials::Peer).await;
+        found.unwrap_or(Ok(None))
+    }
+
+    /// Finds the account that credentials prove. The caller has [its turn](Self::turn_to_authenticate).
+    ///
+    /// # Errors
+    ///
+    /// The credentials are wrong, or the authenticator failed.
     pub(crate) async fn authenticate(
         &self,
         peer: &Peer,
         credentials: Credentials<'_>,
-    ) -> Result<Option<Account>, AuthError> {
-        let Some(authenticator) = &self.0.authenticator else {
-            return match credentials {
-                Credentials::Peer => Ok(None),
-                _ => Err(AuthError::new("this server has no accounts")),
-            };
-        };
-        let asks_for_peer = credentials == Credentials::Peer;
-        let finding = Arc::clone(authenticator).authenticate(peer, credentials);
-        match tokio::time::timeout(self.limits().policy_timeout, finding).await {
-            Ok(Some(found)) => found,
-            Ok(None) | Err(_) => {
-                self.note_policy_failure();
-                if asks_for_peer {
-                    return Ok(None);
-                }
-                Err(AuthError::new("accounts can't be looked up now, try again"))
-            }
+    ) -> Result<Account, NotProved> {
+        if !self.has_authenticator() {
+            return Err(NotProved::Unknown("this server has no accounts"));
         }
+        match self.find_account(peer, credentials).await {
+            Some(Ok(Some(account))) => Ok(account),
+            Some(Ok(None)) => Err(NotProved::Wrong(AuthError::new("no account is known"))),
+            Some(Err(error)) => Err(NotProved::Wrong(error)),
+            None => Err(NotProved::Unknown(
+                "accounts can't be looked up now, try again",
+            )),
+        }
+    }
+
+    /// Waits for a turn to authenticate, which ends when the permit is dropped. Returns `None` if there is none in time.
+    pub(crate) async fn turn_to_authenticate(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = self.0.authenticating.acquire();
+        let turn = tokio::time::timeout(self.limits().policy_timeout, turn);
+        turn.await.ok()?.ok()
+    }
+
+    /// Asks the authenticator. Returns `None` if it failed, or if there is none.
+    async fn find_account(
+        &self,
+        peer: &Peer,
+        credentials: Credentials<'_>,
+    ) -> Option<Result<Option<Account>, AuthError>> {
+        let authenticator = Arc::clone(self.0.authenticator.as_ref()?);
+        let finding = authenticator.authenticate(peer, credentials);
+        let found = tokio::time::timeout(self.limits().policy_timeout, finding).await;
+        let found = found.ok().flatten();
+        if found.is_none() {
+            self.note_policy_failure();
+        }
+        found
     }
 
     pub(crate) fn has_authenticator(&self) -> bool {

@@ -253,6 +253,7 @@ impl Dialect for Plain {
                     ),
                 );
             }
+            CloseReason::NotAuthenticated => notice(out, format_args!("goodbye: {reason}")),
             CloseReason::TakenOver => notice(out, format_args!("goodbye: you came back elsewhere")),
             CloseReason::Kicked(reason) => {
                 let because = because(reason);

@@ -67,6 +67,8 @@ pub enum Command<'a> {
         rooms: Vec<JoinRequest<'a>>,
     },
     /// Proves who the peer is. The session, or the one that begins later, then has the account.
+    /// Wrong credentials cost the peer much, and several in a row end the connection; see
+    /// [`Limits::failed_authentications`](crate::Limits::failed_authentications).
     Authenticate(Credentials<'a>),
     /// Joins a room.
     Join(JoinRequest<'a>),

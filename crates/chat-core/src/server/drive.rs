@@ -7,7 +7,6 @@ use crate::admission::{AddressAccount, Permit};
 use crate::connection::{Dialects, Opening, drive_stream};
 use crate::event::CloseReason;
 use crate::hub::Hub;
-use crate::hub::authenticator::Credentials;
 use crate::peer::Peer;
 use crate::protocol::{Detected, Detection, Next, Stream, TakeOver, TakenOver};
 use bytes::{Bytes, BytesMut};
@@ -253,7 +252,7 @@ async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<P
         return Ok(peer);
     }
     let found = tokio::select! {
-        found = hub.authenticate(&peer, Credentials::Peer) => Some(found),
+        found = hub.authenticate_peer(&peer) => Some(found),
         () = hub.draining() => None,
     };
     opening.opened = Instant::now();

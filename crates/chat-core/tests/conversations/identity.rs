@@ -173,9 +173,9 @@ fn a_secret_is_never_printed() {
 }
 
 /// A dialect that logs in: `LOGIN account password`, then it talks.
-struct Login(Arc<Texts>);
+pub(crate) struct Login(pub(crate) Arc<Texts>);
 
-struct Texts;
+pub(crate) struct Texts;
 
 impl Encoder for Texts {
     fn encode(&self, item: &Broadcast<'_>, _moment: Moment, out: &mut BytesMut) {

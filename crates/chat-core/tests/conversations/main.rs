@@ -10,6 +10,7 @@ mod days;
 mod delivery;
 mod following;
 mod framing;
+mod guessing;
 mod identity;
 mod in_process;
 mod irc_shaped;

@@ -473,7 +473,7 @@ impl Dialect for Json {
                 ("kicked", None)
             }
             // The refusal before the close has told the peer the reason.
-            CloseReason::Refused => ("denied", None),
+            CloseReason::Refused | CloseReason::NotAuthenticated => ("denied", None),
             CloseReason::TakenOver => ("taken_over", None),
             CloseReason::TooSoon(wait) => {
                 let wait = wait.as_millis() as u64;

@@ -162,13 +162,14 @@ fn missed() -> [Missed; 6] {
 }
 
 /// Returns the reasons why a session may end.
-pub(super) fn reasons(random: &mut Random) -> [CloseReason; 12] {
+pub(super) fn reasons(random: &mut Random) -> [CloseReason; 13] {
     [
         CloseReason::Quit(None),
         CloseReason::Quit(Some(hostile::clean_text(random).into())),
         CloseReason::Disconnected,
         CloseReason::Broken,
         CloseReason::Stalled,
+        CloseReason::NotAuthenticated,
         CloseReason::Silent,
         CloseReason::Draining,
         CloseReason::Kicked(hostile::clean_text(random).into()),

@@ -1,0 +1,104 @@
+//! Finds the account that a peer's credentials prove.
+//!
+//! Invariant: guessing is slow. At most so many authentications run at once for the whole hub, a failed one costs its
+//! connection and its address much more than a line, and several failures in a row end the connection.
+
+use crate::connection::charges::{TooSoon, may_ask};
+use crate::connection::commands::unless_over;
+use crate::connection::connection::Connection;
+use crate::event::CloseReason;
+use crate::hub::authenticator::{Credentials, NotProved};
+use crate::log::Account;
+use crate::protocol::{Code, Refusal, Reply};
+use std::sync::Arc;
+use tokio::io::AsyncRead;
+
+/// Why a peer was not authenticated.
+enum Failure {
+    Credentials(NotProved),
+    /// Too many authentications run at once.
+    Busy,
+    /// The peer's address has asked for too much.
+    TooSoon(TooSoon),
+    /// The session or the hub ends.
+    Over,
+}
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Finds the account that the peer's credentials prove, gives it to the session and answers. Returns why the
+    /// connection must end, if too many attempts have failed in a row.
+    pub(super) async fn authenticate(
+        &mut self,
+        credentials: Credentials<'_>,
+    ) -> Result<Option<CloseReason>, Refusal> {
+        let failure = match self.find_account(credentials).await {
+            Ok(account) => {
+                self.conversation.authenticated();
+                self.set_account(&account)?;
+                self.reply(&Reply::Authenticated(&account));
+                return Ok(None);
+            }
+            Err(failure) => failure,
+        };
+        let refusal = match failure {
+            Failure::Credentials(NotProved::Wrong(error)) => {
+                let refusal = Refusal::denied(&error.to_string(), self.hub.limits());
+                self.charge_failed_authentication();
+                if self
+                    .conversation
+                    .note_failed_authentication(self.hub.limits())
+                {
+                    self.reply(&Reply::Refused(&refusal));
+                    return Ok(Some(CloseReason::NotAuthenticated));
+                }
+                refusal
+            }
+            Failure::Credentials(NotProved::Unknown(reason)) => Refusal::new(Code::Denied, reason),
+            Failure::Busy => {
+                let reason = "too many peers log in now, try again";
+                Refusal::new(Code::Unavailable, reason)
+            }
+            Failure::TooSoon(too_soon) => too_soon.into(),
+            Failure::Over => Refusal::new(Code::Denied, "not done: the session ends"),
+        };
+        Err(refusal)
+    }
+
+    /// Waits for the connection's turn, and asks the authenticator. Output is written in the meantime.
+    async fn find_account(&mut self, credentials: Credentials<'_>) -> Result<Account, Failure> {
+        let peer = self.peer.clone().unwrap_or_default();
+        let (hub, address) = (&self.hub, self.account.as_ref());
+        let finding = async {
+            may_ask(address).map_err(Failure::TooSoon)?;
+            let _turn = hub.turn_to_authenticate().await.ok_or(Failure::Busy)?;
+            // Attempts from the same address may have failed while this one waited.
+            may_ask(address).map_err(Failure::TooSoon)?;
+            let found = hub.authenticate(&peer, credentials).await;
+            found.map_err(Failure::Credentials)
+        };
+        let finding = async {
+            tokio::select! {
+                found = finding => found,
+                () = hub.draining() => Err(Failure::Over),
+            }
+        };
+        let found = unless_over(self.session.as_ref(), self.transport.outbound(), finding).await;
+        found.unwrap_or(Err(Failure::Over))
+    }
+
+    /// Gives the account to the session. Without a session, it is kept for the session that begins later, and for the
+    /// policy.
+    fn set_account(&mut self, account: &Account) -> Result<(), Refusal> {
+        if let Some(session) = &self.session {
+            session.set_account(Some(account.clone()));
+        }
+        if let Some(peer) = self.peer.as_mut().and_then(Arc::get_mut) {
+            peer.insert(account.clone());
+        } else if self.session.is_none() {
+            // A policy has kept the peer, so the account can't be stored there.
+            let reason = "the account can't be used before the session has begun";
+            return Err(Refusal::new(Code::Denied, reason));
+        }
+        Ok(())
+    }
+}
