@@ -2,6 +2,8 @@
 
 mod dialect;
 mod encoder;
+mod replies;
+mod requests;
 
 use crate::wire::LINE_BYTES_MAX;
 use chat_core::protocol::{Detected, Detection, Detector};

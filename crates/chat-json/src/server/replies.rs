@@ -1,0 +1,262 @@
+//! Converts the answers of the hub to the objects of the wire.
+//!
+//! Invariant: nothing here depends on the state of the connection.
+
+use super::encoder::{write_earliest, write_latest, write_latest_first, write_line};
+use crate::wire::{
+    Event, Fault, Hole, Id, Listed, Place, Present, Published, RoomsList, Text, Topic,
+};
+use bytes::{BufMut, BytesMut};
+use chat_core::log::{Batch, Gap, Page, Span};
+use chat_core::protocol::{Code, Hint, Joined, Refusal};
+use chat_core::rooms::{RoomInfo, RoomSummary};
+use chat_core::{CloseReason, RoomName, Seq, text};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::time::Duration;
+
+/// The maximum number of message bytes in a page of history. They fit into one line of any client, with bytes to spare.
+const PAGE_BYTES_MAX: usize = 48 * 1024;
+
+/// The maximum number of bytes of a topic in a list of rooms: enough to recognise it.
+const LISTED_TOPIC_BYTES_MAX: usize = 64;
+
+/// How long clients wait before they reconnect to a server that shuts down. Random, so that not all clients reconnect
+/// at once.
+const COME_BACK_MS: Range<u64> = 500..3_000;
+
+/// How long a client waits before it repeats a request that the server can't perform now.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+
+/// How long a client waits before it repeats a request that a limit rejected.
+const RETRY_FULL: Duration = Duration::from_secs(5);
+
+/// The fields of [`Histories`](crate::wire::Histories), with messages that are already written as JSON.
+#[derive(Serialize)]
+pub(super) struct Messages<'a> {
+    room: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<Hole>,
+    messages: &'a RawValue,
+}
+
+impl<'a> Messages<'a> {
+    /// Takes the messages as a list that [`page`] or [`found`] wrote.
+    pub(super) fn new(room: &'a RoomName, gap: Option<Gap>, list: &'a [u8]) -> Option<Self> {
+        let Ok(messages) = serde_json::from_slice(list) else {
+            debug_assert!(false, "what we wrote is JSON");
+            return None;
+        };
+        Some(Self {
+            room: room.as_str().into(),
+            gap: gap.map(hole),
+            messages,
+        })
+    }
+}
+
+/// Writes the messages of a page that fit in a line as a JSON array, oldest first.
+pub(super) fn page(span: Span, page: &Page) -> BytesMut {
+    list(
+        page,
+        match span {
+            Span::After(_) => write_earliest,
+            _ => write_latest,
+        },
+    )
+}
+
+/// Writes the messages that a search found and that fit in a line as a JSON array, latest first.
+pub(super) fn found(page: &Page) -> BytesMut {
+    list(page, write_latest_first)
+}
+
+/// A part of a batch, as the encoder takes it.
+type Slice<'a> = (&'a Batch, Range<usize>);
+
+fn list(page: &Page, write: fn(&[Slice<'_>], usize, &mut BytesMut)) -> BytesMut {
+    let slices = page.slices.iter();
+    let slices: Vec<_> = slices
+        .map(|slice| (&*slice.batch, slice.range.clone()))
+        .collect();
+    let mut list = BytesMut::from(&b"["[..]);
+    write(&slices, PAGE_BYTES_MAX, &mut list);
+    list.put_u8(b']');
+    list
+}
+
+const fn hole(gap: Gap) -> Hole {
+    Hole {
+        from: gap.from.0,
+        to: gap.to.0,
+    }
+}
+
+pub(super) fn published(room: &RoomName, seq: Seq, dup: bool) -> Published<'_> {
+    Published {
+        room: room.as_str().into(),
+        seq: seq.0,
+        dup,
+    }
+}
+
+pub(super) fn topic(info: &RoomInfo) -> Topic<'_> {
+    Topic {
+        room: info.room.as_str().into(),
+        topic: (*info.topic).into(),
+    }
+}
+
+pub(super) fn place(joined: &Joined) -> Place<'_> {
+    let info = &joined.info;
+    let Present {
+        room,
+        count,
+        members,
+    } = present(info);
+    Place {
+        room,
+        epoch: Some(info.position.epoch.to_string().into()),
+        seq: Some(info.position.seq.0),
+        recovered: joined.is_recovered,
+        count: Some(count),
+        members: Some(members),
+        hushed: info.is_hushed,
+        topic: Some((*info.topic).into()),
+        err: None,
+    }
+}
+
+/// Returns the results for the rooms in a hello: the room's state, or why it can't be joined.
+pub(super) fn places<'a>(rooms: &'a [(&'a str, Result<Joined, Refusal>)]) -> Vec<Place<'a>> {
+    let places = rooms.iter().map(|(room, joined)| match joined {
+        Ok(joined) => place(joined),
+        Err(refusal) => no_place(room, refusal),
+    });
+    places.collect()
+}
+
+fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
+    let shown: String = text::clean(room).chars().take(64).collect();
+    Place {
+        room: shown.into(),
+        epoch: None,
+        seq: None,
+        recovered: None,
+        count: None,
+        members: None,
+        hushed: false,
+        topic: None,
+        err: Some(fault(refusal)),
+    }
+}
+
+pub(super) fn rooms_list(rooms: &[RoomSummary], has_more: bool) -> RoomsList<'_> {
+    let listed = rooms.iter().map(|summary| Listed {
+        room: summary.room.as_str().into(),
+        count: summary.count,
+        topic: beginning(&summary.topic).into(),
+    });
+    RoomsList {
+        rooms: listed.collect(),
+        more: has_more,
+    }
+}
+
+fn beginning(topic: &str) -> &str {
+    &topic[..topic.floor_char_boundary(LISTED_TOPIC_BYTES_MAX)]
+}
+
+pub(super) fn present(info: &RoomInfo) -> Present<'_> {
+    Present {
+        room: info.room.as_str().into(),
+        count: info.count,
+        members: info.nicks.iter().map(|nick| nick.as_str().into()).collect(),
+    }
+}
+
+/// Returns the event that lists the members of a room.
+pub(super) fn present_event(info: &RoomInfo) -> Event<'_> {
+    let Present {
+        room,
+        count,
+        members,
+    } = present(info);
+    Event::Present {
+        room,
+        count,
+        members,
+    }
+}
+
+/// Returns the event that precedes the end of the connection; `None` if the peer ended it or can't be reached.
+pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
+    let mut why = None;
+    let (code, after_ms) = match reason {
+        CloseReason::Quit(_) => ("quit", None),
+        CloseReason::Kicked(reason) => {
+            why = Some(&**reason).filter(|reason| !reason.is_empty());
+            ("kicked", None)
+        }
+        // The refusal before the close has told the peer the reason.
+        CloseReason::Refused | CloseReason::NotAuthenticated => ("denied", None),
+        CloseReason::TakenOver => ("taken_over", None),
+        CloseReason::TooSoon(wait) => {
+            let wait = wait.as_millis() as u64;
+            ("rate_limited", Some(wait + fastrand::u64(COME_BACK_MS)))
+        }
+        CloseReason::Draining => ("draining", Some(fastrand::u64(COME_BACK_MS))),
+        CloseReason::Failed | CloseReason::NoTimers | CloseReason::Dropped => {
+            ("failed", Some(fastrand::u64(COME_BACK_MS)))
+        }
+        _ => return None,
+    };
+    Some(Event::Bye {
+        code: code.into(),
+        reason: why.map(Text::from),
+        reconnect: after_ms.is_some(),
+        after_ms,
+    })
+}
+
+/// Writes a refusal. It names the command's id if there is one.
+pub(super) fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
+    #[derive(Serialize)]
+    struct Refused<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        re: Option<Id>,
+        err: Fault<'a>,
+    }
+    write_line(
+        &Refused {
+            re,
+            err: fault(refusal),
+        },
+        out,
+    );
+}
+
+fn fault(refusal: &Refusal) -> Fault<'_> {
+    let retry = match refusal.code {
+        Code::Unavailable => Some(RETRY_UNAVAILABLE),
+        Code::Full => Some(RETRY_FULL),
+        _ => None,
+    };
+    Fault {
+        code: refusal.code.as_str().into(),
+        msg: Text(message(refusal)),
+        retry_ms: retry.map(|retry| retry.as_millis() as u64),
+    }
+}
+
+/// Returns what was wrong and which command may help.
+fn message(refusal: &Refusal) -> Cow<'_, str> {
+    let hint = match refusal.hint {
+        Some(Hint::ListRooms | Hint::JoinListed) => "\"rooms\" lists them",
+        Some(Hint::ListMembers) => "\"who\" lists who is in a room",
+        _ => return refusal.message.as_str().into(),
+    };
+    format!("{} ({hint})", refusal.message).into()
+}

@@ -1,0 +1,202 @@
+//! Parses the lines of a client to requests, and the requests to commands.
+//!
+//! Invariant: nothing here depends on the state of the connection.
+
+use crate::wire::{Id, JoinRoom, Position, Request, Text, VERSION};
+use chat_core::log::Epoch;
+use chat_core::protocol::{Code, Command, IfMissing, JoinRequest, Refusal};
+use chat_core::{Seq, text};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+/// The maximum length in bytes of an id and of the name of a client program.
+const ID_BYTES_MAX: usize = 256;
+
+/// The length of a token in bytes. A shorter token could be guessed.
+const TOKEN_BYTES: RangeInclusive<usize> = 16..=128;
+
+/// The maximum number of rooms in a hello.
+const HELLO_ROOMS_MAX: usize = 256;
+
+/// Parses a line. The error is the refusal, with the id of the line if it has a valid one.
+pub(super) fn parse(line: &str) -> Result<Request<'_>, (Option<Id>, Refusal)> {
+    let request: Request<'_> =
+        serde_json::from_str(line).map_err(|error| unreadable(line, &error))?;
+    match &request.id {
+        Some(Id::Text(id)) if id.len() > ID_BYTES_MAX => {
+            Err((None, bad(format!("id: at most {ID_BYTES_MAX} bytes"))))
+        }
+        _ => Ok(request),
+    }
+}
+
+/// Returns why a line is not a valid request, and its id if it has one.
+fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
+    #[derive(Deserialize)]
+    struct Headless {
+        id: Option<Id>,
+        cmd: Option<serde::de::IgnoredAny>,
+    }
+    let headless: Option<Headless> = serde_json::from_str(line).ok();
+    let re = headless.as_ref().and_then(|headless| headless.id.clone());
+    let re = re.filter(|id| !matches!(id, Id::Text(id) if id.len() > ID_BYTES_MAX));
+    let message = match (error.classify(), &headless) {
+        (_, Some(Headless { cmd: None, .. })) => "an object without \"cmd\"".to_owned(),
+        (serde_json::error::Category::Data, _) => format!("not as it should be: {error}"),
+        _ => format!("not JSON, one object a line: {error}"),
+    };
+    (re, bad(text::clean(&message)))
+}
+
+/// Checks the fields of a hello, and returns the rooms that it names.
+pub(super) fn hello_rooms<'a>(request: &mut Request<'a>) -> Result<Vec<JoinRequest<'a>>, Refusal> {
+    if request.v.is_some_and(|version| version != VERSION) {
+        return Err(bad(format!("this server speaks version {VERSION}")));
+    }
+    let too_long = |client: &Text<'_>| client.len() > ID_BYTES_MAX;
+    if request.client.as_ref().is_some_and(too_long) {
+        return Err(bad(format!("client: at most {ID_BYTES_MAX} bytes")));
+    }
+    if request.join.len() > HELLO_ROOMS_MAX {
+        return Err(bad(format!("join: at most {HELLO_ROOMS_MAX} rooms")));
+    }
+    let is_token = |token: &Text<'_>| TOKEN_BYTES.contains(&token.len());
+    if request.token.as_ref().is_some_and(|token| !is_token(token)) {
+        let (least, most) = (TOKEN_BYTES.start(), TOKEN_BYTES.end());
+        return Err(bad(format!(
+            "token: {least} to {most} bytes, and hard to guess"
+        )));
+    }
+    let rooms = std::mem::take(&mut request.join);
+    rooms.into_iter().map(join_request).collect()
+}
+
+/// Converts a request to a command. A hello is not one of them, because it changes the state of the connection.
+pub(super) fn command(mut request: Request<'_>) -> Result<Command<'_>, Refusal> {
+    let request = &mut request;
+    let command = match &*request.cmd {
+        "say" => Command::Say {
+            room: Some(room(request)?),
+            text: text(request)?,
+            key: inner(request.key.take()),
+        },
+        "act" => Command::Act {
+            room: Some(room(request)?),
+            text: text(request)?,
+            key: inner(request.key.take()),
+        },
+        "publish" => Command::Publish {
+            room: room(request)?,
+            text: text(request)?,
+            key: inner(request.key.take()),
+            if_missing: match request.create {
+                Some(true) => IfMissing::Create,
+                _ => IfMissing::Refuse,
+            },
+        },
+        "topic" => Command::Topic {
+            room: Some(room(request)?),
+            text: inner(request.text.take()),
+        },
+        "tell" => Command::Tell {
+            to: needed(request.to.take(), &request.cmd, "to")?,
+            text: text(request)?,
+        },
+        "nick" => Command::Nick {
+            nick: needed(request.nick.take(), &request.cmd, "nick")?,
+        },
+        "join" => Command::Join(join_request(JoinRoom {
+            room: Text(room(request)?),
+            after: request.after.take(),
+            limit: request.limit,
+        })?),
+        "leave" => Command::Leave {
+            room: Some(room(request)?),
+        },
+        "who" => Command::Who {
+            room: Some(room(request)?),
+        },
+        "rooms" => Command::Rooms {
+            after: inner(request.room.take()),
+            limit: request.limit,
+        },
+        "search" => Command::Search {
+            room: Some(room(request)?),
+            text: text(request)?,
+            before: request.before.map(Seq),
+            limit: request.limit,
+        },
+        "history" => Command::Read {
+            room: Some(room(request)?),
+            after: request.after.as_ref().map(|after| Seq(after.seq)),
+            epoch: request.after.as_ref().map(epoch).transpose()?.flatten(),
+            before: request.before.map(Seq),
+            limit: request.limit,
+        },
+        "ping" => Command::Ping,
+        "quit" => Command::Quit {
+            reason: inner(request.reason.take()),
+        },
+        unknown => return Err(unknown_command(unknown)),
+    };
+    Ok(command)
+}
+
+/// Returns whether a command has this name.
+pub(super) fn is_known(cmd: &str) -> bool {
+    COMMANDS.contains(&cmd)
+}
+
+/// The commands, for suggestions.
+const COMMANDS: [&str; 15] = [
+    "hello", "join", "leave", "say", "act", "publish", "tell", "nick", "topic", "who", "rooms",
+    "history", "search", "ping", "quit",
+];
+
+pub(super) fn unknown_command(cmd: &str) -> Refusal {
+    let cmd: String = text::clean(cmd).chars().take(32).collect();
+    let known = COMMANDS.join(", ");
+    Refusal::new(
+        Code::UnknownCmd,
+        format!("no such command: {cmd} (there are {known})"),
+    )
+}
+
+pub(super) fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}
+
+/// Takes the room, which the command needs.
+fn room<'a>(request: &mut Request<'a>) -> Result<Cow<'a, str>, Refusal> {
+    needed(request.room.take(), &request.cmd, "room")
+}
+
+/// Takes the text, which the command needs.
+fn text<'a>(request: &mut Request<'a>) -> Result<Cow<'a, str>, Refusal> {
+    needed(request.text.take(), &request.cmd, "text")
+}
+
+/// Returns a required field, or the refusal if it is missing.
+fn needed<'a>(field: Option<Text<'a>>, cmd: &str, name: &str) -> Result<Cow<'a, str>, Refusal> {
+    inner(field).ok_or_else(|| bad(format!("{cmd} needs \"{name}\"")))
+}
+
+fn inner(field: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    field.map(|Text(text)| text)
+}
+
+fn join_request(join: JoinRoom<'_>) -> Result<JoinRequest<'_>, Refusal> {
+    let mut request = JoinRequest::new(join.room.0);
+    request.after = join.after.as_ref().map(|after| Seq(after.seq));
+    request.epoch = join.after.as_ref().map(epoch).transpose()?.flatten();
+    request.limit = join.limit;
+    Ok(request)
+}
+
+fn epoch(position: &Position<'_>) -> Result<Option<Epoch>, Refusal> {
+    let epoch = position.epoch.as_ref().map(|epoch| epoch.parse());
+    epoch
+        .transpose()
+        .map_err(|error| bad(format!("epoch: {error}")))
+}
