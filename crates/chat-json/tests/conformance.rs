@@ -1,11 +1,11 @@
-//! JSON Lines keeps the rules that every dialect must keep.
+//! JSON Lines keeps the rules for all dialects.
 
 use chat_core::Limits;
 use chat_json::JsonLines;
 use chat_testkit::TestHub;
 use chat_testkit::conformance::{self, Speech};
 
-/// Every command there is. An id is the client's own affair, and comes back as it was.
+/// All commands. Only the client interprets an id, so the server returns it unchanged.
 fn speech() -> Speech {
     Speech::new([
         r#"{"cmd":"hello","v":1,"nick":"suite-1","join":[{"room":"lobby"}]}"#,

@@ -114,8 +114,8 @@ impl JoinedRoom {
         }
     }
 
-    /// The client joined again after a disconnect. Returns whether a new log began, which the caller is told at once:
-    /// the connection may be lost before the server reports it.
+    /// The client joined again after a disconnect. Returns whether a new log began. The caller learns this at once,
+    /// because the connection may be lost before the server reports it.
     pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) -> bool {
         self.name = place.room.to_string();
         self.past = None;

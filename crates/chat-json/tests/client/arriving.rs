@@ -1,11 +1,11 @@
-//! What a client is told when it comes, and what becomes of a nick that it can't have.
+//! The events of a connecting client, and what it does if its nick is refused.
 
 use crate::network::Network;
 use chat_json::{Client, ClientBuilder, Event, Events};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Waits for the first event that is wanted.
+/// Waits for the first matching event.
 async fn wait<T>(events: &mut Events, wanted: impl Fn(Event) -> Option<T>) -> T {
     let found = timeout(Duration::from_secs(600), async {
         loop {
@@ -60,7 +60,7 @@ async fn a_nick_that_can_not_be_had_is_told_and_the_client_comes_in_as_a_guest()
         let began = Instant::now();
         assert!(wait(&mut events, nick).await.starts_with("guest-"));
         assert!(began.elapsed() < Duration::from_secs(1));
-        // It can be corrected.
+        // The nick can be corrected.
         assert_eq!(client.nick("이영희").await.as_deref(), Ok("이영희"));
     }
 }

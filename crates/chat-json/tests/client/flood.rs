@@ -1,4 +1,4 @@
-//! A caller that takes its events as fast as it can sees a flood in order, without asking the log for it.
+//! A caller that takes its events as fast as it can receives a flood in order, and nothing is read from the log.
 
 use chat_json::{ByteStream, Client, Event};
 use futures::FutureExt;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 const MESSAGES: u64 = 50_000;
 
-/// Says hello, and then floods the room; it never answers, so nothing that is left in its log can be had.
+/// Accepts the hello, then floods the room. It never answers, so messages that are left in its log can't be read.
 async fn flood(mut stream: tokio::io::DuplexStream) -> io::Result<()> {
     let welcome = r#"{"re":0,"ok":{"v":1,"nick":"kim","limits":{"line":65536,"text":4096},"ping":25,"rooms":[{"room":"ops","epoch":"a","seq":0}]}}"#;
     stream.write_all(format!("{welcome}\n").as_bytes()).await?;

@@ -1,4 +1,4 @@
-//! A network in memory: it carries bytes to whichever hub is up, in pieces of any size, and cuts connections.
+//! An in-memory network. It carries bytes to the current hub in pieces of any size, and cuts connections.
 
 use chat_core::{Hub, Limits, Peer, Server};
 use chat_json::{ByteStream, Connect, JsonLines};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::task::JoinSet;
 
-/// How many bytes a stream holds on its way.
+/// The capacity of a stream in bytes.
 const STREAM_BYTES: usize = 4096;
 
 /// The network; cheap to clone.
@@ -21,17 +21,17 @@ struct State {
     server: Option<Server>,
     random: fastrand::Rng,
     limits: Limits,
-    /// How many connections are still to be cut, each after at most so many bytes.
+    /// How many connections are still to be cut, each after at most `cut_after_max` bytes.
     cuts: usize,
     cut_after_max: usize,
     has_cut: usize,
-    /// What clients send goes nowhere.
+    /// Whether the bytes of clients are dropped.
     is_deaf: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
 impl Network {
-    /// A network with a server up, whose limits no test runs into.
+    /// Creates a network with a running server, whose limits no test reaches.
     pub(crate) fn new(seed: u64) -> Self {
         let mut limits = Limits::default();
         limits.rate = None;
@@ -55,18 +55,18 @@ impl Network {
         network
     }
 
-    /// Cuts the next `cuts` connections, each at a random byte.
+    /// Cuts the next `cuts` connections, each after a random number of bytes.
     pub(crate) fn cut(&self, cuts: usize, after_max: usize) {
         let mut state = self.state();
         (state.cuts, state.cut_after_max) = (cuts, after_max);
     }
 
-    /// How many connections were cut.
+    /// Returns how many connections were cut.
     pub(crate) fn has_cut(&self) -> usize {
         self.state().has_cut
     }
 
-    /// Puts a new server up, which knows nothing of the one before. That one is cut off, if it is still there.
+    /// Starts a new server without any state of the previous one, whose connections are cut.
     pub(crate) fn restart(&self) {
         let mut state = self.state();
         state.tasks = JoinSet::new();
@@ -82,12 +82,12 @@ impl Network {
         state.server = None;
     }
 
-    /// From now on, or until the server that is up is cut off, what clients send goes nowhere.
+    /// Drops the bytes of clients until the current server is cut off.
     pub(crate) fn deafen(&self) {
         self.state().is_deaf.store(true, Ordering::Relaxed);
     }
 
-    /// The server that is up.
+    /// Returns the current server.
     pub(crate) fn hub(&self) -> Hub {
         let state = self.state();
         state.server.as_ref().expect("a server is up").hub().clone()
@@ -131,7 +131,7 @@ impl Connect for Network {
     }
 }
 
-/// Carries bytes both ways until one side ends, or the budget is used up.
+/// Carries bytes in both directions until one side ends or the budget is used up.
 async fn carry(
     near: DuplexStream,
     far: DuplexStream,

@@ -1,6 +1,7 @@
-//! Two clients talk over a network that breaks all the time.
+//! Two clients talk over a network that breaks repeatedly.
 //!
-//! Invariant: each sees each message exactly once, in one order; or, where the server lost its log, an explicit gap.
+//! Invariant: each client receives each message exactly once and in one order, or an explicit gap where the server lost
+//! its log.
 
 use crate::network::Network;
 use chat_json::{Client, Event, Events, GapCause};
@@ -10,13 +11,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How many messages each of the two says.
+/// How many messages each client sends.
 const EACH: u32 = 10_000;
 
-/// How many of them are on their way at a time.
+/// How many messages a client sends without waiting.
 const WINDOW: usize = 16;
 
-/// Virtual time: nothing may take as long as this.
+/// A limit in virtual time that no test may reach.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +55,7 @@ async fn a_server_that_restarts_loses_nothing_silently_and_repeats_nothing() {
             for number in 0.. {
                 sleep(Duration::from_secs(1)).await;
                 if number % 2 == 0 {
-                    // It says goodbye first.
+                    // The server says goodbye first.
                     server.hub().drain();
                     sleep(Duration::from_millis(200)).await;
                 }
@@ -73,16 +74,16 @@ async fn a_server_that_restarts_loses_nothing_silently_and_repeats_nothing() {
     }
 }
 
-/// What a client saw.
+/// What a client received.
 #[derive(Debug, Default)]
 struct Diary {
-    /// Who, which number, and how many gaps came before it.
+    /// The sender and number of each message; `gaps_before` has the number of gaps before it.
     seen: Vec<(String, u32)>,
     gaps_before: Vec<usize>,
     gaps: usize,
 }
 
-/// Has two clients say all they have to say, and hear each other and themselves. Trouble ends before the last word.
+/// Lets two clients send all their messages, and receive those of both. The network works again before the last ones.
 async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (Diary, Diary) {
     let (mut talking, mut hearing, mut clients) =
         (JoinSet::new(), [JoinSet::new(), JoinSet::new()], Vec::new());
@@ -108,9 +109,9 @@ async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (
     (alice.remove(0), bob.remove(0))
 }
 
-/// Says every number, some at a time.
+/// Sends every number, several at a time.
 async fn say_all(client: Client, pause: Duration) {
-    // Both are in before either speaks.
+    // Both clients are in the room before either sends.
     while client
         .who("ops")
         .await
@@ -133,7 +134,7 @@ async fn say_all(client: Client, pause: Duration) {
     while unanswered.next().await.is_some() {}
 }
 
-/// Listens until both are done.
+/// Receives until both clients are done.
 async fn hear(mut events: Events) -> Diary {
     let (mut diary, mut done) = (Diary::default(), 0);
     while let Some(event) = events.next().await {
@@ -161,7 +162,7 @@ async fn hear(mut events: Events) -> Diary {
 }
 
 impl Diary {
-    /// All numbers of both, each once and in the order in which they were said.
+    /// Checks that all numbers of both clients arrived, each once and in the order in which they were sent.
     fn is_whole(&self) {
         let mut next: HashMap<&str, u32> = HashMap::new();
         for (from, number) in &self.seen {
@@ -172,7 +173,7 @@ impl Diary {
         assert_eq!(next.len(), 2);
     }
 
-    /// Numbers only grow, and where one is missing, a gap was told.
+    /// Checks that numbers only grow, and that a gap was reported where one is missing.
     fn has_no_silent_hole(&self) {
         let mut last: HashMap<&str, (u32, usize)> = HashMap::new();
         for ((from, number), gaps) in self.seen.iter().zip(&self.gaps_before) {

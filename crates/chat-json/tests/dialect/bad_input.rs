@@ -1,11 +1,11 @@
-//! Lines that can't be used: each is answered as the document says, and the session goes on.
+//! Invalid lines: each gets the documented answer, and the session continues.
 
 use crate::program::Program;
 use crate::{hub, said, unlimited};
 use chat_json::wire::{Event, Why};
 use serde_json::{Value, json};
 
-/// What a line is answered: the id that is named, if it can be read, and the code.
+/// The answer to a line: the id that it names, if the line has a valid one, and the code.
 enum Answer {
     Err(Value, &'static str),
     Ok(Value),
@@ -396,7 +396,7 @@ fn table() -> Vec<(&'static str, Vec<u8>, Answer)> {
         .collect();
     let not_utf8 = b"{\"cmd\":\"ping\",\"id\":\"\xc3\x28\"}".to_vec();
     table.push(("no UTF-8", not_utf8, Refused(none.clone(), "bad_request")));
-    // In plain these are telnet's commands, the second of which has no end.
+    // In the plain dialect these are telnet commands, of which the second one is not complete.
     for (what, bytes) in [("WILL", b"\xff\xfb\x01"), ("SB", b"\xff\xfa\x18")] {
         table.push((what, bytes.to_vec(), Refused(none.clone(), "bad_request")));
     }
@@ -544,7 +544,7 @@ async fn a_hello_that_ends_with_a_nul_never_becomes_chat() {
     }
 }
 
-/// Only the end of the first line says that a NUL ends lines.
+/// Only the end of the first line decides whether a NUL ends lines.
 #[tokio::test(start_paused = true)]
 async fn after_a_newline_a_nul_ends_no_line() {
     let mut hub = hub(unlimited());
@@ -567,7 +567,7 @@ async fn a_half_sent_line_is_given_up_in_time_however_it_trickles() {
     bot.wire.sends_bytes(b"{\"cmd\":\"ping\",\"x\":\"").await;
     for _ in 0..5 {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        // So there is no silence.
+        // A byte, so that there is no silence.
         bot.wire.sends_bytes(b"x").await;
         bot.wire.sees_nothing().await;
     }

@@ -1,8 +1,9 @@
-//! The transcripts of the protocol's document: each is played to a hub of its own, and must come out as it is written.
+//! The transcripts in the protocol's document. Each one runs against its own hub, and the result must match the
+//! document.
 //!
-//! Whoever appears and does not say hello first is in `ops` already, in the order of appearance; a line without a name
-//! is bot's. After each line that is sent, all that everybody sees is written down. What a server makes up is compared
-//! loosely, see [`is_like`].
+//! A program that does not begin with a hello is already in `ops`; programs join in the order in which they appear. A
+//! line without a name is bot's. After each line that is sent, all lines that the programs receive are recorded. Values
+//! that the server chooses are compared loosely, see [`is_like`].
 
 use crate::program::Program;
 use crate::{hub, unlimited};
@@ -15,10 +16,10 @@ use std::time::Duration;
 
 const DOCUMENT: &str = include_str!("../../../../docs/protocol.md");
 
-/// Whose lines have no name before them.
+/// The program whose lines have no name before them.
 const BOT: &str = "bot";
 
-/// What the document calls an epoch, and what the server calls it.
+/// Pairs of the document's epochs and the server's.
 type Epochs = HashMap<String, String>;
 
 /// One line of a transcript.
@@ -26,7 +27,7 @@ type Epochs = HashMap<String, String>;
 enum Line<'a> {
     Sent(&'a str, &'a str),
     Seen(&'a str, &'a str),
-    /// `(something happens)`
+    /// An event outside of the connections: `(it happens)`
     Happens(&'a str),
 }
 
@@ -53,11 +54,11 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Those who appear in a transcript, in that order.
+/// The programs of a transcript, in the order of their appearance.
 struct Stage {
     hub: TestHub,
     programs: Vec<(String, Program)>,
-    /// What has been sent and seen.
+    /// The recorded lines.
     written: Vec<String>,
     epochs: Epochs,
     crowd: Vec<(Session, Member)>,
@@ -102,7 +103,7 @@ impl Stage {
         program
     }
 
-    /// Plays a transcript, and returns what comes out if that is not what is written.
+    /// Runs a transcript. Returns the result if it does not match.
     async fn play(written: &[&str]) -> Option<String> {
         let lines: Vec<_> = written.iter().map(|line| Line::parse(line)).collect();
         let mut stage = Self::set(&lines).await;
@@ -120,7 +121,7 @@ impl Stage {
         (!is_as_written).then(|| stage.written.join("\n"))
     }
 
-    /// Whether what has come out so far is as it is written.
+    /// Returns whether the result so far matches the transcript.
     fn is_like(&mut self, written: &[&str]) -> bool {
         let Self {
             written: played,
@@ -139,7 +140,7 @@ impl Stage {
             })
     }
 
-    /// Sends a line, with the server's own epochs in it.
+    /// Sends a line, with the server's epochs in it.
     async fn send(&mut self, name: &str, object: &str) {
         self.written.push(format!("{}> {object}", shown(name)));
         let mut sent = object.to_owned();
@@ -194,7 +195,7 @@ impl Stage {
         }
     }
 
-    /// Writes down what everybody sees.
+    /// Records what all programs receive.
     async fn look(&mut self) {
         for (name, program) in &mut self.programs {
             for seen in program.wire.sees_until_quiet().await {
@@ -208,8 +209,8 @@ fn shown(name: &str) -> &str {
     if name == BOT { "" } else { name }
 }
 
-/// Whether an object is as the document has it. Epochs must only be the same where the document's are, and a time to
-/// come back must only be one.
+/// Returns whether an object matches the document's. Epochs must be equal where the document's are equal, and a
+/// reconnect delay may have any value.
 fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
     match (written, seen) {
         (Value::Object(written), Value::Object(seen)) => {
@@ -222,7 +223,7 @@ fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
                             known.or_insert_with(|| seen.clone()) == seen
                         }
                         ("after_ms", Value::Number(_), Value::Number(_)) => true,
-                        // Made up by the server, unless the client did.
+                        // The server chooses these values, unless the client did.
                         ("token", Value::String(written), Value::String(seen)) => {
                             written.ends_with('…') || written == seen
                         }
@@ -241,7 +242,7 @@ fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
     }
 }
 
-/// The fenced transcripts, each with the number of its first line.
+/// Returns the fenced transcripts, each with the number of its first line.
 fn transcripts() -> Vec<(usize, Vec<&'static str>)> {
     let mut found: Vec<(usize, Vec<_>)> = Vec::new();
     let mut is_inside = false;

@@ -1,4 +1,4 @@
-//! Whether a program is there, and how a conversation ends.
+//! Pings, timeouts, and the end of a conversation.
 
 use crate::program::Program;
 use crate::{hub, unlimited};
@@ -40,7 +40,7 @@ async fn any_line_is_an_answer() {
         for answer in bot.sees_until_quiet().await {
             assert!(answer["err"].is_object(), "{answer}");
         }
-        // So that the next round begins now.
+        // The next round begins now.
         bot.does("ping", json!({})).await;
     }
 }

@@ -9,14 +9,14 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Logs in memory that stay when their rooms and hubs are gone.
+/// Logs in memory that remain when their rooms and hubs are dropped.
 #[derive(Clone)]
 pub(crate) struct Kept {
     journal: MemoryJournal,
     logs: Arc<Mutex<HashMap<String, Arc<MemoryLog>>>>,
-    /// How many logs have been handed out, over all.
+    /// The total number of logs that were opened.
     openings: Arc<AtomicUsize>,
-    /// The next append is kept, and answered as uncertain.
+    /// The next append succeeds, but its answer is that this is uncertain.
     is_uncertain: Arc<AtomicBool>,
 }
 

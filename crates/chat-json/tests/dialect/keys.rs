@@ -1,4 +1,4 @@
-//! Saying again under the same key, which is safe.
+//! Repeating a message under the same key is safe.
 
 use crate::kept::Kept;
 use crate::program::Program;
@@ -48,13 +48,13 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
         .await;
     bot.sees(said_under("k", 2, "alice", "mine")).await;
     alice.wire.sees_nothing().await;
-    // Not after its time.
+    // A key is forgotten after its lifetime.
     tokio::time::sleep(Duration::from_secs(10)).await;
     bot.sends(say(1, "deployed", "k")).await;
     bot.sees(again).await;
 }
 
-/// What the journal has kept and could not say so is found by its key, and who is there sees it before what follows.
+/// A message whose append was uncertain is found by its key. Members see it before later messages.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_kept_is_found_and_leaves_no_hole() {
     let journal = Kept::new();
@@ -134,7 +134,7 @@ async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
     let hello = json!({"nick": "bot", "token": "0123456789abcdef", "join": [{"room": "ops"}]});
     let (mut bot, _) = Program::hello(&mut hub, hello.clone()).await;
     bot.sends(say(1, "deployed", "k")).await;
-    // The message is with the journal when the connection is lost.
+    // The journal has the message when the connection is lost.
     assert!(bot.sees_until_quiet().await.is_empty());
     hub.cuts_all().await;
     let began = tokio::time::Instant::now();
@@ -143,7 +143,7 @@ async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
     let answer = bot.next().await;
     let again = json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}});
     assert_eq!(answer, again);
-    // It was said after the join, by a session that is no more.
+    // The message was published after the join, by a session that has ended.
     bot.sees(said_under("k", 1, "bot", "deployed")).await;
     assert!(
         began.elapsed() >= Duration::from_secs(4),

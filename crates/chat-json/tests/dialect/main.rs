@@ -22,12 +22,12 @@ use chat_json::JsonLines;
 use chat_testkit::{NOW, TestHub};
 use serde_json::{Value, json};
 
-/// What a hub of these tests is made of.
+/// The builder of the hubs in these tests.
 fn builder(limits: Limits) -> HubBuilder {
     Hub::builder().limits(limits)
 }
 
-/// A hub whose server speaks JSON Lines, too.
+/// A hub whose server also speaks JSON Lines.
 fn build(builder: HubBuilder) -> TestHub {
     TestHub::build(builder).protocol(JsonLines::default())
 }
@@ -43,12 +43,12 @@ fn hub(limits: Limits) -> TestHub {
     build(builder(limits))
 }
 
-/// A message as it is told live.
+/// A live message.
 fn said(room: &str, seq: u64, from: &str, text: &str) -> Value {
     json!({"ev": "said", "room": room, "seq": seq, "ts": NOW.0, "from": from, "text": text})
 }
 
-/// A message as it is told to somebody who came later.
+/// A replayed message.
 fn replayed(room: &str, seq: u64, from: &str, text: &str) -> Value {
     let mut event = said(room, seq, from, text);
     event["replay"] = json!(true);

@@ -1,4 +1,4 @@
-//! Any mixture of lines, however the bytes are split: one reply for each id, in order, and no panic.
+//! Any mixture of lines, split at any byte: one reply for each id, in order, and no panic.
 
 use crate::program::Program;
 use crate::unlimited;
@@ -10,13 +10,13 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
-/// Any number; all runs but long ones begin with it.
+/// An arbitrary number. All runs with the default number of cases use this seed.
 const SEED: u64 = 20_260_923;
 
-/// How long a line of these tests may be.
+/// The maximum length of a line in these tests.
 const LINE_BYTES_MAX: usize = 400;
 
-/// A line, and whether the id that it is given can be read in it.
+/// A line, and whether the server can read its id.
 #[derive(Debug, Clone)]
 struct Piece {
     before_id: Vec<u8>,
@@ -44,7 +44,7 @@ fn piece(before_id: &str, after_id: &str, is_readable: bool) -> Piece {
     }
 }
 
-/// An object with an id, good or bad, whose id can be read.
+/// An object with a valid or invalid id that the server can read.
 fn object() -> impl Strategy<Value = Piece> {
     let cmd = prop_oneof![
         8 => Just("say"),
@@ -104,7 +104,7 @@ fn line() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// Bytes that are not UTF-8, nor telnet's.
+/// Bytes that are neither UTF-8 nor telnet commands.
 fn not_utf8() -> impl Strategy<Value = Piece> {
     let bytes = (0u8..0xff).prop_filter("no end of line", |byte| *byte != b'\n');
     prop::collection::vec(bytes, 0..20).prop_map(|bytes| Piece {
@@ -114,7 +114,7 @@ fn not_utf8() -> impl Strategy<Value = Piece> {
     })
 }
 
-/// What comes back, if these bytes are sent in pieces of these sizes.
+/// Returns the output for these bytes, sent in pieces of these sizes.
 async fn played(limits: Limits, bytes: &[u8], sizes: &[usize]) -> Vec<Value> {
     let line_bytes = NonZeroUsize::new(LINE_BYTES_MAX).unwrap();
     let json_lines = JsonLines::default().line_bytes(line_bytes);
@@ -143,8 +143,8 @@ async fn played(limits: Limits, bytes: &[u8], sizes: &[usize]) -> Vec<Value> {
     seen
 }
 
-/// The same inputs each time, and others in a long run: `PROPTEST_CASES=10000 cargo test -p chat-json mixture`. What
-/// fails is shown with the smallest input that was found for it.
+/// Uses the same inputs in each run. For a long run with other inputs: `PROPTEST_CASES=10000 cargo test -p chat-json
+/// mixture`. A failure is reported with the smallest input that was found.
 fn config() -> ProptestConfig {
     let config = ProptestConfig {
         failure_persistence: None,

@@ -1,4 +1,4 @@
-//! What a policy decides, as programs see it.
+//! The effect of policies, as programs see it.
 
 use crate::program::Program;
 use crate::{builder, said, unlimited};
@@ -8,7 +8,7 @@ use chat_testkit::TestHub;
 use serde_json::json;
 use std::time::Duration;
 
-/// Refuses what holds `no` and changes what holds `teh`; knows its programs by their nicks.
+/// Refuses texts with `no`, changes `teh`, and recognises its programs by their nicks.
 struct Strict;
 
 fn judge(text: &str) -> Decision {
@@ -195,7 +195,7 @@ async fn a_slow_policy_does_not_make_a_program_look_dead() {
     bot.does("ping", json!({})).await;
 }
 
-/// Shows nobody `secret`, which everybody may join.
+/// Hides `secret`, which all sessions may join.
 struct Discreet;
 
 impl Policy for Discreet {
@@ -215,7 +215,7 @@ async fn a_room_that_the_policy_hides_is_missing_to_who_publishes_from_outside()
         assert_eq!(answer["err"]["code"], "not_found", "{answer}");
     }
     spy.wire.sees_nothing().await;
-    // Who is in it, and who asks for it to be there, says what it has to say.
+    // A member, and a program that asks to create the room, can publish in it.
     for (program, create) in [(&mut spy, false), (&mut bot, true)] {
         let publish = json!({"room": "secret", "text": "psst", "create": create});
         program.does("publish", publish).await;

@@ -9,12 +9,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Connects, and says nothing yet.
+    /// Connects, and sends nothing.
     pub(crate) fn connect(hub: &mut TestHub, name: &str) -> Self {
         Self::over(hub.connect(name))
     }
 
-    /// Takes a stream, and says nothing yet.
+    /// Takes a stream, and sends nothing.
     pub(crate) const fn over(wire: Wire) -> Self {
         Self { wire, ids: 1000 }
     }
@@ -26,7 +26,7 @@ impl Program {
         program
     }
 
-    /// Connects and says hello with these fields; returns what it was welcomed with.
+    /// Connects and sends a hello with these fields. Returns the welcome.
     pub(crate) async fn hello(hub: &mut TestHub, fields: Value) -> (Self, Value) {
         let mut program = Self::connect(hub, fields["nick"].as_str().unwrap_or("program"));
         let welcome = program.does("hello", fields).await;
@@ -47,7 +47,7 @@ impl Program {
         self.wire.sends_bytes(lines.as_bytes()).await;
     }
 
-    /// The next object.
+    /// Returns the next object.
     pub(crate) async fn next(&mut self) -> Value {
         match self.wire.next_line().await {
             Some(line) => self.parse(&line),
@@ -61,7 +61,7 @@ impl Program {
         assert_eq!(seen, expected, "\n{}", self.wire.transcript());
     }
 
-    /// Expects that this command is granted next, and returns what.
+    /// Expects that this command is granted next. Returns the result.
     pub(crate) async fn does(&mut self, cmd: &str, fields: Value) -> Value {
         let mut answer = self.asks(cmd, fields).await;
         match answer["ok"].take() {
@@ -70,7 +70,7 @@ impl Program {
         }
     }
 
-    /// Expects that this command is answered next, and returns how.
+    /// Expects that this command is answered next. Returns the answer.
     pub(crate) async fn asks(&mut self, cmd: &str, mut fields: Value) -> Value {
         self.ids += 1;
         fields["cmd"] = json!(cmd);
@@ -81,13 +81,13 @@ impl Program {
         answer
     }
 
-    /// Says something, and returns its place.
+    /// Publishes a text. Returns its position.
     pub(crate) async fn says(&mut self, room: &str, text: &str) -> u64 {
         let said = self.does("say", json!({"room": room, "text": text})).await;
         said["seq"].as_u64().unwrap()
     }
 
-    /// Reads what comes until all is quiet.
+    /// Reads until nothing more arrives.
     pub(crate) async fn sees_until_quiet(&mut self) -> Vec<Value> {
         let lines = self.wire.sees_until_quiet().await;
         lines.iter().map(|line| self.parse(line)).collect()

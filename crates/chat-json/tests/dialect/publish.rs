@@ -1,4 +1,4 @@
-//! Saying something in a room without being in it.
+//! Publishing in a room without joining it.
 
 use crate::kept::Kept;
 use crate::program::Program;
@@ -70,7 +70,7 @@ async fn a_room_that_is_missing_is_opened_on_request_only() {
     let fields = json!({"room": "opss", "text": "one", "create": true});
     let ok = bot.does("publish", fields).await;
     assert_eq!(ok, json!({"room": "opss", "seq": 1}));
-    // Nobody is in it, but it holds something.
+    // The room has no members, but its log has a message.
     let ok = bot
         .does("publish", json!({"room": "opss", "text": "two"}))
         .await;
@@ -97,7 +97,8 @@ async fn a_room_of_which_only_the_log_is_left_is_not_missing() {
     }
 }
 
-/// A journal takes what is said through one log of a room, and a second one would be another hub's.
+/// A journal accepts appends from one log of a room. If the room were opened twice, the second log would count as
+/// another hub's.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_is_joined_and_published_in_at_once_is_opened_once() {
     let journal = Kept::new();
@@ -228,7 +229,7 @@ async fn a_room_stays_while_something_is_being_published_in_it() {
     }
     seqs.sort_unstable();
     assert_eq!(seqs, [Some(1), Some(2)]);
-    // Then it is let go like any other.
+    // Then the room is forgotten like any other.
     assert_eq!(hub.hub.stats().rooms, 0);
 }
 
@@ -283,7 +284,7 @@ async fn publishing_counts_against_the_rate() {
     let _alice = Program::join(&mut hub, "alice", &["ops"]).await;
     let mut bot = outsider(&mut hub, "bot").await;
     let start = Instant::now();
-    // The hello was the first of twenty lines; then five come a second.
+    // The hello was the first of twenty lines. Five more are allowed each second.
     let burst: Vec<_> = (0..29).map(|id| publish(id, "ops", "hi")).collect();
     bot.sends_all(&burst).await;
     for id in 0..29 {

@@ -1,4 +1,4 @@
-//! Coming back: what followed is replayed, and what can't be is told as a gap.
+//! Joining again: later messages are replayed, and messages that the log no longer holds are reported as a gap.
 
 use crate::program::Program;
 use crate::{hub, replayed, said, unlimited};
@@ -6,7 +6,7 @@ use chat_testkit::TestHub;
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
-/// Has alice say something in `ops` so many times.
+/// Lets alice publish this number of messages in `ops`.
 async fn says_many(alice: &mut Program, count: u64) {
     for _ in 0..count {
         alice.says("ops", "something").await;
@@ -17,14 +17,14 @@ fn gap(from: impl Into<Option<u64>>, to: impl Into<Option<u64>>, why: &str) -> V
     json!({"ev": "gap", "room": "ops", "from": from.into(), "to": to.into(), "why": why})
 }
 
-/// Joins `ops` with these fields, and returns the room as the welcome has it.
+/// Joins `ops` with these fields. Returns the room as the welcome describes it.
 async fn comes_back(hub: &mut TestHub, mut join: Value) -> (Program, Value) {
     join["room"] = json!("ops");
     let (bot, mut welcome) = Program::hello(hub, json!({"nick": "bot", "join": [join]})).await;
     (bot, welcome["rooms"][0].take())
 }
 
-/// Expects the messages of these places, replayed, and then those that are said now.
+/// Expects the messages at these positions as replayed, and then live messages.
 async fn sees_and_goes_live(bot: &mut Program, alice: &mut Program, first: u64, last: u64) {
     for seq in first..=last {
         bot.sees(replayed("ops", seq, "alice", "something")).await;
@@ -83,7 +83,7 @@ async fn a_log_that_no_longer_reaches_back_is_told_as_a_gap() {
 #[tokio::test(start_paused = true)]
 async fn a_position_of_another_epoch_is_told_as_a_gap_and_shown_all_there_is() {
     let mut limits = unlimited();
-    // A room is forgotten, and its log with it, as soon as nobody is there.
+    // A room and its log are forgotten as soon as the room is empty.
     limits.empty_rooms = 0;
     let mut hub = hub(limits);
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
@@ -189,7 +189,7 @@ async fn several_rooms_are_replayed_before_anything_is_live() {
     assert!(live.count() <= 3);
 }
 
-/// The places of a page's messages.
+/// Returns the positions of a page's messages.
 fn seqs(page: &Value) -> Vec<u64> {
     let messages = page["messages"].as_array().unwrap().iter();
     messages

@@ -1,4 +1,4 @@
-//! Programs and people in the same rooms; replies in order; hellos of every size.
+//! Programs and plain members in the same rooms, the order of replies, and hellos of every size.
 
 use crate::program::Program;
 use crate::{hub, said, unlimited};
@@ -236,7 +236,7 @@ async fn replies_come_in_the_order_of_the_commands_one_for_each_id() {
     }
 }
 
-/// A hello that joins so many rooms.
+/// Returns a hello that joins this number of rooms.
 fn big_hello(rooms: usize, name_bytes: usize) -> String {
     let join: Vec<_> = (0..rooms)
         .map(|number| {
@@ -245,7 +245,7 @@ fn big_hello(rooms: usize, name_bytes: usize) -> String {
             json!({"room": room, "after": {"epoch": "3w5e11264sgsf", "seq": 1_000_000 + number}, "limit": 1000})
         })
         .collect();
-    // Not made by `json!`, which would sort the fields.
+    // `json!` would sort the fields.
     format!(
         "{{\"cmd\":\"hello\",\"id\":1,\"nick\":\"bot\",\"join\":{}}}\n",
         Value::from(join)
@@ -368,7 +368,7 @@ async fn every_command_takes_a_room_as_a_client_spells_it() {
             let answer = bot.asks(cmd, fields).await;
             assert_eq!(answer["ok"]["room"], "Ops", "{cmd} {room}: {answer}");
             if cmd == "topic" && bot_set_it(&answer) {
-                // The one who sets a topic sees the event, too.
+                // The member that sets a topic also receives the event.
                 bot.next().await;
             }
         }

@@ -23,13 +23,13 @@ use tokio::task::JoinSet;
 const DAY: u64 = 24 * 60 * 60_000;
 
 thread_local! {
-    /// Each test has a thread of its own, on which all of its hub runs.
+    /// Each test has its own thread, on which its whole hub runs.
     static CLOCK: Cell<u64> = const { Cell::new(NOW.0) };
 }
 
 type Stream = FaultyStream<DuplexStream>;
 
-/// What a scenario chooses before its first step.
+/// The settings that a scenario chooses before its first step.
 pub(crate) struct Settings {
     limits: Limits,
     builder: HubBuilder,
@@ -37,7 +37,7 @@ pub(crate) struct Settings {
     has_listener: bool,
 }
 
-/// A hub with its connections and the sessions in process.
+/// A hub with its connections and its sessions in process.
 pub(crate) struct Host {
     hub: Hub,
     serving: Serving,
@@ -49,9 +49,9 @@ pub(crate) struct Host {
 
 /// How connections are served.
 enum Serving {
-    /// Each on its own.
+    /// Each connection by itself.
     Streams(TestHub),
-    /// Those of one listener, with its limits.
+    /// As connections of one listener, with its limits.
     Listener {
         connections: mpsc::UnboundedSender<(Stream, Peer)>,
         _tasks: JoinSet<()>,
@@ -84,7 +84,7 @@ impl Settings {
         }
     }
 
-    /// Changes one of them.
+    /// Changes one of the settings.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         let limits = &mut self.limits;
         match name {
@@ -150,7 +150,7 @@ impl Settings {
 }
 
 impl Host {
-    /// Opens a connection whose stream holds so many bytes each way.
+    /// Opens a connection over a stream with this capacity in bytes for each direction.
     pub(crate) fn connect(
         &mut self,
         address: Option<&str>,
@@ -169,7 +169,7 @@ impl Host {
         (near, faults)
     }
 
-    /// Sets the clock to a time of a day of January 1970.
+    /// Sets the clock to a time of a day in January 1970.
     pub(crate) fn set_clock(&self, day: &str, time: &str) {
         let (hour, minute) = time.split_once(':').unwrap();
         let minutes = parse::<u64>(hour) * 60 + parse::<u64>(minute);
@@ -187,7 +187,7 @@ impl Host {
         self.journal.as_ref().unwrap().set(fault);
     }
 
-    /// What an application does: a command, and what it needs.
+    /// Runs an action of the application: a command and its arguments.
     pub(crate) async fn perform(&mut self, action: &str, arguments: &str) {
         let (one, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
         let (two, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -206,7 +206,7 @@ impl Host {
                 let session = self.session(one).await;
                 for number in 1..=parse::<usize>(text) {
                     session.publish(two, &number.to_string()).await.unwrap();
-                    // Every member that reads gets it before the next.
+                    // All members that read receive the message before the next one is published.
                     wait("1").await;
                 }
             }
@@ -232,7 +232,7 @@ impl Host {
         }
     }
 
-    /// The session in process with this nick.
+    /// Returns the session in process with this nick.
     async fn session(&mut self, nick: &str) -> &Session {
         if !self.sessions.contains_key(nick) {
             let session = self.hub.session(Some(nick)).await.unwrap();

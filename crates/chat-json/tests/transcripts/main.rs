@@ -1,9 +1,8 @@
 //! Recorded conversations: every byte that each connection receives, in both dialects.
 //!
-//! Each file in the folders beside this one is a scenario. Its steps are run in order, and what each connection
-//! received after a step is written below it. A test fails when the result differs from the file, so a change of the
-//! wire shows as a difference of these files. `UPDATE_TRANSCRIPTS=1 cargo test -p chat-json --test transcripts` records
-//! them anew.
+//! Each file in the folders beside this one is a scenario. Its steps run in order, and the output to each connection is
+//! recorded below the step. A test fails if the result differs from the file, so a change of the wire shows as a
+//! difference of these files. `UPDATE_TRANSCRIPTS=1 cargo test -p chat-json --test transcripts` records them again.
 //!
 //! `format.md` describes the steps.
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// From how many equal characters on they are written as a count.
+/// The number of equal characters from which on a run is written as a count.
 const RUN_MIN: usize = 32;
 
 /// Writes bytes as printable text.
@@ -44,7 +44,7 @@ fn escape_char(c: char) -> String {
     }
 }
 
-/// The bytes that a text of a step stands for.
+/// Returns the bytes that a text of a step stands for.
 ///
 /// # Panics
 ///
@@ -56,7 +56,7 @@ pub(crate) fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Reads up to a closing character, and returns what follows it.
+/// Reads up to a closing character. Returns the text after it.
 fn unescape_until<'a>(text: &'a str, end: Option<char>, bytes: &mut Vec<u8>) -> &'a str {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -97,7 +97,7 @@ fn unescape_until<'a>(text: &'a str, end: Option<char>, bytes: &mut Vec<u8>) -> 
     rest
 }
 
-/// Names for what is random, in order of first appearance.
+/// Names for random values, in the order of their first appearance.
 #[derive(Default)]
 pub(crate) struct Names {
     epochs: Vec<String>,
@@ -105,7 +105,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Replaces what is random in a received text.
+    /// Replaces the random values in a received text with their names.
     pub(crate) fn hide(&mut self, text: &str) -> String {
         let is_anything = |_: &str| true;
         let is_made =
@@ -123,7 +123,7 @@ impl Names {
         format!("{before}\"after_ms\":RANDOM{digits}")
     }
 
-    /// Puts what is random into a text that is sent.
+    /// Replaces the names in a text that is sent with the random values.
     pub(crate) fn reveal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (kind, values) in [("EPOCH", &self.epochs), ("TOKEN", &self.tokens)] {
@@ -135,7 +135,7 @@ impl Names {
     }
 }
 
-/// Replaces the JSON strings that follow `before`, where they are what is looked for.
+/// Replaces the JSON strings after `before` that match.
 fn replace(
     text: &str,
     before: &str,

@@ -1,11 +1,11 @@
-//! A policy that decides by what it is asked about.
+//! A policy that decides by the text, the room or the address of a request.
 
 use chat_core::Kind;
 use chat_core::policy::{Decision, Policy, Visitor};
 use std::net::IpAddr;
 
-/// Refuses what holds `forbidden`, changes `teh` to `the`, panics at `panic`, never answers about `hang`, and hides
-/// rooms that begin with `secret`. Refuses connections from 192.0.2.66, and gives those from 192.0.2.77 a nick.
+/// Refuses texts with `forbidden`, changes `teh` to `the`, panics at `panic`, never answers for `hang`, and hides rooms
+/// whose names begin with `secret`. Refuses connections from 192.0.2.66, and gives those from 192.0.2.77 a nick.
 pub(crate) struct ByWord;
 
 async fn judge(text: &str) -> Decision {

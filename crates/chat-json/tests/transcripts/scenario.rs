@@ -1,4 +1,4 @@
-//! Runs a scenario: its steps, and what each connection receives after each.
+//! Runs a scenario: its steps, and the output to each connection after each step.
 
 use crate::hub::{Host, Settings, wait};
 use crate::notation::{Names, escape, unescape};
@@ -7,27 +7,27 @@ use futures::FutureExt;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// With paused time a millisecond passes only when no task has anything left to do.
+/// With paused time, a millisecond passes only when all tasks are waiting.
 const QUIET: Duration = Duration::from_millis(1);
 
-/// How much a stream holds each way unless a scenario says otherwise: more than any conversation.
+/// The capacity of a stream in each direction unless a scenario sets another one: more than any conversation.
 const STREAM_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a connection may take to read what it was sent.
+/// How long a connection may take to read its output.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection as its peer sees it.
 struct Peer {
     name: String,
-    /// `None`: one of the two sides has closed it.
+    /// `None` after one of the sides has closed it.
     stream: Option<DuplexStream>,
     faults: Faults,
     is_paused: bool,
-    /// The server has closed it, which is not written yet.
+    /// The server has closed it, and this is not recorded yet.
     has_ended: bool,
 }
 
-/// Runs the steps of a scenario, and returns it with what was received.
+/// Runs the steps of a scenario. Returns it with the recorded output.
 pub(crate) async fn run(scenario: &str) -> String {
     let mut lines = scenario
         .lines()
@@ -60,7 +60,7 @@ fn is_remark(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-/// Whether the line was written by a test.
+/// Returns whether the line is recorded output.
 fn is_received(line: &str) -> bool {
     let mut words = line.split(' ');
     let who = words.next().unwrap_or_default();
@@ -126,7 +126,7 @@ impl Stage {
         });
     }
 
-    /// Sends bytes; what the server has closed takes none.
+    /// Sends bytes. A connection that the server has closed takes none.
     async fn send(&mut self, name: &str, bytes: Vec<u8>) {
         if let Some(stream) = &mut self.peer(name).stream {
             let sending = tokio::time::timeout(PATIENCE, stream.write_all(&bytes)).await;
@@ -143,7 +143,7 @@ impl Stage {
         self.peer(name).stream.as_mut().expect("the stream is open")
     }
 
-    /// Waits until nothing is left to do, and writes what each connection received.
+    /// Waits until all tasks are waiting, and records the output to each connection.
     async fn settle(&mut self, written: &mut String) {
         let mut received = vec![Vec::new(); self.peers.len()];
         let mut is_quiet = false;
@@ -174,7 +174,7 @@ impl Stage {
 }
 
 impl Peer {
-    /// Takes what has come; returns whether there was anything.
+    /// Takes the received bytes. Returns whether there were any.
     fn take(&mut self, received: &mut Vec<u8>) -> bool {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.is_paused) else {
             return false;

@@ -177,7 +177,7 @@ impl Conversation {
                 to,
                 why,
             };
-            // A caller that does not read is told only once of a gap without positions.
+            // A gap without positions is reported once to a caller that does not read.
             if !is_full || !self.events.contains(&gap) {
                 self.tell(gap);
             }

@@ -1,11 +1,11 @@
-//! What a client makes of what a server says, line by line.
+//! The protocol between a client and its server, line by line.
 
 use super::*;
 use serde_json::{Value, json};
 use std::borrow::Borrow;
 use tokio::sync::oneshot;
 
-/// A client, and the other end of its connection.
+/// A client, and the server's end of its connection.
 struct Talk {
     conversation: Conversation,
     now: Instant,
@@ -14,7 +14,7 @@ struct Talk {
 type Answer = oneshot::Receiver<Result<String, RequestError>>;
 
 impl Talk {
-    /// One that wants to be in `ops`, and has the nick `alice`.
+    /// Creates a client that wants the nick `alice` and joins `ops`.
     fn new() -> Self {
         Self {
             conversation: Conversation::new(Setup {
@@ -26,7 +26,7 @@ impl Talk {
         }
     }
 
-    /// One that is there.
+    /// Creates a client that has joined.
     fn online() -> Self {
         let mut talk = Self::new();
         talk.conversation.begin(talk.now);
@@ -54,7 +54,7 @@ impl Talk {
         }));
     }
 
-    /// What the client has written since.
+    /// Returns what the client has written since the last call.
     fn sent(&mut self) -> Vec<Value> {
         let output = self.conversation.output().split();
         let lines = serde_json::Deserializer::from_slice(&output).into_iter();
@@ -94,7 +94,7 @@ impl Talk {
         std::iter::from_fn(|| self.conversation.take_event(self.now)).collect()
     }
 
-    /// The places of the messages that the caller is shown, and what is missing, in order.
+    /// Returns the positions of the messages that the caller receives, and the gaps, in order.
     fn shown(&mut self) -> Vec<String> {
         let describe = |event| match event {
             Event::Message(message) => Some(format!("{} {}", message.seq, message.from)),
@@ -109,7 +109,8 @@ impl Talk {
         self.events().into_iter().filter_map(describe).collect()
     }
 
-    /// So much happens that messages are left in the log from the returned place on.
+    /// The client receives more than its queue holds, so messages are left in the log. Returns the position of the
+    /// first one.
     fn falls_behind(&mut self) -> u64 {
         let first_left = EVENTS_MAX as u64 + 1;
         for seq in 1..=first_left + 4 {
