@@ -1,8 +1,8 @@
-//! The layers of this crate: a folder imports only those before it in [`LAYERS`], no folders import each other in a
-//! circle, and within a folder no more than three files do.
+//! The layers of this crate. A folder imports only folders before it in [`LAYERS`]. Folders do not import each other in
+//! a circle, and neither do more than three files of one folder.
 //!
-//! The test reads every `use crate::…`, and every path that begins with `crate::` outside of comments. Unit tests in the
-//! files are left out, and so are the re-exports of a folder's own root file.
+//! The test reads every `use crate::…`, and every path that begins with `crate::` outside of comments. It ignores unit
+//! tests in the files, and the re-exports in the root file of a folder.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The folders, the lowest first. What is no folder is below all of them.
+/// The folders, the lowest first. Files outside of folders are below all of them.
 const LAYERS: [&str; 11] = [
     "line",
     "log",
@@ -25,7 +25,7 @@ const LAYERS: [&str; 11] = [
     "server",
 ];
 
-/// How many files of one folder may import each other in a circle.
+/// The maximum number of files of one folder in a circle of imports.
 const CIRCLE_MAX: usize = 3;
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
@@ -115,7 +115,7 @@ fn circles_and_imports_are_found() {
     );
 }
 
-/// Which files import which, as module paths without `crate::`.
+/// The imports of each file, as module paths without `crate::`.
 fn imports() -> Graph {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut texts = BTreeMap::new();
@@ -123,7 +123,7 @@ fn imports() -> Graph {
     let is_root = |module: &str| LAYERS.contains(&module);
     let mut graph = Graph::new();
     for (file, text) in &texts {
-        // A folder's root only names its files.
+        // The root file of a folder only declares its files.
         if is_root(file) {
             continue;
         }
@@ -151,14 +151,14 @@ fn read(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, String>) {
         if path.is_dir() {
             read(&path, &format!("{module}::"), texts);
         } else if prefix.is_empty() && matches!(name, "lib" | "guide") {
-            // They show what there is, from above.
+            // These files describe or re-export all layers.
         } else {
             texts.insert(module, fs::read_to_string(&path).unwrap());
         }
     }
 }
 
-/// The paths that begin with `crate::`, without that.
+/// Returns the paths that begin with `crate::`, without that prefix.
 fn paths(text: &str) -> Vec<String> {
     let code = text
         .split("#[cfg(test)]\nmod tests")
@@ -175,7 +175,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// Reads one path or a group in braces; returns what follows it.
+/// Reads one path or a group in braces. Returns the text after it.
 fn expand<'a>(prefix: &str, text: &'a str, found: &mut Vec<String>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -210,7 +210,7 @@ fn folder(module: &str) -> &str {
     module.split("::").next().unwrap_or(module)
 }
 
-/// 0 for the ground files.
+/// Returns 0 for files outside of folders.
 fn layer(module: &str) -> usize {
     let folder = folder(module);
     LAYERS
@@ -219,7 +219,7 @@ fn layer(module: &str) -> usize {
         .map_or(0, |at| at + 1)
 }
 
-/// The sets of two or more that reach each other.
+/// Returns the sets of two or more modules that can reach each other.
 fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
     let reachable: BTreeMap<&String, BTreeSet<&String>> = graph
         .keys()

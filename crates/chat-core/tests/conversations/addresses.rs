@@ -1,4 +1,4 @@
-//! What all connections of one address may do together.
+//! The limits that all connections of one address share.
 
 use crate::rate;
 use chat_core::error::JoinError;
@@ -128,7 +128,7 @@ async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
     let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
     let mut twin = member(&mut hub, "twin", "192.0.2.1:1001").await;
     let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
-    // 800 KB are some 98 lines, so after the second time the address owes a minute.
+    // Each answer is 800 KB, about 98 lines. After the second one the address must wait for a minute.
     for _ in 0..2 {
         alice.sends("/history 200").await;
         alice.sees_until_quiet().await;
@@ -203,7 +203,7 @@ async fn an_address_opens_so_many_rooms_and_others_open_theirs() {
     twins[2].sees_in_time("* you are twin2 in a").await;
     bob.sends("/join c").await;
     bob.sees_in_time("* you are bob in c").await;
-    // Its empty room gives way to the one that it opens now; the other's don't.
+    // The address opens the new room in place of its own empty room, but not in place of another address's room.
     twins[1].sends("/join d").await;
     twins[1].sees_in_time(refused).await;
     twins[1].sends("/join lobby").await;
@@ -267,7 +267,7 @@ async fn a_join_costs_more_where_many_members_are_told_of_it() {
     alice.sends("/join quiet").await;
     alice.sends("/join crowd").await;
     alice.sees_in_time("* you are alice in crowd").await;
-    // 1 + 6 + 1 at once, and as many again but the first in the time that they take to earn.
+    // 1 + 6 + 1 tokens are spent at once. The same number, less the first, must be earned.
     let took = start.elapsed().as_secs();
     assert!((2..=4).contains(&took), "{took} s");
 }
@@ -282,7 +282,7 @@ async fn a_join_that_would_wait_too_long_is_refused_and_costs_nothing() {
         assert!(seen.starts_with("* you are alice in"), "{seen}");
         alice.sees_until_quiet().await;
     }
-    // Another connection of the address takes all that it earns in the next seconds.
+    // Another connection of the address spends all tokens that the address earns in the next seconds.
     let mut waiting = Vec::new();
     for n in 0..6 {
         let mut twin = member(&mut hub, &format!("twin{n}"), &format!("192.0.2.1:{n}")).await;

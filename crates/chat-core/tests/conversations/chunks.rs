@@ -72,7 +72,7 @@ async fn chunks_are_held_to_the_rate_too() {
     }
     pupil.ends().await;
     pupil.sees_the_end().await;
-    // Twenty at once, then five a second: bursts that wait together are fused, and none is lost.
+    // Twenty at once, then five a second. Bursts that wait together are merged, and none is lost.
     let seen = alice
         .sees_in_time("* guest-2 left (gone: connection closed)")
         .await
@@ -92,7 +92,8 @@ async fn chunks_are_held_to_the_rate_too() {
 async fn an_endless_beginning_is_told_once_and_its_peer_goes_on() {
     let mut hub = unlimited();
     let mut endless = hub.connect_with("endless", 64 * 1024);
-    // More than the stream holds: it passes only if it is read. That it is not held is tested with the codec.
+    // This is more than the stream holds, so it passes only if the server reads it. A test of the codec shows that it
+    // is not kept in memory.
     endless.sends_bytes(&vec![b'y'; 1024 * 1024]).await;
     endless
         .sees_in_time("! line too long (limit 8192 bytes)")

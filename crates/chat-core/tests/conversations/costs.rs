@@ -91,7 +91,7 @@ async fn a_search_that_is_too_broad_is_refused_with_what_to_do() {
         .await;
 }
 
-/// How long the answer to a command waits behind one that asks for so much.
+/// How long the answer to a command waits behind this expensive request.
 async fn wait_behind(asked: &str) -> Duration {
     let mut hub = TestHub::new(Limits::default());
     let talker = hub.hub.session(Some("talker")).await.unwrap();
@@ -102,7 +102,7 @@ async fn wait_behind(asked: &str) -> Duration {
     let mut alice = hub.connect("alice");
     alice.sends("/nick alice").await;
     alice.sees_in_time("* you are now alice").await;
-    // A full bucket again.
+    // The bucket is full again.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let began = Instant::now();
     alice.sends(asked).await;
@@ -115,7 +115,7 @@ async fn wait_behind(asked: &str) -> Duration {
 async fn history_is_paid_for_by_its_bytes() {
     assert_eq!(wait_behind("/history 1").await, Duration::ZERO);
     let wait = wait_behind("/history 200").await;
-    // 800 KB are some 100 tokens, of which a sender has 20.
+    // 800 KB cost about 100 tokens. A sender has 20.
     assert!((12..24).contains(&wait.as_secs()), "{wait:?}");
 }
 
@@ -155,7 +155,7 @@ async fn bytes_that_make_no_line_are_paid_for_too() {
     for _ in 0..100 {
         alice.sends_bytes(&vec![b'x'; 1024 * 1024]).await;
     }
-    // 100 MiB without a newline are 100 tokens: 20 at once, then 5 a second.
+    // 100 MiB without a newline cost 100 tokens: 20 at once, then 5 a second.
     let took = began.elapsed().as_secs();
     assert!((15..=17).contains(&took), "{took} s");
     alice.sends_bytes(b"\n").await;

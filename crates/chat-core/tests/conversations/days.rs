@@ -1,4 +1,4 @@
-//! Messages of other days, as people see them in the plain dialect.
+//! Messages of earlier days, as the plain dialect shows them.
 
 use chat_core::log::Timestamp;
 use chat_core::{Hub, Limits};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Minutes since 1970.
 static NOW: AtomicU64 = AtomicU64::new(0);
 
-/// A minute of a day of January 1970.
+/// A minute of a day in January 1970.
 fn go_to(day: u64, minute: u64) {
     NOW.store((day - 1) * 24 * 60 + minute, Ordering::Relaxed);
 }
@@ -48,7 +48,7 @@ async fn what_is_shown_again_has_its_day_and_today_ends_it() {
     kim.sees("* you are now kim").await;
     ci.publish("lobby", "four").await.unwrap();
     kim.sees("10:00 ci: four").await;
-    // Asked for again, and today's are of no day.
+    // The history is requested again. Messages of today have no date.
     kim.sends("/history 2").await;
     for line in [
         "* 1970-01-03",
@@ -69,7 +69,7 @@ async fn what_is_shown_again_has_its_day_and_today_ends_it() {
     the_days_fit_into_the_thousand_bytes_of_a_greeting().await;
 }
 
-/// In one test with the other: they share the clock.
+/// Part of the test above, because both set the same clock.
 async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
     for bytes in 0..60 {
         let mut hub = hub();
@@ -79,7 +79,7 @@ async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
             ci.publish("lobby", &"x".repeat(10 + bytes)).await.unwrap();
         }
         go_to(20, 0);
-        // It sends no line.
+        // The client sends no line.
         let mut kim = hub.connect("kim");
         let mut greeting = Vec::new();
         while !greeting

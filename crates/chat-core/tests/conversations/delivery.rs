@@ -1,4 +1,4 @@
-//! The promises on the fast path: each way in which it falls back, forced.
+//! The promises on the fast path. Each test forces one of its fallbacks.
 
 use crate::{members, unlimited};
 use chat_core::Limits;
@@ -6,7 +6,7 @@ use chat_core::error::PublishError;
 use chat_testkit::TestHub;
 use std::num::NonZeroUsize;
 
-/// A hub whose members fall behind soon.
+/// A hub whose members soon fall behind.
 fn tight() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -138,7 +138,7 @@ async fn who_joins_or_leaves_while_messages_are_on_their_way_sees_a_whole_range(
         let mut range = seen.clone();
         range.sort_unstable();
         range.dedup();
-        // What /history shows again is the only thing that may come twice.
+        // Only messages that /history shows again may appear twice.
         assert!(seen.len() - range.len() <= 1, "visitor {visitor}: {seen:?}");
         assert!(
             range.windows(2).all(|pair| pair[1] == pair[0] + 1),
@@ -180,12 +180,12 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
     let talking = bob.join("lobby").await.unwrap();
     let mut refused = 0;
     for _ in 0..1100 {
-        // Cancelled at once: the message may be delivered all the same.
+        // The future is dropped at once. The message may be delivered nevertheless.
         let said = futures::FutureExt::now_or_never(talking.say("x"));
         refused += usize::from(matches!(said, Some(Err(PublishError::Busy))));
     }
     assert!(refused > 0);
-    // The journal's second passes.
+    // The journal's delay of one second passes.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(talking.say("last").await.unwrap().0, 1101 - refused as u64);
     let mut heard = 0;
@@ -207,7 +207,7 @@ async fn promise_2_a_ring_that_outran_its_delivery_task_is_repaired_from_the_jou
     bob.sees("* alice joined").await;
     bob.sends("mine").await;
     while !matches!(talking.next().await, Some(chat_core::Event::Message(_))) {}
-    // Nothing else runs meanwhile: a hundred batches go through a ring of eight, bob's own message before them.
+    // No other task runs during this loop: a hundred batches go through a ring of eight, after bob's own message.
     for number in 0..100 {
         talking.say(&number.to_string()).await.unwrap();
     }

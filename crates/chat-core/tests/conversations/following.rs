@@ -135,7 +135,7 @@ async fn a_follower_is_told_who_comes_and_goes_where_members_are_not() {
     assert_eq!(next(&mut follower).await, "lobby: e left");
 }
 
-/// A part of a hub, which is gone when the hub is.
+/// A value that the hub owns: it is dropped with the hub.
 struct Part {
     _token: Arc<()>,
 }

@@ -128,11 +128,11 @@ async fn a_member_that_lags_is_told_who_is_there_if_it_missed_who_came_and_went(
     for number in 0..100 {
         assert_eq!(next_text(&mut listening).await, number.to_string());
     }
-    // Live again, and told once.
+    // The member receives live events again, each once.
     let _back = kim.join("lobby").await.unwrap();
     let event = listening.next().await;
     assert!(matches!(event, Some(Event::Presence(_))), "{event:?}");
-    // One that has missed messages alone is told nothing of presence.
+    // A member that missed only messages receives no presence event.
     for number in 0..100 {
         talking.say(&number.to_string()).await.unwrap();
     }

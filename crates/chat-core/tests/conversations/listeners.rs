@@ -34,7 +34,7 @@ struct Network {
 }
 
 impl Network {
-    /// Serves connections in memory, through what `around` puts around the listener.
+    /// Serves connections in memory through the listener that `around` returns.
     fn serve<L: Listener + 'static>(hub: Hub, around: impl FnOnce(Memory) -> L) -> Self {
         let (tx, rx) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();

@@ -1,4 +1,4 @@
-//! What the guide says of the log is what the sources have.
+//! The guide lists exactly the log lines that the sources write.
 
 use std::path::Path;
 

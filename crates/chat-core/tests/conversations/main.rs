@@ -40,7 +40,7 @@ fn unlimited() -> TestHub {
     TestHub::new(limits)
 }
 
-/// A token bucket's measures.
+/// The rate of a token bucket.
 fn rate(burst: u32, per_second: u32) -> Rate {
     Rate {
         burst: NonZeroU32::new(burst).unwrap(),
@@ -48,7 +48,7 @@ fn rate(burst: u32, per_second: u32) -> Rate {
     }
 }
 
-/// Members who have seen each other arrive.
+/// Members that have seen each other join.
 async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; N] {
     let mut members: Vec<Wire> = Vec::new();
     for nick in nicks {

@@ -1,10 +1,10 @@
-//! What an application does to members and rooms, and what everybody sees of it.
+//! What an application can do to members and rooms, and what other members see of it.
 
 use crate::{members, unlimited};
 use chat_core::error::{JoinError, NickError, PublishError};
 use chat_core::{CloseReason, Event, Hub, Member, PresenceChange};
 
-/// The next event that tells of coming, going or the room's end.
+/// The next event about a join, a leave or the end of the room.
 async fn next_change(member: &mut Member) -> String {
     loop {
         match member.next().await {
@@ -96,7 +96,7 @@ async fn who_is_taken_out_of_a_room_is_told_and_put_back_into_the_lobby() {
     bob.sees("* you are bob in lobby").await;
     bob.sees("* nobody else is here yet").await;
     bob.sees_nothing().await;
-    // It may come back, and its old seat does not take it out again.
+    // The member may join again. Dropping its earlier membership does not remove the new one.
     bob.sends("/join ops").await;
     bob.sees_in_time("14:02 alice: after").await;
     alice.sees("* bob joined").await;
@@ -141,7 +141,7 @@ async fn a_room_that_is_closed_lets_everybody_go_after_what_was_said() {
     }
     assert_eq!(next_change(&mut hosting).await, "closed: over");
     assert_eq!(next_change(&mut hosting).await, "the end");
-    // Whoever joins that name opens it anew.
+    // The next join opens a new room of that name.
     let anew = host.join("match-7").await.unwrap();
     assert_eq!(anew.info().position.seq, chat_core::Seq::START);
     drop(hosting);
@@ -170,7 +170,7 @@ async fn an_application_publishes_without_being_there() {
     alice.sees("14:02 ci: build 12 failed").await;
     alice.sees_nothing().await;
     assert_eq!(hub.hub.position("lobby").await.unwrap().seq, seq);
-    // In a room that nobody is in, it is there for whoever comes.
+    // A message in a room without members is there for the next member.
     ci.publish("ops", "one").await.unwrap();
     ci.publish("ops", "two").await.unwrap();
     assert!(

@@ -10,7 +10,7 @@ use chat_testkit::SlowJournal;
 use futures::FutureExt;
 use std::time::Duration;
 
-/// What a member is given at once, in words.
+/// The events that a member receives without waiting, in words.
 async fn given(member: &mut Member) -> Vec<String> {
     let mut given = Vec::new();
     while let Some(Some(event)) = member.next().now_or_never() {
@@ -25,7 +25,7 @@ async fn given(member: &mut Member) -> Vec<String> {
     given
 }
 
-/// A hub in whose room `ops` five messages were said, and the session that said them.
+/// A hub with five messages in the room `ops`, and the session that published them.
 async fn hub_with_five() -> (Hub, Session) {
     let hub = Hub::default();
     let bot = hub.session(Some("bot")).await.unwrap();
@@ -89,7 +89,7 @@ async fn what_a_client_says_again_under_its_key_is_not_said_twice() {
         ops.say_once("", "no key").await,
         Err(PublishError::Key(_))
     ));
-    // The client comes back in another session.
+    // The client returns in another session.
     drop((ops, kim));
     let back = hub.session(Some("kim-2")).await.unwrap();
     back.set_token(token);
@@ -138,7 +138,7 @@ async fn all_rooms_and_direct_messages_are_one_stream() {
     kim.room("OPS").unwrap().say("mine").await.unwrap();
     hub.close_room("dev", "done").unwrap();
     assert_eq!(next(&mut kim).await, "dev: closed done");
-    // Its leaving is announced at once, and what comes after is not for it.
+    // The leave is announced at once. The session does not receive later events of the room.
     assert!(kim.leave("ops"));
     assert_eq!(hub.members("ops").len(), 1);
     in_ops.say("not for kim").await.unwrap();
@@ -196,7 +196,7 @@ async fn a_wait_that_is_given_up_loses_no_event() {
     let (mut replayed, mut live) = (0, 0);
     while replayed < 600 {
         bot.publish("dev", "x").await.unwrap();
-        // The reads of the other room are not begun anew each time.
+        // The catch-up of the other room continues where it was.
         match kim.next().now_or_never() {
             Some(Some(SessionEvent::Room(_, Event::Replayed(message)))) => {
                 assert_eq!(message.text(), replayed.to_string());

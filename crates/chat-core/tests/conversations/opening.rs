@@ -1,4 +1,4 @@
-//! Rooms are opened, by many at a time and over journals that fail to read.
+//! Opening rooms, many at a time, and over journals that fail to read.
 
 use chat_core::log::{
     Appended, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A journal of old rooms that can't be read; it counts how often it is asked for one.
+/// A journal with existing rooms that can't be read. It counts the requests to open one.
 #[derive(Clone)]
 struct Unreadable {
     journal: MemoryJournal,
@@ -80,7 +80,7 @@ async fn a_newcomer_is_told_that_the_past_can_not_be_read() {
     }
 }
 
-/// One that was opened before another's life of the room, and taken after it, would have an old end.
+/// If the log were opened once for each member, a late result could replace a newer log of the room by an older one.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_many_come_to_at_once_is_opened_once() {
     let journal = journal();

@@ -1,4 +1,4 @@
-//! What a policy decides, as peers see it in the plain dialect.
+//! The effect of policies, as peers see it in the plain dialect.
 
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{CloseReason, Hub, Kind, Limits, Peer};
@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Refuses what holds `no`, changes what holds `teh`, thinks a second about `slow`, for ever about `hang`, and panics
-/// at `panic`.
+/// Refuses texts with `no`, changes `teh`, waits a second for `slow` and for ever for `hang`, and panics at `panic`.
 struct Strict;
 
 async fn judge(text: &str) -> Decision {
@@ -135,7 +134,7 @@ async fn a_policy_that_takes_a_second_for_one_delays_nobody_else() {
     let begun = Instant::now();
     alice.sends("first\nslow second\nthird").await;
     bob.sends("quick").await;
-    // What was allowed before goes out at once, and so does what others say.
+    // The message that was allowed earlier is delivered at once, and so are the messages of other members.
     carol.sees("14:02 alice: first").await;
     carol.sees("14:02 bob: quick").await;
     alice.sees("14:02 bob: quick").await;
@@ -166,7 +165,7 @@ async fn who_thinks_about_is_gone_at_once_all_the_same() {
     hub.hub.drain();
 }
 
-/// Lets in who has a ticket, under the name on it.
+/// Admits peers with a ticket, under the name on the ticket.
 struct Doorman {
     is_asked: Arc<AtomicBool>,
 }
@@ -204,7 +203,7 @@ async fn admission_is_decided_before_the_hub_knows_of_the_peer() {
     guest
         .sees("* you are kim in lobby: /nick NAME changes your nick, /help lists the commands")
         .await;
-    // A name that is taken does not keep it out.
+    // A peer whose name is taken is admitted as a guest.
     let mut twin = hub.connect_as("twin", Peer::default().with(Ticket("kim")));
     twin.sees("* you are guest-1 in lobby: /nick NAME changes your nick, /help lists the commands")
         .await;
@@ -229,7 +228,7 @@ async fn no_spelling_of_a_room_gets_around_a_policy() {
     alice.sees("! only the newsroom speaks here").await;
 }
 
-/// Lets only the boss into `secret`, and shows it to nobody else; has a bug where `broken` is concerned.
+/// Admits only the boss to `secret`, and hides the room from everyone else. Panics for the room `broken`.
 struct Discreet;
 
 impl Policy for Discreet {
@@ -274,7 +273,7 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     boss.sees("* rooms: lobby (2), secret (1)").await;
     boss.sends("/who secret").await;
     boss.sees("* secret: 1 member: spy").await;
-    // Who is in a room sees it, whatever the policy says.
+    // A member sees its room regardless of the policy.
     boss.sends("/join secret").await;
     boss.sees_until_quiet().await;
     boss.sends("/nick retired").await;
@@ -283,7 +282,7 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     boss.sees("* secret: 2 members: retired, spy").await;
 }
 
-/// Adds a letter to what is said, and refuses what holds the next one.
+/// Appends a letter to each text, and refuses texts with the next letter.
 struct Letter(char, char);
 
 impl Policy for Letter {
@@ -311,14 +310,14 @@ async fn policies_are_asked_in_their_order_and_the_first_refusal_decides() {
     bob.sees_in_time("! no q").await;
     bob.sends("z").await;
     bob.sees_in_time("! no z").await;
-    // One of them hides it: it is hidden.
+    // The room is hidden if any of the policies hides it.
     alice.sends("/join xroom").await;
     bob.sends("/who xroom").await;
     bob.sees_in_time("! no such room: xroom (/rooms lists them)")
         .await;
 }
 
-/// Sends peers that join `ops` to another room, or refuses one room.
+/// Redirects peers that join `ops` to another room, or refuses one room.
 enum Usher {
     Sends(&'static str),
     Refuses(&'static str),
@@ -343,7 +342,7 @@ async fn the_next_policy_is_asked_about_the_folded_name_of_the_other_room() {
     bob.sees_in_time("! not in there").await;
 }
 
-/// Shows nothing of the room to those who only listen.
+/// Hides the room's messages from sessions that only listen.
 struct Blind;
 
 impl Policy for Blind {

@@ -1,4 +1,4 @@
-//! Faults that were found in review, each with the sequence of events that showed it.
+//! Faults that a review found, each with the sequence of events that showed it.
 
 use crate::{members, unlimited};
 use chat_core::error::PublishError;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinSet;
 
-/// A hub whose members fall behind soon.
+/// A hub whose members soon fall behind.
 fn tight(queue_bytes: usize) -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -162,7 +162,7 @@ async fn a_terminal_that_sends_each_key_gets_no_echo_once_it_is_read_by_lines() 
     terminal.sees_nothing().await;
 }
 
-/// A stream that panics once it is armed: when it is read, or when it is written.
+/// A stream that panics on a read or a write once it is armed.
 struct Bomb {
     stream: DuplexStream,
     armed: Arc<AtomicBool>,
@@ -206,7 +206,7 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
     let mut tasks = JoinSet::new();
-    // Each takes the nick that the one before has left.
+    // Each one takes the nick that the previous one has freed.
     for panics_when_read in [false, true, false, true] {
         let armed = Arc::new(AtomicBool::new(false));
         let (mut near, stream) = tokio::io::duplex(64 * 1024);
@@ -229,7 +229,7 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
             near.write_all(b"x\n").await.unwrap();
         }
         bob.sees_containing("* bomb left (gone: ").await;
-        // A write may panic where messages are delivered, outside of the connection's task.
+        // A write may panic in the delivery of a room, outside of the connection's task.
         let ended = tasks.join_next().await.unwrap();
         assert_eq!(ended.is_err(), panics_when_read);
         alice.sends("two").await;
@@ -263,7 +263,7 @@ async fn gaps_of_a_repair_in_process_do_not_overlap() {
     }
     count(listening.next().await.unwrap());
     {
-        // It begins to read, and while the journal takes its time, the rest is said.
+        // The member begins to read. The other messages are published while the journal waits.
         let mut next = Box::pin(listening.next());
         let first = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         for _ in 0..2000 {
@@ -348,7 +348,7 @@ async fn what_waits_for_a_peer_that_asked_for_much_history_is_bounded() {
     bob.sees_in_time("* you are now bob").await;
     bob.sends("/history 1000").await;
     tokio::time::sleep(Duration::from_secs(31)).await;
-    // Cut as stalled: what the stream holds is all that it ever gets.
+    // The connection was ended as stalled. The peer receives only the bytes that the stream already holds.
     assert_eq!(hub.ended().await, CloseReason::Stalled);
     assert!(bob.sees_the_end().await.len() < 2);
 }
@@ -391,7 +391,7 @@ async fn an_undecided_connection_does_not_hold_up_a_drain() {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// A journal that panics over one text.
+/// A journal that panics for one text.
 struct Faulty(MemoryJournal);
 struct FaultyLog(MemoryLog);
 
@@ -450,7 +450,7 @@ async fn a_journal_that_panics_loses_that_append_only() {
 async fn a_topic_is_shown_to_its_author_in_its_turn() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
-    // Both come before the room's delivery has had a turn.
+    // Both lines arrive before the room's delivery runs.
     bob.sends("before").await;
     alice.sends("/topic on call: kim").await;
     let seen = [alice.sees_until_quiet().await, bob.sees_until_quiet().await];

@@ -1,4 +1,4 @@
-//! Two hubs that share one roster: one nick, one owner, and who is where on both.
+//! Two hubs that share one roster: one owner of each nick, and the members of both hubs.
 
 use chat_core::error::{NickError, SessionError};
 use chat_core::log::Account;
@@ -18,7 +18,7 @@ fn two_hubs(seed: u64) -> (SharedRosters, Hub, Hub) {
     (rosters, one, two)
 }
 
-/// What a member was told of who comes and goes, in words.
+/// The presence events that a member received, in words.
 async fn presence(member: &mut Member) -> Vec<String> {
     tokio::time::sleep(SETTLED).await;
     let mut told = Vec::new();
@@ -56,7 +56,7 @@ async fn promise_5_one_nick_has_one_owner_over_two_hubs() {
             both => panic!("seed {seed}: {both:?}"),
         };
         assert!(matches!(refused, SessionError::Nick(NickError::Taken(_))));
-        // A claim that is given up holds nothing.
+        // A claim whose future is dropped holds no nick.
         let guest = other.session(None).await.unwrap();
         drop(tokio::time::timeout(Duration::from_millis(20), guest.rename("lee")).await);
         if guest.nick().as_str() != "lee" {

@@ -1,4 +1,4 @@
-//! What one member of the crowd was shown, held against what was said.
+//! Compares what one member of the crowd was shown with what was published.
 
 use crate::crowd::Actor;
 use crate::peer::Peer;
@@ -9,47 +9,47 @@ use futures::FutureExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How the refusal ends that whoever speaks or joins while the hub drains is given.
+/// The end of the refusal for a member that speaks or joins while the hub drains.
 const REFUSED_IN_A_DRAIN: &str = "the server is shutting down";
 
-/// What there is to hold a member's account against.
+/// What a member's account is compared with.
 pub(crate) struct Account<'a> {
     nick: &'a str,
     mark: &'a str,
     records: &'a Records,
     until: Until,
-    /// All who come and go are announced.
+    /// Whether all joins and leaves are announced.
     announced: bool,
-    /// Up to which place everybody in a room is owed all messages in the end.
+    /// The positions up to which members must receive all messages of each room.
     ends: &'a Ends,
 }
 
-/// How long a member was there to be told.
+/// Why a member's account ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// It has been cut: it may not have been given everything.
+    /// The connection was cut, so the member may lack messages.
     Cut,
-    /// It did what it wanted to, and has read to the end.
+    /// The member finished its steps, and has read everything.
     End,
-    /// The hub drained, perhaps before it had done what it wanted to.
+    /// The hub drained, possibly before the member finished its steps.
     Drain,
 }
 
-/// The last place of each room that its members must have been given.
+/// The last position of each room that its members must have received.
 pub(crate) type Ends = BTreeMap<String, u64>;
 
 /// A member over a wire.
 pub(crate) struct WireActor {
     pub(crate) peer: Peer,
-    /// The room that it has asked to be in.
+    /// The room that it last asked to join.
     pub(crate) room: &'static str,
-    /// Up to which place of that room it is owed all messages.
+    /// The position up to which it must receive all messages of that room.
     pub(crate) owed: u64,
     echo: bool,
-    /// The same of the rooms that it left.
+    /// The same for the rooms that it left.
     owed_before: Vec<u64>,
     is_quitting: bool,
-    /// It has said goodbye, or ended its sending half.
+    /// It has sent `/quit`, or closed its sending half.
     is_going: bool,
 }
 
@@ -60,10 +60,10 @@ pub(crate) struct Embedded {
     stays: Vec<Stay>,
 }
 
-/// One presence in a room.
+/// One stay in a room.
 struct Stay {
     room: &'static str,
-    /// The place after which it began.
+    /// The position after which it began.
     after: u64,
     heard: Vec<Heard>,
 }
@@ -126,7 +126,7 @@ impl WireActor {
         self.is_going = true;
     }
 
-    /// The last message of each room that it was shown.
+    /// The last message of each room that the member was shown.
     pub(crate) fn latest(&self, records: &Records) -> Ends {
         let (mut ends, mut room) = (Ends::new(), String::new());
         for line in &self.peer.lines() {
@@ -145,7 +145,7 @@ impl WireActor {
         ends
     }
 
-    /// Holds its lines against what was said. Returns whom it takes to be there.
+    /// Compares its lines with what was published. Returns the members that it believes to be in the room.
     pub(crate) fn check(&self, account: &Account<'_>) -> Others {
         let lines = self.peer.lines();
         let mut others = Others::default();
@@ -204,14 +204,14 @@ impl WireActor {
     }
 }
 
-/// One presence of a wire member, as it is told line by line.
+/// One stay of a wire member, as its lines describe it.
 struct WireStay {
     number: usize,
     record: Record,
     room: String,
     /// The last message that was shown.
     last: Option<u64>,
-    /// How many were said to be missed since.
+    /// The number of messages reported as missed since then.
     missed: u64,
 }
 
@@ -242,7 +242,7 @@ impl WireStay {
         (self.last, self.missed) = (Some(seq), 0);
     }
 
-    /// What lies between was its own, or is reported as missed.
+    /// Checks that the messages in between are its own, or are reported as missed.
     fn accounts_for(&self, from: u64, to: u64, account: &Account<'_>, echo: bool) {
         let total = (to + 1).saturating_sub(from);
         let own = self.record.range(from..from.max(to + 1));
@@ -258,13 +258,13 @@ impl WireStay {
         );
     }
 
-    /// It was given everything up to this place.
+    /// Checks that it received everything up to this position.
     fn ends(&self, owed: u64, account: &Account<'_>, echo: bool) {
         let after = self.last.unwrap_or(0);
         if self.last.is_none() && self.missed > 0 || owed <= after {
             return;
         }
-        // More may have been missed than was owed for certain.
+        // More messages may have been missed than it had to receive.
         self.accounts_for(after + 1, owed.max(after + self.missed), account, echo);
     }
 }
@@ -293,14 +293,14 @@ impl Embedded {
         self.session.as_ref().unwrap().rename(nick).await.unwrap();
     }
 
-    /// Says something; if the journal takes its time, nobody waits for it.
+    /// Publishes a text. Does not wait if the journal is slow.
     pub(crate) fn say(&self, text: &str) {
         if let Some(said) = self.member.as_ref().unwrap().say(text).now_or_never() {
             said.unwrap();
         }
     }
 
-    /// Takes at most so many events, and gives up on each after a while. Returns whether there were any.
+    /// Takes at most `count` events, and waits `patience` for each. Returns whether there were any.
     pub(crate) async fn reads(&mut self, count: usize, patience: Duration) -> bool {
         let (Some(member), Some(stay)) = (&mut self.member, self.stays.last_mut()) else {
             return false;
@@ -332,17 +332,17 @@ impl Embedded {
         true
     }
 
-    /// Ends the session; the member outlives it.
+    /// Ends the session. The member outlives it.
     pub(crate) fn closes(&mut self, reason: &CloseReason) {
         self.session.take().unwrap().close(reason);
     }
 
-    /// Whether the member was told that it has heard all.
+    /// Whether the member has reached the end of its events.
     pub(crate) const fn has_heard_all(&self) -> bool {
         self.member.is_none()
     }
 
-    /// Holds what it heard against what was said; it has read all of its last stay while it was there.
+    /// Compares what it heard with what was published. It has read everything of its last stay.
     pub(crate) fn check(&self, account: &Account<'_>) {
         for (number, stay) in self.stays.iter().enumerate() {
             let record = account.records.of(stay.room);

@@ -35,7 +35,7 @@ fn decode(limit: usize, chunks: &[&[u8]]) -> Vec<Inbound> {
     found
 }
 
-/// What the decoder must find, the slow and obvious way.
+/// The expected result, computed in a simple and slow way.
 fn lines(limit: usize, bytes: &[u8]) -> Vec<Inbound> {
     let mut found = Vec::new();
     let mut line = Vec::new();

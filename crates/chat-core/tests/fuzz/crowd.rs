@@ -1,7 +1,7 @@
-//! A crowd that comes, talks, goes and vanishes at random, and a model of who must be where.
+//! A crowd that joins, talks, leaves and disconnects at random, and a model of the expected members.
 //!
-//! Invariant: the model knows only what was asked of the server, and each member's account is checked from the lines
-//! that it was sent, so a fault of the server's cannot hide in both.
+//! Invariant: the model depends only on what was requested from the server, and each member's account only on the lines
+//! that it received. So a fault of the server can't hide in both.
 
 use crate::account::{Account, Embedded, Ends, Until, WireActor};
 use crate::peer::Stage;
@@ -10,21 +10,21 @@ use chat_core::{CloseReason, HubBuilder};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Where everybody goes; the first is where they arrive.
+/// The rooms. Members begin in the first one.
 pub(crate) const ROOMS: [&str; 3] = ["lobby", "ops", "한글"];
 
-/// More than this many at once tell nothing new.
+/// More members at once would not find more faults.
 const MEMBERS_MAX: usize = 14;
 
-/// One thing that happens. Whom it happens to is counted among those who are there.
+/// One step. `who` is an index into the present members.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A peer on a stream of so many bytes, with or without echo.
+    /// A peer connects over a stream of this capacity, with or without echo.
     Arrive {
         stream_bytes: usize,
         echo: bool,
     },
-    /// A member in process.
+    /// A member in process joins.
     Embed {
         room: usize,
     },
@@ -40,12 +40,12 @@ pub(crate) enum Step {
         count: usize,
         bytes: usize,
     },
-    /// A peer reads so many bytes, a member in process so many events.
+    /// A peer reads this many bytes, or a member in process this many events.
     Read {
         who: usize,
         count: usize,
     },
-    /// It says goodbye, closes its sending half, or is just gone.
+    /// The member sends `/quit`, closes its sending half, or drops its connection.
     Quit {
         who: usize,
     },
@@ -55,13 +55,13 @@ pub(crate) enum Step {
     Vanish {
         who: usize,
     },
-    /// The server works off all that it can.
+    /// The server processes everything that it has received.
     Settle,
 }
 
-/// One of the crowd.
+/// One member of the crowd.
 pub(crate) struct Actor {
-    /// Its messages begin with this.
+    /// The prefix of its messages.
     pub(crate) mark: String,
     pub(crate) nick: String,
     pub(crate) room: &'static str,
@@ -78,15 +78,15 @@ pub(crate) struct Crowd {
     pub(crate) stage: Stage,
     pub(crate) records: Records,
     pub(crate) here: Vec<Actor>,
-    /// Peers that have said goodbye and are still to be given what was said before.
+    /// Peers that have sent `/quit` and must still receive earlier messages.
     pub(crate) going: Vec<Actor>,
-    /// Those who vanished.
+    /// Peers that dropped their connections.
     cut: Vec<Actor>,
     freed: BTreeSet<String>,
-    /// How long the journal may be at work, and how long over one read.
+    /// The longest time of an append, and of a read.
     journal_time: Duration,
     read_time: Duration,
-    /// All who come and go are announced.
+    /// Whether all joins and leaves are announced.
     announced: bool,
     count: usize,
     nicks: usize,
@@ -115,7 +115,7 @@ impl Crowd {
         }
     }
 
-    /// Opens all rooms, so that joining one does not wait for the journal.
+    /// Opens all rooms, so that a join does not wait for the journal.
     pub(crate) async fn opens_rooms(&mut self) {
         let opener = self.stage.hub.session(Some("opener")).await.unwrap();
         for room in ROOMS {
@@ -221,7 +221,7 @@ impl Crowd {
         let actor = &mut self.here[at];
         for _ in 0..count {
             actor.said += 1;
-            // With a sign at the end of the first word, so that one that is cut off is not another's.
+            // The semicolon ends the first word, so a truncated word can't be mistaken for another one.
             let text = format!("{}{}; {}", actor.mark, actor.said, "x".repeat(bytes));
             match &mut actor.body {
                 Body::Wire(wire) => wire.peer.push(format!("{text}\n").as_bytes()),
@@ -265,7 +265,7 @@ impl Crowd {
         self.going.push(actor);
     }
 
-    /// Lets the server work, while peers send but don't read, and notes what everybody must have been given.
+    /// Lets the server run while peers send but don't read, and records what each member must receive.
     pub(crate) async fn settle(&mut self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         if self.journal_time.is_zero() {
@@ -277,7 +277,7 @@ impl Crowd {
         }
     }
 
-    /// Everybody reads, until there is nothing more to read.
+    /// All members read until there is nothing left.
     pub(crate) async fn comes_to_rest(&mut self) {
         let mut quiet = 0;
         while quiet < 4 {
@@ -289,9 +289,10 @@ impl Crowd {
         }
     }
 
-    /// Everybody reads what there is. Returns whether there was anything.
+    /// All members read what has arrived. Returns whether there was anything.
     ///
-    /// Peers come first: waiting for members in process takes time, and a peer that is slow to read a goodbye is cut.
+    /// Peers read first: waiting for members in process takes time, and the server cuts a peer that is slow to read a
+    /// goodbye.
     pub(crate) async fn reads_on(&mut self) -> bool {
         let mut moved = false;
         while self.wires_read_on().await {
@@ -318,13 +319,13 @@ impl Crowd {
         moved
     }
 
-    /// Who must be in a room.
+    /// The expected members of a room.
     pub(crate) fn model(&self, room: &str) -> BTreeSet<&str> {
         let inside = self.here.iter().filter(|actor| actor.room == room);
         inside.map(|actor| actor.nick.as_str()).collect()
     }
 
-    /// The hub agrees with the model, and the nicks of those who are gone are free.
+    /// Checks that the hub agrees with the model, and that the nicks of ended sessions are free.
     pub(crate) async fn check_hub(&mut self) {
         let hub = self.stage.hub.clone();
         assert_eq!(hub.sessions(), self.here.len());
@@ -345,7 +346,7 @@ impl Crowd {
         }
     }
 
-    /// What everybody was shown agrees with what was said, and if `knows` with who is there.
+    /// Checks that all members were shown what was published and, with `knows`, who is in the room.
     pub(crate) fn check_accounts(&mut self, knows: bool) {
         let ends = self.ends();
         for actor in &mut self.here {
@@ -368,11 +369,12 @@ impl Crowd {
         }
     }
 
-    /// What everybody was shown before the hub drained agrees with what was said, and with each other.
+    /// Checks that all members were shown, before the hub drained, what was published, and that they agree with each
+    /// other.
     pub(crate) fn check_drained(&self) {
         let mut ends = self.ends();
         if !self.journal_time.is_zero() {
-            // What the journal had not done by then is given to nobody, or to everybody.
+            // Messages that the journal had not appended by then are delivered to all members or to none.
             ends.clear();
             for actor in &self.here {
                 if let Body::Wire(wire) = &actor.body {

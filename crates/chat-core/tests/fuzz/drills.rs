@@ -1,4 +1,4 @@
-//! Drills with a crowd: churn, lag repair while people come and go, and a drain in the middle of it.
+//! Drills with a crowd: churn, catching up while members join and leave, and a drain during both.
 
 use crate::crowd::{Body, Crowd, Step};
 use crate::harness::{check, in_paused_time};
@@ -11,7 +11,7 @@ use proptest::sample::select;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// What the crowd meets.
+/// The settings of a drill.
 #[derive(Debug, Clone)]
 struct Setting {
     ring_batches: usize,
@@ -19,10 +19,10 @@ struct Setting {
     journal_messages: usize,
     announce: usize,
     delivery_tasks: usize,
-    /// How long the journal's appends take, in milliseconds, the last first; and each of its reads.
+    /// The delays of the journal's appends in milliseconds, last first, and the delay of each read.
     appends: Vec<u64>,
     read: u64,
-    /// All rooms were opened before, so that joining one does not wait for the journal.
+    /// Whether all rooms were opened before, so that a join does not wait for the journal.
     rooms_are_open: bool,
 }
 
@@ -53,7 +53,7 @@ impl Setting {
         };
         let longest = self.appends.iter().max().copied().unwrap_or(0);
         let journal_time = Duration::from_millis(longest + self.read);
-        // A read that is given up before it is done begins anew: it needs a moment longer than the journal.
+        // A read whose future is dropped starts again, so a reader needs slightly longer than the journal.
         let is_slow = !self.appends.is_empty() || self.read > 0;
         let read_time = Duration::from_millis(self.read + u64::from(is_slow));
         Crowd::new(
@@ -128,7 +128,7 @@ async fn churn(setting: Setting, steps: Vec<Step>) {
     crowd.plays(&steps).await;
     crowd.comes_to_rest().await;
     crowd.check_hub().await;
-    // Where arrivals are announced, everybody knows who is there without having to ask.
+    // Where joins are announced, each member knows the others without a request.
     crowd.check_accounts(setting.announce == 100);
     for actor in &mut crowd.here {
         if let Body::Wire(wire) = &mut actor.body {
@@ -215,7 +215,7 @@ async fn drain(setting: Setting, steps: Vec<Step>) {
                 let lines = wire.peer.lines();
                 let goodbyes = lines.iter().filter(|line| line.starts_with("* goodbye"));
                 let last = lines.last().map(String::as_str);
-                // Who has not been greeted yet is not said goodbye to.
+                // A peer that was not greeted gets no goodbye.
                 let expected = usize::from(!lines.is_empty());
                 assert_eq!(goodbyes.count(), expected, "{lines:#?}");
                 assert!(last.is_none_or(|last| last == "* goodbye: the server is shutting down"));

@@ -1,6 +1,6 @@
-//! How a case is run: from which seed, how often, and for how long at most.
+//! Runs the cases: their seed, their number, and their time limit.
 //!
-//! Invariant: a case runs alone, on one thread and in paused time, so its input decides everything that happens.
+//! Invariant: a case runs alone, on one thread and in paused time, so its input determines everything that happens.
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -9,17 +9,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The seed of a plain run.
+/// The seed of a run without `PROPTEST_RNG_SEED`.
 const SEED: u64 = 4;
 
-/// How long one case may take by the wall clock. One that waits costs no time, so this is one that spins.
+/// The limit on the wall-clock time of one case. Waiting takes no time, so a case that exceeds the limit spins.
 const CASE_MAX: Duration = Duration::from_secs(30);
 
-/// How often, and for how many milliseconds, a failing input is made smaller.
+/// How many times, and for how many milliseconds, a failing input is shrunk.
 const SHRINKS_MAX: u32 = 20_000;
 const SHRINK_MS: u32 = 60_000;
 
-/// Runs a test on this many inputs, or on as many as `PROPTEST_CASES` says.
+/// Runs a test on this number of inputs, or on the number in `PROPTEST_CASES`.
 pub(crate) fn check<S>(cases: u32, inputs: &S, test: impl Fn(S::Value))
 where
     S: Strategy,
@@ -49,7 +49,7 @@ where
     }
 }
 
-/// Runs one case in paused time, and fails if it does not come to an end.
+/// Runs one case in paused time. Fails if it does not end.
 pub(crate) fn in_paused_time<F>(case: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = ()>,

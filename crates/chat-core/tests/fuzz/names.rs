@@ -1,4 +1,4 @@
-//! Names: any text is refused, or is a name that can neither be mistaken for anything else nor hide anything.
+//! Names: a text is either refused, or is a name that can't be mistaken for anything else and hides nothing.
 
 use crate::harness::{check, in_paused_time};
 use chat_core::{Nick, RoomName, text};
@@ -16,7 +16,7 @@ fn texts() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Characters that show nothing, as far as they matter most; the rest is in Unicode's tables.
+/// The most important invisible characters. Unicode's tables have the full list.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{feff}'

@@ -1,4 +1,4 @@
-//! How connections begin: other protocols never become chat, and no beginning makes the server spin.
+//! The first bytes of connections: other protocols never become chat, and no prefix makes the server spin.
 
 use crate::harness::{check, in_paused_time};
 use crate::peer::Stage;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::time::Duration;
 
-/// Beginnings that leave it open for a while what they will be, and some that don't.
+/// First bytes, of which many do not decide the protocol at once.
 fn beginning() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -60,7 +60,7 @@ fn a_request_line_that_dribbles_in_for_longer_than_the_prefix_timeout_does_not_s
     });
 }
 
-/// A whole request, whose request line is not interrupted before its target, where it could still be talk.
+/// A whole request. It is not split before the target of its request line, where it could still be chat.
 fn request() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let method = prop::sample::select(vec!["GET", "POST", "PUT", "OPTIONS", "HEAD", "CHAT"]);
     let target = prop_oneof![

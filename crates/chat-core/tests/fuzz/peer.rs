@@ -1,4 +1,4 @@
-//! Peers that are driven step by step: they take and give what they can, and never wait.
+//! Peers that are driven step by step. They read and write what is possible, and never wait.
 
 use chat_core::{CloseReason, Hub, HubBuilder, serve_connection};
 use chat_testkit::NOW;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 
-/// How long a connection may take to be gone: to work off what its peer sent at 5 lines a second, and to be cut.
+/// How long a connection may take to end: the server processes its lines at 5 a second, and may have to cut it.
 const END_MAX: Duration = Duration::from_secs(3600);
 
 /// A hub and the tasks of its connections.
@@ -49,7 +49,7 @@ impl Stage {
         }
     }
 
-    /// How many connections there are. Fails if the task of one panicked.
+    /// Returns the number of connections. Fails if the task of one panicked.
     pub(crate) fn connections(&mut self) -> usize {
         while let Some(ended) = self.connections.try_join_next() {
             ended.unwrap();
@@ -57,7 +57,7 @@ impl Stage {
         self.connections.len()
     }
 
-    /// Gives and takes until nothing moves any more.
+    /// Lets all peers read and write until nothing moves.
     pub(crate) async fn settle(&mut self, peers: &mut [&mut Peer]) {
         let mut quiet = 0;
         while quiet < 3 {
@@ -69,7 +69,7 @@ impl Stage {
         }
     }
 
-    /// Gives and takes until all connections have ended.
+    /// Lets all peers read and write until all connections have ended.
     pub(crate) async fn wait_for_the_end(&mut self, peers: &mut [&mut Peer]) {
         let began = tokio::time::Instant::now();
         while self.connections() > 0 {
@@ -81,7 +81,7 @@ impl Stage {
     }
 }
 
-/// One step of each, and then the server's turn. Returns whether anything moved.
+/// Performs one step of each peer and lets the server run. Returns whether anything moved.
 pub(crate) async fn pump(peers: &mut [&mut Peer]) -> bool {
     let mut moved = false;
     for peer in peers {
@@ -94,23 +94,23 @@ pub(crate) async fn pump(peers: &mut [&mut Peer]) -> bool {
 }
 
 impl Peer {
-    /// Will send these bytes as soon as the stream takes them.
+    /// Queues bytes, which are sent as soon as the stream takes them.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.outgoing.extend_from_slice(bytes);
     }
 
-    /// Will end its sending half once everything is sent.
+    /// Closes the sending half once everything is sent.
     pub(crate) fn ends(&mut self) {
         self.is_ending = true;
     }
 
-    /// Is gone without a word.
+    /// Drops the connection.
     pub(crate) fn vanishes(&mut self) {
         self.stream = None;
         self.outgoing.clear();
     }
 
-    /// Sends what the stream takes, and reads at most so many bytes. Returns whether anything moved.
+    /// Sends what the stream takes, and reads at most this many bytes. Returns whether anything moved.
     pub(crate) fn pump(&mut self, read_max: usize) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -119,7 +119,7 @@ impl Peer {
         while !self.outgoing.is_empty()
             && let Some(written) = stream.write(&self.outgoing).now_or_never()
         {
-            // Whoever has closed its half takes nothing more.
+            // A side that has closed takes no more bytes.
             let count = written.unwrap_or(self.outgoing.len());
             self.outgoing.drain(..count);
             moved = true;
@@ -144,15 +144,15 @@ impl Peer {
         moved
     }
 
-    /// All that came.
+    /// All received bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.incoming
     }
 
-    /// The complete lines that came, without telnet's commands.
+    /// The complete received lines, without telnet's commands.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut text = without_telnet(&self.incoming);
-        // What was cut off in the middle is no line.
+        // A truncated line does not count.
         let end = text.iter().rposition(|&byte| byte == b'\n');
         text.truncate(end.map_or(0, |end| end + 1));
         let text = String::from_utf8(text).expect("what is written is UTF-8");
@@ -160,7 +160,7 @@ impl Peer {
     }
 }
 
-/// Removes the refusals of options, which have three bytes each.
+/// Removes the refusals of telnet options, of three bytes each.
 fn without_telnet(bytes: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter();

@@ -1,4 +1,4 @@
-//! A journal that also keeps the whole order of what was said, for the test to compare with.
+//! A journal that records everything that was appended, for the test to compare with.
 
 use chat_core::RoomName;
 use chat_core::log::{Appended, Batch, Drafts, Head, Journal, JournalError, Log, Page, Span};
@@ -7,14 +7,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The key of each message, by its place.
+/// The key of each message, by its position.
 pub(crate) type Record = BTreeMap<u64, String>;
 
-/// Everything that was ever appended, by room.
+/// Everything that was appended, by room.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Records(Arc<Mutex<HashMap<String, Record>>>);
 
-/// Another journal, recorded, whose reads take their time.
+/// Wraps another journal: records its appends and delays its reads.
 #[derive(Debug)]
 pub(crate) struct Recorder<J> {
     inner: J,
@@ -29,7 +29,7 @@ pub(crate) struct RecordedLog<L> {
     read_delay: Duration,
 }
 
-/// The first word of a message, which no other message has.
+/// The first word of a message, which is unique.
 pub(crate) fn key(text: &str) -> &str {
     text.split(' ').next().unwrap_or_default()
 }
@@ -44,7 +44,7 @@ impl Records {
             .unwrap_or_default()
     }
 
-    /// The place of the last message.
+    /// The position of the last message.
     pub(crate) fn end(&self, room: &str) -> u64 {
         let records = self.0.lock().unwrap();
         let last = records.get(room).and_then(|record| record.last_key_value());

@@ -1,9 +1,9 @@
-//! What a plain member makes of the lines it sees, as docs/protocol.md describes them.
+//! A plain member's view of the lines that it receives, as docs/protocol.md describes them.
 
 use chat_core::{Nick, text};
 use std::collections::BTreeSet;
 
-/// One line, read.
+/// One parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shown<'a> {
     Message {
@@ -16,22 +16,22 @@ pub(crate) enum Shown<'a> {
         from: &'a str,
         to: &'a str,
     },
-    /// The member itself came into a room.
+    /// The member itself joined a room.
     Arrived {
         nick: &'a str,
         room: &'a str,
     },
-    /// Who else is there.
+    /// The other members.
     Here(Vec<&'a str>),
-    /// Who is there, the member itself included.
+    /// All members, the member itself included.
     RoomInfo {
         room: &'a str,
         nicks: Vec<&'a str>,
     },
-    /// The member itself has another nick.
+    /// The member itself has a new nick.
     Now(&'a str),
     Missed(u64),
-    /// Who comes and goes is not announced.
+    /// Joins and leaves are not announced.
     Hushed,
     Other,
 }
@@ -88,7 +88,7 @@ fn read_notice(notice: &str) -> Option<Shown<'_>> {
     }
 }
 
-/// Who else is in the room, as a member can tell from what it was shown.
+/// The other members of the room, as far as the lines tell.
 #[derive(Debug, Default)]
 pub(crate) struct Others {
     own: String,
@@ -96,7 +96,7 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    /// Notes a line. Returns whether it can be true, with those there that the lines before told of.
+    /// Enters a line. Returns whether it is consistent with the members that earlier lines named.
     #[must_use]
     pub(crate) fn note(&mut self, shown: &Shown<'_>) -> bool {
         match *shown {
@@ -123,7 +123,7 @@ impl Others {
     }
 }
 
-/// Fails if a line holds what no terminal should be sent, or has no form that the protocol knows.
+/// Fails if a line contains unsafe characters, or has no form of the protocol.
 pub(crate) fn assert_is_proper(line: &str, shows_time: bool) {
     assert!(!line.chars().any(text::is_unsafe), "{line:?}");
     let is_nick = |nick: &str| Nick::parse(nick).is_ok() || nick == "you";
