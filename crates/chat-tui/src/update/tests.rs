@@ -1,4 +1,4 @@
-//! What keys and events do to the state.
+//! The effect of keys and events on the state.
 
 mod arriving;
 mod direct;
@@ -15,7 +15,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use jiff::tz::TimeZone;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A state that tests press keys on.
+/// A state, and keys and events for it.
 struct Screen {
     state: State,
     effects: Vec<Effect>,
@@ -162,7 +162,7 @@ fn a_nick_is_mentioned_as_a_word() {
         ("김철수님 여기요", true),
         ("hi 김철수", true),
         ("김철수-2", false),
-        // As macOS types it.
+        // macOS types decomposed syllables.
         (
             "\u{1100}\u{1175}\u{11b7}\u{110e}\u{1165}\u{11af}\u{1109}\u{116e} 어디?",
             true,
@@ -275,11 +275,11 @@ fn a_search_goes_back_from_find_to_find() {
     assert_eq!(found(&screen), FoundAt::Loaded(2));
     screen.presses(KeyCode::Enter);
     assert_eq!(found(&screen), FoundAt::Loaded(0));
-    // Other words begin at the end again.
+    // Other words start a new search at the end.
     screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     screen.enters("/search nothing");
     assert_eq!(found(&screen), FoundAt::Loaded(1));
-    // What is not loaded is the server's to find, from find to find too.
+    // The server searches the messages that are not loaded, also when the search continues.
     let asked = |before| Effect::Search {
         room: "lobby".into(),
         words: "nothing".into(),
@@ -339,7 +339,7 @@ fn a_break_is_one_notice_and_not_a_stack_of_errors() {
 fn a_hostile_server_finds_no_hold() {
     let mut screen = Screen::new();
     let evil = "\x1b]0;title\x07\u{9b}2J\u{202e}".repeat(100) + &"x".repeat(1_000_000);
-    // One character to who sees it.
+    // One grapheme of a million characters.
     let marked = "a".to_owned() + &"\u{301}".repeat(1_000_000);
     let joined = "👩\u{200d}".repeat(100_000);
     let accents = "e\u{301}\u{302}\u{303}".repeat(64);
@@ -423,7 +423,7 @@ fn a_room_that_was_left_is_joined_again() {
 #[test]
 fn a_room_is_one_however_it_is_spelled() {
     let mut screen = Screen::new();
-    // As macOS types it: decomposed.
+    // macOS types decomposed syllables.
     for (typed, name) in [("Ops", "ops"), ("\u{1112}\u{1161}\u{11ab}", "한")] {
         screen.enters(&format!("/join {typed}"));
         let Some(Effect::Say { room, id, .. }) = screen.enters("hello").pop() else {

@@ -58,7 +58,7 @@ fn a_direct_message_goes_into_its_correspondents_window_and_is_counted() {
     assert_eq!(screen.texts(), ["이영희: 비밀", "이영희: 또"]);
     let window = screen.state.room();
     assert_eq!((window.unread, window.mentions), (0, 0));
-    // It is on the screen now.
+    // The window is on the screen now.
     screen.happens(told("이영희", "보여요?"));
     assert_eq!(screen.state.room().unread, 0);
 }
@@ -85,7 +85,7 @@ fn what_is_typed_in_a_window_is_told_to_its_correspondent() {
     assert_eq!(screen.texts(), ["me: 안녕", refused]);
     assert_eq!(screen.state.room().editor.text(), "뭐 해?");
     assert_eq!(screen.state.unsent(), 0);
-    // What is for rooms is refused, and the window is closed as a room is.
+    // Commands for rooms are refused, and the window is closed as a room is.
     for line in ["/topic x", "/who", "/me waves", "/around 5"] {
         assert_eq!(screen.enters(line), []);
         assert!(
@@ -182,7 +182,7 @@ fn a_message_on_its_way_is_not_pending_for_ever_if_its_correspondent_changes_nic
 #[test]
 fn strangers_do_not_fill_the_list_of_rooms() {
     let mut screen = Screen::new();
-    // What the user has opened or written in stays, and so does what is on the screen or being typed in.
+    // Windows that the user opened or wrote in stay. So do the window on the screen and one with typed text.
     screen.enters("/query chosen");
     screen.enters("/join lobby");
     for nick in ["answered", "typed", "shown"] {

@@ -1,4 +1,4 @@
-//! What is loaded of a room's log, and what is still to come.
+//! The loaded part of a room's log, and the messages that are still to arrive.
 
 use super::*;
 
@@ -17,24 +17,25 @@ fn what_the_server_has_does_not_stay_pending() {
     let pending = |screen: &Screen| screen.state.room().pending.len();
     let mut screen = Screen::new();
     screen.happens(anew("0", 4));
-    // It comes under another nick than the one there is by now.
+    // The message arrives under an earlier nick.
     screen.enters("hello");
     taken(&mut screen, 1, 5);
     screen.hears(5, "me-before", "hello");
     assert_eq!(pending(&screen), 0);
-    // It was skipped, for a later one has come.
+    // The message was skipped, because a later one has arrived.
     screen.enters("skipped");
     taken(&mut screen, 2, 6);
     screen.hears(7, "kim", "later");
     assert_eq!(pending(&screen), 0);
-    // One that comes settles itself only, though another says the same.
+    // A message settles only itself, even if another has the same text.
     screen.enters("twice");
     screen.enters("twice");
     taken(&mut screen, 3, 8);
     screen.hears(8, "me", "twice");
     assert_eq!(pending(&screen), 1);
     taken(&mut screen, 4, 9);
-    // It is missing, as is what was taken in a log that is no more; but not what was not taken yet.
+    // The message is missing, as are messages that an earlier log has taken. A message that no log has taken yet still
+    // waits.
     screen.enters("not taken yet");
     screen.happens(Event::Gap {
         room: "lobby".into(),
@@ -77,7 +78,7 @@ fn older_messages_are_asked_for_at_the_top_and_stay_in_order() {
     assert!(screen.texts()[0].contains("no older messages"));
 }
 
-/// Messages of the lobby that were asked for while its log was in this life of it.
+/// Messages of the lobby that were requested in this epoch of its log.
 fn older(epoch: &str, seqs: std::ops::Range<u64>) -> Answer {
     let messages = seqs.map(|seq| Message::said("lobby", seq, "kim", &seq.to_string()));
     Answer::Older {
@@ -87,7 +88,7 @@ fn older(epoch: &str, seqs: std::ops::Range<u64>) -> Answer {
     }
 }
 
-/// The lobby is entered in this life of its log, which ends here.
+/// The client joins the lobby, whose log has this epoch and ends here.
 pub(super) fn anew(epoch: &str, seq: u64) -> Event {
     let mut room = chat_json::Room::with("lobby", &["me"]);
     (room.epoch, room.seq) = (epoch.into(), seq);
@@ -115,7 +116,7 @@ fn a_log_that_began_anew_has_nothing_older_than_what_was_said_before() {
         message.epoch = "1".into();
         screen.happens(Event::Message(message));
     }
-    // What was asked for in the log before is none of this one's.
+    // Messages that were requested from the earlier log are ignored.
     let before = screen.texts();
     screen.answers(older("0", 1..3));
     assert_eq!(screen.texts(), before);
@@ -123,7 +124,7 @@ fn a_log_that_began_anew_has_nothing_older_than_what_was_said_before() {
     screen.presses(KeyCode::PageUp);
     assert_eq!(screen.effects, []);
     assert!(screen.texts()[0].contains("no older messages"));
-    // A search goes on in the log that there is now.
+    // A search continues in the current log.
     let words = "nowhere".to_owned();
     let (room, before) = ("lobby".to_owned(), Some(1));
     assert_eq!(
@@ -151,7 +152,7 @@ fn what_was_asked_for_before_a_log_was_known_is_asked_for_again() {
         std::mem::take(&mut screen.effects),
         [asked_older("0", u64::MAX)]
     );
-    // A log of which nothing was loaded leaves nothing behind.
+    // A log without loaded messages leaves nothing behind.
     screen.happens(anew("1", 9));
     screen.presses(KeyCode::PageUp);
     screen.answers(older("1", 5..8));
@@ -168,7 +169,7 @@ fn what_is_there_already_does_not_come_as_older() {
     screen.answers(older("0", 45..55));
     let seqs: Vec<String> = (45..60).map(|seq| format!("kim: {seq}")).collect();
     assert_eq!(screen.texts(), seqs);
-    // A server that answers with the same again has nothing older either.
+    // A server that repeats its answer has no older messages either.
     screen.presses(KeyCode::PageUp);
     screen.answers(older("0", 45..55));
     assert!(screen.texts()[0].contains("no older messages"));
@@ -189,7 +190,7 @@ fn what_is_full_says_that_no_more_is_loaded() {
     };
     to_top(&mut screen);
     to_top(&mut screen);
-    // It is told again when it has gone.
+    // The notice is shown again after it was removed.
     screen.presses(KeyCode::Esc);
     screen.hears(2_000 + max, "kim", "hi");
     to_top(&mut screen);

@@ -1,4 +1,4 @@
-//! What is typed or pasted is sent as it is meant, or kept.
+//! Typed or pasted text is sent as the user means it, or kept.
 
 use super::log::anew;
 use super::*;
@@ -14,7 +14,7 @@ fn many_pasted_lines_are_asked_about() {
     let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
     paste(&mut screen, &lines.join("\r\n"));
     assert!(screen.effects.is_empty(), "nothing is sent yet");
-    // Enter is what the user is about to press anyway.
+    // The user may have been about to press Enter.
     for key in [KeyCode::Char('x'), KeyCode::Enter] {
         screen.presses(key);
         assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
@@ -52,7 +52,7 @@ fn a_paste_that_is_too_much_is_refused_whole() {
         assert!(screen.state.overlay.is_none() && screen.state.room().editor.text().is_empty());
         assert!(screen.texts().last().unwrap().starts_with("! not pasted"));
     }
-    // What is there already counts.
+    // The typed text counts towards the limit.
     for _ in 0..2 {
         update(&mut screen.state, Input::Pasted("y".repeat(10_000)));
         assert_eq!(screen.state.room().editor.text().len(), 10_000);
@@ -90,7 +90,7 @@ fn what_is_refused_comes_back_as_it_was_typed() {
         });
         assert_eq!(screen.state.room().editor.text(), line);
         assert_eq!(screen.texts(), [format!("! not sent: {line} (slow down)")]);
-        // So that the same is meant when it is entered again.
+        // Entering the line again has the same meaning.
         let again = screen.enters("");
         let texts = |effects: &[Effect]| match effects {
             [
@@ -122,7 +122,7 @@ fn what_is_edited_among_older_lines_stays_until_it_is_sent() {
     screen.presses(KeyCode::Up);
     screen.presses(KeyCode::Enter);
     assert_eq!(text(&screen), "");
-    // What was sent is as it was sent, and what was being typed is not lost to it.
+    // The history has the line as it was sent, and the line that was being typed is not lost.
     for expected in ["two edited", "draft", "two", "one", "one"] {
         screen.presses(KeyCode::Up);
         assert_eq!(text(&screen), expected);
@@ -154,7 +154,7 @@ fn a_paste_is_not_lost_to_what_lies_over_the_screen() {
     paste(&mut screen, " and two");
     assert!(screen.state.overlay.is_none());
     assert_eq!(screen.state.room().editor.text(), "one and two");
-    // More comes to what is asked about.
+    // Pasted text is added to the lines of the open question.
     paste(&mut screen, "a\nb");
     paste(&mut screen, "c");
     paste(&mut screen, &"d\n".repeat(500));
@@ -173,7 +173,7 @@ fn a_paste_that_does_not_fit_yet_is_kept_whole() {
     screen.presses(KeyCode::Char('y'));
     assert_eq!(screen.effects, []);
     assert!(matches!(&screen.state.overlay, Some(Overlay::Paste { lines }) if lines.len() == 500));
-    // When there is room again, all of it goes.
+    // When there is room again, all lines are sent.
     screen.happens(anew("0", 700));
     for id in 1..=200 {
         let (room, took) = ("lobby".to_owned(), Duration::ZERO);
@@ -215,7 +215,7 @@ fn what_came_back_is_replaced_by_what_is_typed_next_and_edited_by_keys() {
     assert_eq!(text(&screen), "/nosuch 안녕");
     screen.types("그냥");
     assert_eq!(text(&screen), "그냥", "not \"/nosuch 안녕그냥\"");
-    // It is not lost.
+    // The line is in the history.
     screen.presses(KeyCode::Up);
     assert_eq!(text(&screen), "/nosuch 안녕");
     screen.presses(KeyCode::Enter);
@@ -256,7 +256,7 @@ fn thirty() -> Input {
 
 #[test]
 fn pasted_lines_are_not_said_in_another_room_than_theirs() {
-    // The room is refused, or the user has left it.
+    // The server refuses the room, or the user has left it.
     let refused = Answer::Joined {
         room: "staff".into(),
         from: "lobby".into(),
