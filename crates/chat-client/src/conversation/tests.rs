@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// The other ends of a conversation: the server's, the keyboard's and the screen's.
+/// The other ends of a conversation: the server, the keyboard and the screen.
 struct Desk {
     from_client: LineReader<BufReader<ReadHalf<DuplexStream>>>,
     to_client: WriteHalf<DuplexStream>,
@@ -37,14 +37,14 @@ impl Desk {
         self.to_client.shutdown().await.unwrap();
     }
 
-    /// Expects that the server gets this line next; none stands for our half-close.
+    /// Expects that the server receives this line next; `None` expects the client's half-close.
     async fn server_gets(&mut self, expected: Option<&str>) {
         let line = timeout(PATIENCE, self.from_client.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("the server waits for {expected:?}"));
         assert_eq!(line.unwrap().as_deref(), expected);
     }
 
-    /// Expects that this line is printed next; none stands for the end.
+    /// Expects that this line is printed next; `None` expects the end of the output.
     async fn screen_shows(&mut self, expected: Option<&str>) {
         let line = timeout(PATIENCE, self.screen.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("the screen waits for {expected:?}"));
@@ -61,10 +61,10 @@ fn today() -> Date {
     jiff::civil::date(2026, 11, TODAY.get())
 }
 
-/// How a conversation ended, and after how long.
+/// The result of a conversation, and its duration.
 type Outcome = (Result<(), ConversationError>, Duration);
 
-/// Holds a conversation while `script` plays the others; nothing of theirs closes before it ends.
+/// Runs a conversation while `script` acts as the other ends, which stay open until it ends.
 async fn play(
     opening: &str,
     at_input_end: AtInputEnd,
@@ -97,7 +97,7 @@ async fn play(
     tokio::join!(conversation, script(&mut desk, &ctrl_c)).0
 }
 
-/// Longer than any conversation here may last. Time is paused, so it passes at once.
+/// Longer than any conversation of these tests. Time is paused, so it passes at once.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +128,7 @@ async fn a_new_day_is_said_before_what_comes_first_on_it() {
         desk.server_says("23:59 alice: good night\n23:").await;
         desk.screen_shows(Some("23:59 alice: good night")).await;
         TODAY.set(25);
-        // Half a line shows nothing.
+        // A part of a line shows nothing.
         desk.server_says("59 bob: ").await;
         desk.server_says("you too\n00:01 alice: still here?\n")
             .await;
@@ -247,7 +247,8 @@ async fn a_server_that_goes_on_talking_is_not_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn many_lines_may_take_their_time() {
-    // At the server's default rate 1,000 lines take 196 seconds, in which a line-mode member hears nothing.
+    // At the server's default rate 1,000 lines take 196 seconds, in which the server sends nothing to a line-mode
+    // client.
     let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
         desk.types(&"hello\n".repeat(1_000)).await;
         desk.ends_the_input().await;
@@ -295,7 +296,7 @@ async fn ctrl_c_says_quit_and_waits_for_the_goodbye() {
 #[tokio::test(start_paused = true)]
 async fn ctrl_c_does_not_wait_for_a_deaf_server() {
     let (result, lasted) = play("", AtInputEnd::Stay, async |desk, ctrl_c| {
-        // More than the connection takes, and nobody reads it.
+        // More than the connection holds, and the server does not read.
         desk.types(&"x".repeat(40_000)).await;
         desk.types(&"\nx".repeat(40_000)).await;
         ctrl_c.notify_one();
@@ -352,7 +353,7 @@ async fn it_ends_quietly_when_nobody_reads_what_it_prints() {
     assert!(result.is_ok(), "{result:?}");
 }
 
-/// A connection that breaks when it has said its piece.
+/// A connection that breaks after these bytes.
 struct Breaking(&'static [u8]);
 
 impl AsyncRead for Breaking {
