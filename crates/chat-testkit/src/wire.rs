@@ -107,7 +107,7 @@ impl Wire {
     /// # let mut hub = chat_testkit::TestHub::default();
     /// # let mut alice = hub.member("alice").await;
     /// # hub.member("bob").await;
-    /// let line = alice.sees_that("somebody comes", |line| line.ends_with(" joined")).await;
+    /// let line = alice.sees_that("a member joins", |line| line.ends_with(" joined")).await;
     /// assert_eq!(line, "* guest-2 joined");
     /// # })
     /// ```

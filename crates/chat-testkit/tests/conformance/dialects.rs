@@ -1,4 +1,4 @@
-//! The plain dialect keeps the rules, and what breaks one is told which.
+//! The plain dialect keeps the rules. A dialect that breaks a rule is reported with that rule.
 
 use crate::toy::{Fault, Toy};
 use chat_core::{Hub, Limits};

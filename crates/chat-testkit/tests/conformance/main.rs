@@ -1,4 +1,4 @@
-//! The suites pass what is right, and name what is wrong.
+//! The suites accept correct implementations, and name the broken rule of wrong ones.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A ring that holds so many messages, and so many bytes.
+/// A ring that holds this number of messages and bytes.
 pub(crate) fn ring(messages: usize, bytes: usize) -> MemoryJournal {
     let mut limits = Limits::default();
     limits.journal_messages = NonZeroUsize::new(messages).unwrap();
@@ -66,7 +66,7 @@ async fn a_ring_that_is_full_of_bytes_conforms() {
 
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_takes_its_time_conforms() {
-    // The last comes first: what was appended first is done last.
+    // Delays are taken from the end, so the first append is done last.
     let delays = |count: u64| (0..count).map(Duration::from_millis).collect();
     let slow = InMemory(|| SlowJournal::new(delays(5_000)));
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Journals that hubs share: one that keeps the rules, and some that break one each.
+//! Journals that hubs share: one that keeps the rules, and others that break one rule each.
 
 use chat_core::log::{
     Appended, Drafts, Followed, Head, Journal, JournalError, Log, MemoryJournal, Page, Position,
@@ -14,15 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// What others append is not yielded.
+    /// Appends of other nodes are not yielded.
     YieldsItsOwnOnly,
     /// A batch is left out.
     LeavesOneOut,
     /// A batch is yielded twice.
     YieldsOneTwice,
-    /// What others append has the author that it has there.
+    /// Appends of other nodes keep the author of their own node.
     KeepsAuthors,
-    /// Keys are not known.
+    /// Keys are not recognised.
     ForgetsKeys,
     /// A log that is followed again is followed from its beginning.
     FollowsAllAgain,

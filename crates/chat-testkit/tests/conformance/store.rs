@@ -1,4 +1,4 @@
-//! A journal over rows that survive a restart, as a database would keep them; and what it may do wrong.
+//! A journal over rows that survive a restart, as in a database, and its possible faults.
 
 use chat_core::log::{
     Account, Appended, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log,
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone)]
 pub(crate) struct Store {
     fault: Fault,
-    /// By how much places grow.
+    /// The difference of two consecutive positions.
     step: usize,
     /// How many rows a log keeps.
     kept: usize,
@@ -48,9 +48,9 @@ struct Rows {
     topic: Topic,
     appends: usize,
     rows: Vec<Row>,
-    /// Everything up to here was let go.
+    /// Rows up to this position were removed.
     gone: u64,
-    /// Which life of the process it is.
+    /// The number of the process, which grows with each restart.
     life: usize,
 }
 
@@ -85,12 +85,12 @@ impl Store {
         }
     }
 
-    /// Places grow by so much, as they do where rooms share a counter.
+    /// Sets the difference of two consecutive positions, which is more than 1 where rooms share a counter.
     pub(crate) fn step(self, step: usize) -> Self {
         Self { step, ..self }
     }
 
-    /// Each log keeps so many rows, and lets go of the oldest.
+    /// Sets how many rows each log keeps. The oldest are removed.
     pub(crate) fn keeps(self, kept: usize) -> Self {
         Self { kept, ..self }
     }
@@ -149,7 +149,7 @@ impl Journal for Store {
     type Log = StoredLog;
 
     async fn open(&self, room: &RoomName, key: &str) -> Result<StoredLog, JournalError> {
-        // Rooms that only their spelling tells apart are one.
+        // Rooms whose names differ only in spelling are one room.
         let is_spelled = self.fault == Fault::KeepsSpelling;
         Ok(StoredLog {
             store: self.clone(),
@@ -267,7 +267,7 @@ impl Rows {
                 from: Seq(1),
                 to: Seq(1),
             }),
-            // Who reads back to the beginning may be told, too.
+            // A read that reaches the beginning may report a gap, too.
             Span::Before(before) if rows.len() < asked && self.gone > 0 => {
                 let first = rows.first().map_or(before.0, |row| row.seq);
                 let is_beyond = self.gone < first;
@@ -283,7 +283,7 @@ impl Rows {
     }
 
     fn slice(&self, row: &Row, fault: Fault) -> BatchSlice {
-        // Whoever it was in an earlier life of the process, it is nobody now.
+        // An author of an earlier process has no session in this one.
         let is_known = row.life == self.life || fault == Fault::KeepsAuthors;
         let author = if is_known {
             row.author

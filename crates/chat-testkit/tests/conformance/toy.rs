@@ -1,4 +1,4 @@
-//! A dialect for tests: it repeats what it is told, and breaks a rule if it is to.
+//! A dialect for tests that repeats each text to its sender, and can break one rule.
 
 use bytes::{BufMut, BytesMut};
 use chat_core::protocol::{
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     ChangesItsMind,
 }
 
-/// Opens with `TOY`.
+/// Recognises connections that begin with `TOY`.
 pub(crate) struct Toy {
     fault: Fault,
     encoder: Arc<ToyForm>,
@@ -36,7 +36,7 @@ struct ToyForm {
 struct Talk {
     fault: Fault,
     encoder: Arc<ToyForm>,
-    /// What is not answered yet.
+    /// The commands that are not answered yet.
     asked: VecDeque<Asked>,
 }
 
@@ -140,7 +140,7 @@ impl Dialect for Talk {
             "say" => {
                 self.says(line, commands);
             }
-            // Several commands in one line.
+            // A line with several commands.
             "say say" => {
                 self.says("one", commands);
                 put(commands.out(), "and");

@@ -1,4 +1,4 @@
-//! Journals that break one rule each, and what the suite says of them.
+//! Journals that break one rule each, and the violation that the suite reports.
 
 use crate::store::{Fault, Store};
 use chat_core::log::{
@@ -64,7 +64,7 @@ async fn other_faults_break_the_rule_that_they_should() {
     }
 }
 
-/// A ring that begins anew and says that it doesn't.
+/// A ring that begins again and keeps its epoch.
 struct OneEpoch(MemoryJournal);
 
 struct OneEpochLog(MemoryLog);
