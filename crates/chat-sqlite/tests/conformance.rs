@@ -1,4 +1,4 @@
-//! The file keeps all that a journal must keep.
+//! The file journal keeps the rules of a journal.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -35,7 +35,8 @@ impl JournalUnderTest for InFile {
 
     async fn expire(&mut self) -> bool {
         let journal = self.open_with(Keep::Count(0));
-        // Removal is done while nobody waits, and the drop of the journal waits for its thread, not for removal.
+        // Messages are removed while the journal is idle. Dropping the journal waits for its thread, but not for the
+        // removal.
         while journal.kept().await.unwrap() > 0 {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! What is carried from file to file.
+//! Exports and imports.
 
 use super::*;
 use chat_sqlite::{ExportError, ImportError, Record, RecordError, export, import};
@@ -69,7 +69,7 @@ fn what_is_damaged_is_passed_over_and_the_rest_can_be_carried_to_a_new_file() {
             std::fs::remove_file(dir.0.path().join(name)).unwrap();
         }
     }
-    // Pages of messages, and those of the schema, the rooms and how much there is.
+    // Damaged pages of messages are passed over. Damage of the schema, the rooms or the counts is refused.
     assert!(passed_over > 10 && refused < 5, "{passed_over}, {refused}");
 }
 
@@ -155,7 +155,7 @@ fn what_can_not_be_taken_ends_it_and_what_precedes_it_is_imported() {
     }
 }
 
-/// Gives no more after a line that is none, if it is asked once more.
+/// After an invalid line an import returns nothing more, even if it is called again.
 #[test]
 fn an_import_that_has_ended_does_not_go_on() {
     let dir = Dir::new();
@@ -180,7 +180,7 @@ fn a_room_is_exported_however_its_name_is_spelled_and_must_be_there() {
     assert!(matches!(count("no room"), Err(ExportError::Room(_))));
 }
 
-/// 33 of 300 messages can't be read: all others can.
+/// 33 of 300 messages can't be read. All others can.
 #[test]
 fn an_export_passes_over_no_more_than_what_is_damaged() {
     let dir = Dir::new();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a peer is told when it can't be kept.
+/// The error for a message that can't be kept.
 async fn refusal(log: &SqliteLog) -> String {
     match say(log, "lost?").await {
         Err(JournalError::Unavailable(why)) => why.into_owned(),
@@ -35,7 +35,7 @@ async fn a_full_disk_refuses_keeps_nothing_of_that_and_goes_on_when_there_is_roo
     let elsewhere = log(&journal, "elsewhere").await;
     assert_eq!(elsewhere.head().tail, Seq::START, "it can be entered");
     drop((ops, elsewhere, journal));
-    // There is room again.
+    // The disk has space again.
     let journal = open(&dir.file());
     let ops = log(&journal, "ops").await;
     assert_eq!(ops.head().tail, Seq(kept));
@@ -83,8 +83,8 @@ async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
     written(&dir.file(), 1).await;
     let bytes = std::fs::read(dir.file()).unwrap();
     let mut read_only = bytes.clone();
-    // Whoever runs this may write every file. So the file's format says that writing it takes a newer SQLite: the "write
-    // version" in its header is more than is known.
+    // The user who runs this may be able to write every file. So the file's header requires a newer SQLite for writing:
+    // its "write version" is higher than any that SQLite knows.
     read_only[18] = 3;
     std::fs::write(dir.file(), read_only).unwrap();
     let refused = SqliteJournal::open(&dir.file(), &options());
@@ -93,7 +93,7 @@ async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
     written(&dir.file(), 1).await;
 }
 
-/// What is cut short in place, or overwritten with zeros, and by how much.
+/// Each case: the file that is truncated in place or overwritten with zeros, and its new length.
 #[cfg(unix)]
 #[tokio::test]
 async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
@@ -122,7 +122,7 @@ async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
                 file.write_all_at(&zeros, 0).unwrap();
             }
         }
-        // Closing it would end the locks that SQLite has.
+        // Closing the file would release SQLite's locks.
         std::mem::forget(file);
         for _ in 0..2 {
             assert_eq!(
@@ -138,7 +138,7 @@ async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
     }
 }
 
-/// However long it goes on, with checkpoints in between, nothing seems to be cut short.
+/// A long run with checkpoints must not be mistaken for a truncation.
 #[tokio::test]
 async fn what_sqlite_does_to_its_files_is_not_taken_for_damage() {
     let dir = Dir::new();

@@ -5,12 +5,12 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A phrase of 64 pairs, as many as a query may have: all are in each message, and the phrase is in none.
+/// A phrase of 64 pairs, the maximum of a query. Each message has all pairs, and none has the phrase.
 fn everywhere() -> String {
     "가".repeat(64) + "나"
 }
 
-/// A room in which a search for [`everywhere`] takes some 200 milliseconds.
+/// A room in which a search for [`everywhere`] takes about 200 milliseconds.
 async fn filled(journal: &SqliteJournal) -> SqliteLog {
     let ops = log(journal, "ops").await;
     let nick = Nick::parse("alice").unwrap();
@@ -58,7 +58,7 @@ async fn a_search_whose_asker_is_gone_ends_at_once_and_reads_never_wait_for_one(
     let begun = Instant::now();
     assert!(ops.search(&words, Seq::END, 1).await.unwrap().is_empty());
     let one = begun.elapsed();
-    // Two run, the others wait; one more is refused.
+    // Two searches run and the others wait. One more is refused.
     let mut searches: Vec<_> = (0..34)
         .map(|_| Box::pin(ops.search(&words, Seq::END, 1)))
         .collect();
@@ -106,7 +106,7 @@ async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
     let report = check(&dir.file()).unwrap();
     assert!(report.is_whole(), "{report}");
     assert_eq!((report.indexed, report.unindexed), (0, 41));
-    // A part of it is removed meanwhile.
+    // Some of the messages are removed in between.
     let mut few = options();
     few.keep = chat_sqlite::Keep::Count(3);
     let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
@@ -123,7 +123,7 @@ async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
     assert_eq!((report.indexed, report.unindexed), (4, 0));
 }
 
-/// Where the index ends, and who has said what since, makes no difference to what is found.
+/// The results do not depend on where the index ends, or on messages that were added since.
 #[tokio::test]
 async fn what_is_indexed_and_what_is_not_are_found_as_one() {
     let dir = Dir::new();
@@ -171,7 +171,7 @@ async fn what_a_search_has_no_time_for_is_said() {
     }
     let found = loop {
         match ops.search("needle", Seq::END, 100).await {
-            // The machine was busy for all of the time.
+            // The machine was busy for the whole time limit.
             Err(JournalError::TooBroad) => {}
             found => break found.unwrap(),
         }
