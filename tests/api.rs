@@ -1,8 +1,8 @@
-//! The public surface of the libraries, kept as a listing: whoever changes it sees so in review.
+//! The public API of the libraries, kept as a listing, so that a review shows its changes.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test --test api` writes it anew. The listing comes from rustdoc's JSON, which stable
-//! toolchains write only when they are told to be nightly, and whose format changes: with a toolchain that writes
-//! another one the test is skipped. A newer toolchain alone must not make it fail.
+//! `UPDATE_SNAPSHOTS=1 cargo test --test api` writes the listing again. It comes from rustdoc's JSON. Stable toolchains
+//! write that JSON only with `RUSTC_BOOTSTRAP`, and its format changes. With a toolchain that writes another format the
+//! test is skipped, so that a newer toolchain alone does not make it fail.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -12,8 +12,8 @@ use std::process::Command;
 
 const LIBRARIES: [&str; 4] = ["chat-core", "chat-json", "chat-sqlite", "chat-testkit"];
 
-/// Makes a rustdoc that is told to be nightly. Told of it themselves, cargo and the build scripts of dependencies would
-/// build everything again.
+/// Creates a rustdoc with `RUSTC_BOOTSTRAP`. If cargo and the build scripts of dependencies had the variable, they
+/// would build everything again.
 fn rustdoc() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustdoc-nightly");
     let rustdoc = std::env::var("RUSTDOC").unwrap_or_else(|_| "rustdoc".into());
@@ -23,9 +23,9 @@ fn rustdoc() -> PathBuf {
     path
 }
 
-/// Has rustdoc describe the libraries; gives the directory of the descriptions.
+/// Runs rustdoc on the libraries. Returns the directory of the descriptions.
 ///
-/// All at once and in the target directory of the other builds, so that what is checked there is not checked again.
+/// All at once and in the target directory of the other builds, so that nothing is checked twice.
 fn describe() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let flags = [
@@ -47,7 +47,7 @@ fn describe() -> PathBuf {
     target.join("doc")
 }
 
-/// Lists what the library has in public, unless this toolchain's format is another one.
+/// Lists the public items of the library, unless this toolchain's format is another one.
 fn list(description: PathBuf) -> Option<String> {
     let described = public_api::Builder::from_rustdoc_json(description)
         .omit_blanket_impls(true)

@@ -1,10 +1,10 @@
-//! The server's command line: what it says when it can't start.
+//! The server's command line: its messages when it can't start.
 
 use std::process::{Command, Stdio};
 
 use crate::harness::{Client, Member, Server, binary};
 
-/// Expects that the server doesn't start with these arguments; returns what it says about it.
+/// Expects that the server does not start with these arguments. Returns its message.
 fn refused(arguments: &[&str]) -> String {
     let mut server = Server::run(arguments);
     let code = server.exit_code();
@@ -71,7 +71,7 @@ fn help_names_the_flags() {
 fn it_says_how_to_join() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // By now everything that is said at the start has been said, if not read yet.
+    // By now the server has written all its startup messages, even if they are not read yet.
     alice.says("/who");
     alice.sees_part("* lobby: 1 member");
     let port = server.address().port().to_string();
@@ -88,7 +88,7 @@ fn it_says_how_to_join() {
 
 #[test]
 fn it_listens_on_several_addresses() {
-    // The harness gives it one, and has waited for the line about the first.
+    // The harness passes one address, and has waited for the line about it.
     let mut server = Server::with(&["--listen", "127.0.0.1:0"]);
     let first = server.address();
     let second = server.stderr.wait_for("another address", |line| {

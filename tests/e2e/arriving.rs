@@ -1,4 +1,4 @@
-//! What an operator lets a newcomer meet: `--motd` and `--room`.
+//! The operator's settings for newcomers: `--motd` and `--room`.
 
 use std::fs;
 use std::path::Path;

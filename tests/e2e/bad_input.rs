@@ -10,10 +10,10 @@ const TOO_LONG: &str = "! line too long (limit 8192 bytes)";
 const NOT_UTF8: &str = "! not UTF-8: message dropped";
 const MIB: usize = 1024 * 1024;
 
-/// How much more memory the server may take afterwards, in KiB.
+/// How much the server's memory may grow, in KiB.
 const GROWTH_KIB_MAX: u64 = 1024;
 
-/// Two members who chat on while others misbehave.
+/// Two members who chat while others misbehave.
 struct Others {
     alice: Member,
     bob: Member,
@@ -27,15 +27,15 @@ impl Others {
         }
     }
 
-    /// Both can talk; returns what bob heard besides.
+    /// Checks that both can talk. Returns what bob received besides.
     fn chat(&mut self) -> Vec<String> {
         hears_from(&mut self.alice, &mut self.bob);
         hears_from(&mut self.bob, &mut self.alice)
     }
 }
 
-/// Lets `endless` send this many bytes without a line break, while the others chat on; returns the most memory that the
-/// server took, in KiB.
+/// Lets `endless` send this many bytes without a line break, while the others chat. Returns the most memory that the
+/// server used, in KiB.
 fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes: usize) -> u64 {
     let piece = "y".repeat(MIB);
     let mut most = 0;
@@ -48,7 +48,7 @@ fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes
     endless.says("/nick finite");
     let mut heard = endless.hears_until("* you are now finite");
     heard.retain(|line| line.starts_with('!'));
-    // Once; but where the machine was so busy that the text had a pause in it, each part is a text of its own.
+    // Usually one error. If the machine is busy and the bytes arrive with a pause, each part is a line of its own.
     assert!(
         !heard.is_empty() && heard.iter().all(|line| line == TOO_LONG),
         "{heard:?}"
@@ -61,7 +61,7 @@ fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes
     most.max(server.resident_kib())
 }
 
-/// Sends random bytes, while the others chat on; returns the memory the server took afterwards.
+/// Sends random bytes while the others chat. Returns the memory that the server used afterwards.
 fn random_bytes(
     server: &Server,
     others: &mut Others,
@@ -70,11 +70,11 @@ fn random_bytes(
 ) -> u64 {
     let noise = Member::arrive(server, "noise");
     let (mut sending, receiving) = (noise.raw(), noise.raw());
-    // Reads beside, or the server would wait for it.
+    // Reads at the same time, because the server would otherwise stop reading.
     let reading = thread::spawn(move || read_to_the_end(&receiving));
     let mut piece = vec![0; bytes / 16];
     for _ in 0..16 {
-        // One that abuses the server's patience may be thrown out; then the rest doesn't arrive.
+        // The server may disconnect a peer that sends too many invalid lines. The rest then does not arrive.
         random.fill(&mut piece);
         sending.write_all(&piece).ok();
         others.chat();
@@ -96,7 +96,7 @@ fn bad_input_hurts_only_its_sender() {
     let mut random = random();
     let program = || Member::connect(&server, "endless");
     let talker = || Member::arrive(&server, "endless");
-    // Warm up: the first time everything is paged in, and allocators keep what they got.
+    // Warm up: the first run loads pages, and allocators keep memory.
     endless_line(&server, &mut others, program(), 2 * MIB);
     endless_line(&server, &mut others, talker(), 2 * MIB);
     random_bytes(&server, &mut others, &mut random, MIB);
@@ -119,8 +119,8 @@ fn bad_input_hurts_only_its_sender() {
     );
 }
 
-/// Lets a member send these lines, and read nothing, until the server takes no more; returns the memory that the server
-/// took then, in KiB.
+/// Lets a member send these lines and read nothing, until the server takes no more. Returns the memory that the server
+/// used then, in KiB.
 fn flood(server: &Server, others: &mut Others, lines: &str) -> u64 {
     let flooder = Member::arrive(server, "flooder");
     let mut stream = flooder.raw();
@@ -128,7 +128,7 @@ fn flood(server: &Server, others: &mut Others, lines: &str) -> u64 {
         .set_write_timeout(Some(Duration::from_millis(300)))
         .unwrap();
     let lines = lines.repeat(MIB / lines.len());
-    // The kernel holds some megabytes of it; a server that takes this much will take anything.
+    // The kernel holds some megabytes of it. A server that takes this much has no limit.
     let taken = (0..64)
         .take_while(|_| stream.write_all(lines.as_bytes()).is_ok())
         .count();

@@ -1,4 +1,4 @@
-//! What members cost and notice of each other over real sockets.
+//! The effect of members on each other, over real sockets.
 
 use crate::harness::{Member, Server, hears_from, talk_a_lot};
 
@@ -7,7 +7,7 @@ fn a_room_never_waits_for_a_member() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
     let mut bob = Member::arrive(&server, "bob");
-    // What the room itself may hold is full before the deaf one comes.
+    // The room's own buffers are full before the member that does not read joins.
     talk_a_lot(&mut alice, &mut bob);
     let before = server.resident_kib();
 
@@ -23,7 +23,7 @@ fn a_room_never_waits_for_a_member() {
 fn a_connection_that_the_kernel_resets_is_one_goodbye_and_frees_the_nick() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // What it has not read makes the kernel reset the connection instead of closing it.
+    // Unread bytes make the kernel reset the connection instead of closing it.
     let kim = Member::arrive(&server, "kim");
     alice.says("never read");
     kim.raw().peek(&mut [0]).unwrap();
@@ -45,7 +45,7 @@ fn a_fast_sender_is_slowed_and_loses_nothing() {
     let mut bob = Member::arrive(&server, "bob");
     let lines: String = (1..=30).map(|i| format!("line {i}\n")).collect();
     alice.sends(&lines);
-    // Nobody else notices.
+    // Other members are not affected.
     bob.says("/who");
     let mut heard = bob.hears_until("* lobby: 2 members: alice, bob");
     assert!(

@@ -1,4 +1,4 @@
-//! What the tests stand on: the programs, their processes, and members that talk to them over TCP.
+//! The harness: the programs, their processes, and members that talk to them over TCP.
 
 mod binaries;
 mod client;
@@ -20,8 +20,8 @@ pub(crate) use random::random;
 pub(crate) use server::Server;
 pub(crate) use tmux::{Tmux, has_tmux};
 
-/// Whether there is a program of this name; it is asked for its version with this argument. Without it the tests that
-/// need it are skipped, unless `CHAT_TOOLS=required` says otherwise.
+/// Returns whether a program is installed, which runs with this argument to print its version. Tests that need a
+/// missing program are skipped, unless `CHAT_TOOLS=required`.
 pub(crate) fn has_tool(name: &str, version: &str) -> bool {
     let found = Command::new(name).arg(version).output().is_ok();
     let is_required = std::env::var_os("CHAT_TOOLS").is_some_and(|tools| tools == "required");
@@ -32,10 +32,10 @@ pub(crate) fn has_tool(name: &str, version: &str) -> bool {
     found
 }
 
-/// Keeps silent for a while, where the silence itself is what is tested.
+/// Waits for a while, where the silence itself is tested.
 pub(crate) fn pause(silence: Duration) {
     thread::sleep(silence);
 }
 
-/// How long anything that must happen may take, on a machine that is busy with other things.
+/// The deadline of every wait, on a machine that is busy with other work.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
-//! End-to-end tests of the real binaries, as black boxes: what a person, a script or an abuser meets.
+//! End-to-end tests of the real binaries as black boxes, from the side of people, scripts and attackers.
 //!
-//! One test binary. Nothing here sleeps to wait for something: every wait is for a line, with a deadline, and a failure
-//! prints what was said. Only a silence that is itself under test takes real time (`harness::pause`).
+//! One test binary. No test sleeps to wait for an event: each wait is for a line, with a deadline, and a failure prints
+//! the transcript. Only a silence that is itself tested takes real time (`harness::pause`).
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
 

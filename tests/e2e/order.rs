@@ -8,7 +8,7 @@ use crate::harness::{Member, Server};
 const MEMBERS: usize = 100;
 const MESSAGES: usize = 100;
 
-/// A message of this test: who said it, and which of theirs it is.
+/// A message of this test: its sender and its number.
 type Said = (usize, usize);
 
 #[test]
@@ -17,7 +17,7 @@ fn one_order() {
     let members: Vec<Member> = (0..MEMBERS)
         .map(|i| Member::arrive(&server, &format!("m{i}")))
         .collect();
-    // Says nothing, so it sees everything.
+    // The observer says nothing, so it receives every message.
     let observer = Member::arrive(&server, "observer");
     let begin = Arc::new(Barrier::new(MEMBERS + 1));
 
@@ -56,7 +56,7 @@ fn one_order() {
     }
 }
 
-/// Says everything at once, then listens until everybody's messages have come; returns them in their order.
+/// Says everything at once, then waits for the messages of all members. Returns them in their order.
 fn take_part(mut member: Member, speaker: Option<usize>, begin: &Barrier) -> Vec<Said> {
     begin.wait();
     let others = match speaker {
@@ -79,7 +79,7 @@ fn take_part(mut member: Member, speaker: Option<usize>, begin: &Barrier) -> Vec
     seen
 }
 
-/// Reads `14:02 m17: 42`; arrivals are no such lines.
+/// Reads `14:02 m17: 42`. Joins have another form.
 fn said(line: &str) -> Option<Said> {
     let (speaker, message) = crate::harness::untimed(line)
         .strip_prefix('m')?

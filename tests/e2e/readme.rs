@@ -1,4 +1,4 @@
-//! The documents of the project: the program that a reader copies, the table of limits, and the links.
+//! The documents of the project: the program for readers to copy, the table of limits, and the links.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -9,17 +9,17 @@ use std::{fs, thread};
 
 use crate::harness::{DEADLINE, Member, Server, binary, has_tool, pause};
 
-/// How often the program joins, and how many of them run at a time.
+/// How often the program joins, and how many copies run at a time.
 const JOINS: usize = 100;
 const AT_A_TIME: usize = 10;
 
-/// The text of a document.
+/// Returns the text of a document.
 fn document(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The only block of this language in a document.
+/// Returns the only block of this language in a document.
 fn block(path: &str, language: &str) -> String {
     let text = document(path);
     let fence = format!("```{language}\n");
@@ -29,7 +29,7 @@ fn block(path: &str, language: &str) -> String {
     block.expect("the document has such a block").to_owned()
 }
 
-/// The Python program in docs/clients.md, talking to this server. Its file is gone with the test.
+/// The Python program in docs/clients.md, connected to this server. Its file is removed with the test.
 struct Program(PathBuf);
 
 impl Program {
@@ -64,7 +64,7 @@ impl Drop for Program {
     }
 }
 
-/// Waits until a program has ended, and returns what it printed on its outputs.
+/// Waits until a program has ended. Returns its output.
 fn end(mut program: Child) -> (Option<i32>, String, String) {
     let mut outputs: [Box<dyn Read + Send>; 2] = [
         Box::new(program.stdout.take().unwrap()),
@@ -99,7 +99,7 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
     }
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // Three bytes a character and lines of many lengths: wherever a read ends, it is within a character.
+    // With three bytes a character and lines of many lengths, reads end within characters.
     let korean = "가나다라마바사".repeat(14);
     for number in 0..20 {
         alice.says(&format!("{korean}{korean}{}", "~".repeat(number)));
@@ -129,7 +129,7 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
     }
 }
 
-/// The flags of limits with their defaults, as `chat-server --help` lists them: a default, or nothing.
+/// The flags of limits with their defaults, as `chat-server --help` lists them.
 fn limits_in_help() -> Vec<(String, Option<String>)> {
     let output = Command::new(binary("chat-server")).arg("--help").output();
     let help = String::from_utf8(output.unwrap().stdout).unwrap();
@@ -147,7 +147,7 @@ fn limits_in_help() -> Vec<(String, Option<String>)> {
 #[test]
 fn every_limit_is_documented_with_its_default() {
     let text = document("docs/limits.md");
-    // Each row: one or more flags, as many defaults, and the effect.
+    // Each row has one or more flags, the same number of defaults, and the effect.
     let mut documented = Vec::new();
     for row in text.lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<&str> = row.split(" | ").collect();
@@ -166,14 +166,14 @@ fn every_limit_is_documented_with_its_default() {
         }
         let row = documented.iter().find(|(name, _)| *name == flag);
         let (_, shown) = row.unwrap_or_else(|| panic!("docs/limits.md lacks {flag}"));
-        // What the machine decides is documented in words.
+        // Defaults that depend on the machine are documented in words.
         if let Some(default) = default.filter(|default| !default.starts_with("what ")) {
             assert_eq!(*shown, default, "{flag}");
         }
     }
 }
 
-/// The anchor that GitHub gives to a heading.
+/// The anchor that GitHub makes for a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter_map(|c| match c {

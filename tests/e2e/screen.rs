@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::harness::{Client, Member, Server, Tmux, binary, has_tmux};
 
-/// A directory for what a client remembers, gone with the test.
+/// A directory for the remembered state of a client, removed with the test.
 pub(crate) struct Home(pub(crate) PathBuf);
 
 impl Home {
@@ -19,7 +19,7 @@ impl Home {
         Self(path)
     }
 
-    /// The client on a terminal.
+    /// Starts the client in a terminal.
     pub(crate) fn client(&self, width: u16, height: u16, arguments: &str) -> Tmux {
         let program = binary("chat-client").display();
         let home = self.0.display();
@@ -58,7 +58,7 @@ fn a_session_from_arriving_to_quitting() {
     bob.shows("earlier 300");
     nc.sees("* 김철수 joined");
 
-    // Wide characters: the cursor stands behind them, and a whole one goes.
+    // Wide characters: the cursor is after them, and Backspace deletes a whole one.
     kim.types("안녕하세요");
     kim.has_cursor_at(2 + 10, 23);
     kim.presses(&["BSpace"]);
@@ -70,7 +70,7 @@ fn a_session_from_arriving_to_quitting() {
     nc.sees("김철수: 안녕하세");
     kim.has_cursor_at(2, 23);
 
-    // A paste of many lines is asked about, and then sent in order.
+    // The client asks before it sends a paste of many lines, then sends them in order.
     let lines: Vec<String> = (1..=30).map(|number| format!("pasted {number}")).collect();
     kim.pastes(&lines.join("\n"));
     kim.shows("send 30 lines? (y/n)");
@@ -80,7 +80,7 @@ fn a_session_from_arriving_to_quitting() {
     }
     bob.shows("pasted 30");
 
-    // Another size and back.
+    // The terminal is resized and restored.
     kim.resize(40, 10);
     kim.waits_for("the narrow screen", |screen| {
         screen.len() == 10 && screen[7].contains("pasted 30") && screen[8].contains("online")
@@ -93,7 +93,7 @@ fn a_session_from_arriving_to_quitting() {
         screen.len() == 24 && screen.iter().any(|line| line.contains("pasted 11"))
     });
 
-    // Older history than was loaded, read by scrolling.
+    // Scrolling loads older history.
     for _ in 0..60 {
         kim.presses(&["PPage"]);
         if kim
@@ -109,7 +109,7 @@ fn a_session_from_arriving_to_quitting() {
     kim.presses(&["Escape"]);
     kim.shows("pasted 30");
 
-    // The server goes and comes; what is typed meanwhile is said once.
+    // The server is restarted. A line that was typed in between is sent once.
     server.signal("KILL");
     server.ends_within(Duration::from_secs(10));
     drop(server);
@@ -131,7 +131,7 @@ fn a_session_from_arriving_to_quitting() {
     });
     assert_eq!(count(&bob.screen()), 1);
 
-    // Quitting gives the terminal back.
+    // Quitting restores the terminal.
     kim.types("draft");
     kim.presses(&["C-c"]);
     kim.shows("would be lost: quit? (y/n)");
@@ -142,7 +142,7 @@ fn a_session_from_arriving_to_quitting() {
     });
     bob.shows("김철수 left");
 
-    // The next time it is where it was.
+    // The next start restores the state.
     let again = homes[0].client(80, 24, "");
     again.shows(&format!("김철수 | online | {address}"));
     again.presses(&["C-c"]);
@@ -177,7 +177,7 @@ fn rooms_help_completion_and_suspending() {
     kim.presses(&["F1"]);
     kim.shows("help: any key closes");
     kim.presses(&["Escape"]);
-    // A key right behind it would be one with Alt.
+    // A key directly after Escape would count as Alt and that key.
     kim.waits_for("the help to go", |screen| {
         !screen.concat().contains("help: any key closes")
     });
@@ -275,7 +275,8 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
             .unwrap()
             .contains("kim")
     );
-    // The server that was used last is remembered in it, too: that it was looked for hides nothing.
+    // The last used server is remembered in the same file. A damaged file must be reported even though the client looks
+    // the server up first.
     fs::write(directory.join("state.json"), "{ again").unwrap();
     let client = home.client(100, 24, "");
     client.shows("damaged-2.json");
@@ -329,7 +330,7 @@ fn a_session_that_is_refused_ends_with_1() {
     let client = home.client(80, 24, &format!("{address} --nick kim"));
     let refused = refuses();
     client.shows("CLOSED");
-    // Another nick is another attempt.
+    // Another nick makes the client try again.
     client.types("/nick lee");
     client.presses(&["Enter"]);
     let again = refuses();
@@ -439,7 +440,7 @@ fn a_hostile_server_reaches_nothing_but_the_screen() {
     stream
         .write_all((lines.join("\n") + "\n").as_bytes())
         .unwrap();
-    // So much at once is not waited for: then it is told that something was missed.
+    // The client does not wait for so many messages. It reports that some were missed.
     let ends = ["2 @x 1!1", "direct messages were missed"];
     kim.waits_for("the end", |screen| {
         let screen = screen.concat();

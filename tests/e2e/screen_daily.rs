@@ -1,4 +1,4 @@
-//! The full-screen client from day to day: arriving, direct messages, what it remembers, and what it leaves on the screen.
+//! The full-screen client in daily use: connecting, direct messages, remembered state, and redrawing.
 
 use std::fs;
 use std::io::Write;
@@ -133,7 +133,7 @@ fn flags_joined_emoji_and_clusters_leave_nothing_on_the_screen() {
         "अक्\u{200d}ष e\u{301}",
     ] {
         for number in 0..4 {
-            // Each is on the screen before it moves up.
+            // Each message is on the screen before it scrolls.
             nc.says(&format!("{text} {number}"));
             kim.shows(&format!(" {number}"));
             nc.says(&format!("plain words {number} {text}"));
@@ -142,7 +142,7 @@ fn flags_joined_emoji_and_clusters_leave_nothing_on_the_screen() {
         nc.says(&format!("end of {}", text.len()));
         kim.shows(&format!("end of {}", text.len()));
         let before = kim.screen();
-        // Drawn anew, and then the key behind that.
+        // The screen is redrawn before the next key.
         kim.presses(&["C-l"]);
         kim.types("x");
         kim.has_cursor_at(3, 7);
@@ -172,7 +172,7 @@ fn a_flood_freezes_neither_the_screen_nor_the_keys() {
         while Instant::now() < until && flood.write_all(lines.as_bytes()).is_ok() {}
     });
     kim.shows("홍수");
-    // The screen goes on, and each key is on it.
+    // The screen continues to change, and each key is shown.
     let (mut changes, mut last) = (0, Vec::new());
     for number in 0..20 {
         kim.types("가");

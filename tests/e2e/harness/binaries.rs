@@ -1,6 +1,6 @@
 //! The programs under test, built once for the whole run.
 //!
-//! They belong to other packages than these tests, so cargo neither builds them for us nor says where they are.
+//! They belong to other packages than these tests, so cargo neither builds them nor provides their paths.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn build() -> Vec<PathBuf> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo build failed:\n{errors}");
-    // One JSON object a line; those of programs say where the program is.
+    // One JSON object a line. The objects of programs contain their paths.
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split_once(r#""executable":""#))

@@ -1,4 +1,4 @@
-//! `chat-client`, with its keyboard and its screen.
+//! `chat-client`, with its input and output.
 
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
@@ -15,19 +15,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Starts a client that is typed to.
+    /// Starts a client whose input the test types.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::reading(Stdio::piped(), arguments)
     }
 
-    /// Starts a client that reads its lines from elsewhere.
+    /// Starts a client that reads its input from elsewhere.
     pub(crate) fn reading(input: impl Into<Stdio>, arguments: &[&str]) -> Self {
         let mut process = Process::start(Self::command(arguments).stdin(input));
         let keyboard = process.take_stdin();
         Self { process, keyboard }
     }
 
-    /// Returns the command for a client, to be started in some other way.
+    /// Returns the command for a client, to be started in another way.
     pub(crate) fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("chat-client"));
         command.args(arguments);
@@ -45,7 +45,7 @@ impl Client {
         self.keyboard = None;
     }
 
-    /// Waits until it has printed this line, whatever the time of day before it.
+    /// Waits until it has printed this line; the time of day before it may be any.
     pub(crate) fn shows(&mut self, line: &str) {
         let wanted = |shown: &str| (untimed(shown) == line).then_some(());
         self.process.stdout.wait_for(line, wanted);

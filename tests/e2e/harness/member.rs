@@ -1,4 +1,4 @@
-//! A member of the chat over a bare TCP connection, as a person with `nc` or a small program is one.
+//! A member over a bare TCP connection, like `nc` or a small program.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -8,13 +8,12 @@ use std::time::Instant;
 
 use super::{DEADLINE, Server};
 
-/// A member. Whatever it receives must be lines of UTF-8 without control characters; that is checked for each line of
-/// each test.
+/// A member. Each received line must be UTF-8 without control characters; every test checks that.
 #[derive(Debug)]
 pub(crate) struct Member {
     name: String,
     stream: TcpStream,
-    /// The begin of a line whose end has not come yet.
+    /// The start of a line that is not complete yet.
     partial: Vec<u8>,
     unread: VecDeque<String>,
     transcript: VecDeque<String>,
@@ -75,32 +74,32 @@ impl Member {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Waits for exactly this line, whatever the time of day before it; skips others.
+    /// Waits for exactly this line, after any time of day. Skips other lines.
     pub(crate) fn sees(&mut self, line: &str) {
         self.hears_until(line);
     }
 
-    /// Waits for a line that contains this, and returns it; skips others.
+    /// Waits for a line that contains this, and returns it. Skips other lines.
     pub(crate) fn sees_part(&mut self, part: &str) -> String {
         let mut skipped = Vec::new();
         self.collect_until(&mut skipped, part, |line| line.contains(part))
     }
 
-    /// Waits for exactly this line, and returns those before it; the times of day are taken off.
+    /// Waits for exactly this line. Returns the lines before it, without their times of day.
     pub(crate) fn hears_until(&mut self, last: &str) -> Vec<String> {
         let mut heard = Vec::new();
         self.collect_until(&mut heard, last, |line| untimed(line) == last);
         heard
     }
 
-    /// Waits for a line that contains this, and returns those before it; the times of day are taken off.
+    /// Waits for a line that contains this. Returns the lines before it, without their times of day.
     pub(crate) fn hears_until_part(&mut self, part: &str) -> Vec<String> {
         let mut heard = Vec::new();
         self.collect_until(&mut heard, part, |line| line.contains(part));
         heard
     }
 
-    /// Waits for the next line, whatever it is.
+    /// Returns the next line.
     pub(crate) fn next_line(&mut self) -> String {
         match self.receive(Instant::now() + DEADLINE) {
             Received::Line(line) => line,
@@ -109,12 +108,12 @@ impl Member {
         }
     }
 
-    /// Waits for the next line, whatever it is; the time of day is taken off.
+    /// Returns the next line without its time of day.
     pub(crate) fn next_line_untimed(&mut self) -> String {
         untimed(&self.next_line()).to_owned()
     }
 
-    /// Waits until the server has closed the connection, and returns what it still said.
+    /// Waits until the server has closed the connection. Returns its last lines.
     pub(crate) fn hears_the_end(&mut self) -> Vec<String> {
         let mut heard = Vec::new();
         let deadline = Instant::now() + DEADLINE;
@@ -127,12 +126,12 @@ impl Member {
         }
     }
 
-    /// Returns another handle of the connection, for bytes that are no lines or for another thread.
+    /// Returns another handle of the connection, for bytes that are not lines, or for another thread.
     pub(crate) fn raw(&self) -> TcpStream {
         self.stream.try_clone().unwrap()
     }
 
-    /// Fails the test, showing what this member sent and received.
+    /// Fails the test, and shows what this member sent and received.
     pub(crate) fn fail(&self, what: impl Display) -> ! {
         let mut transcript = String::new();
         for line in &self.transcript {
@@ -226,14 +225,14 @@ enum Received {
     Nothing,
 }
 
-/// Lets `speaker` say something and returns all that `listener` heard up to it: what is not in there was never sent.
+/// Lets `speaker` say something, and returns all lines of `listener` up to it. Any other line was not sent to it.
 pub(crate) fn hears_from(listener: &mut Member, speaker: &mut Member) -> Vec<String> {
     let fence = format!("so much for that, {}", listener.name);
     speaker.says(&fence);
     listener.hears_until(&format!("{}: {fence}", speaker.name))
 }
 
-/// Says twelve megabytes, all heard by `listener`: more than the kernel holds for a member that doesn't read.
+/// Says twelve megabytes, which `listener` receives: more than the kernel holds for a member that does not read.
 pub(crate) fn talk_a_lot(speaker: &mut Member, listener: &mut Member) {
     let text = "x".repeat(4_000);
     for _ in 0..30 {
@@ -242,7 +241,7 @@ pub(crate) fn talk_a_lot(speaker: &mut Member, listener: &mut Member) {
     }
 }
 
-/// Reads what comes until the other side closes, for what is no lines.
+/// Reads until the other side closes, for bytes that are not lines.
 pub(crate) fn read_to_the_end(mut stream: &TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut received = Vec::new();
@@ -253,7 +252,7 @@ pub(crate) fn read_to_the_end(mut stream: &TcpStream) -> Vec<u8> {
     }
 }
 
-/// Takes the time of day off a line. No other line can begin like one: no nick begins with a digit.
+/// Removes the time of day from a line. No other line begins like one, because no nick begins with a digit.
 pub(crate) fn untimed(line: &str) -> &str {
     match line.as_bytes() {
         [a, b, b':', c, d, b' ', ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()) => {
@@ -263,7 +262,7 @@ pub(crate) fn untimed(line: &str) -> &str {
     }
 }
 
-/// Control characters but tab, and the bidirectional controls: what no terminal may receive.
+/// Control characters other than tab, and bidirectional controls: unsafe for a terminal.
 fn is_forbidden(c: char) -> bool {
     c != '\t' && (c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
@@ -271,5 +270,5 @@ fn is_forbidden(c: char) -> bool {
 /// How many lines a transcript keeps.
 const TRANSCRIPT_MAX: usize = 100;
 
-/// How much of what was sent a transcript shows.
+/// How many bytes of a sent text a transcript shows.
 const NOTE_BYTES_MAX: usize = 200;

@@ -1,4 +1,4 @@
-//! A running program, with all that it prints.
+//! A running program, with all its output.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -9,7 +9,7 @@ use std::{fs, thread};
 
 use super::DEADLINE;
 
-/// A running program. Ends with the test, and shows what it printed when the test fails.
+/// A running program. It is killed when the test ends, and its output is shown if the test fails.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -18,7 +18,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program; its stdin is whatever the command says.
+    /// Starts a program, with the stdin that the command sets.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -32,7 +32,7 @@ impl Process {
         }
     }
 
-    /// Takes what feeds its stdin, where that is a pipe.
+    /// Takes the writing end of its stdin, if that is a pipe.
     pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
@@ -42,7 +42,7 @@ impl Process {
         self.signals(name, 1);
     }
 
-    /// Sends a signal so many times at once.
+    /// Sends a signal this many times in a row.
     pub(crate) fn signals(&self, name: &str, times: usize) {
         let status = Command::new("kill")
             .arg(format!("-{name}"))
@@ -52,7 +52,7 @@ impl Process {
         assert!(status.success(), "kill -{name}: {status}");
     }
 
-    /// Has writes beyond so many bytes of a file fail, or none: `unlimited`.
+    /// Makes writes beyond this number of bytes of a file fail; `unlimited` makes none fail.
     pub(crate) fn limit_file_size(&self, bytes: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("prlimit")
@@ -64,7 +64,7 @@ impl Process {
 
     /// Waits until it has ended.
     pub(crate) fn ends_within(&mut self, limit: Duration) -> ExitStatus {
-        // Its ends of the pipes close when it ends, and not before: no need to ask again and again.
+        // Its ends of the pipes close exactly when it ends, so this does not poll.
         let deadline = Instant::now() + limit;
         let ended = self.stderr.ends_by(deadline) && self.stdout.ends_by(deadline);
         assert!(ended, "still runs after {limit:?}");
@@ -96,7 +96,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself, then there is nothing to kill.
+        // If it has ended by itself, there is nothing to kill.
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
@@ -106,7 +106,7 @@ impl Drop for Process {
     }
 }
 
-/// What a program prints on one of its outputs, line by line.
+/// The lines of one output of a program.
 #[derive(Debug)]
 pub(crate) struct Printed {
     fresh: Receiver<String>,
@@ -123,14 +123,14 @@ impl Printed {
                 let Ok(line) = line else { break };
                 let line = String::from_utf8(line).expect("programs print UTF-8");
                 kept.lock().unwrap().push(line.clone());
-                // The test may have finished with this process; then nobody wants it.
+                // The send fails if the test no longer reads this output.
                 tx.send(line).ok();
             }
         });
         Self { fresh, all }
     }
 
-    /// Waits for the next line of which `wanted` makes something.
+    /// Waits for the first line for which `wanted` returns a value.
     pub(crate) fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -145,7 +145,7 @@ impl Printed {
         }
     }
 
-    /// Returns whether the output is closed by then.
+    /// Returns whether the output is closed by the deadline.
     fn ends_by(&mut self, deadline: Instant) -> bool {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -157,7 +157,7 @@ impl Printed {
         }
     }
 
-    /// Returns everything printed so far.
+    /// Returns all output so far.
     pub(crate) fn all(&self) -> Vec<String> {
         self.all.lock().unwrap().clone()
     }

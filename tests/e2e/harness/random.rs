@@ -2,7 +2,7 @@
 
 use std::env;
 
-/// A generator seeded from `CHAT_TEST_SEED`, or with a fresh seed. The seed is printed with a failing test.
+/// A generator seeded from `CHAT_TEST_SEED`, or with a new seed. A failing test prints the seed.
 pub(crate) fn random() -> fastrand::Rng {
     let given = env::var("CHAT_TEST_SEED").ok();
     let given = given.and_then(|seed| seed.parse().ok());

@@ -1,4 +1,4 @@
-//! `chat-server`, on a port of its own.
+//! `chat-server`, on a free port.
 
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
@@ -34,8 +34,8 @@ impl Server {
         Self { process, address }
     }
 
-    /// Starts a server whose log goes to a shell command, which must print the log's first line and may then do what it
-    /// likes. It lasts at most as long as the test if it reads descriptor 4.
+    /// Starts a server whose log goes to a shell command. The command must print the first line of the log. If it reads
+    /// descriptor 4, it ends with the test at the latest.
     pub(crate) fn with_log_read_by(reader: &str, arguments: &[&str]) -> Self {
         let script = format!(
             r#"exec 3>&1 4<&0; exec "$0" "$@" 2> >(exec 1>&3 3>&- 2>/dev/null; {reader}) 3>&- 4<&-"#
@@ -53,7 +53,7 @@ impl Server {
         Self { process, address }
     }
 
-    /// Starts the program with exactly these arguments, whatever comes of it.
+    /// Starts the program with exactly these arguments, also if it fails.
     pub(crate) fn run(arguments: &[&str]) -> Process {
         Process::start(
             Command::new(binary("chat-server"))
@@ -63,7 +63,7 @@ impl Server {
         )
     }
 
-    /// Returns where it listens.
+    /// Returns the address on which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

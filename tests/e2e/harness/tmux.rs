@@ -1,4 +1,4 @@
-//! A terminal that is no person's: tmux runs a program on it, types, and says what is on the screen.
+//! A terminal without a user: tmux runs a program in it, types, and reads the screen.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,22 +7,22 @@ use std::{fs, thread};
 
 use super::{DEADLINE, has_tool};
 
-/// How often the screen is looked at while something is waited for.
+/// How often the screen is read during a wait.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// One terminal, in a tmux server of its own. Ends with the test.
+/// One terminal, in its own tmux server. It ends with the test.
 #[derive(Debug)]
 pub(crate) struct Tmux {
     socket: String,
 }
 
-/// Whether there is tmux; see [`has_tool`].
+/// Returns whether tmux is installed; see [`has_tool`].
 pub(crate) fn has_tmux() -> bool {
     has_tool("tmux", "-V")
 }
 
 impl Tmux {
-    /// Runs a shell command on a terminal of this size. What it says when it has ended stays on the screen.
+    /// Runs a shell command in a terminal of this size. The exit code stays on the screen.
     pub(crate) fn start(width: u16, height: u16, command: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +57,7 @@ impl Tmux {
         self.run(&[&["send-keys"], keys].concat());
     }
 
-    /// Pastes text as a terminal does, in brackets.
+    /// Pastes text as a terminal does, in bracketed paste mode.
     pub(crate) fn pastes(&self, text: &str) {
         self.run(&["set-buffer", text]);
         self.run(&["paste-buffer", "-p", "-r"]);
@@ -68,7 +68,7 @@ impl Tmux {
         self.run(&["resize-window", "-x", &x, "-y", &y]);
     }
 
-    /// The lines on the screen, without the spaces at their ends.
+    /// Returns the lines on the screen, without spaces at their ends.
     pub(crate) fn screen(&self) -> Vec<String> {
         let output = self.run(&["capture-pane", "-p"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -77,7 +77,7 @@ impl Tmux {
             .collect()
     }
 
-    /// The cursor's column and row.
+    /// Returns the cursor's column and row.
     pub(crate) fn cursor(&self) -> (u16, u16) {
         let output = self.run(&["display-message", "-p", "#{cursor_x} #{cursor_y}"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -85,13 +85,13 @@ impl Tmux {
         (x.parse().unwrap(), y.parse().unwrap())
     }
 
-    /// The title that the program gave the terminal.
+    /// Returns the title that the program has set.
     pub(crate) fn title(&self) -> String {
         let output = self.run(&["display-message", "-p", "#{pane_title}"]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// How much memory the program on the terminal holds, in KiB.
+    /// Returns the memory of the program in the terminal, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let output = self.run(&["display-message", "-p", "#{pane_pid}"]);
         let shell = String::from_utf8(output.stdout).unwrap();
@@ -107,7 +107,7 @@ impl Tmux {
         resident.expect("VmRSS is there").parse().unwrap()
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the screen matches.
     pub(crate) fn waits_for(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
         let until = Instant::now() + DEADLINE;
         loop {
@@ -158,7 +158,7 @@ impl Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // A test that failed has other worries.
+        // A failure to end tmux must not hide the failure of the test.
         Command::new("tmux")
             .args(["-L", &self.socket, "kill-server"])
             .output()
