@@ -20,50 +20,52 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Listen here: HOST:PORT, or PORT for both loopback addresses [default: 5000]; may be given again
+    /// Listen on HOST:PORT, or on PORT of both loopback addresses [default: 5000]; can be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<String>,
 
-    /// The room that newcomers are put in
+    /// The room that newcomers join
     #[arg(long, value_name = "NAME", value_parser = room, default_value = "lobby")]
     pub(crate) room: RoomName,
 
-    /// What newcomers are told first: a text, or @FILE
+    /// The message of the day for newcomers: a text, or @FILE
     #[arg(long, value_name = "TEXT|@FILE", value_parser = motd)]
     pub(crate) motd: Option<String>,
 
-    /// Silence after which a peer is asked whether it is still there, four times within the same time again; what is
-    /// sent to it may stay unacknowledged as long
+    /// How long a peer may be silent before the kernel probes it, and how long it may then take to answer; also how
+    /// long it may leave data unacknowledged
     #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off, default_value = "60")]
     pub(crate) keepalive: Lift<Duration>,
 
-    /// Threads that serve [default: half as many as processors]; fewer cost less in all, more reach the last member of a
-    /// big room sooner
+    /// Worker threads [default: half as many as processors]; fewer threads use less processor time, more threads reach
+    /// the last member of a large room sooner
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Keep what is said in this file, which is made if need be; without it, it is gone when the server ends
+    /// Keep messages in this file, which is created if it does not exist; without it, messages are lost when the server
+    /// ends
     #[cfg(feature = "sqlite")]
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
 
-    /// When a message counts as kept: full, once it is on the disk, whatever happens to the machine; normal, once the
-    /// system has it, which survives the server's end but perhaps not a power cut
+    /// When a message counts as kept: full, when it is on the disk; normal, when the operating system has it, so that a
+    /// power cut may lose it
     #[cfg(feature = "sqlite")]
     #[arg(long, value_name = "full|normal", value_parser = crate::data::sync, default_value = "full", requires = "data")]
     pub(crate) sync: chat_sqlite::Sync,
 
-    /// How long messages are kept: 30d for days, 10000 for so many a room, 0 for none, off for ever [default: off]; for
-    /// one room ops=30d, in addition
+    /// How long messages are kept: 30d for 30 days, 10000 for the latest 10,000 of each room, 0 for none, off for ever
+    /// [default: off]; can be repeated for single rooms, as in ops=30d
     #[cfg(feature = "sqlite")]
     #[arg(long, value_name = "[ROOM=]DAYSd|COUNT|off", value_parser = crate::data::keep, requires = "data")]
     pub(crate) keep: Vec<crate::data::Keeps>,
 
-    /// What is logged on stderr, as in RUST_LOG: info, chat_core=debug, ... [default: RUST_LOG, or info]
+    /// The filter of the log on stderr, in the syntax of RUST_LOG: info, chat_core=debug, ... [default: RUST_LOG, or
+    /// info]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
 
-    /// How the log is written
+    /// The format of the log
     #[arg(long, value_name = "text|json", value_parser = log_format, default_value = "text")]
     pub(crate) log_format: LogFormat,
 
@@ -71,7 +73,7 @@ pub(crate) struct Cli {
     pub(crate) limits: LimitArgs,
 }
 
-/// What is done instead of serving.
+/// The commands that run instead of the server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[cfg(feature = "sqlite")]
@@ -79,9 +81,9 @@ pub(crate) enum Command {
     Data(crate::data::Command),
     /// Print the manual page, for man(1): chat-server man > chat-server.1
     Man,
-    /// Print what completes the arguments in a shell
+    /// Print the completion script of a shell
     Completions {
-        /// Which shell
+        /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
@@ -104,36 +106,37 @@ impl Command {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
-    /// Lines a connection may send at once, and how many a second may follow [default: 20:5]
+    /// Lines that a connection may send at once, and how many may follow each second [default: 20:5]
     #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
     pub(crate) rate: Option<Lift<Rate>>,
 
-    /// Connections from one address, loopback exempt [default: 256]
+    /// Connections from one address, except loopback [default: 256]
     #[arg(long, value_name = "N|off", value_parser = count_or_off)]
     pub(crate) per_address: Option<Lift<NonZeroUsize>>,
 
-    /// Connections that one address may open at once, and how many a second may follow [default: 256:16]
+    /// Connections that one address may open at once, and how many may follow each second [default: 256:16]
     #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
     pub(crate) connects_per_address: Option<Lift<Rate>>,
 
-    /// Rooms that all connections of one address may join at once, and how many a second may follow [default: 1024:64]
+    /// Rooms that all connections of one address may join at once, and how many may follow each second [default:
+    /// 1024:64]
     #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
     pub(crate) joins_per_address: Option<Lift<Rate>>,
 
-    /// What answers to all connections of one address may cost at once, and a second: 8 KiB of an answer or 5 ms of a
-    /// search are one [default: 4096:128]
+    /// The cost of answers to all connections of one address, at once and each second; 8 KiB of an answer or 5 ms of a
+    /// search cost 1 [default: 4096:128]
     #[arg(long, value_name = "BURST:PER_SECOND|off", value_parser = rate)]
     pub(crate) answers_per_address: Option<Lift<Rate>>,
 
-    /// Bytes that all connections of one address may send within a minute [default: 4194304]
+    /// Bytes that all connections of one address may send in a minute [default: 4194304]
     #[arg(long, value_name = "N|off", value_parser = count_or_off)]
     pub(crate) bytes_per_minute: Option<Lift<NonZeroUsize>>,
 
-    /// Count connections over loopback by address too: for tests, where no proxy is in front
+    /// Apply the limits for each address to loopback too, for tests without a proxy
     #[arg(long)]
     pub(crate) count_loopback: bool,
 
-    /// Connections in all [default: what the descriptor limit allows, less a reserve]
+    /// Connections in total [default: what the descriptor limit allows, less a reserve]
     #[arg(long, value_name = "N")]
     pub(crate) connections: Option<NonZeroUsize>,
 
@@ -149,23 +152,23 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) reason_bytes: Option<usize>,
 
-    /// Rooms one session may be in [default: 64]
+    /// Rooms that one session may be in [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) rooms_per_session: Option<NonZeroUsize>,
 
-    /// Rooms that one address may have opened [default: 256]
+    /// Rooms that one address may keep open [default: 256]
     #[arg(long, value_name = "N|off", value_parser = count_or_off)]
     pub(crate) rooms_per_address: Option<Lift<NonZeroUsize>>,
 
-    /// Rooms in all, the lobby not counted [default: 4096]
+    /// Rooms in total, except the lobby [default: 4096]
     #[arg(long, value_name = "N")]
     pub(crate) rooms: Option<NonZeroUsize>,
 
-    /// Empty rooms whose log is kept, the lobby not counted [default: 256]
+    /// Empty rooms whose log is kept, except the lobby [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) empty_rooms: Option<usize>,
 
-    /// Members up to which a room's arrivals and departures are announced one by one [default: 100]
+    /// The most members of a room in which joins and leaves are announced one by one [default: 100]
     #[arg(long, value_name = "N|off", value_parser = count_or_off)]
     pub(crate) announce: Option<Lift<NonZeroUsize>>,
 
@@ -177,7 +180,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) journal_bytes: Option<NonZeroUsize>,
 
-    /// Bytes that the logs of all rooms in memory hold together [default: 268435456]
+    /// Bytes that the logs of all rooms in memory hold in total [default: 268435456]
     #[arg(long, value_name = "N")]
     pub(crate) journal_total_bytes: Option<NonZeroUsize>,
 
@@ -197,11 +200,11 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) mailbox: Option<NonZeroUsize>,
 
-    /// Keys of one client that are remembered, so that a repeated message is not said twice [default: 1024]
+    /// Keys of one client that are remembered, so that a repeated message is not published twice [default: 1024]
     #[arg(long, value_name = "N")]
     pub(crate) keys_per_nick: Option<NonZeroUsize>,
 
-    /// Keys that are remembered in all [default: 65536]
+    /// Keys that are remembered in total [default: 65536]
     #[arg(long, value_name = "N")]
     pub(crate) keys: Option<NonZeroUsize>,
 
@@ -213,27 +216,27 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) ping_after: Option<Duration>,
 
-    /// How long a program may be silent in all [default: 35]
+    /// How long a program may be silent before it is disconnected [default: 35]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) dead_after: Option<Duration>,
 
-    /// Messages that a newcomer is shown [default: 20]
+    /// Earlier messages that a newcomer is shown [default: 20]
     #[arg(long, value_name = "N")]
     pub(crate) history: Option<usize>,
 
-    /// The most messages that one /history shows [default: 1000]
+    /// The maximum number of messages that one /history shows [default: 1000]
     #[arg(long, value_name = "N")]
     pub(crate) history_max: Option<usize>,
 
-    /// Bytes that may come before the dialect is decided [default: 1024]
+    /// Bytes that may arrive before the dialect is decided [default: 1024]
     #[arg(long, value_name = "N")]
     pub(crate) prefix_bytes: Option<NonZeroUsize>,
 
-    /// How long an undecided beginning may stay unfinished [default: 5]
+    /// How long the dialect may stay undecided [default: 5]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) prefix_timeout: Option<Duration>,
 
-    /// How long a program's line may stay unfinished, or one of a person that is longer than any message [default: 60]
+    /// How long a line may stay unfinished; in the plain dialect only a line that is longer than any message [default: 60]
     #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off)]
     pub(crate) line_timeout: Option<Lift<Duration>>,
 
@@ -249,7 +252,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) chunk_after: Option<Duration>,
 
-    /// How long a member's socket may take nothing while something waits [default: 30]
+    /// How long a member's socket may take no data while data waits [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) stall_timeout: Option<Duration>,
 
@@ -315,7 +318,7 @@ fn count_or_off(text: &str) -> Result<Lift<NonZeroUsize>, String> {
     }
     text.parse()
         .map(Lift::Limit)
-        .map_err(|_| "give a number from 1 on, or off".into())
+        .map_err(|_| "give a number of at least 1, or off".into())
 }
 
 fn seconds_or_off(text: &str) -> Result<Lift<Duration>, String> {

@@ -66,14 +66,14 @@ impl fmt::Display for DataConfig {
     }
 }
 
-/// What can be done with a file that nobody serves.
+/// The commands for a file that no server uses.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write what a file keeps to stdout
+    /// Write the messages of a file to stdout
     Export(Export),
-    /// Take what `export --json` wrote, on stdin or from a file, into a file; what is taken twice is there twice
+    /// Import the output of `export --json` from stdin or a file; messages that are imported twice are in the file twice
     Import(Import),
-    /// Look whether a file is whole, and say what is in it
+    /// Check whether a file is complete, and print what it contains
     Check(Check),
 }
 
@@ -87,11 +87,11 @@ pub(crate) struct Export {
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
 
-    /// Only what was said since then: 2026-11-23, or 2026-11-23T14:02
+    /// Only messages since this time: 2026-11-23, or 2026-11-23T14:02
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 
-    /// One JSON object a line, as `import` takes them
+    /// Write one JSON object a line, for `import`
     #[arg(long)]
     json: bool,
 }

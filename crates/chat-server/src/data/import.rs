@@ -15,11 +15,11 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The file to import into; it is made if need be
+    /// The file to import into; it is created if it does not exist
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
 
-    /// What to import, one JSON object a line [default: stdin]
+    /// The messages to import, one JSON object a line [default: stdin]
     #[arg(value_name = "INPUT")]
     input: Option<PathBuf>,
 }
