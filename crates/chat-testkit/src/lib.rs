@@ -56,6 +56,7 @@
 //!
 //! [`conformance`] has a suite for each of them: it tests any implementation for what core relies on. [`SlowJournal`]
 //! is a journal with delays, to check whether a test waits for the journal.
+//! [`WrappedJournal`] makes any journal fail or wait.
 //!
 //! ```
 //! use chat_core::{Limits, log::MemoryJournal};
@@ -79,13 +80,15 @@ mod shared_roster;
 mod slow_journal;
 mod transcript;
 mod wire;
+mod wrapped_journal;
 
 pub use faults::{Faults, FaultyStream};
 pub use hub::{NOW, TestHub};
 pub use shared_journal::{SharedJournal, SharedLog, SharedNode};
 pub use shared_roster::{SharedRoster, SharedRosters};
-pub use slow_journal::{SlowJournal, SlowLog};
+pub use slow_journal::{Delays, SlowJournal};
 pub use wire::Wire;
+pub use wrapped_journal::{Intercept, WrappedJournal, WrappedLog};
 
 /// Makes the examples in this package's README tests.
 #[cfg(doctest)]

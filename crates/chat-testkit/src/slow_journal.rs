@@ -1,8 +1,7 @@
 //! A journal with delays, for what the in-memory journal does too fast to test.
 
-use chat_core::log::{
-    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
+use crate::{Intercept, WrappedJournal, WrappedLog};
+use chat_core::log::{Appended, Drafts, Journal, JournalError, Log, MemoryJournal, MemoryLog};
 use chat_core::{Limits, RoomName};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,58 +9,49 @@ use std::time::Duration;
 
 /// An in-memory journal whose appends take the configured delays. A read yields once.
 #[derive(Debug, Clone)]
-pub struct SlowJournal {
-    inner: MemoryJournal,
-    delays: Arc<Mutex<Vec<Duration>>>,
-}
+pub struct SlowJournal(WrappedJournal<MemoryJournal, Delays>);
 
-/// One room's slow log.
-#[derive(Debug)]
-pub struct SlowLog {
-    inner: MemoryLog,
-    delays: Arc<Mutex<Vec<Duration>>>,
-}
+/// The delays of a [`SlowJournal`].
+#[derive(Debug, Clone)]
+pub struct Delays(Arc<Mutex<Vec<Duration>>>);
 
 impl SlowJournal {
     /// Creates a journal with these delays for its appends, taken from the end of the list. Without any left, an append
     /// takes no time.
     #[must_use]
     pub fn new(delays: Vec<Duration>) -> Self {
-        Self {
-            inner: MemoryJournal::new(&Limits::default()),
-            delays: Arc::new(Mutex::new(delays)),
-        }
+        let inner = MemoryJournal::new(&Limits::default());
+        let delays = Delays(Arc::new(Mutex::new(delays)));
+        Self(WrappedJournal::new(inner, delays))
     }
 }
 
 impl Journal for SlowJournal {
-    type Log = SlowLog;
+    type Log = WrappedLog<MemoryLog, Delays>;
 
-    async fn open(&self, room: &RoomName, key: &str) -> Result<SlowLog, JournalError> {
-        tokio::task::yield_now().await;
-        Ok(SlowLog {
-            inner: self.inner.open(room, key).await?,
-            delays: Arc::clone(&self.delays),
-        })
+    fn open(
+        &self,
+        room: &RoomName,
+        key: &str,
+    ) -> impl Future<Output = Result<Self::Log, JournalError>> + Send {
+        self.0.open(room, key)
     }
 }
 
-impl Log for SlowLog {
-    fn head(&self) -> Head {
-        self.inner.head()
+impl Intercept for Delays {
+    async fn open(&self) -> Result<(), JournalError> {
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     fn append(
         &self,
+        log: &impl Log,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        let delay = self
-            .delays
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let delay = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         // The append takes its position in the log now; only the answer is delayed.
-        let appended = self.inner.append(drafts);
+        let appended = log.append(drafts);
         async move {
             if let Some(delay) = delay {
                 tokio::time::sleep(delay).await;
@@ -70,8 +60,12 @@ impl Log for SlowLog {
         }
     }
 
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+    async fn read(&self) -> Result<(), JournalError> {
         tokio::task::yield_now().await;
-        self.inner.read(span, limit).await
+        Ok(())
+    }
+
+    async fn search(&self) -> Result<(), JournalError> {
+        self.read().await
     }
 }

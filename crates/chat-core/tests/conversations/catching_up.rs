@@ -1,57 +1,23 @@
 //! Catching up: the same gaps for members in process, followers and connections.
 
-use chat_core::log::{
-    Appended, Drafts, Gap, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
-use chat_core::{Event, Follower, Hub, Limits, Member, Missed, RoomName, Seq};
-use chat_testkit::TestHub;
+use chat_core::log::{Gap, JournalError, MemoryJournal};
+use chat_core::{Event, Follower, Hub, Limits, Member, Missed, Seq};
+use chat_testkit::{Intercept, TestHub, WrappedJournal};
 use futures::FutureExt;
-use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A journal in memory that can't be read while it is broken.
-#[derive(Debug, Clone)]
-struct Breaking {
-    inner: MemoryJournal,
-    is_broken: Arc<AtomicBool>,
-}
+/// Whether a journal is broken: then it can't be read.
+#[derive(Clone)]
+struct Breaking(Arc<AtomicBool>);
 
-#[derive(Debug)]
-struct BreakingLog {
-    inner: MemoryLog,
-    is_broken: Arc<AtomicBool>,
-}
-
-impl Journal for Breaking {
-    type Log = BreakingLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<BreakingLog, JournalError> {
-        Ok(BreakingLog {
-            inner: self.inner.open(room, key).await?,
-            is_broken: Arc::clone(&self.is_broken),
-        })
-    }
-}
-
-impl Log for BreakingLog {
-    fn head(&self) -> Head {
-        self.inner.head()
-    }
-
-    fn append(
-        &self,
-        drafts: Drafts,
-    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        self.inner.append(drafts)
-    }
-
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        if self.is_broken.load(Ordering::Relaxed) {
+impl Intercept for Breaking {
+    async fn read(&self) -> Result<(), JournalError> {
+        if self.0.load(Ordering::Relaxed) {
             return Err(JournalError::Unavailable("the disk is gone".into()));
         }
-        self.inner.read(span, limit).await
+        Ok(())
     }
 }
 
@@ -61,10 +27,8 @@ fn breaking_hub() -> (Hub, Arc<AtomicBool>) {
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
     limits.rate = None;
     let is_broken = Arc::new(AtomicBool::new(false));
-    let journal = Breaking {
-        inner: MemoryJournal::new(&limits),
-        is_broken: Arc::clone(&is_broken),
-    };
+    let breaking = Breaking(Arc::clone(&is_broken));
+    let journal = WrappedJournal::new(MemoryJournal::new(&limits), breaking);
     let hub = Hub::builder().limits(limits).journal(journal).build();
     (hub, is_broken)
 }

@@ -1,45 +1,19 @@
 //! What answers cost: the peer that asks pays for them, and no other peer waits for them.
 
 use crate::unlimited;
-use chat_core::log::{
-    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
-use chat_core::{Hub, Limits, RoomName, Seq};
-use chat_testkit::TestHub;
-use std::future::{Future, pending};
+use chat_core::log::{JournalError, MemoryJournal};
+use chat_core::{Hub, Limits};
+use chat_testkit::{Intercept, TestHub, WrappedJournal};
+use std::future::pending;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A journal whose searches never end.
-struct Endless(MemoryJournal);
+/// Makes searches never end.
+#[derive(Clone)]
+struct Endless;
 
-struct EndlessLog(MemoryLog);
-
-impl Journal for Endless {
-    type Log = EndlessLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<EndlessLog, JournalError> {
-        Ok(EndlessLog(self.0.open(room, key).await?))
-    }
-}
-
-impl Log for EndlessLog {
-    fn head(&self) -> Head {
-        self.0.head()
-    }
-
-    fn append(
-        &self,
-        drafts: Drafts,
-    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        self.0.append(drafts)
-    }
-
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        self.0.read(span, limit).await
-    }
-
-    async fn search(&self, _: &str, _: Seq, _: usize) -> Result<Page, JournalError> {
+impl Intercept for Endless {
+    async fn search(&self) -> Result<(), JournalError> {
         pending().await
     }
 }
@@ -47,7 +21,7 @@ impl Log for EndlessLog {
 fn endless() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
-    let journal = Endless(MemoryJournal::new(&limits));
+    let journal = WrappedJournal::new(MemoryJournal::new(&limits), Endless);
     TestHub::build(Hub::builder().limits(limits).journal(journal))
 }
 

@@ -1,6 +1,6 @@
 //! The promises on the fast path. Each test forces one of its fallbacks.
 
-use crate::{members, unlimited};
+use crate::{members, two_in_the_lobby, unlimited};
 use chat_core::Limits;
 use chat_core::error::PublishError;
 use chat_testkit::TestHub;
@@ -172,12 +172,7 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
 
     let delays = vec![Duration::from_secs(1); 1];
     let hub = Hub::builder().journal(SlowJournal::new(delays)).build();
-    let (alice, bob) = (
-        hub.session(Some("alice")).await.unwrap(),
-        hub.session(Some("bob")).await.unwrap(),
-    );
-    let mut listening = alice.join("lobby").await.unwrap();
-    let talking = bob.join("lobby").await.unwrap();
+    let (_sessions, mut listening, talking) = two_in_the_lobby(&hub).await;
     let mut refused = 0;
     for _ in 0..1100 {
         // The future is dropped at once. The message may be delivered nevertheless.

@@ -1,6 +1,6 @@
 //! Members without a wire: the hub as an embedder uses it.
 
-use crate::{members, unlimited};
+use crate::{members, two_in_the_lobby, unlimited};
 use chat_core::error::{JoinError, PublishError, TellError};
 use chat_core::log::{BatchSlice, Span};
 use chat_core::{CloseReason, Echo, Event, Hub, Kind, Limits, Member, Peer, Seq, serve_connection};
@@ -62,12 +62,7 @@ async fn a_notice_is_shown_to_people_as_a_message() {
 #[tokio::test(start_paused = true)]
 async fn a_member_gets_its_own_messages_only_if_it_wants_to() {
     let hub = Hub::default();
-    let (alice, bob) = (
-        hub.session(Some("alice")).await.unwrap(),
-        hub.session(Some("bob")).await.unwrap(),
-    );
-    let mut listening = alice.join("lobby").await.unwrap();
-    let talking = bob.join("lobby").await.unwrap();
+    let (_sessions, mut listening, talking) = two_in_the_lobby(&hub).await;
     assert_eq!(listening.say("mine").await.unwrap(), Seq(1));
     talking.say("yours").await.unwrap();
     assert_eq!(next_text(&mut listening).await, "yours");
@@ -81,12 +76,7 @@ async fn promise_2_a_member_that_lags_reads_what_it_missed_from_the_journal() {
     let mut limits = Limits::default();
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
     let hub = Hub::new(limits);
-    let (alice, bob) = (
-        hub.session(Some("alice")).await.unwrap(),
-        hub.session(Some("bob")).await.unwrap(),
-    );
-    let mut listening = alice.join("lobby").await.unwrap();
-    let talking = bob.join("lobby").await.unwrap();
+    let (_sessions, mut listening, talking) = two_in_the_lobby(&hub).await;
     for number in 0..1000 {
         talking.say(&number.to_string()).await.unwrap();
     }
@@ -146,12 +136,7 @@ async fn promise_2_what_the_journal_no_longer_holds_is_one_explicit_gap() {
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
     limits.journal_messages = NonZeroUsize::new(100).unwrap();
     let hub = Hub::new(limits);
-    let (alice, bob) = (
-        hub.session(Some("alice")).await.unwrap(),
-        hub.session(Some("bob")).await.unwrap(),
-    );
-    let mut listening = alice.join("lobby").await.unwrap();
-    let talking = bob.join("lobby").await.unwrap();
+    let (_sessions, mut listening, talking) = two_in_the_lobby(&hub).await;
     for number in 1..=1000 {
         talking.say(&number.to_string()).await.unwrap();
     }

@@ -29,7 +29,7 @@ mod shared_log_faults;
 mod shared_roster;
 mod take_over;
 
-use chat_core::{Limits, Rate};
+use chat_core::{Hub, Limits, Member, Rate, Session};
 use chat_testkit::{TestHub, Wire};
 use std::num::NonZeroU32;
 
@@ -68,4 +68,13 @@ async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; 
         members.push(member);
     }
     members.try_into().unwrap()
+}
+
+/// Two sessions, and their members of the lobby: one to listen, one to talk.
+async fn two_in_the_lobby(hub: &Hub) -> ([Session; 2], Member, Member) {
+    let alice = hub.session(Some("alice")).await.unwrap();
+    let bob = hub.session(Some("bob")).await.unwrap();
+    let listening = alice.join("lobby").await.unwrap();
+    let talking = bob.join("lobby").await.unwrap();
+    ([alice, bob], listening, talking)
 }

@@ -1,61 +1,43 @@
 //! Opening rooms, many at a time, and over journals that fail to read.
 
-use chat_core::log::{
-    Appended, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
-use chat_core::{Hub, Limits, RoomName, Seq};
-use chat_testkit::TestHub;
-use std::future::Future;
+use chat_core::log::{Epoch, Head, JournalError, MemoryJournal};
+use chat_core::{Hub, Limits, Seq};
+use chat_testkit::{Intercept, TestHub, WrappedJournal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A journal with existing rooms that can't be read. It counts the requests to open one.
-#[derive(Clone)]
+/// Makes rooms exist already and their logs unreadable. Counts the requests to open one.
+#[derive(Clone, Default)]
 struct Unreadable {
-    journal: MemoryJournal,
     openings: Arc<AtomicUsize>,
 }
 
-struct UnreadableLog(MemoryLog);
-
-impl Journal for Unreadable {
-    type Log = UnreadableLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<UnreadableLog, JournalError> {
+impl Intercept for Unreadable {
+    async fn open(&self) -> Result<(), JournalError> {
         self.openings.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
-        Ok(UnreadableLog(self.journal.open(room, key).await?))
+        Ok(())
     }
-}
 
-impl Log for UnreadableLog {
-    fn head(&self) -> Head {
+    fn head(&self, _: Head) -> Head {
         Head::new(Epoch(1), Seq(7), "".into())
     }
 
-    fn append(
-        &self,
-        drafts: Drafts,
-    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        self.0.append(drafts)
-    }
-
-    async fn read(&self, _: Span, _: usize) -> Result<Page, JournalError> {
+    async fn read(&self) -> Result<(), JournalError> {
         tokio::task::yield_now().await;
         Err(JournalError::Unavailable("its file is damaged".into()))
     }
 }
 
-fn journal() -> Unreadable {
-    Unreadable {
-        journal: MemoryJournal::new(&Limits::default()),
-        openings: Arc::default(),
-    }
+fn journal(unreadable: &Unreadable) -> WrappedJournal<MemoryJournal, Unreadable> {
+    WrappedJournal::new(MemoryJournal::new(&Limits::default()), unreadable.clone())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_room_whose_past_can_not_be_read_can_be_talked_in() {
-    let hub = Hub::builder().journal(journal()).build();
+    let hub = Hub::builder()
+        .journal(journal(&Unreadable::default()))
+        .build();
     let alice = hub.session(Some("alice")).await.unwrap();
     let bob = hub.session(Some("bob")).await.unwrap();
     let alice = alice.join("ops").await.unwrap();
@@ -69,7 +51,7 @@ async fn a_room_whose_past_can_not_be_read_can_be_talked_in() {
 #[tokio::test(start_paused = true)]
 async fn a_newcomer_is_told_that_the_past_can_not_be_read() {
     for opening in ["", "hello\n"] {
-        let mut hub = TestHub::build(Hub::builder().journal(journal()));
+        let mut hub = TestHub::build(Hub::builder().journal(journal(&Unreadable::default())));
         let mut newcomer = hub.connect("newcomer");
         newcomer.sends_bytes(opening.as_bytes()).await;
         newcomer.sees_containing("* you are guest-1").await;
@@ -83,9 +65,8 @@ async fn a_newcomer_is_told_that_the_past_can_not_be_read() {
 /// If the log were opened once for each member, a late result could replace a newer log of the room by an older one.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_many_come_to_at_once_is_opened_once() {
-    let journal = journal();
-    let openings = Arc::clone(&journal.openings);
-    let hub = Hub::builder().journal(journal).build();
+    let unreadable = Unreadable::default();
+    let hub = Hub::builder().journal(journal(&unreadable)).build();
     let mut sessions = Vec::new();
     for number in 0..20 {
         sessions.push(
@@ -98,5 +79,5 @@ async fn a_room_that_many_come_to_at_once_is_opened_once() {
     for joined in futures::future::join_all(joins).await {
         joined.unwrap();
     }
-    assert_eq!(openings.load(Ordering::Relaxed), 1);
+    assert_eq!(unreadable.openings.load(Ordering::Relaxed), 1);
 }

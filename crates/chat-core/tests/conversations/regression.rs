@@ -1,12 +1,10 @@
 //! Faults that a review found, each with the sequence of events that showed it.
 
-use crate::{members, unlimited};
+use crate::{members, two_in_the_lobby, unlimited};
 use chat_core::error::PublishError;
-use chat_core::log::{
-    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
-use chat_core::{CloseReason, Event, Hub, Limits, PresenceChange, RoomName};
-use chat_testkit::{SlowJournal, TestHub};
+use chat_core::log::{Appended, Drafts, JournalError, Log, MemoryJournal, Span};
+use chat_core::{CloseReason, Event, Hub, Limits, PresenceChange};
+use chat_testkit::{Intercept, SlowJournal, TestHub, WrappedJournal};
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -246,12 +244,7 @@ async fn gaps_of_a_repair_in_process_do_not_overlap() {
         .limits(limits)
         .journal(SlowJournal::new(Vec::new()))
         .build();
-    let (alice, bob) = (
-        hub.session(Some("alice")).await.unwrap(),
-        hub.session(Some("bob")).await.unwrap(),
-    );
-    let mut listening = alice.join("lobby").await.unwrap();
-    let talking = bob.join("lobby").await.unwrap();
+    let (_sessions, mut listening, talking) = two_in_the_lobby(&hub).await;
     let mut accounted = 0;
     let mut count = |event| match event {
         Event::Message(_) => accounted += 1,
@@ -391,50 +384,30 @@ async fn an_undecided_connection_does_not_hold_up_a_drain() {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// A journal that panics for one text.
-struct Faulty(MemoryJournal);
-struct FaultyLog(MemoryLog);
+/// Panics when a single text of odd length is appended.
+#[derive(Clone)]
+struct Faulty;
 
-impl Journal for Faulty {
-    type Log = FaultyLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<FaultyLog, JournalError> {
-        Ok(FaultyLog(self.0.open(room, key).await?))
-    }
-}
-
-impl Log for FaultyLog {
-    fn head(&self) -> Head {
-        self.0.head()
-    }
-
+impl Intercept for Faulty {
     fn append(
         &self,
+        log: &impl Log,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
         let is_bad = drafts.len() == 1 && drafts.bytes() % 2 == 1;
-        let appended = self.0.append(drafts);
+        let appended = log.append(drafts);
         async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             assert!(!is_bad, "on purpose");
             appended.await
         }
     }
-
-    fn read(
-        &self,
-        span: Span,
-        limit: usize,
-    ) -> impl Future<Output = Result<Page, JournalError>> + Send {
-        self.0.read(span, limit)
-    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_panics_loses_that_append_only() {
-    let hub = Hub::builder()
-        .journal(Faulty(MemoryJournal::new(&Limits::default())))
-        .build();
+    let journal = WrappedJournal::new(MemoryJournal::new(&Limits::default()), Faulty);
+    let hub = Hub::builder().journal(journal).build();
     let alice = hub.session(Some("alice")).await.unwrap();
     let lobby = alice.join("lobby").await.unwrap();
     lobby.say("even").await.unwrap();

@@ -5,7 +5,7 @@ use crate::harness::{check, in_paused_time};
 use crate::recorder::{Recorder, Records};
 use chat_core::log::MemoryJournal;
 use chat_core::{Hub, HubBuilder, Limits};
-use chat_testkit::SlowJournal;
+use chat_testkit::{SlowJournal, WrappedJournal};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::num::NonZeroUsize;
@@ -42,14 +42,14 @@ impl Setting {
         let records = Records::default();
         let limits = self.limits();
         let builder = Hub::builder().delivery_tasks(self.delivery_tasks);
-        let read = Duration::from_millis(self.read);
+        let recorder = Recorder::new(&records, Duration::from_millis(self.read));
         let builder: HubBuilder = if self.appends.is_empty() {
             let journal = MemoryJournal::new(&limits);
-            builder.journal(Recorder::new(journal, &records, read))
+            builder.journal(WrappedJournal::new(journal, recorder))
         } else {
             let delays = self.appends.iter().copied().map(Duration::from_millis);
             let journal = SlowJournal::new(delays.collect());
-            builder.journal(Recorder::new(journal, &records, read))
+            builder.journal(WrappedJournal::new(journal, recorder))
         };
         let longest = self.appends.iter().max().copied().unwrap_or(0);
         let journal_time = Duration::from_millis(longest + self.read);

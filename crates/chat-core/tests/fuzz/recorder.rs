@@ -1,7 +1,7 @@
 //! A journal that records everything that was appended, for the test to compare with.
 
-use chat_core::RoomName;
-use chat_core::log::{Appended, Batch, Drafts, Head, Journal, JournalError, Log, Page, Span};
+use chat_core::log::{Appended, Batch, Drafts, JournalError, Log};
+use chat_testkit::Intercept;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,9 @@ pub(crate) type Record = BTreeMap<u64, String>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Records(Arc<Mutex<HashMap<String, Record>>>);
 
-/// Wraps another journal: records its appends and delays its reads.
-#[derive(Debug)]
-pub(crate) struct Recorder<J> {
-    inner: J,
-    records: Records,
-    read_delay: Duration,
-}
-
-#[derive(Debug)]
-pub(crate) struct RecordedLog<L> {
-    inner: L,
+/// Records the appends of a journal and delays its reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
     records: Records,
     read_delay: Duration,
 }
@@ -60,38 +52,22 @@ impl Records {
     }
 }
 
-impl<J> Recorder<J> {
-    pub(crate) fn new(inner: J, records: &Records, read_delay: Duration) -> Self {
+impl Recorder {
+    pub(crate) fn new(records: &Records, read_delay: Duration) -> Self {
         Self {
-            inner,
             records: records.clone(),
             read_delay,
         }
     }
 }
 
-impl<J: Journal> Journal for Recorder<J> {
-    type Log = RecordedLog<J::Log>;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<Self::Log, JournalError> {
-        Ok(RecordedLog {
-            inner: self.inner.open(room, key).await?,
-            records: self.records.clone(),
-            read_delay: self.read_delay,
-        })
-    }
-}
-
-impl<L: Log> Log for RecordedLog<L> {
-    fn head(&self) -> Head {
-        self.inner.head()
-    }
-
+impl Intercept for Recorder {
     fn append(
         &self,
+        log: &impl Log,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        let appended = self.inner.append(drafts);
+        let appended = log.append(drafts);
         let records = self.records.clone();
         async move {
             let appended = appended.await?;
@@ -102,10 +78,10 @@ impl<L: Log> Log for RecordedLog<L> {
         }
     }
 
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+    async fn read(&self) -> Result<(), JournalError> {
         if !self.read_delay.is_zero() {
             tokio::time::sleep(self.read_delay).await;
         }
-        self.inner.read(span, limit).await
+        Ok(())
     }
 }

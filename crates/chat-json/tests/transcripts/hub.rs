@@ -1,6 +1,6 @@
 //! The hub of a scenario: the one place that names chat-core's parts, so that the scenarios outlast changes of its API.
 
-use crate::journal::{Fault, Unreliable};
+use crate::journal::{Fault, JournalFaults, unreliable};
 use crate::policy::ByWord;
 use chat_core::listener::Listener;
 use chat_core::log::Timestamp;
@@ -41,7 +41,7 @@ pub(crate) struct Settings {
 pub(crate) struct Host {
     hub: Hub,
     serving: Serving,
-    journal: Option<Unreliable>,
+    faults: Option<JournalFaults>,
     sessions: HashMap<String, Session>,
     members: HashMap<(String, String), Member>,
     crowd: Vec<(Session, Member)>,
@@ -116,15 +116,17 @@ impl Settings {
     }
 
     pub(crate) fn build(self) -> Host {
-        let journal = self.is_unreliable.then(|| Unreliable::new(&self.limits));
-        let mut builder = self
-            .builder
+        let mut faults = None;
+        let mut builder = self.builder;
+        if self.is_unreliable {
+            let (journal, its_faults) = unreliable(&self.limits);
+            builder = builder.journal(journal);
+            faults = Some(its_faults);
+        }
+        builder = builder
             .limits(self.limits)
             .delivery_tasks(2)
             .clock(|| Timestamp(CLOCK.get()));
-        if let Some(journal) = &journal {
-            builder = builder.journal(journal.clone());
-        }
         let hub = builder.build();
         let serving = if self.has_listener {
             let (connections, rx) = mpsc::unbounded_channel();
@@ -141,7 +143,7 @@ impl Settings {
         Host {
             hub,
             serving,
-            journal,
+            faults,
             sessions: HashMap::new(),
             members: HashMap::new(),
             crowd: Vec::new(),
@@ -184,7 +186,7 @@ impl Host {
             "is-unreadable" => Fault::Unreadable,
             _ => panic!("no such fault: {fault}"),
         };
-        self.journal.as_ref().unwrap().set(fault);
+        self.faults.as_ref().unwrap().set(fault);
     }
 
     /// Runs an action of the application: a command and its arguments.

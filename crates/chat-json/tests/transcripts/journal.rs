@@ -1,9 +1,8 @@
 //! A journal in memory that fails when a scenario says so.
 
-use chat_core::log::{
-    Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
-use chat_core::{Limits, RoomName, Seq};
+use chat_core::Limits;
+use chat_core::log::{Appended, Drafts, JournalError, Log, MemoryJournal};
+use chat_testkit::{Intercept, WrappedJournal};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,85 +20,69 @@ pub(crate) enum Fault {
     Unreadable,
 }
 
+/// The current fault of a journal, which a scenario sets.
 #[derive(Clone)]
-pub(crate) struct Unreliable {
-    inner: MemoryJournal,
-    fault: Arc<AtomicU8>,
+pub(crate) struct JournalFaults(Arc<AtomicU8>);
+
+/// Wraps a journal in memory with faults. There are none at first.
+pub(crate) fn unreliable(
+    limits: &Limits,
+) -> (WrappedJournal<MemoryJournal, JournalFaults>, JournalFaults) {
+    let faults = JournalFaults(Arc::new(AtomicU8::new(Fault::None as u8)));
+    let journal = WrappedJournal::new(MemoryJournal::new(limits), faults.clone());
+    (journal, faults)
 }
 
-pub(crate) struct UnreliableLog {
-    inner: MemoryLog,
-    fault: Arc<AtomicU8>,
-}
-
-impl Unreliable {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            inner: MemoryJournal::new(limits),
-            fault: Arc::new(AtomicU8::new(Fault::None as u8)),
-        }
-    }
-
+impl JournalFaults {
     pub(crate) fn set(&self, fault: Fault) {
-        self.fault.store(fault as u8, Ordering::Relaxed);
+        self.0.store(fault as u8, Ordering::Relaxed);
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.0.load(Ordering::Relaxed) == fault as u8
+    }
+
+    fn check(&self) -> Result<(), JournalError> {
+        if self.has(Fault::Unavailable) {
+            return Err(JournalError::Unavailable("its file is gone".into()));
+        }
+        Ok(())
     }
 }
 
-fn has(fault: &AtomicU8, what: Fault) -> bool {
-    fault.load(Ordering::Relaxed) == what as u8
-}
-
-fn fails(fault: &AtomicU8) -> Result<(), JournalError> {
-    if has(fault, Fault::Unavailable) {
-        return Err(JournalError::Unavailable("its file is gone".into()));
-    }
-    Ok(())
-}
-
-impl Journal for Unreliable {
-    type Log = UnreliableLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<UnreliableLog, JournalError> {
-        fails(&self.fault)?;
-        Ok(UnreliableLog {
-            inner: self.inner.open(room, key).await?,
-            fault: Arc::clone(&self.fault),
-        })
-    }
-}
-
-impl Log for UnreliableLog {
-    fn head(&self) -> Head {
-        self.inner.head()
+impl Intercept for JournalFaults {
+    async fn open(&self) -> Result<(), JournalError> {
+        self.check()
     }
 
     fn append(
         &self,
+        log: &impl Log,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        let failure = match fails(&self.fault) {
-            Ok(()) if has(&self.fault, Fault::Uncertain) => {
+        let failure = match self.check() {
+            Ok(()) if self.has(Fault::Uncertain) => {
                 Err(JournalError::Uncertain("the disk is odd".into()))
             }
             other => other,
         };
-        let appended = failure.map(|()| self.inner.append(drafts));
+        let appended = failure.map(|()| log.append(drafts));
         async move { appended?.await }
     }
 
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        fails(&self.fault)?;
-        if has(&self.fault, Fault::Unreadable) {
+    async fn read(&self) -> Result<(), JournalError> {
+        self.check()?;
+        if self.has(Fault::Unreadable) {
             return Err(JournalError::Unavailable("its file is damaged".into()));
         }
-        self.inner.read(span, limit).await
+        Ok(())
     }
 
-    async fn search(&self, text: &str, before: Seq, limit: usize) -> Result<Page, JournalError> {
-        fails(&self.fault)?;
-        if has(&self.fault, Fault::Unreadable) {
+    async fn search(&self) -> Result<(), JournalError> {
+        self.check()?;
+        if self.has(Fault::Unreadable) {
             return Err(JournalError::TooBroad);
         }
-        self.inner.search(text, before, limit).await
+        Ok(())
     }
 }

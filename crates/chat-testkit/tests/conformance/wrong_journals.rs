@@ -1,12 +1,10 @@
 //! Journals that break one rule each, and the violation that the suite reports.
 
 use crate::store::{Fault, Store};
-use chat_core::log::{
-    Appended, Drafts, Epoch, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
-};
-use chat_core::{Limits, RoomName};
+use chat_core::Limits;
+use chat_core::log::{Epoch, Head, MemoryJournal};
 use chat_testkit::conformance::{self, InMemory, Rule, Violation};
-use std::future::Future;
+use chat_testkit::{Intercept, WrappedJournal};
 
 async fn violation(fault: Fault) -> Violation {
     let store = match fault {
@@ -64,41 +62,20 @@ async fn other_faults_break_the_rule_that_they_should() {
     }
 }
 
-/// A ring that begins again and keeps its epoch.
-struct OneEpoch(MemoryJournal);
+/// Makes a log keep its epoch when it begins again.
+#[derive(Clone)]
+struct OneEpoch;
 
-struct OneEpochLog(MemoryLog);
-
-impl Journal for OneEpoch {
-    type Log = OneEpochLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<OneEpochLog, JournalError> {
-        Ok(OneEpochLog(self.0.open(room, key).await?))
-    }
-}
-
-impl Log for OneEpochLog {
-    fn head(&self) -> Head {
-        let mut head = self.0.head();
+impl Intercept for OneEpoch {
+    fn head(&self, mut head: Head) -> Head {
         head.epoch = Epoch(1);
         head
-    }
-
-    fn append(
-        &self,
-        drafts: Drafts,
-    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        self.0.append(drafts)
-    }
-
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        self.0.read(span, limit).await
     }
 }
 
 #[tokio::test]
 async fn a_log_that_begins_anew_with_its_old_epoch_lies_about_its_places() {
-    let ring = InMemory(|| OneEpoch(MemoryJournal::new(&Limits::default())));
+    let ring = InMemory(|| WrappedJournal::new(MemoryJournal::new(&Limits::default()), OneEpoch));
     let violation = conformance::journal(ring).await.unwrap_err();
     assert_eq!(violation.rule, Rule::Epoch, "{violation}");
 }

@@ -1,0 +1,135 @@
+//! A journal around another one, for tests of journals that are slow, fail, or keep a record.
+
+use chat_core::RoomName;
+use chat_core::Seq;
+use chat_core::log::{
+    Appended, Drafts, Followed, Head, Journal, JournalError, Log, Page, Span, Timestamp,
+};
+use futures::stream::BoxStream;
+use std::future::{Future, ready};
+
+/// Changes the operations of a [`WrappedJournal`] and its logs. Each default leaves its operation as it is.
+///
+/// # Cancel safety
+///
+/// If a future of [`open`](Self::open), [`read`](Self::read) or [`search`](Self::search) is dropped, the wrapped journal
+/// is not called.
+///
+/// # Examples
+///
+/// A journal that can't be read:
+///
+/// ```
+/// use chat_core::log::{JournalError, MemoryJournal};
+/// use chat_core::{Hub, Limits};
+/// use chat_testkit::{Intercept, WrappedJournal};
+///
+/// #[derive(Clone)]
+/// struct Unreadable;
+///
+/// impl Intercept for Unreadable {
+///     async fn read(&self) -> Result<(), JournalError> {
+///         Err(JournalError::Unavailable("its file is gone".into()))
+///     }
+/// }
+///
+/// let journal = WrappedJournal::new(MemoryJournal::new(&Limits::default()), Unreadable);
+/// let hub = Hub::builder().journal(journal).build();
+/// # drop(hub);
+/// ```
+pub trait Intercept: Clone + Send + Sync + 'static {
+    /// Runs before a log is opened; an error is the result of opening it.
+    fn open(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Returns the head of a log, given that of the wrapped log.
+    fn head(&self, head: Head) -> Head {
+        head
+    }
+
+    /// Appends to the wrapped log. It is called in the order in which the messages must be in the log, as
+    /// [`Log::append`] is.
+    fn append(
+        &self,
+        log: &impl Log,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
+        log.append(drafts)
+    }
+
+    /// Runs before messages are read, also those with keys; an error is the result of reading.
+    fn read(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Runs before a search; an error is the result of the search.
+    fn search(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
+        ready(Ok(()))
+    }
+}
+
+/// A journal that wraps another one and changes its operations as an [`Intercept`] says.
+#[derive(Debug, Clone)]
+pub struct WrappedJournal<J, I> {
+    inner: J,
+    intercept: I,
+}
+
+/// A log of a [`WrappedJournal`].
+#[derive(Debug)]
+pub struct WrappedLog<L, I> {
+    inner: L,
+    intercept: I,
+}
+
+impl<J, I> WrappedJournal<J, I> {
+    /// Wraps a journal.
+    pub const fn new(inner: J, intercept: I) -> Self {
+        Self { inner, intercept }
+    }
+}
+
+impl<J: Journal, I: Intercept> Journal for WrappedJournal<J, I> {
+    type Log = WrappedLog<J::Log, I>;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<Self::Log, JournalError> {
+        self.intercept.open().await?;
+        Ok(WrappedLog {
+            inner: self.inner.open(room, key).await?,
+            intercept: self.intercept.clone(),
+        })
+    }
+}
+
+impl<L: Log, I: Intercept> Log for WrappedLog<L, I> {
+    fn head(&self) -> Head {
+        self.intercept.head(self.inner.head())
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
+        self.intercept.append(&self.inner, drafts)
+    }
+
+    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
+        self.inner.follow()
+    }
+
+    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
+        self.intercept.read().await?;
+        self.inner.read(span, limit).await
+    }
+
+    async fn search(&self, text: &str, before: Seq, limit: usize) -> Result<Page, JournalError> {
+        self.intercept.search().await?;
+        self.inner.search(text, before, limit).await
+    }
+
+    async fn keyed(&self, since: Timestamp, limit: usize) -> Result<Page, JournalError> {
+        self.intercept.read().await?;
+        self.inner.keyed(since, limit).await
+    }
+}
