@@ -56,7 +56,7 @@
 //!
 //! [`conformance`] has a suite for each of them: it tests any implementation for what core relies on. [`SlowJournal`]
 //! is a journal with delays, to check whether a test waits for the journal.
-//! [`WrappedJournal`] makes any journal fail or wait.
+//! [`WrappedJournal`] makes any journal fail or wait, and [`WordPolicy`] makes each decision of a policy.
 //!
 //! ```
 //! use chat_core::{Limits, log::MemoryJournal};
@@ -80,6 +80,7 @@ mod shared_roster;
 mod slow_journal;
 mod transcript;
 mod wire;
+mod word_policy;
 mod wrapped_journal;
 
 pub use faults::{Faults, FaultyStream};
@@ -88,6 +89,7 @@ pub use shared_journal::{SharedJournal, SharedLog, SharedNode};
 pub use shared_roster::{SharedRoster, SharedRosters};
 pub use slow_journal::{Delays, SlowJournal};
 pub use wire::Wire;
+pub use word_policy::WordPolicy;
 pub use wrapped_journal::{Intercept, WrappedJournal, WrappedLog};
 
 /// Makes the examples in this package's README tests.

@@ -2,62 +2,20 @@
 
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{CloseReason, Hub, Kind, Limits, Peer};
-use chat_testkit::{TestHub, Wire};
+use chat_testkit::{TestHub, Wire, WordPolicy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Refuses texts with `no`, changes `teh`, waits a second for `slow` and for ever for `hang`, and panics at `panic`.
-struct Strict;
-
-async fn judge(text: &str) -> Decision {
-    if text.contains("no") {
-        return Decision::refuse("that is\x1b not done here");
-    }
-    if text.contains("slow") {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    if text.contains("hang") {
-        std::future::pending::<()>().await;
-    }
-    assert!(!text.contains("panic"), "a policy with a bug");
-    if text.contains("teh") {
-        return Decision::Change(text.replace("teh", "the"));
-    }
-    Decision::Allow
-}
-
-impl Policy for Strict {
-    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
-        judge(room).await
-    }
-
-    async fn say(&self, _who: &Visitor, _room: &str, _kind: Kind, text: &str) -> Decision {
-        judge(text).await
-    }
-
-    async fn tell(&self, _who: &Visitor, _to: &str, text: &str) -> Decision {
-        judge(text).await
-    }
-
-    async fn rename(&self, _who: &Visitor, nick: &str) -> Decision {
-        judge(nick).await
-    }
-
-    async fn quit(&self, _who: &Visitor, reason: &str) -> Decision {
-        judge(reason).await
-    }
-
-    async fn set_topic(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
-        judge(text).await
-    }
-}
-
 async fn strict<const N: usize>(nicks: [&str; N]) -> (TestHub, [Wire; N]) {
     let mut limits = Limits::default();
     limits.rate = None;
-    let mut hub = TestHub::build(Hub::builder().limits(limits).policy(Strict));
+    let mut hub = TestHub::build(
+        Hub::builder()
+            .limits(limits)
+            .policy(WordPolicy::refusing("no")),
+    );
     let members = crate::members(&mut hub, nicks).await;
     (hub, members)
 }

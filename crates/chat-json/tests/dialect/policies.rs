@@ -4,64 +4,35 @@ use crate::program::Program;
 use crate::{builder, said, unlimited};
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{CloseReason, Kind};
-use chat_testkit::TestHub;
+use chat_testkit::{TestHub, WordPolicy};
 use serde_json::json;
 use std::time::Duration;
 
-/// Refuses texts with `no`, changes `teh`, and recognises its programs by their nicks.
-struct Strict;
+/// The texts that the policies refuse.
+const WORDS: WordPolicy = WordPolicy::refusing("no");
 
-fn judge(text: &str) -> Decision {
-    if text.contains("no") {
-        return Decision::refuse("that is not done here");
-    }
-    if text.contains("teh") {
-        return Decision::Change(text.replace("teh", "the"));
-    }
-    Decision::Allow
-}
+/// Judges the nicks of programs, gives one to those without, and refuses actions.
+struct Programs;
 
-impl Policy for Strict {
+impl Policy for Programs {
     async fn connect(&self, who: &Visitor, nick: Option<&str>) -> Decision {
-        if who.dialect != "json" {
-            return Decision::Allow;
-        }
         match nick {
-            Some("slow") => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                Decision::Allow
-            }
-            Some(nick) => judge(nick),
+            _ if who.dialect != "json" => Decision::Allow,
+            Some(nick) => WORDS.judge(nick).await,
             None => Decision::Change("somebody".to_owned()),
         }
     }
 
-    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
-        judge(room)
-    }
-
-    async fn say(&self, _who: &Visitor, _room: &str, kind: Kind, text: &str) -> Decision {
+    async fn say(&self, _who: &Visitor, _room: &str, kind: Kind, _text: &str) -> Decision {
         match kind {
             Kind::Acted => Decision::refuse("no acting"),
-            _ => judge(text),
+            _ => Decision::Allow,
         }
-    }
-
-    async fn tell(&self, _who: &Visitor, _to: &str, text: &str) -> Decision {
-        judge(text)
-    }
-
-    async fn rename(&self, _who: &Visitor, nick: &str) -> Decision {
-        judge(nick)
-    }
-
-    async fn set_topic(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
-        judge(text)
     }
 }
 
 fn hub() -> TestHub {
-    crate::build(builder(unlimited()).policy(Strict))
+    crate::build(builder(unlimited()).policy(Programs).policy(WORDS))
 }
 
 #[tokio::test(start_paused = true)]

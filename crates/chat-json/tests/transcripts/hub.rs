@@ -1,7 +1,7 @@
 //! The hub of a scenario: the one place that names chat-core's parts, so that the scenarios outlast changes of its API.
 
 use crate::journal::{Fault, JournalFaults, unreliable};
-use crate::policy::ByWord;
+use crate::policy::{ByAddress, WORDS};
 use chat_core::listener::Listener;
 use chat_core::log::Timestamp;
 use chat_core::{Hub, HubBuilder, Limits, Member, Peer, Rate, RoomName, Server, Session};
@@ -107,7 +107,9 @@ impl Settings {
             "rooms_per_session" => limits.rooms_per_session = parse(value),
             "journal" if value == "unreliable" => self.is_unreliable = true,
             "listener" if value == "on" => self.has_listener = true,
-            "policy" if value == "by-word" => self.builder = self.builder.policy(ByWord),
+            "policy" if value == "by-word" => {
+                self.builder = self.builder.policy(ByAddress).policy(WORDS);
+            }
             "lobby" => self.builder = self.builder.lobby(RoomName::parse(value).unwrap()),
             "motd" => self.builder = self.builder.motd(value),
             _ => panic!("no such setting: {name} {value}"),

@@ -1,0 +1,75 @@
+//! A policy that decides by the words in a text, for tests of each possible decision.
+
+use chat_core::Kind;
+use chat_core::policy::{Decision, Policy, Visitor};
+use std::time::Duration;
+
+/// A policy that decides by the words in a message, a reason, a topic, a nick or a room's name.
+///
+/// It refuses texts with the given word, changes `teh` to `the`, waits a second for `slow` and for ever for `hang`, and
+/// panics at `panic`. It allows everything else, and all connections. The reason of a refusal contains a control
+/// character, which must not reach a peer.
+#[derive(Debug, Clone, Copy)]
+pub struct WordPolicy {
+    refused: &'static str,
+}
+
+impl WordPolicy {
+    /// Creates a policy that refuses texts with this word.
+    #[must_use]
+    pub const fn refusing(refused: &'static str) -> Self {
+        Self { refused }
+    }
+
+    /// Returns the decision about a text.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the text contains `panic`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the future only waits.
+    pub async fn judge(&self, text: &str) -> Decision {
+        if text.contains(self.refused) {
+            return Decision::refuse("that is\x1b not done here");
+        }
+        if text.contains("slow") {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if text.contains("hang") {
+            std::future::pending::<()>().await;
+        }
+        assert!(!text.contains("panic"), "a policy with a bug");
+        if text.contains("teh") {
+            return Decision::Change(text.replace("teh", "the"));
+        }
+        Decision::Allow
+    }
+}
+
+impl Policy for WordPolicy {
+    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
+        self.judge(room).await
+    }
+
+    async fn say(&self, _who: &Visitor, _room: &str, _kind: Kind, text: &str) -> Decision {
+        self.judge(text).await
+    }
+
+    async fn tell(&self, _who: &Visitor, _to: &str, text: &str) -> Decision {
+        self.judge(text).await
+    }
+
+    async fn rename(&self, _who: &Visitor, nick: &str) -> Decision {
+        self.judge(nick).await
+    }
+
+    async fn quit(&self, _who: &Visitor, reason: &str) -> Decision {
+        self.judge(reason).await
+    }
+
+    async fn set_topic(&self, _who: &Visitor, _room: &str, text: &str) -> Decision {
+        self.judge(text).await
+    }
+}
