@@ -1,7 +1,7 @@
 //! Scripted members and faulty streams, with paused time.
 
 use chat_core::{CloseReason, Limits};
-use chat_testkit::{FaultyStream, TestHub};
+use chat_testkit::{Faults, FaultyStream, TestHub, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn unlimited() -> TestHub {
@@ -10,13 +10,19 @@ fn unlimited() -> TestHub {
     TestHub::new(limits)
 }
 
+/// Connects bob over a stream with faults. There are none at first.
+async fn faulty_bob(hub: &mut TestHub) -> (Wire, Faults) {
+    let (mut bob, faults) = hub.connect_faulty("bob");
+    bob.sends("/nick bob").await;
+    bob.sees_in_time("* you are now bob").await;
+    (bob, faults)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_cut_ends_and_its_member_leaves_once() {
     let mut hub = unlimited();
     let mut alice = hub.member("alice").await;
-    let (mut bob, faults) = hub.connect_faulty("bob");
-    bob.sends("/nick bob").await;
-    bob.sees_in_time("* you are now bob").await;
+    let (mut bob, faults) = faulty_bob(&mut hub).await;
     alice.sees_in_time("* guest-2 is now bob").await;
 
     faults.cut();
@@ -31,9 +37,7 @@ async fn a_stream_that_is_cut_ends_and_its_member_leaves_once() {
 async fn a_stream_that_is_cut_after_some_bytes_gives_those_and_no_more() {
     let mut hub = unlimited();
     let mut alice = hub.member("alice").await;
-    let (mut bob, faults) = hub.connect_faulty("bob");
-    bob.sends("/nick bob").await;
-    bob.sees_in_time("* you are now bob").await;
+    let (mut bob, faults) = faulty_bob(&mut hub).await;
     alice.sees_in_time("* guest-2 is now bob").await;
 
     let before = faults.passed();
@@ -50,9 +54,7 @@ async fn a_stream_that_is_cut_after_some_bytes_gives_those_and_no_more() {
 async fn a_stream_that_is_cut_amid_a_line_it_is_given_breaks_there() {
     let mut hub = unlimited();
     let mut alice = hub.member("alice").await;
-    let (mut bob, faults) = hub.connect_faulty("bob");
-    bob.sends("/nick bob").await;
-    bob.sees_in_time("* you are now bob").await;
+    let (mut bob, faults) = faulty_bob(&mut hub).await;
 
     faults.cut_after("14:02 al".len());
     alice.sends("hello").await;
@@ -64,9 +66,7 @@ async fn a_stream_that_is_cut_amid_a_line_it_is_given_breaks_there() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_reset_breaks() {
     let mut hub = unlimited();
-    let (mut bob, faults) = hub.connect_faulty("bob");
-    bob.sends("/nick bob").await;
-    bob.sees_in_time("* you are now bob").await;
+    let (_bob, faults) = faulty_bob(&mut hub).await;
     faults.reset();
     assert_eq!(hub.ended().await, CloseReason::Broken);
 }
@@ -75,9 +75,7 @@ async fn a_stream_that_is_reset_breaks() {
 async fn a_stream_that_stalls_takes_and_gives_nothing_until_it_is_released() {
     let mut hub = unlimited();
     let mut alice = hub.member("alice").await;
-    let (mut bob, faults) = hub.connect_faulty("bob");
-    bob.sends("/nick bob").await;
-    bob.sees_in_time("* you are now bob").await;
+    let (mut bob, faults) = faulty_bob(&mut hub).await;
     alice.sees_in_time("* guest-2 is now bob").await;
 
     faults.stall();
@@ -94,9 +92,7 @@ async fn a_stream_that_stalls_takes_and_gives_nothing_until_it_is_released() {
 async fn a_stream_that_stalls_for_ever_is_given_up() {
     let mut hub = unlimited();
     let mut alice = hub.member("alice").await;
-    let (mut bob, faults) = hub.connect_faulty("bob");
-    bob.sends("/nick bob").await;
-    bob.sees_in_time("* you are now bob").await;
+    let (_bob, faults) = faulty_bob(&mut hub).await;
     faults.stall();
     alice.sends("is anybody there?").await;
     assert_eq!(hub.ended().await, CloseReason::Stalled);
