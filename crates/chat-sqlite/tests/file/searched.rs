@@ -93,9 +93,7 @@ async fn too_many_words_are_refused_as_too_broad() {
 #[tokio::test]
 async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
     let dir = Dir::new();
-    let mut never = options();
-    never.indexed_per_second = 0;
-    let journal = SqliteJournal::open(&dir.file(), &never).unwrap();
+    let journal = SqliteJournal::open(&dir.file(), &unindexed()).unwrap();
     let (ops, tea) = (log(&journal, "ops").await, log(&journal, "tea").await);
     for number in 0..40 {
         say(&ops, &format!("number {number}")).await.unwrap();
@@ -123,16 +121,27 @@ async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
     assert_eq!((report.indexed, report.unindexed), (4, 0));
 }
 
+/// Options with which no message is indexed.
+fn unindexed() -> Options {
+    let mut options = options();
+    options.indexed_per_second = 0;
+    options
+}
+
+/// Opens a file with ten indexed messages. Later ones are not indexed.
+async fn ten_indexed(dir: &Dir) -> (SqliteJournal, SqliteLog) {
+    written(&dir.file(), 10).await;
+    indexed(&open(&dir.file())).await;
+    let journal = SqliteJournal::open(&dir.file(), &unindexed()).unwrap();
+    let ops = log(&journal, "ops").await;
+    (journal, ops)
+}
+
 /// The results do not depend on where the index ends, or on messages that were added since.
 #[tokio::test]
 async fn what_is_indexed_and_what_is_not_are_found_as_one() {
     let dir = Dir::new();
-    written(&dir.file(), 10).await;
-    indexed(&open(&dir.file())).await;
-    let mut never = options();
-    never.indexed_per_second = 0;
-    let journal = SqliteJournal::open(&dir.file(), &never).unwrap();
-    let ops = log(&journal, "ops").await;
+    let (journal, ops) = ten_indexed(&dir).await;
     for number in 10..20 {
         say(&ops, &format!("number {number}")).await.unwrap();
     }
@@ -184,12 +193,7 @@ async fn what_a_search_has_no_time_for_is_said() {
 #[tokio::test]
 async fn a_damaged_page_beyond_the_index_is_a_gap_and_the_index_is_searched() {
     let dir = Dir::new();
-    written(&dir.file(), 10).await;
-    indexed(&open(&dir.file())).await;
-    let mut never = options();
-    never.indexed_per_second = 0;
-    let journal = SqliteJournal::open(&dir.file(), &never).unwrap();
-    let ops = log(&journal, "ops").await;
+    let (journal, ops) = ten_indexed(&dir).await;
     for number in 10..60 {
         let text = format!("number {number} {}", "x".repeat(1000));
         say(&ops, &text).await.unwrap();
@@ -200,7 +204,7 @@ async fn a_damaged_page_beyond_the_index_is_a_gap_and_the_index_is_searched() {
     let page = at.unwrap() / 4096 * 4096;
     bytes[page..page + 4096].fill(0xff);
     std::fs::write(dir.file(), bytes).unwrap();
-    let journal = SqliteJournal::open(&dir.file(), &never).unwrap();
+    let journal = SqliteJournal::open(&dir.file(), &unindexed()).unwrap();
     let ops = log(&journal, "ops").await;
     let found = ops.search("number", Seq::END, 100).await.unwrap();
     assert_eq!((found.first(), found.last()), (Some(Seq(1)), Some(Seq(60))));
