@@ -14,393 +14,307 @@ enum Answer {
 
 use Answer::{Err as Refused, Nothing, Ok as Granted};
 
-fn nested(depth: usize) -> String {
-    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+/// Lines that are refused as a `bad_request` without an id.
+const WITHOUT_ID: [(&str, &str); 15] = [
+    ("broken", r#"{"cmd":"ping","id":7"#),
+    (
+        "two on a line",
+        r#"{"cmd":"ping","id":7} {"cmd":"ping","id":8}"#,
+    ),
+    ("no JSON", "hello everybody"),
+    (
+        "a NUL, which ends no line here",
+        "{\"cmd\":\"ping\",\0\"id\":7}",
+    ),
+    ("an array", r#"["ping"]"#),
+    ("a string", r#""ping""#),
+    ("an empty object", "{}"),
+    ("a duplicate id", r#"{"cmd":"ping","id":7,"id":8}"#),
+    ("an id that is a float", r#"{"cmd":"ping","id":1.5}"#),
+    ("an id that is infinite", r#"{"cmd":"ping","id":1e999}"#),
+    (
+        "an id beyond 64 bits",
+        r#"{"cmd":"ping","id":18446744073709551616}"#,
+    ),
+    ("an id that is an object", r#"{"cmd":"ping","id":{"a":1}}"#),
+    ("an id that is a list", r#"{"cmd":"ping","id":[1]}"#),
+    ("an id that is true", r#"{"cmd":"ping","id":true}"#),
+    ("an event", r#"{"ev":"ping"}"#),
+];
+
+/// Lines that are refused as a `bad_request` with the id 7.
+const WITH_ID: [(&str, &str); 26] = [
+    ("no command", r#"{"id":7}"#),
+    ("a command that is a number", r#"{"cmd":1,"id":7}"#),
+    (
+        "a room that is a number",
+        r#"{"cmd":"who","room":7,"id":7}"#,
+    ),
+    (
+        "a text that is a list",
+        r#"{"cmd":"say","room":"ops","id":7,"text":["a"]}"#,
+    ),
+    (
+        "a limit below 0",
+        r#"{"cmd":"history","room":"ops","limit":-1,"id":7}"#,
+    ),
+    (
+        "a position that is a number",
+        r#"{"cmd":"join","room":"dev","after":3,"id":7}"#,
+    ),
+    (
+        "a position without a place",
+        r#"{"cmd":"join","room":"dev","after":{},"id":7}"#,
+    ),
+    (
+        "an epoch that is none",
+        r#"{"cmd":"join","room":"dev","after":{"epoch":"K-3","seq":1},"id":7}"#,
+    ),
+    (
+        "an infinite number",
+        r#"{"cmd":"history","room":"ops","limit":1e999,"id":7}"#,
+    ),
+    (
+        "a duplicate field",
+        r#"{"cmd":"say","room":"ops","id":7,"text":"a","text":"b"}"#,
+    ),
+    (
+        "half a surrogate pair",
+        r#"{"cmd":"say","room":"ops","id":7,"text":"\ud83d"}"#,
+    ),
+    ("a second hello", r#"{"cmd":"hello","nick":"other","id":7}"#),
+    ("say without room", r#"{"cmd":"say","text":"a","id":7}"#),
+    ("say without text", r#"{"cmd":"say","room":"ops","id":7}"#),
+    ("act without text", r#"{"cmd":"act","room":"ops","id":7}"#),
+    ("tell without to", r#"{"cmd":"tell","text":"a","id":7}"#),
+    ("tell without text", r#"{"cmd":"tell","to":"alice","id":7}"#),
+    ("nick without nick", r#"{"cmd":"nick","id":7}"#),
+    ("join without room", r#"{"cmd":"join","id":7}"#),
+    ("leave without room", r#"{"cmd":"leave","id":7}"#),
+    ("who without room", r#"{"cmd":"who","id":7}"#),
+    ("topic without room", r#"{"cmd":"topic","id":7}"#),
+    ("history without room", r#"{"cmd":"history","id":7}"#),
+    (
+        "a text of controls",
+        r#"{"cmd":"say","room":"ops","id":7,"text":"\u0007\u001b"}"#,
+    ),
+    (
+        "an empty key",
+        r#"{"cmd":"say","room":"ops","id":7,"text":"a","key":""}"#,
+    ),
+    (
+        "a key with a line break",
+        r#"{"cmd":"say","room":"ops","id":7,"text":"a","key":"a\nb"}"#,
+    ),
+];
+
+/// Lines that are refused with the id 7 and another code.
+const OTHERWISE_REFUSED: [(&str, &str, &str); 9] = [
+    (
+        "an unknown command",
+        r#"{"cmd":"frobnicate","id":7}"#,
+        "unknown_cmd",
+    ),
+    (
+        "an unprintable command",
+        r#"{"cmd":"\u001b[2J\n","id":7}"#,
+        "unknown_cmd",
+    ),
+    (
+        "a room that can't be",
+        r#"{"cmd":"join","room":"a b","id":7}"#,
+        "bad_name",
+    ),
+    (
+        "a nick that can't be",
+        r#"{"cmd":"nick","nick":"\u202e","id":7}"#,
+        "bad_name",
+    ),
+    (
+        "a nick that is taken",
+        r#"{"cmd":"nick","nick":"ALICE","id":7}"#,
+        "nick_taken",
+    ),
+    (
+        "a room that is not joined",
+        r#"{"cmd":"say","room":"dev","text":"a","id":7}"#,
+        "denied",
+    ),
+    (
+        "a room that is joined",
+        r#"{"cmd":"join","room":"OPS","id":7}"#,
+        "denied",
+    ),
+    (
+        "a room that there isn't",
+        r#"{"cmd":"who","room":"dev","id":7}"#,
+        "not_found",
+    ),
+    (
+        "a member that there isn't",
+        r#"{"cmd":"tell","to":"zoe","text":"a","id":7}"#,
+        "not_found",
+    ),
+];
+
+/// A name for the case, the line, and its answer.
+type Case = (&'static str, Vec<u8>, Answer);
+
+fn table() -> Vec<Case> {
+    let without_id =
+        WITHOUT_ID.map(|(what, line)| (what, line.into(), Refused(Value::Null, "bad_request")));
+    let with_id = WITH_ID.map(|(what, line)| (what, line.into(), Refused(json!(7), "bad_request")));
+    let otherwise =
+        OTHERWISE_REFUSED.map(|(what, line, code)| (what, line.into(), Refused(json!(7), code)));
+    let mut table: Vec<Case> = without_id
+        .into_iter()
+        .chain(with_id)
+        .chain(otherwise)
+        .collect();
+    for (what, line, answer) in ids()
+        .into_iter()
+        .chain(unusual())
+        .chain(long())
+        .chain(nested())
+    {
+        table.push((what, line.into_bytes(), answer));
+    }
+    let not_utf8 = b"{\"cmd\":\"ping\",\"id\":\"\xc3\x28\"}".to_vec();
+    table.push(("no UTF-8", not_utf8, Refused(Value::Null, "bad_request")));
+    // In the plain dialect these are telnet commands, of which the second one is not complete.
+    for (what, bytes) in [("WILL", b"\xff\xfb\x01"), ("SB", b"\xff\xfa\x18")] {
+        table.push((what, bytes.to_vec(), Refused(Value::Null, "bad_request")));
+    }
+    table
 }
 
-fn table() -> Vec<(&'static str, Vec<u8>, Answer)> {
-    let none = Value::Null;
-    let say = |fields: &str| format!(r#"{{"cmd":"say","room":"ops","id":7,{fields}}}"#);
-    let texts: Vec<(&str, String, Answer)> = vec![
-        (
-            "broken",
-            r#"{"cmd":"ping","id":7"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "two on a line",
-            r#"{"cmd":"ping","id":7} {"cmd":"ping","id":8}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "no JSON",
-            "hello everybody".into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "a NUL, which ends no line here",
-            "{\"cmd\":\"ping\",\0\"id\":7}".into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an array",
-            r#"["ping"]"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "a string",
-            r#""ping""#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "no command",
-            r#"{"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "an empty object",
-            "{}".into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an unknown command",
-            r#"{"cmd":"frobnicate","id":7}"#.into(),
-            Refused(json!(7), "unknown_cmd"),
-        ),
-        (
-            "an unknown command without id",
-            r#"{"cmd":"frobnicate"}"#.into(),
-            Refused(none.clone(), "unknown_cmd"),
-        ),
-        (
-            "an unprintable command",
-            r#"{"cmd":"\u001b[2J\n","id":7}"#.into(),
-            Refused(json!(7), "unknown_cmd"),
-        ),
-        (
-            "an endless command",
-            format!(r#"{{"cmd":"{}","id":7}}"#, "x".repeat(60_000)),
-            Refused(json!(7), "unknown_cmd"),
-        ),
-        (
-            "a command that is a number",
-            r#"{"cmd":1,"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a room that is a number",
-            r#"{"cmd":"who","room":7,"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a text that is a list",
-            say(r#""text":["a"]"#),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a limit below 0",
-            r#"{"cmd":"history","room":"ops","limit":-1,"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a position that is a number",
-            r#"{"cmd":"join","room":"dev","after":3,"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a position without a place",
-            r#"{"cmd":"join","room":"dev","after":{},"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "an epoch that is none",
-            r#"{"cmd":"join","room":"dev","after":{"epoch":"K-3","seq":1},"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "an infinite number",
-            r#"{"cmd":"history","room":"ops","limit":1e999,"id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a number of 400 digits",
-            format!(
-                r#"{{"cmd":"history","room":"ops","before":1{},"id":7}}"#,
-                "0".repeat(400)
-            ),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a duplicate field",
-            say(r#""text":"a","text":"b""#),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a duplicate id",
-            r#"{"cmd":"ping","id":7,"id":8}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "half a surrogate pair",
-            say(r#""text":"\ud83d""#),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a second hello",
-            r#"{"cmd":"hello","nick":"other","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "an id that is a float",
-            r#"{"cmd":"ping","id":1.5}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an id that is infinite",
-            r#"{"cmd":"ping","id":1e999}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an id beyond 64 bits",
-            r#"{"cmd":"ping","id":18446744073709551616}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an id that is an object",
-            r#"{"cmd":"ping","id":{"a":1}}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an id that is a list",
-            r#"{"cmd":"ping","id":[1]}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an id that is true",
-            r#"{"cmd":"ping","id":true}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
+/// Ids of every kind.
+fn ids() -> Vec<(&'static str, String, Answer)> {
+    let ping = |id: &str| format!(r#"{{"cmd":"ping","id":{id}}}"#);
+    let long = |length| format!("\"{}\"", "x".repeat(length));
+    let no_command = format!(r#"{{"id":{}}}"#, long(300));
+    vec![
         (
             "an id of 300 bytes",
-            format!(r#"{{"cmd":"ping","id":"{}"}}"#, "x".repeat(300)),
-            Refused(none.clone(), "bad_request"),
+            ping(&long(300)),
+            Refused(Value::Null, "bad_request"),
         ),
         (
             "an id of 300 bytes, and no command",
-            format!(r#"{{"id":"{}"}}"#, "x".repeat(300)),
-            Refused(none.clone(), "bad_request"),
+            no_command,
+            Refused(Value::Null, "bad_request"),
         ),
         (
             "an id of 256 bytes",
-            format!(r#"{{"cmd":"ping","id":"{}"}}"#, "x".repeat(256)),
+            ping(&long(256)),
             Granted(json!("x".repeat(256))),
         ),
         (
             "the smallest id",
-            format!(r#"{{"cmd":"ping","id":{}}}"#, i64::MIN),
+            ping(&i64::MIN.to_string()),
             Granted(json!(i64::MIN)),
         ),
         (
             "the largest id",
-            format!(r#"{{"cmd":"ping","id":{}}}"#, u64::MAX),
+            ping(&u64::MAX.to_string()),
             Granted(json!(u64::MAX)),
         ),
         (
             "an id in escapes",
-            r#"{"cmd":"ping","id":"\ud55c\n\u0000"}"#.into(),
+            ping(r#""\ud55c\n\u0000""#),
             Granted(json!("한\n\0")),
         ),
+        ("an empty id", ping("\"\""), Granted(json!(""))),
+        ("no id", ping("null"), Nothing),
+    ]
+}
+
+/// Lines that are unusual but valid, and an unknown command without an id.
+fn unusual() -> Vec<(&'static str, String, Answer)> {
+    let unknown_field = r#"{"cmd":"ping","id":7,"colour":"red"}"#;
+    vec![
         (
-            "an empty id",
-            r#"{"cmd":"ping","id":""}"#.into(),
-            Granted(json!("")),
+            "an unknown command without id",
+            r#"{"cmd":"frobnicate"}"#.into(),
+            Refused(Value::Null, "unknown_cmd"),
         ),
-        ("no id", r#"{"cmd":"ping","id":null}"#.into(), Nothing),
-        (
-            "say without room",
-            r#"{"cmd":"say","text":"a","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "say without text",
-            r#"{"cmd":"say","room":"ops","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "act without text",
-            r#"{"cmd":"act","room":"ops","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "tell without to",
-            r#"{"cmd":"tell","text":"a","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "tell without text",
-            r#"{"cmd":"tell","to":"alice","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "nick without nick",
-            r#"{"cmd":"nick","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "join without room",
-            r#"{"cmd":"join","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "leave without room",
-            r#"{"cmd":"leave","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "who without room",
-            r#"{"cmd":"who","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "topic without room",
-            r#"{"cmd":"topic","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "history without room",
-            r#"{"cmd":"history","id":7}"#.into(),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a text of 4,097 bytes",
-            say(&format!(r#""text":"{}""#, "x".repeat(4097))),
-            Refused(json!(7), "too_long"),
-        ),
-        (
-            "a text of controls",
-            say(r#""text":"\u0007\u001b""#),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a key of 65 bytes",
-            say(&format!(r#""text":"a","key":"{}""#, "k".repeat(65))),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "an empty key",
-            say(r#""text":"a","key":"""#),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a key with a line break",
-            say(r#""text":"a","key":"a\nb""#),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "a room that can't be",
-            r#"{"cmd":"join","room":"a b","id":7}"#.into(),
-            Refused(json!(7), "bad_name"),
-        ),
-        (
-            "a nick that can't be",
-            r#"{"cmd":"nick","nick":"\u202e","id":7}"#.into(),
-            Refused(json!(7), "bad_name"),
-        ),
-        (
-            "a nick that is taken",
-            r#"{"cmd":"nick","nick":"ALICE","id":7}"#.into(),
-            Refused(json!(7), "nick_taken"),
-        ),
-        (
-            "a room that is not joined",
-            r#"{"cmd":"say","room":"dev","text":"a","id":7}"#.into(),
-            Refused(json!(7), "denied"),
-        ),
-        (
-            "a room that is joined",
-            r#"{"cmd":"join","room":"OPS","id":7}"#.into(),
-            Refused(json!(7), "denied"),
-        ),
-        (
-            "a room that there isn't",
-            r#"{"cmd":"who","room":"dev","id":7}"#.into(),
-            Refused(json!(7), "not_found"),
-        ),
-        (
-            "a member that there isn't",
-            r#"{"cmd":"tell","to":"zoe","text":"a","id":7}"#.into(),
-            Refused(json!(7), "not_found"),
-        ),
-        (
-            "an unknown field",
-            r#"{"cmd":"ping","id":7,"colour":"red"}"#.into(),
-            Granted(json!(7)),
-        ),
-        (
-            "an unknown field, nested deep",
-            format!(r#"{{"cmd":"ping","id":7,"x":{}}}"#, nested(10_000)),
-            Granted(json!(7)),
-        ),
-        (
-            "a field nested deep",
-            format!(r#"{{"cmd":"who","room":{},"id":7}}"#, nested(10_000)),
-            Refused(json!(7), "bad_request"),
-        ),
-        (
-            "an id nested deep",
-            format!(r#"{{"cmd":"ping","id":{}}}"#, nested(10_000)),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "nothing but brackets",
-            "[".repeat(10_000),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "nothing but braces",
-            r#"{"a":"#.repeat(10_000),
-            Refused(none.clone(), "bad_request"),
-        ),
-        (
-            "an event",
-            r#"{"ev":"ping"}"#.into(),
-            Refused(none.clone(), "bad_request"),
-        ),
+        ("an unknown field", unknown_field.into(), Granted(json!(7))),
         ("an empty line", String::new(), Nothing),
         ("spaces", "  \t ".into(), Nothing),
+    ]
+}
+
+/// Lines with long parts.
+fn long() -> Vec<(&'static str, String, Answer)> {
+    let say = |fields: &str| format!(r#"{{"cmd":"say","room":"ops","id":7,{fields}}}"#);
+    let command = format!(r#"{{"cmd":"{}","id":7}}"#, "x".repeat(60_000));
+    let digits = "0".repeat(400);
+    let number = format!(r#"{{"cmd":"history","room":"ops","before":1{digits},"id":7}}"#);
+    let text = say(&format!(r#""text":"{}""#, "x".repeat(4097)));
+    let key = say(&format!(r#""text":"a","key":"{}""#, "k".repeat(65)));
+    let of_length = |length: usize| {
+        format!(
+            r#"{{"cmd":"ping","id":7,"x":"{}"}}"#,
+            "x".repeat(length - 28)
+        )
+    };
+    vec![
         (
-            "64 KiB",
-            format!(
-                r#"{{"cmd":"ping","id":7,"x":"{}"}}"#,
-                "x".repeat(65_536 - 28)
-            ),
-            Granted(json!(7)),
+            "an endless command",
+            command,
+            Refused(json!(7), "unknown_cmd"),
         ),
         (
+            "a number of 400 digits",
+            number,
+            Refused(json!(7), "bad_request"),
+        ),
+        ("a text of 4,097 bytes", text, Refused(json!(7), "too_long")),
+        ("a key of 65 bytes", key, Refused(json!(7), "bad_request")),
+        ("64 KiB", of_length(65_536), Granted(json!(7))),
+        (
             "64 KiB and a byte",
-            format!(
-                r#"{{"cmd":"ping","id":7,"x":"{}"}}"#,
-                "x".repeat(65_537 - 28)
-            ),
-            Refused(none.clone(), "too_long"),
+            of_length(65_537),
+            Refused(Value::Null, "too_long"),
         ),
         (
             "half a megabyte",
             "x".repeat(512 * 1024),
-            Refused(none.clone(), "too_long"),
+            Refused(Value::Null, "too_long"),
         ),
-    ];
-    let mut table: Vec<_> = texts
-        .into_iter()
-        .map(|(what, text, answer)| (what, text.into_bytes(), answer))
-        .collect();
-    let not_utf8 = b"{\"cmd\":\"ping\",\"id\":\"\xc3\x28\"}".to_vec();
-    table.push(("no UTF-8", not_utf8, Refused(none.clone(), "bad_request")));
-    // In the plain dialect these are telnet commands, of which the second one is not complete.
-    for (what, bytes) in [("WILL", b"\xff\xfb\x01"), ("SB", b"\xff\xfa\x18")] {
-        table.push((what, bytes.to_vec(), Refused(none.clone(), "bad_request")));
-    }
-    table
+    ]
+}
+
+/// Deeply nested lines.
+fn nested() -> Vec<(&'static str, String, Answer)> {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let unknown_field = format!(r#"{{"cmd":"ping","id":7,"x":{deep}}}"#);
+    let field = format!(r#"{{"cmd":"who","room":{deep},"id":7}}"#);
+    let id = format!(r#"{{"cmd":"ping","id":{deep}}}"#);
+    let braces = r#"{"a":"#.repeat(10_000);
+    vec![
+        (
+            "an unknown field, nested deep",
+            unknown_field,
+            Granted(json!(7)),
+        ),
+        (
+            "a field nested deep",
+            field,
+            Refused(json!(7), "bad_request"),
+        ),
+        ("an id nested deep", id, Refused(Value::Null, "bad_request")),
+        (
+            "nothing but brackets",
+            "[".repeat(10_000),
+            Refused(Value::Null, "bad_request"),
+        ),
+        (
+            "nothing but braces",
+            braces,
+            Refused(Value::Null, "bad_request"),
+        ),
+    ]
 }
 
 #[tokio::test(start_paused = true)]

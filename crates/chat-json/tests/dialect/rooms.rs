@@ -3,7 +3,7 @@
 use crate::program::Program;
 use crate::{hub, said, unlimited};
 use chat_core::Limits;
-use chat_testkit::NOW;
+use chat_testkit::{NOW, Wire};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
@@ -39,35 +39,7 @@ async fn people_raw_sockets_and_programs_see_the_same_messages_in_the_same_order
     bot.sees_until_quiet().await;
     echo.sees_until_quiet().await;
 
-    let mut spoken = Vec::new();
-    for number in 0..30 {
-        let text = format!("number {number}");
-        let author = match number % 4 {
-            0 => {
-                people[0].sends(&text).await;
-                "alice"
-            }
-            1 => {
-                raw.sends_bytes(text.as_bytes()).await;
-                "guest-3"
-            }
-            2 => {
-                bot.sends(json!({"cmd": "say", "room": "lobby", "text": text}))
-                    .await;
-                "bot"
-            }
-            _ => {
-                echo.sends(json!({"cmd": "say", "room": "lobby", "text": text}))
-                    .await;
-                "echo"
-            }
-        };
-        spoken.push((author, text));
-        // Two bursts of a raw socket without silence between them are one message.
-        if number % 4 == 1 {
-            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
-        }
-    }
+    let spoken = say_thirty(&mut people[0], &mut raw, &mut bot, &mut echo).await;
     let order = echo.sees_until_quiet().await;
     assert_eq!(order.len(), spoken.len());
     let of_others = |name: &str| {
@@ -103,6 +75,45 @@ async fn people_raw_sockets_and_programs_see_the_same_messages_in_the_same_order
     texts.sort_unstable();
     expected.sort_unstable();
     assert_eq!(texts, expected);
+}
+
+/// Publishes thirty messages from the four members in turn. Returns the author and the text of each.
+async fn say_thirty(
+    alice: &mut Wire,
+    raw: &mut Wire,
+    bot: &mut Program,
+    echo: &mut Program,
+) -> Vec<(&'static str, String)> {
+    let mut spoken = Vec::new();
+    for number in 0..30 {
+        let text = format!("number {number}");
+        let author = match number % 4 {
+            0 => {
+                alice.sends(&text).await;
+                "alice"
+            }
+            1 => {
+                raw.sends_bytes(text.as_bytes()).await;
+                "guest-3"
+            }
+            2 => {
+                bot.sends(json!({"cmd": "say", "room": "lobby", "text": text}))
+                    .await;
+                "bot"
+            }
+            _ => {
+                echo.sends(json!({"cmd": "say", "room": "lobby", "text": text}))
+                    .await;
+                "echo"
+            }
+        };
+        spoken.push((author, text));
+        // Two bursts of a raw socket without silence between them are one message.
+        if number % 4 == 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        }
+    }
+    spoken
 }
 
 #[tokio::test(start_paused = true)]
