@@ -41,6 +41,18 @@ impl Screen {
         update(&mut self.state, Input::Answer(answer));
     }
 
+    /// The server accepts a message of the lobby, at this position.
+    fn takes(&mut self, id: u64, seq: u64) {
+        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
+        let result = Ok(seq);
+        self.answers(Answer::Said {
+            room,
+            id,
+            result,
+            took,
+        });
+    }
+
     fn types(&mut self, text: &str) {
         text.chars().for_each(|c| self.presses(KeyCode::Char(c)));
     }
@@ -118,13 +130,7 @@ fn what_comes_back_before_its_answer_is_not_pending_either() {
     let mut screen = Screen::new();
     screen.enters("a\tb");
     screen.hears(1, "me", "ab");
-    let (room, took) = ("lobby".to_owned(), Duration::ZERO);
-    screen.answers(Answer::Said {
-        room,
-        id: 1,
-        result: Ok(1),
-        took,
-    });
+    screen.takes(1, 1);
     assert!(screen.state.room().pending.is_empty());
 }
 

@@ -306,17 +306,27 @@ fn any_size_is_drawn_with_the_cursor_on_the_screen() {
 
 /// Returns every kind of event and answer, with this text wherever the server chooses the text.
 fn everything(text: &str) -> Vec<Input> {
+    let messages = messages(text).map(Event::Message);
+    let events = events(text).into_iter().chain(messages);
+    let answers = answers(text).into_iter().map(Input::Answer);
+    events.map(Input::Event).chain(answers).collect()
+}
+
+fn messages(text: &str) -> impl Iterator<Item = Message> {
+    let kinds = [MessageKind::Said, MessageKind::Acted, MessageKind::Topic];
+    kinds.into_iter().zip(1..).map(move |(kind, seq)| {
+        let mut message = Message::said("lobby", seq, text, text);
+        message.kind = kind;
+        message
+    })
+}
+
+fn events(text: &str) -> Vec<Event> {
     let own = || text.to_owned();
     let (room, at, why) = ("lobby".to_owned(), 0, GapCause::Other);
     let mut entered = Room::with("lobby", &[text]);
     entered.topic = own();
-    let kinds = [MessageKind::Said, MessageKind::Acted, MessageKind::Topic];
-    let messages = kinds.into_iter().zip(1..).map(|(kind, seq)| {
-        let mut message = Message::said("lobby", seq, text, text);
-        message.kind = kind;
-        Event::Message(message)
-    });
-    let events = [
+    vec![
         Event::Online { nick: own() },
         Event::Greeting {
             lobby: Some(own()),
@@ -344,7 +354,7 @@ fn everything(text: &str) -> Vec<Input> {
             reason: Some(own()),
         },
         Event::Gap {
-            room: room.clone(),
+            room,
             from: None,
             to: None,
             why,
@@ -367,8 +377,13 @@ fn everything(text: &str) -> Vec<Input> {
             why: own(),
             retry_in: Duration::ZERO,
         },
-    ];
-    let answers = [
+    ]
+}
+
+fn answers(text: &str) -> Vec<Answer> {
+    let own = || text.to_owned();
+    let room = "lobby".to_owned();
+    vec![
         Answer::Lines {
             room: room.clone(),
             result: Ok(vec![own()]),
@@ -410,11 +425,7 @@ fn everything(text: &str) -> Vec<Input> {
             epoch: "0".into(),
             result: Err(own()),
         },
-    ];
-    let events = events.into_iter().chain(messages).map(Input::Event);
-    events
-        .chain(answers.into_iter().map(Input::Answer))
-        .collect()
+    ]
 }
 
 /// The cells alone would not show a fault: ratatui drops control characters, but counts them in the layout of a line.

@@ -4,36 +4,26 @@ use super::*;
 
 #[test]
 fn what_the_server_has_does_not_stay_pending() {
-    let taken = |screen: &mut Screen, id, seq| {
-        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
-        let result = Ok(seq);
-        screen.answers(Answer::Said {
-            room,
-            id,
-            result,
-            took,
-        });
-    };
     let pending = |screen: &Screen| screen.state.room().pending.len();
     let mut screen = Screen::new();
     screen.happens(anew("0", 4));
     // The message arrives under an earlier nick.
     screen.enters("hello");
-    taken(&mut screen, 1, 5);
+    screen.takes(1, 5);
     screen.hears(5, "me-before", "hello");
     assert_eq!(pending(&screen), 0);
     // The message was skipped, because a later one has arrived.
     screen.enters("skipped");
-    taken(&mut screen, 2, 6);
+    screen.takes(2, 6);
     screen.hears(7, "kim", "later");
     assert_eq!(pending(&screen), 0);
     // A message settles only itself, even if another has the same text.
     screen.enters("twice");
     screen.enters("twice");
-    taken(&mut screen, 3, 8);
+    screen.takes(3, 8);
     screen.hears(8, "me", "twice");
     assert_eq!(pending(&screen), 1);
-    taken(&mut screen, 4, 9);
+    screen.takes(4, 9);
     // The message is missing, as are messages that an earlier log has taken. A message that no log has taken yet still
     // waits.
     screen.enters("not taken yet");
@@ -44,14 +34,14 @@ fn what_the_server_has_does_not_stay_pending() {
         why: GapCause::Expired,
     });
     assert_eq!(pending(&screen), 1);
-    taken(&mut screen, 5, 10);
+    screen.takes(5, 10);
     assert_eq!(pending(&screen), 0, "its place is in the gap");
     screen.enters("lost");
     screen.enters("said in the new log");
-    taken(&mut screen, 6, 11);
+    screen.takes(6, 11);
     screen.happens(anew("1", 0));
     assert_eq!(pending(&screen), 1);
-    taken(&mut screen, 7, 1);
+    screen.takes(7, 1);
     assert_eq!(pending(&screen), 1, "it is still to come");
     let mut message = Message::said("lobby", 1, "me", "said in the new log");
     message.epoch = "1".into();

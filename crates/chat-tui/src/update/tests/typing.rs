@@ -176,14 +176,7 @@ fn a_paste_that_does_not_fit_yet_is_kept_whole() {
     // When there is room again, all lines are sent.
     screen.happens(anew("0", 700));
     for id in 1..=200 {
-        let (room, took) = ("lobby".to_owned(), Duration::ZERO);
-        let result = Ok(id);
-        screen.answers(Answer::Said {
-            room,
-            id,
-            result,
-            took,
-        });
+        screen.takes(id, id);
     }
     screen.hears(200, "me", "200");
     screen.presses(KeyCode::Char('y'));
