@@ -58,7 +58,26 @@ fn a_session_from_arriving_to_quitting() {
     bob.shows("earlier 300");
     nc.sees("* 김철수 joined");
 
-    // Wide characters: the cursor is after them, and Backspace deletes a whole one.
+    edits_wide_characters(&kim, &bob, &mut nc);
+    pastes_many_lines(&kim, &bob, &mut nc);
+    resizes(&kim);
+    scrolls_back(&kim);
+    server.signal("KILL");
+    server.ends_within(Duration::from_secs(10));
+    drop(server);
+    let server = talks_after_a_restart(&kim, &bob, &address.to_string());
+    quits(&kim, &bob);
+
+    // The next start restores the state.
+    let again = homes[0].client(80, 24, "");
+    again.shows(&format!("김철수 | online | {address}"));
+    again.presses(&["C-c"]);
+    again.shows("ended with 0");
+    drop(server);
+}
+
+/// The cursor is after wide characters, and Backspace deletes a whole one.
+fn edits_wide_characters(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     kim.types("안녕하세요");
     kim.has_cursor_at(2 + 10, 23);
     kim.presses(&["BSpace"]);
@@ -69,8 +88,10 @@ fn a_session_from_arriving_to_quitting() {
     bob.shows("김철수: 안녕하세");
     nc.sees("김철수: 안녕하세");
     kim.has_cursor_at(2, 23);
+}
 
-    // The client asks before it sends a paste of many lines, then sends them in order.
+/// The client asks before it sends a paste of many lines, then sends them in order.
+fn pastes_many_lines(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     let lines: Vec<String> = (1..=30).map(|number| format!("pasted {number}")).collect();
     kim.pastes(&lines.join("\n"));
     kim.shows("send 30 lines? (y/n)");
@@ -79,8 +100,10 @@ fn a_session_from_arriving_to_quitting() {
         nc.sees(&format!("김철수: {line}"));
     }
     bob.shows("pasted 30");
+}
 
-    // The terminal is resized and restored.
+/// The terminal is resized and restored.
+fn resizes(kim: &Tmux) {
     kim.resize(40, 10);
     kim.waits_for("the narrow screen", |screen| {
         screen.len() == 10 && screen[7].contains("pasted 30") && screen[8].contains("online")
@@ -92,8 +115,10 @@ fn a_session_from_arriving_to_quitting() {
     kim.waits_for("the wide screen", |screen| {
         screen.len() == 24 && screen.iter().any(|line| line.contains("pasted 11"))
     });
+}
 
-    // Scrolling loads older history.
+/// Scrolling loads older history.
+fn scrolls_back(kim: &Tmux) {
     for _ in 0..60 {
         kim.presses(&["PPage"]);
         if kim
@@ -108,16 +133,15 @@ fn a_session_from_arriving_to_quitting() {
     kim.shows("earlier 1");
     kim.presses(&["Escape"]);
     kim.shows("pasted 30");
+}
 
-    // The server is restarted. A line that was typed in between is sent once.
-    server.signal("KILL");
-    server.ends_within(Duration::from_secs(10));
-    drop(server);
+/// The server was killed and is started again. A line that was typed in between is sent once.
+fn talks_after_a_restart(kim: &Tmux, bob: &Tmux, address: &str) -> Server {
     kim.shows("OFFLINE");
     kim.types("said while away");
     kim.presses(&["Enter"]);
     kim.shows("1 not sent");
-    let server = Server::with(&["--listen", &address.to_string()]);
+    let server = Server::with(&["--listen", address]);
     kim.shows("back online");
     bob.shows("김철수: said while away");
     let count = |screen: &[String]| {
@@ -130,8 +154,11 @@ fn a_session_from_arriving_to_quitting() {
         count(screen) == 1 && !screen.concat().contains("1 not sent")
     });
     assert_eq!(count(&bob.screen()), 1);
+    server
+}
 
-    // Quitting restores the terminal.
+/// The client asks before it loses a draft, and restores the terminal.
+fn quits(kim: &Tmux, bob: &Tmux) {
     kim.types("draft");
     kim.presses(&["C-c"]);
     kim.shows("would be lost: quit? (y/n)");
@@ -141,13 +168,6 @@ fn a_session_from_arriving_to_quitting() {
         !screen.concat().contains("pasted")
     });
     bob.shows("김철수 left");
-
-    // The next start restores the state.
-    let again = homes[0].client(80, 24, "");
-    again.shows(&format!("김철수 | online | {address}"));
-    again.presses(&["C-c"]);
-    again.shows("ended with 0");
-    drop(server);
 }
 
 #[test]
