@@ -42,7 +42,7 @@ pub(crate) trait Peer: std::fmt::Debug {
     /// Appends a message in the server's framing.
     fn publish(&self, payload: &[u8], out: &mut Vec<u8>);
 
-    /// How many connections may be pending at a time: well below Tokio's listen backlog of for.
+    /// How many connections may be pending at a time: well below Tokio's listen backlog of 1,024.
     fn connecting_max(&self) -> usize {
         512
     }

@@ -1,5 +1,5 @@
 //! `disk-full`: a small disk fills up while members talk, and is freed again. Only messages that are kept are
-//! acknowledged, members are told, and the server recovers by itself.
+//! acknowledged, members receive an error for the others, and the server recovers by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -27,8 +27,7 @@ impl Raw {
     }
 
     /// A `broadcast::channel<String>` does not know the sender, which receives its own message too: one delivery for
-    /// each
-    /// member.
+    /// each member.
     pub(crate) const fn obvious(program: PathBuf) -> Self {
         Self {
             program,

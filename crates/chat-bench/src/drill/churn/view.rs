@@ -1,4 +1,4 @@
-//! The members of a room, as one of them is told.
+//! The members of a room, as one of them sees them.
 
 use std::collections::BTreeSet;
 
