@@ -236,7 +236,8 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) prefix_timeout: Option<Duration>,
 
-    /// How long a line may stay unfinished; in the plain dialect only a line that is longer than any message [default: 60]
+    /// How long a line may stay unfinished; in the plain dialect only a line that is longer than any message [default:
+    /// 60]
     #[arg(long, value_name = "SECONDS|off", value_parser = seconds_or_off)]
     pub(crate) line_timeout: Option<Lift<Duration>>,
 

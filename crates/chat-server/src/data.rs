@@ -71,7 +71,8 @@ impl fmt::Display for DataConfig {
 pub(crate) enum Command {
     /// Write the messages of a file to stdout
     Export(Export),
-    /// Import the output of `export --json` from stdin or a file; messages that are imported twice are in the file twice
+    /// Import the output of `export --json` from stdin or a file; messages that are imported twice are in the file
+    /// twice
     Import(Import),
     /// Check whether a file is complete, and print what it contains
     Check(Check),

@@ -49,7 +49,7 @@ async fn is_written(
     close: impl Future<Output = Result<(), JournalError>>,
     timeout: Duration,
 ) -> bool {
-    // On failure, no sender was told that the waiting messages are kept.
+    // On failure, the waiting messages were not acknowledged to their senders.
     match tokio::time::timeout(timeout, close).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => {
