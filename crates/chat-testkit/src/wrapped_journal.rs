@@ -12,8 +12,8 @@ use std::future::{Future, ready};
 ///
 /// # Cancel safety
 ///
-/// If a future of [`open`](Self::open), [`read`](Self::read) or [`search`](Self::search) is dropped, the wrapped journal
-/// is not called.
+/// If a future of [`open`](Self::open), [`read`](Self::read) or [`search`](Self::search) is dropped, the wrapped
+/// journal is not called.
 ///
 /// # Examples
 ///
