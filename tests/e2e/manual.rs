@@ -40,8 +40,7 @@ fn completes(shell: &str, start: &str, load: &str) {
         &format!("PATH={}:$PATH {start}", programs.display()),
     );
     for program in ["chat-client", "chat-server"] {
-        tmux.types(&load.replace("PROGRAM", program));
-        tmux.presses(&["Enter"]);
+        tmux.enters(&load.replace("PROGRAM", program));
     }
     for (typed, completed) in COMPLETED {
         tmux.types(typed);

@@ -138,8 +138,7 @@ fn scrolls_back(kim: &Tmux) {
 /// The server was killed and is started again. A line that was typed in between is sent once.
 fn talks_after_a_restart(kim: &Tmux, bob: &Tmux, address: &str) -> Server {
     kim.shows("OFFLINE");
-    kim.types("said while away");
-    kim.presses(&["Enter"]);
+    kim.enters("said while away");
     kim.shows("1 not sent");
     let server = Server::with(&["--listen", address]);
     kim.shows("back online");
@@ -181,8 +180,7 @@ fn rooms_help_completion_and_suspending() {
     let home = Home::new("rooms");
     let kim = home.client(100, 30, &format!("{address} --nick kim"));
     nc.sees("* kim joined");
-    kim.types("/join ops");
-    kim.presses(&["Enter"]);
+    kim.enters("/join ops");
     kim.shows("you are kim in ops");
     nc.says("kim: look here");
     kim.shows("lobby 1!1");
@@ -191,8 +189,7 @@ fn rooms_help_completion_and_suspending() {
     kim.types("n");
     kim.presses(&["Tab"]);
     kim.has_cursor_at(2 + 4, 29);
-    kim.types("hi");
-    kim.presses(&["Enter"]);
+    kim.enters("hi");
     nc.sees("kim: nc: hi");
     kim.presses(&["F1"]);
     kim.shows("help: any key closes");
@@ -201,15 +198,12 @@ fn rooms_help_completion_and_suspending() {
     kim.waits_for("the help to go", |screen| {
         !screen.concat().contains("help: any key closes")
     });
-    kim.types("/msg nobody psst");
-    kim.presses(&["Enter"]);
+    kim.enters("/msg nobody psst");
     kim.shows("not sent to nobody: nobody here is called nobody");
-    kim.types("/nick 킴");
-    kim.presses(&["Enter"]);
+    kim.enters("/nick 킴");
     nc.sees("* kim is now 킴");
     kim.shows("킴 | online");
-    kim.types("/quit good night");
-    kim.presses(&["Enter"]);
+    kim.enters("/quit good night");
     nc.sees("* 킴 left (gone: good night)");
     kim.shows("ended with 0");
 }
@@ -232,8 +226,7 @@ fn it_stops_and_goes_on() {
     shell.shows("you are kim in lobby");
     shell.presses(&["C-z"]);
     shell.shows("Stopped");
-    shell.types("fg");
-    shell.presses(&["Enter"]);
+    shell.enters("fg");
     shell.shows("kim | online");
     shell.types("typed after fg");
     shell.has_cursor_at(2 + 14, 23);
@@ -262,13 +255,11 @@ fn it_goes_on_after_somebody_else_has_stopped_it() {
     };
     kill("-STOP");
     shell.shows("Stopped");
-    shell.types("fg");
-    shell.presses(&["Enter"]);
+    shell.enters("fg");
     shell.waits_for("the screen again", |screen| {
         screen[22].contains("kim | online") && !screen.concat().contains("Stopped")
     });
-    shell.types("after fg");
-    shell.presses(&["Enter"]);
+    shell.enters("after fg");
     shell.shows("kim: after fg");
 }
 
@@ -351,8 +342,7 @@ fn a_session_that_is_refused_ends_with_1() {
     let refused = refuses();
     client.shows("CLOSED");
     // Another nick makes the client try again.
-    client.types("/nick lee");
-    client.presses(&["Enter"]);
+    client.enters("/nick lee");
     let again = refuses();
     client.waits_for("the second refusal", |screen| {
         screen.concat().matches("not today").count() == 2

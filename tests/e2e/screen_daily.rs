@@ -22,8 +22,7 @@ fn a_newcomer_comes_into_the_operators_room_and_reads_the_motd() {
     nc.sees("* 김철수 joined");
     kim.shows("* 환영합니다: be kind");
     kim.shows("you are 김철수 in 교실");
-    kim.types("안녕하세요");
-    kim.presses(&["Enter"]);
+    kim.enters("안녕하세요");
     nc.sees("김철수: 안녕하세요");
 }
 
@@ -39,13 +38,11 @@ fn a_taken_nick_comes_in_as_a_guest_and_is_offered_when_it_is_free() {
     let client = home.client(80, 24, &format!("{address} --nick 김철수"));
     client.shows("김철수 is taken: you enter as a guest");
     client.shows("guest-");
-    client.types("/nick bad:name");
-    client.presses(&["Enter"]);
+    client.enters("/nick bad:name");
     client.shows("invalid nick: a name may not hold ':'");
     drop(owner);
     client.shows("김철수 is free: /nick 김철수 takes it");
-    client.types("/nick 김철수");
-    client.presses(&["Enter"]);
+    client.enters("/nick 김철수");
     client.shows(" 김철수 | online");
 }
 
@@ -62,13 +59,11 @@ fn direct_messages_have_a_window_of_their_own() {
     nc.sees("* 김철수 joined");
     nc.says("/msg 김철수 비밀이야");
     kim.shows("2 @이영희 1!1");
-    kim.types("/r 알겠어");
-    kim.presses(&["Enter"]);
+    kim.enters("/r 알겠어");
     nc.sees("김철수 -> you: 알겠어");
     kim.shows("이영희: 비밀이야");
     kim.shows("김철수: 알겠어");
-    kim.types("/leave");
-    kim.presses(&["Enter"]);
+    kim.enters("/leave");
     kim.shows("you are 김철수 in lobby");
 }
 
@@ -83,8 +78,7 @@ fn what_is_remembered_is_written_while_the_client_runs() {
     let state = home.0.join("chat-client/state.json");
     let kim = home.client(80, 24, &format!("{address} --nick 김철수"));
     kim.shows("김철수 | online");
-    kim.types("/join 공부방");
-    kim.presses(&["Enter"]);
+    kim.enters("/join 공부방");
     kim.shows("you are 김철수 in 공부방");
     let until = Instant::now() + Duration::from_secs(10);
     loop {

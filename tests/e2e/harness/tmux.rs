@@ -52,6 +52,12 @@ impl Tmux {
         self.run(&["send-keys", "-l", text]);
     }
 
+    /// Types text and presses Enter.
+    pub(crate) fn enters(&self, text: &str) {
+        self.types(text);
+        self.presses(&["Enter"]);
+    }
+
     /// Presses keys by their names in tmux, such as `Enter`, `BSpace` and `C-n`.
     pub(crate) fn presses(&self, keys: &[&str]) {
         self.run(&[&["send-keys"], keys].concat());
