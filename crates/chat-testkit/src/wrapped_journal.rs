@@ -3,7 +3,7 @@
 use chat_core::RoomName;
 use chat_core::Seq;
 use chat_core::log::{
-    Appended, Drafts, Followed, Head, Journal, JournalError, Log, Page, Span, Timestamp,
+    Appended, Drafts, Followed, Head, Journal, JournalError, Log, Page, Position, Span, Timestamp,
 };
 use futures::stream::BoxStream;
 use std::future::{Future, ready};
@@ -114,8 +114,8 @@ impl<L: Log, I: Intercept> Log for WrappedLog<L, I> {
         self.intercept.append(&self.inner, drafts)
     }
 
-    fn follow(&self) -> Option<BoxStream<'static, Followed>> {
-        self.inner.follow()
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
+        self.inner.follow(after)
     }
 
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
