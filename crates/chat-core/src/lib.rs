@@ -59,7 +59,7 @@ pub mod codec {
 pub mod error {
     pub use crate::hub::{HistoryError, NickError, TellError};
     pub use crate::log::KeyError;
-    pub use crate::room::{JoinError, PublishError};
+    pub use crate::room::{JoinError, NotInRoom, PublishError};
     pub use crate::session::SessionError;
 }
 

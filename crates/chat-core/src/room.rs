@@ -16,7 +16,7 @@ mod search_queue;
 pub(crate) use catch_up::{Backlog, CatchUp, CaughtUp, JoinedAt, Plan, Resume, Step, Unread};
 pub use delivery::Echo;
 pub(crate) use delivery::{Body, Cursor, DeliveryOptions, Item, Place, Tail};
-pub use error::{JoinError, PublishError};
+pub use error::{JoinError, NotInRoom, PublishError};
 pub(crate) use feed::Feed;
 pub(crate) use members::Listed;
 pub(crate) use occupant::SeatNumber;

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod encoder;
+mod events;
 mod replies;
 mod requests;
 

@@ -236,7 +236,8 @@ impl Wire {
         loop {
             if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line[..end]).into_owned();
+                let line = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
+                let line = String::from_utf8_lossy(line).into_owned();
                 self.transcript.add(Direction::Seen, &line);
                 return Some(line);
             }

@@ -85,7 +85,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let member = self.member(room.as_deref())?;
                 self.ask_for_history(member).await?;
                 let span = self.span(member, epoch, after, before)?;
-                self.read_page(member, span, limit).await?;
+                self.read_page(member, epoch, span, limit).await?;
             }
             Command::Search {
                 room,
@@ -326,6 +326,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn read_page(
         &mut self,
         member: usize,
+        epoch: Option<Epoch>,
         span: Span,
         limit: Option<usize>,
     ) -> Result<(), Refusal> {
@@ -338,6 +339,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.hub.log_journal_failure(room.as_str(), &error);
             Refusal::unreadable(&error)
         })?;
+        // The log may have begun anew while it was read.
+        if epoch.is_some() && page.epoch.is_some_and(|read| Some(read) != epoch) {
+            return Err(Refusal::other_epoch());
+        }
         self.reply(&Reply::Page {
             room: &room,
             span,

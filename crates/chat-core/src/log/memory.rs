@@ -37,6 +37,7 @@ pub struct MemoryJournal {
 #[derive(Debug)]
 pub struct MemoryLog {
     room: RoomName,
+    key: Box<str>,
     epoch: Epoch,
     messages_max: usize,
     bytes_max: usize,
@@ -90,14 +91,15 @@ impl Journal for MemoryJournal {
     fn open(
         &self,
         room: &RoomName,
-        _key: &str,
+        key: &str,
     ) -> impl Future<Output = Result<MemoryLog, JournalError>> + Send {
         let ring = Arc::default();
         ready(Ok(MemoryLog {
             id: self.budget.register(&ring),
             budget: Arc::clone(&self.budget),
             room: room.clone(),
-            epoch: Epoch::random(),
+            epoch: self.budget.epoch(key),
+            key: key.into(),
             messages_max: self.messages_max,
             bytes_max: self.bytes_max,
             fold: self.fold,
@@ -158,6 +160,9 @@ impl Log for MemoryLog {
 
 impl Drop for MemoryLog {
     fn drop(&mut self) {
+        if self.ring.lock().tail == 0 {
+            self.budget.remember_unused(&self.key, self.epoch);
+        }
         self.budget.forget(self.id, &self.ring);
     }
 }

@@ -95,10 +95,13 @@ impl<'a> Commands<'a> {
         Some(Step::Command(next.command))
     }
 
-    /// Returns how many commands are left.
+    /// Returns how many commands are left that will be answered: all but
+    /// [`OptionsChanged`](Command::OptionsChanged).
     #[must_use]
     pub fn count(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        let left = self.first.iter().chain(&self.rest);
+        left.filter(|placed| placed.command != Command::OptionsChanged)
+            .count()
     }
 
     /// Returns whether nothing is left.
@@ -109,7 +112,7 @@ impl<'a> Commands<'a> {
 
     /// Returns whether a command is left.
     pub(crate) fn has_command(&self) -> bool {
-        self.count() > 0
+        self.first.is_some() || !self.rest.is_empty()
     }
 
     /// Returns the same commands without borrowing from the line.

@@ -4,6 +4,10 @@ use crate::log::{JournalError, KeyError};
 use crate::name::{NameError, RoomName};
 use std::fmt;
 
+/// The session is not in the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotInRoom;
+
 /// Why messages were not published.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -25,6 +29,14 @@ pub enum PublishError {
     /// The journal failed.
     Journal(JournalError),
 }
+
+impl fmt::Display for NotInRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("you are not in that room")
+    }
+}
+
+impl std::error::Error for NotInRoom {}
 
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

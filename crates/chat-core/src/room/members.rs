@@ -6,7 +6,6 @@
 use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary};
 use crate::log::{Account, SessionId};
 use crate::name::Nick;
-use crate::room::catch_up::JoinedAt;
 use crate::room::delivery;
 use crate::room::delivery::{Body, DeliveryOptions, Place, Shard, Tail};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
@@ -103,14 +102,14 @@ impl Room {
         self: &Arc<Self>,
         session: &Arc<Participant>,
         seat: SeatNumber,
-    ) -> Option<(Subscription, JoinedAt)> {
+    ) -> Option<(Subscription, RoomInfo)> {
         let mut state = self.state.lock();
         let info = self.enter(&mut state, session, seat)?;
         let subscription = Subscription {
             rx: self.tx.subscribe(),
             cursor: state.cursor,
         };
-        Some((subscription, JoinedAt::from(&info)))
+        Some((subscription, info))
     }
 
     /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.

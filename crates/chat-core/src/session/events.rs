@@ -3,9 +3,9 @@
 //! Invariant: rooms take turns. Dropping a call to `next` loses no event, because each room's member is polled in
 //! place.
 
-use crate::event::{Direct, Event};
+use crate::event::{CloseReason, Direct, Event, RoomInfo};
 use crate::name::RoomName;
-use crate::room::{Echo, JoinError};
+use crate::room::{Echo, JoinError, NotInRoom};
 use crate::session::join_request::JoinRequest;
 use crate::session::member::{Member, MemberHandle};
 use crate::session::session::Session;
@@ -101,6 +101,10 @@ impl SessionEvents {
 
     /// Joins a room and adds its events to those of [`next`](Self::next); see [`Session::join`].
     ///
+    /// Returns the room's members, topic and position at the join. A client that has received no message of the room
+    /// resumes from this position; afterwards it resumes from the position of the last message that it has received.
+    /// [`room`](Self::room) returns the handle to publish with.
+    ///
     /// # Errors
     ///
     /// See [`JoinError`].
@@ -111,8 +115,8 @@ impl SessionEvents {
     pub async fn join<'a>(
         &mut self,
         request: impl Into<JoinRequest<'a>> + Send,
-    ) -> Result<MemberHandle, JoinError> {
-        let mut member = self.session.join(request).await?;
+    ) -> Result<RoomInfo, JoinError> {
+        let (mut member, info) = self.session.join_as(&request.into()).await?;
         member.set_echo(self.echo);
         let handle = member.handle().clone();
         let number = self.next_number;
@@ -122,10 +126,10 @@ impl SessionEvents {
         self.events.push(events.boxed());
         self.rooms.push(Joined {
             number,
-            handle: handle.clone(),
+            handle,
             leaving,
         });
-        Ok(handle)
+        Ok(info)
     }
 
     /// Leaves a room and notifies the other members. Returns whether the session was in it.
@@ -140,10 +144,14 @@ impl SessionEvents {
         true
     }
 
-    /// Returns the handle of a joined room; `None` if the session is not in it.
-    #[must_use]
-    pub fn room(&self, room: &str) -> Option<&MemberHandle> {
-        self.position(room).map(|at| &self.rooms[at].handle)
+    /// Returns the handle of a joined room.
+    ///
+    /// # Errors
+    ///
+    /// The session is not in a room of this name.
+    pub fn room(&self, room: &str) -> Result<&MemberHandle, NotInRoom> {
+        let at = self.position(room).ok_or(NotInRoom)?;
+        Ok(&self.rooms[at].handle)
     }
 
     /// Returns the rooms that the session is in.
@@ -154,13 +162,27 @@ impl SessionEvents {
     /// Waits for the next event: of any room, or a direct message.
     ///
     /// Rooms take turns. If a room is closed, or the session is removed from it, that is the room's last event. Returns
-    /// `None` once the session was ended or the hub drains, and everything said before has been returned.
+    /// `None` once the session was ended or the hub drains, and everything said before has been returned;
+    /// [`end_reason`](Self::end_reason) tells why.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<SessionEvent> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Returns why the hub ends the session: it drains, or the application has ended the session. `None` while the
+    /// session goes on.
+    #[must_use]
+    pub fn end_reason(&self) -> Option<CloseReason> {
+        self.session.closing()
+    }
+
+    /// Ends the session with a reason that the other members see. A session that is dropped instead has left for
+    /// [`CloseReason::Dropped`].
+    pub fn close(self, reason: &CloseReason) {
+        self.session.end(reason);
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<SessionEvent>> {

@@ -7,8 +7,8 @@ use crate::hub::{Hub, IfMissing, IfTaken, NickError, NickKeys, TellError, Visit}
 use crate::log::{Account, Kind, Seq, SessionId, TokenDigest};
 use crate::name::{Nick, RoomName};
 use crate::room::{
-    DeliveryOptions, JoinError, JoinedRoom, Opener, Outbound, Participant, PublishError, Removal,
-    Resume, Standing,
+    DeliveryOptions, JoinError, JoinedAt, JoinedRoom, Opener, Outbound, Participant, PublishError,
+    Removal, Resume, Standing,
 };
 use crate::session::events::SessionEvents;
 use crate::session::join_request::JoinRequest;
@@ -193,14 +193,23 @@ impl Session {
     /// Sets the token that identifies the session's client across connections and restarts. Keys belong to the token
     /// afterwards.
     ///
-    /// Call it before anything is published.
+    /// Call it before a nick is taken and before anything is published: begin the session with
+    /// [`Hub::session(None)`](Hub::session), set the token, and then call [`take_nick`](Self::take_nick).
     pub fn set_token(&self, token: TokenDigest) {
         *self.shared.token.lock() = Some(token);
     }
 
-    /// Takes another nick. If a session with the same token has it, which is left from an earlier connection of the
-    /// same client, that session ends first.
-    pub(crate) async fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
+    /// Takes another nick, as [`rename`](Self::rename) does. If a session with the same
+    /// [token](Self::set_token) has it, left from an earlier connection of the same client, that session ends first.
+    ///
+    /// # Errors
+    ///
+    /// See [`NickError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`rename`](Self::rename). The earlier session may have ended when the future is dropped.
+    pub async fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
         self.rename_as(nick, IfTaken::TakeOver).await
     }
 
@@ -221,10 +230,14 @@ impl Session {
         request: impl Into<JoinRequest<'a>>,
     ) -> impl Future<Output = Result<Member, JoinError>> + Send {
         let request = request.into();
-        async move { self.join_as(&request).await }
+        async move { Ok(self.join_as(&request).await?.0) }
     }
 
-    async fn join_as(&self, request: &JoinRequest<'_>) -> Result<Member, JoinError> {
+    /// As [`join`](Self::join). Returns the room's information at the join, too.
+    pub(super) async fn join_as(
+        &self,
+        request: &JoinRequest<'_>,
+    ) -> Result<(Member, RoomInfo), JoinError> {
         let resume = Resume {
             after: request.after,
             epoch: request.epoch,
@@ -239,9 +252,11 @@ impl Session {
                 }
                 seat.room().join(&self.shared, seat.number())
             };
-            if let Some((subscription, joined)) = joined {
+            if let Some((subscription, info)) = joined {
                 self.hub.publish_presence(&self.shared);
-                return Ok(Member::new(seat, subscription, resume, joined));
+                let joined = JoinedAt::from(&info);
+                let member = Member::new(seat, subscription, resume, joined);
+                return Ok((member, info));
             }
         }
     }
@@ -376,6 +391,11 @@ impl Session {
             .close
             .clone()
             .map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Why the session was asked to end, if it was.
+    pub(crate) fn closing(&self) -> Option<CloseReason> {
+        self.shared.mail.lock().close.clone()
     }
 
     pub(crate) fn has_direct(&self) -> bool {

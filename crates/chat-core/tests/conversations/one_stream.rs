@@ -3,8 +3,8 @@
 use chat_core::error::PublishError;
 use chat_core::log::{Epoch, Position, Span, TokenDigest};
 use chat_core::{
-    Event, Hub, JoinRequest, Member, Missed, PresenceChange, Published, Seq, Session, SessionEvent,
-    SessionEvents,
+    CloseReason, Event, Hub, JoinRequest, Limits, Member, Missed, PresenceChange, Published, Seq,
+    Session, SessionEvent, SessionEvents,
 };
 use chat_testkit::SlowJournal;
 use futures::FutureExt;
@@ -208,4 +208,70 @@ async fn a_wait_that_is_given_up_loses_no_event() {
         }
     }
     assert!(live > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_alone_in_a_room_that_is_forgotten_has_missed_nothing() {
+    let mut limits = Limits::default();
+    limits.empty_rooms = 0;
+    let hub = Hub::builder().limits(limits).build();
+    let mut seen = None;
+    for visit in 0..3 {
+        let mut kim = hub.session(Some("kim")).await.unwrap().into_events();
+        let request = JoinRequest::from("quiet");
+        let joined = kim.join(seen.map_or(request.clone(), |seen| request.resume(seen)));
+        let joined = joined.await.unwrap();
+        assert_eq!(kim.next().now_or_never().map(drop), None, "visit {visit}");
+        seen = Some(joined.position);
+    }
+    // What was said and forgotten is missed.
+    let kim = hub.session(Some("kim")).await.unwrap();
+    kim.join("quiet").await.unwrap().say("hello").await.unwrap();
+    let mut back = kim.into_events();
+    let request = JoinRequest::from("quiet").resume(seen.unwrap());
+    back.join(request).await.unwrap();
+    assert!(matches!(
+        back.next().await,
+        Some(SessionEvent::Room(_, Event::Gap(Missed::OtherEpoch)))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_is_told_why_and_others_see_its_reason() {
+    let hub = Hub::default();
+    let mut kim = hub.session(Some("kim")).await.unwrap().into_events();
+    kim.join("ops").await.unwrap();
+    assert!(kim.room("dev").is_err());
+    let mut lee = hub.session(Some("lee")).await.unwrap().into_events();
+    lee.join("ops").await.unwrap();
+    lee.close(&CloseReason::Disconnected);
+    let mut changes = Vec::new();
+    while let Some(Some(SessionEvent::Room(_, Event::Presence(who)))) = kim.next().now_or_never() {
+        changes.push(who.change.clone());
+    }
+    let left = changes.last().unwrap();
+    let reason = Some(CloseReason::Disconnected);
+    assert!(matches!(left, PresenceChange::Left { reason: seen } if *seen == reason));
+    assert_eq!(kim.end_reason(), None);
+    hub.kick("kim", "enough").await.unwrap();
+    while kim.next().await.is_some() {}
+    assert_eq!(kim.end_reason(), Some(CloseReason::Kicked("enough".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_takes_its_nick_back_from_a_session_that_is_left() {
+    let hub = Hub::default();
+    let token = TokenDigest::new([7; TokenDigest::BYTES]);
+    let with_token = async || {
+        let session = hub.session(None).await.unwrap();
+        session.set_token(token);
+        session.take_nick("kim").await.unwrap();
+        session
+    };
+    let left = with_token().await;
+    let stranger = hub.session(None).await.unwrap();
+    assert!(stranger.take_nick("kim").await.is_err());
+    let _back = with_token().await;
+    let left = left.into_events();
+    assert_eq!(left.end_reason(), Some(CloseReason::TakenOver));
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use super::encoder::{JsonForm, write_line};
+use super::events::present_event;
 use super::replies::{self, write_fault};
 use super::requests::{self, bad};
 use crate::token::Token;
@@ -213,7 +214,7 @@ impl Dialect for Json {
                 self.grant(Sent { to, ts }, out);
             }
             Reply::Who(info) => self.grant(replies::present(info), out),
-            Reply::Present(info) => write_line(&replies::present_event(info), out),
+            Reply::Present(info) => write_line(&present_event(info), out),
             Reply::Removed {
                 room,
                 reason,

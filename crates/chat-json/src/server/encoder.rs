@@ -2,11 +2,12 @@
 //!
 //! Invariant: each event is one line. The parts that all messages of a batch share are encoded once a batch.
 
-use crate::wire::{Event, Text, Why};
+use crate::server::events::{gap_event, presence_event};
+use crate::wire::Event;
 use bytes::{BufMut, BytesMut};
-use chat_core::log::{Batch, Gap, MessageRef};
-use chat_core::protocol::{Broadcast, Encoder, Missed, Moment};
-use chat_core::{Kind, Presence, PresenceChange};
+use chat_core::Kind;
+use chat_core::log::{Batch, MessageRef};
+use chat_core::protocol::{Broadcast, Encoder, Moment};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -183,56 +184,6 @@ impl Frame {
         }
         out.put_u8(b'}');
         true
-    }
-}
-
-fn presence_event(presence: &Presence) -> Event<'_> {
-    let room = presence.room.as_str().into();
-    let nick = presence.nick.as_str().into();
-    match &presence.change {
-        PresenceChange::Joined => Event::Joined { room, nick },
-        PresenceChange::Left { reason } => Event::Left {
-            room,
-            nick,
-            reason: reason.as_ref().map(|reason| reason.to_string().into()),
-        },
-        PresenceChange::Renamed { to } => Event::Renamed {
-            room,
-            nick,
-            to: to.as_str().into(),
-        },
-        PresenceChange::Removed { reason } => Event::Left {
-            room,
-            nick,
-            reason: Some(removed(reason).into()),
-        },
-        PresenceChange::Hushed { .. } => Event::Hushed { room, on: true },
-        _ => Event::Hushed { room, on: false },
-    }
-}
-
-/// Returns the reason of a departure that the session did not ask for.
-fn removed(reason: &str) -> String {
-    if reason.is_empty() {
-        "removed".to_owned()
-    } else {
-        format!("removed: {reason}")
-    }
-}
-
-fn gap_event(room: &str, missed: Missed) -> Event<'_> {
-    let (gap, why) = match missed {
-        Missed::Expired(gap) => (Some(gap), Why::Expired),
-        Missed::BeyondLimit(gap) => (Some(gap), Why::Limit),
-        Missed::Unreadable(gap) => (gap, Why::Unavailable),
-        Missed::OtherEpoch => (None, Why::Epoch),
-        _ => (None, Why::Other),
-    };
-    Event::Gap {
-        room: Text::from(room),
-        from: gap.map(|Gap { from, .. }| from.0),
-        to: gap.map(|Gap { to, .. }| to.0),
-        why,
     }
 }
 

@@ -177,20 +177,6 @@ pub(super) fn present(info: &RoomInfo) -> Present<'_> {
     }
 }
 
-/// Returns the event that lists the members of a room.
-pub(super) fn present_event(info: &RoomInfo) -> Event<'_> {
-    let Present {
-        room,
-        count,
-        members,
-    } = present(info);
-    Event::Present {
-        room,
-        count,
-        members,
-    }
-}
-
 /// Returns the event that precedes the end of the connection; `None` if the peer ended it or can't be reached.
 pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
     let mut why = None;

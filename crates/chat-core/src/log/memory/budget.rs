@@ -5,8 +5,9 @@
 
 use crate::log::batch::Batch;
 use crate::log::memory::Ring;
+use crate::log::position::Epoch;
 use crate::sync::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,6 +19,9 @@ const SPARE: usize = 64;
 /// and the allocator's overhead for its three allocations.
 const BATCH_BYTES: usize = size_of::<Batch>() + 9 * size_of::<usize>();
 
+/// How many dropped logs without messages are remembered: as many as a hub remembers empty rooms by default.
+const UNUSED_MAX: usize = 256;
+
 /// The memory that all logs of a journal may hold together.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -27,6 +31,8 @@ pub(super) struct Budget {
     is_evicting: AtomicBool,
     ids: AtomicU64,
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
+    /// The keys and epochs of logs that were dropped without ever having had a message, the oldest first.
+    unused: Mutex<VecDeque<(Box<str>, Epoch)>>,
 }
 
 /// Returns how many bytes of the budget a batch takes: the memory that it really uses.
@@ -42,7 +48,26 @@ impl Budget {
             is_evicting: AtomicBool::new(false),
             ids: AtomicU64::new(0),
             rings: Mutex::new(BTreeMap::new()),
+            unused: Mutex::new(VecDeque::new()),
         }
+    }
+
+    /// Returns the epoch of a log that is opened. A log in which nothing was said is the same log when it is opened
+    /// again: a client that resumes has missed nothing.
+    pub(super) fn epoch(&self, key: &str) -> Epoch {
+        let mut unused = self.unused.lock();
+        let known = unused.iter().position(|(known, _)| **known == *key);
+        let known = known.and_then(|at| unused.remove(at));
+        known.map_or_else(Epoch::random, |(_, epoch)| epoch)
+    }
+
+    /// Remembers the epoch of a log that is dropped without ever having had a message.
+    pub(super) fn remember_unused(&self, key: &str, epoch: Epoch) {
+        let mut unused = self.unused.lock();
+        if unused.len() == UNUSED_MAX {
+            unused.pop_front();
+        }
+        unused.push_back((key.into(), epoch));
     }
 
     /// Registers a log and returns its number.

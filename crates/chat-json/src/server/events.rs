@@ -1,0 +1,146 @@
+//! Turns what happens in core into the events of the wire.
+
+use crate::server::replies::present;
+use crate::wire::{Entry, Event, Present, Text, Why};
+use chat_core::log::Gap;
+use chat_core::protocol::Missed;
+use chat_core::rooms::RoomInfo;
+use chat_core::{Kind, Message, Presence, PresenceChange, SessionEvent};
+
+/// The event of JSON Lines for an event of a session in process, for a program with a transport of its own, such as a
+/// WebSocket handler. What JSON Lines does not know becomes [`Event::Unknown`].
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::{Hub, SessionEvent};
+/// use chat_json::wire;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::default();
+/// let mut kim = hub.session(Some("kim")).await?.into_events();
+/// kim.join("ops").await?;
+/// let lee = hub.session(Some("lee")).await?;
+/// let in_ops = lee.join("ops").await?;
+///
+/// let event: SessionEvent = kim.next().await.ok_or("an event")?;
+/// let json = serde_json::to_string(&wire::Event::from(&event))?;
+/// assert_eq!(json, r#"{"ev":"joined","room":"ops","nick":"lee"}"#);
+/// # drop(in_ops);
+/// # Ok(())
+/// # }
+/// ```
+impl<'a> From<&'a SessionEvent> for Event<'a> {
+    fn from(event: &'a SessionEvent) -> Self {
+        use chat_core::Event as InRoom;
+        match event {
+            SessionEvent::Room(_, InRoom::Message(message)) => message_event(message, false),
+            SessionEvent::Room(_, InRoom::Replayed(message)) => message_event(message, true),
+            SessionEvent::Room(_, InRoom::Presence(presence)) => presence_event(presence),
+            SessionEvent::Room(_, InRoom::Present(info)) => present_event(info),
+            SessionEvent::Room(room, InRoom::Gap(missed)) => gap_event(room.as_str(), *missed),
+            SessionEvent::Room(room, InRoom::Closed(reason)) => Event::Removed {
+                room: room.as_str().into(),
+                reason: (**reason).into(),
+                closed: true,
+            },
+            SessionEvent::Direct(direct) => Event::Told {
+                ts: direct.at.0,
+                from: direct.from.as_str().into(),
+                text: (*direct.text).into(),
+            },
+            _ => Event::Unknown,
+        }
+    }
+}
+
+/// The event of JSON Lines for a message of a log, as in a page of history.
+impl<'a> From<&'a Message> for Event<'a> {
+    fn from(message: &'a Message) -> Self {
+        message_event(message, false)
+    }
+}
+
+fn message_event(message: &Message, replay: bool) -> Event<'_> {
+    let entry = Entry {
+        room: message.room().as_str().into(),
+        seq: message.seq().0,
+        ts: message.at().0,
+        from: message.from().as_str().into(),
+        text: message.text().into(),
+        key: message.key().map(Text::from),
+        replay,
+    };
+    match message.kind() {
+        Kind::Said => Event::Said(entry),
+        Kind::Acted => Event::Acted(entry),
+        Kind::Topic => Event::Topic(entry),
+        Kind::Notice => Event::Notice(entry),
+        _ => Event::Unknown,
+    }
+}
+
+/// Returns the event that lists the members of a room.
+pub(super) fn present_event(info: &RoomInfo) -> Event<'_> {
+    let Present {
+        room,
+        count,
+        members,
+    } = present(info);
+    Event::Present {
+        room,
+        count,
+        members,
+    }
+}
+
+pub(super) fn presence_event(presence: &Presence) -> Event<'_> {
+    let room = presence.room.as_str().into();
+    let nick = presence.nick.as_str().into();
+    match &presence.change {
+        PresenceChange::Joined => Event::Joined { room, nick },
+        PresenceChange::Left { reason } => Event::Left {
+            room,
+            nick,
+            reason: reason.as_ref().map(|reason| reason.to_string().into()),
+        },
+        PresenceChange::Renamed { to } => Event::Renamed {
+            room,
+            nick,
+            to: to.as_str().into(),
+        },
+        PresenceChange::Removed { reason } => Event::Left {
+            room,
+            nick,
+            reason: Some(removed(reason).into()),
+        },
+        PresenceChange::Hushed { .. } => Event::Hushed { room, on: true },
+        _ => Event::Hushed { room, on: false },
+    }
+}
+
+/// Returns the reason of a departure that the session did not ask for.
+fn removed(reason: &str) -> String {
+    if reason.is_empty() {
+        "removed".to_owned()
+    } else {
+        format!("removed: {reason}")
+    }
+}
+
+pub(super) fn gap_event(room: &str, missed: Missed) -> Event<'_> {
+    let (gap, why) = match missed {
+        Missed::Expired(gap) => (Some(gap), Why::Expired),
+        Missed::BeyondLimit(gap) => (Some(gap), Why::Limit),
+        Missed::Unreadable(gap) => (gap, Why::Unavailable),
+        Missed::OtherEpoch => (None, Why::Epoch),
+        _ => (None, Why::Other),
+    };
+    Event::Gap {
+        room: Text::from(room),
+        from: gap.map(|Gap { from, .. }| from.0),
+        to: gap.map(|Gap { to, .. }| to.0),
+        why,
+    }
+}
