@@ -6,7 +6,8 @@
 
 use crate::event::{Missed, RoomInfo};
 use crate::log::{BatchSlice, Epoch, Gap, Page, Position, Seq, Span};
-use crate::room::delivery::{Cursor, Tail};
+use crate::room::delivery::Tail;
+use crate::room::item::Cursor;
 use crate::room::room::{Room, State, Subscription};
 use std::collections::VecDeque;
 

@@ -7,8 +7,8 @@
 use crate::event::Missed;
 use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
 use crate::name::RoomName;
-use crate::room::delivery::Body;
 use crate::room::following::Following;
+use crate::room::item::Body;
 use crate::room::room::{Opener, Room, RoomContext, State};
 use crate::time_slice::TimeSlice;
 use futures::stream::BoxStream;

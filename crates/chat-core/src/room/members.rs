@@ -7,7 +7,8 @@ use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary}
 use crate::log::{Account, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
-use crate::room::delivery::{Body, DeliveryOptions, Place, Shard, Tail};
+use crate::room::delivery::{Place, Shard, Tail};
+use crate::room::item::{Body, DeliveryOptions};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;

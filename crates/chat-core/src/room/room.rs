@@ -14,10 +14,11 @@ use crate::log::{
 };
 use crate::log_gate::LogGate;
 use crate::name::{Nick, RoomName};
-use crate::room::delivery::{Body, Cursor, Item, Shard};
+use crate::room::delivery::Shard;
 use crate::room::error::PublishError;
 use crate::room::feed::Feed;
 use crate::room::following::{Following, LOST};
+use crate::room::item::{Body, Cursor, Item};
 use crate::room::occupant::Occupant;
 use crate::room::search_queue::{SearchQueue, Searched};
 use crate::stats::Counters;

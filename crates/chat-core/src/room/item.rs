@@ -1,0 +1,198 @@
+//! One item of a room's broadcast, and how a member over a connection receives it.
+//!
+//! Invariant: an item is encoded at most once for each encoder, however many tasks deliver it.
+
+use crate::event::{Broadcast, Encoder, Missed, Moment, Presence};
+use crate::log::{Batch, Epoch, Position, Seq, SessionId};
+use crate::name::RoomName;
+use crate::room::outbound::SharedChange;
+use crate::sync::Mutex;
+use bytes::{Bytes, BytesMut};
+use std::fmt;
+use std::sync::Arc;
+
+/// One item of a room's broadcast. Everything that members receive is an item, in one order.
+pub(crate) struct Item {
+    /// Numbers the room's items. A number is skipped where the log may hold messages that were not delivered.
+    pub(crate) number: u64,
+    /// Where a member is after this item.
+    pub(crate) end: Cursor,
+    /// The session that caused it.
+    pub(crate) author: SessionId,
+    pub(crate) body: Body,
+    /// The encodings made so far, one for each encoder in use: a few at most.
+    encodings: Mutex<Vec<(Arc<dyn Encoder>, Bytes)>>,
+}
+
+pub(crate) enum Body {
+    Messages(Arc<Batch>),
+    Presence(Arc<Presence>),
+    /// How many members there are, in a room with too many members to announce each change of presence.
+    Count(RoomName, usize),
+    /// Messages that no member receives.
+    Missed(RoomName, Missed),
+    /// The room is closed. Members over a connection are notified by the connection.
+    Closed(Arc<str>),
+    /// Nothing to show: members in process check whether their session is ending.
+    Nudge,
+}
+
+impl Item {
+    /// Creates the item that a member at `cursor` needs next, of which only the number is to change.
+    pub(crate) const fn new(cursor: Cursor, author: SessionId, body: Body) -> Self {
+        Self {
+            number: cursor.next,
+            end: Cursor {
+                next: cursor.next + 1,
+                ..cursor
+            },
+            author,
+            body,
+            encodings: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Whether a session receives this item. It receives its own messages only if it asked for them, except a topic
+    /// that it set, which nothing on its screen shows yet. It never receives its own changes of presence.
+    pub(super) fn is_for(&self, session: SessionId, echo: Echo) -> bool {
+        self.author != session
+            || match (&self.body, echo) {
+                (Body::Messages(_), Echo::Include) => true,
+                (Body::Messages(batch), Echo::Exclude) => batch.is_topic(),
+                // With `Echo::Reply`, delivery stops before its messages.
+                _ => false,
+            }
+    }
+
+    /// Whether these messages of a session are at or before the last one that was answered.
+    pub(super) fn is_answered(&self, answered: Option<&Position>) -> bool {
+        answered.is_some_and(|answered| {
+            answered.epoch == self.end.epoch && self.end.seq <= answered.seq
+        })
+    }
+
+    /// The change of a session that this item announces, if other rooms announce it, too.
+    pub(super) fn shared_change(&self) -> Option<SharedChange> {
+        match &self.body {
+            Body::Presence(presence) => Some((presence.session, presence.number?)),
+            _ => None,
+        }
+    }
+
+    /// Whether the item carries presence only.
+    pub(super) const fn is_announcement(&self) -> bool {
+        matches!(self.body, Body::Presence(_) | Body::Count(..))
+    }
+
+    /// How many messages or changes of presence the item holds.
+    pub(super) fn len(&self) -> usize {
+        match &self.body {
+            Body::Messages(batch) => batch.len(),
+            Body::Presence(_) => 1,
+            Body::Count(..) | Body::Missed(..) | Body::Closed(_) | Body::Nudge => 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match &self.body {
+            Body::Messages(batch) => batch.bytes(),
+            Body::Presence(_)
+            | Body::Count(..)
+            | Body::Missed(..)
+            | Body::Closed(_)
+            | Body::Nudge => 0,
+        }
+    }
+
+    /// The item in this encoder's format, encoded at most once for all delivery tasks.
+    pub(super) fn encoded(&self, encoder: &Arc<dyn Encoder>) -> Bytes {
+        let mut encodings = self.encodings.lock();
+        if let Some((_, bytes)) = encodings
+            .iter()
+            .find(|(known, _)| Arc::ptr_eq(known, encoder))
+        {
+            return bytes.clone();
+        }
+        let mut out = BytesMut::with_capacity(self.bytes() + self.bytes() / 2 + 64);
+        let item = match &self.body {
+            Body::Messages(batch) => Broadcast::Messages(batch, 0..batch.len()),
+            Body::Presence(presence) => Broadcast::Presence(presence),
+            Body::Count(room, count) => Broadcast::Count(room, *count),
+            Body::Missed(room, missed) => Broadcast::Missed(room, *missed),
+            Body::Closed(_) | Body::Nudge => return Bytes::new(),
+        };
+        encoder.encode(&item, Moment::Live, &mut out);
+        let bytes = out.freeze();
+        encodings.push((Arc::clone(encoder), bytes.clone()));
+        bytes
+    }
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("number", &self.number)
+            .field("tail", &self.end.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a member is in its room's broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The number of the item that the member needs next.
+    pub(crate) next: u64,
+    /// The end of the log after the previous item.
+    pub(crate) seq: Seq,
+    /// The epoch of the log after the previous item.
+    pub(crate) epoch: Epoch,
+    /// The count of presence changes after the previous item.
+    pub(crate) presences: u64,
+}
+
+impl Cursor {
+    /// The position in the log.
+    pub(crate) const fn position(self) -> Position {
+        Position {
+            epoch: self.epoch,
+            seq: self.seq,
+        }
+    }
+
+    /// The cursor of a member that has received nothing of a room, whose log ends here.
+    pub(crate) const fn begin(epoch: Epoch, seq: Seq) -> Self {
+        Self {
+            next: 0,
+            seq,
+            epoch,
+            presences: 0,
+        }
+    }
+}
+
+/// How a member over a connection wants to receive its room's items.
+#[derive(Clone)]
+pub(crate) struct DeliveryOptions {
+    pub(crate) encoder: Arc<dyn Encoder>,
+    pub(crate) echo: Echo,
+    /// Delivers a change of a session once, however many rooms announce it.
+    pub(crate) has_changes_once: bool,
+}
+
+/// Whether a member receives its own messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// It does: for a program that needs to know how its messages were published.
+    Include,
+    /// It does not: for a terminal, which already shows them.
+    Exclude,
+    /// Its dialect writes [`Reply::Published`](crate::protocol::Reply::Published) in place of each of them: after the
+    /// messages that precede it in the room, and before those that follow it. For a protocol with labelled echoes.
+    ///
+    /// Each message is published alone, and the next command waits for the reply. The reply follows a gap if the message
+    /// is part of it. After [`Limits::stall_timeout`](crate::Limits::stall_timeout) it does not wait for its place any
+    /// longer. A message in a room that the session is not in, and a duplicate, are answered at once.
+    ///
+    /// For a member in process this is the same as `Exclude`: its methods return the positions.
+    Reply,
+}

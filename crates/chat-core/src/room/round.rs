@@ -1,0 +1,232 @@
+//! Items that are delivered together.
+//!
+//! Invariant: each member receives the same bytes, less what it does not want. A round is encoded once for each encoder.
+
+use crate::event::Encoder;
+use crate::log::{Batch, Epoch, Position, Seq, SessionId};
+use crate::room::item::{Body, Cursor, DeliveryOptions, Echo, Item};
+use crate::room::outbound::{Delivered, Outbound};
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Items that are delivered together, in one write for each member.
+pub(super) struct Round<'a> {
+    pub(super) items: &'a [Arc<Item>],
+    pub(super) first: u64,
+    pub(super) end: Cursor,
+    /// The authors of the items, sorted. Only an author may have to skip an item.
+    authors: Vec<SessionId>,
+    encodings: Vec<Encoding>,
+    /// Some item announces a change that other rooms announce, too.
+    has_shared_changes: bool,
+    /// Some item holds messages that no member receives.
+    pub(super) has_missed: bool,
+    /// How many messages and changes of presence were delivered so far.
+    pub(super) deliveries: usize,
+    pub(super) bytes: usize,
+}
+
+/// A round in one encoder's format: the items' bytes in order, and where each item begins.
+struct Encoding {
+    encoder: Arc<dyn Encoder>,
+    bytes: Bytes,
+    starts: Vec<usize>,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(items: &'a [Arc<Item>]) -> Self {
+        let mut authors: Vec<_> = items.iter().map(|item| item.author).collect();
+        authors.sort_unstable();
+        authors.dedup();
+        let (first, end) = match (items.first(), items.last()) {
+            (Some(first), Some(last)) => (first.number, last.end),
+            _ => (0, Cursor::begin(Epoch(0), Seq::START)),
+        };
+        Self {
+            items,
+            first,
+            end,
+            authors,
+            encodings: Vec::new(),
+            has_shared_changes: items.iter().any(|item| item.shared_change().is_some()),
+            has_missed: items
+                .iter()
+                .any(|item| matches!(item.body, Body::Missed(..))),
+            deliveries: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The first item, from the `at`th on, with messages of this session that are not answered yet.
+    pub(super) fn own_message(
+        &self,
+        session: SessionId,
+        at: usize,
+        answered: Option<&Position>,
+    ) -> Option<(usize, &'a Arc<Batch>)> {
+        self.authors.binary_search(&session).ok()?;
+        let items = self.items.iter().enumerate().skip(at);
+        let mut own = items.filter(|(_, item)| item.author == session);
+        own.find_map(|(at, item)| match &item.body {
+            Body::Messages(batch) if !item.is_answered(answered) => Some((at, batch)),
+            _ => None,
+        })
+    }
+
+    /// Where a member is that has received the items before the `at`th one. `was` is where it was before the round.
+    pub(super) fn cursor_at(&self, at: usize, was: Cursor) -> Cursor {
+        let last = at.checked_sub(1).map(|last| &self.items[last]);
+        match last.filter(|last| last.number >= was.next) {
+            Some(last) => last.end,
+            None => was,
+        }
+    }
+
+    /// Delivers a range of the items to a member, without its own if it wants no echo.
+    pub(super) fn deliver(
+        &mut self,
+        outbound: &Outbound,
+        options: &DeliveryOptions,
+        session: SessionId,
+        range: Range<usize>,
+        queue_max: usize,
+    ) -> Delivered {
+        let at = self.encoding(&options.encoder);
+        if options.has_changes_once && self.has_shared_changes {
+            return self.deliver_once(at, outbound, options.echo, session, range, queue_max);
+        }
+        let starts = &self.encodings[at].starts;
+        let is_author = self.authors.binary_search(&session).is_ok();
+        if !is_author || options.echo == Echo::Include && self.has_only_messages_of(session) {
+            let all = starts[range.start]..starts[range.end];
+            let count = self.items[range].iter().map(|item| item.len()).sum();
+            return self.hand_out(at, outbound, std::slice::from_ref(&all), count, queue_max);
+        }
+        let is_shown = |item: &Item| item.is_for(session, options.echo);
+        let (parts, count) = self.parts(range, starts, is_shown);
+        self.hand_out(at, outbound, &parts, count, queue_max)
+    }
+
+    /// As [`deliver`](Self::deliver), without the changes of sessions that another room has already delivered to this
+    /// connection.
+    fn deliver_once(
+        &mut self,
+        at: usize,
+        outbound: &Outbound,
+        echo: Echo,
+        session: SessionId,
+        range: Range<usize>,
+        queue_max: usize,
+    ) -> Delivered {
+        let Encoding { bytes, starts, .. } = &self.encodings[at];
+        let changes = self.items[range.clone()]
+            .iter()
+            .filter_map(|item| item.shared_change());
+        let mut given = (0, 0);
+        let delivered = outbound.deliver_once(bytes, changes, queue_max, |told| {
+            let is_new = |item: &Item| {
+                let change = item.shared_change();
+                change.is_none_or(|change| !told.contains(&change))
+            };
+            let is_shown = |item: &Item| item.is_for(session, echo) && is_new(item);
+            let (parts, count) = self.parts(range, starts, is_shown);
+            given = (count, parts.iter().map(Range::len).sum());
+            parts
+        });
+        if delivered == Delivered::Taken {
+            self.deliveries += given.0;
+            self.bytes += given.1;
+        }
+        delivered
+    }
+
+    /// Delivers these parts of an encoding, and counts their contents.
+    fn hand_out(
+        &mut self,
+        at: usize,
+        outbound: &Outbound,
+        parts: &[Range<usize>],
+        count: usize,
+        queue_max: usize,
+    ) -> Delivered {
+        let bytes: usize = parts.iter().map(Range::len).sum();
+        if bytes == 0 {
+            return Delivered::Taken;
+        }
+        let delivered = outbound.deliver(&self.encodings[at].bytes, parts, queue_max);
+        if delivered == Delivered::Taken {
+            self.deliveries += count;
+            self.bytes += bytes;
+        }
+        delivered
+    }
+
+    /// The author of a change of presence learns of it from the reply to its command.
+    fn has_only_messages_of(&self, session: SessionId) -> bool {
+        self.items
+            .iter()
+            .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
+    }
+
+    /// The parts of an encoding that hold those items of a range that are shown, and how many messages and changes of
+    /// presence they hold.
+    fn parts(
+        &self,
+        range: Range<usize>,
+        starts: &[usize],
+        is_shown: impl Fn(&Item) -> bool,
+    ) -> (Vec<Range<usize>>, usize) {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut count = 0;
+        let items = self.items[range.clone()].iter();
+        for (item, range) in items.zip(starts[range.start..].windows(2)) {
+            if !is_shown(item) {
+                continue;
+            }
+            count += item.len();
+            if range[0] == range[1] {
+                continue;
+            }
+            match parts.last_mut() {
+                Some(part) if part.end == range[0] => part.end = range[1],
+                _ => parts.push(range[0]..range[1]),
+            }
+        }
+        (parts, count)
+    }
+
+    /// The index of the round in this encoder's format: a single item's own encoding, or all items joined together.
+    fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
+        if let Some(at) = self
+            .encodings
+            .iter()
+            .position(|known| Arc::ptr_eq(&known.encoder, encoder))
+        {
+            return at;
+        }
+        let (bytes, starts) = match self.items {
+            [item] => {
+                let bytes = item.encoded(encoder);
+                let end = bytes.len();
+                (bytes, vec![0, end])
+            }
+            items => {
+                let pieces: Vec<Bytes> = items.iter().map(|item| item.encoded(encoder)).collect();
+                let mut starts = vec![0];
+                let mut end = 0;
+                starts.extend(pieces.iter().map(|piece| {
+                    end += piece.len();
+                    end
+                }));
+                (pieces.concat().into(), starts)
+            }
+        };
+        self.encodings.push(Encoding {
+            encoder: Arc::clone(encoder),
+            bytes,
+            starts,
+        });
+        self.encodings.len() - 1
+    }
+}
