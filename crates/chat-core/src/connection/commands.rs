@@ -57,8 +57,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Command::Leave { room } => self.leave(room.as_deref()).await?,
             Command::Nick { nick } => self.rename(&nick).await?,
             Command::Who { room } => {
-                let info = self.info(room.as_deref())?;
-                let info = self.seen(info);
+                let info = self.seen(self.info(room.as_deref())?);
                 self.reply(&Reply::Who(&info));
             }
             Command::Members { room } => self.list_members(room.as_deref()).await?,

@@ -6,6 +6,7 @@
 
 mod deadlines;
 mod detection;
+mod owed;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,8 @@ use crate::connection::owed::Owed;
 use crate::event::CloseReason;
 use crate::limits::Limits;
 use crate::line::Inbound;
-use crate::log::{Batch, Drafts, Kind, Timestamp};
-use crate::protocol::{Command, Commands, Dialect, Refusal, Reply, Step};
+use crate::log::{Drafts, Kind, Timestamp};
+use crate::protocol::{Command, Commands, Dialect, Refusal, Step};
 use crate::room::Echo;
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
@@ -318,33 +319,6 @@ impl Conversation {
             Drafted::Added if !is_alone => None,
             Drafted::Added | Drafted::Refused => self.waiting.take(),
         }
-    }
-
-    /// Keeps the reply to a published message until delivery reaches the message.
-    pub(super) fn owe(&mut self, owed: Owed) {
-        debug_assert!(self.owed.is_none(), "the next message waits for the reply");
-        self.owed = Some(Box::new(owed));
-    }
-
-    /// The published message whose reply waits for its place.
-    pub(super) fn owed(&self) -> Option<&Owed> {
-        self.owed.as_deref()
-    }
-
-    /// Takes that message, to answer it now.
-    pub(super) const fn take_owed(&mut self) -> Option<Box<Owed>> {
-        self.owed.take()
-    }
-
-    /// Writes the reply to that message, if this is the message. Returns whether it is.
-    pub(super) fn write_owed(&mut self, batch: &Batch, out: &mut BytesMut) -> bool {
-        let (Some(dialect), Some(owed)) =
-            (&mut self.dialect, self.owed.take_if(|owed| owed.is(batch)))
-        else {
-            return false;
-        };
-        dialect.reply(&Reply::Published(&owed.batch), out);
-        true
     }
 
     /// Writes what separates two replayed messages, if they are of different days.

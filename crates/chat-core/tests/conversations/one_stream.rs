@@ -218,9 +218,11 @@ async fn a_client_alone_in_a_room_that_is_forgotten_has_missed_nothing() {
     let mut seen = None;
     for visit in 0..3 {
         let mut kim = hub.session(Some("kim")).await.unwrap().into_events();
-        let request = JoinRequest::from("quiet");
-        let joined = kim.join(seen.map_or(request.clone(), |seen| request.resume(seen)));
-        let joined = joined.await.unwrap();
+        let mut request = JoinRequest::from("quiet");
+        if let Some(seen) = seen {
+            request = request.resume(seen);
+        }
+        let joined = kim.join(request).await.unwrap();
         assert_eq!(kim.next().now_or_never().map(drop), None, "visit {visit}");
         seen = Some(joined.position);
     }

@@ -1,0 +1,36 @@
+//! The published message whose reply waits for its place in the room.
+
+use crate::connection::conversation::Conversation;
+use crate::connection::owed::Owed;
+use crate::log::Batch;
+use crate::protocol::Reply;
+use bytes::BytesMut;
+
+impl Conversation {
+    /// Keeps the reply to a published message until delivery reaches the message.
+    pub(in crate::connection) fn owe(&mut self, owed: Owed) {
+        debug_assert!(self.owed.is_none(), "the next message waits for the reply");
+        self.owed = Some(Box::new(owed));
+    }
+
+    /// The published message whose reply waits for its place.
+    pub(in crate::connection) fn owed(&self) -> Option<&Owed> {
+        self.owed.as_deref()
+    }
+
+    /// Takes that message, to answer it now.
+    pub(in crate::connection) const fn take_owed(&mut self) -> Option<Box<Owed>> {
+        self.owed.take()
+    }
+
+    /// Writes the reply to that message, if this is the message. Returns whether it is.
+    pub(in crate::connection) fn write_owed(&mut self, batch: &Batch, out: &mut BytesMut) -> bool {
+        let (Some(dialect), Some(owed)) =
+            (&mut self.dialect, self.owed.take_if(|owed| owed.is(batch)))
+        else {
+            return false;
+        };
+        dialect.reply(&Reply::Published(&owed.batch), out);
+        true
+    }
+}
