@@ -244,7 +244,7 @@ async fn what_other_protocols_open_with_never_becomes_chat() {
     late.sees_in_time("* here with you: alice").await;
     alice.sees("* guest-2 joined").await;
     late.sends_bytes(b"GET / HTTP/1.1\r\n\r\n").await;
-    late.sees("HTTP/1.1 400 Bad Request\r").await;
+    late.sees("HTTP/1.1 400 Bad Request").await;
     alice.sees("* guest-2 left (gone: connection closed)").await;
     let mut talker = hub.connect("talker");
     talker.sends("GET lost").await;

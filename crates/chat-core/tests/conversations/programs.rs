@@ -219,7 +219,7 @@ async fn utf16_is_told_and_never_said() {
     for text in texts {
         let mut program = hub.connect("program");
         program.sends_bytes(&text).await;
-        program.sees("! send UTF-8: this looks like UTF-16\r").await;
+        program.sees("! send UTF-8: this looks like UTF-16").await;
         assert!(program.sees_the_end().await.is_empty());
         alice.sees_nothing().await;
     }

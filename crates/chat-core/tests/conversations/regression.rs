@@ -59,7 +59,7 @@ async fn a_peer_that_turns_out_to_be_a_browser_while_it_is_behind_ends() {
         tokio::task::yield_now().await;
     }
     slow.sends_bytes(b"GET / HTTP/1.1\r\n\r\n").await;
-    slow.sees_in_time("HTTP/1.1 400 Bad Request\r").await;
+    slow.sees_in_time("HTTP/1.1 400 Bad Request").await;
     assert_eq!(hub.ended().await, CloseReason::Disconnected);
 }
 
@@ -73,7 +73,7 @@ async fn a_request_line_too_long_to_be_a_line_never_becomes_chat() {
         format!("POST /{path} HTTP/1.1\r\nHost: x\r\n\r\n/nick admin\nevil\n").as_bytes(),
     )
     .await;
-    web.sees("HTTP/1.1 400 Bad Request\r").await;
+    web.sees("HTTP/1.1 400 Bad Request").await;
     alice.sees_nothing().await;
 }
 
