@@ -10,14 +10,14 @@ use std::sync::Arc;
 pub struct Direct {
     /// The sender's nick.
     pub from: Nick,
-    /// When the hub accepted it.
+    /// When the hub accepted the message.
     pub at: Timestamp,
-    /// Its text, without control characters.
+    /// The text of the message, without control characters.
     pub text: Arc<str>,
 }
 
 impl Direct {
-    /// Creates a message, for tests of a dialect. The text is used unchanged.
+    /// Creates a direct message, for tests of a dialect. Control characters in `text` are not removed.
     #[must_use]
     pub const fn new(from: Nick, at: Timestamp, text: Arc<str>) -> Self {
         Self { from, at, text }

@@ -10,19 +10,25 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// A member said or did something, or set the topic; see [`Message::kind`].
+    /// A message was published in the room. [`Message::kind`] says what it is: a text, an action, a notice or a new
+    /// topic.
     Message(Message),
-    /// A message from before this member joined, which it asked for in its join request.
+    /// A message from before this member joined. The member asked for it in its [`JoinRequest`](crate::JoinRequest).
     Replayed(Message),
-    /// The members of the room changed.
+    /// A change of the room's members: a session joined, left, was removed or took another nick. Also reports that the
+    /// room begins or ceases to announce such changes.
     Presence(Arc<Presence>),
-    /// This member fell behind and missed presence changes; this is who is in the room now. The messages that it missed
-    /// follow, and then the events that happen after this. `nicks` holds all members, unless the room has too many to
-    /// announce each.
+    /// This member fell behind and missed changes of presence. The value describes the room as it is now, and replaces
+    /// what the program knew of the room's members. The messages that this member missed follow, and then the events
+    /// that happened later.
+    ///
+    /// Here [`RoomInfo::nicks`] holds all members of the room, also if there are more than 100. If the room has too
+    /// many members to announce each change ([`RoomInfo::is_hushed`]), `nicks` holds the first 100.
     Present(Box<RoomInfo>),
-    /// Messages that this member missed and does not receive, and why: the log no longer holds them, or can't be read
-    /// now.
+    /// Messages of the room are missing at this point of the stream of events. The value says which ones, and why this
+    /// member does not receive them.
     Gap(Missed),
-    /// The application closed the room, perhaps with a reason. This is the last event of the room.
+    /// The application closed the room. The text is the reason; empty if the application gave none. A member receives
+    /// no event of the room after this one.
     Closed(Arc<str>),
 }

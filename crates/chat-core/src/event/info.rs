@@ -4,37 +4,45 @@ use crate::log::{Position, TopicSet};
 use crate::name::{Nick, RoomName};
 use std::sync::Arc;
 
-/// The members, topic and position of a room.
+/// The members, the topic and the log's end of a room, at the time when this value was created.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RoomInfo {
-    /// The room.
+    /// The room's name.
     pub room: RoomName,
-    /// How many members there are.
+    /// How many members the room has. Sessions that share a nick count as one member.
     pub count: usize,
-    /// The first 100 members, in the order in which their sessions began.
+    /// The nicks of the first 100 members: members of this hub first, in the order in which their sessions began.
+    /// [`Hub::members`](crate::Hub::members) lists all members.
+    ///
+    /// In an [`Event::Present`](crate::Event::Present) of a room that is not [hushed](Self::is_hushed), `nicks` holds
+    /// all members. For example, if [`Limits::announce`](crate::Limits::announce) is 200, the event lists all of 150
+    /// members, but only 100 of 250.
     pub nicks: Vec<Nick>,
     /// The topic; empty if there is none.
     pub topic: Arc<str>,
-    /// Who set or removed the topic last, if that is known.
+    /// Who set or removed the topic last, and when; `None` if that is not known.
     pub topic_set: Option<TopicSet>,
-    /// Whether there are too many members to announce who comes and goes.
+    /// Whether the room has too many members to announce arrivals, departures and renames. A room is hushed once it has
+    /// more than [`Limits::announce`](crate::Limits::announce) members, until it has at most three quarters of that
+    /// number.
     pub is_hushed: bool,
-    /// The end of the room's log.
+    /// The end of the room's log: the position of its last message, and the epoch of the log's positions. A member may
+    /// not have received that message yet.
     pub position: Position,
-    /// Whether the log, which other hubs append to, can't be followed now. The room then accepts no messages, and
-    /// continues by itself; see [`Log::follow`](crate::log::Log::follow).
+    /// Whether other hubs append to the log, and this hub can't follow the log now. The room then accepts no messages
+    /// until the hub follows the log again, which it tries by itself; see [`Log::follow`](crate::log::Log::follow).
     pub is_lost: bool,
 }
 
-/// One of a hub's rooms.
+/// One room in a list of rooms.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RoomSummary {
-    /// The room.
+    /// The room's name.
     pub room: RoomName,
-    /// How many members there are.
+    /// How many members the room has. Sessions that share a nick count as one member.
     pub count: usize,
-    /// The topic; empty if there is none.
+    /// The topic; empty if there is none, or if the room is open on other nodes only.
     pub topic: Arc<str>,
 }

@@ -7,27 +7,30 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A change of who is in a room. Such events have no position in the log: after a resume, the list of members is
-/// authoritative.
+/// A change of the members of a room.
+///
+/// Changes of presence are not in the room's log: they have no position, and a member that joins again does not receive
+/// those that it missed. It reads the present members from [`RoomInfo::nicks`](crate::rooms::RoomInfo::nicks).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Presence {
-    /// The room.
+    /// The room's name.
     pub room: RoomName,
-    /// The session that the change is about.
+    /// The session that joined, left, was removed or renamed. It is [`SessionId::NOBODY`] if a session that shared its
+    /// nick with others took another nick: the room then announces an arrival or a departure.
     pub session: SessionId,
-    /// The session's nick; if it is renamed, the old one.
+    /// The nick of the session. For [`PresenceChange::Renamed`] it is the old nick.
     pub nick: Nick,
     /// What changed.
     pub change: PresenceChange,
-    /// The number of a change that is announced in each room of the session: a new nick, or the end of the session. It
-    /// is the same in all of these rooms, and no other change of that session has it. `None` if the change concerns
-    /// this room alone, or the session is in no other room.
+    /// Identifies a change that several rooms announce: a new nick, or the end of the session. All rooms of the session
+    /// announce the change with the same number, and no other change of the session has that number. A program that
+    /// sees several rooms can thus show the change once. `None` if only this room announces the change.
     pub number: Option<NonZeroU32>,
 }
 
 impl Presence {
-    /// Creates a change, for tests of a dialect.
+    /// Creates a change without a [`number`](Self::number), for tests of a dialect.
     #[must_use]
     pub const fn new(
         room: RoomName,
@@ -53,7 +56,7 @@ pub enum PresenceChange {
     Joined,
     /// The session left the room.
     Left {
-        /// Why the session ended; `None` if it only left this room.
+        /// Why the session ended; `None` if the session left this room but did not end.
         reason: Option<CloseReason>,
     },
     /// The application removed the session from the room.
@@ -61,18 +64,19 @@ pub enum PresenceChange {
         /// The reason; empty if the application gave none.
         reason: Arc<str>,
     },
-    /// The session has another nick.
+    /// The session took another nick.
     Renamed {
         /// The new nick.
         to: Nick,
     },
-    /// The room now has more members than are announced one by one. Arrivals, departures and renames are no longer
-    /// announced.
+    /// The session joined the room, which now has more than `limit` members. The room announces no arrivals, departures
+    /// and renames until [`Unhushed`](Self::Unhushed).
     Hushed {
-        /// The most members that are announced one by one.
+        /// The value of [`Limits::announce`](crate::Limits::announce).
         limit: usize,
     },
-    /// The room has fewer members again, and changes are announced again.
+    /// The session left the room, which now has at most three quarters of [`Limits::announce`](crate::Limits::announce)
+    /// members. The room announces each change again.
     Unhushed,
 }
 
@@ -80,15 +84,17 @@ pub enum PresenceChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The peer said goodbye, perhaps with a reason.
+    /// The peer asked to leave. `None` if it gave no reason.
     Quit(Option<Arc<str>>),
     /// The peer closed the connection.
     Disconnected,
-    /// The connection broke.
+    /// The connection failed, or the node that held the session is gone.
     Broken,
-    /// The peer accepted no bytes for too long while some waited for it.
+    /// Output waited for the peer, and the peer accepted no bytes for
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout).
     Stalled,
-    /// The peer did not identify itself in time.
+    /// The peer did not complete the opening of its dialect within
+    /// [`Limits::registration_timeout`](crate::Limits::registration_timeout).
     NotRegistered,
     /// The peer failed to authenticate too often in a row; see
     /// [`Limits::failed_authentications`](crate::Limits::failed_authentications).
@@ -97,17 +103,17 @@ pub enum CloseReason {
     Silent,
     /// The hub is shutting down.
     Draining,
-    /// The application ended the session, perhaps with a reason.
+    /// The application ended the session. The text is the reason; empty if the application gave none.
     Kicked(Arc<str>),
     /// The [`Policy`](crate::Policy) did not admit the session.
     Refused,
-    /// The peer's address has asked for too much lately. It may come back after this time.
+    /// The peer's address has exceeded its rate limits. The peer may connect again after this time.
     TooSoon(Duration),
-    /// The same client came back with its token and took the nick.
+    /// A later session of the same client took the nick. The hub recognises the client by its token.
     TakenOver,
     /// The handshake of the connection's protocol did not end in time.
     TimedOut,
-    /// The connection's task panicked.
+    /// The task that served the connection or held the session panicked.
     Failed,
     /// The Tokio runtime that served the connection has no timers.
     NoTimers,

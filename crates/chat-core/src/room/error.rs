@@ -12,21 +12,23 @@ pub struct NotInRoom;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The text is longer than this many bytes.
+    /// The text is longer than the limit, which is this many bytes.
     TooLong(usize),
-    /// The hub is shutting down; the room's log accepts nothing more.
+    /// The hub is shutting down, and the room's log accepts no more messages.
     Draining,
     /// The text has no visible characters.
     Empty,
     /// The text is not a valid key.
     Key(KeyError),
-    /// Too many appends wait for the journal.
+    /// Too many earlier messages of the room wait for the journal. The message was not published and can be sent again
+    /// later.
     Busy,
-    /// The session has ended, or is no longer in the room.
+    /// The session has ended, or is not in the room.
     NotAMember,
-    /// The room does not exist and can't be opened.
+    /// The room is not open and could not be opened.
     Room(Box<JoinError>),
-    /// The journal failed.
+    /// The journal failed. After [`JournalError::Uncertain`] or [`JournalError::Gone`] the message may still be in the
+    /// log and be delivered; after any other error it is not.
     Journal(JournalError),
 }
 
@@ -90,7 +92,8 @@ pub enum JoinError {
     TooManyRooms(usize),
     /// The hub has this many rooms already, which is the limit.
     Full(usize),
-    /// The session's address has opened this many rooms, which is the limit, and all of them have members.
+    /// The address of the session's peer has opened this many rooms, which is the limit, and none of them is without
+    /// members.
     TooManyOpened(usize),
     /// The hub is shutting down.
     Draining,
