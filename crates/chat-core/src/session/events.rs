@@ -13,11 +13,13 @@ use futures::stream::{AbortHandle, Abortable, BoxStream, SelectAll, Stream, Stre
 use std::fmt;
 use std::task::{Context, Poll};
 
-/// Yields the events of all rooms of a session, and its direct messages; from [`Session::into_events`].
+/// Yields the events of all rooms of a session, and its direct messages. [`Session::into_events`] creates it.
 ///
-/// Made for a WebSocket handler or any other transport of your own: one call waits for all of them. When the session
-/// ends, it leaves all its rooms. The number of rooms is bounded by
-/// [`Limits::rooms_per_session`](crate::Limits::rooms_per_session). No room waits for a session.
+/// Use it in a WebSocket handler or any other transport of your own: one call of [`next`](Self::next) waits for all
+/// rooms and for direct messages. A session is in at most
+/// [`Limits::rooms_per_session`](crate::Limits::rooms_per_session) rooms. No room waits until the caller takes its
+/// events: what the session missed is read from the room's log. Dropping this value ends the session, which leaves all
+/// its rooms.
 ///
 /// # Examples
 ///
@@ -63,7 +65,7 @@ pub struct SessionEvents {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// Something happened in a room.
+    /// An event of the room with this name.
     Room(RoomName, Event),
     /// Another session sent a direct message.
     Direct(Direct),
@@ -93,13 +95,13 @@ impl SessionEvents {
         self.echo = echo;
     }
 
-    /// Returns the session: its nick, and what it can do without a room.
+    /// Returns the session, which has the nick and can publish and send direct messages without a room.
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Joins a room and adds its events to those of [`next`](Self::next); see [`Session::join`].
+    /// Joins a room, whose events [`next`](Self::next) then returns, too; see [`Session::join`].
     ///
     /// Returns the room's members, topic and position at the join. A client that has received no message of the room
     /// resumes from this position; afterwards it resumes from the position of the last message that it has received.
@@ -111,7 +113,7 @@ impl SessionEvents {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropping the future before it is ready joins nothing.
+    /// Cancel safe: if the future is dropped before it is ready, the session is not in the room.
     pub async fn join<'a>(
         &mut self,
         request: impl Into<JoinRequest<'a>> + Send,
@@ -132,7 +134,8 @@ impl SessionEvents {
         Ok(info)
     }
 
-    /// Leaves a room and notifies the other members. Returns whether the session was in it.
+    /// Leaves a room, which announces that. Events of the room that were not returned yet are dropped. Returns `false`
+    /// if the session was not in the room.
     pub fn leave(&mut self, room: &str) -> bool {
         let Some(at) = self.position(room) else {
             return false;
@@ -154,16 +157,18 @@ impl SessionEvents {
         Ok(&self.rooms[at].handle)
     }
 
-    /// Returns the rooms that the session is in.
+    /// Returns the handles of all rooms that the session is in.
     pub fn rooms(&self) -> impl Iterator<Item = &MemberHandle> {
         self.rooms.iter().map(|joined| &joined.handle)
     }
 
-    /// Waits for the next event: of any room, or a direct message.
+    /// Waits for the next event of any room, or for the next direct message.
     ///
-    /// Rooms take turns. If a room is closed, or the session is removed from it, that is the room's last event. Returns
-    /// `None` once the session was ended or the hub drains, and everything said before has been returned;
-    /// [`end_reason`](Self::end_reason) tells why.
+    /// Rooms take turns. If a room is closed, or the session is removed from it, the event that reports this is the
+    /// last one of the room.
+    ///
+    /// Returns `None` once the session was ended or the hub drains, and all earlier messages have been returned;
+    /// [`end_reason`](Self::end_reason) tells why. The caller must then drop this value.
     ///
     /// # Cancel safety
     ///

@@ -3,7 +3,7 @@
 use crate::log::{Epoch, Position, Seq};
 use std::borrow::Cow;
 
-/// Names a room to join, and where to resume.
+/// Names a room to join, and says which earlier messages the member receives first.
 ///
 /// # Examples
 ///
@@ -29,14 +29,23 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinRequest<'a> {
-    /// The room's name.
+    /// The name of the room.
     pub room: Cow<'a, str>,
-    /// The position of the last message that the peer has seen: what followed is replayed. `None` if only new messages
-    /// are wanted, or the latest ones if there is a `limit`.
+    /// The position of the last message that the joining member has seen. The messages after it are replayed. `None`:
+    /// there is no such position, and `limit` alone decides what is replayed.
     pub after: Option<Seq>,
-    /// The epoch of that position; `None` for the present one.
+    /// The epoch of the position `after`. `None`: the position is taken for one of the log's present epoch.
+    ///
+    /// If the log has another epoch, or ends before the position, the member first receives
+    /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch) as a gap, and then the messages that the log holds, at most
+    /// `limit` of them.
     pub epoch: Option<Epoch>,
-    /// How many messages are replayed at most: the latest ones. The others are reported as a gap.
+    /// The largest number of messages that are replayed: the latest ones, and never more than
+    /// [`Limits::history_max`](crate::Limits::history_max). If more messages follow the position `after`, the older
+    /// ones are reported as a gap, [`Missed::BeyondLimit`](crate::Missed::BeyondLimit).
+    ///
+    /// `None` with a position: all messages after the position are replayed. `None` without a position: no message is
+    /// replayed.
     pub limit: Option<usize>,
 }
 
@@ -52,7 +61,7 @@ impl<'a> JoinRequest<'a> {
         }
     }
 
-    /// Asks for the messages that followed this position.
+    /// Asks for the messages that follow the position `seen`.
     #[must_use]
     pub const fn resume(mut self, seen: Position) -> Self {
         self.after = Some(seen.seq);
@@ -60,8 +69,8 @@ impl<'a> JoinRequest<'a> {
         self
     }
 
-    /// Asks for at most this many messages: the latest ones. Without a position to resume from, they are the end of the
-    /// log.
+    /// Limits the replay to this many messages: the latest ones. Without a position to resume from, these are the last
+    /// messages of the log.
     #[must_use]
     pub const fn latest(mut self, messages: usize) -> Self {
         self.limit = Some(messages);

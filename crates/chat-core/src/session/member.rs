@@ -18,18 +18,19 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// Represents a session's presence in one room; dropping it leaves the room.
+/// Represents a session's presence in one room. Dropping the member leaves the room.
 ///
 /// # Ordering
 ///
-/// All members of a room see its messages in the same order (promise 1).
+/// All members of a room receive its messages in the same order.
 ///
 /// # Lagging
 ///
-/// A room never waits for a member (promise 3). A member that falls further behind than the room's broadcast ring reads
-/// what it missed from the journal, which [`next`](Self::next) does by itself. What the journal no longer holds, or
-/// can't be read, is reported as one [`Event::Gap`] (promise 2: a gap is never silent). No log holds changes of
-/// presence: a member that missed some receives the present members of the room, once, with [`Event::Present`].
+/// A room never waits for a member. A member lags if more than [`Limits::ring_batches`](crate::Limits::ring_batches)
+/// events of the room wait for it. [`next`](Self::next) then reads the messages that the member missed from the room's
+/// log. Messages that the log no longer holds, or that can't be read, are reported as an [`Event::Gap`]: no message is
+/// missing silently. Changes of presence are not in the log. If the member missed some, it receives the present members
+/// of the room with [`Event::Present`].
 #[derive(Debug)]
 pub struct Member {
     seat: Seat,
@@ -87,18 +88,20 @@ impl Member {
         &self.seat.room().name
     }
 
-    /// Returns the room's members, its topic, and the end of its log.
+    /// Returns the room's members, its topic, and the end of its log, as they are now. The member may not have received
+    /// the log's last messages yet.
     #[must_use]
     pub fn info(&self) -> RoomInfo {
         self.seat.room().info()
     }
 
-    /// Sets whether this member receives its own messages; the default is that it does not.
+    /// Sets whether this member receives its own messages. The default is [`Echo::Exclude`].
     pub const fn set_echo(&mut self, echo: Echo) {
         self.echo = echo;
     }
 
-    /// Returns a handle to publish in the room and to read its log, also while another task waits for the next event.
+    /// Returns a handle that publishes in the room and reads its log. Other tasks can use a clone of it while this task
+    /// waits in [`next`](Self::next).
     #[must_use]
     pub fn handle(&self) -> &MemberHandle {
         &self.seat.handle
@@ -108,11 +111,12 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// See [`PublishError`]; the message is not delivered.
+    /// See [`PublishError`]. The message is not delivered, except perhaps after [`JournalError::Uncertain`] or
+    /// [`JournalError::Gone`].
     ///
     /// # Cancel safety
     ///
-    /// As [`MemberHandle::say`].
+    /// The same as for [`MemberHandle::say`].
     pub async fn say(&self, text: &str) -> Result<Seq, PublishError> {
         self.handle().say(text).await
     }
@@ -125,7 +129,7 @@ impl Member {
     ///
     /// # Cancel safety
     ///
-    /// As [`MemberHandle::say_once`].
+    /// The same as for [`MemberHandle::say_once`].
     pub async fn say_once(&self, key: &str, text: &str) -> Result<Published, PublishError> {
         self.handle().say_once(key, text).await
     }
@@ -138,7 +142,7 @@ impl Member {
     ///
     /// # Cancel safety
     ///
-    /// As [`MemberHandle::say`].
+    /// The same as for [`MemberHandle::say`].
     pub async fn act(&self, text: &str) -> Result<Seq, PublishError> {
         self.handle().act(text).await
     }
@@ -151,7 +155,7 @@ impl Member {
     ///
     /// # Cancel safety
     ///
-    /// As [`MemberHandle::say`].
+    /// The same as for [`MemberHandle::say`].
     pub async fn notice(&self, text: &str) -> Result<Seq, PublishError> {
         self.handle().notice(text).await
     }
@@ -164,7 +168,7 @@ impl Member {
     ///
     /// # Cancel safety
     ///
-    /// As [`MemberHandle::say`].
+    /// The same as for [`MemberHandle::say`].
     pub async fn set_topic(&self, text: &str) -> Result<Seq, PublishError> {
         self.handle().set_topic(text).await
     }
@@ -202,15 +206,15 @@ impl Member {
 
     /// Waits for the next event of the room.
     ///
-    /// The member's own messages are left out unless [`set_echo`](Self::set_echo) says otherwise. Its own changes of
-    /// presence are always left out, except its removal.
+    /// The member does not receive its own messages, unless [`set_echo`](Self::set_echo) was called with
+    /// [`Echo::Include`]. It does not receive its own changes of presence, except [`PresenceChange::Removed`].
     ///
     /// A member that asked for earlier messages when it joined receives them first, as [`Event::Replayed`]. A lagging
-    /// member receives what it missed. What the log no longer holds, or can't be read, is an [`Event::Gap`], and the
-    /// member continues after it.
+    /// member receives the messages that it missed, as [`Event::Message`]. Messages that the log no longer holds, or
+    /// that can't be read, are reported as an [`Event::Gap`]; later calls return what follows the gap.
     ///
-    /// Returns `None` once the session has ended, the member was removed, the room is closed or the hub drains, and
-    /// everything said before has been returned.
+    /// Returns `None` once the session has ended, the member was removed, the room is closed or the hub drains, and all
+    /// earlier messages have been returned.
     ///
     /// # Cancel safety
     ///
@@ -250,7 +254,7 @@ impl Member {
         }
     }
 
-    /// Leaves the room; the other members are notified.
+    /// Leaves the room, which announces that to the other members.
     pub fn leave(self) {
         drop(self);
     }
@@ -358,10 +362,11 @@ impl Member {
     }
 }
 
-/// Publishes in one room in the name of a session, and reads the room's log; cheap to clone, for any task.
+/// Publishes in one room in the name of a session, and reads the room's log. A handle is cheap to clone, and any task
+/// can use it.
 ///
-/// The handle does not keep the session in the room: [`Member`] or [`SessionEvents`](crate::SessionEvents) does. Once
-/// the session has left, its messages are refused.
+/// A handle does not keep the session in the room: the [`Member`] or [`SessionEvents`](crate::SessionEvents) does. Once
+/// the session has left the room, the handle can only read: publishing fails with [`PublishError::NotAMember`].
 #[derive(Debug, Clone)]
 pub struct MemberHandle {
     room: Arc<Room>,
@@ -373,13 +378,13 @@ pub struct MemberHandle {
 /// The result of publishing a message under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
-    /// The message was published now, at this position of the room's log.
+    /// This call published the message, at this position of the room's log.
     New(Seq),
-    /// The message had been published before and was not published again.
+    /// An earlier call with the same key published a message. This call published nothing.
     Duplicate {
-        /// The room in which it was published.
+        /// The room in which the earlier message was published.
         room: RoomName,
-        /// Its position in that room's log.
+        /// The position of the earlier message in that room's log.
         seq: Seq,
     },
 }
@@ -391,28 +396,31 @@ impl MemberHandle {
         &self.room.name
     }
 
-    /// Returns the room's members, its topic, and the end of its log.
+    /// Returns the room's members, its topic, and the end of its log, as they are now. The member may not have received
+    /// the log's last messages yet.
     #[must_use]
     pub fn info(&self) -> RoomInfo {
         self.room.info()
     }
 
-    /// Publishes a message, and returns its position in the log once the log has it.
+    /// Publishes a message. Returns its position in the room's log once the log holds the message.
     ///
-    /// Control characters are removed. The room delivers to all other members without waiting for any of them.
+    /// Control characters are removed from the text. The room delivers the message to all members without waiting for
+    /// any of them.
     ///
     /// # Errors
     ///
-    /// See [`PublishError`]; the message is not delivered.
+    /// See [`PublishError`]. The message is not delivered, except perhaps after [`JournalError::Uncertain`] or
+    /// [`JournalError::Gone`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: it may be delivered.
+    /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn say(&self, text: &str) -> Result<Seq, PublishError> {
         self.publish(Kind::Said, text).await
     }
 
-    /// Publishes an action: `act("waves")` is shown as "alice waves". Otherwise as [`say`](Self::say).
+    /// Publishes an action: `act("waves")` is shown as "alice waves". In all else it works as [`say`](Self::say).
     ///
     /// # Errors
     ///
@@ -420,12 +428,12 @@ impl MemberHandle {
     ///
     /// # Cancel safety
     ///
-    /// As [`say`](Self::say).
+    /// The same as for [`say`](Self::say).
     pub async fn act(&self, text: &str) -> Result<Seq, PublishError> {
         self.publish(Kind::Acted, text).await
     }
 
-    /// Publishes a notice, which no program should answer automatically. Otherwise as [`say`](Self::say).
+    /// Publishes a notice, which no program should answer automatically. In all else it works as [`say`](Self::say).
     ///
     /// # Errors
     ///
@@ -433,7 +441,7 @@ impl MemberHandle {
     ///
     /// # Cancel safety
     ///
-    /// As [`say`](Self::say).
+    /// The same as for [`say`](Self::say).
     pub async fn notice(&self, text: &str) -> Result<Seq, PublishError> {
         self.publish(Kind::Notice, text).await
     }
@@ -446,12 +454,13 @@ impl MemberHandle {
     ///
     /// # Cancel safety
     ///
-    /// As [`say`](Self::say).
+    /// The same as for [`say`](Self::say).
     pub async fn set_topic(&self, text: &str) -> Result<Seq, PublishError> {
         self.publish(Kind::Topic, text).await
     }
 
-    /// Reads at most `limit` messages of the room's log, oldest first.
+    /// Reads at most `limit` messages of the room's log, oldest first: those nearest to the position that `span` names.
+    /// If the log no longer holds some of them, [`Page::gap`] says so.
     ///
     /// # Errors
     ///
@@ -464,8 +473,8 @@ impl MemberHandle {
         self.room.read(span, limit).await
     }
 
-    /// Finds the last messages before a position that hold all the words of `text`: at most `limit`, oldest first; see
-    /// [`Log::search`](crate::log::Log::search).
+    /// Finds messages before the position `before` that hold all the words of `text`: the latest ones, at most `limit`,
+    /// oldest first; see [`Log::search`](crate::log::Log::search).
     ///
     /// # Errors
     ///
@@ -483,12 +492,16 @@ impl MemberHandle {
         self.room.search(text, before, limit).await.page
     }
 
-    /// Publishes a message under a key: if the same client repeats it under the same key, it is not published again.
+    /// Publishes a message under a key. A repetition under the same key publishes nothing: it returns
+    /// [`Published::Duplicate`].
     ///
-    /// If a message is being published under the key, waits for its result. A key has 1 to 64 bytes and no control
-    /// character. It belongs to the session, or to the client's token
-    /// ([`Session::set_token`](crate::Session::set_token)), and is remembered for
-    /// [`Limits::key_lifetime`](crate::Limits::key_lifetime).
+    /// If another call is publishing a message under the key, this call waits for the result of that call. Texts are
+    /// not compared. A key that was used in one room counts as used in all rooms of the hub.
+    ///
+    /// A key has 1 to 64 bytes and no control character. It belongs to the client's token if the session has one
+    /// ([`Session::set_token`](crate::Session::set_token)), otherwise to the session: two clients may use the same key.
+    /// The hub remembers a key for [`Limits::key_lifetime`](crate::Limits::key_lifetime), but only the last
+    /// [`Limits::keys_per_nick`](crate::Limits::keys_per_nick) of one owner.
     ///
     /// # Errors
     ///
@@ -496,7 +509,8 @@ impl MemberHandle {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: repeat it under the same key to learn the result.
+    /// Dropping the future does not withdraw the message. Repeat the call with the same key to learn whether the
+    /// message was published.
     pub async fn say_once(&self, key: &str, text: &str) -> Result<Published, PublishError> {
         let key = Key::parse(key).map_err(PublishError::Key)?;
         let text = self.hub.checked(text)?;
@@ -553,7 +567,7 @@ impl MemberHandle {
 }
 
 impl Published {
-    /// Returns the position of the message in the room in which it was first published.
+    /// Returns the position of the message in the log of the room in which it was first published.
     #[must_use]
     pub const fn seq(&self) -> Seq {
         match self {

@@ -22,8 +22,17 @@ use std::task::{Context, Poll};
 
 /// Represents one participant of a hub, in process or over a connection.
 ///
-/// Dropping a session ends it: it leaves all its rooms, which is announced, and its nick becomes free (promise 5: one
-/// nick, one owner; one goodbye). [`Member`]s that outlive it receive nothing more and can't publish.
+/// Dropping a session ends it: the session leaves all its rooms, each room announces that once, and the nick becomes
+/// free. A [`Member`] that outlives its session returns the messages from before the end and then `None`, and can't
+/// publish.
+///
+/// # Reconnecting
+///
+/// The nick of a client whose connection broke unnoticed stays taken until its old session ends. A new session in
+/// process can't take the nick from it, even with the same [token](Self::set_token): [`Hub::session`] and
+/// [`rename`](Self::rename) fail with [`NickError::Taken`]. The program must end the old session first, by dropping it
+/// or with [`Hub::kick`]. Or both sessions have the same [account](Self::set_account) and share the nick. Only peers
+/// that a dialect serves take a nick back with a token, with [`Command::Hello`](crate::protocol::Command::Hello).
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Participant>,
@@ -33,15 +42,16 @@ pub struct Session {
 }
 
 impl Hub {
-    /// Begins a session under this nick, or under a free guest nick (`guest-7`).
+    /// Begins a session under this nick. `None`: under a free guest nick, such as `guest-7`.
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a nick, the nick is taken or looks like one that is, or the hub is draining.
+    /// Returns an error if the text is not a nick, if the nick is taken or looks like a nick that is taken, or if the
+    /// hub is draining.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropping the future before it is ready claims no nick.
+    /// Cancel safe: if the future is dropped before it is ready, the nick is not taken.
     pub async fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
         if self.is_draining() {
             return Err(SessionError::Draining);
@@ -116,28 +126,30 @@ impl Session {
         self.shared.nick()
     }
 
-    /// Returns the account that the session has proved; `None` if it is unknown.
+    /// Returns the session's account; `None` if it has none.
     #[must_use]
     pub fn account(&self) -> Option<Account> {
         self.shared.account()
     }
 
-    /// Sets the session's account, for a program that has verified it by itself. Later messages of the session carry
-    /// this account. Sessions of one account may share a nick: set the account before the nick is taken.
+    /// Sets the session's account, for a program that has verified by itself to whom the session belongs. Later
+    /// messages of the session carry this account. Sessions of one account may share a nick. For that, set the account
+    /// before the session takes the nick with [`rename`](Self::rename).
     pub fn set_account(&self, account: Option<Account>) {
         self.shared.set_account(account);
     }
 
-    /// Takes another nick and announces it in all its rooms.
+    /// Gives the session another nick, which all its rooms announce. Returns the nick as its first owner spells it, if
+    /// sessions share it.
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not a nick, or the nick is taken or looks like one that is. The session keeps
-    /// the old nick.
+    /// Returns an error if the text is not a nick, or if the nick is taken or looks like a nick that is taken. The
+    /// session then keeps its old nick.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropping the future before it is ready leaves the old nick.
+    /// Cancel safe: if the future is dropped before it is ready, the session keeps its old nick.
     pub async fn rename(&self, nick: &str) -> Result<Nick, NickError> {
         self.rename_as(nick, IfTaken::Refuse).await
     }
@@ -184,17 +196,20 @@ impl Session {
         Ok(nick)
     }
 
-    /// Combines the events of all rooms of the session and its direct messages in one source.
+    /// Turns the session into one source of the events of all its rooms and its direct messages.
     #[must_use]
     pub fn into_events(self) -> SessionEvents {
         SessionEvents::new(self)
     }
 
-    /// Sets the token that identifies the session's client across connections and restarts. Keys belong to the token
-    /// afterwards.
+    /// Sets the digest of the token by which the hub recognises the session's client, across connections and restarts.
     ///
-    /// Call it before a nick is taken and before anything is published: begin the session with
+    /// Call this before the session takes a nick and before it publishes: begin the session with
     /// [`Hub::session(None)`](Hub::session), set the token, and then call [`take_nick`](Self::take_nick).
+    ///
+    /// The keys that the session uses later ([`MemberHandle::say_once`](crate::MemberHandle::say_once)) belong to the
+    /// token. A later session with the same token can repeat a message under its key, and the message is not published
+    /// twice. Keys that the session used before this call stay its own.
     pub fn set_token(&self, token: TokenDigest) {
         *self.shared.token.lock() = Some(token);
     }
@@ -213,10 +228,10 @@ impl Session {
         self.rename_as(nick, IfTaken::TakeOver).await
     }
 
-    /// Joins a room, which is opened if needed, and announces it there.
+    /// Joins a room, which announces that to its other members. The hub opens the room if it is not open.
     ///
-    /// The request is the room's name, or a [`JoinRequest`] with a position to resume from. Then [`Member::next`] first
-    /// returns what followed that position, as [`Event::Replayed`](crate::Event::Replayed).
+    /// The request is the room's name, or a [`JoinRequest`] that asks for earlier messages. [`Member::next`] returns
+    /// these messages first, as [`Event::Replayed`](crate::Event::Replayed).
     ///
     /// # Errors
     ///
@@ -224,7 +239,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropping the future before it is ready joins nothing.
+    /// Cancel safe: if the future is dropped before it is ready, the session is not in the room.
     pub fn join<'a>(
         &self,
         request: impl Into<JoinRequest<'a>>,
@@ -291,18 +306,21 @@ impl Session {
         }
     }
 
-    /// Publishes a message in a room without joining it, and returns its position in the log once the log has it.
+    /// Publishes a message in a room without joining the room. Returns its position in the room's log once the log
+    /// holds the message.
     ///
-    /// No change of presence is announced. The room is opened if needed. A message in a room without members can be
-    /// read from its history.
+    /// The room announces no arrival. The hub opens the room if it is not open. If the room has no members, the message
+    /// can later be read from its history.
     ///
     /// # Errors
     ///
-    /// See [`PublishError`]; the message is not delivered.
+    /// See [`PublishError`]. The message is not delivered, except perhaps after
+    /// [`JournalError::Uncertain`](crate::log::JournalError::Uncertain) or
+    /// [`JournalError::Gone`](crate::log::JournalError::Gone).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: it may be delivered.
+    /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn publish(&self, room: &str, text: &str) -> Result<Seq, PublishError> {
         let limit = self.hub.limits().text_bytes.get();
         if text.len() > limit {
@@ -344,24 +362,27 @@ impl Session {
         self.hub.visit(name, key, self.opener, if_missing).await
     }
 
-    /// Sends a direct message to one session, and returns that session's nick.
+    /// Sends a direct message to the session with the nick `to`, and returns the nick as that session spells it. If
+    /// several sessions share the nick, all of them receive the message.
     ///
     /// # Errors
     ///
-    /// See [`TellError`]. The mailbox of a session that does not read its messages is full after 256 of them.
+    /// See [`TellError`]. At most [`Limits::mailbox`](crate::Limits::mailbox) messages wait for a session that does not
+    /// read them.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: it may be delivered.
+    /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn tell(&self, to: &str, text: &str) -> Result<Nick, TellError> {
         self.hub.tell(self.nick(), to, text).await
     }
 
-    /// Waits for the next direct message. Returns `None` if the hub closed this session; the caller must then drop it.
+    /// Waits for the next direct message. Returns `None` once the session was ended ([`Hub::kick`]) or the hub drains,
+    /// and all messages that waited have been returned. The caller must then drop the session.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropping the future loses no message. Only one task may wait at a time.
+    /// Cancel safe: dropping the future loses no message.
     pub async fn next_direct(&mut self) -> Option<Direct> {
         std::future::poll_fn(|cx| {
             let closing = self.poll_closing(cx);
@@ -373,7 +394,7 @@ impl Session {
         .await
     }
 
-    /// Ends the session with a reason that the other members see.
+    /// Ends the session, and gives the other members of its rooms this reason.
     pub fn close(self, reason: &CloseReason) {
         self.end(reason);
     }
@@ -487,7 +508,7 @@ impl Drop for Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The session can't have that nick.
+    /// The session can't have the requested nick.
     Nick(NickError),
     /// The hub is shutting down.
     Draining,
