@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Messages of one author in a room's log.
+/// One or more messages of one author in a room's log, with their positions.
 #[derive(Debug)]
 pub struct Batch {
     pub(super) room: RoomName,
@@ -24,7 +24,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Returns the room in whose log the messages are.
+    /// Returns the name of the room in whose log the messages are.
     #[must_use]
     pub const fn room(&self) -> &RoomName {
         &self.room
@@ -36,13 +36,14 @@ impl Batch {
         self.author
     }
 
-    /// Returns the account of that session, if it had one: the author's identity, whatever its nick.
+    /// Returns the account that the author's session had; `None` if it had none. The account identifies the author
+    /// under any nick.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
 
-    /// Returns the nick of that session.
+    /// Returns the nick that the author had.
     #[must_use]
     pub const fn from(&self) -> &Nick {
         &self.from
@@ -54,13 +55,13 @@ impl Batch {
         self.at
     }
 
-    /// Returns how many messages there are: at least one.
+    /// Returns how many messages the batch holds: at least one.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Returns whether there are no messages. No journal creates such a batch.
+    /// Returns whether the batch holds no messages. No journal creates such a batch.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -71,7 +72,7 @@ impl Batch {
         self.entries.iter().all(|entry| entry.kind == Kind::Topic)
     }
 
-    /// Returns how many bytes the messages take: their text, and a little for each message.
+    /// Returns about how many bytes the messages take: the bytes of their texts, and a constant for each message.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.entries.len() * size_of::<Entry>()
@@ -95,6 +96,10 @@ impl Batch {
     }
 
     /// Returns the messages with these indexes in the batch, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the range ends after the batch's last message.
     pub fn messages(&self, range: Range<usize>) -> impl Iterator<Item = MessageRef<'_>> {
         let mut start = self.start(range.start);
         self.entries[range].iter().map(move |entry| {
@@ -183,14 +188,23 @@ pub struct MessageRef<'a> {
     pub kind: Kind,
     /// The text, without control characters.
     pub text: &'a str,
-    /// The key that the author gave the message, so that repeating it does not say it twice.
+    /// The key that the author gave the message, by which a repetition of the message is recognised. `None` if it has
+    /// no key.
     pub key: Option<&'a str>,
-    /// The key as a journal stores it: with a mark of the client that owns the key, if the client has a token. It is
-    /// for [`Drafts::restore`](crate::log::Drafts::restore) alone and is never shown to a peer.
+    /// The key in the form in which a journal stores it. If the client that owns the key has a token, the form includes
+    /// a mark of the client. A journal passes it to [`Drafts::restore`](crate::log::Drafts::restore). It must not be
+    /// shown to peers.
     pub kept_key: Option<&'a str>,
 }
 
-/// One message of a batch, shared: cheap to clone and to keep.
+/// A message in a room's log. A clone is cheap: it shares the text.
+///
+/// A message has a position, [`seq`](Self::seq), but no epoch. A program that stores positions stores the log's epoch
+/// with them, which [`RoomInfo::position`](crate::rooms::RoomInfo::position) holds
+/// ([`MemberHandle::info`](crate::MemberHandle::info), [`Hub::position`](crate::Hub::position)). The messages of a
+/// member are of one epoch until the member receives [`Missed::OtherEpoch`](crate::Missed::OtherEpoch) as an
+/// [`Event::Gap`](crate::Event::Gap). Then the program discards the stored position, reads the new epoch, and stores it
+/// with the position of the next message.
 #[derive(Clone)]
 pub struct Message {
     batch: Arc<Batch>,
@@ -202,55 +216,56 @@ impl Message {
         Self { batch, index }
     }
 
-    /// Returns the room in which it was said.
+    /// Returns the name of the room in whose log the message is.
     #[must_use]
     pub fn room(&self) -> &RoomName {
         &self.batch.room
     }
 
-    /// Returns its position in the room's log.
+    /// Returns the message's position in the room's log.
     #[must_use]
     pub fn seq(&self) -> Seq {
         self.entry().seq
     }
 
-    /// Returns what the message is.
+    /// Returns what the message is: a text, an action, a notice or a topic.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.entry().kind
     }
 
-    /// Returns the session that wrote it.
+    /// Returns the session that wrote the message.
     #[must_use]
     pub fn author(&self) -> SessionId {
         self.batch.author
     }
 
-    /// Returns the account of that session, if it had one: the author's identity, whatever its nick.
+    /// Returns the account that the author's session had; `None` if it had none. The account identifies the author
+    /// under any nick.
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.batch.account.as_ref()
     }
 
-    /// Returns the nick of that session.
+    /// Returns the nick that the author had.
     #[must_use]
     pub fn from(&self) -> &Nick {
         &self.batch.from
     }
 
-    /// Returns when the hub accepted it.
+    /// Returns when the hub accepted the message.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.batch.at
     }
 
-    /// Returns its text, without control characters.
+    /// Returns the text of the message, without control characters.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.batch.text[self.batch.start(self.index)..self.entry().end]
     }
 
-    /// Returns the key that its author gave it, if there is one.
+    /// Returns the key that the author gave the message; `None` if it has no key.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.batch.key(self.entry())

@@ -10,7 +10,7 @@ use crate::log::position::{Seq, SessionId, Timestamp};
 use crate::name::{Nick, RoomName};
 use crate::text;
 
-/// Messages of one author that are about to be appended to a room's log.
+/// Messages of one author that are about to be appended to a room's log, and have no positions yet.
 #[derive(Debug, Clone)]
 pub struct Drafts {
     author: SessionId,
@@ -22,7 +22,7 @@ pub struct Drafts {
 }
 
 impl Drafts {
-    /// Creates an empty batch of this author's messages.
+    /// Creates an empty list of messages of this author. `at` is when the hub accepted the messages.
     #[must_use]
     pub const fn new(author: SessionId, from: Nick, at: Timestamp) -> Self {
         Self {
@@ -35,14 +35,14 @@ impl Drafts {
         }
     }
 
-    /// Sets the account of the author. The default is none.
+    /// Sets the account of the author. By default the author has none.
     #[must_use]
     pub fn with_account(mut self, account: Option<Account>) -> Self {
         self.account = account;
         self
     }
 
-    /// Adds a message after removing its control characters. Adds nothing if no text is left.
+    /// Removes the control characters of the text and adds it as a message. Adds nothing if no text is left.
     ///
     /// Only a topic may be empty: an empty topic removes the room's topic.
     pub fn push(&mut self, kind: Kind, text: &str) {
@@ -71,8 +71,9 @@ impl Drafts {
     /// text and a [`kept_key`](crate::log::MessageRef::kept_key) that came from a [`Batch`] are restored unchanged.
     /// Control characters that entered the store in another way are removed, and an invalid key is dropped.
     ///
-    /// The author of what an earlier process wrote is [`SessionId::NOBODY`], because a hub may withhold from a session
-    /// what that session wrote itself.
+    /// Messages that an earlier process appended must have the author [`SessionId::NOBODY`]. A session of this process
+    /// may have the same id as their author had, and a hub may withhold from a session the messages of which it is the
+    /// author.
     ///
     /// # Examples
     ///
@@ -153,7 +154,7 @@ impl Drafts {
         })
     }
 
-    /// Returns the account of the author, if it has one.
+    /// Returns the account of the author; `None` if the author has none.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
@@ -183,7 +184,7 @@ impl Drafts {
         self.entries.is_empty()
     }
 
-    /// Returns how many bytes the messages take: their text, and a little for each message.
+    /// Returns about how many bytes the messages take: the bytes of their texts, and a constant for each message.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.entries.len() * size_of::<Entry>()
@@ -195,10 +196,10 @@ impl Drafts {
         self.author
     }
 
-    /// Assigns the messages their positions, in growing order, and makes them a batch of that room.
+    /// Gives the messages their positions `seqs`, which must grow, and returns them as a batch of this room.
     ///
-    /// A journal calls this when it has stored the messages. If `seqs` ends early, each further position is the
-    /// previous one plus one.
+    /// A journal calls this when it has stored the messages. If there are fewer positions than messages, each further
+    /// position is the previous one plus one.
     #[must_use]
     pub fn number(mut self, room: RoomName, seqs: impl IntoIterator<Item = Seq>) -> Batch {
         let mut seqs = seqs.into_iter();
@@ -235,7 +236,7 @@ pub struct DraftRef<'a> {
     pub kind: Kind,
     /// The text, without control characters.
     pub text: &'a str,
-    /// The key that the author gave the message.
+    /// The key that the author gave the message; `None` if it has no key.
     pub key: Option<&'a str>,
     /// The key as a journal stores it; see [`MessageRef::kept_key`](crate::log::MessageRef::kept_key).
     pub kept_key: Option<&'a str>,
@@ -246,9 +247,9 @@ impl DraftRef<'_> {
     /// Returns the id by which a repetition of the message is recognised: its key and the key's owner. Two messages of
     /// one log with the same id are one message. `None` if the message has no key.
     ///
-    /// The owner is the client's token if it has one, and otherwise its session, whose keys expire when it ends.
-    /// `incarnation` distinguishes the sessions of this hub from those of other hubs that share the log. The id is at
-    /// most 128 bytes.
+    /// The owner of a key is the client's token, or, if the client has none, its session. Keys of a session expire when
+    /// the session ends. `incarnation` distinguishes the sessions of this hub from those of other hubs that share the
+    /// log. The id is at most 128 bytes.
     #[must_use]
     pub fn key_id(&self, incarnation: u32) -> Option<String> {
         let (key, kept_key) = (self.key?, self.kept_key?);

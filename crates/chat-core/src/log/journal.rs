@@ -22,20 +22,21 @@ use std::task::{Context, Poll, Waker};
 ///
 /// # One writer, or several
 ///
-/// A journal whose logs do not [`follow`](Log::follow) serves one hub. The hub takes the end of a log at the time the
-/// room is opened, plus what it has appended since, for the end of the log. Messages that another hub appends are not
-/// delivered to this hub's members. So two hubs must not share such a journal, and two such journals must not share
-/// their storage. A journal that can detect this refuses to append through a log that has been opened again since.
+/// A journal whose logs do not [`follow`](Log::follow) serves one hub. The hub reads where a log ends when it opens the
+/// room, and afterwards counts only the messages that it appends itself. It does not notice messages that another hub
+/// appends. So two hubs must not share such a journal, and two such journals must not share their storage. If a journal
+/// can detect that a log was opened a second time, it refuses to append through the log that was opened first.
 ///
-/// Hubs can share a journal whose logs follow: each hub receives what the others append.
+/// Hubs can share a journal whose logs return a stream from [`follow`](Log::follow): with it, each hub receives the
+/// messages that the others append.
 pub trait Journal: Send + Sync + 'static {
     /// The log of one room.
     type Log: Log;
 
     /// Opens the log of a room, or creates it.
     ///
-    /// `key` is the folded name: all spellings with the same key are one room. A room opens its log once. It drops the
-    /// log when the room has been empty long enough to be forgotten.
+    /// `key` is the folded name of the room: all spellings of a name that have the same key are one room. The hub opens
+    /// the log when it opens the room. It drops the log when it forgets or closes the room, and may then open it again.
     fn open(
         &self,
         room: &RoomName,
@@ -45,26 +46,26 @@ pub trait Journal: Send + Sync + 'static {
 
 /// The log of one room.
 pub trait Log: Send + Sync + 'static {
-    /// Returns the state of the log when it was opened.
+    /// Returns the state that the log had when it was opened.
     fn head(&self) -> Head;
 
     /// Appends messages and returns them with their positions, or the position of the message that was appended before
     /// under the same key.
     ///
-    /// The hub calls this in the order in which the messages must be in the log, without waiting for earlier calls to
-    /// finish. Dropping the future does not withdraw the messages. The result must not depend on when the future is
-    /// polled. A journal that has the messages at once returns a future that is ready.
+    /// The order of the calls is the order of the messages in the log. The hub does not wait for the futures of earlier
+    /// calls. Which messages are appended, and at which positions, must not depend on when or in which order the
+    /// futures are polled. It must not depend on whether a future is dropped, either: dropping it does not withdraw the
+    /// messages. A journal that stores messages at once returns a future that is ready.
     ///
     /// A journal that outlives its process stores a message's [`kept_key`](crate::log::MessageRef::kept_key), not its
-    /// `key`, and passes it to [`Drafts::restore`]. Then a repetition under the key is also recognised after a restart.
+    /// `key`, and passes it to [`Drafts::restore`]. A repetition under the key is then also recognised after a restart.
     ///
     /// # Keys
     ///
-    /// The hub knows the keys of the messages that it appended and of those that [`keyed`](Self::keyed) finds, and does
-    /// not append a message whose key it knows. A log that [`follow`](Self::follow)s, to which other hubs append, must
-    /// recognise keys itself. It returns [`Appended::Duplicate`] for a message whose
-    /// [`key_id`](crate::log::DraftRef::key_id) is that of an earlier message. To such a log, a hub appends each
-    /// message with a key on its own.
+    /// The hub remembers the keys of the messages that it has appended and of those that [`keyed`](Self::keyed) finds.
+    /// It does not append a message whose key it remembers. A log to which other hubs append must recognise keys
+    /// itself. It returns [`Appended::Duplicate`] for a message whose [`key_id`](crate::log::DraftRef::key_id) is that
+    /// of an earlier message. To such a log, a hub appends each message with a key on its own.
     ///
     /// # Errors
     ///
@@ -75,33 +76,36 @@ pub trait Log: Send + Sync + 'static {
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static;
 
-    /// Returns a stream of what this hub and others append after a position, in the log's order. `None`, the default,
-    /// if no other hub appends.
+    /// Returns a stream of the messages that this hub and others append after a position, in the log's order. `None`,
+    /// the default: no other hub appends to the log.
     ///
-    /// The hub first calls this with the end of the log in [`head`](Self::head), before anything is appended. Without
-    /// the stream, a message is delivered as soon as [`append`](Self::append) returns its position, which has no
-    /// further cost. With it, the stream alone drives delivery: it also yields this hub's own messages, and `append`
-    /// only answers their author. The stream
-    /// - yields every message that is in the log after the position, once, or a [`Followed::Gap`] in its place;
+    /// The hub first calls this when it opens the room, with the end of the log in [`head`](Self::head), before it
+    /// appends. If there is no stream, the room delivers a message once [`append`](Self::append) has returned its
+    /// position. If there is a stream, the room delivers the messages that the stream yields, this hub's own included;
+    /// the result of `append` only answers their author. The stream
+    /// - yields each message that is in the log after the position once, or a [`Followed::Gap`] in the place of
+    ///   messages that can no longer be read;
     /// - begins with a [`Followed::Reset`] if the log is no longer in the position's epoch;
-    /// - yields a batch of another hub under an author that is no session of this hub: see [`SessionId`];
-    /// - agrees with [`read`](Self::read): what it has yielded can be read at the same positions, and a gap that it has
-    ///   yielded is a gap in the pages;
-    /// - ends only when it can't go on. A store that can't be reached for a while is a [`Followed::Reachable`].
+    /// - yields the batches of other hubs with an author that is no session of this hub: see [`SessionId`];
+    /// - agrees with [`read`](Self::read): messages that it has yielded can be read at the same positions, and a gap
+    ///   that it has yielded is also a gap in the pages;
+    /// - ends only when it can't go on. If the log's storage can't be reached for a while, the stream yields a
+    ///   [`Followed::Reachable`] and does not end.
     ///
-    /// The room reads the stream as fast as it can. A room that is forgotten drops the stream, and then the log.
+    /// The room reads the stream as fast as it can. When the hub forgets the room, it drops the stream and then the
+    /// log.
     ///
     /// # A stream that ends
     ///
-    /// When the stream ends or panics, the room tells its members, once, that the log can't be read
-    /// ([`Missed::Unreadable`](crate::Missed::Unreadable)), and so it tells each member that joins later. Until the room
-    /// follows its log again, it refuses messages at once with [`JournalError::Unavailable`]. An append that is under
-    /// way is answered when its future resolves. History can still be read.
+    /// When the stream ends or panics, each member of the room receives one
+    /// [`Missed::Unreadable`](crate::Missed::Unreadable), also a member that joins later. Until the room follows its
+    /// log again, it refuses messages at once with [`JournalError::Unavailable`]. The author of a message that is
+    /// already being appended gets an answer when the future of `append` is ready. Members can still read the history.
     ///
-    /// The room calls `follow` again with the last position that it has delivered: after 100 ms, and then after ever
-    /// longer pauses of up to 10 s. A stream that yields an item or is pending is followed. The members then receive
-    /// what was appended in between, or a gap. A call that returns `None`, or a stream that has already ended, is a
-    /// failed attempt, which the members do not notice.
+    /// The room calls `follow` again with the last position that it has delivered: after 100 ms, and then after pauses
+    /// that double up to 10 s. The attempt succeeds if the new stream yields an item or is pending. The members then
+    /// receive the messages that were appended in between, or a gap. The attempt fails if the call returns `None` or
+    /// the stream has already ended; the members do not notice that.
     ///
     /// [`SessionId`]: crate::log::SessionId
     fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
@@ -109,14 +113,16 @@ pub trait Log: Send + Sync + 'static {
         None
     }
 
-    /// Reads at most `limit` messages, oldest first: those nearest to the position that the span names.
+    /// Reads at most `limit` messages before or after the position that the span names: those nearest to that position,
+    /// oldest first.
     fn read(
         &self,
         span: Span,
         limit: usize,
     ) -> impl Future<Output = Result<Page, JournalError>> + Send;
 
-    /// Finds at most `limit` messages that hold all the words of `text`: the latest before a position, oldest first.
+    /// Finds messages before the position `before` that hold all the words of `text`: the latest ones, at most `limit`,
+    /// oldest first.
     ///
     /// The journal decides what a word is and whether its spelling matters. `text` is always a list of words and never
     /// a query language. The default implementation reads the log from its end and ignores case when it compares. This
@@ -136,9 +142,9 @@ pub trait Log: Send + Sync + 'static {
         search::search(self, str::to_lowercase, text, before, limit)
     }
 
-    /// Finds the latest messages that were appended under a key since `since`, about `limit` of them, oldest first.
-    /// Clients may repeat these messages after this process has restarted. The result may contain other messages, and a
-    /// journal may leave out the texts.
+    /// Finds the messages with a key that were appended since `since`: the latest ones, about `limit`, oldest first.
+    /// The hub calls this to learn the keys that clients may repeat after this process has restarted. The result may
+    /// also contain messages without a key, and the journal may leave out the texts.
     ///
     /// The default implementation reads the log from its end: at most 16,384 messages or 16 MiB.
     fn keyed(
@@ -156,14 +162,14 @@ pub trait Log: Send + Sync + 'static {
 /// The result of appending messages.
 #[derive(Debug, Clone)]
 pub enum Appended {
-    /// The messages are in the log, at these positions.
+    /// The messages are in the log, at the positions that the batch holds.
     Batch(Arc<Batch>),
-    /// The message was appended before under the same key, at this position. It was not appended again.
+    /// A message with the same key was appended before, at this position. This call appended nothing.
     Duplicate(Seq),
 }
 
 impl Appended {
-    /// Returns the position of the last message.
+    /// Returns the position of the last message that was appended, or of the earlier message with the same key.
     #[must_use]
     pub fn last(&self) -> Seq {
         match self {
@@ -185,41 +191,44 @@ impl From<Arc<Batch>> for Appended {
     }
 }
 
-/// An item of the stream of a log that several hubs append to.
+/// What the stream of [`Log::follow`] yields: a change of a log that several hubs append to.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Followed {
-    /// Messages that were appended.
+    /// Messages that this hub or another one has appended.
     Batch(Arc<Batch>),
-    /// Messages that were appended and can no longer be read. Members receive a gap.
+    /// The positions of messages that were appended and can no longer be read. Members receive
+    /// [`Missed::Expired`](crate::Missed::Expired).
     Gap(Gap),
-    /// The log began anew or was restored; this is its new state, in an epoch that it never had before. From here on,
-    /// reads answer in this epoch. Members learn that they missed an unknown number of messages.
+    /// The log was lost and began anew, or was restored. The value is its new state, with an epoch that the log never
+    /// had before. From then on, reads return positions of this epoch. Members receive
+    /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch).
     Reset(Head),
-    /// Whether the log's storage can be reached. This is for the operator; members are not informed.
+    /// The log's storage has become unreachable (`false`), or reachable again (`true`). The hub logs this for the
+    /// operator; members are not informed.
     Reachable(bool),
 }
 
-/// The state of a log when it was opened.
+/// The state of a log when it was opened, or when it began a new epoch.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Head {
     /// The current epoch of the log.
     pub epoch: Epoch,
-    /// The position of its last message; [`Seq::START`] if there has been none.
+    /// The position of the log's last message; [`Seq::START`] if no message was ever appended.
     pub tail: Seq,
-    /// The topic that was set last.
+    /// The room's topic, as the log's messages have set it.
     pub topic: Topic,
 }
 
 impl Head {
-    /// Creates the state of a log when it is opened.
+    /// Creates the state of a log, for a journal that opens it.
     #[must_use]
     pub const fn new(epoch: Epoch, tail: Seq, topic: Topic) -> Self {
         Self { epoch, tail, topic }
     }
 
-    /// Returns the end of the log.
+    /// Returns the end of the log: its epoch and the position of its last message.
     #[must_use]
     pub const fn position(&self) -> Position {
         Position {
@@ -235,30 +244,31 @@ impl Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Span {
-    /// The messages after this position, beginning with the first of them.
+    /// The messages after this position. If there are more than the limit, the oldest of them.
     After(Seq),
-    /// The messages before this position, ending with the last of them.
+    /// The messages before this position. If there are more than the limit, the latest of them.
     Before(Seq),
 }
 
-/// A part of a log, oldest first.
+/// The result of reading or searching a log: messages, oldest first, and which positions are missing.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The requested positions that the log no longer holds, if there are any. They precede the slices. In the result
-    /// of a search: the positions that it had no time to search.
+    /// The requested positions whose messages the log no longer holds. They precede the messages of this page. `None`
+    /// if no message is missing. A program that shows a page shows the gap, too: otherwise its user takes the page for
+    /// complete. In the result of a search, the gap is the positions that the search had no time to examine.
     ///
-    /// A page of what follows a position has no other hole. If messages in the middle of the log are lost, a page ends
-    /// before them, although it is below its limit, and the next page begins with the gap.
+    /// A page of [`Span::After`] has no other gap. If messages in the middle of the log are lost, a page ends before
+    /// them, also if it holds fewer messages than its limit, and the next page begins with the gap.
     pub gap: Option<Gap>,
-    /// The messages.
+    /// The messages, as parts of batches.
     pub slices: Vec<BatchSlice>,
-    /// The epoch of the positions. `None` if the log has one epoch for as long as it is open.
+    /// The epoch of the page's positions. `None` if the log keeps one epoch for as long as it is open.
     pub epoch: Option<Epoch>,
 }
 
 impl Page {
-    /// Creates a page of these messages, after a gap of lost positions if there is one.
+    /// Creates a page of these messages, preceded by this gap.
     #[must_use]
     pub const fn new(gap: Option<Gap>, slices: Vec<BatchSlice>) -> Self {
         Self {
@@ -268,21 +278,21 @@ impl Page {
         }
     }
 
-    /// Sets the epoch of the positions. A log whose stream may yield a [`Followed::Reset`] sets it on each page, because
-    /// the log may begin anew before the room receives the reset.
+    /// Sets the epoch of the page's positions. A log whose stream may yield a [`Followed::Reset`] sets it on each page,
+    /// because the log may begin anew before the room receives the reset.
     #[must_use]
     pub const fn in_epoch(mut self, epoch: Epoch) -> Self {
         self.epoch = Some(epoch);
         self
     }
 
-    /// Returns how many messages there are.
+    /// Returns how many messages the page holds.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slices.iter().map(|slice| slice.range.len()).sum()
     }
 
-    /// Returns whether there are no messages.
+    /// Returns whether the page holds no messages.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.slices.is_empty()
@@ -338,16 +348,16 @@ impl Page {
     }
 }
 
-/// Some of the messages of a batch.
+/// Consecutive messages of a batch.
 #[derive(Debug, Clone)]
 pub struct BatchSlice {
     /// The batch that holds the messages.
     pub batch: Arc<Batch>,
-    /// The indexes of the messages, counted from 0; never empty.
+    /// The indexes of the messages in the batch, counted from 0. The range is never empty.
     pub range: Range<usize>,
 }
 
-/// A range of messages that were in a log and can no longer be read.
+/// A range of positions in a log whose messages are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The first missing position.
@@ -357,13 +367,13 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// Returns how many messages are missing at most: positions need not grow by one.
+    /// Returns how many positions the gap has. Fewer messages may be missing, because not every position has a message.
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.to.0.saturating_sub(self.from.0).saturating_add(1)
     }
 
-    /// Returns whether nothing is missing. No journal reports such a gap.
+    /// Returns whether the gap has no positions. No journal reports such a gap.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.from.0 > self.to.0
@@ -374,16 +384,17 @@ impl Gap {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The journal's own reason.
+    /// The journal failed, for a reason of its own. The hub logs the error, and peers do not see it.
     Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// The journal can't be used, for this reason in a few words that peers may see.
+    /// The journal can't be used now. The text gives the reason in a few words; peers may see it.
     Unavailable(std::borrow::Cow<'static, str>),
-    /// The journal is gone. Messages that were being appended may or may not be in it.
+    /// The journal has ended. Messages that were being appended may or may not be in the log.
     Gone,
-    /// The journal can't tell whether it stored the messages, for this reason in a few words that peers may see. If it
-    /// did, repeating a message under the same key finds it.
+    /// The journal can't tell whether it stored the messages. The text gives the reason in a few words; peers may see
+    /// it. A message with a key can be repeated under the same key: it is then appended only if the journal did not
+    /// store it.
     Uncertain(std::borrow::Cow<'static, str>),
-    /// The search was given up because it would exceed the budget of one search.
+    /// The search was ended because it would exceed the work that one search may take.
     TooBroad,
 }
 

@@ -34,13 +34,17 @@ impl Key {
 ///
 /// A [`Dialect`](crate::protocol::Dialect) computes it from the token with a cryptographic hash and passes it in
 /// [`Command::Hello`](crate::protocol::Command::Hello). The hub never sees the token. A client with the token owns the
-/// keys that were used with it, and can take its nick back from a session that used it. Comparing two digests is not
-/// constant-time. That tells an attacker nothing useful, because an attacker can't choose the bytes of a digest.
+/// keys that were used with the token. With [`Command::Hello`](crate::protocol::Command::Hello), it can take its nick
+/// back from an older session with the same token. A session in process can't: see
+/// [`Session`](crate::Session#reconnecting).
+///
+/// The comparison of two digests is not constant-time. An attacker learns nothing useful from its duration, because an
+/// attacker can't choose the bytes of a digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; Self::BYTES]);
 
 impl TokenDigest {
-    /// The number of bytes of the hash that are kept.
+    /// The number of bytes of a digest: the first bytes of the hash.
     pub const BYTES: usize = 16;
 
     /// Creates a digest from the first bytes of a token's cryptographic hash.

@@ -11,11 +11,11 @@ use std::fmt;
 pub enum Kind {
     /// A text that a member said.
     Said,
-    /// Something that a member did (`/me`).
+    /// An action of a member (`/me`): "alice waves".
     Acted,
     /// The room's new topic; an empty text removes the topic.
     Topic,
-    /// A text that no program answers automatically, such as those of bots and services.
+    /// A text that no program should answer automatically, such as a message of a bot or a service.
     Notice,
     /// A kind that this version does not know. It is stored and delivered, but no dialect shows it.
     Unknown(UnknownKind),
@@ -57,8 +57,8 @@ impl Kind {
     }
 }
 
-/// The number of a kind that this version does not know. Only [`Kind::from_number`] creates it, so that no kind has two
-/// forms.
+/// The number of a kind that this version does not know. Only [`Kind::from_number`] creates this value, so that each
+/// kind has one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnknownKind(u8);
 

@@ -23,8 +23,9 @@ use std::sync::Arc;
 
 /// Keeps the latest messages of each room in memory. Appending completes at once.
 ///
-/// A room that is forgotten loses its log. When it opens again, its epoch is a new one. The logs of a journal and its
-/// clones share [`Limits::journal_total_bytes`].
+/// When the hub forgets or closes a room, the room's log is lost. When the room is opened again, its log is empty and
+/// has a new epoch. A room in which nothing was said loses nothing, and has the same epoch when it is opened again. All
+/// logs of a journal and of its clones share the memory of [`Limits::journal_total_bytes`].
 #[derive(Debug, Clone)]
 pub struct MemoryJournal {
     messages_max: usize,
@@ -33,7 +34,7 @@ pub struct MemoryJournal {
     fold: Fold,
 }
 
-/// The ring of one room.
+/// The log of one room in memory: a ring of the latest messages.
 #[derive(Debug)]
 pub struct MemoryLog {
     room: RoomName,
@@ -73,7 +74,8 @@ impl MemoryJournal {
         }
     }
 
-    /// Sets how a search maps words and texts before it compares them. The default maps to lower case.
+    /// Sets the function that a search applies to words and texts before it compares them. The default function maps to
+    /// lower case.
     ///
     /// The function should also normalise (Unicode Annex #15): otherwise a text that was typed in one normal form is
     /// not found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A message's position in its room's log. It grows from message to message, not always by one.
+/// A message's position in its room's log. A later message has a larger position, not always by one. A position is
+/// meaningful only together with the log's [`Epoch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(pub u64);
 
@@ -15,7 +16,7 @@ impl Seq {
     /// A position after every message.
     pub const END: Self = Self(u64::MAX);
 
-    /// Returns the position that follows this one.
+    /// Returns this position plus one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -28,12 +29,15 @@ impl fmt::Display for Seq {
     }
 }
 
-/// Identifies the history of a room's log that a [`Seq`] belongs to. It changes when the log is lost or restored.
+/// Distinguishes the logs that a room has had. The epoch of a room changes when its log is lost or restored. A [`Seq`]
+/// from another epoch says nothing about the present log.
+///
+/// Send an epoch to clients as text, with its `Display`: many clients can't hold every `u64` in a JSON number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// Creates an epoch that no earlier log had.
+    /// Creates a random epoch, which practically no earlier log had.
     #[must_use]
     pub fn random() -> Self {
         use std::hash::{BuildHasher, RandomState};
@@ -44,7 +48,7 @@ impl Epoch {
 impl FromStr for Epoch {
     type Err = ParseEpochError;
 
-    /// Parses what `Display` writes.
+    /// Parses an epoch from the text that its `Display` writes.
     fn from_str(text: &str) -> Result<Self, ParseEpochError> {
         let is_written_so = text
             .bytes()
@@ -56,7 +60,7 @@ impl FromStr for Epoch {
     }
 }
 
-/// The error for a text that is not an epoch of a hub.
+/// The error for a text that is not an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseEpochError;
 
@@ -69,7 +73,7 @@ impl fmt::Display for ParseEpochError {
 impl std::error::Error for ParseEpochError {}
 
 impl fmt::Display for Epoch {
-    /// Writes base 36: short, and safe in any protocol.
+    /// Writes the epoch in base 36: short, and safe in any protocol.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digits = Vec::with_capacity(13);
         let mut rest = self.0;
@@ -85,12 +89,12 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A position in a room's log that stays valid across connections.
+/// A position in a room's log, with its epoch. It stays valid across connections, until the log has another epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The epoch that `seq` belongs to.
+    /// The epoch of the log that `seq` is a position in.
     pub epoch: Epoch,
-    /// The position in that epoch.
+    /// The position.
     pub seq: Seq,
 }
 
@@ -111,9 +115,9 @@ impl Timestamp {
 
 /// The session that wrote a batch: the incarnation of its hub, and a counter that the hub never reuses.
 ///
-/// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Where
-/// hubs share a log, their counters collide. The log therefore gives batches of other hubs an incarnation that this hub
-/// does not have, so that no session takes the message of another hub's session for its own.
+/// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Hubs
+/// that share a log count their sessions alike. The log therefore gives the batches of other hubs an incarnation that
+/// this hub does not have. Otherwise a session could take a message of another hub's session for its own.
 ///
 /// # Examples
 ///
@@ -128,7 +132,8 @@ impl Timestamp {
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// No session: the author of messages from an earlier process, because this process assigns those numbers anew.
+    /// No session. It is the author of messages from an earlier process, because this process gives the ids of earlier
+    /// sessions to its own.
     pub const NOBODY: Self = Self(0);
 
     /// The largest incarnation.

@@ -12,21 +12,22 @@ use std::sync::Arc;
 pub struct Topic {
     /// The text; empty if there is none.
     pub text: Arc<str>,
-    /// Who set or removed it last, and when. `None` if no topic was ever set, or if the journal does not keep this.
+    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if the journal does not store
+    /// who set it.
     pub set: Option<TopicSet>,
 }
 
 /// Who set a topic, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSet {
-    /// The nick that the author had.
+    /// The nick that the author had when it set the topic.
     pub by: Nick,
     /// When the hub accepted the topic.
     pub at: Timestamp,
 }
 
 impl Topic {
-    /// Creates a topic that was set by this nick.
+    /// Creates a topic that an author with this nick set at this time.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>, by: Nick, at: Timestamp) -> Self {
         Self {
@@ -36,7 +37,7 @@ impl Topic {
     }
 }
 
-/// A topic of which nothing but the text is known.
+/// A topic of which only the text is known.
 impl From<&str> for Topic {
     fn from(text: &str) -> Self {
         Self {
