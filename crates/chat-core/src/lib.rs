@@ -1,10 +1,10 @@
 //! Chat rooms to embed in a program: a [`Hub`] built on [`tokio::sync::broadcast`], a [`LineCodec`](codec::LineCodec),
 //! and a server that any line-based client can use.
 //!
-//! A room is an ordered log of messages, and its members read the end of that log. Delivery follows the log, history
-//! reads it, and a lagging member catches up by reading it from a position. A program joins rooms through [`Session`]
-//! and [`Member`]. Peers on a wire join through [`serve()`] or [`serve_connection`]. All of them meet in the same
-//! rooms.
+//! Each room has an ordered log of messages. A new message is appended to the log and then delivered to the members of
+//! the room. History is read from the log. A lagging member catches up by reading the log from the position that it has
+//! reached. A program joins rooms with [`Session`] and [`Member`]. Peers over a connection join rooms through
+//! [`serve()`] or [`serve_connection`]. They are all in the same rooms.
 //!
 //! The [guide] begins with [rooms in ten minutes](guide::start_here).
 //!
@@ -55,7 +55,7 @@ pub mod codec {
     pub use crate::line::{Charset, Inbound, Line, LineCodec};
 }
 
-/// Errors: one enum for each operation.
+/// The errors of sessions, rooms and messages: one enum for each kind of operation.
 pub mod error {
     pub use crate::hub::{HistoryError, NickError, TellError};
     pub use crate::log::KeyError;
@@ -63,7 +63,7 @@ pub mod error {
     pub use crate::session::SessionError;
 }
 
-/// The owners of nicks and the rooms of sessions: the interface for hubs that share their sessions.
+/// Which session owns a nick, and which rooms a session is in: the interface for hubs that share their sessions.
 pub mod roster {
     pub use crate::hub::{
         Claimed, IfTaken, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent,
@@ -71,7 +71,7 @@ pub mod roster {
     };
 }
 
-/// What can be known of a room without joining it.
+/// Descriptions of rooms: of their members, their topics and the ends of their logs.
 pub mod rooms {
     pub use crate::event::{RoomInfo, RoomSummary};
 }

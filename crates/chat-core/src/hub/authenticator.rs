@@ -1,4 +1,4 @@
-//! Finding the account of a peer, outside the delivery path.
+//! Finding the account of a peer. An authenticator never delays the delivery of messages.
 //!
 //! Invariant: an authenticator only finds accounts. A policy decides what an account may do.
 
@@ -14,19 +14,20 @@ use std::sync::Arc;
 
 /// Finds the account of a peer; install it with [`HubBuilder::authenticator`](crate::HubBuilder::authenticator).
 ///
-/// The hub asks once for each connection, when it begins, with [`Credentials::Peer`]. A client certificate, the user at
-/// the other end of a Unix socket, or what a proxy has forwarded may prove the account. A dialect that takes a password
-/// or a token asks with [`Command::Authenticate`](crate::protocol::Command::Authenticate).
+/// The hub calls the authenticator once when a connection begins, with [`Credentials::Peer`]. A client certificate, the
+/// user at the other end of a Unix socket, or what a proxy has forwarded may then prove the account. The hub calls it
+/// again when a peer sends a password or a token, which its dialect passes with
+/// [`Command::Authenticate`](crate::protocol::Command::Authenticate).
 ///
 /// # Overload
 ///
-/// Only the peer that is being authenticated waits. At most
-/// [`Limits::authentications`](crate::Limits::authentications) of the authentications that dialects ask for run at once,
-/// and wrong credentials cost their peer much; see
-/// [`Limits::failed_authentications`](crate::Limits::failed_authentications). A future must not block its thread: compute
-/// the hash of a password on a thread of its own. An authenticator that panics, or does not answer within
-/// [`Limits::policy_timeout`](crate::Limits::policy_timeout), finds no account: for [`Credentials::Peer`] the peer then
-/// has no account, and other credentials are refused.
+/// Only the peer that is being authenticated waits. At most [`Limits::authentications`](crate::Limits::authentications)
+/// of the authentications that dialects ask for run at once. Wrong credentials use up much of the peer's rate limits;
+/// see [`Limits::failed_authentications`](crate::Limits::failed_authentications). A future must not block its thread:
+/// compute the hash of a password on a thread of its own.
+///
+/// If an authenticator panics, or does not answer within [`Limits::policy_timeout`](crate::Limits::policy_timeout), no
+/// account is found. For [`Credentials::Peer`], the peer then has no account; other credentials are refused.
 ///
 /// # Cancel safety
 ///
@@ -64,8 +65,8 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns an error if the credentials are wrong. The peer receives the reason; for [`Credentials::Peer`] its
-    /// connection is closed.
+    /// Returns an error if the credentials are wrong. The peer receives the reason of the error. After an error for
+    /// [`Credentials::Peer`], the connection is closed.
     fn authenticate(
         &self,
         peer: &Peer,
@@ -77,7 +78,7 @@ pub trait Authenticator: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials<'a> {
-    /// What the program knows of the peer; see [`Peer::get`].
+    /// No secret: only what the program knows of the peer, which [`Peer::get`] returns.
     Peer,
     /// A password.
     Password {
@@ -86,7 +87,7 @@ pub enum Credentials<'a> {
         /// The password.
         password: Secret<'a>,
     },
-    /// A token that stands for an account and its password.
+    /// A token that proves an account, in place of an account and a password.
     Token(Secret<'a>),
 }
 
@@ -129,7 +130,7 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// The error for wrong credentials, with the reason.
+/// The error for wrong credentials. It holds the reason that the peer receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthError(String);
 

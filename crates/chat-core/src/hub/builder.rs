@@ -12,7 +12,7 @@ use crate::text;
 use std::fmt;
 use std::sync::Arc;
 
-/// Builds a hub from its parts; every part has a working default.
+/// Builds a hub from its parts. Every part has a working default.
 pub struct HubBuilder {
     limits: Limits,
     names: NameRules,
@@ -42,7 +42,7 @@ impl HubBuilder {
         self
     }
 
-    /// Sets where rooms' logs are kept; the default is in memory.
+    /// Sets the journal, which keeps the rooms' logs. The default is a [`MemoryJournal`].
     #[must_use]
     pub fn journal(mut self, journal: impl Journal) -> Self {
         self.journal = Some(Box::new(journal));
@@ -66,29 +66,30 @@ impl HubBuilder {
         self
     }
 
-    /// Adds a policy, which decides what peers may do. It is asked after those that were added before it. Without a
-    /// policy, peers may do all that the limits allow.
+    /// Adds a policy, which decides what peers may do. The hub asks policies in the order in which they were added.
+    /// Without a policy, peers may do all that the limits allow.
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policies.push(Arc::new(policy));
         self
     }
 
-    /// Sets how the accounts of peers are found. Without an authenticator no peer has an account.
+    /// Sets the authenticator, which finds the accounts of peers. Without an authenticator no peer has an account.
     #[must_use]
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self
     }
 
-    /// Sets where the owners of nicks and the rooms of sessions are kept; the default knows this process only.
+    /// Sets the roster, which knows which session owns each nick and which rooms each session is in. The default is a
+    /// [`LocalRoster`], for hubs that share no sessions.
     #[must_use]
     pub fn roster(mut self, roster: impl Roster) -> Self {
         self.roster = Some(Box::new(roster));
         self
     }
 
-    /// Sets the clock; the default is the system's.
+    /// Sets the clock that gives messages their times. The default is the system's clock.
     #[must_use]
     pub const fn clock(mut self, clock: fn() -> Timestamp) -> Self {
         self.clock = clock;
@@ -102,11 +103,12 @@ impl HubBuilder {
         self
     }
 
-    /// Sets the incarnation of the hub's sessions, see [`SessionId`](crate::log::SessionId).
+    /// Sets the incarnation of the hub: the part of each [`SessionId`](crate::log::SessionId) that distinguishes the
+    /// sessions of this hub from those of others.
     ///
-    /// No other hub that shares a journal or a roster with this one may have the same incarnation, nor have had it
-    /// recently. The default is 0, for a hub that shares neither. A [`Roster`] that has an incarnation gives it to the
-    /// hub instead.
+    /// Hubs that share a journal or a roster need different incarnations. A hub must not take an incarnation that
+    /// another one has had recently. The default is 0, for a hub that shares neither. If the [`Roster`] has an
+    /// incarnation other than 0, the hub takes that one instead.
     ///
     /// # Panics
     ///

@@ -19,26 +19,28 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 /// Rooms that are gone are removed when the number of known rooms reaches a multiple of this.
 const GONE_MAX: usize = 64;
 
-/// Observes one room or all rooms for the application; from [`Hub::follow`] and [`Hub::follow_all`].
+/// Observes one room or all rooms of a hub for the application. [`Hub::follow`] and [`Hub::follow_all`] create it.
 ///
-/// A follower is not a member: it is not listed and not counted. It receives all changes of presence, also those of
-/// rooms that are too big to announce them. It does not receive direct messages.
+/// A follower is not a member: no list or count of members includes it. It receives all changes of presence, also those
+/// of rooms that have too many members to announce them. It does not receive direct messages.
 ///
 /// # Lagging
 ///
-/// No room waits for a follower (promise 3). A follower that lags more than
-/// [`Limits::ring_batches`](crate::Limits::ring_batches) behind reads what it missed from the rooms' logs, which
-/// [`next`](Self::next) does by itself. What a log no longer holds, or can't be read, is an [`Event::Gap`] (promise 2).
-/// If the follower missed changes of presence, it receives the present members of the room with [`Event::Present`]. A
-/// room that was closed or forgotten before the follower caught up is gone with its log.
+/// No room waits for a follower. A follower lags if more than [`Limits::ring_batches`](crate::Limits::ring_batches)
+/// events wait for it. [`next`](Self::next) then reads the messages that the follower missed from the rooms' logs.
+/// Messages that a log no longer holds, or that can't be read, are reported as an [`Event::Gap`]. If the follower
+/// missed changes of presence, it receives the present members of the room with [`Event::Present`]. If a room is closed
+/// or forgotten before the follower has caught up, the follower may receive neither its remaining messages nor a gap.
 ///
 /// # Logs that other hubs append to
 ///
-/// A follower does not keep a room open. While no session of this hub uses a room, the hub forgets it, and the follower
-/// receives nothing of it. When the room is next opened here, the follower first receives what other hubs appended in
-/// between, or an [`Event::Gap`]. For this it remembers how far it has read in each room, in up to twice as many as
-/// [`Limits::rooms`](crate::Limits::rooms). If there are more, it drops those of the rooms that are forgotten. When such
-/// a room is opened again, the follower receives an [`Event::Gap`] without a range.
+/// A follower does not keep a room open. If no session of this hub uses a room, the hub may forget the room, and the
+/// follower then receives no events of it. When the room is next opened on this hub, the follower first receives the
+/// messages that other hubs appended in between, or an [`Event::Gap`].
+///
+/// For this purpose, the follower remembers the position that it has reached in each room, for at most twice
+/// [`Limits::rooms`](crate::Limits::rooms) rooms. When there are more rooms, it discards the positions of the rooms
+/// that the hub has forgotten. If such a room is opened again, the follower receives an [`Event::Gap`] without a range.
 pub struct Follower {
     hub: Hub,
     /// The folded name of the one room that it follows. `None` if it follows all rooms.
@@ -80,9 +82,9 @@ impl Follower {
         follower
     }
 
-    /// Waits for the next event, and returns it with the name of its room.
+    /// Waits for the next event, and returns the event with the name of its room.
     ///
-    /// Returns `None` once the hub drains and everything said before has been returned.
+    /// Returns `None` once the hub drains and all earlier messages have been returned.
     ///
     /// # Cancel safety
     ///

@@ -25,9 +25,9 @@ use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// The rooms and sessions of one process; a handle that is cheap to clone.
+/// Holds rooms and sessions. A `Hub` is a handle that is cheap to clone: all clones are the same hub.
 ///
-/// Several hubs may live in one process. Dropping the last handle, session and member ends the hub's tasks.
+/// A process may have several hubs. The tasks of a hub end when its last handle, session and member are dropped.
 ///
 /// # Examples
 ///
@@ -97,13 +97,13 @@ pub(crate) struct Parts {
 }
 
 impl Hub {
-    /// Creates a hub with these limits and the defaults of [`HubBuilder`].
+    /// Creates a hub with these limits. All its other parts are the defaults of [`HubBuilder`].
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self::builder().limits(limits).build()
     }
 
-    /// Returns a builder for a hub with other parts.
+    /// Returns a builder, with which the parts of a hub can be set: its journal and its policies, for example.
     #[must_use]
     pub fn builder() -> HubBuilder {
         HubBuilder::default()
@@ -165,7 +165,7 @@ impl Hub {
         }))
     }
 
-    /// Returns how many sessions there are.
+    /// Returns how many sessions the hub has, in process and over connections.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.participants.len()
@@ -181,10 +181,13 @@ impl Hub {
         stats
     }
 
-    /// Begins to shut down: the hub accepts no new session, appends nothing more, and asks each session to end.
+    /// Begins to shut down: the hub accepts no new session, its rooms accept no more messages, and each session is
+    /// asked to end.
     ///
-    /// Returns at once. Connections say goodbye to their peers and end. Sessions in process see the end of
-    /// [`Session::next_direct`](crate::Session::next_direct); the caller must drop them.
+    /// Returns at once. Connections say goodbye to their peers and end. For a session in process,
+    /// [`Session::next_direct`](crate::Session::next_direct) and [`SessionEvents::next`](crate::SessionEvents::next)
+    /// return `None` once all earlier messages have been returned; so does [`Member::next`](crate::Member::next) for
+    /// its members. The program must then drop the session.
     pub fn drain(&self) {
         self.0.draining.cancel();
         let rooms = self.all_rooms();
@@ -196,7 +199,7 @@ impl Hub {
         rooms.iter().for_each(|room| room.nudge());
     }
 
-    /// Returns whether [`drain`](Self::drain) was called.
+    /// Returns whether [`drain`](Self::drain) was called on this hub.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.0.draining.is_cancelled()

@@ -11,7 +11,7 @@ use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Keeps the owners of nicks in this process; a hub's default roster.
+/// Keeps the owners of nicks in memory. It is the default roster of a hub, for hubs that share no sessions.
 #[derive(Debug, Default)]
 pub struct LocalRoster(Mutex<Claims>);
 

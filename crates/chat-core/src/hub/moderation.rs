@@ -9,33 +9,37 @@ use crate::text;
 use std::sync::Arc;
 
 impl Hub {
-    /// Ends the session with this nick, and returns the nick as it is spelled; `None` if no session has it.
+    /// Ends the session with this nick; if several sessions share the nick, all of them. Returns the nick in the
+    /// spelling of the session; `None` if no session has the nick.
     ///
-    /// All its rooms announce at once that it has left, with the reason, and the nick is free. A peer over a connection
-    /// is notified and disconnected. A session in process sees the end of
-    /// [`Session::next_direct`](crate::Session::next_direct), and its members the end of
-    /// [`Member::next`](crate::Member::next).
+    /// All rooms of the session announce at once that it has left, with the reason, and the nick becomes free. A peer
+    /// over a connection receives the reason and is disconnected. For a session in process,
+    /// [`Session::next_direct`](crate::Session::next_direct) and [`SessionEvents::next`](crate::SessionEvents::next)
+    /// return `None` once all earlier messages have been returned; so does [`Member::next`](crate::Member::next) for
+    /// its members.
     ///
-    /// Control characters of the reason are removed, and what is longer than
-    /// [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. Only a [`Policy`](crate::Policy) can keep the
-    /// peer from coming back.
+    /// Control characters are removed from the reason, and its part beyond
+    /// [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. The peer may connect again, unless a
+    /// [`Policy`](crate::Policy) refuses it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not undo it: the session may end.
+    /// Dropping the future does not undo the call: the session may still end.
     pub async fn kick(&self, nick: &str, reason: &str) -> Option<Nick> {
         let reason = CloseReason::Kicked(self.reason(reason));
         self.command(nick, &RosterCommand::End(reason)).await.ok()
     }
 
-    /// Takes a session out of one room, and returns its nick; `None` if no session with this nick is in the room.
+    /// Takes the session with this nick out of one room. Returns the nick in the spelling of the session; `None` if no
+    /// session with this nick is in the room.
     ///
-    /// The other members receive the reason (see [`kick`](Self::kick)). A peer over a connection is notified, too. It
-    /// is put back into the lobby if its dialect allows one room at a time.
+    /// The members of the room receive the reason, which is cleaned as by [`kick`](Self::kick). A peer over a
+    /// connection is put back into the lobby if its dialect allows one room at a time. The session may join the room
+    /// again, unless a [`Policy`](crate::Policy) refuses it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not undo it: the session may be taken out.
+    /// Dropping the future does not undo the call: the session may still be taken out.
     pub async fn remove(&self, room: &str, nick: &str, reason: &str) -> Option<Nick> {
         let (room, _) = self.room_name(room).ok()?;
         let reason = self.reason(reason);
@@ -63,12 +67,12 @@ impl Hub {
         true
     }
 
-    /// Closes a room: takes all members out and forgets the room. Returns how many members there were; `None` if there
-    /// is no such room.
+    /// Closes a room: takes all members out and forgets the room. Returns how many sessions were in the room; `None` if
+    /// no room of this name is open.
     ///
-    /// Peers over a connection receive the reason (see [`kick`](Self::kick)). They are put back into the lobby if their
-    /// dialect allows one room at a time. Members in process and followers receive
-    /// [`Event::Closed`](crate::Event::Closed). A log in memory is gone; a persistent journal keeps it. The next
+    /// Peers over a connection receive the reason, which is cleaned as by [`kick`](Self::kick), and are put back into
+    /// the lobby if their dialect allows one room at a time. Members in process and followers receive
+    /// [`Event::Closed`](crate::Event::Closed). A log in memory is lost; a persistent journal keeps the log. The next
     /// session that joins a room of that name opens it anew.
     pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
         let room = self.find_named(room)?;

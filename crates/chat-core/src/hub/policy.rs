@@ -15,19 +15,20 @@ use std::sync::Arc;
 
 /// Decides what peers over a connection may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
 ///
-/// Several policies may be installed. They are asked in the order of their installation. The first one that refuses
-/// decides. If one changes the request, the next one is asked about the changed request.
+/// Several policies may be installed. The hub asks them in the order in which they were installed. If a policy refuses,
+/// the request is refused and no further policy is asked. If a policy changes the request, the next policy is asked
+/// about the changed request.
 ///
-/// Each question has a default answer: [`Decision::Allow`]. The hub asks when a request is well-formed and before it
-/// acts on it. What [`Decision::Change`] holds is checked like a peer's input. Sessions in process belong to the
-/// program and are never asked about.
+/// Each method has a default, which allows the request. The hub checks that a request is well-formed, asks the policy,
+/// and then acts. The text of a [`Decision::Change`] is checked in the same way as a peer's input. The hub does not ask
+/// about the requests of sessions in process, because these belong to the program.
 ///
 /// # Overload
 ///
-/// A peer's next command waits for the answer to the previous one. No other peer waits, and the peer continues to
-/// receive what its rooms deliver. A policy that panics, or does not answer within
-/// [`Limits::policy_timeout`](crate::Limits), refuses; this is logged once a second at most. A future that blocks its
-/// thread can't be interrupted: it occupies a worker of the runtime.
+/// The peer's next command waits until the policy has answered. No other peer waits, and the peer continues to receive
+/// what its rooms deliver. If a policy panics, or does not answer within
+/// [`Limits::policy_timeout`](crate::Limits::policy_timeout), the request is refused, and the failure is logged once a
+/// second at most. A future that blocks its thread can't be interrupted: it occupies a worker of the runtime.
 ///
 /// # Cancel safety
 ///
@@ -53,27 +54,28 @@ use std::sync::Arc;
 /// let hub = Hub::builder().policy(Quiet).build();
 /// ```
 pub trait Policy: Send + Sync + 'static {
-    /// Decides whether the peer may connect. A change is the nick that it gets.
+    /// Decides whether the peer may connect. [`Decision::Change`] gives the peer another nick.
     ///
-    /// `nick` is the nick that the peer asks for, if its dialect sends it in the first line. A peer that was greeted as
-    /// a person and then turns out to be a program is asked about again. A peer that is refused receives the reason and
-    /// is disconnected.
+    /// `nick` is the nick that the peer asks for, if its dialect sends one in the first line. The server may greet a
+    /// peer as a person and then recognise that it is a program: the policy is then asked a second time. A peer that is
+    /// refused receives the reason and is disconnected.
     fn connect(&self, who: &Visitor, nick: Option<&str>) -> impl Future<Output = Decision> + Send {
         let _ = (who, nick);
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may join this room. A change is the room that it joins instead.
+    /// Decides whether the peer may join this room. With [`Decision::Change`], the peer joins another room instead.
     ///
-    /// Also asked before the peer publishes in a room that it is not in
-    /// ([`Command::Publish`](crate::protocol::Command::Publish)). Then [`say`](Self::say) is asked next.
+    /// The hub also calls this before the peer publishes in a room that it is not in
+    /// ([`Command::Publish`](crate::protocol::Command::Publish)). If the answer allows it, the hub then calls
+    /// [`say`](Self::say).
     fn join(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, room);
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may say this in a room ([`Kind::Said`], [`Kind::Acted`] or [`Kind::Notice`]). A change
-    /// is the text.
+    /// Decides whether the peer may publish this text in a room, as a message of [`Kind::Said`], [`Kind::Acted`] or
+    /// [`Kind::Notice`]. [`Decision::Change`] replaces the text.
     fn say(
         &self,
         who: &Visitor,
@@ -85,19 +87,20 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may send this direct message. A change is the text.
+    /// Decides whether the peer may send this direct message to the nick `to`. [`Decision::Change`] replaces the text.
     fn tell(&self, who: &Visitor, to: &str, text: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, to, text);
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may take this nick. A change is the nick that it gets.
+    /// Decides whether the peer may take this nick. With [`Decision::Change`], the peer takes another nick instead.
     fn rename(&self, who: &Visitor, nick: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, nick);
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may set this topic, or remove it if the text is empty. A change is the text.
+    /// Decides whether the peer may set the room's topic to this text. An empty text removes the topic.
+    /// [`Decision::Change`] replaces the text.
     fn set_topic(
         &self,
         who: &Visitor,
@@ -108,34 +111,37 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// Returns whether the peer may see that this room exists: in a list of rooms, its members, its topic. For a room
-    /// that it may not see, the peer gets the same answers as for a room that does not exist.
+    /// Returns whether the peer may learn that this room exists. If not, lists of rooms do not name the room, and a
+    /// request for its members or its topic is answered as if the room did not exist.
     ///
-    /// Called for many rooms at once and not async: answer from memory. A session sees the rooms that it is in,
-    /// whatever the answer. A peer that may not join a room may still see it, unless this returns `false`.
+    /// The hub calls this method for many rooms at once, and it is not async: an implementation must answer from
+    /// memory. A session sees the rooms that it is in, whatever this method returns. A peer sees a room that
+    /// [`join`](Self::join) would refuse, unless this method returns `false`.
     fn may_see(&self, who: &Visitor, room: &str) -> bool {
         let _ = (who, room);
         true
     }
 
-    /// Returns whether the peer may see the names of this room's members: in answers that list members, and when it
-    /// joins. Otherwise it only learns how many members there are. Messages and presence still name their authors.
+    /// Returns whether the peer may see the names of this room's members: in answers that list members, and when the
+    /// peer joins. If not, the peer only learns how many members there are. Messages and changes of presence still show
+    /// nicks.
     ///
-    /// Called while an answer is written and not async: answer from memory.
+    /// The hub calls this method while it writes an answer, and it is not async: an implementation must answer from
+    /// memory.
     fn may_see_members(&self, who: &Visitor, room: &str) -> bool {
         let _ = (who, room);
         true
     }
 
-    /// Decides whether the peer may read the history of this room, on request and when it joins. A change has no
-    /// effect. A peer that may join but not read the history joins without it; if it named a position, a gap is
-    /// reported.
+    /// Decides whether the peer may read the history of this room: when it asks for history, and when it joins.
+    /// [`Decision::Change`] has no effect. A peer that may join but not read the history receives no earlier messages
+    /// when it joins. If its join request names a position, the messages after that position are reported as a gap.
     fn history(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, room);
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may search this room. A change is the text that is searched for.
+    /// Decides whether the peer may search this room for this text. [`Decision::Change`] replaces the text.
     fn search(
         &self,
         who: &Visitor,
@@ -146,8 +152,8 @@ pub trait Policy: Send + Sync + 'static {
         ready(Decision::Allow)
     }
 
-    /// Decides whether the peer may leave with this reason, which its rooms see. A change is the reason. If refused,
-    /// the peer leaves without a reason.
+    /// Decides whether the peer may give this reason when it ends its session. The members of its rooms see the reason.
+    /// [`Decision::Change`] replaces the reason. With [`Decision::Refuse`], the session ends without a reason.
     fn quit(&self, who: &Visitor, reason: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, reason);
         ready(Decision::Allow)
@@ -156,16 +162,16 @@ pub trait Policy: Send + Sync + 'static {
 
 /// The peer that a request comes from.
 ///
-/// Policies receive the folded names of rooms ([`NameRules`](crate::name::NameRules)). Compare them with lower-case
-/// names, so that no spelling bypasses a rule.
+/// The methods of a policy receive the folded names of rooms ([`NameRules`](crate::name::NameRules)). Compare these
+/// with names in lower case, so that no spelling of a name bypasses a rule.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Visitor {
     /// What the program knows of the peer.
     pub peer: Arc<Peer>,
-    /// The peer's dialect: `plain`, `json`.
+    /// The name of the peer's dialect, such as `plain` or `json`.
     pub dialect: &'static str,
-    /// The account that the peer has proved; `None` if it is unknown.
+    /// The account that the peer has proved; `None` if the peer has proved none.
     pub account: Option<Account>,
     /// The peer's session; `None` before it is admitted.
     pub session: Option<SessionId>,
@@ -177,16 +183,18 @@ pub struct Visitor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
-    /// Allows the request as it is.
+    /// Allows the request unchanged.
     Allow,
-    /// Allows the request with this in place of what was asked for.
+    /// Allows a changed request. The string replaces the nick, the room or the text that the peer asked for. Each
+    /// method of [`Policy`] says what it replaces.
     Change(String),
-    /// Refuses the request, with a text for the peer: what was wrong and what to do. Control characters are removed.
+    /// Refuses the request. The peer receives the text, which should say what was wrong and what the peer can do.
+    /// Control characters are removed from the text.
     Refuse(String),
 }
 
 impl Decision {
-    /// Refuses with this reason.
+    /// Refuses the request with this reason.
     #[must_use]
     pub fn refuse(reason: impl Into<String>) -> Self {
         Self::Refuse(reason.into())

@@ -16,14 +16,14 @@ use std::sync::Arc;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HistoryError {
-    /// The room does not exist and can't be opened.
+    /// The room is not open and could not be opened.
     Room(JoinError),
     /// The log can't be read now.
     Journal(JournalError),
 }
 
 impl Hub {
-    /// Lists the rooms that have members, sorted by name.
+    /// Lists all rooms that have members, sorted by name.
     #[must_use]
     pub fn rooms(&self) -> Vec<RoomSummary> {
         let open = self.all_rooms();
@@ -39,9 +39,9 @@ impl Hub {
 
     /// Lists at most `limit` rooms that have members, in the order of their folded names.
     ///
-    /// The list begins after the room `after`, which need not exist, or with the first room if `after` is empty. The
-    /// cost depends on the listed rooms, not on how many rooms there are, so use this for answers to peers.
-    /// [`rooms`](Self::rooms) lists all rooms at once.
+    /// The list begins after the name `after`, which need not be the name of a room. If `after` is empty, the list
+    /// begins with the first room. The cost depends on how many rooms are listed, not on how many rooms the hub has, so
+    /// use this method to answer peers. [`rooms`](Self::rooms) lists all rooms at once.
     #[must_use]
     pub fn rooms_after(&self, after: &str, limit: usize) -> Vec<RoomSummary> {
         self.rooms_seen(after, limit, |_| true)
@@ -94,15 +94,16 @@ impl Hub {
         listed.into_iter().map(|(_, room)| room).collect()
     }
 
-    /// Returns a room's information, with as many nicks as fit one line; `None` if the room has no members.
+    /// Returns the members, the topic and the log's end of a room. The nicks of at most 100 members are listed. `None`
+    /// if the room has no members, or is not open on this hub.
     #[must_use]
     pub fn info(&self, room: &str) -> Option<RoomInfo> {
         let room = self.find_named(room)?;
         Some(room.info()).filter(|info| info.count > 0)
     }
 
-    /// Lists all members of a room, in the order in which their sessions began. The list is empty if there is no such
-    /// room.
+    /// Lists the nicks of all members of a room: members of this hub first, in the order in which their sessions began.
+    /// The list is empty if the room has no members.
     #[must_use]
     pub fn members(&self, room: &str) -> Vec<Nick> {
         let Some(key) = self.room_key(room) else {
@@ -130,7 +131,8 @@ impl Hub {
         }
     }
 
-    /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the position that the span names.
+    /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the position that `span` names.
+    /// If the log no longer holds some of them, [`Page::gap`] says so. The room is opened if it is not open.
     ///
     /// # Errors
     ///
@@ -150,8 +152,9 @@ impl Hub {
         page.map_err(HistoryError::Journal)
     }
 
-    /// Finds the last messages before a position that hold all the words of `text`: at most `limit`, oldest first; see
-    /// [`Log::search`](crate::log::Log::search).
+    /// Finds messages of a room's log before the position `before` that hold all the words of `text`: the latest ones,
+    /// at most `limit`, oldest first; see [`Log::search`](crate::log::Log::search). The room is opened if it is not
+    /// open.
     ///
     /// # Errors
     ///
@@ -172,7 +175,18 @@ impl Hub {
         page.map_err(HistoryError::Journal)
     }
 
-    /// Returns the end of a room's log.
+    /// Returns the end of a room's log: the position of its last message, and the log's epoch. Opens the room if it is
+    /// not open, without joining it.
+    ///
+    /// A program can store the position and later pass it to [`JoinRequest::resume`](crate::JoinRequest::resume), to
+    /// receive everything that was said after this call. A client that has seen no message yet stores this position,
+    /// taken before it joins.
+    ///
+    /// A position is valid as long as the log keeps its epoch. If the log is lost or restored, it has another epoch,
+    /// and a member that resumes from the position receives [`Missed::OtherEpoch`](crate::Missed::OtherEpoch). A log in
+    /// memory is lost when the hub forgets or closes the room. The hub forgets only rooms without members; see
+    /// [`Limits::empty_rooms`](crate::Limits::empty_rooms). A room in which nothing was said has the same epoch when it
+    /// is opened again.
     ///
     /// # Errors
     ///
@@ -186,7 +200,8 @@ impl Hub {
         Ok(room.cursor().position())
     }
 
-    /// Follows one room without being a member, also after the room was forgotten and opened anew.
+    /// Follows one room without being a member. The room need not be open. The follower receives the events of the room
+    /// once it is opened, and continues if the hub forgets the room and it is opened again.
     ///
     /// # Errors
     ///
@@ -196,7 +211,7 @@ impl Hub {
         Ok(Follower::new(self.clone(), Some(key.into())))
     }
 
-    /// Follows all rooms, including those that are opened later.
+    /// Follows all rooms without being a member, including rooms that are opened later.
     #[must_use]
     pub fn follow_all(&self) -> Follower {
         Follower::new(self.clone(), None)

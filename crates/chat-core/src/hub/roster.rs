@@ -13,35 +13,38 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Keeps the owners of nicks, and which session is in which room, over all nodes.
+/// Knows which session owns each nick, and which rooms each session is in, over all nodes.
 ///
-/// A hub has one roster. The default is [`LocalRoster`](crate::roster::LocalRoster), which knows this process only and
-/// answers at once. To write another one, test it with `chat_testkit::conformance::roster`.
+/// A node is a hub that shares its sessions with other hubs. A hub has one roster. The default is
+/// [`LocalRoster`](crate::roster::LocalRoster), which knows the sessions of its own hub only and answers at once. Test
+/// an implementation of your own with `chat_testkit::conformance::roster`.
 pub trait Roster: Send + Sync + 'static {
-    /// Returns the incarnation of this node, at most 20 bits: a part of the id of each session of the hub. No two nodes
-    /// have the same incarnation at the same time, and a node that restarts gets another one.
+    /// Returns the incarnation of this node: a number of at most 20 bits that is a part of each [`SessionId`] of the
+    /// hub. No two nodes have the same incarnation at the same time, and a node that restarts gets another one. With 0,
+    /// the default, the hub takes [`HubBuilder::incarnation`](crate::HubBuilder::incarnation).
     fn incarnation(&self) -> u32 {
         0
     }
 
-    /// Gives a session a nick, in addition to the one that it has.
+    /// Gives a session a nick, in addition to the nick that the session has.
     ///
-    /// The claim succeeds if the nick is free, if the session has it already, or if its owner has the same account:
-    /// then the two sessions share it. If the claim [takes over](IfTaken::TakeOver), owners with the same token lose
-    /// the nick in the same step, so that it is never free in between.
+    /// The claim succeeds if the nick is free or the session has it already. It also succeeds if the owner of the nick
+    /// has the same account: the two sessions then share the nick. If the claim [takes over](IfTaken::TakeOver), older
+    /// sessions with the same token lose the nick in the same step, so that the nick is never free in between.
     ///
-    /// A hub that abandons a claim [releases](Self::release) the nick afterwards.
+    /// If the hub drops the future of a claim, it [releases](Self::release) the nick afterwards.
     ///
     /// # Errors
     ///
-    /// Returns an error if another session has the nick or one that looks like it, or if the roster can't be reached
+    /// Returns an error if another session has the nick or a nick that looks like it, or if the roster can't be reached
     /// now.
     fn claim(&self, claim: NickClaim) -> impl Future<Output = Result<Claimed, NickError>> + Send;
 
     /// Takes a nick from a session. Does nothing if the session has already lost the nick.
     fn release(&self, who: SessionId, nick: &NickKeys);
 
-    /// Publishes to the other nodes where a session is now; `Err` if it has ended, and why.
+    /// Publishes to the other nodes which nick a session has now and which rooms it is in. `Err`: the session has
+    /// ended, for this reason.
     fn publish(&self, who: SessionId, now: Result<SessionPresence, CloseReason>) {
         drop((who, now));
     }
@@ -49,7 +52,8 @@ pub trait Roster: Send + Sync + 'static {
     /// Returns the sessions that have the nick with this folded key, on all nodes.
     fn find(&self, key: &str) -> Vec<SessionId>;
 
-    /// Sends a command to the node of a session, which performs it. Returns the nick of the session.
+    /// Sends a command to the node that has the session `to`. That node performs the command. Returns the nick of the
+    /// session.
     ///
     /// # Errors
     ///
@@ -60,7 +64,8 @@ pub trait Roster: Send + Sync + 'static {
         command: RosterCommand,
     ) -> impl Future<Output = Result<Nick, TellError>> + Send;
 
-    /// Returns the events of other nodes; `None` if there are no other nodes. Called once, when the hub is built.
+    /// Returns the events of other nodes; `None` if the sessions are not shared. The hub calls this once, when it is
+    /// built.
     fn follow(&self) -> Option<BoxStream<'static, RosterEvent>> {
         None
     }
@@ -69,9 +74,9 @@ pub trait Roster: Send + Sync + 'static {
 /// The keys by which a nick is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NickKeys {
-    /// The folded nick.
+    /// The folded nick. Two nicks with the same key are the same nick.
     pub key: Arc<str>,
-    /// What the nick looks like.
+    /// The shape of the nick. Two nicks with the same shape look alike.
     pub shape: Arc<str>,
 }
 
@@ -79,17 +84,17 @@ pub struct NickKeys {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NickClaim {
-    /// The session.
+    /// The session that claims the nick.
     pub who: SessionId,
     /// The nick, as it is spelled.
     pub nick: Nick,
     /// The keys by which the nick is compared.
     pub keys: NickKeys,
-    /// The account that the session has proved, if any.
+    /// The account of the session; `None` if it has none.
     pub account: Option<Account>,
-    /// The digest of the client's token, if it has one.
+    /// The digest of the client's token; `None` if the client has none.
     pub token: Option<TokenDigest>,
-    /// What to do if an owner with the same token has the nick.
+    /// What the claim does if a session with the same token has the nick.
     pub if_taken: IfTaken,
 }
 
@@ -98,16 +103,16 @@ pub struct NickClaim {
 pub enum IfTaken {
     /// Refuses the claim.
     Refuse,
-    /// Takes the nick from owners with the same token, and ends them.
+    /// Takes the nick from older sessions with the same token. The hub ends those sessions.
     TakeOver,
 }
 
 /// The result of a successful claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// The nick, as its first owner spells it.
+    /// The nick, in the spelling of its first owner.
     pub nick: Nick,
-    /// The sessions that have lost the nick and must be ended.
+    /// The sessions that have lost the nick. The hub must end them.
     pub replaced: Vec<SessionId>,
 }
 
@@ -116,7 +121,7 @@ pub struct Claimed {
 pub struct SessionPresence {
     /// The session's nick.
     pub nick: Nick,
-    /// The account that the session has proved, if any.
+    /// The account of the session; `None` if it has none.
     pub account: Option<Account>,
     /// The session's rooms.
     pub rooms: Vec<RoomName>,
@@ -143,17 +148,17 @@ pub enum RosterCommand {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RosterEvent {
-    /// A session is now in these rooms, under this nick.
+    /// This session is now in these rooms, under this nick.
     Present(SessionId, SessionPresence),
-    /// A session has ended.
+    /// This session has ended, for this reason.
     Ended(SessionId, CloseReason),
-    /// A node is gone, together with its sessions.
+    /// The node with this incarnation is gone, together with its sessions.
     NodeGone(u32),
     /// Another node asks this one to do something with one of its sessions.
     Command {
-        /// The session.
+        /// The session, which is one of this node.
         to: SessionId,
-        /// What to do.
+        /// What this node does with the session.
         command: RosterCommand,
         /// Receives the nick of the session, or why the command failed.
         answer: oneshot::Sender<Result<Nick, TellError>>,
@@ -166,23 +171,23 @@ pub enum RosterEvent {
 pub enum NickError {
     /// The text is not a nick.
     Name(crate::name::NameError),
-    /// Another session has the nick.
+    /// Another session has the nick, which it spells in this way.
     Taken(Nick),
-    /// The nick looks like that of another session.
+    /// The requested nick looks like the nick of another session.
     LooksLike {
         /// The requested nick.
         nick: Nick,
-        /// The nick that is taken.
+        /// The nick that the other session has.
         taken: Nick,
     },
     /// The session has ended.
     Ended,
-    /// The roster can't be reached now. The reason is short, and peers may see it.
+    /// The roster can't be reached now. The text gives the reason in a few words; peers may see it.
     Unavailable(Cow<'static, str>),
 }
 
 impl NickKeys {
-    /// Creates the keys of a nick, under these rules.
+    /// Creates the keys of a nick, according to these rules.
     #[must_use]
     pub fn new(names: &NameRules, nick: &Nick) -> Self {
         // Equal texts are stored once: most nicks are their own key and shape.
@@ -205,7 +210,7 @@ impl NickKeys {
 }
 
 impl NickClaim {
-    /// Creates a claim without account and token, which takes nothing over; set the fields for that.
+    /// Creates a claim without an account and a token, with [`IfTaken::Refuse`]. Other values are set in the fields.
     #[must_use]
     pub const fn new(who: SessionId, nick: Nick, keys: NickKeys) -> Self {
         Self {
@@ -252,11 +257,11 @@ impl std::error::Error for NickError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TellError {
-    /// No session has that nick.
+    /// No session has this nick.
     NoSuchNick(String),
-    /// Too many messages wait for that session already.
+    /// [`Limits::mailbox`](crate::Limits::mailbox) messages wait for the session with this nick already.
     MailboxFull(Nick),
-    /// The text is longer than this many bytes.
+    /// The text is longer than the limit, which is this many bytes.
     TooLong(usize),
     /// The text has no visible characters.
     Empty,

@@ -7,7 +7,9 @@ use crate::name::Nick;
 use crate::text;
 
 impl Hub {
-    /// Sends a direct message from `from` to the session with this nick, and returns the nick as it is spelled.
+    /// Sends a direct message to the session with the nick `to`, in the name of `from`, which need not be the nick of a
+    /// session. Returns the nick in the spelling of the session that has it. If several sessions share the nick, all of
+    /// them receive the message.
     ///
     /// # Errors
     ///
@@ -15,7 +17,7 @@ impl Hub {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the message back: it may be delivered.
+    /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn tell(&self, from: Nick, to: &str, text: &str) -> Result<Nick, TellError> {
         let limit = self.limits().text_bytes.get();
         if text.len() > limit {
