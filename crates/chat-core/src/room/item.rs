@@ -182,17 +182,22 @@ pub(crate) struct DeliveryOptions {
 /// Whether a member receives its own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
-    /// It does: for a program that needs to know how its messages were published.
+    /// The member receives its own messages, in their places among those of other members. This suits a program that
+    /// shows a message once it is published.
     Include,
-    /// It does not: for a terminal, which already shows them.
+    /// The member does not receive its own messages. This suits a terminal, which already shows what was typed. Over a
+    /// connection, the member still receives a topic that it set.
     Exclude,
-    /// Its dialect writes [`Reply::Published`](crate::protocol::Reply::Published) in place of each of them: after the
-    /// messages that precede it in the room, and before those that follow it. For a protocol with labelled echoes.
+    /// For peers over a connection only: for a member in process, `Reply` has the same effect as `Exclude`, because its
+    /// methods return the positions.
     ///
-    /// Each message is published alone, and the next command waits for the reply. The reply follows a gap if the message
-    /// is part of it. After [`Limits::stall_timeout`](crate::Limits::stall_timeout) it does not wait for its place any
-    /// longer. A message in a room that the session is not in, and a duplicate, are answered at once.
+    /// The peer does not receive its own messages. In place of each, its dialect writes
+    /// [`Reply::Published`](crate::protocol::Reply::Published): after the messages that precede the message in the
+    /// room, and before those that follow it. This suits a protocol with labelled echoes.
     ///
-    /// For a member in process this is the same as `Exclude`: its methods return the positions.
+    /// Each message is published alone, and the peer's next command waits for the reply. If the message is part of a
+    /// gap, the reply follows the report of the gap. If the room has not delivered up to the message within
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout), the reply is written without its place. A message in a
+    /// room that the session is not in, and a duplicate, are answered at once.
     Reply,
 }

@@ -28,11 +28,10 @@ use std::task::{Context, Poll};
 ///
 /// # Reconnecting
 ///
-/// The nick of a client whose connection broke unnoticed stays taken until its old session ends. A new session in
-/// process can't take the nick from it, even with the same [token](Self::set_token): [`Hub::session`] and
-/// [`rename`](Self::rename) fail with [`NickError::Taken`]. The program must end the old session first, by dropping it
-/// or with [`Hub::kick`]. Or both sessions have the same [account](Self::set_account) and share the nick. Only peers
-/// that a dialect serves take a nick back with a token, with [`Command::Hello`](crate::protocol::Command::Hello).
+/// The nick of a client whose connection broke unnoticed stays taken until its old session ends. A client that has a
+/// token gets its nick back: give both sessions the [token](Self::set_token) before they take the nick, and call
+/// [`take_nick`](Self::take_nick), which ends the old session. Without a token, the program ends the old session with
+/// [`Hub::kick`], or gives both sessions the same [account](Self::set_account), so that they share the nick.
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Participant>,
