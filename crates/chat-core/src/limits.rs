@@ -126,7 +126,7 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// The longest time that a policy may take for one question (2 s). Then the request is refused.
     pub policy_timeout: Duration,
-    /// The most [authentications](crate::protocol::Command::Authenticate) that run at once (32). One more waits for its
+    /// The most [authentications](crate::protocol::Command::Authenticate) that run at once (8). One more waits for its
     /// turn, for at most [`policy_timeout`](Self::policy_timeout); then it is refused.
     pub authentications: NonZeroUsize,
     /// How many authentications may fail in a row on one connection (5). Then the connection is closed with
@@ -193,7 +193,7 @@ impl Default for Limits {
             dead_after: Duration::from_secs(35),
             stall_timeout: Duration::from_secs(30),
             policy_timeout: Duration::from_secs(2),
-            authentications: at_least_one(32),
+            authentications: at_least_one(8),
             failed_authentications: match NonZeroU32::new(5) {
                 Some(count) => count,
                 None => NonZeroU32::MIN,

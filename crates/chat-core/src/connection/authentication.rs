@@ -53,7 +53,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
                 refusal
             }
-            Failure::Credentials(NotProved::Unknown(reason)) => Refusal::new(Code::Denied, reason),
+            Failure::Credentials(NotProved::Unknown(reason)) => {
+                // An authenticator that is overloaded must not be asked for nothing.
+                self.charge_failed_authentication();
+                Refusal::new(Code::Denied, reason)
+            }
             Failure::Busy => {
                 let reason = "too many peers log in now, try again";
                 Refusal::new(Code::Unavailable, reason)

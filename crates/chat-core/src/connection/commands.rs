@@ -392,6 +392,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.members.drain(..count);
     }
 
+    /// Leaves the room that was joined first. What is held back is written before the rest of the room's log.
+    async fn leave_one(&mut self) {
+        self.members[0].pause();
+        self.uncork();
+        self.leave_first(1).await;
+    }
+
     /// Joins a room and leaves the others. If the join fails, the session stays in its rooms.
     async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
         let request = JoinRequest {
@@ -412,7 +419,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 continue;
             };
             self.members[..=member].rotate_right(1);
-            self.leave_first(1).await;
+            self.leave_one().await;
             if self.has_passed_owed() {
                 self.write_owed_out_of_place();
             }
@@ -436,7 +443,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let member = self.member(room)?;
         self.members[..=member].rotate_right(1);
         let info = self.members[0].info();
-        self.leave_first(1).await;
+        self.leave_one().await;
         self.reply(&Reply::Left(&info));
         Ok(())
     }

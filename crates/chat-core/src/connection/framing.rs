@@ -265,7 +265,7 @@ impl Frames {
 
     /// Limits the length and the time of an item that has no end yet, whether it is kept or skipped.
     fn limit_unfinished(&mut self) -> Option<Inbound> {
-        if self.framing.pending() > self.item_bytes_max + SPARE_BYTES_MAX {
+        if self.framing.pending() > self.item_bytes_max.saturating_add(SPARE_BYTES_MAX) {
             if self.is_overfull {
                 self.has_failed = true;
                 return None;

@@ -10,6 +10,7 @@ use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Moment};
 use crate::log::{Batch, Epoch, Position};
 use crate::protocol::Reply;
+use crate::session::WireMember;
 use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
@@ -54,23 +55,28 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let Some(Owed { batch, epoch, .. }) = self.conversation.owed() else {
             return false;
         };
-        let mut members = self.members.iter();
-        let member = members.find(|member| member.room() == batch.room());
+        let (epoch, seq) = (*epoch, batch.last());
+        let is_awaited = |member: &WireMember| member.awaits(Position { epoch, seq });
         // In this order: a message that was reached in between is due.
-        !member.is_some_and(|member| member.awaits(*epoch, batch.last()))
-            && !self.transport.outbound().progress().is_due
+        !self.owed_member().is_some_and(is_awaited) && !self.transport.outbound().progress().is_due
     }
 
     /// Writes the reply that is owed, wherever its message is. The message is not shown any more.
     pub(super) fn write_owed_out_of_place(&mut self) {
         if let Some(Owed { batch, epoch, .. }) = self.conversation.owed() {
-            let mut members = self.members.iter();
-            if let Some(member) = members.find(|member| member.room() == batch.room()) {
-                let (epoch, seq) = (*epoch, batch.last());
-                member.note_answered(Position { epoch, seq });
+            // In this order: a message that delivery has just reached is due, and answered in its place.
+            if let Some(member) = self.owed_member() {
+                member.note_answered(Arc::clone(batch), *epoch);
             }
+            self.write_due();
             self.write_owed();
         }
+    }
+
+    /// The session's member in the room of the message that is owed a reply.
+    fn owed_member(&self) -> Option<&WireMember> {
+        let room = self.conversation.owed()?.batch.room();
+        self.members.iter().find(|member| member.room() == room)
     }
 
     fn write_owed(&mut self) {

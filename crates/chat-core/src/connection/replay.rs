@@ -183,8 +183,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             match (replaying.own, &self.session) {
                 (Own::None, _) if is_own && !batch.is_topic() => {}
                 (Own::Reply, _) if is_own && self.conversation.write_owed(batch, out) => {}
-                (Own::Reply, _)
-                    if is_own && self.members[replaying.member].has_answered(batch.last()) => {}
+                (Own::Reply, _) if is_own && self.members[replaying.member].has_answered(batch) => {
+                }
                 (Own::Unkeyed, Some(session)) => {
                     let owner = session.shared().owner();
                     let is_hidden = |at: &usize| batch.is_keyed_by(*at, session.id(), owner);

@@ -12,6 +12,9 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// How many rooms are visited under one lock.
+const ROOMS_PER_LOCK: usize = 128;
+
 /// Why a room's log could not be read.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -29,10 +32,11 @@ impl Hub {
         let open = self.all_rooms();
         let mut rooms: Vec<_> = open.iter().filter_map(|room| room.summary()).collect();
         let open: HashSet<&str> = open.iter().map(|room| &*room.key).collect();
-        let is_closed = |key: &str| !open.contains(key);
-        let elsewhere = &self.0.participants;
-        let elsewhere = elsewhere.rooms_elsewhere(None, usize::MAX, is_closed);
-        rooms.extend(elsewhere.into_iter().map(|(_, room)| room));
+        let elsewhere = self.0.participants.rooms_elsewhere(None, usize::MAX);
+        let closed = elsewhere
+            .into_iter()
+            .filter(|(key, _)| !open.contains(&**key));
+        rooms.extend(closed.map(|(_, room)| room));
         rooms.sort_by(|a, b| a.room.cmp(&b.room));
         rooms
     }
@@ -54,8 +58,6 @@ impl Hub {
         limit: usize,
         sees: impl Fn(&str) -> bool,
     ) -> Vec<RoomSummary> {
-        /// How many rooms are visited under one lock.
-        const CHUNK: usize = 128;
         let mut listed: Vec<(Arc<str>, RoomSummary)> = Vec::new();
         let mut last: Option<Arc<str>> = match after {
             "" => None,
@@ -64,16 +66,14 @@ impl Hub {
                 None => return Vec::new(),
             },
         };
-        let is_closed_and_seen = |key: &str| self.find(key).is_none() && sees(key);
-        let participants = &self.0.participants;
-        let elsewhere = participants.rooms_elsewhere(last.as_deref(), limit, is_closed_and_seen);
+        let elsewhere = self.rooms_seen_elsewhere(last.clone(), limit, &sees);
         while listed.len() < limit {
             let chunk: Vec<Arc<Room>> = {
                 let rooms = self.0.rooms.lock();
                 let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 let range = rooms.by_key.range::<str, _>((from, Bound::Unbounded));
                 range
-                    .take(CHUNK)
+                    .take(ROOMS_PER_LOCK)
                     .map(|(_, room)| Arc::clone(room))
                     .collect()
             };
@@ -92,6 +92,28 @@ impl Hub {
             listed.truncate(limit);
         }
         listed.into_iter().map(|(_, room)| room).collect()
+    }
+
+    /// The rooms that are open on other nodes only. No lock is held while the policy is asked, or while another lock is
+    /// taken.
+    fn rooms_seen_elsewhere(
+        &self,
+        mut last: Option<Arc<str>>,
+        limit: usize,
+        sees: impl Fn(&str) -> bool,
+    ) -> Vec<(Arc<str>, RoomSummary)> {
+        let mut listed = Vec::new();
+        while listed.len() < limit {
+            let elsewhere = &self.0.participants;
+            let chunk = elsewhere.rooms_elsewhere(last.as_deref(), ROOMS_PER_LOCK);
+            let Some((key, _)) = chunk.last() else { break };
+            last = Some(Arc::clone(key));
+            let left = limit - listed.len();
+            let is_listed = |key: &str| self.find(key).is_none() && sees(key);
+            let listable = chunk.into_iter().filter(|(key, _)| is_listed(key));
+            listed.extend(listable.take(left));
+        }
+        listed
     }
 
     /// Returns the members, the topic and the log's end of a room. The nicks of at most 100 members are listed. `None`

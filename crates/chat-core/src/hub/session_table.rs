@@ -92,13 +92,11 @@ impl Sessions {
         members.map(listed).collect()
     }
 
-    /// The first rooms after a key that have members on other nodes and satisfy a predicate, by their keys. Their topics
-    /// are not known here.
+    /// The first rooms after a key that have members on other nodes, by their keys. Their topics are not known here.
     pub(super) fn rooms_elsewhere(
         &self,
         after: Option<&str>,
         limit: usize,
-        is_listed: impl Fn(&str) -> bool,
     ) -> Vec<(Arc<str>, RoomSummary)> {
         if !self.is_shared {
             return Vec::new();
@@ -106,7 +104,7 @@ impl Sessions {
         let elsewhere = self.elsewhere.lock();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rooms = elsewhere.by_room.range::<str, _>((from, Bound::Unbounded));
-        let rooms = rooms.filter(|(key, _)| is_listed(key)).take(limit);
+        let rooms = rooms.take(limit);
         let summary = |(key, (room, members)): (&Arc<str>, &(RoomName, BTreeMap<_, _>))| {
             let (room, count) = (room.clone(), members.len());
             let topic = Arc::default();

@@ -96,11 +96,12 @@ impl Journal for MemoryJournal {
         key: &str,
     ) -> impl Future<Output = Result<MemoryLog, JournalError>> + Send {
         let ring = Arc::default();
+        let id = self.budget.register(&ring);
         ready(Ok(MemoryLog {
-            id: self.budget.register(&ring),
+            id,
             budget: Arc::clone(&self.budget),
             room: room.clone(),
-            epoch: self.budget.epoch(key),
+            epoch: self.budget.epoch(key, id),
             key: key.into(),
             messages_max: self.messages_max,
             bytes_max: self.bytes_max,
@@ -162,9 +163,9 @@ impl Log for MemoryLog {
 
 impl Drop for MemoryLog {
     fn drop(&mut self) {
-        if self.ring.lock().tail == 0 {
-            self.budget.remember_unused(&self.key, self.epoch);
-        }
+        let is_unused = self.ring.lock().tail == 0;
+        self.budget
+            .drop_log(&self.key, self.id, self.epoch, is_unused);
         self.budget.forget(self.id, &self.ring);
     }
 }

@@ -9,9 +9,9 @@
 //!   Live ----------------------> Behind { seq } -------------------------> Live, and a range to replay
 //! ```
 
-use crate::log::{Position, Seq, SessionId};
+use crate::log::{Batch, Epoch, Position, Seq, SessionId};
 use crate::log_gate::LogGate;
-use crate::room::item::{Cursor, DeliveryOptions, Echo, Item};
+use crate::room::item::{Answered, Cursor, DeliveryOptions, Echo, Item};
 use crate::room::outbound::{Delivered, Outbound};
 use crate::room::round::Round;
 use crate::stats::Counters;
@@ -46,19 +46,24 @@ struct TailState {
     /// The end of the log when the member left the room, if it has left.
     ended: Option<Seq>,
     options: DeliveryOptions,
-    /// With [`Echo::Reply`]: the position up to which the session's messages are answered, if that was not in their
-    /// places. Boxed, because few members have it.
-    answered: Option<Box<Position>>,
+    /// With [`Echo::Reply`]: the session's messages that were answered without their places. Boxed, because few members
+    /// have it.
+    answered: Option<Box<Answered>>,
 }
 
 impl Tail {
     /// Creates a tail that is live from `cursor` on.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         session: SessionId,
         outbound: Arc<Outbound>,
         options: DeliveryOptions,
         cursor: Cursor,
+        appended: Position,
     ) -> Self {
+        let answered = match options.echo {
+            Echo::Reply => Answered::through(appended),
+            Echo::Include | Echo::Exclude => None,
+        };
         Self {
             session,
             outbound,
@@ -67,7 +72,7 @@ impl Tail {
                 live: true,
                 ended: None,
                 options,
-                answered: None,
+                answered,
             }),
         }
     }
@@ -78,9 +83,13 @@ impl Tail {
         (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
-    /// Whether delivery has yet to reach this position.
-    pub(crate) fn awaits(&self, seq: Seq) -> bool {
-        self.state.lock().cursor.seq < seq
+    /// Whether delivery has yet to reach this position. `lost_at` is the item that reports that the log is lost, if it
+    /// is.
+    pub(crate) fn awaits(&self, at: Position, lost_at: Option<u64>) -> bool {
+        let Cursor {
+            next, seq, epoch, ..
+        } = self.state.lock().cursor;
+        epoch == at.epoch && seq < at.seq && lost_at.is_none_or(|lost_at| next <= lost_at)
     }
 
     /// Whether the member receives its own messages.
@@ -88,16 +97,20 @@ impl Tail {
         self.state.lock().options.echo
     }
 
-    /// Notes that the session's messages up to this position are answered, wherever delivery is.
-    pub(crate) fn note_answered(&self, at: Position) {
-        self.state.lock().answered = Some(Box::new(at));
+    /// Notes that this message is answered, and those of the session before it, wherever delivery is.
+    pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
+        let seq = batch.last();
+        self.state.lock().answered = Some(Box::new(Answered {
+            through: Position { epoch, seq },
+            last: Some(batch),
+        }));
     }
 
-    /// Whether a message of the session at this position is answered.
-    pub(crate) fn has_answered(&self, at: Position) -> bool {
+    /// Whether these messages of the session are answered.
+    pub(crate) fn has_answered(&self, batch: &Batch, epoch: Epoch) -> bool {
         let state = self.state.lock();
         let answered = state.answered.as_ref();
-        answered.is_some_and(|answered| answered.epoch == at.epoch && at.seq <= answered.seq)
+        answered.is_some_and(|answered| answered.has(batch, epoch))
     }
 
     /// Makes the member live from `cursor` on. Returns where it was.
@@ -126,7 +139,7 @@ impl Tail {
     pub(crate) fn set_delivery_options(&self, options: DeliveryOptions, appended: Position) {
         let mut state = self.state.lock();
         if options.echo == Echo::Reply && state.options.echo != Echo::Reply {
-            state.answered = Some(Box::new(appended));
+            state.answered = Answered::through(appended);
         }
         state.options = options;
     }
@@ -171,6 +184,7 @@ impl Tail {
                     None => break,
                     // What follows is held back until the connection has written the reply.
                     Some((own, batch)) if self.outbound.cork_for_reply(batch) => {
+                        state.cursor = round.items[own].end;
                         at = own + 1;
                         continue;
                     }

@@ -24,6 +24,10 @@ use tokio::time::Instant;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
+/// How long a new stream must last before a lost log counts as followed again, unless the stream yields something: a
+/// stream may end only after an attempt to connect.
+const FOUND_AFTER: Duration = Duration::from_secs(1);
+
 /// Delivers what the log yields until the room is gone. If the log is lost, tries to follow it again.
 fn deliver(
     room: &Arc<Room>,
@@ -36,10 +40,13 @@ fn deliver(
         let Some(stop) = stop else { return };
         let deliver = async {
             let mut pause = RETRY_MIN;
+            let mut is_lost = false;
             loop {
                 let began = Instant::now();
-                deliver_all(&room, followed).await?;
-                room.upgrade()?.lose_log();
+                is_lost = deliver_all(&room, followed, is_lost).await?;
+                if !std::mem::replace(&mut is_lost, true) {
+                    room.upgrade()?.lose_log();
+                }
                 if began.elapsed() >= RETRY_MAX {
                     pause = RETRY_MIN;
                 }
@@ -57,16 +64,34 @@ fn deliver(
     }
 }
 
-/// Delivers what the stream yields until it ends; `None` if the room is gone.
-async fn deliver_all(room: &Weak<Room>, mut followed: BoxStream<'static, Followed>) -> Option<()> {
+/// Delivers what the stream yields until it ends. Returns whether the log was lost before and still is; `None` if the
+/// room is gone.
+async fn deliver_all(
+    room: &Weak<Room>,
+    mut followed: BoxStream<'static, Followed>,
+    mut is_lost: bool,
+) -> Option<bool> {
     let mut slice = TimeSlice::begin();
+    let found_at = Instant::now() + FOUND_AFTER;
     loop {
-        let next = AssertUnwindSafe(followed.next()).catch_unwind().await;
-        match next {
-            Ok(Some(followed)) => room.upgrade()?.take_followed(followed),
-            // A log that panics is lost, too.
-            Ok(None) | Err(_) => return Some(()),
+        let next = AssertUnwindSafe(followed.next()).catch_unwind();
+        let next = if is_lost {
+            tokio::time::timeout_at(found_at, next).await.ok()
+        } else {
+            Some(next.await)
+        };
+        // A stream that ends, or panics, is a lost log.
+        if let Some(Ok(None) | Err(_)) = next {
+            return Some(is_lost);
         }
+        let room = room.upgrade()?;
+        if std::mem::take(&mut is_lost) {
+            room.find_log();
+        }
+        if let Some(Ok(Some(followed))) = next {
+            room.take_followed(followed);
+        }
+        drop(room);
         slice.yield_if_over().await;
     }
 }
@@ -156,25 +181,20 @@ impl Room {
     }
 
     /// Follows the lost log again, from what was delivered last. `None` if that fails.
-    fn follow_again(self: &Arc<Self>) -> Option<BoxStream<'static, Followed>> {
+    fn follow_again(&self) -> Option<BoxStream<'static, Followed>> {
         let after = self.cursor().position();
-        let follow = || {
-            let mut followed = self.log.follow(after)?;
-            let first = followed.next().now_or_never();
-            Some((followed, first))
-        };
-        let (followed, first) = catch_unwind(AssertUnwindSafe(follow)).ok()??;
-        // The stream may have ended at once.
-        let first = first.map_or(Some(None), |first| first.map(Some))?;
+        catch_unwind(AssertUnwindSafe(|| self.log.follow(after))).ok()?
+    }
+
+    /// Notes that the lost log is followed again.
+    fn find_log(&self) {
         if let Some(following) = &self.following {
             let _state = self.state.lock();
             following.find();
         }
-        tracing::info!(room.name = %self.name, "the room's log is followed again");
-        if let Some(first) = first {
-            self.take_followed(first);
+        if self.context.journal_log.opens() {
+            tracing::info!(room.name = %self.name, "the room's log is followed again");
         }
-        Some(followed)
     }
 
     fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {

@@ -82,7 +82,7 @@ impl Following {
         self.stop.clone()
     }
 
-    fn lost_at(&self) -> u64 {
+    pub(super) fn lost_at(&self) -> u64 {
         self.lost_at.load(Ordering::Relaxed)
     }
 }

@@ -64,13 +64,6 @@ impl Item {
             }
     }
 
-    /// Whether these messages of a session are at or before the last one that was answered.
-    pub(super) fn is_answered(&self, answered: Option<&Position>) -> bool {
-        answered.is_some_and(|answered| {
-            answered.epoch == self.end.epoch && self.end.seq <= answered.seq
-        })
-    }
-
     /// The change of a session that this item announces, if other rooms announce it, too.
     pub(super) fn shared_change(&self) -> Option<SharedChange> {
         match &self.body {
@@ -134,6 +127,31 @@ impl fmt::Debug for Item {
             .field("number", &self.number)
             .field("tail", &self.end.seq)
             .finish_non_exhaustive()
+    }
+}
+
+/// Which messages of a session were answered without their places in the room; see [`Echo::Reply`].
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// The messages up to this position.
+    pub(super) through: Position,
+    /// This one, whatever its epoch.
+    pub(super) last: Option<Arc<Batch>>,
+}
+
+impl Answered {
+    pub(super) fn through(through: Position) -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            through,
+            last: None,
+        }))
+    }
+
+    /// Whether these messages of the session, which are in the log of this epoch, are answered.
+    pub(super) fn has(&self, batch: &Batch, epoch: Epoch) -> bool {
+        let is_last = |last: &Arc<Batch>| last.last() == batch.last() && last.at() == batch.at();
+        self.through.epoch == epoch && batch.last() <= self.through.seq
+            || self.last.as_ref().is_some_and(is_last)
     }
 }
 

@@ -125,7 +125,9 @@ impl Room {
     ) -> Option<(RoomInfo, Arc<Tail>, Place)> {
         let mut state = self.state.lock();
         let info = self.enter(&mut state, session, seat)?;
-        let tail = Arc::new(Tail::new(session.id(), outbound, options, state.cursor));
+        let appended = self.appended_in(&state);
+        let (id, cursor) = (session.id(), state.cursor);
+        let tail = Arc::new(Tail::new(id, outbound, options, cursor, appended));
         let place = self.shard(&mut state).insert(Arc::clone(&tail));
         if let Some(occupant) = state.members.get_mut(&session.id()) {
             occupant.tail = Some(Arc::clone(&tail));

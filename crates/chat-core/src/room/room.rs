@@ -218,17 +218,20 @@ impl Room {
 
     /// The position up to which this hub has appended, or later.
     pub(crate) fn appended(&self) -> Position {
-        let state = self.state.lock();
+        self.appended_in(&self.state.lock())
+    }
+
+    pub(super) fn appended_in(&self, state: &State) -> Position {
         let Position { epoch, seq } = state.cursor.position();
         let following = self.following.as_ref();
         let seq = following.map_or(seq, |following| seq.max(following.appended()));
         Position { epoch, seq }
     }
 
-    /// Whether messages of this epoch are delivered: the log has begun no other one, and it can be followed if others
-    /// append to it.
-    pub(crate) fn is_delivering(&self, epoch: Epoch) -> bool {
-        self.epoch() == epoch && !self.is_lost()
+    /// The number of the item that reports that the log can't be followed now, if it can't.
+    pub(crate) fn lost_at(&self) -> Option<u64> {
+        let following = self.following.as_ref()?;
+        following.is_lost().then(|| following.lost_at())
     }
 
     /// Whether the log can't be followed now.

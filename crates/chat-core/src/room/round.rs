@@ -3,8 +3,8 @@
 //! Invariant: each member receives the same bytes, less what it does not want. A round is encoded once for each encoder.
 
 use crate::event::Encoder;
-use crate::log::{Batch, Epoch, Position, Seq, SessionId};
-use crate::room::item::{Body, Cursor, DeliveryOptions, Echo, Item};
+use crate::log::{Batch, Epoch, Seq, SessionId};
+use crate::room::item::{Answered, Body, Cursor, DeliveryOptions, Echo, Item};
 use crate::room::outbound::{Delivered, Outbound};
 use bytes::Bytes;
 use std::ops::Range;
@@ -63,13 +63,17 @@ impl<'a> Round<'a> {
         &self,
         session: SessionId,
         at: usize,
-        answered: Option<&Position>,
+        answered: Option<&Answered>,
     ) -> Option<(usize, &'a Arc<Batch>)> {
         self.authors.binary_search(&session).ok()?;
         let items = self.items.iter().enumerate().skip(at);
         let mut own = items.filter(|(_, item)| item.author == session);
         own.find_map(|(at, item)| match &item.body {
-            Body::Messages(batch) if !item.is_answered(answered) => Some((at, batch)),
+            Body::Messages(batch)
+                if !answered.is_some_and(|answered| answered.has(batch, item.end.epoch)) =>
+            {
+                Some((at, batch))
+            }
             _ => None,
         })
     }

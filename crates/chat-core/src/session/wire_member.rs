@@ -4,7 +4,7 @@
 //! live end. Then the part of the log in between is written, and the output is uncorked.
 
 use crate::event::RoomInfo;
-use crate::log::{Appended, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
+use crate::log::{Appended, Batch, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
 use crate::name::RoomName;
 use crate::room::{
     CatchUp, CaughtUp, DeliveryOptions, Echo, JoinedAt, Place, Plan, PublishError, Resume, Room,
@@ -91,21 +91,19 @@ impl WireMember {
         self.tail.echo()
     }
 
-    /// Notes that the session's messages up to this position are answered, wherever delivery is.
-    pub(crate) fn note_answered(&self, at: Position) {
-        self.tail.note_answered(at);
+    /// Notes that this message is answered, and those of the session before it, wherever delivery is.
+    pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
+        self.tail.note_answered(batch, epoch);
     }
 
-    /// Whether a message of the session at this position is answered.
-    pub(crate) fn has_answered(&self, seq: Seq) -> bool {
-        let epoch = self.epoch();
-        self.tail.has_answered(Position { epoch, seq })
+    /// Whether these messages of the session are answered.
+    pub(crate) fn has_answered(&self, batch: &Batch) -> bool {
+        self.tail.has_answered(batch, self.epoch())
     }
 
-    /// Whether delivery has yet to reach this position, and will: the log is still in this epoch and can be followed.
-    pub(crate) fn awaits(&self, epoch: Epoch, seq: Seq) -> bool {
-        let room = self.seat.room();
-        room.is_delivering(epoch) && self.tail.awaits(seq)
+    /// Whether delivery to this member has yet to reach this position, and will.
+    pub(crate) fn awaits(&self, at: Position) -> bool {
+        self.tail.awaits(at, self.seat.room().lost_at())
     }
 
     /// Moves the member to the live end. Its output must be corked until the replay is written.

@@ -10,6 +10,9 @@ use chat_core::{Kind, Message, Presence, PresenceChange, SessionEvent};
 /// The event of JSON Lines for an event of a session in process, for a program with a transport of its own, such as a
 /// WebSocket handler. What JSON Lines does not know becomes [`Event::Unknown`].
 ///
+/// If the application removes the session itself from a room, the event is [`Event::Left`] with the session's own nick,
+/// where a connection is sent [`Event::Removed`].
+///
 /// # Examples
 ///
 /// ```

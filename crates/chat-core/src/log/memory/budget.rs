@@ -7,7 +7,7 @@ use crate::log::batch::Batch;
 use crate::log::memory::Ring;
 use crate::log::position::Epoch;
 use crate::sync::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -33,6 +33,8 @@ pub(super) struct Budget {
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
     /// The keys and epochs of logs that were dropped without ever having had a message, the oldest first.
     unused: Mutex<VecDeque<(Box<str>, Epoch)>>,
+    /// The number of the log that was opened last for each room, while that log is open.
+    latest: Mutex<HashMap<Box<str>, u64>>,
 }
 
 /// Returns how many bytes of the budget a batch takes: the memory that it really uses.
@@ -41,7 +43,7 @@ pub(super) const fn cost(batch: &Batch) -> usize {
 }
 
 impl Budget {
-    pub(super) const fn new(bytes_max: usize) -> Self {
+    pub(super) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
             held: AtomicUsize::new(0),
@@ -49,20 +51,32 @@ impl Budget {
             ids: AtomicU64::new(0),
             rings: Mutex::new(BTreeMap::new()),
             unused: Mutex::new(VecDeque::new()),
+            latest: Mutex::default(),
         }
     }
 
     /// Returns the epoch of a log that is opened. A log in which nothing was said is the same log when it is opened
     /// again: a client that resumes has missed nothing.
-    pub(super) fn epoch(&self, key: &str) -> Epoch {
+    pub(super) fn epoch(&self, key: &str, id: u64) -> Epoch {
+        self.latest.lock().insert(key.into(), id);
         let mut unused = self.unused.lock();
         let known = unused.iter().position(|(known, _)| **known == *key);
         let known = known.and_then(|at| unused.remove(at));
         known.map_or_else(Epoch::random, |(_, epoch)| epoch)
     }
 
-    /// Remembers the epoch of a log that is dropped without ever having had a message.
-    pub(super) fn remember_unused(&self, key: &str, epoch: Epoch) {
+    /// Notes that a log is dropped. Remembers its epoch if it has never had a message, and if no other log of the room
+    /// was opened since: that one may have had messages.
+    pub(super) fn drop_log(&self, key: &str, id: u64, epoch: Epoch, is_unused: bool) {
+        let mut latest = self.latest.lock();
+        if latest.get(key) != Some(&id) {
+            return;
+        }
+        latest.remove(key);
+        drop(latest);
+        if !is_unused {
+            return;
+        }
         let mut unused = self.unused.lock();
         if unused.len() == UNUSED_MAX {
             unused.pop_front();
