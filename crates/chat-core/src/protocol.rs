@@ -1,4 +1,4 @@
-//! The parts of a dialect: how one connection talks.
+//! The protocols of peers: the traits that recognise a protocol, read its input and write its output, and their types.
 
 mod command;
 mod commands;

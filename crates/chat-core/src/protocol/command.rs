@@ -1,4 +1,4 @@
-//! What a peer asks for, independent of its dialect.
+//! The requests of a peer, in the form that is the same for all dialects.
 
 use crate::hub::IfMissing;
 use crate::hub::authenticator::Credentials;
@@ -6,14 +6,17 @@ use crate::log::{Epoch, Seq, TokenDigest};
 use crate::session::JoinRequest;
 use std::borrow::Cow;
 
-/// One request of a peer. Names are not validated yet, and texts are not cleaned.
+/// One request of a peer. The dialect passes names and texts on as the peer wrote them: the hub validates the names and
+/// cleans the texts.
 ///
-/// If `room` is `None`, the request is for the room that the session joined last. A `key` is the author's name for a
-/// message: a message that the same client repeats under its key within ten minutes is not published again.
+/// In a variant whose `room` is optional, `None` is the room that the session joined last, unless the variant says
+/// otherwise. A `key` is a text that a client chooses to identify one of its messages. If the client sends the message
+/// again under the same key within [`Limits::key_lifetime`](crate::Limits::key_lifetime), the message is not published
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// Publishes a message in a room.
+    /// Publishes a message in a room that the session is in.
     Say {
         /// The room.
         room: Option<Cow<'a, str>>,
@@ -22,7 +25,7 @@ pub enum Command<'a> {
         /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
     },
-    /// Publishes an action of the author in a room.
+    /// Publishes an action of the author, such as `waves`, in a room that the session is in.
     Act {
         /// The room.
         room: Option<Cow<'a, str>>,
@@ -31,7 +34,8 @@ pub enum Command<'a> {
         /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
     },
-    /// Publishes a message in a room that the session need not be in. No join or leave is announced.
+    /// Publishes a message in a room, whether or not the session is in that room. The session does not join the room,
+    /// so no join or leave is announced.
     Publish {
         /// The room.
         room: Cow<'a, str>,
@@ -42,7 +46,7 @@ pub enum Command<'a> {
         /// What happens if the room does not exist.
         if_missing: IfMissing,
     },
-    /// Sets a room's topic, or asks for it.
+    /// Sets a room's topic, or asks for it. To set the topic, the session must be in the room.
     Topic {
         /// The room.
         room: Option<Cow<'a, str>>,
@@ -51,30 +55,35 @@ pub enum Command<'a> {
     },
     /// Sends a direct message to one session.
     Tell {
-        /// The nick of that session.
+        /// The nick of the recipient.
         to: Cow<'a, str>,
         /// The text.
         text: Cow<'a, str>,
     },
-    /// Begins the session: takes a nick and joins rooms in one step.
+    /// Begins the session: takes a nick and joins rooms in one step. A room that the session can't join does not
+    /// prevent the others.
     Hello {
-        /// The nick; `None` keeps the one that the session was given.
+        /// The requested nick. With `None`, the session keeps the nick that it has, at first that of a guest.
         nick: Option<Cow<'a, str>>,
-        /// Identifies the client across sessions. The client keeps the keys that it used with this token, and takes its
-        /// nick over from a session with the same token. If `None`, its keys are lost with this session.
+        /// The digest of a secret by which the hub recognises a client over several sessions. Keys of messages that the
+        /// client used in an earlier session with this token remain known. If an earlier session with this token still
+        /// holds the nick, the new session takes the nick over. With `None`, the client's keys are forgotten when the
+        /// session ends.
         token: Option<TokenDigest>,
         /// The rooms to join.
         rooms: Vec<JoinRequest<'a>>,
     },
-    /// Proves who the peer is. The session, or the one that begins later, then has the account.
-    /// Wrong credentials cost the peer much, and several in a row end the connection; see
+    /// Proves that the peer has an account. If a session has begun, it gets the account. Otherwise the session that the
+    /// connection begins later gets it.
+    ///
+    /// A failed attempt is charged like many lines, and several failed attempts in a row end the connection; see
     /// [`Limits::failed_authentications`](crate::Limits::failed_authentications).
     Authenticate(Credentials<'a>),
     /// Joins a room.
     Join(JoinRequest<'a>),
     /// Joins a room and leaves all others, for dialects in which a session is in one room at a time.
     Move {
-        /// The room; `None` is the lobby.
+        /// The room to join. `None` is the lobby.
         room: Option<Cow<'a, str>>,
     },
     /// Leaves a room.
@@ -87,69 +96,77 @@ pub enum Command<'a> {
         /// The new nick.
         nick: Cow<'a, str>,
     },
-    /// Asks for a room's information and its first 100 members.
+    /// Asks for a room's topic, its number of members, and the nicks of the first 100 members. The answer is
+    /// [`Reply::Who`](crate::protocol::Reply::Who).
     Who {
         /// The room.
         room: Option<Cow<'a, str>>,
     },
-    /// Asks for all members of a room. The answer is one or more [`Reply::Members`](crate::protocol::Reply::Members).
+    /// Asks for the nicks of all members of a room. The answer is one or more
+    /// [`Reply::Members`](crate::protocol::Reply::Members). The session need not be in the room.
     Members {
         /// The room.
         room: Option<Cow<'a, str>>,
     },
     /// Asks which rooms exist.
     Rooms {
-        /// Only rooms that follow this one by name; `None` begins with the first.
+        /// Lists only rooms whose names sort after this one. `None` lists from the first room.
         after: Option<Cow<'a, str>>,
-        /// Maximum number of rooms; `None` is as many as one answer lists.
+        /// Maximum number of rooms in the answer. `None` is 100, which is also the most.
         limit: Option<usize>,
     },
-    /// Asks for past messages of a room. They are delivered as events, like live messages.
+    /// Asks for past messages of a room that the session is in. The answer is
+    /// [`Reply::History`](crate::protocol::Reply::History). The messages follow it as events of the room, which the
+    /// encoder writes.
     History {
         /// The room.
         room: Option<Cow<'a, str>>,
-        /// Only messages before this position; `None` is the end of the log.
+        /// Returns only messages before this position. `None` returns the latest ones.
         before: Option<Seq>,
-        /// Maximum number of messages; `None` is as many as a newcomer is shown.
+        /// Maximum number of messages. `None` is [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
     },
-    /// Reads from a room's log. The answer is one page.
+    /// Reads from the log of a room that the session is in. The answer is one
+    /// [`Reply::Page`](crate::protocol::Reply::Page) that holds the messages.
     Read {
         /// The room.
         room: Option<Cow<'a, str>>,
-        /// Only messages after this position; takes precedence over `before`.
+        /// Returns only messages after this position, the earliest ones first. If it is set, `before` is ignored.
         after: Option<Seq>,
-        /// The epoch of the positions; `None` is the current epoch.
+        /// The epoch of `after` and `before`. `None` is the log's current epoch.
         epoch: Option<Epoch>,
-        /// Only messages before this position; `None` is the end of the log.
+        /// Returns only messages before this position. `None` returns the latest ones.
         before: Option<Seq>,
-        /// Maximum number of messages; `None` is as many as a newcomer is shown.
+        /// Maximum number of messages. `None` is [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
     },
-    /// Searches a room's log. The answer is what was found.
+    /// Searches the log of a room that the session is in. The answer is
+    /// [`Reply::Found`](crate::protocol::Reply::Found).
     Search {
         /// The room.
         room: Option<Cow<'a, str>>,
-        /// Words that a message must contain.
+        /// The words to search for. A message is found if it contains all of them.
         text: Cow<'a, str>,
-        /// Only messages before this position; `None` is the end of the log.
+        /// Searches only messages before this position. `None` searches from the end of the log.
         before: Option<Seq>,
-        /// Maximum number of messages; `None` is as many as a newcomer is shown.
+        /// Maximum number of messages. `None` is [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
     },
-    /// Shows that the peer is still there.
+    /// Asks for a [`Reply::Pong`](crate::protocol::Reply::Pong).
     Ping,
-    /// Ends the session.
+    /// Ends the session and the connection.
     Quit {
-        /// The reason.
+        /// The reason that the members of the session's rooms are told.
         reason: Option<Cow<'a, str>>,
     },
-    /// Applies a change of the dialect's encoder or echo.
+    /// Tells the connection to ask the dialect again for its [encoder](crate::protocol::Dialect::encoder), its
+    /// [echo](crate::protocol::Dialect::echo) and its [options](crate::protocol::Dialect::options). A dialect adds this
+    /// command when it has changed one of them. It is not answered.
     OptionsChanged,
 }
 
 impl<'a> Command<'a> {
-    /// Publishes a message in a room that the session is in.
+    /// Creates a [`Say`](Self::Say) without a key: publishes a message in a room that the session is in.
     pub fn say(room: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
         Self::Say {
             room: Some(room.into()),
@@ -158,7 +175,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Begins a session with this nick, in no room.
+    /// Creates a [`Hello`](Self::Hello) that begins a session with this nick, without a token and in no room.
     pub fn hello(nick: impl Into<Cow<'a, str>>) -> Self {
         Self::Hello {
             nick: Some(nick.into()),
@@ -167,19 +184,19 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Joins a room without a replay.
+    /// Creates a [`Join`](Self::Join) of a room, without a replay of earlier messages.
     pub fn join(room: impl Into<Cow<'a, str>>) -> Self {
         Self::Join(JoinRequest::new(room.into()))
     }
 
-    /// Leaves a room.
+    /// Creates a [`Leave`](Self::Leave) of a room.
     pub fn leave(room: impl Into<Cow<'a, str>>) -> Self {
         Self::Leave {
             room: Some(room.into()),
         }
     }
 
-    /// Sends a direct message to the session that has this nick.
+    /// Creates a [`Tell`](Self::Tell): a direct message to the session with the nick `to`.
     pub fn tell(to: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
         Self::Tell {
             to: to.into(),
@@ -187,14 +204,14 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Asks for all members of a room.
+    /// Creates a [`Members`](Self::Members): asks for the nicks of all members of a room.
     pub fn members(room: impl Into<Cow<'a, str>>) -> Self {
         Self::Members {
             room: Some(room.into()),
         }
     }
 
-    /// Asks for the topic of a room.
+    /// Creates a [`Topic`](Self::Topic) that asks for the topic of a room.
     pub fn topic(room: impl Into<Cow<'a, str>>) -> Self {
         Self::Topic {
             room: Some(room.into()),
@@ -202,7 +219,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Sets the topic of a room. An empty text removes it.
+    /// Creates a [`Topic`](Self::Topic) that sets the topic of a room. An empty text removes the topic.
     pub fn set_topic(room: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
         Self::Topic {
             room: Some(room.into()),
@@ -210,12 +227,12 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Changes the nick.
+    /// Creates a [`Nick`](Self::Nick): changes the session's nick.
     pub fn nick(nick: impl Into<Cow<'a, str>>) -> Self {
         Self::Nick { nick: nick.into() }
     }
 
-    /// Ends the session.
+    /// Creates a [`Quit`](Self::Quit) with a reason: ends the session.
     pub fn quit(reason: impl Into<Cow<'a, str>>) -> Self {
         Self::Quit {
             reason: Some(reason.into()),

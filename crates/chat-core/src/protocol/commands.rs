@@ -1,25 +1,31 @@
-//! What one input line asks for: commands, and the dialect's own answers, in one order.
+//! The result of one input line: its commands and the dialect's own answers, in one order.
 //!
-//! Invariant: a line gives a bounded number of commands, and a line that gives one command costs no allocation.
+//! Invariant: one line adds a bounded number of commands. A line that adds one command allocates no memory.
 
 use crate::protocol::command::Command;
 use bytes::BytesMut;
 use std::collections::VecDeque;
 
-/// Maximum number of commands from one line: more than any list that a person or a client sends at once.
+/// Maximum number of commands from one line: more than any list of rooms that a client sends in one line.
 const COMMANDS_PER_LINE_MAX: usize = 64;
 
-/// What one line asks for: [`Command`]s, and bytes that the dialect answers by itself, in the order in which they are
-/// added.
+/// The result of one input line: [`Command`]s for the hub, and bytes that the dialect answers by itself, in the order
+/// in which [`Dialect::receive`](crate::protocol::Dialect::receive) adds them. The connection executes the commands and
+/// sends the bytes in this order.
 ///
-/// Each command after the first is charged like a separate line, so a list of rooms does not bypass the rate limit.
+/// # Rate limit
+///
+/// Each command after the first is charged like a separate line, so a list of rooms in one line does not bypass
+/// [`Limits::rate`](crate::Limits::rate). When the connection has no tokens left, the rest of the line waits until it
+/// has earned them, and the peer is not read during that time. With the default rate (20 at once, then 5 a second), a
+/// line that joins 40 rooms takes about 4 s.
 ///
 /// # Examples
 ///
 /// ```
 /// use chat_core::protocol::{Command, Commands, JoinRequest, Step};
 ///
-/// // `JOIN ops,dev`, of which the dialect refuses a third room by itself.
+/// // `JOIN ops,?,dev`: the dialect itself answers for `?`, which is not a room's name.
 /// let mut commands = Commands::default();
 /// commands.push(Command::Join(JoinRequest::new("ops".into())));
 /// commands.out().extend_from_slice(b"no such room: ?\n");
@@ -48,18 +54,21 @@ struct Placed<'a> {
     command: Command<'a>,
 }
 
-/// The next thing that a line asks for.
+/// One element of [`Commands`].
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// The dialect's own answer.
+    /// Bytes that the dialect answers by itself. They are sent to the peer.
     Bytes(BytesMut),
-    /// A command of the peer.
+    /// A command for the hub.
     Command(Command<'a>),
 }
 
 impl<'a> Commands<'a> {
-    /// Adds a command and returns whether it was added. One line gives at most 64 commands; the dialect itself refuses
-    /// further ones.
+    /// Adds a command. Returns `false`, and drops the command, if this line has already added 64 commands.
+    ///
+    /// Core does not answer a dropped command. A dialect whose lines can ask for more than 64 things writes an error
+    /// for the dropped ones to [`out`](Self::out), in its own form. A dialect that adds one command for each line may
+    /// ignore the result.
     pub fn push(&mut self, command: Command<'a>) -> bool {
         if self.pushed == COMMANDS_PER_LINE_MAX {
             return false;
@@ -77,13 +86,14 @@ impl<'a> Commands<'a> {
         true
     }
 
-    /// Returns the buffer for the dialect's own answers. They are sent after the answers to the commands that were
-    /// added before them.
+    /// Returns the buffer for the dialect's own answers. What the dialect appends to it is sent after the answers to
+    /// the commands that were added before, and before the answers to the commands that are added afterwards.
     pub const fn out(&mut self) -> &mut BytesMut {
         &mut self.out
     }
 
-    /// Takes the next bytes or the next command. Returns `None` if nothing is left.
+    /// Removes and returns the next bytes or the next command. Returns `None` if there are no more. The connection
+    /// calls it; a dialect needs it only in its own tests.
     pub fn pop(&mut self) -> Option<Step<'a>> {
         let next = self.first.as_ref().or_else(|| self.rest.front());
         let before = next.map_or(self.out.len(), |next| next.after - self.taken);
@@ -95,8 +105,12 @@ impl<'a> Commands<'a> {
         Some(Step::Command(next.command))
     }
 
-    /// Returns how many commands are left that will be answered: all but
-    /// [`OptionsChanged`](Command::OptionsChanged).
+    /// Returns the number of commands that were added and not yet taken with [`pop`](Self::pop). At the end of
+    /// [`Dialect::receive`](crate::protocol::Dialect::receive), this is the number of commands from the line.
+    ///
+    /// The number does not include [`OptionsChanged`](Command::OptionsChanged), which no
+    /// [`Reply`](crate::protocol::Reply) answers. It includes [`Quit`](Command::Quit), which is answered by
+    /// [`Dialect::goodbye`](crate::protocol::Dialect::goodbye).
     #[must_use]
     pub fn count(&self) -> usize {
         let left = self.first.iter().chain(&self.rest);
@@ -104,7 +118,7 @@ impl<'a> Commands<'a> {
             .count()
     }
 
-    /// Returns whether nothing is left.
+    /// Returns whether there are neither commands nor bytes left to take with [`pop`](Self::pop).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.out.is_empty() && !self.has_command()

@@ -1,7 +1,7 @@
-//! Recognises the dialect of a connection by its first bytes.
+//! Recognises the protocol of a connection by its first bytes.
 //!
-//! Invariant: the opening of another protocol never becomes chat, so that no web page can post into a room. The
-//! detectors are data: a new one is an entry, not a branch.
+//! Invariant: the opening of another protocol, such as HTTP, is never taken for a chat message, so that no web page can
+//! post into a room. The refused protocols are entries of a table: a new one is an entry, not a branch.
 
 use crate::line::{is_unmarked_utf16, starts_with_mark};
 use crate::protocol::dialect::Dialect;
@@ -11,36 +11,42 @@ use std::sync::Arc;
 
 /// Recognises one protocol by a connection's first bytes.
 pub trait Detector: Send + Sync + 'static {
-    /// Examines all bytes received so far, without telnet commands and byte-order marks. If the peer has sent some, the
-    /// detector is also asked about the bytes as they were sent, because a binary protocol may contain the same bytes.
-    /// Until no detector recognises these bytes, the commands are not answered.
+    /// Examines the prefix: all bytes that the connection has received so far, without telnet commands and byte-order
+    /// marks.
     ///
-    /// `NeedMore` is honoured until 1 KiB or 5 s have passed; then the connection is plain. If the stream ends earlier,
-    /// the prefix is dropped, because the opening of another protocol is not chat.
+    /// If the peer has sent telnet commands or byte-order marks, the detector is also called with the bytes as the peer
+    /// sent them, because such bytes may belong to a binary protocol. The server answers the telnet commands only when
+    /// no detector recognises the unchanged bytes or may still do so.
+    ///
+    /// On [`NeedMore`](Detection::NeedMore) the connection waits for more bytes, until it has received
+    /// [`Limits::prefix_bytes`](crate::Limits::prefix_bytes) (1 KiB) or
+    /// [`Limits::prefix_timeout`](crate::Limits::prefix_timeout) (5 s) has passed. Then the connection gets the default
+    /// dialect. If the stream ends earlier, the prefix is dropped, because it may be the opening of another protocol.
     fn detect(&self, prefix: &[u8]) -> Detection;
 
-    /// Returns whether this detector may find [`Detected::TakeOver`]. The default is `false`.
+    /// Returns whether [`detect`](Self::detect) may return [`Detected::TakeOver`]. The default is `false`.
     ///
-    /// Such a detector is asked before all others, and examines the bytes as the peer sent them, including telnet
-    /// commands. It is not asked again once the peer was greeted.
+    /// A detector that returns `true` is called before all others, with the bytes as the peer sent them, including
+    /// telnet commands. It is not called after the peer was greeted.
     fn may_take_over(&self) -> bool {
         false
     }
 }
 
-/// What a detector finds in a prefix.
+/// What a [`Detector`] has found out about a prefix, which is all bytes that a connection has received so far.
 pub enum Detection {
-    /// The prefix is of this protocol, and the connection continues as given.
+    /// The prefix begins this detector's protocol. The value says how the connection continues. The decision is final.
     Found(Detected),
-    /// The prefix is not of this protocol.
+    /// The prefix does not begin this detector's protocol. More bytes can't change that.
     NotFound,
-    /// The prefix may be of this protocol; more bytes are needed.
+    /// The prefix may begin this detector's protocol. More bytes are needed to decide.
     NeedMore,
 }
 
 impl Detection {
-    /// Compares the prefix with the openings of a protocol: `Found` if it begins with one of them, and `NeedMore` if one
-    /// of them may follow from it.
+    /// Compares the prefix with the openings of a protocol. Returns `Found` with the result of `found` if the prefix
+    /// begins with one of the openings. Returns `NeedMore` if one of the openings begins with the prefix, and
+    /// `NotFound` otherwise.
     ///
     /// # Examples
     ///
@@ -68,15 +74,15 @@ impl Detection {
     }
 }
 
-/// How a connection continues once its protocol is known.
+/// How a connection continues after a [`Detector`] has recognised its protocol.
 pub enum Detected {
-    /// The peer speaks this dialect, which is given the prefix as its first input. A dialect with a
-    /// [framing](Dialect::framing) is given the bytes as the peer sent them.
+    /// The peer speaks this dialect. The prefix becomes the dialect's first input, so its first line is passed to
+    /// [`receive`](Dialect::receive), too. A [framing](Dialect::framing) is given the bytes as the peer sent them.
     Dialect(Box<dyn Dialect>),
-    /// The peer is sent these bytes and disconnected.
+    /// The protocol is not supported. The peer is sent these bytes and disconnected.
     Refused(Bytes),
-    /// This protocol takes over the byte stream. Only a detector whose [`Detector::may_take_over`] returns `true` may
-    /// give it.
+    /// This protocol takes over the byte stream. Only a detector whose [`may_take_over`](Detector::may_take_over)
+    /// returns `true` may return it; from any other detector it closes the connection.
     TakeOver(Box<dyn TakeOver>),
 }
 

@@ -1,7 +1,8 @@
-//! How one connection talks: the interface between bytes and commands.
+//! The trait of a dialect, which translates between the bytes of one connection and the commands and replies of the
+//! hub.
 //!
 //! Invariant: a dialect does no I/O and never waits. It turns a line into commands, and an event or a reply into bytes.
-//! It knows nothing of the hub.
+//! It has no access to the hub.
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
@@ -15,41 +16,54 @@ use bytes::BytesMut;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// How one connection talks, and the state that it needs for that.
+/// Translates between one connection's bytes and the hub's commands and replies, and holds the state of that
+/// connection.
 pub trait Dialect: Send + Sync {
-    /// Returns the dialect's name in lower case, which a [`Policy`](crate::Policy) can check.
+    /// Returns the dialect's name in lower case. A [`Policy`](crate::Policy) sees it in
+    /// [`Visitor::dialect`](crate::policy::Visitor::dialect).
     fn name(&self) -> &'static str;
 
     /// Returns the encoder that writes the events of this connection's rooms.
     fn encoder(&self) -> Arc<dyn Encoder>;
 
-    /// Returns whether this connection receives its own messages.
+    /// Returns whether and how this peer is sent the messages that it has published itself.
     fn echo(&self) -> Echo;
 
-    /// Returns what the dialect expects of the connection, such as whether a newcomer arrives in the lobby.
+    /// Returns what the dialect requires of its connection, such as whether a new session joins the lobby at once.
     fn options(&self) -> DialectOptions;
 
     /// Processes a line. Adds to `commands` what the line asks for, and the dialect's own answers, in order.
+    ///
+    /// The line is valid UTF-8 without its terminator, and not longer than the limit. It is otherwise unchanged: it may
+    /// hold control characters, and an item of a [`framing`](Self::framing) may hold line breaks. Core cleans the texts
+    /// of commands. A dialect that itself returns a part of a line to the peer cleans that part with
+    /// [`text::clean`](crate::text::clean).
+    ///
+    /// The first line of the connection, by which the detector has recognised the dialect, is also given to this
+    /// method.
     fn receive<'a>(&mut self, line: &'a str, commands: &mut Commands<'a>);
 
-    /// Returns how this connection's input is divided into items of at most `item_bytes_max` bytes. `None`, the
-    /// default, divides it into lines.
+    /// Returns the framing that divides this connection's input into items of at most `item_bytes_max` bytes. The
+    /// default returns `None`: the input is divided into lines.
     ///
-    /// Called once, when the connection is known to speak this dialect.
+    /// Core calls it once, when it has selected this dialect for the connection.
     fn framing(&self, _item_bytes_max: usize) -> Option<Box<dyn Framing>> {
         None
     }
 
-    /// Sets how the peer's messages are delimited.
+    /// Tells the dialect how the peer's messages are delimited from now on. Core calls it only for a dialect with
+    /// [`silence_ends_text`](DialectOptions::silence_ends_text). The default does nothing.
     fn set_delimiter(&mut self, _ending: Delimiter) {}
 
-    /// Writes the greeting of a newcomer. The members that it meets follow as [`Reply::Joined`]. The default writes
-    /// nothing.
+    /// Writes the greeting of a peer whose session has just begun without a [`Hello`](crate::protocol::Command::Hello).
+    /// If the peer arrives in the lobby, a [`Reply::Joined`] follows. The default writes nothing.
     fn greet(&mut self, _greeting: &Greeting<'_>, _out: &mut BytesMut) {}
 
-    /// Writes what separates two replayed messages, if they are of different days.
+    /// Writes a separator between two replayed messages if they are of different days, such as a line with the date.
+    /// The default writes nothing.
     ///
-    /// Before the first message, `previous` is the current time. After the last message, `next` is the current time.
+    /// `previous` and `next` are the times of the two messages. Before the first replayed message, `previous` is `now`;
+    /// after the last one, `next` is `now`.
     fn write_day(
         &self,
         _previous: Timestamp,
@@ -61,37 +75,44 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the answer to a command.
     ///
-    /// Each command that [`receive`](Self::receive) has added is answered once, in the order of the commands. Each has
-    /// its own reply, but one [`Reply::Published`] or [`Reply::Unpublished`] answers several commands, and several
-    /// [`Reply::Members`] answer one. A
-    /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye). An
-    /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered. [`Reply::Rejected`],
-    /// [`Reply::Present`] and [`Reply::Removed`] answer no command.
+    /// Core answers each command that [`receive`](Self::receive) has added once, in the order of the commands. Each has
+    /// its own reply, with two exceptions: one [`Reply::Published`] or [`Reply::Unpublished`] may answer several
+    /// commands, and several [`Reply::Members`] may answer one. A [`Quit`](crate::protocol::Command::Quit) is answered
+    /// by [`goodbye`](Self::goodbye). An [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered.
+    /// [`Reply::Rejected`], [`Reply::Present`] and [`Reply::Removed`] answer no command.
+    ///
+    /// `receive` may be given the next lines before a *message* ([`Say`](crate::protocol::Command::Say),
+    /// [`Act`](crate::protocol::Command::Act) or [`Publish`](crate::protocol::Command::Publish)) is answered, because
+    /// the messages of lines that arrive together are published together. Every other command is answered before
+    /// `receive` is given the next line, and so are all messages before that command. With [`Echo::Reply`], a message
+    /// is also answered before `receive` is given the next line.
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
-    /// Writes the question whether the peer is still there. Any line is an answer.
+    /// Writes a ping, which asks a silent peer whether it is still there. Any bytes from the peer are an answer. Core
+    /// calls it only for a dialect with [`has_heartbeat`](DialectOptions::has_heartbeat). The default writes nothing.
     fn ping(&mut self, _out: &mut BytesMut) {}
 
-    /// Writes a direct message to this session.
+    /// Writes a direct message that another session has sent to this one.
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut);
 
-    /// Writes the goodbye to this peer, or nothing if it needs none.
+    /// Writes the last output before the connection is closed: a goodbye with the reason, or nothing if the protocol
+    /// has no goodbye.
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut);
 }
 
-/// How a peer's messages are delimited.
+/// What ends a message of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delimiter {
-    /// By a newline.
+    /// A newline.
     Newline,
-    /// By a newline or by silence, because the peer is a program that sends no newline.
+    /// A newline or silence, because the peer is a program that sends no newline.
     Silence,
 }
 
-/// What a dialect expects of its connection.
+/// What a dialect requires of its connection, from [`Dialect::options`].
 ///
-/// The default suits a program's dialect: the hub does nothing that the peer has not asked for. Set the fields that
-/// differ:
+/// The default, in which every field is `false` or `None`, suits a dialect for programs: the hub does nothing that the
+/// peer has not asked for. Set the fields that differ:
 ///
 /// ```
 /// use chat_core::protocol::DialectOptions;
@@ -103,36 +124,44 @@ pub enum Delimiter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DialectOptions {
-    /// A newcomer joins the lobby without asking.
+    /// The session of a new peer joins the lobby at once, without a command. If the application later removes the
+    /// session from its last room, the session joins the lobby again, unless that room is the lobby.
     pub arrives_in_lobby: bool,
-    /// A newcomer registers over several lines. It has no session until the dialect adds a
-    /// [`Hello`](crate::protocol::Command::Hello): no nick is claimed, nothing is announced, and the only other
-    /// commands executed are `Authenticate`, `Ping`, `Quit` and `OptionsChanged`. After a refused hello the peer may
-    /// try again. It must register within [`registration_timeout`](Limits::registration_timeout). It is not
-    /// [greeted](Dialect::greet), because the [`Welcome`](Reply::Welcome) has the same content.
+    /// A new peer registers over several lines: it has no session until the dialect adds a
+    /// [`Hello`](crate::protocol::Command::Hello).
+    ///
+    /// Until then, no nick is claimed and nothing is announced. Core executes `Authenticate`, `Ping`, `Quit` and
+    /// `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another one, unless
+    /// core closes the connection, as it does if the policy refuses the peer. A peer that has not registered within
+    /// [`registration_timeout`](Limits::registration_timeout) is disconnected. Core does not call
+    /// [`greet`](Dialect::greet) for such a dialect; the [`Welcome`](Reply::Welcome) has the nick and the message of
+    /// the day.
     pub registers: bool,
     /// Silence may end a message of a peer that sends no newline.
     pub silence_ends_text: bool,
-    /// A silent peer is asked whether it is still there, and disconnected if it does not answer.
+    /// The server [pings](Dialect::ping) a silent peer, and disconnects it if it does not answer.
     pub has_heartbeat: bool,
-    /// A nick change or the end of a session is shown once, even if the peer shares several rooms with that session.
-    /// Without this, it is shown once in each of these rooms. Which room such a [`Presence`](crate::Presence) names is
-    /// arbitrary, so an encoder writes it without the room.
+    /// The peer is shown each nick change, and each end of a session, once, and not again in every further room that
+    /// the peer shares with that session.
+    ///
+    /// The default, `false`, shows the change once in each shared room. With `true`, the room in the
+    /// [`Presence`](crate::Presence) of such a change is an arbitrary one of the shared rooms, so the encoder writes
+    /// the change without the room. Joins and leaves of single rooms are not affected.
     pub has_changes_once: bool,
-    /// The longest input line in bytes, without its terminator; `None` is the limit in [`Limits`].
+    /// The longest input line in bytes, without its terminator. `None` is [`Limits::line_bytes`].
     pub line_bytes: Option<NonZeroUsize>,
 }
 
-/// What a newcomer is told first.
+/// What [`Dialect::greet`] tells a peer whose session has just begun.
 #[derive(Debug, Clone, Copy)]
 pub struct Greeting<'a> {
     /// The message of the day, line by line.
     pub motd: &'a [String],
-    /// The newcomer's nick.
+    /// The nick of the peer's session.
     pub nick: &'a Nick,
 }
 
-/// The answer to a command.
+/// The answer to a command, or a notice to one peer that answers no command. [`Dialect::reply`] writes it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Reply<'a> {
@@ -140,114 +169,132 @@ pub enum Reply<'a> {
     Welcome {
         /// The session's nick.
         nick: &'a Nick,
-        /// The requested rooms in their order, each with what the session finds there, or why it can't join.
+        /// The rooms that the hello named, in its order. Each has the name as the peer wrote it, and what the session
+        /// finds in the room or why it could not join the room.
         rooms: &'a [(&'a str, Result<Joined, Refusal>)],
         /// The hub's limits.
         limits: &'a Limits,
-        /// The room for newcomers, for a client that has no other room to join.
+        /// The hub's lobby, for a client that has no other room to join. The session is in it only if the hello named
+        /// it.
         lobby: &'a RoomName,
         /// The message of the day, line by line.
         motd: &'a [String],
     },
-    /// The peer has proved that it has this account.
+    /// Answers [`Authenticate`](crate::protocol::Command::Authenticate): the peer has proved that it has this account.
     Authenticated(&'a Account),
-    /// The session has joined this room. The replay follows.
+    /// Answers [`Join`](crate::protocol::Command::Join) and [`Move`](crate::protocol::Command::Move): the session has
+    /// joined this room. The messages that the request asked to replay follow as events. Without a command, it tells
+    /// that the session has joined the lobby; see [`arrives_in_lobby`](DialectOptions::arrives_in_lobby).
     Joined {
         /// The session's nick.
         nick: &'a Nick,
         /// What the session finds in the room.
         joined: &'a Joined,
     },
-    /// These messages are in the log. Each answers one command.
+    /// The peer's messages in this batch are published: they are in the room's log. The reply answers as many commands
+    /// as the batch has messages, in the same order.
     Published(&'a Batch),
-    /// This message was published before under the same key, and is not published again.
+    /// The peer has already published this message under the same key. The message is not published again.
     Duplicate {
         /// The room.
         room: &'a RoomName,
         /// The position of the message in the room's log.
         seq: Seq,
     },
-    /// The messages of this many commands are not published.
+    /// Messages of the peer could not be published. The number says how many: the reply answers this many of the oldest
+    /// commands that are not answered yet, all of which are messages.
     Unpublished(usize, &'a Refusal),
-    /// An input line is rejected. The line is not a command, so this answers none.
+    /// Core has rejected a whole input line before the dialect was given it, for example because it is too long or not
+    /// UTF-8. Answers no command, because none was read from the line. Compare [`Refused`](Self::Refused).
     Rejected(&'a Refusal),
-    /// The session has left this room.
+    /// Answers [`Leave`](crate::protocol::Command::Leave): the session has left this room.
     Left(&'a RoomInfo),
     /// The application removed the session from this room. Answers no command.
     Removed {
         /// The room.
         room: &'a RoomName,
-        /// The reason; empty if none was given.
+        /// The reason; empty if the application gave none.
         reason: &'a str,
-        /// The room is closed: all members were removed.
+        /// Whether the application closed the room and so removed all its members.
         is_closed: bool,
     },
-    /// The session has this nick now.
+    /// Answers [`Nick`](crate::protocol::Command::Nick): the session now has this nick.
     Renamed(&'a Nick),
-    /// A direct message was delivered.
+    /// Answers [`Tell`](crate::protocol::Command::Tell): the direct message is in the mailbox of its recipient.
     DirectSent {
         /// The recipient.
         to: &'a Nick,
-        /// When it was sent.
+        /// When the message was sent.
         at: Timestamp,
-        /// The text.
+        /// The text of the message.
         text: &'a str,
     },
-    /// The members of this room.
+    /// Answers [`Who`](crate::protocol::Command::Who) with a summary of this room that has the nicks of only the first
+    /// 100 members.
     Who(&'a RoomInfo),
-    /// A part of all members of this room, in the order in which their sessions began.
+    /// Answers [`Members`](crate::protocol::Command::Members) with a part of the complete list of a room's members. The
+    /// parts follow each other until `has_more` is `false`. The members are in the order in which their sessions began.
     Members {
         /// The room.
         room: &'a RoomName,
-        /// At most 100 nicks. None if the room has no members, or if the policy hides them.
+        /// At most 100 nicks. Empty if the room has no members, or if the policy hides them from the peer.
         nicks: &'a [Nick],
-        /// Another part follows.
+        /// Whether another part follows.
         has_more: bool,
     },
-    /// The members of this room, after the member missed joins or leaves. Answers no command.
+    /// Tells a peer that lagged, and so missed joins or leaves, who is in the room now. Answers no command. Has the
+    /// nicks of only the first 100 members.
     Present(&'a RoomInfo),
-    /// A part of the list of rooms, sorted by name.
+    /// Answers [`Rooms`](crate::protocol::Command::Rooms) with a part of the list of rooms, sorted by name.
     Rooms {
-        /// The rooms.
+        /// The rooms of this part.
         rooms: &'a [RoomSummary],
-        /// More rooms follow the last of these.
+        /// Whether there are more rooms after the last of these. The peer asks for them with another command.
         has_more: bool,
     },
-    /// The topic of this room.
+    /// Answers [`Topic`](crate::protocol::Command::Topic) without a text: the topic of this room.
     Topic(&'a RoomInfo),
-    /// The requested messages follow as events, if there are any.
+    /// Answers [`History`](crate::protocol::Command::History). The messages follow as events, if there are any.
     History {
-        /// The log has nothing to show.
+        /// Whether there are no messages to show.
         is_empty: bool,
     },
-    /// The requested messages.
+    /// Answers [`Read`](crate::protocol::Command::Read) with messages of a room's log.
     Page {
         /// The room.
         room: &'a RoomName,
-        /// The part of the log that was read.
+        /// The part of the log that the peer asked for.
         span: Span,
-        /// The messages.
+        /// The messages, oldest first.
         page: &'a Page,
     },
-    /// The messages that a search found.
+    /// Answers [`Search`](crate::protocol::Command::Search) with the messages that were found.
     Found {
         /// The room.
         room: &'a RoomName,
-        /// The messages, oldest first; there may be older ones.
+        /// The messages, oldest first. The log may hold older messages that match, too.
         page: &'a Page,
     },
-    /// Answers a ping.
+    /// Answers [`Ping`](crate::protocol::Command::Ping).
     Pong,
-    /// The request is refused.
+    /// Core has refused one command. Answers that command, whichever it is. Compare [`Rejected`](Self::Rejected), which
+    /// answers no command.
     Refused(&'a Refusal),
 }
 
 impl Reply<'_> {
-    /// Returns whether this is the last reply to the command that was added first of those that are not answered yet.
-    /// `false` for a reply that more replies to the same command follow, and for one that answers no command.
+    /// Returns whether this reply completes the oldest command that is not answered yet. Returns `false` for a reply
+    /// that is followed by another reply to the same command, and for a reply that answers no command.
     ///
     /// [`Published`](Self::Published) and [`Unpublished`](Self::Unpublished) may complete more than one command, unless
     /// the dialect's echo is [`Echo::Reply`].
+    ///
+    /// It looks at the kind of the reply alone, so it also returns `true` for the replies that core gives without a
+    /// command when a session begins or moves. In a dialect with [`arrives_in_lobby`](DialectOptions::arrives_in_lobby)
+    /// these are the [`Joined`](Self::Joined), or the [`Refused`](Self::Refused) in its place, of the lobby: when the
+    /// peer arrives, and when the application has removed the session from its last room. In every dialect without
+    /// [`registers`](DialectOptions::registers), a `Refused` may come before the first line, because no session can
+    /// begin; the connection then ends.
     #[must_use]
     pub const fn completes_command(&self) -> bool {
         !matches!(
@@ -266,16 +313,16 @@ impl Reply<'_> {
 pub struct Joined {
     /// The members, the topic and the position of the room.
     pub info: RoomInfo,
-    /// Whether everything after the requested position is replayed; `None` if no position was requested. If the log
-    /// changes during the replay, a gap reports it.
+    /// Whether the replay has all messages after the position that the peer asked to resume from. `None` if the peer
+    /// named no position. If the log loses messages during the replay, the peer is sent a gap for them.
     pub is_recovered: Option<bool>,
-    /// Maximum number of bytes about the room that the peer is sent, if it is not known to read lines. The rest is left
-    /// out.
+    /// The most bytes that the dialect writes about the room, because the peer may be a program that reads only the
+    /// first bytes. The dialect leaves out the rest. `None`, for a peer that is known to read lines, is no limit.
     pub bytes_max: Option<usize>,
 }
 
 impl Joined {
-    /// Creates the result of a join, for tests of a dialect.
+    /// Creates the result of a join, for tests of a dialect. `bytes_max` is `None`.
     #[must_use]
     pub const fn new(info: RoomInfo, is_recovered: Option<bool>) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! How the bytes of one connection are divided into items: the layer below a dialect.
+//! The trait of a framing, which divides the bytes of one connection into items for its dialect.
 //!
 //! Invariant: a framing does no I/O, never waits and has no clock. Bytes go in and items come out. The connection
-//! limits the length and the time of an item, in the same way for every framing.
+//! limits how long an item may be and how long it may take to arrive, in the same way for every framing.
 
 use crate::line::Inbound;
 use bytes::BytesMut;
@@ -18,41 +18,48 @@ use bytes::BytesMut;
 ///
 /// # Limits
 ///
-/// An item that is too long is not kept: `next` reports [`Inbound::Oversized`] as soon as that is known, and skips the
-/// item to its end. An item whose end does not arrive within [`Limits::line_timeout`](crate::Limits::line_timeout) is
-/// given up, and so is the rest of a skipped item: the peer is told again. Each item costs the peer as much as a line,
-/// whether it is accepted or rejected. A connection whose framing keeps more than it may is closed.
+/// A framing does not keep an item that is too long: [`next`](Self::next) returns [`Inbound::Oversized`] as soon as the
+/// limit is exceeded, and the framing skips the rest of the item.
+///
+/// If the end of an item does not arrive within [`Limits::line_timeout`](crate::Limits::line_timeout), the connection
+/// calls [`give_up`](Self::give_up) and tells the peer. It does so for a skipped item, too, so the peer is told a
+/// second time.
+///
+/// The connection charges the peer for each item as for a line, whether the item is accepted or rejected. It closes if
+/// the framing keeps more bytes than [`pending`](Self::pending) allows.
 pub trait Framing: Send + Sync {
-    /// Processes bytes that were read. Appends to `answers` what the framing itself answers, such as the pong to a
-    /// ping.
+    /// Processes bytes that were read from the peer. Appends to `answers` the frames that the framing itself sends in
+    /// return, such as the pong to a ping.
     fn push(&mut self, bytes: &[u8], answers: &mut BytesMut);
 
-    /// Takes the next item, complete or rejected. Returns `None` if more bytes are needed.
+    /// Removes and returns the next item: complete, or rejected with the reason. Returns `None` if more bytes are
+    /// needed.
     fn next(&mut self) -> Option<Inbound>;
 
-    /// Returns how many bytes are kept that `next` has not taken. Once `next` has returned `None`, at most the longest
-    /// item and its header may be kept.
+    /// Returns the number of bytes that the framing keeps and that `next` has not returned yet. Once `next` has
+    /// returned `None`, the framing may keep at most one item of the maximum length and its header.
     fn pending(&self) -> usize;
 
-    /// Returns whether an item has begun and not ended, whether its bytes are kept or skipped. Its time is limited.
+    /// Returns whether an item has begun and its end has not arrived. This includes an item whose bytes are skipped.
+    /// The connection limits the time of such an item.
     fn is_unfinished(&self) -> bool;
 
-    /// Drops the unfinished item, whose end has not arrived in time, and skips its remaining bytes. May be called again
-    /// while they are skipped; the item is then skipped to the same end.
+    /// Drops the unfinished item, because its end has not arrived in time, and skips its remaining bytes. The
+    /// connection may call it again while they are skipped; the framing then continues to skip to the same end.
     fn give_up(&mut self);
 
-    /// Takes what is left at the end of the stream, as one item. Called once, after `next` has returned `None`. The
-    /// default drops it, because an item without its end is incomplete.
+    /// Returns the bytes that are left at the end of the stream, as one item. The connection calls it once, after
+    /// `next` has returned `None`. The default returns `None`: an item without its end is incomplete, and is dropped.
     fn finish(&mut self) -> Option<Inbound> {
         None
     }
 
-    /// Appends what ends the conversation in this framing, such as a close frame, after the dialect's goodbye. The
-    /// default appends nothing.
+    /// Appends the frame with which this framing ends a connection, such as a WebSocket close frame. It is sent after
+    /// the dialect's goodbye. The default appends nothing.
     fn close(&mut self, _out: &mut BytesMut) {}
 
-    /// Appends a payload as one frame. The result depends on the payload alone, so one frame is right for every
-    /// connection.
+    /// Appends a payload as one complete frame. The result must depend on the payload alone, because the same frame is
+    /// sent to several connections.
     fn frame(payload: &[u8], out: &mut BytesMut)
     where
         Self: Sized;

@@ -1,7 +1,7 @@
-//! What a peer is told when its request is refused.
+//! Refusals: why the hub does not execute a request of a peer.
 //!
 //! Invariant: a refusal says what was wrong, names no command of any dialect, and contains no control character. Its
-//! code is a stable string that programs may rely on. Each dialect says in its own words what may help.
+//! code is a stable string that programs may rely on. Each dialect names the commands that may help in its own words.
 
 use crate::hub::{NickError, TellError};
 use crate::limits::Limits;
@@ -13,19 +13,22 @@ use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
 
-/// Why a request is refused.
+/// Why a request of a peer is refused, for the peer.
+///
+/// A refusal has no field for the command, nor for the room or nick that the command named. A dialect that must name
+/// them keeps them until the reply; see [`Reply::completes_command`](crate::protocol::Reply::completes_command).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The kind of refusal, for programs.
     pub code: Code,
-    /// What was wrong, for people. It names no command.
+    /// What was wrong, for people. It names no command of a dialect.
     pub message: String,
-    /// What may help, if there is a command for it. The dialect names that command.
+    /// What the peer can do about it. The dialect adds the name of its command for that, if it has one.
     pub hint: Option<Hint>,
 }
 
-/// What may help a peer whose request was refused.
+/// What a peer whose request was refused can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
@@ -37,34 +40,34 @@ pub enum Hint {
     ListMembers,
 }
 
-/// The kinds of refusal.
+/// The kind of a refusal, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Code {
     /// The request can't be read.
     BadRequest,
-    /// There is no such command.
+    /// The dialect has no such command.
     UnknownCmd,
     /// There is no such room or nick.
     NotFound,
-    /// The request is not allowed, or not now.
+    /// The peer may not do this, or not in its present state, such as to speak in a room that it has not joined.
     Denied,
     /// The nick belongs to another session, or looks like that of another session.
     NickTaken,
-    /// The text is not a valid name.
+    /// The given nick or room name is not valid.
     BadName,
     /// The input is longer than the limit.
     TooLong,
-    /// The input came too fast.
+    /// The peer, or all peers of its address together, have asked for too much in a short time.
     RateLimited,
-    /// A limit is reached, such as the number of members in a room.
+    /// A limit is reached, such as the number of rooms.
     Full,
-    /// The server can't do it now. A later attempt may succeed.
+    /// The server can't execute the request now. A later attempt may succeed.
     Unavailable,
 }
 
 impl Code {
-    /// Returns the code as it is sent to a peer.
+    /// Returns the stable name of the code, such as `not_found`, as dialects send it to programs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,7 +86,7 @@ impl Code {
 }
 
 impl Refusal {
-    /// Creates a refusal.
+    /// Creates a refusal without a hint.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
@@ -93,7 +96,7 @@ impl Refusal {
         }
     }
 
-    /// Sets what may help.
+    /// Sets the hint, or removes it with `None`.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<Hint>>) -> Self {
         self.hint = hint.into();

@@ -1,7 +1,7 @@
 //! Protocols that take over the byte stream of a connection: TLS, a PROXY header, HTTP.
 //!
-//! Invariant: such a protocol receives the peer's bytes unchanged, from the first one. None of them becomes chat unless
-//! the protocol hands a stream back.
+//! Invariant: such a protocol receives the peer's bytes unchanged, from the first one. The bytes do not become chat
+//! unless the protocol hands a stream back.
 
 use crate::peer::Peer;
 use crate::protocol::dialect::Dialect;
@@ -13,7 +13,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A protocol that takes over the byte stream of a connection once its detector has recognised it.
+/// A protocol that takes over the byte stream of a connection. A [`Detector`](crate::protocol::Detector) that has
+/// recognised the protocol returns it in [`Detected::TakeOver`](crate::protocol::Detected::TakeOver).
 ///
 /// # Deadlines
 ///
@@ -25,49 +26,52 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 ///
 /// # Cancel safety
 ///
-/// The future is dropped when its deadline passes, or together with the connection's task.
+/// The future of [`take_over`](Self::take_over) is dropped when its deadline passes, or together with the connection's
+/// task.
 pub trait TakeOver: Send {
-    /// Takes the stream, and what is known about the peer. The stream begins with the bytes that were recognised.
+    /// Speaks the protocol over `stream`. `peer` is what the program knows about the other end.
     ///
-    /// The connection is counted in [`Limits::connections`](crate::Limits::connections) until this future and what
-    /// follows it have ended.
+    /// The stream returns all bytes of the connection, beginning with those that the detector has examined. The
+    /// connection counts toward [`Limits::connections`](crate::Limits::connections) until it has ended, also after this
+    /// future has handed a stream back.
     fn take_over(self: Box<Self>, stream: Stream, peer: Peer) -> BoxFuture<'static, TakenOver>;
 
-    /// Returns whether the protocol is only a handshake, which has a deadline. The default is `true`.
+    /// Returns whether the protocol is only a handshake at the start of the connection, so that its future has a
+    /// deadline. The default is `true`.
     fn is_handshake(&self) -> bool {
         true
     }
 }
 
-/// What a protocol returns for the stream that it took over.
+/// The result of [`TakeOver::take_over`].
 pub enum TakenOver {
     /// The connection has ended, and the stream is closed.
     Ended,
     /// The protocol hands back a stream inside the one that it took over.
     HandedBack {
-        /// The inner stream, such as the decrypted bytes.
+        /// The inner stream, such as one of decrypted bytes.
         stream: Stream,
-        /// The peer, with what the handshake revealed about it. If its address has changed, the connection is counted
-        /// for the new address.
+        /// The peer, with what the handshake revealed about it. If the handshake changed the peer's address, the
+        /// connection is counted for the new address from now on.
         peer: Peer,
         /// How the connection continues.
         next: Next,
     },
 }
 
-/// How a connection continues after a stream was handed back.
+/// How a connection continues on the stream that a [`TakeOver`] has handed back.
 pub enum Next {
-    /// The first bytes of the stream decide, as for a new connection.
+    /// The detectors examine the first bytes of the stream, as for a new connection.
     Detect,
-    /// The peer speaks this dialect.
+    /// The peer speaks this dialect, whatever the first bytes of the stream are.
     Dialect(Box<dyn Dialect>),
-    /// This protocol takes over the stream, whatever the first bytes are.
+    /// This protocol takes over the stream, whatever its first bytes are.
     TakeOver(Box<dyn TakeOver>),
 }
 
-/// A byte stream with its type erased.
+/// A byte stream of any type, boxed.
 ///
-/// Reads first return the bytes that were read ahead, if there are any.
+/// Reads first return the bytes that [`rewound`](Self::rewound) was given, then those of the wrapped stream.
 pub struct Stream {
     ahead: Bytes,
     io: Pin<Box<dyn Io>>,
@@ -79,13 +83,13 @@ trait Io: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Io for T {}
 
 impl Stream {
-    /// Wraps a stream.
+    /// Wraps a stream from which nothing was read.
     #[must_use]
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self::rewound(Bytes::new(), io)
     }
 
-    /// Wraps a stream from which `ahead` was read already. Reads return these bytes again.
+    /// Wraps a stream from which the bytes `ahead` were already read. Reads of the result return these bytes first.
     #[must_use]
     pub fn rewound(ahead: Bytes, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self {
