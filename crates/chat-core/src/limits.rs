@@ -6,17 +6,19 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-/// The longest plain line in bytes, without its terminator, unless [`Limits`](crate::Limits) sets another.
+/// The default of [`Limits::line_bytes`](crate::Limits::line_bytes): the longest input line in bytes, without its
+/// terminator.
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// What a hub and its connections allow. Start from [`Limits::default`] and change fields.
+/// The limits of a hub and its connections. Start from [`Limits::default`] and change fields. The description of each
+/// field has its default in parentheses.
 ///
-/// Keeps promise 4: everything has a limit.
+/// These limits keep promise 4: everything has a limit.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest input line in bytes, without its terminator (8 KiB). A longer line is skipped to its end, and its
-    /// sender gets one error.
+    /// The longest input line in bytes, without its terminator (8 KiB), unless the dialect sets its own limit. A longer
+    /// line is skipped to its end, and its sender gets one error.
     pub line_bytes: NonZeroUsize,
     /// The longest text of one message or topic in bytes (4 KiB). A longer text is refused.
     pub text_bytes: NonZeroUsize,
@@ -24,119 +26,134 @@ pub struct Limits {
     pub reason_bytes: usize,
     /// The most rooms that one session may be in (64). Joining one more is refused.
     pub rooms_per_session: NonZeroUsize,
-    /// The most rooms besides the lobby (4,096), including empty rooms whose log is kept. Opening one more is refused.
-    /// The lobby can always be joined.
+    /// The most rooms of the hub (4,096), without the lobby. Empty rooms whose log is kept count. Opening one more room
+    /// is refused. The lobby can always be joined.
     pub rooms: NonZeroUsize,
-    /// The most rooms that the sessions of one address may have opened (256, including empty rooms whose log is kept);
-    /// `None` removes the limit. To open one more, the hub forgets the address's room that has been empty longest; if
-    /// none is empty, opening is refused. A room counts whether or not its opener is still in it and whether or not
-    /// others are.
+    /// The most rooms that the sessions of one address may have opened (256); `None` removes the limit. A room counts
+    /// for the address of the session that opened it, as long as the hub has the room: also if that session has left,
+    /// and also if the room is empty and its log is kept. When the address opens one more room, the hub forgets the
+    /// room of this address that has been empty longest. If none of them is empty, opening is refused.
     pub rooms_per_address: Option<NonZeroUsize>,
-    /// The most empty rooms that keep their log (256), besides the lobby. Beyond that the hub forgets one: of the rooms
-    /// that the address with the most empty rooms has opened, the one that has been empty longest. So an address that
-    /// opens and leaves many rooms loses its own rooms before an address that has fewer.
+    /// The most empty rooms whose log is kept (256), without the lobby. If there is one more, the hub forgets an empty
+    /// room. It takes the address that has opened the most empty rooms, and of these the room that has been empty
+    /// longest. So an address that opens and leaves many rooms loses its own rooms before other addresses lose theirs.
     pub empty_rooms: usize,
-    /// The most members for which a room announces arrivals, departures and renames one by one (100).
+    /// The most members that a room may have and still announce each join, leave and new nick to all of them (100). A
+    /// larger room announces only its number of members.
     pub announce: usize,
     /// The most messages in a room's in-memory log (1,024). The oldest are dropped first.
     pub journal_messages: NonZeroUsize,
-    /// The most bytes in a room's in-memory log (1 MiB; text, and a little for each message). The oldest messages are
-    /// dropped first.
+    /// The most bytes in a room's in-memory log (1 MiB). The bytes of the texts count, and a little for each message.
+    /// The oldest messages are dropped first.
     pub journal_bytes: NonZeroUsize,
-    /// The most bytes in the in-memory logs of all rooms together (256 MiB; text, and the memory of each message and
-    /// each batch). Beyond that, the room that has been silent longest drops its oldest messages first. A member that
-    /// reads on from them gets a gap. A log that holds less than an equal share keeps all it has.
+    /// The most bytes in the in-memory logs of all rooms together (256 MiB). The bytes of the texts count, and the
+    /// memory of each message and each batch. Beyond the limit, the room that has been silent longest drops its oldest
+    /// messages first. A member that still has to read the dropped messages gets a gap. A log keeps all its messages
+    /// while it holds less than the limit divided by the number of logs.
     pub journal_total_bytes: NonZeroUsize,
-    /// The most batches in a room's broadcast ring (128; rounded up to a power of two). A member that falls further
-    /// behind reads what it missed from the journal.
+    /// The capacity of a room's broadcast ring, in batches (128; rounded up to a power of two). A member that falls
+    /// further behind reads the messages that it missed from the journal.
     pub ring_batches: NonZeroUsize,
-    /// The most bytes in one batch (64 KiB; text, and a little for each message). If one read brings more, the rest
-    /// becomes another batch.
+    /// The most bytes in one batch (64 KiB). The bytes of the texts count, and a little for each message. Messages of
+    /// one peer that arrive together and exceed the limit become several batches.
     pub batch_bytes: NonZeroUsize,
-    /// The most bytes that wait for a member whose socket is full (256 KiB). Beyond that nothing more is queued: once
-    /// the socket has taken these bytes, the member reads what it missed from the journal. The waiting bytes use at
-    /// most twice as much memory, plus one round of a room.
+    /// The most bytes that wait for a member whose socket is full (256 KiB). When this many wait, the hub queues no
+    /// more events for the member. Once the socket has taken the waiting bytes, the member is sent the messages that it
+    /// missed from the journal. The waiting bytes take at most twice this memory, plus what one room delivers at a
+    /// time.
     pub queue_bytes: NonZeroUsize,
-    /// The most keys that are remembered for one client's token (1,024), so that a message that is repeated under its
-    /// key is not said twice. The oldest are forgotten first.
+    /// The most message keys that the hub remembers for one client (1,024). A client is identified by its token, and
+    /// without one by its session. A message that a client sends again under a remembered key is not published again.
+    /// The oldest keys are forgotten first.
     pub keys_per_nick: NonZeroUsize,
-    /// The most keys that are remembered in all (65,536). The oldest are forgotten first.
+    /// The most message keys that the hub remembers for all clients together (65,536). The oldest keys are forgotten
+    /// first.
     pub keys: NonZeroUsize,
-    /// The longest time that a key is remembered (10 min).
+    /// The longest time that the hub remembers a message key (10 min).
     pub key_lifetime: Duration,
-    /// The most direct messages that wait for a session (256). One more is refused, and its sender gets an error.
+    /// The most direct messages that wait for one session because its peer does not read (256). One more is refused,
+    /// and its sender gets an error.
     pub mailbox: NonZeroUsize,
-    /// How fast one connection may send; `None` removes the limit.
+    /// How fast one connection may send lines (20 at once, then 5 a second); `None` removes the limit. See [`Rate`].
     pub rate: Option<Rate>,
-    /// The most connections that one address may hold (256); `None` removes the limit.
+    /// The most connections that one address may hold at the same time (256); `None` removes the limit. One more is
+    /// told so in one line and closed.
     pub per_address: Option<NonZeroUsize>,
     /// How fast one address may open connections (256 at once, then 16 a second); `None` removes the limit. The default
-    /// fits a class that starts at once, or all connections of an address that come back. One more connection gets an
-    /// error line and is closed.
+    /// lets all connections that an address may hold reconnect at once. A connection beyond the limit is told so in one
+    /// line and closed.
     pub connects_per_address: Option<Rate>,
-    /// How fast all connections of one address may join rooms (1,024 at once, then 64 a second); `None` removes the
-    /// limit. A join beyond it waits for up to 5 s; a join that would have to wait longer is refused. A join counts
-    /// once more for every 8 members to whom it is announced.
+    /// How fast all connections of one address together may join rooms (1,024 at once, then 64 a second); `None`
+    /// removes the limit. A join beyond the limit waits for up to 5 s. A join that would have to wait longer is
+    /// refused. A join that the room announces costs more: one more for every 8 members that are told of it.
     pub joins_per_address: Option<Rate>,
-    /// How much the answers to all connections of one address may cost (4,096 at once, then 128 a second: 32 MiB, then
-    /// 1 MiB or 0.6 s of searching a second); `None` removes the limit. 8 KiB of answers cost 1, and so do 5 ms of
-    /// searching. Beyond the limit, requests for history, rooms and searches, authentications, and joins, are refused
-    /// until the address has earned enough.
+    /// How much work the answers to all connections of one address together may cost (4,096 units at once, then 128 a
+    /// second); `None` removes the limit. One unit is 8 KiB of answers or 5 ms of searching, so the default allows 32
+    /// MiB of answers at once and then 1 MiB a second. Beyond the limit, these requests of the address are refused
+    /// until it has earned enough units: history, reads, searches, lists of rooms and of all members, authentications,
+    /// and joins.
     pub answers_per_address: Option<Rate>,
-    /// The most bytes that all connections of one address may send within a minute (4 MiB: three connections that
-    /// always send the longest text at the default rate, or 2,000 people who type); `None` removes the limit. Beyond
-    /// it, the server reads these connections more slowly.
+    /// The most bytes that all connections of one address together may send in a minute (4 MiB); `None` removes the
+    /// limit. This is enough for three connections that send the longest texts at the default rate, or for 2,000 people
+    /// who type. Beyond the limit, the server reads these connections more slowly.
     pub bytes_per_minute: Option<NonZeroUsize>,
-    /// Whether connections over loopback are counted by address (exempt).
+    /// Whether the limits for addresses apply to connections over loopback (they do not).
     pub loopback: Loopback,
-    /// The most connections that [`serve`](crate::serve()) holds at once (10,000). One more gets an error line and is
-    /// closed.
+    /// The most connections that [`serve`](crate::serve()) holds at the same time (10,000). One more is told so in one
+    /// line and closed.
     pub connections: NonZeroUsize,
-    /// How many messages of a room a newcomer is shown (20).
+    /// How many messages of a room the plain dialect shows a peer that joins (20). Also the number of messages for a
+    /// request for history that names none.
     pub history: usize,
-    /// The most messages that one `/history` shows (1,000).
+    /// The most messages that one request for history returns (1,000).
     pub history_max: usize,
-    /// The most bytes that are read before the dialect is decided (1 KiB). If no dialect is recognised in them, it is
-    /// plain.
+    /// The most bytes that the server reads from a connection to recognise its protocol (1 KiB). If no detector
+    /// recognises them, the connection gets the default dialect, which is plain unless the server sets another.
     pub prefix_bytes: NonZeroUsize,
-    /// The longest time that the first bytes of a connection may stay undecided, or a character incomplete (5 s).
+    /// The longest time that the server waits for more bytes to recognise the protocol of a connection, or for the rest
+    /// of a character (5 s).
     pub prefix_timeout: Duration,
-    /// The longest time for the handshake of a protocol that takes over the byte stream, such as TLS (10 s). Then the
-    /// connection is closed.
+    /// The longest time that the handshake of a protocol that takes over the byte stream, such as TLS, may take (10 s).
+    /// Then the connection is closed.
     pub handshake_timeout: Duration,
-    /// The longest time in which a peer must identify itself, in a dialect that takes several lines for that (30 s).
+    /// The longest time in which a peer must register, in a dialect that
+    /// [registers](crate::protocol::DialectOptions::registers) over several lines (30 s). Then the connection is
+    /// closed.
     pub registration_timeout: Duration,
-    /// The longest time that a program's line may stay unfinished (60 s). It also limits a line that a person types,
-    /// once that is longer than any message. Then the line is dropped, and its sender gets an error. `None` removes the
-    /// limit.
+    /// The longest time that may pass before the end of a line arrives (60 s); `None` removes the limit. Then the line
+    /// is dropped, and its sender gets an error. In the plain dialect the time begins only once the line is longer than
+    /// any message, so a person may type as slowly as they like.
     pub line_timeout: Option<Duration>,
-    /// How long a newcomer that sends nothing waits for its greeting (300 ms).
+    /// How long the server waits for the first bytes of a connection before it greets the peer in plain (300 ms).
     pub greet_after: Duration,
-    /// How much silence ends the first unterminated text of a connection, which switches the connection to chunk mode
-    /// (200 ms).
+    /// How much silence ends the first text of a plain connection, if the text has no newline (200 ms). After that,
+    /// silence ends each text of the connection, which is called a chunk.
     pub first_chunk_after: Duration,
     /// How much silence ends each further chunk (50 ms).
     pub chunk_after: Duration,
     /// How long a peer whose dialect has a heartbeat may be silent before the server pings it (25 s).
     pub ping_after: Duration,
-    /// The longest time that such a peer may be silent in all (35 s). Then it is disconnected.
+    /// How long a peer whose dialect has a heartbeat may be silent in all, ping included (35 s). Then the peer is
+    /// disconnected.
     pub dead_after: Duration,
-    /// The longest time that a member's socket may accept no bytes while some wait for it (30 s). Then the member is
+    /// The longest time that a peer's socket may accept no bytes while some wait for it (30 s). Then the peer is
     /// disconnected.
     pub stall_timeout: Duration,
-    /// The longest time that a policy may take for one question (2 s). Then the request is refused.
+    /// The longest time that a policy may take to decide one request (2 s). Then the request is refused.
     pub policy_timeout: Duration,
-    /// The most [authentications](crate::protocol::Command::Authenticate) that run at once (8). One more waits for its
-    /// turn, for at most [`policy_timeout`](Self::policy_timeout); then it is refused.
+    /// The most [authentications](crate::protocol::Command::Authenticate) that the hub runs at the same time (8). One
+    /// more waits for its turn for at most [`policy_timeout`](Self::policy_timeout), and is then refused. An authenticator
+    /// that hashes passwords should answer within `policy_timeout` when this many run.
     pub authentications: NonZeroUsize,
-    /// How many authentications may fail in a row on one connection (5). Then the connection is closed with
-    /// [`CloseReason::NotAuthenticated`](crate::CloseReason::NotAuthenticated). Each failure also costs the connection
-    /// as much as 25 lines of its [`rate`](Self::rate), and the address as much as 100 lines of its
-    /// [`answers_per_address`](Self::answers_per_address): by default about 40 attempts at once, then about one a
-    /// second.
+    /// The number of failed authentications in a row that closes a connection, with
+    /// [`CloseReason::NotAuthenticated`](crate::CloseReason::NotAuthenticated) (5).
+    ///
+    /// Each failure also costs the connection as much as 25 lines of its [`rate`](Self::rate), and its address 100
+    /// units of [`answers_per_address`](Self::answers_per_address). With the defaults, about 40 attempts of one address
+    /// can fail at once, and then about one a second.
     pub failed_authentications: NonZeroU32,
-    /// The longest time that shutting down may take (5 s). Members that have not received their goodbye by then are
-    /// disconnected.
+    /// The longest time that a shutdown waits for connections to end (5 s). Peers that have not received their goodbye
+    /// by then are disconnected.
     pub drain: Duration,
 }
 
@@ -203,28 +220,35 @@ impl Default for Limits {
     }
 }
 
-/// Whether connections over loopback (127.0.0.0/8, ::1) are counted by address.
+/// Whether the limits for addresses apply to connections over loopback (127.0.0.0/8, ::1).
 ///
-/// Wherever [`Limits`] mentions an address, an IPv6 network of 64 bits counts as one address. A connection without an
-/// IP address (a Unix socket, a stream in memory) and a session in process have no address and are exempt.
+/// Wherever [`Limits`] mentions an address, all addresses of one IPv6 /64 network count as one. Connections without an
+/// IP address (Unix sockets, streams in memory) and sessions in process have no address, so these limits do not apply
+/// to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loopback {
-    /// Loopback connections are exempt: the programs on this machine, or the clients of a proxy on it, are not one
-    /// peer.
+    /// The limits for addresses do not apply to loopback: the programs on this machine, and the clients of a proxy on
+    /// it, are different peers with one address.
     Exempt,
-    /// Loopback connections are counted as those of any other address, for tests.
+    /// The limits for addresses apply to loopback as to any other address, for tests.
     Counted,
 }
 
-/// How fast something may arrive: a token bucket. The default is the rate of one connection's lines.
+/// How fast something may happen: a token bucket. The default is that of [`Limits::rate`], the lines of one connection.
 ///
-/// The server does not read from a faster sender until that has tokens again. No input is lost, and other members are
-/// not affected.
+/// The server does not read from a faster connection until the connection has tokens again. No input is lost, and other
+/// members are not affected. While the server does not read, the peer still receives events.
+///
+/// # Cost of a line
+///
+/// A line costs one token, and so does each command after the first of a line. With the default rate, a line that joins
+/// 40 rooms takes about 4 s: up to 19 rooms are joined at once, and one more every 200 ms. A long answer costs tokens,
+/// too: one for each 8 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many may arrive at once (20 lines).
+    /// The most tokens that the bucket holds: how many lines may arrive at once (20).
     pub burst: NonZeroU32,
-    /// How many may follow each second (5 lines).
+    /// The tokens that the bucket earns in a second: how many lines may follow in each second (5).
     pub per_second: NonZeroU32,
 }
 

@@ -76,13 +76,13 @@ impl RoomName {
         NameRules::default().room(name)
     }
 
-    /// Returns the name of the room that newcomers join unless the hub names another: `lobby`.
+    /// Returns the name of the default lobby, `lobby`. A hub can have another lobby.
     #[must_use]
     pub fn lobby() -> Self {
         Self("lobby".into())
     }
 
-    /// Returns the room's name as it was first typed.
+    /// Returns the room's name in the spelling in which this value was parsed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -97,42 +97,46 @@ pub enum NameError {
     Empty,
     /// The text is longer than 32 characters (a nick) or 64 bytes (a room).
     TooLong {
-        /// The limit.
+        /// The limit that the text exceeds.
         limit: usize,
-        /// The unit of the limit: `characters` or `bytes`.
+        /// The unit of the limit: `characters` for a nick, `bytes` for a room.
         unit: &'static str,
     },
-    /// The text begins with a character that may only follow another.
+    /// The text begins with this character, which is allowed only after the first character.
     BadStart(char),
-    /// The text holds a character that no name may hold.
+    /// The text holds this character, which no name may hold.
     BadChar(char),
     /// The text is one of the [reserved](NameRules::reserved) words, or looks like one.
     Reserved,
-    /// The text holds a combining mark that does not belong to the letter before it, or more marks in a row than any
-    /// script has.
+    /// The text holds this combining mark, which does not belong to the letter before it or is one of more marks in a
+    /// row than any script has.
     StrayMark(char),
-    /// The text holds an invisible character.
+    /// The text holds this invisible character.
     Invisible(char),
 }
 
-/// How names are compared, and which marks they may hold. The Unicode tables for this are too large for this crate.
+/// The functions by which a hub compares names, and finds combining marks in them.
 ///
-/// The default knows ASCII, `char::to_lowercase` and the combining blocks; it does not normalise. A server provides the
-/// full rules (Unicode Annex #15 for `fold`, UTS #39 for `skeleton`); see `chat-server`.
+/// The default uses only ASCII, `char::to_lowercase` and the Unicode blocks of combining marks. It does not normalise,
+/// because the Unicode tables for that are too large for this crate. A server can provide the full rules (Unicode Annex
+/// #15 for `fold`, UTS #39 for `skeleton`), as `chat-server` does.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct NameRules {
-    /// Maps a name to the key under which it is compared. Must be idempotent.
+    /// Maps a name to its key. Two names with the same key are the same name. The function must be idempotent: the key
+    /// of a key is the key itself.
     pub fold: fn(&str) -> String,
-    /// Maps a name to the shape that a reader sees: two nicks with the same skeleton look alike.
+    /// Maps a name to its skeleton, which stands for the shape that a reader sees. Two nicks with the same skeleton
+    /// look alike.
     pub skeleton: fn(&str) -> String,
     /// Returns whether a character is a combining mark (general category M).
     pub is_mark: fn(char) -> bool,
-    /// Finds a combining mark that no script needs where it stands, as in `a\u{332}`. Such a mark makes a nick that
-    /// passes for another.
+    /// Returns the first combining mark that no script needs in its place, as in `a\u{332}`, or `None` if there is
+    /// none. With such a mark, a nick could pass for another one.
     pub stray_mark: fn(&str) -> Option<char>,
-    /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). Nicks with the same
-    /// skeleton are rejected, too. An application that speaks under one of these words leaves it out.
+    /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). A nick with the same
+    /// skeleton as one of them is rejected, too. An application whose own session has one of these nicks removes that
+    /// word from the list.
     pub reserved: &'static [&'static str],
 }
 
@@ -140,7 +144,7 @@ pub struct NameRules {
 const RESERVED: &[&str] = &["you", "server", "admin", "system", "chat"];
 
 impl NameRules {
-    /// Creates rules from these functions; the other fields are as in the default.
+    /// Creates rules with these functions. The fields that have no parameter are as in the default.
     #[must_use]
     pub const fn new(
         fold: fn(&str) -> String,
@@ -190,12 +194,12 @@ impl NameRules {
         Ok(Nick(name.into()))
     }
 
-    /// Parses a nick that was read back from a log. It was valid when it was written, so rules that were added later do
-    /// not apply.
+    /// Parses a nick that was read back from a log. The nick was valid when it was written to the log, so this method
+    /// checks only that it can't be mistaken for another part of a line, and not the rules that were added later.
     ///
     /// # Errors
     ///
-    /// Returns why the name could be mistaken for another part of a line; see [`NameError`].
+    /// Returns the rule that the name breaks; see [`NameError`].
     pub fn restore_nick(&self, name: &str) -> Result<Nick, NameError> {
         if name.len() > NICK_BYTES_MAX * 3 {
             return Err(NameError::TooLong {

@@ -1,12 +1,12 @@
-//! The other end of a connection, as far as the program knows it.
+//! What the embedding program knows about the other end of a connection.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// What a program knows of a connection's other end before it has sent anything. A [`Policy`](crate::Policy) can base
-/// its decisions on it.
+/// What the embedding program knows about the other end of a connection before that end has sent anything: its address,
+/// and any values that the program adds. A [`Policy`](crate::Policy) can base its decisions on them.
 ///
 /// # Examples
 ///
@@ -27,19 +27,20 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Adds a value that describes the peer. There is one value of each type: a later one replaces an earlier one.
+    /// Adds a value that describes the peer, and returns the peer. A peer has one value of each type: a later value
+    /// replaces an earlier one of the same type.
     #[must_use]
     pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
         self.insert(value);
         self
     }
 
-    /// Adds a value as [`with`](Self::with) does, in place.
+    /// Adds a value to this peer, as [`with`](Self::with) does.
     pub fn insert<T: Any + Send + Sync>(&mut self, value: T) {
         self.metadata.insert(TypeId::of::<T>(), Box::new(value));
     }
 
-    /// Returns the value of this type, if one was added.
+    /// Returns the value of type `T`, or `None` if none was added.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.metadata.get(&TypeId::of::<T>())?.downcast_ref()
@@ -52,7 +53,8 @@ impl Peer {
         self
     }
 
-    /// Returns the peer's address, if it connects over IP. Connections are counted by this address.
+    /// Returns the peer's address, or `None` if it has none, as over a Unix socket. The limits for addresses in
+    /// [`Limits`](crate::Limits) use it.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A snapshot of a hub's counters, from [`Hub::stats`](crate::Hub::stats).
 ///
-/// Numbers only grow unless their description says "currently". They are read one after the other, so two related
-/// numbers may differ by what happened in between.
+/// A number counts from the start of the hub and only grows, unless its description says "currently". The counters are
+/// read one after the other, not at one instant, so related numbers may not agree exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Connections that [`serve`](crate::serve()) currently holds.
     pub connections: u64,
-    /// Connections that were admitted.
+    /// Connections that were admitted: the hub has begun to serve them.
     pub connections_admitted: u64,
     /// Connections that were refused because the server was full.
     pub connections_refused_full: u64,
@@ -22,7 +22,7 @@ pub struct Stats {
     pub connections_refused_address: u64,
     /// Connections that were refused because their address opened them too fast.
     pub connections_refused_rate: u64,
-    /// Errors that `accept` returned.
+    /// Errors that listeners returned from [`accept`](crate::listener::Listener::accept).
     pub accept_errors: u64,
     /// Sessions that currently exist.
     pub sessions: u64,
@@ -30,33 +30,35 @@ pub struct Stats {
     pub rooms: u64,
     /// Messages that were accepted into a room's log.
     pub messages_in: u64,
-    /// Messages and presence changes that were delivered to members over a wire.
+    /// Messages and presence changes that were delivered to members over connections. Each counts once for each member
+    /// that it was delivered to.
     pub deliveries_out: u64,
     /// Bytes that were received from peers.
     pub bytes_in: u64,
     /// Bytes that were written to peers' streams: deliveries, replies and replays.
     pub bytes_out: u64,
-    /// Direct messages that were delivered.
+    /// Direct messages that were put into the mailbox of their recipient.
     pub directs: u64,
-    /// Times that a member over a wire lagged and read what it missed from the journal.
+    /// Times that a member over a connection lagged and was sent the messages that it missed from the journal.
     pub lag_repairs: u64,
-    /// Gaps that were reported to members over a wire.
+    /// Gaps that were reported to members over connections.
     pub gaps: u64,
     /// Lines that were rejected because they are too long.
     pub lines_oversized: u64,
     /// Lines that were rejected because they are not UTF-8.
     pub lines_not_utf8: u64,
-    /// Commands and messages that were answered with a refusal.
+    /// Commands, messages and input lines that were answered with a refusal.
     pub refusals: u64,
-    /// Times that a connection was not read for a while because its peer sent too fast.
+    /// Times that the server stopped reading from a connection for a while, because its peer or its address sent too
+    /// fast.
     pub rate_pauses: u64,
     /// Connections that were closed because their peer accepted no bytes for too long.
     pub stalled: u64,
     /// Requests that were refused because the policy panicked or did not answer in time.
     pub policy_failures: u64,
-    /// Times that a room's log reported that it could not be reached, or could no longer be followed.
+    /// Times that a room's log became unreachable, or could no longer be followed.
     pub journal_outages: u64,
-    /// Connections that ended with a panic, in their own task or in their delivery.
+    /// Connections that ended because of a panic, in their own task or in a task that delivered to them.
     pub panics: u64,
 }
 

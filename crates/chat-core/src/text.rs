@@ -60,8 +60,8 @@ pub const fn is_unsafe(c: char) -> bool {
     }
 }
 
-/// Returns whether a reader sees anything of a text: whether it holds more than white space and invisible characters,
-/// such as U+200B and the Hangul fillers.
+/// Returns whether a text has at least one character that a reader sees. White space and invisible characters, such as
+/// U+200B and the Hangul fillers, are not seen.
 ///
 /// # Examples
 ///
