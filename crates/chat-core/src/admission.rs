@@ -1,4 +1,4 @@
-//! Limits on how many connections there are, and on how much each connection and each address may ask for.
+//! Limits the number of connections, and how much each connection and each address may ask for.
 
 mod address;
 mod limiter;

@@ -28,7 +28,7 @@ pub struct Stats {
     pub sessions: u64,
     /// Rooms that currently exist, including empty rooms whose log is kept.
     pub rooms: u64,
-    /// Messages that were accepted into a room's log.
+    /// Messages that were appended to a room's log.
     pub messages_in: u64,
     /// Messages and presence changes that were delivered to members over connections. Each counts once for each member
     /// that it was delivered to.

@@ -1,4 +1,4 @@
-//! Limits that all connections of one address share, and the account of what they have used.
+//! Limits that all connections of one address share, and the account of how much of them the address has used.
 //!
 //! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is how long
 //! the address has to wait. An account uses bounded memory whatever its address does.

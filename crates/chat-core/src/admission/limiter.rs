@@ -1,4 +1,5 @@
-//! Admission: how many connections a hub holds, in all and from one address, and how fast an address opens them.
+//! Admission: limits how many connections a hub holds, in total and from one address, and how fast an address may open
+//! them.
 //!
 //! Invariant: each admitted connection is counted once, until its permit is dropped. An account is dropped once its
 //! address has no connection and owes nothing, so a scan from many addresses does not use memory permanently.

@@ -1,7 +1,7 @@
 //! A token bucket: how fast one connection may send.
 //!
-//! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is when to
-//! read on.
+//! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is the time
+//! at which the caller may read again.
 
 use crate::limits::Rate;
 use std::time::Duration;

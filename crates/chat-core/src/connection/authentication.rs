@@ -1,7 +1,8 @@
 //! Finds the account that a peer's credentials prove.
 //!
-//! Invariant: guessing is slow. At most so many authentications run at once for the whole hub, a failed one costs its
-//! connection and its address much more than a line, and several failures in a row end the connection.
+//! Invariant: guessing is slow. The hub runs at most `Limits::authentications` at the same time. A failed
+//! authentication costs its connection and its address much more than a line, and several failures in a row end the
+//! connection.
 
 use crate::connection::charges::{TooSoon, may_ask};
 use crate::connection::commands::unless_over;

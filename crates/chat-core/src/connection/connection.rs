@@ -1,7 +1,7 @@
-//! One connection: bytes to commands, replies and events to bytes, and the clock.
+//! One connection: it turns bytes into commands, and replies and events into bytes, and watches the deadlines.
 //!
-//! Invariant: there is one place to wait, [`Connection::wait`], and nothing is lost whichever event ends the wait.
-//! While it waits, a connection holds neither a read nor a write buffer.
+//! Invariant: a connection waits only in [`Connection::wait`], and nothing is lost whichever event ends the wait. While
+//! it waits, a connection holds neither a read nor a write buffer.
 
 use crate::admission::{AddressAccount, Cost};
 use crate::connection::conversation::Conversation;

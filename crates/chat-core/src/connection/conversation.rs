@@ -1,8 +1,8 @@
-//! Turns what a peer sends into what the connection does: a state machine that never waits.
+//! The state machine that decides what a connection does with the input of its peer.
 //!
 //! Invariant: no `.await`, no clock and no I/O. Input, answers and the time go in; what the connection must do comes
 //! out. Commands take effect in the order in which they were sent: messages from one read are published as one batch,
-//! and everything else waits until the messages before it are published.
+//! and any other command waits until the messages before it are published.
 
 mod deadlines;
 mod detection;

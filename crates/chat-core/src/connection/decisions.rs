@@ -1,7 +1,7 @@
-//! Asks the policy before anything is done.
+//! Asks the policy whether a command may be executed.
 //!
-//! Invariant: while the policy decides, the connection continues to write, and can end. What was allowed before does
-//! not wait for the answer.
+//! Invariant: while the policy decides, the connection continues to write output, and can end. Messages that the policy
+//! has already allowed do not wait for the answer.
 
 use crate::connection::connection::Connection;
 use crate::event::RoomInfo;

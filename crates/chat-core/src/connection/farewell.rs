@@ -1,6 +1,6 @@
-//! How a connection ends: its remaining messages, a goodbye, and a close that loses neither.
+//! The end of a connection: sends the remaining messages and a goodbye, and closes the stream so that neither is lost.
 //!
-//! Invariant: the leave is announced and the nick is freed first, whatever the peer does. Everything after that is
+//! Invariant: the leave is announced and the nick is freed first, whatever the peer does. Every step after that is
 //! bounded in time.
 
 use crate::connection::connection::Connection;

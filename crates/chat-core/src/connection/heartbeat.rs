@@ -1,7 +1,7 @@
 //! Checks whether a silent peer is still there.
 //!
-//! Invariant: only silence that the peer can end counts. Other limits apply while the connection does not read, because
-//! the peer sends too fast or does not read its output.
+//! Invariant: silence counts only while the connection reads, because only then can the peer end it. While the
+//! connection does not read, because the peer sends too fast or does not read its output, other limits apply.
 
 use crate::limits::Limits;
 use tokio::time::Instant;

@@ -1,8 +1,9 @@
 //! Writes all members of a room to a peer, page by page.
 //!
 //! Invariant: live events are held back until all pages are written, so an event that the peer receives before the list
-//! happened before it. The list holds each member that was there for the whole time; who came or went is announced after
-//! it, unless the room has too many members for that. A page is read only when the page before it was taken.
+//! happened before the list. The list has each member that was in the room all the time that it was written. Joins and
+//! leaves in that time are announced after the list, unless the room has too many members to announce them. A page is
+//! read only when the peer has taken the page before it.
 
 use crate::connection::connection::Connection;
 use crate::log::SessionId;

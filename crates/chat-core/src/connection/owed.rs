@@ -1,10 +1,12 @@
-//! The reply to a message in the message's place in its room, see [`Echo::Reply`](crate::Echo::Reply).
+//! Writes the reply to a message in the message's place among those of its room; see
+//! [`Echo::Reply`](crate::Echo::Reply).
 //!
-//! Invariant: a published message is answered once, and the next command waits until then.
+//! Invariant: a published message is answered once, and the next command waits for that answer.
 //!
 //! When delivery reaches the message, it holds back what follows until the connection has written the reply. If the
-//! output is held back already, delivery stops there, and the reply is written when the connection catches up. A message
-//! that delivery will not reach is answered after the gap, when the session leaves the room, or after a while.
+//! output is held back already, delivery stops at the message, and the connection writes the reply when it catches up.
+//! A message that delivery will not reach is answered after the gap that has it, when the session leaves the room, or
+//! after `Limits::stall_timeout`.
 
 use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Moment};
@@ -34,8 +36,8 @@ impl Owed {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Writes the reply to the message that delivery has reached. If the message is not owed a reply, because its append
-    /// seemed to fail, it is shown like the messages of others.
+    /// Writes the reply to the message that delivery has reached. If the message is not owed a reply, because its
+    /// append seemed to fail, it is shown like the messages of others.
     pub(super) fn write_due(&mut self) {
         let Some(batch) = self.transport.outbound().take_due() else {
             return;

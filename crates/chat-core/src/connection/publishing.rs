@@ -1,4 +1,4 @@
-//! Publishes what a peer says. Messages from one read are gathered and published as one batch.
+//! Publishes the messages of a peer. Messages from one read are gathered and published as one batch.
 
 use crate::connection::connection::Connection;
 use crate::connection::conversation::{Draft, Place, Target, Waiting};

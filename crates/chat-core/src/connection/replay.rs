@@ -1,7 +1,7 @@
-//! Writes parts of a room's log to a peer: what it missed, and what it asks to see again.
+//! Writes parts of a room's log to a peer: messages that the peer has missed, and messages that it asks to see again.
 //!
-//! Invariant: a page is read only when the page before it was taken, so the output that waits for a slow peer stays
-//! within the limits. Live events are held back until the replay is done.
+//! Invariant: a page is read only when the peer has taken the page before it, so the output that waits for a slow peer
+//! stays within the limits. Live events are held back until the replay is done.
 
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
@@ -77,8 +77,8 @@ impl Replaying {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Continues a replay or a list, or begins a replay for a lagging member. Call it when all output is written, except
-    /// what is held back.
+    /// Continues a replay or a list, or begins a replay for a lagging member. Call it when all output is written,
+    /// except what is held back.
     pub(super) async fn catch_up(&mut self) {
         self.write_due();
         if self.listing.is_some() {

@@ -1,4 +1,4 @@
-//! Does what the conversation asks for. Everything that must be awaited is here or below.
+//! Does what the [`Conversation`] asks for. All work that must be awaited begins here.
 //!
 //! Invariant: nothing is decided here that the conversation could decide.
 

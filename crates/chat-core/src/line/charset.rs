@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// A character encoding that bytes other than UTF-8 appear to have.
+/// The character encoding that input seems to have if it is not UTF-8. It is a guess, for an error message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Charset {
@@ -15,7 +15,8 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// Guesses the encoding from the structure of the bytes alone.
+    /// Guesses the encoding of bytes that are not UTF-8, from the structure of the bytes alone. Returns `None` if they
+    /// fit none of these encodings.
     ///
     /// # Examples
     ///

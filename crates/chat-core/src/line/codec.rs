@@ -1,7 +1,7 @@
 //! Turns bytes into lines and back: the codec under every line protocol.
 //!
 //! Invariant: the decoder examines each byte once and never holds more than its limit. A line that can't be used (too
-//! long, not UTF-8) is an *item*, because a decoder that returns an error has ended its stream.
+//! long, not UTF-8) is an *item* of the stream and not an error, because an error would end the stream.
 
 use crate::limits::LINE_BYTES_MAX;
 use crate::line::charset::Charset;
@@ -11,35 +11,40 @@ use std::io;
 use std::ops::Deref;
 use tokio_util::codec::{Decoder, Encoder};
 
-/// One input line without its terminator: valid UTF-8 that may still hold control characters.
+/// One input line without its terminator. It is valid UTF-8 and may hold control characters; see
+/// [`text::clean`](crate::text::clean).
 ///
-/// A line shares the buffer that it was read into. It is cheap to clone, but keeps that buffer alive.
+/// A line shares the buffer that it was read into. It is cheap to clone, but keeps that buffer in memory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Line(Bytes);
 
-/// A decoded line, or the reason why there is none.
+/// One item of the input: a line, or the reason why a line was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inbound {
     /// A complete line.
     Line(Line),
-    /// A line longer than the limit. It is reported once, as soon as the limit is exceeded, and skipped to its end.
+    /// A line was longer than the limit. This is reported once, as soon as the limit is exceeded. The rest of the line
+    /// is skipped.
     Oversized,
-    /// A line whose end did not arrive in time. It is skipped to its end.
+    /// The end of a line did not arrive in time. What arrived is dropped, and the rest of the line is skipped. A
+    /// [`LineCodec`] never returns it, because it has no clock.
     Unfinished,
-    /// A line that is not UTF-8, and the encoding that it appears to have. It is dropped.
+    /// A line was not UTF-8 and is dropped. The value is the encoding that the line seems to have; `None` if it is
+    /// unknown.
     NotUtf8(Option<Charset>),
 }
 
 /// Splits bytes into lines that end with `\n`, `\r\n`, or telnet's `\r\0` (RFC 854). Writes lines that end with `\n`.
 ///
-/// Text before the end of the stream is a line even without a terminator, as a half-closed `printf hello | nc` needs.
+/// At the end of the stream, text without a terminator is a line, too. A client that closes its side after the text,
+/// such as `printf hello | nc`, needs this.
 ///
 /// # Bad input
 ///
-/// A line that is too long or not UTF-8 is an item and not an error, so it affects only its sender, and only briefly
-/// (promise 7). Output is one line for each item (promise 6), because no text that a hub delivers holds a control
-/// character: see [`text::clean`](crate::text::clean).
+/// A line that is too long or not UTF-8 becomes an item and not an error, so the next line can be read (promise 7).
+/// Encoding writes exactly one line for each item (promise 6), and returns an error for a text with a line break. Texts
+/// that a hub delivers have none; see [`text::clean`](crate::text::clean).
 ///
 /// # Examples
 ///
@@ -84,7 +89,7 @@ pub(crate) enum Nul {
 }
 
 impl LineCodec {
-    /// Creates a codec for lines of at most `line_bytes_max` bytes, terminators not counted.
+    /// Creates a codec for lines of at most `line_bytes_max` bytes, without their terminators.
     #[must_use]
     pub const fn new(line_bytes_max: usize) -> Self {
         Self {
@@ -96,7 +101,7 @@ impl LineCodec {
         }
     }
 
-    /// Returns the length of the longest line in bytes, the terminator not counted.
+    /// Returns the maximum length of a line in bytes, without its terminator.
     #[must_use]
     pub const fn line_bytes_max(&self) -> usize {
         self.line_bytes_max
@@ -213,7 +218,7 @@ impl<T: AsRef<str>> Encoder<T> for LineCodec {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text holds a line terminator: one item is one line.
+    /// Returns `InvalidInput` if the text holds a line terminator, because one item is one line.
     fn encode(&mut self, line: T, dst: &mut BytesMut) -> io::Result<()> {
         let line = line.as_ref();
         if line.contains(['\n', '\r']) {
@@ -230,8 +235,8 @@ impl<T: AsRef<str>> Encoder<T> for LineCodec {
 }
 
 impl Inbound {
-    /// Turns a complete payload into a line, or [`Inbound::NotUtf8`] if it is not UTF-8. For custom
-    /// [`Framing`](crate::protocol::Framing)s.
+    /// Turns the complete payload of a frame into a [`Line`](Self::Line), or into [`NotUtf8`](Self::NotUtf8) if the
+    /// payload is not UTF-8. For implementations of [`Framing`](crate::protocol::Framing).
     #[must_use]
     pub fn from_payload(payload: BytesMut) -> Self {
         to_line(payload)

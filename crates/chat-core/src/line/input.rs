@@ -10,8 +10,8 @@
 //!       +-- 200 ms of silence after complete UTF-8 --> Chunk (50 ms each) ----+
 //! ```
 //!
-//! Text that can no longer become UTF-8 is not waited for. It ends with the read that brought it, and the text of
-//! earlier reads ends before it. A NUL ends a text but does not decide the mode.
+//! In a mode where silence ends a text, text that can no longer become UTF-8 ends with the read that brought it, and
+//! the text of earlier reads ends before it. A NUL ends a text but does not decide the mode.
 
 use crate::limits::Limits;
 use crate::line::codec::{Inbound, LineCodec, Nul};
@@ -150,8 +150,8 @@ impl Input {
         }
     }
 
-    /// Returns the unmodified input, if its dialect is not known yet and it differs from the
-    /// [pending](Self::pending) input.
+    /// Returns the unmodified input, if its dialect is not known yet and it differs from the [pending](Self::pending)
+    /// input.
     pub(crate) fn raw(&self) -> Option<&[u8]> {
         self.raw.as_ref().map(|raw| &raw.bytes[..])
     }

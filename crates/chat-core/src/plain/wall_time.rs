@@ -1,24 +1,25 @@
-//! The day and the time of day that a line shows.
+//! A timestamp as a day and a time of day, as lines of the plain dialect show it.
 
 use crate::log::Timestamp;
 
-/// The day and the time of day that a line shows.
+/// A timestamp as a day and a time of day, in the time zone of [`Server::wall_time`](crate::Server::wall_time). Lines
+/// of the plain dialect show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WallTime {
     /// The year of the Gregorian calendar.
     pub year: u16,
-    /// 1 to 12.
+    /// The month, from 1 to 12.
     pub month: u8,
-    /// 1 to 31.
+    /// The day of the month, from 1 to 31.
     pub day: u8,
-    /// 0 to 23.
+    /// The hour, from 0 to 23.
     pub hour: u8,
-    /// 0 to 59.
+    /// The minute, from 0 to 59.
     pub minute: u8,
 }
 
 impl WallTime {
-    /// Returns the day and the time of day in UTC.
+    /// Converts a timestamp to a day and a time of day in UTC.
     #[must_use]
     pub fn utc(at: Timestamp) -> Self {
         let minutes = at.0 / 60_000 % (24 * 60);

@@ -1,7 +1,7 @@
 //! One admitted connection, from its first byte to its end: protocols that take over the stream, then the conversation.
 //!
-//! Invariant: a protocol that takes over receives the peer's bytes from the first one. Once the peer was greeted in
-//! plain, no protocol takes over any more, because the greeting does not belong to that protocol.
+//! Invariant: a protocol that takes over the stream receives the peer's bytes from the first one. Once the peer was
+//! greeted in plain, no protocol takes over the stream, because the greeting is not part of that protocol.
 
 use crate::admission::{AddressAccount, Permit};
 use crate::connection::{Dialects, Opening, drive_stream};

@@ -14,17 +14,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Accepts connections for [`serve`](crate::serve()).
 ///
-/// Implemented for [`TcpListener`] (which sets `TCP_NODELAY`) and, on Unix, for [`tokio::net::UnixListener`].
+/// This crate implements it for [`TcpListener`], where it sets `TCP_NODELAY` on each connection, and on Unix for
+/// [`tokio::net::UnixListener`].
 pub trait Listener: Send {
     /// The byte stream of one connection.
     type Io: AsyncRead + AsyncWrite + Send + 'static;
 
-    /// Waits for the next connection.
+    /// Waits for the next connection. Returns its stream, and what is known about its peer.
     ///
     /// # Errors
     ///
-    /// Returns why no connection can be accepted now. [`serve`](crate::serve()) pauses for 10 ms to 1 s after an error
-    /// and tries again.
+    /// Returns why no connection can be accepted now. After an error, [`serve`](crate::serve()) pauses for 10 ms to 1 s
+    /// and calls this method again.
     ///
     /// # Cancel safety
     ///
@@ -56,8 +57,9 @@ impl Listener for tokio::net::UnixListener {
 
 /// Adds adapters to every [`Listener`].
 pub trait ListenerExt: Listener + Sized {
-    /// Limits how many of its connections are open at once. Further connections wait in the kernel's backlog until one
-    /// ends. To refuse them with a message instead, see [`Limits::connections`](crate::Limits::connections).
+    /// Limits how many connections of this listener are open at the same time. Further connections wait in the kernel's
+    /// backlog until an open one ends. To refuse them with a message instead, see
+    /// [`Limits::connections`](crate::Limits::connections).
     fn limit_connections(self, limit: NonZeroUsize) -> LimitConnections<Self> {
         LimitConnections {
             inner: self,
@@ -65,7 +67,8 @@ pub trait ListenerExt: Listener + Sized {
         }
     }
 
-    /// Adds to what is known about each peer, with [`Peer::with`], for a [`Policy`](crate::Policy).
+    /// Passes the [`Peer`] of each connection through a function, which can add values with [`Peer::with`] for a
+    /// [`Policy`](crate::Policy).
     ///
     /// # Examples
     ///
@@ -91,7 +94,7 @@ pub trait ListenerExt: Listener + Sized {
 
 impl<L: Listener> ListenerExt for L {}
 
-/// A listener with a limit on open connections; from [`ListenerExt::limit_connections`].
+/// A listener that limits its open connections; from [`ListenerExt::limit_connections`].
 #[derive(Debug)]
 pub struct LimitConnections<L> {
     inner: L,
@@ -114,9 +117,9 @@ impl<L: Listener> Listener for LimitConnections<L> {
     }
 }
 
-/// A connection that counts against its listener's limit until it is dropped.
+/// A connection that counts toward the limit of its [`LimitConnections`] until it is dropped.
 ///
-/// It is read and written as a `Pin<Limited<I>>`, and dereferences to the connection itself.
+/// A `Pin<Limited<I>>` is a stream that can be read and written. `Limited` dereferences to the connection itself.
 pub struct Limited<I> {
     io: Pin<Box<I>>,
     _permit: OwnedSemaphorePermit,
@@ -142,7 +145,7 @@ impl<I> fmt::Debug for Limited<I> {
     }
 }
 
-/// A listener that knows more about its peers; from [`ListenerExt::map_peer`].
+/// A listener that passes its peers through a function; from [`ListenerExt::map_peer`].
 pub struct MapPeer<L, F> {
     inner: L,
     map: F,

@@ -1,7 +1,7 @@
 //! The accept loop: runs each connection of a listener in a task of its own, until `stop` is ready.
 //!
-//! Invariant: it binds no socket, survives every error of `accept`, and holds no more connections than the limits
-//! allow, in total and from one address.
+//! Invariant: the loop binds no socket, continues after every error of `accept`, and holds no more connections than the
+//! limits allow, in total and from one address.
 
 use crate::connection::Dialects;
 use crate::connection::{downcast, has_timers};
@@ -36,9 +36,11 @@ const DRAIN_GRACE: Duration = Duration::from_millis(500);
 const REFUSED_MAX: usize = 64;
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves connections as members of a hub, in plain and in the protocols that were added.
+/// Serves connections as members of a hub, in the plain dialect and in the protocols that were added with
+/// [`protocol`](Self::protocol).
 ///
-/// A cheap handle to clone. Clones of one server may serve several listeners; their members then share their encodings.
+/// A server is a handle that is cheap to clone. To serve several listeners, clone it: members of all of them that
+/// receive the same bytes then share one encoder.
 ///
 /// # Examples
 ///
@@ -60,7 +62,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Creates a server that speaks only plain.
+    /// Creates a server that speaks only the plain dialect.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
         Self {
@@ -69,25 +71,27 @@ impl Server {
         }
     }
 
-    /// Adds a protocol. Detectors are asked in the order in which they were added.
+    /// Adds the detector of a protocol. For each connection, detectors are called in the order in which they were
+    /// added.
     #[must_use]
     pub fn protocol(mut self, detector: impl Detector) -> Self {
         Arc::make_mut(&mut self.dialects).add(detector);
         self
     }
 
-    /// Sets how a timestamp is shown to plain members as a time of day. The default is UTC, because core knows no time
-    /// zones.
+    /// Sets the function that turns a timestamp into the time of day that plain lines show. The default is UTC, because
+    /// this crate knows no time zones.
     #[must_use]
     pub fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
         Arc::make_mut(&mut self.dialects).set_wall_time(wall_time);
         self
     }
 
-    /// Sets the dialect of peers that open with no protocol of this server, or send nothing. The default is plain.
+    /// Sets the dialect of a peer whose first bytes no detector recognises, and of a peer that sends nothing. The
+    /// default is plain.
     ///
-    /// With another dialect, a silent peer is not greeted as a person, and arrives in the lobby only if the dialect
-    /// says so.
+    /// With another dialect, a peer that sends nothing is not greeted in plain. It joins the lobby only if that dialect
+    /// has [`arrives_in_lobby`](crate::protocol::DialectOptions::arrives_in_lobby).
     #[must_use]
     pub fn default_dialect(
         mut self,
@@ -146,7 +150,7 @@ impl Server {
         }
     }
 
-    /// Serves one stream until it ends, and returns why it ended; see [`serve_connection`].
+    /// Serves one stream until it ends, and returns the reason; see [`serve_connection`].
     ///
     /// # Cancel safety
     ///
@@ -216,18 +220,18 @@ impl Server {
 
 /// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
 ///
-/// Draining closes the listener and stops all publishing. Every connection is sent what was published before and a
-/// goodbye, and has [`Limits::drain`](crate::Limits) to take it (promise 8). Several listeners may be served with one
-/// hub; they drain together.
+/// Draining closes the listener and stops all publishing. Every peer is sent what was published before, and a goodbye.
+/// A peer that has not received them within [`Limits::drain`](crate::Limits::drain) is disconnected (promise 8).
+/// Several listeners may be served with one hub; they drain together.
 ///
 /// # Overload
 ///
-/// A connection beyond the limits is told so in one line and closed. When the process has no file descriptors left, the
-/// loop pauses for 10 ms to 1 s and continues.
+/// A connection beyond the limits is told so in one line and closed. When the process has no file descriptors left,
+/// accepting pauses for 10 ms to 1 s and then continues.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future closes the listener. Connections continue in their tasks until their peers end them.
+/// Dropping the future closes the listener. The open connections continue in their own tasks until they end.
 ///
 /// # Examples
 ///
@@ -244,24 +248,25 @@ pub async fn serve(listener: impl Listener, hub: Hub, stop: impl Future<Output =
     Server::new(hub).serve(listener, stop).await;
 }
 
-/// Serves one stream as a member of the hub until it ends, and returns why it ended.
+/// Serves one stream as a member of the hub until it ends, and returns the reason.
 ///
-/// Takes anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. `peer` holds what
-/// the program knows about the other end, for the [`Policy`](crate::Policy). [`Limits`](crate::Limits) counts by its
-/// address, if it has one. Only [`serve`](crate::serve()) limits the number of connections; all other limits apply
-/// here.
+/// The stream can be anything that is `AsyncRead + AsyncWrite`: TCP, Unix sockets, TLS, a `tokio::io::duplex`. `peer`
+/// holds what the program knows about the other end, for the [`Policy`](crate::Policy). If the peer has an address, the
+/// limits for addresses in [`Limits`](crate::Limits) apply to it. [`Limits::connections`](crate::Limits::connections)
+/// does not apply, because only [`serve`](crate::serve()) counts connections. All other limits apply.
 ///
-/// Needs a Tokio runtime with timers (`enable_time` or `enable_all`), because every time limit uses one. Without
-/// timers, the stream is closed at once, an error is logged and [`CloseReason::NoTimers`] is returned.
+/// The function needs a Tokio runtime with timers (`enable_time` or `enable_all`), because each time limit uses a
+/// timer. Without timers, it closes the stream at once, logs an error and returns [`CloseReason::NoTimers`].
 ///
 /// # Overload
 ///
-/// At most [`Limits::queue_bytes`](crate::Limits) wait for a peer that does not read, and the peer is disconnected
-/// after [`Limits::stall_timeout`](crate::Limits). A peer that sends too fast is read later.
+/// At most [`Limits::queue_bytes`](crate::Limits::queue_bytes) wait for a peer that does not read. After
+/// [`Limits::stall_timeout`](crate::Limits::stall_timeout) the peer is disconnected. A peer that sends too fast is read
+/// more slowly.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the session, which is announced as usual. Output that waits for the peer is not sent.
+/// Dropping the future ends the session, and the session's rooms are told. Output that waits for the peer is not sent.
 pub async fn serve_connection<S>(stream: S, peer: Peer, hub: Hub) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Send + 'static,

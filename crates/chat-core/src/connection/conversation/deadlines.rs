@@ -1,6 +1,6 @@
 //! The deadlines of a connection, and what to do when one passes.
 //!
-//! Invariant: silence counts only while the peer is read, because only then can the peer end it.
+//! Invariant: silence counts only while the connection reads from the peer, because only then can the peer end it.
 
 use crate::connection::conversation::{Conversation, Facts, Next, State};
 use crate::connection::dialects::Fallback;

@@ -1,6 +1,6 @@
 //! Decides which dialect a connection speaks.
 //!
-//! Invariant: nothing becomes chat before the first line, or silence, has decided the dialect.
+//! Invariant: no input is taken for a message before the first line, or silence, has decided the dialect.
 
 use crate::connection::conversation::{Conversation, Facts, Next, State};
 use crate::connection::dialects::{Choice, Dialects, Fallback};

@@ -1,6 +1,6 @@
-//! How fast a peer is read: tokens for its lines, and pauses.
+//! Limits how fast a connection reads from its peer: tokens for the peer's lines, and pauses in reading.
 //!
-//! Invariant: nothing is dropped. A peer that is too fast is read later.
+//! Invariant: no input is dropped. Input of a peer that sends too fast is read later.
 
 use crate::admission::{Cost, TokenBucket};
 use crate::limits::Limits;

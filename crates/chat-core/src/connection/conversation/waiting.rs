@@ -1,6 +1,6 @@
 //! Messages that wait to be published together.
 //!
-//! Invariant: all of them are from one session and for one room, and fit into one batch.
+//! Invariant: all waiting messages are from one session and for one room, and fit into one batch.
 
 use crate::hub::{IfMissing, Visit};
 use crate::log::{Claim, Drafts, Kind};
