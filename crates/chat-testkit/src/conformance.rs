@@ -1,7 +1,8 @@
 //! Conformance suites for journals, dialects and rosters.
 //!
-//! The suites test only what chat-core relies on, and no particular implementation. Each returns the first
-//! [`Violation`]. It names the broken [`Rule`], what was expected, what was seen, and the seed that reproduces it.
+//! A suite checks only rules that `chat-core` relies on, so it fits any implementation. It returns the first
+//! [`Violation`] that it finds, which names the broken [`Rule`], what the suite expected, what it saw instead, and the
+//! seed that reproduces the violation.
 
 mod dialect;
 mod journal;

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream with the faults that its [`Faults`] set. Without faults it behaves as the stream that it wraps.
+/// A stream with faults that a test sets through its [`Faults`]. Without faults it behaves as the stream that it wraps.
 ///
-/// A server can't tell it from a stream on a bad network.
+/// To a server it looks like a connection over a bad network.
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ struct State {
 }
 
 impl<S> FaultyStream<S> {
-    /// Wraps a stream. It has no faults at first.
+    /// Wraps a stream. Returns the wrapped stream, which has no faults at first, and the handle that sets them.
     pub fn new(inner: S) -> (Self, Faults) {
         let faults = Faults::default();
         let stream = Self {
@@ -60,17 +60,17 @@ impl<S> FaultyStream<S> {
 }
 
 impl Faults {
-    /// Cuts the stream: a read gets the end of the stream, and a write fails with a broken pipe.
+    /// Cuts the stream. From now on a read returns the end of the stream, and a write fails with a broken pipe.
     pub fn cut(&self) {
         self.cut_after(0);
     }
 
-    /// Cuts the stream as [`cut`](Self::cut) does, after this number of bytes has passed in both directions together.
+    /// Cuts the stream as [`cut`](Self::cut) does once `bytes` more bytes have passed in both directions together.
     pub fn cut_after(&self, bytes: usize) {
         self.change(|state| state.left = Some(bytes));
     }
 
-    /// Resets the stream: reads and writes fail.
+    /// Resets the stream. From now on reads and writes fail.
     pub fn reset(&self) {
         self.change(|state| {
             state.left = Some(0);
@@ -78,7 +78,7 @@ impl Faults {
         });
     }
 
-    /// Stalls both directions until [`release`](Self::release).
+    /// Stalls the stream: no byte passes in either direction until [`release`](Self::release) is called.
     pub fn stall(&self) {
         self.change(|state| state.is_stalled = true);
     }

@@ -8,13 +8,13 @@ use chat_core::{CloseReason, Hub, HubBuilder, Limits, Peer, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-/// The fixed time of all tests: 14:02 UTC.
+/// The time at which the clock of a [`TestHub`] stands still: 14:02 UTC on 1970-01-01.
 pub const NOW: Timestamp = Timestamp((14 * 60 + 2) * 60_000);
 
 /// The default capacity of a stream in bytes: more than the conversation of any test.
 const STREAM_BYTES: usize = 1024 * 1024;
 
-/// A hub and the tasks of its connections. The tasks end when this is dropped.
+/// A hub, and the tasks of the connections that a test has made to it. Dropping the `TestHub` ends these tasks.
 #[derive(Debug)]
 pub struct TestHub {
     /// The hub itself.
@@ -24,19 +24,19 @@ pub struct TestHub {
 }
 
 impl TestHub {
-    /// Creates a hub with these limits. Its clock is fixed at [`NOW`].
+    /// Creates a hub with these limits. Its clock stands still at [`NOW`].
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self::build(Hub::builder().limits(limits))
     }
 
-    /// Creates a hub from a builder. Its clock is fixed at [`NOW`].
+    /// Creates a hub from a builder. Its clock stands still at [`NOW`].
     #[must_use]
     pub fn build(builder: HubBuilder) -> Self {
         Self::over(builder.clock(|| NOW).build())
     }
 
-    /// Wraps an existing hub, including its clock.
+    /// Wraps an existing hub. The hub keeps its own clock.
     #[must_use]
     pub fn over(hub: Hub) -> Self {
         Self {
@@ -53,33 +53,35 @@ impl TestHub {
         self
     }
 
-    /// Configures how connections are served.
+    /// Changes the [`Server`] that serves the connections that are made later.
     #[must_use]
     pub fn configured(mut self, configure: impl FnOnce(Server) -> Server) -> Self {
         self.server = configure(self.server);
         self
     }
 
-    /// Connects a stream and sends nothing.
+    /// Connects a peer that sends nothing until the test says so. The name identifies the peer in the transcript of a
+    /// failed test.
     pub fn connect(&mut self, name: &str) -> Wire {
         self.connect_with(name, STREAM_BYTES)
     }
 
-    /// Connects a stream with this capacity in bytes for each direction.
+    /// Connects a peer over a stream that holds at most this many unread bytes in each direction, for tests of peers
+    /// that do not read.
     pub fn connect_with(&mut self, name: &str, stream_bytes: usize) -> Wire {
         let (near, far) = tokio::io::duplex(stream_bytes);
         self.serve(far, Peer::default());
         Wire::new(name, near)
     }
 
-    /// Connects a stream with information about its peer, for the hub's policy.
+    /// Connects a peer with this information about it, for the hub's policy.
     pub fn connect_as(&mut self, name: &str, peer: Peer) -> Wire {
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         self.serve(far, peer);
         Wire::new(name, near)
     }
 
-    /// Connects a stream and sends these lines in any dialect.
+    /// Connects a peer and sends these lines, which may be of any dialect.
     ///
     /// # Panics
     ///
@@ -112,8 +114,8 @@ impl TestHub {
         wire
     }
 
-    /// Connects a stream with faults that the test controls. The faults affect the hub's side of the stream: the wire
-    /// may send bytes that the hub never receives.
+    /// Connects a peer over a stream with faults that the test controls. The faults affect the hub's side of the
+    /// stream: the wire may send bytes that the hub never receives.
     pub fn connect_faulty(&mut self, name: &str) -> (Wire, Faults) {
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         let (far, faults) = FaultyStream::new(far);
@@ -121,11 +123,11 @@ impl TestHub {
         (Wire::new(name, near), faults)
     }
 
-    /// Connects a member to the lobby and waits until it has this nick.
+    /// Connects a member in the plain dialect, and waits until it is in the lobby under this nick.
     ///
     /// # Panics
     ///
-    /// Panics if it does not get the nick.
+    /// Panics if the member does not get the nick.
     pub async fn member(&mut self, nick: &str) -> Wire {
         let mut wire = self.connect(nick);
         wire.sends(&format!("/nick {nick}")).await;
@@ -133,7 +135,8 @@ impl TestHub {
         wire
     }
 
-    /// Waits for the next connection to end, in the order in which they end, and returns the reason.
+    /// Waits until a connection ends, and returns the reason. Each call returns the reason of another connection, in
+    /// the order in which the connections end.
     ///
     /// # Panics
     ///
@@ -154,12 +157,13 @@ impl TestHub {
         ended.map_err(|error| error.to_string())
     }
 
-    /// Aborts the tasks of all connections. Operations that they have not begun are not performed.
+    /// Aborts the tasks of all connections, as a crash of the program would. Operations that the tasks have not begun
+    /// are not performed.
     pub async fn cuts_all(&mut self) {
         self.connections.shutdown().await;
     }
 
-    /// Serves the hub's side of a stream that the test has created, with this information about its peer.
+    /// Serves a stream that the test has created, with this information about its peer. `stream` is the hub's side.
     pub fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: Peer) {
         let server = self.server.clone();
         self.connections

@@ -1,6 +1,6 @@
-//! Test support: scripted members over in-memory streams, for conversation tests that read as a script.
+//! Test support: scripted members over in-memory streams, for tests that read like a conversation.
 //!
-//! Run the tests with paused time, so that a wait for a missing line ends at once:
+//! Run the tests with Tokio's paused time, so that a test that waits for a missing line fails at once:
 //!
 //! ```
 //! use chat_testkit::TestHub;
@@ -21,8 +21,8 @@
 //!
 //! # Other dialects
 //!
-//! A [`Wire`] sends and receives lines of any dialect. A member sends its own first lines, and the test compares lines,
-//! searches in them or checks them with a closure.
+//! A [`Wire`] sends and receives lines of any dialect. With [`TestHub::connect_saying`], the test gives the first lines
+//! that the wire sends. The test can compare a received line, search in it, or check it with a closure.
 //!
 //! ```
 //! # use chat_testkit::TestHub;
@@ -36,7 +36,8 @@
 //!
 //! # Bad networks
 //!
-//! [`FaultyStream`] breaks, stalls or trickles as its [`Faults`] set.
+//! A [`FaultyStream`] has the faults that the test sets through its [`Faults`]: it breaks, stalls, or passes single
+//! bytes.
 //!
 //! ```
 //! # use chat_core::CloseReason;
@@ -54,9 +55,11 @@
 //!
 //! # Your own journals and dialects
 //!
-//! [`conformance`] has a suite for each of them: it tests any implementation for what core relies on. [`SlowJournal`]
-//! is a journal with delays, to check whether a test waits for the journal.
-//! [`WrappedJournal`] makes any journal fail or wait, and [`WordPolicy`] makes each decision of a policy.
+//! [`conformance`] has suites for journals, dialects and rosters. A suite checks any implementation for the rules that
+//! `chat-core` relies on.
+//!
+//! [`SlowJournal`] is a journal whose appends take time, to check that a test waits for them. [`WrappedJournal`] makes
+//! any journal fail or wait. [`WordPolicy`] makes each decision that a policy can make.
 //!
 //! ```
 //! use chat_core::{Limits, log::MemoryJournal};

@@ -1,7 +1,7 @@
 //! A journal that several hubs in one process share, with delays between them: a cluster without a network.
 //!
-//! Invariant: a room has one log, whichever node appends to it. Each node follows the whole log in its order, with a
-//! delay of its own after the append. The same seed gives the same delays.
+//! Invariant: a room has one log, whichever node appends to it. Each node follows the whole log in the order of the
+//! log. A batch reaches each node after a separate delay. The same seed gives the same delays.
 
 use crate::random::Random;
 use chat_core::log::{
@@ -26,7 +26,8 @@ const WAITING_MAX: usize = 2048;
 
 /// A journal that several hubs share. Create a [`node`](Self::node) for each hub.
 ///
-/// Appends, their answers and followed batches are each delayed by up to 20 ms, at random. Use it with paused time.
+/// An append, the answer to it, and its batch on the way to each other node are each delayed by up to 20 ms, at random.
+/// Use the journal with paused time.
 ///
 /// # Examples
 ///
@@ -43,7 +44,7 @@ const WAITING_MAX: usize = 2048;
 #[derive(Debug, Clone)]
 pub struct SharedJournal(Arc<Shared>);
 
-/// One hub's handle of a [`SharedJournal`]. Clones are the same node.
+/// The journal of one hub that shares a [`SharedJournal`]. Clones are the same node.
 #[derive(Debug, Clone)]
 pub struct SharedNode {
     shared: Arc<Shared>,
@@ -117,7 +118,8 @@ struct Append {
 }
 
 impl SharedJournal {
-    /// Creates a journal without nodes. The seed decides the delays and the distances between positions.
+    /// Creates a journal without nodes. The seed determines the delays, and how far apart the positions of consecutive
+    /// messages are.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Shared {
@@ -126,8 +128,8 @@ impl SharedJournal {
         }))
     }
 
-    /// Creates the journal for one hub. Each hub needs a unique incarnation other than 0: it marks the hub's batches
-    /// for the other nodes.
+    /// Creates the journal for one hub. Each hub needs an incarnation of its own, which is not 0. The other nodes
+    /// recognise by it which hub has appended a batch.
     #[must_use]
     pub fn node(&self, incarnation: u32) -> SharedNode {
         let seed = self.0.seed.wrapping_mul(0x9e37_79b9) ^ u64::from(incarnation);
@@ -148,7 +150,8 @@ impl SharedJournal {
         }
     }
 
-    /// Removes all messages of a room's log. Readers, and nodes that have not followed them yet, get a gap.
+    /// Removes all messages of a room's log. A reader gets a gap in their place, and so does a node that has not
+    /// followed them yet.
     pub fn let_go(&self, room: &str) {
         self.0.room(room).change(|log| {
             log.entries.clear();
@@ -159,8 +162,8 @@ impl SharedJournal {
         });
     }
 
-    /// Removes the batches of a room's log that lie within this range, which may be in the middle of the log. Readers,
-    /// and nodes that have not followed them yet, get a gap.
+    /// Removes the batches of a room's log that lie within this range, which may be in the middle of the log. A reader
+    /// gets a gap in their place, and so does a node that has not followed them yet.
     pub fn lose(&self, room: &str, range: Gap) {
         self.0.room(room).change(|log| {
             let is_lost =
@@ -171,47 +174,49 @@ impl SharedJournal {
         });
     }
 
-    /// Begins a room's log anew, empty and with another epoch. The nodes get a reset.
+    /// Replaces a room's log by an empty log with another epoch. The nodes that follow the log are told of the reset.
     pub fn reset(&self, room: &str) {
         self.0.room(room).change(|log| *log = Entries::new());
     }
 }
 
 impl SharedNode {
-    /// Holds back appended batches until [`release`](Self::release): the node follows nothing.
+    /// Stops this node from following: it receives no batches until [`release`](Self::release) is called.
     pub fn hold(&self) {
         self.node
             .control
             .send_modify(|control| control.is_held = true);
     }
 
-    /// Continues to follow after [`hold`](Self::hold).
+    /// Lets this node follow again after [`hold`](Self::hold).
     pub fn release(&self) {
         self.node
             .control
             .send_modify(|control| control.is_held = false);
     }
 
-    /// Sets whether the node reports that it can reach the journal. The node continues to work in either case.
+    /// Sets whether this node reports that it can reach the journal. The report alone changes: appends, reads and
+    /// following work in either case.
     pub fn set_reachable(&self, is_reachable: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.is_reachable = is_reachable);
     }
 
-    /// Sets whether the node's logs can't be followed: their streams end, and a new one ends at once. Appends and reads
-    /// continue to work.
+    /// Sets whether the logs of this node can't be followed. With `true`, the streams of followed items end, and a new
+    /// stream ends at once. Appends and reads work in either case.
     pub fn set_broken(&self, is_broken: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.is_broken = is_broken);
     }
 
-    /// Holds back the answers to appends, whose messages are in the log, or gives them.
+    /// Sets whether this node's appends wait for their answers. With `true`, an append does not complete, although its
+    /// messages are in the log. With `false`, the waiting appends complete.
     pub fn hold_answers(&self, holds_answers: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.holds_answers = holds_answers);
     }
 
-    /// Sets whether appends are answered with [`JournalError::Uncertain`], although their messages are in the log.
+    /// Sets whether this node's appends fail with [`JournalError::Uncertain`], although their messages are in the log.
     pub fn lose_answers(&self, loses_answers: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.loses_answers = loses_answers);

@@ -1,4 +1,4 @@
-//! A roster that several hubs in one process share, over channels with delays.
+//! A roster that several hubs in one process share. Its events pass through channels with delays.
 
 use crate::random::Random;
 use chat_core::error::{NickError, TellError};
@@ -22,11 +22,12 @@ const DELAY_MAX: usize = 50;
 /// How long a node waits for another node's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The connection between the rosters of a test's nodes.
+/// Connects the rosters of several hubs in one process. Each hub is a node, and gets its roster from
+/// [`node`](Self::node).
 #[derive(Debug, Clone)]
 pub struct SharedRosters(Arc<Bus>);
 
-/// The roster of one node. Dropping it ends the node, and the other nodes learn of it.
+/// The roster of one node. Dropping it ends the node, and the other nodes learn that the node has ended.
 #[derive(Debug)]
 pub struct SharedRoster {
     bus: Arc<Bus>,
@@ -50,7 +51,7 @@ struct State {
 }
 
 impl SharedRosters {
-    /// Creates the connection between nodes. The same seed gives the same delays.
+    /// Creates a connection without nodes. The same seed gives the same delays.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Bus {
@@ -65,7 +66,8 @@ impl SharedRosters {
         }))
     }
 
-    /// Adds a node, for [`HubBuilder::roster`](chat_core::HubBuilder::roster).
+    /// Adds a node, and returns its roster for [`HubBuilder::roster`](chat_core::HubBuilder::roster). The nodes have
+    /// the incarnations 1, 2 and so on.
     #[must_use]
     pub fn node(&self) -> SharedRoster {
         let (tx, events) = mpsc::channel(EVENTS_MAX);
@@ -84,7 +86,8 @@ impl SharedRosters {
         }
     }
 
-    /// Cuts off a node, as a crash does: the other nodes learn that it is gone, and its nicks are free.
+    /// Disconnects the node with this incarnation, as a crash does: the other nodes learn that it has ended, and its
+    /// nicks become free.
     pub fn crash(&self, incarnation: u32) {
         self.0.end_node(incarnation);
     }

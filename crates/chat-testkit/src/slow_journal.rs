@@ -1,4 +1,4 @@
-//! A journal with delays, for what the in-memory journal does too fast to test.
+//! A journal whose appends take time, for tests of what happens while an append has not completed.
 
 use crate::{Intercept, WrappedJournal, WrappedLog};
 use chat_core::log::{Appended, Drafts, Journal, JournalError, Log, MemoryJournal, MemoryLog};
@@ -7,7 +7,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// An in-memory journal whose appends take the configured delays. A read yields once.
+/// An in-memory journal. Its appends take the delays that [`new`](Self::new) is given, and each read yields to other
+/// tasks once.
 #[derive(Debug, Clone)]
 pub struct SlowJournal(WrappedJournal<MemoryJournal, Delays>);
 
@@ -16,8 +17,8 @@ pub struct SlowJournal(WrappedJournal<MemoryJournal, Delays>);
 pub struct Delays(Arc<Mutex<Vec<Duration>>>);
 
 impl SlowJournal {
-    /// Creates a journal with these delays for its appends, taken from the end of the list. Without any left, an append
-    /// takes no time.
+    /// Creates a journal. Each append takes one of these delays, beginning with the last one of the list. Once the list
+    /// is empty, appends take no time.
     #[must_use]
     pub fn new(delays: Vec<Duration>) -> Self {
         let inner = MemoryJournal::new(&Limits::default());

@@ -1,4 +1,4 @@
-//! The lines sent and seen on one wire, for the message of a failed test.
+//! The lines that one wire has sent and received, for the message of a failed test.
 
 use std::fmt;
 

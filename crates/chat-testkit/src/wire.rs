@@ -1,4 +1,4 @@
-//! A scripted peer: what it sends and what it must see.
+//! A scripted peer: a test says what the peer sends, and what it must receive.
 
 use crate::transcript::{Direction, Transcript};
 use chat_core::protocol::Stream;
@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// With paused time, a millisecond passes only when all tasks are idle.
 const QUIET: Duration = Duration::from_millis(1);
 
-/// A peer on an in-memory stream.
+/// A scripted peer on a stream, such as those of [`TestHub`](crate::TestHub).
 #[derive(Debug)]
 pub struct Wire {
     stream: Stream,
@@ -20,7 +20,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Wraps the peer's side of a stream. The name appears in the transcript.
+    /// Wraps the peer's side of a stream. The name identifies the peer in the transcript of a failed test.
     #[must_use]
     pub fn new(name: &str, stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Wire {
         }
     }
 
-    /// Sends a line.
+    /// Sends a line, with a newline.
     ///
     /// # Panics
     ///
@@ -39,7 +39,7 @@ impl Wire {
         self.sends_bytes(format!("{line}\n").as_bytes()).await;
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged, without a newline.
     ///
     /// # Panics
     ///
@@ -52,7 +52,7 @@ impl Wire {
         }
     }
 
-    /// Closes the sending direction; the peer can still read.
+    /// Closes the sending direction. The wire can still receive lines.
     ///
     /// # Panics
     ///
@@ -61,21 +61,21 @@ impl Wire {
         self.stream.shutdown().await.expect("the stream is open");
     }
 
-    /// Expects this line next.
+    /// Expects that the next line is this one.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if another line arrives or none.
+    /// Panics with the transcript if another line arrives, or no line.
     pub async fn sees(&mut self, expected: &str) {
         let line = self.next_line().await;
         assert_eq!(line.as_deref(), Some(expected), "\n{}", self.transcript);
     }
 
-    /// Expects this line at some point, and returns the lines before it.
+    /// Waits until this line arrives, and returns the lines before it.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if the line does not arrive.
+    /// Panics with the transcript if the stream ends or falls silent before the line arrives.
     pub async fn sees_in_time(&mut self, expected: &str) -> Vec<String> {
         let mut before = Vec::new();
         loop {
@@ -90,11 +90,12 @@ impl Wire {
         }
     }
 
-    /// Expects that the next line satisfies a predicate, and returns the line.
+    /// Expects that the next line satisfies a predicate, and returns the line. `description` says in the panic message
+    /// what was expected.
     ///
     /// # Panics
     ///
-    /// Panics with the description and the transcript if another line arrives or none.
+    /// Panics with the description and the transcript if another line arrives, or no line.
     ///
     /// # Cancel safety
     ///
@@ -133,7 +134,7 @@ impl Wire {
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if another line arrives or none.
+    /// Panics with the transcript if another line arrives, or no line.
     ///
     /// # Cancel safety
     ///
@@ -144,7 +145,7 @@ impl Wire {
             .await
     }
 
-    /// Expects no line for a second.
+    /// Expects that no line arrives within a second.
     ///
     /// # Panics
     ///
@@ -158,7 +159,8 @@ impl Wire {
         }
     }
 
-    /// Reads lines until no task has work for a millisecond or the stream ends.
+    /// Returns all lines that arrive until no task has had work for a millisecond, or until the stream ends. Needs
+    /// paused time.
     pub async fn sees_until_quiet(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Ok(Some(line)) = tokio::time::timeout(QUIET, self.read_line()).await {
@@ -167,7 +169,7 @@ impl Wire {
         lines
     }
 
-    /// Expects the end of the stream, and returns the lines before it.
+    /// Waits until the stream ends, and returns the lines before its end.
     ///
     /// # Panics
     ///
@@ -180,11 +182,11 @@ impl Wire {
         before
     }
 
-    /// Returns the next line without its terminator, or `None` at the end of the stream.
+    /// Returns the next line without its terminator, which is `\n` or `\r\n`. Returns `None` at the end of the stream.
     ///
     /// # Panics
     ///
-    /// Panics with the transcript if neither occurs in time.
+    /// Panics with the transcript if neither a line nor the end of the stream arrives within 60 s.
     pub async fn next_line(&mut self) -> Option<String> {
         match tokio::time::timeout(PATIENCE, self.read_line()).await {
             Ok(line) => line,
@@ -192,7 +194,8 @@ impl Wire {
         }
     }
 
-    /// Returns the bytes that have arrived. They are empty only at the end of the stream.
+    /// Returns the bytes that have arrived, whether or not they end a line. Waits if there are none. The result is
+    /// empty only at the end of the stream.
     pub async fn next_bytes(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.read().await;
@@ -226,7 +229,7 @@ impl Wire {
         bytes
     }
 
-    /// Returns the lines sent and seen so far, for the message of an assertion.
+    /// Returns the transcript: the lines that this wire has sent and received so far, for the message of an assertion.
     #[must_use]
     pub fn transcript(&self) -> String {
         self.transcript.to_string()

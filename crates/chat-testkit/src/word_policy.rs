@@ -4,24 +4,27 @@ use chat_core::Kind;
 use chat_core::policy::{Decision, Policy, Visitor};
 use std::time::Duration;
 
-/// A policy that decides by the words in a message, a reason, a topic, a nick or a room's name.
+/// A policy that decides by what a message, a reason, a topic, a nick or a room's name contains.
 ///
-/// It refuses texts with the given word, changes `teh` to `the`, waits a second for `slow` and for ever for `hang`, and
-/// panics at `panic`. It allows everything else, and all connections. The reason of a refusal contains a control
-/// character, which must not reach a peer.
+/// The policy refuses a text that contains the word given to [`refusing`](Self::refusing). It decides after a second if
+/// the text contains `slow`, and never if it contains `hang`. It panics if the text contains `panic`. It changes `teh`
+/// to `the`. It allows everything else, and all connections.
+///
+/// The reason of its refusals contains a control character, so that a test can check that no control character reaches
+/// a peer.
 #[derive(Debug, Clone, Copy)]
 pub struct WordPolicy {
     refused: &'static str,
 }
 
 impl WordPolicy {
-    /// Creates a policy that refuses texts with this word.
+    /// Creates a policy that refuses texts that contain this word.
     #[must_use]
     pub const fn refusing(refused: &'static str) -> Self {
         Self { refused }
     }
 
-    /// Returns the decision about a text.
+    /// Returns the decision of the policy about a text.
     ///
     /// # Panics
     ///

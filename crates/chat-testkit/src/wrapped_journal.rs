@@ -1,4 +1,4 @@
-//! A journal around another one, for tests of journals that are slow, fail, or keep a record.
+//! A journal that wraps another one, for tests of journals that are slow, fail, or record their calls.
 
 use chat_core::RoomName;
 use chat_core::Seq;
@@ -8,7 +8,8 @@ use chat_core::log::{
 use futures::stream::BoxStream;
 use std::future::{Future, ready};
 
-/// Changes the operations of a [`WrappedJournal`] and its logs. Each default leaves its operation as it is.
+/// Changes the operations of a [`WrappedJournal`] and its logs. The default of each method leaves its operation
+/// unchanged.
 ///
 /// # Cancel safety
 ///
@@ -38,18 +39,18 @@ use std::future::{Future, ready};
 /// # drop(hub);
 /// ```
 pub trait Intercept: Clone + Send + Sync + 'static {
-    /// Runs before a log is opened; an error is the result of opening it.
+    /// Runs before a log is opened. If it returns an error, opening fails with that error.
     fn open(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
         ready(Ok(()))
     }
 
-    /// Returns the head of a log, given that of the wrapped log.
+    /// Returns the head of a log. `head` is the head of the wrapped log.
     fn head(&self, head: Head) -> Head {
         head
     }
 
-    /// Appends to the wrapped log. It is called in the order in which the messages must be in the log, as
-    /// [`Log::append`] is.
+    /// Appends drafts to the wrapped log. Like [`Log::append`], it is called in the order in which the messages must be
+    /// in the log.
     fn append(
         &self,
         log: &impl Log,
@@ -58,18 +59,19 @@ pub trait Intercept: Clone + Send + Sync + 'static {
         log.append(drafts)
     }
 
-    /// Runs before messages are read, also those with keys; an error is the result of reading.
+    /// Runs before messages are read, and before messages with keys are read. If it returns an error, reading fails
+    /// with that error.
     fn read(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
         ready(Ok(()))
     }
 
-    /// Runs before a search; an error is the result of the search.
+    /// Runs before a search. If it returns an error, the search fails with that error.
     fn search(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
         ready(Ok(()))
     }
 }
 
-/// A journal that wraps another one and changes its operations as an [`Intercept`] says.
+/// A journal that wraps another one. An [`Intercept`] changes its operations.
 #[derive(Debug, Clone)]
 pub struct WrappedJournal<J, I> {
     inner: J,

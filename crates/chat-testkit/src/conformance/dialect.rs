@@ -18,7 +18,7 @@ pub use connection::connection;
 /// The default seeds of the random runs.
 const SEEDS: Range<u64> = 0..32;
 
-/// The input for testing a dialect: first lines of connections, and lines to vary.
+/// The input with which a suite tests a dialect: lines that open a connection, and lines that may follow.
 ///
 /// # Examples
 ///
@@ -38,7 +38,8 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Creates a speech from first lines, each of which may open a connection. All of them must set the same options.
+    /// Creates the input from first lines. Each of them alone must open a connection in the dialect, and all of them
+    /// must give the connection the same options.
     #[must_use]
     pub fn new<L: Into<String>>(openings: impl IntoIterator<Item = L>) -> Self {
         Self {
@@ -50,23 +51,23 @@ impl Speech {
         }
     }
 
-    /// Adds lines that may follow. The suite sends them unchanged and with errors in them. The more of the dialect's
-    /// commands they contain, the more of it is tested.
+    /// Adds lines that may follow a first line. The suite sends them unchanged, and with errors in them. It tests only
+    /// the commands that are in these lines.
     #[must_use]
     pub fn lines<L: Into<String>>(mut self, lines: impl IntoIterator<Item = L>) -> Self {
         self.lines.extend(lines.into_iter().map(Into::into));
         self
     }
 
-    /// Allows the dialect to write a control character that is part of its protocol, such as IRC's U+0001.
+    /// Allows the dialect to write this control character, because it is part of its protocol, such as U+0001 in IRC.
     #[must_use]
     pub fn allow(mut self, allowed: char) -> Self {
         self.allowed.push(allowed);
         self
     }
 
-    /// Allows the dialect to return to a peer the control characters from U+007F up that the peer itself has sent. A
-    /// dialect does so if it returns ids that only the peer interprets.
+    /// Allows the dialect to return control characters from U+007F up to the peer that has sent them. A dialect needs
+    /// this if it returns ids that only the peer itself interprets.
     #[must_use]
     pub const fn allow_repeating(mut self) -> Self {
         self.repeats = true;
@@ -81,11 +82,11 @@ impl Speech {
     }
 }
 
-/// Runs a dialect through the suite without a connection: the answers of its detector, the output of its encoder, and
-/// its handling of lines and replies. [`connection`] is the suite with a connection.
+/// Runs a dialect through the suite without a connection. It checks the decisions of the detector, the output of the
+/// encoder, and how the dialect handles lines and replies. [`connection`] is the suite with a connection.
 ///
-/// The texts and names are hostile but cleaned, as core passes them to a dialect. The lines are as a peer may send
-/// them. Requires a Tokio runtime, because the suite takes its replies from a hub.
+/// The texts and names in replies and events are hostile but cleaned, as core passes them to a dialect. The lines are
+/// not cleaned, as a peer may send them. The suite needs a Tokio runtime, because it takes its replies from a hub.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The suite for journals: it makes the same calls to the journal and to a model of a log, and compares the results.
+//! The suite for journals. It makes the same calls to the journal and to a model of a log, and compares the results.
 
 mod drafts;
 mod following;
@@ -19,7 +19,7 @@ use std::future::{Future, ready};
 /// The number of random runs that [`journal`] makes.
 const SEEDS: u64 = 32;
 
-/// A journal over a store that is empty at first, and its expected properties.
+/// Opens the journal that a suite tests, and says which properties the suite must expect of it.
 ///
 /// # Examples
 ///
@@ -56,39 +56,42 @@ pub trait JournalUnderTest {
     /// The journal.
     type Journal: Journal;
 
-    /// Opens a journal over the store. Later calls are restarts: the earlier journal and all its logs have been
-    /// dropped.
+    /// Opens a journal over the store, which must be empty at the first call. A later call is a restart: the suite has
+    /// dropped the earlier journal and all its logs.
     fn open(&mut self) -> impl Future<Output = Self::Journal>;
 
-    /// Returns how long a log lives.
+    /// Returns how long the logs of the journal live.
     fn durability(&self) -> Durability;
 
-    /// Returns how much of a log is kept.
+    /// Returns how many messages of a log the journal keeps.
     fn holds(&self) -> Holds;
 
-    /// Removes every message from the store, as its retention does after some time. Called while no journal is open.
+    /// Removes every message from the store, as the journal's retention does after some time. The suite calls it while
+    /// no journal is open.
     ///
-    /// Returns whether it did so. The default is for a journal without retention: it does nothing.
+    /// Returns whether the messages were removed. The default is for a journal without retention: it removes nothing
+    /// and returns `false`.
     fn expire(&mut self) -> impl Future<Output = bool> {
         ready(false)
     }
 }
 
-/// How long a log lives.
+/// How long the logs of a journal live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// As long as it is open. After it is opened again, it may begin anew with another epoch.
+    /// A log lives as long as it is open. When it is opened again, it may be empty and have another epoch.
     WhileOpen,
-    /// Without limit. When this process or the next opens it again, it is the same log with the same epoch.
+    /// A log lives without limit. When this process or a later one opens it again, it has the same messages and the
+    /// same epoch.
     OverRestarts,
 }
 
-/// How much of a log is kept.
+/// How many messages of a log a journal keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// All of it.
+    /// All messages.
     Everything,
-    /// At least this number of the latest messages. Older ones may be removed, which reads report as a gap.
+    /// At least this number of the latest messages. The journal may remove older ones, which reads report as a gap.
     AtLeast(usize),
 }
 
@@ -101,7 +104,7 @@ impl Holds {
     }
 }
 
-/// A bounded in-memory journal that the function creates. Its logs live while they are open, and hold at least their
+/// A [`JournalUnderTest`] for bounded in-memory journals. Their logs live while they are open, and keep at least their
 /// latest message.
 ///
 /// # Examples
@@ -115,7 +118,7 @@ impl Holds {
 /// ```
 #[derive(Debug, Clone)]
 pub struct InMemory<F>(
-    /// Creates the journal.
+    /// The function that creates the journal.
     pub F,
 );
 
@@ -137,8 +140,8 @@ impl<F: FnMut() -> J, J: Journal> JournalUnderTest for InMemory<F> {
 
 /// Runs a journal through the whole suite: a script for each rule, and random runs.
 ///
-/// Requires the runtime that the journal requires, and no other. The suite waits only for the journal, without a time
-/// limit.
+/// The suite needs no runtime of its own, so run it on the one that the journal needs. The suite waits only for the
+/// journal, and has no time limit.
 ///
 /// # Errors
 ///
@@ -155,8 +158,8 @@ pub async fn journal(under_test: impl JournalUnderTest) -> Result<(), Violation>
     journal_with(under_test, 0..SEEDS).await
 }
 
-/// Like [`journal`], with random runs of these seeds: the seed of a violation to reproduce it, or a larger range for a
-/// longer test.
+/// Runs a journal through the suite as [`journal`] does, with one random run for each of these seeds. Give it the seed
+/// of a [`Violation`] to reproduce that violation, or a large range for a longer test.
 ///
 /// # Errors
 ///

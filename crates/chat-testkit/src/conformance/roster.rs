@@ -7,17 +7,17 @@ use chat_core::log::{Account, SessionId, TokenDigest};
 use chat_core::name::NameRules;
 use chat_core::roster::{IfTaken, NickClaim, NickKeys, Roster};
 
-/// Checks that a new roster keeps its promises. A nick has one owner. Two nicks that look alike can't be taken by two
-/// owners. Sessions of one account share a nick. A take-over leaves no other owner of the nick. A released nick is
-/// free.
+/// Runs a roster that has no sessions yet through the suite. It checks these rules: a nick has one owner; two owners
+/// can't have nicks that look alike; sessions of one account share a nick; after a take-over, the nick has no other
+/// owner; a released nick is free.
 ///
 /// # Errors
 ///
-/// Returns the first broken promise as a [`Violation`].
+/// Returns the first [`Violation`].
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves the roster as it is.
+/// Dropping the future ends the suite. The roster keeps the nicks that the suite has claimed so far.
 pub async fn roster(roster: &impl Roster) -> Result<(), Violation> {
     let suite = Suite { roster };
     suite.one_owner().await?;

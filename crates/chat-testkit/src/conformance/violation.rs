@@ -1,4 +1,4 @@
-//! The result of a suite: the rule that was broken, and how.
+//! The result of a suite that found an error: the broken rule, and how it was broken.
 
 use std::fmt;
 
@@ -17,39 +17,41 @@ pub enum Rule {
     Content,
     /// Journal: appended messages are in the log, except the oldest ones of a bounded log.
     Loss,
-    /// Journal: dropping the future of an append does not remove its messages.
+    /// Journal: if the future of an append is dropped, the messages of the append stay in the log.
     Cancelled,
-    /// Journal: a read returns the messages of its span nearest to the end that it names, up to its limit.
+    /// Journal: a read returns messages of its span, up to its limit. If there are more, it returns those nearest to
+    /// the position that the span names.
     Ranges,
     /// Journal: a gap covers exactly the messages that a log no longer holds.
     Gaps,
-    /// Journal: messages of one room are not in another room's log. Only the key decides which room it is.
+    /// Journal: messages of one room are not in another room's log. Two names with the same key are the same room.
     Rooms,
     /// Journal: the head of a log that is opened has the log's last position and topic.
     Head,
     /// Journal: an epoch lives as long as its log, and a log that begins anew has another epoch.
     Epoch,
-    /// Journal: messages of a session of an earlier process are not taken for those of a session of this process.
+    /// Journal: the author of a message from an earlier process is not taken for a session of this process.
     Author,
-    /// Journal: a message with a used key is a duplicate on every node, and has the first message's position.
+    /// Journal: a message under a key that is already used is a duplicate on every node, and is answered with the
+    /// position of the first message.
     Keys,
     /// Journal: each node that shares the journal follows the whole log in one order.
     Follows,
-    /// Dialect: it never panics, for any input.
+    /// Dialect: no input makes it panic.
     Panics,
-    /// Dialect: it writes complete lines.
+    /// Dialect: it writes only complete lines.
     Lines,
     /// Dialect: it writes no control characters and no bidirectional controls.
     Clean,
-    /// Dialect: a batch is encoded as the concatenation of its encoded messages.
+    /// Dialect: the encoding of a batch is the concatenation of the encodings of its messages.
     Pieces,
-    /// Dialect: an encoding depends only on the item.
+    /// Dialect: the encoding of an item depends on nothing but the item.
     Repeatable,
     /// Dialect: connections with the same settings share one encoder.
     SharedForm,
-    /// Dialect: a detector's decision does not change.
+    /// Dialect: a detector that has decided about a prefix decides the same when more bytes follow.
     Verdicts,
-    /// Dialect: its connection serves the peer until the end.
+    /// Dialect: a connection serves its peer until the peer ends it.
     Serves,
     /// Roster: a nick has one owner, or belongs to the sessions of one account.
     Nicks,
@@ -97,7 +99,7 @@ pub struct Violation {
     pub seen: String,
     /// The seed that reproduces the violation. `None` if it always occurs.
     pub seed: Option<u64>,
-    /// The operations before the violation, latest last.
+    /// The operations that the suite performed before the violation, the latest last.
     pub done: Vec<String>,
 }
 

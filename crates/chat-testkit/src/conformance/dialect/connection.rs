@@ -6,11 +6,13 @@ use crate::TestHub;
 use crate::random::Random;
 use chat_core::CloseReason;
 
-/// Runs the connections of a hub through the suite. Peers send the first lines of the speech, then its lines and
-/// hostile ones, split at any byte, and receive what other sessions send. Use it for dialects whose type can't be
-/// named, such as the plain one, and for what only a hub can cause.
+/// Runs a dialect through the suite over connections to a hub. Each peer sends one of the first lines of the speech,
+/// then its other lines and hostile ones, in pieces that end at any byte. The peers also receive what other sessions
+/// send.
 ///
-/// The hub must serve the dialects under test and have no rate limit. Run the suite with paused time.
+/// Use this suite for what only a hub can cause, and for dialects whose detector is not public, such as plain.
+///
+/// The hub must serve the dialect and have no rate limit. Run the suite with paused time.
 ///
 /// # Errors
 ///

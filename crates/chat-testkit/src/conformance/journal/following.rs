@@ -24,9 +24,10 @@ const NODES: usize = 2;
 /// The owner's mark in a key, as a journal stores it: one client uses both nodes.
 const OWNER: &str = "\u{1f}000102030405060708090a0b0c0d0e0f";
 
-/// Runs a journal that two hubs share through the suite. Both nodes must follow one order, which contains all appended
-/// batches. From a position in the middle, they must follow what comes after it. A batch of the other node must not have an author that a session of this node may have. A message whose key
-/// was used on one node must be a duplicate on the other.
+/// Runs a journal that two hubs share through the suite. It checks these rules: both nodes follow all appended batches
+/// in one order; a node that follows from a position in the middle gets the batches after that position; the author of
+/// a batch of the other node can't be taken for a session of this node; a message whose key was used on one node is a
+/// duplicate on the other.
 ///
 /// `nodes` are two nodes of one journal, over a store that is empty at first.
 ///

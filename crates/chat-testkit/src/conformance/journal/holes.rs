@@ -16,12 +16,12 @@ const LOST: [std::ops::Range<usize>; 2] = [4..6, 10..12];
 /// The limits of the reads.
 const LIMITS: [usize; 5] = [1, 2, 3, 7, 100];
 
-/// Runs a journal that two hubs share through the suite for logs that lose messages, in the middle too. A log must
-/// yield a gap for lost messages or the messages themselves, when it is followed and when it is read. A page must not
-/// continue past lost messages: it ends before them, and the next page begins with the gap.
+/// Runs a journal that two hubs share through the suite for logs that lose messages, also in the middle. A log that is
+/// followed or read must yield each message or a gap in its place. A page must not continue past lost messages: it ends
+/// before them, and the next page begins with the gap.
 ///
-/// `nodes` are two nodes of one journal, over a store that is empty at first. `lose` removes the messages at these
-/// positions from the room's log.
+/// `nodes` are two nodes of one journal, over a store that is empty at first. The suite calls `lose` to remove the
+/// messages at the given positions from the room's log.
 ///
 /// # Errors
 ///
