@@ -1,7 +1,7 @@
-//! The client library: a program's end of a session that continues over several connections.
+//! The client: a session of a program that continues over several connections.
 //!
-//! Invariant: from its join on, a caller receives each message of a room once and in order, or a gap. A message of the
-//! caller is sent once, or the caller learns that this is not known.
+//! Invariant: from its join on, the caller receives each message of a room once and in order, or a gap. A message of
+//! the caller is published once, or the caller is told that it is unknown whether the message was published.
 
 mod backoff;
 mod builder;
@@ -37,22 +37,25 @@ const ROOMS_MAX: usize = 65_536;
 /// How many gaps in a log one call of `history` skips.
 const HOLES_MAX: usize = 16;
 
-/// A handle to send messages and requests; cheap to clone.
+/// A handle with which a program sends messages and requests to a server. It is cheap to clone.
 ///
-/// Events arrive on [`Events`]. A task keeps the connection. It ends when all handles and the `Events` are dropped, or
-/// with [`quit`](Self::quit).
+/// Events of the server arrive on [`Events`]. A task in the background keeps the connection. The task ends when all
+/// handles and the `Events` are dropped, or after [`quit`](Self::quit).
 ///
 /// # Overload
 ///
-/// At most 64 requests wait to be sent and 256 for their answers; beyond that every method waits. No method waits for
-/// `Events` to be read, so a loop over events may send messages.
+/// At most 64 requests wait to be sent, and at most 256 wait for their answers. Beyond that, every method waits. No
+/// method waits for `Events` to be read, so a loop over events may send messages.
 ///
 /// # Disconnects
 ///
-/// While there is no connection, requests wait for the next one. A request that was sent and not answered is repeated
-/// if that is safe: a message has a key, by which the server and other clients recognise the repetition. It is not safe
-/// after nine minutes, because the server may have forgotten the key, nor for a guest of a server without tokens, whose
-/// nick and keys change. Then, and for requests that must not run twice, the result is [`RequestError::Interrupted`].
+/// While there is no connection, requests wait for the next one. If the connection is lost before a request is
+/// answered, the client sends the request again if that is safe. It is safe for a message, because each message has a
+/// key by which the server and other clients recognise the repetition.
+///
+/// It is not safe for a message that was sent more than nine minutes ago, because the server may have forgotten the
+/// key. It is not safe for a guest of a server without tokens either, because the guest's nick and keys change. In
+/// these cases, and for a request that must not run twice, the result is [`RequestError::Interrupted`].
 ///
 /// # Examples
 ///
@@ -81,13 +84,14 @@ pub struct Client {
 ///
 /// # Overload
 ///
-/// At most 1,280 events wait. If the caller reads as fast as it can, the connection waits for it for up to 100 ms, so
-/// that it sees a flood live. Otherwise the connection is read on, and messages are left in the server's log. They are
-/// read from there once the caller has caught up; what the log no longer holds is an [`Event::Gap`].
+/// At most 1,280 events wait for the caller. If the caller reads as fast as it can, the client reads nothing from the
+/// connection for up to 100 ms while the caller catches up, so that the caller receives all messages live. Otherwise
+/// the client continues to read, and leaves messages in the server's log. It reads them from there once the caller has
+/// caught up. Messages that the log then no longer holds are reported as an [`Event::Gap`].
 ///
 /// # Drop
 ///
-/// Dropping it discards all events; the client continues.
+/// Dropping the `Events` discards all waiting and later events. The client continues.
 #[derive(Debug)]
 pub struct Events {
     rx: mpsc::Receiver<Event>,
@@ -95,19 +99,19 @@ pub struct Events {
 }
 
 impl Client {
-    /// Starts to configure a client that connects over TCP, to an address such as `"127.0.0.1:5000"`.
+    /// Returns a builder for a client that connects over TCP, to an address such as `"127.0.0.1:5000"`.
     #[must_use]
     pub fn connect(address: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(Arc::new(builder::Tcp(address.into())))
     }
 
-    /// Starts to configure a client that connects over streams of this connector.
+    /// Returns a builder for a client that connects over the streams that this connector opens.
     #[must_use]
     pub fn connect_with(connector: impl Connect) -> ClientBuilder {
         ClientBuilder::new(Arc::new(connector))
     }
 
-    /// Sends a message to a joined room. Returns its position once the room's log has it.
+    /// Sends a message to a joined room. Returns the message's position once the message is in the room's log.
     ///
     /// # Errors
     ///
@@ -115,7 +119,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not cancel the message.
+    /// Dropping the future does not cancel the message: it may still be published.
     pub async fn say(&self, room: &str, text: &str) -> Result<u64, RequestError> {
         let request = Request {
             room: Some(owned(room)),
@@ -145,11 +149,11 @@ impl Client {
 
     /// Sends a message to a room without joining it, so no join or leave is announced. Otherwise as [`say`](Self::say).
     ///
-    /// `if_missing` says what to do if the room has no members and an empty log.
+    /// `if_missing` says what the server does if the room has no members and an empty log.
     ///
     /// # Errors
     ///
-    /// See [`RequestError`]; the code is `not_found` if the room is missing.
+    /// See [`RequestError`]. If the room is missing and `if_missing` refuses that, the code is `not_found`.
     ///
     /// # Cancel safety
     ///
@@ -169,7 +173,7 @@ impl Client {
         self.call_to_publish(request).await
     }
 
-    /// Sends a direct message to one member. It is not repeated after a disconnect.
+    /// Sends a direct message to the session with the nick `to`. The client does not send it again after a disconnect.
     ///
     /// # Errors
     ///
@@ -187,9 +191,11 @@ impl Client {
         self.call(request, RequestKind::Once).await.map(drop)
     }
 
-    /// Requests another nick, for this and later connections. Without a connection the nick is requested with the next
-    /// one. If the server refuses it then, the client requests the previous nick again and reports [`Event::Rejected`].
-    /// Messages that were sent and not answered before the disconnect become [`RequestError::Interrupted`].
+    /// Requests another nick, for this and later connections. Returns the nick that the client has then.
+    ///
+    /// While there is no connection, the client keeps the nick and requests it on the next connection. If the server
+    /// refuses the nick there, the client requests the previous nick again and reports [`Event::Rejected`]. Messages
+    /// that were sent before the disconnect and not answered fail with [`RequestError::Interrupted`].
     ///
     /// # Errors
     ///
@@ -207,7 +213,8 @@ impl Client {
         Ok(read::<wire::Named<'_>>(&ok)?.nick.into_string())
     }
 
-    /// Sets the topic of a room; an empty text removes it. It is not repeated after a disconnect.
+    /// Sets the topic of a room. An empty text removes the topic. Returns the position of the change in the room's log.
+    /// The client does not send the request again after a disconnect.
     ///
     /// # Errors
     ///
@@ -226,7 +233,7 @@ impl Client {
         Ok(read::<wire::Published<'_>>(&ok)?.seq)
     }
 
-    /// Joins a room. Its messages arrive on [`Events`] from now on.
+    /// Joins a room. The room's messages arrive on [`Events`] from then on.
     ///
     /// # Errors
     ///
@@ -261,7 +268,8 @@ impl Client {
         self.call(request, RequestKind::Join).await.map(drop)
     }
 
-    /// Leaves a room. Messages that were left in the server's log (see [`Events`]) become an [`Event::Gap`].
+    /// Leaves a room. Messages of the room that the client has left in the server's log (see [`Events`]) are reported
+    /// as an [`Event::Gap`].
     ///
     /// # Errors
     ///
@@ -278,7 +286,7 @@ impl Client {
         self.call(request, RequestKind::Leave).await.map(drop)
     }
 
-    /// Lists the members of a room.
+    /// Returns the number of members of a room, and the nicks of the first 100.
     ///
     /// # Errors
     ///
@@ -296,7 +304,8 @@ impl Client {
         Ok(read::<wire::Present<'_>>(&ok)?.into())
     }
 
-    /// Lists the rooms that have members, by name. Reads page by page until the list is complete.
+    /// Returns all rooms that have members, sorted by name. The client requests the list page by page until it is
+    /// complete.
     ///
     /// # Errors
     ///
@@ -322,8 +331,9 @@ impl Client {
         }
     }
 
-    /// Returns messages of a room before a position (`None`: the latest), oldest first: at most `limit`, and as many as
-    /// fit in one line. An empty list means that there are no more.
+    /// Returns the latest messages of a room before a position, oldest first. `None` is the end of the log. The result
+    /// has at most `limit` messages, and at most as many as fit in one line of the protocol. An empty list means that
+    /// there are no earlier messages.
     ///
     /// # Errors
     ///
@@ -362,8 +372,9 @@ impl Client {
         Ok(Vec::new())
     }
 
-    /// Returns messages of a room that contain all these words, before a position (`None`: the latest), latest first:
-    /// at most `limit`, and as many as fit in one line. An empty list means that there are no more.
+    /// Returns the latest messages of a room before a position that contain all these words, latest first. `None` is
+    /// the end of the log. The result has at most `limit` messages, and at most as many as fit in one line of the
+    /// protocol. An empty list means that no earlier messages match.
     ///
     /// # Errors
     ///
@@ -406,15 +417,15 @@ impl Client {
         self.call(request, RequestKind::Query).await.map(drop)
     }
 
-    /// Says goodbye, and closes the client. Without a connection it closes at once.
+    /// Ends the session with a reason, and closes the client. Without a connection, the client closes at once.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Closed`] if the client is closed already.
+    /// Returns [`RequestError::Closed`] if the client is already closed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not cancel the goodbye.
+    /// Dropping the future does not cancel the request: the session ends nevertheless.
     pub async fn quit(&self, reason: &str) -> Result<(), RequestError> {
         let request = Request {
             reason: Some(owned(reason)),
@@ -448,7 +459,7 @@ impl Client {
 }
 
 impl Events {
-    /// Waits for the next event; `None` after the last one.
+    /// Waits for the next event. Returns `None` after [`Event::Closed`], the last one.
     ///
     /// # Cancel safety
     ///

@@ -1,10 +1,10 @@
 //! JSON Lines for programs: `chat/1`, one object a line, on the same port as the plain dialect.
 //!
-//! Three parts that share their types: [`wire`] is what goes over the wire, [`JsonLines`] lets a hub speak it, and
-//! [`Client`] is the other end, for programs that want to say something and know that it was said.
+//! The crate has three parts: [`wire`] has the types of the lines, [`JsonLines`] lets a server speak the protocol, and
+//! [`Client`] is the client's end, for programs that must know whether their messages were published.
 //!
-//! A [`Client`] reconnects by itself, resumes each room where it was, and repeats what was not answered under a key,
-//! so that its caller sees each message once and in order, or receives a gap.
+//! A [`Client`] reconnects by itself. It resumes each room where it left off, and sends messages that were not answered
+//! again under their keys. So its caller receives each message once and in order, or a gap.
 
 #![deny(missing_docs)]
 

@@ -33,7 +33,8 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Sets the longest line that a client may send, in bytes. Default: 64 KiB. A longer line is rejected.
+    /// Sets the maximum length in bytes of a line that a client sends, without its terminator. The default is 64 KiB. A
+    /// longer line is rejected.
     #[must_use]
     pub const fn line_bytes(mut self, line_bytes: NonZeroUsize) -> Self {
         self.line_bytes = line_bytes;

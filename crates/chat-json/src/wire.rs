@@ -1,6 +1,6 @@
-//! The wire format: one JSON object a line, in UTF-8.
+//! The lines that clients and servers send: one JSON object on each line, in UTF-8.
 //!
-//! Invariant: both sides ignore unknown fields and events, so the protocol can grow.
+//! Invariant: both sides ignore fields and events that they do not know, so later versions can add some.
 
 mod event;
 mod reply;
@@ -18,17 +18,17 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-/// The version of the protocol.
+/// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;
 
-/// The longest line that a client may send, in bytes, without its terminator.
+/// The default maximum length in bytes of a line that a client sends, without its terminator.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest line that the server sends, in bytes: the welcome to 64 rooms, each with 100 members with the longest
-/// nicks and the longest topic.
+/// The maximum length in bytes of a line that a server sends. The longest line is the welcome to 64 rooms, each with
+/// 100 members with the longest nicks and with the longest topic.
 pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A text that is borrowed from its input line where possible.
+/// A text of a parsed line. It borrows from the line unless the JSON string has escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);

@@ -43,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for S {}
 /// # drop(builder);
 /// ```
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a stream. Given up after ten seconds.
+    /// Opens a stream to the server. The client gives the attempt up after ten seconds.
     fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>>;
 }
 
@@ -85,20 +85,21 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets the nick. By default the server assigns a guest's nick, a different one for each connection.
+    /// Sets the nick that the client requests. By default the server assigns the nick of a guest, a different one for
+    /// each connection.
     #[must_use]
     pub fn nick(mut self, nick: impl Into<String>) -> Self {
         self.setup.nick = Some(nick.into());
         self
     }
 
-    /// Sets the token by which the server recognises this client over several connections. The client then takes its
-    /// nick back from a lost connection that the server still considers open, and repeated messages are recognised by
-    /// their keys.
+    /// Sets the token, a secret by which the server recognises this client over several connections. With it, the
+    /// client takes its nick back from a lost connection that the server still considers open, and the server
+    /// recognises messages that the client sends again by their keys.
     ///
-    /// By default each client makes a random token. A program that stores its token is recognised after a restart, too.
-    /// A token must be secret, hard to guess, and 16 to 128 bytes long. If two clients use the same token and nick, the
-    /// later one ends the session of the earlier.
+    /// By default each client makes a random token. A program that stores its token and sets it again is also
+    /// recognised after a restart. A token must be secret, hard to guess, and 16 to 128 bytes long. If two clients use
+    /// the same token and nick, the later one ends the session of the earlier one.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.setup.token = Some(token.into().into());
@@ -119,22 +120,25 @@ impl ClientBuilder {
         self
     }
 
-    /// Enters as a guest when the server refuses the nick, and reports [`Event::NickRefused`](super::Event). By default
-    /// the client retries until the nick is free, and closes if the nick is invalid. A nick that the client had before
-    /// a disconnect is retried for as long as the server may take to notice the disconnect.
+    /// Lets the client begin its session as a guest if the server refuses the nick. The client then reports
+    /// [`Event::NickRefused`](super::Event::NickRefused).
+    ///
+    /// By default the client retries until the nick is free, and closes if the nick is invalid. With this setting, it
+    /// still retries a nick that it had before a disconnect, for as long as the server may take to notice the
+    /// disconnect.
     #[must_use]
     pub const fn guest_if_refused(mut self) -> Self {
         self.setup.guest_if_refused = true;
         self
     }
 
-    /// Joins a room.
+    /// Adds a room that the client joins on each connection.
     #[must_use]
     pub fn join(self, room: impl Into<String>) -> Self {
         self.join_wanted(JoinRequest::new(room.into()))
     }
 
-    /// Joins a room, and first receives up to `limit` of its latest messages.
+    /// Adds a room as [`join`](Self::join) does. The client first receives up to `limit` of the room's latest messages.
     #[must_use]
     pub fn join_with_history(self, room: impl Into<String>, limit: usize) -> Self {
         let mut wanted = JoinRequest::new(room.into());
@@ -142,8 +146,8 @@ impl ClientBuilder {
         self.join_wanted(wanted)
     }
 
-    /// Joins a room, and first receives the messages after a position. `epoch` and `seq` are those of a
-    /// [`Message`](super::Message); without an epoch, the present one is meant.
+    /// Adds a room as [`join`](Self::join) does. The client first receives the messages after a position. `epoch` and
+    /// `seq` are those of a [`Message`](super::Message). With `None`, the epoch is the log's current one.
     #[must_use]
     pub fn join_after(self, room: impl Into<String>, epoch: Option<String>, seq: u64) -> Self {
         let mut wanted = JoinRequest::new(room.into());
@@ -151,7 +155,7 @@ impl ClientBuilder {
         self.join_wanted(wanted)
     }
 
-    /// Starts to connect, and retries until it succeeds.
+    /// Starts the client and returns at once. The client retries until it is connected.
     ///
     /// # Panics
     ///
@@ -161,7 +165,7 @@ impl ClientBuilder {
         self.spawn(None)
     }
 
-    /// Connects; fails if the first attempt fails.
+    /// Starts the client, and waits until its session has begun. Fails if the first attempt to connect fails.
     ///
     /// # Errors
     ///
@@ -229,10 +233,10 @@ pub enum OpenError {
     /// The server can't be reached, or closed the connection.
     #[error("the server can't be reached")]
     Unreachable(#[source] io::Error),
-    /// The other end is not a chat server.
+    /// The other end does not answer as a chat server does. The text says how it answered.
     #[error("the other end is not a chat server: {0}")]
     NoChat(String),
-    /// The server refused the hello.
+    /// The server refused to begin the session.
     #[error("{0}")]
     Refused(RequestError),
 }

@@ -4,27 +4,29 @@ use super::GapCause;
 use crate::wire::{self, Text};
 use std::time::Duration;
 
-/// An event of a client. Names and texts contain no control characters, whatever the server sent.
+/// An event of a client, from [`Events`](super::Events). Names and texts contain no control characters, whatever the
+/// server sent.
 ///
-/// While more than 1,000 events wait to be read, [`Online`](Self::Online), [`Greeting`](Self::Greeting),
-/// [`Offline`](Self::Offline), [`Entered`](Self::Entered) and [`Rejected`](Self::Rejected) are dropped, and events
-/// about members are replaced by one [`Present`](Self::Present) later.
+/// While more than 1,000 events wait for the caller, the client drops [`Online`](Self::Online),
+/// [`Greeting`](Self::Greeting), [`Offline`](Self::Offline), [`Entered`](Self::Entered) and
+/// [`Rejected`](Self::Rejected). It also drops events about members; later, one [`Present`](Self::Present) for each
+/// room replaces them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The client is connected.
+    /// The client is connected, and its session has begun.
     Online {
         /// The client's nick.
         nick: String,
     },
-    /// The server's greeting; follows [`Online`](Self::Online).
+    /// The server's greeting. It follows [`Online`](Self::Online).
     Greeting {
-        /// The server's lobby; `None` if the server has none.
+        /// The name of the server's lobby; `None` if the server did not say.
         lobby: Option<String>,
         /// The message of the day, line by line.
         motd: Vec<String>,
     },
-    /// The server refused the nick, and the client enters as a guest. Only with
+    /// The server refused the nick, and the client has begun its session as a guest. Occurs only with
     /// [`guest_if_refused`](super::ClientBuilder::guest_if_refused).
     NickRefused {
         /// The refused nick.
@@ -41,14 +43,15 @@ pub enum Event {
         /// The delay before the next attempt.
         retry_in: Duration,
     },
-    /// The client is in a room: after its join, or again after a disconnect. Missed messages follow.
+    /// The client has joined a room, for the first time or again after a disconnect. Messages that it missed while
+    /// disconnected follow.
     Entered(Room),
-    /// The client is not in a room, or no longer.
+    /// The client could not join a room, or is no longer in it.
     NotEntered {
         /// The room.
         room: String,
-        /// A stable code for programs: why the join was refused, such as `full`; `removed` if the server removed the
-        /// client, `closed` if the room was closed.
+        /// A stable code for programs. `removed` if the server removed the client from the room, `closed` if the server
+        /// closed the room; otherwise the reason why the join was refused, such as `full`.
         code: String,
         /// The reason, for people.
         message: String,
@@ -80,48 +83,50 @@ pub enum Event {
         /// The new nick.
         to: String,
     },
-    /// The present members of a room, after events about members were dropped.
+    /// The current members of a room. Replaces events about members that were dropped.
     Present(super::Present),
-    /// The number of members of a large room, at most once a second.
+    /// The number of members of a room that has too many members to announce each join and leave. Occurs at most once a
+    /// second.
     Members {
         /// The room.
         room: String,
         /// How many members it has.
         count: usize,
     },
-    /// A room starts or stops announcing joins and leaves.
+    /// A room has stopped or resumed announcing joins and leaves.
     Hushed {
         /// The room.
         room: String,
-        /// Whether they are no longer announced.
+        /// `true` if the room no longer announces joins and leaves, `false` if it announces them again.
         on: bool,
     },
     /// A direct message to this client.
     Direct {
-        /// When: milliseconds since 1970, UTC.
+        /// When the message was sent, in milliseconds since 1970, UTC.
         at: u64,
-        /// The sender.
+        /// The sender's nick.
         from: String,
         /// The text.
         text: String,
     },
-    /// Direct messages were dropped because events were not read.
+    /// The client dropped direct messages because the caller did not read its events.
     DirectsMissed {
-        /// How many.
+        /// How many direct messages were dropped.
         count: u64,
     },
-    /// Messages of a room were missed and can't be read.
+    /// The client has missed messages of a room, and can't read them.
     Gap {
         /// The room.
         room: String,
-        /// The first position, if it is known.
+        /// The first missing position, if it is known.
         from: Option<u64>,
-        /// The last position, if it is known.
+        /// The last missing position, if it is known.
         to: Option<u64>,
-        /// The cause.
+        /// Why the messages are missing.
         why: GapCause,
     },
-    /// The server could not use a line of this client.
+    /// The server has rejected a line of this client that is not a request of the caller, or a nick that the caller set
+    /// while there was no connection.
     Rejected {
         /// A stable code for programs.
         code: String,
@@ -141,19 +146,20 @@ pub enum Event {
 pub struct Room {
     /// The room's name, as its members spell it.
     pub room: String,
-    /// The epoch of its log.
+    /// The epoch of the room's log.
     pub epoch: String,
-    /// The last position of its log.
+    /// The last position of the room's log.
     pub seq: u64,
-    /// Whether all messages since the last connection follow; `None` on the first join.
+    /// Whether all messages after the client's last position follow. `None` if the client named no position, as on its
+    /// first join.
     pub recovered: Option<bool>,
-    /// How many members it has, the client included.
+    /// The number of members, including the client.
     pub count: usize,
-    /// The nicks of the first 100.
+    /// The nicks of the first 100 members.
     pub members: Vec<String>,
-    /// Whether joins and leaves are not announced because it has too many members.
+    /// Whether the room has too many members to announce joins and leaves.
     pub is_hushed: bool,
-    /// Its topic; empty if there is none.
+    /// The room's topic; empty if there is none.
     pub topic: String,
 }
 
@@ -163,19 +169,19 @@ pub struct Room {
 pub struct Message {
     /// The room.
     pub room: String,
-    /// The epoch of its position; empty in the result of [`history`](super::Client::history).
+    /// The epoch of `seq`. Empty in the result of [`history`](super::Client::history).
     pub epoch: String,
-    /// Its position in the log.
+    /// The position of the message in the room's log.
     pub seq: u64,
-    /// When: milliseconds since 1970, UTC.
+    /// When the message was sent, in milliseconds since 1970, UTC.
     pub at: u64,
-    /// The sender.
+    /// The sender's nick.
     pub from: String,
     /// The text.
     pub text: String,
-    /// The kind.
+    /// The kind of message.
     pub kind: MessageKind,
-    /// Whether it was sent before the client joined, or while it was disconnected.
+    /// Whether the message was sent before the client joined the room, or while the client was disconnected.
     pub is_replay: bool,
 }
 
@@ -189,7 +195,7 @@ pub enum MessageKind {
     Acted,
     /// A new topic; an empty text removes the topic.
     Topic,
-    /// A text that no program should answer automatically.
+    /// A notice, which no program should answer automatically.
     Notice,
 }
 
@@ -238,7 +244,7 @@ impl Event {
 }
 
 impl Message {
-    /// Makes a message for tests of a program; change its fields as needed.
+    /// Creates a message for tests of a program. The caller changes the other fields as needed.
     #[must_use]
     pub fn said(room: &str, seq: u64, from: &str, text: &str) -> Self {
         Self {
@@ -285,7 +291,7 @@ pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageK
 }
 
 impl Room {
-    /// Makes a room with these members for tests of a program; change its fields as needed.
+    /// Creates a room with these members for tests of a program. The caller changes the other fields as needed.
     #[must_use]
     pub fn with(room: &str, members: &[&str]) -> Self {
         Self {

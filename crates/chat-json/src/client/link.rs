@@ -1,6 +1,6 @@
 //! One connection: reads lines, and writes bytes.
 //!
-//! Invariant: [`Link::step`] is cancel safe: dropping it loses no byte.
+//! Invariant: [`Link::step`] is cancel safe: dropping its future loses no byte.
 
 use super::builder::ByteStream;
 use bytes::{Buf, BufMut, BytesMut};

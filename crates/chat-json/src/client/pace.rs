@@ -1,7 +1,7 @@
 //! Measures how fast the caller takes its events, and whether the connection should wait for it.
 //!
-//! Invariant: a slow caller never stops the connection from being read, because pings must be answered. A caller that
-//! reads as fast as it can is waited for, so that it sees a flood live.
+//! Invariant: the client continues to read the connection if the caller is slow, because it must answer pings. If the
+//! caller reads as fast as it can, the client waits for it, so that the caller receives all messages live.
 
 use super::builder::EVENTS_MAX;
 use std::time::Duration;

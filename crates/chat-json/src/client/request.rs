@@ -1,4 +1,4 @@
-//! Requests of the caller, and their results.
+//! The requests of the caller, and their results.
 
 use crate::wire::{self, LINE_BYTES_MAX, Request};
 use std::time::Duration;
@@ -60,16 +60,17 @@ pub enum RequestError {
         code: String,
         /// The reason, for people.
         message: String,
-        /// When a retry may succeed.
+        /// How long the caller should wait before it tries again; `None` if trying again does not help.
         retry: Option<Duration>,
     },
-    /// The connection was lost before the answer arrived, and a repetition would not be safe: the request may have run.
+    /// The connection was lost before the answer arrived. The server may or may not have executed the request, and it
+    /// is not safe to send it again.
     #[error("the connection was lost before the answer: the request may have succeeded")]
     Interrupted,
     /// The client is closed.
     #[error("the connection is closed")]
     Closed,
-    /// The answer of the server can't be parsed.
+    /// The answer of the server can't be parsed. The text is the error of the parser.
     #[error("the server's answer can't be read: {0}")]
     Garbled(String),
 }
@@ -95,9 +96,9 @@ pub(super) fn printable(text: &str) -> String {
 pub struct Present {
     /// The room.
     pub room: String,
-    /// How many members it has.
+    /// The number of members.
     pub count: usize,
-    /// The nicks of the first 100.
+    /// The nicks of the first 100 members.
     pub members: Vec<String>,
 }
 
@@ -117,9 +118,9 @@ impl From<wire::Present<'_>> for Present {
 pub struct Listing {
     /// The room.
     pub room: String,
-    /// How many members it has.
+    /// The number of members.
     pub count: usize,
-    /// The start of its topic; empty if there is none.
+    /// The beginning of the room's topic; empty if there is none.
     pub topic: String,
 }
 

@@ -3,7 +3,7 @@
 use super::Text;
 use serde::{Deserialize, Serialize};
 
-/// A line from the server that is not a reply.
+/// A line from the server that answers no command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ev", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -11,13 +11,13 @@ pub enum Event<'a> {
     /// A member sent a message.
     #[serde(borrow)]
     Said(Entry<'a>),
-    /// A member sent an action, as `/me` does.
+    /// A member sent an action, which the command `/me` of the plain dialect sends.
     #[serde(borrow)]
     Acted(Entry<'a>),
     /// A member changed the topic. An empty text removes it.
     #[serde(borrow)]
     Topic(Entry<'a>),
-    /// A message that programs must not answer automatically.
+    /// A member sent a notice: a message that programs must not answer automatically.
     #[serde(borrow)]
     Notice(Entry<'a>),
     /// A session joined a room.
@@ -53,8 +53,8 @@ pub enum Event<'a> {
         #[serde(borrow)]
         to: Text<'a>,
     },
-    /// The number of members of a room that is too big to announce each arrival and departure. Sent at most once a
-    /// second.
+    /// The number of members of a room has changed. The server sends this event, at most once a second, in a room with
+    /// too many members to announce each join and leave.
     Members {
         /// The room.
         #[serde(borrow)]
@@ -62,23 +62,23 @@ pub enum Event<'a> {
         /// The number of members.
         count: usize,
     },
-    /// The room started or stopped announcing arrivals and departures.
+    /// The room has stopped or resumed announcing joins and leaves.
     Hushed {
         /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// `true` if they are no longer announced because the room has too many members. `false` if they are announced
-        /// again; `who` gives the list.
+        /// `true` if the room no longer announces joins and leaves, because it has too many members. `false` if it
+        /// announces them again; the command `who` returns the current members.
         on: bool,
     },
-    /// The members of a room. Sent if the client has missed arrivals or departures.
+    /// The current members of a room. The server sends it if the client has missed joins or leaves.
     Present {
         /// The room.
         #[serde(borrow)]
         room: Text<'a>,
         /// The number of members.
         count: usize,
-        /// The first 100 of them.
+        /// The nicks of the first 100 members.
         #[serde(borrow)]
         members: Vec<Text<'a>>,
     },
@@ -93,7 +93,7 @@ pub enum Event<'a> {
         #[serde(borrow)]
         text: Text<'a>,
     },
-    /// Messages that the client missed and does not get.
+    /// The client has missed messages of a room, and does not receive them.
     Gap {
         /// The room.
         #[serde(borrow)]
@@ -102,7 +102,7 @@ pub enum Event<'a> {
         from: Option<u64>,
         /// The last missing position; `null` if it is unknown.
         to: Option<u64>,
-        /// Why they are missing.
+        /// Why the messages are missing.
         why: Why,
     },
     /// The session is no longer in a room: the server removed it or closed the room.
@@ -113,22 +113,23 @@ pub enum Event<'a> {
         /// The reason; empty if there is none.
         #[serde(borrow)]
         reason: Text<'a>,
-        /// Whether the room was closed and all members were removed.
+        /// Whether the server closed the room, and so removed all members.
         closed: bool,
     },
-    /// The server checks whether the client is alive. Any line is an answer.
+    /// The server asks whether the client is alive. Any line from the client is an answer.
     Ping,
     /// The last line before the server closes the connection.
     Bye {
-        /// The cause: `quit`, `draining`, `kicked`, `denied`, `taken_over`, `rate_limited` or `failed`.
+        /// Why the connection ends: `quit`, `draining`, `kicked`, `denied`, `taken_over`, `rate_limited` or `failed`.
         #[serde(borrow)]
         code: Text<'a>,
         /// The server's explanation, if there is one.
         #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
         reason: Option<Text<'a>>,
-        /// Whether reconnecting makes sense.
+        /// Whether the client should reconnect.
         reconnect: bool,
-        /// How many milliseconds to wait before reconnecting. Random, so that not all clients reconnect at once.
+        /// How many milliseconds the client should wait before it reconnects. The number is random, so that not all
+        /// clients reconnect at once.
         #[serde(skip_serializing_if = "Option::is_none")]
         after_ms: Option<u64>,
     },
@@ -153,10 +154,10 @@ pub struct Entry<'a> {
     /// The text.
     #[serde(borrow)]
     pub text: Text<'a>,
-    /// The key that the author gave the message.
+    /// The key under which the author published the message, if it gave one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
-    /// Whether the message was published before the client joined.
+    /// Whether the message is from before the client's join, and is now replayed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
 }
@@ -166,13 +167,13 @@ pub struct Entry<'a> {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Why {
-    /// The log no longer holds them.
+    /// The log no longer holds the messages.
     Expired,
-    /// The client's limit was lower than the number of messages.
+    /// There were more messages than the limit that the client set.
     Limit,
     /// The log can't be read now.
     Unavailable,
-    /// The log that held them is gone or was restored.
+    /// The log that held the messages no longer exists, or was restored from a copy.
     Epoch,
     /// A reason that this version does not know.
     #[serde(other)]

@@ -4,42 +4,42 @@ use super::{Entry, Event, Id, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A reply that grants a command.
+/// A reply to a command that the server has executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply<T> {
     /// The id of the command.
     pub re: Id,
-    /// The result.
+    /// The result of the command.
     pub ok: T,
 }
 
-/// A line from the server, parsed only as far as needed to tell its type.
+/// A line from the server, parsed only as far as needed to know whether it is a reply, an error or an event.
 #[derive(Debug, Deserialize)]
 pub struct Incoming<'a> {
-    /// The id of the command that the line answers.
+    /// The id of the command that the line answers; `None` if it answers none.
     #[serde(default)]
     pub re: Option<Id>,
-    /// The result, if the command was granted.
+    /// The result, if the server has executed the command.
     #[serde(borrow, default)]
     pub ok: Option<&'a RawValue>,
-    /// The error, if the command was refused.
+    /// The error, if the server has refused the command or could not use the line.
     #[serde(borrow, default)]
     pub err: Option<Fault<'a>>,
-    /// The name of the event, if the line is one.
+    /// The name of the event, if the line is an event.
     #[serde(borrow, default)]
     pub ev: Option<Text<'a>>,
 }
 
-/// Why a command is refused or a line is not valid.
+/// Why the server has refused a command, or could not use a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault<'a> {
     /// A stable code for programs.
     #[serde(borrow)]
     pub code: Text<'a>,
-    /// What was wrong and what to do, for people.
+    /// What was wrong, and what the client can do about it, for people.
     #[serde(borrow)]
     pub msg: Text<'a>,
-    /// How many milliseconds to wait before trying again; `null` if trying again does not help.
+    /// How many milliseconds the client should wait before it tries again. `null` if trying again does not help.
     pub retry_ms: Option<u64>,
 }
 
@@ -51,31 +51,31 @@ pub struct Welcome<'a> {
     /// The session's nick.
     #[serde(borrow)]
     pub nick: Text<'a>,
-    /// The client's token: the one from its hello, or one that the server created. `None` if the server gives no
-    /// tokens.
+    /// The client's token: the one from its hello, or one that the server has created. `None` if the hello had none and
+    /// the server has created none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Text<'a>>,
     /// The limits of the server.
     pub limits: Allowed,
     /// The seconds of silence after which the server pings the client.
     pub ping: u64,
-    /// The default room. The session is in it only if the hello named it.
+    /// The name of the server's lobby. The session is in the lobby only if the hello named it.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<Text<'a>>,
     /// The operator's message of the day, line by line.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub motd: Vec<Text<'a>>,
-    /// The rooms that the hello named, in the same order.
+    /// The state of each room that the hello named, in the order of the hello.
     #[serde(borrow)]
     pub rooms: Vec<Place<'a>>,
 }
 
-/// The limits of the server.
+/// Limits of the server that a client needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowed {
-    /// The longest line in bytes.
+    /// The maximum length in bytes of a line that the client sends.
     pub line: usize,
-    /// The longest text of a message in bytes.
+    /// The maximum length in bytes of the text of a message.
     pub text: usize,
 }
 
@@ -85,28 +85,30 @@ pub struct Place<'a> {
     /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The epoch of its log.
+    /// The epoch of the room's log.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Text<'a>>,
-    /// The last position of its log.
+    /// The last position of the room's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// Whether all messages after the requested position are replayed.
+    /// Whether the replay has all messages after the position that the client asked to resume from. `None` if the
+    /// client named no position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
     /// The number of members, including this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// The first 100 of them.
+    /// The nicks of the first 100 members.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<Text<'a>>>,
     /// Whether the room has too many members to announce arrivals and departures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hushed: bool,
-    /// Its topic; empty if there is none.
+    /// The room's topic; empty if there is none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<Text<'a>>,
-    /// Why the session is not in the room.
+    /// Why the session could not join the room; `None` if it has joined. If it is set, `room` is the only other field
+    /// that is set.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub err: Option<Fault<'a>>,
 }
@@ -119,7 +121,8 @@ pub struct Published<'a> {
     pub room: Text<'a>,
     /// The message's position in the room's log.
     pub seq: u64,
-    /// Whether the key was already used: the message was not published again.
+    /// Whether the client has already published the message under the same key. The message was not published again,
+    /// and `seq` is that of the first one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dup: bool,
 }
@@ -161,7 +164,7 @@ pub struct Present<'a> {
     pub room: Text<'a>,
     /// The number of members.
     pub count: usize,
-    /// The first 100 of them.
+    /// The nicks of the first 100 members.
     #[serde(borrow)]
     pub members: Vec<Text<'a>>,
 }
@@ -172,7 +175,7 @@ pub struct RoomsList<'a> {
     /// The rooms that have members, sorted by name.
     #[serde(borrow)]
     pub rooms: Vec<Listed<'a>>,
-    /// Whether more rooms follow the last of these.
+    /// Whether the server has more rooms after the last of these.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
@@ -185,7 +188,7 @@ pub struct Listed<'a> {
     pub room: Text<'a>,
     /// The number of members.
     pub count: usize,
-    /// The beginning of its topic, at most 64 bytes; empty if there is none.
+    /// The beginning of the room's topic, at most 64 bytes; empty if there is none.
     #[serde(borrow)]
     pub topic: Text<'a>,
 }
@@ -196,16 +199,17 @@ pub struct Histories<'a> {
     /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The requested positions that the log no longer holds, if there are any.
+    /// For `history`, the requested positions that the log no longer holds, if there are any. For `search`, the
+    /// positions that the server had no time to search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Hole>,
-    /// As many messages as fit in a line: oldest first for `history`, latest first for `search`. Empty if there are no
-    /// more.
+    /// The messages, at most as many as fit in a line: oldest first for `history`, latest first for `search`. Empty if
+    /// there are no more.
     #[serde(borrow)]
     pub messages: Vec<Event<'a>>,
 }
 
-/// A range of positions that a log no longer holds.
+/// A range of positions in a room's log whose messages are missing from a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hole {
     /// The first position.
@@ -219,7 +223,7 @@ pub struct Hole {
 pub struct Empty {}
 
 impl<'a> Event<'a> {
-    /// Returns the message if this event is one.
+    /// Returns the message if this event is a message: said, an action, a topic or a notice.
     #[must_use]
     pub fn entry(&self) -> Option<&Entry<'a>> {
         match self {

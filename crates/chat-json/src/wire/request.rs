@@ -5,16 +5,17 @@ use serde::{Deserialize, Serialize};
 
 /// A line from a client: a command and its fields.
 ///
-/// One flat type serves all commands, so that a line is parsed once and without copying. A command that lacks a
-/// required field is refused as a `bad_request`.
+/// One type has the fields of all commands, so that a line is parsed once and without copying. A field's description
+/// begins with the commands that use it. The server refuses a command without a required field, with the code
+/// `bad_request`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
-    /// The command: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`, `rooms`,
-    /// `history`, `search`, `ping`, `quit`.
+    /// The name of the command: `hello`, `join`, `leave`, `say`, `act`, `publish`, `tell`, `nick`, `topic`, `who`,
+    /// `rooms`, `history`, `search`, `ping` or `quit`.
     #[serde(borrow)]
     pub cmd: Text<'a>,
-    /// A command with an id gets exactly one reply, which names the id. A command without an id gets a reply only if it
-    /// is refused.
+    /// The id that the reply repeats. The server answers a command with an id exactly once. It answers a command
+    /// without an id only if it refuses the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     /// `hello`: the version of the protocol.
@@ -35,14 +36,14 @@ pub struct Request<'a> {
     /// `hello`: the rooms to join.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<JoinRoom<'a>>,
-    /// The room of the command. `rooms`: lists only the rooms after this name.
+    /// The room that the command is for. `rooms`: a name; the reply lists only rooms whose names sort after it.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub room: Option<Text<'a>>,
-    /// `join`: the position of the last message that the client has seen. `history`: the position after which messages
-    /// are read.
+    /// `join`: the position of the last message that the client has seen. `history`: a position; the reply has only
+    /// messages after it.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// `history`, `search`: the position before which messages are read.
+    /// `history`, `search`: a position; the reply has only messages before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
     /// `join`, `history`, `search`: the maximum number of messages. `rooms`: the maximum number of rooms.
@@ -54,7 +55,8 @@ pub struct Request<'a> {
     /// `say`, `act`, `publish`, `tell`, `topic`: the text. `search`: the words to search for.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'a>>,
-    /// `say`, `act`, `publish`: a key for the message, so that a repeated request does not publish it twice.
+    /// `say`, `act`, `publish`: a key for the message. If the client sends the command again under the same key, the
+    /// message is not published a second time.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
     /// `publish`: whether to open the room if it does not exist.
@@ -66,7 +68,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Creates a request. The caller sets the fields that the command needs.
+    /// Creates a request with only the name of the command. The caller sets the fields that the command needs.
     #[must_use]
     pub fn new(cmd: &'a str) -> Self {
         Self {
@@ -91,16 +93,16 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A room to join, and the position to resume from.
+/// A room to join, and the position to resume from, as an element of a `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRoom<'a> {
     /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The position of the last message that the client has seen. Later messages are replayed.
+    /// The position of the last message that the client has seen. The server replays the messages after it.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// The maximum number of replayed messages; the latest are replayed.
+    /// The maximum number of replayed messages. If there are more, the server replays the latest ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -108,7 +110,7 @@ pub struct JoinRoom<'a> {
 /// A position in a room's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position<'a> {
-    /// The epoch of the log, as the server sent it. Without it the current epoch is assumed.
+    /// The epoch of the log, as the server has sent it. `None` is the log's current epoch.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Text<'a>>,
     /// The sequence number within the epoch.

@@ -1,4 +1,4 @@
-//! The nick: set without a connection, refused, and requested again.
+//! The nick of a client: set while there is no connection, refused by the server, and requested again.
 
 use super::super::event::Event;
 use super::super::request::{Call, RequestError, RequestKind};

@@ -1,4 +1,4 @@
-//! The rooms: joining them, receiving their messages, and reading what was left in their logs.
+//! The rooms of a client: joins them, receives their messages, and reads messages that were left in their logs.
 
 use super::super::event::{Event, Message, MessageKind, Room, entry};
 use super::super::request::{RequestError, printable};

@@ -1,6 +1,6 @@
 //! The requests that the server has not answered.
 //!
-//! Invariant: each request gets exactly one result: the server's answer, or that it is unknown.
+//! Invariant: each request gets exactly one result: the server's answer, or the error that the answer is unknown.
 
 use super::super::request::{RequestError, RequestKind};
 use crate::wire::Request;
