@@ -1,4 +1,4 @@
-//! Export and import of messages.
+//! Exports the messages of a file, and imports messages into a file.
 
 use crate::error::OpenError;
 use crate::file;
@@ -33,7 +33,7 @@ const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
 pub struct Record {
     /// The room's name.
     pub room: String,
-    /// The position in the room's log.
+    /// The position of the message in the room's log.
     pub seq: Seq,
     /// The time of the message.
     pub at: Timestamp,
@@ -45,11 +45,11 @@ pub struct Record {
     pub kind: Kind,
     /// The text.
     pub text: String,
-    /// The message's key, if it has one.
+    /// The key under which the author published the message, if there is one.
     pub key: Option<String>,
 }
 
-/// The error returned by [`export`].
+/// Why [`export`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -59,32 +59,32 @@ pub enum ExportError {
     /// The room's name is not valid.
     #[error("room: {0}")]
     Room(#[from] NameError),
-    /// The file has no room of this name.
+    /// The file has no room with this name.
     #[error("there is no room {0} in it: `chat-server check` lists them")]
     NoRoom(RoomName),
-    /// The exported messages can't be written.
+    /// The caller's function that receives the messages returned this error.
     #[error("can't write: {0}")]
     Output(#[from] io::Error),
 }
 
-/// The error returned by [`import`].
+/// Why [`import`] ended before the last message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
     /// The file can't be opened or written.
     #[error("{error}")]
     File {
-        /// What was imported before the error.
+        /// The messages that were imported before the error. They stay in the file.
         imported: Imported,
-        /// The reason.
+        /// Why the file can't be opened or written.
         error: OpenError,
     },
-    /// A message is not acceptable.
+    /// A message breaks a rule, so it can't be imported.
     #[error("message {}: {why}; what precedes it is imported", imported.messages + 1)]
     Refused {
-        /// What was imported before this message.
+        /// The messages that were imported before this one. They stay in the file.
         imported: Imported,
-        /// The reason.
+        /// The rule that the message breaks.
         why: RecordError,
     },
 }
@@ -102,38 +102,38 @@ pub enum RecordError {
     /// The author's account is not valid.
     #[error("account: {0}")]
     Account(AccountError),
-    /// The text is longer than 64 KiB.
+    /// The text has this many bytes, which is more than 64 KiB.
     #[error("text: it has {0} bytes, and 65536 at most are taken")]
     TextTooLong(usize),
-    /// The position is too high.
+    /// The message has this position, which is too high for a file.
     #[error("seq: {0} is more than a log can hold")]
     TooFar(Seq),
-    /// The time is after the year 9999.
+    /// The message has this time, in milliseconds since 1970, which is after the year 9999.
     #[error("ts: {0} is after the year 9999; milliseconds are meant")]
     TooLate(u64),
 }
 
-/// The result of an import.
+/// How much an [`import`] has imported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// The number of messages.
+    /// The number of imported messages.
     pub messages: u64,
-    /// The number of rooms that received messages.
+    /// The number of rooms that these messages are in.
     pub rooms: u64,
 }
 
-/// The result of an export.
+/// The result of an [`export`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
     /// The number of exported messages.
     pub messages: u64,
-    /// The messages that can't be read.
+    /// The ranges of messages that can't be read, and so were not exported.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A range of damaged messages.
+/// A range of messages in one room that can't be read, because the file is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable {
@@ -145,12 +145,12 @@ pub struct Unreadable {
     pub to: Seq,
 }
 
-/// Calls `each` with every message of a file, room by room, in the order of each log. The file may be in use. Damaged
-/// messages are skipped and listed in the result.
+/// Calls `each` with every message of a file: one room after the other, and each room in the order of its log. A server
+/// may have the file open. Messages that can't be read are skipped and listed in the result.
 ///
 /// # Errors
 ///
-/// Returns an error if the file can't be read at all or if `each` fails. An error of `each` ends the export.
+/// Returns an error if the file can't be read at all. If `each` returns an error, the export ends with that error.
 pub fn export(
     path: &Path,
     options: &Options,
@@ -201,8 +201,8 @@ pub fn export(
 
 /// Imports messages into a file that no other program has open. Creates the file if it does not exist.
 ///
-/// In an empty room the first message keeps its position. All other messages follow the room's last one without a gap.
-/// A message that is not acceptable ends the import; the messages before it stay imported.
+/// If a room is empty, the first message for it keeps its position. Every other message gets the position after the
+/// last message of its room. A message that breaks a rule ends the import; the messages before it stay in the file.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A check of whether a file is intact, and a summary of its contents.
+//! Checks whether a file is intact, and summarises its contents.
 
 use crate::carry::{Count, ExportError, Unreadable};
 use crate::error::OpenError;
@@ -19,25 +19,25 @@ const COMPLAINTS_MAX: usize = 10;
 pub struct Report {
     /// The version of the file's schema.
     pub schema: i64,
-    /// The rooms, each with the number of messages that can be read.
+    /// The names of the rooms, each with the number of its messages that can be read.
     pub rooms: Vec<(String, u64)>,
     /// The number of messages in the search index.
     pub indexed: u64,
-    /// The number of messages that are not in the search index yet. A search reads them one by one, and a running
-    /// server continues to index them.
+    /// The number of messages that are not in the search index yet. This is not an error: a running server continues to
+    /// index them, and until then a search reads them one by one.
     pub unindexed: u64,
-    /// The messages that can't be read.
+    /// The ranges of messages that can't be read.
     pub unreadable: Vec<Unreadable>,
-    /// All other problems.
+    /// All other problems, each as one line for people.
     pub complaints: Vec<String>,
 }
 
-/// Checks whether a file is intact and summarises its contents. Reads the whole file and does not change it. The file
-/// may be in use.
+/// Checks whether a file is intact, and summarises its contents. The check reads the whole file and does not change it.
+/// A server may have the file open.
 ///
 /// # Errors
 ///
-/// Returns an error if the file can't be read at all or was not made by this crate.
+/// Returns an error if the file can't be read at all, or if it was not made by this crate.
 pub fn check(path: &Path) -> Result<Report, OpenError> {
     let known = path
         .canonicalize()
@@ -125,13 +125,13 @@ fn search(connection: &Connection, report: &mut Report) -> Result<(), ExportErro
 }
 
 impl Report {
-    /// Returns whether no problem was found.
+    /// Returns whether the check has found no problem.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.complaints.is_empty() && self.unreadable.is_empty()
     }
 
-    /// Returns the number of messages that can be read.
+    /// Returns the number of messages that can be read, of all rooms together.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.rooms.iter().map(|(_, count)| count).sum()

@@ -1,4 +1,4 @@
-//! Errors of opening a file, and failures of an open file in words for members and for the operator.
+//! The errors of opening a file, and the failures of an open file, in words for members and for the operator.
 
 use chat_core::log::JournalError;
 use rusqlite::ErrorCode;
@@ -12,29 +12,30 @@ pub enum OpenError {
     /// Another process, or another journal of this process, has the file open.
     #[error("another program has it open: end that one first")]
     InUse,
-    /// Another program made the file. It is left unchanged.
+    /// The file was made by another program. It is not changed.
     #[error("it is not a file that chat-server made: name another one")]
     Foreign,
-    /// A newer version made the file.
+    /// The file was made by a newer version of this crate.
     #[error("it was made by a newer version (schema {found}, this one knows {known}): upgrade")]
     Newer {
-        /// The file's schema.
+        /// The version of the file's schema.
         found: i64,
-        /// The newest schema that this version knows.
+        /// The newest version of the schema that this version of the crate knows.
         known: i64,
     },
-    /// The contents of the file are inconsistent.
+    /// The contents of the file are inconsistent. The text says what was found.
     #[error(
         "it is damaged ({0}): `chat-server check` says more; restore a copy, or export what can be read"
     )]
     Damaged(String),
-    /// The file is empty, but it held messages before.
+    /// The file is empty, although `FILE-state` records that it has held this many messages.
     #[error(
         "it is empty, and has held {0} messages: put back a copy, or remove what stands beside it (FILE-state) to begin \
          anew"
     )]
     Emptied(u64),
-    /// The file has several names (hard links). Two programs could open it under two names, each with a WAL of its own.
+    /// The file has several names (hard links). Two programs could open it under different names, and each of them
+    /// would have a write-ahead log (WAL) of its own.
     #[error("it has another name as well (a hard link): remove that one, or make a copy")]
     Linked,
     /// The file can be read, but not written.
@@ -45,9 +46,9 @@ pub enum OpenError {
     /// The file, one of the files beside it, or its directory does not exist or can't be opened.
     #[error("{what} can't be opened: {error}")]
     Io {
-        /// The file or directory.
+        /// The path of the file or directory.
         what: String,
-        /// The reason.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// The writer thread can't be started.

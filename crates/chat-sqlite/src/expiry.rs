@@ -1,4 +1,4 @@
-//! The rooms that have expired messages and those that must still be checked.
+//! Keeps track of the rooms that may have expired messages, and returns the one to check next.
 
 use crate::options::{Keep, Options};
 use crate::rooms::Key;

@@ -1,4 +1,4 @@
-//! The journal and its logs, as the hub uses them.
+//! The implementation of the journal and its logs.
 
 use crate::error::OpenError;
 use crate::expiry::Expiry;
@@ -32,16 +32,20 @@ use tokio::sync::{oneshot, watch};
 ///
 /// # Overload
 ///
-/// At most 4,096 batches, or 64 MiB, wait to be written; one more is rejected as unavailable. Four reads and two
-/// searches run at a time; more wait. At most 32 searches wait; one more is rejected as unavailable. A search ends with
-/// [`JournalError::TooBroad`] after 400 milliseconds, and at once when its future is dropped.
+/// At most 4,096 batches, or 64 MiB of them, wait to be written. One more is rejected with
+/// [`JournalError::Unavailable`].
 ///
-/// The search index is written after the messages themselves, at most 512 KiB of text a second. A search spends up to
-/// half of its time on reading messages that are not indexed yet. Those it does not reach are its [`Page::gap`].
+/// Four reads and two searches run at the same time. Further ones wait. At most 32 searches wait; one more is rejected
+/// with [`JournalError::Unavailable`]. A search that takes longer than 400 ms ends with [`JournalError::TooBroad`]. A
+/// search whose future is dropped ends at once.
+///
+/// Messages are written to the search index after they were committed, at most 512 KiB of text a second. A search reads
+/// messages that are not indexed yet one by one, for up to half of its time. Its [`Page::gap`] has the messages that it
+/// did not reach.
 ///
 /// # On drop
 ///
-/// Dropping the last handle or log writes all waiting batches and blocks until that is done.
+/// Dropping the last handle or the last log writes all waiting batches, and blocks the thread until they are written.
 #[derive(Clone)]
 pub struct SqliteJournal(Arc<Inner>);
 
@@ -55,7 +59,7 @@ struct Inner {
     thread_state: watch::Receiver<State>,
 }
 
-/// The log of one room, in the file.
+/// The log of one room in the file of a [`SqliteJournal`].
 pub struct SqliteLog {
     journal: Arc<Inner>,
     name: RoomName,
@@ -64,7 +68,8 @@ pub struct SqliteLog {
 }
 
 impl SqliteJournal {
-    /// Opens a file. Creates it if it does not exist. This call blocks: make it before serving.
+    /// Opens a file, and creates it if it does not exist. The call blocks the thread, so make it before the program
+    /// serves connections.
     ///
     /// # Errors
     ///
@@ -108,7 +113,7 @@ impl SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Returns the number of messages kept in all rooms.
+    /// Returns the number of messages in the file, of all rooms together.
     ///
     /// # Errors
     ///
@@ -126,17 +131,18 @@ impl SqliteJournal {
         Ok(kept.await?.cast_unsigned())
     }
 
-    /// Writes all waiting batches and closes the file. Later calls are rejected with [`JournalError::Gone`].
+    /// Writes all waiting batches and closes the file. Later operations are rejected with [`JournalError::Gone`].
     ///
     /// # Errors
     ///
-    /// Returns [`JournalError::Gone`] if the writer thread has panicked, now or before. The waiting batches may not be
-    /// in the file then.
+    /// Returns [`JournalError::Gone`] if the writer thread has panicked, at any time. Batches that were waiting may
+    /// then not be in the file.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the thread continues and ends by itself. After this call, dropping the last handle
-    /// does not block on the thread. So a program can limit how long it waits for a disk that hangs.
+    /// If the future is dropped, the writer thread continues to write, closes the file and ends by itself. After this
+    /// call, dropping the last handle does not wait for that thread. So a program can limit how long it waits for a
+    /// disk that hangs.
     pub async fn close(&self) -> Result<(), JournalError> {
         let thread = self.0.thread.lock();
         drop(thread.unwrap_or_else(PoisonError::into_inner).take());
@@ -151,8 +157,8 @@ impl SqliteJournal {
         }
     }
 
-    /// Waits until the writer thread has panicked. Nothing can be kept after that: restart the program. Otherwise this
-    /// never completes.
+    /// Completes when the writer thread panics, and never otherwise. After a panic the journal can't store messages any
+    /// more, so the program should be restarted.
     ///
     /// # Cancel safety
     ///
@@ -165,7 +171,7 @@ impl SqliteJournal {
         }
     }
 
-    /// Returns the number of messages that are not in the search index yet. Searches read them one by one.
+    /// Returns the number of messages that are not in the search index yet. A search reads such messages one by one.
     ///
     /// # Errors
     ///

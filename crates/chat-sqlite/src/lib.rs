@@ -13,26 +13,32 @@
 //!
 //! # Durability
 //!
-//! One thread writes. All waiting batches become one transaction, and a message is delivered and acknowledged when its
-//! transaction is committed. With [`Sync::Full`] the commit is on the disk by then. Neither the end of the process
-//! (`kill -9`) nor a power cut loses a delivered message, if the disk really writes what it reports as written. With
-//! [`Sync::Normal`] the operating system has the commit. The end of the process loses nothing, but a power cut may lose
-//! the last moments. So if the machine was restarted and the file was not closed before, the rooms' epochs change, and
-//! clients that may have seen more are told.
+//! One thread writes to the file. All waiting batches become one transaction, and a message is delivered and
+//! acknowledged when its transaction is committed.
+//!
+//! With [`Sync::Full`], the commit is on the disk by then. Neither the end of the process (`kill -9`) nor a power cut
+//! loses a delivered message, if the disk really writes what it reports as written.
+//!
+//! With [`Sync::Normal`], only the operating system has the commit by then. The end of the process loses nothing, but a
+//! power cut may lose messages of the last moments. So if the machine was restarted without the file being closed, the
+//! rooms get new epochs. By the new epoch, a client learns that it may have received messages that the log no longer
+//! holds.
 //!
 //! # Files beside the database
 //!
-//! SQLite makes `FILE-wal` and `FILE-shm`. The file itself is locked, so that no other program opens it under another
-//! path (a bind mount). `FILE-state` is locked as well; it records how many messages have been appended. The logs get
-//! new epochs if the file holds fewer messages than that (it was restored from a copy or cut short), if `FILE-state` is
-//! missing, or if it is a copy.
+//! SQLite makes `FILE-wal` and `FILE-shm`. This crate makes `FILE-state`, which records how many messages have been
+//! appended to the file. The database file and `FILE-state` are locked, so that no other server opens the file, also
+//! not under another path (a bind mount).
 //!
-//! To restore a backup, put back the database file alone. A copy that keeps the files' times, such as a snapshot of a
-//! whole disk, is not detected. To back up while a server runs, use `chat-server export` or SQLite's own `.backup`. A
-//! plain copy of a file in use is not a valid backup.
+//! The logs get new epochs in three cases: the file holds fewer messages than `FILE-state` records, because the file
+//! was restored from a copy or cut short; `FILE-state` is missing; or `FILE-state` is a copy.
 //!
-//! The file must be on a local disk: SQLite's locks and its `-shm` file do not work over a network. Flipped bits within
-//! texts are not detected: SQLite keeps no checksums.
+//! To restore a backup, put back the database file alone, without `FILE-state`. The crate does not detect that files
+//! were restored if the copy kept their times, as a snapshot of a whole disk does. To back up while a server runs, use
+//! `chat-server export` or SQLite's own `.backup`. A plain copy of a file in use is not a valid backup.
+//!
+//! The file must be on a local disk, because SQLite's locks and its `-shm` file do not work over a network. Flipped
+//! bits within texts are not detected, because SQLite keeps no checksums.
 
 #![deny(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Options of a journal.
+//! The options of a journal.
 
 use crate::keeper::INDEXED_PER_SECOND;
 use crate::readers::SEARCH_TIME_MAX;
@@ -6,30 +6,32 @@ use chat_core::RoomName;
 use chat_core::name::NameRules;
 use std::time::Duration;
 
-/// Options of a journal. Start from [`Options::default`] and change fields.
+/// The options of a [`SqliteJournal`](crate::SqliteJournal). Start from [`Options::default`] and change fields.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// When a message counts as kept. Default: [`Sync::Full`].
+    /// When a message is committed, so that the hub delivers and acknowledges it. The default is [`Sync::Full`].
     pub sync: Sync,
-    /// How long messages are kept. Default: [`Keep::Everything`].
+    /// How long messages are kept. The default is [`Keep::Everything`].
     pub keep: Keep,
-    /// Exceptions to `keep` for single rooms. Different spellings of one room's name are equivalent.
+    /// Rooms with their own setting instead of `keep`. A room's name may be in any spelling that the hub considers the
+    /// same name.
     pub keep_in: Vec<(RoomName, Keep)>,
-    /// The rules for names. They must be those of the hub: a stored nick that the rules do not allow is shown as
+    /// The rules for names. They must be those of the hub. A stored nick that these rules do not allow is shown as
     /// `someone`.
     pub names: NameRules,
-    /// The maximum number of pages of 4 KiB in the file. For tests of a full disk.
+    /// The maximum size of the file, in pages of 4 KiB; `None` is no limit. For tests of a full disk.
     #[doc(hidden)]
     pub pages_max: Option<u32>,
-    /// Whether a file is trusted although another program wrote `FILE-state`. For tests of damaged files.
+    /// Whether the journal keeps the epochs of its logs although `FILE-state` seems to be a copy. For tests of damaged
+    /// files.
     #[doc(hidden)]
     pub trusts_copies: bool,
-    /// The time limit of one search. For tests of long searches.
+    /// The time limit of one search (400 ms). For tests of long searches.
     #[doc(hidden)]
     pub search_time_max: Duration,
-    /// The number of message bytes indexed a second; 0 disables indexing. For tests of messages that are not indexed
-    /// yet.
+    /// How many bytes of text are written to the search index in a second (512 KiB); 0 disables indexing. For tests of
+    /// messages that are not indexed yet.
     #[doc(hidden)]
     pub indexed_per_second: usize,
 }
@@ -49,26 +51,29 @@ impl Default for Options {
     }
 }
 
-/// When a message counts as kept.
+/// When a message is committed, so that the hub delivers and acknowledges it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sync {
-    /// After it is on the disk: a power cut loses no message that was delivered.
+    /// When the message is on the disk. A power cut loses no delivered message.
     #[default]
     Full,
-    /// After the operating system has it: faster, but a power cut may lose the last moments.
+    /// When the operating system has the message. This is faster, but a power cut may lose delivered messages of the
+    /// last moments.
     Normal,
 }
 
-/// How long messages are kept. Expired messages are removed in small steps; a reader gets a gap in their place.
+/// How long the messages of a room are kept. The journal removes expired messages in small steps. A reader gets a gap
+/// in their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keep {
-    /// Without limit.
+    /// All messages are kept without limit.
     #[default]
     Everything,
-    /// For this number of days of 24 hours, by the machine's clock. Only an import can place an old message after a
-    /// younger one; such a message is kept as long as the younger one.
+    /// Each message is kept for this number of days of 24 hours, by the machine's clock. An old message that an import
+    /// has placed after a younger one is kept as long as the younger one.
     Days(u32),
-    /// The latest messages of each room, up to this number. For a short time, up to an eighth more are kept, at most
-    /// 500. With 0, none are kept. Messages that are not kept are still written to the file first.
+    /// This number of the latest messages of each room is kept. To remove messages in larger steps, the journal also
+    /// keeps up to an eighth more, at most 500, for a short time. With 0, no messages are kept; they are written to the
+    /// file and then removed.
     Count(u64),
 }

@@ -1,6 +1,7 @@
 //! `FILE-state`, the file beside the database. It locks the database and records how much the database must hold.
 //!
-//! Invariant: everything recorded here was committed before. So a database that holds less has lost data.
+//! Invariant: the file records only what was committed to the database before. So a database that holds less than the
+//! file records has lost data.
 //!
 //! The file also records its own identity (its inode and creation time) and when it was written. This detects a copy: a
 //! database and a `FILE-state` that were copied together and restored later would agree. While the database is written

@@ -1,7 +1,7 @@
 //! Operations within one transaction: find rooms, append messages, index them, and remove expired ones.
 //!
-//! Invariant: a room's row and the [`Room`] that is passed in change together. A room gets its row and its id with its
-//! first message, so a room without messages leaves nothing in the file.
+//! Invariant: each function changes a room's row together with the [`Room`] that it is given. A room gets its row and
+//! its id with its first message, so a room without messages has nothing in the file.
 
 use crate::index;
 use crate::options::Keep;

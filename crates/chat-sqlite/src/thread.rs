@@ -1,4 +1,4 @@
-//! The state of the writer thread, as its users see it.
+//! Starts the writer thread, and reports whether it runs, has ended or has panicked.
 
 use std::io;
 use std::thread::JoinHandle;

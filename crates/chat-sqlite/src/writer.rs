@@ -1,6 +1,8 @@
-//! The one thread that writes. All waiting tasks become one transaction and are answered when it is committed.
+//! The one thread that writes to the file. All waiting tasks become one transaction, and are answered when it is
+//! committed.
 //!
-//! Invariant: only committed tasks are answered, and messages stand in the log in the order in which they were queued.
+//! Invariant: a task is answered only after its transaction was committed. Messages stand in the log in the order in
+//! which they were queued.
 
 use crate::error::Failure;
 use crate::expiry::Expiry;

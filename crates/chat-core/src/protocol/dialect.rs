@@ -192,7 +192,7 @@ pub enum Reply<'a> {
         joined: &'a Joined,
     },
     /// The peer's messages in this batch are published: they are in the room's log. The reply answers as many commands
-    /// as the batch has messages, in the same order.
+    /// as the batch has messages, in the same order. A new topic is a message, too: it is a batch of its own.
     Published(&'a Batch),
     /// The peer has already published this message under the same key. The message is not published again.
     Duplicate {
