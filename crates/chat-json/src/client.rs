@@ -425,7 +425,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not cancel the request: the session ends nevertheless.
+    /// Dropping the future does not cancel the request: the session still ends.
     pub async fn quit(&self, reason: &str) -> Result<(), RequestError> {
         let request = Request {
             reason: Some(owned(reason)),
