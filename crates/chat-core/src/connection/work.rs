@@ -15,6 +15,9 @@ use crate::time_slice::TimeSlice;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
+/// After how many steps the time is looked at: a step that only gathers a message takes about 1 us.
+const STEPS_PER_LOOK: u32 = 64;
+
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Asks the conversation, and gives it the facts that it does not know by itself.
     pub(super) fn ask_conversation<T>(
@@ -41,7 +44,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Does the next thing, and what follows it, until the conversation waits.
     pub(super) async fn work(&mut self, mut next: Next) -> Option<CloseReason> {
         let mut slice = TimeSlice::begin();
-        loop {
+        for done in 1.. {
+            if done % STEPS_PER_LOOK == 0 {
+                slice.yield_if_over().await;
+            }
             let closes = match next {
                 Next::Wait => break,
                 Next::Publish(waiting) => {
@@ -87,6 +93,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         // The silence so far does not count: what arrived while the policy or the journal worked has not been read yet.
         self.conversation.excuse_silence(Instant::now());
+        // A socket that always has more would keep the worker until Tokio's budget of 128 operations is used up.
+        slice.yield_if_over().await;
         None
     }
 

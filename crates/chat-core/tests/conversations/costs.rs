@@ -2,10 +2,16 @@
 
 use crate::unlimited;
 use chat_core::log::{JournalError, MemoryJournal};
-use chat_core::{Hub, Limits};
+use chat_core::{Hub, Limits, Peer};
 use chat_testkit::{Intercept, TestHub, WrappedJournal};
 use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// Makes searches never end.
@@ -134,4 +140,66 @@ async fn bytes_that_make_no_line_are_paid_for_too() {
     assert!((15..=17).contains(&took), "{took} s");
     alice.sends_bytes(b"\n").await;
     alice.sees("! line too long (limit 8192 bytes)").await;
+}
+
+/// A peer that has sent this many reads of short lines before anybody looks.
+struct Flood {
+    reads: usize,
+    done: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.reads == 0 {
+            self.done.store(true, Ordering::Relaxed);
+            return Poll::Pending;
+        }
+        self.reads -= 1;
+        while buffer.remaining() >= 2 {
+            buffer.put_slice(b"x\n");
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_whose_input_never_ends_lets_other_tasks_run() {
+    const READS: usize = 8;
+    let mut limits = Limits::default();
+    limits.rate = None;
+    let mut hub = TestHub::new(limits);
+    let done = Arc::new(AtomicBool::new(false));
+    let flood = Flood {
+        reads: READS,
+        done: Arc::clone(&done),
+    };
+    hub.serve(flood, Peer::default());
+    let mut ran = 0;
+    while !done.load(Ordering::Relaxed) {
+        tokio::task::yield_now().await;
+        ran += 1;
+    }
+    assert!(ran >= READS, "{ran}");
 }
