@@ -1,13 +1,15 @@
 //! One participant of a hub, and its presence in rooms.
 
 mod events;
+mod handle;
 mod join_request;
 mod member;
 mod session;
 mod wire_member;
 
 pub use events::{SessionEvent, SessionEvents};
+pub use handle::{MemberHandle, Published};
 pub use join_request::JoinRequest;
-pub use member::{Member, MemberHandle, Published};
+pub use member::Member;
 pub use session::{Session, SessionError};
 pub(crate) use wire_member::{Repaired, WireMember};

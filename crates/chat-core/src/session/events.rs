@@ -6,8 +6,9 @@
 use crate::event::{CloseReason, Direct, Event, RoomInfo};
 use crate::name::RoomName;
 use crate::room::{Echo, JoinError, NotInRoom};
+use crate::session::handle::MemberHandle;
 use crate::session::join_request::JoinRequest;
-use crate::session::member::{Member, MemberHandle};
+use crate::session::member::Member;
 use crate::session::session::Session;
 use futures::stream::{AbortHandle, Abortable, BoxStream, SelectAll, Stream, StreamExt};
 use std::fmt;

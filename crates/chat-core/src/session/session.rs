@@ -11,8 +11,9 @@ use crate::room::{
     Removal, Resume, Standing,
 };
 use crate::session::events::SessionEvents;
+use crate::session::handle::Seat;
 use crate::session::join_request::JoinRequest;
-use crate::session::member::{Member, Seat};
+use crate::session::member::Member;
 use crate::session::wire_member::WireMember;
 use std::collections::VecDeque;
 use std::fmt;

@@ -10,7 +10,7 @@ use crate::room::{
     CatchUp, CaughtUp, DeliveryOptions, Echo, JoinedAt, Place, Plan, PublishError, Resume, Room,
     Searched, SeatNumber, Tail, Unread,
 };
-use crate::session::member::Seat;
+use crate::session::handle::Seat;
 use std::sync::Arc;
 
 /// A presence in one room whose events are written to a connection; dropping it leaves the room.
