@@ -353,6 +353,9 @@ async fn long_history_comes_whole_and_in_order() {
     for number in 0..1000 {
         alice.sends(&number.to_string()).await;
     }
+    // All of them are published.
+    alice.sends("/who").await;
+    alice.sees("* lobby: 1 member: alice").await;
     let mut bob = hub.connect_with("bob", 512);
     bob.sends_bytes(b"/nick bob\n/history 900\n/who\n").await;
     bob.sees_in_time("* you are now bob").await;
