@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub struct Topic {
     /// The text; empty if there is none.
     pub text: Arc<str>,
-    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if the journal does not store
-    /// who set it.
+    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if it was set
+    /// before the journal stored who set it.
     pub set: Option<TopicSet>,
 }
 
