@@ -227,7 +227,9 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn entry(&self) -> Option<&Entry<'a>> {
         match self {
-            Self::Said(entry) | Self::Acted(entry) | Self::Topic(entry) => Some(entry),
+            Self::Said(entry) | Self::Acted(entry) | Self::Topic(entry) | Self::Notice(entry) => {
+                Some(entry)
+            }
             _ => None,
         }
     }
