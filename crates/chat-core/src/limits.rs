@@ -22,20 +22,22 @@ pub struct Limits {
     pub line_bytes: NonZeroUsize,
     /// The longest text of one message or topic in bytes (4 KiB). A longer text is refused.
     pub text_bytes: NonZeroUsize,
-    /// The longest reason of a quit in bytes (256). The rest is cut off.
+    /// The longest reason of a quit, a kick, a removal or the closing of a room, in bytes (256). A longer reason is cut
+    /// off.
     pub reason_bytes: usize,
     /// The most rooms that one session may be in (64). Joining one more is refused.
     pub rooms_per_session: NonZeroUsize,
-    /// The most rooms of the hub (4,096), without the lobby. Empty rooms whose log is kept count. Opening one more room
-    /// is refused. The lobby can always be joined.
+    /// The most rooms that the hub has at the same time (4,096), not counting the lobby. Empty rooms whose log is kept
+    /// count. When one more room is opened, the hub first forgets an empty room. If no room is empty, opening is
+    /// refused. The lobby can always be joined.
     pub rooms: NonZeroUsize,
     /// The most rooms that the sessions of one address may have opened (256); `None` removes the limit. A room counts
     /// for the address of the session that opened it, as long as the hub has the room: also if that session has left,
     /// and also if the room is empty and its log is kept. When the address opens one more room, the hub forgets the
     /// room of this address that has been empty longest. If none of them is empty, opening is refused.
     pub rooms_per_address: Option<NonZeroUsize>,
-    /// The most empty rooms whose log is kept (256), without the lobby. If there is one more, the hub forgets an empty
-    /// room. It takes the address that has opened the most empty rooms, and of these the room that has been empty
+    /// The most empty rooms whose log the hub keeps (256), not counting the lobby. When one more room becomes empty,
+    /// the hub forgets an empty room of the address that has opened the most empty rooms: the one that has been empty
     /// longest. So an address that opens and leaves many rooms loses its own rooms before other addresses lose theirs.
     pub empty_rooms: usize,
     /// The most members that a room may have and still announce each join, leave and new nick to all of them (100). A
@@ -43,8 +45,8 @@ pub struct Limits {
     pub announce: usize,
     /// The most messages in a room's in-memory log (1,024). The oldest are dropped first.
     pub journal_messages: NonZeroUsize,
-    /// The most bytes in a room's in-memory log (1 MiB). The bytes of the texts count, and a little for each message.
-    /// The oldest messages are dropped first.
+    /// The most bytes in a room's in-memory log (1 MiB): the bytes of the texts, and a constant for each message. The
+    /// oldest messages are dropped first.
     pub journal_bytes: NonZeroUsize,
     /// The most bytes in the in-memory logs of all rooms together (256 MiB). The bytes of the texts count, and the
     /// memory of each message and each batch. Beyond the limit, the room that has been silent longest drops its oldest
@@ -54,13 +56,13 @@ pub struct Limits {
     /// The capacity of a room's broadcast ring, in batches (128; rounded up to a power of two). A member that falls
     /// further behind reads the messages that it missed from the journal.
     pub ring_batches: NonZeroUsize,
-    /// The most bytes in one batch (64 KiB). The bytes of the texts count, and a little for each message. Messages of
-    /// one peer that arrive together and exceed the limit become several batches.
+    /// The most bytes in one batch (64 KiB): the bytes of the texts, and a constant for each message. Messages of one
+    /// peer that arrive together and exceed the limit become several batches.
     pub batch_bytes: NonZeroUsize,
     /// The most bytes that wait for a member whose socket is full (256 KiB). When this many wait, the hub queues no
     /// more events for the member. Once the socket has taken the waiting bytes, the member is sent the messages that it
-    /// missed from the journal. The waiting bytes take at most twice this memory, plus what one room delivers at a
-    /// time.
+    /// missed from the journal. The waiting bytes keep at most twice this number of bytes in memory, plus what one room
+    /// delivers at a time.
     pub queue_bytes: NonZeroUsize,
     /// The most message keys that the hub remembers for one client (1,024). A client is identified by its token, and
     /// without one by its session. A message that a client sends again under a remembered key is not published again.
@@ -76,16 +78,17 @@ pub struct Limits {
     pub mailbox: NonZeroUsize,
     /// How fast one connection may send lines (20 at once, then 5 a second); `None` removes the limit. See [`Rate`].
     pub rate: Option<Rate>,
-    /// The most connections that one address may hold at the same time (256); `None` removes the limit. One more is
-    /// told so in one line and closed.
+    /// The most connections that one address may hold at the same time (256); `None` removes the limit. A further
+    /// connection receives one line that says so, and is closed.
     pub per_address: Option<NonZeroUsize>,
     /// How fast one address may open connections (256 at once, then 16 a second); `None` removes the limit. The default
-    /// lets all connections that an address may hold reconnect at once. A connection beyond the limit is told so in one
-    /// line and closed.
+    /// lets all connections that an address may hold reconnect at once. A connection beyond the limit receives one line
+    /// that says so, and is closed.
     pub connects_per_address: Option<Rate>,
     /// How fast all connections of one address together may join rooms (1,024 at once, then 64 a second); `None`
     /// removes the limit. A join beyond the limit waits for up to 5 s. A join that would have to wait longer is
-    /// refused. A join that the room announces costs more: one more for every 8 members that are told of it.
+    /// refused. A join that the room announces counts as one more join for every 8 members that receive the
+    /// announcement.
     pub joins_per_address: Option<Rate>,
     /// How much work the answers to all connections of one address together may cost (4,096 units at once, then 128 a
     /// second); `None` removes the limit. One unit is 8 KiB of answers or 5 ms of searching, so the default allows 32
@@ -99,19 +102,19 @@ pub struct Limits {
     pub bytes_per_minute: Option<NonZeroUsize>,
     /// Whether the limits for addresses apply to connections over loopback (they do not).
     pub loopback: Loopback,
-    /// The most connections that [`serve`](crate::serve()) holds at the same time (10,000). One more is told so in one
-    /// line and closed.
+    /// The most connections that [`serve`](crate::serve()) holds at the same time (10,000). A further connection
+    /// receives one line that says so, and is closed.
     pub connections: NonZeroUsize,
-    /// How many messages of a room the plain dialect shows a peer that joins (20). Also the number of messages for a
-    /// request for history that names none.
+    /// The most messages of a room that the plain dialect shows a peer when it joins (20). Also the most messages that
+    /// answer a request for history or a search, if the request does not say how many messages it wants.
     pub history: usize,
     /// The most messages that one request for history returns (1,000).
     pub history_max: usize,
     /// The most bytes that the server reads from a connection to recognise its protocol (1 KiB). If no detector
     /// recognises them, the connection gets the default dialect, which is plain unless the server sets another.
     pub prefix_bytes: NonZeroUsize,
-    /// The longest time that the server waits for more bytes to recognise the protocol of a connection, or for the rest
-    /// of a character (5 s).
+    /// The longest time that the server waits for further bytes, if it needs them to recognise the protocol of a
+    /// connection or to complete a character of which only some bytes have arrived (5 s).
     pub prefix_timeout: Duration,
     /// The longest time that the handshake of a protocol that takes over the byte stream, such as TLS, may take (10 s).
     /// Then the connection is closed.
@@ -120,30 +123,31 @@ pub struct Limits {
     /// [registers](crate::protocol::DialectOptions::registers) over several lines (30 s). Then the connection is
     /// closed.
     pub registration_timeout: Duration,
-    /// The longest time that may pass before the end of a line arrives (60 s); `None` removes the limit. Then the line
-    /// is dropped, and its sender gets an error. In the plain dialect the time begins only once the line is longer than
-    /// any message, so a person may type as slowly as they like.
+    /// The longest time that may pass from the beginning of a line until its end arrives (60 s); `None` removes the
+    /// limit. Then the line is dropped, and its sender gets an error. In the plain dialect the time begins only once
+    /// the line is longer than any message, so a person may type as slowly as they like.
     pub line_timeout: Option<Duration>,
-    /// How long the server waits for the first bytes of a connection before it greets the peer in plain (300 ms).
+    /// How long the server waits for the first bytes of a connection (300 ms). If none arrive in this time, the server
+    /// greets the peer in the plain dialect.
     pub greet_after: Duration,
-    /// How much silence ends the first text of a plain connection, if the text has no newline (200 ms). After that,
-    /// silence ends each text of the connection, which is called a chunk.
+    /// How long a plain connection must be silent before its first text ends, if the text has no newline (200 ms).
+    /// After that, silence ends each text of the connection. Such a text is called a chunk.
     pub first_chunk_after: Duration,
-    /// How much silence ends each further chunk (50 ms).
+    /// How long a plain connection must be silent before each further chunk ends (50 ms).
     pub chunk_after: Duration,
     /// How long a peer whose dialect has a heartbeat may be silent before the server pings it (25 s).
     pub ping_after: Duration,
-    /// How long a peer whose dialect has a heartbeat may be silent in all, ping included (35 s). Then the peer is
-    /// disconnected.
+    /// How long a peer whose dialect has a heartbeat may be silent before it is disconnected (35 s). The time after the
+    /// ping is included.
     pub dead_after: Duration,
-    /// The longest time that a peer's socket may accept no bytes while some wait for it (30 s). Then the peer is
-    /// disconnected.
+    /// The longest time that a peer's socket may accept no bytes while output waits for the peer (30 s). Then the peer
+    /// is disconnected.
     pub stall_timeout: Duration,
     /// The longest time that a policy may take to decide one request (2 s). Then the request is refused.
     pub policy_timeout: Duration,
-    /// The most [authentications](crate::protocol::Command::Authenticate) that the hub runs at the same time (8). One
-    /// more waits for its turn for at most [`policy_timeout`](Self::policy_timeout), and is then refused. An authenticator
-    /// that hashes passwords should answer within `policy_timeout` when this many run.
+    /// The most [authentications](crate::protocol::Command::Authenticate) that the hub runs at the same time (8). A
+    /// further authentication waits for its turn for at most [`policy_timeout`](Self::policy_timeout), and is then
+    /// refused. An authenticator that hashes passwords should answer within `policy_timeout` when this many run.
     pub authentications: NonZeroUsize,
     /// The number of failed authentications in a row that closes a connection, with
     /// [`CloseReason::NotAuthenticated`](crate::CloseReason::NotAuthenticated) (5).
@@ -157,7 +161,8 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// The largest ring. All its slots are allocated at once, and far smaller rings work as well.
+/// The largest capacity of a ring, in items. A ring allocates all its slots at once, and far smaller rings work as
+/// well.
 const RING_BATCHES_MAX: usize = 1 << 16;
 
 impl Limits {
@@ -241,14 +246,14 @@ pub enum Loopback {
 ///
 /// # Cost of a line
 ///
-/// A line costs one token, and so does each command after the first of a line. With the default rate, a line that joins
-/// 40 rooms takes about 4 s: up to 19 rooms are joined at once, and one more every 200 ms. A long answer costs tokens,
-/// too: one for each 8 KiB.
+/// Each line costs one token. Each command of a line after its first command costs one more. With the default rate, a
+/// line that joins 40 rooms takes about 4 s: up to 19 rooms are joined at once, and one more every 200 ms. A long
+/// answer costs tokens, too: one for each 8 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// The most tokens that the bucket holds: how many lines may arrive at once (20).
+    /// The most tokens that the bucket holds: the most lines that may arrive at once (20).
     pub burst: NonZeroU32,
-    /// The tokens that the bucket earns in a second: how many lines may follow in each second (5).
+    /// The tokens that the bucket earns in a second: the most lines that may follow in each second (5).
     pub per_second: NonZeroU32,
 }
 

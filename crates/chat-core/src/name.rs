@@ -108,8 +108,8 @@ pub enum NameError {
     BadChar(char),
     /// The text is one of the [reserved](NameRules::reserved) words, or looks like one.
     Reserved,
-    /// The text holds this combining mark, which does not belong to the letter before it or is one of more marks in a
-    /// row than any script has.
+    /// The text holds this combining mark, which does not belong to the letter before it, or follows more marks in a
+    /// row than any script uses.
     StrayMark(char),
     /// The text holds this invisible character.
     Invisible(char),
@@ -170,7 +170,7 @@ impl NameRules {
             limit: NICK_CHARS_MAX,
             unit: "characters",
         };
-        // Checked before folding, whose cost grows with the length.
+        // The length is checked before the name is folded, because the cost of folding grows with the length.
         if name.len() > TYPED_NICK_BYTES_MAX {
             return Err(too_long);
         }
@@ -182,7 +182,8 @@ impl NameRules {
         if key.chars().count() > NICK_CHARS_MAX {
             return Err(too_long);
         }
-        // Capital letters look like other characters than small ones do.
+        // The nick is compared in both cases, because a capital letter can look like other characters than its small
+        // letter.
         let shapes = [(self.skeleton)(name), (self.skeleton)(&key)];
         let is_like = |word: &&str| {
             shapes.contains(&(self.skeleton)(word))
@@ -234,12 +235,12 @@ impl NameRules {
     /// The text need not be a valid room name: the key of an invalid name matches no open room.
     pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
         let name = without_hash(typed);
-        // Checked before folding, whose cost grows with the length.
+        // The length is checked before the name is folded, because the cost of folding grows with the length.
         (name.len() <= ROOM_NAME_BYTES_MAX).then(|| (self.fold)(name))
     }
 
-    /// Checks the rules for nicks. A message without a time begins with a nick, so a number could be taken for the
-    /// time.
+    /// Checks the rules for nicks. A message without a time begins with the nick of its author, so a nick that begins
+    /// with a digit could be taken for a time.
     fn check_nick(&self, nick: &str) -> Result<(), NameError> {
         self.check(nick)?;
         match nick.chars().next() {
@@ -258,7 +259,7 @@ impl NameRules {
                 return Err(NameError::BadChar(c));
             }
         }
-        // A mark would combine with the space before the name.
+        // A mark at the beginning of a name would combine with the space before the name.
         if (self.is_mark)(first) {
             return Err(NameError::BadStart(first));
         }
@@ -351,7 +352,7 @@ macro_rules! impl_name {
 impl_name!(Nick);
 impl_name!(RoomName);
 
-/// A character as error messages print it: itself if it is harmless, its code point otherwise.
+/// Prints a character in an error message: the character itself if it is harmless, otherwise its code point.
 struct Shown(char);
 
 impl fmt::Display for Shown {
@@ -373,8 +374,8 @@ fn lower_case(name: &str) -> String {
     name.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// Returns whether a character is in the combining blocks of everyday Latin, Greek, Cyrillic and kana. Other scripts
-/// need tables.
+/// Returns whether a character is in the combining blocks of everyday Latin, Greek, Cyrillic and kana. The marks of
+/// other scripts can be recognised only with Unicode tables.
 pub(crate) fn is_common_mark(c: char) -> bool {
     matches!(u32::from(c),
         0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff

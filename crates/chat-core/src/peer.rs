@@ -54,7 +54,7 @@ impl Peer {
     }
 
     /// Returns the peer's address, or `None` if it has none, as over a Unix socket. The limits for addresses in
-    /// [`Limits`](crate::Limits) use it.
+    /// [`Limits`](crate::Limits) apply to this address.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -16,11 +16,13 @@ pub struct Stats {
     pub connections: u64,
     /// Connections that were admitted: the hub has begun to serve them.
     pub connections_admitted: u64,
-    /// Connections that were refused because the server was full.
+    /// Connections that were refused because the server held [`Limits::connections`](crate::Limits::connections)
+    /// already.
     pub connections_refused_full: u64,
-    /// Connections that were refused because their address held too many.
+    /// Connections that were refused because their address held [`Limits::per_address`](crate::Limits::per_address)
+    /// already.
     pub connections_refused_address: u64,
-    /// Connections that were refused because their address opened them too fast.
+    /// Connections that were refused because their address opened connections too fast.
     pub connections_refused_rate: u64,
     /// Errors that listeners returned from [`accept`](crate::listener::Listener::accept).
     pub accept_errors: u64,
@@ -30,8 +32,8 @@ pub struct Stats {
     pub rooms: u64,
     /// Messages that were appended to a room's log.
     pub messages_in: u64,
-    /// Messages and presence changes that were delivered to members over connections. Each counts once for each member
-    /// that it was delivered to.
+    /// Messages and presence changes that were delivered to members over connections. Each of them counts once for each
+    /// member that received it.
     pub deliveries_out: u64,
     /// Bytes that were received from peers.
     pub bytes_in: u64,
@@ -58,7 +60,8 @@ pub struct Stats {
     pub policy_failures: u64,
     /// Times that a room's log became unreachable, or could no longer be followed.
     pub journal_outages: u64,
-    /// Connections that ended because of a panic, in their own task or in a task that delivered to them.
+    /// Connections that ended because of a panic: in the connection's own task, or in a task that delivered events to
+    /// the connection.
     pub panics: u64,
 }
 
@@ -72,7 +75,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Returns the counters as they stand. Current numbers are not among them.
+            /// Returns the present values of the counters. The fields of [`Stats`] that hold a current number are 0.
             pub(crate) fn snapshot(&self) -> Stats {
                 Stats {
                     $($name: self.$name.0.load(Ordering::Relaxed),)*

@@ -79,11 +79,11 @@ pub fn is_visible(text: &str) -> bool {
 /// borrowed.
 ///
 /// A character is what a reader takes for one: a base with its marks, a Hangul syllable of several jamo, an emoji of
-/// several parts. In scripts whose marks need tables, a backspace deletes the mark alone, as editors do in those
-/// scripts.
+/// several parts. In scripts whose marks can be recognised only with Unicode tables, a backspace deletes the mark
+/// alone, as editors do in those scripts.
 pub(crate) fn apply_backspaces(text: &str) -> Cow<'_, str> {
     const BACKSPACES: [char; 2] = ['\x08', '\x7f'];
-    // Without a branch for each byte, so that the compiler can compare many at once.
+    // The loop has no branch for each byte, so that the compiler can compare many bytes at once.
     let has_any = |has, byte: u8| has | matches!(byte, 0x08 | 0x7f);
     if !text.bytes().fold(false, has_any) {
         return Cow::Borrowed(text);
@@ -136,7 +136,8 @@ pub(crate) fn truncate(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// Returns whether a text is printable ASCII only: the common case, checked without a branch for each byte.
+/// Returns whether a text is printable ASCII only. This is the common case, and is checked without a branch for each
+/// byte.
 fn is_plain_ascii(bytes: &[u8]) -> bool {
     bytes
         .iter()

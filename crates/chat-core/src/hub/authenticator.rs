@@ -153,9 +153,9 @@ impl std::error::Error for AuthError {}
 /// Why credentials prove no account.
 #[derive(Debug)]
 pub(crate) enum NotProved {
-    /// The authenticator refused them, for this reason.
+    /// The authenticator refused the credentials, for this reason.
     Wrong(AuthError),
-    /// Whether they are right was not found out, for this reason.
+    /// It is unknown whether the credentials are right, for this reason.
     Unknown(&'static str),
 }
 

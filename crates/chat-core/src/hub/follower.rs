@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// Rooms that are gone are removed when the number of known rooms reaches a multiple of this.
+/// The follower removes rooms that are gone whenever the number of rooms that it knows reaches a multiple of this.
 const GONE_MAX: usize = 64;
 
 /// Observes one room or all rooms of a hub for the application. [`Hub::follow`] and [`Hub::follow_all`] create it.
@@ -43,26 +43,27 @@ const GONE_MAX: usize = 64;
 /// that the hub has forgotten. If such a room is opened again, the follower receives an [`Event::Gap`] without a range.
 pub struct Follower {
     hub: Hub,
-    /// The folded name of the one room that it follows. `None` if it follows all rooms.
+    /// The folded name of the room that the follower observes. `None` if it observes all rooms.
     only: Option<Arc<str>>,
     rx: broadcast::Receiver<Told>,
-    /// The cursor in each room, by the room's address. The weak handle keeps the address from being reused.
+    /// The follower's cursor in each room, by the room's address in memory. The weak handle keeps the address from
+    /// being reused.
     places: HashMap<usize, (Weak<Room>, Cursor)>,
-    /// The last position that was returned of each log that other hubs append to, by the room's key. It outlives the
-    /// room.
+    /// The last position that the follower has reached in each log that other hubs append to, by the room's key. The
+    /// position is kept when the hub forgets the room.
     logs: HashMap<Arc<str>, Position>,
-    /// Some of these positions were dropped, because there were too many.
+    /// Whether some positions were removed from `logs`, because there were too many.
     has_dropped_logs: bool,
-    /// The rooms in which it is lagging and has to catch up.
+    /// The rooms in which the follower is lagging and has to catch up.
     behind: VecDeque<(Arc<Room>, Behind)>,
     catching_up: Option<CatchingUp>,
-    /// What was received and not returned yet.
+    /// A batch that was received, and the indexes of those of its messages that were not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
 }
 
 impl Follower {
     pub(crate) fn new(hub: Hub, only: Option<Arc<str>>) -> Self {
-        // Subscribes before it reads the cursors: events in between are received, and recognised by their numbers.
+        // Subscribes before it reads the cursors. Events in between are received, and recognised by their numbers.
         let rx = hub.feed().subscribe();
         let mut follower = Self {
             hub,
@@ -138,7 +139,8 @@ impl Follower {
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
         loop {
             if self.hub.is_draining() {
-                // Checked before the ring is read: what the journal has yet to take will be delivered later.
+                // This is checked before the ring is read: messages that the journal has not stored yet will be
+                // delivered later.
                 let unsettled = self.rooms().into_iter().find(|room| !room.is_settled());
                 return match self.rx.try_recv() {
                     Ok(told) => Some(Ok(told)),
@@ -187,7 +189,8 @@ impl Follower {
             && batch.last() <= place.seq
             && item.end.epoch == place.epoch
         {
-            // Read from the log of the same room after it was opened anew.
+            // The follower has already received these messages: the room was opened again, and its log was read once
+            // more.
             return None;
         }
         let event = event(&item)?;
@@ -199,7 +202,7 @@ impl Follower {
         Some((room.name.clone(), event))
     }
 
-    /// Goes to the live end of a room. What lies in between is to be read from the log.
+    /// Moves the follower to the live end of a room. The messages that it missed are then read from the log.
     fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
         let was = self.place(&room);
         let is_unknown = self.is_unknown(&room);
@@ -234,7 +237,7 @@ impl Follower {
         None
     }
 
-    /// The open rooms that it follows.
+    /// Returns the open rooms that the follower observes.
     fn rooms(&self) -> Vec<Arc<Room>> {
         match &self.only {
             Some(key) => self.hub.find(key).into_iter().collect(),
@@ -242,7 +245,8 @@ impl Follower {
         }
     }
 
-    /// Where it is in a room. A room that it does not know was opened after it began to follow, perhaps anew.
+    /// Returns the follower's cursor in a room. A room without a known cursor was opened after the follower began. The
+    /// hub may have had an earlier instance of that room, whose log position the follower remembers.
     fn place(&self, room: &Arc<Room>) -> Cursor {
         let known = self.places.get(&address(room)).map(|(_, cursor)| *cursor);
         let place = known.unwrap_or(room.begin);
@@ -263,13 +267,13 @@ impl Follower {
         }
     }
 
-    /// Whether a room was opened anew, and its log may hold what this follower has not received.
+    /// Returns whether a room was opened again, so that its log may hold messages that this follower has not received.
     fn is_back(&self, room: &Arc<Room>, place: Cursor) -> bool {
         let is_known = place.next > 0 || self.places.contains_key(&address(room));
         !is_known && (place.position() != room.begin.position() || self.is_unknown(room))
     }
 
-    /// Whether this follower may have received earlier messages of a log, but does not remember which.
+    /// Returns whether this follower may have received earlier messages of a log but no longer knows which.
     fn is_unknown(&self, room: &Arc<Room>) -> bool {
         self.has_dropped_logs
             && room.is_shared()
@@ -277,7 +281,7 @@ impl Follower {
             && !self.logs.contains_key(&room.key)
     }
 
-    /// Remembers how far a log was returned that other hubs append to.
+    /// Remembers the position that the follower has reached in a log that other hubs append to.
     fn set_log(&mut self, room: &Arc<Room>, at: Position) {
         match self.logs.get_mut(&room.key) {
             Some(last) if last.epoch == at.epoch => last.seq = last.seq.max(at.seq),
@@ -306,7 +310,7 @@ impl Follower {
     }
 }
 
-/// The ring overtook this follower.
+/// The ring dropped events that this follower had not received.
 struct Lagged;
 
 /// A room in which a follower is catching up.
@@ -314,17 +318,17 @@ struct CatchingUp {
     room: Arc<Room>,
     /// The present members, if the follower missed changes of presence and has not received them yet.
     missed_presence: Option<Box<RoomInfo>>,
-    /// Reported before the messages.
+    /// What is reported before the messages of the backlog.
     missed: Option<Missed>,
     backlog: Backlog,
 }
 
-/// How a follower came to lag in a room.
+/// Why a follower lags in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behind {
-    /// The ring overtook it: any change of presence may be missing.
+    /// The ring dropped events that the follower had not received. Changes of presence may be missing, too.
     Ring,
-    /// The room skipped a number: only its log may hold more.
+    /// The room skipped the number of an item. Only messages of the log may be missing.
     Hole,
 }
 
@@ -332,7 +336,7 @@ fn address(room: &Arc<Room>) -> usize {
     Arc::as_ptr(room).addr()
 }
 
-/// The event of an item; for a batch, that of its first message.
+/// Returns the event of an item; for a batch, the event of its first message.
 fn event(item: &Item) -> Option<Event> {
     match &item.body {
         Body::Messages(batch) => Some(Event::Message(Message::new(Arc::clone(batch), 0))),

@@ -61,14 +61,15 @@ pub(super) struct Inner {
     pub(super) motd: Vec<String>,
     pub(super) policy: Option<Arc<dyn DynPolicy>>,
     pub(super) authenticator: Option<Arc<dyn DynAuthenticator>>,
-    /// Limits how many authentications run at once.
+    /// Limits how many authentications run at the same time.
     authenticating: Semaphore,
     pub(super) policy_log: LogGate,
     pub(super) roster: Box<dyn DynRoster>,
     pub(super) participants: Sessions,
     pub(super) rooms: Mutex<Rooms>,
     pub(super) openings: Turns,
-    /// Held while a session claims another nick. It is kept here, so that an idle session needs no lock of its own.
+    /// Holds a lock for each session that is claiming another nick. The locks are here, so that an idle session needs
+    /// none of its own.
     renamings: Turns,
     /// Held while the keys of a room's log are read back.
     pub(super) recalls: tokio::sync::Mutex<()>,
@@ -158,7 +159,7 @@ impl Hub {
             recalls: tokio::sync::Mutex::default(),
             context,
             counters,
-            // The first number after that of `SessionId::NOBODY`.
+            // Sessions are counted from 1, because the id 0 is `SessionId::NOBODY`.
             sessions: AtomicU64::new(SessionId::new(incarnation, 1).0),
             guests: AtomicU64::new(1),
             draining: CancellationToken::new(),
@@ -242,7 +243,7 @@ impl Hub {
         &self.0.motd
     }
 
-    /// A number that no other session of this hub has.
+    /// Returns an id that no other session of this hub has.
     pub(crate) fn next_session_id(&self) -> SessionId {
         SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed))
     }
@@ -252,7 +253,7 @@ impl Hub {
         self.0.renamings.turn(&session).await
     }
 
-    /// The number of the next guest.
+    /// Returns the number of the next guest.
     pub(crate) fn next_guest(&self) -> u64 {
         self.0.guests.fetch_add(1, Ordering::Relaxed)
     }
@@ -272,7 +273,7 @@ impl Hub {
         Ok((name, key))
     }
 
-    /// The key of the room that a peer means; see [`NameRules::room_key`].
+    /// Returns the key of the room that a peer names; see [`NameRules::room_key`].
     pub(crate) fn room_key(&self, typed: &str) -> Option<String> {
         self.names().room_key(typed)
     }
@@ -295,7 +296,8 @@ impl Hub {
         &self.0.counters
     }
 
-    /// Logs that a journal failed, once a second at most. The cause is for the operator, not for the peer.
+    /// Logs that a journal failed, once a second at most. The log names the cause for the operator; peers do not see
+    /// it.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
         self.0.context.log_journal_failure(room, error);
     }
@@ -304,12 +306,12 @@ impl Hub {
         self.0.policy.as_ref()
     }
 
-    /// Finds the account of a peer that has not sent anything. An account that is not found in time counts as not
-    /// found.
+    /// Finds the account of a peer that has not sent anything. If the authenticator fails or does not answer in time,
+    /// the peer has no account.
     ///
     /// # Errors
     ///
-    /// The peer must not be admitted.
+    /// Returns an error if the peer must not be admitted.
     pub(crate) async fn authenticate_peer(
         &self,
         peer: &Peer,
@@ -318,11 +320,11 @@ impl Hub {
         found.unwrap_or(Ok(None))
     }
 
-    /// Finds the account that credentials prove. The caller has [its turn](Self::turn_to_authenticate).
+    /// Finds the account that credentials prove. The caller must hold [a permit](Self::turn_to_authenticate).
     ///
     /// # Errors
     ///
-    /// The credentials are wrong, or the authenticator failed.
+    /// Returns an error if the credentials are wrong, or if the authenticator failed.
     pub(crate) async fn authenticate(
         &self,
         peer: &Peer,
@@ -341,14 +343,16 @@ impl Hub {
         }
     }
 
-    /// Waits for a turn to authenticate, which ends when the permit is dropped. Returns `None` if there is none in time.
+    /// Waits for a turn to authenticate, which ends when the permit is dropped. Returns `None` if no turn comes in
+    /// time.
     pub(crate) async fn turn_to_authenticate(&self) -> Option<SemaphorePermit<'_>> {
         let turn = self.0.authenticating.acquire();
         let turn = tokio::time::timeout(self.limits().policy_timeout, turn);
         turn.await.ok()?.ok()
     }
 
-    /// Asks the authenticator. Returns `None` if it failed, or if there is none.
+    /// Asks the authenticator. Returns `None` if the hub has no authenticator, or if it panicked or did not answer in
+    /// time.
     async fn find_account(
         &self,
         peer: &Peer,
@@ -368,8 +372,8 @@ impl Hub {
         self.0.authenticator.is_some()
     }
 
-    /// Whether the hub needs to know this peer: for a policy or an authenticator, or because the program has proved its
-    /// account.
+    /// Returns whether the hub needs to know this peer: for a policy or an authenticator, or because the program has
+    /// proved the peer's account.
     pub(crate) fn is_interested_in(&self, peer: &Peer) -> bool {
         self.0.policy.is_some() || self.0.authenticator.is_some() || peer.get::<Account>().is_some()
     }

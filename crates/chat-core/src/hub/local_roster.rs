@@ -18,16 +18,16 @@ pub struct LocalRoster(Mutex<Claims>);
 #[derive(Debug, Default)]
 struct Claims {
     by_key: HashMap<Arc<str>, Entry>,
-    /// The key of the nick that has the shape.
+    /// Maps the shape of each taken nick to the key of that nick.
     by_shape: HashMap<Arc<str>, Arc<str>>,
 }
 
-/// A nick that is taken. There is one for each session, so what most of them do not have is boxed.
+/// A nick that is taken. The hub has one entry for each session, so values that most sessions lack are boxed.
 #[derive(Debug)]
 struct Entry {
     nick: Nick,
     owner: NickOwner,
-    /// Other sessions of the owner's account.
+    /// The other sessions of the owner's account that share the nick.
     #[expect(
         clippy::box_collection,
         reason = "every session has this entry, and hardly any shares its nick"
@@ -88,7 +88,7 @@ impl Claims {
         }
         match self.by_key.get_mut(&keys.key) {
             Some(entry) if entry.is_of(*who) => {
-                // Its token or account may be new.
+                // The session's token or account may be new.
                 entry.nick = nick.clone();
                 entry.owner = NickOwner::of(claim.clone());
             }
@@ -104,7 +104,7 @@ impl Claims {
                         replaced,
                     });
                 }
-                // The session shares the nick already: its spelling stays.
+                // The session shares the nick already. The spelling of the first owner stays.
                 let nick = entry.nick.clone();
                 return Ok(Claimed { nick, replaced });
             }
@@ -173,18 +173,18 @@ impl Entry {
         std::iter::once(&self.owner).chain(sharing)
     }
 
-    /// Whether this session is the only owner.
+    /// Returns whether this session is the only owner.
     fn is_of(&self, who: SessionId) -> bool {
         self.owner.who == who && self.sharing.is_none()
     }
 
-    /// Whether the claimant has the owner's account.
+    /// Returns whether the claimant has the owner's account.
     fn shares_with(&self, claim: &NickClaim) -> bool {
         claim.account.is_some() && self.owner.account == claim.account
     }
 
-    /// Whether the claimant takes the nick over: all owners are earlier sessions of the same client. So a connection
-    /// whose claim was delayed does not end a later connection.
+    /// Returns whether the claimant takes the nick over: all owners are earlier sessions of the same client. Thus a
+    /// connection whose claim was delayed does not end a later connection.
     fn yields_to(&self, claim: &NickClaim) -> bool {
         let is_earlier = |owner: &NickOwner| {
             owner.token.as_deref() == claim.token.as_ref() && owner.who < claim.who

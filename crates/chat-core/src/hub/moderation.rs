@@ -47,7 +47,7 @@ impl Hub {
         self.command(nick, &command).await.ok()
     }
 
-    /// Takes a session of this hub out of a room. Returns whether it was there.
+    /// Takes a session of this hub out of a room. Returns whether the session was in the room.
     pub(super) fn remove_from(&self, room: &str, session: &Participant, reason: Arc<str>) -> bool {
         let Some(room) = self.find_named(room) else {
             return false;

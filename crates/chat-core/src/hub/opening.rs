@@ -1,7 +1,7 @@
 //! Opening rooms when they are first used.
 //!
-//! Invariant: only one task at a time opens a room's log, and the room uses this log until it is forgotten. So the end
-//! of the log when it was opened is the end of the room.
+//! Invariant: only one task at a time opens a room's log, and the room uses this log until it is forgotten. So the room
+//! begins where its log ends.
 
 use crate::hub::hub::Hub;
 use crate::log::{BatchSlice, DynLog, JournalError, Said, Seq, Timestamp};
@@ -9,12 +9,12 @@ use crate::name::RoomName;
 use crate::room::{JoinError, Opener, Room};
 use std::sync::Arc;
 
-/// How many messages with keys are remembered from one log.
+/// The most messages with keys that are read back from one log.
 const RECALLED_MAX: usize = 16_384;
 
 impl Hub {
-    /// Returns the room with this name, and opens it in the name of `opener` if needed. The caller has a member join
-    /// the room, or lets it go.
+    /// Returns the room with this name, and opens it in the name of `opener` if needed. The caller lets a member join
+    /// the room, or else calls [`Hub::let_go`].
     pub(crate) async fn open(
         &self,
         name: &RoomName,
@@ -24,8 +24,8 @@ impl Hub {
         if let Some(room) = self.0.rooms.lock().take(key) {
             return Ok(room);
         }
-        // One at a time: a log that was opened before an earlier instance of the room, but is inserted after it, has an
-        // outdated end.
+        // Only one task at a time opens this room. Otherwise another task could open the room, append messages and
+        // forget the room after this task has opened the log. The end that this task has read would then be outdated.
         let _turn = self.0.openings.turn(key).await;
         {
             let mut rooms = self.0.rooms.lock();
@@ -41,7 +41,7 @@ impl Hub {
     /// As [`open`](Self::open), but returns `None` if the room has no members and its log is empty. The lobby always
     /// exists.
     ///
-    /// So a mistyped name takes no place from another room.
+    /// A mistyped name thus takes no place from another room.
     pub(crate) async fn open_known(
         &self,
         name: &RoomName,
@@ -65,7 +65,8 @@ impl Hub {
         self.insert(name, key, opener, log).await.map(Some)
     }
 
-    /// The open room with this key, marked as in use; `Some(None)` if it has neither members nor messages.
+    /// Returns the open room with this key, marked as in use. Returns `Some(None)` if the open room has neither members
+    /// nor messages, and `None` if the room is not open.
     fn take_known(&self, key: &str) -> Option<Option<Arc<Room>>> {
         let mut rooms = self.0.rooms.lock();
         if rooms.by_key.get(key)?.is_blank() {
@@ -74,7 +75,7 @@ impl Hub {
         rooms.take(key).map(Some)
     }
 
-    /// Opens a log. The caller holds the turn of its room: a room never has two logs.
+    /// Opens a log. The caller must hold the turn to open the room, so that a room never has two logs.
     async fn open_log(&self, name: &RoomName, key: &str) -> Result<Arc<dyn DynLog>, JoinError> {
         let log = self.0.journal.open(name, key).await;
         log.map_err(JoinError::Journal)
@@ -113,10 +114,10 @@ impl Hub {
         let lifetime = self.limits().key_lifetime.as_millis();
         let lifetime = lifetime.try_into().unwrap_or(u64::MAX);
         let since = Timestamp(self.now().0.saturating_sub(lifetime));
-        // One at a time, so that opening many rooms at once takes no more memory than opening one.
+        // One log is read at a time, so that opening many rooms at once takes no more memory than opening one.
         let _turn = self.0.recalls.lock().await;
         let limit = self.limits().keys.get().min(RECALLED_MAX);
-        // Oldest first, as they were said.
+        // The keys are remembered in the order in which their messages were published, the oldest first.
         for BatchSlice { batch, range } in log.keyed(since, limit).await?.slices {
             for (key, owner, seq) in batch.owned_keys(range) {
                 let room = batch.room().clone();

@@ -239,7 +239,7 @@ pub(crate) enum Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// The same question about what a policy has changed it to. A question that has no change stays as it is.
+    /// Returns the question after a policy has changed it to `to`. A question that can't be changed stays as it is.
     fn changed(self, to: &'a str) -> Self {
         match self {
             Self::Connect { .. } => Self::Connect { nick: Some(to) },
@@ -317,7 +317,7 @@ impl DynPolicy for InOrder {
 }
 
 impl InOrder {
-    /// Whether all policies answer yes. Stops at the first that does not.
+    /// Returns whether all policies answer yes. Stops at the first policy that does not.
     fn all(&self, ask: impl Fn(&dyn DynPolicy) -> Option<bool>) -> Option<bool> {
         for policy in &self.policies {
             if !ask(policy.as_ref())? {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// How many rooms are visited under one lock.
+/// The most rooms that are read under one lock.
 const ROOMS_PER_LOCK: usize = 128;
 
 /// Why a room's log could not be read.
@@ -94,8 +94,8 @@ impl Hub {
         listed.into_iter().map(|(_, room)| room).collect()
     }
 
-    /// The rooms that are open on other nodes only. No lock is held while the policy is asked, or while another lock is
-    /// taken.
+    /// Returns rooms that are open on other nodes only. No lock is held while the policy is asked, or while another
+    /// lock is taken.
     fn rooms_seen_elsewhere(
         &self,
         mut last: Option<Arc<str>>,
@@ -140,7 +140,8 @@ impl Hub {
         }
     }
 
-    /// The next members of a room after a session, by the room's folded name.
+    /// Returns at most `limit` members of the room with this folded name: those after the session `after`, or the first
+    /// ones.
     pub(crate) fn members_after(
         &self,
         key: &str,
@@ -243,12 +244,12 @@ impl Hub {
         self.0.rooms.lock().by_key.values().cloned().collect()
     }
 
-    /// The room with this folded name, if it is open.
+    /// Returns the room with this folded name, if it is open.
     pub(crate) fn find(&self, key: &str) -> Option<Arc<Room>> {
         self.0.rooms.lock().by_key.get(key).cloned()
     }
 
-    /// The room with this name in any spelling, if it is open.
+    /// Returns the room with this name in any spelling, if it is open.
     pub(crate) fn find_named(&self, room: &str) -> Option<Arc<Room>> {
         self.find(&self.room_key(room)?)
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) struct Rooms {
     pub(super) by_key: BTreeMap<Arc<str>, Arc<Room>>,
     lobby: Arc<str>,
-    /// How many of the rooms each address has opened, not counting the lobby.
+    /// How many rooms each address has opened, not counting the lobby.
     opened: HashMap<IpAddr, usize>,
     empty: EmptyRooms,
 }
@@ -28,20 +28,21 @@ struct EmptyRooms {
     ticks: u64,
     listed: HashMap<Arc<str>, (Opener, u64)>,
     by_opener: BTreeMap<Opener, BTreeMap<u64, Arc<str>>>,
-    /// The openers in order: the last one has the most empty rooms; among equals, its oldest room has been empty
-    /// longest.
+    /// The openers, sorted by the number of their empty rooms. Among openers with the same number, the last one has the
+    /// room that has been empty longest.
     by_count: BTreeSet<(usize, Reverse<u64>, Opener)>,
 }
 
-/// A room that is in use without a member, and is not forgotten as long as it is. When its last visit is dropped, the
-/// room is let go.
+/// Keeps a room from being forgotten while it is used without a member. When the last visit of a room is dropped, the
+/// hub may forget the room.
 pub(crate) struct Visit {
     room: Arc<Room>,
     hub: Hub,
 }
 
 impl Hub {
-    /// Handles a room that may have become empty: keeps its log for a while, within the limit.
+    /// Handles a room that may have become empty. The hub forgets the room if its log is empty, too. Otherwise it keeps
+    /// the log, within [`Limits::empty_rooms`].
     pub(crate) fn let_go(&self, room: &Arc<Room>) {
         if room.is_empty() {
             let mut rooms = self.0.rooms.lock();
@@ -60,7 +61,7 @@ impl Rooms {
         }
     }
 
-    /// Returns the room with this folded name, for use: the caller lets it go afterwards.
+    /// Returns the room with this folded name and marks it as in use. The caller must let the room go afterwards.
     pub(super) fn take(&mut self, key: &str) -> Option<Arc<Room>> {
         let room = self.by_key.get(key)?;
         self.empty.unlist(key);
@@ -119,7 +120,7 @@ impl Rooms {
 
     /// Lists a room as empty, or forgets it if its log is empty, too.
     fn retire(&mut self, room: &Arc<Room>, limits: &Limits) {
-        // Checked again: a session may have joined before the lock was taken.
+        // The room is checked again, because a session may have joined before the lock was taken.
         if !self.has(room) || !room.is_empty() {
             return;
         }
@@ -137,7 +138,7 @@ impl Rooms {
     /// Forgets the first empty room that `next` returns and that can be forgotten. Returns whether a room was
     /// forgotten.
     fn forget(&mut self, next: impl Fn(&EmptyRooms) -> Option<Arc<str>>) -> bool {
-        // Each room is tried once: one whose journal is busy stays for later.
+        // Each empty room is tried once. A room whose journal is busy stays listed.
         for _ in 0..self.empty.len() {
             let Some(room) = next(&self.empty).and_then(|key| self.by_key.get(&key).cloned())
             else {
@@ -159,7 +160,7 @@ impl Rooms {
         known.is_some_and(|known| Arc::ptr_eq(known, room))
     }
 
-    /// The opener that a room is charged to; `None` for the lobby.
+    /// Returns the opener that a room is charged to; `None` for the lobby.
     fn opener(&self, room: &Room) -> Opener {
         room.opener.filter(|_| room.key != self.lobby)
     }
@@ -170,7 +171,7 @@ impl EmptyRooms {
         self.listed.len()
     }
 
-    /// Lists a room as the last to become empty.
+    /// Lists a room as the one that has become empty last.
     fn list(&mut self, key: &Arc<str>, opener: Opener) {
         self.unlist(key);
         self.ticks += 1;
@@ -209,8 +210,8 @@ impl EmptyRooms {
         }
     }
 
-    /// Of the opener with the most empty rooms, the room that has been empty longest. So a peer that opens and leaves
-    /// many rooms loses its own rooms first.
+    /// Returns the room to forget first: the one that has been empty longest, of the opener with the most empty rooms.
+    /// So a peer that opens and leaves many rooms loses its own rooms first.
     fn first_to_go(&self) -> Option<Arc<str>> {
         let (_, _, opener) = self.by_count.last()?;
         self.oldest_of(*opener)
@@ -263,7 +264,7 @@ mod tests {
         ] {
             empty.list(&key.into(), opener);
         }
-        // It was used in between.
+        // This room was used in between, so it is now the last one that became empty.
         empty.list(&"n1".into(), None);
         let mut gone = Vec::new();
         while let Some(key) = empty.first_to_go() {
@@ -294,7 +295,7 @@ mod tests {
         let session = hub.session(None).await.unwrap();
         let _member = session.join("ops").await.unwrap();
         let room = hub.find("ops").unwrap();
-        // The state in the middle of `close_room`.
+        // This is the state in the middle of `close_room`.
         assert!(hub.0.rooms.lock().remove(&room));
         let again = session.join("ops").await;
         assert!(matches!(again, Err(JoinError::AlreadyIn(_))));

@@ -133,13 +133,13 @@ pub struct SessionPresence {
 pub enum RosterCommand {
     /// Delivers a direct message to the session.
     Tell(Direct),
-    /// Ends the session.
+    /// Ends the session, for this reason.
     End(CloseReason),
     /// Takes the session out of a room.
     Remove {
         /// The room.
         room: RoomName,
-        /// The reason.
+        /// The reason; empty if the application gave none.
         reason: Arc<str>,
     },
 }
@@ -171,7 +171,7 @@ pub enum RosterEvent {
 pub enum NickError {
     /// The text is not a nick.
     Name(crate::name::NameError),
-    /// Another session has the nick, which it spells in this way.
+    /// Another session has the nick. The value is the nick as that session spells it.
     Taken(Nick),
     /// The requested nick looks like the nick of another session.
     LooksLike {
@@ -190,7 +190,7 @@ impl NickKeys {
     /// Creates the keys of a nick, according to these rules.
     #[must_use]
     pub fn new(names: &NameRules, nick: &Nick) -> Self {
-        // Equal texts are stored once: most nicks are their own key and shape.
+        // Equal texts are stored once, because most nicks are their own key and their own shape.
         let share = |key: String| {
             if key == nick.as_str() {
                 nick.shared()

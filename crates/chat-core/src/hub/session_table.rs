@@ -18,9 +18,9 @@ use std::sync::Arc;
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
     pub(super) elsewhere: Mutex<Elsewhere>,
-    /// The events of other nodes, until a task follows them.
+    /// The stream of events on other nodes, until a task reads it.
     pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
-    /// Other nodes are notified where this hub's sessions are.
+    /// Whether other nodes are notified of the nicks and rooms of this hub's sessions.
     pub(super) is_shared: bool,
 }
 
@@ -57,7 +57,7 @@ impl Sessions {
         self.here.lock().remove(&who);
     }
 
-    /// The members of a room that are on other nodes.
+    /// Returns the members of a room that are on other nodes.
     pub(super) fn elsewhere_in(&self, key: &str) -> Vec<(SessionId, Nick, Option<Account>)> {
         let elsewhere = self.elsewhere.lock();
         let members = elsewhere.by_room.get(key).map(|(_, members)| members);
@@ -71,7 +71,8 @@ impl Sessions {
             .collect()
     }
 
-    /// The next members of a room after a session, if all of them are on other nodes.
+    /// Returns at most `limit` members of a room, in the order of their session ids: those after the session `after`,
+    /// or the first ones. All members must be on other nodes.
     pub(super) fn elsewhere_after(
         &self,
         key: &str,
@@ -92,7 +93,8 @@ impl Sessions {
         members.map(listed).collect()
     }
 
-    /// The first rooms after a key that have members on other nodes, by their keys. Their topics are not known here.
+    /// Returns at most `limit` rooms that have members on other nodes, by their keys: those after the key `after`, or
+    /// the first ones. Their topics are unknown to this hub and left empty.
     pub(super) fn rooms_elsewhere(
         &self,
         after: Option<&str>,

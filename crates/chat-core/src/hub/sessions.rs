@@ -33,7 +33,7 @@ impl Drop for Claiming<'_> {
 }
 
 impl Hub {
-    /// Claims a nick for a session, in addition to the one that it `had`.
+    /// Claims a nick for a session that may already have the nick `had`.
     ///
     /// Dropping the future releases the nick.
     pub(crate) async fn claim_nick(
@@ -65,7 +65,7 @@ impl Hub {
         claimed
     }
 
-    /// Lists a session that has its nick. The first session makes the hub follow the roster.
+    /// Adds a session that has its nick to the table of sessions. The first session makes the hub follow the roster.
     pub(crate) fn list(&self, session: &Arc<Participant>) {
         let sessions = &self.0.participants;
         sessions
@@ -80,7 +80,7 @@ impl Hub {
         }
     }
 
-    /// Publishes to other nodes where a session is now.
+    /// Publishes the nick, the account and the rooms of a session to other nodes.
     pub(crate) fn publish_presence(&self, session: &Participant) {
         if !self.0.participants.is_shared || session.has_ended() {
             return;
@@ -98,7 +98,7 @@ impl Hub {
     pub(crate) fn end_replaced(&self, replaced: Vec<SessionId>) {
         for who in replaced {
             if let Some(ghost) = self.0.participants.find(who) {
-                // The request comes first, so that the connection knows why its session ends.
+                // The session is asked to close before it is ended, so that its connection knows why it ends.
                 ghost.ask_to_close(CloseReason::TakenOver);
                 self.end(&ghost, &CloseReason::TakenOver);
             } else {
@@ -111,9 +111,9 @@ impl Hub {
         }
     }
 
-    /// The sessions with this nick in any spelling, on all nodes.
+    /// Returns the sessions with this nick in any spelling, on all nodes.
     pub(crate) fn owners(&self, nick: &str) -> Vec<SessionId> {
-        // Checked before folding, whose cost grows with the length.
+        // The length is checked before the nick is folded, because the cost of folding grows with the length.
         if nick.len() > TYPED_NICK_BYTES_MAX {
             return Vec::new();
         }
@@ -153,8 +153,8 @@ impl Hub {
                 true
             }
             RosterCommand::End(reason) => {
-                // The request comes first, so that the connection knows why its session ends. It may then end the
-                // session itself.
+                // The session is asked to close before it is ended, so that its connection knows why it ends. The
+                // connection may end the session before this task does, so the first request counts as success, too.
                 let is_first = session.ask_to_close(reason.clone());
                 self.end(session, &reason) || is_first
             }
@@ -195,7 +195,7 @@ impl Hub {
                     || Err(TellError::no_such_nick("")),
                     |session| self.perform(&session, command),
                 );
-                // The node that asked may have given up.
+                // The node that sent the command may no longer wait for the answer.
                 drop(answer.send(done));
             }
         }

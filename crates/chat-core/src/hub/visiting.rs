@@ -28,7 +28,7 @@ impl Hub {
                 return Ok(None);
             };
             let visit = Visit::new(room, self.clone());
-            // A room that was forgotten in between is opened anew.
+            // If the room was forgotten in between, it is opened anew.
             if !visit.is_gone() {
                 return Ok(Some(visit));
             }

@@ -291,9 +291,10 @@ impl fmt::Debug for Message {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
-    /// Where the message's text ends in the text of the batch. It begins where the previous message ends, key included.
+    /// Where the message's text ends in the text of the batch. It begins where the previous message ends, including
+    /// that message's key.
     pub(super) end: usize,
-    /// Where the message's key ends. It follows the text.
+    /// Where the message's key ends in the text of the batch. The key follows the message's text.
     pub(super) key_end: usize,
     /// Whether a mark of the key's owner follows the key.
     pub(super) has_owner: bool,

@@ -1,7 +1,7 @@
 //! The journal: keeps the logs of rooms, for history, resume, catching up after lag, and durability.
 //!
 //! Invariant: a message is delivered once the journal has it, in the order of the journal. No code may assume that
-//! appending is immediate, although it is in memory.
+//! appending is immediate, although it is immediate in the journal in memory.
 
 use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
@@ -307,7 +307,7 @@ impl Page {
         })
     }
 
-    /// Removes what is after this position.
+    /// Removes the messages and the missing positions that are after this position.
     pub(crate) fn clip(&mut self, through: Seq) {
         if let Some(gap) = &mut self.gap {
             gap.to = gap.to.min(through);

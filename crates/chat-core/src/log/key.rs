@@ -83,7 +83,7 @@ impl fmt::Debug for TokenDigest {
 /// The owner of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
-    /// A session of a client without a token. Its keys expire when it ends.
+    /// A session of a client without a token. The keys expire when the session ends.
     Session(SessionId),
     /// A client with a token, across its sessions.
     Token(TokenDigest),

@@ -26,17 +26,17 @@ pub(crate) struct Keys {
     per_owner: usize,
     total: usize,
     known: Mutex<Known>,
-    /// Notified when a claim has settled or lapsed.
+    /// Notified when a claim has settled or has been released.
     settled: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     by_owner: HashMap<Owner, OfOwner>,
-    /// The keys of messages, oldest first. An entry that its owner has forgotten may be older than the key's current
-    /// state.
+    /// The keys of published messages, oldest first, with the time and the owner of each. An entry is out of date if
+    /// its owner has forgotten the key, or has used the key again later.
     said: VecDeque<(Instant, Owner, Key)>,
-    /// How many entries of `said` are not forgotten by their owners.
+    /// How many entries of `said` are not out of date.
     remembered: usize,
 }
 
@@ -64,19 +64,19 @@ pub(crate) struct Said {
 pub(crate) enum Claimed {
     /// Nothing has been said under the key.
     New(Claim),
-    /// Something is being said under the key: wait for [`Keys::settled`] and try again.
+    /// Another call is publishing a message under the key: wait for [`Keys::settled`] and try again.
     Pending,
     /// This message was said under the key.
     Already(Said),
 }
 
-/// The right to say something under a key. Dropping it releases the key.
+/// The right to publish a message under a key. Dropping the claim releases the key, unless the claim has settled.
 #[derive(Debug)]
 pub(crate) struct Claim {
     keys: Arc<Keys>,
     owner: Owner,
     key: Key,
-    /// The index of its message in the batch.
+    /// The index of the claimed message in its batch.
     index: usize,
 }
 
@@ -109,7 +109,7 @@ impl Keys {
         })
     }
 
-    /// Returns what was said under a key.
+    /// Returns the message that was published under a key; `None` if the key is not remembered.
     pub(crate) fn said(&self, owner: Owner, key: &Key) -> Option<Said> {
         let mut known = self.known.lock();
         known.forget(self.total, Instant::now().checked_sub(self.lifetime));
@@ -119,24 +119,24 @@ impl Keys {
         }
     }
 
-    /// Records what was said under a key before this process began.
+    /// Records the message that was published under a key before this process began.
     pub(crate) fn remember(self: &Arc<Self>, owner: Owner, key: &Key, said: Said) {
         if let Claimed::New(claim) = self.claim(owner, key, 0) {
             claim.settle_as(said);
         }
     }
 
-    /// Waits until a claim settles or lapses. Returns at once if `is_pending` returns false.
+    /// Waits until a claim settles or is released. Returns at once if `is_pending` returns false.
     pub(crate) async fn settled(&self, is_pending: impl FnOnce() -> bool) {
         let mut settled = std::pin::pin!(self.settled.notified());
-        // Registers before it checks, so that no notification is lost in between.
+        // The waiter registers before it checks, so that no notification is lost in between.
         settled.as_mut().enable();
         if is_pending() {
             settled.await;
         }
     }
 
-    /// Returns whether something is being said under a key.
+    /// Returns whether another call is publishing a message under a key.
     pub(crate) fn is_pending(&self, owner: Owner, key: &Key) -> bool {
         let known = self.known.lock();
         let state = known.by_owner.get(&owner).and_then(|of| of.states.get(key));
@@ -145,7 +145,7 @@ impl Keys {
 }
 
 impl Claim {
-    /// Records what was said under the key.
+    /// Records the message that was published under the key.
     pub(crate) fn settle(self, batch: &Batch) {
         if let Some(seq) = batch.seq(self.index) {
             let room = batch.room().clone();
@@ -158,7 +158,7 @@ impl Claim {
         self.settle_as(Said { room, seq });
     }
 
-    /// Records what was said under the key if it is among these messages; otherwise releases the key.
+    /// Records the message that was published under the key, if it is among these messages. Otherwise releases the key.
     pub(crate) fn settle_if_in(self, slices: &[BatchSlice]) {
         let found = slices.iter().rev().find_map(|BatchSlice { batch, range }| {
             let seq = batch.place_of(range.clone(), &self.key, self.owner)?;
@@ -207,7 +207,7 @@ impl Drop for Claim {
 }
 
 impl Known {
-    /// Forgets the oldest entries beyond `total`, and those from before `horizon`.
+    /// Forgets the oldest entries until at most `total` are remembered, and all entries from before `horizon`.
     fn forget(&mut self, total: usize, horizon: Option<Instant>) {
         while let Some(entry) = self.said.front()
             && (self.remembered > total
@@ -239,7 +239,7 @@ impl Known {
     }
 }
 
-/// Returns whether an owner still remembers what it said under a key at that moment.
+/// Returns whether an entry is not out of date: its owner still remembers that the key was used at that time.
 fn is_remembered(
     by_owner: &HashMap<Owner, OfOwner>,
     (at, owner, key): &(Instant, Owner, Key),

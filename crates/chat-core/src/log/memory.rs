@@ -44,7 +44,7 @@ pub struct MemoryLog {
     bytes_max: usize,
     fold: Fold,
     budget: Arc<Budget>,
-    /// The log's number in the budget.
+    /// The number under which the budget knows the log.
     id: u64,
     ring: Arc<Mutex<Ring>>,
 }

@@ -132,15 +132,15 @@ impl Timestamp {
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// No session. It is the author of messages from an earlier process, because this process gives the ids of earlier
-    /// sessions to its own.
+    /// The id of no session. Messages that an earlier process appended have this author, because sessions of this
+    /// process may have the same ids as sessions of the earlier process.
     pub const NOBODY: Self = Self(0);
 
     /// The largest incarnation.
     pub const INCARNATION_MAX: u32 = (1 << (64 - COUNTER_BITS)) - 1;
 
-    /// Creates the id of a session from its hub's incarnation and its counter. Bits beyond the width of either are
-    /// ignored.
+    /// Creates the id of a session. Only the lower 20 bits of the hub's incarnation and the lower 44 bits of the
+    /// session's counter are used.
     #[must_use]
     pub const fn new(incarnation: u32, counter: u64) -> Self {
         Self(((incarnation as u64) << COUNTER_BITS) | (counter & COUNTER_MAX))
@@ -149,7 +149,7 @@ impl SessionId {
     /// Returns the incarnation of the session's hub.
     #[must_use]
     pub const fn incarnation(self) -> u32 {
-        // At most 20 bits are left.
+        // At most 20 bits are left after the shift.
         (self.0 >> COUNTER_BITS) as u32
     }
 

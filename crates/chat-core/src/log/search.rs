@@ -19,10 +19,10 @@ const WORD_BYTES_MAX: usize = 256;
 /// for 16 words in a room of 1 MiB, the most that a log in memory holds by default, does about half of it.
 const WORK_MAX: usize = 48 * 1024 * 1024;
 
-/// How much work is done before other tasks run: about 0.25 ms.
+/// The work, in compared bytes, after which other tasks run: about 0.25 ms.
 const WORK_PER_TURN: usize = 256 * 1024;
 
-/// How many compared bytes one folded byte costs, unless it is ASCII.
+/// The cost of folding one byte of a text that is not ASCII, in compared bytes.
 const FOLDING: usize = 16;
 
 /// Maps a text to the form in which it is compared.
@@ -129,7 +129,7 @@ impl Work {
         self.since_turn = self.since_turn.saturating_add(bytes);
     }
 
-    /// Yields to other tasks if enough work was done since the last time.
+    /// Yields to other tasks if enough work was done since it last yielded.
     async fn take_turns(&mut self) {
         if self.since_turn >= WORK_PER_TURN {
             self.since_turn = 0;
@@ -260,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_is_found_in_whatever_normal_form_it_was_typed() {
-        // Composes the only pair that this test types.
+        // Composes the only pair of characters that this test needs.
         fn compose(text: &str) -> String {
             text.replace("e\u{301}", "\u{e9}").to_lowercase()
         }

@@ -1,8 +1,8 @@
 //! How a lagging member receives what it missed: one way for members in process, followers and connections.
 //!
-//! Invariant: every position between where the member was and where it goes live is delivered as a message, or as part
-//! of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is skipped silently. All
-//! positions of one [`CatchUp`] are of one epoch: they and the epoch are taken under one lock.
+//! Invariant: every position between the one that the member had reached and the live end is delivered as a message, or
+//! as part of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is skipped
+//! silently. All positions of one [`CatchUp`] are of one epoch: the positions and the epoch are taken under one lock.
 
 use crate::event::{Missed, RoomInfo};
 use crate::log::{BatchSlice, Epoch, Gap, Page, Position, Seq, Span};
@@ -11,7 +11,7 @@ use crate::room::item::Cursor;
 use crate::room::room::{Room, State, Subscription};
 use std::collections::VecDeque;
 
-/// How many messages a member in process reads at a time.
+/// The most messages that a member in process reads at a time.
 const PAGE: usize = 256;
 
 /// The part of a room's log that a member has yet to receive.
@@ -23,18 +23,19 @@ pub(crate) struct CatchUp {
     pub(crate) through: Seq,
     /// The epoch of the positions.
     epoch: Epoch,
-    /// Reported to the member before the messages.
+    /// What is reported as missing before the messages.
     missed: Option<Missed>,
-    /// The log can't be followed now, which is reported after the messages.
+    /// Whether the room can't follow its log now. This is reported after the messages.
     is_lost: bool,
-    /// The member receives no items any more, so it is notified here if the log begins a new epoch.
+    /// Whether the member receives no more items of the room. This value then reports a new epoch of the log, because
+    /// no item does.
     is_last: bool,
 }
 
 /// The next messages of a [`CatchUp`].
 #[derive(Debug)]
 pub(crate) struct CaughtUp {
-    /// What is missing before the messages.
+    /// What is missing before the messages, and why.
     pub(crate) missed: Option<Missed>,
     pub(crate) slices: Vec<BatchSlice>,
 }
@@ -44,7 +45,7 @@ pub(crate) struct CaughtUp {
 pub(crate) enum Unread {
     /// The log can't be read now.
     Failed,
-    /// The room's log began a new epoch, so the positions are invalid. An item reports this.
+    /// The room's log began a new epoch, so the positions are invalid. An item of the room reports this to the members.
     BeganAnew,
 }
 
@@ -61,13 +62,13 @@ impl CatchUp {
         }
     }
 
-    /// Covers no messages for a member that joins. It is told if the log can't be followed now.
+    /// Covers no messages, for a member that joins. If the room can't follow its log now, the member receives a report.
     pub(crate) const fn none(joined: JoinedAt) -> Self {
         Self::up_to(joined.position.seq, joined)
     }
 
-    /// Covers the log from a position to where it ended when a member joined. The member is told if the log can't be
-    /// followed now.
+    /// Covers the log from a position to the end that it had when a member joined. If the room can't follow the log
+    /// now, the member receives a report.
     pub(crate) const fn up_to(after: Seq, joined: JoinedAt) -> Self {
         Self {
             is_lost: joined.is_lost,
@@ -75,11 +76,11 @@ impl CatchUp {
         }
     }
 
-    /// Covers no messages, only the report that they were missed.
+    /// Covers no messages: only reports why the member does not receive them.
     pub(crate) const fn unread(missed: Missed, joined: JoinedAt) -> Self {
         Self {
             missed: Some(missed),
-            // The same report is not made twice.
+            // `Missed::Unreadable(None)` is also the report of a lost log, and is made once.
             is_lost: joined.is_lost && !matches!(missed, Missed::Unreadable(None)),
             ..Self::none(joined)
         }
@@ -93,15 +94,15 @@ impl CatchUp {
         self.after.0 >= self.through.0
     }
 
-    /// Leaves everything out, for a member that can be shown nothing.
+    /// Skips all messages and reports, because the peer can't be shown any.
     pub(crate) const fn skip(&mut self) {
         self.after = self.through;
         self.missed = None;
         self.is_lost = false;
     }
 
-    /// Reads at most `limit` messages and moves the beginning past them. If the log can't be read, the rest is reported
-    /// as missing.
+    /// Reads the next messages, at most `limit`, and moves the beginning past them. If the log can't be read, the rest
+    /// is reported as missing.
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
@@ -145,8 +146,8 @@ impl CatchUp {
 }
 
 impl Room {
-    /// Moves a lagging member to the live end. Returns what it must receive first, and whether it missed changes of
-    /// presence.
+    /// Moves a lagging member to the live end. Returns the part of the log that the member must receive before live
+    /// items, and whether it missed changes of presence.
     pub(crate) fn go_live(&self, tail: &Tail) -> (CatchUp, bool) {
         let state = self.state.lock();
         let was = tail.go_live(state.cursor);
@@ -154,8 +155,9 @@ impl Room {
         (self.catch_up(&state, was), missed_presence)
     }
 
-    /// Subscribes again, at the live end, for a member that was here. Returns what it must receive first. If there were
-    /// changes of presence since, returns the room's members now.
+    /// Subscribes a lagging member again, at the live end. `was` is the cursor that the member had reached. Returns the
+    /// part of the log that the member must receive first, and the room's present members if it missed changes of
+    /// presence.
     pub(crate) fn subscribe_anew(&self, was: Cursor) -> (Subscription, CatchUp, Option<RoomInfo>) {
         let state = self.state.lock();
         let subscription = Subscription {
@@ -167,10 +169,10 @@ impl Room {
         (subscription, self.catch_up(&state, was), info)
     }
 
-    /// Returns the live end, for a follower that was here, and what the follower must receive first. If it missed
-    /// changes of presence, returns the room's members now.
+    /// Returns the live end for a follower that had reached the cursor `was`, and the part of the log that the follower
+    /// must receive first. If the follower missed changes of presence, also returns the room's present members.
     ///
-    /// `missed_whispers`: the follower may also have missed changes that only followers receive.
+    /// `missed_whispers`: the follower may also have missed changes of presence that only followers receive.
     pub(crate) fn live_end(
         &self,
         was: Cursor,
@@ -183,7 +185,8 @@ impl Room {
         (state.cursor, self.catch_up(&state, was), info)
     }
 
-    /// Returns what a member that was here has yet to receive: up to its end if it has left, or to the end of the log.
+    /// Returns the part of the log that a member has yet to receive after the cursor `was`. It ends at `ended`, where
+    /// the log ended when the member left the room, or at the present end of the log if the member has not left.
     pub(crate) fn rest(&self, was: Cursor, ended: Option<Seq>) -> CatchUp {
         let state = self.state.lock();
         let rest = CatchUp {
@@ -193,7 +196,7 @@ impl Room {
         match ended {
             None => rest,
             Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },
-            // It is not known in which of the epochs the member has left.
+            // It is unknown in which epoch the member has left.
             Some(_) => CatchUp {
                 after: rest.through,
                 ..rest
@@ -201,7 +204,7 @@ impl Room {
         }
     }
 
-    /// Reads a part of the log by positions of this epoch.
+    /// Reads a part of the log. `span` and the page hold positions of this epoch.
     pub(crate) async fn read_in(
         &self,
         epoch: Epoch,
@@ -216,7 +219,7 @@ impl Room {
             self.log_failure(&error);
             Unread::Failed
         })?;
-        // The log may begin anew before the room is told.
+        // The log may begin a new epoch before the room learns of it.
         let is_present = page.epoch.is_none_or(|read| read == epoch);
         if is_present {
             Ok(page)
@@ -225,8 +228,8 @@ impl Room {
         }
     }
 
-    /// Covers the log from where a member was up to its end. If the log began a new epoch in between, the member is
-    /// notified and receives what follows.
+    /// Covers the log from the cursor that a member had reached to the end of the log. If the log began a new epoch in
+    /// between, the member receives a report and then the messages of the new epoch.
     fn catch_up(&self, state: &State, was: Cursor) -> CatchUp {
         let now = state.cursor.position();
         let is_reset = was.epoch != now.epoch;
@@ -243,20 +246,20 @@ impl Room {
 /// Which earlier messages a joining member asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resume {
-    /// The position of the last message that it has seen.
+    /// The position of the last message that the member has seen; `None` if it names none.
     pub(crate) after: Option<Seq>,
-    /// The epoch of that position. `None` for the present one.
+    /// The epoch of that position. `None`: the present epoch of the log.
     pub(crate) epoch: Option<Epoch>,
-    /// How many messages it receives at most: the latest ones.
+    /// The most messages that the member receives: the latest ones.
     pub(crate) limit: Option<usize>,
 }
 
-/// Where a room was when a member joined it.
+/// The state of a room's log when a member joined the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JoinedAt {
     /// The end of the log.
     pub(crate) position: Position,
-    /// The log could not be followed, which members that joined earlier have been told.
+    /// Whether the room could not follow the log. Members that had joined earlier have received a report of this.
     pub(crate) is_lost: bool,
 }
 
@@ -273,17 +276,18 @@ impl From<&RoomInfo> for JoinedAt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) catch_up: CatchUp,
-    /// Whether the member receives everything after the position that it named. `None` if it named none.
+    /// Whether the member receives all messages after the position that it named. `None` if it named no position.
     pub(crate) is_whole: Option<bool>,
 }
 
 impl Resume {
-    /// Whether nothing is asked for.
+    /// Returns whether the member asks for no earlier messages.
     pub(crate) fn is_empty(self) -> bool {
         self.after.is_none() && self.limit.unwrap_or_default() == 0
     }
 
-    /// Decides what a joining member receives, up to the end of the log at its join. Cancel safe.
+    /// Decides which earlier messages a joining member receives. They end where the log ended when the member joined.
+    /// Cancel safe.
     pub(crate) async fn plan(self, room: &Room, joined: JoinedAt) -> Plan {
         let Some(after) = self.after else {
             return Plan {
@@ -302,8 +306,8 @@ impl Resume {
         }
     }
 
-    /// Decides what a joining member receives that may not see earlier messages: the report that they are missing, if
-    /// it named a position.
+    /// Decides what a joining member receives if it may not see earlier messages. If it named a position, it receives a
+    /// report that the messages after the position are missing.
     pub(crate) fn withhold(self, joined: JoinedAt) -> Plan {
         let mut catch_up = CatchUp::none(joined);
         let through = joined.position.seq;
@@ -321,7 +325,7 @@ impl Resume {
         Plan { catch_up, is_whole }
     }
 
-    /// Whether a position is one of the log that the member joined.
+    /// Returns whether `after` is a position of the log that the member joined.
     fn knows(self, after: Seq, joined: JoinedAt) -> bool {
         let Position { epoch, seq } = joined.position;
         self.epoch.is_none_or(|seen| seen == epoch) && after <= seq
@@ -346,7 +350,8 @@ impl Resume {
         }
     }
 
-    /// Whether the log holds everything to be replayed, within the limit. What is beyond the limit is left out.
+    /// Returns whether the log holds all messages to be replayed and the limit allows all of them. Messages beyond the
+    /// limit are left out of `catch_up` and reported as missing.
     async fn is_whole(self, room: &Room, catch_up: &mut CatchUp) -> bool {
         let CatchUp {
             after,
@@ -358,10 +363,10 @@ impl Resume {
             return true;
         }
         let Ok(first) = room.read_in(epoch, Span::After(after), 1).await else {
-            // The replay tries again, and reports the error if it fails.
+            // The replay reads the log again, and reports the error if that fails, too.
             return false;
         };
-        // The read that finds the position is bounded, whatever the peer asks for.
+        // This read finds where the replay begins. Its size is bounded, whatever limit the peer asks for.
         let limit = self.limit.map(|limit| limit.min(room.history_max()));
         let before = Span::Before(through.next());
         if let Some(limit) = limit
@@ -383,7 +388,7 @@ impl Resume {
 }
 
 impl Room {
-    /// Covers at most `limit` messages before a position; `None` if there are none.
+    /// Covers the latest messages before a position, at most `limit`. Returns `None` if there are none.
     pub(crate) async fn latest(
         &self,
         before: Position,
@@ -403,7 +408,7 @@ impl Room {
     }
 }
 
-/// A part of a log that is read in process: page by page, and yielded slice by slice.
+/// A part of a log that is read in process, page by page, and yielded slice by slice.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     catch_up: CatchUp,
@@ -413,13 +418,13 @@ pub(crate) struct Backlog {
 /// What one step of reading a [`Backlog`] yields.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Messages.
+    /// The next messages.
     Slice(BatchSlice),
-    /// Messages that can't be delivered.
+    /// Messages that can't be delivered, and why.
     Missed(Missed),
-    /// A page was read; there may be more.
+    /// A page was read, and the next step continues.
     GoOn,
-    /// Everything was read.
+    /// The whole part was read.
     Done,
 }
 

@@ -24,13 +24,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 
-/// How many members a task serves before it yields to other tasks: about 0.3 ms of writing.
+/// The most members that a task serves before it yields to other tasks: about 0.3 ms of writing.
 const MEMBERS_PER_TURN: usize = 64;
 
-/// How many changes of presence one round delivers at most.
+/// The most changes of presence that one round delivers.
 const ANNOUNCEMENTS_MAX: usize = 128;
 
-/// How many bytes of waiting items one round takes at most.
+/// The number of bytes from which on a round takes no more waiting items.
 const ROUND_BYTES_MAX: usize = 256 * 1024;
 
 /// A member over a connection, as the delivery tasks know it.
@@ -46,13 +46,13 @@ struct TailState {
     /// The end of the log when the member left the room, if it has left.
     ended: Option<Seq>,
     options: DeliveryOptions,
-    /// With [`Echo::Reply`]: the session's messages that were answered without their places. Boxed, because few members
-    /// have it.
+    /// With [`Echo::Reply`]: the session's messages that were answered before delivery reached them. Boxed, because few
+    /// members have such messages.
     answered: Option<Box<Answered>>,
 }
 
 impl Tail {
-    /// Creates a tail that is live from `cursor` on.
+    /// Creates a tail that is live from `cursor` on. The session's messages up to `appended` count as answered.
     pub(crate) fn new(
         session: SessionId,
         outbound: Arc<Outbound>,
@@ -77,14 +77,14 @@ impl Tail {
         }
     }
 
-    /// Where the member is, if it is lagging.
+    /// Returns the member's cursor if the member is lagging.
     pub(crate) fn behind(&self) -> Option<Cursor> {
         let state = self.state.lock();
         (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
-    /// Whether delivery has yet to reach this position. `lost_at` is the item that reports that the log is lost, if it
-    /// is.
+    /// Returns whether delivery to the member has yet to reach this position, and will. If the log is lost, `lost_at`
+    /// is the number of the item that reports this. Delivery does not go on after that item.
     pub(crate) fn awaits(&self, at: Position, lost_at: Option<u64>) -> bool {
         let Cursor {
             next, seq, epoch, ..
@@ -97,7 +97,7 @@ impl Tail {
         self.state.lock().options.echo
     }
 
-    /// Notes that this message is answered, and those of the session before it, wherever delivery is.
+    /// Notes that the session's messages up to this batch are answered, even if delivery has not reached them.
     pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
         let seq = batch.last();
         self.state.lock().answered = Some(Box::new(Answered {
@@ -106,21 +106,21 @@ impl Tail {
         }));
     }
 
-    /// Whether these messages of the session are answered.
+    /// Returns whether these messages of the session are answered.
     pub(crate) fn has_answered(&self, batch: &Batch, epoch: Epoch) -> bool {
         let state = self.state.lock();
         let answered = state.answered.as_ref();
         answered.is_some_and(|answered| answered.has(batch, epoch))
     }
 
-    /// Makes the member live from `cursor` on. Returns where it was.
+    /// Makes the member live from `cursor` on. Returns the cursor that the member had before.
     pub(crate) fn go_live(&self, cursor: Cursor) -> Cursor {
         let mut state = self.state.lock();
         state.live = state.ended.is_none();
         std::mem::replace(&mut state.cursor, cursor)
     }
 
-    /// Stops delivery to the member. Returns where it was, and where the log ended if it has left the room.
+    /// Stops delivery to the member. Returns its cursor, and the end of the log when it left the room if it has left.
     pub(crate) fn stop(&self) -> (Cursor, Option<Seq>) {
         let mut state = self.state.lock();
         state.live = false;
@@ -144,8 +144,8 @@ impl Tail {
         state.options = options;
     }
 
-    /// As [`deliver`](Self::deliver), but a stream or an encoder that panics ends only its own member. Returns whether
-    /// it did not panic.
+    /// As [`deliver`](Self::deliver), but a stream or an encoder that panics ends only its own member. Returns `false`
+    /// after a panic.
     fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
         if delivered.is_err() {
@@ -182,7 +182,7 @@ impl Tail {
                 state.cursor = own.map_or(round.end, |(own, _)| round.cursor_at(own, state.cursor));
                 match own {
                     None => break,
-                    // What follows is held back until the connection has written the reply.
+                    // Later deliveries are held back until the connection has written the reply.
                     Some((own, batch)) if self.outbound.cork_for_reply(batch) => {
                         state.cursor = round.items[own].end;
                         at = own + 1;
@@ -199,7 +199,7 @@ impl Tail {
             return;
         }
         if round.has_missed && state.options.echo == Echo::Reply {
-            // The message that is to be answered may be among them.
+            // The message that the connection is to answer may be among the missing ones.
             drop(state);
             self.outbound.wake();
         }
@@ -256,7 +256,8 @@ impl Shard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Copies the next members, so that no lock is held while they are written to.
+    /// Adds the members of the next turn to `turn`, so that no lock is held while bytes are written to them. Returns
+    /// the index at which the following turn begins; `None` if this is the last one.
     fn next_turn(&self, from: usize, turn: &mut Vec<Arc<Tail>>) -> Option<usize> {
         let places = self.places.lock();
         let end = places.tails.len().min(from + MEMBERS_PER_TURN);
@@ -332,10 +333,11 @@ pub(crate) async fn deliver(
     .await;
 }
 
-/// Waits until presence may be announced. Returns at once if there is a message, too: messages do not wait.
+/// Waits for the turn to deliver a round of presence. Returns at once if the last item is not presence: messages do not
+/// wait.
 ///
-/// A session may join or leave many rooms at once, and each of them announces it. Such rounds take turns, so that a
-/// message in another room waits for a few of them at most.
+/// A session may join or leave many rooms at once, and each of these rooms announces the change. Such rounds take
+/// turns, so that a message in another room waits for only a few of them.
 async fn turn_to_announce<'a>(
     announcing: &'a Semaphore,
     rx: &mut broadcast::Receiver<Arc<Item>>,
@@ -369,7 +371,7 @@ fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     items.push(item);
 }
 
-/// Takes the items that wait in the ring, up to [`ROUND_BYTES_MAX`].
+/// Adds the items that wait in the ring, until the items have [`ROUND_BYTES_MAX`] bytes.
 fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Item>>) {
     let mut bytes: usize = items.iter().map(|item| item.bytes()).sum();
     while bytes < ROUND_BYTES_MAX {

@@ -33,7 +33,7 @@ impl<T: Clone> Feed<T> {
         if let Some(tx) = self.tx.get()
             && tx.receiver_count() > 0
         {
-            // Fails when the last follower has just been dropped.
+            // Sending fails if the last follower has just been dropped, which is not an error.
             drop(tx.send(item()));
         }
     }

@@ -1,8 +1,8 @@
 //! Following a log that several hubs append to: the room delivers what the log yields.
 //!
 //! Invariant: members receive each message after the log's head once and in the log's order, whichever hub appended it,
-//! or an explicit gap. The result of an append only answers its author. A log whose stream ends is followed again from
-//! what was delivered last.
+//! or an explicit gap. The result of an append only answers the author of the messages. If the stream of a log ends,
+//! the room follows the log again, from the last position that it has delivered.
 
 use crate::event::Missed;
 use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
@@ -19,13 +19,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a room waits before it tries to follow a lost log again: at first, and at most. Each attempt doubles the
-/// pause, and a stream that lasted as long as the longest pause begins with the shortest one again.
+/// The shortest and the longest pause before a room tries to follow a lost log again. Each attempt doubles the pause.
+/// After a stream that lasted as long as the longest pause, the pauses begin with the shortest one again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// How long a new stream must last before a lost log counts as followed again, unless the stream yields something: a
-/// stream may end only after an attempt to connect.
+/// How long a new stream that yields nothing must last before the lost log counts as followed again. A log may return a
+/// stream that ends only when an attempt to connect has failed.
 const FOUND_AFTER: Duration = Duration::from_secs(1);
 
 /// Delivers what the log yields until the room is gone. If the log is lost, tries to follow it again.
@@ -64,8 +64,8 @@ fn deliver(
     }
 }
 
-/// Delivers what the stream yields until it ends. Returns whether the log was lost before and still is; `None` if the
-/// room is gone.
+/// Delivers what the stream yields until it ends. `is_lost`: the log counts as lost until the stream yields something
+/// or has lasted for [`FOUND_AFTER`]. Returns whether the log still counts as lost; `None` if the room is gone.
 async fn deliver_all(
     room: &Weak<Room>,
     mut followed: BoxStream<'static, Followed>,
@@ -139,7 +139,7 @@ impl Room {
         if batch.is_empty() || batch.last() <= state.cursor.seq {
             return;
         }
-        // Some of it was delivered before: members read what they lack.
+        // Some messages of the batch were delivered before. Members read the messages that they lack from the log.
         state.is_uncertain |= batch.first() <= state.cursor.seq;
         self.deliver(state, batch);
     }
@@ -166,7 +166,7 @@ impl Room {
         self.send_missed(state, Missed::OtherEpoch);
     }
 
-    /// Reports that the stream has ended: nothing can be delivered for now.
+    /// Reports that the stream has ended: the room can't deliver messages until it follows the log again.
     fn lose_log(self: &Arc<Self>) {
         self.context.counters.journal_outages.add(1);
         if self.context.journal_log.opens() {
@@ -180,7 +180,8 @@ impl Room {
         self.notify_settled(&state);
     }
 
-    /// Follows the lost log again, from what was delivered last. `None` if that fails.
+    /// Follows the lost log again, from the last position that was delivered. Returns `None` if the log returns no
+    /// stream or panics.
     fn follow_again(&self) -> Option<BoxStream<'static, Followed>> {
         let after = self.cursor().position();
         catch_unwind(AssertUnwindSafe(|| self.log.follow(after))).ok()?

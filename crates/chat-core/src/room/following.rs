@@ -6,16 +6,17 @@ use crate::log::{Batch, Seq};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The reason that an author receives while the log can't be followed.
+/// The reason that an author receives if it publishes while the log can't be followed.
 pub(super) const LOST: &str = "it can't be followed now";
 
-/// The value of [`Following::lost_at`] while the log is followed. No room has so many items.
+/// The value of [`Following::lost_at`] while the log is followed. No room has an item with this number.
 const NOT_LOST: u64 = u64::MAX;
 
 /// The state of a log that several hubs append to.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last position that this hub has appended. The room is not settled until it is delivered.
+    /// The last position that this hub has appended. The room is not settled until the messages up to this position are
+    /// delivered.
     appended: AtomicU64,
     /// The number of the item that told the members that the stream has ended; [`NOT_LOST`] while the log is followed.
     lost_at: AtomicU64,
@@ -39,12 +40,13 @@ impl Following {
         self.appended.fetch_max(batch.last().0, Ordering::Relaxed);
     }
 
-    /// The last position that this hub has appended.
+    /// Returns the last position that this hub has appended.
     pub(super) fn appended(&self) -> Seq {
         Seq(self.appended.load(Ordering::Relaxed))
     }
 
-    /// Whether everything that this hub has appended is at or before this position, or can't be delivered.
+    /// Returns whether everything that this hub has appended is at or before this position. Also returns `true` while
+    /// the log is lost, because nothing can be delivered then.
     pub(super) fn has_passed(&self, seq: Seq) -> bool {
         self.is_lost() || self.appended.load(Ordering::Relaxed) <= seq.0
     }
@@ -53,7 +55,8 @@ impl Following {
         self.lost_at() != NOT_LOST
     }
 
-    /// Whether the log is lost, and a member that needs this item next has not been told.
+    /// Returns whether the log is lost and a member has yet to receive the report of it. `next` is the number of the
+    /// item that the member needs next.
     pub(super) fn has_lost_after(&self, next: u64) -> bool {
         self.is_lost() && next <= self.lost_at()
     }
@@ -77,7 +80,7 @@ impl Following {
         self.lost_at.store(NOT_LOST, Ordering::Relaxed);
     }
 
-    /// A token that is cancelled when the room is gone.
+    /// Returns a token that is cancelled when the room is gone.
     pub(super) fn stopped(&self) -> CancellationToken {
         self.stop.clone()
     }

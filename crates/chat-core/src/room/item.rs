@@ -15,30 +15,30 @@ use std::sync::Arc;
 pub(crate) struct Item {
     /// Numbers the room's items. A number is skipped where the log may hold messages that were not delivered.
     pub(crate) number: u64,
-    /// Where a member is after this item.
+    /// The cursor of a member that has received this item.
     pub(crate) end: Cursor,
-    /// The session that caused it.
+    /// The session that caused the item.
     pub(crate) author: SessionId,
     pub(crate) body: Body,
-    /// The encodings made so far, one for each encoder in use: a few at most.
+    /// The encodings of the item that were made so far, one for each encoder in use.
     encodings: Mutex<Vec<(Arc<dyn Encoder>, Bytes)>>,
 }
 
 pub(crate) enum Body {
     Messages(Arc<Batch>),
     Presence(Arc<Presence>),
-    /// How many members there are, in a room with too many members to announce each change of presence.
+    /// The number of members, in a room with too many members to announce each change of presence.
     Count(RoomName, usize),
-    /// Messages that no member receives.
+    /// Messages that no member receives, and why.
     Missed(RoomName, Missed),
-    /// The room is closed. Members over a connection are notified by the connection.
+    /// The room is closed, for this reason. A peer over a connection is notified by its connection, not by this item.
     Closed(Arc<str>),
-    /// Nothing to show: members in process check whether their session is ending.
+    /// The item shows nothing. Members in process check whether their session is ending.
     Nudge,
 }
 
 impl Item {
-    /// Creates the item that a member at `cursor` needs next, of which only the number is to change.
+    /// Creates the item that a member at `cursor` needs next. Its end is `cursor` with the next number.
     pub(crate) const fn new(cursor: Cursor, author: SessionId, body: Body) -> Self {
         Self {
             number: cursor.next,
@@ -52,19 +52,20 @@ impl Item {
         }
     }
 
-    /// Whether a session receives this item. It receives its own messages only if it asked for them, except a topic
-    /// that it set, which nothing on its screen shows yet. It never receives its own changes of presence.
+    /// Returns whether a session receives this item. A session receives its own messages only if it asked for them. A
+    /// topic that it set is an exception, because nothing on its screen shows the topic yet. A session never receives
+    /// its own changes of presence.
     pub(super) fn is_for(&self, session: SessionId, echo: Echo) -> bool {
         self.author != session
             || match (&self.body, echo) {
                 (Body::Messages(_), Echo::Include) => true,
                 (Body::Messages(batch), Echo::Exclude) => batch.is_topic(),
-                // With `Echo::Reply`, delivery stops before its messages.
+                // With `Echo::Reply`, delivery stops before the session's own messages.
                 _ => false,
             }
     }
 
-    /// The change of a session that this item announces, if other rooms announce it, too.
+    /// Returns the change of a session that this item announces, if other rooms announce the change, too.
     pub(super) fn shared_change(&self) -> Option<SharedChange> {
         match &self.body {
             Body::Presence(presence) => Some((presence.session, presence.number?)),
@@ -72,12 +73,12 @@ impl Item {
         }
     }
 
-    /// Whether the item carries presence only.
+    /// Returns whether the item holds only presence: a change or a number of members.
     pub(super) const fn is_announcement(&self) -> bool {
         matches!(self.body, Body::Presence(_) | Body::Count(..))
     }
 
-    /// How many messages or changes of presence the item holds.
+    /// Returns how many messages or changes of presence the item holds.
     pub(super) fn len(&self) -> usize {
         match &self.body {
             Body::Messages(batch) => batch.len(),
@@ -97,7 +98,7 @@ impl Item {
         }
     }
 
-    /// The item in this encoder's format, encoded at most once for all delivery tasks.
+    /// Returns the item in this encoder's format. All delivery tasks together encode it at most once.
     pub(super) fn encoded(&self, encoder: &Arc<dyn Encoder>) -> Bytes {
         let mut encodings = self.encodings.lock();
         if let Some((_, bytes)) = encodings
@@ -133,9 +134,9 @@ impl fmt::Debug for Item {
 /// Which messages of a session were answered without their places in the room; see [`Echo::Reply`].
 #[derive(Debug)]
 pub(super) struct Answered {
-    /// The messages up to this position.
+    /// All messages of the session up to this position were answered.
     pub(super) through: Position,
-    /// This one, whatever its epoch.
+    /// These messages were answered, too, whatever their epoch.
     pub(super) last: Option<Arc<Batch>>,
 }
 
@@ -147,7 +148,7 @@ impl Answered {
         }))
     }
 
-    /// Whether these messages of the session, which are in the log of this epoch, are answered.
+    /// Returns whether these messages of the session were answered. `epoch` is that of the log that holds them.
     pub(super) fn has(&self, batch: &Batch, epoch: Epoch) -> bool {
         let is_last = |last: &Arc<Batch>| last.last() == batch.last() && last.at() == batch.at();
         self.through.epoch == epoch && batch.last() <= self.through.seq
@@ -155,7 +156,7 @@ impl Answered {
     }
 }
 
-/// Where a member is in its room's broadcast.
+/// The place that a member has reached in its room's broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The number of the item that the member needs next.
@@ -164,12 +165,12 @@ pub(crate) struct Cursor {
     pub(crate) seq: Seq,
     /// The epoch of the log after the previous item.
     pub(crate) epoch: Epoch,
-    /// The count of presence changes after the previous item.
+    /// The number of presence changes of the room up to the previous item.
     pub(crate) presences: u64,
 }
 
 impl Cursor {
-    /// The position in the log.
+    /// Returns the position in the log.
     pub(crate) const fn position(self) -> Position {
         Position {
             epoch: self.epoch,
@@ -177,7 +178,7 @@ impl Cursor {
         }
     }
 
-    /// The cursor of a member that has received nothing of a room, whose log ends here.
+    /// Returns the cursor of a member that has received no item of a room whose log ends at this position.
     pub(crate) const fn begin(epoch: Epoch, seq: Seq) -> Self {
         Self {
             next: 0,
@@ -193,7 +194,7 @@ impl Cursor {
 pub(crate) struct DeliveryOptions {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) echo: Echo,
-    /// Delivers a change of a session once, however many rooms announce it.
+    /// Whether a change of a session is delivered once, however many rooms announce it.
     pub(crate) has_changes_once: bool,
 }
 
@@ -215,7 +216,7 @@ pub enum Echo {
     ///
     /// Each message is published alone, and the peer's next command waits for the reply. If the message is part of a
     /// gap, the reply follows the report of the gap. If the room has not delivered up to the message within
-    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout), the reply is written without its place. A message in a
-    /// room that the session is not in, and a duplicate, are answered at once.
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout), the dialect writes the reply without waiting longer. A
+    /// message in a room that the session is not in, and a duplicate, are answered at once.
     Reply,
 }

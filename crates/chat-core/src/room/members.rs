@@ -19,14 +19,15 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many nicks a [`RoomInfo`] names: enough for all members of a room that announces each arrival by default, so
-/// that programs can keep count, and few enough for one line.
+/// The most nicks in the description of a room, unless it lists all members. By default, these are all members of a
+/// room that announces each arrival, so that programs can keep count. They are few enough for one line.
 const INFO_NICKS_MAX: usize = 100;
 
-/// How often a room with too many members to announce each change announces their number, at most.
+/// The time between two announcements of the number of members, in a room with too many members to announce each
+/// change.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// From how many members on a second delivery task is worth its cost.
+/// The number of members from which on a further delivery task is worth its cost.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
 
 /// One session in a list of a room's members.
@@ -34,18 +35,18 @@ const MEMBERS_PER_SHARD_MIN: usize = 128;
 pub(crate) struct Listed {
     pub(crate) session: SessionId,
     pub(crate) nick: Nick,
-    /// Other sessions may be in the room under this nick.
+    /// Whether other sessions may be in the room under the same nick.
     pub(crate) is_shared: bool,
 }
 
-/// A change of presence, and its number in all rooms of the session.
+/// A change of presence, and the number under which all rooms of the session announce it.
 struct Change {
     change: PresenceChange,
     number: Option<NonZeroU32>,
 }
 
 impl From<PresenceChange> for Change {
-    /// A change that only one room announces.
+    /// Creates a change that only one room announces.
     fn from(change: PresenceChange) -> Self {
         Self {
             change,
@@ -55,12 +56,12 @@ impl From<PresenceChange> for Change {
 }
 
 impl State {
-    /// How many members there are on all nodes. Sessions that share a nick count as one.
+    /// Returns how many members there are on all nodes. Sessions that share a nick count as one.
     fn count(&self) -> usize {
         self.members.len() + self.elsewhere.len() - self.doubles
     }
 
-    /// The nicks of all members, those on this node first.
+    /// Returns the nicks of all members, each nick once, those on this node first.
     fn nicks(&self) -> impl Iterator<Item = &Nick> {
         let here = self.members.values().map(|occupant| &occupant.nick);
         let mut seen = HashSet::new();
@@ -70,7 +71,8 @@ impl State {
         })
     }
 
-    /// Counts one more session of an account under a nick. Returns whether other sessions have the nick, too.
+    /// Counts one more session under a nick. Returns whether other sessions have the nick, too. A session without an
+    /// account is not counted, because it can't share its nick.
     fn share(&mut self, nick: &Nick, account: Option<&Account>) -> bool {
         if account.is_none() {
             return false;
@@ -98,7 +100,7 @@ impl State {
 }
 
 impl Room {
-    /// Adds a member with its own receiver. Returns `None` if the room is gone.
+    /// Adds a member in process, with a receiver of its own. Returns `None` if the room is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -115,7 +117,7 @@ impl Room {
 
     /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.
     ///
-    /// All later items are written to `outbound`. The caller corks it first if something must precede them.
+    /// All later items are written to `outbound`. If other output must precede them, the caller corks `outbound` first.
     pub(crate) fn join_wire(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -135,7 +137,8 @@ impl Room {
         Some((info, tail, place))
     }
 
-    /// Takes a member out and announces it, if it is in the room.
+    /// Takes a member out and announces that it has left. Does nothing if the session does not have this seat in the
+    /// room.
     pub(crate) fn leave(
         self: &Arc<Self>,
         session: SessionId,
@@ -177,7 +180,7 @@ impl Room {
         for tail in members.values().filter_map(|member| member.tail.as_ref()) {
             tail.end(state.cursor.seq);
         }
-        // One item for all members; those over a connection are notified by their connections.
+        // One item notifies all members in process. The connections of the other members notify their peers.
         self.send(&mut state, SessionId(0), Body::Closed(reason));
         members.into_values().map(Removed::from).collect()
     }
@@ -203,7 +206,7 @@ impl Room {
     }
 
     /// Announces a new nick: as an arrival if other sessions keep the old nick, as a departure if others have the new
-    /// one.
+    /// one. If both are so, announces nothing.
     fn announce_rename(
         self: &Arc<Self>,
         state: &mut State,
@@ -220,7 +223,8 @@ impl Room {
         match (keeps_old, has_new) {
             (false, false) if state.hushed => self.whisper(session, nick, change),
             (false, false) => self.announce(state, session, nick, change),
-            // The author is `NOBODY`: a change of its own that is not a rename would tell the member that it has left.
+            // The author is `NOBODY`: a member in process would take another change of its own session for the end of
+            // its membership.
             (true, false) => self.announce_arrival(state, SessionId::NOBODY, &to),
             (false, true) => {
                 let left = PresenceChange::Left { reason: None };
@@ -240,7 +244,7 @@ impl Room {
         state.hushed |= state.count() > self.context.limits.announce;
     }
 
-    /// Records that a session on another node is in the room under this nick, and announces what is new.
+    /// Records that a session on another node is in the room under this nick. Announces its arrival or its new nick.
     pub(crate) fn enter_elsewhere(
         self: &Arc<Self>,
         who: SessionId,
@@ -265,7 +269,7 @@ impl Room {
         }
     }
 
-    /// Records that a session on another node has left the room, and announces it.
+    /// Records that a session on another node has left the room, and announces that it has left.
     pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
         let mut state = self.state.lock();
         if let Some(nick) = state.elsewhere.remove(&who)
@@ -276,23 +280,24 @@ impl Room {
         }
     }
 
-    /// How many members are notified when a session joins or leaves.
+    /// Returns how many members of this hub are notified when a session joins or leaves.
     pub(crate) fn announces_to(&self) -> usize {
         let state = self.state.lock();
         if state.hushed { 0 } else { state.members.len() }
     }
 
-    /// Whether this session is a member.
+    /// Returns whether this session is a member.
     pub(crate) fn has(&self, session: SessionId) -> bool {
         self.state.lock().members.contains_key(&session)
     }
 
-    /// The nicks of all members, in the order in which their sessions began.
+    /// Returns the nicks of all members: those on this node first, in the order in which their sessions began.
     pub(crate) fn nicks(&self) -> Vec<Nick> {
         self.state.lock().nicks().cloned().collect()
     }
 
-    /// The next members after a session, on all nodes, in the order of their sessions.
+    /// Returns at most `limit` members on all nodes, in the order of their session ids: those after the session
+    /// `after`, or the first ones.
     pub(crate) fn members_after(&self, after: Option<SessionId>, limit: usize) -> Vec<Listed> {
         let state = self.state.lock();
         let from = (
@@ -320,7 +325,7 @@ impl Room {
         self.room_info(&self.state.lock())
     }
 
-    /// The room's information without the nicks. `None` if the room has no members.
+    /// Returns the room's name, topic and number of members; `None` if the room has no members.
     pub(crate) fn summary(&self) -> Option<RoomSummary> {
         let state = self.state.lock();
         let count = state.count();
@@ -350,7 +355,7 @@ impl Room {
             tail.end(state.cursor.seq);
         }
         if state.unshare(&occupant.nick) {
-            // Tells the session's member in process that it has left.
+            // Makes the session's member in process notice that the session has left.
             self.send(state, session, Body::Nudge);
         } else {
             self.announce_departure(state, session, &occupant.nick, change);
@@ -358,7 +363,7 @@ impl Room {
         Some(occupant)
     }
 
-    /// Announces a member that has left.
+    /// Announces that a member has left.
     fn announce_departure(
         self: &Arc<Self>,
         state: &mut State,
@@ -373,7 +378,8 @@ impl Room {
         }
         self.whisper(session, nick.clone(), change);
         if state.count() <= limit - limit / 4 {
-            // Below the limit by a quarter, so that one member that joins and leaves does not toggle it.
+            // Announcements begin again a quarter below the limit, so that a member who joins and leaves does not
+            // switch them on and off.
             state.hushed = false;
             self.announce(
                 state,
@@ -384,13 +390,13 @@ impl Room {
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
-                // The session that left may have a member in process.
+                // The session that left may have a member in process, which must notice that.
                 self.send(state, session, Body::Nudge);
             }
         }
     }
 
-    /// Announces a member that has joined.
+    /// Announces that a member has joined.
     fn announce_arrival(self: &Arc<Self>, state: &mut State, session: SessionId, nick: &Nick) {
         let limit = self.context.limits.announce;
         if state.count() <= limit && !state.hushed {
@@ -430,7 +436,8 @@ impl Room {
         Some(self.room_info(state))
     }
 
-    /// The room's information with all nicks, or with the first ones if the room is too big to announce each change.
+    /// Returns the description of the room with all nicks, or with the first ones if the room is too big to announce
+    /// each change.
     pub(super) fn whole_info(&self, state: &State) -> RoomInfo {
         let mut info = self.room_info(state);
         if !state.hushed {
@@ -439,7 +446,7 @@ impl Room {
         info
     }
 
-    /// Announces the number of members to those over connections, a second later.
+    /// Announces the number of members to members over connections, after [`COUNT_EVERY`].
     fn count_soon(self: &Arc<Self>, state: &mut State) {
         if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
             let room = Arc::clone(self);
@@ -480,7 +487,7 @@ impl Room {
         self.send(state, session, Body::Presence(Arc::new(presence)));
     }
 
-    /// Notifies the followers of the hub only: the room has too many members to announce each change.
+    /// Sends the change to the followers of the hub only: the room has too many members to announce each change.
     fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: Change) {
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
@@ -498,7 +505,7 @@ impl Room {
         }
     }
 
-    /// The shard for one more member: the one with the fewest members, or a new one while all are well filled.
+    /// Returns the shard for one more member: the one with the fewest members, or a new one while all are well filled.
     fn shard(&self, state: &mut State) -> Arc<Shard> {
         let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
         if let Some(shard) = emptiest

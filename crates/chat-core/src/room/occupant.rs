@@ -12,7 +12,7 @@ pub(crate) type SeatNumber = u64;
 pub(super) struct Occupant {
     pub(super) nick: Nick,
     pub(super) session: Arc<Participant>,
-    /// Which of the session's seats this is: a session that was removed may have joined again.
+    /// Distinguishes this seat from earlier ones: a session that was removed may have joined the room again.
     pub(super) seat: SeatNumber,
     /// How items are delivered to the member, if it is reached over a connection.
     pub(super) tail: Option<Arc<Tail>>,
@@ -22,7 +22,7 @@ pub(super) struct Occupant {
 pub(crate) struct Removed {
     pub(crate) session: Arc<Participant>,
     pub(crate) seat: SeatNumber,
-    /// Whether a connection has to be notified.
+    /// Whether the session has a connection, which must be notified.
     pub(crate) has_wire: bool,
 }
 

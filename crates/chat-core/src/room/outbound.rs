@@ -1,7 +1,8 @@
 //! The sending half of one connection: writes directly while the socket accepts data, and queues the rest.
 //!
-//! Invariant: bytes go out in the order in which they were given, and the queue is bounded. The stream only ever gets
-//! the connection's own waker, so the connection learns when it can go on, whichever task writes.
+//! Invariant: bytes go out in the order in which they were given, and the queue is bounded. Every task that writes to
+//! the stream registers the waker of the connection's own task, so that this task is woken when the stream can accept
+//! more.
 
 use crate::log::{Batch, SessionId};
 use crate::sync::Mutex;
@@ -16,18 +17,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 
-/// How many parts of a round one vectored write takes; the kernel accepts up to 1,024.
+/// The most parts of a round in one vectored write; the kernel accepts up to 1,024.
 const PARTS_PER_WRITE: usize = 64;
 
-/// A slice keeps its whole round in memory. A slice that is smaller than the round divided by this number is copied
-/// instead.
+/// A queued slice keeps its whole round in memory. A slice that is smaller than the round divided by this number is
+/// copied instead.
 const SHARED_MIN: usize = 4;
 
-/// How many delivered changes of sessions a connection remembers. When many sessions change at once, one room may
+/// The most delivered changes of sessions that a connection remembers. When many sessions change at once, one room may
 /// deliver this many before another room that shares the sessions does. A change that comes later is delivered twice.
 const TOLD_MAX: usize = 256;
 
-/// How many times its queue limit a peer's waiting data may keep in memory.
+/// The most memory that the data waiting for a peer may keep, as a multiple of the limit of the peer's queue.
 const PINNED_MAX: usize = 2;
 
 /// The shared sending half of a connection.
@@ -35,26 +36,27 @@ pub(crate) struct Outbound(Mutex<Inner>);
 
 struct Inner {
     writer: Pin<Box<dyn AsyncWrite + Send>>,
-    /// What the stream has not accepted yet.
+    /// The bytes that the stream has not accepted yet, except those in `held`.
     queue: Queue,
-    /// What rooms delivered while the connection writes something that must come first.
+    /// The bytes that rooms delivered while the output was corked. They are appended to `queue` when it is uncorked.
     held: Queue,
     corked: bool,
-    /// The stream may still buffer what it accepted.
+    /// Whether the stream may still buffer bytes that it has accepted.
     unflushed: bool,
-    /// Counts the bytes that the stream accepted, so that a stalled peer can be told from a slow one.
+    /// How many bytes the stream has accepted in total. The connection uses it to tell a stalled peer from a slow one.
     written: u64,
     closed: Option<Closed>,
     waker: Waker,
-    /// What few connections have.
+    /// State that few connections have. It is boxed, so that the other connections need no memory for it.
     rare: Option<Box<Rare>>,
 }
 
 #[derive(Default)]
 struct Rare {
-    /// The last changes of sessions that the connection was told of, if it wants to be told of each once.
+    /// The latest changes of sessions that were delivered to the connection, if it wants each change only once.
     told: VecDeque<SharedChange>,
-    /// The session's own message, after which rooms' output is held back until the connection has written the reply.
+    /// The session's own message that the connection must answer next. The output of rooms is held back until the
+    /// connection has written the reply.
     due: Option<Arc<Batch>>,
 }
 
@@ -65,49 +67,51 @@ pub(super) type SharedChange = (SessionId, NonZeroU32);
 struct Queue {
     parts: VecDeque<Part>,
     bytes: usize,
-    /// How many bytes of memory the parts keep alive: at least as many as are queued.
+    /// How many bytes of memory the parts keep alive: at least as many as `bytes`.
     pinned: usize,
 }
 
 /// A queued round, or a piece of one.
 struct Part {
     bytes: Bytes,
-    /// How many bytes are freed with this part: for the last piece of a round, the whole round.
+    /// How many bytes of memory are freed with this part: the bytes of a copy, the whole round for the last piece of a
+    /// round, and 0 for its other pieces.
     pinned: usize,
 }
 
-/// Why nothing more is written.
+/// Why the output is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Closed {
     /// The stream failed.
     Broken,
-    /// The connection closed it.
+    /// The connection closed the output.
     Ended,
 }
 
 /// The outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    /// It was written or queued.
+    /// The delivery was written or queued.
     Taken,
-    /// The queue is full already; nothing of the delivery was accepted.
+    /// The queue was full already: no byte of the delivery was accepted.
     Full,
-    /// The stream is closed.
+    /// The output is closed.
     Closed,
 }
 
 /// The state of a connection's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// How many bytes are queued, including those held back.
+    /// How many bytes wait for the stream: the queued bytes, and the bytes that rooms delivered while the output was
+    /// corked. While the stream may still buffer bytes that it has accepted, one more is counted.
     pub(crate) waiting: usize,
-    /// How many bytes are queued before those held back.
+    /// As `waiting`, but without the bytes that rooms delivered while the output was corked.
     pub(crate) waiting_ahead: usize,
     /// How many bytes the stream has accepted in total.
     pub(crate) written: u64,
-    /// The stream failed.
+    /// Whether the stream failed.
     pub(crate) broken: bool,
-    /// A message of the session must be answered before anything else.
+    /// Whether the connection must answer a message of the session before it uncorks the output.
     pub(crate) is_due: bool,
 }
 
@@ -126,8 +130,8 @@ impl Outbound {
         }))
     }
 
-    /// Delivers these parts of a round, unless `queue_max` bytes are queued already, or the queue keeps twice as many
-    /// in memory.
+    /// Delivers these parts of a round. Accepts nothing if at least `queue_max` bytes wait already, or if the waiting
+    /// bytes keep at least twice as many bytes in memory.
     ///
     /// The parts are ranges of `whole`, in ascending order.
     pub(crate) fn deliver(
@@ -139,8 +143,8 @@ impl Outbound {
         self.0.lock().deliver(whole, parts, queue_max)
     }
 
-    /// As [`deliver`](Self::deliver), but `choose` picks the parts from the changes that the connection has received
-    /// lately. If the parts are accepted, `changes` count as received, too.
+    /// As [`deliver`](Self::deliver), but `choose` picks the parts. Its argument is the changes of sessions that were
+    /// delivered to the connection lately. If the parts are accepted, `changes` count as delivered, too.
     ///
     /// One lock covers both steps: if two rooms announce a change at the same time, only one delivers it.
     pub(super) fn deliver_once(
@@ -163,7 +167,7 @@ impl Outbound {
         delivered
     }
 
-    /// Writes the connection's own output, before anything that is held back.
+    /// Writes the connection's own output. It precedes the bytes that are held back.
     pub(crate) fn send(&self, bytes: &Bytes) {
         let mut inner = self.0.lock();
         if inner.closed.is_none() && !bytes.is_empty() {
@@ -173,8 +177,9 @@ impl Outbound {
 
     /// Holds back what rooms deliver until [`uncork`](Self::uncork).
     ///
-    /// The connection may list members now. A change that it was told of before is delivered again if another room
-    /// announces it later, because the list may precede that change in the other room.
+    /// While the output is corked, the connection may write a list of members. The list may be older than a change that
+    /// another room announces later. So the output forgets which changes it has delivered, and the change is delivered
+    /// again.
     pub(crate) fn cork(&self) {
         let mut inner = self.0.lock();
         inner.corked = true;
@@ -183,8 +188,8 @@ impl Outbound {
         }
     }
 
-    /// Holds back what follows a message of the session itself, until the connection has taken it with
-    /// [`take_due`](Self::take_due) and uncorks. Returns `false` if the output is held back already.
+    /// Corks the output after a message of the session itself was delivered, until the connection has taken the message
+    /// with [`take_due`](Self::take_due) and uncorks the output. Returns `false` if the output is corked already.
     pub(crate) fn cork_for_reply(&self, own: &Arc<Batch>) -> bool {
         let mut inner = self.0.lock();
         if inner.corked {
@@ -201,7 +206,7 @@ impl Outbound {
         self.0.lock().rare.as_mut()?.due.take()
     }
 
-    /// Releases what was held back.
+    /// Queues the bytes that were held back, and writes what the stream accepts.
     pub(crate) fn uncork(&self) {
         let mut inner = self.0.lock();
         inner.corked = false;
@@ -213,7 +218,7 @@ impl Outbound {
         inner.write_queue();
     }
 
-    /// Writes what is queued, and registers the waker for when there is more to do.
+    /// Writes queued bytes until the stream accepts no more, and registers the waker of the connection's task.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Progress {
         let mut inner = self.0.lock();
         if !inner.waker.will_wake(cx.waker()) {
@@ -223,19 +228,19 @@ impl Outbound {
         inner.progress()
     }
 
-    /// The state of the output.
+    /// Returns the state of the output.
     pub(crate) fn progress(&self) -> Progress {
         self.0.lock().progress()
     }
 
-    /// Closes a stream that can't be written to any more, and wakes the connection.
+    /// Closes the output because the stream can't be written to any more, and wakes the connection.
     pub(crate) fn fail(&self) {
         let mut inner = self.0.lock();
         inner.close(Closed::Broken);
         inner.waker.wake_by_ref();
     }
 
-    /// Wakes the connection.
+    /// Wakes the connection's task.
     pub(crate) fn wake(&self) {
         self.0.lock().waker.wake_by_ref();
     }
@@ -245,7 +250,7 @@ impl Outbound {
         self.0.lock().writer.as_mut().poll_shutdown(cx)
     }
 
-    /// Drops the queue and accepts nothing more.
+    /// Drops all waiting bytes and accepts nothing more.
     pub(crate) fn close(&self) {
         self.0.lock().close(Closed::Ended);
     }
@@ -296,7 +301,7 @@ impl Inner {
         let (mut at, mut skip) = (0, 0);
         while at < parts.len() {
             let Poll::Ready(mut taken) = self.poll_write_parts(whole, &parts[at..], skip) else {
-                // The connection's own task continues from here. It also starts the timer for a stall.
+                // The connection's own task writes the rest. It also starts the timer that detects a stalled peer.
                 self.queue.push(whole, &parts[at..], skip);
                 self.waker.wake_by_ref();
                 return;
@@ -371,7 +376,8 @@ impl Inner {
         }
     }
 
-    /// Counts what was written. If the stream failed or accepts nothing more, closes it and wakes the connection.
+    /// Counts the bytes of a write and returns their number. If the stream failed or accepts nothing more, closes the
+    /// output and wakes the connection.
     fn note(&mut self, result: io::Result<usize>) -> usize {
         let taken = result.unwrap_or(0);
         self.written += taken as u64;
@@ -576,7 +582,8 @@ mod tests {
         let round = || Bytes::from(vec![b'x'; 100]);
         let deliver =
             |part: Range<usize>| outbound.deliver(&round(), std::slice::from_ref(&part), LIMIT);
-        // One byte is with the stream. Small parts are copied; the others count for the whole round that they keep.
+        // The stream holds one byte. Small parts are copied. Each other part counts as the whole round that it keeps in
+        // memory.
         assert_eq!(deliver(0..2), Delivered::Taken);
         assert_eq!(deliver(10..20), Delivered::Taken);
         let pinned = |outbound: &Outbound| outbound.0.lock().queue.pinned;

@@ -15,7 +15,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// Too many direct messages wait for the session already.
+/// The error of a mailbox that accepts no more: either the most direct messages wait in it, or the session is about to
+/// end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MailboxFull;
 
@@ -23,7 +24,7 @@ pub(crate) struct MailboxFull;
 pub(crate) struct Participant {
     id: SessionId,
     pub(crate) nick: Mutex<Nick>,
-    /// Held while the nick changes or the session enters a room, so that the two don't interleave.
+    /// Held while the nick changes or the session enters a room, so that these two never happen at the same time.
     pub(crate) naming: Mutex<()>,
     pub(crate) mail: Mutex<Mail>,
     pub(crate) waker: AtomicWaker,
@@ -42,7 +43,7 @@ pub(crate) struct Participant {
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
-    /// Rooms that the session was taken out of; its connection notifies the peer.
+    /// The removals of the session from rooms of which its connection has yet to notify the peer.
     pub(crate) removals: Vec<Removal>,
     pub(crate) close: Option<CloseReason>,
 }
@@ -53,7 +54,7 @@ pub(crate) struct Removal {
     pub(crate) room: Arc<Room>,
     pub(crate) seat: SeatNumber,
     pub(crate) reason: Arc<str>,
-    /// The room was closed, and all members were taken out.
+    /// Whether the room was closed, and all its members were taken out.
     pub(crate) is_closed: bool,
 }
 
@@ -94,7 +95,7 @@ impl Participant {
         self.nick.lock().clone()
     }
 
-    /// The owner of the keys that the session uses.
+    /// Returns the owner of the session's keys: the client's token, or the session itself if the client has no token.
     pub(crate) fn owner(&self) -> Owner {
         let token = *self.token.lock();
         token.map_or(Owner::Session(self.id), Owner::Token)
@@ -105,17 +106,17 @@ impl Participant {
         Drafts::new(self.id, self.nick(), at).with_account(self.account())
     }
 
-    /// The account that the session has proved; `None` if it has none.
+    /// Returns the account that the session has proved; `None` if it has none.
     pub(crate) fn account(&self) -> Option<Account> {
         self.account.lock().clone()
     }
 
-    /// Sets the account. What the session says afterwards carries it.
+    /// Sets the account that later messages of the session carry.
     pub(crate) fn set_account(&self, account: Option<Account>) {
         *self.account.lock() = account;
     }
 
-    /// Puts a direct message into the mailbox.
+    /// Puts a direct message into the mailbox, in which at most `mailbox` messages may wait.
     pub(crate) fn deliver(&self, direct: Direct, mailbox: usize) -> Result<(), MailboxFull> {
         let mut mail = self.mail.lock();
         if mail.direct.len() >= mailbox || mail.close.is_some() {
@@ -139,12 +140,13 @@ impl Participant {
         is_first
     }
 
-    /// Whether the session has ended or was asked to end.
+    /// Returns whether the session has ended or was asked to end.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    /// Must be called before the item that notifies the session's members is sent.
+    /// Marks the session as closing. Call this before the item is sent that makes the session's members check whether
+    /// it is closing.
     fn set_closing(&self) {
         self.is_closing.store(true, Ordering::Release);
     }
@@ -167,8 +169,8 @@ impl Participant {
         left: impl Fn(&Arc<Room>),
         release: impl FnOnce(&Nick),
     ) -> bool {
-        // Held throughout: the nick is not free before the session has left all rooms, and the session can't join
-        // another one.
+        // The lock is held to the end of this method. So the nick is not free before the session has left all rooms,
+        // and the session can't join another room.
         let _naming = self.naming.lock();
         let rooms = {
             let mut rooms = self.rooms.lock();
@@ -187,7 +189,8 @@ impl Participant {
         true
     }
 
-    /// The number for a change that `rooms` rooms announce. `None` if at most one does: such a change needs no number.
+    /// Returns the number of a change that `rooms` rooms announce. Returns `None` if at most one room announces the
+    /// change, which then needs no number.
     pub(crate) fn number_change(&self, rooms: usize) -> Option<NonZeroU32> {
         let number = (rooms > 1).then(|| self.changes.fetch_add(1, Ordering::Relaxed));
         number.and_then(NonZeroU32::new)

@@ -1,7 +1,7 @@
 //! One room: the order of everything that happens in it, and its members.
 //!
-//! Invariant: every change takes the room's lock, appends or counts, and sends one item before it releases the lock. So
-//! all members see one order, and a member that joins knows exactly which item is its first.
+//! Invariant: every change is made under the room's lock, and the item that announces it is sent before the lock is
+//! released. So all members see one order, and a member that joins knows exactly which item is its first.
 //!
 //! Lock order: the hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an
 //! `.await`, except the turn to open a room, which is taken before all others.
@@ -33,11 +33,12 @@ use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// How many appends may wait for a slow journal, per room. Each publisher waits for its own append, so only callers
-/// that drop the future reach this limit.
+/// The most appends of one room that may wait for a slow journal. Each publisher waits for its own append, so only
+/// callers that drop the future reach this limit.
 const PENDING_APPENDS_MAX: usize = 1024;
 
-/// How many messages with keys are searched for one that may be in the log: more than can have followed it.
+/// The most messages with keys that are examined to find one that may be in the log: more than can have followed that
+/// one.
 const LOOKED_THROUGH_MAX: usize = 4096;
 
 /// The address whose session opened a room. `None` if the opener is not counted; all such openers count as one.
@@ -52,9 +53,9 @@ pub(crate) struct Told {
 
 #[derive(Clone)]
 pub(crate) enum What {
-    /// The members received it, too.
+    /// An item that the members of the room received, too.
     Item(Arc<Item>),
-    /// Only followers receive it: the room has too many members to announce each change of presence.
+    /// A change of presence that only followers receive: the room has too many members to announce each change.
     Whisper(Arc<Presence>),
 }
 
@@ -64,14 +65,14 @@ pub(crate) struct RoomContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
-    /// Delivers what happens to the followers of the hub.
+    /// Delivers what happens in the room to the followers of the hub.
     pub(crate) feed: Arc<Feed<Told>>,
     pub(crate) searches: Arc<SearchQueue>,
-    /// Limits how often a failing journal is logged.
+    /// Limits how often the failures of a journal are logged.
     pub(crate) journal_log: Arc<LogGate>,
-    /// Has one permit for each round of presence that may be delivered at the same time.
+    /// Has one permit for each round of presence that may be delivered at the same time, in all rooms of the hub.
     pub(crate) announcing: Arc<Semaphore>,
-    /// How many delivery tasks a big room has at most.
+    /// The most delivery tasks that a room has.
     pub(crate) shards_max: usize,
 }
 
@@ -80,16 +81,16 @@ pub(crate) struct Room {
     pub(crate) key: Arc<str>,
     /// The address whose session opened the room.
     pub(crate) opener: Opener,
-    /// Where the room began when it was opened.
+    /// The cursor of the room when it was opened.
     pub(crate) begin: Cursor,
-    /// What is known of a log that other hubs append to, too. `None` if only this hub appends, and delivers what it
-    /// appends.
+    /// The state of a log that other hubs append to, too. `None` if only this hub appends to the log, and the room
+    /// delivers what this hub appends.
     pub(super) following: Option<Following>,
     pub(super) log: Arc<dyn DynLog>,
     pub(super) tx: broadcast::Sender<Arc<Item>>,
     pub(super) context: RoomContext,
     pub(super) state: Mutex<State>,
-    /// Notified when no append is pending.
+    /// Notified when the room has settled: the journal has finished all appends, and their messages are delivered.
     settled: Notify,
 }
 
@@ -97,28 +98,29 @@ pub(super) struct State {
     pub(super) members: BTreeMap<SessionId, Occupant>,
     /// The nicks of members on other nodes.
     pub(super) elsewhere: BTreeMap<SessionId, Nick>,
-    /// Nicks that sessions of one account may share, and how many of its sessions are in the room under each.
+    /// The nicks of the sessions that have an account, and how many sessions are in the room under each of these nicks.
+    /// Only sessions of one account share a nick.
     pub(super) shared: HashMap<Nick, usize>,
-    /// How many sessions are in the room under a nick that another session has, too.
+    /// The number of sessions in the room less the number of their different nicks.
     pub(super) doubles: usize,
-    /// Where a member that joins now begins.
+    /// The cursor of a member that joins now.
     pub(super) cursor: Cursor,
     /// The end of the log when its epoch began, or when the room was opened.
     pub(super) epoch_began: Seq,
     pub(super) topic: Topic,
-    /// The room has too many members to announce each change of presence.
+    /// Whether the room has too many members to announce each change of presence.
     pub(super) hushed: bool,
-    /// A task is about to announce the number of members.
+    /// Whether a task is about to announce the number of members.
     pub(super) counting: bool,
     pub(super) lifecycle: Lifecycle,
     /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
-    /// The log may hold messages that were not delivered: members read it before the next message.
+    /// Whether the log may hold messages that were not delivered. Members then read the log before the next message.
     pub(super) is_uncertain: bool,
     /// Appends that the journal has not finished, oldest first.
     pub(super) pending: VecDeque<PendingAppend>,
-    /// A task works on `pending`. Until it is done, every append is queued behind it.
+    /// Whether a task works on `pending`. As long as it does, every append is queued in `pending`.
     pub(super) sequencing: bool,
 }
 
@@ -134,16 +136,16 @@ pub(crate) enum Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifecycle {
     Open,
-    /// The hub drains: members stay to the end, but nothing more is appended.
+    /// The hub drains: members stay in the room, but no message is appended any more.
     Sealed,
-    /// The hub has forgotten this room; a session that wants to join must open it anew.
+    /// The hub has forgotten or closed this room. A session that wants to join must open it anew.
     Gone,
 }
 
 pub(super) struct PendingAppend {
-    /// When the hub accepted it.
+    /// When the hub accepted the messages.
     at: Timestamp,
-    /// The log's epoch at that time.
+    /// The log's epoch when the hub accepted the messages.
     epoch: Epoch,
     claims: Vec<Claim>,
     append: BoxFuture<'static, Result<Appended, JournalError>>,
@@ -151,7 +153,8 @@ pub(super) struct PendingAppend {
 }
 
 impl RoomContext {
-    /// Logs that a journal failed, once a second at most. The cause is for the operator, not for the peer.
+    /// Logs that a journal failed, once a second at most. The log names the cause for the operator; peers do not see
+    /// it.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
         if self.journal_log.opens() {
             let cause = std::error::Error::source(error)
@@ -205,18 +208,18 @@ impl Room {
         }
     }
 
-    /// The log's present epoch.
+    /// Returns the log's present epoch.
     pub(crate) fn epoch(&self) -> Epoch {
         self.state.lock().cursor.epoch
     }
 
-    /// Whether other hubs append to the log, too. Such a log checks keys itself, and each message with a key is
+    /// Returns whether other hubs append to the log, too. Such a log checks keys itself, and each message with a key is
     /// appended alone.
     pub(crate) const fn is_shared(&self) -> bool {
         self.following.is_some()
     }
 
-    /// The position up to which this hub has appended, or later.
+    /// Returns the last position that this hub has appended or delivered, whichever is later.
     pub(crate) fn appended(&self) -> Position {
         self.appended_in(&self.state.lock())
     }
@@ -228,31 +231,31 @@ impl Room {
         Position { epoch, seq }
     }
 
-    /// The number of the item that reports that the log can't be followed now, if it can't.
+    /// Returns the number of the item that reports that the log can't be followed now; `None` if the log is followed.
     pub(crate) fn lost_at(&self) -> Option<u64> {
         let following = self.following.as_ref()?;
         following.is_lost().then(|| following.lost_at())
     }
 
-    /// Whether the log can't be followed now.
+    /// Returns whether the log can't be followed now.
     pub(crate) fn is_lost(&self) -> bool {
         self.following.as_ref().is_some_and(Following::is_lost)
     }
 
-    /// Whether the hub has forgotten or closed the room.
+    /// Returns whether the hub has forgotten or closed the room.
     pub(crate) fn is_gone(&self) -> bool {
         self.state.lock().lifecycle == Lifecycle::Gone
     }
 
-    /// Where a member that joins now begins.
+    /// Returns the cursor of a member that joins now.
     pub(crate) fn cursor(&self) -> Cursor {
         self.state.lock().cursor
     }
 
-    /// Appends messages to the log and delivers them once the journal has them. A log that other hubs append to
-    /// delivers them itself, see [`Room::open`].
+    /// Appends messages to the log and delivers them once the journal has them. If other hubs append to the log, too,
+    /// the messages are delivered when the log yields them; see [`Room::open`].
     ///
-    /// The claimed keys are settled together with the append. Dropping the future does not take the messages back.
+    /// The claimed keys are settled together with the append. Dropping the future does not withdraw the messages.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         drafts: Drafts,
@@ -307,7 +310,7 @@ impl Room {
         self.log.read(span, limit).await
     }
 
-    /// How many messages one replay reads at most.
+    /// Returns the most messages that one replay reads.
     pub(crate) fn history_max(&self) -> usize {
         self.context.limits.history_max
     }
@@ -340,12 +343,12 @@ impl Room {
         self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
-    /// Keeps the room from being forgotten, unless it is already.
+    /// Keeps the room from being forgotten until the visit ends. Has no effect on a room that is forgotten already.
     pub(crate) fn begin_visit(&self) {
         self.state.lock().visits += 1;
     }
 
-    /// Ends a visit. Returns whether it was the last one.
+    /// Ends a visit. Returns whether no visit is left.
     pub(crate) fn end_visit(&self) -> bool {
         let mut state = self.state.lock();
         state.visits = state.visits.saturating_sub(1);
@@ -375,7 +378,7 @@ impl Room {
         }
     }
 
-    /// Handles the result of an append and delivers what the journal has.
+    /// Handles the result of an append. Delivers the messages, unless the log is followed and yields them itself.
     fn commit(
         self: &Arc<Self>,
         state: &mut State,
@@ -392,7 +395,8 @@ impl Room {
                 }
                 return Ok(Appended::Duplicate(seq));
             }
-            // Following the log shows whether the messages are in it. Their keys are released: the log knows them.
+            // The room learns from the followed log whether the messages are in it. Their keys are released, because
+            // such a log checks keys itself.
             Err(error) if self.is_shared() => return Err(PublishError::Journal(error)),
             Err(error) => {
                 if let JournalError::Uncertain(_) | JournalError::Gone = error {
@@ -405,7 +409,7 @@ impl Room {
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         match &self.following {
-            // The positions of an earlier epoch say nothing about what is to be delivered.
+            // Positions of an earlier epoch say nothing about which messages are yet to be delivered.
             Some(following) if epoch == state.cursor.epoch => following.note_appended(&batch),
             Some(_) => {}
             None => self.deliver(state, Arc::clone(&batch)),
@@ -416,7 +420,8 @@ impl Room {
     /// Delivers messages that are in the log, after all earlier ones.
     pub(super) fn deliver(self: &Arc<Self>, state: &mut State, batch: Arc<Batch>) {
         if std::mem::take(&mut state.is_uncertain) {
-            // Skips a number: a member that notices reads the log from its position.
+            // Skips the number of an item. A member that notices this reads the log from the position that it has
+            // reached.
             state.cursor.next += 1;
         }
         state.cursor.seq = batch.last();
@@ -426,8 +431,8 @@ impl Room {
         self.send(state, batch.author(), Body::Messages(batch));
     }
 
-    /// Settles the claims of messages that may be in the log, if they are. Until that is known, a client that repeats
-    /// such a message waits.
+    /// Settles the claims of messages that may be in the log, if the log holds them. A client that repeats such a
+    /// message waits until this is known.
     fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
         if claims.is_empty() {
             return;
@@ -456,7 +461,7 @@ impl Room {
         drop(self.tx.send(item));
     }
 
-    /// Delivers the pending appends in order, as the journal finishes them.
+    /// Commits the pending appends in order, as the journal finishes them.
     async fn sequence(self: Arc<Self>) {
         while let Some(PendingAppend {
             at,
@@ -466,16 +471,16 @@ impl Room {
             done,
         }) = self.next_pending()
         {
-            // A journal that panics loses this append only.
+            // If the journal panics, only this append fails.
             let appended = AssertUnwindSafe(append).catch_unwind().await;
             let appended = appended.unwrap_or(Err(JournalError::Gone));
             let outcome = self.commit(&mut self.state.lock(), appended, claims, at, epoch);
-            // The caller may have dropped its future; the message is delivered anyway.
+            // The caller may have dropped its future. The message is delivered nevertheless.
             drop(done.send(outcome));
         }
     }
 
-    /// Whether the journal has everything that was accepted, and it is delivered.
+    /// Returns whether the journal has finished all appends, and their messages are delivered.
     pub(crate) fn is_settled(&self) -> bool {
         self.has_settled(&self.state.lock())
     }
@@ -486,14 +491,14 @@ impl Room {
             && following.is_none_or(|following| following.has_passed(state.cursor.seq))
     }
 
-    /// Wakes the tasks that wait for everything to settle, if it has.
+    /// Wakes the tasks that wait for the room to settle, if it has settled.
     pub(super) fn notify_settled(&self, state: &State) {
         if self.has_settled(state) {
             self.settled.notify_waiters();
         }
     }
 
-    /// Waits until the journal has everything that was accepted, and it is delivered.
+    /// Waits until the journal has finished all appends, and their messages are delivered.
     pub(crate) async fn settled(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
         // Registers before it checks, so that no notification is missed in between.
@@ -520,7 +525,7 @@ impl fmt::Debug for Room {
     }
 }
 
-/// A receiver, and the first item that it yields.
+/// A receiver of a room's broadcast, and the cursor before the first item that it yields.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) rx: broadcast::Receiver<Arc<Item>>,

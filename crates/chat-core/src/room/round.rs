@@ -1,6 +1,7 @@
 //! Items that are delivered together.
 //!
-//! Invariant: each member receives the same bytes, less what it does not want. A round is encoded once for each encoder.
+//! Invariant: members with the same encoder receive the same bytes, except for the items that a member does not want. A
+//! round is encoded once for each encoder.
 
 use crate::event::Encoder;
 use crate::log::{Batch, Epoch, Seq, SessionId};
@@ -18,11 +19,11 @@ pub(super) struct Round<'a> {
     /// The authors of the items, sorted. Only an author may have to skip an item.
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
-    /// Some item announces a change that other rooms announce, too.
+    /// Whether an item announces a change of a session that other rooms announce, too.
     has_shared_changes: bool,
-    /// Some item holds messages that no member receives.
+    /// Whether an item reports messages that no member receives.
     pub(super) has_missed: bool,
-    /// How many messages and changes of presence were delivered so far.
+    /// How many messages and changes of presence were delivered so far, summed over the members.
     pub(super) deliveries: usize,
     pub(super) bytes: usize,
 }
@@ -58,7 +59,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The first item, from the `at`th on, with messages of this session that are not answered yet.
+    /// Returns the first item, from the index `at` on, with messages of this session that are not answered yet: the
+    /// index of the item, and the messages.
     pub(super) fn own_message(
         &self,
         session: SessionId,
@@ -78,7 +80,8 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// Where a member is that has received the items before the `at`th one. `was` is where it was before the round.
+    /// Returns the cursor of a member that has received the items before the index `at`. `was` is its cursor before the
+    /// round.
     pub(super) fn cursor_at(&self, at: usize, was: Cursor) -> Cursor {
         let last = at.checked_sub(1).map(|last| &self.items[last]);
         match last.filter(|last| last.number >= was.next) {
@@ -87,7 +90,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Delivers a range of the items to a member, without its own if it wants no echo.
+    /// Delivers a range of the items to a member, without the member's own items if it wants no echo.
     pub(super) fn deliver(
         &mut self,
         outbound: &Outbound,
@@ -145,7 +148,8 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Delivers these parts of an encoding, and counts their contents.
+    /// Delivers these parts of an encoding. If they are accepted, counts their bytes and the `count` messages and
+    /// changes of presence that they hold.
     fn hand_out(
         &mut self,
         at: usize,
@@ -166,15 +170,16 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// The author of a change of presence learns of it from the reply to its command.
+    /// Returns whether all items of this session are messages. Its other items are not for it: the author of a change
+    /// of presence learns of the change from the reply to its command.
     fn has_only_messages_of(&self, session: SessionId) -> bool {
         self.items
             .iter()
             .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
     }
 
-    /// The parts of an encoding that hold those items of a range that are shown, and how many messages and changes of
-    /// presence they hold.
+    /// Returns the parts of an encoding that hold the shown items of a range, and how many messages and changes of
+    /// presence these items hold.
     fn parts(
         &self,
         range: Range<usize>,
@@ -200,7 +205,8 @@ impl<'a> Round<'a> {
         (parts, count)
     }
 
-    /// The index of the round in this encoder's format: a single item's own encoding, or all items joined together.
+    /// Returns the index of the round's encoding for this encoder, and encodes the round if needed. A single item keeps
+    /// its own encoding; several items are joined together.
     fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
         if let Some(at) = self
             .encodings

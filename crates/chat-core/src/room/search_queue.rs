@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// How many searches run at the same time. Each yields after a quarter of a millisecond.
+/// The most searches that run at the same time. Each search yields to other tasks after a quarter of a millisecond.
 const RUNNING_MAX: usize = 2;
 
-/// How many more searches wait for their turn. Any further one is refused.
+/// The most further searches that wait for their turn. Any search beyond these is refused.
 const WAITING_MAX: usize = 64;
 
-/// How much running time a search is charged for at most: on a busy machine, other tasks take most of it.
+/// The most running time that a search is charged for. On a busy machine, other tasks run for most of this time.
 const BILLED_MAX: Duration = Duration::from_millis(100);
 
 /// The searches of one hub.
@@ -29,7 +29,7 @@ pub(crate) struct SearchQueue {
 #[derive(Debug)]
 pub(crate) struct Searched {
     pub(crate) page: Result<Page, JournalError>,
-    /// How long the search ran, up to the limit that is charged. Waiting for its turn does not count.
+    /// How long the search ran, at most [`BILLED_MAX`]. The time for which it waited for its turn does not count.
     pub(crate) took: Duration,
 }
 

@@ -58,7 +58,7 @@ pub struct SessionEvents {
     events: SelectAll<BoxStream<'static, (u64, Option<Event>)>>,
     /// Numbers the rooms in the order in which they are joined.
     next_number: u64,
-    /// Whether direct messages come first, which alternates.
+    /// Whether a direct message comes before the events of rooms. The value alternates with each poll.
     is_direct_first: bool,
 }
 
@@ -143,7 +143,7 @@ impl SessionEvents {
         };
         let left = self.rooms.swap_remove(at);
         left.leaving.abort();
-        // The member is dropped when its stream is next polled; that it leaves is announced now.
+        // The member is dropped only when its stream is next polled. The room announces now that it leaves.
         left.handle.leave_now();
         true
     }
@@ -208,7 +208,7 @@ impl SessionEvents {
                     return Poll::Ready(Some(SessionEvent::Room(room, event)));
                 }
                 (Some(at), None) => drop(self.rooms.swap_remove(at)),
-                // The room was left.
+                // The session has left the room, so the event is dropped.
                 (None, _) => {}
             }
         }
@@ -228,7 +228,7 @@ impl SessionEvents {
     }
 }
 
-/// The events of a member, and `None` at their end.
+/// Returns a stream of the events of a member, and of `None` at their end.
 fn events(number: u64, member: Member) -> impl Stream<Item = (u64, Option<Event>)> + Send {
     futures::stream::unfold(Some(member), move |member| async move {
         let mut member = member?;

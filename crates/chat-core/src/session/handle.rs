@@ -200,7 +200,7 @@ impl MemberHandle {
         self.hub.leave(&self.session, &self.room, self.seat);
     }
 
-    /// Whether this is the room with this folded name.
+    /// Returns whether the handle is for the room with this folded name.
     pub(crate) fn is_in(&self, key: &str) -> bool {
         *self.room.key == *key
     }
@@ -225,7 +225,7 @@ impl Published {
     }
 }
 
-/// A place in a room that is given up on drop; shared by members in process and over connections.
+/// A session's place in one room, for members in process and over connections. Dropping the seat gives up the place.
 #[derive(Debug)]
 pub(crate) struct Seat {
     handle: MemberHandle,
@@ -252,7 +252,7 @@ impl Seat {
         &self.handle
     }
 
-    /// The session whose seat it is.
+    /// Returns the session that has the seat.
     pub(super) fn session(&self) -> SessionId {
         self.handle.session.id()
     }
@@ -261,12 +261,12 @@ impl Seat {
         self.handle.seat
     }
 
-    /// Whether this is that seat in that room.
+    /// Returns whether this is the seat with this number in this room.
     pub(crate) fn is(&self, room: &Arc<Room>, number: SeatNumber) -> bool {
         Arc::ptr_eq(&self.handle.room, room) && self.handle.seat == number
     }
 
-    /// Whether the session is no longer in the room, or about to end.
+    /// Returns whether the session is no longer in the room, or is about to end.
     pub(super) fn is_ending(&self) -> bool {
         let session = &self.handle.session;
         session.is_closing() || !self.handle.room.has(session.id())

@@ -33,23 +33,23 @@ pub struct Member {
     rx: broadcast::Receiver<Arc<Item>>,
     cursor: Cursor,
     echo: Echo,
-    /// The session ends or the hub drains: the member returns what was said before, and nothing more.
+    /// Whether the session is ending or the hub drains. The member then returns the earlier events, and no later ones.
     is_ending: bool,
-    /// The member is no longer in the room: it receives nothing after its leaving.
+    /// Whether the member has left the room. It then receives no later events.
     is_over: bool,
-    /// What was received and not returned yet.
+    /// A batch that was received, and the indexes of those of its messages that were not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
     /// Which earlier messages the member asked for, and where the room was when it joined.
     resume: Option<Box<(Resume, JoinedAt)>>,
-    /// The messages being returned were said before it joined.
+    /// Whether the messages that are returned now were published before the member joined.
     is_replaying: bool,
-    /// What the member missed and has not received yet.
+    /// The part of the log that the member missed and has not received yet.
     backlog: Option<Backlog>,
     /// The present members, if this member missed changes of presence and has not received them yet.
     missed_presence: Option<Box<RoomInfo>>,
 }
 
-/// The ring overtook this member.
+/// The ring dropped items that this member had not received.
 struct Lagged;
 
 impl Member {
@@ -60,7 +60,7 @@ impl Member {
         joined: JoinedAt,
     ) -> Self {
         let Subscription { rx, cursor } = subscription;
-        // Checked after subscribing: whatever ends the session later also sends an item.
+        // This is checked after subscribing. If the session ends later, an item makes the member check again.
         let is_ending = seat.is_ending();
         let has_plan = !resume.is_empty() || joined.is_lost;
         Self {
@@ -266,13 +266,14 @@ impl Member {
         Some(Message::new(batch, index))
     }
 
-    /// Receives the next item of the broadcast; `None` once the session is ending and there are no more.
+    /// Receives the next item of the broadcast. Returns `None` once the session is ending and no item is left.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;
         }
         while self.is_ending {
-            // Checked before the ring is read: what the journal has yet to take will be delivered later.
+            // This is checked before the ring is read: messages that the journal has not stored yet will be delivered
+            // later.
             let is_settled = self.seat.room().is_settled();
             match self.rx.try_recv() {
                 Ok(item) => return Some(Ok(item)),
@@ -325,7 +326,7 @@ impl Member {
         }
     }
 
-    /// Goes to the live end. What lies in between is to be read from the log.
+    /// Moves the member to the live end. The messages that it missed are then read from the log.
     fn fall_behind(&mut self) {
         let (subscription, catch_up, info) = self.seat.room().subscribe_anew(self.cursor);
         self.missed_presence = info.map(Box::new);

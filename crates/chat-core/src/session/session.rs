@@ -37,7 +37,7 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
-    /// The address that the rooms it opens are counted for.
+    /// The address for which the rooms that this session opens are counted.
     opener: Opener,
 }
 
@@ -76,7 +76,7 @@ impl Hub {
                     Err(error @ (NickError::Name(_) | NickError::Unavailable(_))) => {
                         return Err(SessionError::Nick(error));
                     }
-                    // Another session has that guest nick: tries the next one.
+                    // Another session has that guest nick, so the next one is tried.
                     Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
                 }
             },
@@ -108,7 +108,7 @@ impl Session {
         }
     }
 
-    /// Counts the rooms that the session opens for an address.
+    /// Sets the address for which the rooms that the session opens are counted.
     pub(crate) const fn with_opener(mut self, opener: Opener) -> Self {
         self.opener = opener;
         self
@@ -170,7 +170,7 @@ impl Session {
             .hub
             .claim_nick(&self.shared, &nick, Some(&had_keys), if_taken)
             .await?;
-        // No `.await` below this line.
+        // No `.await` below this line: a dropped future must not leave the change half done.
         let nick = claimed.nick;
         self.hub.end_replaced(claimed.replaced);
         let keys = NickKeys::new(self.hub.names(), &nick);
@@ -214,8 +214,8 @@ impl Session {
         *self.shared.token.lock() = Some(token);
     }
 
-    /// Takes another nick, as [`rename`](Self::rename) does. If a session with the same
-    /// [token](Self::set_token) has it, left from an earlier connection of the same client, that session ends first.
+    /// Takes another nick, as [`rename`](Self::rename) does. If an earlier session of the same client still has the
+    /// nick, that session ends first. The client is recognised by its [token](Self::set_token).
     ///
     /// # Errors
     ///
@@ -223,7 +223,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// As [`rename`](Self::rename). The earlier session may have ended when the future is dropped.
+    /// The same as for [`rename`](Self::rename). The earlier session may already have ended when the future is dropped.
     pub async fn take_nick(&self, nick: &str) -> Result<Nick, NickError> {
         self.rename_as(nick, IfTaken::TakeOver).await
     }
@@ -287,7 +287,7 @@ impl Session {
     ) -> Result<(RoomInfo, WireMember), JoinError> {
         loop {
             let seat = self.take_seat(room, leaving.len()).await?;
-            // No `.await` below this line. If the join fails, these members are lagging and catch up.
+            // No `.await` below this line. If the join fails, the members of `leaving` are lagging and catch up.
             leaving.iter().for_each(WireMember::pause);
             outbound.cork();
             let outbound = Arc::clone(outbound);
@@ -345,7 +345,7 @@ impl Session {
             let room = Visit::new(room.map_err(failed)?, self.hub.clone());
             let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
             if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
-                // The room was forgotten or closed in between: it is opened anew.
+                // The room was forgotten or closed in between, so it is opened anew.
                 continue;
             }
             return Ok(published?.last());
@@ -403,7 +403,8 @@ impl Session {
         &self.shared
     }
 
-    /// Whether the session was asked to end. Registers the waker for that and for direct messages.
+    /// Returns the reason once the session was asked to end. Registers the waker for this request and for direct
+    /// messages.
     pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<CloseReason> {
         self.shared.waker.register(cx.waker());
         self.shared
@@ -414,7 +415,7 @@ impl Session {
             .map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Why the session was asked to end, if it was.
+    /// Returns why the session was asked to end; `None` if it was not.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         self.shared.mail.lock().close.clone()
     }
@@ -437,12 +438,12 @@ impl Session {
         self.hub.end(&self.shared, reason);
     }
 
-    /// The key of the room that the text names; `None` if the text is not a room name.
+    /// Returns the key of the room that the text names; `None` if the text is longer than any room's name.
     pub(crate) fn room_key(&self, room: &str) -> Option<String> {
         self.hub.room_key(room)
     }
 
-    /// Takes the next removal of the session from a room.
+    /// Takes a removal of the session from a room of which the peer has yet to be notified.
     pub(crate) fn take_removal(&self) -> Option<Removal> {
         let mut mail = self.shared.mail.lock();
         let removal = mail.removals.pop();
@@ -456,7 +457,8 @@ impl Session {
         !self.shared.mail.lock().removals.is_empty()
     }
 
-    /// Opens a room and counts it among the session's rooms, so that the session leaves it when it ends.
+    /// Opens a room and counts it among the session's rooms, so that the session leaves it when it ends. The session
+    /// may exceed the limit of rooms by `leaving`, because it is about to leave that many.
     async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
         let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
         let room = self.hub.open(&name, &key, self.opener).await?;
@@ -474,7 +476,7 @@ impl Session {
             .any(|joined| joined.room.key == room.key)
         {
             drop(rooms);
-            // It is a different room if the joined one is being closed.
+            // If the joined room is being closed, `room` is a different room with the same key.
             self.hub.let_go(&room);
             return Err(JoinError::AlreadyIn(name));
         }

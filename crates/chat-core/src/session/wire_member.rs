@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A presence in one room whose events are written to a connection; dropping it leaves the room.
 #[derive(Debug)]
 pub(crate) struct WireMember {
-    // Dropped in this order: first delivery stops, then the leaving is announced.
+    // The fields are dropped in this order: delivery stops first, and then the room announces that the member has left.
     place: Option<Place>,
     tail: Arc<Tail>,
     seat: Seat,
@@ -25,9 +25,9 @@ pub(crate) struct WireMember {
 /// The result of moving a lagging member to the live end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repaired {
-    /// What must be written before its live events.
+    /// The part of the log that must be written before the member's live events.
     pub(crate) replay: CatchUp,
-    /// The member missed changes of presence.
+    /// Whether the member missed changes of presence.
     pub(crate) missed_presence: bool,
 }
 
@@ -44,17 +44,17 @@ impl WireMember {
         &self.seat.room().name
     }
 
-    /// Whether this member had that seat in that room.
+    /// Returns whether this member has this seat in this room.
     pub(crate) fn was_in(&self, room: &Arc<Room>, seat: SeatNumber) -> bool {
         self.seat.is(room, seat)
     }
 
-    /// The room's folded name.
+    /// Returns the room's folded name.
     pub(crate) fn key(&self) -> &str {
         &self.seat.room().key
     }
 
-    /// The present epoch of the room's log.
+    /// Returns the present epoch of the room's log.
     pub(crate) fn epoch(&self) -> Epoch {
         self.seat.room().epoch()
     }
@@ -77,7 +77,7 @@ impl WireMember {
         self.seat.publish(drafts, claims).await
     }
 
-    /// Whether messages with keys are published alone; see [`Room::is_shared`].
+    /// Returns whether messages with keys are published alone; see [`Room::is_shared`].
     pub(crate) fn is_shared(&self) -> bool {
         self.seat.room().is_shared()
     }
@@ -86,27 +86,27 @@ impl WireMember {
         self.tail.behind().is_some()
     }
 
-    /// Whether the member receives its own messages.
+    /// Returns whether the member receives its own messages.
     pub(crate) fn echo(&self) -> Echo {
         self.tail.echo()
     }
 
-    /// Notes that this message is answered, and those of the session before it, wherever delivery is.
+    /// Notes that the session's messages up to this batch are answered, even if delivery has not reached them.
     pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
         self.tail.note_answered(batch, epoch);
     }
 
-    /// Whether these messages of the session are answered.
+    /// Returns whether these messages of the session are answered.
     pub(crate) fn has_answered(&self, batch: &Batch) -> bool {
         self.tail.has_answered(batch, self.epoch())
     }
 
-    /// Whether delivery to this member has yet to reach this position, and will.
+    /// Returns whether delivery to this member has yet to reach this position, and will.
     pub(crate) fn awaits(&self, at: Position) -> bool {
         self.tail.awaits(at, self.seat.room().lost_at())
     }
 
-    /// Moves the member to the live end. Its output must be corked until the replay is written.
+    /// Moves the member to the live end. The output must be corked until the replay is written.
     pub(crate) fn go_live(&self) -> Repaired {
         let (replay, missed_presence) = self.seat.room().go_live(&self.tail);
         Repaired {
@@ -120,7 +120,7 @@ impl WireMember {
         self.tail.stop();
     }
 
-    /// Waits until the room's journal has everything that was accepted.
+    /// Waits until the room's journal has finished all appends, and their messages are delivered.
     pub(crate) async fn settled(&self) {
         self.seat.room().settled().await;
     }
@@ -134,12 +134,13 @@ impl WireMember {
         self.seat.room().rest(was, ended)
     }
 
-    /// Decides what the peer receives of what happened before the member joined.
+    /// Decides which messages from before the join the peer receives.
     pub(crate) async fn plan(&self, resume: Resume, joined: JoinedAt) -> Plan {
         resume.plan(self.seat.room(), joined).await
     }
 
-    /// Covers at most `limit` messages before a position of the present epoch; `None` if there are none.
+    /// Covers the latest messages before a position of the present epoch, at most `limit`. Returns `None` if there are
+    /// none.
     pub(crate) async fn latest(
         &self,
         before: Seq,
@@ -150,7 +151,7 @@ impl WireMember {
         self.seat.room().latest(before, limit).await
     }
 
-    /// Reads a part of the log by positions of this epoch.
+    /// Reads a part of the log. `span` and the page hold positions of this epoch.
     pub(crate) async fn read_in(
         &self,
         epoch: Epoch,
@@ -168,7 +169,8 @@ impl WireMember {
         self.seat.room().search(text, before, limit).await
     }
 
-    /// Reads the next page of a replay and moves its beginning past it. The page holds nothing beyond the replay's end.
+    /// Reads the next messages of a replay, at most `limit`, and moves the beginning of the replay past them. The page
+    /// holds no message after the end of the replay.
     pub(crate) async fn read_replay(&self, replay: &mut CatchUp, limit: usize) -> CaughtUp {
         replay.next_page(self.seat.room(), limit).await
     }

@@ -1,7 +1,7 @@
 //! Limits the memory of all rooms' logs together, and chooses which log drops messages.
 //!
 //! Invariant: an append costs one addition to a number that all rooms share. The logs are scanned only when that number
-//! exceeds the limit. Then enough is dropped that the next scan is not soon.
+//! exceeds the limit. A scan drops so many messages that the next scan is not needed soon.
 
 use crate::log::batch::Batch;
 use crate::log::memory::Ring;
@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// The fraction of the limit that is dropped at once. A scan of 4,096 logs takes about 0.3 ms. By default there is one
-/// scan for each 4 MiB that are appended.
+/// A scan drops messages until this fraction of the limit is free. A scan of 4,096 logs takes about 0.3 ms. By default
+/// there is one scan for each 4 MiB that are appended.
 const SPARE: usize = 64;
 
-/// What a batch takes besides its texts and positions: the batch itself, its reference counts, its place in the ring,
-/// and the allocator's overhead for its three allocations.
+/// The memory that a batch takes besides its texts and positions, in bytes: the batch itself, its reference counts, its
+/// place in the ring, and the allocator's overhead for its three allocations.
 const BATCH_BYTES: usize = size_of::<Batch>() + 9 * size_of::<usize>();
 
 /// How many dropped logs without messages are remembered: as many as a hub remembers empty rooms by default.
@@ -27,7 +27,7 @@ const UNUSED_MAX: usize = 256;
 pub(super) struct Budget {
     bytes_max: usize,
     held: AtomicUsize,
-    /// A task is dropping messages, so others need not.
+    /// Whether a task is dropping messages. Other tasks then need not do so.
     is_evicting: AtomicBool,
     ids: AtomicU64,
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
@@ -55,8 +55,8 @@ impl Budget {
         }
     }
 
-    /// Returns the epoch of a log that is opened. A log in which nothing was said is the same log when it is opened
-    /// again: a client that resumes has missed nothing.
+    /// Returns the epoch of a log that is opened. If the room's previous log never had a message, the new log has the
+    /// same epoch: a client that resumes has missed nothing.
     pub(super) fn epoch(&self, key: &str, id: u64) -> Epoch {
         self.latest.lock().insert(key.into(), id);
         let mut unused = self.unused.lock();
@@ -65,8 +65,8 @@ impl Budget {
         known.map_or_else(Epoch::random, |(_, epoch)| epoch)
     }
 
-    /// Notes that a log is dropped. Remembers its epoch if it has never had a message, and if no other log of the room
-    /// was opened since: that one may have had messages.
+    /// Notes that a log is dropped. Remembers its epoch if it has never had a message. Does nothing if another log of
+    /// the room was opened later, because that log may have had messages.
     pub(super) fn drop_log(&self, key: &str, id: u64, epoch: Epoch, is_unused: bool) {
         let mut latest = self.latest.lock();
         if latest.get(key) != Some(&id) {
@@ -100,7 +100,7 @@ impl Budget {
         self.change(held, 0);
     }
 
-    /// Records that a log now holds `after` bytes instead of `before`. Call it while its ring is locked.
+    /// Records that a log now holds `after` bytes instead of `before`. Call this while the log's ring is locked.
     pub(super) fn change(&self, before: usize, after: usize) {
         if after > before {
             self.held.fetch_add(after - before, Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl Budget {
         }
     }
 
-    /// Makes logs drop messages if all together exceed the limit. Call it while no ring is locked.
+    /// Makes logs drop messages if all logs together exceed the limit. Call this while no ring is locked.
     pub(super) fn keep(&self) {
         if self.held.load(Ordering::Relaxed) > self.bytes_max
             && !self.is_evicting.swap(true, Ordering::Acquire)
@@ -120,7 +120,7 @@ impl Budget {
     }
 
     /// Drops the oldest messages of the rooms that have been silent longest, until some space is free. A log that holds
-    /// less than an equal share of the limit keeps all it has: many big rooms don't erase a small one.
+    /// less than an equal share of the limit keeps all its messages, so that many big rooms don't erase a small one.
     fn evict(&self) {
         let bytes_max = self.bytes_max - self.bytes_max / SPARE;
         let rings: Vec<_> = {
