@@ -25,7 +25,7 @@ pub struct Limits {
     /// The longest reason of a quit, a kick, a removal or the closing of a room, in bytes (256). A longer reason is cut
     /// off.
     pub reason_bytes: usize,
-    /// The most rooms that one session may be in (64). Joining one more is refused.
+    /// The most rooms that one session may be in (64). Joining a further room is refused.
     pub rooms_per_session: NonZeroUsize,
     /// The most rooms that the hub has at the same time (4,096), not counting the lobby. Empty rooms whose log is kept
     /// count. When one more room is opened, the hub first forgets an empty room. If no room is empty, opening is

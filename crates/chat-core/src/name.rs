@@ -131,8 +131,8 @@ pub struct NameRules {
     pub skeleton: fn(&str) -> String,
     /// Returns whether a character is a combining mark (general category M).
     pub is_mark: fn(char) -> bool,
-    /// Returns the first combining mark that no script needs in its place, as in `a\u{332}`, or `None` if there is
-    /// none. With such a mark, a nick could pass for another one.
+    /// Returns the first combining mark that no script uses in its place, as in `a\u{332}`, or `None` if there is no
+    /// such mark. With such a mark, a nick could pass for another one.
     pub stray_mark: fn(&str) -> Option<char>,
     /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). A nick with the same
     /// skeleton as one of them is rejected, too. An application whose own session has one of these nicks removes that

@@ -63,7 +63,8 @@ pub struct Follower {
 
 impl Follower {
     pub(crate) fn new(hub: Hub, only: Option<Arc<str>>) -> Self {
-        // Subscribes before it reads the cursors. Events in between are received, and recognised by their numbers.
+        // The follower subscribes before it reads the cursors. An event in between is received, and the number of its
+        // item shows that the cursor already includes it.
         let rx = hub.feed().subscribe();
         let mut follower = Self {
             hub,

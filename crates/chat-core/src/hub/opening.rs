@@ -90,7 +90,7 @@ impl Hub {
         log: Arc<dyn DynLog>,
     ) -> Result<Arc<Room>, JoinError> {
         if let Err(error) = self.recall_keys(log.as_ref()).await {
-            // The keys of recent messages can't be read, but new messages can still be kept.
+            // The keys of recent messages can't be read, but new messages can still be appended.
             self.log_journal_failure(name.as_str(), &error);
         }
         let mut rooms = self.0.rooms.lock();

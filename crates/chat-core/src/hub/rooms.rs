@@ -26,7 +26,9 @@ pub(super) struct Rooms {
 struct EmptyRooms {
     /// Numbers the entries in the order in which they were listed.
     ticks: u64,
+    /// The opener of each listed room and the number of the room's entry, by the room's key.
     listed: HashMap<Arc<str>, (Opener, u64)>,
+    /// The keys of the rooms of each opener, by the numbers of their entries.
     by_opener: BTreeMap<Opener, BTreeMap<u64, Arc<str>>>,
     /// The openers, sorted by the number of their empty rooms. Among openers with the same number, the last one has the
     /// room that has been empty longest.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The sessions of this hub, and what it knows of sessions on other nodes.
+/// The sessions of this hub, and the hub's knowledge of sessions on other nodes.
 #[derive(Default)]
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
@@ -28,6 +28,7 @@ pub(super) struct Sessions {
 #[derive(Default)]
 pub(super) struct Elsewhere {
     pub(super) sessions: HashMap<SessionId, SessionPresence>,
+    /// The rooms that have members on other nodes, by key: the name of each room, and these members.
     pub(super) by_room: BTreeMap<Arc<str>, (RoomName, BTreeMap<SessionId, Nick>)>,
 }
 

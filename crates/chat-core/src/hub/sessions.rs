@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-/// Releases a nick if its claim is abandoned.
+/// A claim of a nick. Dropping it releases the nick if the claim may have succeeded but was not answered.
 struct Claiming<'a> {
     hub: &'a Hub,
     who: SessionId,
@@ -33,7 +33,7 @@ impl Drop for Claiming<'_> {
 }
 
 impl Hub {
-    /// Claims a nick for a session that may already have the nick `had`.
+    /// Claims a nick for a session. The session also keeps the nick `had`, if it had one.
     ///
     /// Dropping the future releases the nick.
     pub(crate) async fn claim_nick(
@@ -120,7 +120,8 @@ impl Hub {
         self.roster().find(&self.fold(nick))
     }
 
-    /// Performs a command for each session with this nick. Returns the nick if one succeeds, else the last error.
+    /// Performs a command for each session with this nick. Returns the nick if the command succeeds for at least one
+    /// session, otherwise the last error.
     pub(crate) async fn command(
         &self,
         nick: &str,

@@ -1,10 +1,10 @@
-//! Remembers what was said under which key, so that a client can safely repeat a message.
+//! Remembers which message was published under which key, so that a client can safely repeat a message.
 //!
-//! Invariant: while a key is remembered, its owner can say something under it at most once. A key is remembered for
+//! Invariant: while a key is remembered, its owner can publish at most one message under it. A key is remembered for
 //! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many later keys displace it. The owner of a key
 //! is a client's token, or the session of a client without one. It is never a nick, which another client may take. A
-//! key is claimed before its message is appended. The claim settles or lapses with the append, whatever happens to the
-//! connection.
+//! key is claimed before its message is appended. The claim settles or is released with the append, whatever happens to
+//! the connection.
 
 use crate::limits::Limits;
 use crate::log::batch::Batch;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The keys under which something was said lately, or is being said.
+/// The keys under which messages were published lately, or are being published.
 #[derive(Debug)]
 pub(crate) struct Keys {
     lifetime: Duration,
@@ -48,11 +48,13 @@ struct OfOwner {
 
 #[derive(Debug)]
 enum State {
+    /// A message is being published under the key.
     Pending,
+    /// The message was published under the key. The claim settled at this time.
     Said(Instant, Said),
 }
 
-/// The message that was said under a key.
+/// The message that was published under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) room: RoomName,
@@ -62,11 +64,11 @@ pub(crate) struct Said {
 /// The result of claiming a key.
 #[derive(Debug)]
 pub(crate) enum Claimed {
-    /// Nothing has been said under the key.
+    /// No message is remembered under the key.
     New(Claim),
     /// Another call is publishing a message under the key: wait for [`Keys::settled`] and try again.
     Pending,
-    /// This message was said under the key.
+    /// This message was published under the key.
     Already(Said),
 }
 

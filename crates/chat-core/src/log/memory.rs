@@ -58,6 +58,7 @@ struct Ring {
     held: usize,
     /// How many messages of the first batch have been dropped. Their text is freed with the batch.
     gone_of_first: usize,
+    /// The position of the last message that was appended; 0 if there was none.
     tail: u64,
     topic: Topic,
 }

@@ -120,6 +120,7 @@ impl Words {
 #[derive(Debug, Default)]
 struct Work {
     done: usize,
+    /// The work since the search last yielded to other tasks.
     since_turn: usize,
 }
 

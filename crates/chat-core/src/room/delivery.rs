@@ -42,6 +42,8 @@ pub(crate) struct Tail {
 
 struct TailState {
     cursor: Cursor,
+    /// Whether the member receives items from the delivery tasks. If not, it is lagging or paused, or has left the
+    /// room.
     live: bool,
     /// The end of the log when the member left the room, if it has left.
     ended: Option<Seq>,
@@ -219,12 +221,14 @@ impl fmt::Debug for Tail {
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     places: Mutex<Places>,
+    /// How many members the shard has.
     live: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     tails: Vec<Option<Arc<Tail>>>,
+    /// The indexes of `tails` that hold no member.
     free: Vec<usize>,
 }
 
@@ -296,7 +300,7 @@ pub(crate) async fn deliver(
         loop {
             match rx.recv().await {
                 Ok(item) => items.push(item),
-                // Each member notices what is missing by the number of the next item.
+                // A member that lacks items notices this by the number of the next item.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             }
@@ -350,7 +354,7 @@ async fn turn_to_announce<'a>(
             turn = &mut turn => return turn.ok(),
             item = rx.recv(), if has_space => match item {
                 Ok(item) => take(items, item),
-                // Each member notices what is missing by the number of the next item.
+                // A member that lacks items notices this by the number of the next item.
                 Err(RecvError::Lagged(_)) => items.clear(),
                 Err(RecvError::Closed) => return None,
             },

@@ -1,4 +1,4 @@
-//! What happens in all rooms of a hub, for followers that are not members.
+//! The events of all rooms of a hub, for followers that are not members.
 //!
 //! Invariant: nothing is sent, and no ring exists, before the first follower. Followers receive what the rooms' members
 //! receive, in the same order. They also receive the changes of presence that a big room does not announce.
@@ -22,13 +22,13 @@ impl<T: Clone> Feed<T> {
         }
     }
 
-    /// Subscribes to what happens after this call.
+    /// Subscribes to the items that are sent after this call.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<T> {
         let tx = self.tx.get_or_init(|| broadcast::channel(self.ring).0);
         tx.subscribe()
     }
 
-    /// Sends an item if there is a follower. Must be called under the room's lock.
+    /// Sends an item if there is a follower. Must be called under the lock of the room that the item is about.
     pub(crate) fn send(&self, item: impl FnOnce() -> T) {
         if let Some(tx) = self.tx.get()
             && tx.receiver_count() > 0

@@ -18,7 +18,8 @@ pub(super) struct Following {
     /// The last position that this hub has appended. The room is not settled until the messages up to this position are
     /// delivered.
     appended: AtomicU64,
-    /// The number of the item that told the members that the stream has ended; [`NOT_LOST`] while the log is followed.
+    /// The number of the item that reports to the members that the stream has ended; [`NOT_LOST`] while the log is
+    /// followed.
     lost_at: AtomicU64,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,

@@ -25,7 +25,9 @@ pub(crate) struct Item {
 }
 
 pub(crate) enum Body {
+    /// Messages of the author that are in the log.
     Messages(Arc<Batch>),
+    /// A change of the room's members.
     Presence(Arc<Presence>),
     /// The number of members, in a room with too many members to announce each change of presence.
     Count(RoomName, usize),
@@ -131,7 +133,7 @@ impl fmt::Debug for Item {
     }
 }
 
-/// Which messages of a session were answered without their places in the room; see [`Echo::Reply`].
+/// The messages of a session that were answered before delivery reached their places in the room; see [`Echo::Reply`].
 #[derive(Debug)]
 pub(super) struct Answered {
     /// All messages of the session up to this position were answered.

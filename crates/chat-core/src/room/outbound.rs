@@ -40,12 +40,15 @@ struct Inner {
     queue: Queue,
     /// The bytes that rooms delivered while the output was corked. They are appended to `queue` when it is uncorked.
     held: Queue,
+    /// Whether the deliveries of rooms are held back in `held`.
     corked: bool,
     /// Whether the stream may still buffer bytes that it has accepted.
     unflushed: bool,
     /// How many bytes the stream has accepted in total. The connection uses it to tell a stalled peer from a slow one.
     written: u64,
+    /// Why the output is closed; `None` while it is open.
     closed: Option<Closed>,
+    /// The waker of the connection's task.
     waker: Waker,
     /// State that few connections have. It is boxed, so that the other connections need no memory for it.
     rare: Option<Box<Rare>>,

@@ -45,6 +45,7 @@ pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
     /// The removals of the session from rooms of which its connection has yet to notify the peer.
     pub(crate) removals: Vec<Removal>,
+    /// Why the session is asked to end; `None` if it is not.
     pub(crate) close: Option<CloseReason>,
 }
 
@@ -61,6 +62,7 @@ pub(crate) struct Removal {
 #[derive(Default)]
 pub(crate) struct JoinedRooms {
     pub(crate) joined: Vec<JoinedRoom>,
+    /// Whether the session has ended. It then joins no more rooms.
     pub(crate) ended: bool,
 }
 
@@ -160,9 +162,9 @@ impl Participant {
         }
     }
 
-    /// Ends the session: it leaves its rooms and its nick becomes free. Returns whether it had not ended before.
+    /// Ends the session: it leaves its rooms, and its nick becomes free. Returns `false` if it had ended before.
     ///
-    /// Calls `left` for each room that it has left, and then `release` with the nick that is free.
+    /// Calls `left` for each room that the session has left, and then `release` with the session's nick.
     pub(crate) fn end(
         &self,
         reason: &CloseReason,

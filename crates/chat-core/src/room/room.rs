@@ -501,7 +501,7 @@ impl Room {
     /// Waits until the journal has finished all appends, and their messages are delivered.
     pub(crate) async fn settled(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
-        // Registers before it checks, so that no notification is missed in between.
+        // The waiter registers before it checks, so that no notification is missed in between.
         settled.as_mut().enable();
         if !self.is_settled() {
             settled.await;

@@ -14,7 +14,9 @@ use std::sync::Arc;
 /// Items that are delivered together, in one write for each member.
 pub(super) struct Round<'a> {
     pub(super) items: &'a [Arc<Item>],
+    /// The number of the first item.
     pub(super) first: u64,
+    /// The cursor of a member that has received all items.
     pub(super) end: Cursor,
     /// The authors of the items, sorted. Only an author may have to skip an item.
     authors: Vec<SessionId>,
@@ -25,6 +27,7 @@ pub(super) struct Round<'a> {
     pub(super) has_missed: bool,
     /// How many messages and changes of presence were delivered so far, summed over the members.
     pub(super) deliveries: usize,
+    /// How many bytes were delivered so far, summed over the members.
     pub(super) bytes: usize,
 }
 
@@ -170,8 +173,8 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Returns whether all items of this session are messages. Its other items are not for it: the author of a change
-    /// of presence learns of the change from the reply to its command.
+    /// Returns whether all items of this session hold messages. Its other items are not delivered to it: the author of
+    /// a change of presence learns of the change from the reply to its command.
     fn has_only_messages_of(&self, session: SessionId) -> bool {
         self.items
             .iter()

@@ -41,7 +41,7 @@ impl SearchQueue {
         }
     }
 
-    /// Runs a search when it is its turn. Cancel safe: dropping the future abandons the search.
+    /// Runs a search once it is the turn of the search. Cancel safe: dropping the future abandons the search.
     pub(crate) async fn run(
         &self,
         search: impl Future<Output = Result<Page, JournalError>>,

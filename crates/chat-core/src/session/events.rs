@@ -76,6 +76,7 @@ pub enum SessionEvent {
 struct Joined {
     number: u64,
     handle: MemberHandle,
+    /// Ends the stream of the room's events.
     leaving: AbortHandle,
 }
 

@@ -277,7 +277,7 @@ impl Session {
     }
 
     /// Joins a room whose items are written to `outbound`, and leaves `outbound` corked. The caller is about to leave
-    /// the rooms of `leaving`: their delivery stops before that of the new room begins.
+    /// the rooms of `leaving`. Delivery from these rooms stops before delivery from the new room begins.
     pub(crate) async fn join_wire(
         &self,
         room: &str,
