@@ -1,4 +1,4 @@
-//! How a session begins: the greeting, and the arrival in the lobby.
+//! Begins a session: greets the peer, and joins the lobby.
 //!
 //! Invariant: a peer that comes and goes without sending anything is not announced.
 
@@ -12,15 +12,16 @@ use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// How many bytes a peer is sent about a room when it joins, unless it is known to read lines. The program that every
-/// tutorial begins with decodes the result of one `recv(1024)`, and ends with an error if a character is cut there.
+/// Maximum bytes that a peer is sent about a room that it joins, unless the peer is known to send lines or frames. Many
+/// simple client programs decode the result of a single `recv(1024)`, which fails if a character is cut there.
 const NEWCOMER_BYTES_MAX: usize = 1000;
 
-/// How many of these bytes are for the message of the day.
+/// Maximum bytes of the message of the day in a greeting that `NEWCOMER_BYTES_MAX` limits.
 const MOTD_BYTES_MAX: usize = 300;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Begins a session under the nick that the policy gave, or as a guest if that nick is not available.
+    /// Begins a session under `given`, the nick that the policy chose. The session is a guest if the policy chose no
+    /// nick, or if that nick is not available.
     async fn begin_session(&mut self, given: Option<&str>) -> Result<Session, SessionError> {
         let session = match self.hub.session(given).await {
             Err(SessionError::Nick(error)) if given.is_some() => {
@@ -36,8 +37,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(session)
     }
 
-    /// Asks the policy about a peer whose dialect begins with a hello. Returns the nick that the policy gives it
-    /// instead.
+    /// Asks the policy whether a peer may connect whose session begins with a `Hello`. `nick` is the nick in the
+    /// `Hello`. Returns the nick that the policy chose in its place; `None` if the policy chose none.
     pub(super) async fn ask_to_come_in(
         &mut self,
         nick: Option<&str>,
@@ -46,8 +47,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .await
     }
 
-    /// Begins a session and greets the peer. A peer that was greeted in plain before it sent anything keeps its
-    /// session.
+    /// Applies the peer's dialect, begins a session and greets the peer. A peer that was greeted in plain before it
+    /// sent anything keeps its session. Returns why the connection must end, if the policy refuses the peer or no
+    /// session can begin.
     pub(super) async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
         let options = dialect.options();
         let now = Instant::now();
@@ -111,7 +113,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Lets the peer register over several lines. A session that began with a greeting in plain ends.
+    /// Makes the peer register with a `Hello` before it has a session. If the peer was already greeted in plain, the
+    /// session of that greeting ends.
     fn begin_to_register(&mut self, dialect: Box<dyn Dialect>) {
         self.conversation.register(dialect);
         if let Some(session) = self.session.take() {
@@ -122,8 +125,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.conversation.let_speak();
     }
 
-    /// Takes the nick of a hello, and begins a session if there is none. No session begins if the nick is not
-    /// available.
+    /// Executes the nick and the token of a `Hello`. Begins a session if the connection has none. If the nick is not
+    /// available, no session begins.
     pub(super) async fn register(
         &mut self,
         nick: Option<&str>,
@@ -148,13 +151,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// How many bytes a newcomer to a room is sent about it; `None` if there is no limit.
+    /// Returns the maximum number of bytes that this peer is sent about a room that it joins. `None` is no limit: the
+    /// peer is known to send lines or frames.
     pub(super) fn newcomer_bytes(&self) -> Option<usize> {
         (!self.conversation.sends_items()).then_some(NEWCOMER_BYTES_MAX)
     }
 }
 
-/// How many lines of the message of the day are shown to a peer that is not known to read lines.
+/// Returns how many lines of the message of the day, from the first on, fit into `MOTD_BYTES_MAX` bytes.
 fn motd_that_fits(motd: &[String]) -> usize {
     let mut bytes = 0;
     let fits = |line: &&String| {

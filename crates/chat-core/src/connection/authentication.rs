@@ -1,8 +1,8 @@
-//! Finds the account that a peer's credentials prove.
+//! Authenticates peers: finds the account that a peer's credentials prove.
 //!
-//! Invariant: guessing is slow. The hub runs at most `Limits::authentications` at the same time. A failed
-//! authentication costs its connection and its address much more than a line, and several failures in a row end the
-//! connection.
+//! Invariant: guessing credentials is slow. The hub runs at most `Limits::authentications` authentications at the same
+//! time. A failed authentication costs its connection and its address much more than a line, and several failures in a
+//! row end the connection.
 
 use crate::connection::charges::{TooSoon, may_ask};
 use crate::connection::commands::unless_over;
@@ -16,12 +16,13 @@ use tokio::io::AsyncRead;
 
 /// Why a peer was not authenticated.
 enum Failure {
+    /// The authenticator refused the credentials, or could not check them.
     Credentials(NotProved),
-    /// Too many authentications run at once.
+    /// Too many authentications run at once, and none ended in time for this one to begin.
     Busy,
-    /// The peer's address has asked for too much.
+    /// The peer's address is in debt. The value holds the time that the address must wait.
     TooSoon(TooSoon),
-    /// The session or the hub ends.
+    /// The session must end, or the hub drains.
     Over,
 }
 
@@ -55,7 +56,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 refusal
             }
             Failure::Credentials(NotProved::Unknown(reason)) => {
-                // An authenticator that is overloaded must not be asked for nothing.
+                // An attempt that could not be checked is charged, too. Otherwise a peer could load an overloaded
+                // authenticator at no cost.
                 self.charge_failed_authentication();
                 Refusal::new(Code::Denied, reason)
             }
@@ -69,7 +71,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Err(refusal)
     }
 
-    /// Waits for the connection's turn, and asks the authenticator. Output is written in the meantime.
+    /// Waits until the hub may run another authentication, then asks the authenticator for the account. The connection
+    /// continues to write output during both.
     async fn find_account(&mut self, credentials: Credentials<'_>) -> Result<Account, Failure> {
         let peer = self.peer.clone().unwrap_or_default();
         let (hub, address) = (&self.hub, self.account.as_ref());
@@ -91,8 +94,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         found.unwrap_or(Err(Failure::Over))
     }
 
-    /// Gives the account to the session. Without a session, it is kept for the session that begins later, and for the
-    /// policy.
+    /// Gives the account to the session, if it has begun. Also stores the account in the `Peer`, where the policy and a
+    /// session that begins later find it.
     fn set_account(&mut self, account: &Account) -> Result<(), Refusal> {
         if let Some(session) = &self.session {
             session.set_account(Some(account.clone()));
@@ -100,7 +103,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(peer) = self.peer.as_mut().and_then(Arc::get_mut) {
             peer.insert(account.clone());
         } else if self.session.is_none() {
-            // A policy has kept the peer, so the account can't be stored there.
+            // The policy still holds the `Arc` of the `Peer`, so the account can't be stored in it.
             let reason = "the account can't be used before the session has begun";
             return Err(Refusal::new(Code::Denied, reason));
         }

@@ -1,7 +1,7 @@
 //! Charges a connection's costs to its address.
 //!
-//! Invariant: a request for which an address must wait is executed once, after the wait. Until then the peer is not
-//! read.
+//! Invariant: a command for which an address must wait is executed once, after the wait. During the wait, the
+//! connection does not read from its peer.
 
 use crate::admission::{AddressAccount, Charge, Cost};
 use crate::connection::connection::Connection;
@@ -11,18 +11,20 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// How many members can be told of a join and a leave for the base cost of a join.
+/// The cost of a join rises by one each time the room has this many more members that are told of the join and, later,
+/// of the leave.
 const MEMBERS_PER_JOIN: usize = 8;
 
-/// What a failed authentication costs the connection, in lines. At the default rate the peer is not read for 5 s. A
-/// person who mistypes a password waits less, because the connection can send 20 lines at once.
+/// The cost of a failed authentication to its connection: as much as 25 lines. At the default rate, the connection then
+/// does not read for 5 s. After the first failure the pause is shorter, because a connection may send 20 lines at once.
 const FAILED_AUTHENTICATION: Cost = Cost::lines(25);
 
-/// What it costs the address, as answers. With the default limits about 40 attempts fail at once, a class that logs in
-/// together, and then about one a second.
+/// The cost of a failed authentication to the address of its connection, charged as `Charge::Answers`. With the default
+/// limits, about 40 attempts from one address may fail at once, enough for a school class that logs in together. After
+/// that, about one attempt a second may fail.
 const FAILED_AUTHENTICATION_OF_ADDRESS: Cost = Cost::lines(100);
 
-/// The address would have to wait for this time, which is too long.
+/// A request is refused, because its address would have to wait too long. The value is that waiting time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooSoon(pub(super) Duration);
 
@@ -37,14 +39,14 @@ impl From<TooSoon> for Refusal {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Stops reading from the peer until this time.
+    /// Stops reading from the peer until `until`, and counts the pause.
     fn pause_until(&mut self, until: Instant) {
         self.conversation.pace_mut().pause_until(until);
         self.hub.counters().rate_pauses.add(1);
     }
 
-    /// Charges for bytes that were read, whatever they are. Bytes that never complete a line would otherwise cost
-    /// nothing.
+    /// Charges the connection and its address for bytes that were read. Without this charge, bytes that never complete
+    /// a line would cost nothing.
     pub(super) fn charge_input(&mut self, bytes: usize, now: Instant) {
         if let Some(until) = self.conversation.pace_mut().charge_input(bytes, now) {
             self.pause_until(until);
@@ -55,12 +57,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Charges the sender and its address for an answer, in addition to the line that asked for it.
+    /// Charges the connection and its address for an answer, in addition to the charge for the line that asked for it.
     pub(super) fn charge(&mut self, cost: Cost) {
         let now = Instant::now();
         self.conversation.pace_mut().charge(cost, now);
         if let Some(account) = &self.account {
-            // The debt holds up the next expensive command, not the messages of members.
+            // The time is ignored, because debt delays only the address's next expensive command, not its messages.
             let _owes_until = account.charge(Charge::Answers, cost.thousandths(), now);
         }
     }
@@ -69,12 +71,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// # Errors
     ///
-    /// The address owes too much for earlier answers. The error holds the time to wait.
+    /// The address is in debt for earlier answers, and would have to wait too long. The error holds the time to wait.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
         may_ask(self.account.as_ref())
     }
 
-    /// Charges for an attempt to authenticate that failed.
+    /// Charges the connection and its address for a failed authentication.
     pub(super) fn charge_failed_authentication(&mut self) {
         let now = Instant::now();
         self.conversation
@@ -82,16 +84,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .charge(FAILED_AUTHENTICATION, now);
         if let Some(account) = &self.account {
             let cost = FAILED_AUTHENTICATION_OF_ADDRESS.thousandths();
-            // The debt refuses the next attempts of the address.
+            // The time is ignored: `may_ask` refuses the next attempts of an address in debt.
             let _owes_until = account.charge(Charge::Answers, cost, now);
         }
     }
 
-    /// Charges for a room that is opened to publish in it. While the address must wait, the peer is not read.
+    /// Charges the address for opening a room in which the session publishes without joining. If the address must wait,
+    /// the connection does not read from the peer until then.
     ///
     /// # Errors
     ///
-    /// The address would have to wait too long.
+    /// Returns the time that the address would have to wait, if that is too long.
     pub(super) fn charge_opening(&mut self) -> Result<(), TooSoon> {
         if let Some(until) = self.reserve(Charge::Joins, 1, Instant::now())? {
             self.pause_until(until);
@@ -103,8 +106,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         reserve(self.account.as_ref(), charge, cost, now)
     }
 
-    /// Returns how many joins it costs to join a room. The cost grows with the members that are told of the join, and
-    /// later of the leave.
+    /// Returns the cost of joining a room, in `Charge::Joins`. The cost grows with the number of members that are told
+    /// of the join and, later, of the leave. It is 0 if the connection's address is not counted.
     fn cost_of_joining(&self, room: &str) -> u64 {
         if self.account.is_none() {
             return 0;
@@ -116,12 +119,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         1 + (told / MEMBERS_PER_JOIN) as u64
     }
 
-    /// Charges for the rooms that a command joins. Returns whether the command must wait. It is not charged again after
-    /// the wait.
+    /// Charges the address for the rooms that a command joins. Returns whether the command must wait. After the wait,
+    /// the caller executes the command without charging for it again.
     ///
     /// # Errors
     ///
-    /// The address would have to wait too long.
+    /// Returns the time that the address would have to wait, if that is too long.
     pub(super) fn waits_to_join(&mut self, command: &Command<'_>) -> Result<bool, TooSoon> {
         let cost = match command {
             Command::Join(request) => self.cost_of_joining(&request.room),
@@ -140,7 +143,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if cost == 0 {
             return Ok(false);
         }
-        // A join may replay much, so debt for answers holds it up, too.
+        // A join may replay many messages, so an address in debt for answers can't join a room.
         self.may_ask()?;
         let Some(until) = self.reserve(Charge::Joins, cost, Instant::now())? else {
             return Ok(false);
@@ -150,7 +153,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// As [`Connection::may_ask`], for an address.
+/// As [`Connection::may_ask`], for the account of a connection's address; `None` if the address is not counted.
 pub(super) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSoon> {
     reserve(account, Charge::Answers, 0, Instant::now()).map(drop)
 }

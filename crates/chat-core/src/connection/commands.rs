@@ -25,14 +25,17 @@ const ROOMS_LISTED_MAX: usize = 100;
 
 /// The effect of a command on the connection.
 enum Outcome {
+    /// The connection continues.
     GoOn,
+    /// The connection ends, for this reason.
     Close(CloseReason),
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Executes a command. Answers with the refusal if it is refused.
+    /// Executes a command. If the command is refused, sends the refusal to the peer. Returns why the connection must
+    /// end, if it must.
     pub(super) async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {
-        // Boxed, so that an idle connection keeps no memory for it.
+        // Boxed, so that an idle connection keeps no memory for this future.
         match Box::pin(self.execute(command)).await {
             Ok(Outcome::Close(reason)) => return Some(reason),
             Ok(Outcome::GoOn) => {}
@@ -106,13 +109,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 return Ok(Outcome::Close(CloseReason::Quit(reason.await)));
             }
             Command::OptionsChanged => self.apply_options(),
-            // Handled where messages are gathered.
+            // Never reached: the conversation turns these commands into drafts, which `publishing.rs` handles.
             Command::Say { .. } | Command::Act { .. } | Command::Publish { .. } => {}
         }
         Ok(Outcome::GoOn)
     }
 
-    /// The reason to give for a quit, if the policy lets the peer give one.
+    /// Returns the reason for a quit that members are told; `None` if the peer gave no reason or the policy refuses it.
     async fn quit_reason(&mut self, asked: &str) -> Option<Arc<str>> {
         let question = Question::Quit { reason: asked };
         let reason = self.ask(question, asked).await.ok()?;
@@ -135,14 +138,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn rename(&mut self, nick: &str) -> Result<(), Refusal> {
         let nick = self.ask(Question::Rename { nick }, nick).await?;
         let nick = self.session()?.rename(&nick).await?;
-        // The change is announced in each room, like a message.
+        // The new nick is announced in each of the session's rooms. Each room after the first is charged like a
+        // message.
         self.charge(Cost::lines(self.members.len().saturating_sub(1)));
         self.reply(&Reply::Renamed(&nick));
         Ok(())
     }
 
-    /// Joins a room: sends who is there and the replay first, then live events. If that succeeds, leaves the `leaving`
-    /// rooms that were joined first.
+    /// Joins a room. The peer is sent the room's members and the replay first, then live events. If the join succeeds,
+    /// the session leaves the first `leaving` rooms of `members`.
     pub(super) async fn join(
         &mut self,
         request: &JoinRequest<'_>,
@@ -152,14 +156,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .await
     }
 
-    /// As [`join`](Self::join), but sends the peer at most `bytes_max` bytes about the room.
+    /// As [`join`](Self::join), but sends the peer at most `bytes_max` bytes about the room; `None` is no limit.
     pub(super) async fn join_within(
         &mut self,
         request: &JoinRequest<'_>,
         leaving: usize,
         bytes_max: Option<usize>,
     ) -> Result<(), Refusal> {
-        // A peer that names a position is sent everything after it.
+        // A peer that names a position is sent every message after it, however many bytes they are.
         let bytes_max = bytes_max.filter(|_| request.after.is_none());
         let joined = self.enter(request, leaving, bytes_max).await;
         let joined = match joined {
@@ -182,7 +186,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         joined
     }
 
-    /// Takes a nick and joins rooms. A room that can't be joined does not prevent joining the others.
+    /// Executes a `Hello`: takes the nick, joins the rooms and answers with a `Welcome`. A room that can't be joined
+    /// does not prevent joining the others.
     async fn begin(
         &mut self,
         nick: Option<&str>,
@@ -200,11 +205,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut joined = Vec::with_capacity(rooms.len());
         for request in rooms {
             joined.push((&*request.room, self.enter(request, 0, None).await));
-            // Each room announces the join in its own task. With a yield after each join, they do not hold up other
-            // rooms for long.
+            // Each room announces the join in a task of its own. The yield after each join spreads this work, so that
+            // it does not delay other rooms for long.
             tokio::task::yield_now().await;
         }
-        // Each room costs as much as a command to join it.
+        // Each room is charged like a command that joins one room. The first is already paid for by the line.
         self.charge(Cost::lines(rooms.len().saturating_sub(1)));
         let nick = self.session()?.nick();
         let hub = self.hub.clone();
@@ -219,7 +224,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    /// Joins a room and plans the replay. Call [`catch_up_soon`](Self::catch_up_soon) after the peer was told.
+    /// Joins a room, leaves the first `leaving` rooms of `members`, and plans the replay unless `bytes_max` is set. The
+    /// caller writes the reply and then calls [`catch_up_soon`](Self::catch_up_soon).
     async fn enter(
         &mut self,
         request: &JoinRequest<'_>,
@@ -245,7 +251,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.members.push(member);
                 let is_recovered = match bytes_max {
                     None => self.plan_replay(request, JoinedAt::from(&info)).await,
-                    // What fits is known only when the peer has been told the rest.
+                    // The caller plans this replay after it has written the reply: only then is it known how many bytes
+                    // are left.
                     Some(_) => None,
                 };
                 Ok(Joined {
@@ -263,7 +270,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the part of a log that is asked for.
+    /// Returns the part of a room's log that a `Read` asks for. Refuses a position of another epoch.
     fn span(
         &self,
         member: usize,
@@ -285,11 +292,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let began = Instant::now();
         let limit = limit.unwrap_or(ROOMS_LISTED_MAX);
         let limit = limit.clamp(1, ROOMS_LISTED_MAX);
-        // One room more than asked for tells whether there are more.
+        // Asks for one room more than the limit, to learn whether more rooms follow.
         let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
         let has_more = rooms.len() > limit;
         rooms.truncate(limit);
-        // A policy that hides many rooms was asked about all of them.
+        // The charge is for the time taken, because a policy that hides many rooms was asked about each of them.
         self.charge(Cost::work(began.elapsed()));
         self.reply(&Reply::Rooms {
             rooms: &rooms,
@@ -338,7 +345,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.hub.log_journal_failure(room.as_str(), &error);
             Refusal::unreadable(&error)
         })?;
-        // The log may have begun anew while it was read.
+        // The log may have begun a new epoch while the page was read.
         if epoch.is_some() && page.epoch.is_some_and(|read| Some(read) != epoch) {
             return Err(Refusal::other_epoch());
         }
@@ -365,7 +372,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let Some(Searched { page, took }) =
             unless_over(self.session.as_ref(), self.transport.outbound(), search).await
         else {
-            // The session ends, so there is nothing to answer.
+            // The session must end, so the search is not answered.
             return Ok(());
         };
         self.charge(Cost::work(took));
@@ -382,7 +389,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Leaves the `count` rooms that were joined first, and writes what was said there before.
+    /// Leaves the first `count` rooms of `members`. Writes to the peer the messages that were published in each room
+    /// before the session left it.
     async fn leave_first(&mut self, count: usize) {
         for member in 0..count {
             let replay = self.members[member].stop();
@@ -392,14 +400,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.members.drain(..count);
     }
 
-    /// Leaves the room that was joined first. What is held back is written before the rest of the room's log.
+    /// Leaves the first room of `members`. Releases the output that is held back before it writes the rest of that
+    /// room's log.
     async fn leave_one(&mut self) {
         self.members[0].pause();
         self.uncork();
         self.leave_first(1).await;
     }
 
-    /// Joins a room and leaves the others. If the join fails, the session stays in its rooms.
+    /// Joins a room and leaves all others; `None` is the lobby. If the join fails, the session stays in its rooms.
     async fn move_to(&mut self, room: Option<Cow<'_, str>>) -> Result<(), Refusal> {
         let request = JoinRequest {
             room: room.unwrap_or_else(|| self.hub.lobby().as_str().to_owned().into()),
@@ -410,7 +419,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.join(&request, self.members.len()).await
     }
 
-    /// Tells the peer that the application removed the session from rooms, after what was said there before.
+    /// Tells the peer about each room from which the application removed the session, after the messages that were
+    /// published there before. The session then joins the lobby, if its dialect requires that.
     pub(super) async fn be_removed(&mut self) {
         let mut must_move = false;
         while let Some(removal) = self.session.as_ref().and_then(Session::take_removal) {
@@ -452,7 +462,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.session.as_ref().ok_or_else(Refusal::not_in_room)
     }
 
-    /// Returns who is in this room, or in the room that the session joined last.
+    /// Returns the members, topic and position of `room`; `None` is the room that the session joined last.
     pub(super) fn info(&self, room: Option<&str>) -> Result<RoomInfo, Refusal> {
         match room {
             Some(room) => {
@@ -464,7 +474,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the session's member in this room, or in the room that it joined last.
+    /// Returns the index in `members` of the session's member in `room`; `None` is the room that the session joined
+    /// last.
     pub(super) fn member(&self, room: Option<&str>) -> Result<usize, Refusal> {
         let found = match room {
             Some(room) => {
@@ -478,7 +489,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Waits for long work. Returns `None` if the session must end or its stream has failed.
+/// Waits for `work`, and writes output in the meantime. Returns `None` if the session must end or its stream fails
+/// before the work is done.
 pub(super) async fn unless_over<T>(
     session: Option<&Session>,
     outbound: &Outbound,

@@ -1,7 +1,8 @@
-//! One connection: it turns bytes into commands, and replies and events into bytes, and watches the deadlines.
+//! One connection: turns the peer's bytes into commands, turns replies and events into bytes, and watches the
+//! deadlines.
 //!
-//! Invariant: a connection waits only in [`Connection::wait`], and nothing is lost whichever event ends the wait. While
-//! it waits, a connection holds neither a read nor a write buffer.
+//! Invariant: an idle connection waits only in [`Connection::wait`]. Nothing is lost, whichever event ends the wait.
+//! While it waits, the connection holds neither a read nor a write buffer.
 
 use crate::admission::{AddressAccount, Cost};
 use crate::connection::conversation::Conversation;
@@ -31,18 +32,20 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-/// Whether the runtime has timers. Tokio reports that only by a panic, whose message users see on standard error, too.
+/// Returns whether the Tokio runtime has timers. Tokio reports missing timers only by a panic. The panic is caught, but
+/// its message appears on standard error.
 pub(crate) fn has_timers() -> bool {
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }
 
-/// How a connection begins.
+/// What is known about a connection when its conversation begins.
 pub(crate) struct Opening {
-    /// When the peer connected.
+    /// When the connection's first deadlines begin: when the peer connected, or when its handshake or authentication
+    /// ended.
     pub(crate) opened: Instant,
-    /// Bytes that were read before.
+    /// Bytes that were already read from the stream.
     pub(crate) ahead: Bytes,
-    /// The dialect of the peer; `None` if its first line decides.
+    /// The dialect of the peer; `None` if the peer's first bytes will select it.
     pub(crate) dialect: Option<Box<dyn Dialect>>,
 }
 
@@ -56,7 +59,8 @@ impl Opening {
     }
 }
 
-/// Drives one stream to its end. The halves of a TCP stream need no lock between them.
+/// Drives the connection over one stream until it ends. A TCP stream is split into two halves that share no lock; any
+/// other stream is split with a lock.
 pub(crate) fn drive_stream<S>(
     stream: S,
     peer: Peer,
@@ -92,10 +96,11 @@ pub(crate) fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
     Err(value.expect("only a U is taken"))
 }
 
-/// As [`drive_stream`], over two halves.
+/// As [`drive_stream`], over the reading and the writing half of a stream.
 ///
-/// An idle connection costs the size of this future. The connection is therefore boxed (a future keeps its arguments
-/// beside what it makes of them), and so is everything that is not awaited for long.
+/// Each idle connection keeps this future in memory, so the future must be small. The `Connection` is therefore boxed,
+/// because a future keeps its arguments beside the values that it makes from them. Futures that are not awaited for
+/// long are boxed, too.
 pub(crate) fn drive<R, W>(
     reader: R,
     writer: W,
@@ -128,23 +133,26 @@ where
 }
 
 pub(super) struct Connection<R> {
-    // Dropped in this order: the end of the session leaves its rooms and gives the reason.
+    // The fields are dropped in this order. The session is first, so that its end leaves the rooms and gives them the
+    // reason.
     pub(super) session: Option<Session>,
+    /// The session's members, one for each room that it is in, in the order in which it joined the rooms.
     pub(super) members: Vec<WireMember>,
     pub(super) hub: Hub,
     pub(super) dialects: Arc<Dialects>,
-    /// The other end, if the policy, the authenticator or the session needs it.
+    /// What is known about the peer; `None` if neither the policy, the authenticator nor the session needs it.
     pub(super) peer: Option<Arc<Peer>>,
-    /// The costs that the connections of one address share, if they are counted.
+    /// The account of the peer's address; `None` if the address is not counted.
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
     pub(super) conversation: Conversation,
-    /// Parts of logs that are written before live events. Live events are held back until then.
+    /// Replays of rooms' logs. Live events are held back until all replays are written.
     pub(super) replays: VecDeque<Replaying>,
-    /// The members of a room that are written before live events.
+    /// The list of a room's members that is being written. Live events are held back until the list is complete.
     pub(super) listing: Option<Box<Listing>>,
-    /// Set while there is no session that the hub could close.
+    /// Completes when the hub drains. `None` while there is a session, because the hub closes sessions itself.
     pub(super) draining: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Completes at the connection's next deadline; `None` if there is no deadline.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -154,13 +162,14 @@ enum Wake {
     Input,
     /// Direct messages are ready.
     Mail,
-    /// All output is written, and a part of a log must be written next.
+    /// The stream has accepted all output that is not held back. A replay, a list of members or the owed reply to a
+    /// published message must be written next.
     CatchUp,
     /// The application removed the session from a room.
     Removed,
     /// A deadline has passed.
     Timer,
-    /// The session is over.
+    /// The connection must end, for this reason.
     Close(CloseReason),
 }
 
@@ -191,7 +200,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Processes bytes that were read before the connection began.
+    /// Processes bytes that were read from the stream before this connection was created.
     fn take_ahead(&mut self, ahead: &[u8]) {
         if !ahead.is_empty() {
             let now = Instant::now();
@@ -226,7 +235,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Waits for the next thing to do.
+    /// Waits until there is something to do, and returns what.
     async fn wait(&mut self) -> Wake {
         poll_fn(|cx| self.poll_wake(cx)).await
     }
@@ -258,7 +267,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Poll::Ready(Wake::Removed);
         }
         let is_paused = is_full || must_catch_up || self.conversation.is_paused();
-        // This precedes the timer, because it changes the deadline of an unfinished line.
+        // The timer is polled after this, because a pause moves the deadline of an unfinished line.
         if self.conversation.is_timed() {
             self.conversation.set_paused(is_paused, Instant::now());
         }
@@ -275,7 +284,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.poll_read(cx)
     }
 
-    /// Reads into the thread's buffer. Only the bytes that arrived are copied.
+    /// Reads once into the buffer that all connections of the thread share. The conversation copies only the bytes that
+    /// arrived.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
         if self.transport.has_ended() {
             return Poll::Pending;
@@ -301,14 +311,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Poll::Ready(Wake::Input)
     }
 
-    /// Counts and charges the input, and sends what its framing answers.
+    /// Counts and charges `count` bytes of input, and sends `answers`, the bytes that the framing sends in return.
     fn note_input(&mut self, answers: &Bytes, count: usize, now: Instant) {
         self.hub.counters().bytes_in.add(count);
         self.transport.send(answers);
         self.charge_input(count, now);
     }
 
-    /// Whether a part of a log or of a list, or a reply that is out of place, must be written before anything else.
+    /// Returns whether something must be written before anything else: a replay, a page of a list of members, or the
+    /// owed reply to a published message that delivery will not reach.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty()
             || self.listing.is_some()
@@ -345,7 +356,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work(next).await
     }
 
-    /// Writes direct messages, up to the limit of waiting output.
+    /// Writes the direct messages in the session's mailbox, until the output reaches the maximum that may wait for the
+    /// peer.
     pub(super) fn write_mail(&mut self) {
         let waiting_max = waiting_max(self.hub.limits());
         let (Some(session), Some(dialect)) = (&self.session, self.conversation.dialect_mut())
@@ -361,7 +373,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.send(out);
     }
 
-    /// Applies the dialect's encoder and echo.
+    /// Passes the dialect's current encoder, echo and options to the session's members in all rooms.
     pub(super) fn apply_options(&self) {
         if let Some(options) = self.delivery_options() {
             self.members
@@ -383,7 +395,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.write_reply(reply);
     }
 
-    /// Answers the peer. Returns the number of bytes in the answer.
+    /// Writes a reply in the peer's dialect, and charges for it. Returns the length of the written reply in bytes.
     pub(super) fn write_reply(&mut self, reply: &Reply<'_>) -> usize {
         let Some(dialect) = self.conversation.dialect_mut() else {
             return 0;
@@ -404,7 +416,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         bytes
     }
 
-    /// Writes output for this peer alone.
+    /// Queues output that only this peer is sent, and counts its bytes.
     pub(super) fn send(&self, out: BytesMut) {
         if out.is_empty() {
             return;

@@ -41,8 +41,9 @@ pub(super) use waiting::{Draft, Place, Target, Waiting};
 ///   Chosen -------------------------------+
 /// ```
 ///
-/// The first bytes select the dialect. Silence, a line or the limit of the prefix selects plain. A peer that sends
-/// nothing is greeted in plain; it then has a session while it is still `Detecting`.
+/// The first bytes select the dialect. If no detector recognises them, silence, the end of a line or the maximum length
+/// of the prefix selects the default dialect. If the default dialect is plain, a peer that sends nothing is greeted in
+/// plain. It then has a session while it is still `Detecting`.
 ///
 /// The connection calls [`next`](Self::next) until the answer is [`Next::Wait`]. It calls `next` again when something
 /// was read, and [`on_time`](Self::on_time) when a deadline has passed. It processes each line with
@@ -52,36 +53,36 @@ pub(super) struct Conversation {
     dialect: Option<Box<dyn Dialect>>,
     framing: Framing,
     pace: Pace,
-    /// Checks that the peer is still there, if its dialect has a way to ask.
+    /// Measures the peer's silence; `None` if the dialect has no heartbeat.
     heartbeat: Option<Heartbeat>,
-    /// Messages that are published together, at the latest when there is no more input. Boxed, because an idle
-    /// connection has none.
+    /// Messages that wait to be published together. They are published at the latest when all input is processed.
+    /// Boxed, because an idle connection has none.
     waiting: Option<Box<Waiting>>,
     /// The rest of a line that must wait.
     deferred: Option<Box<Deferred>>,
-    /// A published message whose reply waits for the message's place in the room, see
+    /// A published message whose reply is written when delivery reaches the message in its room; see
     /// [`Echo::Reply`](crate::Echo::Reply).
     owed: Option<Box<Owed>>,
-    /// Some input could not be processed yet.
+    /// Whether some input could not be processed yet, so that the connection must call `next` without a new read.
     is_held_up: bool,
-    /// How many authentications have failed in a row.
+    /// Number of failed authentications since the last success.
     failed_authentications: u32,
 }
 
 /// The state of a conversation.
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// The first line has not arrived: it may still select any dialect.
+    /// The first bytes may still select any dialect. `opened` is when the connection began.
     Detecting {
         opened: Instant,
-        /// The bytes so far may be the opening of another dialect, so silence does not decide yet.
+        /// The bytes so far may be the opening of another dialect, so silence does not select the default dialect yet.
         needs_more: bool,
         /// The peer was greeted in plain before it sent anything, and has a session.
         is_greeted: bool,
     },
-    /// The dialect was known before the connection began. The conversation has not begun.
+    /// The dialect was known before the connection began, at `opened`. The conversation has not begun.
     Chosen { opened: Instant },
-    /// The dialect is known, and the session has not begun.
+    /// The dialect is known, and the session has not begun. `opened` is when the time limit for registering began.
     Registering { opened: Instant },
     /// The peer has a session.
     Talking,
@@ -92,22 +93,25 @@ enum State {
 /// The rest of a line that must wait.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// A command that joins rooms and was already charged to the connection's address.
+    /// The command to execute before `rest`; `None` if there is none. The command joins rooms, and the connection's
+    /// address was already charged for it.
     pub(super) charged: Option<Command<'static>>,
+    /// The commands and answers of the line that were not processed yet.
     pub(super) rest: Commands<'static>,
 }
 
-/// Facts that a conversation does not know by itself.
+/// Facts about the connection that its conversation can't observe itself.
 pub(super) struct Facts<'a> {
     pub(super) now: Instant,
     pub(super) limits: &'a Limits,
     /// The dialects that the peer may speak.
     pub(super) dialects: &'a Dialects,
-    /// So much output waits for the peer that its input is not read.
+    /// Whether so much output waits for the peer that the connection does not read the peer's input.
     pub(super) is_full: bool,
-    /// A part of a log must be written before anything else.
+    /// Whether a replay, a list of members or the owed reply to a published message must be written before anything
+    /// else.
     pub(super) must_catch_up: bool,
-    /// The peer has ended its half of the stream.
+    /// Whether the peer has ended its half of the stream.
     pub(super) has_ended: bool,
 }
 
@@ -117,7 +121,7 @@ pub(super) enum Next {
     Wait,
     /// Publish these messages.
     Publish(Box<Waiting>),
-    /// Begin a session in this dialect, unless there is one, and greet the peer.
+    /// Begin a session in this dialect, unless the connection has a session, and greet the peer.
     Begin(Box<dyn Dialect>),
     /// Send these bytes.
     Send(Bytes),
@@ -125,27 +129,29 @@ pub(super) enum Next {
     Refuse(Bytes),
     /// Process an item of the input.
     Item(Inbound),
-    /// Apply the new delimiter of the peer's messages, then process an item, if there is one.
+    /// Apply the dialect's options, which may depend on the new delimiter of the peer's messages. Then process the
+    /// item, if there is one.
     Delimited(Option<Inbound>),
-    /// Continue with a line that had to wait.
+    /// Continue with the rest of a line that was deferred.
     Resume(Box<Deferred>),
-    /// Write the reply that has waited too long for its place.
+    /// Write the owed reply now, because delivery has not reached its message in time.
     AnswerOwed,
-    /// Tell the peer that its unfinished item was dropped.
+    /// Tell the peer why its unfinished item was dropped. The value is the reason.
     GiveUp(Inbound),
-    /// Send this question to a silent peer.
+    /// Send these bytes, which ask a silent peer whether it is still there.
     Ping(BytesMut),
     /// End the session.
     Close(CloseReason),
 }
 
-/// What one step of a line asks for, and what must be published before it.
+/// The next command or answer of a line, and the messages that must be published before it.
 pub(super) struct Do<'a> {
+    /// Messages to publish before `then`.
     pub(super) first: Option<Box<Waiting>>,
     pub(super) then: Then<'a>,
 }
 
-/// What one step of a line asks for.
+/// What the next command or answer of a line makes the connection do.
 pub(super) enum Then<'a> {
     /// Send the dialect's own answer.
     Send(BytesMut),
@@ -157,7 +163,7 @@ pub(super) enum Then<'a> {
     Refuse(Refusal),
 }
 
-/// The result of adding a message.
+/// The result of drafting a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drafted {
     /// The message waits to be published.
@@ -193,7 +199,7 @@ impl Conversation {
         self.is_held_up = true;
     }
 
-    /// Processes bytes that were read. Returns what the framing itself answers.
+    /// Processes bytes that were read. Returns the bytes that the framing itself sends in return.
     pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.hear(now);
@@ -201,7 +207,7 @@ impl Conversation {
         self.framing.push(bytes, now)
     }
 
-    /// Returns what to do now. Call it again when that is done.
+    /// Returns what the connection must do now. The connection calls it again when that is done.
     pub(super) fn next(&mut self, facts: &Facts<'_>) -> Next {
         if self.is_detecting()
             && let Some(next) = self.detect(facts)
@@ -215,7 +221,7 @@ impl Conversation {
             return Next::Begin(dialect);
         }
         if !self.takes_items() {
-            // More bytes, or a deadline, will decide.
+            // Nothing can be processed until more bytes or a deadline change the state.
             self.is_held_up = false;
             return Next::Wait;
         }
@@ -248,7 +254,7 @@ impl Conversation {
         Next::Wait
     }
 
-    /// Returns what a line asks for; [`step`](Self::step) goes through it.
+    /// Returns the commands and answers that a line asks for. [`step`](Self::step) takes them one by one.
     pub(super) fn receive<'a>(&mut self, line: &'a str) -> Commands<'a> {
         let mut commands = Commands::default();
         if let Some(dialect) = &mut self.dialect {
@@ -257,8 +263,8 @@ impl Conversation {
         commands
     }
 
-    /// Returns the next thing that a line asks for, and what must be published before it. `None` at the end of the
-    /// line.
+    /// Takes the next command or answer of a line. Returns it with the messages that must be published before it;
+    /// `None` at the end of the line.
     pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
         let then = match commands.pop()? {
             Step::Bytes(out) => Then::Send(out),
@@ -270,7 +276,8 @@ impl Conversation {
             }
             Step::Command(command) => then(command),
         };
-        // Answers keep the order of the commands, and a topic is published alone.
+        // Waiting messages are published before anything but another message, so that replies keep the order of the
+        // commands. A topic does not join waiting messages, because it is published alone.
         let first = match &then {
             Then::Draft(draft) if draft.kind != Kind::Topic => None,
             _ => self.waiting.take(),
@@ -279,7 +286,7 @@ impl Conversation {
     }
 
     /// Charges for the next command of a line, if there is one. Returns the rest of the line if it can be processed
-    /// now. Otherwise keeps it until the peer need not wait any more.
+    /// now. Otherwise defers the rest until the peer need not wait any more.
     pub(super) fn goes_on<'a>(
         &mut self,
         commands: Commands<'a>,
@@ -296,23 +303,25 @@ impl Conversation {
         Some(commands)
     }
 
-    /// Keeps the rest of a line until the peer need not wait any more.
+    /// Keeps the rest of a line, with a command that was already charged, until [`next`](Self::next) returns it in
+    /// [`Next::Resume`].
     pub(super) fn defer(&mut self, charged: Option<Command<'static>>, rest: Commands<'_>) {
         self.is_held_up = true;
         let rest = rest.into_owned();
         self.deferred = Some(Box::new(Deferred { charged, rest }));
     }
 
-    /// Whether one more message for this room fits into the waiting batch.
+    /// Returns whether the message `text` can be added to the waiting messages: they have the same target, and the
+    /// batch stays within [`Limits::batch_bytes`].
     pub(super) fn has_space_for(&self, target: &Target, text: &str, limits: &Limits) -> bool {
         let batch_bytes = limits.batch_bytes.get();
         let waiting = self.waiting.as_ref();
         waiting.is_some_and(|waiting| waiting.has_space_for(target, text, batch_bytes))
     }
 
-    /// Returns what must be published after a message was added or refused. A topic is published alone, so that its
-    /// author sees it in order; so is each message whose reply has a place in the room. A refusal is sent after the
-    /// messages before it.
+    /// Returns the messages that must be published now, after a message was added or refused. A topic is published
+    /// alone, so that its author sees it in order. With [`Echo::Reply`], every message is published alone, because its
+    /// reply has a place in the room. A refusal is sent after the messages before it are published.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
         let is_alone = kind == Kind::Topic || self.echo() == Echo::Reply;
         match drafted {
@@ -321,7 +330,7 @@ impl Conversation {
         }
     }
 
-    /// Writes what separates two replayed messages, if they are of different days.
+    /// Writes the dialect's separator between two replayed messages, if they are of different days.
     pub(super) fn write_day(
         &self,
         previous: Timestamp,
@@ -334,14 +343,14 @@ impl Conversation {
         }
     }
 
-    /// Whether the peer receives its own messages.
+    /// Returns whether and how the peer receives its own messages.
     pub(super) fn echo(&self) -> Echo {
         self.dialect
             .as_ref()
             .map_or(Echo::Exclude, |dialect| dialect.echo())
     }
 
-    /// The messages that wait to be published.
+    /// Returns the messages that wait to be published.
     pub(super) const fn waiting(&self) -> Option<&Waiting> {
         match &self.waiting {
             Some(waiting) => Some(waiting),
@@ -354,7 +363,7 @@ impl Conversation {
         self.waiting.take()
     }
 
-    /// Returns the batch that a message is added to: the waiting one, or a new one.
+    /// Returns the batch that a message is added to: the waiting one, or a new one for `target`.
     pub(super) fn batch_for(
         &mut self,
         target: Target,
@@ -369,12 +378,12 @@ impl Conversation {
         })
     }
 
-    /// Applies the framing and the options of a dialect, and gives it the input so far. Returns what the framing
-    /// answers.
+    /// Applies the framing and the options of a dialect, and gives the framing the input so far. Returns the bytes that
+    /// the framing sends in return.
     pub(super) fn adopt(&mut self, dialect: &dyn Dialect, limits: &Limits, now: Instant) -> Bytes {
         let answers = self.framing.set_dialect(dialect, limits, now);
         if !self.is_detecting() {
-            // The withheld answers are already among those above.
+            // The withheld answers to telnet's commands are already in `answers`.
             drop(self.framing.decide_lines());
         }
         let has_heartbeat = dialect.options().has_heartbeat;
@@ -392,9 +401,9 @@ impl Conversation {
         }
     }
 
-    /// Lets the peer register over several lines. It has no session until then.
+    /// Lets the peer register over several lines. The peer has no session until it has registered.
     pub(super) fn register(&mut self, dialect: Box<dyn Dialect>) {
-        // The peer was greeted, or its dialect has just been found: the state is already `Registering`.
+        // The state is already `Registering`: `next` or `open` has set it.
         self.dialect = Some(dialect);
         self.heartbeat = None;
     }
@@ -418,12 +427,12 @@ impl Conversation {
         self.failed_authentications >= limits.failed_authentications.get()
     }
 
-    /// Lets the earlier input of a newcomer be processed.
+    /// Makes the connection process the input that arrived before the peer was greeted.
     pub(super) fn let_speak(&mut self) {
         self.is_held_up = self.framing.has_pending() || self.framing.has_answers();
     }
 
-    /// Takes no more input from the peer.
+    /// Stops taking input from the peer. Returns the instruction to end the session.
     pub(super) fn close(&mut self, reason: CloseReason) -> Next {
         self.state = State::Closing;
         self.is_held_up = false;
@@ -438,8 +447,9 @@ impl Conversation {
         }
     }
 
-    /// Returns whether a session that the application removed from a room moves to the lobby. A person always has a
-    /// room, unless the application removed it from the lobby.
+    /// Returns whether a session that the application removed from a room joins the lobby. With `arrives_in_lobby`, a
+    /// session that has no room left joins the lobby, unless the application removed it from the lobby and did not
+    /// close the lobby.
     pub(super) fn must_move(&self, has_room: bool, was_lobby: bool, is_closed: bool) -> bool {
         let options = self.dialect.as_ref().map(|dialect| dialect.options());
         !has_room
@@ -447,31 +457,32 @@ impl Conversation {
             && options.is_some_and(|options| options.arrives_in_lobby)
     }
 
-    /// Whether the time of an unfinished item is limited, so that [`set_paused`](Self::set_paused) matters.
+    /// Returns whether an unfinished item has a time limit, whose clock [`set_paused`](Self::set_paused) stops.
     pub(super) fn is_timed(&self) -> bool {
         self.framing.is_timed()
     }
 
-    /// Stops the clock of an unfinished item while nothing is read, because the peer can't finish it then.
+    /// Stops the clock of an unfinished item while the connection does not read, because the peer can't finish the item
+    /// then.
     pub(super) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         self.framing.set_paused(is_paused, now);
     }
 
-    /// Ignores the silence so far, because the peer was not read.
+    /// Does not count the peer's silence until now, because the connection did not read from the peer.
     pub(super) fn excuse_silence(&mut self, now: Instant) {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.excuse(now);
         }
     }
 
-    /// Whether the peer is not read now.
+    /// Returns whether the connection does not read from the peer now.
     pub(super) const fn is_paused(&self) -> bool {
-        // While the first line is awaited, reading continues, unless there is input that can't be processed yet.
+        // The rate does not stop reading while the dialect is detected, unless some input can't be processed yet.
         self.owed.is_some()
             || self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
     }
 
-    /// Whether some input could not be processed yet.
+    /// Returns whether some input could not be processed yet.
     pub(super) const fn is_held_up(&self) -> bool {
         self.is_held_up
     }
@@ -492,12 +503,12 @@ impl Conversation {
         self.dialect.as_mut()
     }
 
-    /// Why an item is rejected; `None` if it is a line.
+    /// Returns why an item of the input is rejected; `None` if the item is a line.
     pub(super) fn refusal_of(&self, rejected: &Inbound) -> Option<Refusal> {
         Refusal::of_line(rejected, self.framing.item_bytes_max())
     }
 
-    /// Whether the peer is known to divide its input into items.
+    /// Returns whether the peer is known to send lines or frames, and not text that only silence ends.
     pub(super) fn sends_items(&self) -> bool {
         self.framing.sends_items()
     }
@@ -532,8 +543,9 @@ impl Conversation {
         self.deferred.is_some() || self.framing.has_pending()
     }
 
-    /// Whether the peer must wait: for tokens (its own or its address's) if there is more to do, until it reads its
-    /// replies, until a part of a log is written, or until the reply to its last message has found its place.
+    /// Returns whether the peer's input must wait. The reasons are: there is more to do, and the connection or its
+    /// address has no tokens; the peer does not read its output; a replay or a list must be written; the reply to the
+    /// last message is still owed.
     fn must_pause(&mut self, has_more: bool, facts: &Facts<'_>) -> bool {
         self.pace.paused_until().is_some()
             || has_more && self.pace.must_wait(facts.now)
@@ -568,7 +580,7 @@ fn then(command: Command<'_>) -> Then<'_> {
     })
 }
 
-/// Whether a peer that has no session yet may send this command.
+/// Returns whether a peer that has no session yet may send this command.
 const fn precedes_session(command: &Command<'_>) -> bool {
     matches!(
         command,

@@ -19,7 +19,8 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Asks whether the connection may do something. Returns `asked`, or what the policy puts in its place.
+    /// Asks the policy the given question. Returns `asked` if the policy allows it, or the text that the policy puts in
+    /// the place of `asked`.
     pub(super) async fn ask<'a>(
         &mut self,
         question: Question<'_>,
@@ -31,13 +32,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The dialect's name; empty while the dialect is not known.
+    /// Returns the name of the peer's dialect; empty while the dialect is not known.
     pub(super) fn dialect_name(&self) -> &'static str {
         let dialect = self.conversation.dialect();
         dialect.map_or("", |dialect| dialect.name())
     }
 
-    /// As [`ask`](Self::ask), for a peer of this dialect. Returns `None` if the policy changes nothing.
+    /// As [`ask`](Self::ask), with `dialect` as the name of the peer's dialect. Returns the policy's change; `None` if
+    /// the policy changes nothing.
     pub(super) async fn ask_in(
         &mut self,
         dialect: &'static str,
@@ -51,7 +53,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let decided = match at_once {
             Poll::Ready(decided) => decided,
             Poll::Pending => {
-                // Boxed, so that an immediate answer needs no memory for it.
+                // Boxed, so that no memory is used for these futures if the policy answers at once.
                 Box::pin(self.publish_waiting()).await;
                 Box::pin(self.wait_for(decision)).await
             }
@@ -67,7 +69,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The peer as the policy sees it; `None` if there is no policy.
+    /// Returns what the policy is told about the peer; `None` if the connection keeps no [`Peer`](crate::Peer), as
+    /// without a policy.
     fn visitor(&self, dialect: &'static str) -> Option<Visitor> {
         Some(Visitor {
             peer: Arc::clone(self.peer.as_ref()?),
@@ -81,8 +84,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
     }
 
-    /// Returns a check of whether the peer may see the room with a key: its own rooms, and those that the policy
-    /// allows.
+    /// Returns a function that tells whether the peer may see the room with a given key. The peer may see the rooms
+    /// that its session is in, and those that the policy allows. Without a policy, it may see all rooms.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
         let asked = self.hub.policy().zip(self.visitor(self.dialect_name()));
         move |room| {
@@ -97,7 +100,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Asks whether the history of a room may be read.
+    /// Asks the policy whether the peer may read a room's history. `member` is the index of the session's member in the
+    /// room.
     pub(super) async fn ask_for_history(&mut self, member: usize) -> Result<(), Refusal> {
         if self.hub.policy().is_none() {
             return Ok(());
@@ -107,7 +111,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, "").await.map(drop)
     }
 
-    /// Asks whether a room may be searched. Returns what to search for.
+    /// Asks the policy whether the peer may search a room. `member` is the index of the session's member in the room.
+    /// Returns the text to search for, which the policy may have changed.
     pub(super) async fn ask_to_search<'a>(
         &mut self,
         member: usize,
@@ -129,7 +134,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         info
     }
 
-    /// Whether the policy lets the peer see the members of a room.
+    /// Returns whether the policy lets the peer see the members of a room.
     pub(super) fn sees_members(&self, room: &RoomName) -> bool {
         let Some((policy, who)) = self.hub.policy().zip(self.visitor(self.dialect_name())) else {
             return true;
@@ -141,8 +146,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
     }
 
-    /// Waits for the policy's answer. Returns `None` if there is none in time. If the session must end first, the
-    /// request is refused; the connection then finds the reason.
+    /// Waits for the policy's answer, and writes output in the meantime. Returns `None` if the policy fails or does not
+    /// answer within `Limits::policy_timeout`. If the session must end first, returns a refusal; the connection then
+    /// finds out why it must end.
     async fn wait_for(
         &mut self,
         mut decision: BoxFuture<'_, Option<Decision>>,

@@ -6,14 +6,16 @@ use crate::protocol::{Detected, Detection, Detector, Dialect, reserved};
 use std::fmt;
 use std::sync::Arc;
 
-/// The protocols of a server, and how it shows the time to plain members.
+/// The protocols that a server's connections may speak, and the encoders of the plain dialect, which show the server's
+/// time.
 #[derive(Clone)]
 pub(crate) struct Dialects {
     detectors: Vec<Arc<dyn Detector>>,
-    /// How many of them were added. They precede the detectors that refuse other protocols.
+    /// Number of detectors that the program added. They come first in `detectors`, before those that refuse other
+    /// protocols.
     added: usize,
     plain: PlainEncoders,
-    /// Makes the dialect of peers that no detector recognises; `None` is plain.
+    /// Creates the dialect of a peer that no detector recognises. `None` selects the plain dialect.
     fallback: Option<Arc<MakeDialect>>,
 }
 
@@ -21,27 +23,32 @@ type MakeDialect = dyn Fn() -> Box<dyn Dialect> + Send + Sync;
 
 /// The dialect of peers that no detector recognises, or that send nothing.
 pub(crate) enum Fallback {
-    /// A silent peer is greeted, and may still select another dialect.
+    /// The plain dialect. A peer that sends nothing is greeted in it, and its first bytes may still select another
+    /// dialect.
     Plain(Box<dyn Dialect>),
-    /// The peer keeps this dialect.
+    /// A dialect that the program has set as the default. The peer's later bytes can't select another one.
     Other(Box<dyn Dialect>),
 }
 
-/// What the detectors find in a prefix.
+/// What the detectors have found in a prefix, the first bytes of a connection.
 pub(crate) enum Choice {
+    /// A detector has recognised the prefix.
     Detected(Detected),
+    /// No detector has recognised the prefix, but one may with more bytes.
     NeedMore,
+    /// No detector will recognise the prefix, so the default dialect applies.
     Plain,
 }
 
 impl Dialects {
-    /// Adds a protocol, which is asked after those that were added before it. It may be one that is otherwise refused.
+    /// Adds a detector. Detectors are called in the order in which they were added, and before those that refuse
+    /// protocols. A protocol that is refused by default can therefore be added.
     pub(crate) fn add(&mut self, detector: impl Detector) {
         self.detectors.insert(self.added, Arc::new(detector));
         self.added += 1;
     }
 
-    /// Sets how the time is shown to plain members.
+    /// Sets the function that turns a timestamp into the time that the plain dialect shows.
     pub(crate) fn set_wall_time(&mut self, wall_time: fn(Timestamp) -> WallTime) {
         self.plain = PlainEncoders::new(wall_time);
     }
@@ -62,28 +69,29 @@ impl Dialects {
         }
     }
 
-    /// Asks the detectors about a prefix that nothing follows.
+    /// Calls the detectors with a prefix that is complete: no further byte of its line follows.
     pub(crate) fn choose_last(&self, prefix: &[u8]) -> Choice {
         match self.choose(&[prefix, b"\n"].concat()) {
-            // No detector recognises it as a complete line, but it may be the opening of a protocol, cut short.
+            // No detector recognises the prefix as a complete line, but it may be the incomplete opening of a protocol.
             Choice::Plain | Choice::NeedMore => self.choose(prefix),
             opening => opening,
         }
     }
 
-    /// Asks the detectors that were added about a prefix with telnet's commands in it. Only an added protocol can be
-    /// binary, and one that is refused could be taken for telnet.
+    /// Calls only the detectors that the program added, with a prefix that still has its telnet commands and byte-order
+    /// marks. The detectors that refuse protocols are not called, because they could mistake telnet for such a
+    /// protocol.
     pub(crate) fn choose_raw(&self, prefix: &[u8]) -> Choice {
         choose(&self.detectors[..self.added], prefix)
     }
 
-    /// Whether there is a protocol that may take over the byte stream.
+    /// Returns whether there is a protocol that may take over the byte stream.
     pub(crate) fn may_take_over(&self) -> bool {
         let mut detectors = self.detectors.iter();
         detectors.any(|detector| detector.may_take_over())
     }
 
-    /// Asks, in order, the detectors whose protocols may take over the byte stream.
+    /// Calls, in order, the detectors whose protocols may take over the byte stream.
     pub(crate) fn take_over(&self, prefix: &[u8]) -> Detection {
         let mut detection = Detection::NotFound;
         for detector in &self.detectors {
@@ -99,7 +107,7 @@ impl Dialects {
         detection
     }
 
-    /// Asks the other detectors, in order.
+    /// Calls, in order, the detectors whose protocols can't take over the byte stream.
     pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
         choose(&self.detectors, prefix)
     }
@@ -121,7 +129,7 @@ fn choose(detectors: &[Arc<dyn Detector>], prefix: &[u8]) -> Choice {
 }
 
 impl Default for Dialects {
-    /// Plain alone; other protocols are refused.
+    /// Only the plain dialect. Protocols that `reserved` recognises, such as HTTP, are refused.
     fn default() -> Self {
         Self {
             detectors: reserved().collect(),

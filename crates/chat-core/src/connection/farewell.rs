@@ -11,14 +11,15 @@ use bytes::BytesMut;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 
-/// How many stall timeouts a peer that does read may take to read its remaining output.
+/// Maximum time that a peer may take to read its remaining output, as a multiple of `Limits::stall_timeout`. A peer
+/// that reads nothing for one stall timeout is given up earlier.
 const FAREWELL_STALLS: u32 = 10;
 
-/// How long a closed connection waits for its peer to close too. Closing while unread input waits would reset the
-/// connection, and the goodbye would be lost (RFC 9293, section 3.10.4).
+/// Maximum time that a connection waits, after its last output, for the peer to close its half. Closing the stream
+/// while unread input waits would reset the connection, and the goodbye would be lost (RFC 9293, section 3.10.4).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The same while the hub drains, when all connections linger at once.
+/// As `LINGER`, but while the hub drains and all connections linger at once.
 const LINGER_DRAINING: Duration = Duration::from_millis(100);
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
@@ -51,14 +52,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
         .await;
         if flushed == Ok(true) {
-            // The result is irrelevant: the peer has received all its output.
+            // The result is irrelevant: the stream has accepted all output.
             drop(tokio::time::timeout(linger, self.transport.read_to_end()).await);
         }
         self.transport.close();
         reason
     }
 
-    /// Writes the rest of its rooms' logs: everything that was accepted before the member left.
+    /// Writes what the peer has not received yet: the messages that the session's rooms accepted before the session
+    /// left them, the owed reply, and direct messages. `drains` says whether the hub drains.
     async fn write_rest(&mut self, drains: bool) {
         while !self.write_listing().await {
             self.transport
@@ -72,7 +74,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
-                // Nothing more is accepted, so all members are given the same messages from the journal.
+                // The rooms of a draining hub accept no more messages. After the journal has them all, every member is
+                // given the same messages.
                 self.members[member].settled().await;
             }
             let replay = self.members[member].stop();
@@ -90,7 +93,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Writes a replay to its end, at the pace of the peer.
+    /// Writes a replay to its end, as fast as the peer reads.
     pub(super) async fn write_replay(&mut self, mut replaying: Replaying) {
         while !replaying.is_done() {
             let bytes = self.read_replay(&mut replaying).await;

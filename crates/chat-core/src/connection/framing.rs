@@ -1,6 +1,7 @@
 //! The input of one connection: lines, or the items of its dialect's framing.
 //!
-//! Invariant: every item is bounded in length and in time, whatever the framing. The rules for both are here.
+//! Invariant: every item is bounded in length and in time, whether the input is lines or has another framing. This file
+//! applies both bounds.
 
 use crate::limits::Limits;
 use crate::line::{Inbound, Input, LineClock, Mode};
@@ -9,13 +10,16 @@ use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How much more than the longest item a framing may keep: headers, and the bytes of one read.
+/// Maximum bytes that a framing may keep in addition to one item of the maximum length: headers, and the bytes of one
+/// read.
 const SPARE_BYTES_MAX: usize = 64 * 1024;
 
 /// The input of one connection, divided into items.
 pub(super) enum Framing {
+    /// The input is divided into lines, or by silence.
     Lines(Input),
-    /// Boxed, so that a connection that sends lines keeps no memory for it.
+    /// The dialect's own framing divides the input. Boxed, so that a connection that sends lines keeps no memory for
+    /// it.
     Frames(Box<Frames>),
 }
 
@@ -24,12 +28,13 @@ pub(super) struct Frames {
     framing: Box<dyn protocol::Framing>,
     item_bytes_max: usize,
     clock: LineClock,
+    /// When the latest bytes were read.
     latest: Instant,
-    /// The framing kept too much, and was told to give it up.
+    /// Whether the framing kept too many bytes and was told to drop its unfinished item.
     is_overfull: bool,
-    /// The framing keeps too much although it was told to give it up.
+    /// Whether the framing kept too many bytes even after it was told to drop its unfinished item.
     has_failed: bool,
-    /// The framing was asked for what is left at the end of the stream.
+    /// Whether the framing was already asked for the unterminated rest at the end of the stream.
     has_finished: bool,
 }
 
@@ -39,8 +44,8 @@ impl Framing {
         Self::Lines(Input::new(limits, now))
     }
 
-    /// Applies the framing of a dialect, and gives it the input so far. Returns what the framing answers, and the
-    /// withheld answers to telnet's commands if the input is lines.
+    /// Applies the framing of a dialect, and gives it the input so far. Returns the bytes that the framing sends in
+    /// return. If the input stays lines, returns the withheld answers to telnet's commands.
     pub(super) fn set_dialect(
         &mut self,
         dialect: &dyn Dialect,
@@ -67,7 +72,7 @@ impl Framing {
         answers
     }
 
-    /// Processes bytes that were read. Returns what the framing itself answers.
+    /// Processes bytes that were read. Returns the bytes that the framing itself sends in return.
     pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         match self {
             Self::Lines(input) => input.push(bytes, now),
@@ -75,7 +80,7 @@ impl Framing {
         }
     }
 
-    /// Takes the next item, complete or rejected.
+    /// Takes the next item: a line, or the reason why a line was rejected.
     pub(super) fn next(&mut self) -> Option<Inbound> {
         match self {
             Self::Lines(input) => input.next_line(),
@@ -83,7 +88,7 @@ impl Framing {
         }
     }
 
-    /// Takes what is left at the end of the stream.
+    /// Takes the unterminated rest of the input, at the end of the stream.
     pub(super) fn finish(&mut self) -> Option<Inbound> {
         match self {
             Self::Lines(input) => input.finish(),
@@ -91,7 +96,7 @@ impl Framing {
         }
     }
 
-    /// Whether the framing does not respect its limits, so that the connection must end.
+    /// Returns whether the framing does not respect its limits, so that the connection must end.
     pub(super) const fn has_failed(&self) -> bool {
         match self {
             Self::Lines(_) => false,
@@ -99,7 +104,7 @@ impl Framing {
         }
     }
 
-    /// Whether there is input that was not taken yet.
+    /// Returns whether there is input that was not taken yet.
     pub(super) fn has_pending(&self) -> bool {
         match self {
             Self::Lines(input) => !input.pending().is_empty(),
@@ -107,7 +112,8 @@ impl Framing {
         }
     }
 
-    /// The first bytes, without telnet's commands and byte-order marks.
+    /// Returns the input that was not taken yet, without telnet's commands and byte-order marks. Empty if the dialect
+    /// has its own framing.
     pub(super) fn prefix(&self) -> &[u8] {
         match self {
             Self::Lines(input) => input.pending(),
@@ -115,7 +121,7 @@ impl Framing {
         }
     }
 
-    /// The first bytes as the peer sent them, if they differ from the [prefix](Self::prefix).
+    /// Returns the first bytes as the peer sent them, if they differ from the [prefix](Self::prefix).
     pub(super) fn raw_prefix(&self) -> Option<&[u8]> {
         match self {
             Self::Lines(input) => input.raw(),
@@ -131,7 +137,7 @@ impl Framing {
         }
     }
 
-    /// Whether answers to telnet's commands are withheld.
+    /// Returns whether answers to telnet's commands are withheld.
     pub(super) fn has_answers(&self) -> bool {
         match self {
             Self::Lines(input) => input.has_answers(),
@@ -154,7 +160,7 @@ impl Framing {
         }
     }
 
-    /// The longest item in bytes.
+    /// Returns the maximum length of an item in bytes.
     pub(super) const fn item_bytes_max(&self) -> usize {
         match self {
             Self::Lines(input) => input.line_bytes(),
@@ -162,7 +168,7 @@ impl Framing {
         }
     }
 
-    /// Whether the peer is known to divide its input into items.
+    /// Returns whether the peer is known to send lines or frames, and not text that only silence ends.
     pub(super) fn sends_items(&self) -> bool {
         match self {
             Self::Lines(input) => input.sends_lines(),
@@ -170,7 +176,8 @@ impl Framing {
         }
     }
 
-    /// When silence will end the message so far. Call [`next_silent`](Self::next_silent) then.
+    /// Returns when silence ends the unfinished message; `None` if silence does not end it. Call
+    /// [`next_silent`](Self::next_silent) then.
     pub(super) fn silence_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.deadline(limits),
@@ -178,7 +185,8 @@ impl Framing {
         }
     }
 
-    /// Takes the message that silence has ended, and how the peer's messages are delimited, if that has changed.
+    /// Takes the message that silence has ended. Also returns the new delimiter of the peer's messages, if it has
+    /// changed.
     pub(super) fn next_silent(&mut self) -> (Option<Inbound>, Option<Delimiter>) {
         let Self::Lines(input) = self else {
             return (None, None);
@@ -193,7 +201,7 @@ impl Framing {
         (inbound, delimiter)
     }
 
-    /// When the unfinished item times out; `None` while nothing is read.
+    /// Returns when the unfinished item times out; `None` if its time is not limited, or while reading is paused.
     pub(super) fn item_deadline(&self, timeout: Option<Duration>) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.timed_out_at(timeout?),
@@ -209,7 +217,7 @@ impl Framing {
         }
     }
 
-    /// Whether the time of an unfinished item is limited.
+    /// Returns whether the time of an unfinished item is limited.
     pub(super) fn is_timed(&self) -> bool {
         match self {
             Self::Lines(input) => input.is_timed(),
@@ -217,7 +225,7 @@ impl Framing {
         }
     }
 
-    /// Stops the clock of an unfinished item while nothing is read.
+    /// Stops the clock of an unfinished item while the connection does not read.
     pub(super) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         match self {
             Self::Lines(input) => input.set_paused(is_paused, now),
@@ -225,7 +233,7 @@ impl Framing {
         }
     }
 
-    /// Appends what ends the conversation in this framing.
+    /// Appends the bytes with which this framing ends a connection, such as a close frame.
     pub(super) fn close(&mut self, out: &mut BytesMut) {
         if let Self::Frames(frames) = self {
             frames.framing.close(out);
@@ -257,13 +265,14 @@ impl Frames {
         let Some(inbound) = self.framing.next() else {
             return self.limit_unfinished();
         };
-        // What follows is another item.
+        // The bytes after this item belong to another item, with limits of its own.
         self.clock = LineClock::default();
         self.is_overfull = false;
         Some(self.limited(inbound))
     }
 
-    /// Limits the length and the time of an item that has no end yet, whether it is kept or skipped.
+    /// Limits the length and the time of an item whose end has not arrived, whether the framing keeps or skips its
+    /// bytes.
     fn limit_unfinished(&mut self) -> Option<Inbound> {
         if self.framing.pending() > self.item_bytes_max.saturating_add(SPARE_BYTES_MAX) {
             if self.is_overfull {
@@ -291,7 +300,7 @@ impl Frames {
         Some(self.limited(inbound))
     }
 
-    /// Rejects an item that is too long.
+    /// Replaces an item that is longer than the limit with [`Inbound::Oversized`].
     fn limited(&self, inbound: Inbound) -> Inbound {
         match inbound {
             Inbound::Line(line) if line.len() > self.item_bytes_max => Inbound::Oversized,

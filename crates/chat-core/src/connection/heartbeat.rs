@@ -1,12 +1,12 @@
 //! Checks whether a silent peer is still there.
 //!
-//! Invariant: silence counts only while the connection reads, because only then can the peer end it. While the
+//! Invariant: silence counts only while the connection reads, because only then can the peer end the silence. While the
 //! connection does not read, because the peer sends too fast or does not read its output, other limits apply.
 
 use crate::limits::Limits;
 use tokio::time::Instant;
 
-/// When a peer was last heard, and whether it was asked since then.
+/// When a peer last sent something, and whether it was pinged since then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heartbeat {
     heard: Instant,
@@ -26,12 +26,12 @@ impl Heartbeat {
         *self = Self::new(now);
     }
 
-    /// Notes that the peer could not be heard until now.
+    /// Does not count the silence until now, because the connection did not read from the peer.
     pub(super) const fn excuse(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    /// When the peer must be asked, or disconnected.
+    /// Returns when the peer must be pinged, or, if it was pinged already, disconnected.
     pub(super) fn deadline(self, limits: &Limits) -> Instant {
         let silence = if self.is_asked {
             limits.dead_after.max(limits.ping_after)
@@ -41,7 +41,7 @@ impl Heartbeat {
         self.heard + silence
     }
 
-    /// Returns whether to ask the peer if it is there. The peer is asked only once.
+    /// Returns whether the peer must be pinged now: `true` only for the first call since the peer last sent something.
     pub(super) const fn ask(&mut self) -> bool {
         !std::mem::replace(&mut self.is_asked, true)
     }

@@ -1,9 +1,10 @@
 //! Writes all members of a room to a peer, page by page.
 //!
-//! Invariant: live events are held back until all pages are written, so an event that the peer receives before the list
-//! happened before the list. The list has each member that was in the room all the time that it was written. Joins and
-//! leaves in that time are announced after the list, unless the room has too many members to announce them. A page is
-//! read only when the peer has taken the page before it.
+//! Invariant: a page is read only when the peer has taken the page before it. Live events are held back until all pages
+//! are written, so an event that the peer receives before the list happened before the list.
+//!
+//! The list has each member that was in the room from the first page to the last. Joins and leaves during that time are
+//! announced after the list, unless the room has too many members for announcements.
 
 use crate::connection::connection::Connection;
 use crate::log::SessionId;
@@ -14,23 +15,23 @@ use crate::time_slice::TimeSlice;
 use std::collections::HashSet;
 use tokio::io::AsyncRead;
 
-/// How many members one page names.
+/// Maximum number of members on one page.
 const PAGE: usize = 100;
 
-/// The part of a room's members that is not written yet.
+/// A list of a room's members that is being written.
 #[derive(Debug)]
 pub(super) struct Listing {
     room: RoomName,
     /// The room's folded name.
     key: String,
-    /// The last member that was written.
+    /// The session of the last member that was written; `None` before the first page.
     after: Option<SessionId>,
-    /// The nicks, of those that several sessions share, that were written.
+    /// Nicks that several sessions share and that were already written. Each is written once.
     shared: HashSet<Nick>,
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Begins the list of a room's members.
+    /// Begins to write the list of a room's members.
     pub(super) async fn list_members(&mut self, room: Option<&str>) -> Result<(), Refusal> {
         self.may_ask()?;
         let room = self.info(room)?.room;
@@ -47,7 +48,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Writes the next pages, as far as the peer takes them. Returns whether all are written.
+    /// Writes pages until the list is complete or the peer must read first. Returns whether the list is complete.
     pub(super) async fn write_listing(&mut self) -> bool {
         let mut slice = TimeSlice::begin();
         while let Some(mut listing) = self.listing.take() {
@@ -63,11 +64,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         true
     }
 
-    /// Writes one page. Returns whether there are more.
+    /// Writes one page. Returns whether there are more pages.
     fn write_page(&mut self, listing: &mut Listing) -> bool {
         let mut listed = Vec::new();
         if self.sees_members(&listing.room) {
-            // One more than the page tells whether another page follows.
+            // Asks for one member more than a page holds, to learn whether another page follows.
             listed = self
                 .hub
                 .members_after(&listing.key, listing.after, PAGE + 1);

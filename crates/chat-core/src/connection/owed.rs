@@ -1,12 +1,14 @@
-//! Writes the reply to a message in the message's place among those of its room; see
+//! Writes the reply to a published message at the message's place among those of its room; see
 //! [`Echo::Reply`](crate::Echo::Reply).
 //!
 //! Invariant: a published message is answered once, and the next command waits for that answer.
 //!
-//! When delivery reaches the message, it holds back what follows until the connection has written the reply. If the
-//! output is held back already, delivery stops at the message, and the connection writes the reply when it catches up.
-//! A message that delivery will not reach is answered after the gap that has it, when the session leaves the room, or
-//! after `Limits::stall_timeout`.
+//! When delivery to the connection reaches the message, it holds back the events after the message until the connection
+//! has written the reply. If output is already held back, delivery stops at the message, and the connection writes the
+//! reply when it catches up.
+//!
+//! Delivery may never reach the message. Then the reply is written after the gap that contains the message, when the
+//! session leaves the room, or after `Limits::stall_timeout`.
 
 use crate::connection::connection::Connection;
 use crate::event::{Broadcast, Moment};
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 /// A published message that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Owed {
+    /// The batch of the message, which was published alone.
     pub(super) batch: Arc<Batch>,
     /// The epoch of the room's log before the message was appended.
     pub(super) epoch: Epoch,
@@ -29,15 +32,16 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// Whether this is the message.
+    /// Returns whether `batch` is the message that is owed the reply.
     pub(super) fn is(&self, batch: &Batch) -> bool {
         self.batch.room() == batch.room() && self.batch.last() == batch.last()
     }
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Writes the reply to the message that delivery has reached. If the message is not owed a reply, because its
-    /// append seemed to fail, it is shown like the messages of others.
+    /// Handles a message of the peer that delivery has reached. If the message is owed a reply, writes the reply.
+    /// Otherwise the peer was told that the message failed although it was appended, so it is shown like the messages
+    /// of other members.
     pub(super) fn write_due(&mut self) {
         let Some(batch) = self.transport.outbound().take_due() else {
             return;
@@ -52,21 +56,22 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Whether a reply is owed, and delivery will not reach its message.
+    /// Returns whether a reply is owed and delivery will not reach its message.
     pub(super) fn has_passed_owed(&self) -> bool {
         let Some(Owed { batch, epoch, .. }) = self.conversation.owed() else {
             return false;
         };
         let (epoch, seq) = (*epoch, batch.last());
         let is_awaited = |member: &WireMember| member.awaits(Position { epoch, seq });
-        // In this order: a message that was reached in between is due.
+        // The order of the checks matters: a message that delivery reaches between them is due.
         !self.owed_member().is_some_and(is_awaited) && !self.transport.outbound().progress().is_due
     }
 
-    /// Writes the reply that is owed, wherever its message is. The message is not shown any more.
+    /// Writes the owed reply now, although delivery has not reached its message. The message itself is not shown later.
     pub(super) fn write_owed_out_of_place(&mut self) {
         if let Some(Owed { batch, epoch, .. }) = self.conversation.owed() {
-            // In this order: a message that delivery has just reached is due, and answered in its place.
+            // The order matters: a message that delivery has just reached is due, and `write_due` answers it in its
+            // place.
             if let Some(member) = self.owed_member() {
                 member.note_answered(Arc::clone(batch), *epoch);
             }
@@ -75,7 +80,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// The session's member in the room of the message that is owed a reply.
+    /// Returns the session's member in the room of the message that is owed a reply.
     fn owed_member(&self) -> Option<&WireMember> {
         let room = self.conversation.owed()?.batch.room();
         self.members.iter().find(|member| member.room() == room)
@@ -87,7 +92,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Releases what rooms have delivered, after the reply that must precede it.
+    /// Writes the reply that is due, then releases the output that was held back after it.
     pub(super) fn uncork(&mut self) {
         self.write_due();
         self.transport.uncork();

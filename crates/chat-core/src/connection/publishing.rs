@@ -25,7 +25,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(key) = &key
             && let Some(said) = self.said_under(key)?
         {
-            // The message was published. Later changes of the room or of what is allowed do not matter.
+            // The message is already published, so it is a duplicate even if the room or the policy has changed since
+            // then.
             self.tell_said(&said).await;
             return Ok(());
         }
@@ -33,7 +34,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Place::Joined(room) => Target::Member(self.member(room.as_deref())?),
             Place::Any { room, if_missing } => {
                 self.hub.checked(&text)?;
-                // Boxed, so that an idle connection keeps no memory for it.
+                // Boxed, so that an idle connection keeps no memory for this future.
                 Box::pin(self.target(&room, if_missing)).await?
             }
         };
@@ -82,8 +83,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Finds the room to publish in, and opens it if needed.
     ///
-    /// The policy is asked whether the session may join it, unless the session is in it: a session that may not join
-    /// may not publish from outside either.
+    /// If the session is not in the room, the policy is asked whether it may join: a session that may not join a room
+    /// may not publish in it from outside either.
     async fn target(&mut self, asked: &str, if_missing: IfMissing) -> Result<Target, Refusal> {
         let (mut name, mut key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
         let member = |connection: &Self, key: &str| {
@@ -124,7 +125,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Asks the policy whether this may be said. Returns what to say.
+    /// Asks the policy whether the peer may publish a message. Returns the text to publish, which the policy may have
+    /// changed.
     async fn ask_to_publish<'a>(
         &mut self,
         target: &Target,
@@ -147,8 +149,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text).await
     }
 
-    /// Whether a message with a key is published alone: other hubs append to the room's log, too, and the log knows the
-    /// keys.
+    /// Returns whether other hubs append to the room's log, too. A message with a key is then published alone, because
+    /// the log itself checks the key.
     fn is_shared(&self, target: &Target) -> bool {
         match target {
             Target::Member(member) => self.members[*member].is_shared(),
@@ -156,7 +158,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// What the client has published under a key.
+    /// Returns the message that the client has published under a key; `None` if the hub remembers none.
     fn said_under(&self, key: &Key) -> Result<Option<Said>, Refusal> {
         let owner = self.session()?.shared().owner();
         Ok(self.hub.keys().said(owner, key))
@@ -172,7 +174,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             let index = waiting.map_or(0, |waiting| waiting.drafts.len());
             match keys.claim(owner, key, index) {
                 Claimed::Pending => {
-                    // It may be one of the waiting messages.
+                    // The pending message with this key may be one of the connection's waiting messages.
                     self.publish_waiting().await;
                     keys.settled(|| keys.is_pending(owner, key)).await;
                 }
@@ -181,7 +183,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Publishes these messages, and tells the peer if they can't be published.
+    /// Publishes waiting messages and writes the replies. With [`Echo::Reply`], notes that a reply is owed instead.
     pub(super) async fn publish(&mut self, waiting: Waiting) {
         let Waiting {
             target,
@@ -207,7 +209,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         match published {
             Ok(Appended::Batch(batch)) => match epoch {
-                // The reply is written in the message's place in the room.
+                // The reply is written when delivery reaches the message in the room.
                 Some(epoch) => self.conversation.owe(Owed {
                     batch,
                     epoch,

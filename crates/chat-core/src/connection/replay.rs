@@ -16,36 +16,37 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use tokio::io::AsyncRead;
 
-/// How many messages of a replay are read and written at a time. The longest ones fill half of what may wait.
+/// Maximum number of messages of a replay that are read and written at a time. A page of the longest messages fills
+/// half of the output that may wait for a peer.
 const REPLAY_PAGE: usize = 32;
 
 /// A replay in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replaying {
-    /// The session's member that the replay is for.
+    /// The index in `members` of the member that the replay is for.
     member: usize,
     replay: CatchUp,
     own: Own,
     moment: Moment,
-    /// When the last message shown was said; `None` if none was shown.
+    /// The time of the last message that was shown; `None` if none was shown.
     shown_at: Option<Timestamp>,
 }
 
-/// Which of its own messages the peer is shown.
+/// Which of its own messages a replay shows the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Own {
-    /// All, as in history.
+    /// All messages, as in history.
     All,
-    /// Those without a key. The peer learns of the others by repeating them under their keys.
+    /// Only messages without a key. The peer learns whether a message with a key was published by sending it again.
     Unkeyed,
-    /// None, because the replies report them.
+    /// No message, because the replies to the peer's commands report them.
     None,
-    /// The reply to the one that is owed, in its place.
+    /// The owed reply in place of its message. Messages that were already answered are not shown.
     Reply,
 }
 
 impl Replaying {
-    /// Replays what happened since the member joined, as live events.
+    /// Creates a replay of what happened since the member joined, to be shown as live events.
     pub(super) const fn live(member: usize, replay: CatchUp, echo: Echo) -> Self {
         Self {
             member,
@@ -60,7 +61,7 @@ impl Replaying {
         }
     }
 
-    /// Replays what happened before the member joined.
+    /// Creates a replay of what happened before the member joined, to be shown as history.
     pub(super) const fn past(member: usize, replay: CatchUp) -> Self {
         Self {
             member,
@@ -77,8 +78,8 @@ impl Replaying {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Continues a replay or a list, or begins a replay for a lagging member. Call it when all output is written,
-    /// except what is held back.
+    /// Continues a replay or a list, or begins a replay for a lagging member. Call it when the stream has accepted all
+    /// output that is not held back.
     pub(super) async fn catch_up(&mut self) {
         self.write_due();
         if self.listing.is_some() {
@@ -123,7 +124,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.uncork();
     }
 
-    /// Begins the planned replays, unless output waits that must be written first. Uncorks the output if there is
+    /// Begins the planned replays, unless the stream must first accept other output. Uncorks the output if there is
     /// nothing to replay.
     pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
@@ -133,7 +134,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the next page of a replay, encoded.
+    /// Reads the next page of a replay, and returns it encoded for the peer.
     pub(super) async fn read_replay(&mut self, replaying: &mut Replaying) -> Bytes {
         let Replaying {
             member,
@@ -142,7 +143,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             ..
         } = replaying;
         let Some(encoder) = self.conversation.dialect().map(Dialect::encoder) else {
-            // Without a dialect nothing can be shown.
+            // Without a dialect there is no encoder, so the replay is skipped.
             replay.skip();
             return Bytes::new();
         };
@@ -157,13 +158,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.write_slices(&*encoder, replaying, &slices, &mut out);
         self.hub.counters().bytes_out.add(out.len());
         if replaying.moment == Moment::Replay {
-            // The peer asked for a replay, but not for the repair of a lag.
+            // Only a replay that the peer asked for is charged, not the repair of a lag.
             self.charge(Cost::bytes(out.len()));
         }
         out.freeze()
     }
 
-    /// Writes the messages of one page, and what separates their days.
+    /// Writes the messages of one page, with the dialect's separators between different days.
     fn write_slices(
         &mut self,
         encoder: &dyn Encoder,
@@ -198,13 +199,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(shown_at) = replaying.shown_at
             && replaying.replay.is_done()
         {
-            // Live events follow.
+            // Live events follow the replay, so the separator is for today.
             self.conversation.write_day(shown_at, now, now, out);
         }
     }
 
     /// Plans the replay for the room that was joined last, up to the room's position at the join. Returns whether the
-    /// replay is complete; `None` if the peer named no position.
+    /// replay has all messages after the position that the peer named; `None` if the peer named none.
     pub(super) async fn plan_replay(
         &mut self,
         request: &JoinRequest<'_>,
@@ -232,8 +233,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         is_whole
     }
 
-    /// As [`plan_replay`](Self::plan_replay), for a peer that is not known to read lines: replays as many of the latest
-    /// messages as fit into `bytes_max`.
+    /// As [`plan_replay`](Self::plan_replay), for a peer that is sent a limited number of bytes about the room: replays
+    /// as many of the latest messages as fit into `bytes_max` bytes.
     pub(super) async fn plan_short_replay(
         &mut self,
         request: &JoinRequest<'_>,
@@ -253,7 +254,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Covers as many of the latest messages as fit into `bytes_max`, at most `limit`.
+    /// Creates a replay of the latest messages: at most `limit`, and only as many as fit into `bytes_max` bytes.
     async fn latest_that_fit(
         &mut self,
         member: usize,
@@ -298,13 +299,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         CatchUp::up_to(after, joined)
     }
 
-    /// Whether the peer receives its own messages.
+    /// Returns whether and how the peer receives its own messages.
     pub(super) fn echo(&self) -> Echo {
         self.conversation.echo()
     }
 }
 
-/// Returns the parts of a range that remain without the hidden numbers.
+/// Splits a range into the parts that remain without the numbers that `is_hidden` selects.
 fn without(range: Range<usize>, is_hidden: impl Fn(&usize) -> bool) -> Vec<Range<usize>> {
     let (mut parts, mut start) = (Vec::new(), range.start);
     for hidden in range.clone().filter(is_hidden).chain([range.end]) {

@@ -18,11 +18,13 @@ use tokio::time::Instant;
 /// Maximum bytes of one read; also the size of the buffer that all connections of a thread share.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// Maximum bytes of one read if the connection's rate is limited, so that little input waits for tokens.
+/// Maximum bytes of one read if the connection's rate is limited, so that only little input is kept while it waits for
+/// tokens.
 const READ_BYTES_LIMITED: usize = 8 * 1024;
 
 thread_local! {
-    /// Borrowed only during one poll, so an idle connection holds no buffer.
+    /// The read buffer of all connections of this thread. It is borrowed only during one poll, so an idle connection
+    /// holds no buffer.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
 }
 
@@ -30,9 +32,9 @@ thread_local! {
 pub(super) struct Transport<R> {
     reader: R,
     outbound: Arc<Outbound>,
-    /// How many bytes the stream had accepted at the last check.
+    /// Number of bytes that the stream had accepted at the last call of `poll_flush`.
     written: u64,
-    /// Since when the stream has accepted nothing although output waits.
+    /// Since when the stream has accepted nothing although output waits; `None` if no output waits.
     waiting_since: Option<Instant>,
     /// The peer has ended its half of the stream.
     has_ended: bool,
@@ -48,12 +50,12 @@ pub(super) enum Read {
     Broken,
 }
 
-/// How much one read may take.
+/// Maximum size of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadSize {
-    /// As much as fits into the buffer.
+    /// As much as fits into the buffer, `READ_BYTES_MAX`.
     Full,
-    /// A small piece, because the connection's rate is limited.
+    /// At most `READ_BYTES_LIMITED`, because the connection's rate is limited.
     Limited,
 }
 
@@ -68,8 +70,8 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         }
     }
 
-    /// Reads into the thread's buffer and gives the bytes to `take`. Must not be called once the peer has ended its
-    /// half.
+    /// Reads into the buffer of the thread, and gives the bytes to `take`. Must not be called once the peer has ended
+    /// its half.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -109,43 +111,43 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         progress
     }
 
-    /// Whether the peer has ended its half of the stream.
+    /// Returns whether the peer has ended its half of the stream.
     pub(super) const fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// When the peer will have read nothing for too long; `None` if no output waits.
+    /// Returns when the peer will have read nothing for `Limits::stall_timeout`; `None` if no output waits.
     pub(super) fn stalls_at(&self, limits: &Limits) -> Option<Instant> {
         self.waiting_since.map(|since| since + limits.stall_timeout)
     }
 
-    /// The output queue, shared with the rooms that deliver to it.
+    /// Returns the output queue, which rooms that deliver to this connection share.
     pub(super) const fn outbound(&self) -> &Arc<Outbound> {
         &self.outbound
     }
 
-    /// Writes output for this peer alone.
+    /// Queues output that only this peer is sent, before the events that are held back.
     pub(super) fn send(&self, bytes: &Bytes) {
         self.outbound.send(bytes);
     }
 
-    /// Holds back what rooms deliver until [`uncork`](Self::uncork).
+    /// Holds back the events that rooms deliver, until [`uncork`](Self::uncork).
     pub(super) fn cork(&self) {
         self.outbound.cork();
     }
 
-    /// Releases what was held back.
+    /// Releases the events that were held back.
     pub(super) fn uncork(&self) {
         self.outbound.uncork();
     }
 
-    /// Whether the stream has accepted all output before what is held back.
+    /// Returns whether the stream has accepted all output before the events that are held back.
     pub(super) fn is_flushed(&self) -> bool {
         self.outbound.progress().waiting_ahead == 0
     }
 
-    /// Waits until the stream has accepted all output before what is held back. A stream that accepts nothing for
-    /// `patience` is given up.
+    /// Waits until the stream has accepted all output before the events that are held back. A stream that accepts
+    /// nothing for `patience` is treated as failed.
     pub(super) async fn flushed(&mut self, patience: Duration) {
         loop {
             let before = self.outbound.progress();
@@ -168,7 +170,7 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         }
     }
 
-    /// Ends the writing half, after all queued output was accepted. Returns whether that succeeded.
+    /// Ends the writing half, after the stream has accepted all queued output. Returns whether that succeeded.
     pub(super) async fn end_writing(&mut self) -> bool {
         poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
     }
@@ -189,7 +191,7 @@ impl<R: AsyncRead + Unpin> Transport<R> {
     }
 }
 
-/// How many bytes may wait for a peer before its input is no longer read.
+/// Returns how many bytes of output may wait for a peer before the connection stops reading the peer's input.
 pub(super) fn waiting_max(limits: &Limits) -> usize {
     (limits.queue_bytes.get() / 4).max(1)
 }

@@ -1,6 +1,6 @@
-//! Does what the [`Conversation`] asks for. All work that must be awaited begins here.
+//! Does what the [`Conversation`] asks for. All work that must be awaited begins in this file.
 //!
-//! Invariant: nothing is decided here that the conversation could decide.
+//! Invariant: this file decides nothing that the conversation could decide.
 
 use crate::connection::charges::TooSoon;
 use crate::connection::connection::Connection;
@@ -15,11 +15,13 @@ use crate::time_slice::TimeSlice;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// After how many steps the time is looked at: a step that only gathers a message takes about 1 us.
+/// Number of steps after which the connection checks whether its time slice is over. A step that only drafts a message
+/// takes about 1 us.
 const STEPS_PER_LOOK: u32 = 64;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Asks the conversation, and gives it the facts that it does not know by itself.
+    /// Calls `ask` with the conversation and the [`Facts`] that it needs, and counts a pause in reading that begins in
+    /// this call.
     pub(super) fn ask_conversation<T>(
         &mut self,
         ask: impl FnOnce(&mut Conversation, &Facts<'_>) -> T,
@@ -41,7 +43,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         answer
     }
 
-    /// Does the next thing, and what follows it, until the conversation waits.
+    /// Does `next`, and then what the conversation asks for, until the conversation waits. Returns why the connection
+    /// must end, if it must.
     pub(super) async fn work(&mut self, mut next: Next) -> Option<CloseReason> {
         let mut slice = TimeSlice::begin();
         for done in 1.. {
@@ -91,9 +94,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             next = self.ask_conversation(Conversation::next);
         }
-        // The silence so far does not count: what arrived while the policy or the journal worked has not been read yet.
+        // The silence until now does not count: input that arrived while the policy or the journal worked is not read
+        // yet.
         self.conversation.excuse_silence(Instant::now());
-        // A socket that always has more would keep the worker until Tokio's budget of 128 operations is used up.
+        // A socket that always has input would otherwise occupy the worker thread until Tokio's budget of 128
+        // operations is used up.
         slice.yield_if_over().await;
         None
     }
@@ -109,7 +114,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.work_through(commands, slice).await
     }
 
-    /// Continues with a line that had to wait.
+    /// Continues with the rest of a line that was deferred.
     async fn resume(&mut self, deferred: Deferred, slice: &mut TimeSlice) -> Option<CloseReason> {
         let Deferred { charged, rest } = deferred;
         let Some(command) = charged else {

@@ -1,6 +1,7 @@
 //! The deadlines of a connection, and what to do when one passes.
 //!
-//! Invariant: silence counts only while the connection reads from the peer, because only then can the peer end it.
+//! Invariant: silence counts only while the connection reads from the peer, because only then can the peer end the
+//! silence.
 
 use crate::connection::conversation::{Conversation, Facts, Next, State};
 use crate::connection::dialects::Fallback;
@@ -11,7 +12,7 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 impl Conversation {
-    /// When [`on_time`](Self::on_time) must be called next, if nothing happens before.
+    /// Returns when [`on_time`](Self::on_time) must be called next, if nothing else wakes the connection before.
     pub(in crate::connection) fn next_deadline(
         &self,
         limits: &Limits,
@@ -65,7 +66,8 @@ impl Conversation {
         Next::Wait
     }
 
-    /// When a peer whose dialect is not known yet is greeted.
+    /// Returns when a peer that has not selected a dialect is given the default dialect; `None` if the peer has a
+    /// dialect or was greeted.
     fn greeting_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self.state {
             State::Detecting {
@@ -83,7 +85,7 @@ impl Conversation {
         }
     }
 
-    /// When a peer must have registered; `None` while the connection makes it wait.
+    /// Returns when the peer must have registered; `None` if it has registered, or while the connection makes it wait.
     fn registration_deadline(&self, limits: &Limits) -> Option<Instant> {
         if self.pace.paused_until().is_some() || self.deferred.is_some() {
             return None;
@@ -94,13 +96,13 @@ impl Conversation {
         }
     }
 
-    /// When a reply does not wait for its place any longer.
+    /// Returns when an owed reply is written although delivery has not reached its message.
     fn reply_deadline(&self, limits: &Limits) -> Option<Instant> {
         let owed = self.owed.as_ref();
         owed.map(|owed| owed.since + limits.stall_timeout)
     }
 
-    /// When silence will end the unfinished message.
+    /// Returns when silence ends the unfinished message; `None` if silence does not end it.
     fn silence_deadline(&self, limits: &Limits, must_catch_up: bool) -> Option<Instant> {
         if self.is_held_up || self.is_paused() || must_catch_up {
             return None;
@@ -121,7 +123,7 @@ impl Conversation {
         if self.is_detecting()
             && let Some(next) = self.detect_last(facts)
         {
-            // The greeting of a newcomer is written before its message is processed.
+            // The connection greets the peer before it processes the peer's first message.
             return next;
         }
         let (inbound, delimiter) = self.framing.next_silent();

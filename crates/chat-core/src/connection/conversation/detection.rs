@@ -8,8 +8,8 @@ use crate::event::CloseReason;
 use crate::protocol::Detected;
 
 impl Conversation {
-    /// Decides the dialect if there is enough input. Returns `None` if there is not, or if the decision needs no
-    /// action.
+    /// Selects the dialect if there is enough input. Returns what the connection must do; `None` if there is not enough
+    /// input, or if nothing must be done.
     pub(super) fn detect(&mut self, facts: &Facts<'_>) -> Option<Next> {
         let prefix = self.framing.prefix();
         let is_empty = prefix.is_empty();
@@ -47,7 +47,7 @@ impl Conversation {
         self.decide_plain(facts)
     }
 
-    /// Decides the dialect after silence has ended the first message.
+    /// Selects the dialect after silence has ended the first message.
     pub(super) fn detect_last(&mut self, facts: &Facts<'_>) -> Option<Next> {
         let choice = match self.choose_raw(facts) {
             found @ Choice::Detected(_) => found,
@@ -77,8 +77,8 @@ impl Conversation {
         Some(self.open(Detected::Dialect(dialect), facts))
     }
 
-    /// Applies the decision. The time to register begins at the connection's start, or now if the peer was already
-    /// greeted.
+    /// Applies what a detector has found. The time limit for registering begins at the connection's start, or now if
+    /// the peer was already greeted.
     pub(super) fn open(&mut self, opening: Detected, facts: &Facts<'_>) -> Next {
         match opening {
             Detected::Refused(answer) => {
@@ -118,7 +118,7 @@ fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Choice {
     } else {
         dialects.choose(prefix)
     };
-    // A program that ends its lines with a NUL is recognised by the bytes before it.
+    // A program that ends its lines with a NUL is recognised by the bytes before the NUL.
     match (choice, ends_with_nul(prefix)) {
         (Choice::Detected(opening), _) => Choice::Detected(opening),
         (choice, Some(line)) => match dialects.choose_last(line) {
@@ -129,7 +129,7 @@ fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Choice {
     }
 }
 
-/// The first line, if a NUL ends it.
+/// Returns the first line if a NUL ends it.
 fn ends_with_nul(prefix: &[u8]) -> Option<&[u8]> {
     let end = prefix
         .iter()

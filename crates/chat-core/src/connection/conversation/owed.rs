@@ -1,4 +1,4 @@
-//! The published message whose reply waits for its place in the room.
+//! The published message that is owed a reply: the reply is written when delivery reaches the message in its room.
 
 use crate::connection::conversation::Conversation;
 use crate::connection::owed::Owed;
@@ -13,17 +13,17 @@ impl Conversation {
         self.owed = Some(Box::new(owed));
     }
 
-    /// The published message whose reply waits for its place.
+    /// Returns the published message that is owed a reply.
     pub(in crate::connection) fn owed(&self) -> Option<&Owed> {
         self.owed.as_deref()
     }
 
-    /// Takes that message, to answer it now.
+    /// Takes the published message that is owed a reply. The caller writes the reply now.
     pub(in crate::connection) const fn take_owed(&mut self) -> Option<Box<Owed>> {
         self.owed.take()
     }
 
-    /// Writes the reply to that message, if this is the message. Returns whether it is.
+    /// Writes the owed reply if `batch` is the message that the reply is for. Returns whether it is.
     pub(in crate::connection) fn write_owed(&mut self, batch: &Batch, out: &mut BytesMut) -> bool {
         let (Some(dialect), Some(owed)) =
             (&mut self.dialect, self.owed.take_if(|owed| owed.is(batch)))

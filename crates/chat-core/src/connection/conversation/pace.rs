@@ -6,9 +6,11 @@ use crate::admission::{Cost, TokenBucket};
 use crate::limits::Limits;
 use tokio::time::Instant;
 
-/// The pace of one connection.
+/// The rate limit of one connection, and its current pause in reading.
 pub(in crate::connection) struct Pace {
+    /// `None` if the rate of the connection is not limited.
     bucket: Option<TokenBucket>,
+    /// When the current pause in reading ends; `None` if there is no pause.
     paused_until: Option<Instant>,
 }
 
@@ -20,22 +22,22 @@ impl Pace {
         }
     }
 
-    /// Whether the rate of the connection is limited.
+    /// Returns whether the rate of the connection is limited.
     pub(in crate::connection) const fn is_limited(&self) -> bool {
         self.bucket.is_some()
     }
 
-    /// When a pause in reading ends; `None` if the peer is read.
+    /// Returns when the current pause in reading ends; `None` if there is no pause.
     pub(in crate::connection) const fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// Stops reading from the peer at least until this time.
+    /// Stops reading from the peer at least until `until`.
     pub(in crate::connection) fn pause_until(&mut self, until: Instant) {
         self.paused_until = self.paused_until.max(Some(until));
     }
 
-    /// Charges for bytes that were read. Returns until when the peer must wait, if it must.
+    /// Charges the connection for bytes that were read. Returns when reading may continue, if it must pause.
     pub(in crate::connection) fn charge_input(
         &mut self,
         bytes: usize,
@@ -45,21 +47,21 @@ impl Pace {
         self.bucket.as_ref()?.check(now).err()
     }
 
-    /// Charges for an answer, in addition to the line that asked for it.
+    /// Charges the connection for an answer, in addition to the line that asked for it.
     pub(in crate::connection) fn charge(&mut self, cost: Cost, now: Instant) {
         if let Some(bucket) = &mut self.bucket {
             bucket.charge(cost, now);
         }
     }
 
-    /// Charges for a line.
+    /// Takes the token that one line costs.
     pub(super) fn take_token(&mut self, now: Instant) {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(now);
         }
     }
 
-    /// Whether the peer must wait for a token. If so, it is not read until there is one.
+    /// Returns whether reading is paused. Begins a pause if the bucket has no token; the pause ends when it has one.
     pub(super) fn must_wait(&mut self, now: Instant) -> bool {
         if let Some(Err(until)) = self.bucket.as_ref().map(|bucket| bucket.check(now)) {
             self.paused_until = Some(until);
@@ -67,7 +69,7 @@ impl Pace {
         self.paused_until.is_some()
     }
 
-    /// Ends a pause whose time has passed. Returns whether there was one.
+    /// Ends a pause whose time has passed. Returns whether a pause has ended.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         let is_over = self.paused_until.is_some_and(|until| until <= now);
         if is_over {

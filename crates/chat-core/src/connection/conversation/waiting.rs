@@ -10,12 +10,13 @@ use std::borrow::Cow;
 pub(in crate::connection) struct Waiting {
     pub(in crate::connection) target: Target,
     pub(in crate::connection) drafts: Drafts,
+    /// The claims on the keys of those messages that have a key.
     pub(in crate::connection) claims: Vec<Claim>,
 }
 
 /// Where messages are published.
 pub(in crate::connection) enum Target {
-    /// In the room of this member of the session.
+    /// In a room that the session is in. The value is the index of the session's member in that room.
     Member(usize),
     /// In a room that the session is not in.
     Outside(Visit),
@@ -33,9 +34,9 @@ pub(in crate::connection) struct Draft<'a> {
 /// Where a message is to be published.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::connection) enum Place<'a> {
-    /// In this room, which the session must be in. `None` is the room that it joined last.
+    /// In a room that the session must be in; `None` is the room that the session joined last.
     Joined(Option<Cow<'a, str>>),
-    /// In this room, whether the session is in it or not.
+    /// In the room with this name, whether or not the session is in the room.
     Any {
         room: Cow<'a, str>,
         if_missing: IfMissing,
@@ -43,7 +44,8 @@ pub(in crate::connection) enum Place<'a> {
 }
 
 impl Waiting {
-    /// Whether one more message for this room fits.
+    /// Returns whether the message `text` can be added: the target is the same, and the batch stays within
+    /// `batch_bytes` bytes.
     pub(super) fn has_space_for(&self, target: &Target, text: &str, batch_bytes: usize) -> bool {
         self.target.is(target) && self.drafts.bytes() + text.len() <= batch_bytes
     }
@@ -58,7 +60,7 @@ impl Target {
         }
     }
 
-    /// Whether the target is the room with this folded name, and the session is not in it.
+    /// Returns whether the target is the room with the folded name `key`, and the session is not in that room.
     pub(in crate::connection) fn is_outside(&self, key: &str) -> bool {
         matches!(self, Self::Outside(visit) if *visit.key == *key)
     }
