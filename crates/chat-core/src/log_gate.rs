@@ -4,15 +4,15 @@ use crate::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The shortest time between two log lines about one kind of failure.
+/// The shortest time between two log lines about the same kind of failure.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one log line of its kind pass each second.
+/// Allows one log line a second about one kind of failure. Holds when the latest one was allowed.
 #[derive(Debug, Default)]
 pub(crate) struct LogGate(Mutex<Option<Instant>>);
 
 impl LogGate {
-    /// Returns whether the failure may be logged now.
+    /// Returns whether the failure may be logged now. If so, the next one may be logged a second later.
     pub(crate) fn opens(&self) -> bool {
         let mut last = self.0.lock();
         let opens = last.is_none_or(|last| last.elapsed() >= INTERVAL);

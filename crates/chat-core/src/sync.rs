@@ -21,11 +21,11 @@ impl<T> Mutex<T> {
     }
 }
 
-/// How many keys can have their turn at the same time.
+/// Number of locks, and so the maximum number of keys whose work runs at the same time.
 const TURNS: usize = 16;
 
-/// Serialises the work that is done under one key, also across `.await`s. Work under other keys hardly ever waits for
-/// it.
+/// Runs the work for one key one after another, also across `.await`s. Work for different keys waits for each other
+/// only if the hashes of the keys select the same lock.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     locks: [tokio::sync::Mutex<()>; TURNS],
@@ -33,7 +33,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Waits for a turn, which lasts as long as the guard. Cancel safe.
+    /// Waits for the turn of `key`, which lasts until the guard is dropped. Cancel safe.
     pub(crate) async fn turn(&self, key: &(impl Hash + ?Sized)) -> tokio::sync::MutexGuard<'_, ()> {
         let at = self.hasher.hash_one(key) as usize % TURNS;
         self.locks[at].lock().await

@@ -1,17 +1,18 @@
-//! How long a task works before it yields to other tasks.
+//! Limits how long a task works before it yields to other tasks.
 //!
-//! Invariant: work that one peer asks for delays the other tasks of its worker by a few hundred microseconds at most.
+//! Invariant: work that one peer asks for delays the other tasks of the same worker thread by a few hundred
+//! microseconds at most.
 
 use std::time::{Duration, Instant};
 
-/// How long a task works without yielding. This is shorter than a person or a heartbeat can notice, and some hundred
-/// times as long as a yield takes.
+/// Maximum time that a task works without yielding. This is shorter than a person or a heartbeat can notice, and some
+/// hundred times as long as a yield takes.
 const SLICE: Duration = Duration::from_micros(250);
 
 /// The time that a task has worked since it last yielded.
 #[derive(Debug)]
 pub(crate) struct TimeSlice {
-    // The system's clock even where a test pauses Tokio's, because real work is measured.
+    // The clock of `std` and not Tokio's, which tests can pause, because real work is measured.
     began: Instant,
 }
 

@@ -1,4 +1,4 @@
-//! Limits that all connections of one address share, and the account of how much of them the address has used.
+//! Limits that all connections of one address share, and the account of how much the address has used.
 //!
 //! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is how long
 //! the address has to wait. An account uses bounded memory whatever its address does.
@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest time that a connection is not read because its address has sent too much. It is shorter than the silence
-/// after which clients disconnect (25 s). What an address owes beyond it is forgiven.
+/// The longest time that a connection is not read because its address has sent too much. This time is shorter than the
+/// silence after which clients disconnect (25 s). Debt of the address beyond it is forgiven.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 
-/// The longest time that a command waits until its address has earned its cost. A command that would have to wait
-/// longer is refused. It is shorter than the time that a client waits for its welcome (10 s).
+/// The longest time that a command waits until its address has earned the command's cost. A command that would have to
+/// wait longer is refused. This time is shorter than a client waits for its welcome (10 s).
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The longest time for which an address can be in debt for answers that it has already received.
 const DEBT_MAX: Duration = Duration::from_secs(60);
 
-/// What an address is charged for. Each kind has its own token bucket, which all connections of the address share.
+/// What an address is charged for. Each kind of charge has its own token bucket, which all connections of the address
+/// share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charge {
     /// New connections; see [`Limits::connects_per_address`].
@@ -53,6 +54,7 @@ pub(crate) struct AddressAccount {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Number of open connections of the address.
     connections: usize,
     /// When each bucket will be full again; `None` if it was never used.
     full_at: [Option<Instant>; CHARGES],
@@ -80,8 +82,8 @@ impl AddressAccount {
         self.address
     }
 
-    /// Takes `cost` tokens for work that is already done, even if the bucket holds fewer. Returns until when the
-    /// address is in debt, if it is. Debt beyond a limit is forgiven.
+    /// Takes `cost` tokens for work that is already done, even if the bucket holds fewer. Returns when the address will
+    /// be out of debt; `None` if it is in no debt. Debt beyond `DEBT_MAX` (for answers) or `PAUSE_MAX` is forgiven.
     pub(crate) fn charge(&self, charge: Charge, cost: u64, now: Instant) -> Option<Instant> {
         let quota = charge.quota(&self.limits)?;
         let mut state = self.state.lock();
@@ -97,13 +99,13 @@ impl AddressAccount {
         (due > now + burst).then(|| due - burst)
     }
 
-    /// Takes `cost` tokens for work that is about to be done. Returns until when the work has to wait, if it has to. A
-    /// cost above the burst waits for a full bucket. Commands wait in the order in which they were charged.
+    /// Takes `cost` tokens for work that is about to be done. Returns when the work may begin; `None` if it may begin
+    /// now. A cost above the burst waits for a full bucket. Commands wait in the order in which they were charged.
     ///
     /// # Errors
     ///
-    /// The time that the work would have to wait, if that is longer than 5 s. Then nothing is taken, and no debt is
-    /// forgiven.
+    /// Returns the time that the work would have to wait, if that is longer than 5 s. Then no tokens are taken, and no
+    /// debt is forgiven.
     pub(crate) fn reserve(
         &self,
         charge: Charge,
@@ -160,7 +162,7 @@ impl AddressAccount {
         state.connections = state.connections.saturating_sub(1);
     }
 
-    /// Returns whether the account holds no more than a new one would.
+    /// Returns whether the account is the same as a new one: the address has no connection, and every bucket is full.
     pub(crate) fn is_blank(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state.connections == 0 && state.full_at.iter().flatten().all(|at| *at <= now)
@@ -206,7 +208,8 @@ impl Quota {
     }
 }
 
-/// The longest time that a bucket counts. A sum of a few such times still fits an `Instant`.
+/// The longest time that a bucket counts, in nanoseconds: 100 years. The sum of a few such times still fits an
+/// `Instant`.
 const NANOS_MAX: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
 
 impl From<Rate> for Quota {
@@ -219,8 +222,8 @@ impl From<Rate> for Quota {
     }
 }
 
-/// Returns the address under which a peer is counted. A peer with one IPv6 address has the whole /64 that it is in (RFC
-/// 4291, section 2.5.4).
+/// Returns the address under which a peer is counted. An IPv6 address is counted as its /64, because a peer that has
+/// one address of a /64 has them all (RFC 4291, section 2.5.4).
 pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),

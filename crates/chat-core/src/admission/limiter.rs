@@ -1,5 +1,5 @@
 //! Admission: limits how many connections a hub holds, in total and from one address, and how fast an address may open
-//! them.
+//! connections.
 //!
 //! Invariant: each admitted connection is counted once, until its permit is dropped. An account is dropped once its
 //! address has no connection and owes nothing, so a scan from many addresses does not use memory permanently.
@@ -13,11 +13,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// With fewer accounts than this, no account is dropped.
+/// Number of accounts below which no account is dropped.
 const SWEEP_MIN: usize = 256;
 
-/// The most accounts of addresses without a connection that are kept. Beyond that some are dropped although they owe
-/// something. A peer with this many addresses gains nothing from that.
+/// Maximum number of accounts that are kept for addresses without a connection. Beyond it, some accounts are dropped
+/// although their addresses are in debt. A peer that controls so many addresses gains nothing from the dropped debt.
 const UNUSED_MAX: usize = 16_384;
 
 /// Counts the connections of a hub, in all and by address.
@@ -32,13 +32,14 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Number of connections that are admitted now.
     all: usize,
     accounts: HashMap<IpAddr, Arc<AddressAccount>>,
     /// The number of accounts at which unused accounts are dropped next.
     sweep_at: usize,
 }
 
-/// The place of one connection, given back on drop.
+/// Counts one connection toward the limits until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<Inner>,
@@ -53,7 +54,7 @@ impl ConnectionLimiter {
         }))
     }
 
-    /// Returns how many connections are admitted.
+    /// Returns how many connections are admitted now.
     pub(crate) fn len(&self) -> usize {
         self.0.counts.lock().all
     }
@@ -68,7 +69,7 @@ impl ConnectionLimiter {
         Some(self.0.account(&mut self.0.counts.lock(), address, now))
     }
 
-    /// Admits a connection, or returns the line that explains why not.
+    /// Admits a connection, or returns the line that tells the peer why the connection is refused.
     pub(crate) fn admit(
         &self,
         address: Option<IpAddr>,
@@ -153,10 +154,11 @@ impl Inner {
 }
 
 impl Counts {
-    /// Drops the accounts that no connection refers to and that hold no more than a new account would.
+    /// Drops the accounts that no connection refers to and that are the same as a new account. Of the other accounts
+    /// that no connection refers to, keeps at most half of `UNUSED_MAX`.
     ///
-    /// A sweep visits every account, and the next one runs once there are twice as many as this one left. So the cost
-    /// for each new account is constant.
+    /// A sweep visits every account. The next sweep runs when the number of accounts has doubled, or has grown by half
+    /// of `UNUSED_MAX`. So the average cost for each new account is constant.
     fn sweep(&mut self, now: Instant) {
         let mut unused = 0;
         self.accounts.retain(|_, account| {

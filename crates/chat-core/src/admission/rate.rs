@@ -9,15 +9,15 @@ use tokio::time::Instant;
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 
-/// The longest time that a sender can have to wait for answers that it has already received.
+/// The longest time that a connection is made to wait for the cost of answers that it has already received.
 const DEBT_MAX: Duration = Duration::from_secs(30);
 
-/// A token bucket. It counts tokens as the time that it takes to earn them, so its state is a single instant.
+/// A token bucket. It counts tokens as the time that it takes to earn them, so its only changing state is one instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
-    /// In nanoseconds. It is small because every connection has a bucket.
+    /// Time to earn one token, in nanoseconds. A `u32`, because every connection has a bucket.
     per_token: u32,
-    /// In tokens.
+    /// Number of tokens in a full bucket.
     burst: u32,
     /// When the bucket will be full again.
     full_at: Instant,
@@ -40,7 +40,7 @@ impl TokenBucket {
         self.per_token() * self.burst
     }
 
-    /// Returns whether there is a token now, or else when there will be one.
+    /// Checks that the bucket holds a token. The error is when it will hold one.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Instant> {
         let full_at = self.full_at.max(now) + self.per_token();
         if full_at > now + self.burst() {
@@ -50,12 +50,12 @@ impl TokenBucket {
         }
     }
 
-    /// Takes a token, even if the bucket is empty: then it is owed.
+    /// Takes a token. If the bucket is empty, the token is owed.
     pub(crate) fn take(&mut self, now: Instant) {
         self.full_at = self.full_at.max(now) + self.per_token();
     }
 
-    /// Takes the cost of an answer. What the bucket does not hold is owed, up to 30 s of waiting.
+    /// Takes the cost of an answer. Tokens that the bucket does not hold are owed, up to 30 s of waiting.
     pub(crate) fn charge(&mut self, cost: Cost, now: Instant) {
         let price = u128::from(cost.0) * u128::from(self.per_token) / u128::from(Cost::TOKEN);
         let price = Duration::from_nanos(u64::try_from(price).unwrap_or(u64::MAX));
@@ -64,7 +64,7 @@ impl TokenBucket {
     }
 }
 
-/// The cost of an answer in millionths of a token, besides the line that asked for it.
+/// The cost of an answer, of input or of work, in millionths of a token. The token for each line is taken separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost(u64);
 
@@ -72,14 +72,15 @@ impl Cost {
     /// One token: the cost of a line.
     const TOKEN: u64 = 1_000_000;
 
-    /// How many bytes of answers one token pays for. A page of history that fills a screen costs less than one token. A
-    /// sender at the default rate receives about 40 KiB a second.
+    /// Number of bytes of answers that one token pays for. A page of history that fills a screen costs less than one
+    /// token. A connection at the default rate receives about 40 KiB a second.
     const BYTES_PER_TOKEN: u64 = 8 * 1024;
 
-    /// How many bytes of input one token pays for. Skipping 1 MiB takes about 5 ms.
+    /// Number of bytes of input that one token pays for. Skipping 1 MiB of input takes about 5 ms.
     const INPUT_PER_TOKEN: u64 = 1024 * 1024;
 
-    /// How much work one token pays for. A sender at the default rate uses a processor for a fortieth of the time.
+    /// Time of work that one token pays for. A connection at the default rate uses a processor for a fortieth of the
+    /// time.
     const WORK_PER_TOKEN: Duration = Duration::from_millis(5);
 
     /// Returns the cost in thousandths of a token.

@@ -57,16 +57,16 @@ pub(crate) fn starts_with_mark(bytes: &[u8]) -> bool {
     bytes.starts_with(&UTF16_LE_MARK) || bytes.starts_with(&UTF16_BE_MARK)
 }
 
-/// Returns whether the first bytes of a connection are UTF-16 without a mark. Bytes without a NUL never are, so UTF-8
-/// and CP949 are not mistaken for it. Strings that C programs send are not either, unless the first of them are single
-/// letters.
+/// Returns whether the first bytes of a connection are UTF-16 without a byte-order mark. Bytes without a NUL are not
+/// recognised, so UTF-8 and CP949 are not mistaken for UTF-16. The NUL-terminated strings of C programs are not
+/// recognised either, unless the first strings are single letters.
 pub(crate) fn is_unmarked_utf16(bytes: &[u8]) -> bool {
     bytes.contains(&0) && is_utf16(bytes)
 }
 
 /// Returns whether every character is one byte below 0x80, or a lead byte and a trail byte of the table of code page
-/// 949 (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`). Most must be syllables of KS X 1001, rows 0xB0 to 0xC8, because
-/// other East Asian encodings have the same structure.
+/// 949 (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`). Of the two-byte characters, four in five must be syllables of KS
+/// X 1001, rows 0xB0 to 0xC8, because other East Asian encodings have the same structure.
 fn is_cp949(bytes: &[u8]) -> bool {
     let (mut pairs, mut syllables) = (0_usize, 0_usize);
     let mut bytes = bytes.iter();
@@ -90,9 +90,9 @@ fn is_cp949(bytes: &[u8]) -> bool {
     pairs > 0 && syllables * 5 >= pairs * 4
 }
 
-/// Returns whether there are at least two code units, all of which are ASCII, Hangul or punctuation in the same byte
-/// order. If a line of UTF-16 is split at its byte 0x0A, the second byte of its newline begins the next line, so a
-/// leading NUL is skipped.
+/// Returns whether the bytes are at least two code units of UTF-16 in one byte order, all of which are ASCII, Hangul or
+/// punctuation. If a line of UTF-16 is split at its byte 0x0A, the second byte of its newline begins the next line, so
+/// a leading NUL is skipped.
 fn is_utf16(bytes: &[u8]) -> bool {
     [u16::from_le_bytes, u16::from_be_bytes]
         .into_iter()

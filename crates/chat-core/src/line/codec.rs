@@ -70,7 +70,7 @@ pub enum Inbound {
 #[derive(Debug, Clone)]
 pub struct LineCodec {
     line_bytes_max: usize,
-    /// How many bytes of the buffer are known to hold no end of line.
+    /// Number of bytes at the start of the buffer that are known to hold no end of line.
     scanned: u32,
     /// The rest of an over-long line is being skipped.
     skipping: bool,
@@ -82,9 +82,9 @@ pub struct LineCodec {
 /// The meaning of a NUL that does not follow a `\r`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nul {
-    /// It is an ordinary character.
+    /// The NUL is an ordinary character of the line.
     IsText,
-    /// It ends a line, for C programs that send the NUL at the end of a string.
+    /// The NUL ends the line, for C programs that send the NUL at the end of a string.
     EndsLine,
 }
 
@@ -107,7 +107,7 @@ impl LineCodec {
         self.line_bytes_max
     }
 
-    /// Sets the length of the longest line in bytes, for lines that are decoded later.
+    /// Sets the maximum length of a line in bytes, for lines that are decoded later.
     pub(crate) const fn set_line_bytes_max(&mut self, line_bytes_max: usize) {
         self.line_bytes_max = line_bytes_max;
     }
@@ -162,7 +162,7 @@ impl LineCodec {
         })
     }
 
-    /// Remembers how much of the buffer holds no end of line, and gives up a line that is already too long.
+    /// Remembers how much of the buffer holds no end of line, and rejects a line that is already too long.
     fn keep_looking(&mut self, src: &mut BytesMut) -> Option<Inbound> {
         // The last byte may be the `\r` of a terminator whose second byte has not arrived yet.
         let open = usize::from(src.last() == Some(&b'\r'));
@@ -247,7 +247,8 @@ impl Line {
     /// Returns the text of the line.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Checked when the line was created. Checking again is cheap, avoids `unsafe`, and can't fail.
+        // The bytes were checked when the line was created. Checking them again is cheap, avoids `unsafe`, and can't
+        // fail.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -275,9 +276,11 @@ impl From<&str> for Line {
 /// Where a line ends in the buffer, and how long its terminator is.
 #[derive(Clone, Copy)]
 struct LineEnd {
+    /// Length of the line in bytes.
     text: usize,
+    /// Length of the terminator in bytes.
     terminator: usize,
-    /// The terminator is a newline or telnet's, and not a NUL.
+    /// The terminator is `\n`, `\r\n` or telnet's `\r\0`, and not a NUL alone.
     is_newline: bool,
 }
 
@@ -304,7 +307,7 @@ fn find_line_end(bytes: &[u8], scanned: usize, nul: Nul) -> Option<LineEnd> {
                     is_newline: end == b'\n',
                 });
             }
-            // This NUL is removed later with the other control characters.
+            // A NUL that ends no line is removed later with the other control characters.
             _ => from = at + 1,
         }
     }

@@ -10,8 +10,9 @@
 //!       +-- 200 ms of silence after complete UTF-8 --> Chunk (50 ms each) ----+
 //! ```
 //!
-//! In a mode where silence ends a text, text that can no longer become UTF-8 ends with the read that brought it, and
-//! the text of earlier reads ends before it. A NUL ends a text but does not decide the mode.
+//! In the modes where silence ends a text, a read may bring bytes that can never become UTF-8. The text then ends with
+//! that read, and the text of the reads before it is an item of its own. A NUL ends a text but does not decide the
+//! mode.
 
 use crate::limits::Limits;
 use crate::line::codec::{Inbound, LineCodec, Nul};
@@ -25,7 +26,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
-/// How many single bytes in a row show that a terminal sends each key as it is pressed.
+/// Number of consecutive chunks of one byte that show that the peer is a terminal which sends each key as it is
+/// pressed.
 const SINGLE_BYTES_MAX: u8 = 3;
 
 /// The first bytes of the parts that are stripped from the input: telnet's commands and the byte-order marks.
@@ -38,28 +40,30 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 #[derive(Debug)]
 pub(crate) struct Input {
     codec: LineCodec,
-    /// `None` if the dialect is not for terminals: then bytes are not interpreted.
+    /// Strips telnet commands. `None` if the dialect is not for terminals; bytes are then not interpreted.
     telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
-    /// A text has begun and not ended.
+    /// Whether a text has begun and not ended.
     has_text: bool,
     /// When the latest bytes of the text arrived.
     latest: Instant,
+    /// Number of consecutive chunks of one byte so far.
     single_bytes: u8,
-    /// The terminator of the next line decides whether a NUL ends the lines after it.
+    /// Whether the next line is the first one. The terminator of that line decides whether a NUL ends the lines after
+    /// it.
     is_first_line: bool,
     start: Start,
-    /// The length that an unfinished line may have before its time is limited.
+    /// Maximum length in bytes of an unfinished line whose time is not limited.
     untimed_bytes: u32,
-    /// Boxed, because an idle connection has none.
+    /// The state of a text whose end has not arrived. Boxed, because an idle connection has none.
     unfinished: Option<Box<Unfinished>>,
-    /// The unmodified input, kept until it is known whether the input is lines. `None` if it does not differ from the
-    /// buffer.
+    /// The input as the peer sent it, kept until it is known whether the input is lines. `None` if it does not differ
+    /// from `buffer`.
     raw: Option<Box<Raw>>,
-    /// The most bytes that may arrive before the dialect is known.
+    /// Maximum number of bytes that may arrive before the dialect is known. If more arrive, the input is lines.
     prefix_max: u32,
-    /// Whether the input is lines is not known yet.
+    /// Whether it is still unknown if the input is lines.
     is_undecided: bool,
 }
 
@@ -67,11 +71,11 @@ pub(crate) struct Input {
 #[derive(Debug)]
 struct Raw {
     bytes: BytesMut,
-    /// The answers to telnet's commands. They are withheld, because the bytes may not be telnet's.
+    /// The answers to telnet commands. They are withheld, because the bytes may belong to a protocol other than telnet.
     answers: BytesMut,
 }
 
-/// Which part of the start of the input has arrived.
+/// How much of a possible byte-order mark at the start of the input has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
     /// Nothing has arrived, or part of a byte-order mark.
@@ -93,7 +97,7 @@ struct Unfinished {
     read: u32,
     /// The earliest read that shares a character with the latest begins here.
     text: u32,
-    /// The text from `text` to here can't become UTF-8; 0 if there is no such text.
+    /// The text from `text` to this offset can't become UTF-8; 0 if there is no such text.
     hopeless: u32,
     /// Runs once the text is so long that its time is limited.
     clock: LineClock,
@@ -142,7 +146,7 @@ impl Input {
             .map_or_else(BytesMut::new, |raw| raw.answers)
     }
 
-    /// Takes the unmodified input, because it is not lines.
+    /// Takes the input as the peer sent it, because the dialect has its own framing.
     pub(crate) fn take_raw(&mut self) -> BytesMut {
         match self.raw.take() {
             Some(raw) => raw.bytes,
@@ -150,13 +154,13 @@ impl Input {
         }
     }
 
-    /// Returns the unmodified input, if its dialect is not known yet and it differs from the [pending](Self::pending)
-    /// input.
+    /// Returns the input as the peer sent it, if the dialect is not known yet and that input differs from the
+    /// [pending](Self::pending) input.
     pub(crate) fn raw(&self) -> Option<&[u8]> {
         self.raw.as_ref().map(|raw| &raw.bytes[..])
     }
 
-    /// Takes the withheld answers to telnet's commands, because the bytes so far are not those of another protocol.
+    /// Takes the withheld answers to telnet's commands. Call it when the bytes so far can't belong to another protocol.
     pub(crate) fn take_answers(&mut self) -> BytesMut {
         let raw = self.raw.as_mut();
         raw.map_or_else(BytesMut::new, |raw| std::mem::take(&mut raw.answers))
@@ -167,8 +171,9 @@ impl Input {
         self.raw.as_ref().is_some_and(|raw| !raw.answers.is_empty())
     }
 
-    /// Keeps the bytes that telnet and byte-order marks would change, until it is known whether the input is lines.
-    /// Returns the answers that need not be withheld any more.
+    /// Keeps a copy of all input as the peer sent it, once a byte has arrived that may begin a telnet command or a
+    /// byte-order mark. The copy is kept until it is known whether the input is lines. Returns answers that were
+    /// withheld and need not be any more.
     fn keep_raw(&mut self, bytes: &[u8]) -> BytesMut {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
             self.raw = Some(Box::new(Raw {
@@ -202,7 +207,8 @@ impl Input {
         }
     }
 
-    /// Adds bytes that were read, without telnet's commands and byte-order marks, to the buffer.
+    /// Adds bytes that were read to the buffer, without telnet's commands and byte-order marks. Appends the answers to
+    /// telnet's commands to `answers`.
     fn interpret(&mut self, bytes: &[u8], now: Instant, answers: &mut BytesMut) {
         let before = self.buffer.len();
         let bytes = match self.hold_mark(bytes) {
@@ -226,8 +232,9 @@ impl Input {
         self.judge();
     }
 
-    /// Distinguishes UTF-16 with a byte-order mark from telnet, which begin with the same bytes. Returns the bytes to
-    /// continue with, or none if more are needed to decide. UTF-16 input has no telnet commands.
+    /// Distinguishes UTF-16 with a byte-order mark from telnet commands, because both begin with the same bytes.
+    /// Returns the bytes to interpret now; empty while more bytes are needed to decide. In UTF-16 input, telnet is not
+    /// interpreted.
     fn hold_mark<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let held = match self.start {
             Start::Over => return Cow::Borrowed(bytes),
@@ -259,7 +266,8 @@ impl Input {
         bytes
     }
 
-    /// Checks whether the unfinished text can still become UTF-8, in modes where silence ends it.
+    /// Checks whether the unfinished text can still become UTF-8. Does nothing in the mode where silence does not end a
+    /// text.
     fn judge(&mut self) {
         if self.ends_with_silence() && !self.buffer.is_empty() && !self.codec.is_skipping() {
             self.unfinished.get_or_insert_default().judge(&self.buffer);
@@ -286,7 +294,7 @@ impl Input {
         self.mode
     }
 
-    /// Returns whether the peer is known to send lines: it has sent one, or its dialect has nothing else.
+    /// Returns whether the peer is known to send lines: it has sent a newline, or its dialect has only lines.
     pub(crate) fn sends_lines(&self) -> bool {
         match self.mode {
             Mode::Line => true,
@@ -295,8 +303,8 @@ impl Input {
         }
     }
 
-    /// Stops silence from ending texts, and stops interpreting telnet, as every dialect but plain requires. A NUL ends
-    /// lines only if it ends the first one.
+    /// Stops silence from ending texts, and stops interpreting telnet, as every dialect but plain requires. From then
+    /// on, a NUL ends lines only if a NUL ends the first line.
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
         self.telnet = None;
@@ -310,12 +318,12 @@ impl Input {
         self.has_text = false;
     }
 
-    /// Sets the length of the longest line in bytes, for a dialect that has its own limit.
+    /// Sets the maximum length of a line in bytes, for a dialect that has its own limit.
     pub(crate) const fn set_line_bytes(&mut self, line_bytes_max: usize) {
         self.codec.set_line_bytes_max(line_bytes_max);
     }
 
-    /// Returns the length of the longest line in bytes.
+    /// Returns the maximum length of a line in bytes.
     pub(crate) const fn line_bytes(&self) -> usize {
         self.codec.line_bytes_max()
     }
@@ -325,7 +333,7 @@ impl Input {
         &self.buffer
     }
 
-    /// Takes the next line.
+    /// Takes the next line, or the reason why a line was rejected.
     pub(crate) fn next_line(&mut self) -> Option<Inbound> {
         let before = self.buffer.len();
         // Decoding can't fail: an invalid line is an item.
@@ -360,7 +368,8 @@ impl Input {
         inbound.map(|inbound| self.edited(inbound))
     }
 
-    /// Returns when an unfinished line exceeds `timeout`; `None` if its time is not limited, or nothing is read.
+    /// Returns when an unfinished line exceeds `timeout`; `None` if its time is not limited, or while reading is
+    /// paused.
     pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
         self.unfinished.as_ref()?.clock.ends_at(timeout)
     }
@@ -371,7 +380,7 @@ impl Input {
         unfinished.is_some_and(|unfinished| unfinished.clock.is_running())
     }
 
-    /// Pauses the clock of an unfinished line while nothing is read.
+    /// Stops the clock of an unfinished line while the connection does not read.
     pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.clock.set_paused(is_paused, now);
@@ -447,7 +456,7 @@ impl Input {
         Some(self.edited(inbound))
     }
 
-    /// Applies the backspaces that the person typed in the line.
+    /// Removes the characters that backspaces in the line delete, if the dialect is for terminals.
     fn edited(&self, inbound: Inbound) -> Inbound {
         match inbound {
             Inbound::Line(line) if self.telnet.is_some() => match text::apply_backspaces(&line) {
@@ -622,7 +631,7 @@ mod tests {
             .shows(&["안녕", "NotUtf8(None)"]);
     }
 
-    /// In code page 949.
+    /// Two Korean syllables in code page 949.
     const KOREAN: &[u8] = b"\xbe\xc8\xb3\xe7";
 
     #[test]

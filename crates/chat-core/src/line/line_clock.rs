@@ -5,12 +5,12 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Measures how long an item has been unfinished, without pauses.
+/// Measures how long an item has been unfinished, not counting the time in which reading was paused.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct LineClock {
-    /// When the limited time of the item began.
+    /// When the clock started, moved forward by the length of each pause. `None` if the item's time is not limited.
     since: Option<Instant>,
-    /// When reading was paused.
+    /// When the current pause in reading began; `None` if there is no pause.
     paused: Option<Instant>,
 }
 
@@ -37,7 +37,7 @@ impl LineClock {
         }
     }
 
-    /// Returns when the item exceeds `timeout`; `None` if its time is not limited, or nothing is read.
+    /// Returns when the item exceeds `timeout`; `None` if its time is not limited, or while reading is paused.
     pub(crate) fn ends_at(&self, timeout: Duration) -> Option<Instant> {
         if self.paused.is_some() {
             return None;

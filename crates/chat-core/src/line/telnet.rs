@@ -16,7 +16,7 @@ const IAC: u8 = 255;
 /// The longest subnegotiation that is skipped. Real ones (terminal type, window size) take about 50 bytes.
 const SUBNEGOTIATION_BYTES_MAX: usize = 512;
 
-/// Strips telnet commands from a stream. Costs nothing until the first command arrives.
+/// Strips telnet commands from a stream. Allocates no memory until the first command arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Telnet(Option<Box<Negotiation>>);
 
@@ -29,20 +29,25 @@ struct Negotiation {
 
 #[derive(Debug, Default, Clone, Copy)]
 enum State {
+    /// The next byte is text, or `IAC`.
     #[default]
     Text,
+    /// `IAC` has arrived. The next byte is the command.
     Command,
+    /// The value is `WILL`, `WONT`, `DO` or `DONT`. The next byte is its option.
     Option(u8),
+    /// A subnegotiation is skipped. The value is the number of bytes skipped so far.
     Subnegotiation(usize),
+    /// As `Subnegotiation`, after an `IAC` within it.
     SubnegotiationCommand(usize),
 }
 
-/// The highest option that [`is_refusal`] takes for telnet's. Options in use since about RFC 1091 have low numbers
-/// (IANA, Telnet Options).
+/// The highest number that [`is_refusal`] accepts as a telnet option. Options in use since about RFC 1091 have low
+/// numbers (IANA, Telnet Options).
 const OPTION_MAX: u8 = 49;
 
-/// Returns whether a connection begins with telnet although its first bytes are also UTF-16's byte-order mark: both are
-/// `IAC DONT`. In telnet, an option follows, and then another command or text.
+/// Returns whether the first bytes of a connection are the telnet command `IAC DONT` and not UTF-16's byte-order mark,
+/// which is the same two bytes. In telnet, an option follows, and then another command or text.
 pub(crate) fn is_refusal(bytes: &[u8]) -> bool {
     match bytes {
         [IAC, DONT, option, rest @ ..] if *option <= OPTION_MAX => {
@@ -60,7 +65,7 @@ impl Telnet {
         self.0.is_none()
     }
 
-    /// Appends the text in `bytes` to `text`, and the answers to its commands to `refusals`.
+    /// Appends the text in `bytes` to `text`, and the answers to the telnet commands in `bytes` to `refusals`.
     pub(crate) fn strip(&mut self, bytes: &[u8], text: &mut BytesMut, refusals: &mut BytesMut) {
         if self.0.is_none() && !bytes.contains(&IAC) {
             text.extend_from_slice(bytes);
@@ -111,7 +116,7 @@ impl Negotiation {
         let (answer, refused) = match verb {
             DO => (WONT, &mut self.refused[0]),
             WILL => (DONT, &mut self.refused[1]),
-            // The peer won't use the option, or asks that this side does not: that is already the case.
+            // `WONT` and `DONT` need no answer, because no option is in use.
             _ => return,
         };
         let (word, bit) = (usize::from(option / 64), 1 << (option % 64));

@@ -12,15 +12,19 @@ use std::borrow::Cow;
 pub(super) enum Parsed<'a> {
     /// A request to the hub.
     Command(Command<'a>),
-    /// A request that the dialect answers itself.
+    /// A request that the plain dialect answers without the hub.
     Asked(Asked<'a>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked<'a> {
+    /// Explains the named command; `None` lists all commands.
     Help(Option<&'a str>),
+    /// Sets whether the peer receives its own messages.
     Echo(Echo),
+    /// Sets whether lines begin with the time.
     Time(bool),
+    /// Only tells the peer why the line is not a valid command.
     Nothing(Refusal),
 }
 
@@ -120,7 +124,7 @@ fn misused(entry: &Entry) -> Parsed<'static> {
 }
 
 fn unknown(name: &str) -> Refusal {
-    /// Longer than any command, so that the peer recognises what it typed.
+    /// Maximum bytes of an unknown command that are shown to the peer: longer than any command.
     const SHOWN_BYTES_MAX: usize = 32;
     let nearest = COMMANDS
         .iter()
@@ -138,8 +142,8 @@ fn unknown(name: &str) -> Refusal {
     )
 }
 
-/// Returns how many characters must be inserted, deleted, replaced or swapped with their neighbour (optimal string
-/// alignment).
+/// Returns how many characters of `typed` must be inserted, deleted, replaced or swapped with their neighbour to get
+/// `name` (optimal string alignment).
 fn distance(typed: &str, name: &str) -> usize {
     let name: Vec<char> = name.chars().collect();
     // The characters beyond the longest command do not matter: the distance is already large enough.

@@ -17,10 +17,10 @@ use crate::room::Echo;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
 
-/// How many nicks one line lists: about as many as a person reads.
+/// Maximum number of nicks in one line: about as many as a person reads.
 const NICKS_SHOWN_MAX: usize = 50;
 
-/// How many bytes of nicks are listed for a peer that is not known to read lines.
+/// Maximum bytes of nicks in one line for a peer that is sent a limited number of bytes about a room.
 const SHORT_NICKS_BYTES_MAX: usize = 150;
 
 /// The settings of one plain connection.
@@ -28,8 +28,11 @@ const SHORT_NICKS_BYTES_MAX: usize = 150;
 pub(crate) struct Plain {
     encoders: PlainEncoders,
     shows_time: bool,
+    /// What the peer has chosen with `/echo`. `None` is the default, which depends on `is_chunked`.
     echo: Option<Echo>,
+    /// Whether silence ends the peer's messages.
     is_chunked: bool,
+    /// The nick in the greeting, from the greeting until the first join is answered.
     greeted_as: Option<Nick>,
 }
 
@@ -80,7 +83,7 @@ impl Plain {
         }
     }
 
-    /// Writes the results of a search, and the range that it had no time to search.
+    /// Writes the results of a search, and the range of messages that the search did not reach.
     fn found(&self, page: &Page, out: &mut BytesMut) {
         self.encoders.write_found(page, out);
         match page.len() {
@@ -266,7 +269,7 @@ impl Dialect for Plain {
     }
 }
 
-/// Formats a reason, to follow what it explains; empty if there is none.
+/// Returns a colon and the reason, to append to a sentence; empty if there is no reason.
 fn because(reason: &str) -> String {
     if reason.is_empty() {
         String::new()
@@ -275,7 +278,8 @@ fn because(reason: &str) -> String {
     }
 }
 
-/// Writes what a newcomer is told about a room.
+/// Writes what the session with this nick is told about a room that it joins: at most `nicks_max` other members, and
+/// the topic.
 fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
     write_present(nick, info, nicks_max, out);
     if info.is_hushed {
@@ -289,8 +293,8 @@ fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut Bytes
     }
 }
 
-/// Writes the same as [`write_arrival`] for a peer that accepts at most `bytes_max` bytes. Only whole lines are
-/// written, and half of the bytes are left for messages.
+/// Writes the same as [`write_arrival`] for a peer that accepts at most `bytes_max` bytes about the room. Only whole
+/// lines are written. They take at most half of the bytes; the rest is for messages.
 fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut BytesMut) {
     let mut named = 0;
     let fits = |nick: &&Nick| {
@@ -312,7 +316,7 @@ fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut
 fn write_present(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
     let others: Vec<&Nick> = info.nicks.iter().filter(|other| *other != nick).collect();
     if others.is_empty() && info.count > 1 {
-        // A policy hides the names.
+        // The policy hides the members' nicks from the peer.
         return notice(out, format_args!("members here: {}", info.count));
     }
     if others.is_empty() {
@@ -360,7 +364,7 @@ fn write_rooms(rooms: &[RoomSummary], has_more: bool, out: &mut BytesMut) {
     }
 }
 
-/// A comma-separated list of names, and how many more there are.
+/// A comma-separated list of names, and how many more names are not listed.
 struct List<'a, T> {
     names: &'a [T],
     unnamed: usize,

@@ -1,4 +1,4 @@
-//! Writes a room's events for plain members.
+//! Writes a room's events for members that speak the plain dialect.
 //!
 //! Invariant: one event is one line. No message needs its own allocation, because a busy room is encoded here.
 
@@ -10,7 +10,8 @@ use bytes::{BufMut, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The two plain encoders, with the time and without, shared by all plain connections of a hub.
+/// The two encoders of the plain dialect: one writes the time of each message, the other does not. All plain
+/// connections of a server share them.
 #[derive(Clone)]
 pub(crate) struct PlainEncoders {
     wall_time: fn(Timestamp) -> WallTime,
@@ -19,6 +20,7 @@ pub(crate) struct PlainEncoders {
 }
 
 struct PlainForm {
+    /// Converts the time of a message; `None` if the encoder writes no times.
     wall_time: Option<fn(Timestamp) -> WallTime>,
 }
 
@@ -42,8 +44,8 @@ impl PlainEncoders {
         Arc::<PlainForm>::clone(encoder)
     }
 
-    /// Writes the messages that a search found, the latest first. They may be old, so each line has its day. Each line
-    /// also has its position, from which the peer can search on.
+    /// Writes the messages that a search found, the latest first. Each line has the day, because the message may be
+    /// old, and the message's position, from which `/history` can show the messages before it.
     pub(crate) fn write_found(&self, page: &Page, out: &mut BytesMut) {
         for BatchSlice { batch, range } in page.slices.iter().rev() {
             let WallTime {
@@ -73,7 +75,7 @@ impl PlainEncoders {
         }
     }
 
-    /// Writes the day of the `next` moment, if it differs from the day of the `previous` one.
+    /// Writes the day of `next`, if it differs from the day of `previous`. If it is the day of `now`, the line says so.
     pub(crate) fn write_day(
         &self,
         previous: Timestamp,
@@ -95,7 +97,7 @@ impl PlainEncoders {
         }
     }
 
-    /// Writes the time of day and a space.
+    /// Writes the time of day of a timestamp, and a space.
     pub(crate) fn write_time(&self, at: Timestamp, out: &mut BytesMut) {
         out.put_slice(&Clock::new((self.wall_time)(at)).0);
     }
@@ -140,7 +142,8 @@ impl PlainForm {
             .wall_time
             .map(|wall_time| Clock::new(wall_time(batch.at())));
         let clock = clock.as_ref().map_or(&[][..], |clock| &clock.0);
-        // Without the time before it, an action needs a different sign than a notice.
+        // An action begins with `* `, as a notice does, but follows the time. Without the time, `** ` distinguishes it
+        // from a notice.
         let star: &[u8] = if clock.is_empty() { b"** " } else { b"* " };
         let from = batch.from().as_str();
         out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));

@@ -1,4 +1,4 @@
-//! Writes the kinds of lines that the plain dialect has.
+//! Writes lines of the plain dialect: notices, errors and refusals.
 
 use crate::protocol::{Hint, Refusal};
 use bytes::{BufMut, BytesMut};
@@ -11,7 +11,7 @@ pub(super) fn error(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
     line(out, format_args!("! {text}"));
 }
 
-/// Writes why the request was refused, and which command may help.
+/// Writes why a request was refused, and which command may help.
 pub(super) fn refusal(out: &mut BytesMut, refusal: &Refusal) {
     let hint = match refusal.hint {
         Some(Hint::ListRooms) => " (/rooms lists them)",

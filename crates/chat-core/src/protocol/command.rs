@@ -18,18 +18,18 @@ use std::borrow::Cow;
 pub enum Command<'a> {
     /// Publishes a message in a room that the session is in.
     Say {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
-        /// The text.
+        /// The text of the message.
         text: Cow<'a, str>,
         /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
     },
     /// Publishes an action of the author, such as `waves`, in a room that the session is in.
     Act {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
-        /// The text.
+        /// What the author does.
         text: Cow<'a, str>,
         /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
@@ -39,16 +39,16 @@ pub enum Command<'a> {
     Publish {
         /// The room.
         room: Cow<'a, str>,
-        /// The text.
+        /// The text of the message.
         text: Cow<'a, str>,
         /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
-        /// What happens if the room does not exist.
+        /// Whether the room is opened or the message refused if the room does not exist.
         if_missing: IfMissing,
     },
     /// Sets a room's topic, or asks for it. To set the topic, the session must be in the room.
     Topic {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
         /// The new topic; an empty one removes it. `None` asks for the topic.
         text: Option<Cow<'a, str>>,
@@ -57,11 +57,11 @@ pub enum Command<'a> {
     Tell {
         /// The nick of the recipient.
         to: Cow<'a, str>,
-        /// The text.
+        /// The text of the message.
         text: Cow<'a, str>,
     },
     /// Begins the session: takes a nick and joins rooms in one step. A room that the session can't join does not
-    /// prevent the others.
+    /// prevent it from joining the others.
     Hello {
         /// The requested nick. With `None`, the session keeps the nick that it has, at first that of a guest.
         nick: Option<Cow<'a, str>>,
@@ -88,7 +88,7 @@ pub enum Command<'a> {
     },
     /// Leaves a room.
     Leave {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
     },
     /// Changes the nick.
@@ -99,13 +99,13 @@ pub enum Command<'a> {
     /// Asks for a room's topic, its number of members, and the nicks of the first 100 members. The answer is
     /// [`Reply::Who`](crate::protocol::Reply::Who).
     Who {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
     },
     /// Asks for the nicks of all members of a room. The answer is one or more
     /// [`Reply::Members`](crate::protocol::Reply::Members). The session need not be in the room.
     Members {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
     },
     /// Asks which rooms exist.
@@ -119,17 +119,18 @@ pub enum Command<'a> {
     /// [`Reply::History`](crate::protocol::Reply::History). The messages follow it as events of the room, which the
     /// encoder writes.
     History {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
         /// Returns only messages before this position. `None` returns the latest ones.
         before: Option<Seq>,
-        /// Maximum number of messages. `None` is [`Limits::history`](crate::Limits::history).
+        /// Maximum number of messages, at most [`Limits::history_max`](crate::Limits::history_max). `None` is
+        /// [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
     },
     /// Reads from the log of a room that the session is in. The answer is one
     /// [`Reply::Page`](crate::protocol::Reply::Page) that holds the messages.
     Read {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
         /// Returns only messages after this position, the earliest ones first. If it is set, `before` is ignored.
         after: Option<Seq>,
@@ -137,26 +138,28 @@ pub enum Command<'a> {
         epoch: Option<Epoch>,
         /// Returns only messages before this position. `None` returns the latest ones.
         before: Option<Seq>,
-        /// Maximum number of messages. `None` is [`Limits::history`](crate::Limits::history).
+        /// Maximum number of messages, at most [`Limits::history_max`](crate::Limits::history_max). `None` is
+        /// [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
     },
     /// Searches the log of a room that the session is in. The answer is
     /// [`Reply::Found`](crate::protocol::Reply::Found).
     Search {
-        /// The room.
+        /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
         /// The words to search for. A message is found if it contains all of them.
         text: Cow<'a, str>,
         /// Searches only messages before this position. `None` searches from the end of the log.
         before: Option<Seq>,
-        /// Maximum number of messages. `None` is [`Limits::history`](crate::Limits::history).
+        /// Maximum number of messages, at most [`Limits::history_max`](crate::Limits::history_max). `None` is
+        /// [`Limits::history`](crate::Limits::history).
         limit: Option<usize>,
     },
     /// Asks for a [`Reply::Pong`](crate::protocol::Reply::Pong).
     Ping,
     /// Ends the session and the connection.
     Quit {
-        /// The reason that the members of the session's rooms are told.
+        /// The reason that the members of the session's rooms are told. `None` is no reason.
         reason: Option<Cow<'a, str>>,
     },
     /// Tells the connection to ask the dialect again for its [encoder](crate::protocol::Dialect::encoder), its
@@ -241,7 +244,7 @@ impl<'a> Command<'a> {
 }
 
 impl Command<'_> {
-    /// Returns the same command without borrowing from the line.
+    /// Copies the command's texts, so that the command no longer borrows from the input line.
     #[rustfmt::skip]
     pub(crate) fn into_owned(self) -> Command<'static> {
         type Optional<'a> = Option<Cow<'a, str>>;

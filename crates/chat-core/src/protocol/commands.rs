@@ -40,14 +40,15 @@ const COMMANDS_PER_LINE_MAX: usize = 64;
 pub struct Commands<'a> {
     first: Option<Placed<'a>>,
     rest: VecDeque<Placed<'a>>,
-    /// All bytes, before, between and after the commands.
+    /// The dialect's own answers: all bytes before, between and after the commands.
     out: BytesMut,
-    /// How many bytes were taken out of `out`, and how many commands were added.
+    /// Number of bytes that were taken out of `out`.
     taken: usize,
+    /// Number of commands that were added.
     pushed: usize,
 }
 
-/// A command, and how many bytes were written before it.
+/// A command, and after how many bytes of the dialect's own answers it comes.
 #[derive(Debug)]
 struct Placed<'a> {
     after: usize,
@@ -124,12 +125,12 @@ impl<'a> Commands<'a> {
         self.out.is_empty() && !self.has_command()
     }
 
-    /// Returns whether a command is left.
+    /// Returns whether a command is left to take with [`pop`](Self::pop).
     pub(crate) fn has_command(&self) -> bool {
         self.first.is_some() || !self.rest.is_empty()
     }
 
-    /// Returns the same commands without borrowing from the line.
+    /// Copies the commands' texts, so that they no longer borrow from the input line.
     pub(crate) fn into_owned(self) -> Commands<'static> {
         Commands {
             first: self.first.map(Placed::into_owned),

@@ -33,7 +33,7 @@ pub trait Detector: Send + Sync + 'static {
     }
 }
 
-/// What a [`Detector`] has found out about a prefix, which is all bytes that a connection has received so far.
+/// What a [`Detector`] has found out about a prefix. The prefix is all bytes that a connection has received so far.
 pub enum Detection {
     /// The prefix begins this detector's protocol. The value says how the connection continues. The decision is final.
     Found(Detected),
@@ -81,8 +81,9 @@ pub enum Detected {
     Dialect(Box<dyn Dialect>),
     /// The protocol is not supported. The peer is sent these bytes and disconnected.
     Refused(Bytes),
-    /// This protocol takes over the byte stream. Only a detector whose [`may_take_over`](Detector::may_take_over)
-    /// returns `true` may return it; from any other detector it closes the connection.
+    /// The value, a protocol, takes over the byte stream. Only a detector whose
+    /// [`may_take_over`](Detector::may_take_over) returns `true` may return this variant; from any other detector it
+    /// closes the connection.
     TakeOver(Box<dyn TakeOver>),
 }
 
@@ -108,7 +109,7 @@ impl std::fmt::Debug for Detected {
     }
 }
 
-/// A protocol that is recognised only to be refused.
+/// A protocol that is recognised only to be refused. `answer` is sent to the peer before the connection is closed.
 struct Reserved {
     recognise: fn(&[u8]) -> Match,
     answer: &'static [u8],
@@ -117,10 +118,11 @@ struct Reserved {
 enum Match {
     Yes,
     No,
+    /// More bytes are needed to decide.
     Perhaps,
 }
 
-/// The protocols that are refused unless the server speaks them.
+/// Returns the detectors of protocols that are refused unless the program adds a detector for them.
 pub(crate) fn reserved() -> impl Iterator<Item = Arc<dyn Detector>> {
     const RESERVED: [Reserved; 7] = [
         Reserved {
@@ -170,10 +172,12 @@ impl Detector for Reserved {
     }
 }
 
-/// Length of a prefix from which an incomplete request line counts as HTTP, because no person types such a line.
+/// Length in bytes from which a prefix without a newline counts as an HTTP request line, because no person types such a
+/// line.
 const REQUEST_LINE_BYTES: usize = 512;
 
-/// A complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is chat.
+/// Recognises a complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is a chat
+/// message.
 fn is_http(prefix: &[u8]) -> Match {
     let Some(line) = first_line(prefix) else {
         let mut words = prefix.splitn(2, |&b| b == b' ');
@@ -200,7 +204,7 @@ fn is_method(word: &[u8]) -> bool {
     !word.is_empty() && word.len() <= 16 && word.iter().all(u8::is_ascii_uppercase)
 }
 
-/// A handshake record of any TLS version.
+/// Recognises a TLS handshake record of any version.
 fn is_tls(prefix: &[u8]) -> Match {
     starts_with(prefix, &[0x16, 0x03])
 }
@@ -215,8 +219,8 @@ fn is_smtp(prefix: &[u8]) -> Match {
     }
 }
 
-/// The opening of an IRC client (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with or without tags or a prefix.
-/// `nick bob` is chat.
+/// Recognises the opening of an IRC client (RFC 2812, section 3.1; IRCv3 for CAP), in capitals, with or without tags or
+/// a prefix. `nick bob` is a chat message.
 fn is_irc(prefix: &[u8]) -> Match {
     let Some(line) = first_line(prefix) else {
         return Match::No;
@@ -234,7 +238,7 @@ fn is_irc(prefix: &[u8]) -> Match {
     if is_irc { Match::Yes } else { Match::No }
 }
 
-/// A PROXY header of version 1 or 2, as in HAProxy's specification.
+/// Recognises a PROXY header of version 1 or 2, as in HAProxy's specification.
 fn is_proxy(prefix: &[u8]) -> Match {
     const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     let is_version_1 = [&b"PROXY TCP4 "[..], b"PROXY TCP6 ", b"PROXY UNKNOWN"]
@@ -247,7 +251,7 @@ fn is_proxy(prefix: &[u8]) -> Match {
     }
 }
 
-/// UTF-16, with or without a byte-order mark.
+/// Recognises UTF-16, with or without a byte-order mark.
 fn is_utf16(prefix: &[u8]) -> Match {
     if starts_with_mark(prefix) || is_unmarked_utf16(prefix) {
         Match::Yes
@@ -256,8 +260,8 @@ fn is_utf16(prefix: &[u8]) -> Match {
     }
 }
 
-/// Returns `Perhaps` while the prefix may become `magic`, unless it begins with a printable character: a person's text
-/// must not wait.
+/// Compares the prefix with the first bytes of a protocol. Returns `Perhaps` if more bytes may complete `magic`. A
+/// prefix that begins with a printable character is never `Perhaps`, because a person's text must not wait.
 fn starts_with(prefix: &[u8], magic: &[u8]) -> Match {
     if prefix.starts_with(magic) {
         Match::Yes

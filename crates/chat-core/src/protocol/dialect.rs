@@ -1,8 +1,8 @@
 //! The trait of a dialect, which translates between the bytes of one connection and the commands and replies of the
 //! hub.
 //!
-//! Invariant: a dialect does no I/O and never waits. It turns a line into commands, and an event or a reply into bytes.
-//! It has no access to the hub.
+//! Invariant: a dialect does no I/O, never waits, and has no access to the hub. It turns a line into commands, and an
+//! event or a reply into bytes.
 
 use crate::event::{CloseReason, Direct, Encoder, RoomInfo, RoomSummary};
 use crate::limits::Limits;
@@ -100,7 +100,7 @@ pub trait Dialect: Send + Sync {
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut);
 }
 
-/// What ends a message of a peer.
+/// How the messages of a peer are delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delimiter {
     /// A newline.
@@ -201,8 +201,8 @@ pub enum Reply<'a> {
         /// The position of the message in the room's log.
         seq: Seq,
     },
-    /// Messages of the peer could not be published. The number says how many: the reply answers this many of the oldest
-    /// commands that are not answered yet, all of which are messages.
+    /// Messages of the peer could not be published. The number says how many, and the refusal says why. The reply
+    /// answers this many of the oldest commands that are not answered yet, all of which are messages.
     Unpublished(usize, &'a Refusal),
     /// Core has rejected a whole input line before the dialect was given it, for example because it is too long or not
     /// UTF-8. Answers no command, because none was read from the line. Compare [`Refused`](Self::Refused).
@@ -247,9 +247,9 @@ pub enum Reply<'a> {
     Present(&'a RoomInfo),
     /// Answers [`Rooms`](crate::protocol::Command::Rooms) with a part of the list of rooms, sorted by name.
     Rooms {
-        /// The rooms of this part.
+        /// The rooms of this part of the list.
         rooms: &'a [RoomSummary],
-        /// Whether there are more rooms after the last of these. The peer asks for them with another command.
+        /// Whether more rooms follow the last room of this part. The peer asks for them with another command.
         has_more: bool,
     },
     /// Answers [`Topic`](crate::protocol::Command::Topic) without a text: the topic of this room.
@@ -289,7 +289,7 @@ impl Reply<'_> {
     /// [`Published`](Self::Published) and [`Unpublished`](Self::Unpublished) may complete more than one command, unless
     /// the dialect's echo is [`Echo::Reply`].
     ///
-    /// It looks at the kind of the reply alone, so it also returns `true` for the replies that core gives without a
+    /// The result depends only on the kind of the reply, so it is also `true` for the replies that core gives without a
     /// command when a session begins or moves. In a dialect with [`arrives_in_lobby`](DialectOptions::arrives_in_lobby)
     /// these are the [`Joined`](Self::Joined), or the [`Refused`](Self::Refused) in its place, of the lobby: when the
     /// peer arrives, and when the application has removed the session from its last room. In every dialect without
@@ -316,8 +316,9 @@ pub struct Joined {
     /// Whether the replay has all messages after the position that the peer asked to resume from. `None` if the peer
     /// named no position. If the log loses messages during the replay, the peer is sent a gap for them.
     pub is_recovered: Option<bool>,
-    /// The most bytes that the dialect writes about the room, because the peer may be a program that reads only the
-    /// first bytes. The dialect leaves out the rest. `None`, for a peer that is known to read lines, is no limit.
+    /// The maximum number of bytes that the dialect writes about the room, because the peer may be a program that reads
+    /// only the first bytes. The dialect leaves out the rest. `None` is no limit: the peer is known to send lines or
+    /// frames.
     pub bytes_max: Option<usize>,
 }
 

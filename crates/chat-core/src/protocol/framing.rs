@@ -12,9 +12,9 @@ use bytes::BytesMut;
 /// [`Dialect::framing`](crate::protocol::Dialect::framing). Each item is then given to
 /// [`Dialect::receive`](crate::protocol::Dialect::receive) as a line would be.
 ///
-/// The output of a dialect and its [`Encoder`](crate::protocol::Encoder) is sent to the peer unchanged. They therefore
-/// write complete frames, with [`frame`](Self::frame). Members that speak one dialect in one framing share an encoder,
-/// so a batch is encoded and framed once for all of them.
+/// The output of a dialect and its [`Encoder`](crate::protocol::Encoder) is sent to the peer unchanged. The dialect and
+/// the encoder therefore write complete frames, with [`frame`](Self::frame). Members that speak one dialect in one
+/// framing share an encoder, so a batch is encoded and framed once for all of them.
 ///
 /// # Limits
 ///
@@ -22,11 +22,11 @@ use bytes::BytesMut;
 /// limit is exceeded, and the framing skips the rest of the item.
 ///
 /// If the end of an item does not arrive within [`Limits::line_timeout`](crate::Limits::line_timeout), the connection
-/// calls [`give_up`](Self::give_up) and tells the peer. It does so for a skipped item, too, so the peer is told a
-/// second time.
+/// calls [`give_up`](Self::give_up) and tells the peer. This also happens while an over-long item is skipped, so the
+/// peer may be told a second time about the same item.
 ///
-/// The connection charges the peer for each item as for a line, whether the item is accepted or rejected. It closes if
-/// the framing keeps more bytes than [`pending`](Self::pending) allows.
+/// The connection charges the peer for each item as for a line, whether the item is accepted or rejected. The
+/// connection is closed if the framing keeps more bytes than [`pending`](Self::pending) allows.
 pub trait Framing: Send + Sync {
     /// Processes bytes that were read from the peer. Appends to `answers` the frames that the framing itself sends in
     /// return, such as the pong to a ping.
@@ -45,7 +45,8 @@ pub trait Framing: Send + Sync {
     fn is_unfinished(&self) -> bool;
 
     /// Drops the unfinished item, because its end has not arrived in time, and skips its remaining bytes. The
-    /// connection may call it again while they are skipped; the framing then continues to skip to the same end.
+    /// connection may call this method again while bytes are skipped; the framing then continues to skip to the same
+    /// end.
     fn give_up(&mut self);
 
     /// Returns the bytes that are left at the end of the stream, as one item. The connection calls it once, after

@@ -13,7 +13,7 @@ use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
 
-/// Why a request of a peer is refused, for the peer.
+/// Why the hub refuses a request of a peer, as the peer is told it.
 ///
 /// A refusal has no field for the command, nor for the room or nick that the command named. A dialect that must name
 /// them keeps them until the reply; see [`Reply::completes_command`](crate::protocol::Reply::completes_command).
@@ -22,9 +22,9 @@ use std::fmt;
 pub struct Refusal {
     /// The kind of refusal, for programs.
     pub code: Code,
-    /// What was wrong, for people. It names no command of a dialect.
+    /// What was wrong with the request, for people. The text names no command of a dialect.
     pub message: String,
-    /// What the peer can do about it. The dialect adds the name of its command for that, if it has one.
+    /// What the peer can do next. The dialect adds the name of its command for that, if it has one.
     pub hint: Option<Hint>,
 }
 
@@ -44,11 +44,11 @@ pub enum Hint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Code {
-    /// The request can't be read.
+    /// The request can't be parsed.
     BadRequest,
     /// The dialect has no such command.
     UnknownCmd,
-    /// There is no such room or nick.
+    /// The room or the nick that the request names does not exist.
     NotFound,
     /// The peer may not do this, or not in its present state, such as to speak in a room that it has not joined.
     Denied,
@@ -103,7 +103,7 @@ impl Refusal {
         self
     }
 
-    /// There is no such room.
+    /// Refuses a request that names a room which does not exist, or which the peer may not see.
     pub(crate) fn no_such_room(room: &str) -> Self {
         let room = crate::text::clean(crate::text::truncate(
             room,
@@ -112,23 +112,23 @@ impl Refusal {
         Self::new(Code::NotFound, format!("no such room: {room}")).hint(Hint::ListRooms)
     }
 
-    /// There is no such room, and the peer did not ask to open it.
+    /// Refuses to publish in a room that does not exist, because the peer did not ask to open it.
     pub(crate) fn missing(room: &RoomName) -> Self {
         let message = format!("no such room: {room} (nobody is in it, and nothing is kept of it)");
         Self::new(Code::NotFound, message)
     }
 
-    /// The session is in no room, or not in that one.
+    /// Refuses a request for a room that the session is not in.
     pub(crate) fn not_in_room() -> Self {
         Self::new(Code::Denied, "you are not in that room: join it first")
     }
 
-    /// The peer has not registered.
+    /// Refuses a command that needs a session, because the peer has not registered.
     pub(crate) fn not_registered() -> Self {
         Self::new(Code::Denied, "you have not said who you are: do that first")
     }
 
-    /// The position is of another epoch of the room's log.
+    /// Refuses a position that belongs to another epoch of the room's log.
     pub(crate) fn other_epoch() -> Self {
         Self::new(
             Code::NotFound,
@@ -136,7 +136,8 @@ impl Refusal {
         )
     }
 
-    /// The room's log can't be read. The peer is told only the part of the journal's error that is meant for it.
+    /// Refuses a request because the room's log can't be read. The peer is told only the part of the journal's error
+    /// that is meant for peers.
     pub(crate) fn unreadable(error: &JournalError) -> Self {
         if matches!(error, JournalError::TooBroad) {
             return Self::new(Code::BadRequest, error.to_string());
@@ -146,7 +147,7 @@ impl Refusal {
         Self::new(Code::Unavailable, message)
     }
 
-    /// Why an input line is rejected; `None` if it is not.
+    /// Returns why an input line was rejected; `None` if it was not.
     pub(crate) fn of_line(rejected: &Inbound, line_bytes_max: usize) -> Option<Self> {
         match rejected {
             Inbound::Line(_) => None,
@@ -168,7 +169,7 @@ impl Refusal {
         }
     }
 
-    /// The error and its causes, in one line.
+    /// Creates a refusal whose message is the error and its causes, in one line.
     fn of_error(code: Code, error: &dyn Error) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
@@ -181,7 +182,7 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// The policy refused for this reason.
+    /// Creates the refusal for the reason that the policy gave, cleaned and cut to `Limits::reason_bytes`.
     pub(crate) fn denied(reason: &str, limits: &Limits) -> Self {
         let reason = crate::text::clean(reason);
         let reason = crate::text::truncate(reason.trim(), limits.reason_bytes);
@@ -193,7 +194,7 @@ impl Refusal {
         Self::new(Code::Denied, reason)
     }
 
-    /// The policy did not answer.
+    /// Refuses a request because the policy failed or did not answer in time.
     pub(crate) fn undecided() -> Self {
         Self::new(
             Code::Unavailable,

@@ -1,4 +1,4 @@
-//! Protocols that take over the byte stream of a connection: TLS, a PROXY header, HTTP.
+//! The trait of protocols that take over the byte stream of a connection: TLS, a PROXY header, HTTP.
 //!
 //! Invariant: such a protocol receives the peer's bytes unchanged, from the first one. The bytes do not become chat
 //! unless the protocol hands a stream back.
@@ -54,7 +54,7 @@ pub enum TakenOver {
         /// The peer, with what the handshake revealed about it. If the handshake changed the peer's address, the
         /// connection is counted for the new address from now on.
         peer: Peer,
-        /// How the connection continues.
+        /// How the connection continues on the inner stream.
         next: Next,
     },
 }

@@ -19,14 +19,18 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::Instant;
 
-/// How many protocols may follow each other in one connection, such as a PROXY header, TLS, HTTP and WebSocket.
+/// Maximum number of protocols that take over one connection's stream one after another, such as a PROXY header, TLS,
+/// HTTP and WebSocket.
 const TAKE_OVERS_MAX: usize = 4;
 
-/// What the admission of a connection holds.
+/// The permit of an admitted connection, and the account and the address that it is counted for.
 pub(super) struct Admission {
-    /// `None` if the program serves the stream itself: [`Limits::connections`](crate::Limits) does not apply then.
+    /// Counts the connection until it is dropped. `None` if the program serves the stream itself:
+    /// [`Limits::connections`](crate::Limits) does not apply then.
     permit: Option<Permit>,
+    /// The account of the peer's address; `None` if the address is not counted.
     account: Option<Arc<AddressAccount>>,
+    /// The peer's address when the connection was admitted.
     address: Option<IpAddr>,
 }
 
@@ -48,16 +52,16 @@ impl Admission {
         }
     }
 
-    /// Counts the connection for the address that a handshake revealed.
+    /// Counts the connection for the address that a handshake revealed, and no longer for its old address.
     ///
     /// # Errors
     ///
-    /// That address may not open another connection.
+    /// Returns the reason if the new address may not open another connection.
     fn moved(mut self, hub: &Hub, peer: &Peer) -> Result<Self, String> {
         if ip(peer) == self.address {
             return Ok(self);
         }
-        // The old permit is released first, because the connection needs only one.
+        // The old permit is released before a new one is taken, so that the connection is not counted twice.
         if self.permit.take().is_none() {
             return Ok(Self::by_program(hub, peer));
         }
@@ -68,13 +72,13 @@ impl Admission {
     }
 }
 
-/// A connection that talks, and what it was admitted with.
+/// The future of a connection's conversation. It holds the connection's permit until it ends.
 type Talk = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
 
 /// Drives a stream to its end, and returns why it ended.
 ///
-/// What an idle connection costs is the size of this future. So both how it begins and how it talks are boxed, and the
-/// first box is freed when the second one is there.
+/// Each idle connection keeps this future in memory, so the future must be small. The beginning of the connection and
+/// its conversation are therefore boxed. The box of the beginning is freed when the box of the conversation exists.
 pub(super) fn drive<S>(
     stream: S,
     peer: Peer,
@@ -92,7 +96,7 @@ where
     })
 }
 
-/// Has protocols take over the stream, finds the peer's account, and begins to talk.
+/// Lets protocols take over the stream, finds the peer's account, and returns the future of the conversation.
 async fn begin<S>(
     mut stream: S,
     peer: Peer,
@@ -137,7 +141,8 @@ where
     Box::pin(talk.inspect(move |_| drop(permit)))
 }
 
-/// Reads until the first bytes, or silence, tell whether a protocol takes over.
+/// Reads until the first bytes, or silence, tell whether a protocol takes over the stream. Returns the bytes that were
+/// read, and the protocol; `None` if no protocol takes over.
 async fn recognise(
     stream: &mut (impl AsyncRead + Unpin),
     opened: Instant,
@@ -174,7 +179,7 @@ async fn recognise(
     Ok((ahead.freeze(), None))
 }
 
-/// Lets a protocol take over the stream, and continues with what it hands back.
+/// Lets a protocol take over the stream, and continues with the stream that the protocol hands back.
 async fn taken_over(
     mut protocol: Box<dyn TakeOver>,
     mut stream: Stream,
@@ -219,7 +224,7 @@ async fn taken_over(
     Err(CloseReason::Refused)
 }
 
-/// Gives the stream to a protocol, and waits for what it hands back. A handshake has a deadline.
+/// Gives the stream to a protocol, and waits for the stream that the protocol hands back. A handshake has a deadline.
 async fn hand_over(
     protocol: Box<dyn TakeOver>,
     stream: Stream,
@@ -244,9 +249,10 @@ async fn hand_over(
     }
 }
 
-/// Adds the account that is known before the peer has sent anything.
+/// Asks the authenticator for an account that is proved before the peer has sent anything, and adds the account to the
+/// peer.
 ///
-/// The peer's silence is counted only after that: what the peer has already sent is read first.
+/// The connection's deadlines count from the answer, because what the peer has sent before must be read first.
 async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<Peer, CloseReason> {
     if !hub.has_authenticator() {
         return Ok(peer);

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Accepts connections for [`serve`](crate::serve()).
 ///
-/// This crate implements it for [`TcpListener`], where it sets `TCP_NODELAY` on each connection, and on Unix for
+/// This crate implements the trait for [`TcpListener`], where it sets `TCP_NODELAY` on each connection, and on Unix for
 /// [`tokio::net::UnixListener`].
 pub trait Listener: Send {
     /// The byte stream of one connection.
@@ -102,7 +102,7 @@ pub struct LimitConnections<L> {
 }
 
 impl<L: Listener> Listener for LimitConnections<L> {
-    // Tokio reads and writes through any pointer that is pinned.
+    // Tokio implements `AsyncRead` and `AsyncWrite` for pinned pointers to a stream.
     type Io = Pin<Limited<L::Io>>;
 
     async fn accept(&mut self) -> io::Result<(Self::Io, Peer)> {

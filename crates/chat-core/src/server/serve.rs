@@ -25,22 +25,24 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// How long accepting pauses after an error, at first and at most. Without file descriptors, `accept` fails each time.
+/// The pause after the first error of `accept`. Each further error doubles it.
 const BACK_OFF_MIN: Duration = Duration::from_millis(10);
+/// The longest pause after an error of `accept`. Without file descriptors, every call fails.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// How much longer than `drain` a connection may take to end: its socket is closed, but its task still runs.
+/// Time that a connection's task may take to end after `Limits::drain`. Its socket is closed by then.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
-/// How many refused connections are told the reason at the same time, and for how long at most.
+/// Maximum number of refused connections that are told the reason at the same time. Others are only closed.
 const REFUSED_MAX: usize = 64;
+/// Maximum time to tell one refused connection the reason.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves connections as members of a hub, in the plain dialect and in the protocols that were added with
 /// [`protocol`](Self::protocol).
 ///
-/// A server is a handle that is cheap to clone. To serve several listeners, clone it: members of all of them that
-/// receive the same bytes then share one encoder.
+/// A server is a handle that is cheap to clone. To serve several listeners, clone the server: members of all listeners
+/// that receive the same bytes then share one encoder.
 ///
 /// # Examples
 ///
@@ -79,8 +81,8 @@ impl Server {
         self
     }
 
-    /// Sets the function that turns a timestamp into the time of day that plain lines show. The default is UTC, because
-    /// this crate knows no time zones.
+    /// Sets the function that turns a timestamp into the day and time that the plain dialect shows. The default is UTC,
+    /// because this crate knows no time zones.
     #[must_use]
     pub fn wall_time(mut self, wall_time: fn(Timestamp) -> WallTime) -> Self {
         Arc::make_mut(&mut self.dialects).set_wall_time(wall_time);
@@ -88,7 +90,7 @@ impl Server {
     }
 
     /// Sets the dialect of a peer whose first bytes no detector recognises, and of a peer that sends nothing. The
-    /// default is plain.
+    /// default is the plain dialect.
     ///
     /// With another dialect, a peer that sends nothing is not greeted in plain. It joins the lobby only if that dialect
     /// has [`arrives_in_lobby`](crate::protocol::DialectOptions::arrives_in_lobby).
@@ -169,7 +171,7 @@ impl Server {
         self.drive(stream, peer, admission).await
     }
 
-    /// Drives a stream to its end. A TCP stream keeps its type, because its halves need no lock between them.
+    /// Drives a stream to its end. A TCP stream keeps its type, because it can be split into halves without a lock.
     fn drive<S>(
         &self,
         stream: S,
@@ -226,8 +228,8 @@ impl Server {
 ///
 /// # Overload
 ///
-/// A connection beyond the limits is told so in one line and closed. When the process has no file descriptors left,
-/// accepting pauses for 10 ms to 1 s and then continues.
+/// A connection beyond the limits is sent the reason in one line and closed. When the process has no file descriptors
+/// left, accepting pauses for 10 ms to 1 s and then continues.
 ///
 /// # Cancel safety
 ///
@@ -274,7 +276,8 @@ where
     Server::new(hub).serve_connection(stream, peer).await
 }
 
-/// Tells a peer why it is refused, in a separate task. If too many are being told, the connection is only closed.
+/// Tells a peer in a separate task why it is refused. If `REFUSED_MAX` peers are being told, the connection is only
+/// closed.
 fn turn_away<S>(stream: S, refusal: String, refused: &TaskTracker)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -294,9 +297,11 @@ where
 }
 
 struct Accepting {
+    /// The length of the next pause.
     back_off: Duration,
-    /// When the pause ends.
+    /// When the current pause ends; `None` if there is no pause.
     resumes: Option<Instant>,
+    /// When an error was last logged.
     logged: Option<Instant>,
 }
 
@@ -310,8 +315,8 @@ impl Accepting {
         listener.accept().await
     }
 
-    /// Pauses a little longer after each failure that does not concern one connection alone. Logs at most once a
-    /// second.
+    /// Pauses accepting after an error, unless the error concerns only one connection. Each pause is twice as long as
+    /// the one before, up to 1 s. Logs at most one error a second.
     fn pause(&mut self, error: &io::Error) {
         if matches!(
             error.kind(),
