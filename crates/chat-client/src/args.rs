@@ -139,12 +139,12 @@ pub(crate) struct TailArgs {
     pub(crate) server: ServerArgs,
 }
 
-/// The message to begin after.
+/// The message after which `tail` begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// The epoch of the room's log; `None`: the present one.
+    /// The epoch of the room's log; `None` is the current one.
     pub(crate) epoch: Option<String>,
-    /// Its position in the log.
+    /// The message's position in the log.
     pub(crate) seq: u64,
 }
 
@@ -172,7 +172,7 @@ impl Cli {
             .ok_or_else(|| Box::new(self.into_config()))
     }
 
-    /// Resolves the arguments: nothing beyond this function sees a flag.
+    /// Resolves the arguments. The rest of the program does not know the flags.
     fn into_config(self) -> Config {
         let nick = self.nick.as_ref().map(|nick| format!("/nick {nick}\n"));
         let room = self.room.as_ref().map(|room| format!("/join {room}\n"));
@@ -196,13 +196,13 @@ impl Cli {
 /// The resolved arguments of a conversation.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The server; `None`: the last one.
+    /// The server; `None` is the one used last.
     pub(crate) address: Option<Address>,
     /// The nick to request.
     pub(crate) nick: Option<String>,
     /// The room to join.
     pub(crate) room: Option<String>,
-    /// Line mode, even on a terminal.
+    /// Whether to use line mode even on a terminal.
     pub(crate) is_plain: bool,
     /// How a conversation in line mode begins and ends.
     pub(crate) plan: Plan,
@@ -263,15 +263,15 @@ impl Display for Address {
 /// Why an address is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressError {
-    /// Not a host name.
+    /// The host is not a host name.
     Host,
     /// The part after the colon is not a port.
     Port,
-    /// A number alone: a port without its colon.
+    /// The address is only a number: a port without its colon.
     PortAlone,
-    /// An IPv6 address with a port needs brackets.
+    /// The address is an IPv6 address with a port, but without brackets.
     Brackets,
-    /// An IPv6 address that could also be a shorter one with a port.
+    /// The address is an IPv6 address whose last part may also be a port.
     Ambiguous,
 }
 
@@ -319,7 +319,7 @@ fn split(typed: &str) -> Result<(&str, Option<&str>), AddressError> {
     }
 }
 
-/// Accepts a single word. Whether it is a valid name is decided by the server.
+/// Accepts a single word. The server decides whether the word is a valid name.
 fn one_word(name: &str) -> Result<String, &'static str> {
     if name.is_empty() {
         return Err("a name can't be empty");

@@ -14,7 +14,7 @@ use crate::args::Address;
 ///
 /// # Errors
 ///
-/// The error says in one line what was tried, why it failed, and what to do.
+/// The error says in one line which addresses were tried, why the attempts failed, and what to do.
 ///
 /// # Cancel safety
 ///

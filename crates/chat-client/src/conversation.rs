@@ -1,7 +1,7 @@
 //! One conversation in line mode: sends lines and prints lines until one side ends it.
 //!
-//! The two directions never wait for each other. The client never hangs on a server that is gone, and never reconnects:
-//! each way to end is one arm of [`hold`].
+//! Invariant: the two directions never wait for each other. The client never hangs on a server that is gone, and never
+//! reconnects. Each way in which a conversation can end is one branch in [`hold`].
 
 use std::cell::Cell;
 use std::error::Error;
@@ -22,28 +22,29 @@ use crate::screen::Screen;
 /// How a conversation begins and ends.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Lines to send before those of the input.
+    /// The lines to send before those of the input.
     pub(crate) opening: String,
     /// What to do when the input ends.
     pub(crate) at_input_end: AtInputEnd,
-    /// Returns the present date.
+    /// Returns the current date.
     pub(crate) today: fn() -> Date,
 }
 
 /// What to do when the input ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtInputEnd {
-    /// Wait until the server has processed all lines, then leave.
+    /// Wait until the server has processed all lines, then leave the conversation.
     Leave,
-    /// Keep the connection, and go on printing.
+    /// Keep the connection, and continue to print.
     Stay,
 }
 
 /// Sends the lines of `input`, and prints what the server sends to `output`, until one side ends it.
 ///
-/// `Ok` means that the client left: the input ended and the server processed all of it (it closes after the client's
-/// half-close), `/quit` was sent, `interrupt` resolved, or `output` was closed. After an interrupt the client sends
-/// `/quit` and waits one second for the goodbye; a second interrupt ends it at once.
+/// `Ok` means that the client left, in one of four ways: the input ended and the server processed all of it, `/quit`
+/// was sent, `interrupt` resolved, or `output` was closed. At the end of the input the client closes its sending side;
+/// the server closes the connection once it has processed all lines. After an interrupt the client sends `/quit` and
+/// waits one second for the goodbye; a second interrupt ends the conversation at once.
 ///
 /// # Cancel safety
 ///
@@ -78,7 +79,7 @@ where
             result = &mut sending, if sent == Sent::NotYet => sent = match result {
                 Ok(()) => Sent::All,
                 Err(SendError::Input(error)) => return Err(ConversationError::Input(error)),
-                // The last lines of the server may still be on their way.
+                // The server's last lines may still arrive, so receiving continues.
                 Err(SendError::Server) => Sent::InPart,
             },
             () = &mut interrupted => {
@@ -138,11 +139,11 @@ impl Error for ConversationError {
 struct State {
     /// Cancelled when the client leaves before the input ends.
     leaving: CancellationToken,
-    /// Whether `/quit` was sent: then the server closes as expected.
+    /// Whether `/quit` was sent. If so, the server is expected to close the connection.
     quit: Cell<bool>,
     /// Until when the server may be processing the lines that were sent.
     busy_until: Cell<Instant>,
-    /// Since when the client waits for the server; `None` while it prints.
+    /// Since when the client waits for output of the server; `None` while the client prints.
     waiting_since: Cell<Option<Instant>>,
 }
 
@@ -157,7 +158,7 @@ impl State {
         }
     }
 
-    /// Counts lines that are about to be sent.
+    /// Records lines that are about to be sent.
     fn note(&self, lines: &Lines) {
         let begin = self.busy_until.get().max(Instant::now());
         self.busy_until.set(begin + LINE_TIME * lines.count);
@@ -177,7 +178,7 @@ impl State {
         }
     }
 
-    /// Returns the result of the conversation when receiving has ended.
+    /// Returns the result of the conversation once receiving has ended.
     fn judge(
         &self,
         received: Result<(), ReceiveError>,
@@ -195,21 +196,21 @@ impl State {
     }
 }
 
-/// How much was sent.
+/// How much of the input was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
     /// There may be more to send.
     NotYet,
     /// Everything was sent, and the client's side is closed.
     All,
-    /// The server accepted no more.
+    /// The server accepted only a part of the input.
     InPart,
 }
 
 #[derive(Debug)]
 enum SendError {
     Input(io::Error),
-    /// The receiving side reports the reason.
+    /// The server accepts no more input. The receiving side reports the reason.
     Server,
 }
 
@@ -329,13 +330,13 @@ const GOODBYE: &[u8] = b"\n/quit\n";
 /// How long the client waits for the server's goodbye when it leaves early.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the server may be silent after everything was sent, beyond the time for processing it.
+/// How long the server may be silent after all lines were sent, beyond the time for processing them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time a server may take for a line: twice that of its default rate, five lines a second.
+/// The time that a server may take to process a line: twice the time at its default rate of five lines a second.
 const LINE_TIME: Duration = Duration::from_millis(400);
 
-/// The size of one read.
+/// The number of bytes in one read.
 const READ_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     let address = config.address.clone().unwrap_or_default();
     let stream = connect::connect(&address).await?;
     let is_reader_gone = Cell::new(false);
-    // From here on Ctrl-C says goodbye before the process ends.
+    // During the conversation, Ctrl-C makes the client say goodbye before the process ends.
     conversation::hold(
         stream,
         tokio::io::stdin(),
@@ -81,8 +81,8 @@ async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the next Ctrl-C. With `--stay`, also waits once for the reader of stdout to close; without it, the rest of
-/// the input is still sent.
+/// Waits for a reason to leave: the next Ctrl-C, or with `--stay` that the reader of stdout closes, which counts once.
+/// Without `--stay`, the rest of the input is sent although stdout is closed.
 async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
     tokio::select! {
         () = interrupted() => {}

@@ -1,15 +1,16 @@
 //! Collects typed or piped input into lines to send.
 //!
-//! Invariant: only whole lines are sent. The server could take a part of a line followed by a pause for a message, so a
-//! line is held until it is complete, or longer than any server accepts.
+//! Invariant: only whole lines are sent. If a part of a line is followed by a pause, the server may take the part for
+//! a message. So a line is held until it is complete, or longer than any server accepts.
 
 /// Collects input into whole lines.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
+    /// The input that has not been taken yet.
     held: Vec<u8>,
-    /// How much of `held` is known to contain no line break.
+    /// How many bytes of `held` are known to contain no line break.
     searched: usize,
-    /// A part of an over-long line was sent: the next bytes are not the start of a line.
+    /// Whether a part of an over-long line was sent, so that the next bytes are not the start of a line.
     mid_line: bool,
 }
 
@@ -18,20 +19,20 @@ pub(crate) struct Outgoing {
 pub(crate) struct Lines {
     /// The bytes to send.
     pub(crate) bytes: Vec<u8>,
-    /// How many lines these are.
+    /// The number of lines in `bytes`.
     pub(crate) count: u32,
-    /// Whether one of them is `/quit`.
+    /// Whether one of the lines is `/quit`.
     pub(crate) quit: bool,
 }
 
 impl Outgoing {
-    /// Returns the buffer for the next input, after what is held.
+    /// Returns the buffer to which the next input is appended.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         self.held.reserve(READ_BYTES);
         &mut self.held
     }
 
-    /// Takes the complete lines.
+    /// Takes the complete lines of the input.
     pub(crate) fn take_whole(&mut self) -> Lines {
         let fresh = &self.held[self.searched..];
         let whole = match fresh.iter().rposition(|&byte| byte == b'\n') {
@@ -45,7 +46,7 @@ impl Outgoing {
         self.describe(bytes)
     }
 
-    /// Takes the rest after the input has ended, and terminates its last line.
+    /// Takes the rest of the input after its end, and terminates its last line.
     pub(crate) fn take_rest(&mut self) -> Lines {
         let mut bytes = std::mem::take(&mut self.held);
         self.searched = 0;
@@ -74,11 +75,11 @@ fn is_quit(line: &[u8]) -> bool {
         .is_some_and(|word| word.eq_ignore_ascii_case(b"/quit"))
 }
 
-/// The size of one read.
+/// The number of bytes in one read.
 const READ_BYTES: usize = 8 * 1024;
 
-/// The longest line that is held, the most that any dialect accepts. The server refuses a longer one, so it may be sent
-/// in parts.
+/// The longest line that is held, in bytes: the longest that any dialect accepts. The server refuses a longer line, so
+/// a longer line may be sent in parts.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -67,10 +67,11 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// The longest line that is printed as one: twice the longest of the plain dialect, enough for a list of names.
+/// The longest line that is printed in one piece, in bytes: twice the longest line of the plain dialect, enough for a
+/// list of names.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// The longest UTF-8 character.
+/// The length of the longest UTF-8 character, in bytes.
 const CHARACTER_BYTES_MAX: usize = 4;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Shared by the script commands: connecting, and output whose reader may close.
+//! What the script commands share: connecting to the server, and output whose reader may close.
 
 use std::future;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ const HINT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The similarity from which a name is suggested; clap uses 0.7 for arguments.
 const LIKENESS_MIN: f64 = 0.8;
 
-/// Starts to configure the client.
+/// Returns a builder for the client of a script command.
 pub(crate) fn client(args: &ServerArgs) -> ClientBuilder {
     let builder = Client::connect(args.server.to_string())
         .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")));
@@ -28,7 +28,7 @@ pub(crate) fn client(args: &ServerArgs) -> ClientBuilder {
     }
 }
 
-/// Connects, or returns the reason in one line.
+/// Connects to the server. A failure is described in one line.
 pub(crate) async fn open(
     builder: ClientBuilder,
     args: &ServerArgs,

@@ -18,13 +18,14 @@ use tokio_util::codec::FramedRead;
 use crate::args::SendArgs;
 use crate::script;
 
-/// How many messages may wait for their answers.
+/// The most messages that may wait for their answers.
 const WINDOW: usize = 64;
 
-/// The longest line of stdin that is read: more than any server accepts, so that the server reports what is too long.
+/// The longest line of stdin that is read, in bytes. It is longer than any server accepts, so that the server reports
+/// a message that is too long.
 const LINE_BYTES_MAX: usize = 32 * 1024;
 
-/// How long a message may take, including reconnects and the server's rate limit.
+/// How long sending one message may take, including reconnects and the server's rate limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A message in flight: its line number, and its result.
@@ -32,12 +33,14 @@ type Sending = BoxFuture<'static, (usize, Result<u64, Unsaid>)>;
 
 /// Why a message was not sent.
 enum Unsaid {
+    /// The request failed with this error.
     Refused(RequestError),
+    /// No answer arrived within [`PATIENCE`].
     NoAnswer,
 }
 
 impl Unsaid {
-    /// Returns whether the room is the reason, so that all other messages would fail, too.
+    /// Returns whether the room is the reason of the failure, so that all other messages would fail, too.
     fn is_for_all(&self) -> bool {
         matches!(self, Self::Refused(RequestError::Refused { code, .. }) if code == NOT_FOUND || code == BAD_NAME)
     }

@@ -51,15 +51,17 @@ pub(crate) async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
 struct Printer {
     is_json: bool,
     times: Times,
-    /// The position to begin after, until the room was joined.
+    /// The position to begin after; `None` once the room was joined.
     since: Option<Since>,
-    /// Set if the log ends before that position; the next gap means this.
+    /// Set if the log ends before the requested position. The next gap then has this cause.
     beyond: Option<Beyond>,
 }
 
 /// The log ends before the requested position.
 struct Beyond {
+    /// The requested position.
     wanted: u64,
+    /// The last position of the log.
     last: u64,
 }
 
@@ -193,7 +195,7 @@ impl Times {
         }
     }
 
-    /// Returns the time and a space, and whether it has more than the time of day.
+    /// Returns the time with a space after it, and whether the time has more than the time of day.
     fn time(&self, at: u64, now: &Zoned) -> (String, bool) {
         let at = i64::try_from(at).ok();
         let Some(at) = at.and_then(|at| Timestamp::from_millisecond(at).ok()) else {

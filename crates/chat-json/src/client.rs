@@ -1,4 +1,4 @@
-//! The client: a session of a program that continues over several connections.
+//! A chat client for programs. Its session continues over several connections.
 //!
 //! Invariant: from its join on, the caller receives each message of a room once and in order, or a gap. A message of
 //! the caller is published once, or the caller is told that it is unknown whether the message was published.
@@ -31,10 +31,11 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How many rooms are listed, whatever the server sends: many times the default limit of a hub.
+/// The number of rooms from which on [`Client::rooms`] requests no further page, whatever the server sends. It is many
+/// times the default limit of a hub.
 const ROOMS_MAX: usize = 65_536;
 
-/// How many gaps in a log one call of `history` skips.
+/// The most gaps in a log that one call of [`Client::history`] skips.
 const HOLES_MAX: usize = 16;
 
 /// A handle with which a program sends messages and requests to a server. It is cheap to clone.
@@ -86,8 +87,8 @@ pub struct Client {
 ///
 /// At most 1,280 events wait for the caller. If the caller reads as fast as it can, the client reads nothing from the
 /// connection for up to 100 ms while the caller catches up, so that the caller receives all messages live. Otherwise
-/// the client continues to read, and leaves messages in the server's log. It reads them from there once the caller has
-/// caught up. Messages that the log then no longer holds are reported as an [`Event::Gap`].
+/// the client continues to read, and leaves messages in the server's log. Once the caller has caught up, the client
+/// reads these messages from the log. Messages that the log no longer holds by then are reported as an [`Event::Gap`].
 ///
 /// # Drop
 ///
@@ -191,11 +192,12 @@ impl Client {
         self.call(request, RequestKind::Once).await.map(drop)
     }
 
-    /// Requests another nick, for this and later connections. Returns the nick that the client has then.
+    /// Requests another nick, for this and later connections. Returns the client's new nick.
     ///
-    /// While there is no connection, the client keeps the nick and requests it on the next connection. If the server
-    /// refuses the nick there, the client requests the previous nick again and reports [`Event::Rejected`]. Messages
-    /// that were sent before the disconnect and not answered fail with [`RequestError::Interrupted`].
+    /// While there is no connection, the client stores the nick and requests it on the next connection. If the server
+    /// then refuses the nick, the client requests the previous nick again and reports [`Event::Rejected`]. If the
+    /// server does not use tokens, messages that were sent before the disconnect and not answered fail with
+    /// [`RequestError::Interrupted`].
     ///
     /// # Errors
     ///
@@ -331,9 +333,9 @@ impl Client {
         }
     }
 
-    /// Returns the latest messages of a room before a position, oldest first. `None` is the end of the log. The result
-    /// has at most `limit` messages, and at most as many as fit in one line of the protocol. An empty list means that
-    /// there are no earlier messages.
+    /// Returns the latest messages of a room before the position `before`, oldest first. If `before` is `None`,
+    /// returns the latest messages of the log. The result has at most `limit` messages, and at most as many as fit in
+    /// one line of the protocol. An empty list means that there are no earlier messages.
     ///
     /// # Errors
     ///
@@ -359,7 +361,7 @@ impl Client {
             let ok = self.call(request, RequestKind::Query).await?;
             let page = read::<wire::Histories<'_>>(&ok)?;
             match page.gap {
-                // Skips a gap.
+                // The page has no messages, only a gap: requests the messages before the gap.
                 Some(hole) if page.messages.is_empty() && hole.from > 1 => {
                     before = Some(hole.from);
                 }
@@ -372,9 +374,9 @@ impl Client {
         Ok(Vec::new())
     }
 
-    /// Returns the latest messages of a room before a position that contain all these words, latest first. `None` is
-    /// the end of the log. The result has at most `limit` messages, and at most as many as fit in one line of the
-    /// protocol. An empty list means that no earlier messages match.
+    /// Returns the latest messages of a room before the position `before` that contain all these words, latest first.
+    /// If `before` is `None`, the search begins at the end of the log. The result has at most `limit` messages, and at
+    /// most as many as fit in one line of the protocol. An empty list means that no earlier messages match.
     ///
     /// # Errors
     ///
@@ -459,7 +461,7 @@ impl Client {
 }
 
 impl Events {
-    /// Waits for the next event. Returns `None` after [`Event::Closed`], the last one.
+    /// Waits for the next event. Returns `None` after [`Event::Closed`], which is the last event.
     ///
     /// # Cancel safety
     ///

@@ -51,8 +51,8 @@ impl Default for JsonLines {
     }
 }
 
-/// The length in bytes from which an incomplete first line is accepted as a hello, if it can be nothing else. A hello
-/// may name many rooms, so it may be longer than the bytes that an undecided connection may send.
+/// From this length in bytes on, an incomplete first line is accepted as a hello if it can be nothing else. A hello
+/// may name many rooms, so it may be longer than what a connection may send before its protocol is detected.
 const LONG_HELLO_BYTES: usize = 512;
 
 impl Detector for JsonLines {
@@ -72,14 +72,14 @@ impl Detector for JsonLines {
     }
 }
 
-/// Returns whether the line is an object with a `cmd` field of any value. A program without a hello gets an error this
-/// way, and its line is not taken for chat.
+/// Returns whether the line is an object with a `cmd` field of any value. A program that begins without a hello then
+/// gets an error, and its line is not sent as a chat message.
 fn is_command(line: &[u8]) -> bool {
     is_object(line) && serde_json::from_slice::<Headed>(line).is_ok()
 }
 
 /// Returns whether the prefix is an object with a `cmd` field, the beginning of an object, or blanks that may precede
-/// one. The result does not depend on how the bytes are split.
+/// an object. The result does not depend on how the bytes are split.
 fn may_be_command(prefix: &[u8]) -> bool {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
     if !prefix.is_empty() && prefix.iter().all(is_blank) {
@@ -99,7 +99,7 @@ fn ends_in_number(prefix: &[u8], error: &serde_json::Error) -> bool {
     error.column() >= prefix.len() && prefix.last().is_some_and(|&last| is_open(last))
 }
 
-/// Excludes arrays, which serde accepts for a struct as well.
+/// Returns whether the line begins as an object. This excludes arrays, which serde accepts for a struct as well.
 fn is_object(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"{")
 }

@@ -8,7 +8,7 @@ use chat_core::protocol::TokenDigest;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 
-/// How many random bytes a token has.
+/// The number of random bytes in a token that is made here.
 const RANDOM_BYTES: usize = 16;
 
 /// A client's token. It is a secret, so its `Debug` does not print it.
@@ -30,7 +30,7 @@ impl Token {
     /// Returns the digest that the hub stores.
     pub(crate) fn digest(&self) -> TokenDigest {
         let mut digest = [0; TokenDigest::BYTES];
-        // The prefix makes this digest different from those of other uses.
+        // The prefix makes this digest different from other uses of SHA-256 on the same token.
         let hash = Sha256::new_with_prefix("chat/1 token\n")
             .chain_update(&self.0)
             .finalize();

@@ -3,7 +3,8 @@
 use clap::{Arg, Command, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-/// Returns the completion script of a shell. The program's subcommand `completions` is expected to take the shell.
+/// Returns the completion script of a shell. The program must have a subcommand `completions` that takes the name of
+/// the shell.
 #[must_use]
 pub fn completions(name: &'static str, command: Command, shell: Shell) -> String {
     let mut completed = completed(name, command);
@@ -23,7 +24,8 @@ pub fn completions(name: &'static str, command: Command, shell: Shell) -> String
     }
 }
 
-/// Mends a line for zsh, which inserts nothing after an argument without values unless its values are an empty list.
+/// Corrects a line of the script for zsh: zsh inserts nothing after an argument without values unless the argument's
+/// values are an empty list.
 fn zsh(line: &str) -> String {
     let is_argument = line.starts_with("':") || line.starts_with("'*:");
     match line.strip_suffix(":' \\") {
@@ -32,7 +34,8 @@ fn zsh(line: &str) -> String {
     }
 }
 
-/// Returns what clap_complete omits for fish: the values of `completions`, and that other arguments are not files.
+/// Returns what clap_complete leaves out of the script for fish: the values of `completions`, and that other arguments
+/// are not files.
 fn fish(name: &str, files: &[String]) -> String {
     let shells: Vec<_> = Shell::value_variants()
         .iter()
@@ -84,7 +87,7 @@ fn hint(arg: Arg) -> Arg {
         false => ValueHint::Other,
     };
     let arg = arg.value_hint(hint);
-    // zsh ends the name at a colon, and clap_complete does not escape it.
+    // zsh takes a colon for the end of the name, and clap_complete does not escape colons.
     match name.contains(':') {
         true => arg.value_name("VALUE"),
         false => arg,

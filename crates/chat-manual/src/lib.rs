@@ -1,6 +1,7 @@
 //! Manual pages and shell completions, made from a program's arguments.
 //!
-//! `clap_mangen` and `clap_complete` do most of the work. This crate mends their output in one place for both programs.
+//! `clap_mangen` and `clap_complete` do most of the work. This crate corrects their output in one place for both
+//! programs.
 
 #![forbid(unsafe_code)]
 

@@ -5,7 +5,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::io::{self, Write};
 
-/// A section of a page: its title, and a paragraph for each entry, a term with its text.
+/// A section of a page: its title, and a paragraph for each entry. An entry is a term and its text.
 #[derive(Debug)]
 pub struct Section {
     /// The title, in capitals.
@@ -69,7 +69,7 @@ fn section(section: &Section) -> String {
     roff.to_roff()
 }
 
-/// Renders the usage of each subcommand. They have no pages of their own.
+/// Renders the usage of each subcommand, because subcommands have no pages of their own.
 fn commands(command: &mut Command) -> io::Result<String> {
     command.build();
     let mut page = Roff::new().control("SH", ["COMMANDS"]).to_roff();

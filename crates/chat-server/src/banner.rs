@@ -44,7 +44,7 @@ fn join_at(addresses: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
     for address in addresses {
         let (ip, port) = (address.ip(), address.port());
         let fits = |own: &&IpAddr| match ip {
-            // On Linux this address also accepts IPv4.
+            // On Linux the unspecified IPv6 address also accepts IPv4 connections.
             IpAddr::V6(ip) => ip.is_unspecified(),
             IpAddr::V4(ip) => ip.is_unspecified() && own.is_ipv4(),
         };
@@ -71,8 +71,8 @@ fn join_at(addresses: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
     found
 }
 
-/// Returns this machine's addresses, without those that other machines can't reach or reach only with an interface
-/// name.
+/// Returns this machine's addresses. Leaves out addresses that other machines can't reach, or can reach only with an
+/// interface name.
 pub(crate) fn own_addresses() -> Vec<IpAddr> {
     let interfaces = getifaddrs().into_iter().flatten();
     let up = interfaces.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP));

@@ -16,7 +16,7 @@ pub(crate) struct ServerConfig {
     pub(crate) workers: usize,
     /// The silence after which the kernel probes whether a peer is alive.
     pub(crate) keepalive: Option<Duration>,
-    /// Where the rooms' logs are kept. `None` keeps them in memory.
+    /// Where the rooms' logs are kept; `None` keeps the logs in memory.
     #[cfg(feature = "sqlite")]
     pub(crate) data: Option<crate::data::DataConfig>,
     room: RoomName,
@@ -52,7 +52,7 @@ impl ServerConfig {
         Ok((builder.build(), Kept::InMemory))
     }
 
-    /// Describes where messages are kept, and how much of them.
+    /// Describes where messages are kept, and how many of them.
     pub(crate) fn kept(&self) -> String {
         #[cfg(feature = "sqlite")]
         if let Some(data) = &self.data {
@@ -85,9 +85,9 @@ impl From<Cli> for ServerConfig {
     }
 }
 
-/// Half of the processors. Most of the work of a delivery is done in the kernel, and each further thread adds wake-ups.
-/// Measured on two processors: with one thread, bursts cost a quarter less, and a message reaches 9,000 members a fifth
-/// later.
+/// Returns the default number of worker threads: half of the processors. Most of the work of a delivery is done in the
+/// kernel, and each further thread adds wake-ups. Measured on two processors: with one thread, bursts cost a quarter
+/// less, and a message reaches 9,000 members a fifth later.
 fn workers() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     (processors / 2).max(1)

@@ -23,9 +23,10 @@ pub(crate) struct DataConfig {
     pub(crate) keep: Vec<Keeps>,
 }
 
-/// How long messages are kept: in one room, or in all other rooms.
+/// How long messages are kept in one room, or in all rooms without a setting of their own.
 #[derive(Debug, Clone)]
 pub(crate) struct Keeps {
+    /// The room; `None` is all rooms without a setting of their own.
     room: Option<RoomName>,
     keep: Keep,
 }
@@ -109,7 +110,7 @@ pub(crate) struct Check {
 struct Line<'a> {
     room: Cow<'a, str>,
     seq: u64,
-    /// Milliseconds since 1970, UTC.
+    /// The time of the message, in milliseconds since 1970, UTC.
     ts: u64,
     from: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,7 +168,7 @@ impl Export {
     }
 }
 
-/// Treats a closed output as success: its reader needs no more.
+/// Treats a closed output as success: the reader of the output needs no more of it.
 fn gone(error: io::Error) -> anyhow::Result<ExitCode> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -228,7 +229,7 @@ fn kind(record: &Record) -> Cow<'static, str> {
         chat_core::Kind::Topic => "topic".into(),
         chat_core::Kind::Notice => "notice".into(),
         chat_core::Kind::Said => "said".into(),
-        // A kind of a later version is written as its number, which that version's import also accepts.
+        // A kind of a later version is written as its number. The import of that version also accepts the number.
         other => other.number().to_string().into(),
     }
 }

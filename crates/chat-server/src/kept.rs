@@ -12,13 +12,14 @@ const CLOSE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Where messages are kept.
 pub(crate) enum Kept {
+    /// Messages are kept in memory only.
     InMemory,
     #[cfg(feature = "sqlite")]
     InFile(chat_sqlite::SqliteJournal),
 }
 
 impl Kept {
-    /// Waits until nothing can be kept any more. Otherwise this never completes.
+    /// Waits until messages can't be kept any more. Never completes otherwise.
     pub(crate) async fn failed(&self) {
         match self {
             Self::InMemory => std::future::pending().await,
@@ -27,7 +28,7 @@ impl Kept {
         }
     }
 
-    /// Writes the waiting batches. Returns whether all were written in time.
+    /// Writes the waiting batches. Returns whether all batches were written in time.
     #[cfg_attr(
         not(feature = "sqlite"),
         expect(clippy::unused_async, unused_variables, reason = "nothing to write")
@@ -43,7 +44,7 @@ impl Kept {
     }
 }
 
-/// Waits for the close of a journal, up to a timeout. Returns whether everything is written, and logs an error if not.
+/// Waits until a journal is closed, up to a timeout. Returns whether everything is written, and logs an error if not.
 #[cfg(feature = "sqlite")]
 async fn is_written(
     close: impl Future<Output = Result<(), JournalError>>,

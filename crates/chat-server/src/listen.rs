@@ -9,12 +9,13 @@ use tokio::net::{TcpListener, TcpSocket};
 
 const DEFAULT_PORT: u16 = 5000;
 
-/// The accept backlog. With Tokio's default of 1,024, clients in a burst wait a second until they resend their SYN.
+/// The maximum number of connections that wait to be accepted. With Tokio's default of 1,024, clients in a burst wait
+/// a second until they resend their SYN.
 const BACKLOG: u32 = 4096;
 
-/// The maximum number of unsent bytes that the kernel buffers for a peer. Without it, the kernel buffers some 4 MiB for
-/// a peer that does not read, and reports the socket as full until a third of that is sent. A slow reader would then
-/// look like a stalled one.
+/// The maximum number of unsent bytes that the kernel buffers for a peer. Without this limit, the kernel buffers some
+/// 4 MiB for a peer that does not read, and reports the socket as full until a third of these bytes is sent. A slow
+/// reader would then look like a stalled one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOTSENT_BYTES_MAX: u32 = 16 * 1024;
 

@@ -1,7 +1,7 @@
 //! The log on stderr.
 //!
-//! Invariant: no failure of stderr affects the rest of the server (its reader is gone, its disk is full, its pipe is
-//! not read).
+//! Invariant: no failure of stderr affects the rest of the server. Examples are that the reader is gone, that the disk
+//! is full, or that the pipe is not read.
 
 mod queue;
 
@@ -52,7 +52,7 @@ pub(crate) fn install(config: &LogConfig) -> anyhow::Result<Log> {
         let message = format!("{lost} lines of the log were lost: they could not be written");
         line(format, "WARN", &message)
     };
-    // A duplicate of the descriptor: a blocked write would hold the lock of `Stderr`.
+    // A duplicate of the descriptor is used, because a blocked write would hold the lock of `Stderr`.
     let stderr = std::io::stderr();
     let out = stderr.as_fd().try_clone_to_owned();
     let out = File::from(out.context("stderr can't be written")?);
@@ -87,7 +87,7 @@ fn panic(format: LogFormat, info: &PanicHookInfo<'_>) -> String {
     let name = thread.name().unwrap_or("?");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let payload = info.payload_as_str().unwrap_or("?");
-    // Quoted, because the payload may contain text of a peer, such as a string that was sliced at a wrong index.
+    // The payload is quoted, because it may contain text of a peer, such as a string that was sliced at a wrong index.
     let mut message = format!("thread {name} panicked at {place}: {payload:?}");
     let trace = Backtrace::capture();
     if trace.status() == BacktraceStatus::Captured {

@@ -12,14 +12,14 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A signal within this time counts as the same one: `timeout` sends each signal twice, to the process and to its
-/// group.
+/// A signal that follows another one within this time counts as the same signal: `timeout` sends each signal twice, to
+/// the process and to its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Returns a token that the first SIGINT or SIGTERM cancels.
 ///
-/// A separate thread waits for the signals. A second signal ends the process even if the runtime hangs, and nothing is
-/// written or freed before.
+/// A separate thread waits for the signals. A second signal ends the process even if the runtime hangs. The process
+/// then writes and frees nothing before it ends.
 pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't wait for signals")?;
     let stop = CancellationToken::new();
@@ -44,8 +44,10 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Waits until all connections have ended. Drains them if nothing can be kept any more. The result of closing the
-/// journal tells whether that happened: it may also happen during or after a drain.
+/// Waits until all connections have ended. If messages can't be kept any more, drains the connections.
+///
+/// The result of closing the journal says whether the journal has failed, because it may also fail during or after a
+/// drain.
 pub(crate) async fn drained(
     served: impl Future<Output = ()>,
     failed: impl Future<Output = ()>,
@@ -80,8 +82,8 @@ pub(crate) fn log_stats_on_signal(hub: Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes a write beyond the file size limit (`ulimit -f`) fail, as on a full disk. By default the system would end the
-/// process.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail, as on a full disk. By default the signal SIGXFSZ would
+/// end the process.
 #[cfg(feature = "sqlite")]
 pub(crate) fn survive_file_size_limit() -> anyhow::Result<()> {
     /// The number of this signal on these processors, on Linux, macOS and the BSDs.

@@ -5,7 +5,7 @@ use chat_core::log::Timestamp;
 use jiff::tz::TimeZone;
 use std::sync::LazyLock;
 
-/// Read once. A server that moves to another time zone must be restarted.
+/// The system's time zone, read once. After a change of the time zone, the server must be restarted.
 static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
 /// Returns the date and time of day in the system's time zone (`TZ`, or /etc/localtime).

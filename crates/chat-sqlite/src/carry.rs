@@ -25,7 +25,7 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// The latest time that an import accepts: the end of the year 9999.
 const AT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
-/// The last position that an import accepts. At least as many positions remain free after it.
+/// The highest position that an import accepts. At least as many positions remain free for later messages.
 const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
 
 /// One message of an export or an import.
@@ -186,8 +186,8 @@ pub fn export(
                 account: stored.account,
                 kind: stored.kind,
                 text: stored.text,
-                // No key contains a control character. What follows one is the mark of the key's owner, which is not
-                // exported.
+                // A key contains no control character. The text after the first control character is a mark of the
+                // key's owner, which is not exported.
                 key: stored.key.map(|mut key| {
                     key.truncate(key.find(text::is_unsafe).unwrap_or(key.len()));
                     key
@@ -201,8 +201,9 @@ pub fn export(
 
 /// Imports messages into a file that no other program has open. Creates the file if it does not exist.
 ///
-/// If a room is empty, the first message for it keeps its position. Every other message gets the position after the
-/// last message of its room. A message that breaks a rule ends the import; the messages before it stay in the file.
+/// The first message that is imported into an empty room keeps its position. Every other message gets the position
+/// after the last message of its room. A message that breaks a rule ends the import; the messages before it stay in
+/// the file.
 ///
 /// # Errors
 ///
@@ -220,7 +221,7 @@ pub fn import(
     }
 }
 
-/// Imports messages until one is rejected; returns the reason, or `None` if all were imported.
+/// Imports messages until one is rejected. Returns why that one was rejected, or `None` if all messages were imported.
 fn take_all(
     path: &Path,
     options: &Options,
@@ -273,7 +274,7 @@ fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<(
     transaction.commit()
 }
 
-/// The names of a record, parsed by the rules for names.
+/// The names in a record, parsed by the rules for names.
 struct Names {
     key: Key,
     room: RoomName,
@@ -282,7 +283,7 @@ struct Names {
 }
 
 impl Names {
-    /// Parses the names of a record and checks its limits.
+    /// Parses the names in a record, and checks the limits of the record.
     fn of(record: &Record, options: &Options) -> Result<Self, RecordError> {
         if record.text.len() > TEXT_BYTES_MAX {
             return Err(RecordError::TextTooLong(record.text.len()));
@@ -308,7 +309,7 @@ impl Names {
     }
 }
 
-/// Adds one message.
+/// Appends one message to its room.
 fn take(
     connection: &Connection,
     all: &Rooms,
@@ -325,7 +326,7 @@ fn take(
     drafts.restore(record.kind, &record.text, record.key.as_deref());
     let mut seq = room.tail.next();
     if room.tail == Seq::START {
-        // The earlier messages were not exported: they count as expired.
+        // The messages before this position are not part of the import: they count as expired.
         seq = seq.max(record.seq);
         room.floor = Seq(seq.0.saturating_sub(1));
     }
@@ -340,7 +341,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// A number and what it counts.
+/// A number and the noun that it counts, such as `2 rooms`.
 pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
 
 impl fmt::Display for Count {

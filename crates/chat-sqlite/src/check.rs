@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use std::fmt;
 use std::path::Path;
 
-/// The maximum number of SQLite's complaints in a report.
+/// The maximum number of errors of SQLite's integrity check in a report.
 const COMPLAINTS_MAX: usize = 10;
 
 /// The result of [`check`].
@@ -56,7 +56,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     }
     let sql = "SELECT appended FROM progress";
     let appended = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    // Reads `FILE-state` before the database: a server may append more between the two reads.
+    // `FILE-state` was read before the database, because a server may append messages between the two reads.
     if let (Some(known), Ok(appended)) = (known, appended)
         && known.appended > appended.unsigned_abs()
     {
@@ -83,7 +83,7 @@ fn integrity(connection: &Connection, report: &mut Report) -> Result<(), ExportE
     Ok(())
 }
 
-/// Checks that all rooms and their logs are there.
+/// Checks that the number of rooms is right, and that all their messages can be read.
 fn rooms(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
     let rooms = store::rooms(connection).map_err(OpenError::from)?;
     for room in &rooms {

@@ -12,7 +12,7 @@ pub enum OpenError {
     /// Another process, or another journal of this process, has the file open.
     #[error("another program has it open: end that one first")]
     InUse,
-    /// The file was made by another program. It is not changed.
+    /// The file was made by another program. This crate does not change such a file.
     #[error("it is not a file that chat-server made: name another one")]
     Foreign,
     /// The file was made by a newer version of this crate.
@@ -85,28 +85,30 @@ impl OpenError {
 pub(crate) enum Failure {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The transaction was written, but it may not be on the disk. It may be in the file if the process is killed now.
-    /// Otherwise the next commit of this process overwrites it.
+    /// The transaction was written, but it may not be on the disk. If the process is killed now, the transaction may
+    /// be in the file. Otherwise the next commit of this process overwrites it.
     #[error(transparent)]
     Commit(rusqlite::Error),
     /// The file was moved or removed: writes would be lost when the process ends.
     #[error("it was moved or removed")]
     Moved,
-    /// Earlier writes are lost, and further writes would be lost as well.
+    /// The file or its WAL was cut short or overwritten. Earlier writes are lost, and further writes would be lost as
+    /// well.
     #[error("it, or its log of changes, was cut short or overwritten by another program")]
     CutShort,
 }
 
 impl Failure {
-    /// The error for peers that read.
+    /// Returns the error for peers that read.
     pub(crate) fn unavailable(&self) -> JournalError {
         JournalError::Unavailable(self.reason().into())
     }
 
-    /// The error for the senders of a batch that was not committed.
+    /// Returns the error for the senders of a batch that was not committed.
     pub(crate) fn refusal(&self) -> JournalError {
         match self {
-            // On a full disk, the last part of the transaction could not be written.
+            // After an I/O error it is unknown whether the transaction is on the disk. On a full disk it is certainly
+            // not, because its last part could not be written.
             Self::Commit(error)
                 if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) =>
             {
@@ -116,12 +118,12 @@ impl Failure {
         }
     }
 
-    /// The error for the senders of a batch that was committed but may be lost.
+    /// Returns the error for the senders of a batch that was committed but may be lost.
     pub(crate) fn uncertain(&self) -> JournalError {
         JournalError::Uncertain(self.reason().into())
     }
 
-    /// A short description for peers.
+    /// Returns a short description of the failure for peers.
     pub(crate) fn reason(&self) -> &'static str {
         match self.code() {
             None if matches!(self, Self::Moved) => "its file is gone",
@@ -137,7 +139,7 @@ impl Failure {
         }
     }
 
-    /// What the operator can do about the failure.
+    /// Returns what the operator can do about the failure.
     pub(crate) fn advice(&self) -> &'static str {
         match self.code() {
             None if matches!(self, Self::Moved) => {

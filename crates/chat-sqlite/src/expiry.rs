@@ -6,16 +6,20 @@ use crate::store::Room;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-/// How many messages a room may hold beyond its count before some are removed. This avoids a removal for each message.
+/// The most messages that a room may hold beyond its [`Keep::Count`] before some are removed. This avoids a removal
+/// for each message.
 const SLACK_MAX: u64 = 500;
 
 #[derive(Debug)]
 pub(crate) struct Expiry {
+    /// How long rooms without a setting of their own keep messages.
     elsewhere: Keep,
+    /// How long the other rooms keep messages, by the rooms' keys.
     rooms: HashMap<String, Keep>,
-    /// Rooms that may have messages to remove.
+    /// The keys of rooms that may have messages to remove.
     waiting: BTreeSet<Key>,
-    /// The room that was processed last. The next one follows it in order.
+    /// The room that [`next`](Self::next) has returned last. The rooms after it, in the order of their keys, come
+    /// next.
     last: Option<Key>,
     /// The number of messages removed since the last log line.
     pub(crate) removed: u64,
@@ -46,7 +50,7 @@ impl Expiry {
         self.rooms.get(key).copied().unwrap_or(self.elsewhere)
     }
 
-    /// Notes a room that has grown if it holds too many messages now.
+    /// Adds a room that has grown to the waiting rooms, if it now holds too many messages.
     pub(crate) fn note_growth(&mut self, key: &Key, room: &Room) {
         if let Keep::Count(count) = self.keep(key)
             && room.kept > count.saturating_add((count / 8).min(SLACK_MAX))
@@ -55,14 +59,14 @@ impl Expiry {
         }
     }
 
-    /// Notes a room that may hold expired messages.
+    /// Adds a room that may hold expired messages to the waiting rooms.
     pub(crate) fn note(&mut self, key: Key) {
         if self.keep(&key) != Keep::Everything {
             self.waiting.insert(key);
         }
     }
 
-    /// Forgets the noted rooms, because nothing can be removed now. The regular check notes them again.
+    /// Clears the waiting rooms, because nothing can be removed now. The regular check adds them again.
     pub(crate) fn give_up(&mut self) {
         self.waiting.clear();
     }
@@ -71,7 +75,7 @@ impl Expiry {
         !self.waiting.is_empty()
     }
 
-    /// Returns the next room to check, in round-robin order.
+    /// Removes and returns the next waiting room, in round-robin order.
     pub(crate) fn next(&mut self) -> Option<Key> {
         let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
         let mut later = self.waiting.range((after, Bound::Unbounded));

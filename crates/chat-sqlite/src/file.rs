@@ -15,7 +15,7 @@ use std::time::Duration;
 /// The ASCII codes of "chat", stored in the database header. They mark the files of this crate.
 const APPLICATION_ID: i64 = 0x6368_6174;
 
-/// The schema that this version writes.
+/// The version of the schema that this crate writes.
 pub(crate) const SCHEMA: i64 = 3;
 
 /// The SQL of each schema version; each step upgrades from the version before it.
@@ -31,7 +31,8 @@ const WAL_BYTES_MAX: i64 = 64 << 20;
 /// How long an operation waits for a lock that another program holds.
 const BUSY_MAX: Duration = Duration::from_secs(1);
 
-/// A database that this process alone has open for writing. The connection is closed before the lock on the file.
+/// A database that this process alone has open for writing. On drop, the connection is closed before the lock on the
+/// file is released.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -43,13 +44,14 @@ pub(crate) struct Opened {
 /// Opens a file for writing. Creates it if it does not exist.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let path = &resolve(path)?;
-    // Locks first: a program that opens the file under another path would use another WAL, unknown to this process.
-    // Declared first, so that it is dropped after the connection on every return.
+    // The lock comes first: a program that opens the file under another path would use another WAL, unknown to this
+    // process. `held` is declared first, so that it is dropped after the connection on every return.
     let held = Arc::new(Held::lock(path)?);
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
-        // A file of another program is left unchanged, and no lock file is made beside it.
+        // The file is identified before the lock: a file of another program is left unchanged, and no lock file is
+        // made beside it.
         let found = read_only(path).and_then(|connection| identify(&connection));
         is_new = match found {
             // This crate made the file, but its header is damaged.
@@ -78,7 +80,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         Sync::Normal => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // macOS needs this for the effect of fsync elsewhere: its own fsync leaves the data in the disk's cache.
+    // On macOS, fsync leaves the data in the disk's cache. With these settings it has the same effect as elsewhere.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
@@ -101,8 +103,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     })
 }
 
-/// Returns the path of the file itself, with links resolved, so that it has one name and one set of files beside it.
-/// Creates an empty file if none exists.
+/// Returns the path of the file with all links resolved, so that each file has one path and one set of files beside
+/// it. Creates an empty file if none exists.
 fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |error| OpenError::io(path.display())(error);
     match std::fs::metadata(path) {
@@ -118,8 +120,8 @@ fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     path.canonicalize().map_err(failed)
 }
 
-/// Options for creating files that no other user of the machine can read. SQLite creates its own files with the same
-/// mode.
+/// Returns options for creating files that no other user of the machine can read. SQLite creates its own files with
+/// the same mode.
 pub(crate) fn private() -> OpenOptions {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to set"))]
     let mut options = OpenOptions::new();
@@ -128,8 +130,8 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// The paths and identities of the files. A file that is moved or removed while it is open still accepts writes, which
-/// are lost when the process ends.
+/// The paths of the database, its WAL and `FILE-state`, and the identities of these files. A file that is moved or
+/// removed while it is open still accepts writes, which are lost when the process ends.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
@@ -165,12 +167,12 @@ impl Place {
         &self.path
     }
 
-    /// Returns the held file, which must outlive all connections.
+    /// Returns the held database file, which must outlive all connections.
     pub(crate) fn held(&self) -> &Arc<Held> {
         &self.held
     }
 
-    /// Checks that the files are still at their paths and have not been cut short.
+    /// Checks that the files are still at their paths and that the database has not been cut short.
     pub(crate) fn look(&self) -> Result<(), Failure> {
         if self.ids() != self.ids {
             return Err(Failure::Moved);
@@ -222,8 +224,8 @@ pub(crate) fn read_only(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Checks that this crate made the file and that the version is known. Returns the schema version, or 0 if the file is
-/// empty.
+/// Checks that this crate made the file and that it knows the version of the file's schema. Returns that version, or 0
+/// if the file is empty.
 pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     match number("application_id")? {
@@ -261,8 +263,8 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes quick checks for lost data: the number of rooms is right, each room is found by its key, and each log reaches
-/// its end.
+/// Makes quick checks for lost data: the number of rooms is right, each room is found by its key, and the last message
+/// of each log exists.
 fn examine(connection: &Connection) -> Result<(), OpenError> {
     let rooms: i64 = connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
     let known: i64 = connection.query_row("SELECT rooms FROM progress", [], |row| row.get(0))?;
@@ -294,7 +296,7 @@ fn examine(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Counts this opening, and gives all logs new epochs if the file may have been replaced.
+/// Increments the number of openings, and gives all logs new epochs if the file may have been replaced.
 fn begin(
     connection: &mut Connection,
     state: &StateFile,

@@ -1,9 +1,9 @@
 //! Keeps the database file open: checks it after each commit, and on Linux locks it against other servers under any
 //! path.
 //!
-//! Invariant: in POSIX, closing any descriptor of a file releases all locks that this process has on it, including
-//! those of SQLite. So the descriptors here are closed after the last connection, and a process has one [`Held`] for a
-//! file at a time.
+//! Invariant: in POSIX, closing any descriptor of a file releases all locks that this process has on the file,
+//! including those of SQLite. So this module closes its descriptors after the last connection, and a process has one
+//! [`Held`] for a file at a time.
 
 use crate::error::OpenError;
 use std::fs::File;
@@ -19,15 +19,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long opening waits for the last read of an earlier journal in this process.
+/// How long opening a file waits until the last read of an earlier journal in this process has ended.
 #[cfg(unix)]
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// How often a file that seems cut short is checked. Another program may be in the middle of a change.
+/// How many times a file that seems cut short is checked. Another program may be in the middle of a change.
 #[cfg(unix)]
 const LOOKS: usize = 4;
 
-/// The pause between two checks.
+/// The pause between two of these checks.
 #[cfg(unix)]
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -35,15 +35,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[cfg(unix)]
 type FileId = (u64, u64);
 
-/// The files that this process holds, and whether the journal of each is still in use.
+/// The files that this process holds, and whether the journal of each file is still in use.
 #[cfg(unix)]
 static HELD: Mutex<Option<HashMap<FileId, Use>>> = Mutex::new(None);
 
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
+    /// A journal uses the file.
     Served,
-    /// The writer thread has ended, but a read is still running.
+    /// The writer thread of the journal has ended, but a read is still running.
     Closing,
 }
 
@@ -52,25 +53,26 @@ enum Use {
 #[derive(Debug)]
 pub(crate) struct Held {
     id: FileId,
-    /// `Some` until this is dropped.
+    /// The open file; `None` only while [`Held`] is dropped.
     file: Option<File>,
     /// SQLite's WAL and its index (`-shm`). Set once both exist.
     log: OnceLock<(File, File)>,
-    /// The length of the file at the last check.
+    /// The length of the file at the last check, in bytes.
     seen: AtomicU64,
-    /// The last change in the WAL at the last check.
+    /// The last change that the WAL contained at the last check.
     seen_change: Mutex<Option<Change>>,
 }
 
-/// The last change that the index of a WAL records. <https://sqlite.org/walformat.html> describes the layout of both.
+/// The last change that the index of a WAL records. <https://sqlite.org/walformat.html> describes the layout of the
+/// WAL and its index.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy)]
 struct Change {
-    /// Identifies the contents of the WAL since its last restart.
+    /// The salts of the WAL, which identify its contents since its last restart.
     salts: [u8; 8],
-    /// The number of the change's last frame, from 1.
+    /// The number of the last frame of the change, from 1.
     frame: u32,
-    /// The checksum of all frames up to this one.
+    /// The checksum of all frames up to `frame`.
     sum: [u8; 8],
 }
 
@@ -90,7 +92,8 @@ impl Held {
         }
     }
 
-    /// Returns `None` while an earlier journal in this process is closing the file.
+    /// Opens and locks the file without waiting. Returns `None` while an earlier journal in this process is closing
+    /// the file.
     fn lock_now(path: &Path, id: FileId) -> Result<Option<Self>, OpenError> {
         let failed = |error| OpenError::io(path.display())(error);
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,8 +154,9 @@ impl Held {
         let len = file.metadata()?.len();
         let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
         let page = page_bytes(u16::from_be_bytes([header[16], header[17]]));
-        // Each sign alone has another cause. A checkpoint on a full disk leaves a file shorter than its header says.
-        // VACUUM shrinks the file and updates the header.
+        // A file counts as cut short only if both comparisons say so, because each alone has another cause. A
+        // checkpoint on a full disk leaves a file shorter than its header says. VACUUM shrinks the file and updates
+        // the header.
         let is_short = len < u64::from(pages) * page && len < self.seen.load(Relaxed);
         let is_whole = header.starts_with(b"SQLite format 3\0") && !is_short;
         if is_whole {
@@ -161,9 +165,11 @@ impl Held {
         Ok(is_whole)
     }
 
-    /// Returns whether SQLite's WAL contains the last change that its index records, and the one that was the last at
-    /// the last check. A change that is written into a WAL that was cut short leaves a hole before it, so it proves
-    /// nothing about the changes before it.
+    /// Returns whether SQLite's WAL contains two changes: the last change that the index of the WAL records, and the
+    /// change that was the last one at the previous check.
+    ///
+    /// If the WAL was cut short, the next change is written after a hole. So that change alone proves nothing about
+    /// the changes before it.
     fn is_log_whole(&self) -> io::Result<bool> {
         let Some((wal, shm)) = self.log.get() else {
             return Ok(true);
@@ -199,11 +205,11 @@ impl Held {
 
 #[cfg(unix)]
 impl Change {
-    /// Reads the index. Returns `None` if the WAL contains no change.
+    /// Reads the last change from the index of a WAL. Returns `None` if the WAL contains no change.
     fn of(index: &[u8]) -> Option<Self> {
         let word = |at: usize| index[at..].first_chunk::<4>().copied();
         let frame = u32::from_ne_bytes(word(16)?);
-        // The index has the byte order of this machine, the WAL that of the network.
+        // The index has the byte order of this machine. The WAL is big-endian.
         let sum = [word(24)?, word(28)?].map(|word| u32::from_ne_bytes(word).to_be_bytes());
         Some(Self {
             salts: *index[32..].first_chunk()?,
@@ -226,7 +232,8 @@ impl Change {
 #[cfg(unix)]
 impl Drop for Held {
     fn drop(&mut self) {
-        // Closing these descriptors must not release the locks of a later opening in this process.
+        // `HELD` stays locked while the descriptors are closed: closing them must not release the locks of a later
+        // opening in this process.
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         drop((self.file.take(), self.log.take()));
         held.get_or_insert_default().remove(&self.id);
@@ -246,13 +253,13 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// On other systems this lock may conflict with SQLite's own locks. Only the lock on `FILE-state` is used there.
+/// On other systems this lock may conflict with SQLite's own locks. So only the lock on `FILE-state` is used there.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn try_lock(_: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Decodes the page size of SQLite's headers.
+/// Decodes the page size in a header of SQLite, in bytes.
 #[cfg(unix)]
 fn page_bytes(number: u16) -> u64 {
     // 65,536 does not fit into 16 bits and is stored as 1.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
-/// The indexed columns of a text.
+/// A text as the search index stores it: one column for its words, and one for the pairs of its runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
     pub(crate) words: String,
@@ -26,7 +26,7 @@ enum Piece {
 }
 
 impl Piece {
-    /// Returns the term in FTS5's query language.
+    /// Returns the query for this piece in FTS5's query language.
     fn term(&self) -> String {
         match self {
             Self::Word(word) => format!("words : \"{word}\""),
@@ -38,7 +38,7 @@ impl Piece {
         }
     }
 
-    /// Returns the term for a comparison without the index.
+    /// Returns the form of this piece for a comparison without the index.
     fn needle(&self) -> Needle {
         match self {
             Self::Word(word) => {
@@ -50,7 +50,7 @@ impl Piece {
         }
     }
 
-    /// Returns the number of character pairs in the query.
+    /// Returns the number of character pairs in the query for this piece.
     fn pairs(&self) -> usize {
         match self {
             Self::Word(_) => 0,
@@ -73,7 +73,7 @@ pub(crate) fn columns(text: &str) -> Columns {
                     pairs.extend(pair);
                     pairs.push(' ');
                 }
-                // The single character also separates runs, so that no phrase matches across two of them.
+                // The last character alone also separates runs, so that no phrase matches across two of them.
                 pairs.extend(run.last());
                 pairs.push(' ');
             }
@@ -82,37 +82,38 @@ pub(crate) fn columns(text: &str) -> Columns {
     Columns { words, pairs }
 }
 
-/// The maximum number of words and runs in a query. The cost of each grows with how common it is.
+/// The maximum number of words and runs in a query. The cost of each word or run grows with how common it is.
 const TERMS_MAX: usize = 32;
 
 /// The maximum number of pairs in all runs of a query. Each pair is read from the index separately and compared at each
 /// place where the run may begin. A sentence of 65 characters without a space has this many.
 const PAIRS_MAX: usize = 64;
 
-/// The maximum length of a word in a query, in bytes: longer than words in use, and than any hash.
+/// The maximum length of a word in a query, in bytes: longer than words in use, and longer than any hash.
 const WORD_BYTES_MAX: usize = 256;
 
-/// The query has too many terms.
+/// The error of a query that has too many words or pairs, or a word that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooBroad;
 
-/// A query: it matches texts that contain all of its words.
+/// A query. It matches texts that contain all of its words and runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     expression: String,
     needles: Vec<Needle>,
 }
 
-/// One word or run, in the form that [`Folded`] holds.
+/// One word or run of a query, in the form that [`Folded`] holds.
 #[derive(Debug, PartialEq, Eq)]
 enum Needle {
-    /// Matches between spaces.
+    /// A word with a space before and after it, so that it matches only whole words.
     Word(String),
+    /// A run. It matches any part of a run of the text.
     Run(String),
 }
 
 impl Query {
-    /// Returns `None` if the text contains no word.
+    /// Parses a query. Returns `None` if the text contains no word.
     pub(crate) fn of(text: &str) -> Result<Option<Self>, TooBroad> {
         // Repeated words are searched for once.
         let pieces: BTreeSet<Piece> = pieces(text).into_iter().collect();
@@ -129,13 +130,13 @@ impl Query {
         }))
     }
 
-    /// Returns the query in FTS5's language. Only letters and digits of the user's text get into it, and only between
-    /// quotes.
+    /// Returns the query in FTS5's query language. Only letters and digits of the user's text are part of the result,
+    /// and only between quotes.
     pub(crate) fn expression(&self) -> &str {
         &self.expression
     }
 
-    /// Returns whether the index would find this text.
+    /// Returns whether the index would find this text with this query.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let Folded { words, runs } = Folded::of(text);
         self.needles.iter().all(|needle| match needle {
@@ -145,12 +146,12 @@ impl Query {
     }
 }
 
-/// A text in the form for comparison without the index.
+/// A text in the form for a comparison without the index.
 #[derive(Debug, Default)]
 struct Folded {
-    /// Words as FTS5 stores them, with a space before and after each.
+    /// The words as FTS5 stores them, with a space before and after each.
     words: String,
-    /// Runs, separated from each other.
+    /// The runs, separated by spaces.
     runs: String,
 }
 

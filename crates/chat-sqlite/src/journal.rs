@@ -1,4 +1,7 @@
-//! The implementation of the journal and its logs.
+//! The journal that a hub uses, and the logs of its rooms.
+//!
+//! Invariant: nothing here writes to the file. Appends are queued for the writer thread; reads and searches use the
+//! pool of read-only connections. A page reports messages that have expired or can't be read as a gap.
 
 use crate::error::OpenError;
 use crate::expiry::Expiry;
@@ -32,16 +35,16 @@ use tokio::sync::{oneshot, watch};
 ///
 /// # Overload
 ///
-/// At most 4,096 batches, or 64 MiB of them, wait to be written. One more is rejected with
+/// At most 4,096 batches, or 64 MiB of them, wait to be written. A further batch is rejected with
 /// [`JournalError::Unavailable`].
 ///
-/// Four reads and two searches run at the same time. Further ones wait. At most 32 searches wait; one more is rejected
-/// with [`JournalError::Unavailable`]. A search that takes longer than 400 ms ends with [`JournalError::TooBroad`]. A
-/// search whose future is dropped ends at once.
+/// At most four reads and two searches run at the same time. Further reads and searches wait. At most 32 searches
+/// wait; a further search is rejected with [`JournalError::Unavailable`]. A search that takes longer than 400 ms ends
+/// with [`JournalError::TooBroad`]. A search whose future is dropped ends at once.
 ///
-/// Messages are written to the search index after they were committed, at most 512 KiB of text a second. A search reads
-/// messages that are not indexed yet one by one, for up to half of its time. Its [`Page::gap`] has the messages that it
-/// did not reach.
+/// Messages are written to the search index after they were committed, at most 512 KiB of text a second. A search
+/// reads messages that are not indexed yet one by one, for up to half of its time. The [`Page::gap`] of its result has
+/// the messages that the search did not reach.
 ///
 /// # On drop
 ///
@@ -53,7 +56,7 @@ struct Inner {
     queue: Option<Queue>,
     readers: Arc<Readers>,
     names: NameRules,
-    /// The number of this opening of the file.
+    /// How often the file has been opened for writing, including this time.
     life: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
     thread_state: watch::Receiver<State>,
@@ -225,7 +228,7 @@ impl Log for SqliteLog {
             .map(|(by, at)| (self.journal.names.restore_nick(by), *at));
         let topic = match by {
             Some((Ok(by), at)) => Topic::new(&**topic, by, at),
-            // By these rules the stored nick is no name.
+            // The rules for names do not allow the stored nick, so the topic is shown without its author.
             Some((Err(_), _)) | None => topic.as_str().into(),
         };
         Head::new(self.room.epoch, self.room.tail, topic)
@@ -295,23 +298,27 @@ impl SqliteLog {
     }
 }
 
-/// A part of a log that was read.
+/// The messages of one span of a log, and what is needed to tell which are missing.
 #[derive(Debug, Default)]
 struct Part {
     /// The room's id.
     room: i64,
-    /// The position up to which messages have expired, and the last position.
+    /// The position up to which messages have expired.
     floor: Seq,
+    /// The last position of the log.
     tail: Seq,
-    /// The messages of a span, oldest first.
+    /// The messages of the span, oldest first.
     rows: Vec<Stored>,
     /// The position of the last message that was skipped because it can't be read.
     passed: Option<Seq>,
 }
 
 impl Part {
-    /// Returns the gap before the messages, and the messages. Positions must grow by one. Where they do not, the file
-    /// is damaged: the messages after that are left for another page, which begins with a gap.
+    /// Returns the messages, and the gap where the span begins if messages are missing there.
+    ///
+    /// The positions of the messages must grow by one. Where they do not, the file is damaged. Only the messages from
+    /// the beginning of the span to that place are returned; the next page begins with a gap. A span
+    /// [`Before`](Span::Before) a position begins at its latest message.
     fn of(mut self, span: Span) -> Result<(Option<Gap>, Vec<Stored>), JournalError> {
         let damaged = || JournalError::Unavailable("its file is damaged".into());
         let follows = |a: &Stored, b: &Stored| a.seq.next() == b.seq;
@@ -368,7 +375,7 @@ impl Part {
     }
 }
 
-/// Reads the messages of a span and how complete they are.
+/// Reads the messages of a span, at most `limit`, and what is needed to tell which are missing.
 fn read(
     connection: &mut Connection,
     room: &Key,
@@ -380,7 +387,7 @@ fn read(
     let Some((id, floor, tail)) = stored(&view, room)? else {
         return Ok(Part::default());
     };
-    // Without any message it would be unknown what is missing.
+    // Reads at least one message: without one, the end of a gap is unknown.
     let limit = limit.max(1);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let (low, high, order) = match span {
@@ -401,7 +408,7 @@ fn read(
         let row = match found.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // The messages before the damage are valid.
+            // The messages that were read before the damage are valid.
             Err(error) if is_damage(&error) && !rows.is_empty() => break,
             Err(error) => return Err(error),
         };
@@ -427,7 +434,8 @@ fn read(
     })
 }
 
-/// Returns a room's id, the position up to which messages have expired, and the last position. `None` if it has no row.
+/// Returns a room's id, the position up to which messages have expired, and the last position. `None` if the room has
+/// no row.
 fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, Seq, Seq)>> {
     let sql = "SELECT id, floor, tail FROM rooms WHERE key = ?1";
     let seq = |number: i64| Seq(number.cast_unsigned());

@@ -1,8 +1,8 @@
 //! The thread that schedules background work: indexing, removal of expired messages, and closing idle readers.
 //!
 //! Invariant: at most one step of indexing waits for the writer at a time. Pauses between the steps limit the bytes
-//! that are indexed a second. Messages are committed before they are indexed; each room's row records how far its index
-//! reaches.
+//! that are indexed a second. Messages are committed before they are indexed. Each room's row records how far its log
+//! is indexed.
 
 use crate::queue::{Index, Task};
 use crate::readers::Readers;
@@ -13,24 +13,24 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// The number of message bytes in one step of indexing. A step takes some ten milliseconds if all words are different,
-/// and members may wait that long.
+/// The number of message bytes after which a step of indexing ends. A step takes some ten milliseconds if all words
+/// are different, and members may wait that long.
 pub(crate) const INDEXED_AT_ONCE: usize = 32 << 10;
 
-/// The number of message bytes indexed a second. This is more than 5,000 messages of one line, and takes less than half
-/// of one core if all words are different.
+/// The maximum number of message bytes that are indexed a second. This is more than 5,000 messages of one line. It
+/// takes less than half of one core if all words are different.
 pub(crate) const INDEXED_PER_SECOND: usize = 512 << 10;
 
 /// The pause after a failed step of indexing.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How often expired messages are searched for while no messages arrive.
+/// How often the writer is asked to look for expired messages, even if no messages arrive.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
 /// How often the thread checks for idle readers and for the end of the writer.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// The rooms whose logs are not fully indexed.
+/// The ids of the rooms whose logs are not fully indexed.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     state: Mutex<State>,
@@ -40,16 +40,16 @@ pub(crate) struct Backlog {
 #[derive(Debug, Default)]
 struct State {
     rooms: BTreeSet<i64>,
-    /// The room that was taken last. The next one follows it in order.
+    /// The room that [`Backlog::next`] has returned last. The rooms after it, in the order of their ids, come next.
     last: Option<i64>,
     has_ended: bool,
 }
 
-/// The state of the thread.
+/// The state of this thread.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) backlog: Arc<Backlog>,
-    /// Weak, so that it does not keep the writer alive.
+    /// The sender is weak, so that this thread does not keep the writer alive.
     pub(crate) tasks: mpsc::WeakSender<Task>,
     pub(crate) readers: Weak<Readers>,
     /// Whether some messages expire with time.
@@ -66,7 +66,7 @@ impl Backlog {
         }
     }
 
-    /// Ends the thread.
+    /// Tells this thread to end.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.has_ended = true;
@@ -82,7 +82,7 @@ impl Backlog {
         waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
     }
 
-    /// Returns the next room. Waits a limited time if there is none.
+    /// Removes and returns the next room. If there is none, waits for one at most [`LOOK_EVERY`].
     fn next(&self) -> Option<i64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, LOOK_EVERY, |state| {
@@ -120,7 +120,7 @@ impl Keeper {
             };
             if self.expires && expired.elapsed() >= EXPIRE_EVERY {
                 expired = Instant::now();
-                // If the queue is full, removal is requested again later.
+                // If the queue is full, the thread asks again after [`EXPIRE_EVERY`].
                 drop(tasks.try_send(Task::Expire));
             }
             drop(tasks);
@@ -130,7 +130,8 @@ impl Keeper {
         }
     }
 
-    /// Makes the writer index a part of a room's log. Returns how long to wait after it. Fails if the writer has ended.
+    /// Makes the writer index a part of a room's log. Returns how long to pause before the next step. Fails if the
+    /// writer has ended.
     fn index(&self, room: i64) -> Result<Duration, ()> {
         let (done, indexed) = oneshot::channel();
         let tasks = self.tasks.upgrade().ok_or(())?;
@@ -140,7 +141,7 @@ impl Keeper {
                 indexed.blocking_recv().map_err(|_| ())?
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(()),
-            // The queue is full.
+            // The queue is full, so the step is tried again later.
             Err(mpsc::error::TrySendError::Full(_)) => None,
         };
         let Some(Indexed { bytes, has_more }) = indexed else {

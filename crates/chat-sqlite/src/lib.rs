@@ -16,19 +16,19 @@
 //! One thread writes to the file. All waiting batches become one transaction, and a message is delivered and
 //! acknowledged when its transaction is committed.
 //!
-//! With [`Sync::Full`], the commit is on the disk by then. Neither the end of the process (`kill -9`) nor a power cut
-//! loses a delivered message, if the disk really writes what it reports as written.
+//! With [`Sync::Full`], a message is on the disk when it is delivered. Neither the end of the process (`kill -9`) nor
+//! a power cut loses a delivered message, if the disk really writes what it reports as written.
 //!
-//! With [`Sync::Normal`], only the operating system has the commit by then. The end of the process loses nothing, but a
-//! power cut may lose messages of the last moments. So if the machine was restarted without the file being closed, the
-//! rooms get new epochs. By the new epoch, a client learns that it may have received messages that the log no longer
-//! holds.
+//! With [`Sync::Normal`], only the operating system has a message when it is delivered. The end of the process loses
+//! nothing, but a power cut may lose messages of the last moments. So if the machine was restarted without the file
+//! being closed, the rooms get new epochs. By the new epoch, a client learns that it may have received messages that
+//! the log no longer holds.
 //!
 //! # Files beside the database
 //!
 //! SQLite makes `FILE-wal` and `FILE-shm`. This crate makes `FILE-state`, which records how many messages have been
-//! appended to the file. The database file and `FILE-state` are locked, so that no other server opens the file, also
-//! not under another path (a bind mount).
+//! appended to the file. The database file and `FILE-state` are locked, so that no other server can open the file,
+//! even under another path (a bind mount).
 //!
 //! The logs get new epochs in three cases: the file holds fewer messages than `FILE-state` records, because the file
 //! was restored from a copy or cut short; `FILE-state` is missing; or `FILE-state` is a copy.

@@ -10,7 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// When a message is committed, so that the hub delivers and acknowledges it. The default is [`Sync::Full`].
+    /// When a message counts as committed, so that the hub delivers and acknowledges it. The default is
+    /// [`Sync::Full`].
     pub sync: Sync,
     /// How long messages are kept. The default is [`Keep::Everything`].
     pub keep: Keep,
@@ -51,14 +52,14 @@ impl Default for Options {
     }
 }
 
-/// When a message is committed, so that the hub delivers and acknowledges it.
+/// When a message counts as committed, so that the hub delivers and acknowledges it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sync {
-    /// When the message is on the disk. A power cut loses no delivered message.
+    /// The message is committed once it is on the disk. A power cut loses no delivered message.
     #[default]
     Full,
-    /// When the operating system has the message. This is faster, but a power cut may lose delivered messages of the
-    /// last moments.
+    /// The message is committed once the operating system has it. This is faster, but a power cut may lose delivered
+    /// messages of the last moments.
     Normal,
 }
 

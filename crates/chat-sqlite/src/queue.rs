@@ -18,15 +18,17 @@ const BYTES_MAX: usize = 64 << 20;
 /// A task for the writer thread.
 #[derive(Debug)]
 pub(crate) enum Task {
+    /// A request to open a room's log.
     Open(Open),
+    /// A request to append messages.
     Append(Append),
-    /// A log is no longer in use.
+    /// A log of the room with this key is no longer in use.
     Close(Key),
-    /// A part of a log is to be indexed.
+    /// A request for one step of indexing.
     Index(Index),
-    /// Time has passed, so more messages may have expired.
+    /// A request to look for expired messages.
     Expire,
-    /// The thread accepts no more tasks.
+    /// The last task: the thread accepts no tasks after it.
     End,
 }
 
@@ -47,6 +49,7 @@ pub(crate) struct Append {
     pub(crate) name: RoomName,
     pub(crate) drafts: Drafts,
     pub(crate) done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
+    /// Counts the bytes of the drafts as waiting until the request is done.
     pub(crate) weight: Weight,
 }
 
@@ -59,7 +62,7 @@ pub(crate) struct Index {
     pub(crate) done: oneshot::Sender<Option<Indexed>>,
 }
 
-/// The share of waiting bytes that a batch holds until this is dropped.
+/// The bytes of a batch. They count as waiting until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Weight {
     bytes: usize,
@@ -72,18 +75,19 @@ impl Drop for Weight {
     }
 }
 
-/// The sending half of the queue.
+/// The sending half of the writer's queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     tasks: mpsc::Sender<Task>,
+    /// The number of message bytes that wait.
     waiting: Arc<AtomicUsize>,
 }
 
-/// Creates leases. The writer thread owns it, so it does not keep the thread alive.
+/// Creates leases. The writer thread owns it, so its sender is weak and does not keep the thread alive.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
     tasks: mpsc::WeakSender<Task>,
-    /// Rooms that were closed while the queue was full.
+    /// The keys of rooms whose logs were closed while the queue was full.
     late: Arc<Mutex<Vec<Key>>>,
 }
 
@@ -117,9 +121,9 @@ impl Queue {
         })
     }
 
-    /// Ends the thread after the waiting tasks. Cancel safe.
+    /// Ends the writer thread after the waiting tasks. Cancel safe.
     pub(crate) async fn end(&self) {
-        // If the send fails, the thread has ended or is about to.
+        // If the send fails, the writer thread has ended or is about to end.
         drop(self.tasks.send(Task::End).await);
     }
 
@@ -136,7 +140,7 @@ impl Queue {
         Ok(weight)
     }
 
-    /// Returns a sender that does not keep the thread alive.
+    /// Returns a sender that does not keep the writer thread alive.
     pub(crate) fn downgrade(&self) -> mpsc::WeakSender<Task> {
         self.tasks.downgrade()
     }
@@ -155,7 +159,7 @@ impl Leases {
         }
     }
 
-    /// Returns the rooms that were closed while the queue was full.
+    /// Takes the keys of rooms whose logs were closed while the queue was full.
     pub(crate) fn late(&self) -> Vec<Key> {
         std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -170,8 +174,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // The task runs after all batches appended through this log. If the queue is full, the writer closes the log
-        // later.
+        // The writer performs this task after all batches that were appended through this log. If the queue is full,
+        // the writer closes the log later.
         let task = Task::Close(Arc::clone(&self.key));
         if let Some(tasks) = self.leases.tasks.upgrade()
             && let Err(TrySendError::Full(_)) = tasks.try_send(task)

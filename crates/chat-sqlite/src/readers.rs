@@ -1,7 +1,7 @@
 //! A small pool of read-only connections, used on blocking threads.
 //!
-//! Invariant: searches never use the connections for reading history. A search ends at most a few pages of the file
-//! after its time is over or its future is dropped.
+//! Invariant: reads and searches have separate permits, so reading history never waits for a search. A search ends at
+//! most a few pages of the file after its time is over or its future is dropped.
 
 use crate::error::{Failure, OpenError};
 use crate::file::{self, Place};
@@ -27,27 +27,27 @@ const SEARCHES_WAITING_MAX: usize = 32;
 /// search that reaches this limit has read some 100 MB of index.
 pub(crate) const SEARCH_TIME_MAX: Duration = Duration::from_millis(400);
 
-/// How long an idle connection stays open. Each takes two descriptors and some memory.
+/// How long an idle connection stays open. Each connection takes two descriptors and some memory.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// The number of SQLite's steps between two checks of the time: some ten pages of the index, or a few messages.
+/// The number of SQLite's steps between two checks of a search's time: some ten pages of the index, or a few messages.
 const STEPS_PER_LOOK: i32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
-    /// The idle connections, each with the time since when. The last one is reused first.
+    /// The idle connections, each with the time since when it is idle. The last connection is reused first.
     idle: Mutex<Vec<(Connection, Instant)>>,
     reads: Arc<Semaphore>,
     searches: Arc<Semaphore>,
     /// Permits for running and waiting searches.
     searches_accepted: Arc<Semaphore>,
     search_time_max: Duration,
-    /// Outlives the connections. `None` once the file is closed.
+    /// The held file, which must outlive all connections. `None` once the file is closed.
     held: Mutex<Option<Arc<Held>>>,
 }
 
-/// The time limit of a search.
+/// The time limit of one search, and whether the search was cancelled.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     begun: Instant,
@@ -59,12 +59,12 @@ pub(crate) struct Budget {
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Budget {
-    /// Returns whether half of the time is over.
+    /// Returns whether half of the search's time is over.
     pub(crate) fn is_half_spent(&self) -> bool {
         self.begun.elapsed() * 2 >= self.until - self.begun
     }
 
-    /// Returns whether the search must end now.
+    /// Returns whether the search must end now: its time is over, or it was cancelled.
     pub(crate) fn is_spent(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed) || Instant::now() >= self.until
     }
@@ -99,8 +99,8 @@ impl Readers {
             .await
     }
 
-    /// Runs a search on a blocking thread, as long as the budget passed to `search` lasts. Must be called within a
-    /// Tokio runtime. Dropping the future ends the search.
+    /// Runs a search on a blocking thread until its [`Budget`] is spent. Must be called within a Tokio runtime.
+    /// Dropping the future ends the search.
     pub(crate) async fn search<T: Send + 'static>(
         self: &Arc<Self>,
         search: impl FnOnce(&mut Connection, &Budget) -> rusqlite::Result<T> + Send + 'static,
@@ -125,14 +125,14 @@ impl Readers {
         found
     }
 
-    /// Closes the file after the running reads. Later reads are rejected.
+    /// Closes the file once the running reads have ended. Later reads are rejected.
     pub(crate) fn close(&self) {
         let held = lock(&self.held).take();
         drop(std::mem::take(&mut *lock(&self.idle)));
         drop(held);
     }
 
-    /// Closes connections that have been idle for some time.
+    /// Closes connections that have been idle for [`IDLE_MAX`].
     pub(crate) fn close_idle(&self) {
         let mut idle = lock(&self.idle);
         let is_old = |(_, since): &(Connection, Instant)| since.elapsed() >= IDLE_MAX;

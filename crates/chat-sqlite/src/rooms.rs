@@ -1,7 +1,7 @@
 //! The writer's cache of the rooms whose logs are in use.
 //!
-//! Invariant: the cache holds committed state only. A transaction changes copies. They replace the cached rooms when it
-//! commits, and are dropped when it fails.
+//! Invariant: the cache holds committed state only. A transaction changes copies of the cached rooms. The copies
+//! replace the rooms when the transaction commits, and are dropped when it fails.
 
 use crate::state::Progress;
 use crate::store::{self, Room};
@@ -10,26 +10,26 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-/// A room's key.
+/// A room's key: its name, folded so that all spellings of the name have one key.
 pub(crate) type Key = Arc<str>;
 
-/// The cached state.
+/// The rooms in use and the counters of the file, as they were last committed.
 #[derive(Debug)]
 pub(crate) struct Rooms {
     used: HashMap<Key, Used>,
     progress: Progress,
-    /// The number of logs that have been opened.
+    /// How many logs of all rooms have been opened.
     opened: u64,
 }
 
 #[derive(Debug)]
 struct Used {
     room: Room,
-    /// The number of logs of this room in use.
+    /// How many logs of this room are in use.
     logs: usize,
-    /// The number of the log that last appended messages; 0 if there is none.
+    /// The number of the log that last appended messages to this room; 0 if there is none.
     writer: u64,
-    /// The number of logs of all rooms that had been opened at that time.
+    /// How many logs of all rooms had been opened when the room was last appended to.
     opened_before: u64,
 }
 
@@ -66,7 +66,7 @@ impl Rooms {
         }
     }
 
-    /// Returns the room with this key, as the transaction sees it. Creates it if it does not exist.
+    /// Returns the room with this key, as the transaction sees it. Creates the room if it does not exist.
     pub(crate) fn find(
         &self,
         changes: &mut Changes,
@@ -85,7 +85,8 @@ impl Rooms {
         Ok(room)
     }
 
-    /// Returns a room that the transaction has found, to change it.
+    /// Returns a room for the transaction to change. `None` if the room is neither in use nor found by this
+    /// transaction.
     pub(crate) fn known<'a>(
         &self,
         changed: &'a mut HashMap<Key, Room>,
@@ -104,7 +105,7 @@ impl Rooms {
             match self.used.entry(key) {
                 Entry::Occupied(mut known) => known.get_mut().room = room,
                 Entry::Vacant(place) => {
-                    // The caller that opens the log counts it.
+                    // The caller that opens a log of the room counts that log.
                     place.insert(Used {
                         room,
                         logs: 0,
@@ -116,7 +117,7 @@ impl Rooms {
         }
     }
 
-    /// Counts a log of a room that is opened, and returns its number.
+    /// Counts a log of this room as opened, and returns the number of the log.
     pub(crate) fn opened(&mut self, key: &Key) -> u64 {
         self.opened += 1;
         if let Some(used) = self.used.get_mut(key) {
@@ -125,8 +126,9 @@ impl Rooms {
         self.opened
     }
 
-    /// Claims the right to append through the log with this number, and returns whether it was granted. It is not
-    /// granted if another log has appended since this one was opened: this log's hub does not know those messages.
+    /// Claims the right to append through the log with this number, and returns whether the claim was granted. It is
+    /// refused if another log has appended messages since this log was opened: the hub of this log does not know those
+    /// messages.
     ///
     /// A log that only reads does not take the right from other logs.
     pub(crate) fn claim(&mut self, key: &Key, log: u64) -> bool {
@@ -143,7 +145,7 @@ impl Rooms {
         true
     }
 
-    /// Counts a log of a room that is closed. The room is forgotten with its last log.
+    /// Counts a log of this room as closed. The room is removed from the cache with its last log.
     pub(crate) fn closed(&mut self, key: &Key) {
         if let Some(used) = self.used.get_mut(key) {
             used.logs = used.logs.saturating_sub(1);

@@ -9,17 +9,17 @@ use std::sync::Arc;
 /// The number of bits of an id that hold the position; the other bits hold the room.
 const PLACE_BITS: u32 = 40;
 
-/// The highest position that fits.
+/// The highest position that fits into an id.
 pub(crate) const PLACE_MAX: u64 = (1 << PLACE_BITS) - 1;
 
-/// The highest room id that fits.
+/// The highest room id that fits into an id.
 pub(crate) const ROOM_MAX: i64 = (1 << (63 - PLACE_BITS)) - 1;
 
 /// The columns of a message, in the order that [`Stored::read`] expects.
 pub(crate) const COLUMNS: &str =
     "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, m.account";
 
-/// Returns [`COLUMNS`] for a file with this schema. A file that is only read is not migrated.
+/// Returns [`COLUMNS`] for a file with this schema. A file that is only read keeps an earlier schema.
 pub(crate) const fn columns(schema: i64) -> &'static str {
     if schema < 3 {
         "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, NULL"
@@ -33,7 +33,7 @@ pub(crate) fn id(room: i64, seq: Seq) -> i64 {
     (room << PLACE_BITS) | seq.0.min(PLACE_MAX).cast_signed()
 }
 
-/// Returns the position of a message.
+/// Returns the position of a message from the id of its row.
 pub(crate) fn seq(id: i64) -> Seq {
     Seq(id.cast_unsigned() & PLACE_MAX)
 }
@@ -51,6 +51,7 @@ pub(crate) struct Stored {
     pub(crate) key: Option<String>,
     pub(crate) account: Option<String>,
     session: SessionId,
+    /// The number of the opening of the file in which the message was stored.
     life: i64,
 }
 
@@ -74,6 +75,7 @@ impl Stored {
 }
 
 impl Stored {
+    /// Returns the author's session if it belongs to this opening of the file.
     fn session(&self, life: u64) -> SessionId {
         if self.life == life.cast_signed() {
             self.session
@@ -99,7 +101,7 @@ pub(crate) fn slices(
         let (author, at) = (first.author.clone(), first.at);
         let account = first.account.clone();
         let session = first.session(life);
-        // An account that is not valid is dropped.
+        // An account that is not valid is left out.
         let parsed = account.as_deref().and_then(|id| Account::parse(id).ok());
         let mut drafts = Drafts::new(session, nick(&author, names), at).with_account(parsed);
         let mut seqs = Vec::new();
@@ -124,7 +126,7 @@ pub(crate) fn slices(
     slices
 }
 
-/// Returns the stored nick, or a placeholder if the rules do not allow it.
+/// Returns the stored nick, or a placeholder if the rules for names do not allow it.
 fn nick(name: &str, names: &NameRules) -> Nick {
     names.restore_nick(name).unwrap_or_else(|error| {
         tracing::debug!(%error, "a stored nick is no name by these rules");

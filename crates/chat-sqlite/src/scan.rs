@@ -12,7 +12,8 @@ use std::io;
 /// The number of messages that are read at a time.
 const PAGE: usize = 1000;
 
-/// Calls `each` with every message of a room, in the order of its log. Returns the messages that can't be read.
+/// Calls `each` with every message of a room, in the order of its log. Returns the ranges of messages that can't be
+/// read.
 pub(crate) fn messages(
     connection: &Connection,
     room: &Room,
@@ -32,7 +33,7 @@ pub(crate) fn messages(
         last: room.floor,
         unreadable: Vec::new(),
     };
-    // How far after the last readable message the next attempt begins.
+    // How far after the last readable message the next attempt to read begins.
     let mut leap = 0_u64;
     let end_of_leaps = Seq(room.tail.0.saturating_sub(1));
     // The last position that is known to be unreadable.
@@ -41,7 +42,7 @@ pub(crate) fn messages(
         let before = scan.last;
         let mut after = Seq(scan.last.0.saturating_add(leap)).min(end_of_leaps);
         let (mut page, mut end) = scan.page(after).map_err(OpenError::from)?;
-        // The attempt may have skipped readable messages. Bisects back to the first of them.
+        // The attempt may have skipped readable messages. A bisection finds the first of them.
         while !page.is_empty() && after.0 > failed.0.saturating_add(1) {
             let middle = Seq(failed.0.midpoint(after.0));
             match scan.page(middle).map_err(OpenError::from)? {
@@ -82,8 +83,11 @@ struct Scan<'a> {
 
 /// Why a page ends.
 enum End {
+    /// The log has no more messages.
     OfLog,
+    /// The page has its maximum number of messages.
     OfPage,
+    /// The next message can't be read.
     Damaged,
 }
 
@@ -116,7 +120,7 @@ impl Scan<'_> {
     }
 }
 
-/// Notes the positions between two messages as unreadable.
+/// Records the positions between two messages as unreadable.
 fn note(unreadable: &mut Vec<Unreadable>, room: &Room, last: Seq, next: Seq) {
     if last.next() < next {
         unreadable.push(Unreadable {
@@ -127,7 +131,7 @@ fn note(unreadable: &mut Vec<Unreadable>, room: &Room, last: Seq, next: Seq) {
     }
 }
 
-/// Returns whether the file is damaged. Any other error, such as a lock, ends the scan.
+/// Returns whether an error means that the file is damaged. Any other error, such as a lock, ends the scan.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(

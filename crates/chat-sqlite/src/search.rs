@@ -14,13 +14,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The part of the log after the index that was not searched, because there was no time or it is damaged.
+    /// The part of the log that is not indexed and was not searched, because the time was over or the part is damaged.
     pub(crate) gap: Option<Gap>,
-    /// Messages, oldest first.
+    /// The messages that match, oldest first.
     pub(crate) rows: Vec<Stored>,
 }
 
-/// Finds the latest messages before a position, up to a limit.
+/// Finds the latest messages before a position that match a query, at most `limit`.
 pub(crate) fn search(
     connection: &mut Connection,
     budget: &Budget,
@@ -51,6 +51,7 @@ struct Part {
     id: i64,
     /// The position up to which the log is indexed.
     indexed: Seq,
+    /// The last position of the log.
     tail: Seq,
 }
 
@@ -68,7 +69,7 @@ fn part(connection: &Connection, room: &Key) -> rusqlite::Result<Option<Part>> {
     statement.query_row([&**room], read).optional()
 }
 
-/// Searches the messages after the index, latest first, for up to half of the time.
+/// Searches the messages that are not indexed, latest first, for up to half of the search's time.
 fn beyond_index(
     connection: &Connection,
     budget: &Budget,
@@ -89,7 +90,7 @@ fn beyond_index(
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // Messages in the index can still be found.
+            // Messages in the index can still be found, so the search continues there.
             Err(error) if is_damage(&error) => {
                 tracing::warn!(%error, room, "a part of a log is damaged");
                 let from = indexed.next();
@@ -114,7 +115,7 @@ fn beyond_index(
     Ok(found)
 }
 
-/// Finds the latest indexed messages before a position, latest first.
+/// Finds the latest indexed messages before a position that match a query, latest first.
 fn in_index(
     connection: &Connection,
     query: &Query,
@@ -134,8 +135,8 @@ fn in_index(
         .collect()
 }
 
-/// Returns the latest messages of a room that have a key and are not older than a given time, without their texts,
-/// oldest first.
+/// Returns the latest messages of a room that have a key and are not older than a given time, at most `limit`, without
+/// their texts and oldest first.
 pub(crate) fn keyed(
     connection: &mut Connection,
     room: &Key,

@@ -1,12 +1,12 @@
 //! `FILE-state`, the file beside the database. It locks the database and records how much the database must hold.
 //!
-//! Invariant: the file records only what was committed to the database before. So a database that holds less than the
-//! file records has lost data.
+//! Invariant: `FILE-state` records only what was committed to the database before. So a database that holds less than
+//! `FILE-state` records has lost data.
 //!
-//! The file also records its own identity (its inode and creation time) and when it was written. This detects a copy: a
-//! database and a `FILE-state` that were copied together and restored later would agree. While the database is written
-//! with `Sync::Normal`, the file also records the boot of the machine: after a power cut both files may lack the last
-//! moments, and they would agree as well.
+//! `FILE-state` also records its own identity (its inode and creation time) and when it was written. This detects a
+//! copy: a database and a `FILE-state` that were copied together and restored later would agree. While the database is
+//! written with `Sync::Normal`, `FILE-state` also records the boot of the machine: after a power cut both files may
+//! lack the last moments, and they would agree as well.
 
 use crate::error::OpenError;
 use crate::file;
@@ -17,12 +17,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Counters of a file's history.
+/// Counters of a database's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// How often the file was opened for writing.
+    /// How often the database was opened for writing.
     pub(crate) generation: u64,
-    /// How many messages were appended in all.
+    /// How many messages were appended to the database in all.
     pub(crate) appended: u64,
 }
 
@@ -32,17 +32,17 @@ pub(crate) struct StateFile {
     file: File,
     /// The identity of this file.
     id: u64,
-    /// The boot of the machine during which a power cut may lose data; 0 if a power cut loses nothing.
+    /// The number of the current boot if a power cut may lose data; 0 if a power cut loses nothing.
     at_risk: u64,
-    /// The content at opening, if it could be read.
+    /// The counters in the file at opening, if they could be read.
     pub(crate) found: Option<Progress>,
-    /// The time of the last sync to the disk.
+    /// When the file was last synced to the disk.
     synced: Instant,
     /// Whether this is the original file, not a copy, and no data can have been lost since it was written.
     pub(crate) is_trusted: bool,
 }
 
-/// The content of the file.
+/// The content of `FILE-state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Words {
     progress: Progress,
@@ -55,14 +55,14 @@ struct Words {
 /// The first bytes of the file, which identify the format.
 const MAGIC: &[u8; 8] = b"chat-st1";
 
-/// The length of the file.
+/// The length of the file in bytes.
 const BYTES: usize = 48;
 
-/// How often the changing file is synced to the disk: half of [`CHANGED_WITHIN`].
+/// How often the file is synced to the disk while it changes: half of [`CHANGED_WITHIN`].
 const SYNCED_EVERY: Duration = Duration::from_secs(1);
 
-/// How many milliseconds the file's change time may be after the recorded time. This allows for coarse clocks and
-/// disks.
+/// How many milliseconds the change time of the file may be after the time recorded in it. This allows for coarse
+/// clocks and slow disks.
 const CHANGED_WITHIN: u64 = 2000;
 
 impl StateFile {
@@ -100,7 +100,7 @@ impl StateFile {
         })
     }
 
-    /// Reads the file without locking it.
+    /// Reads the file beside a database without locking it.
     pub(crate) fn peek(database: &Path) -> Option<Progress> {
         let mut bytes = Vec::new();
         let file = File::open(file::beside(database, "-state")).ok()?;
@@ -108,8 +108,8 @@ impl StateFile {
         read(&bytes).map(|words| words.progress)
     }
 
-    /// Records that the database is open and whether a power cut may lose data. The record is on the disk when this
-    /// returns.
+    /// Records that the database is open, and whether a power cut may lose data. The record is on the disk when this
+    /// method returns.
     pub(crate) fn begin(&mut self, is_at_risk: bool, progress: Progress) -> io::Result<()> {
         self.at_risk = if is_at_risk { start_of_machine() } else { 0 };
         self.write(progress)?;
@@ -133,7 +133,7 @@ impl StateFile {
         self.begin(false, progress)
     }
 
-    /// Records what has been committed.
+    /// Records the counters of committed data.
     pub(crate) fn write(&mut self, progress: Progress) -> io::Result<()> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(MAGIC);

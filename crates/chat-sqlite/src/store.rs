@@ -1,7 +1,7 @@
 //! Operations within one transaction: find rooms, append messages, index them, and remove expired ones.
 //!
-//! Invariant: each function changes a room's row together with the [`Room`] that it is given. A room gets its row and
-//! its id with its first message, so a room without messages has nothing in the file.
+//! Invariant: a function that changes a [`Room`] also changes its row. A room gets its row and its id with its first
+//! message, so a room without messages has nothing in the file.
 
 use crate::index;
 use crate::options::Keep;
@@ -21,8 +21,11 @@ pub(crate) struct Room {
     pub(crate) key: Key,
     pub(crate) name: String,
     pub(crate) epoch: Epoch,
+    /// The last position of the room's log.
     pub(crate) tail: Seq,
+    /// The position up to which messages have expired.
     pub(crate) floor: Seq,
+    /// The number of messages that the log holds.
     pub(crate) kept: u64,
     pub(crate) topic: String,
     /// Who set the topic, and when, if that is known.
@@ -57,7 +60,7 @@ pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<Optio
     statement.query_row([key], read).optional()
 }
 
-/// Returns all rooms that have a row, without who set their topics. Works with the earlier schemas, too.
+/// Returns all rooms that have a row, without the authors of their topics. Works with earlier schemas, too.
 pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
     let mut statement =
         connection.prepare_cached(&format!("{ROOM}, NULL, NULL FROM rooms ORDER BY id"))?;
@@ -71,7 +74,7 @@ pub(crate) fn filled(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
     keys.map(|key| key.map(Key::from)).collect()
 }
 
-/// Returns a room without messages. It has no row, and the same epoch at each opening.
+/// Creates a room without messages and without a row. Its epoch is the same at each opening of the file.
 pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqlite::Result<Room> {
     let mut seed = connection.prepare_cached("SELECT seed FROM progress")?;
     let seed: i64 = seed.query_row([], |row| row.get(0))?;
@@ -115,7 +118,7 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// Inserts the row of a room.
+/// Inserts the row of a room, and sets the room's id.
 fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
     let sql = "INSERT INTO rooms (key, name, epoch, tail, floor, kept, topic)
         VALUES (?1, ?2, ?3, 0, 0, 0, '')";
@@ -133,7 +136,7 @@ fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
     Ok(id)
 }
 
-/// Adds one message.
+/// Inserts the row of a message.
 fn insert(
     connection: &Connection,
     id: i64,
@@ -157,12 +160,13 @@ fn insert(
     Ok(())
 }
 
-/// The minimum cost of a message in the index, in bytes, added to its text.
+/// The cost of a message in the index besides its text, counted in bytes.
 const INDEXED_BESIDES: usize = 64;
 
 /// The result of a step of indexing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Indexed {
+    /// The cost of the indexed messages, in bytes.
     pub(crate) bytes: usize,
     /// Whether messages remain to be indexed.
     pub(crate) has_more: bool,
@@ -183,7 +187,7 @@ pub(crate) fn count_unindexed(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(count.cast_unsigned())
 }
 
-/// Indexes the next messages of a room's log, up to this number of bytes and at least one message.
+/// Indexes the next messages of a room's log, until this number of bytes is reached; at least one message.
 pub(crate) fn index(
     connection: &Connection,
     room: i64,
@@ -206,7 +210,7 @@ pub(crate) fn index(
             break;
         };
         let id = row.get(0)?;
-        // A text that can't be read can't be found.
+        // A text that can't be read is not indexed.
         if let Ok(text) = row.get_ref(1)?.as_str() {
             let columns = index::columns(text);
             insert.execute(params![id, columns.words, columns.pairs])?;
@@ -255,12 +259,13 @@ pub(crate) fn update_progress(connection: &Connection, progress: Progress) -> ru
 /// The result of a step of removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Removed {
+    /// The number of removed messages.
     pub(crate) count: u64,
     /// Whether more messages may have expired.
     pub(crate) has_more: bool,
 }
 
-/// Removes expired messages of a room, up to a limit.
+/// Removes expired messages of a room, at most `limit`.
 pub(crate) fn expire(
     connection: &Connection,
     room: &mut Room,

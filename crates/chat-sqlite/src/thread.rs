@@ -12,7 +12,7 @@ pub(crate) enum State {
     Panicked,
 }
 
-/// Starts the thread. Its end is reported after everything that it owns is dropped.
+/// Starts the thread. Its end is reported after everything that the thread owns is dropped.
 pub(crate) fn start(
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, watch::Receiver<State>)> {
@@ -27,7 +27,7 @@ pub(crate) fn start(
     Ok((thread, state))
 }
 
-/// Reports how the thread ended when it is dropped.
+/// When dropped, reports how the thread ended.
 struct End(watch::Sender<State>);
 
 impl Drop for End {

@@ -21,10 +21,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The maximum number of message bytes in one transaction. It takes some tens of milliseconds.
+/// The number of message bytes after which a transaction takes no more tasks. Such a transaction takes some tens of
+/// milliseconds.
 const TRANSACTION_BYTES_MAX: usize = 2 << 20;
 
-/// The number of messages in one step of removal while no task waits.
+/// The maximum number of messages that are removed in one step while no task waits.
 const REMOVED_AT_ONCE: u64 = 500;
 
 /// The minimum time between two logged failures.
@@ -36,8 +37,9 @@ pub(crate) struct Writer {
     expiry: Expiry,
     leases: Leases,
     backlog: Arc<Backlog>,
-    /// The durability of commits that members wait for.
+    /// The durability of commits that append messages.
     sync: Sync,
+    /// When a failure was last logged.
     logged: Option<Instant>,
     /// Whether the last transaction failed.
     has_failed: bool,
@@ -65,7 +67,7 @@ impl Writer {
         }
     }
 
-    /// Runs until all senders are gone.
+    /// Runs until all senders of tasks are dropped, or until a [`Task::End`].
     pub(crate) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         let mut waiting = Vec::new();
         self.look_for_expired();
@@ -100,7 +102,8 @@ impl Writer {
                 self.perform(now);
                 let appended = self.rooms.progress().appended - before;
                 if self.expiry.has_any() && appended > 0 {
-                    // Twice as many as were appended, so that removal catches up even without a pause.
+                    // Removes twice as many messages as were appended, so that removal catches up even without a
+                    // pause.
                     self.expire_some(appended.saturating_mul(2));
                 }
             }
@@ -144,7 +147,8 @@ impl Writer {
         }
     }
 
-    /// Performs the tasks. Appends come first, in one transaction, so that a room opened by a later task includes them.
+    /// Performs the tasks. Appends come first, in one transaction, so that a room that is opened by a later task
+    /// includes their messages.
     fn perform(&mut self, tasks: Vec<Task>) {
         let (mut appends, mut opens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut expires, mut indexes) = (false, Vec::new());
@@ -164,7 +168,7 @@ impl Writer {
         for open in opens {
             self.open(open);
         }
-        // Opens are counted before closes.
+        // Opens are counted before closes, so that a room that is opened again stays in the cache.
         for room in closed {
             self.rooms.closed(&room);
         }
@@ -178,10 +182,10 @@ impl Writer {
         }
     }
 
-    /// Indexes a part of a room's log. Returns `None` if that failed and must be tried again.
+    /// Indexes a part of a room's log. Returns `None` if the step failed and must be tried again.
     fn index(&mut self, room: i64) -> Option<Indexed> {
-        // No member waits for this commit. A power cut undoes the index and its recorded end together, so the part is
-        // indexed again.
+        // No member waits for this commit. A power cut undoes the index together with the record of how far it
+        // reaches, so the part is indexed again.
         let indexed = self.relax().and_then(|()| {
             transact(&mut self.opened, |connection| {
                 store::index(connection, room, INDEXED_AT_ONCE)
@@ -205,7 +209,7 @@ impl Writer {
         }
     }
 
-    /// Makes the next commit return without waiting for the disk.
+    /// Makes the next commits return without waiting for the disk.
     fn relax(&mut self) -> Result<(), Failure> {
         if self.sync == Sync::Full {
             self.is_relaxed = true;
@@ -225,7 +229,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes the rooms that a crash or an older version left with messages that are not indexed.
+    /// Adds the rooms that a crash or an older version left with unindexed messages to the backlog.
     fn look_for_unindexed(&mut self) {
         match store::unindexed(&self.opened.connection) {
             Ok(rooms) => rooms.into_iter().for_each(|room| self.backlog.note(room)),
@@ -261,7 +265,7 @@ impl Writer {
             store::update_progress(connection, changes.progress)
         };
         let committed = restrained.and_then(|()| transact(opened, append));
-        // A caller may have dropped its future. The commit stands regardless.
+        // A caller may have dropped its future. The messages are committed regardless.
         match committed {
             Ok(()) => {
                 for (key, room) in &changes.rooms {
@@ -327,12 +331,12 @@ impl Writer {
         if let Err(error) = self.opened.state.write(self.rooms.progress())
             && self.may_log()
         {
-            // The record is then too low, which can only hide a loss.
+            // The number in `FILE-state` is then too low, so a later loss of messages may go undetected.
             tracing::warn!(%error, "how much is kept can't be noted beside the file");
         }
     }
 
-    /// Notes all rooms: each may have expired messages.
+    /// Marks all rooms that hold messages for a check: each may have expired messages.
     fn look_for_expired(&mut self) {
         if self.expiry.is_idle() {
             return;
@@ -347,7 +351,7 @@ impl Writer {
         }
     }
 
-    /// Removes expired messages in one transaction, up to a limit.
+    /// Removes expired messages in one transaction, at most `limit`.
     fn expire_some(&mut self, limit: u64) {
         let now = Timestamp::now();
         let mut changes = self.rooms.begin();
@@ -437,7 +441,7 @@ mod tests {
         (Task::Open(Open { key, name, done }), opened)
     }
 
-    /// What is written after the cut makes the WAL as long as it was, with a hole in it.
+    /// The write after the cut makes the WAL as long as before, with a hole in it.
     #[cfg(unix)]
     #[test]
     fn a_file_that_is_cut_short_while_it_is_written_is_found_to_be_so() {
@@ -456,7 +460,7 @@ mod tests {
                 .open(file::beside(&path, "-wal"))
                 .unwrap();
             wal.set_len(32).unwrap();
-            // Closing it would end the locks that SQLite has.
+            // Closing this descriptor would release the locks of SQLite.
             std::mem::forget(wal);
             write(connection)
         })
@@ -497,7 +501,7 @@ mod tests {
         };
         let (task, first) = open(&key);
         assert!(works(vec![task]));
-        // The last message and the close of the first log come along with the use of a second log and its close.
+        // The last append and the close of the first log are performed together with the opening of a second log.
         let (task, second) = open(&key);
         drop(first);
         assert!(works(vec![append(1), task]));

@@ -42,8 +42,11 @@ struct State {
     is_stalled: bool,
     reads_bytewise: bool,
     writes_bytewise: bool,
+    /// The number of bytes that have passed, in both directions together.
     passed: usize,
+    /// The task to wake when a read may continue.
     reader: Option<Waker>,
+    /// The task to wake when a write may continue.
     writer: Option<Waker>,
 }
 
@@ -129,13 +132,13 @@ impl State {
         [self.reader.take(), self.writer.take()]
     }
 
-    /// Returns how many of these bytes may pass now; 0 if the stream is cut.
+    /// Returns how many of `bytes` bytes may pass now; 0 if the stream is cut.
     fn allows(&self, bytes: usize, is_bytewise: bool) -> usize {
         let most = if is_bytewise { 1 } else { bytes };
         bytes.min(most).min(self.left.unwrap_or(usize::MAX))
     }
 
-    /// Counts the bytes that have passed. Returns the tasks to wake if the stream is cut now.
+    /// Counts bytes that have passed. Returns the tasks to wake if these bytes were the last before a cut.
     fn pass(&mut self, bytes: usize) -> [Option<Waker>; 2] {
         self.passed += bytes;
         if let Some(left) = &mut self.left
@@ -157,7 +160,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { inner, faults } = self.get_mut();
-        // The lock is held during the read, so that its bytes are counted before the other direction checks.
+        // The lock is held during the read, so that the bytes read are counted before a write checks the limit.
         let mut state = faults.lock();
         state.reader = Some(context.waker().clone());
         if state.is_reset {
@@ -173,7 +176,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
         let mut part = buffer.take(allowed);
         let polled = Pin::new(inner).poll_read(context, &mut part);
         let bytes = part.filled().len();
-        // `part` initialised the same memory, but only a copy can say so without `unsafe`.
+        // `part` has initialised the memory of `buffer`. Without `unsafe`, only a copy can tell `buffer` so.
         let read = part.filled().to_vec();
         buffer.put_slice(&read);
         let wakers = state.pass(bytes);

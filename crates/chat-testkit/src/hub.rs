@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 /// The time at which the clock of a [`TestHub`] stands still: 14:02 UTC on 1970-01-01.
 pub const NOW: Timestamp = Timestamp((14 * 60 + 2) * 60_000);
 
-/// The default capacity of a stream in bytes: more than the conversation of any test.
+/// The default capacity of a stream in bytes: more than any test sends.
 const STREAM_BYTES: usize = 1024 * 1024;
 
 /// A hub, and the tasks of the connections that a test has made to it. Dropping the `TestHub` ends these tasks.
@@ -135,8 +135,8 @@ impl TestHub {
         wire
     }
 
-    /// Waits until a connection ends, and returns the reason. Each call returns the reason of another connection, in
-    /// the order in which the connections end.
+    /// Waits until a connection ends, and returns the reason of the end. Each call returns the reason of another
+    /// connection, in the order in which the connections end.
     ///
     /// # Panics
     ///

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-/// The longest delay of a step, in milliseconds.
+/// The longest delay before a step, in milliseconds.
 const DELAY_MAX: usize = 20;
 
 /// The maximum number of appends that wait for a node: more than a room allows.
@@ -78,17 +78,22 @@ struct Node {
 /// How a test disturbs a node.
 #[derive(Debug, Clone, Copy)]
 struct Control {
+    /// Whether the node receives no followed items.
     is_held: bool,
+    /// Whether the node reports that it can reach the journal.
     is_reachable: bool,
+    /// Whether the streams of followed items end.
     is_broken: bool,
+    /// Whether the node's appends do not complete.
     holds_answers: bool,
+    /// Whether the node's appends fail although their messages are in the log.
     loses_answers: bool,
 }
 
 #[derive(Debug)]
 struct Room {
     entries: Mutex<Entries>,
-    /// Counts the changes of the log.
+    /// Counts the changes of the log. A change wakes the followers.
     changes: watch::Sender<u64>,
 }
 
@@ -128,8 +133,8 @@ impl SharedJournal {
         }))
     }
 
-    /// Creates the journal for one hub. Each hub needs an incarnation of its own, which is not 0. The other nodes
-    /// recognise by it which hub has appended a batch.
+    /// Creates the journal for one hub. Each hub needs an incarnation of its own, which is not 0. By the incarnation,
+    /// the other nodes recognise which hub has appended a batch.
     #[must_use]
     pub fn node(&self, incarnation: u32) -> SharedNode {
         let seed = self.0.seed.wrapping_mul(0x9e37_79b9) ^ u64::from(incarnation);
@@ -150,8 +155,8 @@ impl SharedJournal {
         }
     }
 
-    /// Removes all messages of a room's log. A reader gets a gap in their place, and so does a node that has not
-    /// followed them yet.
+    /// Removes all messages of a room's log. A reader gets a gap in their place. A node that has not followed the
+    /// messages yet gets a gap, too.
     pub fn let_go(&self, room: &str) {
         self.0.room(room).change(|log| {
             log.entries.clear();
@@ -163,7 +168,7 @@ impl SharedJournal {
     }
 
     /// Removes the batches of a room's log that lie within this range, which may be in the middle of the log. A reader
-    /// gets a gap in their place, and so does a node that has not followed them yet.
+    /// gets a gap in their place. A node that has not followed the batches yet gets a gap, too.
     pub fn lose(&self, room: &str, range: Gap) {
         self.0.room(room).change(|log| {
             let is_lost =
@@ -174,7 +179,7 @@ impl SharedJournal {
         });
     }
 
-    /// Replaces a room's log by an empty log with another epoch. The nodes that follow the log are told of the reset.
+    /// Replaces a room's log by an empty log with another epoch. The nodes that follow the log receive a reset.
     pub fn reset(&self, room: &str) {
         self.0.room(room).change(|log| *log = Entries::new());
     }
@@ -195,7 +200,7 @@ impl SharedNode {
             .send_modify(|control| control.is_held = false);
     }
 
-    /// Sets whether this node reports that it can reach the journal. The report alone changes: appends, reads and
+    /// Sets whether this node reports that it can reach the journal. Only the report changes: appends, reads and
     /// following work in either case.
     pub fn set_reachable(&self, is_reachable: bool) {
         let control = &self.node.control;
@@ -209,8 +214,8 @@ impl SharedNode {
         control.send_modify(|control| control.is_broken = is_broken);
     }
 
-    /// Sets whether this node's appends wait for their answers. With `true`, an append does not complete, although its
-    /// messages are in the log. With `false`, the waiting appends complete.
+    /// Sets whether the answers to this node's appends are held back. With `true`, an append does not complete,
+    /// although its messages are in the log. With `false`, the waiting appends complete.
     pub fn hold_answers(&self, holds_answers: bool) {
         let control = &self.node.control;
         control.send_modify(|control| control.holds_answers = holds_answers);
@@ -262,7 +267,7 @@ async fn work(
         let appended = room.change(|log| log.append(&node, &name, drafts, step as u64 + 1));
         node.delay().await;
         let mut control = node.control.subscribe();
-        // The sender lives as long as the node.
+        // This wait can't fail: the sender lives as long as the node.
         drop(control.wait_for(|control| !control.holds_answers).await);
         let is_lost = node.control.borrow().loses_answers;
         let answer = match appended {
@@ -342,7 +347,7 @@ impl Follower {
                 self.node.delay().await;
                 return Some(followed);
             }
-            // Both senders live as long as this follower.
+            // These waits can't fail: both senders live as long as this follower.
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = control.changed() => {}
@@ -468,7 +473,7 @@ impl Entries {
         Ok(Appended::Batch(own))
     }
 
-    /// Returns the first hole that is not before this position, without the part that is.
+    /// Returns the first hole that reaches beyond this position, without the part up to the position.
     fn hole_after(&self, after: Seq) -> Option<Gap> {
         let hole = self.holes.iter().find(|hole| hole.to > after)?;
         Some(Gap {
@@ -507,7 +512,8 @@ impl Entries {
         Ok(Page::new(gap, slices.collect()).in_epoch(self.epoch))
     }
 
-    /// Returns the messages up to the next hole, or the hole and the messages after it if it comes first.
+    /// Returns the messages before the next hole. If a hole comes before all messages, returns that hole, and the
+    /// messages between it and the hole after it.
     fn until_hole(
         &self,
         after: Seq,

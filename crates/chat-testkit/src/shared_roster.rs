@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 /// The maximum number of waiting events for one node: more than any test produces.
 const EVENTS_MAX: usize = 65_536;
 
-/// The longest delay, in milliseconds.
+/// The limit of each delay, in milliseconds; all delays are shorter.
 const DELAY_MAX: usize = 50;
 
 /// How long a node waits for another node's answer.
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct SharedRosters(Arc<Bus>);
 
-/// The roster of one node. Dropping it ends the node, and the other nodes learn that the node has ended.
+/// The roster of one node. Dropping the roster ends its node, and the other nodes learn that the node has ended.
 #[derive(Debug)]
 pub struct SharedRoster {
     bus: Arc<Bus>,
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl SharedRosters {
-    /// Creates a connection without nodes. The same seed gives the same delays.
+    /// Creates a connection that has no nodes yet. The same seed gives the same delays.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Bus {
@@ -205,7 +205,7 @@ impl Roster for SharedRoster {
             (events, bus),
             |(mut events, bus)| async move {
                 let event = events.recv().await?;
-                // Each event is sent after its delay, one after the other, so their order is kept.
+                // The stream delays one event after the other, so their order is kept.
                 if let Some(bus) = bus.upgrade() {
                     bus.delay().await;
                 }

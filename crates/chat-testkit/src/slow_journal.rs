@@ -7,8 +7,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// An in-memory journal. Its appends take the delays that [`new`](Self::new) is given, and each read yields to other
-/// tasks once.
+/// An in-memory journal. Its appends take the delays that were passed to [`new`](Self::new), and each read yields to
+/// other tasks once.
 #[derive(Debug, Clone)]
 pub struct SlowJournal(WrappedJournal<MemoryJournal, Delays>);
 

@@ -5,13 +5,14 @@ use chat_core::protocol::Stream;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The time limit for a line. With paused time this takes no real time.
+/// The time limit for a line to arrive. With paused time, waiting this long takes no real time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// With paused time, a millisecond passes only when all tasks are idle.
+/// The silence after which no more output is expected. With paused time, a millisecond passes only when all tasks are
+/// idle.
 const QUIET: Duration = Duration::from_millis(1);
 
-/// A scripted peer on a stream, such as those of [`TestHub`](crate::TestHub).
+/// A scripted peer on a stream, such as the peers of a [`TestHub`](crate::TestHub).
 #[derive(Debug)]
 pub struct Wire {
     stream: Stream,

@@ -49,8 +49,8 @@ pub trait Intercept: Clone + Send + Sync + 'static {
         head
     }
 
-    /// Appends drafts to the wrapped log. Like [`Log::append`], it is called in the order in which the messages must be
-    /// in the log.
+    /// Appends drafts to the wrapped log. Like [`Log::append`], this method is called in the order in which the
+    /// messages must be in the log.
     fn append(
         &self,
         log: &impl Log,

@@ -64,7 +64,8 @@ fn today() -> Date {
 /// The result of a conversation, and its duration.
 type Outcome = (Result<(), ConversationError>, Duration);
 
-/// Runs a conversation while `script` acts as the other ends, which stay open until it ends.
+/// Runs a conversation while `script` acts as the other ends. The other ends stay open until the conversation has
+/// ended.
 async fn play(
     opening: &str,
     at_input_end: AtInputEnd,
@@ -296,7 +297,7 @@ async fn ctrl_c_says_quit_and_waits_for_the_goodbye() {
 #[tokio::test(start_paused = true)]
 async fn ctrl_c_does_not_wait_for_a_deaf_server() {
     let (result, lasted) = play("", AtInputEnd::Stay, async |desk, ctrl_c| {
-        // More than the connection holds, and the server does not read.
+        // This input is more than the connection holds, and the server does not read.
         desk.types(&"x".repeat(40_000)).await;
         desk.types(&"\nx".repeat(40_000)).await;
         ctrl_c.notify_one();
@@ -322,7 +323,7 @@ async fn a_second_ctrl_c_ends_at_once() {
 async fn a_slow_screen_is_not_taken_for_a_silent_server() {
     let (result, lasted) = play("", AtInputEnd::Leave, async |desk, _| {
         desk.ends_the_input().await;
-        // More than the screen takes at once.
+        // This output is more than the screen takes at once.
         desk.server_says(&"14:02 alice: hello\n".repeat(200)).await;
         desk.server_closes().await;
         let never = timeout(10 * PATIENCE, desk.from_client.next_line()).await;

@@ -9,18 +9,18 @@ const FIRST: Duration = Duration::from_millis(200);
 /// The longest delay, before jitter.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Jitter: the part of a delay that is waited, in percent. Clients that were disconnected together do not return
-/// together.
+/// The share of a delay that the client waits, in percent. It is random, so that clients that were disconnected at the
+/// same time do not reconnect at the same time.
 const SPREAD: RangeInclusive<u32> = 50..=100;
 
-/// Delays that double with each failure.
+/// Computes the delay before each attempt to connect. The delay doubles with each failed attempt.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Returns the next delay.
+    /// Returns the delay before the next attempt, and counts one more failure.
     pub(super) fn next(&mut self) -> Duration {
         let wait = FIRST
             .saturating_mul(1 << self.failures.min(16))
@@ -29,7 +29,7 @@ impl Backoff {
         wait * fastrand::u32(SPREAD) / 100
     }
 
-    /// A connection was accepted.
+    /// Starts again with the first delay, because the server has accepted a connection.
     pub(super) const fn reset(&mut self) {
         self.failures = 0;
     }

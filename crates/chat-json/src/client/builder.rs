@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How many requests may wait to be sent.
+/// The most requests that may wait to be sent.
 const CALLS_MAX: usize = 64;
 
-/// How many events the channel holds; more wait in the conversation.
+/// The most events that the channel to the caller holds. Further events wait in the [`Conversation`].
 pub(super) const EVENTS_MAX: usize = 256;
 
 /// A byte stream in both directions.
@@ -93,9 +93,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the token, a secret by which the server recognises this client over several connections. With it, the
-    /// client takes its nick back from a lost connection that the server still considers open, and the server
-    /// recognises messages that the client sends again by their keys.
+    /// Sets the token, a secret by which the server recognises this client over several connections. With the token,
+    /// the client takes its nick back from a lost connection that the server still considers open. The server also
+    /// recognises messages that the client sends again, by their keys.
     ///
     /// By default each client makes a random token. A program that stores its token and sets it again is also
     /// recognised after a restart. A token must be secret, hard to guess, and 16 to 128 bytes long. If two clients use
@@ -123,8 +123,8 @@ impl ClientBuilder {
     /// Lets the client begin its session as a guest if the server refuses the nick. The client then reports
     /// [`Event::NickRefused`](super::Event::NickRefused).
     ///
-    /// By default the client retries until the nick is free, and closes if the nick is invalid. With this setting, it
-    /// still retries a nick that it had before a disconnect, for as long as the server may take to notice the
+    /// By default the client retries until the nick is free, and closes if the nick is invalid. With this setting, the
+    /// client still retries a nick that it had before a disconnect, for as long as the server may take to notice the
     /// disconnect.
     #[must_use]
     pub const fn guest_if_refused(mut self) -> Self {
@@ -146,8 +146,9 @@ impl ClientBuilder {
         self.join_wanted(wanted)
     }
 
-    /// Adds a room as [`join`](Self::join) does. The client first receives the messages after a position. `epoch` and
-    /// `seq` are those of a [`Message`](super::Message). With `None`, the epoch is the log's current one.
+    /// Adds a room as [`join`](Self::join) does. The client first receives the messages after the position `seq` of
+    /// the log's epoch `epoch`. Both come from a [`Message`](super::Message). If `epoch` is `None`, it is the log's
+    /// current epoch.
     #[must_use]
     pub fn join_after(self, room: impl Into<String>, epoch: Option<String>, seq: u64) -> Self {
         let mut wanted = JoinRequest::new(room.into());

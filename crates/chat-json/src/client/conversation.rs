@@ -21,26 +21,27 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unanswered::{Asked, ComesBack, Question, Unanswered};
 
-/// How many requests may wait for their answers.
+/// The most requests that may wait for their answers.
 const UNANSWERED_MAX: usize = 256;
 
-/// How many events may wait for the caller, besides those in the channel.
+/// The number of events that wait for the caller, besides those in the channel, from which on messages are left in the
+/// server's log and other events may be dropped.
 const EVENTS_MAX: usize = 1024;
 
-/// How many messages are read from the log at a time.
+/// The most messages that one request reads from a log.
 const PAGE: usize = 100;
 
-/// The silence after which the server is pinged, until the server announces its own value.
+/// The silence after which the client pings the server, until the server announces its own value.
 const PING_AFTER: Duration = Duration::from_secs(25);
 
-/// How long the server may take to answer a ping.
+/// How long the client waits for the answer to a ping.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How a client presents itself, and which rooms it joins.
+/// How a client presents itself to the server, and which rooms it joins.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) nick: Option<String>,
-    /// The server recognises the client by it.
+    /// The secret by which the server recognises the client.
     pub(super) token: Option<Token>,
     pub(super) program: String,
     pub(super) echo: bool,
@@ -65,35 +66,43 @@ impl Default for Setup {
 #[derive(Debug)]
 pub(super) struct Conversation {
     nick: Option<String>,
-    /// The previous nick, while the server has not granted one that was set without a connection.
+    /// The nick before the caller set another one without a connection, until the server grants the new nick. The
+    /// inner `None` is the nick of a guest.
     nick_before: Option<Option<String>>,
-    /// The server has granted the nick once. If it is taken now, a lost connection of this client may still hold it.
+    /// Whether the server has granted `nick` before. If the nick is taken now, a lost connection of this client may
+    /// still hold it.
     has_nick: bool,
-    /// Since when the server refuses a nick that it had granted.
+    /// When the server began to refuse `nick`; `None` if the server does not refuse it.
     nick_refused_since: Option<Instant>,
     guest_if_refused: bool,
-    /// The server recognises the client by it.
+    /// The secret by which the server recognises the client.
     token: Option<Token>,
-    /// The server sent a token: it recognises keys by the token, not by the nick.
+    /// Whether the server has sent a token. Such a server recognises the keys of messages by the token, not by the
+    /// nick.
     is_known_by_token: bool,
     program: String,
     echo: bool,
     /// The rooms that the client is in, or joins again after a disconnect.
     places: Vec<JoinedRoom>,
-    /// The rooms that it has not joined yet; joined with the next hello.
+    /// The rooms that the client has not joined yet. The next hello joins them.
     wanted: Vec<JoinRequest>,
     unanswered: Unanswered,
-    /// The hello was sent.
+    /// Whether the hello was sent on this connection.
     has_begun: bool,
+    /// Whether the server has accepted the hello on this connection.
     is_welcome: bool,
-    /// The bytes to send.
+    /// The bytes to send to the server.
     output: BytesMut,
     events: VecDeque<Event>,
+    /// How many direct messages were dropped since the last [`Event::DirectsMissed`].
     directs_missed: u64,
     next_id: u64,
     own: OwnMessages,
+    /// The silence after which the client pings the server.
     ping_after: Duration,
+    /// When the last line of the server arrived, or the connection began.
     heard: Instant,
+    /// Whether a ping waits for its answer.
     is_asked: bool,
 }
 
@@ -104,13 +113,14 @@ pub(super) enum Heard {
     GoOn,
     /// The hello was accepted.
     Welcome,
-    /// The hello was refused.
+    /// The server refused the hello with this error.
     Refused(RequestError),
-    /// The server closes the connection, and may say when to reconnect.
+    /// The server closes the connection. The client should wait for this time before it reconnects, if the server said
+    /// so.
     Bye(Option<Duration>),
     /// The server closes the session for good, with this reason.
     SentAway(String),
-    /// The client's own goodbye was answered.
+    /// The server has answered the client's `quit`.
     Over,
 }
 
@@ -142,7 +152,7 @@ impl Conversation {
         }
     }
 
-    /// Takes a request of the caller; see [`takes_calls`](Self::takes_calls).
+    /// Accepts a request of the caller. [`takes_calls`](Self::takes_calls) must have returned `true`.
     pub(super) fn call(&mut self, call: Call, now: Instant) {
         let Some(mut call) = self.note_nick(call) else {
             return;
@@ -153,7 +163,7 @@ impl Conversation {
         if call.kind == RequestKind::Nick
             && let Some(nick) = &call.request.nick
         {
-            // Messages under the new nick may arrive before the answer.
+            // The client's messages under the new nick may arrive before the answer to this request.
             self.own.goes_by(nick);
         }
         let id = self.id();
@@ -171,12 +181,12 @@ impl Conversation {
         self.send_unsent(now);
     }
 
-    /// Returns whether another request may wait for its answer.
+    /// Returns whether one more request may wait for its answer.
     pub(super) fn takes_calls(&self) -> bool {
         self.unanswered.len() < UNANSWERED_MAX
     }
 
-    /// A connection was opened: sends the hello.
+    /// Starts a new connection: writes the hello.
     pub(super) fn begin(&mut self, now: Instant) {
         self.output.clear();
         self.has_begun = true;
@@ -191,8 +201,8 @@ impl Conversation {
             nick: self.nick.clone().map(Text::from),
             token: self.token.clone().map(Text::from),
             client: Some(self.program.clone().into()),
-            // The client needs its own messages to know its position; `OwnMessages` decides whether the caller sees
-            // them.
+            // The client needs its own messages to know its position in the log. `OwnMessages` decides whether the
+            // caller sees them.
             echo: Some(true),
             join,
             ..Request::new("hello")
@@ -200,7 +210,7 @@ impl Conversation {
         self.write(&hello);
     }
 
-    /// The connection was lost.
+    /// Handles a lost connection: keeps the unanswered requests that are safe to repeat, and interrupts the others.
     pub(super) fn interrupt(&mut self, now: Instant) {
         (self.has_begun, self.is_welcome) = (false, false);
         self.output.clear();
@@ -212,7 +222,7 @@ impl Conversation {
         self.unanswered.interrupt(comes_back, now);
     }
 
-    /// The client closes: no further connection is made.
+    /// Closes the client: fails the unanswered requests, and adds the last events.
     pub(super) fn close(&mut self, why: String) {
         self.unanswered.close();
         for place in std::mem::take(&mut self.places) {
@@ -227,7 +237,7 @@ impl Conversation {
 
     /// Tells the caller that there is no connection.
     pub(super) fn note_offline(&mut self, why: String, retry_in: Duration) {
-        // One unread notice is enough.
+        // A new notice replaces an unread one.
         if let Some(Event::Offline { .. }) = self.events.back() {
             self.events.pop_back();
         }
@@ -268,7 +278,7 @@ impl Conversation {
         }
     }
 
-    /// Returns when [`break_silence`](Self::break_silence) is due if nothing arrives.
+    /// Returns when to call [`break_silence`](Self::break_silence) if no line arrives until then.
     pub(super) fn deadline(&self) -> Instant {
         if self.is_asked {
             self.heard + self.ping_after + ANSWERS_WITHIN
@@ -277,7 +287,8 @@ impl Conversation {
         }
     }
 
-    /// The deadline has passed: pings the server. Returns whether the server is given up.
+    /// Pings a server that was silent until the deadline. Returns `true` to give the connection up instead, if the
+    /// server has not answered a ping or the hello.
     pub(super) fn break_silence(&mut self) -> bool {
         if self.is_asked || !self.is_welcome {
             return true;
@@ -290,7 +301,7 @@ impl Conversation {
         false
     }
 
-    /// Returns the bytes to send.
+    /// Returns the buffer of the bytes to send to the server.
     pub(super) const fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
@@ -299,12 +310,13 @@ impl Conversation {
         !self.events.is_empty()
     }
 
-    /// Returns whether so many events wait that those of the next lines might not fit.
+    /// Returns whether so many events wait that the events of the next read might exceed the limit.
     pub(super) fn is_crowded(&self) -> bool {
         self.events.len() >= EVENTS_MAX / 2
     }
 
-    /// Takes the next event for the caller. Once few events are left, reads messages that were left in the logs.
+    /// Takes the next event for the caller. Once few events are left, requests the messages that were left in the
+    /// logs.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.events.pop_front();
         if self.has_room() {
@@ -317,7 +329,7 @@ impl Conversation {
         event
     }
 
-    /// Returns whether there is room for messages that were left in the logs.
+    /// Returns whether few enough events wait to read messages that were left in the logs.
     fn has_room(&self) -> bool {
         self.events.len() <= EVENTS_MAX / 4
     }
@@ -392,7 +404,7 @@ impl Conversation {
         };
         match asked.question {
             Question::Callers(kind, done) => {
-                // The first attempt may have succeeded.
+                // The message may have been published when it was first sent.
                 let error = if kind == RequestKind::Say && asked.is_repeated {
                     RequestError::Interrupted
                 } else {
@@ -401,7 +413,7 @@ impl Conversation {
                 drop(done.send(Err(error)));
             }
             Question::Log(room) => {
-                // The messages in the log can't be read now; later ones still arrive.
+                // The messages that were left in the log can't be read now. Later messages still arrive.
                 if let Some(at) = self.place(&room)
                     && let Some(missing) = self.places[at].give_up_log()
                 {
@@ -414,7 +426,7 @@ impl Conversation {
 
     fn handle_event(&mut self, event: wire::Event<'_>) -> Heard {
         match event {
-            // Unsent output proves to the server that the client is there, as an answer would.
+            // If output waits to be sent, no answer is needed: any line shows the server that the client is alive.
             wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
             wire::Event::Ping => {}
             wire::Event::Bye {
@@ -518,7 +530,7 @@ impl Conversation {
         id
     }
 
-    /// Writes the requests that were not sent on this connection.
+    /// Writes the requests that were not sent on this connection to the output.
     fn send_unsent(&mut self, now: Instant) {
         if !self.is_welcome {
             return;
@@ -535,10 +547,10 @@ impl Conversation {
     }
 }
 
-/// The code of a temporary failure.
+/// The server's code for a temporary failure.
 const UNAVAILABLE: &str = "unavailable";
 
-/// The ids of requests that are not in `unanswered`, whose ids begin with 1.
+/// The ids of the hello and of pings, which are not in `unanswered`. The ids of all other requests begin with 1.
 const HELLO: u64 = 0;
 const PING: u64 = u64::MAX;
 

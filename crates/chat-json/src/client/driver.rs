@@ -18,10 +18,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// How long an attempt to connect may take, and then the answer to the hello.
+/// The time limit of an attempt to connect, and the time limit of the answer to the hello after that.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest delay that a server can ask for.
+/// The longest delay before the next attempt to connect that a server can ask for.
 const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 
 pub(super) struct Driver {
@@ -29,7 +29,8 @@ pub(super) struct Driver {
     pub(super) conversation: Conversation,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) events: mpsc::Sender<Event>,
-    /// Receives the result of the first attempt, if the caller waits for it; then a failure closes the client.
+    /// Receives the result of the first attempt to connect, if the caller waits for it. In this case a failure of the
+    /// first attempt closes the client.
     pub(super) opened: Option<oneshot::Sender<Result<(), OpenError>>>,
     pub(super) backoff: Backoff,
     pub(super) pace: Pace,
@@ -37,7 +38,7 @@ pub(super) struct Driver {
 
 enum Phase {
     Connecting(BoxFuture<'static, io::Result<Box<dyn ByteStream>>>),
-    /// Connected; the hello must be answered by this time.
+    /// The connection is open. The hello must be answered by this time.
     Greeting(Link, Instant),
     Online(Link),
     Waiting(std::pin::Pin<Box<Sleep>>),
@@ -49,28 +50,36 @@ impl Phase {
     }
 }
 
-/// What the task was woken by.
+/// What has woken the task.
 enum Wake {
     /// The channel has room for an event, or its receiver was dropped.
     Room {
+        /// Whether the receiver still exists.
         is_wanted: bool,
     },
     /// A request of the caller; `None` if all handles were dropped.
     Call(Option<Call>),
     Connected(io::Result<Box<dyn ByteStream>>),
+    /// Bytes were read or written, or the connection failed.
     Moved(io::Result<Step>),
+    /// The hello is not answered in time, or the server was silent for too long.
     Deadline,
+    /// The delay before the next attempt to connect is over.
     Rested,
-    /// The time to wait for a fast caller is over.
+    /// The client has waited long enough for a fast caller, and reads the connection again.
     Released,
 }
 
 /// Why a connection ended.
 enum Lost {
     Broken(io::Error),
+    /// The server refused the hello.
     Refused(RequestError),
+    /// The server closes the connection, and may say how long to wait before the next attempt.
     Bye(Option<Duration>),
+    /// The server closed the session for good, with this reason.
     SentAway(String),
+    /// The client has quit.
     Over,
 }
 
@@ -82,8 +91,9 @@ impl Driver {
             let takes_calls = has_callers && self.conversation.takes_calls();
             let held_until = self.held_until(&phase);
             let wake = tokio::select! {
-                // Events are delivered before more is read. No branch starves: the channel fills up, and the number of
-                // unanswered requests is limited.
+                // The order of the branches: events are delivered before more is read from the connection. No branch
+                // starves the others: the channel of events fills up, and the number of unanswered requests is
+                // limited.
                 biased;
                 permit = self.events.reserve(), if self.conversation.has_event() => {
                     let is_wanted = permit.is_ok();
@@ -113,7 +123,7 @@ impl Driver {
         }))
     }
 
-    /// Handles what the task was woken by.
+    /// Handles what has woken the task.
     fn advance(&mut self, phase: &mut Phase, wake: Wake) -> Result<(), Lost> {
         let now = Instant::now();
         match wake {
@@ -145,14 +155,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Returns until when the connection is not read because a fast caller is taking events; `None` to read on.
+    /// Returns until when the client stops reading the connection to let a fast caller take its events; `None` if the
+    /// client reads on.
     fn held_until(&self, phase: &Phase) -> Option<Instant> {
         let is_held = phase.is_online() && self.conversation.is_crowded();
         let brisk_until = || self.pace.brisk_until(Instant::now());
         is_held.then(brisk_until).flatten()
     }
 
-    /// Sends as many events as the channel takes; discards them all if the receiver was dropped.
+    /// Moves events to the channel until it is full. Discards all events if the receiver was dropped.
     fn hand_out(&mut self, is_wanted: bool, now: Instant) {
         let mut taken = 0;
         while !is_wanted || self.events.capacity() > 0 {
@@ -253,7 +264,7 @@ impl Driver {
         Some(Phase::Waiting(Box::pin(sleep_until(now + wait))))
     }
 
-    /// Sends the remaining events, unless the receiver was dropped.
+    /// Fails the requests that still wait, and sends the remaining events unless their receiver was dropped.
     async fn end(mut self) {
         self.calls.close();
         while let Some(call) = self.calls.recv().await {
@@ -268,7 +279,7 @@ impl Driver {
     }
 }
 
-/// Waits for the connection. Cancel safe.
+/// Waits for the next step of the connection. Cancel safe.
 async fn wait(phase: &mut Phase, conversation: &mut Conversation) -> Wake {
     match phase {
         Phase::Connecting(connecting) => Wake::Connected(connecting.await),
@@ -315,7 +326,8 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
 
-    /// A server that sends these words on each connection and nothing else, and the count of its connections.
+    /// Returns a connector to a server that sends these words on each connection and nothing else. Also returns the
+    /// count of the connections.
     fn parrot(words: &'static str) -> (impl Connect, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counting = Arc::clone(&count);

@@ -90,7 +90,7 @@ pub enum Event {
     Members {
         /// The room.
         room: String,
-        /// How many members it has.
+        /// The number of members.
         count: usize,
     },
     /// A room has stopped or resumed announcing joins and leaves.
@@ -244,7 +244,7 @@ impl Event {
 }
 
 impl Message {
-    /// Creates a message for tests of a program. The caller changes the other fields as needed.
+    /// Creates a message for the tests of a program. The caller changes the other fields as needed.
     #[must_use]
     pub fn said(room: &str, seq: u64, from: &str, text: &str) -> Self {
         Self {
@@ -272,14 +272,14 @@ impl Message {
         }
     }
 
-    /// Converts a message of a page of history.
+    /// Converts an event in a page of history; `None` if the event is not a message.
     pub(super) fn past(event: wire::Event<'_>) -> Option<Self> {
         let (entry, kind) = entry(event)?;
         Some(Self::new(&entry, kind, ""))
     }
 }
 
-/// Returns the message of an event, if it is one.
+/// Returns the message of an event; `None` if the event is not a message.
 pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageKind)> {
     match event {
         wire::Event::Said(entry) => Some((entry, MessageKind::Said)),
@@ -291,7 +291,7 @@ pub(super) fn entry(event: wire::Event<'_>) -> Option<(wire::Entry<'_>, MessageK
 }
 
 impl Room {
-    /// Creates a room with these members for tests of a program. The caller changes the other fields as needed.
+    /// Creates a room with these members, for the tests of a program. The caller changes the other fields as needed.
     #[must_use]
     pub fn with(room: &str, members: &[&str]) -> Self {
         Self {

@@ -9,7 +9,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Decoder;
 
-/// How much is read at a time: fewer messages than may wait for the caller.
+/// The most bytes that one step reads. They contain fewer messages than may wait for the caller.
 const READ_BYTES: usize = 32 * 1024;
 
 pub(super) struct Link {
@@ -49,7 +49,8 @@ impl Link {
         } = self;
         input.reserve(READ_BYTES);
         let mut space = input.limit(READ_BYTES);
-        // Both branches are cancel safe: each either moved bytes to or from its buffer, or did nothing.
+        // Both branches are cancel safe: each either has moved bytes between the stream and its buffer, or has done
+        // nothing.
         tokio::select! {
             read = reader.read_buf(&mut space) => match read? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -62,7 +63,7 @@ impl Link {
         }
     }
 
-    /// Returns the next complete line.
+    /// Returns the next complete line; `None` if more bytes must be read first.
     pub(super) fn next_line(&mut self) -> Result<Option<Line>, io::Error> {
         match self.codec.decode(&mut self.input)? {
             None => Ok(None),

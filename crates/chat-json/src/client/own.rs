@@ -5,19 +5,22 @@
 
 use std::collections::{HashSet, VecDeque};
 
-/// How many sent messages may be unseen.
+/// The most sent messages that the client remembers until they arrive from the server.
 const UNSEEN_MAX: usize = 4096;
 
-/// How many nicks are remembered.
+/// The most nicks of this client that are remembered.
 const NICKS_MAX: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct OwnMessages {
-    /// The start of every key.
+    /// The start of every key that this client makes.
     prefix: String,
     next: u64,
+    /// The keys of messages that have not arrived from the server.
     unseen: HashSet<String>,
+    /// The latest keys, oldest first, including those of messages that have arrived.
     order: VecDeque<String>,
+    /// The nicks that the client had or requested, oldest first.
     nicks: VecDeque<String>,
 }
 
@@ -38,7 +41,7 @@ impl OwnMessages {
         self.next += 1;
         self.unseen.insert(key.clone());
         self.order.push_back(key.clone());
-        // Seen keys are still in the order; they are removed first.
+        // `order` also has the keys of messages that have arrived; `unseen` has them no longer.
         while self.order.len() > UNSEEN_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -47,7 +50,7 @@ impl OwnMessages {
         key
     }
 
-    /// Adds a nick that the client has, or requested.
+    /// Adds a nick that the client has or has requested.
     pub(super) fn goes_by(&mut self, nick: &str) {
         if self.nicks.back().is_some_and(|last| last == nick) {
             return;
@@ -58,7 +61,7 @@ impl OwnMessages {
         }
     }
 
-    /// Returns whether a message is the client's own, and marks it as seen.
+    /// Returns whether a message is the client's own. If so, marks its key as seen.
     pub(super) fn sees(&mut self, key: &str, from: &str) -> bool {
         self.nicks.iter().any(|nick| nick == from) && self.unseen.remove(key)
     }

@@ -1,27 +1,30 @@
 //! Measures how fast the caller takes its events, and whether the connection should wait for it.
 //!
-//! Invariant: the client continues to read the connection if the caller is slow, because it must answer pings. If the
-//! caller reads as fast as it can, the client waits for it, so that the caller receives all messages live.
+//! Invariant: if the caller is slow, the client continues to read the connection, because it must answer pings. If the
+//! caller reads as fast as it can, the client stops reading until the caller has caught up, so that the caller
+//! receives all messages live.
 
 use super::builder::EVENTS_MAX;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest time in which a fast caller takes as many events as the channel holds. At this pace the kernel's receive
-/// buffer (6 MiB of messages) is read before a ping must be answered.
+/// A caller is fast if it takes as many events as the channel holds within this time. At this pace the kernel's
+/// receive buffer (6 MiB of messages) is read before a ping must be answered.
 const BRISK: Duration = Duration::from_millis(100);
 
 /// The pace at which the caller takes events.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when events were taken without a pause.
+    /// Since when the caller has taken events without a pause.
     since: Option<Instant>,
+    /// How many events the caller has taken since then.
     taken: usize,
+    /// Until when the caller counts as fast.
     brisk_until: Option<Instant>,
 }
 
 impl Pace {
-    /// The caller has taken events; `more_waits` says whether others are waiting.
+    /// Records that the caller has taken this many events. `more_waits` says whether further events wait for it.
     pub(super) fn note(&mut self, taken: usize, more_waits: bool, now: Instant) {
         let since = *self.since.get_or_insert(now);
         self.taken += taken;
@@ -36,7 +39,7 @@ impl Pace {
         }
     }
 
-    /// Until when to wait for the caller; `None` to read on.
+    /// Returns until when the client waits for a fast caller; `None` if the client reads on.
     pub(super) fn brisk_until(&self, now: Instant) -> Option<Instant> {
         self.brisk_until.filter(|until| now < *until)
     }

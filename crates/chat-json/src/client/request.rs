@@ -13,7 +13,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Refuses a request that does not fit into a line. The server would skip the line and could not answer.
+    /// Returns a request that fits into a line, and refuses a longer one. The server would skip a longer line and
+    /// could not answer.
     pub(super) fn if_fits(self) -> Option<Self> {
         let fits = serde_json::to_vec(&self.request).is_ok_and(|line| line.len() <= LINE_BYTES_MAX);
         if fits {
@@ -30,22 +31,23 @@ impl Call {
     }
 }
 
-/// The kind of a request: what happens to it after a disconnect, and what its success changes in the client.
+/// The kind of a request. It decides what happens to the request after a disconnect, and what its success changes in
+/// the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestKind {
-    /// A message: repeated under its key.
+    /// A message: repeated under its key after a disconnect.
     Say,
-    /// A question: repeated.
+    /// A question: repeated after a disconnect.
     Query,
-    /// Must not run twice: interrupted.
+    /// A request that must not run twice: interrupted by a disconnect.
     Once,
     /// As [`Once`](Self::Once); success changes the client's nick.
     Nick,
-    /// Repeated; success adds the room.
+    /// A join: repeated after a disconnect. Success adds the room.
     Join,
-    /// Repeated; success removes the room.
+    /// A leave: repeated after a disconnect. Success removes the room.
     Leave,
-    /// Closes the client.
+    /// A request to close the client.
     Quit,
 }
 

@@ -1,7 +1,7 @@
 //! The position of a client in each of its rooms.
 //!
 //! Invariant: within an epoch a position only grows, and a message is delivered when it advances the position. So no
-//! message is delivered twice, and missing ones are requested from the position on.
+//! message is delivered twice, and missing messages are requested from the position on.
 //!
 //! ```text
 //!           events are not read: a message is left in the log
@@ -15,21 +15,22 @@ use crate::wire::{self, JoinRoom, Position, Text};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// How many keys of other members' messages are remembered, to recognise a message that is repeated after its log was
-/// lost.
+/// The most keys of other members' messages that are remembered. They identify messages that are repeated after the
+/// log was lost.
 const KEYS_MAX: usize = 1024;
 
-/// The longest time between a message and its repetition: servers remember keys for this long. After that, a key may be
-/// reused.
+/// The longest time between a message and its repetition under the same key. Servers remember keys for this long.
+/// After that, a key may be reused.
 const REPEATED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// A room to join, and where to resume.
+/// A room to join, and the position to resume from.
 #[derive(Debug, Clone)]
 pub(super) struct JoinRequest {
     pub(super) name: String,
-    /// The epoch and position of the last message that the caller has.
+    /// The epoch and position of the last message that the caller has. If the epoch is `None`, it is the log's current
+    /// one.
     pub(super) after: Option<(Option<String>, u64)>,
-    /// How many of the latest messages the caller wants.
+    /// The most of the latest messages that the caller wants to receive first.
     pub(super) limit: Option<usize>,
 }
 
@@ -59,7 +60,7 @@ impl JoinRequest {
 pub(super) enum Detection {
     /// The message is new: deliver it.
     Show,
-    /// It was delivered before.
+    /// The message was delivered before: skip it.
     Skip,
 }
 
@@ -70,25 +71,25 @@ pub(super) struct JoinedRoom {
     /// The room's name as its members spell it.
     pub(super) name: String,
     pub(super) epoch: String,
-    /// How many epochs came before this one.
+    /// How many epochs the client has seen in this room before the current one.
     life: u32,
-    /// The caller was told that this epoch began; the server will report it, too.
+    /// Whether the caller was told that this epoch began. The server reports this later, too; that report is skipped.
     has_told_epoch: bool,
     /// The position of the last delivered message, or the end of the log at the join.
     seq: u64,
-    /// The last delivered message from before the join, while such messages arrive.
+    /// The position of the last delivered message of the requested history. `None` if no history is expected.
     past: Option<u64>,
-    /// Messages up to this position were left in the log, because events were not read.
+    /// Messages up to this position were left in the log, because the caller did not read its events.
     behind: Option<u64>,
-    /// A page of the log was requested.
+    /// Whether a page of the log was requested and has not arrived.
     is_reading: bool,
-    /// Events about members were dropped.
+    /// Whether events about members were dropped.
     pub(super) missed_presence: bool,
     keys: Keys,
 }
 
 impl JoinedRoom {
-    /// The client has joined for the first time.
+    /// Creates the state of a room that the client has joined for the first time.
     pub(super) fn new(wanted: JoinRequest, place: &wire::Place<'_>) -> Self {
         let tail = place.seq.unwrap_or_default();
         // If the log is replayed from a position, all messages after it are new. Otherwise only the requested history
@@ -114,12 +115,12 @@ impl JoinedRoom {
         }
     }
 
-    /// The client joined again after a disconnect. Returns whether a new log began. The caller learns this at once,
-    /// because the connection may be lost before the server reports it.
+    /// Updates the state after the client has joined again. Returns whether a new log has begun. The caller is told
+    /// this at once, because the connection may be lost before the server reports it.
     pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) -> bool {
         self.name = place.room.to_string();
         self.past = None;
-        // The replay includes what was left in the log.
+        // The server's replay includes the messages that were left in the log.
         self.behind = None;
         self.is_reading = false;
         self.missed_presence = false;
@@ -133,7 +134,7 @@ impl JoinedRoom {
         self.has_told_epoch
     }
 
-    /// Returns the request to join again at the present position.
+    /// Returns the request to join the room again and resume from the current position.
     pub(super) fn request(&self) -> JoinRoom<'static> {
         JoinRoom {
             room: self.wanted.name.clone().into(),
@@ -142,7 +143,7 @@ impl JoinedRoom {
         }
     }
 
-    /// Returns the position of the last delivered message.
+    /// Returns the current position: that of the last delivered message, or the end of the log at the join.
     pub(super) fn position(&self) -> Position<'static> {
         Position {
             epoch: Some(self.epoch.clone().into()),
@@ -150,12 +151,12 @@ impl JoinedRoom {
         }
     }
 
-    /// Returns whether this is the room's name, as its members or the caller spell it.
+    /// Returns whether `room` is this room's name, as its members or the caller spell it.
     pub(super) fn is_called(&self, room: &str) -> bool {
         self.name == room || self.wanted.name == room
     }
 
-    /// Returns whether this is the room's name in any spelling.
+    /// Returns whether `room` is this room's name in any spelling.
     pub(super) fn is_called_like(&self, room: &str) -> bool {
         let key = |room: &str| room.strip_prefix('#').unwrap_or(room).to_lowercase();
         [&self.name, &self.wanted.name]
@@ -163,12 +164,12 @@ impl JoinedRoom {
             .any(|name| key(name) == key(room))
     }
 
-    /// Returns whether new messages are left in the log.
+    /// Returns whether messages were left in the log. If so, new messages are left there, too.
     pub(super) const fn is_behind(&self) -> bool {
         self.behind.is_some()
     }
 
-    /// Leaves messages up to this position in the log.
+    /// Records that messages up to this position are left in the log.
     pub(super) fn leave_in_log(&mut self, seq: u64) {
         self.behind = Some(self.behind.unwrap_or_default().max(seq));
     }
@@ -178,8 +179,8 @@ impl JoinedRoom {
         self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
     }
 
-    /// A page that began at this position was read completely. Returns the messages that it should have contained; the
-    /// room is live again without them.
+    /// Ends the reading of a page that began after position `began`. If the page has not advanced the position,
+    /// returns the messages that it should have contained, and the room continues without them.
     pub(super) fn has_read(&mut self, began: u64) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind?;
@@ -190,7 +191,7 @@ impl JoinedRoom {
         self.missing(to)
     }
 
-    /// Stops reading the log. Returns the messages that were left in it.
+    /// Stops reading the log. Returns the messages that were left in the log and not read.
     pub(super) fn give_up_log(&mut self) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind.take()?;
@@ -203,7 +204,7 @@ impl JoinedRoom {
         (from <= to).then_some(Missing { from, to })
     }
 
-    /// Advances the position by a message.
+    /// Advances the position to that of a message. Returns whether to deliver the message.
     pub(super) fn take(&mut self, entry: &wire::Entry<'_>) -> Detection {
         let is_new = if entry.seq > self.seq {
             self.seq = entry.seq;
@@ -219,7 +220,8 @@ impl JoinedRoom {
         if !is_new {
             return Detection::Skip;
         }
-        // A repetition after the log was lost: its sender could not know that it had been delivered.
+        // Skips a message that was repeated after the log was lost. Its sender could not know that it had been
+        // delivered.
         let seen = Seen {
             life: self.life,
             ts: entry.ts,
@@ -231,7 +233,7 @@ impl JoinedRoom {
         Detection::Show
     }
 
-    /// Advances the position over a gap. Returns whether the caller must be told.
+    /// Advances the position over a gap. Returns whether the caller must be told of the gap.
     pub(super) fn skip(&mut self, to: Option<u64>, why: GapCause) -> bool {
         let is_told = why == GapCause::Epoch && std::mem::take(&mut self.has_told_epoch);
         let is_news = why == GapCause::Epoch || to.is_none_or(|to| to > self.seq);
@@ -240,7 +242,7 @@ impl JoinedRoom {
     }
 }
 
-/// Messages that can't be read.
+/// The first and the last position of messages that can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) from: u64,
@@ -255,14 +257,14 @@ fn epoch(place: &wire::Place<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// The keys and senders of the latest messages.
+/// The keys and senders of the latest messages, at most `KEYS_MAX`.
 #[derive(Debug, Default)]
 struct Keys {
     known: HashMap<(String, String), Seen>,
     order: VecDeque<(String, String)>,
 }
 
-/// When a message with a key was seen.
+/// When a message with a key was sent: the number of earlier epochs (`life`), and the time in milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     life: u32,
@@ -270,8 +272,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns whether a later message repeats this one. Within one life of a log the server itself recognises
-    /// repetitions.
+    /// Returns whether a later message repeats this one. Within one epoch the server itself recognises repetitions.
     fn is_repeated_by(self, later: Self) -> bool {
         let apart = Duration::from_millis(later.ts.abs_diff(self.ts));
         self.life != later.life && apart < REPEATED_WITHIN
@@ -279,7 +280,7 @@ impl Seen {
 }
 
 impl Keys {
-    /// Adds a key. Returns whether its message is new.
+    /// Adds the key of a message. Returns whether the message is new.
     fn note(&mut self, from: &str, key: &str, seen: Seen) -> bool {
         let entry = (from.to_owned(), key.to_owned());
         match self.known.insert(entry.clone(), seen) {

@@ -238,7 +238,7 @@ impl Dialect for Json {
                 self.grant_messages(room, page, &replies::found(page), out);
             }
             Reply::Refused(refusal) => self.refuse(refusal, out),
-            // Answers `leave` and `ping`, and grants of later versions of core.
+            // This is the answer to `leave` and `ping`, and to commands that a later version of core adds.
             _ => self.grant(Empty {}, out),
         }
     }

@@ -1,6 +1,6 @@
 //! Encodes the events of a room as JSON lines.
 //!
-//! Invariant: each event is one line. The parts that all messages of a batch share are encoded once a batch.
+//! Invariant: each event is one line. The parts that all messages of a batch share are encoded once for the batch.
 
 use crate::server::events::{gap_event, presence_event};
 use crate::wire::Event;
@@ -56,7 +56,8 @@ fn write(object: &(impl Serialize + ?Sized), out: &mut BytesMut) {
     }
 }
 
-/// Writes the messages nearest to the end of a page, as many as fit in `bytes_max`, as the elements of a JSON array.
+/// Writes the latest messages of a page as the elements of a JSON array, oldest first. Writes as many as fit in
+/// `bytes_max`, but at least one.
 pub(super) fn write_latest(
     slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
@@ -97,7 +98,7 @@ fn latest(slices: &[(&Batch, Range<usize>)], bytes_max: usize) -> Vec<BytesMut> 
     latest
 }
 
-/// Writes the messages nearest to the beginning of a page, as many as fit in `bytes_max`.
+/// Writes the earliest messages of a page, oldest first. Writes as many as fit in `bytes_max`, but at least one.
 pub(super) fn write_earliest(
     slices: &[(&Batch, Range<usize>)],
     bytes_max: usize,
@@ -133,9 +134,9 @@ fn write_list<'a>(pieces: impl Iterator<Item = &'a BytesMut>, out: &mut BytesMut
 
 /// The encoded parts that all messages of a batch share.
 struct Frame {
-    /// The text from the room's name to before the position.
+    /// The bytes of a message between the name of its event and its position, which include the room's name.
     room: BytesMut,
-    /// The text from after the position to before the message's text.
+    /// The bytes of a message between its position and its text, which include the time and the sender.
     origin: BytesMut,
     moment: Moment,
 }
@@ -158,8 +159,8 @@ impl Frame {
         }
     }
 
-    /// Writes a message as an [`Event`], with the same fields in the same order. Returns whether anything was written:
-    /// a kind that this version does not know has no event.
+    /// Writes a message as an [`Event`], with the same fields in the same order. If this version does not know the
+    /// kind of the message, writes nothing and returns `false`.
     fn write(&self, message: &MessageRef<'_>, out: &mut BytesMut) -> bool {
         let event: &[u8] = match message.kind {
             Kind::Said => b"said",

@@ -1,4 +1,4 @@
-//! Turns what happens in core into the events of the wire.
+//! Converts the events of a hub to the events of the wire.
 
 use crate::server::replies::present;
 use crate::wire::{Entry, Event, Present, Text, Why};
@@ -7,11 +7,11 @@ use chat_core::protocol::Missed;
 use chat_core::rooms::RoomInfo;
 use chat_core::{Kind, Message, Presence, PresenceChange, SessionEvent};
 
-/// The event of JSON Lines for an event of a session in process, for a program with a transport of its own, such as a
-/// WebSocket handler. What JSON Lines does not know becomes [`Event::Unknown`].
+/// Converts an event of a session in this process to an event of JSON Lines. A program with its own transport, such as
+/// a WebSocket handler, can send the result. Events that JSON Lines does not have become [`Event::Unknown`].
 ///
-/// If the application removes the session itself from a room, the event is [`Event::Left`] with the session's own nick,
-/// where a connection is sent [`Event::Removed`].
+/// If the application removes the session from a room, the result is [`Event::Left`] with the session's own nick. A
+/// JSON Lines connection receives [`Event::Removed`] instead.
 ///
 /// # Examples
 ///
@@ -58,7 +58,7 @@ impl<'a> From<&'a SessionEvent> for Event<'a> {
     }
 }
 
-/// The event of JSON Lines for a message of a log, as in a page of history.
+/// Converts a message of a log to an event of JSON Lines, as in a page of history.
 impl<'a> From<&'a Message> for Event<'a> {
     fn from(message: &'a Message) -> Self {
         message_event(message, false)
@@ -123,7 +123,7 @@ pub(super) fn presence_event(presence: &Presence) -> Event<'_> {
     }
 }
 
-/// Returns the reason of a departure that the session did not ask for.
+/// Returns the reason that other members see when the server has removed a member.
 fn removed(reason: &str) -> String {
     if reason.is_empty() {
         "removed".to_owned()

@@ -17,14 +17,15 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
-/// The maximum number of message bytes in a page of history. They fit into one line of any client, with bytes to spare.
+/// The maximum number of message bytes in a page of history. A page of this size fits into one line of any client,
+/// with space for the other fields.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
 
-/// The maximum number of bytes of a topic in a list of rooms: enough to recognise it.
+/// The maximum number of bytes of a topic in a list of rooms: enough to recognise the topic.
 const LISTED_TOPIC_BYTES_MAX: usize = 64;
 
-/// How long clients wait before they reconnect to a server that shuts down. Random, so that not all clients reconnect
-/// at once.
+/// The range of the delay before clients reconnect to a server that shuts down, in milliseconds. The delay is random,
+/// so that not all clients reconnect at once.
 const COME_BACK_MS: Range<u64> = 500..3_000;
 
 /// How long a client waits before it repeats a request that the server can't perform now.
@@ -43,7 +44,7 @@ pub(super) struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Takes the messages as a list that [`page`] or [`found`] wrote.
+    /// Takes the messages as a list that [`page`] or [`found`] has written. Returns `None` if the list is not JSON.
     pub(super) fn new(room: &'a RoomName, gap: Option<Gap>, list: &'a [u8]) -> Option<Self> {
         let Ok(messages) = serde_json::from_slice(list) else {
             debug_assert!(false, "what we wrote is JSON");
@@ -57,7 +58,7 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Writes the messages of a page that fit in a line as a JSON array, oldest first.
+/// Writes the messages of a page as a JSON array, oldest first. Writes as many as fit in a line.
 pub(super) fn page(span: Span, page: &Page) -> BytesMut {
     list(
         page,
@@ -68,7 +69,7 @@ pub(super) fn page(span: Span, page: &Page) -> BytesMut {
     )
 }
 
-/// Writes the messages that a search found and that fit in a line as a JSON array, latest first.
+/// Writes the messages that a search has found as a JSON array, latest first. Writes as many as fit in a line.
 pub(super) fn found(page: &Page) -> BytesMut {
     list(page, write_latest_first)
 }
@@ -129,7 +130,7 @@ pub(super) fn place(joined: &Joined) -> Place<'_> {
     }
 }
 
-/// Returns the results for the rooms in a hello: the room's state, or why it can't be joined.
+/// Returns the result for each room of a hello: the room's state, or why the room can't be joined.
 pub(super) fn places<'a>(rooms: &'a [(&'a str, Result<Joined, Refusal>)]) -> Vec<Place<'a>> {
     let places = rooms.iter().map(|(room, joined)| match joined {
         Ok(joined) => place(joined),
@@ -177,7 +178,7 @@ pub(super) fn present(info: &RoomInfo) -> Present<'_> {
     }
 }
 
-/// Returns the event that precedes the end of the connection; `None` if the peer ended it or can't be reached.
+/// Returns the last event before the server closes the connection; `None` if the peer closed it or can't be reached.
 pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
     let mut why = None;
     let (code, after_ms) = match reason {
@@ -186,7 +187,7 @@ pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
             why = Some(&**reason).filter(|reason| !reason.is_empty());
             ("kicked", None)
         }
-        // The refusal before the close has told the peer the reason.
+        // The peer has learned the reason from the refusal before the close.
         CloseReason::Refused | CloseReason::NotAuthenticated => ("denied", None),
         CloseReason::TakenOver => ("taken_over", None),
         CloseReason::TooSoon(wait) => {
@@ -207,7 +208,7 @@ pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
     })
 }
 
-/// Writes a refusal. It names the command's id if there is one.
+/// Writes a refusal, with the id of the refused command if there is one.
 pub(super) fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
     #[derive(Serialize)]
     struct Refused<'a> {
@@ -237,7 +238,7 @@ fn fault(refusal: &Refusal) -> Fault<'_> {
     }
 }
 
-/// Returns what was wrong and which command may help.
+/// Returns the text of a refusal: what was wrong, and which command may help.
 fn message(refusal: &Refusal) -> Cow<'_, str> {
     let hint = match refusal.hint {
         Some(Hint::ListRooms | Hint::JoinListed) => "\"rooms\" lists them",

@@ -13,13 +13,13 @@ use std::ops::RangeInclusive;
 /// The maximum length in bytes of an id and of the name of a client program.
 const ID_BYTES_MAX: usize = 256;
 
-/// The length of a token in bytes. A shorter token could be guessed.
+/// The allowed length of a token in bytes. A shorter token could be guessed.
 const TOKEN_BYTES: RangeInclusive<usize> = 16..=128;
 
 /// The maximum number of rooms in a hello.
 const HELLO_ROOMS_MAX: usize = 256;
 
-/// Parses a line. The error is the refusal, with the id of the line if it has a valid one.
+/// Parses a line. The error is the refusal of the line, and the line's id if it has a valid one.
 pub(super) fn parse(line: &str) -> Result<Request<'_>, (Option<Id>, Refusal)> {
     let request: Request<'_> =
         serde_json::from_str(line).map_err(|error| unreadable(line, &error))?;
@@ -31,7 +31,7 @@ pub(super) fn parse(line: &str) -> Result<Request<'_>, (Option<Id>, Refusal)> {
     }
 }
 
-/// Returns why a line is not a valid request, and its id if it has one.
+/// Returns the refusal of a line that is not a valid request, and the line's id if it has a valid one.
 fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
     #[derive(Deserialize)]
     struct Headless {
@@ -72,7 +72,8 @@ pub(super) fn hello_rooms<'a>(request: &mut Request<'a>) -> Result<Vec<JoinReque
     rooms.into_iter().map(join_request).collect()
 }
 
-/// Converts a request to a command. A hello is not one of them, because it changes the state of the connection.
+/// Converts a request other than `hello` to a command. A hello also changes the state of the connection, so the
+/// dialect handles it.
 pub(super) fn command(mut request: Request<'_>) -> Result<Command<'_>, Refusal> {
     let request = &mut request;
     let command = match &*request.cmd {
@@ -148,7 +149,7 @@ pub(super) fn is_known(cmd: &str) -> bool {
     COMMANDS.contains(&cmd)
 }
 
-/// The commands, for suggestions.
+/// The names of all commands. The error about an unknown command lists them.
 const COMMANDS: [&str; 15] = [
     "hello", "join", "leave", "say", "act", "publish", "tell", "nick", "topic", "who", "rooms",
     "history", "search", "ping", "quit",
@@ -167,12 +168,12 @@ pub(super) fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(Code::BadRequest, message)
 }
 
-/// Takes the room, which the command needs.
+/// Takes the room of a request; refuses a request without one.
 fn room<'a>(request: &mut Request<'a>) -> Result<Cow<'a, str>, Refusal> {
     needed(request.room.take(), &request.cmd, "room")
 }
 
-/// Takes the text, which the command needs.
+/// Takes the text of a request; refuses a request without one.
 fn text<'a>(request: &mut Request<'a>) -> Result<Cow<'a, str>, Refusal> {
     needed(request.text.take(), &request.cmd, "text")
 }

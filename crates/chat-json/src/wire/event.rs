@@ -37,7 +37,7 @@ pub enum Event<'a> {
         /// The session's nick.
         #[serde(borrow)]
         nick: Text<'a>,
-        /// Why the session ended; `null` if it only left the room.
+        /// Why the session ended; `null` if the session only left the room.
         #[serde(borrow)]
         reason: Option<Text<'a>>,
     },
@@ -157,7 +157,7 @@ pub struct Entry<'a> {
     /// The key under which the author published the message, if it gave one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
-    /// Whether the message is from before the client's join, and is now replayed.
+    /// Whether the message was published before the client joined, and is now replayed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
 }

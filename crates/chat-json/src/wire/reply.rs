@@ -79,7 +79,7 @@ pub struct Allowed {
     pub text: usize,
 }
 
-/// The reply to `join`, and an element of the welcome: the state of a room, or why it can't be joined.
+/// The reply to `join`, and an element of the welcome: the state of a room, or why the room can't be joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place<'a> {
     /// The room.
@@ -107,13 +107,13 @@ pub struct Place<'a> {
     /// The room's topic; empty if there is none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<Text<'a>>,
-    /// Why the session could not join the room; `None` if it has joined. If it is set, `room` is the only other field
-    /// that is set.
+    /// Why the session could not join the room; `None` if the session has joined. With an error, only `room` and `err`
+    /// are set.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub err: Option<Fault<'a>>,
 }
 
-/// The reply to `say`, `act`, and `topic` with a text.
+/// The reply to `say`, `act`, `publish`, and to `topic` with a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published<'a> {
     /// The room.
@@ -121,8 +121,8 @@ pub struct Published<'a> {
     pub room: Text<'a>,
     /// The message's position in the room's log.
     pub seq: u64,
-    /// Whether the client has already published the message under the same key. The message was not published again,
-    /// and `seq` is that of the first one.
+    /// Whether the client has already published the message under the same key. If so, the message was not published
+    /// again, and `seq` is the position of the first one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dup: bool,
 }
@@ -175,7 +175,7 @@ pub struct RoomsList<'a> {
     /// The rooms that have members, sorted by name.
     #[serde(borrow)]
     pub rooms: Vec<Listed<'a>>,
-    /// Whether the server has more rooms after the last of these.
+    /// Whether more rooms follow after the last room of this list.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }

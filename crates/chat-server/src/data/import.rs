@@ -86,8 +86,9 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
 /// The messages of the input, up to the first line that is not valid.
 struct Lines {
     input: Box<dyn BufRead>,
-    /// The number of the last line read.
+    /// The number of the last line that was read.
     number: u64,
+    /// Why the last line is not valid.
     failed: Option<anyhow::Error>,
     progress: ProgressBar,
 }

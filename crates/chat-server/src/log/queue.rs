@@ -1,8 +1,8 @@
 //! The queue of log lines that wait to be written.
 //!
-//! Invariant: logging never blocks and never fails. One thread writes. Lines wait for it in bounded memory, also while
-//! writing fails. A line that does not fit is dropped and counted, and the count is written as soon as writing works
-//! again.
+//! Invariant: logging never blocks and never fails. One thread writes the lines. Lines wait for this thread in bounded
+//! memory, even while writing fails. A line that does not fit is dropped and counted, and the count is written as soon
+//! as writing works again.
 //!
 //! `tracing-appender` does not do this: it drops lines whose write fails without counting them, and it limits lines,
 //! not bytes.
@@ -11,13 +11,14 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The maximum number of bytes of waiting lines. The thread may hold as many again.
+/// The maximum number of bytes of waiting lines. The writing thread may hold the same number of bytes in addition.
 const BYTES_MAX: usize = 1 << 20;
 
 /// The pause before a failed write is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The pause if the reader is only slow. A descriptor in non-blocking mode reports that as an error.
+/// The pause before a write is repeated if the reader is only slow. A descriptor in non-blocking mode reports a slow
+/// reader as an error.
 const RETRY_SOON: Duration = Duration::from_millis(20);
 
 /// A queue of lines that never blocks its caller. Clones share the queue.
@@ -29,7 +30,7 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Notified when there are lines to write, and when the log ends.
     has_changed: Condvar,
-    /// Notified when the thread has ended.
+    /// Notified when the writing thread has ended.
     has_ended: Condvar,
     bytes_max: usize,
     retry_after: Duration,
@@ -37,9 +38,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Complete lines.
+    /// The waiting lines, all complete.
     bytes: Vec<u8>,
-    /// The number of lines dropped since the thread last took lines.
+    /// The number of lines that were dropped since the writing thread last took lines.
     lost: u64,
     /// Whether the log is ending. Failed writes are then not repeated.
     is_ending: bool,
@@ -47,7 +48,8 @@ struct Waiting {
 }
 
 impl LogQueue {
-    /// Starts the thread that writes to `out`. `notice` formats the line that reports the number of dropped lines.
+    /// Starts the writing thread, which writes to `out`. `notice` formats the line that reports the number of dropped
+    /// lines.
     pub(super) fn start(
         out: impl Write + Send + 'static,
         notice: impl Fn(u64) -> String + Send + 'static,
@@ -89,8 +91,8 @@ impl LogQueue {
         self.0.has_changed.notify_one();
     }
 
-    /// Writes all waiting lines within a timeout. Nothing is written after this returns. Returns whether the thread has
-    /// ended.
+    /// Writes all waiting lines within a timeout. Nothing is written after this method has returned. Returns whether
+    /// the writing thread has ended.
     pub(crate) fn end(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut waiting = self.0.lock();
@@ -126,7 +128,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the thread until the log ends.
+    /// Writes lines until the log ends. Runs on the writing thread.
     fn run(&self, mut out: impl Write, notice: impl Fn(u64) -> String) {
         let mut lines = Vec::new();
         while let Some(lost) = self.take(&mut lines) {
@@ -142,7 +144,8 @@ impl Shared {
         self.has_ended.notify_all();
     }
 
-    /// Waits for lines and takes them. Returns the number of lines dropped after these, or `None` when the log ends.
+    /// Waits for lines and takes them. Returns how many lines were dropped after the taken ones, or `None` when the
+    /// log ends.
     fn take(&self, lines: &mut Vec<u8>) -> Option<u64> {
         let mut waiting = self.lock();
         while waiting.bytes.is_empty() && waiting.lost == 0 {
@@ -156,7 +159,8 @@ impl Shared {
         Some(std::mem::take(&mut waiting.lost))
     }
 
-    /// Writes all bytes, in as many writes as needed. Returns whether that succeeded; it may fail when the log ends.
+    /// Writes all bytes, in as many writes as needed. Returns whether all bytes were written; when the log ends, they
+    /// may not be.
     fn write(&self, mut lines: &[u8], out: &mut impl Write) -> bool {
         while !lines.is_empty() {
             let pause = match out.write(lines) {

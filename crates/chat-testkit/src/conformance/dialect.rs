@@ -33,6 +33,7 @@ pub struct Speech {
     openings: Vec<String>,
     lines: Vec<String>,
     allowed: Vec<char>,
+    /// Whether the dialect may return control characters from U+007F up to the peer that has sent them.
     repeats: bool,
     seeds: Range<u64>,
 }
@@ -82,11 +83,12 @@ impl Speech {
     }
 }
 
-/// Runs a dialect through the suite without a connection. It checks the decisions of the detector, the output of the
-/// encoder, and how the dialect handles lines and replies. [`connection`] is the suite with a connection.
+/// Runs a dialect through the suite without a connection. The suite checks the decisions of the detector, the output
+/// of the encoder, and how the dialect handles lines and replies. [`connection`] is the suite with a connection.
 ///
 /// The texts and names in replies and events are hostile but cleaned, as core passes them to a dialect. The lines are
-/// not cleaned, as a peer may send them. The suite needs a Tokio runtime, because it takes its replies from a hub.
+/// not cleaned: they are what a peer may send. The suite needs a Tokio runtime, because it takes its replies from a
+/// hub.
 ///
 /// # Errors
 ///
@@ -141,7 +143,7 @@ fn open(detector: &impl Detector, opening: &str) -> Result<Box<dyn Dialect>, Vio
     }
 }
 
-/// Returns the beginning of a text, long enough to identify it.
+/// Returns a short text unchanged, and the beginning and the end of a long one.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 160;
     let end = text.floor_char_boundary(SHOWN);

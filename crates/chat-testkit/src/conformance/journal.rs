@@ -53,11 +53,11 @@ const SEEDS: u64 = 32;
 /// }
 /// ```
 pub trait JournalUnderTest {
-    /// The journal.
+    /// The type of the journal.
     type Journal: Journal;
 
-    /// Opens a journal over the store, which must be empty at the first call. A later call is a restart: the suite has
-    /// dropped the earlier journal and all its logs.
+    /// Opens a journal over the store, which must be empty at the first call. A later call is a restart: before it,
+    /// the suite has dropped the earlier journal and all its logs.
     fn open(&mut self) -> impl Future<Output = Self::Journal>;
 
     /// Returns how long the logs of the journal live.
@@ -66,11 +66,11 @@ pub trait JournalUnderTest {
     /// Returns how many messages of a log the journal keeps.
     fn holds(&self) -> Holds;
 
-    /// Removes every message from the store, as the journal's retention does after some time. The suite calls it while
-    /// no journal is open.
+    /// Removes every message from the store, as the journal's retention does after some time. The suite calls this
+    /// method while no journal is open.
     ///
-    /// Returns whether the messages were removed. The default is for a journal without retention: it removes nothing
-    /// and returns `false`.
+    /// Returns whether the messages were removed. The default implementation is for a journal without retention: it
+    /// removes nothing and returns `false`.
     fn expire(&mut self) -> impl Future<Output = bool> {
         ready(false)
     }
@@ -104,8 +104,8 @@ impl Holds {
     }
 }
 
-/// A [`JournalUnderTest`] for bounded in-memory journals. Their logs live while they are open, and keep at least their
-/// latest message.
+/// A [`JournalUnderTest`] for bounded in-memory journals. The logs of such a journal live while they are open, and
+/// keep at least their latest message.
 ///
 /// # Examples
 ///
@@ -140,8 +140,8 @@ impl<F: FnMut() -> J, J: Journal> JournalUnderTest for InMemory<F> {
 
 /// Runs a journal through the whole suite: a script for each rule, and random runs.
 ///
-/// The suite needs no runtime of its own, so run it on the one that the journal needs. The suite waits only for the
-/// journal, and has no time limit.
+/// The suite starts no runtime, so run it on the runtime that the journal needs. The suite waits only for the journal,
+/// and has no time limit.
 ///
 /// # Errors
 ///

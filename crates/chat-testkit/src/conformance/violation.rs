@@ -37,11 +37,11 @@ pub enum Rule {
     Keys,
     /// Journal: each node that shares the journal follows the whole log in one order.
     Follows,
-    /// Dialect: no input makes it panic.
+    /// Dialect: no input makes the dialect panic.
     Panics,
-    /// Dialect: it writes only complete lines.
+    /// Dialect: the output has only complete lines.
     Lines,
-    /// Dialect: it writes no control characters and no bidirectional controls.
+    /// Dialect: the output has no control characters and no bidirectional controls.
     Clean,
     /// Dialect: the encoding of a batch is the concatenation of the encodings of its messages.
     Pieces,
@@ -91,13 +91,13 @@ impl fmt::Display for Rule {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Violation {
-    /// The rule.
+    /// The rule that was broken.
     pub rule: Rule,
     /// What the suite expected.
     pub expected: String,
     /// What the suite saw instead.
     pub seen: String,
-    /// The seed that reproduces the violation. `None` if it always occurs.
+    /// The seed that reproduces the violation. `None` if the violation occurs with every seed.
     pub seed: Option<u64>,
     /// The operations that the suite performed before the violation, the latest last.
     pub done: Vec<String>,
@@ -114,9 +114,9 @@ impl Violation {
         }
     }
 
-    /// Adds the latest operations before the violation.
+    /// Adds the latest operations before the violation, at most `SHOWN`.
     pub(crate) fn after(mut self, done: &[String]) -> Self {
-        /// As many lines as fit on a screen.
+        /// The maximum number of operations in a message: as many lines as fit on a screen.
         const SHOWN: usize = 16;
         self.done = done[done.len().saturating_sub(SHOWN)..].to_vec();
         self

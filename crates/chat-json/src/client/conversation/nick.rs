@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Conversation {
-    /// Without a connection, sets the nick for the next hello and answers the request.
+    /// Handles a change of the nick before a hello was sent: sets the nick for the next hello, and answers the
+    /// request. Returns every other request.
     pub(super) fn note_nick(&mut self, call: Call) -> Option<Call> {
         if call.kind != RequestKind::Nick || self.has_begun {
             return Some(call);
@@ -25,7 +26,7 @@ impl Conversation {
         );
         if self.nick.as_deref() != Some(&nick) {
             if !self.is_known_by_token {
-                // A server without tokens recognises keys by the nick of their sender.
+                // A server without tokens recognises a repeated message by its key and by the nick of its sender.
                 self.unanswered.give_up_messages();
             }
             let before = self.nick.replace(nick);
@@ -35,9 +36,11 @@ impl Conversation {
         None
     }
 
-    /// The hello was refused. Returns whether to retry with another nick: the previous one, if this one was set without
-    /// a connection; or a guest's, if the caller allows it and the nick is not held by a lost connection of this
-    /// client.
+    /// Chooses another nick after the server refused the hello. Returns whether there is one to reconnect with.
+    ///
+    /// If the caller set the refused nick without a connection, the other nick is the previous one. Otherwise the
+    /// client becomes a guest, if the caller allows this and no lost connection of this client may still hold the
+    /// nick.
     pub(in crate::client) fn falls_back(&mut self, error: &RequestError, now: Instant) -> bool {
         let RequestError::Refused { code, message, .. } = error else {
             return false;
@@ -62,7 +65,7 @@ impl Conversation {
         }
         (self.nick, self.has_nick, self.nick_refused_since) = (None, false, None);
         if !self.is_known_by_token {
-            // A server without tokens recognises keys by the nick of their sender.
+            // A server without tokens recognises a repeated message by its key and by the nick of its sender.
             self.unanswered.give_up_messages();
         }
         self.tell(Event::NickRefused {
@@ -74,9 +77,9 @@ impl Conversation {
     }
 }
 
-/// The codes of a refused nick.
+/// The codes with which a server refuses a nick.
 const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
 const NICK_TAKEN: &str = "nick_taken";
 
-/// The time that a server may take beyond its heartbeat to end a lost connection of this client.
+/// How much longer than its heartbeat a server may take to end a lost connection of this client.
 const GHOST_SLACK: Duration = Duration::from_secs(5);

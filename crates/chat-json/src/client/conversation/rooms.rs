@@ -1,4 +1,4 @@
-//! The rooms of a client: joins them, receives their messages, and reads messages that were left in their logs.
+//! The rooms of a client: joins them, receives their messages, and reads messages that were left in the server's logs.
 
 use super::super::event::{Event, Message, MessageKind, Room, entry};
 use super::super::request::{RequestError, printable};
@@ -21,7 +21,7 @@ impl Conversation {
             .filter_map(|place| place.err.as_ref())
             .find(|fault| fault.code.0 == UNAVAILABLE)
         {
-            // The room still exists, so the whole hello is retried later.
+            // The server can't open the room now, but the room still exists. So the whole hello is retried later.
             return Heard::Refused(RequestError::refused(fault));
         }
         self.is_welcome = true;
@@ -61,14 +61,14 @@ impl Conversation {
                 (None, None) => break,
             }
         }
-        // Rooms that the server did not list are requested again.
+        // Rooms that the server did not list are requested again with the next hello.
         self.places.extend(places);
         self.wanted = wanted.collect();
         self.send_unsent(now);
         Heard::Welcome
     }
 
-    /// A room could not be joined.
+    /// Reports that a room could not be joined.
     pub(super) fn be_kept_out(&mut self, place: Option<JoinedRoom>, found: &wire::Place<'_>) {
         if let Some(place) = place {
             self.abandon(place);
@@ -98,7 +98,7 @@ impl Conversation {
         }
     }
 
-    /// The client is no longer in a room: what was left in its log becomes a gap.
+    /// Reports the messages that were left in the log as a gap, because the client is no longer in the room.
     pub(super) fn abandon(&mut self, mut place: JoinedRoom) {
         if let Some(missing) = place.give_up_log() {
             self.tell_missing(place.name, missing, wire::Why::Other);
@@ -114,7 +114,7 @@ impl Conversation {
         });
     }
 
-    /// The server removed the client from a room. The client does not join it again.
+    /// Handles the client's removal from a room. The client does not join the room again.
     pub(super) fn be_removed(&mut self, room: &str, message: String, closed: bool) {
         if let Some(at) = self.place(room) {
             let place = self.places.remove(at);
@@ -144,7 +144,7 @@ impl Conversation {
         self.show(at, &entry, kind);
     }
 
-    /// Delivers a message if it is new, and not an own one without `echo`.
+    /// Delivers a message if it is new. Messages of the client itself are delivered only with `echo`.
     pub(super) fn show(&mut self, at: usize, entry: &wire::Entry<'_>, kind: MessageKind) {
         let place = &mut self.places[at];
         let is_new = place.take(entry) == Detection::Show;
@@ -156,7 +156,7 @@ impl Conversation {
         }
     }
 
-    /// Handles a gap.
+    /// Handles a gap that the server reports.
     pub(super) fn miss(&mut self, room: &str, from: Option<u64>, to: Option<u64>, why: wire::Why) {
         let Some(at) = self.place(room) else {
             return;
@@ -166,7 +166,7 @@ impl Conversation {
         if (is_full || place.is_behind())
             && let Some(to) = to
         {
-            // The page of the log will report it.
+            // The next page that is read from the log reports this gap.
             return place.leave_in_log(to);
         }
         if place.skip(to, why) {
@@ -177,14 +177,14 @@ impl Conversation {
                 to,
                 why,
             };
-            // A gap without positions is reported once to a caller that does not read.
+            // While the caller does not read its events, an equal gap is reported only once.
             if !is_full || !self.events.contains(&gap) {
                 self.tell(gap);
             }
         }
     }
 
-    /// Requests what was left in the logs.
+    /// Requests the messages that were left in the logs, and the members of rooms whose presence events were dropped.
     pub(super) fn catch_up(&mut self, now: Instant) {
         if !self.is_welcome {
             return;

@@ -26,7 +26,7 @@ impl Talk {
         }
     }
 
-    /// Creates a client that has joined.
+    /// Creates a client that is connected and has joined `ops`.
     fn online() -> Self {
         let mut talk = Self::new();
         talk.conversation.begin(talk.now);
@@ -54,7 +54,7 @@ impl Talk {
         }));
     }
 
-    /// Returns what the client has written since the last call.
+    /// Returns the lines that the client has written since the last call.
     fn sent(&mut self) -> Vec<Value> {
         let output = self.conversation.output().split();
         let lines = serde_json::Deserializer::from_slice(&output).into_iter();
@@ -109,8 +109,8 @@ impl Talk {
         self.events().into_iter().filter_map(describe).collect()
     }
 
-    /// The client receives more than its queue holds, so messages are left in the log. Returns the position of the
-    /// first one.
+    /// Receives more messages than the client's queue holds, so that some are left in the log. Returns the position of
+    /// the first one that is left there.
     fn falls_behind(&mut self) -> u64 {
         let first_left = EVENTS_MAX as u64 + 1;
         for seq in 1..=first_left + 4 {

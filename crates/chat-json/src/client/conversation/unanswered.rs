@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// For how long a message may be repeated under its key: slightly less than servers remember keys.
+/// For how long after it was first sent a message may be sent again under its key: slightly less than servers remember
+/// keys.
 const REPEATED_FOR: Duration = Duration::from_secs(9 * 60);
 
 #[derive(Debug, Default)]
 pub(super) struct Unanswered {
     asked: VecDeque<Asked>,
-    /// How many of them, from the front, were sent on this connection.
+    /// How many requests, from the front of `asked`, were sent on this connection.
     sent: usize,
 }
 
@@ -24,14 +25,14 @@ pub(super) struct Asked {
     pub(super) id: u64,
     pub(super) request: Box<Request<'static>>,
     pub(super) question: Question,
-    /// When it was first sent.
+    /// When the request was first sent; `None` if it was never sent.
     pub(super) sent: Option<Instant>,
-    /// Whether it was sent on an earlier connection.
+    /// Whether the request was sent on an earlier connection.
     pub(super) is_repeated: bool,
 }
 
 impl Asked {
-    /// It is unknown whether the request ran.
+    /// Fails the request, because it is unknown whether the server has executed it.
     fn give_up(self) {
         if let Question::Callers(_, done) = self.question {
             // The caller may have dropped its future.
@@ -40,12 +41,12 @@ impl Asked {
     }
 }
 
-/// What the request is for.
+/// What a request is for.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// For the caller.
+    /// A request of the caller. The sender takes the result.
     Callers(RequestKind, oneshot::Sender<Result<String, RequestError>>),
-    /// Reads what was left in the log of this room.
+    /// Reads the messages that were left in the log of this room.
     Log(String),
     /// Lists the members of a room.
     Who,
@@ -54,9 +55,9 @@ pub(super) enum Question {
 /// How the server sees a client that reconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComesBack {
-    /// It recognises the keys: by the token, or without tokens by the nick.
+    /// The server recognises the keys of the client's messages: by the token, or without tokens by the nick.
     AsItself,
-    /// As another guest of a server without tokens: it does not recognise the keys.
+    /// The client is another guest of a server without tokens, so the server does not recognise the keys.
     AsGuest,
 }
 
@@ -71,7 +72,7 @@ impl Unanswered {
 
     /// Removes the request with this id.
     pub(super) fn take(&mut self, id: u64) -> Option<Asked> {
-        // Answers arrive in the order of the requests, so it is the first one.
+        // Answers arrive in the order of the requests, so the first request usually matches.
         let at = self.asked.iter().position(|asked| asked.id == id)?;
         self.sent -= usize::from(at < self.sent);
         self.asked.remove(at)
@@ -83,7 +84,7 @@ impl Unanswered {
         self.asked.iter_mut().skip(sent)
     }
 
-    /// The connection was lost: keeps the requests that are safe to repeat, and interrupts the others.
+    /// Keeps the requests that are safe to repeat after a lost connection, and interrupts the others.
     pub(super) fn interrupt(&mut self, comes_back: ComesBack, now: Instant) {
         self.sent = 0;
         let asked = std::mem::take(&mut self.asked);
@@ -108,7 +109,8 @@ impl Unanswered {
         }
     }
 
-    /// The next connection will have another nick, so messages that were sent can't be repeated.
+    /// Interrupts the messages that were sent before: they can't be repeated, because the next connection has another
+    /// nick.
     pub(super) fn give_up_messages(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
             let is_message = matches!(asked.question, Question::Callers(RequestKind::Say, _));
@@ -120,7 +122,7 @@ impl Unanswered {
         }
     }
 
-    /// The client closes: no more answers arrive.
+    /// Fails all requests: the client closes, so no more answers arrive.
     pub(super) fn close(&mut self) {
         self.sent = 0;
         for asked in std::mem::take(&mut self.asked) {
@@ -139,7 +141,8 @@ impl Unanswered {
 mod tests {
     use super::*;
 
-    /// Returns whether a message that was sent and not answered is repeated.
+    /// Returns whether an unanswered message is repeated if the connection is lost this long after the message was
+    /// sent.
     fn repeats(comes_back: ComesBack, after: Duration) -> bool {
         let sent = Instant::now();
         let (done, mut answer) = oneshot::channel();

@@ -1,4 +1,5 @@
-//! The connection suite for dialects: checks what a peer receives while it and other sessions send anything.
+//! The connection suite for dialects: checks what a peer receives while the peer and other sessions send arbitrary
+//! input.
 
 use super::hostile;
 use super::{Rule, Speech, Violation, shortened, written};
@@ -10,7 +11,8 @@ use chat_core::CloseReason;
 /// then its other lines and hostile ones, in pieces that end at any byte. The peers also receive what other sessions
 /// send.
 ///
-/// Use this suite for what only a hub can cause, and for dialects whose detector is not public, such as plain.
+/// Use this suite for errors that only a hub can cause, and for dialects whose detector is not public, such as the
+/// plain dialect.
 ///
 /// The hub must serve the dialect and have no rate limit. Run the suite with paused time.
 ///
@@ -67,7 +69,7 @@ async fn one(
             0 => random.pick_or(&speech.lines, opening).to_owned(),
             _ => hostile::line(&speech.lines, random),
         };
-        // The complete lines so far were written for the previous line.
+        // The complete lines that have arrived are the output for the previous line.
         let end = written.iter().rposition(|&byte| byte == b'\n');
         let rest = written.split_off(end.map_or(0, |end| end + 1));
         written::check(&written, speech, &sent, &doing)?;
@@ -75,7 +77,7 @@ async fn one(
         doing = format!("line {}", shortened(&format!("{said:?}")));
         said.push('\n');
         sent.push_str(&said);
-        // Splits at any byte, also within a character.
+        // The line is split at any byte, even within a character.
         let (head, tail) = said.as_bytes().split_at(random.below(said.len()));
         let is_open = peer.sends_if_open(head).await && peer.sends_if_open(tail).await;
         // A text that can't be published is an error for the talker only, not for the peer.

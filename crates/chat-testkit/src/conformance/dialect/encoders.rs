@@ -9,7 +9,7 @@ use chat_core::protocol::{Broadcast, Dialect, Encoder, Missed, Moment};
 use chat_core::{CloseReason, Kind, Nick, Presence, PresenceChange, RoomName, Seq};
 use std::sync::Arc;
 
-/// Checks the encoder of two connections with equal settings.
+/// Checks the encoder that two connections with equal settings share.
 pub(super) fn check(
     one: &dyn Dialect,
     other: &dyn Dialect,
@@ -103,7 +103,7 @@ const KINDS: [Kind; 5] = [
     Kind::from_number(200),
 ];
 
-/// Returns a batch with messages of every kind, hostile but cleaned as core does.
+/// Returns a batch with messages of every kind. The texts are hostile but cleaned, as core passes them to a dialect.
 pub(super) fn batch(random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for at in 0..=random.below(6) {
@@ -116,7 +116,7 @@ pub(super) fn batch(random: &mut Random) -> Batch {
     drafts.number(room(), (first..).map(Seq))
 }
 
-/// Returns a batch with one message of each of these kinds, hostile but cleaned.
+/// Returns a batch with one message of each of these kinds. The texts are hostile but cleaned.
 pub(super) fn batch_of(kinds: &[Kind], random: &mut Random) -> Batch {
     let mut drafts = Drafts::new(SessionId(1), nick(), Timestamp(random.next() >> 24));
     for kind in kinds {

@@ -1,4 +1,4 @@
-//! Checks how a dialect handles the lines of a peer and the possible replies to each.
+//! Checks how a dialect handles the lines of a peer, and the possible replies to each line.
 //!
 //! Invariant: each command gets one reply, in order, of a type that fits the command. Consecutive messages may share
 //! one reply.
@@ -16,7 +16,7 @@ use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{Direct, Hub, Kind, Limits, Seq};
 use std::sync::Arc;
 
-/// The contents of a hub for the replies.
+/// The contents of a hub, of which the suite makes its replies.
 pub(super) struct Scene {
     limits: Limits,
     rolls: Vec<RoomInfo>,
@@ -78,9 +78,9 @@ struct Talk<'a> {
     speech: &'a Speech,
     scene: &'a Scene,
     random: Random,
-    /// Everything that the peer has sent.
+    /// All lines that the peer has sent.
     sent: String,
-    /// The messages that the peer has sent and that have no reply yet.
+    /// The kinds of the messages that the peer has sent and that have no reply yet.
     waiting: Vec<Kind>,
     done: Vec<String>,
 }
@@ -93,7 +93,7 @@ impl Talk<'_> {
             nick: &nick(),
         };
         self.writes("greeting", |dialect, out| dialect.greet(&greeting, out))?;
-        // The opening line is valid, but its reply may be any that fits its commands.
+        // The opening line is valid. Its commands get any replies that fit them.
         self.says(opening)?;
         for line in self.speech.lines.clone() {
             self.says(&line)?;

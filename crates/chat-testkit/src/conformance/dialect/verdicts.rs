@@ -55,7 +55,7 @@ fn decision(detector: &impl Detector, prefix: &[u8]) -> Result<Decision, Violati
     })
 }
 
-/// Checks that a detector decides the same byte by byte as at once, and that a decision does not change.
+/// Passes growing prefixes of the input to a detector, and checks that the detector never changes a decision.
 fn grows(detector: &impl Detector, whole: &[u8]) -> Result<(), Violation> {
     let mut decided: Option<(usize, Decision)> = None;
     for end in 0..=whole.len() {

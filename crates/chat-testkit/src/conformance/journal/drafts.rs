@@ -64,10 +64,10 @@ impl Writer {
     fn begin(&mut self, nick: usize) -> Drafts {
         self.written += 1;
         let author = SessionId(SessionId::NOBODY.0 + 1 + self.written % AUTHORS);
-        // Current times, so that a journal does not remove the messages as old. No two are equal.
+        // The times are current, so that a journal does not remove the messages as old. No two times are equal.
         let at = Timestamp(Timestamp::now().0 + self.written);
         let account = (self.written % 3 == 1).then(|| {
-            // The maximum length of an account.
+            // This id has the maximum length of an account.
             let id = format!("계정-{:>57}", self.written);
             Account::parse(&id).expect("this is an account")
         });
@@ -83,9 +83,9 @@ impl Writer {
         self.written += 1;
         let key = format!("{}{}", random.pick(&KEYS), self.written);
         match random.below(4) {
-            // The maximum length of a key.
+            // This key has the maximum length.
             0 => key.clone() + &"x".repeat(64 - key.len()),
-            // With the mark of the client that owns the key.
+            // This key has the mark of the client that owns it.
             1 => format!("{key}\u{1f}{:032x}", self.written),
             _ => key,
         }

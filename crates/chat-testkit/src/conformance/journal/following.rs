@@ -15,19 +15,19 @@ use std::sync::Arc;
 /// The number of random runs.
 const SEEDS: u64 = 8;
 
-/// The number of batches that each run appends.
+/// The number of batches that each run appends to one room.
 const BATCHES: usize = 60;
 
 /// The number of nodes. The sessions of both nodes have the same numbers.
 const NODES: usize = 2;
 
-/// The owner's mark in a key, as a journal stores it: one client uses both nodes.
+/// The mark of a key's owner, as a journal stores it. All keys have one owner: a client that uses both nodes.
 const OWNER: &str = "\u{1f}000102030405060708090a0b0c0d0e0f";
 
-/// Runs a journal that two hubs share through the suite. It checks these rules: both nodes follow all appended batches
-/// in one order; a node that follows from a position in the middle gets the batches after that position; the author of
-/// a batch of the other node can't be taken for a session of this node; a message whose key was used on one node is a
-/// duplicate on the other.
+/// Runs a journal that two hubs share through the suite. The suite checks these rules: both nodes follow all appended
+/// batches in one order; a node that follows from a position in the middle gets the batches after that position; the
+/// author of a batch of the other node can't be taken for a session of this node; a message whose key was used on one
+/// node is a duplicate on the other.
 ///
 /// `nodes` are two nodes of one journal, over a store that is empty at first.
 ///
@@ -57,14 +57,14 @@ pub async fn shared_journal<J: Journal>(nodes: [J; NODES]) -> Result<(), Violati
     Ok(())
 }
 
-/// One node's log, and what it has followed.
+/// One node's log, the stream of its followed items, and its last position when it was opened.
 struct Node<L> {
     log: L,
     followed: BoxStream<'static, Followed>,
     tail: Seq,
 }
 
-/// One append and its answer.
+/// One append: its node, its drafts and its answer.
 struct Record {
     node: usize,
     drafts: Drafts,
@@ -149,7 +149,7 @@ fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts
         let at = Timestamp(Timestamp::now().0 + number as u64);
         let mut drafts = Drafts::new(author, nicks[node].clone(), at);
         if random.once_in(3) {
-            // One of a few keys, so that many are repeated on either node.
+            // There are only a few keys, so that many messages repeat one on either node.
             let key = format!("key-{}{OWNER}", random.below(8));
             drafts.restore(Kind::Said, &format!("{number}.0"), Some(&key));
         } else {
@@ -163,7 +163,7 @@ fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts
     (all, answers)
 }
 
-/// Checks the answers of the appends. Returns the first positions of the batches in the log, in its order.
+/// Checks the answers of the appends. Returns the first position of each appended batch, in the order of the log.
 fn check_answers(records: &[Record]) -> Result<Vec<Seq>, Violation> {
     let (mut order, mut keys) = (Vec::new(), Vec::new());
     for record in records {
@@ -235,7 +235,7 @@ async fn follow<L: Log>(node: &mut Node<L>, order: &[Seq]) -> Result<Vec<Arc<Bat
     Ok(batches)
 }
 
-/// Checks that a node that follows its log again, from the middle, receives what comes after it.
+/// Checks that a node that follows its log again from the middle receives the batches after the middle.
 async fn follow_again<L: Log>(
     node: &mut Node<L>,
     order: &[Seq],

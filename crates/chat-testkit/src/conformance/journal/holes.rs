@@ -13,7 +13,7 @@ const BATCHES: usize = 12;
 /// The batches that are lost, in two holes. The second one is at the end.
 const LOST: [std::ops::Range<usize>; 2] = [4..6, 10..12];
 
-/// The limits of the reads.
+/// The limits of the reads, in messages.
 const LIMITS: [usize; 5] = [1, 2, 3, 7, 100];
 
 /// Runs a journal that two hubs share through the suite for logs that lose messages, also in the middle. A log that is
@@ -65,7 +65,7 @@ pub async fn shared_journal_with_holes<J: Journal>(
         lose(name.as_str(), gap).await;
     }
     for log in &logs {
-        // Ends of batches, as a room asks for. One may lie before a hole.
+        // A room follows only from the end of a batch. The last of these positions is directly before a hole.
         for seq in [start.seq, batches[1][1], batches[3][1]] {
             check_follow(log, Position { seq, ..start }, &batches).await?;
         }
@@ -167,7 +167,7 @@ fn is_blank(page: &Page) -> bool {
     page.is_empty() && page.gap.is_none()
 }
 
-/// The positions that have to come.
+/// The positions that the log still has to yield, and the positions that were lost.
 struct Seen {
     rest: Vec<Seq>,
     lost: Vec<Seq>,
@@ -200,7 +200,7 @@ impl Seen {
         }
     }
 
-    /// A gap must begin with what is next, and cover nothing that is not lost.
+    /// Checks that a gap begins with the next expected position, and covers only lost messages.
     fn gap(&mut self, gap: Gap, rule: Rule) -> Result<(), Violation> {
         let is_in = |seq: &Seq| gap.from <= *seq && *seq <= gap.to;
         let begins = self.rest.first().is_some_and(is_in);

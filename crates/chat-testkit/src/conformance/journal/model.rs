@@ -17,7 +17,7 @@ pub(super) struct Model {
     pub(super) records: Vec<Record>,
     /// The number of oldest messages that are known to be gone.
     pub(super) gone: usize,
-    /// The number of oldest messages that may be gone, whatever the journal promises to hold.
+    /// The number of oldest messages that the suite has removed from the store, so that they may be gone.
     pub(super) expired: usize,
     epoch: Option<Epoch>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Model {
 /// One message.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// The message's position, once it is known.
+    /// The message's position, once a result of the journal has shown it.
     pub(super) seq: Option<Seq>,
     pub(super) text: String,
     kind: Kind,
@@ -34,7 +34,7 @@ pub(super) struct Record {
     account: Option<Account>,
     at: Timestamp,
     author: SessionId,
-    /// Whether the log or the journal has been closed since the append.
+    /// How the log was closed since the append.
     age: Age,
     /// Whether the future of the append was dropped.
     pub(super) is_abandoned: bool,
@@ -42,8 +42,11 @@ pub(super) struct Record {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Age {
+    /// The log has been open since the append.
     Open,
+    /// The log was closed and opened again.
     OtherLog,
+    /// The journal was closed and opened again, as by a restart.
     OtherProcess,
 }
 
@@ -58,7 +61,7 @@ impl Model {
         }
     }
 
-    /// Records an append, in the order of the calls, and returns its range of records.
+    /// Records an append, and returns the indexes of its records. Must be called in the order of the append calls.
     pub(super) fn append(&mut self, drafts: &Drafts, room: &RoomName) -> Range<usize> {
         let start = self.records.len();
         let batch = drafts.clone().number(room.clone(), []);
@@ -111,7 +114,7 @@ impl Model {
         }
     }
 
-    /// Compares a message with the record of its append, and learns its position.
+    /// Compares a message with the record of its append, and records the position of the message.
     pub(super) fn compare(
         &mut self,
         index: usize,
@@ -155,7 +158,7 @@ impl Model {
         })
     }
 
-    /// Learns the position of a message, or checks that it has not changed.
+    /// Records the position of a message, or checks that the position has not changed.
     fn place(&mut self, index: usize, seq: Seq) -> Result<(), Violation> {
         let text = &self.records[index].text;
         if let Some(known) = self.records[index].seq {
@@ -194,7 +197,7 @@ impl Model {
         last.unwrap_or(Seq::START)
     }
 
-    /// Checks the head of a log that was just opened. A log that is not durable may begin anew.
+    /// Checks the head of a log that was just opened. A log that is not durable may be empty, with another epoch.
     pub(super) fn opened(
         &mut self,
         head: &Head,
@@ -213,7 +216,8 @@ impl Model {
         for record in &mut self.records {
             record.age = record.age.max(age);
         }
-        // A log that lost its messages but kept its epoch is the worse fault, because its positions are wrong.
+        // A log that lost its messages but kept its epoch is the worse fault, because clients then rely on wrong
+        // positions.
         let rule = if epoch.is_some_and(|_| !is_durable) && head.tail < self.tail() {
             Rule::Epoch
         } else {
@@ -243,8 +247,8 @@ impl Model {
 }
 
 impl Record {
-    /// Checks the author of a message. The hub does not deliver to a session its own messages, so after a restart an
-    /// old message must not have the number of a session that the new process may have.
+    /// Checks the author of a message. The hub does not deliver a message to the session that is its author. So after
+    /// a restart, the author of an old message must not be a number that a new session may have.
     fn check_author(&self, author: SessionId) -> Result<(), Violation> {
         let is_somebody = (1..=AUTHORS).contains(&author.0);
         let is_right = match self.age {

@@ -7,8 +7,8 @@ use chat_core::log::{Gap, Page, Span};
 use std::ops::Range;
 
 impl Model {
-    /// Compares a page with the expected contents of the log. All appends must have been acknowledged, or be followed
-    /// by one that was.
+    /// Compares a page with the expected contents of the log. Each append must have been acknowledged, or be followed
+    /// by an acknowledged append.
     ///
     /// Returns the positions of the page's messages.
     pub(super) fn check_page(
@@ -54,7 +54,7 @@ impl Model {
         Ok(places)
     }
 
-    /// Finds the records of a page's messages.
+    /// Finds the records of a page's messages. Returns their indexes and positions.
     fn recognise(&mut self, page: &Page) -> Result<(Vec<usize>, Vec<Seq>), Violation> {
         let (mut indexes, mut places) = (Vec::new(), Vec::new());
         for slice in &page.slices {
@@ -105,7 +105,7 @@ impl Model {
         })
     }
 
-    /// Returns which messages of the span are gone.
+    /// Returns which records of the span are gone.
     fn check_after(
         &self,
         asked: Seq,
@@ -124,7 +124,7 @@ impl Model {
         Ok(self.count_through(asked)..first_held)
     }
 
-    /// Returns which messages of the span are gone, counting only those within the limit.
+    /// Returns which records of the span are gone, as far as the limit reaches.
     fn check_before(
         &self,
         asked: Seq,
@@ -148,7 +148,7 @@ impl Model {
         })
     }
 
-    /// Checks that the log holds as many messages as promised. No record from `first_held` on was seen to be gone.
+    /// Checks that only messages are gone that the journal may remove. All records before `first_held` are gone.
     fn check_held(&mut self, first_held: usize, holds: Holds) -> Result<(), Violation> {
         let can_go = self.records.len().saturating_sub(holds.messages());
         if first_held > can_go.max(self.expired) {
@@ -168,10 +168,11 @@ impl Model {
     ) -> Result<(), Violation> {
         let (asked, is_told) = match span {
             Span::After(asked) => (asked, true),
-            // A read before a position needs no gap. A page below its limit implies that the rest is gone.
+            // A read before a position need not report a gap. If the page has fewer messages than its limit, all
+            // earlier messages are gone.
             _ => (Seq::START, false),
         };
-        // A read with limit 0 may report a gap, but shows no messages to check it against.
+        // A read with limit 0 may report a gap, but returns no messages to check the gap against.
         let Some(lost) = lost else { return Ok(()) };
         let wrong = |expected: String| {
             let seen = gap.map(|gap| format!("a gap of {}..={}", gap.from, gap.to));
@@ -180,7 +181,8 @@ impl Model {
         };
         let known = |index: usize| self.records.get(index).and_then(|record| record.seq);
         if lost.is_empty() {
-            // A lost message with an unknown position may have been there.
+            // If the next record is gone and its position is unknown, the record may lie in the span. Then a gap is
+            // correct.
             let is_open = lost.end < self.gone && known(lost.end).is_none();
             return match gap {
                 Some(_) if !is_open => wrong(format!("no gap: of {span:?} nothing is gone")),
@@ -190,7 +192,7 @@ impl Model {
         let first = lost.clone().find_map(known).unwrap_or(Seq::END);
         let last = lost.clone().rev().find_map(known).unwrap_or(Seq::START);
         let next = known(lost.end).unwrap_or_else(|| self.tail().next());
-        // Lost messages with unknown positions may have been before the requested position.
+        // Without a known position, all lost messages may lie before the requested position. Then no gap is required.
         let must_be_told = is_told && last > Seq::START;
         let is_right = gap.map_or(!must_be_told, |gap| {
             asked < gap.from
@@ -210,7 +212,8 @@ impl Model {
         }
     }
 
-    /// Returns the number of records up to this position. A record with an unknown position counts with the next one.
+    /// Returns the number of records up to this position. A record with an unknown position counts if a later record
+    /// does.
     fn count_through(&self, seq: Seq) -> usize {
         let is_before = |at: Seq| at <= seq;
         let last = self

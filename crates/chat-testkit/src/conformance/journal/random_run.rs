@@ -1,4 +1,4 @@
-//! Performs any operations of a hub on its journal, in an order that the seed decides.
+//! Performs random operations of a hub on its journal. The seed decides the operations and their order.
 
 use super::rooms::Rooms;
 use super::{JournalUnderTest, Violation};

@@ -11,13 +11,13 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// A journal, its open logs, and their models.
+/// A journal, its open logs, and the models of these logs.
 pub(super) struct Rooms<'u, U: JournalUnderTest> {
     under_test: &'u mut U,
     /// Declared before the journal, so that the logs are dropped first.
     rooms: Vec<Room<<U::Journal as Journal>::Log>>,
     journal: Option<U::Journal>,
-    /// The prefix of the rooms' names.
+    /// The prefix of the names of new rooms.
     prefix: String,
     pub(super) writer: Writer,
     done: Vec<String>,
@@ -92,7 +92,8 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         self.open_again().await
     }
 
-    /// Like [`restart`](Self::restart), but the store removes all messages in between. Returns whether it can do so.
+    /// Like [`restart`](Self::restart), but the store removes all messages in between. Returns whether the store has
+    /// removed them.
     pub(super) async fn expire(&mut self) -> Result<bool, Violation> {
         self.close();
         let has_expired = self.under_test.expire().await;
@@ -137,7 +138,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
                 .push(format!("{texts} being appended to room {room}"));
             appends.push((records, Box::pin(log.append(drafts))));
         }
-        // The last append follows all others, so they are in the log once it is done.
+        // The last append follows all others, so the messages of all appends are in the log once the last one is done.
         let last = appends.pop();
         random.shuffle(&mut appends);
         for (records, mut append) in appends {

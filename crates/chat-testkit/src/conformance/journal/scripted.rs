@@ -29,7 +29,7 @@ pub(super) async fn run(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<
     restarts(rooms).await
 }
 
-/// The log is empty, and reading it succeeds.
+/// Checks that a new log is empty, and that reading it succeeds.
 async fn an_empty_log(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for span in [
@@ -44,7 +44,7 @@ async fn an_empty_log(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<()
     Ok(())
 }
 
-/// Each append can be read at once.
+/// Checks that the messages of each append can be read at once.
 async fn appends_in_order(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for messages in [1, 1, 3, 1, 2, 5, 1, 1, 4, 1] {
@@ -119,8 +119,8 @@ fn covers(all: &[Seq], paged: &[Seq], size: usize, direction: &str) -> Result<()
     Err(Violation::new(Rule::Ranges, expected, format!("{paged:?}")))
 }
 
-/// Appends more messages than a small journal holds. Reads from the beginning, or from a removed position, report a
-/// gap.
+/// Appends more messages than a small journal holds. Checks that reads from the beginning, or from a removed position,
+/// report a gap.
 async fn many_messages(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for step in 0..60 {
@@ -139,7 +139,7 @@ async fn many_messages(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(
     Ok(())
 }
 
-/// Messages of one room do not appear in another.
+/// Checks that messages of one room do not appear in another.
 async fn separate_rooms(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [
         rooms.add("a").await?,
@@ -166,7 +166,7 @@ async fn separate_rooms(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<
     Ok(())
 }
 
-/// The head has the topic that was set last, until it is removed.
+/// Checks that the head has the topic that was set last, until the topic is removed.
 async fn topics(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for topic in [Some("one"), Some("둘"), None, Some("three")] {
@@ -180,7 +180,7 @@ async fn topics(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Viol
     Ok(())
 }
 
-/// Appends without waiting; the futures are polled in any order or dropped.
+/// Appends without waiting. The futures are polled in any order or dropped.
 async fn appends_at_once(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for seed in 0..16 {
@@ -192,7 +192,7 @@ async fn appends_at_once(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result
     Ok(())
 }
 
-/// Messages appended after a restart follow the earlier ones, even if those are gone.
+/// Checks that messages that are appended after a restart follow the earlier ones, even if the earlier ones are gone.
 async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [filled(rooms).await?, rooms.add("b").await?];
     for expires in [false, true, false] {
@@ -212,7 +212,7 @@ async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Vi
                 .read(room, Span::After(Seq::START), usize::MAX)
                 .await?;
         }
-        // Two restarts without an operation in between.
+        // The next step restarts as well, so two restarts have no operation between them.
         rooms.restart().await?;
     }
     Ok(())
