@@ -1,4 +1,4 @@
-//! Connects to the server: tries every address that its name resolves to, each for a limited time.
+//! Connects to the server: tries every address that the server's name resolves to, each for a limited time.
 
 use std::io;
 use std::net::SocketAddr;

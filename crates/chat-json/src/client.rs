@@ -1,7 +1,8 @@
 //! A chat client for programs. Its session continues over several connections.
 //!
-//! Invariant: from its join on, the caller receives each message of a room once and in order, or a gap. A message of
-//! the caller is published once, or the caller is told that it is unknown whether the message was published.
+//! Invariant: after joining a room, the caller receives each message of the room once and in order, or a gap. A
+//! message of the caller is published once, or the caller is told that it is unknown whether the message was
+//! published.
 
 mod backoff;
 mod builder;
@@ -38,7 +39,7 @@ const ROOMS_MAX: usize = 65_536;
 /// The most gaps in a log that one call of [`Client::history`] skips.
 const HOLES_MAX: usize = 16;
 
-/// A handle with which a program sends messages and requests to a server. It is cheap to clone.
+/// A handle with which a program sends messages and requests to a server. Cloning the handle is cheap.
 ///
 /// Events of the server arrive on [`Events`]. A task in the background keeps the connection. The task ends when all
 /// handles and the `Events` are dropped, or after [`quit`](Self::quit).
@@ -130,7 +131,8 @@ impl Client {
         self.call_to_publish(request).await
     }
 
-    /// Sends an action: `act("ops", "waves")` is shown as "* alice waves". Otherwise as [`say`](Self::say).
+    /// Sends an action: `act("ops", "waves")` is shown as "* alice waves". In all other respects the method works as
+    /// [`say`](Self::say).
     ///
     /// # Errors
     ///
@@ -148,7 +150,8 @@ impl Client {
         self.call_to_publish(request).await
     }
 
-    /// Sends a message to a room without joining it, so no join or leave is announced. Otherwise as [`say`](Self::say).
+    /// Sends a message to a room without joining the room, so no join or leave is announced. In all other respects the
+    /// method works as [`say`](Self::say).
     ///
     /// `if_missing` says what the server does if the room has no members and an empty log.
     ///
@@ -174,7 +177,8 @@ impl Client {
         self.call_to_publish(request).await
     }
 
-    /// Sends a direct message to the session with the nick `to`. The client does not send it again after a disconnect.
+    /// Sends a direct message to the session with the nick `to`. The client does not send the message again after a
+    /// disconnect.
     ///
     /// # Errors
     ///
@@ -252,7 +256,8 @@ impl Client {
         self.call(request, RequestKind::Join).await.map(drop)
     }
 
-    /// Joins a room, and first receives up to `limit` of its latest messages. Otherwise as [`join`](Self::join).
+    /// Joins a room, and first receives up to `limit` of the room's latest messages. In all other respects the method
+    /// works as [`join`](Self::join).
     ///
     /// # Errors
     ///

@@ -34,7 +34,7 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
                     first = Some(Instant::now());
                 }
                 Some(first) if first.elapsed() < SAME_SIGNAL => {}
-                // The exit code that a shell reports for a process ended by this signal.
+                // The exit code that a shell reports for a process that this signal has ended.
                 Some(_) => signal_hook::low_level::exit(128 + signal),
             }
         }

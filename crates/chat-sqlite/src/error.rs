@@ -23,7 +23,7 @@ pub enum OpenError {
         /// The newest version of the schema that this version of the crate knows.
         known: i64,
     },
-    /// The contents of the file are inconsistent. The text says what was found.
+    /// The contents of the file are inconsistent. The text describes the inconsistency.
     #[error(
         "it is damaged ({0}): `chat-server check` says more; restore a copy, or export what can be read"
     )]

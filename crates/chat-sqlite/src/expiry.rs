@@ -1,4 +1,4 @@
-//! Keeps track of the rooms that may have expired messages, and returns the one to check next.
+//! Records which rooms may have expired messages, and chooses the room to check next.
 
 use crate::options::{Keep, Options};
 use crate::rooms::Key;

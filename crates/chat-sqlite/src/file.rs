@@ -50,8 +50,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
-        // The file is identified before the lock: a file of another program is left unchanged, and no lock file is
-        // made beside it.
+        // The file is identified before `FILE-state` is made: a file of another program is left unchanged, and no lock
+        // file is made beside it.
         let found = read_only(path).and_then(|connection| identify(&connection));
         is_new = match found {
             // This crate made the file, but its header is damaged.
@@ -80,7 +80,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         Sync::Normal => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // On macOS, fsync leaves the data in the disk's cache. With these settings it has the same effect as elsewhere.
+    // On macOS, fsync leaves the data in the disk's cache. With these settings, a sync reaches the disk there, too.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;

@@ -134,7 +134,7 @@ impl Held {
         }
     }
 
-    /// Returns whether all data written to the file is still there, as far as its size and its header tell.
+    /// Returns whether the file still has all data that was written to it, as far as its size and its header tell.
     pub(crate) fn is_whole(&self) -> bool {
         (0..LOOKS).any(|look| {
             if look > 0 {

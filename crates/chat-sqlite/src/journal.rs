@@ -298,7 +298,7 @@ impl SqliteLog {
     }
 }
 
-/// The messages of one span of a log, and what is needed to tell which are missing.
+/// The messages of one span of a log, and the positions that show which messages of the span are missing.
 #[derive(Debug, Default)]
 struct Part {
     /// The room's id.
@@ -375,7 +375,7 @@ impl Part {
     }
 }
 
-/// Reads the messages of a span, at most `limit`, and what is needed to tell which are missing.
+/// Reads the messages of a span, at most `limit`, and the positions that show which messages are missing.
 fn read(
     connection: &mut Connection,
     room: &Key,

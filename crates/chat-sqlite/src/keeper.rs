@@ -58,7 +58,7 @@ pub(crate) struct Keeper {
 }
 
 impl Backlog {
-    /// Notes that messages were appended to the room with this id.
+    /// Adds the room with this id, because messages were appended to it.
     pub(crate) fn note(&self, room: i64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.rooms.insert(room) {
@@ -82,7 +82,7 @@ impl Backlog {
         waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
     }
 
-    /// Removes and returns the next room. If there is none, waits for one at most [`LOOK_EVERY`].
+    /// Removes and returns the next room. If there is none, waits at most [`LOOK_EVERY`] for one.
     fn next(&self) -> Option<i64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, LOOK_EVERY, |state| {

@@ -33,8 +33,8 @@
 //! The logs get new epochs in three cases: the file holds fewer messages than `FILE-state` records, because the file
 //! was restored from a copy or cut short; `FILE-state` is missing; or `FILE-state` is a copy.
 //!
-//! To restore a backup, put back the database file alone, without `FILE-state`. The crate does not detect that files
-//! were restored if the copy kept their times, as a snapshot of a whole disk does. To back up while a server runs, use
+//! To restore a backup, put back the database file alone, without `FILE-state`. The crate does not detect a restored
+//! copy that preserves the times of the files, such as a snapshot of a whole disk. To back up while a server runs, use
 //! `chat-server export` or SQLite's own `.backup`. A plain copy of a file in use is not a valid backup.
 //!
 //! The file must be on a local disk, because SQLite's locks and its `-shm` file do not work over a network. Flipped

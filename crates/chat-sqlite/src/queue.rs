@@ -62,7 +62,7 @@ pub(crate) struct Index {
     pub(crate) done: oneshot::Sender<Option<Indexed>>,
 }
 
-/// The bytes of a batch. They count as waiting until this is dropped.
+/// The bytes of a batch, which count as waiting until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Weight {
     bytes: usize,
@@ -91,7 +91,7 @@ pub(crate) struct Leases {
     late: Arc<Mutex<Vec<Key>>>,
 }
 
-/// Marks a log of a room as in use until this is dropped.
+/// Marks a log of a room as in use until the lease is dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     key: Key,

@@ -55,7 +55,7 @@ pub(crate) struct Budget {
     is_cancelled: Arc<AtomicBool>,
 }
 
-/// Cancels a search when it is dropped.
+/// Cancels a search when this value is dropped.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Budget {

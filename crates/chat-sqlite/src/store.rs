@@ -1,4 +1,4 @@
-//! Operations within one transaction: find rooms, append messages, index them, and remove expired ones.
+//! Operations within one transaction: find rooms, append messages, index messages, and remove expired messages.
 //!
 //! Invariant: a function that changes a [`Room`] also changes its row. A room gets its row and its id with its first
 //! message, so a room without messages has nothing in the file.

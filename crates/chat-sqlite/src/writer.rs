@@ -1,5 +1,5 @@
-//! The one thread that writes to the file. All waiting tasks become one transaction, and are answered when it is
-//! committed.
+//! The one thread that writes to the file. All waiting tasks become one transaction, and are answered when the
+//! transaction is committed.
 //!
 //! Invariant: a task is answered only after its transaction was committed. Messages stand in the log in the order in
 //! which they were queued.
@@ -307,7 +307,7 @@ impl Writer {
         }
     }
 
-    /// Opens a log. This only reads, so it works even if nothing can be written.
+    /// Opens a log. Opening only reads, so it works even if nothing can be written.
     fn open(&mut self, Open { key, name, done }: Open) {
         let mut changes = self.rooms.begin();
         let connection = &self.opened.connection;

@@ -1,8 +1,8 @@
 //! Conformance suites for journals, dialects and rosters.
 //!
-//! A suite checks only rules that `chat-core` relies on, so it fits any implementation. It returns the first
-//! [`Violation`] that it finds, which names the broken [`Rule`], what the suite expected, what it saw instead, and the
-//! seed that reproduces the violation.
+//! A suite checks only rules that `chat-core` relies on, so every implementation can run it. A suite returns the first
+//! [`Violation`] that it finds. The violation names the broken [`Rule`], what the suite expected, what the suite saw
+//! instead, and the seed that reproduces the violation.
 
 mod dialect;
 mod journal;

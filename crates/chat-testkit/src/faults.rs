@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream with faults that a test sets through its [`Faults`]. Without faults it behaves as the stream that it wraps.
 ///
-/// To a server it looks like a connection over a bad network.
+/// To a server, such a stream looks like a connection over a bad network.
 ///
 /// # Examples
 ///
@@ -36,7 +36,7 @@ pub struct Faults(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of bytes that still pass, in both directions together. `None` if there is no limit.
+    /// The number of bytes that may still pass, in both directions together. `None` if there is no limit.
     left: Option<usize>,
     is_reset: bool,
     is_stalled: bool,

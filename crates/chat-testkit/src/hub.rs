@@ -74,7 +74,7 @@ impl TestHub {
         Wire::new(name, near)
     }
 
-    /// Connects a peer with this information about it, for the hub's policy.
+    /// Connects a peer. `peer` is the information about the peer for the hub's policy.
     pub fn connect_as(&mut self, name: &str, peer: Peer) -> Wire {
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         self.serve(far, peer);

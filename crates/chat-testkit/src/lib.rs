@@ -36,8 +36,8 @@
 //!
 //! # Bad networks
 //!
-//! A [`FaultyStream`] has the faults that the test sets through its [`Faults`]: it breaks, stalls, or passes single
-//! bytes.
+//! A [`FaultyStream`] has the faults that the test sets through its [`Faults`]: the stream breaks, stalls, or passes
+//! single bytes.
 //!
 //! ```
 //! # use chat_core::CloseReason;

@@ -195,8 +195,8 @@ impl Wire {
         }
     }
 
-    /// Returns the bytes that have arrived, whether or not they end a line. Waits if there are none. The result is
-    /// empty only at the end of the stream.
+    /// Returns the bytes that have arrived, whether or not they end a line. Waits if no bytes have arrived. The result
+    /// is empty only at the end of the stream.
     pub async fn next_bytes(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.read().await;

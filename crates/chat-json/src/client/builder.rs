@@ -234,7 +234,7 @@ pub enum OpenError {
     /// The server can't be reached, or closed the connection.
     #[error("the server can't be reached")]
     Unreachable(#[source] io::Error),
-    /// The other end does not answer as a chat server does. The text says how it answered.
+    /// The other end does not answer as a chat server does. The text describes its answer.
     #[error("the other end is not a chat server: {0}")]
     NoChat(String),
     /// The server refused to begin the session.

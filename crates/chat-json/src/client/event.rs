@@ -46,7 +46,7 @@ pub enum Event {
     /// The client has joined a room, for the first time or again after a disconnect. Messages that it missed while
     /// disconnected follow.
     Entered(Room),
-    /// The client could not join a room, or is no longer in it.
+    /// The client could not join a room, or is no longer in the room.
     NotEntered {
         /// The room.
         room: String,
@@ -114,13 +114,13 @@ pub enum Event {
         /// How many direct messages were dropped.
         count: u64,
     },
-    /// The client has missed messages of a room, and can't read them.
+    /// The client has missed messages of a room, and can't read these messages from the log.
     Gap {
         /// The room.
         room: String,
-        /// The first missing position, if it is known.
+        /// The first position whose message is missing; `None` if the position is unknown.
         from: Option<u64>,
-        /// The last missing position, if it is known.
+        /// The last position whose message is missing; `None` if the position is unknown.
         to: Option<u64>,
         /// Why the messages are missing.
         why: GapCause,

@@ -9,7 +9,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Decoder;
 
-/// The most bytes that one step reads. They contain fewer messages than may wait for the caller.
+/// The most bytes that one step reads. So many bytes contain fewer messages than may wait for the caller.
 const READ_BYTES: usize = 32 * 1024;
 
 pub(super) struct Link {

@@ -1,4 +1,4 @@
-//! Recognises the client's own messages among those that arrive.
+//! Recognises the client's own messages among the messages that arrive.
 //!
 //! Invariant: a message is the client's own only if it has a key that this client made and has not seen before, and a
 //! nick that this client had. Everyone in a room sees the keys, so a key alone proves nothing.

@@ -1,4 +1,4 @@
-//! Measures how fast the caller takes its events, and whether the connection should wait for it.
+//! Measures how fast the caller takes its events, and decides whether the client waits for the caller.
 //!
 //! Invariant: if the caller is slow, the client continues to read the connection, because it must answer pings. If the
 //! caller reads as fast as it can, the client stops reading until the caller has caught up, so that the caller

@@ -14,7 +14,7 @@ pub enum Event<'a> {
     /// A member sent an action, which the command `/me` of the plain dialect sends.
     #[serde(borrow)]
     Acted(Entry<'a>),
-    /// A member changed the topic. An empty text removes it.
+    /// A member changed the topic. An empty text removes the topic.
     #[serde(borrow)]
     Topic(Entry<'a>),
     /// A member sent a notice: a message that programs must not answer automatically.
@@ -71,7 +71,7 @@ pub enum Event<'a> {
         /// announces them again; the command `who` returns the current members.
         on: bool,
     },
-    /// The current members of a room. The server sends it if the client has missed joins or leaves.
+    /// The current members of a room. The server sends this event if the client has missed joins or leaves.
     Present {
         /// The room.
         #[serde(borrow)]
@@ -93,19 +93,19 @@ pub enum Event<'a> {
         #[serde(borrow)]
         text: Text<'a>,
     },
-    /// The client has missed messages of a room, and does not receive them.
+    /// The client has missed messages of a room, and does not receive these messages.
     Gap {
         /// The room.
         #[serde(borrow)]
         room: Text<'a>,
-        /// The first missing position; `null` if it is unknown.
+        /// The first position whose message is missing; `null` if the position is unknown.
         from: Option<u64>,
-        /// The last missing position; `null` if it is unknown.
+        /// The last position whose message is missing; `null` if the position is unknown.
         to: Option<u64>,
         /// Why the messages are missing.
         why: Why,
     },
-    /// The session is no longer in a room: the server removed it or closed the room.
+    /// The session is no longer in a room: the server removed the session or closed the room.
     Removed {
         /// The room.
         #[serde(borrow)]
@@ -154,7 +154,7 @@ pub struct Entry<'a> {
     /// The text.
     #[serde(borrow)]
     pub text: Text<'a>,
-    /// The key under which the author published the message, if it gave one.
+    /// The key under which the author published the message, if the author gave one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Text<'a>>,
     /// Whether the message was published before the client joined, and is now replayed.

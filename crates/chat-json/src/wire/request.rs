@@ -36,14 +36,15 @@ pub struct Request<'a> {
     /// `hello`: the rooms to join.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<JoinRoom<'a>>,
-    /// The room that the command is for. `rooms`: a name; the reply lists only rooms whose names sort after it.
+    /// The room that the command is for. For `rooms`, a name; the reply lists only rooms whose names sort after this
+    /// name.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub room: Option<Text<'a>>,
     /// `join`: the position of the last message that the client has seen. `history`: a position; the reply has only
-    /// messages after it.
+    /// messages after this position.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// `history`, `search`: a position; the reply has only messages before it.
+    /// `history`, `search`: a position; the reply has only messages before this position.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
     /// `join`, `history`, `search`: the maximum number of messages. `rooms`: the maximum number of rooms.

@@ -4,8 +4,8 @@
 //! memory, even while writing fails. A line that does not fit is dropped and counted, and the count is written as soon
 //! as writing works again.
 //!
-//! `tracing-appender` does not do this: it drops lines whose write fails without counting them, and it limits lines,
-//! not bytes.
+//! `tracing-appender` does not meet this invariant: it drops lines whose write fails without counting them, and it
+//! limits the number of lines, not of bytes.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -80,8 +80,8 @@ impl LogQueue {
     /// Adds a line, or counts it as dropped if it does not fit.
     pub(super) fn push(&self, line: &[u8]) {
         let mut waiting = self.0.lock();
-        // Lines after a dropped one are dropped too, until the count is taken. So the notice stands where the lines are
-        // missing.
+        // Once a line is dropped, all further lines are dropped too, until the writing thread takes the count. So the
+        // notice stands where the lines are missing.
         if waiting.lost > 0 || waiting.bytes.len() + line.len() > self.0.bytes_max {
             waiting.lost += 1;
         } else {

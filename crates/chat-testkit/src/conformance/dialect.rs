@@ -39,8 +39,8 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Creates the input from first lines. Each of them alone must open a connection in the dialect, and all of them
-    /// must give the connection the same options.
+    /// Creates the input from first lines. Each first line alone must open a connection in the dialect, and all first
+    /// lines must give the connection the same options.
     #[must_use]
     pub fn new<L: Into<String>>(openings: impl IntoIterator<Item = L>) -> Self {
         Self {
@@ -52,15 +52,15 @@ impl Speech {
         }
     }
 
-    /// Adds lines that may follow a first line. The suite sends them unchanged, and with errors in them. It tests only
-    /// the commands that are in these lines.
+    /// Adds lines that may follow a first line. The suite sends these lines unchanged, and with errors in them. The
+    /// suite tests only the commands that are in these lines.
     #[must_use]
     pub fn lines<L: Into<String>>(mut self, lines: impl IntoIterator<Item = L>) -> Self {
         self.lines.extend(lines.into_iter().map(Into::into));
         self
     }
 
-    /// Allows the dialect to write this control character, because it is part of its protocol, such as U+0001 in IRC.
+    /// Allows the dialect to write this control character, such as U+0001 in IRC, because it is part of the protocol.
     #[must_use]
     pub fn allow(mut self, allowed: char) -> Self {
         self.allowed.push(allowed);

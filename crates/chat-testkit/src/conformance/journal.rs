@@ -79,10 +79,10 @@ pub trait JournalUnderTest {
 /// How long the logs of a journal live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// A log lives as long as it is open. When it is opened again, it may be empty and have another epoch.
+    /// A log lives as long as it is open. When the log is opened again, it may be empty and have another epoch.
     WhileOpen,
-    /// A log lives without limit. When this process or a later one opens it again, it has the same messages and the
-    /// same epoch.
+    /// A log lives without limit. When this process or a later one opens the log again, the log has the same messages
+    /// and the same epoch.
     OverRestarts,
 }
 
@@ -91,7 +91,8 @@ pub enum Durability {
 pub enum Holds {
     /// All messages.
     Everything,
-    /// At least this number of the latest messages. The journal may remove older ones, which reads report as a gap.
+    /// At least this number of the latest messages. The journal may remove older messages, which reads report as a
+    /// gap.
     AtLeast(usize),
 }
 
@@ -158,8 +159,8 @@ pub async fn journal(under_test: impl JournalUnderTest) -> Result<(), Violation>
     journal_with(under_test, 0..SEEDS).await
 }
 
-/// Runs a journal through the suite as [`journal`] does, with one random run for each of these seeds. Give it the seed
-/// of a [`Violation`] to reproduce that violation, or a large range for a longer test.
+/// Runs a journal through the suite as [`journal`] does, with one random run for each of these seeds. The seed of a
+/// [`Violation`] reproduces that violation. A large range of seeds makes a longer test.
 ///
 /// # Errors
 ///

@@ -7,9 +7,9 @@ use chat_core::log::{Account, SessionId, TokenDigest};
 use chat_core::name::NameRules;
 use chat_core::roster::{IfTaken, NickClaim, NickKeys, Roster};
 
-/// Runs a roster that has no sessions yet through the suite. It checks these rules: a nick has one owner; two owners
-/// can't have nicks that look alike; sessions of one account share a nick; after a take-over, the nick has no other
-/// owner; a released nick is free.
+/// Runs a roster that has no sessions yet through the suite. The suite checks these rules: a nick has one owner; two
+/// owners can't have nicks that look alike; sessions of one account share a nick; after a take-over, the nick has no
+/// other owner; a released nick is free.
 ///
 /// # Errors
 ///

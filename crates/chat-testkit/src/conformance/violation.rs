@@ -19,8 +19,8 @@ pub enum Rule {
     Loss,
     /// Journal: if the future of an append is dropped, the messages of the append stay in the log.
     Cancelled,
-    /// Journal: a read returns messages of its span, up to its limit. If there are more, it returns those nearest to
-    /// the position that the span names.
+    /// Journal: a read returns messages of its span, up to its limit. If the span has more messages, the read returns
+    /// those nearest to the position that the span names.
     Ranges,
     /// Journal: a gap covers exactly the messages that a log no longer holds.
     Gaps,
@@ -87,7 +87,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// A broken rule, with what was expected and seen.
+/// A broken rule, what the suite expected, and what the suite saw instead.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Violation {

@@ -36,7 +36,8 @@ impl Conversation {
         None
     }
 
-    /// Chooses another nick after the server refused the hello. Returns whether there is one to reconnect with.
+    /// Chooses another nick after the server refused the hello. Returns whether there is another nick to reconnect
+    /// with.
     ///
     /// If the caller set the refused nick without a connection, the other nick is the previous one. Otherwise the
     /// client becomes a guest, if the caller allows this and no lost connection of this client may still hold the

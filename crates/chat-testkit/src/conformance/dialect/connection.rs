@@ -8,8 +8,8 @@ use crate::random::Random;
 use chat_core::CloseReason;
 
 /// Runs a dialect through the suite over connections to a hub. Each peer sends one of the first lines of the speech,
-/// then its other lines and hostile ones, in pieces that end at any byte. The peers also receive what other sessions
-/// send.
+/// and then other lines of the speech and hostile lines, in pieces that end at any byte. The peers also receive what
+/// other sessions send.
 ///
 /// Use this suite for errors that only a hub can cause, and for dialects whose detector is not public, such as the
 /// plain dialect.
@@ -22,7 +22,7 @@ use chat_core::CloseReason;
 ///
 /// # Panics
 ///
-/// Panics if another session has a nick that the suite uses. Those nicks begin with `suite-`.
+/// Panics if another session has a nick that the suite uses. The nicks of the suite begin with `suite-`.
 ///
 /// # Cancel safety
 ///

@@ -23,7 +23,7 @@ pub(super) fn clean_text(random: &mut Random) -> String {
     }
 }
 
-/// Returns a line that a peer may send: one of `lines` with an error in it, or random text. It contains no newline.
+/// Returns a line that a peer may send, without a newline: one of `lines` with an error in it, or random text.
 pub(super) fn line(lines: &[String], random: &mut Random) -> String {
     if lines.is_empty() || random.once_in(3) {
         return text_of(random).replace('\n', " ");

@@ -52,7 +52,7 @@ impl Scene {
     }
 }
 
-/// Runs a conversation with a dialect and checks what it writes.
+/// Runs a conversation with a dialect, and checks the output of the dialect.
 pub(super) fn check(
     dialect: Box<dyn Dialect>,
     opening: &str,
@@ -267,7 +267,7 @@ impl Talk<'_> {
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
-    /// Calls the dialect and checks what it writes.
+    /// Calls the dialect, and checks the output of the dialect.
     fn writes(
         &mut self,
         doing: &str,

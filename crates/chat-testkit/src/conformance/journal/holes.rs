@@ -16,9 +16,9 @@ const LOST: [std::ops::Range<usize>; 2] = [4..6, 10..12];
 /// The limits of the reads, in messages.
 const LIMITS: [usize; 5] = [1, 2, 3, 7, 100];
 
-/// Runs a journal that two hubs share through the suite for logs that lose messages, also in the middle. A log that is
-/// followed or read must yield each message or a gap in its place. A page must not continue past lost messages: it ends
-/// before them, and the next page begins with the gap.
+/// Runs a journal that two hubs share through the suite for logs that lose messages, even in the middle of a log. A
+/// log that is followed or read must yield each message or a gap in its place. A page must not continue past lost
+/// messages: the page ends before the lost messages, and the next page begins with the gap.
 ///
 /// `nodes` are two nodes of one journal, over a store that is empty at first. The suite calls `lose` to remove the
 /// messages at the given positions from the room's log.

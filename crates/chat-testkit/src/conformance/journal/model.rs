@@ -1,4 +1,4 @@
-//! The model of a log: the appended messages, and how many of the oldest are gone.
+//! The model of a log: the appended messages, and the number of oldest messages that are gone.
 
 use super::drafts::AUTHORS;
 use super::{Rule, Violation, failed};

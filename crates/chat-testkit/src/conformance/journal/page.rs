@@ -1,4 +1,5 @@
-//! Checks reads: a page must contain the messages of its span that the log holds, and a gap for the others.
+//! Checks reads: a page must contain the messages of its span that the log holds, and a gap for the messages that are
+//! gone.
 
 use super::model::Model;
 use super::{Holds, Rule, Violation};
