@@ -372,7 +372,7 @@ fn check_workload(workload: &Workload) -> anyhow::Result<()> {
 }
 
 impl ServerArgs {
-    /// The servers to measure: those of `--only`, otherwise those of `usual` that are found.
+    /// The servers to measure: those that `--only` names. Without `--only`, those of `usual` whose programs are found.
     fn contestants(&self, usual: &[PeerName]) -> anyhow::Result<Vec<Contestant>> {
         let own = std::env::current_exe().context("the path of this program is unknown")?;
         let wanted = if self.only.is_empty() {
@@ -407,7 +407,7 @@ impl ServerArgs {
         })
     }
 
-    /// `chat-server`, for either dialect.
+    /// `chat-server`, for the plain or the JSON dialect. `None` if its program is not found.
     fn own_server(&self) -> Option<Chat> {
         let extra = self.extra_server_args.split_whitespace();
         Some(Chat {

@@ -1,4 +1,4 @@
-//! Drills: `chat-server` as a child process, with members and a machine that fail.
+//! Drills: `chat-server` runs as a child process while its members, or the machine, fail.
 //!
 //! Each drill checks promises of the server under stress, and prints the figures with their bounds. On a busy machine a
 //! time may miss its bound; what must never happen, such as a lost message, is independent of load.
@@ -35,7 +35,7 @@ use crate::progress::Progress;
 use findings::Findings;
 use stage::Stage;
 
-/// How long one drill may take before it fails, in addition to the time that the command line sets.
+/// The longest time that one drill may take before it fails, in addition to the time that the command line sets.
 const DRILL_MAX: Duration = Duration::from_secs(240);
 
 /// The drills by name.
@@ -70,14 +70,14 @@ pub(crate) enum DrillName {
 }
 
 impl DrillName {
-    /// Each drill once, without `soak`, which takes minutes.
+    /// Every drill except `soak`, which takes minutes.
     fn each() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|name| !matches!(name, Self::All | Self::Soak))
             .collect()
     }
 
-    /// Returns the drills of `names`; `all` stands for each of them.
+    /// Returns the drills of `names`. `all` stands for every drill except `soak`.
     pub(crate) fn resolve(names: &[Self]) -> Vec<Self> {
         if names.contains(&Self::All) {
             Self::each()
@@ -100,13 +100,13 @@ pub(crate) struct DrillPlan {
     /// The path of `chat-server`.
     pub(crate) server: PathBuf,
     pub(crate) is_quick: bool,
-    /// `--seconds`.
+    /// How long drills of configurable length last (`--seconds`). `None`: each drill's default.
     pub(crate) lasting: Option<Duration>,
-    /// `--minutes`.
+    /// How long `soak` lasts (`--minutes`). `None`: its default.
     pub(crate) soaking: Option<Duration>,
-    /// How many senders `costly` has.
+    /// The number of connections that `costly` sends on.
     pub(crate) senders: usize,
-    /// Prefixes of the names of `costly`'s kinds; all kinds if empty.
+    /// Prefixes of the names of the request kinds that `costly` tries. All kinds if empty.
     pub(crate) kinds: Vec<String>,
 }
 
@@ -117,7 +117,7 @@ impl DrillPlan {
     }
 }
 
-/// Runs the drills and prints their findings. Returns one text for each drill that failed.
+/// Runs the drills and prints their findings. Returns one error text for each drill that failed.
 ///
 /// # Errors
 ///
@@ -127,7 +127,7 @@ pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<S
     for &name in &plan.drills {
         let title = name.as_string();
         progress.now(&format!("drill {title}"));
-        // Each drill has its own runtime, so that no task of one runs during the next.
+        // Each drill has its own runtime, so that no task of one drill runs during the next.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
@@ -155,10 +155,10 @@ pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<S
     Ok(failures)
 }
 
-/// How many characters of an error are shown: an unexpected line may be long.
+/// The most characters of an error that are shown: an unexpected line may be long.
 const ERROR_SHOWN: usize = 500;
 
-/// Threads on which the drills' clients run; the server needs the rest of a small machine.
+/// The number of threads for the drills' clients. The server needs the other processors of a small machine.
 const WORKERS: usize = 2;
 
 async fn perform(

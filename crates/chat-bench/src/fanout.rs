@@ -1,4 +1,4 @@
-//! The fan-out benchmark: each workload with each server, in rounds. Each run starts a new process.
+//! The fan-out benchmark: runs each workload with each server, in rounds. Each run starts a new server process.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) struct FanoutPlan {
     pub(crate) rounds: u32,
     pub(crate) warm_up: Goal,
     pub(crate) goal: Goal,
-    /// Time without a delivery after which a run fails.
+    /// The time without a delivery after which a run fails.
     pub(crate) stall: Duration,
     pub(crate) contestants: Vec<Contestant>,
 }
@@ -40,22 +40,23 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// From sending a message until its last member received it.
+    /// From sending a message until the last member that should receive it has received it: percentiles, in
+    /// microseconds.
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,
-    /// Resident memory when the measured phase began, and its growth.
+    /// Resident memory at the start of the measured phase, and the growth during the phase, in KiB.
     pub(crate) rss_kib: u64,
     pub(crate) rss_change_kib: i64,
 }
 
 impl FanoutPlan {
-    /// The most connections that any workload makes.
+    /// The most connections that any workload of the plan makes.
     pub(crate) fn connections_max(&self) -> usize {
         self.workloads.iter().map(connections).max().unwrap_or(0)
     }
 }
 
-/// Runs all workloads. A failure of a server is part of its result; the runs of the others continue.
+/// Runs all workloads. If a server fails, that is part of its result, and the other servers' runs continue.
 pub(crate) fn run(plan: &FanoutPlan, progress: &Progress) -> Vec<WorkloadResult> {
     plan.workloads
         .iter()
@@ -83,7 +84,7 @@ fn start_and_measure(
         .map_err(|failure| anyhow!("{failure}\n(its last output: {:?})", server.last_words()))
 }
 
-/// One run: connect all members, warm up, measure, and look for duplicates.
+/// Performs one run: connects all members, warms up, measures, and looks for duplicates.
 fn measure(
     plan: &FanoutPlan,
     workload: &Workload,
@@ -122,7 +123,7 @@ fn figures(phase: &Phase, cpu: Duration, rss: u64, rss_after: u64) -> Run {
     }
 }
 
-/// The number of connections, including separate publishers and a reserve.
+/// The number of connections of a workload, including separate publishers and a reserve of 16.
 fn connections(workload: &Workload) -> usize {
     workload.members + workload.publishers + workload.stuck + 16
 }

@@ -1,7 +1,7 @@
 //! The load generator: one thread and one epoll loop for all members of one server.
 //!
-//! It makes few system calls: it reads up to 256 KiB at a time, and sends all that a publisher may send at once in one
-//! write. Every delivered message is checked against the [`Ledger`] before it counts.
+//! The generator makes few system calls: it reads up to 256 KiB at a time, and sends all that a publisher may send in
+//! one write. Each delivered message is checked against the [`Ledger`] before it counts.
 
 mod connection;
 
@@ -18,19 +18,19 @@ use crate::readiness::Until;
 use crate::workload::Workload;
 use connection::{Connection, Received, Stage};
 
-/// Large enough for all messages of a window.
+/// The most bytes of one read: enough for all messages of a window.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Events taken from one poll.
+/// The most events that one poll returns.
 const EVENTS_MAX: usize = 1024;
 
-/// How often the time without a delivery is checked.
+/// The longest wait of one poll, after which the time without a delivery is checked.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
-/// Latencies are recorded up to a minute, with three digits.
+/// The longest latency that is recorded: one minute, with three significant digits.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
-/// How long nothing must arrive before a run is over: a duplicate follows its original at once.
+/// How long nothing may arrive before a run ends. A duplicate would closely follow its original.
 const SETTLE: Duration = Duration::from_millis(10);
 
 /// The clients of one server.
@@ -44,9 +44,9 @@ pub(crate) struct Generator<'a> {
     events: Events,
     buffer: Vec<u8>,
     connections: Vec<Connection>,
-    /// The connection of each publisher.
+    /// The index of each publisher's connection.
     speakers: Vec<usize>,
-    /// When the generator was made; times are measured from here.
+    /// When the generator was created. Times are measured from here.
     epoch: Instant,
     books: Books,
 }
@@ -65,26 +65,26 @@ struct Books {
 /// When a phase stops publishing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
-    /// After this many messages, all publishers together.
+    /// After this many messages of all publishers together.
     Messages(u64),
-    /// After this long.
+    /// After this much time.
     Elapsed(Duration),
 }
 
-/// The results of one phase, from the first message sent to the last one received.
+/// The results of one phase. It lasts from the first message sent to the last one received.
 #[derive(Debug)]
 pub(crate) struct Phase {
     pub(crate) messages: u64,
     pub(crate) deliveries: u64,
     pub(crate) elapsed: Duration,
-    /// Nanoseconds from sending a message until its last member received it.
+    /// The time from sending a message until the last member that should receive it has received it, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// A wrong message arrived.
+    /// A message arrived that was corrupted, duplicated, reordered or sent to the wrong member.
     #[error("{0}")]
     Violation(#[from] Violation),
     /// The server sent an error, or a line that is not part of its protocol.
@@ -93,10 +93,10 @@ pub(crate) enum Failure {
     /// The server closed the connection.
     #[error("the server closed the connection of {0:?}")]
     Closed(Who),
-    /// No message arrived for too long.
+    /// No message arrived for `seconds`. `owed` describes the missing deliveries.
     #[error("no delivery for {seconds} s: {owed}")]
     Stalled { seconds: u64, owed: String },
-    /// Not all connections were accepted.
+    /// Only `got` of `wanted` connections were accepted; `first` is the first one that was not.
     #[error(
         "only {got} of {wanted} connections were accepted after {seconds} s without progress; {first:?} still waits"
     )]
@@ -106,16 +106,16 @@ pub(crate) enum Failure {
         first: Option<Who>,
         seconds: u64,
     },
-    /// A socket failed.
+    /// The socket of a connection failed.
     #[error("{who:?}: {error}")]
     Socket { who: Who, error: io::Error },
-    /// The poll failed, or no socket could be made.
+    /// The poll failed, or a socket could not be created.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 impl<'a> Generator<'a> {
-    /// Creates a generator for the server on `port`, without connections.
+    /// Creates a generator for the server on `port`. It has no connections yet.
     pub(crate) fn new(
         peer: &'a dyn Peer,
         workload: &'a Workload,
@@ -150,7 +150,7 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Connects all members and publishers of the workload, and returns when all are accepted.
+    /// Connects all members and publishers of the workload, and returns when the server has accepted all of them.
     pub(crate) fn connect_all(&mut self) -> Result<(), Failure> {
         let mut newcomers = Vec::new();
         if self.peer.echo() == Echo::Apart {
@@ -161,7 +161,8 @@ impl<'a> Generator<'a> {
         self.connect(&newcomers)
     }
 
-    /// Connects `newcomers`, a few hundred at a time, and returns when all are accepted.
+    /// Connects `newcomers`, at most [`Peer::connecting_max`] at a time, and returns when the server has accepted all
+    /// of them.
     pub(crate) fn connect(&mut self, newcomers: &[Who]) -> Result<(), Failure> {
         let before = self.books.welcomed;
         let mut waiting = newcomers.iter();
@@ -189,7 +190,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Publishes until the goal is reached, and returns when all messages are delivered.
+    /// Publishes until the goal is reached, and returns when all messages have been delivered.
     pub(crate) fn run(&mut self, goal: Goal) -> Result<Phase, Failure> {
         self.books.latency = new_histogram();
         let (published, delivered) = (self.books.published, self.books.delivered);
@@ -229,7 +230,7 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Publishes nothing for `duration`, but receives and answers the server's pings.
+    /// Publishes nothing for `duration`, but keeps receiving and answers the server's pings.
     pub(crate) fn rest(&mut self, duration: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         while let Some(left) = duration.checked_sub(start.elapsed()) {
@@ -238,7 +239,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Receives until nothing arrives for a moment. A duplicate delivery is found here.
+    /// Receives until nothing arrives for [`SETTLE`], so that duplicate deliveries are found.
     pub(crate) fn settle(&mut self) -> Result<(), Failure> {
         while self.turn(SETTLE)? > 0 {}
         Ok(())
@@ -275,7 +276,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Fills the window of each publisher, with at most `allowance` messages in total.
+    /// Publishes until the window of each publisher is full, at most `allowance` messages in total.
     fn fill_windows(&mut self, mut allowance: u64) -> Result<(), Failure> {
         let now = self.epoch.elapsed().as_nanos() as u64;
         let mut payload = Vec::with_capacity(self.workload.payload);
@@ -302,7 +303,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Waits for events and handles them. Returns their number.
+    /// Waits for events and handles them. Returns the number of events.
     fn turn(&mut self, timeout: Duration) -> Result<usize, Failure> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
@@ -342,7 +343,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// The context for reading one connection.
+/// The context for reading from one connection.
 #[derive(Debug)]
 struct Reading<'a> {
     peer: &'a dyn Peer,
@@ -351,7 +352,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads and handles all that the socket holds.
+    /// Reads and handles everything that the socket holds.
     fn drain(
         mut self,
         connection: &mut Connection,
@@ -375,7 +376,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Handles every complete frame in `bytes`. Returns how many bytes they take.
+    /// Handles every complete frame in `bytes`. Returns how many bytes these frames take.
     fn digest(&mut self, connection: &mut Connection, bytes: &[u8]) -> Result<usize, Failure> {
         let who = connection.who;
         let mut at = 0;
@@ -438,7 +439,8 @@ fn new_histogram() -> Histogram<u64> {
 
 #[cfg(test)]
 mod tests {
-    //! A faulty server is detected: two members on real sockets, and a thread that alters what one sends the other.
+    //! Checks that a faulty server is detected: two members on real sockets, and a thread that alters what one sends to
+    //! the other.
 
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
@@ -449,10 +451,10 @@ mod tests {
     use crate::peer::{GREETING, Raw};
     use crate::workload::WorkloadName;
 
-    /// Messages in flight at once.
+    /// The most messages in flight.
     const WINDOW: usize = 3;
 
-    /// Serves two members: sends the second what `garble` returns for the lines of the first.
+    /// Serves two members. The lines of the first are passed through `garble` and sent to the second.
     fn serve(garble: fn(Vec<String>) -> Vec<String>) -> (u16, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -469,14 +471,14 @@ mod tests {
             let mut answer = garble(lines).join("\n");
             answer.push('\n');
             member.write_all(answer.as_bytes()).unwrap();
-            // Close only when the other side closes.
+            // Waits until the client closes the connection, and only then closes it here.
             let mut rest = String::new();
             drop(BufReader::new(member).read_line(&mut rest));
         });
         (port, thread)
     }
 
-    /// The generator's result for a server that does this to the messages 0, 1 and 2.
+    /// Returns the generator's result for a server that applies `garble` to the messages 0, 1 and 2.
     fn verdict(garble: fn(Vec<String>) -> Vec<String>) -> Result<Phase, Failure> {
         let (port, thread) = serve(garble);
         let mut workload = Workload::standard(WorkloadName::A);

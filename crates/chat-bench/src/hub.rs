@@ -1,7 +1,8 @@
-//! The hub benchmark: the cost of publishing to members in process, beside a bare broadcast channel.
+//! The hub benchmark: compares the cost of publishing to members in process with a bare broadcast channel.
 //!
-//! Both run in turn, on a runtime of one thread with one task for each receiver. The processor time of the process
-//! counts: publishing, waking and receiving. A message is in flight until every receiver has received it.
+//! The hub and the channel run in turn, on a runtime of one thread with one task for each receiver. The figure is the
+//! processor time of the whole process: publishing, waking and receiving. A message is in flight until every receiver
+//! has received it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -19,7 +20,7 @@ use crate::proc;
 use crate::progress::Progress;
 use crate::stats::{median, median_ratio};
 
-/// What is measured.
+/// The arguments of `chat-bench hub`.
 #[derive(Debug)]
 pub(crate) struct HubPlan {
     pub(crate) sessions: usize,
@@ -29,7 +30,7 @@ pub(crate) struct HubPlan {
     pub(crate) rounds: u32,
 }
 
-/// The figures: nanoseconds of processor time a delivery, medians over the rounds.
+/// Processor time for each delivery in nanoseconds: medians over the rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct HubReport {
     pub(crate) sessions: usize,
@@ -38,11 +39,11 @@ pub(crate) struct HubReport {
     pub(crate) rounds: u32,
     pub(crate) broadcast_ns: f64,
     pub(crate) hub_ns: f64,
-    /// The median of each round's ratio.
+    /// The median of the rounds' ratios of hub to channel.
     pub(crate) ratio: f64,
 }
 
-/// Measures both in turn.
+/// Measures the channel and the hub in turn.
 pub(crate) fn run(plan: &HubPlan, progress: &Progress) -> anyhow::Result<HubReport> {
     let (mut bare, mut hub) = (Vec::new(), Vec::new());
     for round in 1..=plan.rounds {
@@ -99,7 +100,7 @@ fn in_runtime(measuring: impl Future<Output = anyhow::Result<f64>>) -> anyhow::R
     LocalSet::new().block_on(&runtime, measuring)
 }
 
-/// Counts deliveries, and wakes the publisher when the awaited number is reached.
+/// Counts deliveries, and wakes the publisher when the count reaches the awaited number.
 #[derive(Debug, Default)]
 struct Deliveries {
     count: Cell<usize>,
@@ -123,7 +124,7 @@ impl Deliveries {
     }
 }
 
-/// Publishes `plan.messages`, after a fifth of that as warm-up. Returns the processor time for one delivery.
+/// Publishes `plan.messages` messages, after a fifth as many for warm-up. Returns the processor time for each delivery.
 async fn measure<E>(
     plan: &HubPlan,
     deliveries: &Deliveries,
@@ -199,7 +200,7 @@ async fn measure_hub(plan: &HubPlan) -> anyhow::Result<f64> {
     .await
 }
 
-/// Capacity of both rings: the hub's default.
+/// The capacity of the channel and of the hub's rings: the hub's default.
 const RING: usize = 128;
 
 #[cfg(test)]
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn both_are_measured_and_nothing_is_lost() {
-        // If a message is lost, the publisher waits for ever.
+        // If a message were lost, the publisher would wait for ever.
         let plan = HubPlan {
             sessions: 10,
             messages: 200,

@@ -19,16 +19,17 @@ use crate::workload::Workload;
 pub(crate) struct IdlePlan {
     pub(crate) workload: Workload,
     pub(crate) rounds: u32,
-    /// Messages after the first.
+    /// The number of messages after the first.
     pub(crate) messages: u32,
-    /// How long all are silent before memory is read.
+    /// How long all members are silent before memory is read.
     pub(crate) settle: Duration,
     pub(crate) stall: Duration,
     pub(crate) contestants: Vec<Contestant>,
 }
 
 impl IdlePlan {
-    /// Members that join before memory is first read: what a server allocates once does not count.
+    /// The number of members that join before memory is first read, so that what a server allocates only once does not
+    /// count.
     pub(crate) const FIRST_IN: usize = 10;
 }
 
@@ -43,23 +44,23 @@ pub(crate) struct IdleReport {
 /// The figures of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct IdleRun {
-    /// Resident memory for each connection, while all are silent.
+    /// Resident memory for each connection in KiB, while all members are silent.
     pub(crate) kib_per_connection: f64,
-    /// The same after a few messages to all.
+    /// Resident memory for each connection in KiB, after a few messages to all members.
     pub(crate) kib_per_connection_after_messages: f64,
-    /// From the first connect until the last member joined.
+    /// The time from the first connect until the last member has joined.
     pub(crate) all_in_ms: f64,
-    /// Until the first message reached all members.
+    /// The time until the first message has reached all members.
     pub(crate) first_message_ms: f64,
-    /// The same for the messages after it: median and worst.
+    /// The time until each later message has reached all members: median and maximum.
     pub(crate) message_ms: f64,
     pub(crate) message_worst_ms: f64,
-    /// The server's processor time for each of these deliveries.
+    /// The server's processor time for each delivery of the later messages.
     pub(crate) cpu_us_per_delivery: f64,
 }
 
 impl IdleReport {
-    /// What failed, one text for each server.
+    /// Returns one error text for each server that failed.
     pub(crate) fn failures(&self) -> Vec<String> {
         turns::failures(&self.servers)
     }

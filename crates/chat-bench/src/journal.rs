@@ -1,7 +1,7 @@
-//! The journal benchmark: messages a second, and how long each waits for its position, in memory and in a file.
+//! The journal benchmark: messages a second, and how long each message waits for its position, in memory and in a file.
 //!
-//! Each writer publishes one message and waits for its position before the next, as a program does that needs
-//! acknowledgements. The file is in `--dir`, which should be on a real disk.
+//! Each writer publishes one message and waits for its position before it publishes the next, as a program that needs
+//! acknowledgements does. The file is in `--dir`, which should be on a real disk.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::progress::Progress;
 
-/// What is measured.
+/// The arguments of `chat-bench journal`.
 #[derive(Debug)]
 pub(crate) struct JournalPlan {
     pub(crate) dir: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct JournalPlan {
     pub(crate) payload: usize,
 }
 
-/// Where a log is kept.
+/// Where a log is stored: in memory, or in a file with this level of `--sync`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kept {
@@ -35,7 +35,7 @@ pub(crate) enum Kept {
     Full,
 }
 
-/// The figures.
+/// The figures of the journal benchmark.
 #[derive(Debug, Serialize)]
 pub(crate) struct JournalReport {
     pub(crate) payload: usize,
@@ -43,7 +43,7 @@ pub(crate) struct JournalReport {
     pub(crate) paced: Vec<Paced>,
 }
 
-/// Writers that each wait for the position of one message before the next.
+/// The figures of writers that each wait for the position of one message before they publish the next.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     kept: Kept,
@@ -53,7 +53,7 @@ pub(crate) struct Row {
     p99_us: u64,
 }
 
-/// One message a millisecond: how long until a member receives it.
+/// The latency of messages that are published at one a millisecond, until a member receives them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Paced {
     kept: Kept,
@@ -65,7 +65,7 @@ pub(crate) struct Paced {
 
 const ALL: [Kept; 3] = [Kept::Memory, Kept::Normal, Kept::Full];
 
-/// Measures all.
+/// Measures every kind of storage.
 pub(crate) fn run(plan: &JournalPlan, progress: &Progress) -> anyhow::Result<JournalReport> {
     let (mut rows, mut paced) = (Vec::new(), Vec::new());
     for kept in ALL {
@@ -91,7 +91,7 @@ fn in_runtime<T>(measuring: impl Future<Output = anyhow::Result<T>>) -> anyhow::
     runtime.block_on(measuring)
 }
 
-/// A hub whose logs are kept as `kept` says, and the directory of its files.
+/// Returns a hub with the kind of storage that `kept` names, and the directory of its files.
 fn hub(dir: &Path, kept: Kept) -> anyhow::Result<(Hub, Option<tempfile::TempDir>)> {
     let sync = match kept {
         Kept::Memory => return Ok((Hub::new(Limits::default()), None)),
@@ -115,7 +115,7 @@ async fn waiting(plan: &JournalPlan, kept: Kept, writers: usize) -> anyhow::Resu
     }
     let text = "x".repeat(plan.payload);
     let (began, mut writing) = (Instant::now(), JoinSet::new());
-    // The warm-up is not counted.
+    // Messages of the warm-up do not count.
     let counts_from = began + plan.lasting / 5;
     let until = counts_from + plan.lasting;
     for session in sessions {

@@ -1,4 +1,4 @@
-//! A server as a child process: its port, its directory, readiness, and its end.
+//! Runs a server as a child process: chooses its port and directory, waits until it is ready, and ends it.
 
 use std::fs::File;
 use std::io;
@@ -15,10 +15,10 @@ use crate::peer::{CommandLine, Peer, Place};
 /// How long a server may take until it accepts connections.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
-/// How long it may take to end after SIGTERM.
+/// How long a server may take to end after SIGTERM.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often readiness and the end are checked.
+/// How often the start and the end of a server are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A running server. Dropping it ends the process.
@@ -34,7 +34,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// It could not be started, ended at once, or does not accept within 15 s. The text includes its last output.
+    /// The server can't be started, ends at once, or does not accept connections within 15 s. The error text includes
+    /// the server's last output.
     pub(crate) fn start(peer: &dyn Peer, connections: usize) -> io::Result<Self> {
         Self::launch(connections, |place| peer.command(place))
     }
@@ -51,14 +52,14 @@ impl Server {
         Self::launch_at(free_port()?, connections, command)
     }
 
-    /// Like [`launch`](Self::launch), on `port`.
+    /// Like [`launch`](Self::launch), on the given port.
     pub(crate) fn launch_at(
         port: u16,
         connections: usize,
         command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
     ) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
-        // ngircd reads its files before it drops root's rights.
+        // ngircd reads its configuration before it drops root's rights.
         let command = command(&Place {
             port,
             dir: dir.path(),
@@ -79,12 +80,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Its process.
+    /// The process id of the server.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The port on 127.0.0.1 that it listens on.
+    /// The port on 127.0.0.1 that the server listens on.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -104,17 +105,17 @@ impl Server {
         self.child.wait().map(drop)
     }
 
-    /// The exit status, if the process has ended.
+    /// The exit status. `None` if the process has not ended.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// All of its output.
+    /// Everything that the server has printed.
     pub(crate) fn output(&self) -> Vec<u8> {
         std::fs::read(self.dir.path().join("output")).unwrap_or_default()
     }
 
-    /// The last lines of its output.
+    /// The last lines that the server printed.
     pub(crate) fn last_words(&self) -> String {
         let text = self.output();
         let text = String::from_utf8_lossy(&text);

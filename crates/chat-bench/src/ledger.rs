@@ -1,7 +1,7 @@
-//! Which messages are due to which receiver, and what was wrong with one that was not due.
+//! Which messages each receiver should get next, and what is wrong with a message that differs.
 //!
-//! [`Ledger`] books the deliveries of a benchmark, [`Series`] the messages of one sender at one receiver, and [`judge`]
-//! compares a log with its acknowledgements. All are pure: no sockets and no clock.
+//! [`Ledger`] tracks the deliveries of a benchmark, [`Series`] tracks the messages from one sender to one receiver, and
+//! [`judge`] compares a log with its acknowledgements. All are pure: they use no sockets and no clock.
 //!
 //! Invariant: a message is outstanding until every member that should receive it has received it, once and in its
 //! publisher's order.
@@ -18,34 +18,35 @@ pub(crate) enum Echo {
     Exclude,
     /// All members, its publisher included.
     Include,
-    /// All members; publishers are separate connections.
+    /// All members. Publishers are separate connections, not members.
     Apart,
 }
 
-/// The deliveries that are due to all members.
+/// The deliveries that members should still receive, in order.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     codec: PayloadCodec,
     echo: Echo,
     members: usize,
     publishers: Vec<Account>,
-    /// The sequence number that is due next: one row for each member, one column for each publisher.
+    /// The sequence number that each member should receive next: one row for each member, one column for each
+    /// publisher.
     due: Vec<u32>,
 }
 
-/// One publisher's outstanding messages.
+/// The outstanding messages of one publisher.
 #[derive(Debug, Default)]
 struct Account {
-    /// The sequence number of the oldest of `outstanding`.
+    /// The sequence number of the first message in `outstanding`.
     oldest: u32,
-    /// For each message: how many members have not received it, and when it was sent (nanoseconds).
+    /// For each message: how many members have not received it, and when it was sent (nanoseconds since the start).
     outstanding: VecDeque<(u32, u64)>,
 }
 
 /// A correct delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receipt {
-    /// Other members have not received the message yet.
+    /// Some members have not received the message yet.
     Partial,
     /// This member was the last to receive the message, which was sent at `sent_at`.
     Complete { sent_at: u64 },
@@ -54,10 +55,10 @@ pub(crate) enum Receipt {
 /// What is wrong with a delivery.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// The payload was not published.
+    /// The payload is not one that was published.
     #[error("member {member} got a corrupted message: {text:?}")]
     Corrupted { member: usize, text: String },
-    /// The publisher or the sequence number was never used.
+    /// No message with this publisher and sequence number was sent.
     #[error(
         "member {member} got message {sequence} of publisher {publisher}, which was never sent"
     )]
@@ -66,7 +67,7 @@ pub(crate) enum Violation {
         publisher: u32,
         sequence: u32,
     },
-    /// The line names another publisher than the payload.
+    /// The line names a different publisher than the payload.
     #[error("member {member} got a message of publisher {publisher} in the name of {named}")]
     WrongName {
         member: usize,
@@ -76,7 +77,7 @@ pub(crate) enum Violation {
     /// A publisher received its own message although the server does not echo.
     #[error("publisher {publisher} got its own message {sequence} back")]
     Own { publisher: usize, sequence: u32 },
-    /// A later message arrived before the one that is due.
+    /// A later message arrived before the expected one.
     #[error(
         "member {member} expected message {expected} of publisher {publisher} but got {got}: \
          messages were lost or arrived out of order"
@@ -87,7 +88,7 @@ pub(crate) enum Violation {
         expected: u32,
         got: u32,
     },
-    /// The member has received this message, or should have received it earlier.
+    /// The member has already received this message, or should have received it before the expected one.
     #[error(
         "member {member} expected message {expected} of publisher {publisher} but got {got} (again): \
          a message was duplicated or arrived out of order"
@@ -101,7 +102,7 @@ pub(crate) enum Violation {
 }
 
 impl Ledger {
-    /// Creates a ledger without messages.
+    /// Creates a ledger without outstanding messages.
     pub(crate) fn new(members: usize, publishers: usize, payload: usize, echo: Echo) -> Self {
         Self {
             codec: PayloadCodec::new(payload),
@@ -125,7 +126,7 @@ impl Ledger {
         self.publishers[publisher].outstanding.len()
     }
 
-    /// Enters the publisher's next message and appends its payload to `out`.
+    /// Records the publisher's next message, sent at `now`, and appends its payload to `out`.
     pub(crate) fn publish(&mut self, publisher: usize, now: u64, out: &mut Vec<u8>) {
         let waiting = self.audience() as u32;
         let account = &mut self.publishers[publisher];
@@ -140,11 +141,11 @@ impl Ledger {
         self.codec.encode(stamp, out);
     }
 
-    /// Enters what a member received; `named` is the publisher that the line names, if it names one.
+    /// Records a delivery to `member`. `named` is the publisher that the line names, if any.
     ///
     /// # Errors
     ///
-    /// The payload is not the one that is due to this member next.
+    /// The payload is not the one that this member should receive next from its publisher.
     pub(crate) fn receive(
         &mut self,
         member: usize,
@@ -194,13 +195,14 @@ impl Ledger {
             return Ok(Receipt::Partial);
         }
         let sent_at = *sent_at;
-        // Each member receives a publisher's messages in order, so the oldest is complete first.
+        // Each member receives a publisher's messages in order, so the oldest message is always the first to reach all
+        // members.
         account.outstanding.pop_front();
         account.oldest = account.oldest.wrapping_add(1);
         Ok(Receipt::Complete { sent_at })
     }
 
-    /// Describes the deliveries that are still due, with a few examples, for the report of a stalled run.
+    /// Describes the deliveries that are still missing, with a few examples, for the report of a stalled run.
     pub(crate) fn describe_owed(&self) -> String {
         let mut lines = Vec::new();
         let mut owed = 0_u64;
@@ -229,20 +231,20 @@ impl Ledger {
     }
 }
 
-/// The numbered messages of one sender, as one receiver gets them.
+/// Tracks the numbered messages from one sender to one receiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Series {
-    /// The number that is due next.
+    /// The number that is expected next.
     pub(crate) next: u64,
-    /// How many numbers were left out.
+    /// The number of messages that were left out.
     pub(crate) lost: u64,
-    /// How many messages came again, or after a later one.
+    /// The number of messages that came again, or after a later one.
     pub(crate) repeated: u64,
 }
 
 impl Series {
-    /// Enters the number of a message. Returns how it compares with the number that was due: `Greater` if messages were
-    /// left out, `Less` if it is a repetition.
+    /// Records the number of a received message. Returns how it compares with the expected number: `Greater` if
+    /// messages were left out, `Less` if the message is a repetition.
     pub(crate) fn receive(&mut self, number: u64) -> Ordering {
         let due = self.next;
         match number.checked_sub(due) {
@@ -263,7 +265,7 @@ pub(crate) struct Kept {
     pub(crate) text: String,
 }
 
-/// What one writer was acknowledged: number and position of each message.
+/// The acknowledgements that one writer received: the number and the position of each message.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Acknowledged(pub(crate) Vec<(u64, u64)>);
 
@@ -280,7 +282,7 @@ pub(crate) fn judge(log: &[Kept], writers: &[Acknowledged]) -> Wrongs {
             continue;
         };
         let number = number.parse().unwrap_or_default();
-        // A message that was refused leaves its number out.
+        // A refused message leaves a hole in the numbers, so only a repetition or a wrong order is reported.
         if series.entry(writer).or_default().receive(number).is_lt() {
             let what = format!("{} at {}", kept.text, kept.seq);
             wrongs.disordered.push(what);
@@ -332,7 +334,7 @@ fn misplaced(member: usize, publisher: usize, expected: u32, got: u32) -> Violat
 mod tests {
     use super::*;
 
-    /// Three members, the first of which publishes, and the first `n` messages.
+    /// Returns a ledger of three members, the first of which publishes, and the payloads of the first `n` messages.
     fn published(n: usize, echo: Echo) -> (Ledger, Vec<Vec<u8>>) {
         let mut ledger = Ledger::new(3, 1, 32, echo);
         let messages = (0..n)

@@ -1,4 +1,4 @@
-//! `chat-bench`: the same load for `chat-server`, reference servers, and other chat servers that are installed.
+//! `chat-bench`: applies the same load to `chat-server`, reference servers, and other installed chat servers.
 //!
 //! Each server runs as a child process on a free loopback port and is driven by one single-threaded generator. Only the
 //! server's own processor time and memory count, and a delivery counts only if the right bytes arrive in the right
@@ -107,7 +107,7 @@ fn run_journal(args: &JournalArgs) -> anyhow::Result<Verdict> {
 
 fn run_drill(args: &DrillArgs) -> anyhow::Result<Verdict> {
     let plan = args.plan()?;
-    // The servers inherit the limit.
+    // The servers inherit the limit of this process.
     proc::raise_descriptor_limit(plan.connections_max() + DESCRIPTOR_RESERVE)?;
     let failures = drill::run(&plan, &Progress::new())?;
     Ok(verdict(&failures))
@@ -123,5 +123,5 @@ fn verdict(failures: &[String]) -> Verdict {
     Verdict::Wrong
 }
 
-/// Descriptors for everything but members: the listener, epoll, files, and separate publishers.
+/// The number of descriptors for everything but members: the listener, epoll, files, and separate publishers.
 const DESCRIPTOR_RESERVE: usize = 128;

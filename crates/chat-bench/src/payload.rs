@@ -2,10 +2,10 @@
 //!
 //! An example is `p0003s0000002a-cdefgh..`. The receiver can check every byte.
 
-/// Length of the head: `p`, 4 hexadecimal digits, `s`, 8 hexadecimal digits, `-`.
+/// The length of the head: `p`, 4 hexadecimal digits, `s`, 8 hexadecimal digits, `-`.
 const HEAD: usize = 15;
 
-/// The shortest payload that holds the head.
+/// The shortest payload: the head and one letter.
 pub(crate) const PAYLOAD_MIN: usize = 16;
 
 /// The longest payload: the limit of `chat-server` is 4,096 bytes of text.
@@ -29,7 +29,7 @@ pub(crate) struct Stamp {
 }
 
 impl PayloadCodec {
-    /// Creates a codec for payloads of `length` bytes, which must be in range.
+    /// Creates a codec for payloads of `length` bytes, from [`PAYLOAD_MIN`] to [`PAYLOAD_MAX`].
     pub(crate) fn new(length: usize) -> Self {
         let length = length.max(PAYLOAD_MIN);
         let letters = ALPHABET
@@ -51,7 +51,7 @@ impl PayloadCodec {
         out.extend_from_slice(self.filler(stamp.sequence));
     }
 
-    /// Reads a payload. Returns `None` if any byte does not agree with its stamp.
+    /// Reads a payload. Returns `None` if any byte differs from the payload that belongs to the stamp.
     pub(crate) fn decode(&self, payload: &[u8]) -> Option<Stamp> {
         if payload.len() != self.length
             || payload[0] != b'p'

@@ -28,21 +28,22 @@ pub(crate) use redis::Redis;
 
 use crate::ledger::Echo;
 
-/// One kind of server.
+/// The protocol of one kind of server, and how to start it.
 pub(crate) trait Peer: std::fmt::Debug {
-    /// Who receives a message.
+    /// Which members receive a message.
     fn echo(&self) -> Echo;
 
-    /// The command that starts it on `place.port` of 127.0.0.1. It may write a configuration file into `place.dir`.
+    /// Returns the command that starts the server on port `place.port` of 127.0.0.1. May write a configuration file
+    /// into `place.dir`.
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine>;
 
-    /// Appends what a new connection sends to log in; nothing if the server speaks first.
+    /// Appends what a new connection sends to log in. Appends nothing if the server speaks first.
     fn login(&self, who: Who, out: &mut Vec<u8>);
 
     /// Appends a message in the server's framing.
     fn publish(&self, payload: &[u8], out: &mut Vec<u8>);
 
-    /// How many connections may be pending at a time: well below Tokio's listen backlog of 1,024.
+    /// The most connections that may be pending at the same time: well below Tokio's listen backlog of 1,024.
     fn connecting_max(&self) -> usize {
         512
     }
@@ -55,7 +56,8 @@ pub(crate) trait Peer: std::fmt::Debug {
         }
     }
 
-    /// Reads the frame that begins with `line`, the first in `bytes`; with its ending the line takes `used` bytes.
+    /// Reads the frame that begins with `line`, the first line in `bytes`. With its line end, the line takes `used`
+    /// bytes.
     fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a>;
 }
 
@@ -100,16 +102,16 @@ impl CommandLine {
 /// The role of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// Member number n, which may publish too.
+    /// Member number n. It may publish too.
     Member(usize),
-    /// A publisher that is not a member ([`Echo::Apart`] only).
+    /// A separate publisher, which is not a member ([`Echo::Apart`] only).
     Publisher(usize),
     /// A member that never reads.
     Stuck(usize),
 }
 
 impl Who {
-    /// A unique nick.
+    /// Returns a nick that no other connection has.
     fn nick(self) -> String {
         match self {
             Self::Member(n) => format!("m{n}"),
@@ -119,22 +121,22 @@ impl Who {
     }
 }
 
-/// The first frame of a received stream, and how many bytes it takes.
+/// The first frame of a received stream. `used` is the number of bytes that the frame takes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     /// The frame is not complete.
     Incomplete,
-    /// A delivered message; `named` is the publisher's number if the line names it.
+    /// A delivered message. `named` is the publisher's number, if the line names the publisher.
     Message {
         payload: &'a [u8],
         named: Option<u32>,
         used: usize,
     },
-    /// The connection now receives what is published.
+    /// The server has accepted the connection, which now receives published messages.
     Welcome { used: usize },
     /// A line that is ignored.
     Notice { used: usize },
-    /// A ping, and its answer.
+    /// A ping. `bytes` is the answer to send.
     Answer { bytes: Vec<u8>, used: usize },
     /// An error, or a line that is not part of the protocol.
     Wrong { text: String },
@@ -168,7 +170,7 @@ pub(crate) struct Contestant {
 }
 
 impl PeerName {
-    /// All of them, in the order of the report.
+    /// All peers, in the order of the report.
     pub(crate) const ALL: [Self; 7] = [
         Self::Floor,
         Self::ChatServer,
@@ -179,7 +181,7 @@ impl PeerName {
         Self::Ngircd,
     ];
 
-    /// Its name as one word.
+    /// The peer's name as one word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Floor => "floor",
@@ -203,7 +205,7 @@ pub(crate) fn find_on_path(program: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod testing {
-    //! One check for all peers: any chunking of a stream gives the same frames.
+    //! One check for all peers: however a stream is split into chunks, the frames are the same.
 
     use super::{Frame, Peer};
 
@@ -217,7 +219,7 @@ mod testing {
         Wrong(String),
     }
 
-    /// Reads all frames of `bytes`, and returns how many bytes they take.
+    /// Reads all complete frames of `bytes`, and returns how many bytes these frames take.
     fn drain(peer: &dyn Peer, bytes: &[u8], seen: &mut Vec<Seen>) -> usize {
         let mut at = 0;
         loop {

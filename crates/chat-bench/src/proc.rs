@@ -1,4 +1,4 @@
-//! Processor time, memory and descriptors of a server's process, as the kernel reports them.
+//! Processor time, memory and descriptors of a server process, as the kernel reports them.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// The source of the processor time, for the report.
+/// A description of how processor time is measured, for the report.
 pub(crate) const CPU_SOURCE: &str = "the kernel's CPU clock of the server's process (clock_getcpuclockid: user and system time in ns, \
      of all its threads, ended ones too)";
 
@@ -22,20 +22,21 @@ pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from(clock.now()?))
 }
 
-/// The process's resident memory in KiB (`VmRSS`). It does not include the kernel's memory for its sockets.
+/// The resident memory of a process in KiB (`VmRSS`). This does not include the kernel's memory for the process's
+/// sockets.
 pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     parse_resident(&status).ok_or_else(|| io::Error::other("no VmRSS in /proc/PID/status"))
 }
 
-/// How many descriptors the process holds.
+/// The number of descriptors that a process holds.
 pub(crate) fn descriptors(pid: u32) -> io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// The kernel's memory for all TCP sockets of this machine, in KiB. No process's resident memory includes it.
+/// The kernel's memory for all TCP sockets of this machine, in KiB. It is not part of any process's resident memory.
 pub(crate) fn socket_memory_kib() -> io::Result<u64> {
-    /// The page size of most machines.
+    /// The page size in KiB on most machines.
     const PAGE_KIB: u64 = 4;
     let text = std::fs::read_to_string("/proc/net/sockstat")?;
     let pages = parse_socket_pages(&text);
@@ -58,8 +59,8 @@ fn parse_resident(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Raises the descriptor limit of this process and of the servers that it starts. Fails if `needed` is more than the
-/// hard limit allows.
+/// Raises the descriptor limit of this process and of the servers that it starts. Fails if `needed` exceeds the hard
+/// limit.
 pub(crate) fn raise_descriptor_limit(needed: usize) -> io::Result<()> {
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if (hard as usize) < needed {

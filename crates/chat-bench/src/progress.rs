@@ -1,4 +1,4 @@
-//! Progress on standard error: one line that is overwritten on a terminal, otherwise one line for each step.
+//! Shows progress on standard error: one line that is overwritten on a terminal, otherwise one line for each step.
 
 use std::io::{IsTerminal, Write, stderr};
 
@@ -25,7 +25,7 @@ impl Progress {
         }
     }
 
-    /// Prints a line that stays.
+    /// Prints a line that is not overwritten.
     pub(crate) fn note(&self, what: &str) {
         if self.is_terminal {
             paint("\r\x1b[2K");

@@ -1,4 +1,4 @@
-//! Sockets that a poll says are ready: one read or write, and how long to go on reading.
+//! Reads and writes sockets that a poll reported as ready, and tells when to stop reading.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -17,7 +17,7 @@ pub(crate) fn read_some(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result
     }
 }
 
-/// Writes as much of `bytes` as the socket takes, and returns how much that was.
+/// Writes as much of `bytes` as the socket accepts, and returns the number of bytes written.
 pub(crate) fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
@@ -31,20 +31,20 @@ pub(crate) fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usi
     Ok(written)
 }
 
-/// When to stop reading a socket that was readable.
+/// When to stop reading from a socket that the poll reported as readable.
 ///
-/// The poll is edge-triggered, so a socket must be emptied. A read that returns less than the buffer holds has emptied
-/// it; this saves the read that returns `WouldBlock`.
+/// The poll is edge-triggered, so a socket must be emptied. A read that returns fewer bytes than the buffer has space
+/// for has emptied the socket, which saves a further read that would return `WouldBlock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// After the first read that does not fill the buffer.
+    /// Stop after the first read that does not fill the buffer.
     Short,
-    /// At the end of the stream: the peer has closed it, and no further event follows.
+    /// Read to the end of the stream: the peer has closed the stream, and no further event follows.
     End,
 }
 
 impl Until {
-    /// When to stop after this event.
+    /// Returns when to stop reading after this event.
     pub(crate) fn of(event: &Event) -> Self {
         if event.is_read_closed() || event.is_error() {
             Self::End

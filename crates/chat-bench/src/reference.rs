@@ -1,4 +1,5 @@
-//! The reference servers, which are part of this program. Each runs as a child process, to be measured by itself.
+//! The reference servers, which are part of this program. Each runs as a child process, so that it is measured
+//! separately.
 
 pub(crate) mod floor;
 pub(crate) mod obvious;
@@ -10,10 +11,10 @@ use std::process::Command;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
-/// The kernel's default limit. With Tokio's 1,024, a burst of connections waits a second.
+/// The listen backlog: the kernel's default limit. With Tokio's 1,024, a burst of connections waits for a second.
 const BACKLOG: i32 = 4096;
 
-/// Executes `command`, which the kernel ends if this program's parent ends. Returns only on failure.
+/// Executes `command`. The kernel ends it when this program's parent ends. Returns only on failure.
 pub(crate) fn run(command: &[OsString]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("no command was given")?;
     #[cfg(target_os = "linux")]

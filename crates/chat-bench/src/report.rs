@@ -1,4 +1,4 @@
-//! The report: medians and ratios of the runs, and where they are written.
+//! The report: medians and ratios of the runs. It is printed, and written to files.
 
 mod json;
 mod picture;
@@ -23,7 +23,7 @@ use crate::workload::Workload;
 #[derive(Debug, Serialize)]
 pub(crate) struct FanoutReport {
     pub(crate) version: &'static str,
-    /// Processors of this machine.
+    /// The number of processors of this machine.
     pub(crate) processors: usize,
     pub(crate) rounds: u32,
     pub(crate) cpu_source: &'static str,
@@ -36,16 +36,17 @@ pub(crate) struct WorkloadReport {
     #[serde(flatten)]
     pub(crate) workload: Workload,
     pub(crate) servers: Vec<ServerReport<Figures, Run>>,
-    /// Processor time a delivery of the JSON dialect divided by that of the plain dialect, by round.
+    /// The processor time for a delivery in the JSON dialect, divided by that in the plain dialect: the median of the
+    /// rounds' ratios.
     pub(crate) ratio_of_json_to_plain: Option<f64>,
 }
 
-/// Medians.
+/// The medians of one server's runs.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figures {
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// Ratio of the processor time a delivery, by round.
+    /// The processor time for a delivery, divided by that of `floor`: the median of the rounds' ratios.
     pub(crate) ratio_to_floor: Option<f64>,
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,
@@ -65,7 +66,7 @@ impl FanoutReport {
         }
     }
 
-    /// What failed, one text for each server.
+    /// Returns one error text for each server that failed.
     pub(crate) fn failures(&self) -> Vec<String> {
         turns::failures(self.workloads.iter().flat_map(|workload| &workload.servers))
     }
@@ -118,7 +119,7 @@ pub(crate) fn write_fanout(report: &FanoutReport, output: &OutputArgs) -> anyhow
     }
 }
 
-/// Prints the table, and writes the JSON file.
+/// Prints the table of the idle benchmark, and writes the JSON file.
 pub(crate) fn write_idle(report: &IdleReport, json: Option<&Path>) -> anyhow::Result<()> {
     write(&table::idle(report), report, json)
 }
@@ -136,7 +137,7 @@ pub(crate) fn write(
     }
 }
 
-/// Prints text: to standard error if the JSON goes to standard output.
+/// Prints `text` to standard output, or to standard error if the JSON goes to standard output.
 fn print_beside_json(text: &str, json: Option<&Path>) -> anyhow::Result<()> {
     if json.is_some_and(is_standard_output) {
         io::stderr().write_all(text.as_bytes())?;
@@ -157,7 +158,7 @@ fn is_standard_output(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// `1,234,567`.
+/// Formats a number as `1,234,567`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -170,12 +171,12 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
-/// `1 round`, `5 rounds`.
+/// Returns `1 round`, `5 rounds`, ..
 fn rounds(count: u32) -> String {
     format!("{count} round{}", if count == 1 { "" } else { "s" })
 }
 
-/// A ratio, with two decimals below 100.
+/// Formats a ratio. Below 100, it has two decimals.
 fn ratio(ratio: f64) -> String {
     if ratio < 100.0 {
         format!("{ratio:.2}")
@@ -184,7 +185,7 @@ fn ratio(ratio: f64) -> String {
     }
 }
 
-/// A figure with three significant digits.
+/// Formats a figure with three significant digits.
 fn three_digits(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -200,7 +201,7 @@ mod testing {
     use super::*;
     use crate::workload::WorkloadName;
 
-    /// A report with these processor times for two workloads; the last server of the second one failed.
+    /// A report of two workloads with these processor times. In the second workload, the last server failed.
     pub(super) fn report() -> FanoutReport {
         let server = |server, cpu: f64, ratio| ServerReport {
             server,

@@ -1,14 +1,14 @@
 //! Finds the program `chat-server`.
 //!
-//! Invariant: the current code is measured. Under cargo, the server is built first, because it belongs to another
-//! package.
+//! Invariant: the current code is measured. If cargo runs this program, the server is built first, because it belongs
+//! to another package.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// Returns `named`, or the program beside this one.
+/// Returns the path `named`, or without it the `chat-server` beside this program.
 pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let program = match named {
         Some(program) => program.to_owned(),
@@ -18,7 +18,7 @@ pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
             own.with_file_name("chat-server")
         }
     };
-    // A bare name would be searched on PATH.
+    // `Command` would search a bare name on PATH.
     let program = std::path::absolute(program).context("--server-bin")?;
     ensure!(
         program.is_file(),
@@ -28,7 +28,7 @@ pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Builds the server in the profile of this program, if cargo runs this program.
+/// Builds the server in this program's profile, if cargo runs this program.
 fn build(own: &Path) -> anyhow::Result<()> {
     let (Some(cargo), Some(package)) = (
         std::env::var_os("CARGO"),

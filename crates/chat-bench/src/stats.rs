@@ -1,6 +1,7 @@
-//! Medians, percentiles, slopes, and ratios by round.
+//! Computes medians, percentiles, slopes, and ratios of paired figures.
 
-/// The median, or the mean of the two middle values. `None` if there are no values.
+/// Returns the median. For an even number of values, this is the mean of the two middle values. `None` if there are no
+/// values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values
         .into_iter()
@@ -15,7 +16,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The median of each round's ratio, so that a disturbance of a whole round cancels out.
+/// Returns the median of the rounds' ratios. A disturbance of a whole round cancels out in the ratio of that round.
 pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Option<f64> {
     let ratios = figures.iter().zip(of).filter_map(|pair| match pair {
         (Some(figure), Some(of)) if *of > 0.0 => Some(figure / of),
@@ -24,14 +25,15 @@ pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Optio
     median(ratios)
 }
 
-/// The percentile by nearest rank; `share` is 0 to 1. `None` if there are no values.
+/// Returns the percentile by nearest rank. `share` is from 0 to 1. `None` if there are no values.
 pub(crate) fn percentile(mut values: Vec<u64>, share: f64) -> Option<u64> {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.max(1) - 1).copied()
 }
 
-/// How much `y` grows with each unit of `x`: the slope of the least-squares line. `None` without two different `x`.
+/// Returns how much `y` grows with each unit of `x`: the slope of the least-squares line. `None` without two different
+/// `x`.
 pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
     let (x_sum, y_sum) = points
@@ -85,7 +87,7 @@ mod tests {
             .map(|x| (f64::from(x), 3.0 + 2.0 * f64::from(x)))
             .collect();
         assert!((slope(&points).unwrap() - 2.0).abs() < 1e-9);
-        // Symmetric points have a level line.
+        // The least-squares line of symmetric points is level.
         assert_eq!(slope(&[(0.0, 1.0), (1.0, 4.0), (2.0, 1.0)]), Some(0.0));
         assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0)]), None);
         assert_eq!(slope(&[]), None);

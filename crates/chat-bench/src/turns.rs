@@ -1,7 +1,7 @@
-//! The order of measurements: in each round, each server.
+//! The order of measurements: in each round, every server is measured once.
 //!
-//! The servers take turns within a round, so that a disturbance of the machine affects all of them. A server that
-//! failed is not measured again; the others are.
+//! The servers take turns within a round, so that a disturbance of the machine affects all of them. After a failure, a
+//! server is not measured again. The other servers continue.
 
 use std::fmt::Display;
 
@@ -14,12 +14,12 @@ use crate::progress::Progress;
 #[derive(Debug)]
 pub(crate) struct Turns<R> {
     pub(crate) server: PeerName,
-    /// One for each round; `None` from the failure on.
+    /// One result for each round; `None` from the round of the failure on.
     pub(crate) runs: Vec<Option<R>>,
     pub(crate) failure: Option<String>,
 }
 
-/// One server's figures: the medians over the rounds, and the rounds.
+/// The figures of one server: the medians over the rounds, and the figures of each round.
 #[derive(Debug, Serialize)]
 pub(crate) struct ServerReport<M, R> {
     pub(crate) server: PeerName,
@@ -30,7 +30,7 @@ pub(crate) struct ServerReport<M, R> {
 }
 
 impl<R> Turns<R> {
-    /// The report with the medians that `median` takes.
+    /// Returns the report. `median` computes the medians.
     pub(crate) fn report<M>(self, median: impl FnOnce(&Self) -> Option<M>) -> ServerReport<M, R> {
         ServerReport {
             server: self.server,
@@ -41,7 +41,7 @@ impl<R> Turns<R> {
     }
 }
 
-/// What failed, one text for each server.
+/// Returns one error text for each server that failed.
 pub(crate) fn failures<'a, M: 'a, R: 'a>(
     servers: impl IntoIterator<Item = &'a ServerReport<M, R>>,
 ) -> Vec<String> {
@@ -51,7 +51,7 @@ pub(crate) fn failures<'a, M: 'a, R: 'a>(
         .collect()
 }
 
-/// Measures each server once in each round; `title` is shown as progress.
+/// Measures each server once in each round. `title` is shown with the progress.
 pub(crate) fn take<R, E: Display>(
     title: &str,
     rounds: u32,

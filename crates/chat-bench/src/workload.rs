@@ -1,9 +1,9 @@
-//! The four workloads.
+//! The four workloads of the fan-out benchmark.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// Which of the four.
+/// The name of one of the four workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[value(rename_all = "UPPER")]
 pub(crate) enum WorkloadName {
@@ -25,20 +25,21 @@ pub(crate) enum WorkloadName {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Workload {
     pub(crate) name: WorkloadName,
-    /// Members that receive; the publishers are among them unless the server separates the two.
+    /// The number of members, which receive messages. Publishers are among them unless the server needs separate
+    /// connections.
     pub(crate) members: usize,
     /// Number of publishers.
     pub(crate) publishers: usize,
-    /// Messages in flight, all publishers together.
+    /// The most messages in flight, for all publishers together.
     pub(crate) window: usize,
-    /// Bytes of a message's text.
+    /// The number of bytes of a message's text.
     pub(crate) payload: usize,
-    /// Further members that join and never read.
+    /// The number of further members, which join and never read.
     pub(crate) stuck: usize,
 }
 
 impl Workload {
-    /// The workload as `--help` describes it.
+    /// Returns the workload as `--help` describes it.
     pub(crate) fn standard(name: WorkloadName) -> Self {
         let (members, publishers, window) = match name {
             WorkloadName::A => (100, 1, 1),
@@ -56,8 +57,8 @@ impl Workload {
         }
     }
 
-    /// The window of publisher number `publisher`: an equal share, one more for the first ones if it does not divide
-    /// evenly, and at least one.
+    /// The window of publisher number `publisher`: an equal share of all messages in flight, and at least one. If the
+    /// number does not divide evenly, the first publishers get one more.
     pub(crate) fn window_of(&self, publisher: usize) -> usize {
         let more = usize::from(publisher < self.window % self.publishers);
         (self.window / self.publishers + more).max(1)

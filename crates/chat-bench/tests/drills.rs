@@ -1,4 +1,4 @@
-//! The quick drills, against the current `chat-server`, which the program builds.
+//! Runs the quick drills against the current `chat-server`, which `chat-bench` builds.
 
 use std::process::Command;
 
@@ -56,7 +56,7 @@ fn damaged_files_are_refused_or_reported() {
 
 #[test]
 fn costly_requests_are_made_and_counted() {
-    // One of each scene and each way to send.
+    // These kinds cover each scene and each way to send.
     let kinds = "search-plain-short,who-crowd,rooms-again,history-big-unread,byte,data-history";
     passes_with("costly", &["--seconds", "1", "--kinds", kinds]);
 }

@@ -1,10 +1,10 @@
-//! The program as it is run: small loads against its own reference servers.
+//! Runs `chat-bench` with small loads against its own reference servers.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Runs the program and returns what it printed.
+/// Runs `chat-bench` and returns what it printed.
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_chat-bench"))
         .args(arguments)
@@ -12,7 +12,7 @@ fn bench(arguments: &[&str]) -> Output {
         .expect("the program was built for this test")
 }
 
-/// The JSON report on standard output.
+/// Returns the JSON report from standard output.
 fn report(output: &Output) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
@@ -35,7 +35,7 @@ fn every_delivery_of_the_reference_servers_is_counted() {
     let report = report(&output);
     assert!(output.status.success());
     for workload in 0..2 {
-        // The floor has no echo, the obvious design has one.
+        // `floor` does not echo messages to their sender, `obvious` does.
         for (server, audience) in [(0, 5), (1, 6)] {
             let server = &report["workloads"][workload]["servers"][server];
             for round in 0..2 {
@@ -65,7 +65,7 @@ fn both_dialects_of_our_server_are_counted_and_compared() {
     assert!(output.status.success(), "{report}");
     for workload in 0..2 {
         let workload = &report["workloads"][workload];
-        // JSON members ask for an echo.
+        // JSON members ask for an echo, plain members receive none.
         for (server, audience) in [(0, 5), (1, 6)] {
             for round in 0..2 {
                 let run = &workload["servers"][server]["runs"][round];
@@ -100,7 +100,7 @@ fn idle_reports_memory_and_times() {
 
 #[test]
 fn a_server_that_fails_makes_the_exit_code_1_and_the_others_go_on() {
-    // This program has none of chat-server's flags, so as a server it ends at once.
+    // `chat-bench` itself stands in for the server. It does not know chat-server's options, so it ends at once.
     let output = bench(&[
         "fanout",
         "--only=chat-server,floor",

@@ -3,11 +3,11 @@
 /// The meaning of a typed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed<'a> {
-    /// A message to send.
+    /// A message to send, without the escape of a leading slash.
     Say(&'a str),
     /// A command and its arguments.
     Do(Command, &'a str),
-    /// An unknown command, and the known command that is closest to it, if any.
+    /// An unknown command, and the name of the known command that is closest to it, if any.
     Unknown(&'a str, Option<&'static str>),
 }
 
@@ -116,11 +116,11 @@ pub(crate) const COMMANDS: [Row; 15] = [
     ),
 ];
 
-/// An alias of `/leave`.
+/// Another name for `/leave`.
 const CLOSE: &str = "close";
 
 impl Command {
-    /// Returns how the command is typed.
+    /// Returns how the command is typed, with its arguments.
     pub(crate) fn usage(self) -> String {
         let row = COMMANDS.iter().find(|row| row.command == self);
         row.map_or_else(String::new, |row| {
@@ -152,7 +152,7 @@ impl Command {
     }
 }
 
-/// The keys and their help texts, for `/help`.
+/// The keys and their help texts. `/help` shows them.
 pub(crate) const KEYS: [(&str, &str); 10] = [
     ("Tab", "completes nicks, rooms and commands"),
     ("Up, Down", "recalls typed lines"),
@@ -178,7 +178,7 @@ pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
     KEYS.into_iter()
 }
 
-/// Parses a typed line; `None` if it is blank.
+/// Parses a typed line. Returns `None` if the line is blank.
 pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     let Some(command) = line.strip_prefix('/') else {
         return (!line.trim().is_empty()).then_some(Typed::Say(line));
@@ -202,7 +202,7 @@ pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     })
 }
 
-/// Returns the line to type for this message or action.
+/// Returns the input line that sends this message, or this action.
 pub(crate) fn line(text: &str, is_action: bool) -> String {
     if is_action {
         format!("/me {text}")
@@ -213,7 +213,7 @@ pub(crate) fn line(text: &str, is_action: bool) -> String {
     }
 }
 
-/// Returns the first command that is a prefix of what was typed, or the other way round.
+/// Returns the first command whose name begins with `name`, or whose name `name` begins with.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let near = |row: &&Row| {

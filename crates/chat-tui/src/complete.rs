@@ -2,18 +2,18 @@
 
 use crate::command::COMMANDS;
 
-/// The completion that the last Tab began; any other key ends it.
+/// The state of a completion while Tab is pressed repeatedly. Any other key ends the completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Completion {
     candidates: Vec<String>,
     at: usize,
-    /// The length in bytes of the current candidate before the cursor.
+    /// The length in bytes of the candidate that is before the cursor now.
     pub(crate) bytes: usize,
 }
 
 impl Completion {
-    /// Returns the candidates for the word before the cursor, the best first: commands at the start of the line, rooms
-    /// after `/join` and `/who`, nicks elsewhere.
+    /// Returns the candidates for the word before the cursor, the best one first: commands at the start of the line,
+    /// room names after `/join` and `/who`, and nicks elsewhere.
     pub(crate) fn begin(before: &str, nicks: &[String], rooms: &[String]) -> Option<Self> {
         let word = before.rsplit(' ').next().unwrap_or_default();
         let is_first = word.len() == before.len();
@@ -39,7 +39,8 @@ impl Completion {
         })
     }
 
-    /// Returns how many bytes before the cursor to replace, and the candidate. Each call moves to the next candidate.
+    /// Returns how many bytes before the cursor to replace, and the candidate to insert. Each call moves to the next
+    /// candidate.
     pub(crate) fn take(&mut self) -> (usize, String) {
         let candidate = self.candidates[self.at].clone();
         self.at = (self.at + 1) % self.candidates.len();

@@ -1,7 +1,7 @@
 //! The driver: the only part that does I/O. It reads keys, events and answers, runs effects, and draws frames.
 //!
-//! Invariant: a key is on the screen with the next frame, however many events arrive. At most about 30 frames a second
-//! are drawn, and none while nothing changes.
+//! Invariant: the next frame shows every key that was pressed, however many events arrive. At most about 30 frames a
+//! second are drawn, and none while nothing changes.
 
 use crate::memory::Server;
 use crate::perform::{HISTORY, perform};
@@ -28,18 +28,18 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// The shortest time between two frames: about 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// How many events are handled before keys are checked again, and for how long.
+/// The most events that are handled before keys are checked again, and the longest time for handling them.
 const EVENTS_AT_ONCE: usize = 256;
 const EVENTS_TIME: Duration = Duration::from_millis(10);
 
-/// How often the round trip to the server is measured, and after how long a measurement is given up.
+/// How often the round trip to the server is measured, and when an unanswered measurement is given up.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PONG_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a change to the remembered state may wait to be saved.
+/// How long a change of the remembered state may wait before it is saved.
 const SAVE_AFTER: Duration = Duration::from_secs(2);
 
-/// How long quitting waits for the server's goodbye.
+/// How long the client waits for the server's goodbye when the user quits.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Why [`run`] failed.
@@ -49,7 +49,7 @@ pub enum TuiError {
     /// The terminal can't be used.
     #[error("the terminal can't be used")]
     Terminal(#[from] io::Error),
-    /// The connection is closed for good, and not by the user.
+    /// The connection was closed for good, but not by the user. The text is the reason.
     #[error("{0}")]
     Closed(String),
     /// A task of the client panicked. The panic message is already on the terminal.
@@ -69,7 +69,7 @@ pub enum TuiError {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future restores the terminal; the remembered state is not saved.
+/// Dropping the future restores the terminal, but does not save the remembered state.
 pub async fn run(config: Config) -> Result<(), TuiError> {
     let known = config.memory.server(&config.address);
     let mut state = session::begin(&config, &known);
@@ -98,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), TuiError> {
     ended
 }
 
-/// Connects with the wanted nick, and joins the open rooms.
+/// Connects with the nick that the user asked for, and joins the open rooms.
 fn connect(address: &str, state: &State) -> (Client, Events) {
     let mut builder = Client::connect(address)
         .program(concat!("chat-client/", env!("CARGO_PKG_VERSION")))
@@ -122,19 +122,19 @@ fn connect(address: &str, state: &State) -> (Client, Events) {
 struct Driver {
     state: State,
     client: Client,
-    /// `None` once there are no more events.
+    /// The events of the client library. `None` after the last one.
     events: Option<Events>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     screen: Screen,
     drawn: Instant,
     is_dirty: bool,
-    /// When the round trip was last measured.
+    /// When a measurement of the round trip was last started.
     asked: Instant,
     config: Config,
-    /// The file of the remembered state, and what this session has saved to it.
+    /// The remembered state as this session has last read or saved it, and its file.
     memory: Store,
     saving: Option<JoinHandle<Store>>,
-    /// When changes are saved.
+    /// When the changed state will be saved. `None` if it has not changed.
     save_at: Option<Instant>,
 }
 
@@ -202,7 +202,7 @@ impl Driver {
         while !self.state.is_over {
             let frame = self.drawn + FRAME;
             if self.is_dirty && frame <= Instant::now() {
-                // The frame timer below is not polled while earlier branches are always ready.
+                // `select!` below would not reach the frame timer while earlier branches are always ready.
                 self.draw()?;
             }
             let ping = self.asked + PING_EVERY;
@@ -261,7 +261,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Handles an event, and those that are ready after it.
+    /// Handles `first`, and further events that are ready after it.
     async fn take_events(&mut self, first: Option<Event>) -> Result<(), TuiError> {
         let mut next = Some(first);
         let began = Instant::now();
@@ -305,7 +305,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs an effect. It is polled once right here, so that messages are sent in the order in which they were typed.
+    /// Runs an effect. Its future is polled once here, so that messages are sent in the order in which they were typed.
     async fn ask(&mut self, effect: Effect) {
         let Some(mut doing) = perform(&self.client, effect) else {
             return;
@@ -319,7 +319,7 @@ impl Driver {
     }
 
     async fn say_goodbye(&mut self, reason: &str) {
-        // The goodbye can't be sent without a connection, or over a slow one.
+        // The time is limited: the goodbye may not get through without a connection, or over a slow one.
         timeout(GOODBYE, self.client.quit(reason)).await.ok();
     }
 
@@ -328,7 +328,7 @@ impl Driver {
         self.redraw()
     }
 
-    /// Draws after the terminal's size may have changed.
+    /// Draws the screen after a possible change of the terminal's size.
     fn redraw(&mut self) -> Result<(), TuiError> {
         let size = self.screen.terminal.size()?;
         let (width, height) = (size.width, size.height);
@@ -349,14 +349,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Schedules a frame, and a save.
+    /// Schedules a frame, and a save of the remembered state.
     fn changed(&mut self) {
         self.is_dirty = true;
         self.save_at
             .get_or_insert_with(|| Instant::now() + SAVE_AFTER);
     }
 
-    /// Measures the round trip to the server.
+    /// Starts a measurement of the round trip to the server.
     fn ping(&mut self) {
         self.asked = Instant::now();
         let client = self.client.clone();
@@ -369,7 +369,7 @@ impl Driver {
         self.answers.push(ponged.boxed());
     }
 
-    /// Starts saving the remembered state in the background, if it changed.
+    /// Starts to save the remembered state in the background, if it has changed.
     fn save(&mut self) {
         self.save_at = None;
         let known = self.known();
@@ -394,7 +394,7 @@ impl Driver {
         }
     }
 
-    /// Returns what is remembered of the server.
+    /// Returns the remembered state of this server.
     fn known(&self) -> Server {
         self.memory.server(&self.config.address)
     }
@@ -411,7 +411,7 @@ impl Driver {
     }
 }
 
-/// Waits until a running save has finished; never returns if none is running.
+/// Waits until the running save has finished. Never returns if no save is running.
 async fn finish(saving: &mut Option<JoinHandle<Store>>) -> Option<Store> {
     match saving {
         Some(saving) => saving.await.ok(),
@@ -419,7 +419,7 @@ async fn finish(saving: &mut Option<JoinHandle<Store>>) -> Option<Store> {
     }
 }
 
-/// Returns the result of a session that its user ended.
+/// Returns the result of a finished session.
 fn outcome(state: &State) -> Result<(), TuiError> {
     match &state.link {
         Link::Closed { why } => Err(TuiError::Closed(why.clone())),

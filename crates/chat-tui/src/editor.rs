@@ -1,6 +1,6 @@
 //! The input line and its history.
 //!
-//! Invariant: browsing the history never loses the line that is being typed.
+//! Invariant: browsing the history never loses the text that the user is typing.
 
 use crate::wrap::{columns, shown};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use tui_input::{Input, InputRequest};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// How many lines the history keeps.
+/// The most lines that the history keeps.
 pub(crate) const HISTORY_MAX: usize = 200;
 
-/// The longest line in bytes: more than a message may have, so that the server reports what is too long.
+/// The longest input line in bytes. It is longer than the longest message, so that the server reports a message as too
+/// long.
 pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// The input line of one room.
@@ -19,18 +20,18 @@ pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Editor {
     input: Input,
     history: Vec<String>,
-    /// The index of the history line that is shown.
+    /// The index of the history line that is shown. `None` while the user's new line is shown.
     recalled: Option<usize>,
-    /// Edited versions of history lines that were not sent.
+    /// Edited but unsent versions of history lines, by their index.
     edits: BTreeMap<usize, String>,
-    /// The line that was being typed before the history was opened.
+    /// The user's new line, while a history line is shown instead.
     draft: String,
-    /// The line could not be sent and was put back: typing replaces it, an editing key keeps it.
+    /// The shown line could not be sent and was put back. Typing replaces the line, an editing key keeps it.
     is_returned: bool,
 }
 
 impl Editor {
-    /// Handles a key. Returns whether the editor uses it.
+    /// Handles a key. Returns whether the editor uses this key.
     pub(crate) fn handle(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -77,10 +78,10 @@ impl Editor {
         true
     }
 
-    /// Inserts text at the cursor, without control characters other than tabs, up to the length limit.
+    /// Inserts text at the cursor, up to the length limit. Control characters other than tabs are removed.
     pub(crate) fn insert(&mut self, text: &str) {
         if std::mem::take(&mut self.is_returned) {
-            // The line is in the history: Up recalls it.
+            // The line that is replaced is in the history, where Up recalls it.
             self.input.reset();
         }
         for c in text.chars().filter(|&c| c == '\t' || !c.is_control()) {
@@ -91,12 +92,12 @@ impl Editor {
         }
     }
 
-    /// Returns the line.
+    /// Returns the input line.
     pub(crate) fn text(&self) -> &str {
         self.input.value()
     }
 
-    /// Returns the part of the line before the cursor.
+    /// Returns the part of the input line before the cursor.
     pub(crate) fn before_cursor(&self) -> &str {
         let text = self.input.value();
         let mut indices = text.char_indices();
@@ -119,7 +120,8 @@ impl Editor {
         self.input = Input::new(text).with_cursor(cursor);
     }
 
-    /// Returns the part of the line that fits into this many columns, as it is drawn, and the cursor's column in it.
+    /// Returns the part of the input line that fits into `width` columns, as it is drawn, and the cursor's column in
+    /// that part.
     pub(crate) fn visible(&self, width: usize) -> (String, u16) {
         let before = shown(self.before_cursor());
         let scroll = columns(&before).saturating_sub(width.saturating_sub(1).max(1));
@@ -139,19 +141,19 @@ impl Editor {
         (visible, u16::try_from(column).unwrap_or(u16::MAX))
     }
 
-    /// Returns whether the line was put back, so that typing replaces it.
+    /// Returns whether the shown line could not be sent and was put back. Typing replaces such a line.
     pub(crate) const fn is_returned(&self) -> bool {
         self.is_returned
     }
 
-    /// Returns whether quitting would lose typed text.
+    /// Returns whether the editor holds text that would be lost if the user quit.
     pub(crate) fn holds_text(&self) -> bool {
-        // A command that was put back does not count.
+        // A command that was put back is not worth keeping.
         let is_command = self.is_returned && self.text().starts_with('/');
         (!self.text().is_empty() && !is_command) || !self.draft.is_empty()
     }
 
-    /// Takes the line, and adds it to the history.
+    /// Empties the input line and returns its text, which is added to the history.
     pub(crate) fn take(&mut self) -> String {
         self.is_returned = false;
         let line = self.input.value_and_reset();
@@ -180,7 +182,8 @@ impl Editor {
         }
     }
 
-    /// Takes the line of another editor if it has one. The history, drafts and edits of both are kept.
+    /// Takes over the input line of another editor, unless that is empty. The histories, drafts and edits of both
+    /// editors are kept in this one's history.
     pub(crate) fn take_over(&mut self, mut other: Self) {
         let edits = std::mem::take(&mut other.edits).into_values();
         let drafts = std::iter::once(std::mem::take(&mut other.draft));
@@ -199,7 +202,7 @@ impl Editor {
         (self.input, self.is_returned) = (other.input, other.is_returned);
     }
 
-    /// Adds lines that were not typed here to the history; Up recalls the last one first.
+    /// Adds `lines`, which were not typed in this editor, to the history. Up recalls the last of them first.
     pub(crate) fn keep(&mut self, lines: &[String]) {
         let is_kept = |&c: &char| c == '\t' || !c.is_control();
         for line in lines {
@@ -207,7 +210,7 @@ impl Editor {
         }
     }
 
-    /// Puts back a line that could not be sent, if the line is empty.
+    /// Puts back a line that could not be sent. Does nothing if the user has typed something else.
     pub(crate) fn put_back(&mut self, line: &str) {
         if self.text().is_empty() {
             self.input = Input::new(line.to_owned());
@@ -228,7 +231,7 @@ impl Editor {
         }
     }
 
-    /// Shows a history line, or the line that was being typed. The line that was shown is kept.
+    /// Shows a history line, or the user's new line if `to` is `None`. The line that was shown before is kept.
     fn recall(&mut self, to: Option<usize>) {
         self.is_returned = false;
         let text = self.input.value_and_reset();

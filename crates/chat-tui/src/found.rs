@@ -1,10 +1,11 @@
-//! Formats messages that a search returned. They may be old, so each line has the date and the message number.
+//! Formats messages that a search on the server found. They may be old, so each line has the date and the message
+//! number.
 
 use chat_json::{Message, MessageKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Formats the results of a search, the latest first, and says how to continue.
+/// Formats the results of a search for `words`, the latest first, and says how to continue the search.
 pub(crate) fn list_found(found: &[Message], words: &str) -> Vec<String> {
     if found.is_empty() {
         return vec![format!("no older message contains \"{words}\"")];

@@ -36,11 +36,12 @@ pub use store::Store;
 pub struct Config {
     /// The server's address, as `HOST:PORT`.
     pub address: String,
-    /// The nick to request; `None`: the remembered one, or else a guest's.
+    /// The nick to request. `None`: the remembered nick, or a guest's nick if none is remembered.
     pub nick: Option<String>,
-    /// A room to join besides the remembered ones; `None`: only those, or the server's lobby if there are none.
+    /// A room to join in addition to the remembered rooms. `None`: only the remembered rooms, or the server's lobby if
+    /// there are none.
     pub room: Option<String>,
-    /// The remembered state: nick, rooms and read positions.
+    /// The remembered state (nick, rooms and read positions) and its file.
     pub memory: Store,
     /// Whether colours may be used (see <https://no-color.org>).
     pub colours: Colours,
@@ -51,9 +52,9 @@ pub struct Config {
 pub enum Colours {
     /// The terminal's own 16 colours, which its user can choose.
     Terminal,
-    /// None: only bold, dim and reverse.
+    /// No colours: only bold, dim and reversed text.
     Off,
 }
 
-/// The lobby's name if the server does not send one.
+/// The name of the lobby if the server does not send one.
 pub(crate) const LOBBY: &str = "lobby";

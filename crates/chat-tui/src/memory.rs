@@ -1,24 +1,24 @@
-//! The remembered state: nick, rooms and read positions of each server.
+//! The state that is remembered between sessions: nick, rooms and read positions for each server.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// How many rooms of a server are remembered.
+/// The most rooms that are remembered for each server.
 const ROOMS_MAX: usize = 64;
 
-/// The remembered state of all servers.
+/// The state of all servers that is remembered between sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
     /// The server that was used last.
     #[serde(default)]
     pub server: Option<String>,
-    /// The state of each server, by its address.
+    /// The state of each server, by the server's address.
     #[serde(default)]
     pub servers: BTreeMap<String, Server>,
 }
 
-/// The remembered state of one server.
+/// The state of one server that is remembered between sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Server {
     /// The nick that was used last.
@@ -29,7 +29,7 @@ pub struct Server {
     pub rooms: Vec<ReadMark>,
 }
 
-/// A room, and the last message that was read in it.
+/// A room, and the position of the last message that the user read in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadMark {
     /// The room's name.
@@ -37,14 +37,14 @@ pub struct ReadMark {
     /// The epoch of the room's log.
     #[serde(default)]
     pub epoch: String,
-    /// The position of the last message that was read.
+    /// The position of the last message that the user read.
     #[serde(default)]
     pub seq: u64,
 }
 
 impl Memory {
-    /// Returns the path of the file, by the XDG Base Directory Specification: `$XDG_STATE_HOME/chat-client/state.json`.
-    /// `None` if there is no home directory.
+    /// Returns the path of the file, according to the XDG Base Directory Specification:
+    /// `$XDG_STATE_HOME/chat-client/state.json`. Returns `None` if there is no home directory.
     #[must_use]
     pub fn path() -> Option<PathBuf> {
         use etcetera::BaseStrategy;
@@ -52,7 +52,8 @@ impl Memory {
         Some(strategy.state_dir()?.join("chat-client").join("state.json"))
     }
 
-    /// Records the state of a server, merged with what another client may have saved since `before` was read.
+    /// Records the state of a server. The state is merged with what another client may have saved since `before` was
+    /// read.
     pub(crate) fn merge(&mut self, address: &str, server: Server, before: &Server) {
         let server = Server::merge(server, before, self.server(address));
         self.note(address, server);
@@ -65,7 +66,7 @@ impl Memory {
         self.servers.insert(address.to_owned(), server);
     }
 
-    /// Returns the state of a server. Earlier versions could save an empty nick; it counts as none.
+    /// Returns the state of a server. Earlier versions could save an empty nick, which is treated as no nick.
     pub(crate) fn server(&self, address: &str) -> Server {
         let mut server = self.servers.get(address).cloned().unwrap_or_default();
         server.nick = server.nick.filter(|nick| !nick.is_empty());
@@ -74,8 +75,8 @@ impl Memory {
 }
 
 impl Server {
-    /// Merges two states that both started from `before`: `ours` is this client's, `theirs` was saved by another
-    /// client.
+    /// Merges two states that both started as `before`. `ours` is the state of this client; `theirs` was saved by
+    /// another client.
     fn merge(ours: Self, before: &Self, theirs: Self) -> Self {
         let changed = |nick: &Option<String>| *nick != before.nick;
         let nick = if changed(&ours.nick) || theirs.nick.is_none() {
@@ -88,9 +89,9 @@ impl Server {
             match rooms.iter_mut().find(|room| room.room == mark.room) {
                 Some(room) if before.rooms.contains(room) => *room = mark,
                 Some(room) if room.epoch == mark.epoch => room.seq = room.seq.max(mark.seq),
-                // The logs differ: the position of this client is the later one.
+                // The marks are in different logs. The log that this client saw is the newer one.
                 Some(_) => {}
-                // This client left the room.
+                // The room was remembered before, and this client left it.
                 None if before.rooms.iter().any(|room| room.room == mark.room) => {}
                 None => rooms.push(mark),
             }
@@ -151,7 +152,7 @@ mod tests {
         ];
         let merged = Server::merge(ours.clone(), &before, theirs.clone());
         assert_eq!(merged, server("kim2", &expected));
-        // No other client has saved.
+        // No other client has saved anything in between.
         assert_eq!(Server::merge(ours.clone(), &before, before.clone()), ours);
         let renamed = Server {
             nick: Some("lee".into()),

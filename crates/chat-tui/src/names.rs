@@ -1,32 +1,32 @@
-//! Checks names as they are typed, before they are requested or remembered.
+//! Checks names that the user types, before they are sent to the server or remembered.
 
 use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Parses a nick. It is composed first (NFC), because some systems type a syllable as several characters.
+/// Parses a nick. It is composed first (NFC), because text from some systems has one syllable as several characters.
 ///
 /// # Errors
 ///
-/// Returns why it is not a valid nick.
+/// Returns why the nick is invalid.
 pub(crate) fn nick(typed: &str) -> Result<String, String> {
     let nick = rules().nick(&compose(typed));
     nick.map(|nick| nick.as_str().to_owned())
         .map_err(|error| format!("invalid nick: {error}"))
 }
 
-/// Parses a room name, with or without a leading `#`; composed as a nick is.
+/// Parses a room name, with or without a leading `#`. The name is composed first, as a nick is.
 ///
 /// # Errors
 ///
-/// Returns why it is not a valid room name.
+/// Returns why the room name is invalid.
 pub(crate) fn room(typed: &str) -> Result<String, String> {
     let room = rules().room(&compose(typed));
     room.map(|room| room.as_str().to_owned())
         .map_err(|error| format!("invalid room name: {error}"))
 }
 
-/// The same rules as `chat-server` has.
+/// Returns the same name rules as those of `chat-server`.
 fn rules() -> NameRules {
     let mut rules = NameRules::default();
     rules.fold = fold;
@@ -39,7 +39,7 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
     one == other || fold(one) == fold(other)
 }
 
-/// Folds a name as servers do: a typed name may be spelled differently from the server's.
+/// Folds a name as servers do, because a typed name may be spelled differently from the server's name.
 pub(crate) fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
@@ -58,13 +58,13 @@ mod tests {
     #[test]
     fn names_are_checked_by_the_rules_of_the_server() {
         assert_eq!(nick("김철수").as_deref(), Ok("김철수"));
-        // macOS types decomposed syllables.
+        // Names that are pasted from macOS, for example from file names, contain decomposed Hangul syllables.
         assert_eq!(
             nick("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}").as_deref(),
             Ok("한글")
         );
         assert_eq!(room("#Ops").as_deref(), Ok("Ops"));
-        // A room's name may begin with a digit, a nick may not.
+        // The name of a room may begin with a digit, a nick may not.
         assert_eq!(room("1st").as_deref(), Ok("1st"));
         assert!(nick("1st").is_err());
         for bad in ["", "two words", "a:b", "\u{3164}"] {

@@ -1,4 +1,5 @@
-//! Sends the request of an effect to the server, and makes an [`Answer`] of its reply. One function for each effect.
+//! Sends the request of an effect to the server, and turns the reply into an [`Answer`]. There is one function for each
+//! effect.
 
 use crate::found::{list, list_found};
 use crate::update::{Answer, Effect};
@@ -7,17 +8,17 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-/// How many messages of a room are loaded when it is joined, and with each request for older ones.
+/// The number of messages that are loaded when a room is joined, and by each request for older messages.
 pub(crate) const HISTORY: usize = 100;
 
-/// How many messages one search on the server returns, and how many are shown around a position.
+/// The most messages that one search on the server returns, and the number of messages shown around a position.
 const FOUND: usize = 20;
 const AROUND: usize = 11;
 
-/// How many rooms are listed.
+/// The most rooms that are listed.
 const ROOMS_LISTED: usize = 100;
 
-/// Returns the request of an effect, or `None` for an effect that the driver handles without the server.
+/// Returns the future that performs an effect. Returns `None` for an effect that the driver handles without the server.
 pub(crate) fn perform(client: &Client, effect: Effect) -> Option<BoxFuture<'static, Answer>> {
     let client = client.clone();
     Some(match effect {
@@ -144,7 +145,7 @@ async fn around(client: Client, room: String, seq: u64) -> Answer {
     Answer::Lines { room, result }
 }
 
-/// The messages around a number, or why there are none to show.
+/// Returns the messages around position `seq` as lines, or why there are none to show.
 fn list_around(messages: &[Message], seq: u64) -> Result<Vec<String>, String> {
     match messages.iter().map(|message| message.seq).max() {
         None => Err(format!("no messages are kept around {seq}")),

@@ -1,4 +1,4 @@
-//! One room or window for direct messages, as the screen shows it.
+//! The state of one room, or of one window for direct messages.
 
 use crate::editor::Editor;
 use crate::names;
@@ -8,26 +8,27 @@ use chat_core::text;
 use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// How many members are listed by name.
+/// The most members that are listed by name.
 const MEMBERS_MAX: usize = 500;
 
-/// How many messages may be pending in a room.
+/// The most messages that may be pending in a room.
 const PENDING_MAX: usize = 1_000;
 
-/// The longest name that is shown, whatever the server sends: slightly more than the server allows.
+/// The longest name that is shown, whatever the server sends. This is slightly more than the server allows.
 const NAME_GRAPHEMES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 256;
 
-/// The most characters in one grapheme of a name. Combining marks could make it endless; a family emoji has eleven.
+/// The most characters in one grapheme of a name. Combining marks could make a grapheme endless; a family emoji has
+/// eleven.
 const GRAPHEME_CHARS_MAX: usize = 16;
 
-/// The first character in the name of a window for direct messages; the correspondent's nick follows.
+/// The first character in the name of a window for direct messages. The correspondent's nick follows.
 const DIRECT: char = '@';
 
-/// The longest text that is shown, whatever the server sends.
+/// The longest text that is shown, in bytes, whatever the server sends.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// The state of one room.
+/// The state of one room, or of one window for direct messages.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub(crate) name: String,
@@ -35,39 +36,39 @@ pub(crate) struct Room {
     pub(crate) topic: String,
     pub(crate) scrollback: Scrollback,
     pub(crate) editor: Editor,
-    /// The members by name, at most `MEMBERS_MAX`.
+    /// The nicks of the members, at most [`MEMBERS_MAX`] of them.
     pub(crate) members: Vec<String>,
-    /// How many members the room has.
+    /// The number of all members.
     pub(crate) count: usize,
     pub(crate) unread: usize,
     pub(crate) mentions: usize,
-    /// The last entry that was read when the room was last shown.
+    /// The number of the last entry that counts as read. Entries after it are shown as unread.
     pub(crate) marker: Option<i64>,
     /// The epoch of the room's log; empty while it is unknown.
     pub(crate) epoch: String,
-    /// The highest position that was received, or is known to be missing.
+    /// The highest position in the log that was received, or is known to be missing.
     pub(crate) passed: Option<u64>,
-    /// The positions of the latest message, and of the last one that was read.
+    /// The positions in the log of the latest message, and of the last message that was read.
     pub(crate) latest: Option<Place>,
     pub(crate) read: Option<Place>,
-    /// Messages that were typed and have not come back from the server.
+    /// Messages that the user sent and that the server has not delivered back yet.
     pub(crate) pending: Vec<Pending>,
-    /// The user opened this window for direct messages, or wrote in it.
+    /// Whether the user opened this window for direct messages, or wrote in it.
     pub(crate) is_answered: bool,
     pub(crate) older: Older,
-    /// The last search, and where it continues.
+    /// The words of the last search, and where the search continues.
     pub(crate) found: Option<Found>,
 }
 
-/// Whether the client is in a room.
+/// Whether the client is a member of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Presence {
-    /// The client is joining it.
+    /// The client is joining the room.
     #[default]
     Wanted,
-    /// The client is in it, and joins it again after a disconnect.
+    /// The client is in the room, and joins it again after a disconnect.
     In,
-    /// The client left it, was removed from it, or was refused.
+    /// The client left the room, was removed from it, or was not admitted.
     Out,
 }
 
@@ -78,17 +79,18 @@ pub(crate) struct Place {
     pub(crate) seq: u64,
 }
 
-/// A message that the server has not delivered back yet.
+/// A message of the user that the server has not delivered back yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) id: u64,
     pub(crate) text: String,
     pub(crate) is_action: bool,
-    /// Its position once the server has accepted it. It still arrives as an ordinary message.
+    /// The message's position in the log, once the server has accepted it. The message still arrives later as an
+    /// ordinary one.
     pub(crate) taken_as: Option<u64>,
 }
 
-/// The words of a search, and where it continues.
+/// The words of a search, and where the search continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) words: String,
@@ -97,13 +99,13 @@ pub(crate) struct Found {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FoundAt {
-    /// Before this loaded entry.
+    /// The search continues before the loaded entry with this number.
     Loaded(i64),
-    /// On the server, before this position; `None`: before the oldest loaded message.
+    /// The search continues on the server before this position. `None`: before the oldest loaded message.
     Server(Option<u64>),
 }
 
-/// Whether older messages were requested.
+/// The state of the request for messages older than the loaded ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Older {
     #[default]
@@ -111,7 +113,7 @@ pub(crate) enum Older {
     Asked,
 }
 
-/// What the top of the scrollback shows when there are no older messages, or when they do not fit.
+/// Notices at the top of the scrollback. Each says why nothing older is shown.
 pub(crate) const NOTHING_OLDER: &str = "no older messages";
 pub(crate) const NO_LOG: &str = "direct messages are stored in this window only";
 pub(crate) const NO_SPACE: &str = "no more can be loaded: use /search WORDS and /around NUMBER";
@@ -124,7 +126,7 @@ impl Room {
         }
     }
 
-    /// Returns whether the room has this name, in any spelling.
+    /// Returns whether this is the room with this name, in any spelling.
     pub(crate) fn is_called(&self, other: &str) -> bool {
         names::is_same(&self.name, &name(other))
     }
@@ -139,28 +141,28 @@ impl Room {
         self.name.strip_prefix(DIRECT)
     }
 
-    /// Returns whether this is a window for direct messages that the user neither opened nor typed in.
+    /// Returns whether this is a window for direct messages that the user neither opened nor wrote in.
     pub(crate) fn is_unanswered(&self) -> bool {
         let is_touched = self.is_answered || !self.pending.is_empty() || self.editor.holds_text();
         self.is_direct() && !is_touched
     }
 
-    /// Returns whether this stands for the server's lobby while its name is unknown.
+    /// Returns whether this room stands for the server's lobby, whose name is not known yet.
     pub(crate) const fn is_nameless(&self) -> bool {
         self.name.is_empty()
     }
 
-    /// Returns whether closing it would lose nothing.
+    /// Returns whether closing the room would lose neither messages nor typed text.
     pub(crate) fn is_empty(&self) -> bool {
         self.latest.is_none() && self.pending.is_empty() && !self.editor.holds_text()
     }
 
-    /// Returns whether this many more messages may be pending.
+    /// Returns whether `messages` more messages may be pending.
     pub(crate) fn has_space_for(&self, messages: usize) -> bool {
         self.pending.len() + messages <= PENDING_MAX
     }
 
-    /// Replaces the list of members.
+    /// Replaces the list of members. `count` is the number of all members, of which `members` may be a part.
     pub(crate) fn set_members(&mut self, members: &[String], count: usize) {
         self.members = members
             .iter()
@@ -192,7 +194,7 @@ impl Room {
         self.add_member(to);
     }
 
-    /// Sets the epoch of the log. If it changed, positions of the old log are forgotten.
+    /// Sets the epoch of the room's log. If the epoch changed, positions in the old log are forgotten.
     pub(crate) fn be_in(&mut self, epoch: &str) {
         if self.epoch != epoch {
             let is_known = !self.epoch.is_empty();
@@ -203,7 +205,7 @@ impl Room {
         }
     }
 
-    /// Forgets the positions of the old log.
+    /// Forgets all positions in the log, because a new log has replaced it.
     pub(crate) fn begin_anew(&mut self) {
         self.scrollback.begin_anew();
         self.older = Older::Unasked;
@@ -212,7 +214,7 @@ impl Room {
         self.pending.retain(|pending| pending.taken_as.is_none());
     }
 
-    /// Messages up to this position were received or are missing: none of them is pending any more.
+    /// Notes that all messages up to this position were received or are missing, so none of them is pending any more.
     pub(crate) fn pass(&mut self, seq: u64) {
         self.passed = self.passed.max(Some(seq));
         let passed = self.passed;
@@ -220,7 +222,7 @@ impl Room {
             .retain(|pending| pending.taken_as.is_none() || pending.taken_as > passed);
     }
 
-    /// Returns whether a message of the present log is already in the scrollback.
+    /// Returns whether a message of the current log is already in the scrollback.
     pub(crate) fn has_loaded(&self, message: &chat_json::Message) -> bool {
         let latest = self.latest.as_ref();
         let oldest = self.scrollback.oldest_seq();
@@ -228,19 +230,19 @@ impl Room {
             && oldest.is_some_and(|oldest| oldest <= message.seq)
     }
 
-    /// Called when the room is shown: everything in it counts as read.
+    /// Marks the room as read, because it is shown now.
     pub(crate) fn enter(&mut self) {
         (self.unread, self.mentions) = (0, 0);
         self.read_all();
     }
 
-    /// Called when another room is shown: new messages count as unread.
+    /// Marks the messages up to now as read, because another room is shown now. Later messages count as unread.
     pub(crate) fn leave(&mut self) {
         self.read_all();
         self.marker = Some(self.scrollback.range().end - 1);
     }
 
-    /// Marks everything as read. A position from an earlier session stays if it is further.
+    /// Moves the read position to the latest message. A position from an earlier session stays if it is further.
     fn read_all(&mut self) {
         let is_further =
             |read: &Place, latest: &Place| read.epoch == latest.epoch && read.seq > latest.seq;
@@ -254,7 +256,8 @@ impl Room {
         }
     }
 
-    /// Finds the latest entry before the last match that contains all these words. Other words start at the end.
+    /// Finds the latest entry that contains all these words, before the previous match. Different words start a new
+    /// search at the end.
     pub(crate) fn search(&mut self, words: &str) -> FoundAt {
         let last = self.found.take().filter(|found| found.words == words);
         let at = match last.map(|found| found.at) {
@@ -279,9 +282,9 @@ impl Room {
     }
 }
 
-/// Returns a name as it is shown: without control characters, of bounded length.
+/// Returns a name as it is shown: without control characters, and of limited length.
 pub(crate) fn name(name: &str) -> String {
-    // Text beyond this limit is cut off anyway, so it is not cleaned.
+    // Text beyond this limit would be cut off later, so it is not cleaned.
     let clean = text::clean(&name[..name.floor_char_boundary(16 * NAME_BYTES_MAX)]);
     let mut shown = String::new();
     for grapheme in clean.graphemes(true).take(NAME_GRAPHEMES_MAX) {
@@ -295,21 +298,21 @@ pub(crate) fn name(name: &str) -> String {
     shown
 }
 
-/// Returns the name of the window for a correspondent's direct messages. No server has a room of such a name.
+/// Returns the name of the window for direct messages with a correspondent. No room of a server has such a name.
 pub(crate) fn direct(nick: &str) -> String {
     format!("{DIRECT}{}", name(nick))
 }
 
-/// Returns a text as it is shown: without control characters, of bounded length.
+/// Returns a text as it is shown: without control characters, and of limited length.
 pub(crate) fn words(words: &str) -> String {
     let clean = text::clean(words);
     clean[..clean.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
 }
 
-/// The columns of the time and the space after it.
+/// The width in columns of the time of day and the space after it.
 pub(crate) const TIME_COLUMNS: usize = 6;
 
-/// Returns the prefix of an entry without the time, and its text; both as they are drawn.
+/// Returns the prefix of an entry, without the time, and the text of the entry. Both are as they are drawn.
 pub(crate) fn parts(entry: &Entry) -> (String, String) {
     let (prefix, text) = match &entry.what {
         What::Said { from, text, .. } => (format!("{from}: "), Cow::Borrowed(text.as_str())),
@@ -322,7 +325,7 @@ pub(crate) fn parts(entry: &Entry) -> (String, String) {
     (drawn(&prefix), drawn(&text))
 }
 
-/// Returns how many lines an entry takes at this width.
+/// Returns how many lines an entry takes on a screen of `width` columns.
 pub(crate) fn height(entry: &Entry, width: usize) -> usize {
     let (prefix, text) = parts(entry);
     let first = TIME_COLUMNS + wrap::columns(&prefix);

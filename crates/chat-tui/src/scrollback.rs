@@ -1,27 +1,27 @@
-//! The loaded entries of a room, and which part of them is on the screen.
+//! The loaded entries of a room, and the part of them that is on the screen.
 //!
-//! Invariant: the size is bounded. While the end is shown, the newest entries stay; while older ones are shown, the
-//! part on the screen does not move.
+//! Invariant: the size is bounded. While the end is shown, the newest entries are kept. While older entries are shown,
+//! the visible part does not move.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::collections::VecDeque;
 
-/// How many entries a room keeps.
+/// The most entries that a room keeps.
 pub(crate) const ENTRIES_MAX: usize = 5_000;
 
-/// How many bytes of text a room keeps, approximately.
+/// The most bytes of text that a room keeps, approximately.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// One entry of a room.
+/// One entry of a room: a message, or a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Milliseconds since 1970, UTC; `None` for an entry without a time.
+    /// The time in milliseconds since 1970 (UTC). `None` for an entry without a time.
     pub(crate) at: Option<u64>,
-    /// Its position in the room's log, if it is in the log.
+    /// The entry's position in the room's log. `None` if the entry is not in the log.
     pub(crate) seq: Option<u64>,
-    /// The date. In a scrollback only the first entry of each day has it.
+    /// The date to show above the entry. In a scrollback, only the first entry of each day has one.
     pub(crate) day: Option<Date>,
     pub(crate) what: What,
 }
@@ -43,11 +43,11 @@ pub(crate) enum What {
         from: String,
         text: String,
     },
-    /// A topic, a join or leave, or the answer to a command.
+    /// The text of a topic change, a join or leave, or the answer to a command.
     Notice(String),
-    /// An entry that needs attention: a gap, a refusal.
+    /// The text of an entry that needs attention, such as a gap or a refusal.
     Alert(String),
-    /// A direct message that is shown in a room.
+    /// A direct message that is shown in a room instead of its own window.
     Told {
         from: String,
         to: String,
@@ -83,7 +83,7 @@ impl Entry {
         text + size_of::<Self>()
     }
 
-    /// The text that a search compares.
+    /// The text in which a search looks for words.
     pub(crate) fn text(&self) -> &str {
         match &self.what {
             What::Said { text, .. }
@@ -95,35 +95,35 @@ impl Entry {
     }
 }
 
-/// The entries of a room. Each has a number that never changes.
+/// The entries of a room. Each entry has a number that never changes.
 #[derive(Debug, Default)]
 pub(crate) struct Scrollback {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: i64,
-    /// Positions of entries from this number on are in the present log; earlier ones are in a log that was replaced.
+    /// Entries from this number on have positions in the current log. Earlier entries are of a log that was replaced.
     anew: Option<i64>,
-    /// The number of the entry that says why nothing is above it.
+    /// The number of the entry which says that nothing older can be shown.
     top: Option<i64>,
-    /// The dates of the first and the last entry that have one.
+    /// The dates of the first and of the last entry that have a date.
     first_day: Option<Date>,
     last_day: Option<Date>,
     bytes: usize,
-    /// The last visible line; `None`: the newest.
+    /// The lower end of the visible part. `None`: the newest entry.
     anchor: Option<Anchor>,
 }
 
 /// The lower end of the visible part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Anchor {
-    /// The last visible entry.
+    /// The number of the last visible entry.
     pub(crate) number: i64,
-    /// How many of its last lines are below the screen.
+    /// How many of this entry's last lines are below the screen.
     pub(crate) hidden: usize,
 }
 
 impl Scrollback {
-    /// Appends an entry, and drops the oldest ones over the limit.
+    /// Appends an entry. If the scrollback exceeds its limits, the oldest entries are dropped.
     pub(crate) fn push(&mut self, mut entry: Entry) {
         let day = entry.day.take().filter(|day| self.last_day != Some(*day));
         if day.is_some() {
@@ -138,7 +138,7 @@ impl Scrollback {
         self.keep_anchor();
     }
 
-    /// Moves the anchor to the first entry if its own was dropped.
+    /// If the anchor's entry was dropped, moves the anchor to the first entry.
     fn keep_anchor(&mut self) {
         if let Some(anchor) = &mut self.anchor
             && anchor.number < self.first
@@ -147,7 +147,7 @@ impl Scrollback {
         }
     }
 
-    /// Prepends older entries. Returns how many were added: a full scrollback takes no more.
+    /// Prepends older entries, and returns how many. A full scrollback accepts no more entries.
     pub(crate) fn push_older(&mut self, older: Vec<Entry>) -> usize {
         if !self.has_earlier_log() {
             self.anew = None;
@@ -166,8 +166,7 @@ impl Scrollback {
         added
     }
 
-    /// Prepares for prepending an entry of this date: if the present first entry has the same date, it no longer shows
-    /// it.
+    /// Prepares for prepending an entry of this date. If the first entry shows the same date, that date is removed.
     fn open_day(&mut self, day: Option<Date>) {
         if day.is_none() {
             return;
@@ -181,7 +180,7 @@ impl Scrollback {
         self.last_day = self.last_day.or(day);
     }
 
-    /// After the first entry was dropped, the next one shows its date.
+    /// Moves the date of the dropped first entry to the next entry, unless that has a date of its own.
     fn keep_day(&mut self, day: Option<Date>) {
         let Some(next) = self.entries.front_mut() else {
             (self.first_day, self.last_day) = (None, None);
@@ -191,7 +190,8 @@ impl Scrollback {
         self.first_day = next.day.or(self.first_day);
     }
 
-    /// Prepends an entry that says why nothing is above it. A full scrollback drops its oldest entry for it.
+    /// Prepends an entry which says that nothing older can be shown. A full scrollback drops its oldest entries to make
+    /// space.
     pub(crate) fn end_at_top(&mut self, why: &str) {
         let entry = Entry::notice(why.to_owned());
         while !self.has_space_for(&entry) && !self.entries.is_empty() {
@@ -204,7 +204,7 @@ impl Scrollback {
         self.keep_anchor();
     }
 
-    /// Returns whether the first entry says why nothing is above it.
+    /// Returns whether the first entry says that nothing older can be shown.
     pub(crate) fn is_ended_at_top(&self) -> bool {
         self.top == Some(self.first)
     }
@@ -215,7 +215,7 @@ impl Scrollback {
             .and_then(|at| self.entries.get(at))
     }
 
-    /// The range of entry numbers.
+    /// Returns the range of the numbers of all entries.
     pub(crate) fn range(&self) -> std::ops::Range<i64> {
         self.first..self.first + self.entries.len() as i64
     }
@@ -226,7 +226,7 @@ impl Scrollback {
         numbered.map(move |(at, entry)| (first + at as i64, entry))
     }
 
-    /// Returns the lower end of the visible part; `None` if there are no entries.
+    /// Returns the lower end of the visible part. Returns `None` if there are no entries.
     pub(crate) fn bottom(&self) -> Option<Anchor> {
         let newest = Anchor {
             number: self.range().end - 1,
@@ -239,15 +239,15 @@ impl Scrollback {
         self.anchor.is_none()
     }
 
-    /// Returns how many entries are below the screen.
+    /// Returns how many entries are below the visible part.
     pub(crate) fn below(&self) -> usize {
         let last = self.range().end - 1;
         let below = self.anchor.map_or(0, |anchor| last - anchor.number);
         usize::try_from(below).unwrap_or(0)
     }
 
-    /// Scrolls up, at most to where the first `page` lines are visible. `height` returns how many lines an entry takes.
-    /// Returns whether the first loaded entry is reached.
+    /// Scrolls up, at most until the first `page` lines are visible. `height` returns how many lines an entry takes.
+    /// Returns whether the first loaded entry has been reached.
     pub(crate) fn scroll_up(
         &mut self,
         lines: usize,
@@ -276,7 +276,7 @@ impl Scrollback {
         is_beyond
     }
 
-    /// Scrolls down, at most to the end.
+    /// Scrolls down, at most to the newest entry.
     pub(crate) fn scroll_down(&mut self, mut lines: usize, height: impl Fn(&Entry) -> usize) {
         let Some(mut anchor) = self.anchor else {
             return;
@@ -293,7 +293,7 @@ impl Scrollback {
         self.show(anchor);
     }
 
-    /// Returns the lower end of the first page; `None` if everything fits on one page.
+    /// Returns the lower end of the topmost page. Returns `None` if all entries fit on one page.
     fn highest(&self, page: usize, height: impl Fn(&Entry) -> usize) -> Option<Anchor> {
         let mut lines = 0;
         for (number, entry) in self.entries() {
@@ -306,7 +306,7 @@ impl Scrollback {
         None
     }
 
-    /// Makes this the lower end of the visible part.
+    /// Makes `anchor` the lower end of the visible part.
     pub(crate) fn show(&mut self, anchor: Anchor) {
         let range = self.range();
         let is_end = anchor.number >= range.end - 1 && anchor.hidden == 0;
@@ -320,19 +320,19 @@ impl Scrollback {
         self.anchor = None;
     }
 
-    /// Returns the oldest position of the present log that is loaded.
+    /// Returns the lowest loaded position of the current log.
     pub(crate) fn oldest_seq(&self) -> Option<u64> {
         self.entries()
             .filter(|(number, _)| !self.is_earlier(*number))
             .find_map(|(_, entry)| entry.seq)
     }
 
-    /// A new log begins: positions of later entries are in it.
+    /// Notes that a new log has begun: positions of later entries are in the new log.
     pub(crate) fn begin_anew(&mut self) {
         self.anew = Some(self.range().end);
     }
 
-    /// Returns whether entries of a replaced log are loaded.
+    /// Returns whether entries of a replaced log are still loaded.
     pub(crate) fn has_earlier_log(&self) -> bool {
         self.entries()
             .take_while(|(number, _)| self.is_earlier(*number))

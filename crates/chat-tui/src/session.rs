@@ -1,4 +1,4 @@
-//! The state at the start and at the end of a session.
+//! The state at the start and at the end of a session of the program.
 //!
 //! Invariant: a session that never reached its server leaves the remembered state unchanged.
 
@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::{Config, names};
 use jiff::tz::TimeZone;
 
-/// Returns the state at the start of a session.
+/// Returns the state at the start of a session. `known` is what is remembered of the server.
 pub(crate) fn begin(config: &Config, known: &Server) -> State {
     let mut state = State::new(config.address.clone(), config.colours, TimeZone::system());
     open_rooms(&mut state, config, &known.rooms);
@@ -27,16 +27,16 @@ pub(crate) fn begin(config: &Config, known: &Server) -> State {
     state
 }
 
-/// Returns what to remember at the end of a session.
+/// Returns what to remember of the server at the end of a session. `None` if the session never reached the server.
 pub(crate) fn end(state: &mut State, known: &Server) -> Option<Server> {
     state.room_mut().enter();
     so_far(state, known)
 }
 
-/// Returns what to remember of a session so far; `None` if it never reached its server.
+/// Returns what to remember of the server so far. `None` if the session never reached the server.
 pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     if !state.has_been_online {
-        // The address or the nick may be wrong.
+        // The address or the nick may be wrong, so neither is remembered.
         return None;
     }
     let nick = state.chosen_nick.clone().or_else(|| known.nick.clone());
@@ -56,8 +56,8 @@ pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     })
 }
 
-/// Opens the remembered rooms and the requested one, which is shown. If there are none, a nameless room stands for the
-/// server's lobby until its name is known.
+/// Opens the remembered rooms and the room of the arguments, which is shown. If there are none, opens a nameless room
+/// that stands for the server's lobby until the lobby's name is known.
 fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
     let mut rooms: Vec<Room> = Vec::new();
     let mut alerts = Vec::new();
@@ -135,10 +135,10 @@ mod tests {
         state.show(1);
         state.show(0);
         assert_eq!(end(&mut state, &last), None);
-        // The server has not confirmed the nick.
+        // The server has not granted the nick yet.
         let mut state = begin(&config(Some("lee"), None), &last);
         assert_eq!(end(&mut state, &last), None);
-        // The client entered as a guest.
+        // The server admitted the client as a guest.
         state.has_been_online = true;
         assert_eq!(end(&mut state, &last), Some(last.clone()));
         state.chosen_nick = Some("lee".into());

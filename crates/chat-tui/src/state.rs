@@ -1,4 +1,4 @@
-//! The state of the screen.
+//! The state of the screen: all data that the view draws.
 
 use crate::complete::Completion;
 use crate::editor::HISTORY_MAX;
@@ -9,35 +9,35 @@ use crate::{Colours, LOBBY};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
-/// The narrowest screen on which the list of rooms is shown.
+/// The narrowest screen on which the list of rooms is shown, in columns.
 const ROOMS_FROM_WIDTH: u16 = 72;
 
-/// The narrowest screen on which the members are shown.
+/// The narrowest screen on which the list of members is shown, in columns.
 const MEMBERS_FROM_WIDTH: u16 = 60;
 
 /// Everything that the screen shows.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The open rooms and windows; never empty.
+    /// The open rooms and windows for direct messages. There is always at least one.
     pub(crate) rooms: Vec<Room>,
     pub(crate) current: usize,
     pub(crate) nick: String,
-    /// The nick that the user asked for; `None` to enter as a guest.
+    /// The nick that the user asked for. `None`: the client enters as a guest.
     pub(crate) wanted_nick: Option<String>,
-    /// The last nick that the user asked for and the server granted.
+    /// The last nick that the user asked for and that the server granted.
     pub(crate) chosen_nick: Option<String>,
-    /// A nick that the user asked for and another session has.
+    /// A nick that the user asked for, but that another session has.
     pub(crate) taken_nick: Option<String>,
     /// The sender of the last direct message.
     pub(crate) last_correspondent: Option<String>,
-    /// The user was told that unanswered windows are closed for newer ones.
+    /// Whether the user was told that unanswered windows are closed to make space for newer ones.
     pub(crate) has_told_of_strangers: bool,
     /// The message of the day as it was last shown.
     pub(crate) motd: Vec<String>,
     pub(crate) link: Link,
-    /// The server was reached at least once.
+    /// Whether the server was reached at least once.
     pub(crate) has_been_online: bool,
-    /// The last measured round trip; `None` if it is unknown or outdated.
+    /// The last measured round trip to the server. `None` if it is unknown or outdated.
     pub(crate) latency: Option<Duration>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) shows_members: bool,
@@ -49,7 +49,7 @@ pub(crate) struct State {
     pub(crate) server: String,
     pub(crate) next_id: u64,
     pub(crate) is_over: bool,
-    /// The whole screen must be drawn again.
+    /// Whether every cell of the screen must be drawn again.
     pub(crate) must_clear: bool,
 }
 
@@ -69,18 +69,18 @@ pub(crate) enum Link {
     Closed { why: String },
 }
 
-/// What covers the screen and receives the keys.
+/// A question or the help. It covers part of the screen and receives the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overlay {
-    /// The help, from this line on.
+    /// The help, scrolled so that it begins with line `from`.
     Help { from: u16 },
-    /// Asks whether to send the pasted lines. The question is dropped when another room is shown.
+    /// The question whether to send the pasted lines. It is closed when another room is shown.
     Paste { lines: Vec<String> },
-    /// Asks whether to quit although messages are unsent.
+    /// The question whether to quit although `unsent` messages would be lost. `reason` is the reason for quitting.
     Quit { unsent: usize, reason: String },
 }
 
-/// The sizes of the parts of the screen, in columns and rows.
+/// The areas of the screen, with positions and sizes in columns and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Areas {
     pub(crate) rooms: u16,
@@ -148,7 +148,7 @@ impl State {
         self.is_shown_instead_of(&left);
     }
 
-    /// Removes a room, which must not be the last one. If it was shown, another room is shown.
+    /// Removes a room, which must not be the only one. If the room was shown, another room is shown instead.
     pub(crate) fn remove(&mut self, at: usize) {
         let removed = self.rooms.remove(at);
         let was_shown = self.current == at;
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    /// Another room is shown now: drops the completion and the paste question of the room before.
+    /// Drops the completion and the paste question that belong to the room that was shown before.
     fn is_shown_instead_of(&mut self, before: &str) {
         self.completion = None;
         let Some(Overlay::Paste { lines }) = &mut self.overlay else {
@@ -198,13 +198,13 @@ impl State {
             members,
             messages: Size {
                 width: width.saturating_sub(rooms + members),
-                // All rows except the topic, the status line and the input line.
+                // The topic, the status line and the input line take one row each.
                 height: height.saturating_sub(3),
             },
         }
     }
 
-    /// Returns how many messages the server has not accepted yet.
+    /// Returns how many of the user's messages the server has not accepted yet.
     pub(crate) fn unsent(&self) -> usize {
         let waiting = |room: &Room| {
             room.pending

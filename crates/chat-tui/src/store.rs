@@ -1,7 +1,7 @@
-//! The file of the remembered state.
+//! Reads and writes the file of the remembered state.
 //!
-//! Invariant: the file is replaced as a whole or not at all. A damaged file is moved aside; an unreadable one is left
-//! as it is. What another client saved is kept.
+//! Invariant: the file is replaced as a whole or not at all. A damaged file is renamed and kept. A file that can't be
+//! read is not changed. What another client has saved is kept.
 
 use crate::memory::{Memory, Server};
 use std::fs::{self, File};
@@ -10,28 +10,28 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// The largest file that is read, far more than it can grow to.
+/// The largest file that is read, in bytes: far more than the file can grow to.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// How many damaged files are kept.
+/// The most damaged files that are kept.
 const DAMAGED_MAX: usize = 99;
 
-/// How often, and with what delay, the lock of another client is tried.
+/// How many times the lock is tried while another client holds it, and the pause between two tries.
 const LOCK_TRIES: usize = 50;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
-/// The remembered state as it was read, and where it is saved. The default is empty and saves nothing.
+/// The remembered state and the path of its file. The default state is empty and is never saved.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    /// `None`: nothing is saved.
+    /// The path of the file. `None`: nothing is saved.
     path: Option<PathBuf>,
     memory: Memory,
     notice: Option<String>,
 }
 
 impl Store {
-    /// Reads the file. Without a path, or if the file does not exist, the state is empty. A damaged file is moved
-    /// aside. A file that can't be read or moved aside is never written either. The user sees a notice in both cases.
+    /// Reads the file. Without a path, or if the file does not exist, the state is empty. A damaged file is renamed and
+    /// kept. A file that can't be read or renamed is never written either. In both cases the user sees a notice.
     #[must_use]
     pub fn open(path: Option<PathBuf>) -> Self {
         let Some(path) = path else {
@@ -59,34 +59,34 @@ impl Store {
         self.memory.server.as_deref()
     }
 
-    /// Returns the state of a server.
+    /// Returns the remembered state of a server.
     pub(crate) fn server(&self, address: &str) -> Server {
         self.memory.server(address)
     }
 
-    /// Returns a notice about the file for the user.
+    /// Returns a notice for the user about the file, if there is one.
     pub(crate) fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }
 
-    /// Saves the state of a server, merged with what other clients have saved since the file was read.
+    /// Saves the state of a server, merged with what other clients have saved since this client last read the file.
     ///
     /// # Errors
     ///
-    /// The directory can't be created, or the file can't be read or written. The old file is unchanged then.
+    /// The directory can't be created, or the file can't be read or written. In these cases the old file is unchanged.
     pub(crate) fn save(&mut self, address: &str, server: Server) -> io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
         };
         let directory = path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(directory)?;
-        // Held until the end of the function. If the lock can't be taken, two clients that save at the same moment may
-        // lose one of the two states.
+        // The lock is held until the end of this function. If it can't be taken, the file is saved without it. Two
+        // clients that save at the same moment may then lose one of the two states.
         let _lock = lock(directory);
         let (mut memory, _) = read(path)?;
         memory.merge(address, server.clone(), &self.server(address));
         write(&memory, path)?;
-        // The base of the next merge.
+        // The saved state is the base of the next merge.
         self.memory.note(address, server);
         Ok(())
     }
@@ -120,7 +120,7 @@ fn try_read(path: &Path) -> io::Result<Memory> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// The names of damaged files.
+/// Returns the possible names for a damaged file.
 fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
     (1..=DAMAGED_MAX).map(|number| {
         path.with_extension(match number {
@@ -130,7 +130,7 @@ fn asides(path: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Moves a damaged file to an unused name; `None` if another client moved it first.
+/// Renames a damaged file to an unused name. Returns `None` if another client renamed the file first.
 fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     let is_free = |aside: &PathBuf| {
         fs::symlink_metadata(aside).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -147,7 +147,7 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Replaces the file.
+/// Replaces the file with one that contains `memory`.
 fn write(memory: &Memory, path: &Path) -> io::Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = File::create(&new)?;
@@ -157,13 +157,13 @@ fn write(memory: &Memory, path: &Path) -> io::Result<()> {
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
-        // The temporary file is useless; a failure to remove it is ignored.
+        // The temporary file is of no use any more. A failure to remove it is ignored.
         fs::remove_file(&new).ok();
     }
     written
 }
 
-/// Locks the directory against other clients until the file is dropped.
+/// Locks the directory against other clients, until the returned file is dropped.
 fn lock(directory: &Path) -> Option<File> {
     let directory = File::open(directory).ok()?;
     for _ in 0..LOCK_TRIES {
@@ -239,13 +239,13 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_not_replaced() {
         let path = path("unreadable");
-        // A symlink to itself is unreadable for root, too.
+        // Even root can't read a symlink that points to itself.
         symlink(&path, &path).unwrap();
         let mut unread = store(&path);
         assert!(unread.notice().unwrap().starts_with("can't read"));
         unread.save("a:5000", server("alice")).unwrap();
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
-        // The same if the file becomes unreadable later.
+        // Now the file becomes unreadable after it was opened.
         fs::remove_file(&path).unwrap();
         let mut store = store(&path);
         symlink(&path, &path).unwrap();
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(store(&path).server("a:5000"), server("alice"));
         assert_eq!(store(&path).server("b:5000"), server("bob"));
         assert_eq!(store(&path).last_server(), Some("b:5000"));
-        // Both clients were on the same server.
+        // Both clients were connected to the same server.
         let (mut one, mut other) = (store(&path), store(&path));
         let mut read = server("alice");
         read.rooms[0].seq = 9;

@@ -15,7 +15,7 @@ use std::io::{self, Stdout, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the terminal is taken over. A process has one terminal.
+/// Whether the program has taken over the terminal. A process has only one terminal.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while it is taken over. Dropping it restores the terminal.
@@ -40,22 +40,23 @@ impl Screen {
         }
     }
 
-    /// Restores the terminal, stops the process, and takes the terminal over again when the process continues.
+    /// Restores the terminal and stops the process. When the process continues, takes over the terminal again.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
         give_back();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
         self.resume()
     }
 
-    /// Takes the terminal over again after another process stopped this one.
+    /// Takes over the terminal again, after another process has stopped this one.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        // The shell may have changed the mode, and crossterm does not set raw mode again if it believes that it is set.
+        // The shell may have changed the terminal's mode, but crossterm does not set raw mode if it assumes that it is
+        // set.
         disable_raw_mode().ok();
         take_over()?;
         self.clear()
     }
 
-    /// Returns whether a panic has already restored the terminal: then nothing may be drawn.
+    /// Returns whether a panic has already restored the terminal. Nothing may be drawn after that.
     #[expect(clippy::unused_self, reason = "asked of a screen that is open")]
     pub(crate) fn is_lost(&self) -> bool {
         !IS_TAKEN.load(Ordering::Acquire)
@@ -63,13 +64,13 @@ impl Screen {
 
     /// Makes the next frame draw every cell.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        // `Terminal::clear` would ask the terminal for the cursor's position, and the task that reads keys would
-        // receive the answer.
+        // `Terminal::clear` would ask the terminal for the cursor's position. The task that reads keys would receive
+        // the answer instead.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
-    /// Rings the bell if it was requested since the last frame.
+    /// Rings the bell if it was requested after the last frame.
     pub(crate) fn ring(&mut self) -> io::Result<()> {
         self.bell.ring(&mut io::stdout())
     }
@@ -81,14 +82,14 @@ impl Drop for Screen {
     }
 }
 
-/// The terminal's bell. It rings at most once a frame, however many messages request it.
+/// The terminal's bell. It rings at most once in each frame, however many messages request it.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     is_asked_for: bool,
 }
 
 impl Bell {
-    /// Requests the bell with the next frame.
+    /// Requests that the bell rings with the next frame.
     pub(crate) const fn ask(&mut self) {
         self.is_asked_for = true;
     }
@@ -118,17 +119,17 @@ fn give_back() {
     }
 }
 
-/// Writes the sequences that restore the terminal, unless it is restored. Returns whether it was not.
+/// Writes the sequences that restore the terminal, unless that was done already. Returns whether they were written.
 fn give_back_to(terminal: &mut impl Write) -> bool {
     let was_taken = IS_TAKEN.swap(false, Ordering::AcqRel);
     if was_taken {
-        // A failure can't be reported: the terminal is gone.
+        // If this fails, the terminal is gone, so the failure can't be reported.
         execute!(terminal, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
     }
     was_taken
 }
 
-/// Restores the terminal before a panic message is printed.
+/// Installs a panic hook that restores the terminal before the panic message is printed.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,7 +1,7 @@
 //! Colours and attributes.
 //!
 //! Invariant: only the terminal's own 16 colours on its own background are used, so that light and dark themes are both
-//! readable. Nothing is expressed by colour alone.
+//! readable. Colour is never the only way in which something is expressed.
 
 use crate::Colours;
 use ratatui::style::{Color, Modifier, Style};
@@ -29,13 +29,14 @@ impl Theme {
         Self { colours }
     }
 
-    /// Returns the style of a nick, which is always the same.
+    /// Returns the style of a nick. A nick has the same style in every session.
     pub(crate) fn nick(self, nick: &str) -> Style {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         match self.colours {
             Colours::Off => bold,
             Colours::Terminal => {
-                // FNV-1a: stable over runs and machines, which std's hasher does not promise.
+                // FNV-1a gives the same result in all runs and on all machines. The standard library's hasher does not
+                // promise that.
                 let hash = nick
                     .to_lowercase()
                     .bytes()
@@ -47,22 +48,22 @@ impl Theme {
         }
     }
 
-    /// Text of low importance.
+    /// Returns the style of text of low importance.
     pub(crate) const fn faint(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// Text that needs attention: a mention, a refusal.
+    /// Returns the style of text that needs attention, such as a mention or a refusal.
     pub(crate) fn alert(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// An action.
+    /// Returns the style of an action (`/me`).
     pub(crate) const fn action(self) -> Style {
         Style::new().add_modifier(Modifier::ITALIC)
     }
 
-    /// The status line, and the selected room.
+    /// Returns the style of the status line and of the selected room.
     pub(crate) const fn bar(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }

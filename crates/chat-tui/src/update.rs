@@ -1,6 +1,7 @@
-//! Transitions of the state: a key or an event comes in, effects come out.
+//! Transitions of the state: a key or an event comes in, and effects come out.
 //!
-//! Invariant: nothing here waits or does I/O. Whatever a server sends, nothing panics and memory stays bounded.
+//! Invariant: this module never waits and does no I/O. Whatever a server sends, nothing panics and memory stays
+//! bounded.
 
 mod answers;
 mod events;
@@ -27,14 +28,14 @@ pub(crate) enum Input {
 /// The result of an effect.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The position of a sent message, or why it was refused; and how long the server took.
+    /// The position of a sent message, or why the message was refused; and the time from request to reply.
     Said {
         room: String,
         id: u64,
         result: Result<u64, String>,
         took: Duration,
     },
-    /// Older messages, and the epoch in which they were requested.
+    /// Older messages that were requested, and the epoch of the room's log at the time of the request.
     Older {
         room: String,
         epoch: String,
@@ -45,17 +46,17 @@ pub(crate) enum Answer {
         room: String,
         result: Result<Vec<String>, String>,
     },
-    /// The results of a search as lines, and the position of the oldest match, from which the same search continues.
+    /// The results of a search as lines, and the position of the oldest match, before which the same search continues.
     Found {
         room: String,
         words: String,
         result: Result<(Vec<String>, Option<u64>), String>,
     },
-    /// Whether a direct message was delivered.
+    /// Whether a direct message was delivered, or why not.
     Direct {
-        /// The room that was shown when it was sent.
+        /// The room that was shown when the direct message was sent.
         room: String,
-        /// The pending message in the correspondent's window, if it was typed there.
+        /// The pending message in the correspondent's window, if the direct message was typed there.
         id: Option<u64>,
         to: String,
         text: String,
@@ -67,7 +68,7 @@ pub(crate) enum Answer {
         room: String,
         result: Result<String, String>,
     },
-    /// Whether a room was joined. A refusal is shown in the room where the command was typed.
+    /// Whether a room was joined. A refusal is shown in the room where the user typed the command.
     Joined {
         room: String,
         from: String,
@@ -79,7 +80,7 @@ pub(crate) enum Answer {
     },
 }
 
-/// What the driver does besides drawing.
+/// A task for the driver, other than drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Say {
@@ -90,14 +91,14 @@ pub(crate) enum Effect {
     },
     Tell {
         room: String,
-        /// The pending message in the correspondent's window, if it was typed there.
+        /// The pending message in the correspondent's window, if the direct message was typed there.
         id: Option<u64>,
         to: String,
         text: String,
     },
     Join {
         room: String,
-        /// The room where the command was typed; it shows a refusal.
+        /// The room where the user typed the command. A refusal is shown there.
         from: String,
     },
     Leave {
@@ -107,7 +108,7 @@ pub(crate) enum Effect {
         room: String,
         nick: String,
     },
-    /// Connects again, with this nick.
+    /// Connects to the server again, with this nick.
     Reconnect {
         nick: String,
     },
@@ -122,19 +123,19 @@ pub(crate) enum Effect {
         room: String,
         text: String,
     },
-    /// Reads messages before this position of this epoch.
+    /// Reads the messages before a position in the log of this epoch.
     Older {
         room: String,
         epoch: String,
         before: u64,
     },
-    /// Searches the room's log before a position; `None`: from its end.
+    /// Searches the room's log before a position. `None`: from the end of the log.
     Search {
         room: String,
         words: String,
         before: Option<u64>,
     },
-    /// Shows the messages around this message number.
+    /// Shows the messages around the message with this number.
     Around {
         room: String,
         seq: u64,
@@ -163,13 +164,13 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
     }
 }
 
-/// How many rooms and windows are shown at most, whatever the server sends.
+/// The most rooms and windows that are open, whatever the server sends.
 const ROOMS_MAX: usize = 256;
 
-/// How many unanswered windows for direct messages are kept: short enough a list to look through.
+/// The most unanswered windows for direct messages that are kept. The user can still look through that many.
 const UNANSWERED_MAX: usize = 32;
 
-/// Closes the oldest unanswered window if a new correspondent would exceed [`UNANSWERED_MAX`].
+/// Closes the oldest unanswered window if a window for `from` would exceed [`UNANSWERED_MAX`].
 fn make_space(state: &mut State, from: &str) {
     if state.position(&crate::room::direct(from)).is_some() {
         return;
@@ -179,14 +180,14 @@ fn make_space(state: &mut State, from: &str) {
     if unanswered.len() < UNANSWERED_MAX {
         return;
     }
-    // The shown window is never closed.
+    // The window on the screen is never closed.
     let Some(&first) = unanswered.iter().find(|&&at| at != state.current) else {
         return;
     };
     let name = state.rooms[first].name.clone();
     state.remove(first);
     if !std::mem::replace(&mut state.has_told_of_strangers, true) {
-        // Shown once: further windows would repeat it.
+        // The notice is shown only once, because it would be the same for further windows.
         let text = format!(
             "too many direct messages: {name} and other unanswered windows are closed for newer ones"
         );
@@ -194,7 +195,8 @@ fn make_space(state: &mut State, from: &str) {
     }
 }
 
-/// Returns the window for a correspondent's direct messages, opening it if needed; `None` if there are too many.
+/// Returns the window for direct messages with a correspondent, and opens it if needed. Returns `None` if too many
+/// rooms and windows are open.
 fn window<'a>(state: &'a mut State, nick: &str) -> Option<&'a mut Room> {
     let name = crate::room::direct(nick);
     let at = match state.position(&name) {
@@ -211,12 +213,12 @@ fn window<'a>(state: &'a mut State, nick: &str) -> Option<&'a mut Room> {
     Some(&mut state.rooms[at])
 }
 
-/// Adds an entry to the shown room.
+/// Adds an entry to the room that is on the screen.
 fn tell(state: &mut State, entry: Entry) {
     state.room_mut().scrollback.push(entry);
 }
 
-/// Adds an answer for the user to the shown room, and scrolls to it.
+/// Adds an answer for the user to the room that is on the screen, and scrolls to it.
 fn reply(state: &mut State, entry: Entry) {
     tell(state, entry);
     state.room_mut().scrollback.show_end();

@@ -1,7 +1,7 @@
 //! Draws the state; makes no decisions.
 //!
-//! Invariant: the terminal's cursor is at the caret in every frame, because an input method shows its preview there.
-//! Text reaches the terminal only through ratatui's cells.
+//! Invariant: in every frame the terminal's cursor is where the user types, because an input method shows its preview
+//! there. Text reaches the terminal only through ratatui's cells.
 
 mod messages;
 mod overlay;
@@ -15,10 +15,10 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-/// The prompt of the input line.
+/// The prompt in front of the input line.
 const PROMPT: &str = "> ";
 
-/// The smallest screen that is drawn.
+/// The smallest screen on which anything is drawn, in columns and rows.
 const WIDTH_MIN: u16 = 10;
 const HEIGHT_MIN: u16 = 4;
 
@@ -120,7 +120,7 @@ fn status(state: &State, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(bar(state, &left, &right, area.width), area);
 }
 
-/// Returns a line of the full width with a left and a right part.
+/// Returns a line of the full width, with one text on the left and one on the right.
 fn bar(state: &State, left: &str, right: &str, width: u16) -> Paragraph<'static> {
     let width = usize::from(width);
     let (left, right) = (&*shown(left), &*shown(right));
@@ -135,7 +135,7 @@ fn input(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let editor = &state.room().editor;
     let (text, column) = editor.visible(room);
     let style = match editor.is_returned() {
-        // Typing replaces this line.
+        // This line could not be sent and was put back. Typing replaces it.
         true => state.theme.faint(),
         false => Style::new(),
     };

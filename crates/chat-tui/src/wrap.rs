@@ -10,16 +10,16 @@ use unicode_width::UnicodeWidthStr;
 /// One line of a wrapped text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WrappedLine {
-    /// How many columns are empty at its start.
+    /// The number of empty columns at the start of the line.
     pub(crate) indent: usize,
     pub(crate) text: String,
 }
 
-/// Wraps `text` to lines of `width` columns. In the first line `first` columns are already used. Further lines are
-/// indented by `indent`, except those that continue a word longer than a line: so a long URL can be copied from the
+/// Wraps `text` to lines of `width` columns. In the first line, `first` columns are already used. Further lines are
+/// indented by `indent`, except lines that continue a word longer than a line. So a long URL can be copied from the
 /// screen without spaces in it.
 pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec<WrappedLine> {
-    // One wide character needs two columns.
+    // A wide character takes two columns.
     let width = width.max(2);
     let indent = if indent + 8 > width { 0 } else { indent };
     let mut wrapping = Wrapping {
@@ -36,8 +36,8 @@ pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec
     wrapping.finish()
 }
 
-/// Returns a text as it is drawn: composed, with tabs as spaces, and with emoji sequences as their parts. Terminals
-/// disagree on the width of such a sequence, and would leave remains of it on the screen.
+/// Returns a text as it is drawn: composed, with tabs as spaces, and with emoji sequences split into their parts.
+/// Terminals disagree on the width of such a sequence, so parts of it could remain on the screen.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('\t') {
         return Cow::Borrowed(text);
@@ -61,18 +61,19 @@ const fn is_emoji(c: char) -> bool {
     matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{20e3}' | '\u{fe0f}')
 }
 
-/// Returns whether terminals disagree on the width of this character alone.
+/// Returns whether this is a regional indicator. Terminals disagree on the width of these characters even one at a
+/// time.
 const fn is_replaced(c: char) -> bool {
     matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
 }
 
-/// Returns what is drawn for a part of an emoji sequence.
+/// Returns the character to draw for one character of an emoji sequence. `None`: the character is not drawn.
 fn plain_part(c: char) -> Option<char> {
     match c {
-        // The joiner, variation selectors, skin tones, tags, and the frame of a keycap.
+        // The zero-width joiner, variation selectors, skin tones, tags, and the frame of a keycap are not drawn.
         '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{20e3}' => None,
         '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' => None,
-        // A flag is drawn as the letters of its country code.
+        // The two characters of a flag are drawn as the letters of the country code.
         '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(u32::from('A') + (u32::from(c) - 0x1_f1e6)),
         c => Some(c),
     }
@@ -83,7 +84,7 @@ pub(crate) fn columns(text: &str) -> usize {
     text.graphemes(true).map(grapheme_columns).sum()
 }
 
-/// Returns the longest prefix of a text that fits into this many columns.
+/// Returns the longest prefix of a text that fits into `width` columns.
 pub(crate) fn fit(text: &str, width: usize) -> &str {
     let mut used = 0;
     for (at, grapheme) in text.grapheme_indices(true) {
@@ -95,13 +96,13 @@ pub(crate) fn fit(text: &str, width: usize) -> &str {
     text
 }
 
-/// The same width as ratatui uses, so that layout and drawing agree.
+/// Returns the width that ratatui uses, so that layout and drawing agree.
 fn grapheme_columns(grapheme: &str) -> usize {
     grapheme.width()
 }
 
 trait Words {
-    /// Returns the words and the runs of spaces between them, in order.
+    /// Splits a text into words and the runs of spaces between them, in order.
     fn split_word_bounds_at_spaces(&self) -> Vec<&str>;
 }
 
@@ -126,9 +127,9 @@ impl Words for str {
 struct Wrapping {
     lines: Vec<WrappedLine>,
     line: String,
-    /// The indent of the current line.
+    /// The number of columns by which the current line is indented.
     indent: usize,
-    /// How many of its columns are used, indent included.
+    /// The number of used columns of the current line, including the indent.
     used: usize,
     width: usize,
     next_indent: usize,
@@ -165,7 +166,8 @@ impl Wrapping {
         }
     }
 
-    /// Splits a word that is longer than a line over as many lines as it needs, without indent.
+    /// Splits a word that is longer than a line into as many lines as needed. Lines that continue the word are not
+    /// indented.
     fn add_in_pieces(&mut self, word: &str) {
         for grapheme in word.graphemes(true) {
             let wide = grapheme_columns(grapheme);
@@ -254,12 +256,12 @@ mod tests {
             ("🇰🇷!", "KR!"),
             ("❤\u{fe0f} 1\u{fe0f}\u{20e3}", "❤ 1"),
             ("👍🏽", "👍"),
-            // These joiners belong to the spelling.
+            // These joiners are part of how a word is spelled, so they are kept.
             ("क\u{94d}\u{200d}ष", "क\u{94d}\u{200d}ष"),
         ] {
             assert_eq!(shown(text), expected);
         }
-        // The parts are as wide as the whole.
+        // The parts together are as wide as the sequence.
         let text = shown("👩\u{200d}❤\u{fe0f}\u{200d}👩 🇰🇷🇺🇸").into_owned();
         let alone = |c: char| columns(c.encode_utf8(&mut [0; 4]));
         assert_eq!(columns(&text), text.chars().map(alone).sum::<usize>());

@@ -1,4 +1,4 @@
-//! Numbered messages as one member receives them: each is seen once and in order, or reported as missed.
+//! Counts the numbered messages that one member receives: each must arrive once and in order, or be reported as missed.
 
 use tokio::time::timeout;
 
@@ -12,16 +12,17 @@ use crate::ledger::Series;
 pub(crate) struct Account {
     series: Series,
     pub(crate) seen: u64,
-    /// Messages that gaps report as missed.
+    /// The number of messages that gaps reported as missed.
     pub(crate) missed: u64,
-    /// Number of gaps.
+    /// The number of gaps.
     pub(crate) gaps: u64,
-    /// How many were seen before the first gap.
+    /// The number of messages that were received before the first gap. `None` without a gap.
     pub(crate) before_gap: Option<u64>,
 }
 
 impl Account {
-    /// Enters a line. The messages of the series are those of `from` that begin with `tag`.
+    /// Counts a received line if it reports a gap, or if it is a message of the series: sent by `from`, beginning with
+    /// `tag`.
     pub(crate) fn hear(&mut self, line: &[u8], from: &str, tag: &str) {
         if let Some(count) = missed(line) {
             self.before_gap.get_or_insert(self.seen);
@@ -38,12 +39,12 @@ impl Account {
         self.seen += 1;
     }
 
-    /// How many messages were left out without a gap that says so, or came again.
+    /// The number of messages that are missing without a gap that reports them, plus the number of duplicates.
     pub(crate) const fn out_of_place(&self) -> u64 {
         self.series.lost + self.series.repeated
     }
 
-    /// Reads until `total` messages are accounted for.
+    /// Reads until each of the `total` messages was received or reported as missed.
     pub(crate) async fn complete(
         &mut self,
         reader: &mut Reader,
@@ -64,14 +65,14 @@ impl Account {
     }
 }
 
-/// The number in `TAG 17 ..`.
+/// Returns the number in a text such as `TAG 17 ..`. `None` if the text has another tag.
 fn numbered(text: &[u8], tag: &str) -> Option<u64> {
     let mut words = std::str::from_utf8(text).ok()?.split(' ');
     (words.next() == Some(tag)).then_some(())?;
     words.next()?.parse().ok()
 }
 
-/// The lines of messages number `from` to `to` of a series, each with this much filler.
+/// Returns the lines of the given message numbers, each with `filler` bytes of filler.
 pub(crate) fn lines(tag: &str, numbers: std::ops::Range<u64>, filler: usize) -> Vec<u8> {
     let filler = "x".repeat(filler);
     let lines = numbers.map(|number| format!("{tag} {number} {filler}\n"));

@@ -1,4 +1,4 @@
-//! `churn`: members join, leave, move and rename at random. What each sees of its room agrees with the server.
+//! `churn`: members join, leave, move and rename at random. Each member's view of its room must agree with the server.
 
 mod view;
 
@@ -20,27 +20,28 @@ use crate::proc;
 use fastrand::Rng;
 use view::View;
 
-/// The rooms besides the lobby: few enough that members meet, so many that a greeting can name all members.
+/// The rooms besides the lobby: few enough that members meet, and enough that a greeting can name all members of a
+/// room.
 const ROOMS: [&str; 5] = ["one", "two", "three", "four", "five"];
 
-/// The longest pause between two actions.
+/// The longest pause between two actions, in milliseconds.
 const PAUSE_MAX_MS: usize = 40;
 
-/// How long members wait before they compare their views.
+/// How long members read remaining announcements before they compare their views with the server.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How long the server keeps the connection that checked whether it listens: it lingers for a second.
+/// How long the server keeps the connection that checked whether it listens: the server lingers for a second.
 const LOOKER_GONE_WITHIN: Duration = Duration::from_millis(1500);
 
-/// What one task did, and what its members saw.
+/// What one task did, and what its members received.
 #[derive(Debug, Default)]
 struct Log {
     actions: u64,
     sessions: u64,
     announcements: u64,
-    /// Announcements that contradict earlier ones.
+    /// Announcements that contradict earlier ones of the same room.
     contradictions: Vec<String>,
-    /// Views that differ from `/who` at the end.
+    /// Views that differ from the answer to `/who` at the end.
     differences: Vec<String>,
     compared: u64,
 }
@@ -90,7 +91,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.at_least("views compared at the end", all.compared, tasks as u64 / 2);
     findings.none("views that differ from /who", &all.differences);
     crowd::is_gone(&server, descriptors, PATIENCE / 3, findings).await?;
-    // It joins late, as otherwise it would have to read throughout.
+    // The counter joins after the other members have left. Earlier, it would have to read all of their announcements.
     let mut counter = Client::arrive(port, "counter").await?;
     let rooms = counter.ask("/rooms\n", "* rooms: ").await?;
     let is_empty = rooms == "* rooms: lobby (3)";
@@ -106,7 +107,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// How many descriptors the server holds after the connection that checked whether it listens.
+/// Returns how many descriptors the server holds once the connection that checked whether it listens is closed.
 async fn settled(server: &crate::launch::Server) -> anyhow::Result<usize> {
     let (began, mut fewest) = (Instant::now(), usize::MAX);
     while began.elapsed() < LOOKER_GONE_WITHIN {
@@ -134,7 +135,7 @@ async fn play(
         });
     }
     barrier.wait().await;
-    // Tasks without a member connect one, so that all views are compared.
+    // A task whose member has left connects a new one, so that all views are compared.
     let mut player = match player {
         Some(player) => player,
         None => enter(port, task, &mut random, &mut log).await?,
@@ -168,12 +169,12 @@ fn join(random: &mut Rng) -> String {
     format!("/join {}", ROOMS[random.usize(..ROOMS.len())])
 }
 
-/// A nick that only this task uses.
+/// Returns a nick that only this task uses.
 fn nick(task: usize, random: &mut Rng) -> String {
     format!("t{task}{}", ["", "-a", "-b", "-c"][random.usize(..4)])
 }
 
-/// Takes one random action. Returns `None` if it ended the session.
+/// Takes one random action. Returns `None` if the action ended the session.
 async fn act(
     mut player: Player,
     task: usize,
@@ -207,7 +208,7 @@ async fn act(
 }
 
 impl Player {
-    /// Sends a line, and enters all lines until the server has handled it.
+    /// Sends a line, and applies all received lines to the view until the server has handled the sent line.
     async fn does(&mut self, line: &str, log: &mut Log) -> anyhow::Result<()> {
         let script = format!("{line}\n{PROBE}");
         self.client.writer.send(script.as_bytes()).await?;
@@ -231,7 +232,7 @@ impl Player {
         done.with_context(|| format!("after {line:?}"))
     }
 
-    /// Enters all lines for a while.
+    /// Applies all lines that arrive within `lasting` to the view.
     async fn listen(&mut self, lasting: Duration, log: &mut Log) -> anyhow::Result<()> {
         let listening = async {
             while self.client.reader.next().await? {
@@ -239,12 +240,12 @@ impl Player {
             }
             anyhow::bail!("the server closed the connection")
         };
-        // A timeout is the normal end.
+        // Reading until the timeout is the expected end.
         timeout(lasting, listening).await.unwrap_or(Ok(()))
     }
 
     async fn compare(&mut self, log: &mut Log) -> anyhow::Result<()> {
-        // Earlier lines are entered first.
+        // Lines that are still arriving must be applied before the view is compared.
         self.does("", log).await?;
         let begins = format!("* {}: ", self.view.room);
         let answer = self.client.ask("/who\n", &begins).await?;

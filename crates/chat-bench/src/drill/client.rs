@@ -1,4 +1,4 @@
-//! A simple line client.
+//! A client that sends and reads lines.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,15 +12,15 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long any step may take, on a busy machine.
+/// How long any step of a drill may take, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An unknown command, and how its answer begins. Replies come in order, so lines that were sent before have been
-/// handled.
+/// An unknown command, and the beginning of the server's answer. The server replies in order, so once the answer
+/// arrives, all lines that were sent before the command have been handled.
 pub(crate) const PROBE: &str = "/answer\n";
 pub(crate) const PROBED: &str = "! no such command: /answer ";
 
-/// What one read takes.
+/// The most bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
 
 /// A connection to the server, in the plain dialect unless a JSON hello is sent.
@@ -30,39 +30,40 @@ pub(crate) struct Client {
     pub(crate) writer: Writer,
 }
 
-/// Its reading half, as lines.
+/// The reading half of a connection. It splits the received bytes into lines.
 #[derive(Debug)]
 pub(crate) struct Reader {
     half: OwnedReadHalf,
     buffer: Vec<u8>,
-    /// Where the current line is; the position after it; what has been searched.
+    /// The current line, the position after its end, and the position up to which the buffer was searched for line
+    /// ends.
     line: Range<usize>,
     next: usize,
     looked: usize,
     read_max: usize,
 }
 
-/// Its writing half.
+/// The writing half of a connection.
 #[derive(Debug)]
 pub(crate) struct Writer(OwnedWriteHalf);
 
 impl Client {
-    /// Connects.
+    /// Connects to the server on `port`.
     pub(crate) async fn connect(port: u16) -> io::Result<Self> {
         Self::over(TcpStream::connect(address(port)).await?)
     }
 
-    /// Connects with a receive buffer of about `bytes`, which fills soon if the client does not read.
+    /// Connects with a receive buffer of about `bytes`. A small buffer soon fills if the client does not read.
     pub(crate) async fn connect_small(port: u16, bytes: u32) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(bytes)?;
         Self::over(socket.connect(address(port)).await?)
     }
 
-    /// Connects from the loopback address `source`, so that the server sees different peers.
+    /// Connects from the loopback address `source`, so that the server sees clients with different addresses.
     pub(crate) async fn connect_from(port: u16, source: Ipv4Addr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // Each address has its own range of ports.
+        // Clients with different source addresses may use the same port.
         SockRef::from(&socket).set_reuse_address(true)?;
         socket.bind((source, 0).into())?;
         Self::over(socket.connect(address(port)).await?)
@@ -91,14 +92,14 @@ impl Client {
         Ok(client)
     }
 
-    /// Takes a nick and waits until it has it.
+    /// Requests a nick and waits until the server grants it.
     pub(crate) async fn take_nick(&mut self, nick: &str) -> anyhow::Result<()> {
         let answer = format!("* you are now {nick}");
         self.ask(&format!("/nick {nick}\n"), &answer).await?;
         Ok(())
     }
 
-    /// Joins a room and waits until it is there.
+    /// Joins a room and waits until the server confirms it.
     pub(crate) async fn go_to(&mut self, room: &str) -> anyhow::Result<()> {
         self.writer
             .send(format!("/join {room}\n").as_bytes())
@@ -119,7 +120,7 @@ impl Client {
             .with_context(|| format!("after {line:?}"))
     }
 
-    /// Sends lines and waits until the server has handled them.
+    /// Sends lines and waits until the server has handled all of them.
     pub(crate) async fn does(&mut self, lines: &str) -> anyhow::Result<()> {
         self.ask(&format!("{lines}\n{PROBE}"), PROBED).await?;
         Ok(())
@@ -139,9 +140,10 @@ impl Client {
             .with_context(|| format!("after {line:?}"))
     }
 
-    /// How many members a room has, from `/who`.
+    /// Returns how many members a room has, from `/who`.
     pub(crate) async fn count(&mut self, room: &str) -> anyhow::Result<usize> {
-        // A lagging member may be sent the same kind of line: earlier ones are skipped.
+        // A lagging member may be sent a member list that looks like the answer. Waiting for the probe skips such
+        // lines.
         self.ask(PROBE, PROBED).await?;
         let begins = format!("* {room}: ");
         let answer = self.ask(&format!("/who {room}\n"), &begins).await?;
@@ -154,14 +156,14 @@ impl Client {
     /// Closes the connection with a reset, as a peer that crashes does.
     pub(crate) fn cut(self) -> io::Result<()> {
         SockRef::from(self.writer.0.as_ref()).set_linger(Some(Duration::ZERO))?;
-        // Dropping the half would shut the connection down in order.
+        // Dropping the writing half would shut the connection down in order, without a reset.
         self.writer.0.forget();
         Ok(())
     }
 }
 
 impl Writer {
-    /// Sends all of it.
+    /// Sends all of `bytes`.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         timeout(PATIENCE, self.0.write_all(bytes))
             .await
@@ -171,18 +173,19 @@ impl Writer {
 }
 
 impl Reader {
-    /// Sets the receive buffer. With a window of a few KiB a sender mostly waits for its persist timer, which gives
-    /// some 10 KiB a second.
+    /// Sets the size of the receive buffer. With a receive window of a few KiB, a sender mostly waits for its persist
+    /// timer, which limits it to about 10 KiB a second.
     pub(crate) fn widen(&self, bytes: usize) -> io::Result<()> {
         SockRef::from(self.half.as_ref()).set_recv_buffer_size(bytes)
     }
 
-    /// Sets how many bytes a read takes at most.
+    /// Sets the most bytes that one read returns.
     pub(crate) fn read_at_most(&mut self, bytes: usize) {
         self.read_max = bytes;
     }
 
-    /// Reads the next line, which [`line`](Self::line) then returns. Returns `false` at the end. Cancel safe.
+    /// Reads the next line, which [`line`](Self::line) then returns. Returns `false` at the end of the stream. Cancel
+    /// safe.
     pub(crate) async fn next(&mut self) -> io::Result<bool> {
         loop {
             if self.next_buffered() {
@@ -194,7 +197,7 @@ impl Reader {
         }
     }
 
-    /// Goes on to the next line if it has been received.
+    /// Moves to the next line if it is in the buffer. Returns whether it is.
     pub(crate) fn next_buffered(&mut self) -> bool {
         let Some(found) = memchr::memchr(b'\n', &self.buffer[self.looked..]) else {
             self.looked = self.buffer.len();
@@ -206,7 +209,7 @@ impl Reader {
         true
     }
 
-    /// Reads once. Returns the number of bytes, 0 at the end. Cancel safe.
+    /// Reads once. Returns the number of bytes, or 0 at the end of the stream. Cancel safe.
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.drain(..self.next);
         self.looked -= self.next;
@@ -216,12 +219,12 @@ impl Reader {
         limited.read_buf(&mut self.buffer).await
     }
 
-    /// The current line, without its end.
+    /// The current line, without the line end.
     pub(crate) fn line(&self) -> &[u8] {
         &self.buffer[self.line.clone()]
     }
 
-    /// Reads until the line that is wanted, and returns it.
+    /// Reads until a line for which the condition holds, and returns that line.
     pub(crate) async fn until(
         &mut self,
         is_wanted: impl Fn(&str) -> bool,
@@ -244,7 +247,7 @@ impl Reader {
         found.with_context(|| format!("(the last line was {last:?})"))
     }
 
-    /// Reads until the end, and drops what it reads.
+    /// Reads to the end of the stream, and discards what it reads.
     pub(crate) async fn read_out(&mut self) -> anyhow::Result<()> {
         let reading = async {
             while self.fill().await? > 0 {
@@ -268,7 +271,7 @@ pub(crate) fn said(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&rest[..colon], rest[colon..].strip_prefix(b": ")?))
 }
 
-/// Reads `* 12 messages missed`.
+/// Returns the number of missed messages in a line such as `* 12 messages missed`. `None` for other lines.
 pub(crate) fn missed(line: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(line).ok()?.strip_prefix("* ")?;
     let (count, rest) = text.split_once(' ')?;

@@ -1,10 +1,10 @@
 //! `costly`: one sender makes the requests that cost the server most, within the default limits. The latency of other
-//! members stays low.
+//! members must stay low.
 //!
-//! Each kind has its own server. Witnesses talk at a normal pace. Their latency is measured before the attack and in
-//! rounds of it, each from a new address. A kind fails if the median of its rounds' 99th percentiles exceeds 20 ms.
-//! Other work on the machine delays messages too, so a kind that fails is tried twice more, and the median of all its
-//! rounds decides.
+//! Each kind of request has its own server. Members called witnesses talk at a normal pace. Their latency is measured
+//! first without an attack, then in several rounds of the attack, each from a new address. A kind fails if the median
+//! of its rounds' 99th percentiles exceeds 20 ms. Other work on the machine also delays messages, so a kind that fails
+//! is tried up to twice more. The median of all its rounds decides.
 
 mod attack;
 mod kinds;
@@ -31,23 +31,24 @@ use scene::{Stand, Templates};
 use table::{LEGEND, Round, Row, Verdict, header};
 use witness::Witnesses;
 
-/// The bound on the witnesses' 99th percentile, in milliseconds.
+/// The bound on the 99th percentile of the witnesses' latency, in milliseconds.
 const P99_MAX_MS: f64 = 20.0;
 
-/// How long all attacks and the quiet before them last in total.
+/// The total time of all kinds: the attacks, and the quiet before them.
 const LASTING: Duration = Duration::from_secs(30);
 const LASTING_QUICK: Duration = Duration::from_secs(8);
 
-/// The parts of a kind's time: one of quiet, and one for each round.
+/// A kind's time is divided into equal parts: one without an attack, and one for each round.
 const PARTS: u32 = 1 + ROUNDS as u32;
 
-/// How many times a server is attacked, each time from a new address, whose limits are not used up.
+/// The number of attacks on each server. Each comes from a new address, whose limits are not used up.
 const ROUNDS: usize = 3;
 
-/// How often a kind is tried before it fails.
+/// The most tries of a kind before it fails.
 const TRIES: usize = 3;
 
-/// How long witnesses wait for outstanding messages after an attack. After that the server counts as frozen.
+/// How long witnesses wait for outstanding messages after an attack. If messages are still missing then, the server
+/// counts as frozen.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// How long the server may take to log its counters.
@@ -57,7 +58,7 @@ const COUNTERS_WITHIN: Duration = Duration::from_secs(1);
 struct Terms {
     part: Duration,
     connections: usize,
-    /// Whether a kind can fail; otherwise it is only measured.
+    /// Whether a kind can fail. Otherwise kinds are only measured.
     is_judged: bool,
 }
 
@@ -67,7 +68,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let terms = Terms {
         part: lasting / kinds.len() as u32 / PARTS,
         connections: stage.connections(),
-        // A few milliseconds among other tests do not show how the server behaves.
+        // `--quick` measures a few milliseconds of each kind among other tests: too little to judge the server.
         is_judged: stage.pick(stage.connections() == 1, false),
     };
     let senders = match terms.connections {
@@ -93,7 +94,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     Ok(())
 }
 
-/// Adds a line to the report, and shows it at once as progress.
+/// Adds a line to the report, and prints it at once as progress.
 fn say(line: String, findings: &mut Findings) {
     eprintln!("{line}");
     findings.did(line);
@@ -119,7 +120,7 @@ fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
     Ok(kinds)
 }
 
-/// Tries a kind, and again if it fails.
+/// Tries a kind of request, and repeats it if it fails.
 async fn judged(
     stage: &Stage<'_>,
     kind: &Kind,
@@ -148,7 +149,7 @@ async fn judged(
     Ok(row)
 }
 
-/// Attacks one server, and adds the results to the row.
+/// Attacks one server, and adds the figures of the attack to `row`.
 async fn attacked(
     mut stand: Stand,
     kind: &Kind,
@@ -159,7 +160,7 @@ async fn attacked(
     let server = &stand.server;
     let (port, pid) = (server.port(), server.pid());
     let witnesses = Witnesses::begin(port).await?;
-    // Work that is left from their joins does not count.
+    // The work that remains from the witnesses' joins does not count.
     sleep(terms.part / 4).await;
     let (began, cpu) = (Instant::now(), proc::cpu_time(pid)?);
     sleep(terms.part).await;
@@ -186,12 +187,12 @@ async fn attacked(
     row.cut_plain += plain;
     row.cut_json += json;
     drop(witnesses);
-    // Its remaining work does not matter, and could take minutes.
+    // The server's remaining work does not matter, and could take minutes.
     stand.server.kill()?;
     Ok(())
 }
 
-/// A server under attack, and the attack.
+/// A server under attack, and what the attack sends.
 struct Attacked<'a> {
     server: &'a Server,
     flow: Flow,
@@ -242,7 +243,7 @@ impl Attacked<'_> {
         let request_bytes = match (flow, requests) {
             (Flow::Reconnecting, _) => sent as f64,
             (_, Some(requests)) => requests as f64 * line_bytes,
-            // Bytes that are not requests are handled when they are read.
+            // Without counted requests, the bytes that the server read stand for the requests.
             (Flow::Pipelined | Flow::Trickle, None) => read.unwrap_or_default() as f64,
             (Flow::Unread, None) => 0.0,
         };
@@ -258,7 +259,7 @@ impl Attacked<'_> {
     }
 }
 
-/// How many bytes the server has read, from its counters. `None` if it does not log them.
+/// Returns how many bytes the server has read, from the counters in its log. `None` if the server does not log them.
 async fn bytes_read(server: &Server) -> Option<u64> {
     let before = counted(&server.output()).len();
     kill(Pid::from_raw(server.pid() as i32), Signal::SIGUSR1).ok()?;
@@ -273,7 +274,7 @@ async fn bytes_read(server: &Server) -> Option<u64> {
     None
 }
 
-/// The counters of bytes read in a log.
+/// Returns the counters of bytes read that a log contains.
 fn counted(log: &[u8]) -> Vec<u64> {
     let log = String::from_utf8_lossy(log);
     log.lines()

@@ -1,4 +1,4 @@
-//! Groups of members.
+//! Connects and watches groups of members.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::findings::Findings;
 use crate::launch::Server;
 use crate::proc;
 
-/// How many connections may be pending at a time: below the server's listen backlog.
+/// The most connections that are opened at the same time: fewer than the server's listen backlog.
 pub(crate) const ARRIVING_MAX: usize = 256;
 
-/// Connects a member for each nick. The order in which they join is random; they are returned in the order of `nicks`.
+/// Connects a member for each nick. The members join in random order, and are returned in the order of `nicks`.
 pub(crate) async fn arrive(port: u16, nicks: Vec<String>) -> anyhow::Result<Vec<Client>> {
     let (door, mut arriving) = (Arc::new(Semaphore::new(ARRIVING_MAX)), JoinSet::new());
     for (number, nick) in nicks.into_iter().enumerate() {
@@ -34,7 +34,7 @@ pub(crate) async fn arrive(port: u16, nicks: Vec<String>) -> anyhow::Result<Vec<
     Ok(clients.into_iter().map(|(_, client)| client).collect())
 }
 
-/// Reports how many descriptors the server holds once it holds no more than `expected`, or after `patience`.
+/// Waits until the server holds at most `expected` descriptors, for at most `patience`, and reports how many it holds.
 pub(crate) async fn is_gone(
     server: &Server,
     expected: usize,
@@ -56,7 +56,7 @@ pub(crate) async fn is_gone(
     Ok(())
 }
 
-/// `m0`, `m1`, ..
+/// Returns the nicks `m0`, `m1`, ..
 pub(crate) fn nicks(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("m{number}")).collect()
 }

@@ -1,4 +1,4 @@
-//! `fd-exhaustion`: more connections than the server has descriptors.
+//! `fd-exhaustion`: clients open more connections than the server has descriptors.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use crate::proc;
 /// The server's descriptor limit.
 const DESCRIPTORS: usize = 256;
 
-/// How many connections are opened.
+/// The number of connections that clients open.
 const CONNECTIONS: usize = 400;
 
-/// `--connections`, so high that only the descriptor limit is effective.
+/// The server's `--connections`: so high that only the descriptor limit takes effect.
 const ALLOWED: usize = 100_000;
 
-/// How long the server is watched while it has no descriptor left.
+/// How long the server is watched while it has no free descriptor.
 const WATCH: Duration = Duration::from_secs(3);
 
 const SERVES_AGAIN_WITHIN: Duration = Duration::from_secs(2);
@@ -62,7 +62,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Waits until the server uses no further descriptors, and returns how many it uses.
+/// Waits until the number of the server's descriptors no longer grows, and returns it.
 async fn until_full(server: &Server) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut last = 0;
@@ -80,7 +80,7 @@ async fn until_full(server: &Server) -> anyhow::Result<usize> {
     }
 }
 
-/// Connects repeatedly until the server answers. It may refuse connections before.
+/// Connects repeatedly until the server answers. The server may refuse connections for some time.
 async fn served_again(port: u16) -> anyhow::Result<()> {
     let began = Instant::now();
     while began.elapsed() < SERVES_AGAIN_WITHIN * 5 {

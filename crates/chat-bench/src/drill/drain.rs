@@ -14,10 +14,10 @@ use super::stage::Stage;
 use crate::launch::Server;
 use crate::ledger::Series;
 
-/// Messages that a member sends at once.
+/// The number of messages that a member sends at once.
 const BURST: u64 = 4;
 
-/// The server's drain timeout is 5 s.
+/// How long the server may take to end after SIGTERM. The server's drain timeout is 5 s.
 const ENDED_WITHIN: Duration = Duration::from_secs(6);
 
 const GOODBYE: &[u8] = b"* goodbye: the server is shutting down";
@@ -26,9 +26,9 @@ const GOODBYE: &[u8] = b"* goodbye: the server is shutting down";
 #[derive(Debug)]
 struct Record {
     sent: u64,
-    /// The messages of each member.
+    /// The messages received from each member, by the sender's number.
     series: Vec<Series>,
-    /// Messages reported as missed, and lines that no member sent.
+    /// The number of messages reported as missed, plus the number of lines that no member sent.
     lost: u64,
     refused: u64,
     goodbyes: u64,
@@ -37,7 +37,7 @@ struct Record {
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let members = stage.pick(1000, 30);
-    // In total, members send 500 messages a second.
+    // All members together send 500 messages a second.
     let every = Duration::from_millis(stage.pick(8000, 240));
     let before = Duration::from_millis(stage.pick(5000, 700));
     findings.did(format!(
@@ -86,7 +86,7 @@ async fn ended(server: &mut Server, asked: Instant) -> anyhow::Result<ExitStatus
     }
 }
 
-/// Sends and receives until the server closes the connection.
+/// Talks as one member until the server closes the connection.
 async fn talk(
     mut client: Client,
     own: usize,
@@ -102,7 +102,7 @@ async fn talk(
         tokio::select! {
             _ = ticker.tick(), if may_talk => {
                 let lines = (record.sent..record.sent + BURST).map(|n| format!("{n} talk\n"));
-                // A closed server takes no more; what it sent before is still read.
+                // A server that shuts down accepts no more messages. What it sent before is still read.
                 may_talk = client.writer.send(lines.collect::<String>().as_bytes()).await.is_ok();
                 record.sent += BURST;
             }
@@ -150,7 +150,7 @@ impl Record {
     }
 }
 
-/// Reads `m17` and `5 talk`.
+/// Returns the member and message number of a message such as `5 talk` from `m17`.
 fn stamp(from: &[u8], text: &[u8]) -> Option<(usize, u64)> {
     let from = std::str::from_utf8(from).ok()?.strip_prefix('m')?;
     let text = std::str::from_utf8(text).ok()?.strip_suffix(" talk")?;
@@ -160,7 +160,7 @@ fn stamp(from: &[u8], text: &[u8]) -> Option<(usize, u64)> {
 fn judge(records: &[(usize, Record)], findings: &mut Findings) {
     let sum = |of: fn(&Record) -> u64| records.iter().map(|(_, record)| of(record)).sum();
     let everyone = records.len();
-    // What one member received of a publisher, all other members must have received.
+    // A message that one member received must have reached all other members.
     let mut accepted = vec![0; everyone];
     for (_, record) in records {
         for (all, seen) in accepted.iter_mut().zip(&record.series) {

@@ -1,4 +1,4 @@
-//! The findings of a drill: what it did, the figures, and their bounds.
+//! The findings of a drill: what it did, its figures, and the bounds of the figures.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) struct Findings {
 struct Row {
     what: String,
     figure: String,
-    /// The bound as it is shown, and whether it holds.
+    /// The bound as text, and whether the figure satisfies it. `None` for a figure without a bound.
     bound: Option<(String, bool)>,
 }
 
@@ -54,13 +54,13 @@ impl Findings {
         self.row(what, grouped(count), bound);
     }
 
-    /// Adds a count that must be at least `least`, which shows that the drill did something.
+    /// Adds a count that must be at least `least`. Such a bound shows that the drill did something.
     pub(crate) fn at_least(&mut self, what: &str, count: u64, least: u64) {
         let bound = Some((format!(">= {}", grouped(least)), count >= least));
         self.row(what, grouped(count), bound);
     }
 
-    /// Adds the number of cases, which must be 0. The first cases are shown.
+    /// Adds the number of `cases`, which must be 0. The first few cases are shown as examples.
     pub(crate) fn none(&mut self, what: &str, cases: &[String]) {
         self.exactly(what, cases.len() as u64, 0);
         for case in cases.iter().take(CASES_SHOWN) {
@@ -68,7 +68,7 @@ impl Findings {
         }
     }
 
-    /// Whether all bounds hold.
+    /// Returns whether all figures satisfy their bounds.
     pub(crate) fn have_passed(&self) -> bool {
         let mut bounds = self.rows.iter().filter_map(|row| row.bound.as_ref());
         bounds.all(|(_, is_kept)| *is_kept)
@@ -83,7 +83,7 @@ impl Findings {
     }
 }
 
-/// How many cases are shown.
+/// The most cases that are shown for one figure.
 const CASES_SHOWN: usize = 3;
 
 impl fmt::Display for Findings {
@@ -109,7 +109,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// A figure with a readable number of digits.
+/// Formats a figure with a readable number of digits.
 fn rounded(figure: f64) -> String {
     if figure.abs() < 10.0 && figure.fract() != 0.0 {
         format!("{figure:.2}")

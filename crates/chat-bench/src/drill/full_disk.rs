@@ -1,5 +1,5 @@
-//! `disk-full`: a small disk fills up while members talk, and is freed again. Only messages that are kept are
-//! acknowledged, members receive an error for the others, and the server recovers by itself.
+//! `disk-full`: a small disk fills up while members talk, and is freed again. The server may acknowledge only messages
+//! that it has stored. The other messages are refused with an error. The server must recover by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,14 +14,14 @@ use super::log::{self, ROOM};
 use super::stage::Stage;
 use crate::ledger::{self, Acknowledged};
 
-/// The size of the disk, and of the file on it that is removed to free it.
+/// The size of the disk, and the size of the file that is removed to free space.
 const DISK_BYTES: usize = 24 << 20;
 const BALLAST_BYTES: usize = 8 << 20;
 
 /// How long the server may take to accept messages after the disk is freed.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// A small disk in memory, unmounted on drop.
+/// A small disk in memory. It is unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -42,7 +42,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily, as a server that is ending may still use it.
+        // The unmount is lazy, because a server that is shutting down may still use the disk.
         let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("chat-bench: could not unmount {}", self.0.display());
@@ -50,9 +50,9 @@ impl Drop for Disk {
     }
 }
 
-/// What was seen before, while and after the disk was full.
+/// What the drill observed before, while and after the disk was full.
 struct Seen {
-    /// The error to the program.
+    /// The error reply to the program whose message could not be stored.
     refusal: Value,
     told_plain: String,
     sends_direct: bool,
@@ -93,14 +93,15 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     Ok(())
 }
 
-/// Fills the disk, tries what must still work, frees the disk, and waits until messages are accepted again.
+/// Fills the disk, tries the requests that must still work, frees the disk, and waits until messages are accepted
+/// again.
 async fn fill_and_free(port: u16, writer: &mut Writer, ballast: &Path) -> anyhow::Result<Seen> {
     let mut plain = Client::arrive(port, "plain").await?;
     plain.go_to(ROOM).await?;
     let refusal = writer.write_until_refused().await?;
     let kept_before = writer.told.0.len();
     let told_plain = plain.ask("is it full?\n", "! not delivered").await?;
-    // Direct messages do not need the disk.
+    // Direct messages are not stored, so they work without the disk.
     let sends_direct = plain.ask("/msg w0 psst\n", "").await.is_ok();
     let read_while_full = log::read(port, 0).await?.kept.len();
     let entered = async {
@@ -159,7 +160,7 @@ impl Seen {
     }
 }
 
-/// A program that publishes numbered messages and records the acknowledgements.
+/// A program that publishes numbered messages and records which of them are acknowledged.
 struct Writer {
     client: Client,
     told: Acknowledged,
@@ -172,7 +173,7 @@ impl Writer {
         let mut client = Client::connect(port).await?;
         let hello = json!({"cmd": "hello", "id": 0, "nick": "w0", "join": [{"room": ROOM}]});
         log::ask(&mut client, &hello, 0).await?;
-        // With each seed the disk is full at another point.
+        // The length depends on the seed, so that the disk fills at a different point with each seed.
         let length = 500 + stage.random(1).usize(..1500);
         Ok(Self {
             client,
@@ -182,11 +183,11 @@ impl Writer {
         })
     }
 
-    /// Publishes one message. Returns the error if it is refused.
+    /// Publishes the next message. Returns the error if the server refuses it.
     async fn write(&mut self) -> anyhow::Result<Option<Value>> {
         let (number, id) = (self.count, self.count + 1);
         self.count += 1;
-        // A long message takes space; the short one after it is recorded.
+        // The long message takes disk space. Only the short one after it is recorded.
         let filler = json!({"cmd": "say", "room": "filler", "text": self.filler});
         let say = json!({"cmd": "say", "id": id, "room": ROOM, "text": format!("w0 {number}")});
         let begins = format!("{{\"re\":{id},");
@@ -200,7 +201,7 @@ impl Writer {
         Ok(Some(answer["err"].take()))
     }
 
-    /// Publishes 200 messages, whether they are refused or not.
+    /// Publishes 200 messages. Some or all may be refused.
     async fn write_many(&mut self) -> anyhow::Result<()> {
         for _ in 0..200 {
             self.write().await?;

@@ -1,5 +1,5 @@
-//! `kill9`: the server is killed repeatedly while writers wait for acknowledgements. After each restart, what was
-//! acknowledged is in the log, once and in order.
+//! `kill9`: the server is killed repeatedly while writers wait for acknowledgements. After each restart, every
+//! acknowledged message must be in the log, once and in order.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use super::log::{self, ROOM};
 use super::stage::Stage;
 use crate::ledger::{self, Acknowledged, Kept};
 
-/// How long the server runs after it has acknowledged a message, in milliseconds.
+/// How long the server runs after it has acknowledged its first message, in milliseconds.
 const LIVES_MS: std::ops::Range<usize> = 5..150;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         let lives = LIVES_MS.start + random.usize(..LIVES_MS.len());
         tokio::time::sleep(Duration::from_millis(lives as u64)).await;
         server.kill()?;
-        // Acknowledgements from now on come from the next server.
+        // From here on, acknowledgements come from the next server, so the record of this server is copied now.
         let told = snapshot(&told);
         server = stage.start_at(port, writers + 16, &arguments)?;
         let after = kept.last().map_or(0, |last| last.seq);
@@ -85,7 +85,7 @@ fn snapshot(told: &[Arc<Mutex<Acknowledged>>]) -> Vec<Acknowledged> {
         .collect()
 }
 
-/// Publishes numbered messages one at a time, across restarts of the server.
+/// Publishes numbered messages one at a time, and continues across restarts of the server.
 async fn write(
     port: u16,
     number: usize,
@@ -103,7 +103,7 @@ async fn write(
         let said = loop {
             tokio::select! {
                 said = &mut saying => break said,
-                // Events are dropped, so that their queue does not fill.
+                // Events are discarded, so that their queue does not fill.
                 _ = events.next() => {}
             }
         };
@@ -114,7 +114,7 @@ async fn write(
                 answered.fetch_add(1, Ordering::Relaxed);
                 count += 1;
             }
-            // The message was not published: the journal is not ready yet.
+            // The message was not published, because the journal of a restarted server is not ready yet.
             Err(RequestError::Refused { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => return Err(error.into()),
         }

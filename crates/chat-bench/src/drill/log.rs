@@ -1,4 +1,4 @@
-//! The log of a room, as a program reads it.
+//! Reads the log of a room over the JSON dialect.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::client::Client;
 use super::findings::Findings;
 use crate::ledger::{Kept, Wrongs};
 
-/// How many messages are read at a time.
+/// The number of messages that one request reads.
 const PAGE: usize = 1000;
 
 /// The room that the writers publish in.
@@ -24,7 +24,7 @@ pub(crate) struct Log {
 /// Reads the log from the position `after` to its end.
 pub(crate) async fn read(port: u16, after: u64) -> anyhow::Result<Log> {
     let mut client = Client::connect(port).await?;
-    // Without a nick: the session of an earlier read may not have ended yet.
+    // The hello has no nick, because the session of an earlier read may still exist.
     let hello = json!({"cmd": "hello", "id": 0, "join": [{"room": ROOM}]});
     let welcome = ask(&mut client, &hello, 0).await?;
     let place = &welcome["rooms"][0];
@@ -56,7 +56,7 @@ pub(crate) async fn read(port: u16, after: u64) -> anyhow::Result<Log> {
     Ok(log)
 }
 
-/// Sends a request, and returns the `ok` of its reply.
+/// Sends a request, and returns the value of `ok` in the reply.
 pub(crate) async fn ask(client: &mut Client, request: &Value, id: u64) -> anyhow::Result<Value> {
     let begins = format!("{{\"re\":{id},");
     let answer = client.ask(&format!("{request}\n"), &begins).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn ask(client: &mut Client, request: &Value, id: u64) -> anyhow
     Ok(answer["ok"].take())
 }
 
-/// Reports what is wrong with a log.
+/// Adds the differences between a log and its acknowledgements to the findings.
 pub(crate) fn report(wrongs: &Wrongs, findings: &mut Findings) {
     findings.none("acknowledged but not in the log", &wrongs.lost);
     findings.none("acknowledged at another position", &wrongs.elsewhere);

@@ -1,4 +1,4 @@
-//! The peak growth of a server's memory.
+//! Measures the peak growth of a server's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +16,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct MemoryWatch {
     before: u64,
     highest: Arc<AtomicU64>,
-    /// Aborted on drop.
+    /// The task that reads the memory. It is aborted on drop.
     _looking: JoinSet<()>,
 }
 
 impl MemoryWatch {
-    /// Starts to watch; growth counts from now on.
+    /// Starts to watch the process. Growth is counted from its present memory.
     pub(crate) fn begin(pid: u32) -> std::io::Result<Self> {
         let before = proc::resident_kib(pid)?;
         let highest = Arc::new(AtomicU64::new(before));
@@ -40,7 +40,7 @@ impl MemoryWatch {
         })
     }
 
-    /// The peak growth in KiB.
+    /// The highest growth so far, in KiB.
     pub(crate) fn growth_kib(&self) -> f64 {
         (self.highest.load(Ordering::Relaxed) - self.before) as f64
     }

@@ -1,4 +1,4 @@
-//! `resume`: a member stops reading and reads on later. It receives every message, or an explicit gap.
+//! `resume`: a member stops reading and later continues. It must receive every message, or an explicit gap.
 
 use std::ops::Range;
 
@@ -8,22 +8,22 @@ use super::findings::{Findings, grouped};
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 
-/// The sleeper's receive buffer, small so that unread messages wait at the server.
+/// The sleeping member's receive buffer, in bytes. It is small, so that unread messages wait at the server.
 const RECEIVE_BYTES: u32 = 4096;
 
-/// Bytes of each filler, a message that fills the socket, so that later ones do not wait in it.
+/// The size of a filler in bytes. Fillers are messages that fill the socket, so that later messages wait at the server.
 const FILLER: usize = 1000;
 
-/// Bytes of each short message.
+/// The size of each short message, in bytes.
 const SHORT: usize = 8;
 
-/// How many are published at once.
+/// The number of messages that are published before the speaker waits for the server.
 const AT_ONCE: u64 = 16;
 
-/// How many messages a room's log holds by default.
+/// The number of messages that a room's log holds by default.
 const LOG_MESSAGES: u64 = 1024;
 
-/// Fillers in addition to those that the socket and the member's queue hold.
+/// The number of fillers beyond those that the socket and the member's queue hold.
 const BEYOND: u64 = 64;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let port = server.port();
     let witnesses = Witnesses::begin(port, Where::OwnRoom).await?;
     let mut speaker = Client::arrive(port, "speaker").await?;
-    // Finds out how much a socket and a queue hold.
+    // Measures how many messages a socket and a member's queue hold.
     let probe = sleep_through(port, &mut speaker, "probe", 8000, 0).await?;
     let held = probe.before_gap.unwrap_or(probe.seen);
     findings.did(format!(
@@ -63,7 +63,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Publishes messages a few at a time, which fills the socket and the queue but does not overrun them.
+/// Publishes messages a few at a time, so that the receiver's socket and queue fill up, but no burst overruns the
+/// queue.
 async fn speak(
     speaker: &mut Client,
     tag: &str,
@@ -74,14 +75,14 @@ async fn speak(
     while next < numbers.end {
         let end = numbers.end.min(next + AT_ONCE);
         speaker.writer.send(&lines(tag, next..end, filler)).await?;
-        // The answer follows after they are published.
+        // The server answers after it has published the messages that were sent before.
         speaker.ask("/who\n", "* lobby: ").await?;
         next = end;
     }
     Ok(())
 }
 
-/// A new member does not read while fillers and short messages are published, then reads all.
+/// Connects a member that does not read while fillers and short messages are published, and then reads all of them.
 async fn sleep_through(
     port: u16,
     speaker: &mut Client,
@@ -97,7 +98,7 @@ async fn sleep_through(
     account
         .complete(&mut sleeper.reader, "speaker", tag, filling + short)
         .await?;
-    // A duplicate would follow at once.
+    // A duplicate would arrive before the answer to this request.
     sleeper.writer.send(b"/who\n").await?;
     loop {
         anyhow::ensure!(

@@ -1,4 +1,4 @@
-//! `slow-readers`: members read 1 KiB a second while others send much faster.
+//! `slow-readers`: members read 1 KiB a second while another member sends much faster.
 
 use std::time::Duration;
 
@@ -15,31 +15,31 @@ use super::memory::MemoryWatch;
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 
-/// What a slow reader reads: 256 bytes, four times a second.
+/// How a slow reader reads: at most 256 bytes, four times a second.
 const READ_BYTES: usize = 256;
 const READ_EVERY: Duration = Duration::from_millis(250);
 
-/// A slow reader's receive buffer.
+/// A slow reader's receive buffer, in bytes.
 const RECEIVE_BYTES: u32 = 4096;
 
-/// Its receive buffer and its reads at the end, when it reads as fast as it can.
+/// A slow reader's receive buffer and read size at the end, when it reads as fast as possible.
 const HURRY_BYTES: usize = 64 * 1024;
 
-/// What the speaker sends: 20 messages of 200 bytes every 10 ms, which is 2,000 a second.
+/// How the speaker sends: 20 messages of 200 bytes every 10 ms, which makes 2,000 messages a second.
 const SPEAK_EVERY: Duration = Duration::from_millis(10);
 const AT_ONCE: u64 = 20;
 const FILLER: usize = 200;
 
-/// Longer than `--stall-timeout` (30 s): a member that reads slowly has not stopped reading.
+/// How long the readers are slow. This is longer than `--stall-timeout` (30 s), which must not apply to a slow reader.
 const LASTING: Duration = Duration::from_secs(45);
 
-/// Members that read without delay.
+/// The number of members that read without delay.
 const PROMPT: usize = 5;
 
-/// The memory that each slow reader may cost: its queue of 256 KiB, and as much for the allocator.
+/// The most memory that each slow reader may cost: its queue of 256 KiB, and as much again for the allocator.
 const EACH_MAX_KIB: f64 = 512.0;
 
-/// The number of messages, once all are sent.
+/// Receives the total number of messages once all of them are sent.
 type Total = tokio::sync::watch::Receiver<Option<u64>>;
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -98,7 +98,7 @@ async fn speak(speaker: &mut Client, lasting: Duration) -> anyhow::Result<u64> {
     Ok(said)
 }
 
-/// Reads slowly until `hurry`, then all that is left.
+/// Reads slowly until `hurry` is cancelled, then reads the remaining messages.
 async fn dawdle(
     mut client: Client,
     hurry: CancellationToken,
@@ -110,7 +110,8 @@ async fn dawdle(
         tokio::select! {
             () = hurry.cancelled() => {}
             () = tokio::time::sleep(READ_EVERY) => {
-                // An empty socket does not make the reader faster.
+                // Even if the socket is empty, the reader waits at most one interval, so that it stays slow and sees
+                // `hurry`.
                 let read = tokio::time::timeout(READ_EVERY, client.reader.fill()).await;
                 anyhow::ensure!(!matches!(read, Ok(Ok(0) | Err(_))), "the server closed the connection");
                 while client.reader.next_buffered() {

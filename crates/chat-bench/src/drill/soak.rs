@@ -1,7 +1,7 @@
 //! `soak`: members join, talk, change rooms, search and leave for a long time. The server's memory and descriptors must
 //! not grow.
 //!
-//! Only the second half counts: by then all that is bounded (logs, remembered rooms, the allocator's pools) is full.
+//! Only the second half counts: by then everything of bounded size (logs, remembered rooms, allocator pools) is full.
 
 use std::time::{Duration, Instant};
 
@@ -18,38 +18,39 @@ use crate::proc;
 use crate::stats::{median, slope};
 use fastrand::Rng;
 
-/// How long it lasts without `--minutes`.
+/// How long the drill lasts without `--minutes`.
 const LASTING: Duration = Duration::from_secs(2 * 60);
 const LASTING_QUICK: Duration = Duration::from_secs(4);
 
-/// The number of rooms: more than the server remembers while they are empty, so that rooms are forgotten and opened
-/// again throughout.
+/// The number of rooms. The server remembers fewer empty rooms than this, so rooms are forgotten and opened again
+/// throughout.
 const ROOMS: usize = 96;
 
-/// Limits that are reached within seconds, so that all that is bounded is full in the first half.
+/// Small limits that are reached within seconds, so that everything of bounded size is full in the first half.
 const SMALL: [&str; 4] = ["--journal-messages", "64", "--empty-rooms", "16"];
 
-/// The longest pause between two actions.
+/// The longest pause between two actions, in milliseconds.
 const PAUSE_MAX_MS: usize = 40;
 
-/// How many actions a session has on average.
+/// The average number of actions in a session.
 const DEEDS: usize = 12;
 
 /// How often memory and descriptors are read.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How much memory may grow each minute. A server without a leak grew by 39 KiB a minute for seven minutes; what an
-/// allocator keeps varies by some 100 KiB. With 90,000 actions and 8,000 sessions a minute, this bound is a leak of 32
-/// bytes a session or 3 bytes an action.
+/// The most KiB that memory may grow each minute. A server without a leak grew by 39 KiB a minute for seven minutes,
+/// and the memory that an allocator retains varies by about 100 KiB. A minute has 90,000 actions and 8,000 sessions, so
+/// the bound corresponds to a leak of 32 bytes a session or 3 bytes an action.
 const GROWTH_MAX_KIB: f64 = 256.0;
 
-/// How much descriptors may grow each minute. Each member holds one, and the number of members is constant.
+/// The most descriptors by which the server may grow each minute. Each member holds one, and the number of members is
+/// constant.
 const DESCRIPTORS_MAX: f64 = 4.0;
 
 /// How long the server may take to close connections that have ended.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the server held at one moment.
+/// The server's memory and descriptors at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     minutes: f64,
@@ -57,7 +58,7 @@ struct Sample {
     descriptors: f64,
 }
 
-/// What one task did.
+/// Counts what one task did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Did {
     sessions: u64,
@@ -111,7 +112,7 @@ fn judge(samples: &[Sample], findings: &mut Findings) {
     let (memory, held) = (line(|s| s.resident_kib), line(|s| s.descriptors));
     let (memory, held) = (memory.unwrap_or_default(), held.unwrap_or_default());
     if minutes < MINUTES_JUDGED_MIN {
-        // The slope of a few seconds is only noise of the allocator.
+        // Over a few seconds the slope only shows the variation of the allocator.
         findings.figure(
             "memory growth a minute, too short to judge",
             format!("{memory:.0} KiB"),
@@ -122,7 +123,7 @@ fn judge(samples: &[Sample], findings: &mut Findings) {
     findings.below("descriptor growth a minute", held, DESCRIPTORS_MAX, "");
 }
 
-/// How many minutes of samples a slope needs.
+/// The least time, in minutes, over which a slope is judged.
 const MINUTES_JUDGED_MIN: f64 = 0.5;
 
 async fn watch(server: &Server, until: Instant) -> anyhow::Result<Vec<Sample>> {
@@ -140,7 +141,7 @@ async fn watch(server: &Server, until: Instant) -> anyhow::Result<Vec<Sample>> {
     Ok(samples)
 }
 
-/// Runs the sessions of one member, one after the other.
+/// Runs the sessions of one member, one after another, until `until`.
 async fn live(port: u16, member: usize, mut random: Rng, until: Instant) -> anyhow::Result<Did> {
     let mut did = Did::default();
     while Instant::now() < until {
@@ -159,7 +160,7 @@ async fn one_session(
     until: Instant,
     actions: &mut u64,
 ) -> anyhow::Result<()> {
-    // The previous session may still hold the nick; then the member stays a guest.
+    // The previous session may still hold the nick. In that case the member stays a guest.
     client.does(&format!("/nick member-{member}")).await?;
     while Instant::now() < until && random.usize(..DEEDS) > 0 {
         sleep(Duration::from_millis(random.usize(..PAUSE_MAX_MS) as u64)).await;
@@ -178,7 +179,7 @@ async fn one_session(
     Ok(())
 }
 
-/// A random action: the line that a member sends.
+/// Returns the line that performs a random action.
 fn action(member: usize, random: &mut Rng) -> String {
     match random.usize(..12) {
         0..=4 => format!("hello number {} of {member}", random.usize(..1000)),
@@ -194,7 +195,7 @@ fn action(member: usize, random: &mut Rng) -> String {
 mod tests {
     use super::*;
 
-    /// Ten minutes in which memory first fills up and then grows by `growth` KiB a minute.
+    /// Samples of ten minutes. Memory first fills up, and then grows by `growth` KiB a minute.
     fn samples(growth: f64) -> Vec<Sample> {
         (0..600)
             .map(|second| {

@@ -26,17 +26,17 @@ impl<'a> Stage<'a> {
         if self.plan.is_quick { quick } else { full }
     }
 
-    /// Returns `--seconds`, or a default.
+    /// Returns the time of `--seconds`, or a default: `full`, or `quick` with `--quick`.
     pub(crate) fn lasting(&self, full: Duration, quick: Duration) -> Duration {
         self.plan.lasting.unwrap_or_else(|| self.pick(full, quick))
     }
 
-    /// Returns `--minutes`, or a default.
+    /// Returns the time of `--minutes`, or a default: `full`, or `quick` with `--quick`.
     pub(crate) fn minutes(&self, full: Duration, quick: Duration) -> Duration {
         self.plan.soaking.unwrap_or_else(|| self.pick(full, quick))
     }
 
-    /// How many senders `costly` has.
+    /// The number of connections that `costly` sends on.
     pub(crate) const fn connections(&self) -> usize {
         self.plan.senders
     }
@@ -51,7 +51,8 @@ impl<'a> Stage<'a> {
         self.plan.seed
     }
 
-    /// The generator of one of several parties: the same seed gives each the same choices.
+    /// Returns the random generator of one party of the drill. With the same seed, each party makes the same choices
+    /// again.
     pub(crate) fn random(&self, party: usize) -> Rng {
         Rng::with_seed(self.plan.seed ^ ((party as u64) << 32))
     }
@@ -61,8 +62,8 @@ impl<'a> Stage<'a> {
         &self.plan.server
     }
 
-    /// Starts a server with further arguments. The limits that many members on one address exceed are lifted (`--rate`,
-    /// `--per-address`, `--connections`); the others are the defaults.
+    /// Starts a server with the `extra` arguments. The limits that many members on one address would exceed are lifted
+    /// (`--rate`, `--per-address`, `--connections`). The other limits have their defaults.
     pub(crate) fn start(&self, connections: usize, extra: &[&str]) -> anyhow::Result<Server> {
         Server::launch(connections, |place| {
             Ok(self.command(place.port, connections, extra))
@@ -70,7 +71,7 @@ impl<'a> Stage<'a> {
         .context("could not start the server")
     }
 
-    /// Starts a server with the default limits and further arguments.
+    /// Starts a server with the default limits and the `extra` arguments.
     pub(crate) fn start_default(&self, extra: &[&str]) -> anyhow::Result<Server> {
         Server::launch(0, |place| {
             let listen = format!("127.0.0.1:{}", place.port);
@@ -94,7 +95,7 @@ impl<'a> Stage<'a> {
         .context("could not restart the server")
     }
 
-    /// Like [`start`](Self::start), with a limit on descriptors.
+    /// Like [`start`](Self::start), with a limit on the server's descriptors.
     pub(crate) fn start_with_descriptors(
         &self,
         descriptors: usize,

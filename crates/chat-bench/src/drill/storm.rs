@@ -15,10 +15,10 @@ use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 use crate::proc;
 
-/// The time in which all of them reconnect, evenly spread.
+/// The time over which the reconnects of all members are evenly spread.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
-/// The time in which all must be back.
+/// The time within which all members must have their nicks again.
 const OVER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a member waits before it asks for its nick again.
@@ -111,7 +111,7 @@ async fn come_back(
     Ok((client, retries, began.elapsed()))
 }
 
-/// Asks for the nick. Returns `false` if it is taken.
+/// Requests the nick. Returns `false` if another session has it.
 async fn has_taken(client: &mut Client, nick: &str) -> anyhow::Result<bool> {
     client
         .writer

@@ -1,4 +1,4 @@
-//! `stuck-reader`: a member that never reads costs the others nothing, and the server little memory.
+//! `stuck-reader`: a member that never reads must not slow down other members, and may cost the server little memory.
 
 use std::time::Duration;
 
@@ -14,13 +14,14 @@ use crate::workload::{Workload, WorkloadName};
 /// Time without a delivery after which a run fails.
 const STALL: Duration = Duration::from_secs(10);
 
-/// The number of stuck members in the run that shows what each costs: the cost of one is lost in the allocator's noise.
+/// The number of stuck members in the run that measures the memory of each: the memory of one can't be told from the
+/// allocator's variation.
 const MANY: usize = 100;
 
 struct Run {
     phase: Phase,
     growth_kib: f64,
-    /// Growth of the kernel's memory for sockets, where unread bytes wait first.
+    /// The growth of the kernel's socket memory, where unread bytes wait first, in KiB.
     kernel_kib: f64,
 }
 
@@ -63,7 +64,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         one.phase.deliveries,
         expected,
     );
-    // A factor of two, because other work runs on the machine.
+    // Other work runs on the machine, so the bound is a factor of two.
     findings.below("slower with 1", rate(&none) / rate(&one), 2.0, "times");
     Ok(())
 }
@@ -86,7 +87,7 @@ async fn measure(
     Ok(run)
 }
 
-/// Blocks this thread; the witnesses run on others.
+/// Runs the generator on this thread, which it blocks. The witnesses run on other threads.
 fn publish(
     stage: &Stage<'_>,
     workload: &Workload,
@@ -100,7 +101,7 @@ fn publish(
     };
     let mut generator = Generator::new(&chat, workload, server.port(), STALL)?;
     generator.connect_all()?;
-    // The log and all buffers reach their full size before a member is stuck.
+    // The log and all buffers must reach their full size before the memory is first read.
     generator.run(Goal::Messages(messages / 3))?;
     generator.settle()?;
     let newcomers: Vec<Who> = (0..stuck).map(Who::Stuck).collect();

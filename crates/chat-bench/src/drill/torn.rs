@@ -1,5 +1,6 @@
-//! `torn`: files that are truncated or have flipped bits, as bad disks and bad copies leave them. A file that can't be
-//! read is refused or reported; no file causes a panic, and none is shown as an empty history.
+//! `torn`: files are truncated or have flipped bits, as bad disks and bad copies leave them. An unreadable file must be
+//! refused, or reading it must report an error. No file may cause a panic, and no damaged file may be shown as an empty
+//! history.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,31 +16,31 @@ use super::log::ROOM;
 use super::stage::Stage;
 use fastrand::Rng;
 
-/// What happens with a damaged file.
+/// The result of opening, reading and appending to a damaged file.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is not opened, for the given reason.
+    /// The file can't be opened, for this reason.
     Refused(String),
-    /// It is opened, and reading reports an error or a gap.
+    /// The file can be opened, but reading reports an error or a gap.
     Unreadable,
-    /// It is complete.
+    /// All messages are there, unaltered.
     Whole,
-    /// Messages are missing, and it has a new epoch.
+    /// Messages are missing, and the log has a new epoch.
     Begun,
-    /// It is complete, but texts are altered.
+    /// All messages are there, but texts are altered.
     Altered,
-    /// It is empty, in the same epoch.
+    /// The log is empty and has the same epoch.
     Empty,
-    /// The last messages are missing, in the same epoch.
+    /// The last messages are missing; this many are left. The log has the same epoch.
     Short(usize),
-    /// Messages within it are missing, in the same epoch.
+    /// Messages before the last one are missing. The log has the same epoch.
     Hole,
-    /// A new message is acknowledged but missing.
+    /// A new message, whose text this is, was acknowledged but is not in the log.
     Lost(String),
     Panicked,
 }
 
-/// Number of panics, on any thread.
+/// The number of panics on all threads.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -112,15 +113,15 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     Ok(())
 }
 
-/// What a damaged file gives.
+/// What is found in a damaged file.
 struct Looked {
     found: anyhow::Result<Found>,
-    /// How many messages are exported.
+    /// The number of messages that can be exported.
     count: u64,
     is_whole: bool,
 }
 
-/// Checks, exports and reads a damaged file, and appends to it.
+/// Checks a damaged file, exports its messages, reads its log, and appends to the log.
 fn look_at(path: &Path) -> anyhow::Result<Looked> {
     let is_whole = chat_sqlite::check(path).is_ok_and(|report| report.is_whole());
     let exported = chat_sqlite::export(path, &options(), None, None, &mut |_| Ok(()));
@@ -132,7 +133,8 @@ fn look_at(path: &Path) -> anyhow::Result<Looked> {
     })
 }
 
-/// Lets a server keep messages and end, which moves all into the file, and another one keep more before it is killed.
+/// Fills the log with two servers. The first ends normally, which moves its messages into the file. The second is
+/// killed, so that its messages stay in the write-ahead log.
 async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Result<()> {
     let file = file.to_string_lossy().into_owned();
     let half = messages / 2;
@@ -144,9 +146,9 @@ async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Resul
             let line = format!("message {number} 결제 of {messages}\n");
             client.writer.send(line.as_bytes()).await?;
         }
-        // Replies come in order, so all messages are kept.
+        // The server replies in order, so once this reply arrives, it has stored all messages.
         client.ask("/topic\n", "* no topic is set").await?;
-        // Otherwise dropping the server sends SIGTERM and waits.
+        // A dropped server is ended with SIGTERM, which would move the messages into the file.
         if is_last {
             server.kill()?;
         }
@@ -154,7 +156,7 @@ async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Resul
     Ok(())
 }
 
-/// The files of a log, with their bytes.
+/// Returns the files of a log, and their contents.
 fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -165,7 +167,7 @@ fn files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Restores the files, and removes others.
+/// Restores the given files, and removes all others.
 fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -179,13 +181,13 @@ fn put_back(dir: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Truncates or removes one or two files, or flips bits. Returns what was done.
+/// Truncates or removes one or two files, or flips bits in them. Returns a description of the damage.
 fn damage(dir: &Path, random: &mut Rng) -> anyhow::Result<String> {
     let mut names = vec!["chat.db", "chat.db-wal", "chat.db-state"];
     let count = if random.usize(..4) == 0 { 2 } else { 1 };
     let mut done = Vec::new();
     for _ in 0..count {
-        // The state file is small, and is damaged less often.
+        // The state file is small, so it is damaged less often.
         let at = if random.usize(..8) == 0 {
             2
         } else {
@@ -215,18 +217,19 @@ fn damage(dir: &Path, random: &mut Rng) -> anyhow::Result<String> {
     Ok(done.join(", "))
 }
 
-/// What a file holds.
+/// The contents of a log.
 #[derive(Debug)]
 struct Found {
     epoch: u64,
     seqs: Vec<u64>,
     texts: Vec<String>,
     has_gap: bool,
-    /// A message that was acknowledged after the damage, and is missing.
+    /// The text of a message that was acknowledged after the damage, but is missing.
     lost: Option<String>,
 }
 
-/// A restored file is recognised as a copy and gets a new epoch. Copies are trusted here, so that only damage counts.
+/// By default a restored file is recognised as a copy and gets a new epoch. Here copies are trusted, so that a new
+/// epoch can only come from damage.
 fn options() -> Options {
     let mut options = Options::default();
     options.trusts_copies = true;
@@ -241,13 +244,13 @@ async fn log(journal: &SqliteJournal) -> anyhow::Result<SqliteLog> {
     Ok(Journal::open(journal, &RoomName::parse(ROOM)?, ROOM).await?)
 }
 
-/// Reads a file that should be complete.
+/// Opens and reads a file that should be complete.
 async fn read(path: &Path) -> anyhow::Result<Found> {
     let journal = open(path).await?;
     read_on(&log(&journal).await?).await
 }
 
-/// Reads from the beginning to the end.
+/// Reads a log from its beginning to its end.
 async fn read_on(log: &SqliteLog) -> anyhow::Result<Found> {
     let mut found = Found {
         epoch: log.head().epoch.0,
@@ -288,7 +291,7 @@ async fn use_all(path: &Path) -> anyhow::Result<Found> {
         ensure!(first < before, "a page does not advance");
         before = first;
     }
-    // Any result is right; it must only return.
+    // Any search result is valid. The search only must not panic or block.
     drop(log.search("결제", Seq::END, 20).await);
     let mut lost = None;
     for number in 0..3 {

@@ -1,4 +1,4 @@
-//! The witness pair: two members that talk to each other during a drill, and count what they receive.
+//! The witnesses: two members that talk to each other during a drill, and count what they receive.
 
 use std::time::{Duration, Instant};
 
@@ -11,21 +11,21 @@ use super::client::{Client, PATIENCE, missed, said};
 use super::findings::Findings;
 use crate::ledger::Series;
 
-/// How often each sends a message.
+/// How often each witness sends a message.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long each waits for a duplicate after the last message.
+/// How long each witness waits for a duplicate after the last message.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// The room for witnesses alone.
+/// The name of a room that only the witnesses are in.
 const OWN_ROOM: &str = "witnesses";
 
-/// The room that they talk in.
+/// The room that the witnesses talk in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Where {
     /// The lobby.
     Lobby,
-    /// A room of their own: in a lobby of thousands their messages would be the load.
+    /// A separate room. In a lobby of thousands, the witnesses' messages would be most of the load.
     OwnRoom,
 }
 
@@ -36,21 +36,21 @@ pub(crate) struct Witnesses {
     stop: CancellationToken,
 }
 
-/// What one of them received.
+/// What one witness received.
 #[derive(Debug, Default)]
 struct Testimony {
     sent: u64,
     series: Series,
-    /// Messages reported as missed.
+    /// The number of messages that gaps reported as missed.
     missed: u64,
     may_skip: bool,
     slowest: Duration,
-    /// How many messages the other has sent, from its last line.
+    /// The number of messages that the other witness sent, according to its last line. `None` until that line arrives.
     expected: Option<u64>,
 }
 
 impl Witnesses {
-    /// Connects them, and starts their talk.
+    /// Connects the witnesses, and lets them start to talk.
     pub(crate) async fn begin(port: u16, place: Where) -> anyhow::Result<Self> {
         let (stop, epoch) = (CancellationToken::new(), Instant::now());
         let mut tasks = JoinSet::new();
@@ -68,7 +68,7 @@ impl Witnesses {
         Ok(Self { tasks, stop })
     }
 
-    /// Ends their talk, and adds the results to the findings.
+    /// Ends the witnesses' talk, and adds the results to the findings.
     pub(crate) async fn testify(mut self, findings: &mut Findings) -> anyhow::Result<()> {
         self.stop.cancel();
         let (mut all, mut exchanged) = (Testimony::default(), 0);
@@ -134,7 +134,7 @@ async fn talk(
     timeout(PATIENCE, all)
         .await
         .context("the other's last message did not arrive")??;
-    // A duplicate would follow the original at once.
+    // A duplicate would closely follow the original.
     while timeout(SILENCE, client.reader.next())
         .await
         .is_ok_and(|more| more.unwrap_or(false))
@@ -152,7 +152,7 @@ async fn talk(
 impl Testimony {
     fn hear(&mut self, line: &[u8], other: &str, epoch: Instant) {
         if let Some(count) = missed(line) {
-            // The gap may include messages of others, so the next number is unknown.
+            // A gap may include messages of other members, so the next number from the other witness is unknown.
             self.missed += count;
             self.may_skip = true;
         }
@@ -172,7 +172,7 @@ impl Testimony {
                 self.count(number);
             }
             (Some("end"), Some(sent)) => self.expected = Some(sent),
-            // A witness sends no such line: it was altered.
+            // The other witness sends no such line, so the server altered a message.
             _ => self.series.lost += 1,
         }
     }

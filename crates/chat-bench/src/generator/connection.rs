@@ -1,4 +1,4 @@
-//! One client's socket: its stage, its unwritten output, and the bytes of an incomplete frame.
+//! The socket of one client: its stage, its unsent output, and the received part of an incomplete frame.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,16 +11,16 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::peer::Who;
 use crate::readiness::{read_some, write_some};
 
-/// The smallest receive buffer that the kernel allows: it fills soon if the member never reads.
+/// The smallest receive buffer that the kernel allows, in bytes. It fills soon if the member never reads.
 const STUCK_RECEIVE_BYTES: usize = 2048;
 
-/// A client.
+/// The connection of one client.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) who: Who,
     pub(super) stage: Stage,
-    /// Bytes to write, sent by [`Connection::flush`].
+    /// Bytes that [`Connection::flush`] still has to send.
     pub(super) output: Vec<u8>,
     /// The received part of an incomplete frame.
     held: Vec<u8>,
@@ -31,28 +31,28 @@ pub(super) struct Connection {
 pub(super) enum Stage {
     /// The TCP handshake is in progress.
     Connecting,
-    /// Connected; the server has not yet welcomed it.
+    /// The TCP connection is open, but the server has not welcomed the client yet.
     LoggingIn,
-    /// Receives what is published.
+    /// The client receives published messages.
     In,
-    /// Joined, and never read again.
+    /// The client has joined, and never reads again.
     Stuck,
 }
 
 /// The result of a read.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// The socket is empty.
+    /// The socket holds no bytes.
     Nothing,
     /// The server closed the connection.
     Closed,
-    /// The buffer holds `length` bytes, including those held back before; `is_all` if the socket has been emptied by
-    /// this.
+    /// The buffer holds `length` bytes, including the incomplete frame of the previous read. `is_all`: this read
+    /// emptied the socket.
     Bytes { length: usize, is_all: bool },
 }
 
 impl Connection {
-    /// Starts to connect.
+    /// Starts to connect to `address`.
     pub(super) fn start(
         address: SocketAddr,
         who: Who,
@@ -77,14 +77,14 @@ impl Connection {
         })
     }
 
-    /// Moves to the next stage if the socket is connected. Returns whether it is.
+    /// Moves to the next stage if the socket is connected. Returns whether the socket is connected.
     pub(super) fn finish_connecting(&mut self) -> io::Result<bool> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
         match self.stream.peer_addr() {
             Ok(_) => {
-                // Without Nagle's algorithm each message is sent at once.
+                // Nagle's algorithm would delay small messages.
                 self.stream.set_nodelay(true)?;
                 self.stage = Stage::LoggingIn;
                 Ok(true)
@@ -94,14 +94,14 @@ impl Connection {
         }
     }
 
-    /// Writes as much output as the socket takes. The rest is written when the socket is writable again.
+    /// Writes as much output as the socket accepts. The rest is written when the socket is writable again.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let written = write_some(&mut self.stream, &self.output)?;
         self.output.drain(..written);
         Ok(())
     }
 
-    /// Reads once into `buffer`, after the bytes that were held back.
+    /// Reads once into `buffer`, after the held part of an incomplete frame.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let held = self.held.len();
         buffer[..held].copy_from_slice(&self.held);
@@ -122,15 +122,15 @@ impl Connection {
         self.held.extend_from_slice(bytes);
     }
 
-    /// Stops reading this socket, and leaves it open.
+    /// Stops reading from the socket, and leaves it open.
     pub(super) fn stop_reading(&mut self, registry: &Registry) -> io::Result<()> {
         self.stage = Stage::Stuck;
         registry.deregister(&mut self.stream)
     }
 
-    /// Closes with a reset.
+    /// Closes the connection with a reset.
     pub(super) fn reset(self) {
-        // The socket is closed even if this fails; then its port stays in TIME_WAIT.
+        // If this fails, the socket is still closed, but its port stays in TIME_WAIT.
         drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
     }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// A member does not receive its own messages: members - 1 deliveries for each.
+/// `chat-server` in the plain dialect. A member does not receive its own messages, so a message has one delivery fewer
+/// than there are members.
 #[derive(Debug)]
 pub(crate) struct Chat {
     pub(crate) program: PathBuf,
@@ -22,7 +23,7 @@ impl Peer for Chat {
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
         let listen = format!("127.0.0.1:{}", place.port);
         let connections = place.connections.to_string();
-        // Limits that a benchmark must lift; the others are the defaults.
+        // A benchmark would exceed these limits. All other limits have their defaults.
         let arguments = [
             "--listen",
             &listen,
@@ -64,13 +65,13 @@ impl Peer for Chat {
                 named: Some(named),
                 used,
             },
-            // `! ..` is an error; anything else is not part of this dialect.
+            // `! ..` is an error, and any other line is not part of this dialect.
             None => lines::unexpected(line),
         }
     }
 }
 
-/// Whether this answers `/nick`. The guest nick that each member gets first is not the welcome.
+/// Whether a line is the server's answer to `/nick`. The line with a member's first nick, a guest nick, is not.
 fn is_welcome(line: &[u8]) -> bool {
     match line.strip_prefix(b"* you are now ") {
         Some([b'm' | b'p' | b's', digit, ..]) => digit.is_ascii_digit(),

@@ -1,7 +1,7 @@
 //! `chat-server` in JSON Lines.
 //!
-//! Messages are compared by their bytes with what the server is known to write; a payload holds nothing that JSON
-//! escapes. The welcome is read with serde, once for each connection.
+//! Message lines are not parsed as JSON, but compared with the exact bytes that the server writes. This is possible
+//! because payloads contain nothing that JSON escapes. Only the welcome is read with serde, once for each connection.
 
 use std::io;
 
@@ -11,11 +11,11 @@ use serde::de::IgnoredAny;
 use crate::ledger::Echo;
 use crate::peer::{Chat, CommandLine, Frame, Peer, Place, Who, lines};
 
-/// Members ask for an echo, as programs do: one delivery for each member.
+/// `chat-server` in the JSON dialect. Members ask for an echo, so a message has one delivery for each member.
 #[derive(Debug)]
 pub(crate) struct ChatJson(pub(crate) Chat);
 
-/// Events that are ignored. `gap` is not one of them: no message may be missed.
+/// Events that are ignored. `gap` is not one of them, because no message may be missed.
 const PASSED_OVER: [&[u8]; 6] = [
     b"joined", b"left", b"members", b"hushed", b"present", b"renamed",
 ];
@@ -76,7 +76,7 @@ fn said(line: &[u8]) -> Option<(u32, &[u8])> {
     Some((lines::member_number(nick)?, text))
 }
 
-/// Skips the number at the start of `bytes`.
+/// Returns `bytes` without the number at the start. `None` if nothing follows the number.
 fn skip_digits(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
     (end > 0).then_some(&bytes[end..])
@@ -89,7 +89,7 @@ fn event(line: &[u8]) -> Option<&[u8]> {
     Some(&rest[..quote])
 }
 
-/// Whether this answers `hello`, and the room was joined.
+/// Whether a line is the answer to `hello` and says that the room was joined.
 fn is_welcome(line: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Granted {

@@ -1,18 +1,18 @@
-//! What the peers share: finding a line, and the protocol of the two reference servers.
+//! Functions that several peers use: splitting lines, and the protocol of the two reference servers.
 
 use crate::peer::Frame;
 
 /// The line that a reference server sends when a connection starts to receive what is published.
 pub(crate) const GREETING: &[u8] = b"* in\n";
 
-/// The longest line: 4,096 bytes of text and its prefix, with a reserve.
+/// The longest line in bytes: 4,096 bytes of text and its prefix, with a reserve.
 const LINE_MAX: usize = 16 * 1024;
 
-/// The first line in `bytes` without its ending (`\n` or `\r\n`), and its length with it.
+/// Returns the first line in `bytes` without its line end (`\n` or `\r\n`), and its length with the line end.
 ///
 /// # Errors
 ///
-/// The frame to return if `bytes` hold no complete line.
+/// If `bytes` contain no complete line: the frame that the caller should return.
 pub(super) fn first_line(bytes: &[u8]) -> Result<(&[u8], usize), Frame<'_>> {
     let Some(end) = memchr::memchr(b'\n', bytes) else {
         return Err(if bytes.len() > LINE_MAX {
@@ -27,12 +27,12 @@ pub(super) fn first_line(bytes: &[u8]) -> Result<(&[u8], usize), Frame<'_>> {
     Ok((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }
 
-/// The payload that starts at `start` and has `length` bytes (in digits), and where the `\r\n` after it ends; `head` is
-/// the line with the length.
+/// Returns the payload that starts at `start`, and the position after the `\r\n` that follows it. `length` is the
+/// payload's length in digits, from the line `head`.
 ///
 /// # Errors
 ///
-/// The frame to return if `bytes` do not hold all of that.
+/// If the payload is incomplete or malformed: the frame that the caller should return.
 pub(super) fn counted<'a>(
     bytes: &'a [u8],
     start: usize,
@@ -53,7 +53,7 @@ pub(super) fn counted<'a>(
     }
 }
 
-/// Appends the length of a payload, and the payload: what [`counted`] reads.
+/// Appends the length of a payload and the payload, in the form that [`counted`] reads.
 pub(super) fn push_counted(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload.len().to_string().as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -61,13 +61,13 @@ pub(super) fn push_counted(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The frame for an unexpected line.
+/// Returns the frame for a line that is not part of the protocol.
 pub(super) fn unexpected(line: &[u8]) -> Frame<'static> {
     let shown = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();
     Frame::Wrong { text: shown }
 }
 
-/// The number in `m17`.
+/// Returns the member's number in a nick such as `m17`.
 pub(super) fn member_number(nick: &[u8]) -> Option<u32> {
     let digits = nick
         .strip_prefix(b"m")
@@ -78,7 +78,7 @@ pub(super) fn member_number(nick: &[u8]) -> Option<u32> {
     })
 }
 
-/// Appends a raw line.
+/// Appends a payload as a line of the reference servers.
 pub(super) fn publish_raw(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
     out.push(b'\n');

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// Members connect with `echo: false`: members - 1 deliveries for each message.
+/// The NATS server. Members connect with `echo: false`, so a message has one delivery fewer than there are members.
 #[derive(Debug)]
 pub(crate) struct Nats(pub(crate) PathBuf);
 
@@ -16,7 +16,8 @@ impl Peer for Nats {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        // The default allows 64 MiB for each slow subscriber. Pings are rare, so that they do not disturb.
+        // The default of 64 MiB for each slow subscriber stays. Pings are rare, so that they do not disturb the
+        // measurement.
         let text = format!(
             "listen: \"127.0.0.1:{}\"\nmax_connections: {}\nping_interval: \"10m\"\n",
             place.port, place.connections
@@ -55,7 +56,7 @@ impl Peer for Nats {
     }
 }
 
-/// Reads the payload after `MSG lobby 1 64`, whose line ends at `at`.
+/// Reads the payload after a line such as `MSG lobby 1 64`. The line ends at `at`.
 fn next_message<'a>(bytes: &'a [u8], line: &'a [u8], at: usize) -> Frame<'a> {
     let length = line.rsplit(|byte| *byte == b' ').next();
     match lines::counted(bytes, at, length, line) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// IRC has no echo: members - 1 deliveries for each message.
+/// The ngircd server. IRC has no echo, so a message has one delivery fewer than there are members.
 #[derive(Debug)]
 pub(crate) struct Ngircd(pub(crate) PathBuf);
 
@@ -16,7 +16,7 @@ impl Peer for Ngircd {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        // Limits that slow or disconnect a fast member are lifted.
+        // Lifts the limits that slow down or disconnect a fast member.
         let text = format!(
             "[Global]\nName = bench.local\nInfo = bench\nListen = 127.0.0.1\nPorts = {}\n\
              MotdPhrase = \"bench\"\nServerUID = nobody\nServerGID = nogroup\n\
@@ -40,7 +40,7 @@ impl Peer for Ngircd {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Its listen backlog is 10; connections beyond that wait for seconds.
+    /// The server's listen backlog is 10. Connections beyond that wait for seconds.
     fn connecting_max(&self) -> usize {
         8
     }
@@ -63,7 +63,7 @@ impl Peer for Ngircd {
                 },
                 _ => lines::unexpected(line),
             },
-            // End of the member list: the last line of a join.
+            // The end of the member list is the last line that a join sends.
             b"366" => Frame::Welcome { used },
             b"422" | b"JOIN" | b"MODE" | b"QUIT" | b"NOTICE" | b"PONG" | b"PART" => {
                 Frame::Notice { used }
@@ -80,7 +80,7 @@ fn split_word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..space], &bytes[space + 1..]))
 }
 
-/// The member's number in `m17!~m17@localhost`.
+/// Returns the member's number in a source such as `m17!~m17@localhost`.
 fn speaker(source: &[u8]) -> Option<u32> {
     let end = memchr::memchr(b'!', source)?;
     lines::member_number(&source[..end])

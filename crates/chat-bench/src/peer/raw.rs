@@ -1,4 +1,4 @@
-//! The two reference servers, which pass lines on.
+//! The protocol of the two reference servers, which pass lines on unchanged.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// One of the two.
+/// One of the two reference servers.
 #[derive(Debug)]
 pub(crate) struct Raw {
-    /// This program.
+    /// The path of this program.
     program: PathBuf,
-    /// Its subcommand of `reference`.
+    /// The subcommand of `chat-bench reference` that runs the server.
     design: &'static str,
     echo: Echo,
 }
 
 impl Raw {
-    /// Each chunk goes to all other sockets: members - 1 deliveries for each message.
+    /// The server `floor`. It writes each chunk to all other sockets, so a message has one delivery fewer than there
+    /// are members.
     pub(crate) const fn floor(program: PathBuf) -> Self {
         Self {
             program,
@@ -26,8 +27,8 @@ impl Raw {
         }
     }
 
-    /// A `broadcast::channel<String>` does not know the sender, which receives its own message too: one delivery for
-    /// each member.
+    /// The server `obvious`. A `broadcast::channel<String>` does not know the sender of a message, so the sender
+    /// receives it too: a message has one delivery for each member.
     pub(crate) const fn obvious(program: PathBuf) -> Self {
         Self {
             program,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::ledger::Echo;
 use crate::peer::{CommandLine, Frame, Peer, Place, Who, lines};
 
-/// Members subscribe and publishers are separate: one delivery for each member.
+/// The Redis server. Publishers are not members, so a message has one delivery for each member.
 #[derive(Debug)]
 pub(crate) struct Redis(pub(crate) PathBuf);
 
@@ -43,7 +43,7 @@ impl Peer for Redis {
     fn read<'a>(&self, line: &'a [u8], used: usize, bytes: &'a [u8]) -> Frame<'a> {
         match line.first() {
             Some(b'+') => Frame::Welcome { used },
-            // The number of receivers of a published message.
+            // The reply to a publish: the number of receivers.
             Some(b':') => Frame::Notice { used },
             Some(b'*') if line == b"*3" => next_push(bytes, used).unwrap_or_else(|frame| frame),
             _ => lines::unexpected(line),
@@ -51,7 +51,7 @@ impl Peer for Redis {
     }
 }
 
-/// Reads `message lobby PAYLOAD` or `subscribe lobby 1`, whose `*3` ends at `at`.
+/// Reads `message lobby PAYLOAD` or `subscribe lobby 1`. The frame's first line, `*3`, ends at `at`.
 fn next_push(bytes: &[u8], at: usize) -> Result<Frame<'_>, Frame<'_>> {
     let (kind, at) = bulk(bytes, at)?;
     let (_channel, at) = bulk(bytes, at)?;
@@ -72,7 +72,7 @@ fn next_push(bytes: &[u8], at: usize) -> Result<Frame<'_>, Frame<'_>> {
     }
 }
 
-/// Reads the bulk string that begins at `at`. Returns it and where it ends.
+/// Reads the bulk string that begins at `at`. Returns the string, and the position after it.
 fn bulk(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Frame<'_>> {
     let (head, used) = lines::first_line(&bytes[at..])?;
     lines::counted(bytes, at + used, head.strip_prefix(b"$"), head)

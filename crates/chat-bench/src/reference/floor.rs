@@ -1,7 +1,8 @@
-//! The floor: one thread, one epoll loop, no protocol. It shows what a delivery costs the kernel alone.
+//! The server `floor`: one thread, one epoll loop, no protocol. It shows what a delivery costs the kernel alone.
 //!
-//! Each chunk that it reads is written to every other socket, with one write for each. A chunk ends with a line: an
-//! incomplete line waits for its end, otherwise the lines of two publishers would mix.
+//! Each chunk that the server reads is written to every other socket, with one write for each socket. A chunk always
+//! ends with a complete line: an incomplete line waits for its end, because otherwise the lines of two publishers would
+//! mix.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,10 +20,10 @@ const LISTENER: Token = Token(usize::MAX);
 /// The most bytes of one read.
 const READ_BYTES: usize = 256 * 1024;
 
-/// A socket with a longer backlog is closed, so that one that never reads costs bounded memory.
+/// A socket whose unsent bytes exceed this is closed, so that a client that never reads costs bounded memory.
 const BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(crate) fn serve(port: u16) -> io::Result<()> {
     let mut floor = Floor::bind(port)?;
     let mut events = Events::with_capacity(1024);
@@ -58,9 +59,9 @@ struct Floor {
 #[derive(Debug)]
 struct Member {
     stream: TcpStream,
-    /// Bytes that the socket did not take.
+    /// Bytes that the socket has not accepted yet.
     backlog: Vec<u8>,
-    /// An incomplete line.
+    /// The received part of an incomplete line.
     cut: Vec<u8>,
 }
 
@@ -133,7 +134,7 @@ impl Floor {
                 Ok(Some(count)) => held + count,
             };
             member.cut.clear();
-            // Nearly always the last byte. A line that fills the buffer is passed on as it is.
+            // The last line end is nearly always the last byte. A line that fills the buffer is passed on incomplete.
             let whole = match memchr::memrchr(b'\n', &self.buffer[..length]) {
                 Some(end) => end + 1,
                 None if length == self.buffer.len() => length,
@@ -182,7 +183,7 @@ impl Floor {
 }
 
 impl Member {
-    /// Writes `bytes`, and keeps what the socket does not take. Returns false if the socket must be closed.
+    /// Writes `bytes`, and keeps what the socket does not accept. Returns `false` if the socket must be closed.
     fn send(&mut self, bytes: &[u8]) -> bool {
         let sent = if self.backlog.is_empty() {
             match write_some(&mut self.stream, bytes) {

@@ -1,4 +1,4 @@
-//! The obvious design: a broadcast channel of strings, framed lines, and one `select!` for each member.
+//! The server `obvious`: a broadcast channel of strings, framed lines, and one `select!` for each member.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use super::BACKLOG;
 
-/// Messages that a member may fall behind: more than any workload has in flight.
+/// The number of messages by which a member may fall behind: more than any workload has in flight.
 const CHANNEL_SLOTS: usize = 4096;
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(crate) fn serve(port: u16) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_io()
@@ -45,7 +45,7 @@ async fn serve_member(stream: TcpStream, tx: broadcast::Sender<String>) {
     loop {
         tokio::select! {
             line = lines.next() => match line {
-                // An error means that there are no receivers, but this task holds one.
+                // Sending fails only without receivers, but this task holds a receiver.
                 Some(Ok(line)) => drop(tx.send(line)),
                 Some(Err(_)) | None => return,
             },
@@ -53,7 +53,7 @@ async fn serve_member(stream: TcpStream, tx: broadcast::Sender<String>) {
                 Ok(message) => if lines.send(message).await.is_err() {
                     return;
                 },
-                // The obvious design loses messages here without a report.
+                // This design loses messages here without a report.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },

@@ -1,4 +1,4 @@
-//! The report as an SVG picture: horizontal bars on one logarithmic scale, grouped by workload.
+//! Draws the report as an SVG picture: horizontal bars on one logarithmic scale, grouped by workload.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -9,15 +9,15 @@ use crate::peer::PeerName;
 use crate::turns;
 
 const WIDTH: u32 = 760;
-/// The height of a bar with its margins, or of the title of a group.
+/// The height in pixels of a bar with its margins, and of a group's title.
 const ROW: u32 = 22;
-/// Title above the bars, and scale with its description below them.
+/// The height in pixels of the title above the bars, and of the scale with its description below them.
 const AROUND: u32 = 96;
-/// Room for the names of servers.
+/// The width in pixels for the names of the servers.
 const LEFT: u32 = 136;
-/// Room for the figure after the longest bar.
+/// The width in pixels for the figure after the longest bar.
 const RIGHT: u32 = 140;
-/// plotters draws 16 as 13 pixels.
+/// The font of all texts. plotters draws size 16 at 13 pixels.
 const FONT: (&str, i32) = ("sans-serif", 16);
 
 type ServerReport = turns::ServerReport<Figures, Run>;
@@ -67,7 +67,7 @@ pub(super) fn draw(report: &FanoutReport) -> anyhow::Result<String> {
         .draw()?;
     for (at, row) in rows.iter().enumerate() {
         let middle = at as f64 + 0.5;
-        // Text that is anchored at a point of the plot, so many pixels beside it.
+        // Text at a point of the plot, shifted horizontally by `beside` pixels.
         let label = |text: String, x: f64, beside: i32, anchor: HPos| {
             let style = TextStyle::from(FONT.into_font()).pos(Pos::new(anchor, VPos::Center));
             EmptyElement::at((x, middle)) + Text::new(text, (beside, 0), style)
@@ -101,7 +101,7 @@ fn rows(report: &FanoutReport) -> Vec<Row<'_>> {
     groups.flatten().collect()
 }
 
-/// The powers of ten between which all figures are.
+/// Returns the powers of ten between which all figures lie.
 fn scale(rows: &[Row<'_>]) -> (f64, f64) {
     let figures = rows.iter().filter_map(|row| match row {
         Row::Title(_) => None,
@@ -112,7 +112,7 @@ fn scale(rows: &[Row<'_>]) -> (f64, f64) {
         Some((least.min(figure), most.max(figure)))
     });
     let (least, most) = bounds.unwrap_or((1.0, 1.0));
-    // A bar just above a power of ten would have no length.
+    // A bar that ends just above a power of ten would have almost no length, so the scale starts lower.
     let first = (least.log10() - 0.2).floor();
     let last = most.log10().ceil().max(first + 1.0);
     (10_f64.powf(first), 10_f64.powf(last))
@@ -122,7 +122,7 @@ fn cpu(server: &ServerReport) -> Option<f64> {
     Some(server.median.as_ref()?.cpu_us_per_delivery)
 }
 
-/// What stands after a bar.
+/// Returns the text after a server's bar.
 fn figure(server: &ServerReport) -> String {
     let Some(figures) = &server.median else {
         return "failed".to_owned();
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(svg.matches("floor\n").count(), 2, "{svg}");
         assert_eq!(svg.matches("obvious").count(), 2);
         assert!(svg.contains("7.40 (1.72 x floor)") && svg.contains("failed"));
-        // A figure too small to be measured has no place on the scale.
+        // A figure too small to be measured (0) has no place on a logarithmic scale.
         for server in report.workloads.iter_mut().flat_map(|w| &mut w.servers) {
             if let Some(figures) = &mut server.median {
                 figures.cpu_us_per_delivery = 0.0;

@@ -1,11 +1,11 @@
-//! The report as text tables.
+//! Formats the reports as text tables.
 
 use super::{FanoutReport, Figures, WorkloadReport, grouped, rounds, three_digits};
 use crate::fanout::Run;
 use crate::idle::{IdleReport, IdleRun};
 use crate::turns::ServerReport;
 
-/// One table for each workload.
+/// Returns one table for each workload.
 pub(super) fn fanout(report: &FanoutReport) -> String {
     let mut text = format!(
         "Medians of {} on {} processors. CPU: {}.\n\
@@ -63,7 +63,7 @@ fn fanout_row(server: &ServerReport<Figures, Run>) -> Vec<String> {
     row
 }
 
-/// The table of the idle benchmark.
+/// Returns the table of the idle benchmark.
 pub(super) fn idle(report: &IdleReport) -> String {
     let head = [
         "server",
@@ -105,7 +105,7 @@ fn idle_row(server: &ServerReport<IdleRun, IdleRun>) -> Vec<String> {
     row
 }
 
-/// Aligns the columns: the first to the left, the others to the right.
+/// Aligns the columns: the first to the left, all others to the right.
 fn layout(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -73,8 +73,8 @@ fn found(
     tell_lines(state, name, result.map(|(lines, _)| lines));
 }
 
-/// Shows a delivered direct message in its correspondent's window, and in the room where it was typed if that is
-/// another.
+/// Shows a delivered direct message in the window of its correspondent. If the message was typed in another room, it is
+/// also shown there.
 fn direct(
     state: &mut State,
     from: &str,
@@ -90,7 +90,7 @@ fn direct(
         day: day(&zone, at),
         what,
     };
-    // The correspondent may have a new nick, and the window with it.
+    // The correspondent may have a new nick, in which case the window has been renamed as well.
     let typed_in = id.and_then(|id| take_pending(state, id));
     if let Err(error) = result {
         let (shown, error) = (room::name(to), room::words(&error));
@@ -125,7 +125,7 @@ fn direct(
     }
 }
 
-/// Removes a pending direct message. Returns the index of its window.
+/// Removes a pending direct message. Returns the index of the window that held it.
 fn take_pending(state: &mut State, id: u64) -> Option<usize> {
     let is_it = |pending: &Pending| pending.id == id;
     let has_it = |room: &Room| room.is_direct() && room.pending.iter().any(is_it);
@@ -147,7 +147,7 @@ fn renamed(state: &mut State, room: &str, result: Result<String, String>) {
     state.chosen_nick = Some(nick.clone());
     state.taken_nick = None;
     let old = std::mem::replace(&mut state.nick, nick.clone());
-    // The server does not announce a client's own rename to it.
+    // The server does not announce a client's own rename to that client.
     let rooms = state.rooms.iter_mut().filter(|room| !room.is_direct());
     rooms.for_each(|room| room.rename_member(&old, &nick));
     let text = format!("you are now {nick}");
@@ -172,19 +172,19 @@ fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
     entries
         .into_iter()
         .for_each(|entry| room.scrollback.push(entry));
-    // An answer to the user must be visible.
+    // An answer to the user must be on the screen.
     if is_answer {
         room.scrollback.show_end();
     }
 }
 
-/// The server accepted a pending message, or refused it.
+/// Notes that the server accepted a pending message, or that it refused it.
 fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
     let Some(at) = room.pending.iter().position(|pending| pending.id == id) else {
         return;
     };
     match result {
-        // The message came back already but was not recognised, or it is in a gap.
+        // The message was delivered but not recognised as this one, or it is in a gap.
         Ok(seq) if room.passed >= Some(seq) => {
             room.pending.remove(at);
         }
@@ -201,12 +201,12 @@ fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
     }
 }
 
-/// Adds older messages that were requested in this epoch of the room's log.
+/// Adds older messages. `epoch` is the epoch of the room's log in which they were requested.
 fn older(state: &mut State, room: &str, epoch: &str, result: Result<Vec<Message>, String>) {
     let (own, zone) = (state.nick.clone(), state.zone.clone());
     match state.find(room) {
         Some(room) if room.epoch == epoch => add_older(room, result, &own, &zone),
-        // The log was replaced since the request, so these messages do not belong above the new ones.
+        // The log was replaced since the request, so these messages do not belong above the messages of the new log.
         Some(room) if room.older == Older::Asked => room.older = Older::Unasked,
         _ => {}
     }
@@ -235,8 +235,8 @@ fn add_older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, z
     }
 }
 
-/// Shows why a room could not be joined, in the room where the command was typed, and returns there. An empty window of
-/// the refused room is closed.
+/// Shows why a room could not be joined, in the room where the user typed the command, and shows that room again. If
+/// the window of the refused room is empty, it is closed.
 fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
     let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
     let Some(at) = state.position(name) else {
@@ -259,14 +259,14 @@ fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
 }
 
 fn left(state: &mut State, room: &str, result: Result<(), String>) {
-    // A refusal means that the client was not in the room, so the window is closed in both cases.
+    // A refusal means that the client was not in the room. So the window is closed in both cases.
     close(state, room);
     if let Err(error) = result {
         tell(state, Entry::alert(room::words(&error)));
     }
 }
 
-/// Closes a room that was left. The last window stays open.
+/// Closes the window of a room that the client has left. The only open window stays open.
 pub(super) fn close(state: &mut State, name: &str) {
     let Some(at) = state.position(name) else {
         return;

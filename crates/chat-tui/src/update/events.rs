@@ -8,7 +8,7 @@ use crate::{LOBBY, names};
 use chat_json::{Event, GapCause, Message, MessageKind};
 use jiff::tz::TimeZone;
 
-/// How many lines of the message of the day are shown.
+/// The most lines of the message of the day that are shown.
 const MOTD_LINES_MAX: usize = 50;
 
 /// Applies an event to the state.
@@ -72,7 +72,7 @@ fn closed(state: &mut State, why: &str) {
     (state.link, state.latency) = (Link::Closed { why }, None);
 }
 
-/// Handles the greeting: joins the lobby if no room was requested, and shows the message of the day.
+/// Handles the server's greeting: joins the lobby if no room was requested, and shows the message of the day.
 fn greet(state: &mut State, lobby: Option<&str>, motd: &[String]) -> Vec<Effect> {
     let effects = enter_lobby(state, lobby);
     let motd = motd.iter().take(MOTD_LINES_MAX);
@@ -86,7 +86,7 @@ fn greet(state: &mut State, lobby: Option<&str>, motd: &[String]) -> Vec<Effect>
     effects
 }
 
-/// Returns whether a server's room may have this name; the name of a window for direct messages is rejected.
+/// Returns whether a room of the server may have this name. Names of windows for direct messages are rejected.
 fn is_room(name: &str) -> bool {
     let room = Room::new(name.to_owned());
     !room.is_nameless() && !room.is_direct()
@@ -100,11 +100,11 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
         .rooms
         .iter()
         .any(|room| !room.is_nameless() && !room.is_direct());
-    // A paste question counts as typed text.
+    // An open paste question counts as text that the user typed.
     let is_pasted =
         state.current == nameless && matches!(state.overlay, Some(Overlay::Paste { .. }));
     if others_are_open && state.rooms[nameless].is_empty() && !is_pasted {
-        // Another room was requested before the server was reached.
+        // Before the server was reached, the user joined another room and typed nothing in the nameless one.
         state.remove(nameless);
         return Vec::new();
     }
@@ -117,14 +117,14 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     };
     let room = &mut state.rooms[at];
     let mut effects = Vec::new();
-    // The client is in the room already, or joining it.
+    // Otherwise the client is already in the lobby, or is joining it.
     if room.is_nameless() || room.presence == Presence::Out {
         room.name.clone_from(&lobby);
         room.presence = Presence::Wanted;
         let from = lobby.clone();
         effects.push(Effect::Join { room: lobby, from });
     }
-    // Messages that are already pending in the room were sent before.
+    // Messages that were pending in the room before have already been sent.
     effects.extend(moved.iter().map(|pending| Effect::Say {
         room: room.name.clone(),
         id: pending.id,
@@ -135,15 +135,15 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     effects
 }
 
-/// Moves what was typed in the nameless room to the lobby's own window, closes the nameless one, and returns the
-/// lobby's index.
+/// Moves what the user typed in the nameless room to the lobby's own window, and closes the nameless room. Returns the
+/// index of the lobby's window.
 fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
     let was_shown = state.current == nameless;
     let editor = std::mem::take(&mut state.rooms[nameless].editor);
     let known_room = &mut state.rooms[known];
     if was_shown {
         known_room.editor.take_over(editor);
-        // For the user it is the same room, so a paste question stays.
+        // For the user both are the same room, so a paste question stays open.
         state.current = known;
         known_room.enter();
         state.completion = None;
@@ -155,7 +155,7 @@ fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
     known - usize::from(known > nameless)
 }
 
-/// The nick was refused, and the client enters as a guest.
+/// Handles the refusal of a nick. The server admits the client as a guest.
 fn nick_refused(state: &mut State, nick: &str, code: &str, message: &str) {
     let (nick, message) = (room::name(nick), room::words(message));
     let why = message.split(':').next().unwrap_or_default();
@@ -169,7 +169,7 @@ fn nick_refused(state: &mut State, nick: &str, code: &str, message: &str) {
     tell(state, Entry::alert(text));
 }
 
-/// Offers a nick to the user who asked for it, now that it is free.
+/// Tells the user that a nick which was taken before is free now.
 fn offer(state: &mut State, nick: &str) {
     let taken = state.taken_nick.as_deref();
     if taken.is_some_and(|taken| names::is_same(taken, nick)) {
@@ -201,7 +201,7 @@ fn not_entered(state: &mut State, name: &str, code: &str, message: &str) {
     }
 }
 
-/// Shows a direct message in the window of its sender.
+/// Shows a direct message in the window for its sender.
 fn told(state: &mut State, at: u64, from: &str, text: &str) -> Vec<Effect> {
     let from = room::name(from);
     let day = day(&state.zone, at);
@@ -239,7 +239,7 @@ fn told(state: &mut State, at: u64, from: &str, text: &str) -> Vec<Effect> {
     vec![Effect::Bell]
 }
 
-/// Handles the events about a room's members, and gaps in its messages.
+/// Handles events about a room's members, and gaps in a room's messages.
 fn presence(state: &mut State, event: &Event) {
     match event {
         Event::Joined { room, nick } => joined(state, room, nick),
@@ -284,7 +284,7 @@ fn left(state: &mut State, room: &str, nick: &str, reason: Option<&str>) {
     let why = reason.map(|reason| format!(" ({})", room::words(reason)));
     let text = format!("{nick} left{}", why.unwrap_or_default());
     notice_in(state, room, text.clone(), |room| room.remove_member(&nick));
-    // Only a session that ended has a reason.
+    // If there is a reason, the session of the correspondent has ended.
     if reason.is_some() {
         notice_to(state, &nick, text);
         offer(state, &nick);
@@ -304,7 +304,7 @@ fn skip(state: &mut State, room: &str, range: (Option<u64>, Option<u64>), why: G
     let (from, to) = range;
     if let Some(room) = state.find(room) {
         room.pass(to.unwrap_or_default());
-        // The server accepted these messages, so they may be among the missing ones.
+        // The server accepted these messages, so they may be in the gap.
         room.pending.retain(|pending| pending.taken_as.is_none());
         room.scrollback.push(Entry::alert(gap(from, to, why)));
     }
@@ -329,8 +329,8 @@ fn notice_in(state: &mut State, name: &str, text: String, change: impl FnOnce(&m
     }
 }
 
-/// Adds a notice to a correspondent's window, if there is one. It is added once, although each shared room reports the
-/// event.
+/// Adds a notice to the window for a correspondent, if there is one. If the same event is reported in several shared
+/// rooms, the notice is added only once.
 fn notice_to(state: &mut State, nick: &str, text: String) {
     if let Some(window) = state.find(&room::direct(nick)) {
         let last = window.scrollback.entries().next_back();
@@ -340,7 +340,7 @@ fn notice_to(state: &mut State, nick: &str, text: String) {
     }
 }
 
-/// Renames a correspondent's window, unless the new nick has a window of its own.
+/// Renames the window for a correspondent, unless there is already a window for the new nick.
 fn rename_window(state: &mut State, nick: &str, to: &str) {
     notice_to(state, nick, format!("{nick} is now {to}"));
     let last = state.last_correspondent.as_deref();
@@ -414,7 +414,7 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     room.be_in(&message.epoch);
     settle(room, message, is_own);
     if message.is_replay && room.has_loaded(message) {
-        // The client left the room and joined it again.
+        // The client has joined the room again, and the message is replayed although it is already shown.
         return Vec::new();
     }
     room.latest = Some(place(message));
@@ -436,7 +436,7 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     ) && !is_own;
     room.scrollback.push(entry);
     if is_read {
-        // Read in an earlier session: unread messages begin after it.
+        // The message was read in an earlier session, so unread messages begin after it.
         room.marker = Some(room.scrollback.range().end - 1);
     } else if is_shown {
         room.read.clone_from(&room.latest);
@@ -450,12 +450,12 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Removes pending messages that this message confirms: the client's own message, and accepted ones before it.
+/// Removes pending messages that this message confirms: the same message, and accepted ones with lower positions.
 fn settle(room: &mut Room, message: &Message, is_own: bool) {
     let is_answered = |pending: &Pending| pending.taken_as == Some(message.seq);
     let is_answered = room.pending.iter().any(is_answered);
     room.pass(message.seq);
-    // A message that arrives before its answer is recognised by its text.
+    // The message may arrive before the answer with its position. In that case it is recognised by its text.
     let is_it = |pending: &Pending| pending.taken_as.is_none() && pending.text == message.text;
     if is_own
         && !is_answered
@@ -486,7 +486,7 @@ pub(super) fn to_entry(message: &Message, own: &str, zone: &TimeZone) -> Entry {
     }
 }
 
-/// Returns whether a text contains a nick as a word, whatever the Unicode composition of both.
+/// Returns whether a text contains a nick as a word. Composed and decomposed Unicode spellings count as equal.
 fn mentions(text: &str, nick: &str) -> bool {
     if nick.is_empty() {
         return false;
@@ -495,7 +495,7 @@ fn mentions(text: &str, nick: &str) -> bool {
     text.match_indices(&nick).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + nick.len()..].chars().next();
-        // Korean particles directly follow a name, so a letter of another script may follow it.
+        // Korean particles directly follow a name, so a letter of another script than Latin may follow the nick.
         let is_ascii_letter = |c: char| c.is_ascii_alphanumeric();
         before.is_none_or(|c| !c.is_alphanumeric())
             && after.is_none_or(|c| !is_ascii_letter(c) && c != '-' && c != '_')

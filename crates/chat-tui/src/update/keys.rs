@@ -10,10 +10,10 @@ use crate::state::{Overlay, State};
 use chat_core::text;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// The number of pasted lines from which the user is asked before sending.
+/// The number of pasted lines from which on the user is asked before they are sent.
 const PASTE_LINES_ASKED: usize = 2;
 
-/// The most lines of one paste.
+/// The most lines that one paste may have.
 const PASTE_LINES_MAX: usize = 500;
 
 /// Applies a key to the state.
@@ -55,12 +55,13 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Handles a paste: one line is inserted, several are asked about.
+/// Handles a paste. A single line is inserted into the input line. For several lines, the user is asked whether to send
+/// them.
 pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
     let pasted = pasted
         .split(['\n', '\r'])
         .filter(|line| !line.trim().is_empty());
-    // The lines are added to those of an open paste question; another overlay is closed.
+    // If a paste question is open, the lines are added to its lines. Another overlay is closed.
     let mut lines = match &state.overlay {
         Some(Overlay::Paste { lines }) => lines.clone(),
         _ => Vec::new(),
@@ -87,7 +88,7 @@ pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
 }
 
 fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effect> {
-    // Enter does not answer a question: the user may have pressed it for the line.
+    // Enter does not answer a question, because the user may have meant it for the input line.
     let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
     let is_no = matches!(key.code, KeyCode::Char('n' | 'N') | KeyCode::Esc);
     let is_interrupt =
@@ -113,13 +114,13 @@ fn press_overlay(state: &mut State, overlay: Overlay, key: KeyEvent) -> Vec<Effe
         }
         Overlay::Quit { reason, .. } if is_yes || is_interrupt => return leave(state, reason),
         Overlay::Paste { .. } | Overlay::Quit { .. } if is_no || is_interrupt => {}
-        // Another key leaves the question open.
+        // Any other key leaves the question open.
         overlay => state.overlay = Some(overlay),
     }
     Vec::new()
 }
 
-/// Quits, but asks first if typed text would be lost.
+/// Quits, but asks first if text that the user typed would be lost.
 pub(super) fn quit(state: &mut State, reason: &str) -> Vec<Effect> {
     let typed = state
         .rooms
@@ -188,14 +189,14 @@ fn complete(state: &mut State) {
     state.completion = Some(completion);
 }
 
-/// Returns how many lines a page scrolls: one less than fits, so that one line stays visible.
+/// Returns how many lines a page scrolls: one less than the visible lines, so that one line stays visible.
 fn page(state: &State) -> usize {
     usize::from(state.areas().messages.height)
         .saturating_sub(1)
         .max(1)
 }
 
-/// Scrolls up. At the first loaded entry, older messages are requested.
+/// Scrolls up. When the first loaded entry is reached, older messages are requested.
 pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
     let messages = state.areas().messages;
     let (width, page) = (usize::from(messages.width), usize::from(messages.height));
@@ -216,11 +217,11 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
         return Vec::new();
     }
     if room.scrollback.has_earlier_log() {
-        // The first loaded entry is of a log that was replaced.
+        // The first loaded entry is of a log that was replaced, so nothing before it can be requested.
         room.scrollback.end_at_top(NOTHING_OLDER);
         return Vec::new();
     }
-    // Without a position, the end of the log is requested.
+    // Without a loaded position, the end of the log is requested.
     let before = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
     room.older = Older::Asked;
     vec![Effect::Older {

@@ -1,4 +1,4 @@
-//! The effect of keys and events on the state.
+//! Tests how keys and events change the state.
 
 mod arriving;
 mod direct;
@@ -15,7 +15,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use jiff::tz::TimeZone;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A state, and keys and events for it.
+/// A state of the screen, with methods that press keys and send events.
 struct Screen {
     state: State,
     effects: Vec<Effect>,
@@ -41,7 +41,7 @@ impl Screen {
         update(&mut self.state, Input::Answer(answer));
     }
 
-    /// The server accepts a message of the lobby, at this position.
+    /// The server accepts message `id` of the lobby at position `seq`.
     fn takes(&mut self, id: u64, seq: u64) {
         let (room, took) = ("lobby".to_owned(), Duration::ZERO);
         let result = Ok(seq);
@@ -76,7 +76,7 @@ impl Screen {
         self.happens(said("lobby", seq, from, text));
     }
 
-    /// The texts of the room on the screen.
+    /// Returns the texts of all entries in the room on the screen.
     fn texts(&self) -> Vec<String> {
         let entries = self.state.room().scrollback.entries();
         entries
@@ -168,7 +168,7 @@ fn a_nick_is_mentioned_as_a_word() {
         ("김철수님 여기요", true),
         ("hi 김철수", true),
         ("김철수-2", false),
-        // macOS types decomposed syllables.
+        // Text that is pasted from macOS, for example from file names, contains decomposed Hangul syllables.
         (
             "\u{1100}\u{1175}\u{11b7}\u{110e}\u{1165}\u{11af}\u{1109}\u{116e} 어디?",
             true,
@@ -281,11 +281,11 @@ fn a_search_goes_back_from_find_to_find() {
     assert_eq!(found(&screen), FoundAt::Loaded(2));
     screen.presses(KeyCode::Enter);
     assert_eq!(found(&screen), FoundAt::Loaded(0));
-    // Other words start a new search at the end.
+    // Different words start a new search at the end.
     screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     screen.enters("/search nothing");
     assert_eq!(found(&screen), FoundAt::Loaded(1));
-    // The server searches the messages that are not loaded, also when the search continues.
+    // When the search continues past the loaded messages, the server searches the older ones.
     let asked = |before| Effect::Search {
         room: "lobby".into(),
         words: "nothing".into(),
@@ -345,7 +345,7 @@ fn a_break_is_one_notice_and_not_a_stack_of_errors() {
 fn a_hostile_server_finds_no_hold() {
     let mut screen = Screen::new();
     let evil = "\x1b]0;title\x07\u{9b}2J\u{202e}".repeat(100) + &"x".repeat(1_000_000);
-    // One grapheme of a million characters.
+    // A single grapheme of a million characters.
     let marked = "a".to_owned() + &"\u{301}".repeat(1_000_000);
     let joined = "👩\u{200d}".repeat(100_000);
     let accents = "e\u{301}\u{302}\u{303}".repeat(64);
@@ -429,7 +429,7 @@ fn a_room_that_was_left_is_joined_again() {
 #[test]
 fn a_room_is_one_however_it_is_spelled() {
     let mut screen = Screen::new();
-    // macOS types decomposed syllables.
+    // Text that is pasted from macOS, for example from file names, contains decomposed Hangul syllables.
     for (typed, name) in [("Ops", "ops"), ("\u{1112}\u{1161}\u{11ab}", "한")] {
         screen.enters(&format!("/join {typed}"));
         let Some(Effect::Say { room, id, .. }) = screen.enters("hello").pop() else {

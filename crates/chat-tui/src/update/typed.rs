@@ -7,7 +7,7 @@ use crate::room::{FoundAt, NO_LOG, Pending, Presence, Room};
 use crate::scrollback::{Anchor, Entry};
 use crate::state::{Link, Overlay, State};
 
-/// Sends a message or an action to the shown room.
+/// Sends a message or an action to the room on the screen.
 pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect> {
     if !state.room().has_space_for(1) {
         reply(
@@ -29,7 +29,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     });
     room.scrollback.show_end();
     room.marker = None;
-    // Only windows for direct messages use this.
+    // This flag has an effect only in windows for direct messages.
     room.is_answered = true;
     if let Some(to) = room.correspondent() {
         return vec![Effect::Tell {
@@ -40,7 +40,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
         }];
     }
     if room.is_nameless() {
-        // It is sent once the name of the lobby is known.
+        // The message is sent later, once the name of the lobby is known.
         return Vec::new();
     }
     vec![Effect::Say {
@@ -51,7 +51,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     }]
 }
 
-/// Runs a command. If that fails, the line is put back to be corrected.
+/// Runs a command. If the command fails, its line is put back so that the user can correct it.
 pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &str) -> Vec<Effect> {
     match run(state, command, typed) {
         Ok(effects) => effects,
@@ -63,7 +63,7 @@ pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &s
     }
 }
 
-/// Runs a command, or returns why it can't be run.
+/// Runs a command. Returns an error text if the command can't be run.
 fn run(state: &mut State, command: Command, typed: &str) -> Result<Vec<Effect>, String> {
     let room = state.room().name.clone();
     let is_direct = state.room().is_direct();
@@ -113,7 +113,7 @@ fn around(room: String, typed: &str) -> Result<Effect, String> {
     Ok(Effect::Around { room, seq })
 }
 
-/// Answers the last direct message that arrived.
+/// Replies to the sender of the last direct message.
 fn answer(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
     let Some(to) = state.last_correspondent.clone() else {
         return Err("no direct message has arrived yet".into());
@@ -129,7 +129,7 @@ fn who(room: String, typed: &str) -> Effect {
     Effect::Who { room, of }
 }
 
-/// Sets the topic; without a text, shows it.
+/// Sets the topic of a room. Without a text, shows the topic.
 fn topic(state: &mut State, room: String, text: &str) -> Vec<Effect> {
     if !text.is_empty() {
         let text = text.to_owned();
@@ -156,7 +156,7 @@ fn message(room: String, typed: &str) -> Result<Effect, String> {
     }
 }
 
-/// Requests another nick. A client whose connection is closed connects again with it.
+/// Requests another nick. If the connection is closed, the client connects again with this nick.
 fn nick(state: &mut State, room: String, nick: String) -> Vec<Effect> {
     if !matches!(state.link, Link::Closed { .. }) {
         return vec![Effect::Nick { room, nick }];
@@ -166,7 +166,7 @@ fn nick(state: &mut State, room: String, nick: String) -> Vec<Effect> {
     vec![Effect::Reconnect { nick }]
 }
 
-/// Shows the window for a correspondent's direct messages, and sends a message there.
+/// Shows the window for direct messages with a correspondent, and sends a message in it.
 fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, String> {
     if names::is_same(nick, &state.nick) {
         return Err("that is you".into());
@@ -184,7 +184,7 @@ fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, St
     Ok(say(state, text, false))
 }
 
-/// Shows a room, and joins it unless the client is in it.
+/// Shows a room. Joins it if the client is not in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
     if let Some(at) = state.position(name) {
         state.show(at);
@@ -210,11 +210,11 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     vec![Effect::Join { room, from }]
 }
 
-/// Shows the next match before the last one. The server is asked for what is not loaded.
+/// Shows the next match before the previous one. Messages that are not loaded are searched on the server.
 fn search(state: &mut State, words: &str) -> Vec<Effect> {
     let room = state.room_mut();
     let at = room.search(words);
-    // Enter repeats the search from there.
+    // The search stays in the input line, so that Enter continues it from this match.
     room.editor.put_back(&format!("/search {words}"));
     match at {
         FoundAt::Loaded(number) => {

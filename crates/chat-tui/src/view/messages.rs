@@ -1,4 +1,4 @@
-//! The messages: as many as fit, from the lower end upwards.
+//! Draws the messages of a room: as many as fit, from the bottom upwards.
 
 use crate::room::{Pending, Room, TIME_COLUMNS, parts};
 use crate::scrollback::{Anchor, Entry, What};
@@ -43,7 +43,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     show(frame, area, lines);
 }
 
-/// Draws the last lines that fit, at the bottom of the area.
+/// Draws as many of the last lines as fit, at the bottom of the area.
 fn show(frame: &mut Frame<'_>, area: Rect, mut lines: Vec<Line<'static>>) {
     let height = usize::from(area.height);
     lines.drain(..lines.len().saturating_sub(height));
@@ -61,7 +61,7 @@ fn prepend(lines: &mut Vec<Line<'static>>, before: Vec<Line<'static>>) {
     lines.splice(0..0, before);
 }
 
-/// Returns whether this is the last entry that was read, and unread messages follow.
+/// Returns whether this entry is the last one that was read, with unread messages after it.
 fn is_unread_line(room: &Room, number: i64) -> bool {
     let mut later =
         (number + 1..room.scrollback.range().end).filter_map(|at| room.scrollback.get(at));
@@ -104,7 +104,7 @@ fn waiting(state: &State, pending: &Pending, width: usize) -> Vec<Line<'static>>
         .collect()
 }
 
-/// Returns the lines of an entry: time, sender, and the wrapped text.
+/// Returns the lines of an entry: the time, the sender, and the wrapped text.
 fn entry_lines(state: &State, entry: &Entry, width: usize) -> Vec<Line<'static>> {
     let (prefix, text) = parts(entry);
     let first = TIME_COLUMNS + columns(&prefix);
@@ -130,7 +130,7 @@ fn entry_lines(state: &State, entry: &Entry, width: usize) -> Vec<Line<'static>>
     lines
 }
 
-/// Returns the line above the first entry of a day.
+/// Returns the line with the date that is shown above the first entry of a day.
 fn day_line(state: &State, day: Date, width: usize) -> Line<'static> {
     let day = format!(" {} ", day.strftime("%Y-%m-%d %A"));
     let rest = width.saturating_sub(columns(&day));
@@ -155,7 +155,7 @@ fn styles(state: &State, entry: &Entry) -> (Style, Style) {
     }
 }
 
-/// Returns the time of day, always of the same width.
+/// Returns the time of day as text, always of the same width.
 fn time(state: &State, at: Option<u64>) -> String {
     let at = at.and_then(|at| i64::try_from(at).ok());
     match at.and_then(|at| Timestamp::from_millisecond(at).ok()) {

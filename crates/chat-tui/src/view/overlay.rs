@@ -1,4 +1,4 @@
-//! What covers the screen: the help, and questions.
+//! Draws what covers other parts of the screen: the help, and questions.
 
 use crate::command::{COMMANDS, KEYS};
 use crate::state::{Overlay, State};
@@ -28,7 +28,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>, inpu
     }
 }
 
-/// Shows a question in the input line, with the cursor behind it.
+/// Shows a question in place of the input line, with the cursor after it.
 fn ask(state: &State, question: &str, frame: &mut Frame<'_>, area: Rect) {
     let question = fit(question, usize::from(area.width.saturating_sub(1)));
     frame.render_widget(Line::styled(question.to_owned(), state.theme.alert()), area);
@@ -74,7 +74,7 @@ fn help(state: &State, from: u16, frame: &mut Frame<'_>) {
         .scroll((from.min(last), 0));
     frame.render_widget(Clear, area);
     frame.render_widget(text, area);
-    // Nothing can be typed here, but the cursor needs a position.
+    // The user can't type in the help, but the cursor needs a position.
     frame.set_cursor_position(Position {
         x: area.x,
         y: area.y,

@@ -1,4 +1,4 @@
-//! The side columns: rooms on the left, members on the right.
+//! Draws the side columns: rooms on the left, members on the right.
 
 use crate::state::State;
 use crate::wrap::{columns, fit, shown};
@@ -12,7 +12,7 @@ pub(super) fn rooms(state: &State, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let inner = usize::from(area.width) - 1;
-    // The list is scrolled so that the shown room is visible.
+    // The list of rooms is scrolled so that the current room is visible.
     let first = (state.current + 1).saturating_sub(usize::from(area.height));
     let lines: Vec<Line<'_>> = state
         .rooms

@@ -1,4 +1,4 @@
-//! The screen as text, from the cells of a `TestBackend`.
+//! Tests the screen as text, which is read from the cells of a `TestBackend`.
 
 use super::draw;
 use crate::Colours;
@@ -57,7 +57,7 @@ impl Screen {
         self.does(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)));
     }
 
-    /// Returns the lines of the screen, without spaces at their ends, and the cursor.
+    /// Draws the state. Returns the lines of the screen without trailing spaces, and the position of the cursor.
     fn shows(&mut self) -> (Vec<String>, Position) {
         let state = &self.state;
         self.terminal
@@ -112,7 +112,7 @@ fn the_main_view() {
     assert_eq!((cursor.x, cursor.y), (2 + 4 + 7, 11));
 }
 
-/// Compares the lines with a file in `snapshots/`; `UPDATE_SNAPSHOTS=1` writes it.
+/// Compares lines of the screen with a file in `snapshots/`. With `UPDATE_SNAPSHOTS=1`, writes the file.
 fn insta(lines: &[String], name: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("snapshots")
@@ -246,7 +246,7 @@ fn a_new_day_is_told_where_it_begins() {
         screen.happens(Event::Message(said(seq, day, text)));
     }
     insta(&screen.lines(), "days");
-    // Older messages are inserted above, and each day is announced once.
+    // Older messages are inserted above the loaded ones, and the date of each day is shown only once.
     let mut older = vec![said(3, 0, "older"), said(4, 1, "아침")];
     older.iter_mut().for_each(|message| message.epoch.clear());
     let (room, epoch) = ("lobby".to_owned(), "0".to_owned());
@@ -304,7 +304,7 @@ fn any_size_is_drawn_with_the_cursor_on_the_screen() {
     }
 }
 
-/// Returns every kind of event and answer, with this text wherever the server chooses the text.
+/// Returns every kind of event and answer. `text` is used for every text that a server may choose.
 fn everything(text: &str) -> Vec<Input> {
     let messages = messages(text).map(Event::Message);
     let events = events(text).into_iter().chain(messages);
@@ -429,7 +429,8 @@ fn answers(text: &str) -> Vec<Answer> {
 }
 
 /// The cells alone would not show a fault: ratatui drops control characters, but counts them in the layout of a line.
-/// So the state must contain no control character, and the cells must equal those of the cleaned text.
+/// So this test checks that the state contains no control characters, and that the cells equal those of the cleaned
+/// text.
 #[test]
 fn a_text_with_control_characters_is_drawn_as_the_text_without_them() {
     let evil = "\u{1b}]0;title\u{7}\u{9b}2J\u{8}\u{7f} \u{202e}one\r\n\u{0}two \u{2066}한";
@@ -440,7 +441,7 @@ fn a_text_with_control_characters_is_drawn_as_the_text_without_them() {
         let (mut screen, mut expected) = (Screen::new(80, 24), Screen::new(80, 24));
         screen.does(evil);
         expected.does(clean);
-        // `Debug` escapes control characters, and characters that reorder text.
+        // `Debug` escapes control characters and characters that reorder text, so their escapes can be searched for.
         let state = format!("{:?}", screen.state);
         for escape in ["\\u{", "\\r", "\\n", "\\0"] {
             assert!(!state.contains(escape), "{escape} of {name}: {state}");

@@ -1,19 +1,20 @@
-//! The members of a room, as one of them sees them.
+//! The member list of a room, as one member of the room knows it.
 
 use std::collections::BTreeSet;
 
-/// One member's view of its room, from greetings and announcements alone.
+/// One member's view of its room. It is built from greetings and announcements alone.
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) own: String,
     pub(super) room: String,
     others: BTreeSet<String>,
-    /// Whether the greeting named all members.
+    /// Whether the greeting named all members. It names only some of them in a large room.
     pub(super) is_whole: bool,
 }
 
 impl View {
-    /// Enters a line. Returns whether it was an announcement, or how it contradicts earlier lines.
+    /// Applies a received line to the view. Returns whether the line was an announcement. The error says how the
+    /// announcement contradicts earlier lines.
     pub(super) fn take(&mut self, line: &str) -> Result<bool, String> {
         let Some(notice) = line.strip_prefix("* ") else {
             return Ok(false);
@@ -46,32 +47,34 @@ impl View {
         Ok(false)
     }
 
-    /// All members, itself included.
+    /// All members of the room, including the member whose view this is.
     pub(super) fn all(&self) -> BTreeSet<String> {
         let mut all = self.others.clone();
         all.insert(self.own.clone());
         all
     }
 
-    /// Reads the answer of `/who` after the room: `3 members: a, b, c`. `None` if it does not name all of them.
+    /// Reads the part of a `/who` answer after the room: `3 members: a, b, c`. `None` if the answer does not name all
+    /// members.
     pub(super) fn named(answer: &str) -> Option<BTreeSet<String>> {
         let (_, names) = answer.split_once(": ")?;
         (!names.contains(" and ")).then(|| names.split(", ").map(str::to_owned).collect())
     }
 
-    /// Reads `kim in lobby`, which the first greeting extends with a hint after a colon.
+    /// Reads the nick and room of a greeting, such as `kim in lobby`. The first greeting continues with a colon and a
+    /// hint.
     fn arrive(&mut self, rest: &str) {
         let rest = rest.split(": ").next().unwrap_or(rest);
         if let Some((nick, room)) = rest.split_once(" in ") {
             nick.clone_into(&mut self.own);
             room.clone_into(&mut self.room);
-            // The member is alone unless the next line names others.
+            // The member is alone in the room unless the next line names other members.
             self.others.clear();
             self.is_whole = true;
         }
     }
 
-    /// The rest of a `/who` line for this room.
+    /// Returns the part of a `/who` line after the room, if the line is about this room.
     fn info<'a>(&self, notice: &'a str) -> Option<&'a str> {
         notice.strip_prefix(self.room.as_str())?.strip_prefix(": ")
     }
@@ -87,7 +90,7 @@ impl View {
     }
 }
 
-/// `kim left`, or `kim left (gone: ..)`.
+/// Returns the nick in `kim left` or `kim left (gone: ..)`.
 fn left(notice: &str) -> Option<&str> {
     let (nick, rest) = notice.split_once(" left")?;
     (rest.is_empty() || rest.starts_with(" (gone: ")).then_some(nick)

@@ -1,4 +1,4 @@
-//! The attacker: one or more senders that send a script as fast as the server takes it.
+//! The attacker: one or more senders. Each sends a script as fast as the server accepts it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -15,35 +15,35 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The network of the attackers' addresses.
+/// The first three bytes of the attackers' IPv4 addresses.
 const SOURCES: [u8; 3] = [127, 0, 2];
 
-/// How many bytes of the script are written at once.
+/// The number of bytes of the script that are written at once, at least.
 const BLOCK_BYTES: usize = 32 * 1024;
 
-/// The send buffer of each connection.
+/// The size of each connection's send buffer, in bytes.
 const SEND_BYTES: u32 = 32 * 1024;
 
-/// What one read takes.
+/// The most bytes of one read.
 const READ_BYTES: usize = 256 * 1024;
 
-/// How long a reconnecting sender waits for an answer. A frozen server is detected earlier.
+/// How long a sender waits for an answer before it reconnects. A frozen server is detected earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long the senders may take to connect.
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a refused sender waits.
+/// How long a sender waits after a refused connection before it connects again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 
-/// How the attacker uses its connection.
+/// How the attacker uses its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     /// Sends line after line and reads the answers.
     Pipelined,
     /// Sends line after line and never reads.
     Unread,
-    /// Sends the script once, reads until it is answered, resets the connection and reconnects.
+    /// Sends the script once, reads until the last line is answered, resets the connection and reconnects.
     Reconnecting,
     /// Sends the lines byte by byte.
     Trickle,
@@ -52,25 +52,26 @@ pub(super) enum Flow {
 /// What the attacker sends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
-    /// The first bytes on each connection, and a text in their answer. They do not count as a request.
+    /// The first bytes on each connection, and a text that their answer contains. They do not count as a request.
     pub(super) opening: Vec<u8>,
     pub(super) opened: &'static [u8],
-    /// The lines that follow, repeated; a reconnecting sender sends them once.
+    /// The lines that follow the opening. They are sent repeatedly, or once for each connection of a reconnecting
+    /// sender.
     pub(super) lines: Vec<Vec<u8>>,
-    /// A text in the answer to the last line, for a reconnecting sender; empty if it does not wait.
+    /// A text in the answer to the last line, for which a reconnecting sender waits. It does not wait if this is empty.
     pub(super) answered: &'static [u8],
-    /// Texts, one of which is in each answer once. Requests are not counted if there are none.
+    /// Texts to count answers by: each answer contains exactly one of them, once. If empty, requests are not counted.
     pub(super) answers: Vec<&'static [u8]>,
 }
 
 impl Script {
-    /// The average length of a line.
+    /// The average length of a line, in bytes.
     pub(super) fn line_bytes(&self) -> f64 {
         let bytes: usize = self.lines.iter().map(Vec::len).sum();
         bytes as f64 / self.lines.len().max(1) as f64
     }
 
-    /// The lines, repeated to fill a block.
+    /// The lines, repeated to at least [`BLOCK_BYTES`].
     fn block(&self) -> Vec<u8> {
         let once = self.lines.concat();
         let times = BLOCK_BYTES.div_ceil(once.len().max(1));
@@ -78,11 +79,11 @@ impl Script {
     }
 }
 
-/// What the attacker did.
+/// What all senders together sent and received.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) sent: u64,
-    /// Bytes of answers.
+    /// The number of bytes received in answers.
     pub(super) answered: u64,
     pub(super) answers: u64,
     pub(super) connections: u64,
@@ -94,7 +95,7 @@ struct Counters {
     answered: AtomicU64,
     answers: AtomicU64,
     connections: AtomicU64,
-    /// Senders whose opening was answered.
+    /// The number of senders that are ready to send: their opening, if any, was answered.
     ready: AtomicU64,
 }
 
@@ -109,7 +110,7 @@ impl Counters {
     }
 }
 
-/// A running attack. It has its own thread, so that it does not delay the tasks of the witnesses.
+/// A running attack. It has its own thread, so that it does not delay the witnesses' tasks.
 #[derive(Debug)]
 pub(super) struct Attack {
     go: CancellationToken,
@@ -119,8 +120,8 @@ pub(super) struct Attack {
 }
 
 impl Attack {
-    /// Connects the senders, which wait for [`go`](Self::go). They share one address, which depends on `number`: an
-    /// earlier attack does not use up its limits.
+    /// Connects the senders, which then wait for [`go`](Self::go). All senders share one address, which depends on
+    /// `number`, so that an earlier attack does not use up the limits of this one.
     pub(super) async fn begin(
         port: u16,
         number: u8,
@@ -164,7 +165,7 @@ impl Attack {
             },
             Instant::now(),
         );
-        // Refused senders never become ready.
+        // Refused senders never become ready, so the wait is limited.
         let is_ready = || attack.counters.ready.load(Ordering::Relaxed) >= connections as u64;
         while !is_ready() && began.elapsed() < READY_WITHIN {
             sleep(Duration::from_millis(1)).await;
@@ -172,7 +173,7 @@ impl Attack {
         Ok(attack)
     }
 
-    /// Starts the sending. Returns what was sent and answered before.
+    /// Starts sending. Returns what was sent and received before.
     pub(super) fn go(&self) -> Tally {
         let before = self.counters.tally();
         self.go.cancel();
@@ -209,7 +210,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Opens one connection after the other.
+    /// Opens one connection after the other, and attacks on each.
     async fn attack(self) {
         if self.flow == Flow::Reconnecting {
             self.be_ready().await;
@@ -224,7 +225,7 @@ impl Sender {
         }
     }
 
-    /// Waits until all senders may send.
+    /// Reports that this sender is ready, and waits for [`Attack::go`].
     async fn be_ready(&self) {
         self.counters.ready.fetch_add(1, Ordering::Relaxed);
         self.go.cancelled().await;
@@ -282,7 +283,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends all of `bytes`. What the kernel has taken counts.
+    /// Sends all of `bytes`. Bytes count as sent once the kernel has accepted them.
     async fn send(&self, writer: &mut OwnedWriteHalf, mut bytes: &[u8]) -> anyhow::Result<()> {
         while !bytes.is_empty() {
             let count = writer.write(bytes).await?;
@@ -294,7 +295,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Reads and counts all answers until the end.
+    /// Reads and counts answers until the connection ends.
     async fn read_out(&self, reader: &mut OwnedReadHalf) -> anyhow::Result<()> {
         let mut buffer = Vec::with_capacity(READ_BYTES);
         let mut answers = Finder::new(&self.script.answers);
@@ -305,7 +306,7 @@ impl Sender {
         }
     }
 
-    /// Reads once and counts what came.
+    /// Reads once, and counts the received bytes.
     async fn read_some(
         &self,
         reader: &mut OwnedReadHalf,
@@ -320,7 +321,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Reads until an answer that holds `wanted`.
+    /// Reads until the received bytes contain `wanted`.
     async fn read_answer(
         &self,
         reader: &mut OwnedReadHalf,
@@ -337,10 +338,10 @@ impl Sender {
     }
 }
 
-/// Counts texts in a stream that arrives in pieces.
+/// Counts occurrences of texts in a stream that arrives in pieces.
 #[derive(Debug)]
 struct Finder {
-    /// Each text with the end of the searched bytes: a text may begin in one piece and end in the next.
+    /// Each text with the last bytes of the previous piece: a text may begin in one piece and end in the next.
     texts: Vec<(&'static [u8], Vec<u8>)>,
 }
 
@@ -352,12 +353,13 @@ impl Finder {
         }
     }
 
-    /// How many texts end in this piece.
+    /// Returns how many texts end in this piece.
     fn count(&mut self, piece: &[u8]) -> u64 {
         let mut count = 0;
         for (text, end) in &mut self.texts {
             let more = text.len() - 1;
-            // The seam of two pieces is too short to hold a whole text on either side.
+            // The bytes on either side of the boundary are fewer than the text, so only texts that cross the boundary
+            // are found.
             end.extend_from_slice(&piece[..piece.len().min(more)]);
             count += memmem::find_iter(end, text).count();
             count += memmem::find_iter(piece, text).count();
@@ -373,11 +375,11 @@ impl Finder {
     }
 }
 
-/// Connects from `source`. The connection ends with a reset, which frees its port at once.
+/// Connects from `source`. Closing the connection resets it, which frees its port at once.
 async fn connect(port: u16, source: Ipv4Addr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket2::SockRef::from(&socket).set_reuse_address(true)?;
-    // Otherwise the kernel buffers megabytes for a slow server, which keeps the machine busy.
+    // By default the kernel buffers megabytes for a slow server, which keeps the machine busy.
     socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind((source, 0).into())?;
     let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;

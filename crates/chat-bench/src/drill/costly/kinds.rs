@@ -1,4 +1,4 @@
-//! The kinds of requests that may cost other members something, each with its scene and its script.
+//! The kinds of requests that may slow down other members. Each kind has a scene and a script.
 
 use super::super::client::PROBED;
 use super::attack::{Flow, Script};
@@ -14,14 +14,14 @@ pub(super) struct Kind {
     pub(super) script: fn(&mut Rng) -> Script,
 }
 
-/// The longest lines: a little less than 8 KiB in plain, 64 KiB in JSON.
+/// The length of the longest lines: a little below the limits of 8 KiB (plain) and 64 KiB (JSON).
 const PLAIN_BYTES: usize = 8_000;
 const JSON_BYTES: usize = 64_000;
 
-/// How many lines the default rate allows at once, without the hello and the probe.
+/// The number of lines that the default rate allows at once, minus the hello and the probe.
 const AT_ONCE: usize = 18;
 
-/// The rooms of a crowd.
+/// The names of the rooms of [`Scene::Crowd`].
 fn crowd() -> Vec<String> {
     (0..ROOMS_MAX).map(|n| format!("r{n}")).collect()
 }
@@ -172,11 +172,11 @@ kinds! {
     "data-join-new-rooms", Data, Pipelined, join_new_rooms;
 }
 
-/// Texts in the answers to a search that finds nothing, and to one that finds something.
+/// Texts in the answer to a search: without a match, and with a match.
 const NONE_FOUND: &[u8] = b"* nothing found";
 const SOME_FOUND: &[u8] = b" found; /history N PLACE";
 
-/// How the echo of the sender's messages begins.
+/// A text that each echo of the sender's messages contains once. Echoes are counted by this text.
 const ECHOED: &[u8] = b": costly ";
 
 fn join_new_rooms(random: &mut Rng) -> Script {
@@ -186,7 +186,7 @@ fn join_new_rooms(random: &mut Rng) -> Script {
     }))
 }
 
-/// Plain lines. Each answer holds `answer`, or is an error.
+/// A script of plain lines. Each answer contains `answer`, or is an error.
 fn plain(answer: &'static [u8], lines: impl IntoIterator<Item = String>) -> Script {
     let mut answers = vec![answer, b"\n! "];
     answers.dedup();
@@ -202,7 +202,7 @@ fn plain(answer: &'static [u8], lines: impl IntoIterator<Item = String>) -> Scri
     }
 }
 
-/// Messages with an echo, so that they can be counted.
+/// A script of messages whose echoes are counted.
 fn echoed(texts: impl IntoIterator<Item = String>) -> Script {
     let lines = texts.into_iter().map(|text| format!("costly {text}"));
     Script {
@@ -211,7 +211,7 @@ fn echoed(texts: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// Lines whose answers can't be counted.
+/// A script of lines whose answers can't be counted.
 fn uncounted(lines: impl IntoIterator<Item = Vec<u8>>) -> Script {
     Script {
         lines: lines.into_iter().collect(),
@@ -220,7 +220,7 @@ fn uncounted(lines: impl IntoIterator<Item = Vec<u8>>) -> Script {
     }
 }
 
-/// JSON lines, each with an id, or invalid in a way that is answered without one.
+/// A script of JSON lines. Each has an id, or is invalid in a way that the server answers without an id.
 fn json(lines: impl IntoIterator<Item = String>) -> Script {
     Script {
         opening: hello(1, "", &["lobby".to_owned()], None).into_bytes(),
@@ -231,7 +231,7 @@ fn json(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// Plain lines that are sent on each of many connections, as many as the default rate allows at once.
+/// A script of plain lines for many connections: each connection sends as many as the default rate allows at once.
 fn again(lines: impl IntoIterator<Item = String>) -> Script {
     let lines = lines.into_iter().take(AT_ONCE);
     Script {
@@ -259,14 +259,14 @@ fn json_search(words: &str) -> String {
     format!(r#"{{"cmd":"search","id":2,"room":"lobby","text":"{words}"}}"#)
 }
 
-/// `aaab aaab .. zz`: a word at the end of every message, and one that is in none.
+/// `aaab aaab .. zz`: the first word ends every message of the lobby, the last word is in none.
 fn repeated(bytes: usize) -> String {
     let mut words = "aaab ".repeat(bytes / 5);
     words.push_str("zz");
     words
 }
 
-/// Different words that are all at the end of every message, and one that is in none.
+/// Different words that every message of the lobby ends with, and one word that is in no message.
 fn endings(bytes: usize) -> String {
     let text = ababab(4_000);
     let mut words = String::new();
@@ -281,7 +281,7 @@ fn endings(bytes: usize) -> String {
     words
 }
 
-/// A nick of maximum length, of letters that look like others and must be composed.
+/// A nick of maximum length. Its letters look like other letters and must be composed.
 fn look_alike(random: &mut Rng) -> String {
     const PARTS: [&str; 8] = ["а", "е", "о", "𝐚", "ﷺ", "e\u{301}", "ﬀ", "İ"];
     let mut nick = String::from("n");
@@ -291,9 +291,9 @@ fn look_alike(random: &mut Rng) -> String {
     nick
 }
 
-/// A name that is far too long, of letters with marks that must be sorted and composed.
+/// A name far over the length limit. The combining marks of its letters must be sorted and composed.
 fn marks(bytes: usize) -> String {
-    // Marks of descending classes: each must be sorted before the ones that precede it.
+    // The combining classes of these marks descend, so each mark must be sorted before all marks that precede it.
     const MARKS: &str = "\u{345}\u{301}\u{323}\u{31b}";
     let mut name = String::from("a");
     while name.len() + MARKS.len() <= bytes {
@@ -322,7 +322,7 @@ fn unique_hangul(random: &mut Rng, syllables: usize) -> String {
     (0..syllables).map(syllable).collect()
 }
 
-/// A line of one of the plain kinds.
+/// Returns a line of a random plain kind.
 fn plain_line(random: &mut Rng) -> String {
     match random.usize(..9) {
         0 => search(&repeated(1 + random.usize(..PLAIN_BYTES))),
@@ -337,7 +337,7 @@ fn plain_line(random: &mut Rng) -> String {
     }
 }
 
-/// A line of one of the JSON kinds.
+/// Returns a line of a random JSON kind.
 fn json_line(random: &mut Rng) -> String {
     match random.usize(..7) {
         0 => json_search(&repeated(1 + random.usize(..JSON_BYTES))),
@@ -356,7 +356,7 @@ fn json_line(random: &mut Rng) -> String {
     }
 }
 
-/// The beginning of a text, at most `bytes` long.
+/// Returns the longest beginning of `text` that is at most `bytes` long.
 fn cut(text: &str, bytes: usize) -> String {
     let end = (0..=bytes.min(text.len()))
         .rev()

@@ -1,4 +1,4 @@
-//! The state of the server before it is attacked: full logs, crowds, many rooms, a file.
+//! The server's state before an attack: full logs, rooms with many members, many rooms, or a log in a file.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -33,47 +33,48 @@ pub(super) enum Scene {
     Data,
 }
 
-/// Members of each room of a crowd.
+/// The number of members in each room of [`Scene::Crowd`].
 const CROWD: usize = 95;
 
-/// How many rooms one session may be in.
+/// The most rooms that one session may be in.
 pub(super) const ROOMS_MAX: usize = 64;
 
-/// Sessions that keep rooms open: 4,034 rooms, with the lobby and the witnesses' room.
+/// The number of sessions that keep rooms open. With the lobby and the witnesses' room this makes 4,034 rooms.
 const HOLDERS: usize = 63;
 
-/// How many messages a connection sends at once, within the default rate.
+/// The number of messages that a connection sends at once, within the default rate.
 const SAID_AT_ONCE: usize = 18;
 
-/// How many connections fill a log at the same time.
+/// The number of connections that fill a log at the same time.
 const FILLING: usize = 16;
 
-/// How often a silent member sends a ping.
+/// The interval at which a silent member sends a ping.
 const ALIVE_EVERY: Duration = Duration::from_millis(800);
 
-/// When the server pings JSON members, and when it disconnects them: much earlier than by default, so that a freeze of
-/// a few seconds disconnects them.
+/// The seconds after which the server pings and disconnects silent JSON members: much shorter than the defaults, so
+/// that a freeze of a few seconds disconnects members.
 const HEARTBEAT: [&str; 4] = ["--ping-after", "2", "--dead-after", "4"];
 
-/// Applies the limits for each address to the loopback network too. Members and witnesses have separate addresses.
+/// The option that applies the limits for each address to the loopback network too. Members and witnesses use separate
+/// addresses.
 const COUNT_LOOPBACK: &str = "--count-loopback";
 
-/// The syllables of the messages of a log in a file; searches use the same.
+/// The syllables of all messages in [`Scene::Data`]. Searches use the same syllables.
 pub(super) const HANGUL: [char; 7] = ['가', '나', '다', '라', '마', '바', '사'];
 
-/// The last message of a filled log in memory.
+/// The last message that fills a log in memory.
 pub(super) const LAST: &[u8] = b"this is the last message, aaab";
 
 /// A server in the state of a scene.
 #[derive(Debug)]
 pub(super) struct Stand {
     pub(super) server: Server,
-    /// Silent members; aborted on drop.
+    /// The tasks of the silent members. They are aborted on drop.
     _members: JoinSet<()>,
     _dir: Option<TempDir>,
 }
 
-/// What scenes share, made once.
+/// Data that all scenes share. Each is made when it is first needed.
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     data: Option<(TempDir, PathBuf)>,
@@ -133,7 +134,7 @@ impl Scene {
 }
 
 impl Templates {
-    /// Whether the server has the flag. Older servers, measured for comparison, do not.
+    /// Returns whether the server has [`COUNT_LOOPBACK`]. Older servers, which are measured for comparison, do not.
     fn counts_loopback(&mut self, stage: &Stage<'_>) -> anyhow::Result<bool> {
         if self.counts_loopback.is_none() {
             let help = Command::new(stage.program()).arg("--help").output()?.stdout;
@@ -143,7 +144,7 @@ impl Templates {
         self.counts_loopback.context("it was found")
     }
 
-    /// The file with the lobby's log.
+    /// Returns the file with the lobby's log, and writes it if it does not exist.
     async fn data(&mut self, messages: usize) -> anyhow::Result<&Path> {
         if self.data.is_none() {
             let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
@@ -164,13 +165,13 @@ pub(super) fn ababab(bytes: usize) -> String {
     text
 }
 
-/// A run of syllables that begins with number `from`.
+/// Returns a run of `syllables` syllables that begins with syllable number `from`.
 pub(super) fn hangul(from: usize, syllables: usize) -> String {
     HANGUL.iter().cycle().skip(from).take(syllables).collect()
 }
 
-/// Publishes `count` messages in the lobby, from as many connections as the default rate requires. The last message
-/// differs, so that answers can be counted.
+/// Publishes `count` messages in the lobby, from as many connections as the default rate requires. The last message has
+/// another text, so that an answer that contains it can be recognised.
 async fn fill(port: u16, count: usize, text: &str) -> anyhow::Result<()> {
     let texts = vec![text; count - 1];
     let mut filling = futures::stream::iter(texts.chunks(SAID_AT_ONCE).enumerate())
@@ -222,7 +223,7 @@ async fn hold(
     Ok(())
 }
 
-/// A hello that joins rooms, and replays their logs from the position `after` if given.
+/// Returns a `hello` that joins `rooms`. With `after`, the server replays the rooms' logs from that position.
 pub(super) fn hello(id: u64, nick: &str, rooms: &[String], after: Option<u64>) -> String {
     let replayed = match after {
         Some(seq) => format!(r#","after":{{"seq":{seq}}},"limit":1000"#),
@@ -241,16 +242,16 @@ pub(super) fn hello(id: u64, nick: &str, rooms: &[String], after: Option<u64>) -
     format!("{{\"cmd\":\"hello\",\"id\":{id},\"v\":1{nick},\"join\":[{join}]}}\n")
 }
 
-/// The address of a member that sets up a scene.
+/// Returns the address of one of the members that set up a scene.
 fn source(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, 1 + (number % 250) as u8)
 }
 
-/// Writes a log with messages of Hangul into a file.
+/// Writes a log with `messages` messages of Hangul into a file.
 async fn write_log(path: &Path, messages: usize) -> anyhow::Result<()> {
-    /// How many appends wait at the same time: they share a commit.
+    /// The number of appends that wait at the same time. Waiting appends share a commit.
     const AT_ONCE: usize = 512;
-    /// Syllables of a message of typical length.
+    /// The number of syllables of a message of typical length.
     const SYLLABLES: usize = 60;
     let mut options = Options::default();
     options.sync = Sync::Normal;
@@ -272,7 +273,7 @@ async fn write_log(path: &Path, messages: usize) -> anyhow::Result<()> {
     }
     drop(saying);
     drop(session);
-    // The last owner of the journal closes the file.
+    // Dropping the last owner of the journal closes the file.
     drop(hub);
     Ok(())
 }

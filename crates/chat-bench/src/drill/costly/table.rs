@@ -1,4 +1,4 @@
-//! The table of what each kind costs.
+//! The table of what each kind of request costs the server and the witnesses.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use super::witness::Measured;
 use crate::stats::median;
 
-/// The figures of one attack.
+/// The figures of one attack round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
     pub(super) sent: u64,
     pub(super) answered: u64,
-    /// What the server read from the attackers, if it logged its counters.
+    /// The number of bytes that the server read from the attackers. `None` if the server did not log its counters.
     pub(super) read: Option<u64>,
-    /// Answered requests, or connections of reconnecting senders. `None` if they can't be counted.
+    /// The number of answered requests, or of connections of reconnecting senders. `None` if they can't be counted.
     pub(super) requests: Option<u64>,
-    /// The bytes of these requests.
+    /// The number of bytes of the counted requests. Without a count: the bytes that the server read.
     pub(super) request_bytes: f64,
-    /// The server's processor time, without its share in the quiet.
+    /// The server's processor time, minus the time that it would use without the attack.
     pub(super) cpu: Duration,
     pub(super) attack: Measured,
 }
 
-/// The figures of one kind.
+/// The figures of one kind of request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) kind: &'static str,
@@ -33,13 +33,13 @@ pub(super) struct Row {
     pub(super) verdict: Verdict,
 }
 
-/// The result of one kind.
+/// The result of one kind of request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Verdict {
     #[default]
     Pass,
     Fail,
-    /// Only measured, with more than one sender.
+    /// The kind was only measured: there is more than one sender, or the drill is a quick one.
     Measured,
 }
 
@@ -50,7 +50,7 @@ impl Row {
         median(rounds.map(|round| ms(round.attack.p99_us))).unwrap_or_default()
     }
 
-    /// The requests of all rounds.
+    /// The number of requests in all rounds.
     pub(super) fn requests(&self) -> u64 {
         self.rounds.iter().filter_map(|round| round.requests).sum()
     }
@@ -60,18 +60,18 @@ impl Row {
         median(rounds.map(|round| ms(round.attack.p50_us))).unwrap_or_default()
     }
 
-    /// Processor time for one request, in microseconds.
+    /// Processor time for each request, in microseconds.
     fn cpu_us_per_request(&self) -> Option<f64> {
         (self.requests() > 0).then(|| self.cpu_s() * 1e6 / self.requests() as f64)
     }
 
-    /// Processor time for one byte of these requests, in nanoseconds.
+    /// Processor time for each byte of the requests, in nanoseconds.
     fn cpu_ns_per_byte(&self) -> Option<f64> {
         let bytes: f64 = self.rounds.iter().map(|round| round.request_bytes).sum();
         (bytes > 0.0).then(|| self.cpu_s() * 1e9 / bytes)
     }
 
-    /// The server's processor time in rounds whose requests were counted.
+    /// The server's processor time in the rounds whose requests were counted, in seconds.
     fn cpu_s(&self) -> f64 {
         let rounds = self.rounds.iter();
         let is_counted = |round: &&Round| round.requests.is_some() || round.request_bytes > 0.0;
@@ -80,7 +80,7 @@ impl Row {
     }
 }
 
-/// A description of the columns.
+/// A description of the table's columns.
 pub(super) const LEGEND: &str = "KiB sent: taken by the kernel; read: by the server; answered: received by the sender. \
      requests: answered ones (- if the sender does not read), or connections of a reconnecting sender; CPU in total, a \
      request and a byte of the requests: of the server, without its share in the quiet. quiet, attack: latency of the \
@@ -154,7 +154,7 @@ fn ms(us: u64) -> f64 {
     us as f64 / 1e3
 }
 
-/// A figure with a readable number of digits.
+/// Formats a figure with a readable number of digits.
 fn shown(figure: f64) -> String {
     if figure < 10.0 {
         format!("{figure:.2}")
@@ -218,7 +218,7 @@ mod tests {
         ];
         assert_eq!(columns, expected);
         assert_eq!(header().find("verdict"), line.find("PASS"));
-        // Rounds without a count do not change the cost of a request.
+        // A round whose requests were not counted does not change the cost of a request.
         row.rounds.push(round(1, None));
         let line = row.to_string();
         assert!(line.contains(" ? ") && line.contains(" 500 "), "{line}");

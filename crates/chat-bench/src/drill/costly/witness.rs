@@ -1,7 +1,7 @@
-//! Members that talk at a normal pace, and measure how long each message takes to reach the others.
+//! Witnesses: members that talk at a normal pace, and measure how long each message takes to reach the other members.
 //!
-//! Invariant: every message counts. One that has not arrived counts with the time since it was sent, so a server that
-//! delivers nothing has no good percentile.
+//! Invariant: every message counts. A message that has not arrived counts with the time since it was sent, so a server
+//! that delivers nothing gets a bad percentile.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -16,13 +16,13 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use super::super::client::{Client, said};
 use crate::stats::percentile;
 
-/// Witnesses in each of the two rooms; every second one is a JSON member.
+/// The number of witnesses in each of the two rooms. Every second witness is a JSON member.
 const IN_EACH_ROOM: usize = 12;
 
-/// How often each sends a message: the default rate allows no more in the long run.
+/// How often each witness sends a message: the default rate allows no more in the long run.
 const PACE: Duration = Duration::from_millis(200);
 
-/// The second room, besides the lobby.
+/// The witnesses' second room. The first is the lobby.
 pub(super) const OTHER_ROOM: &str = "elsewhere";
 
 /// The dialect of a witness.
@@ -32,18 +32,18 @@ enum Speech {
     Json,
 }
 
-/// The witnesses. Dropping them closes their connections.
+/// The connected witnesses. Dropping this closes their connections.
 #[derive(Debug)]
 pub(super) struct Witnesses {
     board: Arc<Mutex<Board>>,
-    /// Aborted on drop.
+    /// The tasks of the witnesses. They are aborted on drop.
     _talking: JoinSet<()>,
 }
 
-/// What all of them sent and received.
+/// What all witnesses sent and received.
 #[derive(Debug, Default)]
 struct Board {
-    /// By witness and number.
+    /// The sent messages, by witness and message number.
     sent: HashMap<(usize, u64), Sent>,
     bytes_sent: u64,
     cut_plain: usize,
@@ -61,12 +61,12 @@ struct Sent {
 pub(super) struct Measured {
     pub(super) p50_us: u64,
     pub(super) p99_us: u64,
-    /// Deliveries that have not arrived.
+    /// The number of deliveries that have not arrived.
     pub(super) missing: usize,
 }
 
 impl Witnesses {
-    /// Connects them, and starts their talk.
+    /// Connects the witnesses, and lets them start to talk.
     pub(super) async fn begin(port: u16) -> anyhow::Result<Self> {
         let board = Arc::new(Mutex::new(Board::default()));
         let mut clients = Vec::new();
@@ -76,11 +76,11 @@ impl Witnesses {
         }
         let (mut talking, begin) = (JoinSet::new(), tokio::time::Instant::now());
         for (number, client) in clients.into_iter().enumerate() {
-            // Their messages are spread evenly over time.
+            // The witnesses' messages are spread evenly over time.
             let first = begin + PACE * number as u32 / (2 * IN_EACH_ROOM) as u32;
             let board = Arc::clone(&board);
             talking.spawn(async move {
-                // However the connection ended, the witness was disconnected.
+                // `talk` returns only if the connection ended, so the server disconnected the witness.
                 drop(talk(client, number, first, &board).await);
                 let mut board = lock(&board);
                 match speech(number) {
@@ -108,13 +108,13 @@ impl Witnesses {
         }
     }
 
-    /// How many plain and JSON witnesses were disconnected.
+    /// Returns how many plain and how many JSON witnesses were disconnected.
     pub(super) fn cut(&self) -> (usize, usize) {
         let board = self.board();
         (board.cut_plain, board.cut_json)
     }
 
-    /// How many bytes they have sent.
+    /// Returns how many bytes the witnesses have sent.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.board().bytes_sent
     }
@@ -161,7 +161,7 @@ impl Board {
     }
 }
 
-/// Connects one witness, from its own address.
+/// Connects one witness. Each witness has an address of its own.
 async fn arrive(port: u16, number: usize) -> anyhow::Result<Client> {
     let source = Ipv4Addr::new(127, 0, 0, 10 + number as u8);
     let mut client = Client::connect_from(port, source).await?;
@@ -201,7 +201,7 @@ fn room(number: usize) -> &'static str {
     }
 }
 
-/// Sends and receives until the connection ends.
+/// Sends and receives as one witness until the connection ends.
 async fn talk(
     mut client: Client,
     witness: usize,
@@ -229,7 +229,7 @@ async fn talk(
     }
 }
 
-/// What a witness sends.
+/// Returns the line that a witness sends for a message.
 fn said_by(witness: usize, number: u64) -> String {
     match speech(witness) {
         Speech::Plain => format!("w {witness} {number} .\n"),
@@ -240,7 +240,7 @@ fn said_by(witness: usize, number: u64) -> String {
     }
 }
 
-/// The witness and number of the message that a line delivers, if any.
+/// Returns the witness and the number of the message that a line delivers. `None` if the line delivers none.
 fn heard(line: &[u8]) -> Option<(usize, u64)> {
     const JSON_TEXT: &[u8] = b"\"text\":\"";
     let text = if line.starts_with(b"{") {
@@ -320,7 +320,7 @@ mod tests {
         let measured = all(&board);
         assert_eq!((measured.p50_us, measured.p99_us), (1000, 4_950_000));
         assert_eq!(measured.missing, IN_EACH_ROOM - 1);
-        // Messages outside of the interval do not count.
+        // Messages that were sent outside of the interval do not count.
         assert_eq!(board.measured(began, after(50), after(5000)).missing, 0);
         assert_eq!(board.bytes_sent, 77);
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::room::Room;
 
-/// A client that is not connected yet and has no room to join.
+/// Returns a client that is not connected yet and has no room to join.
 fn newcomer() -> Screen {
     let mut state = State::new("server:5000".into(), Colours::Off, TimeZone::UTC);
     state.rooms = vec![Room::new(String::new())];
@@ -55,7 +55,7 @@ fn a_newcomer_comes_into_the_servers_lobby_and_reads_the_operators_words() {
     assert_eq!(screen.state.room().name, "교실");
     screen.happens(entered("교실", &["guest-1"]));
     assert_eq!(screen.texts()[..2], ["* 환영합니다", "* be kind"]);
-    // After a reconnect there is nothing new to join or to show.
+    // After a reconnect, the greeting causes no new join, and the same message of the day is not shown again.
     screen.happens(online());
     screen.happens(greeting("교실", &["환영합니다", "be kind"]));
     assert_eq!(screen.effects, []);
@@ -210,7 +210,7 @@ fn what_was_typed_before_the_server_was_reached_is_said_once() {
     screen.presses_with(KeyCode::Char('1'), KeyModifiers::ALT);
     screen.types("half");
     screen.happens(greeting("교실", &[]));
-    // The client joins the room and sends the line that was typed there.
+    // The client joins the lobby and then sends the line that was typed in the nameless room.
     assert_eq!(std::mem::take(&mut screen.effects), [say(1, "first")]);
     assert_eq!(screen.state.rooms.len(), 1);
     let pending = screen.state.room().pending.iter();
@@ -218,7 +218,7 @@ fn what_was_typed_before_the_server_was_reached_is_said_once() {
         pending.map(|pending| pending.id).collect::<Vec<_>>(),
         [2, 1]
     );
-    // The line being typed stays. The other line is in the history.
+    // The line that the user is still typing stays in the input line. The line that it replaces is in the history.
     let text = |screen: &Screen| screen.state.room().editor.text().to_owned();
     assert_eq!(text(&screen), "half");
     for line in ["draft", "/join 교실", "first", "second"] {

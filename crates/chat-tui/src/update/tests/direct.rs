@@ -58,7 +58,7 @@ fn a_direct_message_goes_into_its_correspondents_window_and_is_counted() {
     assert_eq!(screen.texts(), ["이영희: 비밀", "이영희: 또"]);
     let window = screen.state.room();
     assert_eq!((window.unread, window.mentions), (0, 0));
-    // The window is on the screen now.
+    // The user has switched to the window.
     screen.happens(told("이영희", "보여요?"));
     assert_eq!(screen.state.room().unread, 0);
 }
@@ -85,7 +85,7 @@ fn what_is_typed_in_a_window_is_told_to_its_correspondent() {
     assert_eq!(screen.texts(), ["me: 안녕", refused]);
     assert_eq!(screen.state.room().editor.text(), "뭐 해?");
     assert_eq!(screen.state.unsent(), 0);
-    // Commands for rooms are refused, and the window is closed as a room is.
+    // Commands that need a room are refused. `/leave` closes the window as it does for a room.
     for line in ["/topic x", "/who", "/me waves", "/around 5"] {
         assert_eq!(screen.enters(line), []);
         assert!(
@@ -182,7 +182,8 @@ fn a_message_on_its_way_is_not_pending_for_ever_if_its_correspondent_changes_nic
 #[test]
 fn strangers_do_not_fill_the_list_of_rooms() {
     let mut screen = Screen::new();
-    // Windows that the user opened or wrote in stay. So do the window on the screen and one with typed text.
+    // Windows that the user opened or wrote in are not closed. Neither are the window on the screen and a window with
+    // typed text.
     screen.enters("/query chosen");
     screen.enters("/join lobby");
     for nick in ["answered", "typed", "shown"] {
@@ -211,7 +212,7 @@ fn strangers_do_not_fill_the_list_of_rooms() {
         1,
         "once, not for each"
     );
-    // Rooms can still be joined.
+    // The limit on windows does not affect rooms.
     screen.happens(entered("ops", &["me"]));
     assert!(screen.state.position("ops").is_some());
 }

@@ -1,4 +1,4 @@
-//! The loaded part of a room's log, and the messages that are still to arrive.
+//! The loaded part of a room's log, and messages that are still pending.
 
 use super::*;
 
@@ -7,25 +7,25 @@ fn what_the_server_has_does_not_stay_pending() {
     let pending = |screen: &Screen| screen.state.room().pending.len();
     let mut screen = Screen::new();
     screen.happens(anew("0", 4));
-    // The message arrives under an earlier nick.
+    // The message arrives under an earlier nick, so it is recognised by its position.
     screen.enters("hello");
     screen.takes(1, 5);
     screen.hears(5, "me-before", "hello");
     assert_eq!(pending(&screen), 0);
-    // The message was skipped, because a later one has arrived.
+    // The message itself never arrives, but a later one does.
     screen.enters("skipped");
     screen.takes(2, 6);
     screen.hears(7, "kim", "later");
     assert_eq!(pending(&screen), 0);
-    // A message settles only itself, even if another has the same text.
+    // A message confirms only one pending message, even if another one has the same text.
     screen.enters("twice");
     screen.enters("twice");
     screen.takes(3, 8);
     screen.hears(8, "me", "twice");
     assert_eq!(pending(&screen), 1);
     screen.takes(4, 9);
-    // The message is missing, as are messages that an earlier log has taken. A message that no log has taken yet still
-    // waits.
+    // The accepted message is in the gap, and a message that was accepted into an earlier log is gone. Only a message
+    // that has not been accepted yet is still pending.
     screen.enters("not taken yet");
     screen.happens(Event::Gap {
         room: "lobby".into(),
@@ -68,7 +68,7 @@ fn older_messages_are_asked_for_at_the_top_and_stay_in_order() {
     assert!(screen.texts()[0].contains("no older messages"));
 }
 
-/// Messages of the lobby that were requested in this epoch of its log.
+/// Returns messages of the lobby that were requested while its log had this epoch.
 fn older(epoch: &str, seqs: std::ops::Range<u64>) -> Answer {
     let messages = seqs.map(|seq| Message::said("lobby", seq, "kim", &seq.to_string()));
     Answer::Older {
@@ -78,7 +78,7 @@ fn older(epoch: &str, seqs: std::ops::Range<u64>) -> Answer {
     }
 }
 
-/// The client joins the lobby, whose log has this epoch and ends here.
+/// Returns the event that the client joins the lobby, whose log has this epoch and ends at position `seq`.
 pub(super) fn anew(epoch: &str, seq: u64) -> Event {
     let mut room = chat_json::Room::with("lobby", &["me"]);
     (room.epoch, room.seq) = (epoch.into(), seq);
@@ -106,7 +106,7 @@ fn a_log_that_began_anew_has_nothing_older_than_what_was_said_before() {
         message.epoch = "1".into();
         screen.happens(Event::Message(message));
     }
-    // Messages that were requested from the earlier log are ignored.
+    // Messages that were requested from the replaced log are ignored.
     let before = screen.texts();
     screen.answers(older("0", 1..3));
     assert_eq!(screen.texts(), before);
@@ -114,7 +114,7 @@ fn a_log_that_began_anew_has_nothing_older_than_what_was_said_before() {
     screen.presses(KeyCode::PageUp);
     assert_eq!(screen.effects, []);
     assert!(screen.texts()[0].contains("no older messages"));
-    // A search continues in the current log.
+    // A search continues in the new log.
     let words = "nowhere".to_owned();
     let (room, before) = ("lobby".to_owned(), Some(1));
     assert_eq!(
@@ -142,7 +142,7 @@ fn what_was_asked_for_before_a_log_was_known_is_asked_for_again() {
         std::mem::take(&mut screen.effects),
         [asked_older("0", u64::MAX)]
     );
-    // A log without loaded messages leaves nothing behind.
+    // A replaced log of which no messages are loaded leaves nothing to show.
     screen.happens(anew("1", 9));
     screen.presses(KeyCode::PageUp);
     screen.answers(older("1", 5..8));
@@ -159,7 +159,7 @@ fn what_is_there_already_does_not_come_as_older() {
     screen.answers(older("0", 45..55));
     let seqs: Vec<String> = (45..60).map(|seq| format!("kim: {seq}")).collect();
     assert_eq!(screen.texts(), seqs);
-    // A server that repeats its answer has no older messages either.
+    // A server that sends the same messages again has no older ones.
     screen.presses(KeyCode::PageUp);
     screen.answers(older("0", 45..55));
     assert!(screen.texts()[0].contains("no older messages"));
@@ -180,7 +180,7 @@ fn what_is_full_says_that_no_more_is_loaded() {
     };
     to_top(&mut screen);
     to_top(&mut screen);
-    // The notice is shown again after it was removed.
+    // After the notice was dropped from the scrollback, it can be shown again.
     screen.presses(KeyCode::Esc);
     screen.hears(2_000 + max, "kim", "hi");
     to_top(&mut screen);

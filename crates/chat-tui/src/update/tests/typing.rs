@@ -1,4 +1,4 @@
-//! Typed or pasted text is sent as the user means it, or kept.
+//! Text that is typed or pasted is sent as the user intends, or is kept.
 
 use super::log::anew;
 use super::*;
@@ -14,7 +14,7 @@ fn many_pasted_lines_are_asked_about() {
     let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
     paste(&mut screen, &lines.join("\r\n"));
     assert!(screen.effects.is_empty(), "nothing is sent yet");
-    // The user may have been about to press Enter.
+    // Enter may have been pressed for the input line, so it must not answer the question.
     for key in [KeyCode::Char('x'), KeyCode::Enter] {
         screen.presses(key);
         assert!(matches!(screen.state.overlay, Some(Overlay::Paste { .. })));
@@ -52,7 +52,7 @@ fn a_paste_that_is_too_much_is_refused_whole() {
         assert!(screen.state.overlay.is_none() && screen.state.room().editor.text().is_empty());
         assert!(screen.texts().last().unwrap().starts_with("! not pasted"));
     }
-    // The typed text counts towards the limit.
+    // The text in the input line counts towards the length limit of the line.
     for _ in 0..2 {
         update(&mut screen.state, Input::Pasted("y".repeat(10_000)));
         assert_eq!(screen.state.room().editor.text().len(), 10_000);
@@ -90,7 +90,7 @@ fn what_is_refused_comes_back_as_it_was_typed() {
         });
         assert_eq!(screen.state.room().editor.text(), line);
         assert_eq!(screen.texts(), [format!("! not sent: {line} (slow down)")]);
-        // Entering the line again has the same meaning.
+        // Sending the line that was put back must have the same effect.
         let again = screen.enters("");
         let texts = |effects: &[Effect]| match effects {
             [
@@ -122,7 +122,7 @@ fn what_is_edited_among_older_lines_stays_until_it_is_sent() {
     screen.presses(KeyCode::Up);
     screen.presses(KeyCode::Enter);
     assert_eq!(text(&screen), "");
-    // The history has the line as it was sent, and the line that was being typed is not lost.
+    // The history contains the line as it was sent, and the user's new line is not lost.
     for expected in ["two edited", "draft", "two", "one", "one"] {
         screen.presses(KeyCode::Up);
         assert_eq!(text(&screen), expected);
@@ -154,7 +154,7 @@ fn a_paste_is_not_lost_to_what_lies_over_the_screen() {
     paste(&mut screen, " and two");
     assert!(screen.state.overlay.is_none());
     assert_eq!(screen.state.room().editor.text(), "one and two");
-    // Pasted text is added to the lines of the open question.
+    // Pasted text is added to the lines of the paste question that is open.
     paste(&mut screen, "a\nb");
     paste(&mut screen, "c");
     paste(&mut screen, &"d\n".repeat(500));
@@ -173,7 +173,7 @@ fn a_paste_that_does_not_fit_yet_is_kept_whole() {
     screen.presses(KeyCode::Char('y'));
     assert_eq!(screen.effects, []);
     assert!(matches!(&screen.state.overlay, Some(Overlay::Paste { lines }) if lines.len() == 500));
-    // When there is room again, all lines are sent.
+    // Once fewer messages are pending, all lines can be sent.
     screen.happens(anew("0", 700));
     for id in 1..=200 {
         screen.takes(id, id);
@@ -208,7 +208,7 @@ fn what_came_back_is_replaced_by_what_is_typed_next_and_edited_by_keys() {
     assert_eq!(text(&screen), "/nosuch 안녕");
     screen.types("그냥");
     assert_eq!(text(&screen), "그냥", "not \"/nosuch 안녕그냥\"");
-    // The line is in the history.
+    // The line that was replaced is in the history.
     screen.presses(KeyCode::Up);
     assert_eq!(text(&screen), "/nosuch 안녕");
     screen.presses(KeyCode::Enter);
@@ -241,7 +241,7 @@ fn pasted_control_characters_are_left_out() {
     assert_eq!(texts, ["a[2Jb", "cd"]);
 }
 
-/// Lines that are pasted into the room on the screen.
+/// Returns a paste of thirty lines.
 fn thirty() -> Input {
     let lines: Vec<String> = (0..30).map(|number| format!("line {number}")).collect();
     Input::Pasted(lines.join("\n"))
@@ -249,7 +249,7 @@ fn thirty() -> Input {
 
 #[test]
 fn pasted_lines_are_not_said_in_another_room_than_theirs() {
-    // The server refuses the room, or the user has left it.
+    // In one case the server refuses the room, in the other the user has left it.
     let refused = Answer::Joined {
         room: "staff".into(),
         from: "lobby".into(),
