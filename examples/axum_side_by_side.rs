@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The state that the handlers share: the hub, and the session that publishes for the application.
+/// The state that all HTTP handlers share: the hub, and the session that publishes for the application.
 struct App {
     hub: Hub,
     web: Session,

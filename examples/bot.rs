@@ -23,12 +23,12 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Answers until the connection ends for good.
+/// Answers requests until the connection is closed for good.
 async fn answer(client: &Client, mut events: Events) -> Result<(), RequestError> {
     while let Some(event) = events.next().await {
         match event {
             Event::Entered(room) => println!("listening in {}", room.room),
-            // Replayed requests are ignored: their senders no longer wait for an answer.
+            // Replayed requests are ignored, because their senders no longer wait for an answer.
             Event::Message(Message {
                 is_replay: false,
                 room,
@@ -38,7 +38,7 @@ async fn answer(client: &Client, mut events: Events) -> Result<(), RequestError>
             }) if text == "!ping" => match client.say(&room, &format!("{from}: pong")).await {
                 // The answer is published exactly once, even if the connection broke in between.
                 Ok(seq) => println!("answered {from} with message {seq}"),
-                // The room may have been left, or the server may be shutting down. The bot continues in either case.
+                // The bot may have left the room, or the server may be shutting down. The bot continues in either case.
                 Err(error) => eprintln!("not answered: {error}"),
             },
             Event::Offline { why, retry_in } => eprintln!("offline: {why}, again in {retry_in:?}"),

@@ -5,7 +5,7 @@
 use anyhow::Context;
 use chat_json::{Client, Event, Events, MessageKind};
 
-/// The bridge's nick at both ends.
+/// The beginning of the bridge's nicks. The name of the room follows.
 const NICK: &str = "bridge";
 
 #[tokio::main]
@@ -24,23 +24,23 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Joins the room at one end.
+/// Connects to one end, given as `HOST:PORT/ROOM`, and joins its room.
 async fn open(end: &str) -> anyhow::Result<(Client, Events, String)> {
     let (address, room) = end.split_once('/').context("an end is HOST:PORT/ROOM")?;
-    // Both ends may be on one server, where each nick has one owner.
+    // Both ends may be on one server, where two sessions can't have the same nick.
     let nick = format!("{NICK}-{room}");
     let opened = Client::connect(address).nick(nick).join(room).open().await;
     let (client, events) = opened.with_context(|| format!("can't join {end}"))?;
     Ok((client, events, room.to_owned()))
 }
 
-/// Publishes the messages of one room in the other, in their order. Messages sent while the bridge was away are
-/// included.
+/// Publishes the messages of one room in the other room, in the same order. Messages that were sent while the bridge
+/// was disconnected are included.
 async fn carry(mut from: Events, to: &Client, room: &str) -> anyhow::Result<()> {
     while let Some(event) = from.next().await {
         let line = match event {
-            // Messages of bridges are not carried back. Its own messages do not arrive, and those of other bridges are
-            // skipped.
+            // Messages from bridges are skipped, so that two bridges do not send each other the same messages for ever.
+            // A bridge does not receive its own messages.
             Event::Message(message) if message.from.starts_with(NICK) => continue,
             Event::Message(message) if message.kind == MessageKind::Said => {
                 format!("<{}> {}", message.from, message.text)

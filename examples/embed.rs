@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let host = hub.session(Some("host")).await?;
     let greeter = greet(host.join("lobby").await?);
     let server = chat_core::serve(listener, hub, async {
-        // Without a signal handler, run until the program is ended from outside.
+        // Without a signal handler, the program runs until it is killed.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Greets each session that joins, until the room is closed.
+/// Greets each session that joins the lobby, until the lobby is closed.
 async fn greet(mut lobby: Member) -> anyhow::Result<()> {
     while let Some(event) = lobby.next().await {
         if let Event::Presence(presence) = event

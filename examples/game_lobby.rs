@@ -1,5 +1,5 @@
-//! Match rooms that close after the game. A player who says `play` in the lobby waits for another one. The two get a
-//! room of their own, which is closed when one of them says `gg`.
+//! Match rooms that close after the game. A player who says `play` in the lobby waits for a second player. The two get
+//! a room of their own, which is closed when one of them says `gg`.
 //!
 //! Run it with `cargo run --example game_lobby`, and play with two `nc 127.0.0.1 5001`.
 
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
-/// The two sessions that may join each match.
+/// The two sessions that may join each match, by the name of the match's room.
 #[derive(Clone, Default)]
 struct Matches(Arc<Mutex<HashMap<String, [SessionId; 2]>>>);
 
@@ -67,7 +67,7 @@ async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<(
                 open.insert(name.clone(), players);
             }
             for player in [other.from(), message.from()] {
-                // If a player is gone, the other one notices when the match begins.
+                // The invitation fails if a player has left. The other player notices that when the match begins.
                 let invitation = format!("your match: /join {name}");
                 drop(referee.tell(player.as_str(), &invitation).await);
             }

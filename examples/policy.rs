@@ -35,7 +35,8 @@ impl Policy for House {
         Decision::Change(text.replace("darn", "d—n"))
     }
 
-    /// A message to `door` never reaches its mailbox; the sender only learns whether the word was right.
+    /// Checks the password in a message to `door`. The password itself is never delivered; its sender only learns
+    /// whether the password was right.
     async fn tell(&self, who: &Visitor, to: &str, text: &str) -> Decision {
         let (true, Some(session)) = (to.eq_ignore_ascii_case("door"), who.session) else {
             return Decision::Allow;
@@ -65,10 +66,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends the text of each direct message back to its sender. The policy may have changed that text.
+/// Sends the text of each direct message back to its sender. The policy may have changed this text.
 async fn answer(mut door: Session) {
     while let Some(direct) = door.next_direct().await {
-        // The sender may be gone.
+        // The reply fails if the sender has left. That is ignored.
         drop(door.tell(direct.from.as_str(), &direct.text).await);
     }
 }

@@ -1,5 +1,5 @@
-//! Serves the same rooms over TCP and over a Unix socket. Users of the socket are known by their user id, and get a
-//! nick that no other session may have.
+//! Serves the same rooms over TCP and over a Unix socket. Users of the socket are identified by their user id, and get
+//! a nick that no other session may have.
 //!
 //! Run it with `cargo run --example unix_socket`, and talk to it with `nc -U /tmp/chat.sock` and `nc 127.0.0.1 5001`.
 
@@ -10,7 +10,7 @@ use chat_core::{Hub, Peer};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-/// A user of this machine, as the kernel identifies it.
+/// The id of a user of this machine, as the kernel reports it.
 struct User(u32);
 
 struct ByUser;
@@ -38,7 +38,7 @@ fn is_reserved(nick: &str) -> bool {
     nick.to_lowercase().starts_with("user-")
 }
 
-/// Adds the user id of the other end to the peer.
+/// Adds the user id of the process at the other end to the peer.
 fn know(stream: &UnixStream, peer: Peer) -> Peer {
     match stream.peer_cred() {
         Ok(credentials) => peer.with(User(credentials.uid())),

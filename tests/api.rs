@@ -1,8 +1,8 @@
-//! The public API of the libraries, kept as a listing, so that a review shows its changes.
+//! Compares the public API of the libraries with a stored listing, so that a review shows changes of the API.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test --test api` writes the listing again. It comes from rustdoc's JSON. Stable toolchains
-//! write that JSON only with `RUSTC_BOOTSTRAP`, and its format changes. With a toolchain that writes another format the
-//! test is skipped, so that a newer toolchain alone does not make it fail.
+//! `UPDATE_SNAPSHOTS=1 cargo test --test api` writes the listing again. The listing is made from rustdoc's JSON. Stable
+//! toolchains write this JSON only with `RUSTC_BOOTSTRAP`, and its format changes between toolchains. If the toolchain
+//! writes another format, the test is skipped, so that a newer toolchain alone does not make it fail.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -12,8 +12,8 @@ use std::process::Command;
 
 const LIBRARIES: [&str; 4] = ["chat-core", "chat-json", "chat-sqlite", "chat-testkit"];
 
-/// Creates a rustdoc with `RUSTC_BOOTSTRAP`. If cargo and the build scripts of dependencies had the variable, they
-/// would build everything again.
+/// Creates a rustdoc that runs with `RUSTC_BOOTSTRAP`. The variable is not set for cargo and for the build scripts of
+/// dependencies, because they would then build everything again.
 fn rustdoc() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustdoc-nightly");
     let rustdoc = std::env::var("RUSTDOC").unwrap_or_else(|_| "rustdoc".into());
@@ -23,9 +23,9 @@ fn rustdoc() -> PathBuf {
     path
 }
 
-/// Runs rustdoc on the libraries. Returns the directory of the descriptions.
+/// Runs rustdoc on all libraries. Returns the directory of the JSON files.
 ///
-/// All at once and in the target directory of the other builds, so that nothing is checked twice.
+/// One call documents all libraries, in the target directory of the other builds, so that nothing is checked twice.
 fn describe() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let flags = [
@@ -47,7 +47,7 @@ fn describe() -> PathBuf {
     target.join("doc")
 }
 
-/// Lists the public items of the library, unless this toolchain's format is another one.
+/// Lists the public items of a library. Returns `None` if the toolchain writes another format.
 fn list(description: PathBuf) -> Option<String> {
     let described = public_api::Builder::from_rustdoc_json(description)
         .omit_blanket_impls(true)

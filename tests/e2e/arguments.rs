@@ -1,10 +1,10 @@
-//! The server's command line: its messages when it can't start.
+//! Checks the server's command line, and its messages when it can't start.
 
 use std::process::{Command, Stdio};
 
 use crate::harness::{Client, Member, Server, binary};
 
-/// Expects that the server does not start with these arguments. Returns its message.
+/// Expects that the server does not start with these arguments. Returns the server's message.
 fn refused(arguments: &[&str]) -> String {
     let mut server = Server::run(arguments);
     let code = server.exit_code();
@@ -71,7 +71,7 @@ fn help_names_the_flags() {
 fn it_says_how_to_join() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // By now the server has written all its startup messages, even if they are not read yet.
+    // By now the server has written all of its startup messages, even if the test has not read them yet.
     alice.says("/who");
     alice.sees_part("* lobby: 1 member");
     let port = server.address().port().to_string();
@@ -88,7 +88,7 @@ fn it_says_how_to_join() {
 
 #[test]
 fn it_listens_on_several_addresses() {
-    // The harness passes one address, and has waited for the line about it.
+    // The harness passes one address itself, and has already waited for the line about that address.
     let mut server = Server::with(&["--listen", "127.0.0.1:0"]);
     let first = server.address();
     let second = server.stderr.wait_for("another address", |line| {

@@ -1,4 +1,4 @@
-//! The operator's settings for newcomers: `--motd` and `--room`.
+//! The operator's settings for new members: `--motd` and `--room`.
 
 use std::fs;
 use std::path::Path;

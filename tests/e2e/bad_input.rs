@@ -1,4 +1,4 @@
-//! Bad input hurts only its sender.
+//! Bad input affects only its sender.
 
 use std::io::Write;
 use std::thread;
@@ -10,10 +10,10 @@ const TOO_LONG: &str = "! line too long (limit 8192 bytes)";
 const NOT_UTF8: &str = "! not UTF-8: message dropped";
 const MIB: usize = 1024 * 1024;
 
-/// How much the server's memory may grow, in KiB.
+/// The most KiB by which the server's memory may grow.
 const GROWTH_KIB_MAX: u64 = 1024;
 
-/// Two members who chat while others misbehave.
+/// Two members who chat while another connection misbehaves.
 struct Others {
     alice: Member,
     bob: Member,
@@ -27,15 +27,15 @@ impl Others {
         }
     }
 
-    /// Checks that both can talk. Returns what bob received besides.
+    /// Checks that both members receive each other's messages. Returns what else bob received.
     fn chat(&mut self) -> Vec<String> {
         hears_from(&mut self.alice, &mut self.bob);
         hears_from(&mut self.bob, &mut self.alice)
     }
 }
 
-/// Lets `endless` send this many bytes without a line break, while the others chat. Returns the most memory that the
-/// server used, in KiB.
+/// Lets `endless` send `bytes` bytes without a line break while the other members chat. Returns the most memory that
+/// the server used, in KiB.
 fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes: usize) -> u64 {
     let piece = "y".repeat(MIB);
     let mut most = 0;
@@ -48,7 +48,7 @@ fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes
     endless.says("/nick finite");
     let mut heard = endless.hears_until("* you are now finite");
     heard.retain(|line| line.starts_with('!'));
-    // Usually one error. If the machine is busy and the bytes arrive with a pause, each part is a line of its own.
+    // Usually there is one error. If the machine is busy and the bytes arrive with pauses, each part counts as a line.
     assert!(
         !heard.is_empty() && heard.iter().all(|line| line == TOO_LONG),
         "{heard:?}"
@@ -61,7 +61,7 @@ fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes
     most.max(server.resident_kib())
 }
 
-/// Sends random bytes while the others chat. Returns the memory that the server used afterwards.
+/// Sends random bytes while the other members chat. Returns the memory that the server used afterwards, in KiB.
 fn random_bytes(
     server: &Server,
     others: &mut Others,
@@ -70,11 +70,11 @@ fn random_bytes(
 ) -> u64 {
     let noise = Member::arrive(server, "noise");
     let (mut sending, receiving) = (noise.raw(), noise.raw());
-    // Reads at the same time, because the server would otherwise stop reading.
+    // The answers are read at the same time, because the server would otherwise stop reading.
     let reading = thread::spawn(move || read_to_the_end(&receiving));
     let mut piece = vec![0; bytes / 16];
     for _ in 0..16 {
-        // The server may disconnect a peer that sends too many invalid lines. The rest then does not arrive.
+        // The server may disconnect a peer that sends too many invalid lines. Writing the rest then fails.
         random.fill(&mut piece);
         sending.write_all(&piece).ok();
         others.chat();
@@ -96,7 +96,7 @@ fn bad_input_hurts_only_its_sender() {
     let mut random = random();
     let program = || Member::connect(&server, "endless");
     let talker = || Member::arrive(&server, "endless");
-    // Warm up: the first run loads pages, and allocators keep memory.
+    // Warm-up: the first run loads pages, and allocators retain memory.
     endless_line(&server, &mut others, program(), 2 * MIB);
     endless_line(&server, &mut others, talker(), 2 * MIB);
     random_bytes(&server, &mut others, &mut random, MIB);
@@ -119,8 +119,8 @@ fn bad_input_hurts_only_its_sender() {
     );
 }
 
-/// Lets a member send these lines and read nothing, until the server takes no more. Returns the memory that the server
-/// used then, in KiB.
+/// Lets a member send `lines` repeatedly without reading, until the server accepts no more. Returns the memory that the
+/// server used then, in KiB.
 fn flood(server: &Server, others: &mut Others, lines: &str) -> u64 {
     let flooder = Member::arrive(server, "flooder");
     let mut stream = flooder.raw();
@@ -128,7 +128,7 @@ fn flood(server: &Server, others: &mut Others, lines: &str) -> u64 {
         .set_write_timeout(Some(Duration::from_millis(300)))
         .unwrap();
     let lines = lines.repeat(MIB / lines.len());
-    // The kernel holds some megabytes of it. A server that takes this much has no limit.
+    // The kernel buffers some megabytes. A server that accepts all 64 blocks has no limit.
     let taken = (0..64)
         .take_while(|_| stream.write_all(lines.as_bytes()).is_ok())
         .count();

@@ -1,4 +1,4 @@
-//! `chat-client` with the real server, and with servers of the tests.
+//! Runs `chat-client` with the real server, and with servers that the test imitates.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::harness::{Client, Member, Server};
 
-/// Starts a client that talks to a server of the test. Returns both.
+/// Starts a client that is connected to the test instead of a server. Returns the client and the connection.
 fn with_false_server(arguments: &[&str]) -> (Client, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -110,7 +110,7 @@ fn quit_ends_it_with_success() {
     let mut kim = join(&server, &["--nick", "kim"]);
     kim.types("/quit good night");
     alice.sees("* kim left (gone: good night)");
-    // The client's input is still open.
+    // The client ended although its input is still open.
     assert_eq!(kim.exit_code(), 0);
     assert!(kim.stderr.all().is_empty());
 }

@@ -7,7 +7,7 @@ fn a_room_never_waits_for_a_member() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
     let mut bob = Member::arrive(&server, "bob");
-    // The room's own buffers are full before the member that does not read joins.
+    // The room's own buffers are filled before the member that does not read joins.
     talk_a_lot(&mut alice, &mut bob);
     let before = server.resident_kib();
 
@@ -23,7 +23,7 @@ fn a_room_never_waits_for_a_member() {
 fn a_connection_that_the_kernel_resets_is_one_goodbye_and_frees_the_nick() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // Unread bytes make the kernel reset the connection instead of closing it.
+    // A connection that is closed with unread bytes is reset by the kernel.
     let kim = Member::arrive(&server, "kim");
     alice.says("never read");
     kim.raw().peek(&mut [0]).unwrap();
@@ -45,7 +45,7 @@ fn a_fast_sender_is_slowed_and_loses_nothing() {
     let mut bob = Member::arrive(&server, "bob");
     let lines: String = (1..=30).map(|i| format!("line {i}\n")).collect();
     alice.sends(&lines);
-    // Other members are not affected.
+    // The reset does not affect other members.
     bob.says("/who");
     let mut heard = bob.hears_until("* lobby: 2 members: alice, bob");
     assert!(

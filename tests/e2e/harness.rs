@@ -1,4 +1,4 @@
-//! The harness: the programs, their processes, and members that talk to them over TCP.
+//! The harness: builds and runs the programs, and connects members over TCP.
 
 mod binaries;
 mod client;
@@ -20,8 +20,8 @@ pub(crate) use random::random;
 pub(crate) use server::Server;
 pub(crate) use tmux::{Tmux, has_tmux};
 
-/// Returns whether a program is installed, which runs with this argument to print its version. Tests that need a
-/// missing program are skipped, unless `CHAT_TOOLS=required`.
+/// Returns whether a program is installed. `version` is the argument with which the program prints its version. Tests
+/// that need a missing program are skipped, unless `CHAT_TOOLS=required`.
 pub(crate) fn has_tool(name: &str, version: &str) -> bool {
     let found = Command::new(name).arg(version).output().is_ok();
     let is_required = std::env::var_os("CHAT_TOOLS").is_some_and(|tools| tools == "required");
@@ -32,10 +32,10 @@ pub(crate) fn has_tool(name: &str, version: &str) -> bool {
     found
 }
 
-/// Waits for a while, where the silence itself is tested.
+/// Waits for a fixed time. Used only where a test checks that nothing happens.
 pub(crate) fn pause(silence: Duration) {
     thread::sleep(silence);
 }
 
-/// The deadline of every wait, on a machine that is busy with other work.
+/// The limit of every wait, long enough for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Messages in a file: across kills, exports and imports, and with other files in its place.
+//! Messages in a file: after kills, exports and imports, and when another file takes the place of the file.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::harness::{Member, Server, Tmux, binary, has_tmux, untimed};
 use serde_json::{Value, json};
 
-/// A directory for one test, removed with it.
+/// A directory for one test. It is removed when the test ends.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -29,7 +29,7 @@ impl Drop for Dir {
     }
 }
 
-/// Runs the server's program to its end. Returns its exit code, stdout and stderr.
+/// Runs `chat-server` until it ends. Returns the exit code, stdout and stderr.
 fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut child = Command::new(binary("chat-server"))
         .args(arguments)
@@ -39,7 +39,7 @@ fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
         .spawn()
         .expect("the server's program starts");
     let mut stdin = child.stdin.take().expect("it has an input");
-    // A program that ends without reading its input is expected to print the reason.
+    // A program that ends without reading its input prints the reason, so a failed write is ignored.
     drop(stdin.write_all(input.as_bytes()));
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
@@ -48,7 +48,7 @@ fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
     (code, text(&output.stdout), text(&output.stderr))
 }
 
-/// Sends a program's hello. Returns the welcome.
+/// Sends a `hello` in the JSON dialect. Returns the welcome.
 fn hello(member: &mut Member, nick: &str, after: Option<&Value>) -> Value {
     let mut room = json!({"room": "lobby"});
     if let Some(after) = after {
@@ -64,7 +64,7 @@ fn ask(member: &mut Member, id: u64) -> Value {
     answer["ok"].take()
 }
 
-/// Returns the texts that a newcomer is shown.
+/// Returns the texts of the messages that a new member is shown.
 fn shown(member: &mut Member) -> Vec<String> {
     let lines = member.hears_until_part("last words");
     let said = lines.iter().filter(|line| !line.starts_with('*'));
@@ -94,7 +94,7 @@ fn what_was_said_is_there_after_a_kill() {
     assert_eq!(shown(&mut newcomer), before);
     newcomer.says("/search 결제");
     newcomer.sees_part("[2] alice: 결제 is down");
-    // A program resumes from its position.
+    // A program that joins again with its last position receives the later messages.
     let after = json!({"epoch": place["epoch"], "seq": place["seq"]});
     let mut again = Member::connect(&server, "again");
     let found = hello(&mut again, "program", Some(&after));
@@ -249,7 +249,7 @@ fn what_is_kept_can_be_limited() {
     let server = Server::with(&["--data", &data, "--keep", "2"]);
     let mut program = Member::connect(&server, "program");
     hello(&mut program, "program", None);
-    // Removal runs in small steps, while the server runs.
+    // Old messages are removed in small steps while the server runs.
     let mut kept = usize::MAX;
     for id in 2..200 {
         program.says(
@@ -275,7 +275,7 @@ fn while_the_disk_fails_nothing_is_acknowledged_and_then_it_goes_on() {
     let mut bob = Member::arrive(&server, "bob");
     alice.says("before");
     bob.sees("alice: before");
-    // Writes beyond one byte fail. To the process this looks much like a failing disk.
+    // Writes beyond the first byte of a file fail. For the server this looks much like a failing disk.
     server.limit_file_size("1");
     alice.says("lost");
     alice.sees("! it may or may not have been kept: the room's log failed (the disk fails); look before you say it again");

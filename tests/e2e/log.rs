@@ -1,10 +1,10 @@
-//! The log on stderr: its failures affect neither the server nor its members.
+//! The server's log on stderr: failures to write the log affect neither the server nor its members.
 
 use std::time::{Duration, Instant};
 
 use crate::harness::{Member, Server};
 
-/// Longer than a drain that nothing delays, on a busy machine.
+/// A time limit for the server's shutdown: longer than a shutdown without delays takes on a busy machine.
 const SOON: Duration = Duration::from_secs(4);
 
 #[test]
@@ -12,7 +12,7 @@ fn a_log_whose_reader_has_gone_cuts_nobody_and_keeps_no_signal_from_ending_the_s
     for signal in ["TERM", "INT"] {
         let mut server = Server::with_log_read_by("head -n 1", &["--log", "debug"]);
         let mut alice = Member::arrive(&server, "alice");
-        // The end of each connection is a line of the log.
+        // The server logs the end of each connection.
         for _ in 0..3 {
             let mut bob = Member::arrive(&server, "bob");
             bob.says("/quit");
@@ -33,7 +33,7 @@ fn messages_are_kept_again_though_their_loss_could_not_be_logged() {
     let server = Server::with_log_read_by("head -n 1", &arguments);
     let mut alice = Member::arrive(&server, "alice");
     let mut bob = Member::arrive(&server, "bob");
-    // Writes beyond one byte fail. To the process this looks much like a failing disk.
+    // Writes beyond the first byte of a file fail. For the server this looks much like a failing disk.
     server.limit_file_size("1");
     alice.says("lost");
     alice.sees("! it may or may not have been kept: the room's log failed (the disk fails); look before you say it again");
@@ -48,7 +48,7 @@ fn messages_are_kept_again_though_their_loss_could_not_be_logged() {
 
 #[test]
 fn a_log_that_is_not_taken_blocks_nobody() {
-    // More than the 64 KiB that a pipe holds.
+    // The lines are more than the 64 KiB that a pipe holds.
     let (lines, reason) = (30, "x".repeat(4000));
     let reader = "head -n 1; exec cat <&4 >/dev/null";
     let arguments = ["--log", "debug", "--reason-bytes", "4096"];
@@ -86,7 +86,7 @@ fn the_log_holds_no_control_character_and_no_message() {
     alice.says("/who");
     alice.sees_part("* lobby: 1 member");
     let log = server.stderr.all().join("\n");
-    // Stderr is not a terminal here, so the log itself writes no colours.
+    // Stderr is not a terminal here, so the log must contain no colours.
     assert!(!log.contains('\u{1b}'), "{log}");
     assert!(!log.contains("a secret"), "a message is in the log: {log}");
 }

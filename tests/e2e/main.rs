@@ -1,7 +1,7 @@
-//! End-to-end tests of the real binaries as black boxes, from the side of people, scripts and attackers.
+//! End-to-end tests of the real binaries as black boxes, from the point of view of people, scripts and attackers.
 //!
-//! One test binary. No test sleeps to wait for an event: each wait is for a line, with a deadline, and a failure prints
-//! the transcript. Only a silence that is itself tested takes real time (`harness::pause`).
+//! There is one test binary. No test sleeps to wait for an event: each wait is for a line and has a deadline, and a
+//! failure prints the transcript. A test sleeps only to check that nothing happens (`harness::pause`).
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Tmux, binary, has_tmux, has_tool};
 
-/// The output of a program.
+/// Returns the output of a program.
 fn printed(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(binary(program)).args(arguments).output();
     let output = output.unwrap();
@@ -13,7 +13,7 @@ fn printed(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The text before Tab, and the expected text after it.
+/// Texts that are typed before Tab is pressed, and the expected text after it.
 const COMPLETED: [(&str, &str); 10] = [
     ("chat-client ta", "chat-client tail"),
     ("chat-client --ni", "chat-client --nick"),
@@ -27,7 +27,7 @@ const COMPLETED: [(&str, &str); 10] = [
     ("chat-server completions fi", "chat-server completions fish"),
 ];
 
-/// Types in a shell in a terminal, and lets it complete.
+/// Types in a shell that runs in a terminal, and checks what the shell completes.
 fn completes(shell: &str, start: &str, load: &str) {
     if !has_tmux() || !has_tool(shell, "--version") {
         return;

@@ -1,8 +1,8 @@
-//! Names that depend on the server's own Unicode tables.
+//! Names whose check depends on the Unicode tables of `chat-server`.
 
 use crate::harness::{Member, Server};
 
-/// Expects that a nick is refused to `member`. Returns the reason.
+/// Expects that `member` is refused the nick. Returns the reason.
 fn refused(member: &mut Member, nick: &str) -> String {
     member.says(&format!("/nick {nick}"));
     let answer = member.next_line();
@@ -12,7 +12,7 @@ fn refused(member: &mut Member, nick: &str) -> String {
     answer
 }
 
-/// A member that has received everything so far.
+/// Returns a new member that has already read all messages so far.
 fn newcomer(server: &Server) -> Member {
     let mut member = Member::arrive(server, "newcomer");
     member.says("/who");
@@ -61,7 +61,7 @@ fn a_look_alike_of_a_taken_nick_is_refused_with_a_reason() {
     let server = Server::start();
     let _alice = Member::arrive(&server, "alice");
     let mut member = newcomer(&server);
-    // A Cyrillic а, full-width letters, and a capital i for the l.
+    // A Cyrillic а, full-width letters, and a capital i instead of the l.
     for nick in ["\u{430}lice", "\u{ff41}lice", "aIice"] {
         let reason = refused(&mut member, nick);
         assert!(reason.contains("looks like"), "{nick}: {reason}");

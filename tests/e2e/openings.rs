@@ -1,21 +1,21 @@
-//! First bytes of other protocols: the server refuses them with an answer, and never takes them for chat.
+//! First bytes of other protocols: the server answers them with a refusal, and never treats them as chat.
 
 use std::io::Write;
 use std::net::TcpStream;
 
 use crate::harness::{Member, Server, hears_from, read_to_the_end};
 
-/// Sends this on a new connection, and expects that the server closes it. Returns the server's answer.
+/// Sends `opening` on a new connection, and expects that the server closes the connection. Returns the server's answer.
 fn is_refused(server: &Server, opening: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(opening).unwrap();
     read_to_the_end(&stream)
 }
 
-/// Expects that no message was published in the room.
+/// Checks that no message was published in the room.
 fn nothing_was_said(alice: &mut Member, bob: &mut Member) {
     let heard = hears_from(alice, bob);
-    // A message has a nick before a colon. Lines about events of the room begin with a star.
+    // A line of a message has a nick before a colon. Lines about events of the room begin with a star.
     assert!(heard.iter().all(|line| line.starts_with("* ")), "{heard:?}");
 }
 

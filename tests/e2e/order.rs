@@ -17,7 +17,7 @@ fn one_order() {
     let members: Vec<Member> = (0..MEMBERS)
         .map(|i| Member::arrive(&server, &format!("m{i}")))
         .collect();
-    // The observer says nothing, so it receives every message.
+    // The observer sends nothing, so it receives every message.
     let observer = Member::arrive(&server, "observer");
     let begin = Arc::new(Barrier::new(MEMBERS + 1));
 
@@ -56,7 +56,8 @@ fn one_order() {
     }
 }
 
-/// Says everything at once, then waits for the messages of all members. Returns them in their order.
+/// Sends all messages of a speaker at once, then waits for the messages of all speakers. Returns the received messages
+/// in order.
 fn take_part(mut member: Member, speaker: Option<usize>, begin: &Barrier) -> Vec<Said> {
     begin.wait();
     let others = match speaker {
@@ -79,7 +80,7 @@ fn take_part(mut member: Member, speaker: Option<usize>, begin: &Barrier) -> Vec
     seen
 }
 
-/// Reads `14:02 m17: 42`. Joins have another form.
+/// Reads a message such as `14:02 m17: 42`. Returns `None` for other lines, such as joins.
 fn said(line: &str) -> Option<Said> {
     let (speaker, message) = crate::harness::untimed(line)
         .strip_prefix('m')?

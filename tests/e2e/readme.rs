@@ -1,4 +1,4 @@
-//! The documents of the project: the program for readers to copy, the table of limits, and the links.
+//! Checks the project's documents: the program for readers to copy, the table of limits, and the links.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::{fs, thread};
 
 use crate::harness::{DEADLINE, Member, Server, binary, has_tool, pause};
 
-/// How often the program joins, and how many copies run at a time.
+/// How many times the program is run, and how many copies run at the same time.
 const JOINS: usize = 100;
 const AT_A_TIME: usize = 10;
 
@@ -19,7 +19,7 @@ fn document(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns the only block of this language in a document.
+/// Returns the only code block of this language in a document.
 fn block(path: &str, language: &str) -> String {
     let text = document(path);
     let fence = format!("```{language}\n");
@@ -29,7 +29,7 @@ fn block(path: &str, language: &str) -> String {
     block.expect("the document has such a block").to_owned()
 }
 
-/// The Python program in docs/clients.md, connected to this server. Its file is removed with the test.
+/// The Python program in docs/clients.md, changed to connect to this server. Its file is removed when the test ends.
 struct Program(PathBuf);
 
 impl Program {
@@ -64,7 +64,7 @@ impl Drop for Program {
     }
 }
 
-/// Waits until a program has ended. Returns its output.
+/// Waits until a program has ended. Returns its exit code, stdout and stderr.
 fn end(mut program: Child) -> (Option<i32>, String, String) {
     let mut outputs: [Box<dyn Read + Send>; 2] = [
         Box::new(program.stdout.take().unwrap()),
@@ -99,7 +99,7 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
     }
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // With three bytes a character and lines of many lengths, reads end within characters.
+    // Characters of three bytes in lines of many lengths make the program's reads end within characters.
     let korean = "가나다라마바사".repeat(14);
     for number in 0..20 {
         alice.says(&format!("{korean}{korean}{}", "~".repeat(number)));
@@ -110,7 +110,7 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
     for round in 0..JOINS / AT_A_TIME {
         let mut programs: Vec<Child> = (0..AT_A_TIME).map(|_| program.start()).collect();
         for (number, program) in programs.iter_mut().enumerate() {
-            // An empty line is not the end of the input.
+            // An empty line must not count as the end of the input.
             let mut input = program.stdin.take().unwrap();
             writeln!(input, "\n{korean} {round}-{number}").unwrap();
         }
@@ -129,7 +129,7 @@ fn the_python_program_talks_in_a_room_full_of_korean_and_ends() {
     }
 }
 
-/// The flags of limits with their defaults, as `chat-server --help` lists them.
+/// Returns the flags of limits and their defaults, as `chat-server --help` lists them.
 fn limits_in_help() -> Vec<(String, Option<String>)> {
     let output = Command::new(binary("chat-server")).arg("--help").output();
     let help = String::from_utf8(output.unwrap().stdout).unwrap();
@@ -147,7 +147,7 @@ fn limits_in_help() -> Vec<(String, Option<String>)> {
 #[test]
 fn every_limit_is_documented_with_its_default() {
     let text = document("docs/limits.md");
-    // Each row has one or more flags, the same number of defaults, and the effect.
+    // Each row of the table has one or more flags, as many defaults, and the effect.
     let mut documented = Vec::new();
     for row in text.lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<&str> = row.split(" | ").collect();
@@ -173,7 +173,7 @@ fn every_limit_is_documented_with_its_default() {
     }
 }
 
-/// The anchor that GitHub makes for a heading.
+/// Returns the anchor that GitHub generates for a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter_map(|c| match c {

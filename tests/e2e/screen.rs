@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::harness::{Client, Member, Server, Tmux, binary, has_tmux};
 
-/// A directory for the remembered state of a client, removed with the test.
+/// A directory for the state that a client remembers. It is removed when the test ends.
 pub(crate) struct Home(pub(crate) PathBuf);
 
 impl Home {
@@ -19,7 +19,7 @@ impl Home {
         Self(path)
     }
 
-    /// Starts the client in a terminal.
+    /// Starts the client in a terminal of this size.
     pub(crate) fn client(&self, width: u16, height: u16, arguments: &str) -> Tmux {
         let program = binary("chat-client").display();
         let home = self.0.display();
@@ -68,7 +68,7 @@ fn a_session_from_arriving_to_quitting() {
     let server = talks_after_a_restart(&kim, &bob, &address.to_string());
     quits(&kim, &bob);
 
-    // The next start restores the state.
+    // The next client restores the remembered state.
     let again = homes[0].client(80, 24, "");
     again.shows(&format!("김철수 | online | {address}"));
     again.presses(&["C-c"]);
@@ -76,7 +76,7 @@ fn a_session_from_arriving_to_quitting() {
     drop(server);
 }
 
-/// The cursor is after wide characters, and Backspace deletes a whole one.
+/// Checks that the cursor is after wide characters, and that Backspace deletes a whole character.
 fn edits_wide_characters(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     kim.types("안녕하세요");
     kim.has_cursor_at(2 + 10, 23);
@@ -90,7 +90,7 @@ fn edits_wide_characters(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     kim.has_cursor_at(2, 23);
 }
 
-/// The client asks before it sends a paste of many lines, then sends them in order.
+/// Checks that the client asks before it sends a paste of many lines, and that it sends the lines in order.
 fn pastes_many_lines(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     let lines: Vec<String> = (1..=30).map(|number| format!("pasted {number}")).collect();
     kim.pastes(&lines.join("\n"));
@@ -102,7 +102,7 @@ fn pastes_many_lines(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     bob.shows("pasted 30");
 }
 
-/// The terminal is resized and restored.
+/// Checks that the client adapts when the terminal becomes smaller and large again.
 fn resizes(kim: &Tmux) {
     kim.resize(40, 10);
     kim.waits_for("the narrow screen", |screen| {
@@ -117,7 +117,7 @@ fn resizes(kim: &Tmux) {
     });
 }
 
-/// Scrolling loads older history.
+/// Checks that scrolling up loads older messages.
 fn scrolls_back(kim: &Tmux) {
     for _ in 0..60 {
         kim.presses(&["PPage"]);
@@ -135,7 +135,7 @@ fn scrolls_back(kim: &Tmux) {
     kim.shows("pasted 30");
 }
 
-/// The server was killed and is started again. A line that was typed in between is sent once.
+/// Starts the server again after it was killed. A line that was typed in between must be sent exactly once.
 fn talks_after_a_restart(kim: &Tmux, bob: &Tmux, address: &str) -> Server {
     kim.shows("OFFLINE");
     kim.enters("said while away");
@@ -156,7 +156,7 @@ fn talks_after_a_restart(kim: &Tmux, bob: &Tmux, address: &str) -> Server {
     server
 }
 
-/// The client asks before it loses a draft, and restores the terminal.
+/// Checks that the client asks before it discards a draft, and that it restores the terminal.
 fn quits(kim: &Tmux, bob: &Tmux) {
     kim.types("draft");
     kim.presses(&["C-c"]);
@@ -194,7 +194,7 @@ fn rooms_help_completion_and_suspending() {
     kim.presses(&["F1"]);
     kim.shows("help: any key closes");
     kim.presses(&["Escape"]);
-    // A key directly after Escape would count as Alt and that key.
+    // A key directly after Escape would be read as Alt and this key, so the test waits.
     kim.waits_for("the help to go", |screen| {
         !screen.concat().contains("help: any key closes")
     });
@@ -286,8 +286,7 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
             .unwrap()
             .contains("kim")
     );
-    // The last used server is remembered in the same file. A damaged file must be reported even though the client looks
-    // the server up first.
+    // The client first looks up the last server in the same file. The damage must be reported nevertheless.
     fs::write(directory.join("state.json"), "{ again").unwrap();
     let client = home.client(100, 24, "");
     client.shows("damaged-2.json");
@@ -341,7 +340,7 @@ fn a_session_that_is_refused_ends_with_1() {
     let client = home.client(80, 24, &format!("{address} --nick kim"));
     let refused = refuses();
     client.shows("CLOSED");
-    // Another nick makes the client try again.
+    // The client connects again when the user chooses another nick.
     client.enters("/nick lee");
     let again = refuses();
     client.waits_for("the second refusal", |screen| {
@@ -450,7 +449,7 @@ fn a_hostile_server_reaches_nothing_but_the_screen() {
     stream
         .write_all((lines.join("\n") + "\n").as_bytes())
         .unwrap();
-    // The client does not wait for so many messages. It reports that some were missed.
+    // These are more direct messages than the client holds, so it reports that some were missed.
     let ends = ["2 @x 1!1", "direct messages were missed"];
     kim.waits_for("the end", |screen| {
         let screen = screen.concat();

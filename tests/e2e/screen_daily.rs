@@ -127,7 +127,7 @@ fn flags_joined_emoji_and_clusters_leave_nothing_on_the_screen() {
         "अक्\u{200d}ष e\u{301}",
     ] {
         for number in 0..4 {
-            // Each message is on the screen before it scrolls.
+            // Each message must be on the screen before the next one makes the screen scroll.
             nc.says(&format!("{text} {number}"));
             kim.shows(&format!(" {number}"));
             nc.says(&format!("plain words {number} {text}"));
@@ -136,7 +136,7 @@ fn flags_joined_emoji_and_clusters_leave_nothing_on_the_screen() {
         nc.says(&format!("end of {}", text.len()));
         kim.shows(&format!("end of {}", text.len()));
         let before = kim.screen();
-        // The screen is redrawn before the next key.
+        // The screen must be redrawn before the next key is typed.
         kim.presses(&["C-l"]);
         kim.types("x");
         kim.has_cursor_at(3, 7);
@@ -166,7 +166,7 @@ fn a_flood_freezes_neither_the_screen_nor_the_keys() {
         while flood.write_all(lines.as_bytes()).is_ok() {}
     });
     kim.shows("홍수");
-    // The screen continues to change, and each key is shown.
+    // The screen keeps changing, and yet each key is shown.
     let (mut last, mut took) = (Vec::new(), Vec::new());
     for number in 0..20 {
         let began = Instant::now();
@@ -177,7 +177,7 @@ fn a_flood_freezes_neither_the_screen_nor_the_keys() {
         took.push(began.elapsed());
     }
     took.sort();
-    // About 0.3 s on a machine with other work. The median ignores single pauses of the machine.
+    // On a machine with other work this takes about 0.3 s. The median ignores single pauses of the machine.
     assert!(took[10] < Duration::from_secs(2), "{took:?}");
     stream.shutdown(Shutdown::Both).unwrap();
     flooding.join().unwrap();

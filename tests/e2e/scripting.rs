@@ -12,13 +12,13 @@ fn at(server: &Server) -> [String; 2] {
     ["--server".to_owned(), server.address().to_string()]
 }
 
-/// Starts a command of the client with this server.
+/// Starts a command of `chat-client` that connects to `server`.
 fn start(server: &Server, arguments: &[&str]) -> Client {
     let [flag, address] = at(server);
     Client::start(&[arguments, &[&flag, &address]].concat())
 }
 
-/// Runs a command that ends by itself. Returns its exit code.
+/// Runs a command of `chat-client` until it ends. Returns the exit code.
 fn run(server: &Server, arguments: &[&str]) -> i32 {
     let mut client = start(server, arguments);
     client.ends_input();
@@ -37,7 +37,7 @@ fn send_ends_when_the_server_has_it() {
         0
     );
     assert_eq!(alice.next_line_untimed(), "bot: 안녕 everybody");
-    // No join or leave was announced.
+    // The command's join and leave were not announced.
     alice.says("/who");
     assert_eq!(alice.next_line_untimed(), "* lobby: 1 member: alice");
 }
@@ -76,7 +76,7 @@ fn send_opens_no_room_unless_told_so() {
         assert_eq!(send.exit_code(), 1);
         assert_eq!(send.stderr.all(), [format!("chat-client: {told}")]);
     }
-    // The input is still open: the first line decides.
+    // The client ends although its input is still open, because the first line was refused.
     let mut send = start(&server, &["send", "tea"]);
     send.types("one");
     assert_eq!(send.exit_code(), 1);
@@ -197,7 +197,7 @@ fn tail_begins_with_the_latest_and_goes_on() {
     let server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
     (1..=5).for_each(|number| alice.says(&number.to_string()));
-    // The answer shows that the server has received the messages.
+    // The server's answer shows that it has received the earlier messages.
     alice.says("/who");
     alice.sees_part("* lobby: 1 member");
     let mut latest = start(&server, &["tail", "lobby", "-n", "2"]);
@@ -235,7 +235,7 @@ fn tail_ends_when_its_reader_is_gone_although_nothing_more_is_said() {
         reader.read_line(&mut line).unwrap();
         assert!(line.contains("one"), "{line}");
         drop(reader);
-        // Its stderr closes with it, and no message is sent.
+        // `tail` ends as soon as its stdout is closed, although no further message is sent.
         alice.sees_part("* guest-");
         alice.sees_part("left (gone: ");
         let output = tail.wait_with_output().unwrap();
@@ -287,7 +287,7 @@ fn tail_says_that_there_is_no_such_message_yet() {
     let (why, last) = (&gap["gap"]["why"], &gap["gap"]["last"]);
     assert_eq!((why, last), (&"beyond".into(), &3.into()));
     let object: Value = serde_json::from_str(&tail.shows_part("alice")).unwrap();
-    // With the epoch, the server knows whether the position is in this log.
+    // With the epoch, the server can tell whether the position is in its present log.
     let epoch = object["epoch"].as_str().unwrap();
     let mut known = start(
         &server,
@@ -389,7 +389,7 @@ fn a_shell_pipes_into_send_and_out_of_tail() {
     let server = Server::start();
     let client = crate::harness::binary("chat-client").display();
     let address = server.address();
-    // `head` ends `tail` by not reading any more. python3 replaces jq where jq is missing.
+    // `head` ends `tail` because it stops reading. python3 replaces jq where jq is missing.
     let script = format!(
         r#"
         set -eu

@@ -40,7 +40,7 @@ fn an_empty_server_ends_at_once() {
         let begin = Instant::now();
         server.signal(signal);
         assert_eq!(server.exit_code(), 0, "SIG{signal}");
-        // A tenth of a second on an idle machine. These tests run in parallel.
+        // On an idle machine this takes a tenth of a second. These tests run in parallel.
         assert!(
             begin.elapsed() < Duration::from_secs(2),
             "{:?}",
@@ -97,13 +97,13 @@ fn a_second_signal_ends_at_once() {
 fn a_signal_that_is_sent_twice_by_one_hand_still_drains() {
     let mut server = Server::start();
     let mut alice = Member::arrive(&server, "alice");
-    // timeout(1) sends each signal to the process and to its group.
+    // timeout(1) sends each signal twice: to the process and to its process group.
     server.signals("TERM", 2);
     assert!(alice.hears_the_end().contains(&GOODBYE.to_owned()));
     assert_eq!(server.exit_code(), 0);
 }
 
-/// Returns a member that has not read for so long that the server can't send more.
+/// Returns a member that has not read for so long that the server can't send it more.
 fn deaf_member(server: &Server) -> Member {
     let deaf = Member::arrive(server, "deaf");
     let mut alice = Member::arrive(server, "alice");

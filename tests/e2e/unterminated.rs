@@ -1,4 +1,4 @@
-//! Programs that read a socket without looking for line breaks.
+//! Programs that read from a socket without looking for line breaks.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::harness::{DEADLINE, Member, Server};
 
-/// Reads as most simple programs do: the bytes of one `recv(1024)` must be whole characters.
+/// Reads as most simple programs do, and requires that each `recv(1024)` returns whole characters.
 fn decodes_each_read(address: SocketAddr, last: &str) -> Result<(), String> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();

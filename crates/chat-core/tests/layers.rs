@@ -1,8 +1,8 @@
-//! The layers of this crate. A folder imports only folders before it in [`LAYERS`]. Folders do not import each other in
-//! a circle, and neither do more than three files of one folder.
+//! Checks the layers of this crate. A folder imports only folders before it in [`LAYERS`]. There is no circle of
+//! imports between folders, and none of more than three files within a folder.
 //!
-//! The test reads every `use crate::…`, and every path that begins with `crate::` outside of comments. It ignores unit
-//! tests in the files, and the re-exports in the root file of a folder.
+//! The test reads every `use crate::…`, and every path that begins with `crate::` outside of comments. Unit tests in
+//! the files, and re-exports in the root file of a folder, are ignored.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The folders, the lowest first. Files outside of folders are below all of them.
+/// The folders, the lowest layer first. Files outside of folders are below all folders.
 const LAYERS: [&str; 11] = [
     "line",
     "log",
@@ -25,7 +25,7 @@ const LAYERS: [&str; 11] = [
     "server",
 ];
 
-/// The maximum number of files of one folder in a circle of imports.
+/// The most files of one folder that a circle of imports may contain.
 const CIRCLE_MAX: usize = 3;
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
@@ -115,7 +115,7 @@ fn circles_and_imports_are_found() {
     );
 }
 
-/// The imports of each file, as module paths without `crate::`.
+/// Returns the imports of each file, as module paths without `crate::`.
 fn imports() -> Graph {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut texts = BTreeMap::new();
@@ -123,7 +123,7 @@ fn imports() -> Graph {
     let is_root = |module: &str| LAYERS.contains(&module);
     let mut graph = Graph::new();
     for (file, text) in &texts {
-        // The root file of a folder only declares its files.
+        // The root file of a folder only declares the folder's files.
         if is_root(file) {
             continue;
         }
@@ -158,7 +158,7 @@ fn read(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Returns the paths that begin with `crate::`, without that prefix.
+/// Returns the paths in `text` that begin with `crate::`, without this prefix.
 fn paths(text: &str) -> Vec<String> {
     let code = text
         .split("#[cfg(test)]\nmod tests")
@@ -175,7 +175,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// Reads one path or a group in braces. Returns the text after it.
+/// Reads one path, or a group of paths in braces. Returns the text after it.
 fn expand<'a>(prefix: &str, text: &'a str, found: &mut Vec<String>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -210,7 +210,7 @@ fn folder(module: &str) -> &str {
     module.split("::").next().unwrap_or(module)
 }
 
-/// Returns 0 for files outside of folders.
+/// Returns the layer of a module: the number of its folder, or 0 for files outside of folders.
 fn layer(module: &str) -> usize {
     let folder = folder(module);
     LAYERS
@@ -219,7 +219,7 @@ fn layer(module: &str) -> usize {
         .map_or(0, |at| at + 1)
 }
 
-/// Returns the sets of two or more modules that can reach each other.
+/// Returns the sets of two or more modules that import each other, directly or through others.
 fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
     let reachable: BTreeMap<&String, BTreeSet<&String>> = graph
         .keys()

@@ -1,11 +1,11 @@
-//! JSON Lines keeps the rules for all dialects.
+//! The JSON Lines dialect satisfies the rules for all dialects.
 
 use chat_core::Limits;
 use chat_json::JsonLines;
 use chat_testkit::TestHub;
 use chat_testkit::conformance::{self, Speech};
 
-/// All commands. Only the client interprets an id, so the server returns it unchanged.
+/// Returns one line for each command. Only the client interprets an id, so the server returns the id unchanged.
 fn speech() -> Speech {
     Speech::new([
         r#"{"cmd":"hello","v":1,"nick":"suite-1","join":[{"room":"lobby"}]}"#,

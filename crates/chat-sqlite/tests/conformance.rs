@@ -1,4 +1,4 @@
-//! The file journal keeps the rules of a journal.
+//! The SQLite journal satisfies the rules for all journals.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -12,7 +12,7 @@ impl InFile {
     fn open_with(&self, keep: Keep) -> SqliteJournal {
         let mut options = Options::default();
         (options.sync, options.keep) = (self.1, keep);
-        // The suite has Thai nicks, whose marks the default rules do not know.
+        // The conformance suite has Thai nicks. The default rules do not know their combining marks.
         options.names.is_mark = |c| !c.is_ascii() && !c.is_alphanumeric();
         SqliteJournal::open(&self.0.path().join("log.db"), &options).unwrap()
     }
@@ -35,7 +35,7 @@ impl JournalUnderTest for InFile {
 
     async fn expire(&mut self) -> bool {
         let journal = self.open_with(Keep::Count(0));
-        // Messages are removed while the journal is idle. Dropping the journal waits for its thread, but not for the
+        // The journal removes old messages while it is idle. Dropping the journal waits for its thread, but not for the
         // removal.
         while journal.kept().await.unwrap() > 0 {
             tokio::task::yield_now().await;

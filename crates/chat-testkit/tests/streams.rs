@@ -10,7 +10,7 @@ fn unlimited() -> TestHub {
     TestHub::new(limits)
 }
 
-/// Connects bob over a stream with faults. There are none at first.
+/// Connects bob over a stream whose faults can be set. At first the stream works.
 async fn faulty_bob(hub: &mut TestHub) -> (Wire, Faults) {
     let (mut bob, faults) = hub.connect_faulty("bob");
     bob.sends("/nick bob").await;

@@ -1,6 +1,6 @@
-//! The programs under test, built once for the whole run.
+//! Builds the programs under test, once for the whole run.
 //!
-//! They belong to other packages than these tests, so cargo neither builds them nor provides their paths.
+//! The programs belong to other packages than these tests, so cargo neither builds them nor provides their paths.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) fn binary(name: &str) -> &'static Path {
 
 fn build() -> Vec<PathBuf> {
     let test = env::current_exe().unwrap();
-    // target/PROFILE/deps/e2e-HASH
+    // The path of the test is `target/PROFILE/deps/e2e-HASH`.
     let directory = test.ancestors().nth(2).unwrap();
     let profile = match directory.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
@@ -35,7 +35,7 @@ fn build() -> Vec<PathBuf> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo build failed:\n{errors}");
-    // One JSON object a line. The objects of programs contain their paths.
+    // Each line is one JSON object. The objects of programs contain the programs' paths.
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split_once(r#""executable":""#))

@@ -1,4 +1,4 @@
-//! A member over a bare TCP connection, like `nc` or a small program.
+//! A member on a bare TCP connection, like `nc` or a small program.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use super::{DEADLINE, Server};
 
-/// A member. Each received line must be UTF-8 without control characters; every test checks that.
+/// A member on a TCP connection. All tests check that each line received is UTF-8 without control characters.
 #[derive(Debug)]
 pub(crate) struct Member {
     name: String,
     stream: TcpStream,
-    /// The start of a line that is not complete yet.
+    /// The received part of an incomplete line.
     partial: Vec<u8>,
     unread: VecDeque<String>,
     transcript: VecDeque<String>,
@@ -21,7 +21,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Connects and sends nothing. The name is for the transcript only.
+    /// Connects and sends nothing. `name` is used only in the transcript.
     pub(crate) fn connect(server: &Server, name: &str) -> Self {
         let stream = TcpStream::connect(server.address()).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -44,7 +44,7 @@ impl Member {
         member
     }
 
-    /// Waits for the greeting that a silent newcomer gets, and returns the guest's nick in it.
+    /// Waits for the greeting of a new member that has sent nothing. Returns the guest's nick in the greeting.
     pub(crate) fn is_greeted(&mut self) -> String {
         let greeting = self.sees_part("* you are guest-");
         let nick = greeting.split_whitespace().nth(3);
@@ -68,18 +68,18 @@ impl Member {
         }
     }
 
-    /// Closes its side of the connection.
+    /// Closes the sending half of the connection.
     pub(crate) fn half_closes(&mut self) {
         self.note('>', "(half-close)");
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Waits for exactly this line, after any time of day. Skips other lines.
+    /// Waits for exactly this line, with any time of day before it. Skips other lines.
     pub(crate) fn sees(&mut self, line: &str) {
         self.hears_until(line);
     }
 
-    /// Waits for a line that contains this, and returns it. Skips other lines.
+    /// Waits for a line that contains `part`, and returns this line. Skips other lines.
     pub(crate) fn sees_part(&mut self, part: &str) -> String {
         let mut skipped = Vec::new();
         self.collect_until(&mut skipped, part, |line| line.contains(part))
@@ -92,7 +92,7 @@ impl Member {
         heard
     }
 
-    /// Waits for a line that contains this. Returns the lines before it, without their times of day.
+    /// Waits for a line that contains `part`. Returns the lines before it, without their times of day.
     pub(crate) fn hears_until_part(&mut self, part: &str) -> Vec<String> {
         let mut heard = Vec::new();
         self.collect_until(&mut heard, part, |line| line.contains(part));
@@ -113,7 +113,7 @@ impl Member {
         untimed(&self.next_line()).to_owned()
     }
 
-    /// Waits until the server has closed the connection. Returns its last lines.
+    /// Waits until the server has closed the connection. Returns the lines received until then.
     pub(crate) fn hears_the_end(&mut self) -> Vec<String> {
         let mut heard = Vec::new();
         let deadline = Instant::now() + DEADLINE;
@@ -131,7 +131,7 @@ impl Member {
         self.stream.try_clone().unwrap()
     }
 
-    /// Fails the test, and shows what this member sent and received.
+    /// Fails the test, and prints what this member sent and received.
     pub(crate) fn fail(&self, what: impl Display) -> ! {
         let mut transcript = String::new();
         for line in &self.transcript {
@@ -225,14 +225,16 @@ enum Received {
     Nothing,
 }
 
-/// Lets `speaker` say something, and returns all lines of `listener` up to it. Any other line was not sent to it.
+/// Lets `speaker` say something. Returns all lines that `listener` receives up to it. Lines that are not among them
+/// were not sent to `listener` before.
 pub(crate) fn hears_from(listener: &mut Member, speaker: &mut Member) -> Vec<String> {
     let fence = format!("so much for that, {}", listener.name);
     speaker.says(&fence);
     listener.hears_until(&format!("{}: {fence}", speaker.name))
 }
 
-/// Says twelve megabytes, which `listener` receives: more than the kernel holds for a member that does not read.
+/// Lets `speaker` say twelve megabytes, which `listener` reads. This is more than the kernel buffers for a member that
+/// does not read.
 pub(crate) fn talk_a_lot(speaker: &mut Member, listener: &mut Member) {
     let text = "x".repeat(4_000);
     for _ in 0..30 {
@@ -241,7 +243,7 @@ pub(crate) fn talk_a_lot(speaker: &mut Member, listener: &mut Member) {
     }
 }
 
-/// Reads until the other side closes, for bytes that are not lines.
+/// Reads bytes until the other side closes the connection. The bytes need not be lines.
 pub(crate) fn read_to_the_end(mut stream: &TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut received = Vec::new();
@@ -252,7 +254,8 @@ pub(crate) fn read_to_the_end(mut stream: &TcpStream) -> Vec<u8> {
     }
 }
 
-/// Removes the time of day from a line. No other line begins like one, because no nick begins with a digit.
+/// Removes the time of day at the start of a line. No other line can begin like a time, because no nick begins with a
+/// digit.
 pub(crate) fn untimed(line: &str) -> &str {
     match line.as_bytes() {
         [a, b, b':', c, d, b' ', ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()) => {
@@ -262,13 +265,14 @@ pub(crate) fn untimed(line: &str) -> &str {
     }
 }
 
-/// Control characters other than tab, and bidirectional controls: unsafe for a terminal.
+/// Returns whether a character is unsafe for a terminal: a control character other than tab, or a bidirectional
+/// control.
 fn is_forbidden(c: char) -> bool {
     c != '\t' && (c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
-/// How many lines a transcript keeps.
+/// The most lines that a transcript keeps.
 const TRANSCRIPT_MAX: usize = 100;
 
-/// How many bytes of a sent text a transcript shows.
+/// The most bytes of a sent text that a transcript shows.
 const NOTE_BYTES_MAX: usize = 200;

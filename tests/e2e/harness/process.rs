@@ -1,4 +1,4 @@
-//! A running program, with all its output.
+//! A running program, with everything that it prints.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -9,7 +9,7 @@ use std::{fs, thread};
 
 use super::DEADLINE;
 
-/// A running program. It is killed when the test ends, and its output is shown if the test fails.
+/// A running program. It is killed when the test ends. If the test fails, the output is shown.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -18,7 +18,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program, with the stdin that the command sets.
+    /// Starts the program of `command`, whose stdin the caller has set.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -32,17 +32,17 @@ impl Process {
         }
     }
 
-    /// Takes the writing end of its stdin, if that is a pipe.
+    /// Takes the writing end of the program's stdin, if stdin is a pipe.
     pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// Sends a signal, by its name without `SIG`.
+    /// Sends the signal with this name (without `SIG`).
     pub(crate) fn signal(&self, name: &str) {
         self.signals(name, 1);
     }
 
-    /// Sends a signal this many times in a row.
+    /// Sends a signal `times` times in a row.
     pub(crate) fn signals(&self, name: &str, times: usize) {
         let status = Command::new("kill")
             .arg(format!("-{name}"))
@@ -52,7 +52,7 @@ impl Process {
         assert!(status.success(), "kill -{name}: {status}");
     }
 
-    /// Makes writes beyond this number of bytes of a file fail; `unlimited` makes none fail.
+    /// Makes every write of the program beyond `bytes` bytes of a file fail. `unlimited` removes this limit.
     pub(crate) fn limit_file_size(&self, bytes: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("prlimit")
@@ -62,16 +62,16 @@ impl Process {
         assert!(status.success(), "prlimit: {status}");
     }
 
-    /// Waits until it has ended.
+    /// Waits until the program has ended. Fails if that takes longer than `limit`.
     pub(crate) fn ends_within(&mut self, limit: Duration) -> ExitStatus {
-        // Its ends of the pipes close exactly when it ends, so this does not poll.
+        // The program's ends of the pipes close exactly when the program ends, so no polling is needed.
         let deadline = Instant::now() + limit;
         let ended = self.stderr.ends_by(deadline) && self.stdout.ends_by(deadline);
         assert!(ended, "still runs after {limit:?}");
         self.child.wait().unwrap()
     }
 
-    /// Waits until it has ended, and returns the exit code.
+    /// Waits until the program has ended, and returns its exit code.
     pub(crate) fn exit_code(&mut self) -> i32 {
         let status = self.ends_within(DEADLINE);
         status
@@ -79,13 +79,13 @@ impl Process {
             .unwrap_or_else(|| panic!("no exit code: {status}"))
     }
 
-    /// Expects that it still runs after a while.
+    /// Expects that the program still runs after `while_`.
     pub(crate) fn runs_for(&mut self, while_: Duration) {
         let ended = self.stderr.ends_by(Instant::now() + while_);
         assert!(!ended, "ended too early");
     }
 
-    /// Returns its resident memory in KiB.
+    /// Returns the program's resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -96,7 +96,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // If it has ended by itself, there is nothing to kill.
+        // If the program has already ended, there is nothing to kill.
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
@@ -106,7 +106,7 @@ impl Drop for Process {
     }
 }
 
-/// The lines of one output of a program.
+/// The lines of one output of a program: stdout or stderr.
 #[derive(Debug)]
 pub(crate) struct Printed {
     fresh: Receiver<String>,
@@ -130,7 +130,7 @@ impl Printed {
         Self { fresh, all }
     }
 
-    /// Waits for the first line for which `wanted` returns a value.
+    /// Waits for the first line for which `wanted` returns a value, and returns the value. Fails after [`DEADLINE`].
     pub(crate) fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -145,7 +145,7 @@ impl Printed {
         }
     }
 
-    /// Returns whether the output is closed by the deadline.
+    /// Returns whether the program closes the output before the deadline.
     fn ends_by(&mut self, deadline: Instant) -> bool {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -157,7 +157,7 @@ impl Printed {
         }
     }
 
-    /// Returns all output so far.
+    /// Returns all lines of the output so far.
     pub(crate) fn all(&self) -> Vec<String> {
         self.all.lock().unwrap().clone()
     }

@@ -2,7 +2,7 @@
 
 use std::env;
 
-/// A generator seeded from `CHAT_TEST_SEED`, or with a new seed. A failing test prints the seed.
+/// Returns a generator with the seed in `CHAT_TEST_SEED`, or with a new seed. If the test fails, the seed is printed.
 pub(crate) fn random() -> fastrand::Rng {
     let given = env::var("CHAT_TEST_SEED").ok();
     let given = given.and_then(|seed| seed.parse().ok());

@@ -1,4 +1,4 @@
-//! `chat-server`, on a free port.
+//! Runs `chat-server` on a free port.
 
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::binaries::binary;
 use super::process::{Printed, Process};
 
-/// A running `chat-server`. It is killed with the test.
+/// A running `chat-server`. It is killed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Process,
@@ -15,18 +15,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server whose limits on rate and connections are lifted.
+    /// Starts a server without limits on rate and on connections.
     pub(crate) fn start() -> Self {
         Self::with(&[])
     }
 
-    /// Starts a server with the limits lifted and more arguments.
+    /// Starts a server without limits on rate and on connections, and with further arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         let lifted = ["--rate", "off", "--per-address", "off"];
         Self::with_limits(&[&lifted, arguments].concat())
     }
 
-    /// Starts a server with its default limits and these arguments.
+    /// Starts a server with its default limits and with further arguments.
     pub(crate) fn with_limits(arguments: &[&str]) -> Self {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut process = Self::run(&[&listen, arguments].concat());
@@ -34,8 +34,8 @@ impl Server {
         Self { process, address }
     }
 
-    /// Starts a server whose log goes to a shell command. The command must print the first line of the log. If it reads
-    /// descriptor 4, it ends with the test at the latest.
+    /// Starts a server whose log goes to the shell command `reader`. The command must print the first line of the log.
+    /// A command that reads descriptor 4 ends with the test at the latest.
     pub(crate) fn with_log_read_by(reader: &str, arguments: &[&str]) -> Self {
         let script = format!(
             r#"exec 3>&1 4<&0; exec "$0" "$@" 2> >(exec 1>&3 3>&- 2>/dev/null; {reader}) 3>&- 4<&-"#
@@ -53,7 +53,7 @@ impl Server {
         Self { process, address }
     }
 
-    /// Starts the program with exactly these arguments, also if it fails.
+    /// Starts the program with exactly these arguments. The program may fail to start serving.
     pub(crate) fn run(arguments: &[&str]) -> Process {
         Process::start(
             Command::new(binary("chat-server"))
@@ -63,7 +63,7 @@ impl Server {
         )
     }
 
-    /// Returns the address on which it listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -10,7 +10,7 @@ use super::{DEADLINE, has_tool};
 /// How often the screen is read during a wait.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// One terminal, in its own tmux server. It ends with the test.
+/// One terminal, in a tmux server of its own. The terminal is closed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Tmux {
     socket: String,
@@ -22,7 +22,7 @@ pub(crate) fn has_tmux() -> bool {
 }
 
 impl Tmux {
-    /// Runs a shell command in a terminal of this size. The exit code stays on the screen.
+    /// Runs a shell command in a terminal of this size. After the command, its exit code is shown on the screen.
     pub(crate) fn start(width: u16, height: u16, command: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl Tmux {
         tmux
     }
 
-    /// Types text as it is.
+    /// Types text without interpreting key names.
     pub(crate) fn types(&self, text: &str) {
         self.run(&["send-keys", "-l", text]);
     }
@@ -63,7 +63,7 @@ impl Tmux {
         self.run(&[&["send-keys"], keys].concat());
     }
 
-    /// Pastes text as a terminal does, in bracketed paste mode.
+    /// Pastes text as a terminal does in bracketed paste mode.
     pub(crate) fn pastes(&self, text: &str) {
         self.run(&["set-buffer", text]);
         self.run(&["paste-buffer", "-p", "-r"]);
@@ -74,7 +74,7 @@ impl Tmux {
         self.run(&["resize-window", "-x", &x, "-y", &y]);
     }
 
-    /// Returns the lines on the screen, without spaces at their ends.
+    /// Returns the lines on the screen, without trailing spaces.
     pub(crate) fn screen(&self) -> Vec<String> {
         let output = self.run(&["capture-pane", "-p"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -83,7 +83,7 @@ impl Tmux {
             .collect()
     }
 
-    /// Returns the cursor's column and row.
+    /// Returns the column and the row of the cursor.
     pub(crate) fn cursor(&self) -> (u16, u16) {
         let output = self.run(&["display-message", "-p", "#{cursor_x} #{cursor_y}"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -91,13 +91,13 @@ impl Tmux {
         (x.parse().unwrap(), y.parse().unwrap())
     }
 
-    /// Returns the title that the program has set.
+    /// Returns the terminal title that the program has set.
     pub(crate) fn title(&self) -> String {
         let output = self.run(&["display-message", "-p", "#{pane_title}"]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Returns the memory of the program in the terminal, in KiB.
+    /// Returns the memory of the program that runs in the terminal, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let output = self.run(&["display-message", "-p", "#{pane_pid}"]);
         let shell = String::from_utf8(output.stdout).unwrap();
@@ -113,7 +113,7 @@ impl Tmux {
         resident.expect("VmRSS is there").parse().unwrap()
     }
 
-    /// Waits until the screen matches.
+    /// Waits until `wanted` holds for the lines on the screen. `what` describes this if it fails.
     pub(crate) fn waits_for(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
         let until = Instant::now() + DEADLINE;
         loop {
@@ -130,12 +130,12 @@ impl Tmux {
         }
     }
 
-    /// Waits until a line on the screen contains this.
+    /// Waits until a line on the screen contains `part`.
     pub(crate) fn shows(&self, part: &str) {
         self.waits_for(part, |screen| screen.iter().any(|line| line.contains(part)));
     }
 
-    /// Waits until the cursor is here.
+    /// Waits until the cursor is at this position.
     pub(crate) fn has_cursor_at(&self, column: u16, row: u16) {
         let until = Instant::now() + DEADLINE;
         while self.cursor() != (column, row) {
@@ -164,7 +164,7 @@ impl Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // A failure to end tmux must not hide the failure of the test.
+        // If tmux can't be ended, that must not hide why the test failed.
         Command::new("tmux")
             .args(["-L", &self.socket, "kill-server"])
             .output()

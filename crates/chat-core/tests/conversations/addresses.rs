@@ -1,4 +1,4 @@
-//! The limits that all connections of one address share.
+//! The limits that all connections from one address share.
 
 use crate::rate;
 use chat_core::error::JoinError;
@@ -16,7 +16,7 @@ fn hub(change: impl FnOnce(&mut Limits)) -> TestHub {
     TestHub::new(limits)
 }
 
-/// A member that comes from this address.
+/// Connects a member from this address.
 async fn member(hub: &mut TestHub, nick: &str, address: &str) -> Wire {
     let address: SocketAddr = address.parse().unwrap();
     let mut wire = hub.connect_as(nick, Peer::from(address));
@@ -95,7 +95,7 @@ async fn an_address_that_sends_too_much_is_read_more_slowly_and_nothing_is_lost(
     while heard < 20 {
         heard += usize::from(watch.next_line().await.unwrap().ends_with(&text));
     }
-    // 80,000 bytes: the first 60,000 at once, the rest at 1,000 a second.
+    // Of 80,000 bytes, the first 60,000 are accepted at once, and the rest at 1,000 a second.
     let took = start.elapsed().as_secs();
     assert!((19..=21).contains(&took), "{took} s");
     assert!(hub.hub.stats().rate_pauses > 0);
@@ -128,7 +128,8 @@ async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
     let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
     let mut twin = member(&mut hub, "twin", "192.0.2.1:1001").await;
     let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
-    // Each answer is 800 KB, about 98 lines. After the second one the address must wait for a minute.
+    // Each answer has 800 KB, which cost as much as about 98 lines. After the second one the address must wait for a
+    // minute.
     for _ in 0..2 {
         alice.sends("/history 200").await;
         alice.sees_until_quiet().await;
@@ -203,7 +204,7 @@ async fn an_address_opens_so_many_rooms_and_others_open_theirs() {
     twins[2].sees_in_time("* you are twin2 in a").await;
     bob.sends("/join c").await;
     bob.sees_in_time("* you are bob in c").await;
-    // The address opens the new room in place of its own empty room, but not in place of another address's room.
+    // The new room of this address replaces an empty room of the same address, but not one of another address.
     twins[1].sends("/join d").await;
     twins[1].sees_in_time(refused).await;
     twins[1].sends("/join lobby").await;
@@ -267,7 +268,7 @@ async fn a_join_costs_more_where_many_members_are_told_of_it() {
     alice.sends("/join quiet").await;
     alice.sends("/join crowd").await;
     alice.sees_in_time("* you are alice in crowd").await;
-    // 1 + 6 + 1 tokens are spent at once. The same number, less the first, must be earned.
+    // 1 + 6 + 1 tokens are spent at once. The address must then earn the same number again, except for the first one.
     let took = start.elapsed().as_secs();
     assert!((2..=4).contains(&took), "{took} s");
 }
@@ -282,7 +283,7 @@ async fn a_join_that_would_wait_too_long_is_refused_and_costs_nothing() {
         assert!(seen.starts_with("* you are alice in"), "{seen}");
         alice.sees_until_quiet().await;
     }
-    // Another connection of the address spends all tokens that the address earns in the next seconds.
+    // Another connection of the same address spends all tokens that the address earns in the next seconds.
     let mut waiting = Vec::new();
     for n in 0..6 {
         let mut twin = member(&mut hub, &format!("twin{n}"), &format!("192.0.2.1:{n}")).await;

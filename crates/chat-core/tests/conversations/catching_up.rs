@@ -1,4 +1,4 @@
-//! Catching up: the same gaps for members in process, followers and connections.
+//! Catching up on missed events: members in process, followers and connections are told of the same gaps.
 
 use chat_core::log::{Gap, JournalError, MemoryJournal};
 use chat_core::{Event, Follower, Hub, Limits, Member, Missed, Seq};
@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether a journal is broken: then it can't be read.
+/// Whether the journal is broken. A broken journal can't be read.
 #[derive(Clone)]
 struct Breaking(Arc<AtomicBool>);
 
@@ -21,7 +21,7 @@ impl Intercept for Breaking {
     }
 }
 
-/// A hub whose members fall behind after eight batches, and the switch that breaks its journal.
+/// Returns a hub whose members fall behind after eight batches, and the flag that breaks its journal.
 fn breaking_hub() -> (Hub, Arc<AtomicBool>) {
     let mut limits = Limits::default();
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
@@ -33,7 +33,7 @@ fn breaking_hub() -> (Hub, Arc<AtomicBool>) {
     (hub, is_broken)
 }
 
-/// What the member is given up to `last`, in words.
+/// Returns what the member receives up to the message `last`, in words.
 async fn heard(member: &mut Member, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     while heard.last().is_none_or(|heard| heard != last) {
@@ -42,7 +42,7 @@ async fn heard(member: &mut Member, last: &str) -> Vec<String> {
     heard
 }
 
-/// What the follower is given up to `last`, in words.
+/// Returns what the follower receives up to the message `last`, in words.
 async fn followed(follower: &mut Follower, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     while heard.last().is_none_or(|heard| heard != last) {
@@ -83,7 +83,7 @@ async fn a_member_is_told_when_the_log_cannot_be_read() {
     let unreadable = format!("{:?}", Missed::Unreadable(Some(missing(1, 20))));
     let first = in_words(&listening.next().await.expect("not the end"));
     assert_eq!(first, unreadable);
-    // It goes on with what happens now.
+    // After the gap, the member receives new messages.
     bot.publish("lobby", "live").await.unwrap();
     assert_eq!(heard(&mut listening, "live").await, ["live"]);
 }
@@ -127,7 +127,7 @@ async fn a_follower_that_missed_presence_is_told_who_is_there() {
     let mut expected = vec!["present: alice".to_owned()];
     expected.extend((1..=20).map(|number| number.to_string()));
     assert_eq!(followed(&mut follower, "20").await, expected);
-    // One that missed only messages is not told.
+    // A follower that missed only messages is not given the present members again.
     for number in 21..=40 {
         bot.publish("lobby", &number.to_string()).await.unwrap();
     }

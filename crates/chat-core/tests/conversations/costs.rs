@@ -1,4 +1,4 @@
-//! What answers cost: the peer that asks pays for them, and no other peer waits for them.
+//! The cost of answers: the peer that sends a request pays for the answer, and no other peer waits for it.
 
 use crate::unlimited;
 use chat_core::log::{JournalError, MemoryJournal};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Makes searches never end.
+/// Wraps a journal so that its searches never end.
 #[derive(Clone)]
 struct Endless;
 
@@ -71,7 +71,7 @@ async fn a_search_that_is_too_broad_is_refused_with_what_to_do() {
         .await;
 }
 
-/// How long the answer to a command waits behind this expensive request.
+/// Returns how long the answer to a command takes if the same peer has sent this expensive request before.
 async fn wait_behind(asked: &str) -> Duration {
     let mut hub = TestHub::new(Limits::default());
     let talker = hub.hub.session(Some("talker")).await.unwrap();
@@ -82,7 +82,7 @@ async fn wait_behind(asked: &str) -> Duration {
     let mut alice = hub.connect("alice");
     alice.sends("/nick alice").await;
     alice.sees_in_time("* you are now alice").await;
-    // The bucket is full again.
+    // After a minute the bucket of tokens is full again.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let began = Instant::now();
     alice.sends(asked).await;
@@ -95,7 +95,7 @@ async fn wait_behind(asked: &str) -> Duration {
 async fn history_is_paid_for_by_its_bytes() {
     assert_eq!(wait_behind("/history 1").await, Duration::ZERO);
     let wait = wait_behind("/history 200").await;
-    // 800 KB cost about 100 tokens. A sender has 20.
+    // 800 KB cost about 100 tokens, and a sender has 20.
     assert!((12..24).contains(&wait.as_secs()), "{wait:?}");
 }
 
@@ -135,14 +135,14 @@ async fn bytes_that_make_no_line_are_paid_for_too() {
     for _ in 0..100 {
         alice.sends_bytes(&vec![b'x'; 1024 * 1024]).await;
     }
-    // 100 MiB without a newline cost 100 tokens: 20 at once, then 5 a second.
+    // 100 MiB without a newline cost 100 tokens: 20 are available at once, then 5 a second.
     let took = began.elapsed().as_secs();
     assert!((15..=17).contains(&took), "{took} s");
     alice.sends_bytes(b"\n").await;
     alice.sees("! line too long (limit 8192 bytes)").await;
 }
 
-/// A peer that has sent this many reads of short lines before anybody looks.
+/// A stream that always has more short lines to read, for `reads` reads.
 struct Flood {
     reads: usize,
     done: Arc<AtomicBool>,

@@ -5,10 +5,10 @@ use chat_core::{Hub, Limits};
 use chat_testkit::TestHub;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Minutes since 1970.
+/// The time that the hub's clock shows, in minutes since 1970.
 static NOW: AtomicU64 = AtomicU64::new(0);
 
-/// A minute of a day in January 1970.
+/// Sets the clock to a minute of a day in January 1970.
 fn go_to(day: u64, minute: u64) {
     NOW.store((day - 1) * 24 * 60 + minute, Ordering::Relaxed);
 }
@@ -48,7 +48,7 @@ async fn what_is_shown_again_has_its_day_and_today_ends_it() {
     kim.sees("* you are now kim").await;
     ci.publish("lobby", "four").await.unwrap();
     kim.sees("10:00 ci: four").await;
-    // The history is requested again. Messages of today have no date.
+    // Messages of the present day are shown without a date.
     kim.sends("/history 2").await;
     for line in [
         "* 1970-01-03",
@@ -69,7 +69,7 @@ async fn what_is_shown_again_has_its_day_and_today_ends_it() {
     the_days_fit_into_the_thousand_bytes_of_a_greeting().await;
 }
 
-/// Part of the test above, because both set the same clock.
+/// Runs as a part of the test above, because both set the same clock.
 async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
     for bytes in 0..60 {
         let mut hub = hub();
@@ -79,7 +79,7 @@ async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
             ci.publish("lobby", &"x".repeat(10 + bytes)).await.unwrap();
         }
         go_to(20, 0);
-        // The client sends no line.
+        // The client sends no line, so it is greeted as a person.
         let mut kim = hub.connect("kim");
         let mut greeting = Vec::new();
         while !greeting

@@ -1,4 +1,4 @@
-//! The promises on the fast path. Each test forces one of its fallbacks.
+//! The promises hold on the fast path of delivery too. Each test forces one of the fallbacks of this path.
 
 use crate::{members, two_in_the_lobby, unlimited};
 use chat_core::Limits;
@@ -6,7 +6,7 @@ use chat_core::error::PublishError;
 use chat_testkit::TestHub;
 use std::num::NonZeroUsize;
 
-/// A hub whose members soon fall behind.
+/// Returns a hub whose members soon fall behind.
 fn tight() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -138,7 +138,7 @@ async fn who_joins_or_leaves_while_messages_are_on_their_way_sees_a_whole_range(
         let mut range = seen.clone();
         range.sort_unstable();
         range.dedup();
-        // Only messages that /history shows again may appear twice.
+        // Only messages that the answer to /history repeats may appear twice.
         assert!(seen.len() - range.len() <= 1, "visitor {visitor}: {seen:?}");
         assert!(
             range.windows(2).all(|pair| pair[1] == pair[0] + 1),
@@ -175,12 +175,12 @@ async fn a_full_queue_of_appends_is_refused_and_the_room_goes_on() {
     let (_sessions, mut listening, talking) = two_in_the_lobby(&hub).await;
     let mut refused = 0;
     for _ in 0..1100 {
-        // The future is dropped at once. The message may be delivered nevertheless.
+        // The future is dropped at once, but its message may still be delivered.
         let said = futures::FutureExt::now_or_never(talking.say("x"));
         refused += usize::from(matches!(said, Some(Err(PublishError::Busy))));
     }
     assert!(refused > 0);
-    // The journal's delay of one second passes.
+    // After this time the journal's delay of one second has passed.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(talking.say("last").await.unwrap().0, 1101 - refused as u64);
     let mut heard = 0;
@@ -202,7 +202,7 @@ async fn promise_2_a_ring_that_outran_its_delivery_task_is_repaired_from_the_jou
     bob.sees("* alice joined").await;
     bob.sends("mine").await;
     while !matches!(talking.next().await, Some(chat_core::Event::Message(_))) {}
-    // No other task runs during this loop: a hundred batches go through a ring of eight, after bob's own message.
+    // No other task runs during this loop. After bob's own message, a hundred batches pass through a ring of eight.
     for number in 0..100 {
         talking.say(&number.to_string()).await.unwrap();
     }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The next event in words.
+/// Returns the follower's next event in words.
 async fn next(follower: &mut Follower) -> String {
     match follower.next().await {
         Some((room, Event::Message(message))) => {
@@ -135,7 +135,7 @@ async fn a_follower_is_told_who_comes_and_goes_where_members_are_not() {
     assert_eq!(next(&mut follower).await, "lobby: e left");
 }
 
-/// A value that the hub owns: it is dropped with the hub.
+/// A value that the hub owns. It is dropped together with the hub.
 struct Part {
     _token: Arc<()>,
 }

@@ -1,4 +1,4 @@
-//! A second framing: frames of a length and a payload, for a dialect that is not spoken in lines.
+//! A second framing, for a dialect without lines: each frame has a length and a payload.
 
 use crate::unlimited;
 use bytes::{Buf, BufMut, BytesMut};
@@ -15,24 +15,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// What a connection in frames begins with.
+/// The first bytes of a connection that speaks in frames.
 const MAGIC: &[u8] = b"FRAMES\n";
 
-/// Another beginning, which telnet would take for one of its commands.
+/// Alternative first bytes. Telnet would read them as one of its commands.
 const BINARY_MAGIC: &[u8] = b"\xff\xfdFRAMES";
 
 const ITEM_BYTES_MAX: usize = 300;
 
-/// How long a rejection takes: longer than a task may work without yielding.
+/// How long the rejection of an item takes: longer than a task may run without yielding.
 const REJECTION: Duration = Duration::from_micros(300);
 
-/// Four bytes of length, most significant first, and the payload.
+/// Splits a stream into frames: four bytes of length, most significant byte first, and the payload.
 #[derive(Default)]
 struct Lengths {
     buffer: BytesMut,
     magic_bytes: usize,
     item_bytes_max: usize,
-    /// How much is to be skipped of a frame that is too long or too slow.
+    /// The number of bytes still to be skipped of a frame that is too long or too slow.
     skip: usize,
     has_begun: bool,
 }
@@ -90,7 +90,7 @@ impl Framing for Lengths {
     }
 }
 
-/// Finds the dialect, whose connections share one encoder.
+/// Recognises the dialect. Its connections share one encoder.
 #[derive(Default)]
 struct FramesDetector(Arc<FramesEncoder>);
 
@@ -109,14 +109,14 @@ impl Detector for FramesDetector {
     }
 }
 
-/// Says what it is given in the lobby, and is shown what others say.
+/// A dialect that publishes each received text in the lobby, and shows what other members say.
 struct Frames(Arc<FramesEncoder>, usize);
 
 #[derive(Default)]
 struct FramesEncoder {
-    /// How many batches were encoded.
+    /// The number of encoded batches.
     encoded: AtomicUsize,
-    /// How many items were rejected, each after a while that keeps the thread busy.
+    /// The number of rejected items. Each rejection keeps the thread busy for [`REJECTION`].
     rejected: AtomicUsize,
 }
 
@@ -193,7 +193,7 @@ impl Dialect for Frames {
     }
 }
 
-/// The other end of a connection in frames.
+/// The client's end of a connection that speaks in frames.
 struct Member(DuplexStream);
 
 impl Member {
@@ -288,7 +288,8 @@ async fn messages_of_one_read_in_frames_are_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn frames_are_read_however_they_are_cut_and_whatever_bytes_they_hold() {
-    // A length of 255 begins telnet's commands; the first read brings it, before the dialect is known.
+    // Commands of telnet begin with the byte 255, and this length contains it. The server reads it together with the
+    // first bytes, before it knows the dialect.
     let text = "x".repeat(255);
     let mut bytes = BytesMut::from(MAGIC);
     for payload in ["join", &text, "end"] {
@@ -307,7 +308,7 @@ async fn frames_are_read_however_they_are_cut_and_whatever_bytes_they_hold() {
     }
 }
 
-/// A telnet command in the first frames is part of them: it is neither taken out nor answered.
+/// A telnet command in the first frames is part of the frames: it is neither removed nor answered.
 #[tokio::test(start_paused = true)]
 async fn frames_that_arrive_before_the_dialect_is_known_reach_it_unchanged() {
     let mut frames = BytesMut::new();
@@ -352,7 +353,7 @@ async fn what_arrives_before_the_dialect_is_known_is_bounded_whatever_it_is() {
 async fn telnet_that_may_be_frames_is_answered_once_it_is_not() {
     let (mut hub, _) = hub(Limits::default());
     let mut alice = Member::connect(&mut hub);
-    // `IAC DO` begins both, and the next byte shows that this is telnet.
+    // `IAC DO` is the beginning of both protocols. The byte after it shows that this is telnet.
     alice.sends_bytes(b"\xff\xfd").await;
     alice.sees_nothing().await;
     alice.sends_bytes(b"\x18").await;
@@ -420,7 +421,7 @@ async fn frames_that_are_no_text_are_rejected() {
     alice.sees("! not UTF-8: message dropped").await;
 }
 
-/// The rest of an item that is skipped is limited like the item itself, and what follows it is read.
+/// The skipped rest of a frame has the same time limit as a frame, and what follows the rest is read.
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_skipped_frame_is_given_up_again_if_it_is_dribbled() {
     let (mut hub, _) = hub(Limits::default());
@@ -458,7 +459,7 @@ async fn a_frame_that_is_too_long_is_given_up_too_if_it_is_dribbled() {
         .await;
 }
 
-/// An item of one byte that is no text.
+/// A frame of one byte that is not UTF-8.
 const REJECTED: &[u8] = &[0, 0, 0, 1, 0xff];
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Guessing passwords is slow, and costs only the peer that guesses.
+//! Guessing passwords is slow, and affects only the peer that guesses.
 
 use crate::identity::{Login, Texts};
 use chat_core::auth::{AuthError, Authenticator, Credentials};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Knows one password, never answers about `slow`, and counts.
+/// An authenticator with one password. It never answers for the password `slow`, and counts its calls.
 #[derive(Clone, Default)]
 struct Passwords(Arc<Counts>);
 
@@ -56,7 +56,7 @@ impl Authenticator for Passwords {
             "slow" => std::future::pending().await,
             "swordfish" => Ok(Account::parse(&account).ok()),
             _ => {
-                // The time that it takes to compute the hash of a password.
+                // Computing the hash of a password takes this long.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 Err(AuthError::new("wrong account or password"))
             }
@@ -83,7 +83,7 @@ async fn tries(hub: &mut TestHub, name: &str, password: &str) -> Wire {
     wire
 }
 
-/// Lets the hub do what was asked for.
+/// Lets the hub process everything that it has received.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -144,7 +144,7 @@ async fn an_authenticator_that_hangs_holds_up_no_delivery_and_no_drain() {
     assert_eq!(passwords.running(), 1);
     let start = Instant::now();
     alice.sends("hello").await;
-    // A member that waits for its own authentication is still sent what others say.
+    // While a member waits for its own authentication, it still receives the messages of other members.
     kim.sees_in_time("hello").await;
     assert!(start.elapsed() < Duration::from_millis(100));
     hub.hub.drain();
@@ -215,11 +215,11 @@ async fn wrong_passwords_cost_their_address_however_many_connections_it_has() {
             line.starts_with("NO your address asks for too much: try again in")
         })
         .await;
-    // Another address is not affected.
+    // Peers from another address need not wait.
     let mut kim = hub.connect_as("kim", at("192.0.2.2:1000"));
     kim.sends("LOGIN kim swordfish").await;
     kim.sees_in_time("WELCOME kim").await;
-    // The first address must wait, but not for ever.
+    // Peers from the first address must wait, but not for ever.
     tokio::time::sleep(Duration::from_secs(60)).await;
     guessers[199].sends("LOGIN kim swordfish").await;
     guessers[199].sees_in_time("WELCOME kim").await;

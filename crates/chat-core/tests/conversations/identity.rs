@@ -1,4 +1,4 @@
-//! Who a peer provably is: found by an authenticator, seen by policies, kept with what is said.
+//! Authenticated accounts: found by an authenticator, seen by policies, and stored with messages.
 
 use bytes::{BufMut, BytesMut};
 use chat_core::auth::{AuthError, Authenticator, Credentials, Secret};
@@ -12,10 +12,11 @@ use chat_core::{CloseReason, Direct, Echo, Hub, Kind, Peer, Seq};
 use chat_testkit::TestHub;
 use std::sync::Arc;
 
-/// The user at the other end of a Unix socket.
+/// The name of the user at the other end of a Unix socket.
 struct User(&'static str);
 
-/// Knows the users of this machine, and one password; keeps waiting for `slow`, panics for `bug`.
+/// An authenticator that knows the users of this machine, and one password. It never answers for `slow`, and panics for
+/// `bug`.
 struct Users;
 
 impl Authenticator for Users {
@@ -43,7 +44,7 @@ impl Authenticator for Users {
     }
 }
 
-/// Lets only accounts speak.
+/// A policy that allows only peers with an account to speak.
 struct AccountsOnly;
 
 impl Policy for AccountsOnly {
@@ -55,7 +56,7 @@ impl Policy for AccountsOnly {
     }
 }
 
-/// Tells a policy before there is a session what the account is: it is the nick.
+/// A policy that makes the name of the account the nick, before there is a session.
 struct NickOfAccount;
 
 impl Policy for NickOfAccount {
@@ -126,7 +127,7 @@ async fn wrong_peers_are_refused_and_what_is_not_found_in_time_is_not_known() {
     assert_eq!(hub.hub.stats().policy_failures, 2);
 }
 
-/// What the peer has sent is read before silence counts: a program is not greeted as a person.
+/// Bytes that the peer has already sent are read before it counts as silent. So a program is not greeted as a person.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_has_spoken_is_not_greeted_however_long_the_authenticator_takes() {
     let mut hub = hub().protocol(Login(Arc::new(Texts)));
@@ -172,7 +173,7 @@ fn a_secret_is_never_printed() {
     );
 }
 
-/// A dialect that logs in: `LOGIN account password`, then it talks.
+/// A dialect in which a peer logs in with `LOGIN account password`, and then talks.
 pub(crate) struct Login(pub(crate) Arc<Texts>);
 
 pub(crate) struct Texts;

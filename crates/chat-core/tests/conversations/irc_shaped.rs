@@ -1,4 +1,5 @@
-//! What a dialect of IRC's shape asks of the seam, each shown with one that has under 200 lines.
+//! What a dialect like IRC needs from the traits for dialects. Each need is tested with a dialect of less than 200
+//! lines.
 
 mod dialect;
 
@@ -64,7 +65,7 @@ async fn a_registration_that_does_not_finish_in_time_ends() {
     assert_eq!(hub.ended().await, CloseReason::NotRegistered);
 }
 
-/// A person may take long before the client registers.
+/// A person may wait for long before the client starts to register.
 #[tokio::test(start_paused = true)]
 async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
     let mut hub = unlimited();
@@ -76,7 +77,7 @@ async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
     bob.sees_in_time("001 bob").await;
 }
 
-/// A listener for one dialect alone.
+/// Checks a listener for a single dialect.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
     let irc = Irc::default();
@@ -89,7 +90,7 @@ async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
         silent.sends(line).await;
     }
     silent.sees("001 kim").await;
-    // What no protocol opens with is the dialect's, not talk in plain.
+    // First bytes that no protocol recognises are passed to this default dialect, and not to the plain one.
     let mut other = hub.connect("other");
     other.sends("hello").await;
     other.sees("421 hello").await;
@@ -146,7 +147,8 @@ async fn a_line_speaks_in_a_list_of_rooms() {
     bob.sees_in_time(":bob JOIN #a").await;
     lines_of(&mut alice).await;
     alice.sends("PRIVMSG #a,#elsewhere,#b :hello").await;
-    // Said in each room that she is in, and answered for the other, in the order of the list.
+    // The message is said in each listed room that alice is in. For the other room she gets an error. The answers come
+    // in the order of the list.
     alice.sees(":alice PRIVMSG #a :hello").await;
     alice
         .sees("400 you are not in that room: join it first")
@@ -232,7 +234,7 @@ async fn a_plain_member_and_an_irc_peer_share_a_room_and_each_is_told_its_way() 
     bob.sees_in_time(":alice NICK ally").await;
 }
 
-/// An IRC peer in `#a`.
+/// Connects an IRC peer that joins `#a`.
 async fn irc_in_a(hub: &mut TestHub, nick: &str) -> Wire {
     let mut peer = hub
         .connect_saying(nick, [&format!("NICK {nick}"), "USER u", "JOIN #a"])
@@ -241,7 +243,7 @@ async fn irc_in_a(hub: &mut TestHub, nick: &str) -> Wire {
     peer
 }
 
-/// What a peer is sent until nothing more comes, from a slow log, too.
+/// Returns the lines that a peer receives until nothing more comes. The wait is long enough for a slow log.
 async fn lines_of(peer: &mut Wire) -> Vec<String> {
     tokio::time::sleep(Duration::from_secs(10)).await;
     peer.sees_until_quiet().await
@@ -258,7 +260,7 @@ async fn a_labelled_message_is_answered_in_its_place_among_the_rooms_messages() 
     }
     let dave = hub.hub.session(Some("dave")).await.unwrap();
     for round in 0..50 {
-        // All act before any has read: the room decides the order.
+        // All members act before any of them has read, so the room decides the order.
         let member = dave.join("a").await.unwrap();
         bob.sends(&format!("PRIVMSG #a :b{round}\nPRIVMSG #a :bb{round}"))
             .await;
@@ -314,7 +316,7 @@ async fn a_labelled_command_waits_for_the_echo_before_it() {
 async fn a_message_is_answered_before_the_end_of_its_session() {
     for end in ["\nQUIT :bye", "\nNICK bob", ""] {
         let mut shared = Shared::new(5).await;
-        // The log has the message, and the hub has not delivered it yet.
+        // The log already has the message, but the hub has not delivered it yet.
         shared.node.hold();
         let alice = &mut shared.alice;
         alice
@@ -345,7 +347,7 @@ async fn a_reply_does_not_wait_for_its_place_for_ever() {
     shared.alice.sees("@label=2 :you NICK ally").await;
     let waited = began.elapsed().as_secs();
     assert_eq!(waited, Limits::default().stall_timeout.as_secs());
-    // It is not shown once more when it is delivered.
+    // The message was already shown, so it is not shown again when it is delivered.
     shared.node.release();
     shared.bob.say("later").await.unwrap();
     shared.alice.sees(":bob PRIVMSG #a :later").await;
@@ -374,7 +376,7 @@ async fn all_names_of_a_room_of_three_hundred_are_listed_once() {
     expected.push("alice".to_owned());
     assert_eq!(listed, expected);
     assert_eq!(lines[3..], ["366 #a", "PONG 1"]);
-    // At the end of the stream, too, and for a peer that reads little at a time.
+    // The list is also complete at the end of the stream, and for a peer that reads little at a time.
     let mut bob = hub.connect_with("bob", 512);
     bob.sends("NICK bob\nUSER b\nNAMES #a").await;
     bob.ends().await;
@@ -384,7 +386,7 @@ async fn all_names_of_a_room_of_three_hundred_are_listed_once() {
     assert!(lines.contains(&"366 #a".to_owned()), "{lines:?}");
 }
 
-/// A client that keeps the members of a room by the list and by what it is told after it has no ghost.
+/// A client that updates the list of members with the later announcements ends up with the right members.
 #[tokio::test(start_paused = true)]
 async fn a_list_of_names_fits_what_is_announced_after_it() {
     let mut limits = Limits::default();
@@ -403,7 +405,7 @@ async fn a_list_of_names_fits_what_is_announced_after_it() {
     let mut known = BTreeSet::new();
     let mut next = 0;
     loop {
-        // While the list is written, members leave and others come.
+        // While the list is sent, members leave and others join.
         if let Some((member, _)) = members.get_mut(next) {
             *member = None;
         }
@@ -438,7 +440,7 @@ async fn a_list_of_names_fits_what_is_announced_after_it() {
     assert_eq!(known, members.collect());
 }
 
-/// Two hubs on one log, with an IRC peer on the first and a session in the same room on the second.
+/// Two hubs on one log. An IRC peer is on the first hub, and a session on the second hub is in the same room.
 struct Shared {
     here: TestHub,
     alice: Wire,
@@ -500,7 +502,7 @@ async fn a_labelled_message_is_answered_in_its_place_in_a_log_that_hubs_share() 
     }
 }
 
-/// The log ends, begins anew or loses the message before the hub has followed so far.
+/// The log ends, begins anew or loses the message before the hub has delivered the message.
 #[tokio::test(start_paused = true)]
 async fn a_labelled_message_that_is_never_delivered_is_answered_all_the_same() {
     for fault in ["let go", "reset", "removed", "kicked", "drained"] {

@@ -1,4 +1,4 @@
-//! Listeners: in memory, over Unix sockets, and what can be put around them.
+//! Listeners: in memory, over Unix sockets, and with adapters around them.
 
 use crate::rate;
 use chat_core::listener::{Listener, ListenerExt};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Connections in memory; an address of `None` is an error of `accept`.
+/// A listener for connections in memory. For a connection with the address `None`, `accept` returns an error.
 struct Memory(mpsc::UnboundedReceiver<(DuplexStream, Option<SocketAddr>)>);
 
 impl Listener for Memory {

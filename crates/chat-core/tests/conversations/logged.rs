@@ -4,7 +4,7 @@ use std::path::Path;
 
 const GUIDE: &str = include_str!("../../guide/logging.md");
 
-/// The sources' calls of tracing's macros, each with its arguments.
+/// Finds the calls of tracing's macros in the sources, each with its arguments.
 fn calls(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! Conversations over in-memory streams with paused time: what members send, and what each must see.
+//! Conversations over in-memory streams with paused time: what members send, and what each member must receive.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -33,14 +33,14 @@ use chat_core::{Hub, Limits, Member, Rate, Session};
 use chat_testkit::{TestHub, Wire};
 use std::num::NonZeroU32;
 
-/// A hub whose rate is lifted.
+/// Returns a hub without a limit on the rate.
 fn unlimited() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
     TestHub::new(limits)
 }
 
-/// The rate of a token bucket.
+/// Returns the rate of a token bucket.
 fn rate(burst: u32, per_second: u32) -> Rate {
     Rate {
         burst: NonZeroU32::new(burst).unwrap(),
@@ -48,7 +48,7 @@ fn rate(burst: u32, per_second: u32) -> Rate {
     }
 }
 
-/// Members that have seen each other join.
+/// Connects members in this order. When this returns, each has received the joins of the others.
 async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; N] {
     let mut members: Vec<Wire> = Vec::new();
     for nick in nicks {
@@ -70,7 +70,7 @@ async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; 
     members.try_into().unwrap()
 }
 
-/// Two sessions, and their members of the lobby: one to listen, one to talk.
+/// Returns two sessions and their members of the lobby. The first member listens, the second talks.
 async fn two_in_the_lobby(hub: &Hub) -> ([Session; 2], Member, Member) {
     let alice = hub.session(Some("alice")).await.unwrap();
     let bob = hub.session(Some("bob")).await.unwrap();

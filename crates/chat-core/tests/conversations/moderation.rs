@@ -4,7 +4,7 @@ use crate::{members, unlimited};
 use chat_core::error::{JoinError, NickError, PublishError};
 use chat_core::{CloseReason, Event, Hub, Member, PresenceChange};
 
-/// The next event about a join, a leave or the end of the room.
+/// Returns the next event about a join, a leave or the end of the room.
 async fn next_change(member: &mut Member) -> String {
     loop {
         match member.next().await {
@@ -96,7 +96,7 @@ async fn who_is_taken_out_of_a_room_is_told_and_put_back_into_the_lobby() {
     bob.sees("* you are bob in lobby").await;
     bob.sees("* nobody else is here yet").await;
     bob.sees_nothing().await;
-    // The member may join again. Dropping its earlier membership does not remove the new one.
+    // The member may join again. The new membership continues when the old one is dropped.
     bob.sends("/join ops").await;
     bob.sees_in_time("14:02 alice: after").await;
     alice.sees("* bob joined").await;
@@ -141,7 +141,7 @@ async fn a_room_that_is_closed_lets_everybody_go_after_what_was_said() {
     }
     assert_eq!(next_change(&mut hosting).await, "closed: over");
     assert_eq!(next_change(&mut hosting).await, "the end");
-    // The next join opens a new room of that name.
+    // The next join opens a new room with the same name.
     let anew = host.join("match-7").await.unwrap();
     assert_eq!(anew.info().position.seq, chat_core::Seq::START);
     drop(hosting);
@@ -170,7 +170,7 @@ async fn an_application_publishes_without_being_there() {
     alice.sees("14:02 ci: build 12 failed").await;
     alice.sees_nothing().await;
     assert_eq!(hub.hub.position("lobby").await.unwrap().seq, seq);
-    // A message in a room without members is there for the next member.
+    // A message that is published in a room without members is shown to the next member.
     ci.publish("ops", "one").await.unwrap();
     ci.publish("ops", "two").await.unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! In process as on a wire: resuming, keys, and all of a session's rooms as one stream of events.
+//! Features in process that match those of connections: resuming, keys, and one stream for the events of all rooms.
 
 use chat_core::error::PublishError;
 use chat_core::log::{Epoch, Position, Span, TokenDigest};
@@ -10,7 +10,7 @@ use chat_testkit::SlowJournal;
 use futures::FutureExt;
 use std::time::Duration;
 
-/// The events that a member receives without waiting, in words.
+/// Returns the events that a member receives without waiting, in words.
 async fn given(member: &mut Member) -> Vec<String> {
     let mut given = Vec::new();
     while let Some(Some(event)) = member.next().now_or_never() {
@@ -25,7 +25,7 @@ async fn given(member: &mut Member) -> Vec<String> {
     given
 }
 
-/// A hub with five messages in the room `ops`, and the session that published them.
+/// Returns a hub with five messages in the room `ops`, and the session that published them.
 async fn hub_with_five() -> (Hub, Session) {
     let hub = Hub::default();
     let bot = hub.session(Some("bot")).await.unwrap();
@@ -89,7 +89,7 @@ async fn what_a_client_says_again_under_its_key_is_not_said_twice() {
         ops.say_once("", "no key").await,
         Err(PublishError::Key(_))
     ));
-    // The client returns in another session.
+    // The client comes back with another session.
     drop((ops, kim));
     let back = hub.session(Some("kim-2")).await.unwrap();
     back.set_token(token);
@@ -99,7 +99,7 @@ async fn what_a_client_says_again_under_its_key_is_not_said_twice() {
     assert_eq!(page.len(), 1);
 }
 
-/// The next event of a session, in words.
+/// Returns the next event of a session, in words.
 async fn next(events: &mut SessionEvents) -> String {
     match events.next().await {
         Some(SessionEvent::Room(room, Event::Message(message))) => {
@@ -138,7 +138,7 @@ async fn all_rooms_and_direct_messages_are_one_stream() {
     kim.room("OPS").unwrap().say("mine").await.unwrap();
     hub.close_room("dev", "done").unwrap();
     assert_eq!(next(&mut kim).await, "dev: closed done");
-    // The leave is announced at once. The session does not receive later events of the room.
+    // The leave is announced at once. After that, the session receives no events of this room.
     assert!(kim.leave("ops"));
     assert_eq!(hub.members("ops").len(), 1);
     in_ops.say("not for kim").await.unwrap();
@@ -196,7 +196,7 @@ async fn a_wait_that_is_given_up_loses_no_event() {
     let (mut replayed, mut live) = (0, 0);
     while replayed < 600 {
         bot.publish("dev", "x").await.unwrap();
-        // The catch-up of the other room continues where it was.
+        // The replay of one room continues where it was, although the other room has new messages.
         match kim.next().now_or_never() {
             Some(Some(SessionEvent::Room(_, Event::Replayed(message)))) => {
                 assert_eq!(message.text(), replayed.to_string());
@@ -226,7 +226,7 @@ async fn a_client_alone_in_a_room_that_is_forgotten_has_missed_nothing() {
         assert_eq!(kim.next().now_or_never().map(drop), None, "visit {visit}");
         seen = Some(joined.position);
     }
-    // What was said and forgotten is missed.
+    // A message that was said and then forgotten with the room is reported as missed.
     let kim = hub.session(Some("kim")).await.unwrap();
     kim.join("quiet").await.unwrap().say("hello").await.unwrap();
     let mut back = kim.into_events();

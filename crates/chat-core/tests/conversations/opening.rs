@@ -1,4 +1,4 @@
-//! Opening rooms, many at a time, and over journals that fail to read.
+//! Opening rooms: many at a time, and with journals that can't be read.
 
 use chat_core::log::{Epoch, Head, JournalError, MemoryJournal};
 use chat_core::{Hub, Limits, Seq};
@@ -6,7 +6,7 @@ use chat_testkit::{Intercept, TestHub, WrappedJournal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Makes rooms exist already and their logs unreadable. Counts the requests to open one.
+/// Wraps a journal so that rooms already have messages, but their logs can't be read. Counts how often a log is opened.
 #[derive(Clone, Default)]
 struct Unreadable {
     openings: Arc<AtomicUsize>,
@@ -62,7 +62,7 @@ async fn a_newcomer_is_told_that_the_past_can_not_be_read() {
     }
 }
 
-/// If the log were opened once for each member, a late result could replace a newer log of the room by an older one.
+/// If each member opened the log, an opening that is slow could replace the room's newer log by an older one.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_many_come_to_at_once_is_opened_once() {
     let unreadable = Unreadable::default();

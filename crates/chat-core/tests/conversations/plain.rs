@@ -1,4 +1,4 @@
-//! Every line of the plain dialect, as it is sent over the wire.
+//! Every line of the plain dialect, exactly as it is sent over the connection.
 
 use crate::{members, unlimited};
 use chat_core::{Hub, Limits};

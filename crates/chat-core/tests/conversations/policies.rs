@@ -1,4 +1,4 @@
-//! The effect of policies, as peers see it in the plain dialect.
+//! The effect of policies, as peers of the plain dialect see it.
 
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{CloseReason, Hub, Kind, Limits, Peer};
@@ -92,7 +92,7 @@ async fn a_policy_that_takes_a_second_for_one_delays_nobody_else() {
     let begun = Instant::now();
     alice.sends("first\nslow second\nthird").await;
     bob.sends("quick").await;
-    // The message that was allowed earlier is delivered at once, and so are the messages of other members.
+    // The message that the policy allowed earlier is delivered at once, and so are the messages of other members.
     carol.sees("14:02 alice: first").await;
     carol.sees("14:02 bob: quick").await;
     alice.sees("14:02 bob: quick").await;
@@ -123,7 +123,7 @@ async fn who_thinks_about_is_gone_at_once_all_the_same() {
     hub.hub.drain();
 }
 
-/// Admits peers with a ticket, under the name on the ticket.
+/// A policy that admits peers with a ticket, under the name on the ticket.
 struct Doorman {
     is_asked: Arc<AtomicBool>,
 }
@@ -161,7 +161,7 @@ async fn admission_is_decided_before_the_hub_knows_of_the_peer() {
     guest
         .sees("* you are kim in lobby: /nick NAME changes your nick, /help lists the commands")
         .await;
-    // A peer whose name is taken is admitted as a guest.
+    // A peer whose name is already taken is admitted as a guest.
     let mut twin = hub.connect_as("twin", Peer::default().with(Ticket("kim")));
     twin.sees("* you are guest-1 in lobby: /nick NAME changes your nick, /help lists the commands")
         .await;
@@ -186,7 +186,8 @@ async fn no_spelling_of_a_room_gets_around_a_policy() {
     alice.sees("! only the newsroom speaks here").await;
 }
 
-/// Admits only the boss to `secret`, and hides the room from everyone else. Panics for the room `broken`.
+/// A policy that admits only the boss to `secret`, and hides the room from all other members. It panics for the room
+/// `broken`.
 struct Discreet;
 
 impl Policy for Discreet {
@@ -231,7 +232,7 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     boss.sees("* rooms: lobby (2), secret (1)").await;
     boss.sends("/who secret").await;
     boss.sees("* secret: 1 member: spy").await;
-    // A member sees its room regardless of the policy.
+    // A member of a room sees the room regardless of the policy.
     boss.sends("/join secret").await;
     boss.sees_until_quiet().await;
     boss.sends("/nick retired").await;
@@ -240,7 +241,8 @@ async fn a_room_that_the_policy_hides_is_neither_listed_nor_are_its_members() {
     boss.sees("* secret: 2 members: retired, spy").await;
 }
 
-/// Appends a letter to each text, and refuses texts with the next letter.
+/// A policy that appends the first letter to each text, refuses texts that contain the second letter, and hides rooms
+/// whose names contain the first letter.
 struct Letter(char, char);
 
 impl Policy for Letter {
@@ -268,14 +270,14 @@ async fn policies_are_asked_in_their_order_and_the_first_refusal_decides() {
     bob.sees_in_time("! no q").await;
     bob.sends("z").await;
     bob.sees_in_time("! no z").await;
-    // The room is hidden if any of the policies hides it.
+    // A room is hidden if any of the policies hides it.
     alice.sends("/join xroom").await;
     bob.sends("/who xroom").await;
     bob.sees_in_time("! no such room: xroom (/rooms lists them)")
         .await;
 }
 
-/// Redirects peers that join `ops` to another room, or refuses one room.
+/// A policy that redirects peers that join `ops` to another room, or that refuses one room.
 enum Usher {
     Sends(&'static str),
     Refuses(&'static str),
@@ -300,7 +302,7 @@ async fn the_next_policy_is_asked_about_the_folded_name_of_the_other_room() {
     bob.sees_in_time("! not in there").await;
 }
 
-/// Hides the room's messages from sessions that only listen.
+/// A policy that hides the room's messages from sessions that only listen.
 struct Blind;
 
 impl Policy for Blind {

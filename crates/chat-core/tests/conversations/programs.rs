@@ -1,4 +1,4 @@
-//! Simple programs: what they send besides text, and what they can read.
+//! Simple programs: what they send besides text, and what they are able to read.
 
 use crate::{members, unlimited};
 use chat_core::{Hub, Peer};
@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// The size of one `recv(1024)` of a typical program, less a reserve for the greeting.
+/// The most bytes of a greeting: a typical program reads with `recv(1024)`, and some bytes are kept in reserve.
 const GREETING_BYTES_MAX: usize = 1000;
 
-/// A line of about 300 bytes.
+/// Returns a line of about 300 bytes.
 fn korean(number: usize) -> String {
     format!("{number}{}", " 안녕하세요 여러분".repeat(11))
 }
@@ -38,7 +38,7 @@ async fn a_byte_order_mark_before_the_first_line_is_skipped() {
             .sees_in_time("14:02 guest-3 -> you: my password is 1234")
             .await;
         bob.sees_nothing().await;
-        // Only the first one is skipped. Later it is an ordinary character.
+        // Only the first byte order mark is skipped. Later it is an ordinary character.
         program.sends("\u{feff}/who").await;
         bob.sees("14:02 guest-3: \u{feff}/who").await;
     }
@@ -90,7 +90,7 @@ async fn a_peer_not_known_to_read_lines_is_greeted_in_a_thousand_bytes() {
             greeting.last(),
             Some(&format!("14:02 alice: {}", korean(14))),
         );
-        // The same holds for every room.
+        // The same limit applies when the program joins another room.
         program.sends_bytes(b"/join ops").await;
         tokio::time::sleep(std::time::Duration::from_millis(210)).await;
         program.sends_bytes(b"/leave").await;
@@ -118,7 +118,7 @@ async fn a_peer_that_has_sent_a_line_is_shown_all_that_there_is() {
     assert_eq!(shown, 20, "{greeting:?}");
 }
 
-/// A stream that does not merge writes.
+/// A stream that keeps the writes separate.
 struct Writes {
     stream: DuplexStream,
     writes: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -235,7 +235,7 @@ async fn a_nul_ends_a_text_in_every_mode() {
     for text in ["two", "three"] {
         alice.sees(&format!("14:02 guest-2: {text}")).await;
     }
-    // Input that ends in newlines.
+    // Case 1: the input ends in newlines.
     let mut bob = hub.member("bob").await;
     alice.sees_until_quiet().await;
     bob.sends_bytes(b"four\0fi").await;
@@ -243,7 +243,7 @@ async fn a_nul_ends_a_text_in_every_mode() {
     for text in ["four", "five"] {
         alice.sees(&format!("14:02 bob: {text}")).await;
     }
-    // Input without newlines.
+    // Case 2: the input has no newlines.
     program.sends_bytes(b"six").await;
     alice.sees("14:02 guest-2: six").await;
     program.sends_bytes(b"seven\0eight").await;
@@ -282,7 +282,7 @@ async fn what_irc_clients_and_proxies_open_with_never_becomes_chat() {
             "\r\n\r\n\0\r\nQUIT\n!\x11\0\x0chello\n",
             "! no PROXY header",
         ),
-        // C programs send the NUL at the end of a string.
+        // C programs may send the NUL at the end of a string.
         ("EHLO example.org\0", "554 "),
         ("CAP LS 302\0\n", "ERROR :"),
     ] {
@@ -325,11 +325,11 @@ async fn a_line_longer_than_any_message_must_end_in_time() {
         .sees("! line dropped: its end did not come in time")
         .await;
     assert_eq!(began.elapsed().as_secs(), 60);
-    // The rest of the line is skipped.
+    // The server skips the rest of the line.
     alice.sends("the rest of it").await;
     alice.sends("hello").await;
     bob.sees("14:02 alice: hello").await;
-    // A person who types slowly has no deadline.
+    // A person who types slowly has no time limit.
     for key in "안녕하세요".chars() {
         alice.sends_bytes(key.to_string().as_bytes()).await;
         tokio::time::sleep(std::time::Duration::from_secs(50)).await;
@@ -352,7 +352,7 @@ async fn pauses_put_off_the_end_of_a_line_by_their_own_length_only() {
     alice.sends_bytes(&[b'x'; 5000]).await;
     for _ in 0..12 {
         tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-        // The server does not read alice while this much output waits for her.
+        // While this much output waits for alice, the server does not read from her.
         bob.sends(&"long".repeat(500)).await;
         bob.sends(&"long".repeat(500)).await;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! One test for each promise, named after the promise.
+//! One test for each promise of the documentation, named after the promise.
 
 use crate::{members, unlimited};
 use chat_core::{CloseReason, Event, Hub, Limits, PresenceChange};
@@ -6,7 +6,7 @@ use chat_testkit::{SlowJournal, TestHub, Wire};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// The texts of all members in [`promise_1_all_members_see_one_order`], without the time.
+/// Returns the text of a message in [`promise_1_all_members_see_one_order`], without the time.
 fn said(line: &str) -> Option<&str> {
     line.strip_prefix("14:02 ")
         .filter(|rest| rest.contains(": "))
@@ -81,7 +81,7 @@ async fn promise_3_a_room_never_waits_for_a_member() {
     for wire in [&mut alice, &mut bob] {
         wire.sees_in_time("14:02 guest-3: hi").await;
     }
-    // Ten times the maximum that may wait for a member.
+    // This is ten times as much as may wait for a member.
     let text = "x".repeat(4000);
     for number in 0..640 {
         alice.sends(&format!("{number} {text}")).await;
@@ -192,8 +192,8 @@ async fn promise_6_a_line_is_a_line() {
     alice.sees_nothing().await;
 }
 
-/// A name with a control character is refused, not cleaned: a cleaned name could be mistaken for another one. A
-/// deleting character is never part of a name, because line editing has applied it to the character before it.
+/// A name with a control character is refused rather than cleaned, because a cleaned name could be mistaken for another
+/// one. A deleting character is never part of a name: line editing applies it to the character before it.
 #[tokio::test(start_paused = true)]
 async fn promise_6_a_name_brings_no_control_character() {
     let mut hub = unlimited();
@@ -255,7 +255,7 @@ async fn promise_7_a_fast_sender_is_slowed_and_loses_nothing() {
     for number in 0..119 {
         bob.sees(&format!("14:02 alice: {number}")).await;
     }
-    // The nick took one of the twenty tokens. A hundred tokens must be earned.
+    // The nick has used one of the twenty tokens. A hundred tokens must be earned.
     assert_eq!(began.elapsed().as_secs(), 20);
 }
 

@@ -1,4 +1,4 @@
-//! Faults that a review found, each with the sequence of events that showed it.
+//! Faults that reviews found, each with the sequence of events that causes the fault.
 
 use crate::{members, two_in_the_lobby, unlimited};
 use chat_core::error::PublishError;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinSet;
 
-/// A hub whose members soon fall behind.
+/// Returns a hub whose members soon fall behind.
 fn tight(queue_bytes: usize) -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -160,7 +160,7 @@ async fn a_terminal_that_sends_each_key_gets_no_echo_once_it_is_read_by_lines() 
     terminal.sees_nothing().await;
 }
 
-/// A stream that panics on a read or a write once it is armed.
+/// A stream that panics when it is read or written, once `armed` is set.
 struct Bomb {
     stream: DuplexStream,
     armed: Arc<AtomicBool>,
@@ -204,7 +204,7 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
     let mut tasks = JoinSet::new();
-    // Each one takes the nick that the previous one has freed.
+    // Each peer takes the nick that the previous peer has freed.
     for panics_when_read in [false, true, false, true] {
         let armed = Arc::new(AtomicBool::new(false));
         let (mut near, stream) = tokio::io::duplex(64 * 1024);
@@ -227,7 +227,7 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
             near.write_all(b"x\n").await.unwrap();
         }
         bob.sees_containing("* bomb left (gone: ").await;
-        // A write may panic in the delivery of a room, outside of the connection's task.
+        // A write may panic while a room delivers, outside of the connection's own task.
         let ended = tasks.join_next().await.unwrap();
         assert_eq!(ended.is_err(), panics_when_read);
         alice.sends("two").await;
@@ -256,7 +256,7 @@ async fn gaps_of_a_repair_in_process_do_not_overlap() {
     }
     count(listening.next().await.unwrap());
     {
-        // The member begins to read. The other messages are published while the journal waits.
+        // The member starts to wait. The other messages are published while the journal is still reading.
         let mut next = Box::pin(listening.next());
         let first = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         for _ in 0..2000 {
@@ -341,7 +341,7 @@ async fn what_waits_for_a_peer_that_asked_for_much_history_is_bounded() {
     bob.sees_in_time("* you are now bob").await;
     bob.sends("/history 1000").await;
     tokio::time::sleep(Duration::from_secs(31)).await;
-    // The connection was ended as stalled. The peer receives only the bytes that the stream already holds.
+    // The stalled connection was ended, so the peer receives only the bytes that the stream already holds.
     assert_eq!(hub.ended().await, CloseReason::Stalled);
     assert!(bob.sees_the_end().await.len() < 2);
 }
@@ -387,7 +387,7 @@ async fn an_undecided_connection_does_not_hold_up_a_drain() {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// Panics when a single text of odd length is appended.
+/// Wraps a journal so that appending a single text of odd length panics.
 #[derive(Clone)]
 struct Faulty;
 
@@ -426,7 +426,7 @@ async fn a_journal_that_panics_loses_that_append_only() {
 async fn a_topic_is_shown_to_its_author_in_its_turn() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
-    // Both lines arrive before the room's delivery runs.
+    // Both lines arrive before the room delivers.
     bob.sends("before").await;
     alice.sends("/topic on call: kim").await;
     let seen = [alice.sees_until_quiet().await, bob.sees_until_quiet().await];

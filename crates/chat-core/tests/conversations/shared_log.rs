@@ -1,4 +1,4 @@
-//! Two hubs that append to one log: their members see one order, whichever hub they are on.
+//! Two hubs that append to one log. Members see the same order on both hubs.
 
 use crate::members;
 use chat_core::error::PublishError;
@@ -8,7 +8,7 @@ use chat_testkit::{SharedJournal, SharedNode, TestHub, conformance};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// A hub of a few rooms' ring, with its node of the journal.
+/// Returns a hub with small rings, and the hub's node of the journal.
 pub(super) fn hub(shared: &SharedJournal, incarnation: u32) -> (Hub, SharedNode) {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -24,13 +24,13 @@ pub(super) async fn join(hub: &Hub, nick: &str) -> (Session, Member) {
     (session, member)
 }
 
-/// What happens next; nothing takes an hour.
+/// Returns the member's next event. Fails after an hour.
 pub(super) async fn event(member: &mut Member) -> Event {
     let next = tokio::time::timeout(Duration::from_secs(3600), member.next());
     next.await.expect("nothing came").unwrap()
 }
 
-/// The next message: its place, its author and its text.
+/// Returns the next message that the member receives: its position, its author and its text.
 pub(super) async fn next(member: &mut Member) -> (Seq, String, String) {
     loop {
         match event(member).await {
@@ -44,7 +44,7 @@ pub(super) async fn next(member: &mut Member) -> (Seq, String, String) {
     }
 }
 
-/// The next text, or what was missed.
+/// Returns the next text that the member receives, or what the member missed.
 pub(super) async fn next_text(member: &mut Member) -> String {
     loop {
         match event(member).await {
@@ -60,7 +60,7 @@ pub(super) async fn next_text(member: &mut Member) -> String {
     }
 }
 
-/// Says so many messages, one after the other.
+/// Says `count` messages, one after another.
 pub(super) async fn say(member: &Member, nick: &str, count: usize) {
     for number in 0..count {
         member.say(&format!("{nick} {number}")).await.unwrap();
@@ -118,7 +118,7 @@ async fn members_over_wires_see_what_another_hub_appends() {
     alice.sees_in_time("14:02 bob: two").await;
     alice.sends("/topic from here").await;
     bob.sees_in_time("* alice set the topic: from here").await;
-    // What a member says itself is not echoed to a person.
+    // A person does not receive its own messages again.
     alice.sends("three").await;
     bob.sees_in_time("14:02 alice: three").await;
     alice.sees_in_time("* alice set the topic: from here").await;
@@ -134,7 +134,7 @@ async fn echoes_are_right_although_session_numbers_collide() {
         let (bobs, mut bob) = join(&there, "bob").await;
         assert_eq!(alices.id(), bobs.id(), "the first session of each hub");
         tokio::join!(say(&alice, "alice", 10), say(&bob, "bob", 10));
-        // Neither is given its own words, and each is given all of the other's.
+        // Neither member receives its own messages, and each receives all messages of the other.
         for number in 0..10 {
             assert_eq!(next(&mut alice).await.2, format!("bob {number}"));
             assert_eq!(next(&mut bob).await.2, format!("alice {number}"));
@@ -158,7 +158,8 @@ async fn a_foreign_append_is_never_skipped() {
         let (_alice, mut alice) = join(&here, "alice").await;
         let (_bob, bob) = join(&there, "bob").await;
         node.hold();
-        // More than the ring holds: alice lags when it comes, and it comes in the middle of her own words.
+        // These are more messages than the ring holds. Alice lags when they arrive, and they arrive between her own
+        // messages.
         say(&bob, "bob", 15).await;
         say(&alice, "alice", 5).await;
         let late = async {
@@ -189,7 +190,7 @@ async fn what_a_member_joins_into_is_followed_from_there_without_a_hole() {
     let (_bob, bob) = join(&there, "bob").await;
     node.hold();
     say(&bob, "bob", 3).await;
-    // The log is ahead of what this hub has delivered: a newcomer begins where the hub is.
+    // The log is ahead of what this hub has delivered. A new member begins at the position of the hub.
     let (_carol, mut carol) = join(&here, "carol").await;
     assert_eq!(carol.info().position.seq, Seq::START);
     node.release();

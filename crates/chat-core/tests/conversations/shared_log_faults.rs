@@ -1,4 +1,5 @@
-//! A log that several hubs append to, and that begins anew, is lost or has holes: no member misses anything silently.
+//! A log that several hubs append to. It begins anew, is lost or has holes, and members are told of everything they
+//! miss.
 
 use crate::shared_log::{event, hub, join, say};
 use chat_core::log::{
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Long enough for every delay of the journal.
+/// Waits longer than any delay of the journal.
 async fn settle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-/// What the member receives up to the end of its session, in words.
+/// Returns what the member receives until its session ends, in words.
 async fn to_the_end(member: &mut Member) -> Vec<String> {
     let mut heard = Vec::new();
     let all = async {
@@ -31,7 +32,7 @@ async fn to_the_end(member: &mut Member) -> Vec<String> {
     heard
 }
 
-/// What the member receives next, in words.
+/// Returns what the member receives next, in words.
 async fn next_in_words(member: &mut Member) -> String {
     loop {
         if let Some(words) = in_words(&event(member).await) {
@@ -91,7 +92,7 @@ async fn a_replay_that_waits_while_the_log_begins_anew_shows_nothing_of_the_new_
     slow.sends("/nick slow").await;
     slow.sees_in_time("* you are now slow").await;
     slow.sees_until_quiet().await;
-    // The help fills the stream, so the replay waits for the peer to read.
+    // The answer to /help fills the stream, so the replay waits until the peer reads.
     slow.sends_bytes(b"/help\n/history 3\n").await;
     settle().await;
     shared.reset("lobby");
@@ -122,7 +123,7 @@ async fn a_lagging_member_is_given_no_positions_of_an_epoch_that_the_room_does_n
     shared.reset("ops");
     settle().await;
     say(&bob, "after", 3).await;
-    // The log has begun anew, but the room has not followed it there.
+    // The log has begun anew, but this hub has not noticed yet.
     let heard = next_in_words(&mut alice).await;
     assert!(
         heard.starts_with("Unreadable(Some(Gap { from: Seq(1)"),
@@ -134,7 +135,7 @@ async fn a_lagging_member_is_given_no_positions_of_an_epoch_that_the_room_does_n
     }
 }
 
-/// Joins and leaves the room so often that the ring overtakes who does not take its events.
+/// Joins and leaves the room so often that a member that takes no events lags.
 async fn come_and_go(hub: &Hub, times: usize) {
     for number in 0..times {
         drop(join(hub, &format!("visitor-{number}")).await);
@@ -201,7 +202,7 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     );
     assert_eq!(here.stats().journal_outages, 1);
     node.set_broken(false);
-    // It was told once, however long that took, and misses nothing.
+    // The outage was reported once, however long it took. After it, the member misses nothing.
     for expected in ["between 0", "between 1", "between 2"] {
         assert_eq!(next_in_words(&mut alice).await, expected);
     }
@@ -275,7 +276,7 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
 }
 
-/// A node whose streams panic while it is broken, instead of the next item.
+/// A node of a journal. While the flag is set, its streams panic instead of returning the next item.
 #[derive(Clone)]
 struct Panicking(SharedNode, Arc<AtomicBool>);
 
@@ -330,7 +331,7 @@ async fn a_stream_that_panics_is_a_lost_log() {
     is_broken.store(true, Ordering::Relaxed);
     say(&bob, "bob", 2).await;
     assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
-    // Each attempt to follow it again panics, too.
+    // Each attempt to follow the log again panics too.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(alice.say("to nobody").await.is_err());
     is_broken.store(false, Ordering::Relaxed);
@@ -339,7 +340,7 @@ async fn a_stream_that_panics_is_a_lost_log() {
     }
 }
 
-/// A hub that forgets a room as soon as it is empty, with its node of the journal.
+/// Returns a hub that forgets a room as soon as the room is empty, and the hub's node of the journal.
 fn forgetful_hub(shared: &SharedJournal, rooms: usize) -> (Hub, SharedNode) {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -351,7 +352,7 @@ fn forgetful_hub(shared: &SharedJournal, rooms: usize) -> (Hub, SharedNode) {
     (hub, node)
 }
 
-/// What the follower receives next, in words.
+/// Returns what the follower receives next, in words.
 async fn followed(follower: &mut Follower) -> String {
     loop {
         let next = tokio::time::timeout(Duration::from_secs(3600), follower.next());
@@ -409,7 +410,7 @@ async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_
     let (_bob, bob) = join(&there, "bob").await;
     let carol = here.session(Some("carol")).await.unwrap();
     let noise = carol.join("noise").await.unwrap();
-    // Around the size of the ring.
+    // Numbers of messages around the size of the ring.
     let counts = [0, 1, 6, 7, 8, 12];
     for case in 0..6 * 6 * 2 {
         let (before, after) = (counts[case % 6], counts[case / 6 % 6]);
@@ -418,7 +419,7 @@ async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_
         let alice = join(&here, "alice").await;
         bob.say("first").await.unwrap();
         assert_eq!(followed(&mut follower).await, "first");
-        // What overtakes the follower may be of another room.
+        // The messages that overtake the follower may be in another room.
         say(&noise, "noise", if is_noisy { 12 } else { 0 }).await;
         settle().await;
         say(&bob, "before", before).await;
@@ -459,7 +460,8 @@ async fn a_follower_remembers_a_bounded_number_of_rooms_and_tells_what_it_can_no
         bob.publish(&room, "early").await.unwrap();
         let member = alice.join(room.as_str()).await.unwrap();
         bob.publish(&room, &format!("live {number}")).await.unwrap();
-        // A room that it sees for the first time after it has forgotten others may be one of those.
+        // After the follower has forgotten rooms, it can't know whether a room is new or one of the forgotten. So other
+        // events may come before this message.
         while followed(&mut follower).await != format!("live {number}") {}
         drop(member);
     }
@@ -497,7 +499,7 @@ async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
     );
     assert_eq!(next_in_words(&mut live).await, "after 0");
     settle().await;
-    // The first page holds nothing before the gap; a page that holds more ends before it.
+    // The first page has no message before the gap. Otherwise the page would end before the gap.
     assert_eq!(next_in_words(&mut lagging).await, missed);
     assert_eq!(next_in_words(&mut lagging).await, "after 0");
     assert_eq!(followed(&mut follower).await, missed);
@@ -533,7 +535,7 @@ async fn a_member_that_is_given_the_rest_of_a_log_that_begins_anew_is_told() {
         let text = format!("bob {number} {}", "long ".repeat(50));
         bob.publish("lobby", &text).await.unwrap();
     }
-    // Its queue is full: the rest is read page by page, as it takes them.
+    // The peer's queue is full, so the rest of the log is read page by page as the peer reads.
     here.drain();
     settle().await;
     shared.reset("lobby");

@@ -1,4 +1,4 @@
-//! Two hubs that share one roster: one owner of each nick, and the members of both hubs.
+//! Two hubs that share one roster: each nick has one owner, and the members of a room are those on both hubs.
 
 use chat_core::error::{NickError, SessionError};
 use chat_core::log::Account;
@@ -8,7 +8,7 @@ use chat_testkit::{SharedRosters, conformance};
 use futures::FutureExt;
 use std::time::Duration;
 
-/// Longer than all delays of a test's events together.
+/// A wait that is longer than all delays of a test's events together.
 const SETTLED: Duration = Duration::from_secs(10);
 
 fn two_hubs(seed: u64) -> (SharedRosters, Hub, Hub) {
@@ -18,7 +18,7 @@ fn two_hubs(seed: u64) -> (SharedRosters, Hub, Hub) {
     (rosters, one, two)
 }
 
-/// The presence events that a member received, in words.
+/// Returns the presence events that a member has received, in words.
 async fn presence(member: &mut Member) -> Vec<String> {
     tokio::time::sleep(SETTLED).await;
     let mut told = Vec::new();
@@ -56,7 +56,7 @@ async fn promise_5_one_nick_has_one_owner_over_two_hubs() {
             both => panic!("seed {seed}: {both:?}"),
         };
         assert!(matches!(refused, SessionError::Nick(NickError::Taken(_))));
-        // A claim whose future is dropped holds no nick.
+        // If the future of a claim is dropped, the claim does not hold the nick.
         let guest = other.session(None).await.unwrap();
         drop(tokio::time::timeout(Duration::from_millis(20), guest.rename("lee")).await);
         if guest.nick().as_str() != "lee" {

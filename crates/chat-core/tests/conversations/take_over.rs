@@ -1,4 +1,4 @@
-//! Protocols that take over the byte stream, and protocols that hand a stream back.
+//! Protocols that take over the byte stream, and protocols that return another stream.
 
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::protocol::{Detected, Detection, Detector, Next, Stream, TakeOver, TakenOver};
@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-/// The prefix of the toy cipher. The peer's name, a newline and the enciphered bytes follow.
+/// The first bytes of the toy cipher. The peer's name, a newline and the enciphered bytes follow.
 const HELLO: &[u8] = b"\x16CIPHER ";
 
-/// The key of the toy cipher: each byte is combined with it.
+/// The key of the toy cipher: each byte is XORed with it.
 const KEY: u8 = 0x55;
 
-/// The name that the handshake has found.
+/// The peer's name that the handshake has found.
 #[derive(Debug, PartialEq)]
 struct Certificate(String);
 
@@ -106,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ciphered<S> {
     }
 }
 
-/// Admits peers with a certificate, under the name in it.
+/// A policy that admits peers with a certificate, under the name in the certificate.
 struct ByCertificate;
 
 impl Policy for ByCertificate {
@@ -123,7 +123,7 @@ fn hub(limits: Limits) -> TestHub {
     TestHub::build(builder).protocol(Cipher)
 }
 
-/// Connects a member over the toy cipher. The handshake is complete when this returns.
+/// Connects a member over the toy cipher. When this returns, the handshake is complete.
 async fn ciphered(hub: &mut TestHub, name: &str) -> Wire {
     let (mut near, far) = tokio::io::duplex(1 << 20);
     hub.serve(far, Peer::default());
@@ -141,7 +141,7 @@ async fn a_protocol_takes_over_the_stream_extends_the_peer_and_hands_a_stream_ba
     let mut hub = hub(Limits::default());
     let mut alice = hub.member("alice").await;
     let mut bob = ciphered(&mut hub, "bob").await;
-    // The inner stream has no bytes yet. Silence has the same effect as on an outer stream.
+    // The peer has sent nothing inside the cipher. Its silence has the same effect as silence on an outer stream.
     bob.sees("* you are bob in lobby: /nick NAME changes your nick, /help lists the commands")
         .await;
     alice.sees_in_time("* bob joined").await;
@@ -158,12 +158,12 @@ async fn what_was_read_ahead_is_not_lost_inside_or_outside() {
     let (mut near, far) = tokio::io::duplex(1 << 20);
     hub.serve(far, Peer::default());
     let inside: Vec<u8> = b"hello\n".iter().map(|byte| byte ^ KEY).collect();
-    // Everything arrives at once. The handshake must not read the bytes that follow it.
+    // Everything arrives at once. The handshake must not read the bytes that follow the handshake.
     near.write_all(&[HELLO, b"bob\n", &inside].concat())
         .await
         .unwrap();
     alice.sees_in_time("14:02 bob: hello").await;
-    // A peer that only begins like the cipher uses the plain dialect.
+    // A peer whose first bytes only resemble those of the cipher uses the plain dialect.
     let mut carol = hub.connect("carol");
     carol.sends("\u{16}CIPHEx").await;
     alice.sees_in_time("14:02 guest-2: CIPHEx").await;
@@ -191,7 +191,7 @@ async fn a_handshake_ends_when_the_hub_drains() {
     assert_eq!(hub.ended().await, CloseReason::Draining);
 }
 
-/// The server greets a silent peer. After the greeting no other protocol can take over.
+/// The server greets a silent peer. After the greeting, no other protocol can take over.
 #[tokio::test(start_paused = true)]
 async fn no_protocol_takes_over_from_a_peer_that_was_greeted() {
     let mut hub = hub(Limits::default());
@@ -202,7 +202,7 @@ async fn no_protocol_takes_over_from_a_peer_that_was_greeted() {
     alice.sees_in_time("14:02 guest-2: CIPHER mallory").await;
 }
 
-/// A protocol that hands back the stream that it was given, without end.
+/// A protocol that returns the stream that it was given, without end.
 struct Nested(Arc<AtomicUsize>);
 
 impl Detector for Nested {
@@ -236,7 +236,7 @@ async fn protocols_inside_of_each_other_are_bounded() {
     assert_eq!(count.load(Ordering::Relaxed), 4);
 }
 
-/// A header with the original address of the peer.
+/// A protocol whose header contains the original address of the peer.
 struct Forwarded;
 
 impl Detector for Forwarded {
@@ -282,7 +282,8 @@ async fn a_forwarded_peer_counts_for_its_own_address() {
         near.write_all(&[b'F', index as u8 + 1]).await.unwrap();
         let mut member = Wire::new(room, near);
         member.sends(&format!("/join {room}")).await;
-        // Each address opens its own room. If the rooms counted for the proxy, the second one would be refused.
+        // Each address opens its own room. If the rooms counted for the proxy's address, the second room would be
+        // refused.
         let nick = format!("guest-{}", index + 1);
         member
             .sees_in_time(&format!("* you are {nick} in {room}"))

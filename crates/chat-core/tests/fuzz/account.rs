@@ -1,4 +1,4 @@
-//! Compares what one member of the crowd was shown with what was published.
+//! Compares what one member of the crowd received with what was published.
 
 use crate::crowd::Actor;
 use crate::peer::Peer;
@@ -9,47 +9,47 @@ use futures::FutureExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The end of the refusal for a member that speaks or joins while the hub drains.
+/// The end of the refusal that a member gets if it speaks or joins while the hub drains.
 const REFUSED_IN_A_DRAIN: &str = "the server is shutting down";
 
-/// What a member's account is compared with.
+/// The data with which a member's lines or events are compared.
 pub(crate) struct Account<'a> {
     nick: &'a str,
     mark: &'a str,
     records: &'a Records,
     until: Until,
-    /// Whether all joins and leaves are announced.
+    /// Whether every join and leave is announced.
     announced: bool,
     /// The positions up to which members must receive all messages of each room.
     ends: &'a Ends,
 }
 
-/// Why a member's account ends.
+/// How a member's part in the case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
     /// The connection was cut, so the member may lack messages.
     Cut,
-    /// The member finished its steps, and has read everything.
+    /// The member performed all of its steps, and has read everything.
     End,
-    /// The hub drained, possibly before the member finished its steps.
+    /// The hub drained, possibly before the member performed all of its steps.
     Drain,
 }
 
-/// The last position of each room that its members must have received.
+/// For each room, the last position that its members must have received.
 pub(crate) type Ends = BTreeMap<String, u64>;
 
-/// A member over a wire.
+/// A member with a connection.
 pub(crate) struct WireActor {
     pub(crate) peer: Peer,
-    /// The room that it last asked to join.
+    /// The room that the member last asked to join.
     pub(crate) room: &'static str,
-    /// The position up to which it must receive all messages of that room.
+    /// The position up to which the member must receive all messages of `room`.
     pub(crate) owed: u64,
     echo: bool,
-    /// The same for the rooms that it left.
+    /// The positions, like `owed`, of the rooms that the member has left.
     owed_before: Vec<u64>,
     is_quitting: bool,
-    /// It has sent `/quit`, or closed its sending half.
+    /// Whether the member has sent `/quit` or closed its sending half.
     is_going: bool,
 }
 
@@ -60,10 +60,10 @@ pub(crate) struct Embedded {
     stays: Vec<Stay>,
 }
 
-/// One stay in a room.
+/// One stay of a member in a room.
 struct Stay {
     room: &'static str,
-    /// The position after which it began.
+    /// The position after which the stay began.
     after: u64,
     heard: Vec<Heard>,
 }
@@ -126,7 +126,7 @@ impl WireActor {
         self.is_going = true;
     }
 
-    /// The last message of each room that the member was shown.
+    /// Returns the last message of each room that the member received.
     pub(crate) fn latest(&self, records: &Records) -> Ends {
         let (mut ends, mut room) = (Ends::new(), String::new());
         for line in &self.peer.lines() {
@@ -145,7 +145,8 @@ impl WireActor {
         ends
     }
 
-    /// Compares its lines with what was published. Returns the members that it believes to be in the room.
+    /// Compares the member's lines with what was published. Returns the other members of the room, as the lines
+    /// describe them.
     pub(crate) fn check(&self, account: &Account<'_>) -> Others {
         let lines = self.peer.lines();
         let mut others = Others::default();
@@ -204,14 +205,14 @@ impl WireActor {
     }
 }
 
-/// One stay of a wire member, as its lines describe it.
+/// One stay of a member in a room, as the member's lines describe it.
 struct WireStay {
     number: usize,
     record: Record,
     room: String,
-    /// The last message that was shown.
+    /// The position of the last message that was received.
     last: Option<u64>,
-    /// The number of messages reported as missed since then.
+    /// The number of messages that were reported as missed since `last`.
     missed: u64,
 }
 
@@ -242,7 +243,7 @@ impl WireStay {
         (self.last, self.missed) = (Some(seq), 0);
     }
 
-    /// Checks that the messages in between are its own, or are reported as missed.
+    /// Checks that each message from `from` to `to` is the member's own, or is reported as missed.
     fn accounts_for(&self, from: u64, to: u64, account: &Account<'_>, echo: bool) {
         let total = (to + 1).saturating_sub(from);
         let own = self.record.range(from..from.max(to + 1));
@@ -258,13 +259,13 @@ impl WireStay {
         );
     }
 
-    /// Checks that it received everything up to this position.
+    /// Checks that the member received everything up to the position `owed`.
     fn ends(&self, owed: u64, account: &Account<'_>, echo: bool) {
         let after = self.last.unwrap_or(0);
         if self.last.is_none() && self.missed > 0 || owed <= after {
             return;
         }
-        // More messages may have been missed than it had to receive.
+        // The messages reported as missed may go beyond `owed`.
         self.accounts_for(after + 1, owed.max(after + self.missed), account, echo);
     }
 }
@@ -300,7 +301,7 @@ impl Embedded {
         }
     }
 
-    /// Takes at most `count` events, and waits `patience` for each. Returns whether there were any.
+    /// Takes at most `count` events, and waits at most `patience` for each. Returns whether there were any.
     pub(crate) async fn reads(&mut self, count: usize, patience: Duration) -> bool {
         let (Some(member), Some(stay)) = (&mut self.member, self.stays.last_mut()) else {
             return false;
@@ -332,17 +333,18 @@ impl Embedded {
         true
     }
 
-    /// Ends the session. The member outlives it.
+    /// Ends the session. The member handle is still there afterwards.
     pub(crate) fn closes(&mut self, reason: &CloseReason) {
         self.session.take().unwrap().close(reason);
     }
 
-    /// Whether the member has reached the end of its events.
+    /// Returns whether the member has received its last event.
     pub(crate) const fn has_heard_all(&self) -> bool {
         self.member.is_none()
     }
 
-    /// Compares what it heard with what was published. It has read everything of its last stay.
+    /// Compares the events that the member received with what was published. The member must have read everything of
+    /// its last stay.
     pub(crate) fn check(&self, account: &Account<'_>) {
         for (number, stay) in self.stays.iter().enumerate() {
             let record = account.records.of(stay.room);

@@ -1,4 +1,4 @@
-//! The line codec: any bytes in any chunks.
+//! The line codec gives the expected lines for any bytes in any chunks.
 
 use crate::harness::check;
 use bytes::BytesMut;
@@ -35,7 +35,7 @@ fn decode(limit: usize, chunks: &[&[u8]]) -> Vec<Inbound> {
     found
 }
 
-/// The expected result, computed in a simple and slow way.
+/// Computes the expected lines in a simple and slow way.
 fn lines(limit: usize, bytes: &[u8]) -> Vec<Inbound> {
     let mut found = Vec::new();
     let mut line = Vec::new();

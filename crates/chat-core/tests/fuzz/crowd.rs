@@ -1,7 +1,7 @@
-//! A crowd that joins, talks, leaves and disconnects at random, and a model of the expected members.
+//! A crowd that joins, talks, leaves and disconnects at random, and a model of which members each room should have.
 //!
-//! Invariant: the model depends only on what was requested from the server, and each member's account only on the lines
-//! that it received. So a fault of the server can't hide in both.
+//! Invariant: the model depends only on the requests to the server, and the check of a member only on the lines that
+//! the member received. So the model and the checks do not share a fault of the server.
 
 use crate::account::{Account, Embedded, Ends, Until, WireActor};
 use crate::peer::Stage;
@@ -10,16 +10,16 @@ use chat_core::{CloseReason, HubBuilder};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The rooms. Members begin in the first one.
+/// The rooms of a case. Members begin in the first one.
 pub(crate) const ROOMS: [&str; 3] = ["lobby", "ops", "한글"];
 
-/// More members at once would not find more faults.
+/// The most members at the same time. More of them would not find more faults.
 const MEMBERS_MAX: usize = 14;
 
-/// One step. `who` is an index into the present members.
+/// One step of a case. `who` is an index into the present members.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A peer connects over a stream of this capacity, with or without echo.
+    /// A peer connects over a stream that holds `stream_bytes`, with or without echo.
     Arrive {
         stream_bytes: usize,
         echo: bool,
@@ -40,7 +40,7 @@ pub(crate) enum Step {
         count: usize,
         bytes: usize,
     },
-    /// A peer reads this many bytes, or a member in process this many events.
+    /// A peer reads this many bytes, or a member in process takes this many events.
     Read {
         who: usize,
         count: usize,
@@ -61,7 +61,7 @@ pub(crate) enum Step {
 
 /// One member of the crowd.
 pub(crate) struct Actor {
-    /// The prefix of its messages.
+    /// The first word of each of the member's messages begins with this mark.
     pub(crate) mark: String,
     pub(crate) nick: String,
     pub(crate) room: &'static str,
@@ -83,10 +83,10 @@ pub(crate) struct Crowd {
     /// Peers that dropped their connections.
     cut: Vec<Actor>,
     freed: BTreeSet<String>,
-    /// The longest time of an append, and of a read.
+    /// The longest times that an append and a read take.
     journal_time: Duration,
     read_time: Duration,
-    /// Whether all joins and leaves are announced.
+    /// Whether every join and leave is announced.
     announced: bool,
     count: usize,
     nicks: usize,
@@ -115,7 +115,7 @@ impl Crowd {
         }
     }
 
-    /// Opens all rooms, so that a join does not wait for the journal.
+    /// Opens all rooms, so that later joins do not wait for the journal.
     pub(crate) async fn opens_rooms(&mut self) {
         let opener = self.stage.hub.session(Some("opener")).await.unwrap();
         for room in ROOMS {
@@ -265,7 +265,7 @@ impl Crowd {
         self.going.push(actor);
     }
 
-    /// Lets the server run while peers send but don't read, and records what each member must receive.
+    /// Lets the server run while peers send but do not read, and records what each member must receive.
     pub(crate) async fn settle(&mut self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         if self.journal_time.is_zero() {
@@ -277,7 +277,7 @@ impl Crowd {
         }
     }
 
-    /// All members read until there is nothing left.
+    /// Lets all members read until nothing more arrives.
     pub(crate) async fn comes_to_rest(&mut self) {
         let mut quiet = 0;
         while quiet < 4 {
@@ -289,10 +289,10 @@ impl Crowd {
         }
     }
 
-    /// All members read what has arrived. Returns whether there was anything.
+    /// Lets all members read what has arrived. Returns whether anything had arrived.
     ///
-    /// Peers read first: waiting for members in process takes time, and the server cuts a peer that is slow to read a
-    /// goodbye.
+    /// Peers read before members in process do. Waiting for the latter takes time, and the server disconnects a peer
+    /// that reads its goodbye too late.
     pub(crate) async fn reads_on(&mut self) -> bool {
         let mut moved = false;
         while self.wires_read_on().await {
@@ -319,13 +319,13 @@ impl Crowd {
         moved
     }
 
-    /// The expected members of a room.
+    /// Returns the members that a room should have.
     pub(crate) fn model(&self, room: &str) -> BTreeSet<&str> {
         let inside = self.here.iter().filter(|actor| actor.room == room);
         inside.map(|actor| actor.nick.as_str()).collect()
     }
 
-    /// Checks that the hub agrees with the model, and that the nicks of ended sessions are free.
+    /// Checks that the hub's members agree with the model, and that the nicks of ended sessions are free.
     pub(crate) async fn check_hub(&mut self) {
         let hub = self.stage.hub.clone();
         assert_eq!(hub.sessions(), self.here.len());
@@ -346,7 +346,8 @@ impl Crowd {
         }
     }
 
-    /// Checks that all members were shown what was published and, with `knows`, who is in the room.
+    /// Checks that all members received what was published. With `knows`, also checks that they know who is in their
+    /// room.
     pub(crate) fn check_accounts(&mut self, knows: bool) {
         let ends = self.ends();
         for actor in &mut self.here {
@@ -369,12 +370,12 @@ impl Crowd {
         }
     }
 
-    /// Checks that all members were shown, before the hub drained, what was published, and that they agree with each
-    /// other.
+    /// Checks that all members received everything that was published before the hub drained, and that members agree
+    /// with each other.
     pub(crate) fn check_drained(&self) {
         let mut ends = self.ends();
         if !self.journal_time.is_zero() {
-            // Messages that the journal had not appended by then are delivered to all members or to none.
+            // A message that the journal had not appended when the hub drained is delivered to all members or to none.
             ends.clear();
             for actor in &self.here {
                 if let Body::Wire(wire) = &actor.body {

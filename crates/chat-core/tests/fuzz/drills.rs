@@ -1,4 +1,5 @@
-//! Drills with a crowd: churn, catching up while members join and leave, and a drain during both.
+//! Drills with a crowd: members join and leave often, members catch up at the same time, and the hub drains during
+//! both.
 
 use crate::crowd::{Body, Crowd, Step};
 use crate::harness::{check, in_paused_time};
@@ -19,10 +20,10 @@ struct Setting {
     journal_messages: usize,
     announce: usize,
     delivery_tasks: usize,
-    /// The delays of the journal's appends in milliseconds, last first, and the delay of each read.
+    /// The delays of the journal in milliseconds: of each append, in reverse order, and of every read.
     appends: Vec<u64>,
     read: u64,
-    /// Whether all rooms were opened before, so that a join does not wait for the journal.
+    /// Whether all rooms are open at the start, so that a join does not wait for the journal.
     rooms_are_open: bool,
 }
 
@@ -53,7 +54,7 @@ impl Setting {
         };
         let longest = self.appends.iter().max().copied().unwrap_or(0);
         let journal_time = Duration::from_millis(longest + self.read);
-        // A read whose future is dropped starts again, so a reader needs slightly longer than the journal.
+        // A read whose future is dropped starts again. So a reader needs slightly more time than the journal.
         let is_slow = !self.appends.is_empty() || self.read > 0;
         let read_time = Duration::from_millis(self.read + u64::from(is_slow));
         Crowd::new(
@@ -128,7 +129,7 @@ async fn churn(setting: Setting, steps: Vec<Step>) {
     crowd.plays(&steps).await;
     crowd.comes_to_rest().await;
     crowd.check_hub().await;
-    // Where joins are announced, each member knows the others without a request.
+    // Where every join and leave is announced, each member knows the other members without a request.
     crowd.check_accounts(setting.announce == 100);
     for actor in &mut crowd.here {
         if let Body::Wire(wire) = &mut actor.body {

@@ -1,6 +1,7 @@
-//! Runs the cases: their seed, their number, and their time limit.
+//! Runs the cases of a test: sets their seed, their number, and their time limit.
 //!
-//! Invariant: a case runs alone, on one thread and in paused time, so its input determines everything that happens.
+//! Invariant: a case runs alone, on one thread and in paused time. So the input of the case determines everything that
+//! happens.
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -9,17 +10,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The seed of a run without `PROPTEST_RNG_SEED`.
+/// The seed of a run for which `PROPTEST_RNG_SEED` is not set.
 const SEED: u64 = 4;
 
-/// The limit on the wall-clock time of one case. Waiting takes no time, so a case that exceeds the limit spins.
+/// The longest wall-clock time of one case. Waiting takes no time, so a case that exceeds this loops without end.
 const CASE_MAX: Duration = Duration::from_secs(30);
 
-/// How many times, and for how many milliseconds, a failing input is shrunk.
+/// The most steps, and the most milliseconds, in which a failing input is shrunk.
 const SHRINKS_MAX: u32 = 20_000;
 const SHRINK_MS: u32 = 60_000;
 
-/// Runs a test on this number of inputs, or on the number in `PROPTEST_CASES`.
+/// Runs a test on `cases` random inputs, or on the number in `PROPTEST_CASES`.
 pub(crate) fn check<S>(cases: u32, inputs: &S, test: impl Fn(S::Value))
 where
     S: Strategy,
@@ -49,7 +50,7 @@ where
     }
 }
 
-/// Runs one case in paused time. Fails if it does not end.
+/// Runs one case in paused time. Fails if the case takes longer than [`CASE_MAX`].
 pub(crate) fn in_paused_time<F>(case: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = ()>,

@@ -1,4 +1,4 @@
-//! One peer sends arbitrary bytes. Two others chat and must not be affected.
+//! One peer sends arbitrary bytes. Two other members chat and must not be affected.
 
 use crate::harness::{check, in_paused_time};
 use crate::peer::{Peer, Stage};
@@ -24,14 +24,14 @@ impl fmt::Debug for Step {
     }
 }
 
-/// How the hostile peer's connection ends.
+/// How the hostile peer ends its connection.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// It closes its sending half and continues to read.
+    /// The peer closes its sending half and continues to read.
     Half,
-    /// It closes the stream.
+    /// The peer closes the whole stream.
     Vanish,
-    /// It stays silent until the hub drains.
+    /// The peer stays silent until the hub drains.
     Stay,
 }
 
@@ -49,7 +49,7 @@ const COMMANDS: [&str; 16] = [
     "time", "/", "JOIN", "hepl", "",
 ];
 
-/// Texts that other members must not mistake for lines of the server or of each other.
+/// Texts that other members must not mistake for lines of the server or of another member.
 const FORGERIES: [&str; 16] = [
     "14:02 alice: a0",
     "* bob left",
@@ -203,7 +203,7 @@ async fn play(script: Script) {
     assert_heard(&stage, &alice, "bob", 'b', said);
     assert_heard(&stage, &bob, "alice", 'a', said);
     assert_sane(&hostile);
-    // A newcomer reads what the hostile peer left: messages, topics and names of rooms.
+    // A new member reads what the hostile peer has left: messages, topics and names of rooms.
     let mut newcomer = arrive(&mut stage, "newcomer").await;
     newcomer.push(b"/history 50\n/topic\n/rooms\n/who\n");
     let peers = &mut [&mut alice, &mut bob, &mut hostile, &mut newcomer];
@@ -226,7 +226,7 @@ async fn arrive(stage: &mut Stage, nick: &str) -> Peer {
     peer
 }
 
-/// Waits until only the witnesses are connected.
+/// Waits until only the two witnesses are connected.
 async fn leave_two(stage: &mut Stage, peers: &mut [&mut Peer]) {
     let began = tokio::time::Instant::now();
     while stage.connections() > 2 {
@@ -240,7 +240,7 @@ async fn leave_two(stage: &mut Stage, peers: &mut [&mut Peer]) {
     }
 }
 
-/// Checks that the witness received every message of the other one, once and in order, and knows the members.
+/// Checks that the witness received every message of the other witness, once and in order, and knows the members.
 fn assert_heard(stage: &Stage, witness: &Peer, other: &str, letter: char, said: usize) {
     let mut others = Others::default();
     let mut heard = Vec::new();
@@ -266,7 +266,7 @@ fn assert_heard(stage: &Stage, witness: &Peer, other: &str, letter: char, said: 
     assert_eq!(others.nicks().collect::<Vec<_>>(), here);
 }
 
-/// Checks that the hostile peer received safe output, unless it was taken for another protocol.
+/// Checks that the output to the hostile peer was safe, unless the server recognised another protocol.
 fn assert_sane(hostile: &Peer) {
     const ANSWERS: [&[u8]; 4] = [
         b"HTTP/1.1 400 Bad Request\r\n",

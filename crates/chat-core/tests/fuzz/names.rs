@@ -1,4 +1,5 @@
-//! Names: a text is either refused, or is a name that can't be mistaken for anything else and hides nothing.
+//! A text is either refused as a name, or is a name that can't be mistaken for anything else and contains nothing
+//! invisible.
 
 use crate::harness::{check, in_paused_time};
 use chat_core::{Nick, RoomName, text};
@@ -16,7 +17,7 @@ fn texts() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The most important invisible characters. Unicode's tables have the full list.
+/// Returns whether this is one of the most important invisible characters. Unicode's tables have the full list.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{feff}'
@@ -42,7 +43,7 @@ fn a_text_is_refused_or_is_a_name_that_reads_back_as_itself() {
             Ok(nick) => {
                 assert_is_harmless(&name);
                 assert!(name.chars().count() <= 32 && name != "you");
-                // A line that begins with a digit begins with the time.
+                // A line that begins with a digit begins with the time, so a name must not.
                 assert!(!name.starts_with(char::is_numeric), "{name:?}");
                 assert_eq!(nick.as_str(), name);
                 assert_eq!(Nick::parse(nick.as_str()).as_ref(), Ok(&nick));

@@ -1,4 +1,4 @@
-//! The first bytes of connections: other protocols never become chat, and no prefix makes the server spin.
+//! The first bytes of connections: other protocols are never treated as chat, and no first bytes make the server loop.
 
 use crate::harness::{check, in_paused_time};
 use crate::peer::Stage;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::time::Duration;
 
-/// First bytes, of which many do not decide the protocol at once.
+/// First bytes. Many of them do not identify the protocol at once.
 fn beginning() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -60,7 +60,8 @@ fn a_request_line_that_dribbles_in_for_longer_than_the_prefix_timeout_does_not_s
     });
 }
 
-/// A whole request. It is not split before the target of its request line, where it could still be chat.
+/// A whole request, and the position from which on it may be split. The bytes before the target of the request line
+/// could still be chat.
 fn request() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let method = prop::sample::select(vec!["GET", "POST", "PUT", "OPTIONS", "HEAD", "CHAT"]);
     let target = prop_oneof![

@@ -1,4 +1,4 @@
-//! Peers that are driven step by step. They read and write what is possible, and never wait.
+//! Peers that the test drives step by step. They read and write what is possible, and never wait.
 
 use chat_core::{CloseReason, Hub, HubBuilder, serve_connection};
 use chat_testkit::NOW;
@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 
-/// How long a connection may take to end: the server processes its lines at 5 a second, and may have to cut it.
+/// The longest time that a connection may take to end. The server processes the remaining lines at 5 a second, and may
+/// have to cut the connection.
 const END_MAX: Duration = Duration::from_secs(3600);
 
-/// A hub and the tasks of its connections.
+/// A hub, and the tasks of the hub's connections.
 pub(crate) struct Stage {
     pub(crate) hub: Hub,
     connections: JoinSet<CloseReason>,
@@ -49,7 +50,7 @@ impl Stage {
         }
     }
 
-    /// Returns the number of connections. Fails if the task of one panicked.
+    /// Returns the number of connections. Fails if the task of a connection has panicked.
     pub(crate) fn connections(&mut self) -> usize {
         while let Some(ended) = self.connections.try_join_next() {
             ended.unwrap();
@@ -94,23 +95,23 @@ pub(crate) async fn pump(peers: &mut [&mut Peer]) -> bool {
 }
 
 impl Peer {
-    /// Queues bytes, which are sent as soon as the stream takes them.
+    /// Queues bytes. They are sent as soon as the stream accepts them.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.outgoing.extend_from_slice(bytes);
     }
 
-    /// Closes the sending half once everything is sent.
+    /// Closes the sending half once all queued bytes are sent.
     pub(crate) fn ends(&mut self) {
         self.is_ending = true;
     }
 
-    /// Drops the connection.
+    /// Drops the whole connection.
     pub(crate) fn vanishes(&mut self) {
         self.stream = None;
         self.outgoing.clear();
     }
 
-    /// Sends what the stream takes, and reads at most this many bytes. Returns whether anything moved.
+    /// Sends what the stream accepts, and reads at most `read_max` bytes. Returns whether anything moved.
     pub(crate) fn pump(&mut self, read_max: usize) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -119,7 +120,7 @@ impl Peer {
         while !self.outgoing.is_empty()
             && let Some(written) = stream.write(&self.outgoing).now_or_never()
         {
-            // A side that has closed takes no more bytes.
+            // A stream whose other end is closed accepts no bytes, so the queued bytes are dropped.
             let count = written.unwrap_or(self.outgoing.len());
             self.outgoing.drain(..count);
             moved = true;
@@ -144,15 +145,15 @@ impl Peer {
         moved
     }
 
-    /// All received bytes.
+    /// Returns all received bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.incoming
     }
 
-    /// The complete received lines, without telnet's commands.
+    /// Returns the complete received lines, without telnet's commands.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut text = without_telnet(&self.incoming);
-        // A truncated line does not count.
+        // The last line does not count if it is incomplete.
         let end = text.iter().rposition(|&byte| byte == b'\n');
         text.truncate(end.map_or(0, |end| end + 1));
         let text = String::from_utf8(text).expect("what is written is UTF-8");
@@ -160,7 +161,7 @@ impl Peer {
     }
 }
 
-/// Removes the refusals of telnet options, of three bytes each.
+/// Removes the server's answers to telnet options. Each has three bytes.
 fn without_telnet(bytes: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter();

@@ -1,4 +1,4 @@
-//! A journal that records everything that was appended, for the test to compare with.
+//! A journal that records everything that was appended, so that the test can compare it with what members received.
 
 use chat_core::log::{Appended, Batch, Drafts, JournalError, Log};
 use chat_testkit::Intercept;
@@ -7,21 +7,21 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The key of each message, by its position.
+/// The keys of one room's messages, by position.
 pub(crate) type Record = BTreeMap<u64, String>;
 
-/// Everything that was appended, by room.
+/// The records of all rooms, by the name of the room.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Records(Arc<Mutex<HashMap<String, Record>>>);
 
-/// Records the appends of a journal and delays its reads.
+/// Wraps a journal: records its appends and delays its reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     records: Records,
     read_delay: Duration,
 }
 
-/// The first word of a message, which is unique.
+/// Returns the first word of a message, which is different for each message.
 pub(crate) fn key(text: &str) -> &str {
     text.split(' ').next().unwrap_or_default()
 }
@@ -36,7 +36,7 @@ impl Records {
             .unwrap_or_default()
     }
 
-    /// The position of the last message.
+    /// Returns the position of the last message in a room.
     pub(crate) fn end(&self, room: &str) -> u64 {
         let records = self.0.lock().unwrap();
         let last = records.get(room).and_then(|record| record.last_key_value());

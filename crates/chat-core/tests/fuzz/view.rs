@@ -1,9 +1,9 @@
-//! A plain member's view of the lines that it receives, as docs/protocol.md describes them.
+//! What a member of the plain dialect knows from the lines that it receives, according to docs/protocol.md.
 
 use chat_core::{Nick, text};
 use std::collections::BTreeSet;
 
-/// One parsed line.
+/// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shown<'a> {
     Message {
@@ -16,22 +16,22 @@ pub(crate) enum Shown<'a> {
         from: &'a str,
         to: &'a str,
     },
-    /// The member itself joined a room.
+    /// The member that reads this line has joined a room.
     Arrived {
         nick: &'a str,
         room: &'a str,
     },
-    /// The other members.
+    /// The other members of the room.
     Here(Vec<&'a str>),
-    /// All members, the member itself included.
+    /// All members of the room, including the one that reads this line.
     RoomInfo {
         room: &'a str,
         nicks: Vec<&'a str>,
     },
-    /// The member itself has a new nick.
+    /// The member that reads this line has a new nick.
     Now(&'a str),
     Missed(u64),
-    /// Joins and leaves are not announced.
+    /// Joins and leaves are no longer announced.
     Hushed,
     Other,
 }
@@ -88,7 +88,7 @@ fn read_notice(notice: &str) -> Option<Shown<'_>> {
     }
 }
 
-/// The other members of the room, as far as the lines tell.
+/// The other members of the room, according to the lines so far.
 #[derive(Debug, Default)]
 pub(crate) struct Others {
     own: String,
@@ -96,7 +96,7 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    /// Enters a line. Returns whether it is consistent with the members that earlier lines named.
+    /// Applies a line. Returns whether the line is consistent with the members that earlier lines named.
     #[must_use]
     pub(crate) fn note(&mut self, shown: &Shown<'_>) -> bool {
         match *shown {
@@ -123,7 +123,7 @@ impl Others {
     }
 }
 
-/// Fails if a line contains unsafe characters, or has no form of the protocol.
+/// Fails if a line contains unsafe characters, or does not have one of the forms in the protocol.
 pub(crate) fn assert_is_proper(line: &str, shows_time: bool) {
     assert!(!line.chars().any(text::is_unsafe), "{line:?}");
     let is_nick = |nick: &str| Nick::parse(nick).is_ok() || nick == "you";

@@ -1,11 +1,11 @@
-//! The events of a connecting client, and what it does if its nick is refused.
+//! The events of a client that connects, and what the client does if its nick is refused.
 
 use crate::network::Network;
 use chat_json::{Client, ClientBuilder, Event, Events};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Waits for the first matching event.
+/// Waits for the first event for which `wanted` returns a value. Returns the value.
 async fn wait<T>(events: &mut Events, wanted: impl Fn(Event) -> Option<T>) -> T {
     let found = timeout(Duration::from_secs(600), async {
         loop {
@@ -60,7 +60,7 @@ async fn a_nick_that_can_not_be_had_is_told_and_the_client_comes_in_as_a_guest()
         let began = Instant::now();
         assert!(wait(&mut events, nick).await.starts_with("guest-"));
         assert!(began.elapsed() < Duration::from_secs(1));
-        // The nick can be corrected.
+        // The user can choose another nick.
         assert_eq!(client.nick("이영희").await.as_deref(), Ok("이영희"));
     }
 }

@@ -1,4 +1,4 @@
-//! The promises of the client to its caller.
+//! What the client promises to its caller.
 
 use crate::network::Network;
 use chat_core::{Hub, Limits, Peer, Server};
@@ -19,7 +19,7 @@ async fn open(network: &Network, nick: &str) -> (Client, Events) {
     opened.expect("the server is up")
 }
 
-/// The next event that is not about joins and leaves.
+/// Returns the next event that is not about joins and leaves.
 async fn next(events: &mut Events) -> Event {
     loop {
         let event = timeout(Duration::from_secs(600), events.next()).await;
@@ -73,7 +73,7 @@ async fn what_is_published_needs_no_room() {
         panic!("online");
     };
     drop(bot);
-    // This is the very next event: no join was announced.
+    // No join was announced, so the message is the very next event.
     while let Some(event) = alice_hears.next().await {
         match event {
             Event::Online { .. } | Event::Greeting { .. } | Event::Entered(_) => {}
@@ -149,7 +149,8 @@ async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
     assert_eq!(alice.say("ops", "back").await, Ok(1));
 }
 
-/// Opens streams to a hub that break only at the client's end. The server still considers the first one open.
+/// Opens streams to a hub. When `breaks` is notified, a stream breaks only at the client's end, so the server still
+/// considers it open.
 fn half_dead(chat: Server, breaks: Arc<Notify>) -> impl Connect {
     let tasks = Mutex::new(JoinSet::new());
     move || {
@@ -163,7 +164,7 @@ fn half_dead(chat: Server, breaks: Arc<Notify>) -> impl Connect {
                 _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                 () = breaks.notified() => {
                     drop(near);
-                    // The server's end stays open.
+                    // The server's end of the stream stays open.
                     std::future::pending().await
                 }
             }
@@ -306,7 +307,7 @@ async fn what_must_not_be_done_twice_is_given_up_when_the_connection_breaks() {
     network.deafen();
     let (tell, said, ()) =
         tokio::join!(alice.tell("bob", "once"), alice.say("ops", "safe"), async {
-            // By then both requests are sent and not answered.
+            // After this time both requests have been sent, but neither was answered.
             tokio::time::sleep(Duration::from_secs(1)).await;
             network.crash();
             network.restart();

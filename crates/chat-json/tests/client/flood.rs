@@ -1,4 +1,5 @@
-//! A caller that takes its events as fast as it can receives a flood in order, and nothing is read from the log.
+//! A caller that takes its events as fast as possible receives a flood of messages in order, without reads from the
+//! log.
 
 use chat_json::{ByteStream, Client, Event};
 use futures::FutureExt;
@@ -9,7 +10,8 @@ use tokio::time::timeout;
 
 const MESSAGES: u64 = 50_000;
 
-/// Accepts the hello, then floods the room. It never answers, so messages that are left in its log can't be read.
+/// Accepts the hello, then floods the room. This server never answers requests, so the client can't read messages from
+/// the log.
 async fn flood(mut stream: tokio::io::DuplexStream) -> io::Result<()> {
     let welcome = r#"{"re":0,"ok":{"v":1,"nick":"kim","limits":{"line":65536,"text":4096},"ping":25,"rooms":[{"room":"ops","epoch":"a","seq":0}]}}"#;
     stream.write_all(format!("{welcome}\n").as_bytes()).await?;

@@ -1,4 +1,4 @@
-//! The client library against a hub in process, over streams that break.
+//! The client library with a hub in the same process, over streams that break.
 
 mod arriving;
 mod behaviour;

@@ -1,4 +1,4 @@
-//! An in-memory network. It carries bytes to the current hub in pieces of any size, and cuts connections.
+//! An in-memory network. It carries bytes to the current hub in pieces of any size, and can cut connections.
 
 use chat_core::{Hub, Limits, Peer, Server};
 use chat_json::{ByteStream, Connect, JsonLines};
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::task::JoinSet;
 
-/// The capacity of a stream in bytes.
+/// The capacity of a stream, in bytes.
 const STREAM_BYTES: usize = 4096;
 
-/// The network; cheap to clone.
+/// The network. Clones share the same network.
 #[derive(Clone)]
 pub(crate) struct Network(Arc<Mutex<State>>);
 
@@ -21,17 +21,17 @@ struct State {
     server: Option<Server>,
     random: fastrand::Rng,
     limits: Limits,
-    /// How many connections are still to be cut, each after at most `cut_after_max` bytes.
+    /// The number of connections that are still to be cut, each after at most `cut_after_max` bytes.
     cuts: usize,
     cut_after_max: usize,
     has_cut: usize,
-    /// Whether the bytes of clients are dropped.
+    /// Whether the bytes that clients send are discarded.
     is_deaf: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
 impl Network {
-    /// Creates a network with a running server, whose limits no test reaches.
+    /// Creates a network with a running server. The server's limits are so high that no test reaches them.
     pub(crate) fn new(seed: u64) -> Self {
         let mut limits = Limits::default();
         limits.rate = None;
@@ -55,18 +55,18 @@ impl Network {
         network
     }
 
-    /// Cuts the next `cuts` connections, each after a random number of bytes.
+    /// Cuts each of the next `cuts` connections after a random number of bytes, at most `after_max`.
     pub(crate) fn cut(&self, cuts: usize, after_max: usize) {
         let mut state = self.state();
         (state.cuts, state.cut_after_max) = (cuts, after_max);
     }
 
-    /// Returns how many connections were cut.
+    /// Returns how many connections have been cut.
     pub(crate) fn has_cut(&self) -> usize {
         self.state().has_cut
     }
 
-    /// Starts a new server without any state of the previous one, whose connections are cut.
+    /// Starts a new server without any state of the previous one, and cuts the connections of the previous one.
     pub(crate) fn restart(&self) {
         let mut state = self.state();
         state.tasks = JoinSet::new();
@@ -74,7 +74,7 @@ impl Network {
         state.server = Some(Server::new(hub).protocol(JsonLines::default()));
     }
 
-    /// Cuts the server off: no connection succeeds until the next restart.
+    /// Cuts all connections of the server. No connection succeeds until the next [`restart`](Self::restart).
     pub(crate) fn crash(&self) {
         let mut state = self.state();
         state.tasks = JoinSet::new();
@@ -82,7 +82,7 @@ impl Network {
         state.server = None;
     }
 
-    /// Drops the bytes of clients until the current server is cut off.
+    /// Discards the bytes that clients send, until the current server is cut off.
     pub(crate) fn deafen(&self) {
         self.state().is_deaf.store(true, Ordering::Relaxed);
     }
@@ -131,7 +131,7 @@ impl Connect for Network {
     }
 }
 
-/// Carries bytes in both directions until one side ends or the budget is used up.
+/// Carries bytes in both directions, until one side ends or the budget of bytes is used up.
 async fn carry(
     near: DuplexStream,
     far: DuplexStream,

@@ -1,7 +1,7 @@
 //! Two clients talk over a network that breaks repeatedly.
 //!
-//! Invariant: each client receives each message exactly once and in one order, or an explicit gap where the server lost
-//! its log.
+//! Invariant: each client receives each message exactly once and in the same order. Where the server lost its log, the
+//! client receives an explicit gap.
 
 use crate::network::Network;
 use chat_json::{Client, Event, Events, GapCause};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How many messages each client sends.
+/// The number of messages that each client sends.
 const EACH: u32 = 10_000;
 
-/// How many messages a client sends without waiting.
+/// The most messages that a client sends without waiting for an answer.
 const WINDOW: usize = 16;
 
-/// A limit in virtual time that no test may reach.
+/// A time limit in paused time that no test may reach.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
@@ -55,7 +55,7 @@ async fn a_server_that_restarts_loses_nothing_silently_and_repeats_nothing() {
             for number in 0.. {
                 sleep(Duration::from_secs(1)).await;
                 if number % 2 == 0 {
-                    // The server says goodbye first.
+                    // The server says goodbye before it ends.
                     server.hub().drain();
                     sleep(Duration::from_millis(200)).await;
                 }
@@ -74,16 +74,17 @@ async fn a_server_that_restarts_loses_nothing_silently_and_repeats_nothing() {
     }
 }
 
-/// What a client received.
+/// The messages and gaps that a client received.
 #[derive(Debug, Default)]
 struct Diary {
-    /// The sender and number of each message; `gaps_before` has the number of gaps before it.
+    /// The sender and the number of each message. `gaps_before` has the number of gaps before the message.
     seen: Vec<(String, u32)>,
     gaps_before: Vec<usize>,
     gaps: usize,
 }
 
-/// Lets two clients send all their messages, and receive those of both. The network works again before the last ones.
+/// Lets two clients send all their messages, and receive the messages of both. The network works again before the last
+/// messages.
 async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (Diary, Diary) {
     let (mut talking, mut hearing, mut clients) =
         (JoinSet::new(), [JoinSet::new(), JoinSet::new()], Vec::new());
@@ -109,9 +110,9 @@ async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (
     (alice.remove(0), bob.remove(0))
 }
 
-/// Sends every number, several at a time.
+/// Sends all messages of a client, several at a time.
 async fn say_all(client: Client, pause: Duration) {
-    // Both clients are in the room before either sends.
+    // Both clients must be in the room before either of them sends.
     while client
         .who("ops")
         .await
@@ -134,7 +135,7 @@ async fn say_all(client: Client, pause: Duration) {
     while unanswered.next().await.is_some() {}
 }
 
-/// Receives until both clients are done.
+/// Receives messages until both clients have sent all of theirs.
 async fn hear(mut events: Events) -> Diary {
     let (mut diary, mut done) = (Diary::default(), 0);
     while let Some(event) = events.next().await {
@@ -162,7 +163,7 @@ async fn hear(mut events: Events) -> Diary {
 }
 
 impl Diary {
-    /// Checks that all numbers of both clients arrived, each once and in the order in which they were sent.
+    /// Checks that all messages of both clients arrived, each once and in the order in which it was sent.
     fn is_whole(&self) {
         let mut next: HashMap<&str, u32> = HashMap::new();
         for (from, number) in &self.seen {
@@ -173,7 +174,7 @@ impl Diary {
         assert_eq!(next.len(), 2);
     }
 
-    /// Checks that numbers only grow, and that a gap was reported where one is missing.
+    /// Checks that the numbers of each client only grow, and that a gap was reported wherever a number is missing.
     fn has_no_silent_hole(&self) {
         let mut last: HashMap<&str, (u32, usize)> = HashMap::new();
         for ((from, number), gaps) in self.seen.iter().zip(&self.gaps_before) {

@@ -1,11 +1,11 @@
-//! Invalid lines: each gets the documented answer, and the session continues.
+//! Invalid lines: each gets the answer that is documented, and the session continues.
 
 use crate::program::Program;
 use crate::{hub, said, unlimited};
 use chat_json::wire::{Event, Why};
 use serde_json::{Value, json};
 
-/// The answer to a line: the id that it names, if the line has a valid one, and the code.
+/// The expected answer to a line: the line's id, if it has a valid one, and the error code.
 enum Answer {
     Err(Value, &'static str),
     Ok(Value),
@@ -14,7 +14,7 @@ enum Answer {
 
 use Answer::{Err as Refused, Nothing, Ok as Granted};
 
-/// Lines that are refused as a `bad_request` without an id.
+/// Lines that the server refuses as a `bad_request`, without an id in the answer.
 const WITHOUT_ID: [(&str, &str); 15] = [
     ("broken", r#"{"cmd":"ping","id":7"#),
     (
@@ -42,7 +42,7 @@ const WITHOUT_ID: [(&str, &str); 15] = [
     ("an event", r#"{"ev":"ping"}"#),
 ];
 
-/// Lines that are refused as a `bad_request` with the id 7.
+/// Lines that the server refuses as a `bad_request`, with the id 7 in the answer.
 const WITH_ID: [(&str, &str); 26] = [
     ("no command", r#"{"id":7}"#),
     ("a command that is a number", r#"{"cmd":1,"id":7}"#),
@@ -108,7 +108,7 @@ const WITH_ID: [(&str, &str); 26] = [
     ),
 ];
 
-/// Lines that are refused with the id 7 and another code.
+/// Lines that the server refuses with another code, and with the id 7 in the answer.
 const OTHERWISE_REFUSED: [(&str, &str, &str); 9] = [
     (
         "an unknown command",
@@ -157,7 +157,7 @@ const OTHERWISE_REFUSED: [(&str, &str, &str); 9] = [
     ),
 ];
 
-/// A name for the case, the line, and its answer.
+/// A case: its name, the line, and the expected answer.
 type Case = (&'static str, Vec<u8>, Answer);
 
 fn table() -> Vec<Case> {
@@ -181,14 +181,14 @@ fn table() -> Vec<Case> {
     }
     let not_utf8 = b"{\"cmd\":\"ping\",\"id\":\"\xc3\x28\"}".to_vec();
     table.push(("no UTF-8", not_utf8, Refused(Value::Null, "bad_request")));
-    // In the plain dialect these are telnet commands, of which the second one is not complete.
+    // In the plain dialect these bytes are telnet commands. The second one is incomplete.
     for (what, bytes) in [("WILL", b"\xff\xfb\x01"), ("SB", b"\xff\xfa\x18")] {
         table.push((what, bytes.to_vec(), Refused(Value::Null, "bad_request")));
     }
     table
 }
 
-/// Ids of every kind.
+/// Lines with ids of every kind.
 fn ids() -> Vec<(&'static str, String, Answer)> {
     let ping = |id: &str| format!(r#"{{"cmd":"ping","id":{id}}}"#);
     let long = |length| format!("\"{}\"", "x".repeat(length));
@@ -229,7 +229,7 @@ fn ids() -> Vec<(&'static str, String, Answer)> {
     ]
 }
 
-/// Lines that are unusual but valid, and an unknown command without an id.
+/// Lines that are unusual but valid, and a line with an unknown command and without an id.
 fn unusual() -> Vec<(&'static str, String, Answer)> {
     let unknown_field = r#"{"cmd":"ping","id":7,"colour":"red"}"#;
     vec![
@@ -458,7 +458,7 @@ async fn a_hello_that_ends_with_a_nul_never_becomes_chat() {
     }
 }
 
-/// Only the end of the first line decides whether a NUL ends lines.
+/// Whether a NUL ends lines depends only on the end of the first line.
 #[tokio::test(start_paused = true)]
 async fn after_a_newline_a_nul_ends_no_line() {
     let mut hub = hub(unlimited());
@@ -481,7 +481,7 @@ async fn a_half_sent_line_is_given_up_in_time_however_it_trickles() {
     bot.wire.sends_bytes(b"{\"cmd\":\"ping\",\"x\":\"").await;
     for _ in 0..5 {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        // A byte, so that there is no silence.
+        // Without this byte the server would treat the program as silent.
         bot.wire.sends_bytes(b"x").await;
         bot.wire.sees_nothing().await;
     }

@@ -1,4 +1,4 @@
-//! Rooms with too many members to announce each join and leave.
+//! Rooms with so many members that the server does not announce each join and leave.
 
 use crate::program::Program;
 use crate::{hub, unlimited};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A member of the room that needs no connection.
+/// Adds a member in process, which needs no connection.
 async fn extra(hub: &Hub, number: usize) -> (Session, Member) {
     let session = hub.session(Some(&format!("m{number}"))).await.unwrap();
     let member = session.join("ops").await.unwrap();
@@ -37,7 +37,7 @@ async fn a_big_room_is_hushed_once_and_then_counted_at_most_once_a_second() {
     bot.sees(json!({"ev": "members", "room": "ops", "count": 101}))
         .await;
 
-    // Ten seconds of joins, leaves and renames.
+    // Members join, leave and rename for ten seconds.
     let began = Instant::now();
     for number in 100..200 {
         crowd.push(extra(&hub.hub, number).await);
@@ -61,7 +61,7 @@ async fn a_big_room_is_hushed_once_and_then_counted_at_most_once_a_second() {
     assert_eq!(who["count"], 201);
     assert_eq!(who["members"].as_array().unwrap().len(), 100);
 
-    // The count is sent once more when few members are left. After that each leave is announced again.
+    // When few members are left, the number of members is sent once more. After that each leave is announced again.
     crowd.truncate(73);
     let events = bot.sees_until_quiet().await;
     assert_eq!(count_of(&events, "left"), 1, "{events:?}");

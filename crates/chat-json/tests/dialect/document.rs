@@ -1,9 +1,9 @@
-//! The transcripts in the protocol's document. Each one runs against its own hub, and the result must match the
+//! Runs the transcripts in the protocol's document. Each transcript has its own hub, and the output must match the
 //! document.
 //!
-//! A program that does not begin with a hello is already in `ops`; programs join in the order in which they appear. A
-//! line without a name is bot's. After each line that is sent, all lines that the programs receive are recorded. Values
-//! that the server chooses are compared loosely, see [`is_like`].
+//! A program whose transcript does not begin with a hello is already in `ops`. Programs join in the order in which they
+//! appear. A line without a name is the bot's. After each line that is sent, all lines that the programs receive are
+//! recorded. Values that the server chooses need not be equal, see [`is_like`].
 
 use crate::program::Program;
 use crate::{hub, unlimited};
@@ -16,10 +16,10 @@ use std::time::Duration;
 
 const DOCUMENT: &str = include_str!("../../../../docs/protocol.md");
 
-/// The program whose lines have no name before them.
+/// The name of the program whose lines have no name before them.
 const BOT: &str = "bot";
 
-/// Pairs of the document's epochs and the server's.
+/// The epochs in the document, each with the server's epoch that it stands for.
 type Epochs = HashMap<String, String>;
 
 /// One line of a transcript.
@@ -27,7 +27,7 @@ type Epochs = HashMap<String, String>;
 enum Line<'a> {
     Sent(&'a str, &'a str),
     Seen(&'a str, &'a str),
-    /// An event outside of the connections: `(it happens)`
+    /// An event outside of the connections, written in parentheses: `(it happens)`.
     Happens(&'a str),
 }
 
@@ -54,11 +54,11 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The programs of a transcript, in the order of their appearance.
+/// A hub, and the programs of a transcript in the order of their appearance.
 struct Stage {
     hub: TestHub,
     programs: Vec<(String, Program)>,
-    /// The recorded lines.
+    /// The lines that were recorded so far.
     written: Vec<String>,
     epochs: Epochs,
     crowd: Vec<(Session, Member)>,
@@ -103,7 +103,7 @@ impl Stage {
         program
     }
 
-    /// Runs a transcript. Returns the result if it does not match.
+    /// Runs a transcript. Returns the recorded lines if they do not match the transcript.
     async fn play(written: &[&str]) -> Option<String> {
         let lines: Vec<_> = written.iter().map(|line| Line::parse(line)).collect();
         let mut stage = Self::set(&lines).await;
@@ -121,7 +121,7 @@ impl Stage {
         (!is_as_written).then(|| stage.written.join("\n"))
     }
 
-    /// Returns whether the result so far matches the transcript.
+    /// Returns whether the lines recorded so far match the beginning of the transcript.
     fn is_like(&mut self, written: &[&str]) -> bool {
         let Self {
             written: played,
@@ -140,7 +140,7 @@ impl Stage {
             })
     }
 
-    /// Sends a line, with the server's epochs in it.
+    /// Sends a line as the program `name`. Epochs of the document are replaced by the server's.
     async fn send(&mut self, name: &str, object: &str) {
         self.written.push(format!("{}> {object}", shown(name)));
         let mut sent = object.to_owned();
@@ -195,7 +195,7 @@ impl Stage {
         }
     }
 
-    /// Records what all programs receive.
+    /// Records the lines that all programs have received.
     async fn look(&mut self) {
         for (name, program) in &mut self.programs {
             for seen in program.wire.sees_until_quiet().await {
@@ -209,8 +209,8 @@ fn shown(name: &str) -> &str {
     if name == BOT { "" } else { name }
 }
 
-/// Returns whether an object matches the document's. Epochs must be equal where the document's are equal, and a
-/// reconnect delay may have any value.
+/// Returns whether a received object matches the object in the document. Epochs must be equal wherever the document's
+/// are equal. A reconnect delay may have any value.
 fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
     match (written, seen) {
         (Value::Object(written), Value::Object(seen)) => {
@@ -223,7 +223,7 @@ fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
                             known.or_insert_with(|| seen.clone()) == seen
                         }
                         ("after_ms", Value::Number(_), Value::Number(_)) => true,
-                        // The server chooses these values, unless the client did.
+                        // The server chooses the token, unless the client sent one.
                         ("token", Value::String(written), Value::String(seen)) => {
                             written.ends_with('…') || written == seen
                         }
@@ -242,7 +242,7 @@ fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
     }
 }
 
-/// Returns the fenced transcripts, each with the number of its first line.
+/// Returns the transcripts in the document, each with the number of its first line.
 fn transcripts() -> Vec<(usize, Vec<&'static str>)> {
     let mut found: Vec<(usize, Vec<_>)> = Vec::new();
     let mut is_inside = false;

@@ -40,7 +40,7 @@ async fn any_line_is_an_answer() {
         for answer in bot.sees_until_quiet().await {
             assert!(answer["err"].is_object(), "{answer}");
         }
-        // The next round begins now.
+        // The next interval between pings begins now.
         bot.does("ping", json!({})).await;
     }
 }

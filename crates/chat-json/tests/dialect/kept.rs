@@ -1,4 +1,4 @@
-//! A journal that outlives its hub.
+//! A journal in memory that survives the drop of its hub.
 
 use chat_core::log::{
     Appended, Drafts, Head, Journal, JournalError, Log, MemoryJournal, MemoryLog, Page, Span,
@@ -9,14 +9,14 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Logs in memory that remain when their rooms and hubs are dropped.
+/// Logs in memory. They remain when rooms and hubs are dropped.
 #[derive(Clone)]
 pub(crate) struct Kept {
     journal: MemoryJournal,
     logs: Arc<Mutex<HashMap<String, Arc<MemoryLog>>>>,
-    /// The total number of logs that were opened.
+    /// How many times a log was opened, in total.
     openings: Arc<AtomicUsize>,
-    /// The next append succeeds, but its answer is that this is uncertain.
+    /// If set, the next append succeeds, but the journal answers that the result is uncertain.
     is_uncertain: Arc<AtomicBool>,
 }
 

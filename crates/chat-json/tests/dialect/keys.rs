@@ -1,4 +1,4 @@
-//! Repeating a message under the same key is safe.
+//! A client may safely repeat a message under the same key.
 
 use crate::kept::Kept;
 use crate::program::Program;
@@ -17,7 +17,7 @@ fn said_under(key: &str, seq: u64, from: &str, text: &str) -> Value {
     event
 }
 
-/// A hub whose first append takes five seconds.
+/// Returns a hub whose first append takes five seconds.
 fn slow() -> TestHub {
     let journal = SlowJournal::new(vec![Duration::from_secs(5)]);
     crate::build(builder(unlimited()).journal(journal))
@@ -41,20 +41,21 @@ async fn what_is_said_again_under_its_key_is_not_said_twice() {
         .await;
     bot.sees(again.clone()).await;
     alice.sees(said_under("k", 1, "bot", "deployed")).await;
-    // Each client has its own keys.
+    // Another client may use the same key for its own message.
     alice.sends(say(1, "mine", "k")).await;
     alice
         .sees(json!({"re": 1, "ok": {"room": "ops", "seq": 2}}))
         .await;
     bot.sees(said_under("k", 2, "alice", "mine")).await;
     alice.wire.sees_nothing().await;
-    // A key is forgotten after its lifetime.
+    // The server forgets a key after the key's lifetime.
     tokio::time::sleep(Duration::from_secs(10)).await;
     bot.sends(say(1, "deployed", "k")).await;
     bot.sees(again).await;
 }
 
-/// A message whose append was uncertain is found by its key. Members see it before later messages.
+/// If it is uncertain whether a message was appended, a repetition finds the message by its key. Members see the
+/// message before later ones.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_kept_is_found_and_leaves_no_hole() {
     let journal = Kept::new();
@@ -134,7 +135,7 @@ async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
     let hello = json!({"nick": "bot", "token": "0123456789abcdef", "join": [{"room": "ops"}]});
     let (mut bot, _) = Program::hello(&mut hub, hello.clone()).await;
     bot.sends(say(1, "deployed", "k")).await;
-    // The journal has the message when the connection is lost.
+    // The journal has received the message when the connection is lost.
     assert!(bot.sees_until_quiet().await.is_empty());
     hub.cuts_all().await;
     let began = tokio::time::Instant::now();
@@ -143,7 +144,7 @@ async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
     let answer = bot.next().await;
     let again = json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}});
     assert_eq!(answer, again);
-    // The message was published after the join, by a session that has ended.
+    // The message was published after the program joined, by its earlier session.
     bot.sees(said_under("k", 1, "bot", "deployed")).await;
     assert!(
         began.elapsed() >= Duration::from_secs(4),

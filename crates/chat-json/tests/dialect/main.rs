@@ -1,4 +1,4 @@
-//! JSON Lines over in-memory streams with paused time: what programs send, and what each must see.
+//! The JSON Lines dialect over in-memory streams with paused time: what programs send, and what each must receive.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -22,17 +22,17 @@ use chat_json::JsonLines;
 use chat_testkit::{NOW, TestHub};
 use serde_json::{Value, json};
 
-/// The builder of the hubs in these tests.
+/// Returns the builder of the hubs in these tests.
 fn builder(limits: Limits) -> HubBuilder {
     Hub::builder().limits(limits)
 }
 
-/// A hub whose server also speaks JSON Lines.
+/// Returns a hub whose server speaks JSON Lines as well as the plain dialect.
 fn build(builder: HubBuilder) -> TestHub {
     TestHub::build(builder).protocol(JsonLines::default())
 }
 
-/// Limits without a rate.
+/// Returns limits without a rate.
 fn unlimited() -> Limits {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -43,12 +43,12 @@ fn hub(limits: Limits) -> TestHub {
     build(builder(limits))
 }
 
-/// A live message.
+/// Returns the event of a message that is delivered live.
 fn said(room: &str, seq: u64, from: &str, text: &str) -> Value {
     json!({"ev": "said", "room": room, "seq": seq, "ts": NOW.0, "from": from, "text": text})
 }
 
-/// A replayed message.
+/// Returns the event of a message that is replayed.
 fn replayed(room: &str, seq: u64, from: &str, text: &str) -> Value {
     let mut event = said(room, seq, from, text);
     event["replay"] = json!(true);

@@ -1,4 +1,4 @@
-//! Any mixture of lines, split at any byte: one reply for each id, in order, and no panic.
+//! Any mixture of lines, split at any byte: the server answers each id once and in order, and does not panic.
 
 use crate::program::Program;
 use crate::unlimited;
@@ -10,13 +10,13 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
-/// An arbitrary number. All runs with the default number of cases use this seed.
+/// The seed of all runs with the default number of cases. The number is arbitrary.
 const SEED: u64 = 20_260_923;
 
-/// The maximum length of a line in these tests.
+/// The longest line in these tests, in bytes.
 const LINE_BYTES_MAX: usize = 400;
 
-/// A line, and whether the server can read its id.
+/// A line, apart from its id, and whether the server can read the id.
 #[derive(Debug, Clone)]
 struct Piece {
     before_id: Vec<u8>,
@@ -44,7 +44,7 @@ fn piece(before_id: &str, after_id: &str, is_readable: bool) -> Piece {
     }
 }
 
-/// An object with a valid or invalid id that the server can read.
+/// An object whose id the server can read, whether the object is valid or not.
 fn object() -> impl Strategy<Value = Piece> {
     let cmd = prop_oneof![
         8 => Just("say"),
@@ -104,7 +104,7 @@ fn line() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// Bytes that are neither UTF-8 nor telnet commands.
+/// A line with bytes that are neither UTF-8 nor telnet commands.
 fn not_utf8() -> impl Strategy<Value = Piece> {
     let bytes = (0u8..0xff).prop_filter("no end of line", |byte| *byte != b'\n');
     prop::collection::vec(bytes, 0..20).prop_map(|bytes| Piece {
@@ -114,7 +114,7 @@ fn not_utf8() -> impl Strategy<Value = Piece> {
     })
 }
 
-/// Returns the output for these bytes, sent in pieces of these sizes.
+/// Sends the bytes in pieces of these sizes. Returns the server's output.
 async fn played(limits: Limits, bytes: &[u8], sizes: &[usize]) -> Vec<Value> {
     let line_bytes = NonZeroUsize::new(LINE_BYTES_MAX).unwrap();
     let json_lines = JsonLines::default().line_bytes(line_bytes);
@@ -143,8 +143,8 @@ async fn played(limits: Limits, bytes: &[u8], sizes: &[usize]) -> Vec<Value> {
     seen
 }
 
-/// Uses the same inputs in each run. For a long run with other inputs: `PROPTEST_CASES=10000 cargo test -p chat-json
-/// mixture`. A failure is reported with the smallest input that was found.
+/// Returns a configuration with the same inputs in each run. For a long run with other inputs: `PROPTEST_CASES=10000
+/// cargo test -p chat-json mixture`. A failure is reported with the smallest input that was found.
 fn config() -> ProptestConfig {
     let config = ProptestConfig {
         failure_persistence: None,

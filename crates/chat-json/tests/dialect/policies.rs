@@ -8,10 +8,10 @@ use chat_testkit::{TestHub, WordPolicy};
 use serde_json::json;
 use std::time::Duration;
 
-/// The texts that the policies refuse.
+/// A policy that refuses texts and names that contain `no`.
 const WORDS: WordPolicy = WordPolicy::refusing("no");
 
-/// Judges the nicks of programs, gives one to those without, and refuses actions.
+/// A policy that judges and changes the nicks of programs, gives a nick to programs without one, and refuses actions.
 struct Programs;
 
 impl Policy for Programs {
@@ -166,7 +166,7 @@ async fn a_slow_policy_does_not_make_a_program_look_dead() {
     bot.does("ping", json!({})).await;
 }
 
-/// Hides `secret`, which all sessions may join.
+/// A policy that hides the room `secret`. Any session may join the room.
 struct Discreet;
 
 impl Policy for Discreet {
@@ -186,7 +186,7 @@ async fn a_room_that_the_policy_hides_is_missing_to_who_publishes_from_outside()
         assert_eq!(answer["err"]["code"], "not_found", "{answer}");
     }
     spy.wire.sees_nothing().await;
-    // A member, and a program that asks to create the room, can publish in it.
+    // The room can be published in by a member, and by a program that asks to create the room.
     for (program, create) in [(&mut spy, false), (&mut bot, true)] {
         let publish = json!({"room": "secret", "text": "psst", "create": create});
         program.does("publish", publish).await;

@@ -1,4 +1,4 @@
-//! Publishing in a room without joining it.
+//! Publishing in a room without being a member of the room.
 
 use crate::kept::Kept;
 use crate::program::Program;
@@ -16,7 +16,7 @@ fn published(id: u64, room: &str, seq: u64) -> Value {
     json!({"re": id, "ok": {"room": room, "seq": seq}})
 }
 
-/// A program that is in no room.
+/// Connects a program that is in no room.
 async fn outsider(hub: &mut TestHub, nick: &str) -> Program {
     Program::join(hub, nick, &[]).await
 }
@@ -70,7 +70,7 @@ async fn a_room_that_is_missing_is_opened_on_request_only() {
     let fields = json!({"room": "opss", "text": "one", "create": true});
     let ok = bot.does("publish", fields).await;
     assert_eq!(ok, json!({"room": "opss", "seq": 1}));
-    // The room has no members, but its log has a message.
+    // The room has no members now, but its log has a message.
     let ok = bot
         .does("publish", json!({"room": "opss", "text": "two"}))
         .await;
@@ -97,8 +97,8 @@ async fn a_room_of_which_only_the_log_is_left_is_not_missing() {
     }
 }
 
-/// A journal accepts appends from one log of a room. If the room were opened twice, the second log would count as
-/// another hub's.
+/// A journal accepts appends to a room from one log only. If the room were opened twice, appends of the second log
+/// would count as those of another hub.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_is_joined_and_published_in_at_once_is_opened_once() {
     let journal = Kept::new();
@@ -229,7 +229,7 @@ async fn a_room_stays_while_something_is_being_published_in_it() {
     }
     seqs.sort_unstable();
     assert_eq!(seqs, [Some(1), Some(2)]);
-    // Then the room is forgotten like any other.
+    // When the messages are published, the room is forgotten like any other empty room.
     assert_eq!(hub.hub.stats().rooms, 0);
 }
 
@@ -284,7 +284,7 @@ async fn publishing_counts_against_the_rate() {
     let _alice = Program::join(&mut hub, "alice", &["ops"]).await;
     let mut bot = outsider(&mut hub, "bot").await;
     let start = Instant::now();
-    // The hello was the first of twenty lines. Five more are allowed each second.
+    // The hello was the first of twenty lines that are allowed at once. After that, five lines are allowed each second.
     let burst: Vec<_> = (0..29).map(|id| publish(id, "ops", "hi")).collect();
     bot.sends_all(&burst).await;
     for id in 0..29 {

@@ -1,4 +1,4 @@
-//! Joining again: later messages are replayed, and messages that the log no longer holds are reported as a gap.
+//! Joining again: later messages are replayed, and messages that are no longer in the log are reported as a gap.
 
 use crate::program::Program;
 use crate::{hub, replayed, said, unlimited};
@@ -6,7 +6,7 @@ use chat_testkit::TestHub;
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
-/// Lets alice publish this number of messages in `ops`.
+/// Lets alice publish `count` messages in `ops`.
 async fn says_many(alice: &mut Program, count: u64) {
     for _ in 0..count {
         alice.says("ops", "something").await;
@@ -17,14 +17,14 @@ fn gap(from: impl Into<Option<u64>>, to: impl Into<Option<u64>>, why: &str) -> V
     json!({"ev": "gap", "room": "ops", "from": from.into(), "to": to.into(), "why": why})
 }
 
-/// Joins `ops` with these fields. Returns the room as the welcome describes it.
+/// Joins `ops` with the fields of `join`. Returns the program, and the room as the welcome describes it.
 async fn comes_back(hub: &mut TestHub, mut join: Value) -> (Program, Value) {
     join["room"] = json!("ops");
     let (bot, mut welcome) = Program::hello(hub, json!({"nick": "bot", "join": [join]})).await;
     (bot, welcome["rooms"][0].take())
 }
 
-/// Expects the messages at these positions as replayed, and then live messages.
+/// Expects that the messages from `first` to `last` are replayed, and that later messages arrive live.
 async fn sees_and_goes_live(bot: &mut Program, alice: &mut Program, first: u64, last: u64) {
     for seq in first..=last {
         bot.sees(replayed("ops", seq, "alice", "something")).await;
@@ -53,7 +53,7 @@ async fn a_resume_replays_exactly_what_followed() {
             );
         }
         bot.wire.sees_nothing().await;
-        // The same with the epoch.
+        // The result is the same if the program sends the epoch too.
         bot.does("leave", json!({"room": "ops"})).await;
         let epoch = &room["epoch"];
         let again = json!({"room": "ops", "after": {"epoch": epoch, "seq": end}});
@@ -83,7 +83,7 @@ async fn a_log_that_no_longer_reaches_back_is_told_as_a_gap() {
 #[tokio::test(start_paused = true)]
 async fn a_position_of_another_epoch_is_told_as_a_gap_and_shown_all_there_is() {
     let mut limits = unlimited();
-    // A room and its log are forgotten as soon as the room is empty.
+    // A room and its log are forgotten as soon as the room has no members.
     limits.empty_rooms = 0;
     let mut hub = hub(limits);
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
@@ -189,7 +189,7 @@ async fn several_rooms_are_replayed_before_anything_is_live() {
     assert!(live.count() <= 3);
 }
 
-/// Returns the positions of a page's messages.
+/// Returns the positions of the messages of a page.
 fn seqs(page: &Value) -> Vec<u64> {
     let messages = page["messages"].as_array().unwrap().iter();
     messages

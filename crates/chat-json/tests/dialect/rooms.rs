@@ -77,7 +77,7 @@ async fn people_raw_sockets_and_programs_see_the_same_messages_in_the_same_order
     assert_eq!(texts, expected);
 }
 
-/// Publishes thirty messages from the four members in turn. Returns the author and the text of each.
+/// Lets the four members publish thirty messages in turn. Returns the author and the text of each message.
 async fn say_thirty(
     alice: &mut Wire,
     raw: &mut Wire,
@@ -108,7 +108,7 @@ async fn say_thirty(
             }
         };
         spoken.push((author, text));
-        // Two bursts of a raw socket without silence between them are one message.
+        // Two bursts of a raw socket count as one message unless there is silence between them.
         if number % 4 == 1 {
             tokio::time::sleep(std::time::Duration::from_millis(60)).await;
         }
@@ -379,7 +379,7 @@ async fn every_command_takes_a_room_as_a_client_spells_it() {
             let answer = bot.asks(cmd, fields).await;
             assert_eq!(answer["ok"]["room"], "Ops", "{cmd} {room}: {answer}");
             if cmd == "topic" && bot_set_it(&answer) {
-                // The member that sets a topic also receives the event.
+                // The member that sets a topic receives the event of the topic too.
                 bot.next().await;
             }
         }

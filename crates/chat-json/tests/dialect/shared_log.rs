@@ -1,4 +1,4 @@
-//! Keys where two hubs append to one log, which recognises them.
+//! Keys on two hubs that append to one log. The log recognises the keys.
 
 use crate::program::Program;
 use crate::{build, builder, unlimited};
@@ -6,18 +6,18 @@ use chat_testkit::{SharedJournal, TestHub};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Creates the two hubs of a journal.
+/// Returns two hubs on the same journal.
 fn hubs(shared: &SharedJournal) -> [TestHub; 2] {
     [1, 2].map(|node| build(builder(unlimited()).journal(shared.node(node))))
 }
 
-/// Connects a program with a token, in a room.
+/// Connects a program that sends this token and joins `ops`.
 async fn join(hub: &mut TestHub, nick: &str, token: &str) -> Program {
     let fields = json!({"nick": nick, "token": token, "join": [{"room": "ops"}]});
     Program::hello(hub, fields).await.0
 }
 
-/// Publishes a text under a key. Returns the result and the texts that the program received before it.
+/// Publishes a text under a key. Returns the result, and the texts that the program received before the result.
 async fn say(program: &mut Program, text: &str, key: &str) -> (Value, Vec<String>) {
     let line = json!({"cmd": "say", "id": 7, "room": "ops", "text": text, "key": key});
     program.sends(line).await;
@@ -57,7 +57,7 @@ async fn a_key_holds_on_all_hubs_that_share_a_log() {
         let (again, mut told) = say(&mut twin, "deployed", "k").await;
         assert_eq!(again["dup"], true, "seed {seed}: {again}");
         assert_eq!(again["seq"], first["seq"], "seed {seed}");
-        // Each client has its own keys, and each message its own key.
+        // The keys of another client, and other keys of the same client, are different.
         let (other, before) = say(&mut alice, "mine", "k").await;
         assert!(other.get("dup").is_none(), "{other}");
         let (next, later) = say(&mut twin, "next", "k2").await;
@@ -93,7 +93,7 @@ async fn what_is_said_at_once_on_two_hubs_is_said_once() {
     }
 }
 
-/// The messages of a burst, some with keys, are answered in order.
+/// The messages of a burst, some of them with keys, are answered in order.
 #[tokio::test(start_paused = true)]
 async fn a_burst_is_published_in_its_order() {
     let shared = SharedJournal::new(4);

@@ -1,4 +1,4 @@
-//! The token of a hello: which client owns a key, and taking a nick back from a lost connection.
+//! The token of a hello identifies a client: it owns the client's keys, and takes the nick back from a lost connection.
 
 use crate::kept::Kept;
 use crate::program::Program;
@@ -25,7 +25,7 @@ async fn a_client_takes_its_nick_back_from_its_own_half_dead_connection_at_once(
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
     let (mut ghost, _) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
     alice.next().await;
-    // The server still considers the ghost's connection open.
+    // The server still considers the earlier connection of this client open.
     let (mut bot, welcome) = Program::hello(&mut hub, with_token("BOT", TOKEN)).await;
     assert_eq!(welcome["nick"], "BOT");
     assert_eq!(welcome["rooms"][0]["members"], json!(["alice", "BOT"]));
@@ -46,7 +46,7 @@ async fn no_nick_is_taken_over_without_its_token() {
     let mut hub = hub(unlimited());
     let (mut bot, welcome) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
     assert_eq!(welcome["token"], TOKEN);
-    // A client without a token gets one that can't be guessed.
+    // A client that sends no token is given one that can't be guessed.
     let (_plain, welcome) = Program::hello(&mut hub, json!({"nick": "kim"})).await;
     let given = welcome["token"].as_str().unwrap().to_owned();
     assert!(given.len() >= 22, "{given}");
@@ -83,14 +83,14 @@ async fn a_key_is_its_tokens_and_not_its_nicks() {
         if let Some(token) = token {
             fields["token"] = json!(token);
         }
-        // Mallory takes the free nick, and publishes a text under the key that bot will use.
+        // Mallory takes the nick while it is free, and publishes a text under the key that the bot will use.
         let (mut mallory, _) = Program::hello(&mut hub, fields).await;
         assert_eq!(mallory.does("say", deployed()).await["seq"], 1);
         mallory.does("nick", json!({"nick": "mallory"})).await;
         let (mut bot, _) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
         let said = bot.does("say", deployed()).await;
         assert_eq!(said, json!({"room": "ops", "seq": 2}));
-        // The client keeps its keys when it changes its nick.
+        // After a change of its nick, the client has the same keys.
         bot.does("nick", json!({"nick": "robot"})).await;
         bot.sees_until_quiet().await;
         assert_eq!(bot.does("say", deployed()).await, again(2));
@@ -127,9 +127,9 @@ async fn a_token_knows_its_keys_on_the_next_server_that_keeps_the_same_log() {
     let mut hub = crate::build(builder(unlimited()).journal(kept.clone()));
     let (mut bot, _) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
     bot.does("say", deployed()).await;
-    // The server ended before the answer arrived. The bot connects to the next server and repeats the message.
+    // The server ended before its answer arrived. The bot connects to the next server and repeats the message.
     let mut next = crate::build(builder(unlimited()).journal(kept));
-    // An earlier client has used the bot's nick and key for another message.
+    // Another client with the bot's nick has used the bot's key for a different message.
     let mut other = Program::join(&mut next, "bot", &["ops"]).await;
     assert_eq!(other.does("say", deployed()).await["seq"], 2);
     let (mut bot, _) = Program::hello(&mut next, with_token("bot-2", TOKEN)).await;
@@ -148,7 +148,8 @@ async fn what_can_be_no_token_is_refused() {
         .await;
 }
 
-/// A client publishes one message under a key and one without, then joins again at an earlier position.
+/// A client publishes one message with a key and one without, then joins again at an earlier position. Returns what it
+/// receives.
 async fn comes_back_to_its_own(echo: bool) -> Vec<Value> {
     let mut hub = hub(unlimited());
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;
@@ -198,7 +199,8 @@ async fn a_client_cut_before_the_reply_learns_of_its_message_by_its_key() {
     assert_eq!(bot.does("say", deployed()).await, again(1));
 }
 
-/// A hello that had to wait is older than one that did not. It does not end the newer session.
+/// The later connection must end the earlier one, even if the hello of the earlier one had to wait. The delayed hello
+/// must not end the newer session.
 #[tokio::test(start_paused = true)]
 async fn an_earlier_connection_does_not_end_a_later_session_of_its_client() {
     let mut limits = unlimited();

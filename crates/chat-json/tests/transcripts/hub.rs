@@ -1,4 +1,5 @@
-//! The hub of a scenario: the one place that names chat-core's parts, so that the scenarios outlast changes of its API.
+//! The hub of a scenario. Only this file uses the API of chat-core, so that the scenarios stay the same when the API
+//! changes.
 
 use crate::journal::{Fault, JournalFaults, unreliable};
 use crate::policy::{ByAddress, WORDS};
@@ -23,13 +24,13 @@ use tokio::task::JoinSet;
 const DAY: u64 = 24 * 60 * 60_000;
 
 thread_local! {
-    /// Each test has its own thread, on which its whole hub runs.
+    /// The time of the hub's clock. Each test has its own thread, on which the whole hub of the test runs.
     static CLOCK: Cell<u64> = const { Cell::new(NOW.0) };
 }
 
 type Stream = FaultyStream<DuplexStream>;
 
-/// The settings that a scenario chooses before its first step.
+/// The settings that a scenario chooses before the first step.
 pub(crate) struct Settings {
     limits: Limits,
     builder: HubBuilder,
@@ -37,7 +38,7 @@ pub(crate) struct Settings {
     has_listener: bool,
 }
 
-/// A hub with its connections and its sessions in process.
+/// A hub with its connections, and its sessions in process.
 pub(crate) struct Host {
     hub: Hub,
     serving: Serving,
@@ -49,9 +50,9 @@ pub(crate) struct Host {
 
 /// How connections are served.
 enum Serving {
-    /// Each connection by itself.
+    /// Each connection is served on its own.
     Streams(TestHub),
-    /// As connections of one listener, with its limits.
+    /// All connections are accepted by one listener, with the limits of the listener.
     Listener {
         connections: mpsc::UnboundedSender<(Stream, Peer)>,
         _tasks: JoinSet<()>,
@@ -84,7 +85,7 @@ impl Settings {
         }
     }
 
-    /// Changes one of the settings.
+    /// Changes the setting `name`.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         let limits = &mut self.limits;
         match name {
@@ -154,7 +155,7 @@ impl Settings {
 }
 
 impl Host {
-    /// Opens a connection over a stream with this capacity in bytes for each direction.
+    /// Opens a connection. The stream holds `stream_bytes` bytes in each direction.
     pub(crate) fn connect(
         &mut self,
         address: Option<&str>,
@@ -173,7 +174,7 @@ impl Host {
         (near, faults)
     }
 
-    /// Sets the clock to a time of a day in January 1970.
+    /// Sets the clock to this time of a day in January 1970.
     pub(crate) fn set_clock(&self, day: &str, time: &str) {
         let (hour, minute) = time.split_once(':').unwrap();
         let minutes = parse::<u64>(hour) * 60 + parse::<u64>(minute);
@@ -191,7 +192,7 @@ impl Host {
         self.faults.as_ref().unwrap().set(fault);
     }
 
-    /// Runs an action of the application: a command and its arguments.
+    /// Runs an action of the application. The action has a name and arguments.
     pub(crate) async fn perform(&mut self, action: &str, arguments: &str) {
         let (one, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
         let (two, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -210,7 +211,7 @@ impl Host {
                 let session = self.session(one).await;
                 for number in 1..=parse::<usize>(text) {
                     session.publish(two, &number.to_string()).await.unwrap();
-                    // All members that read receive the message before the next one is published.
+                    // The wait lets all members that read receive this message before the next one is published.
                     wait("1").await;
                 }
             }
@@ -236,7 +237,7 @@ impl Host {
         }
     }
 
-    /// Returns the session in process with this nick.
+    /// Returns the session in process with this nick, and creates it if needed.
     async fn session(&mut self, nick: &str) -> &Session {
         if !self.sessions.contains_key(nick) {
             let session = self.hub.session(Some(nick)).await.unwrap();
@@ -250,7 +251,7 @@ fn parse<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
-/// `20/5`: 20 at once, then 5 a second.
+/// Parses a rate: `20/5` means 20 at once, then 5 a second.
 fn parse_rate(text: &str) -> Rate {
     let (burst, per_second) = text.split_once('/').unwrap();
     Rate {

@@ -7,24 +7,24 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What the journal does.
+/// The possible faults of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It works.
+    /// The journal works.
     None,
-    /// Nothing can be opened, appended or read.
+    /// Logs can't be opened, read or appended to.
     Unavailable,
-    /// What is appended may have been kept.
+    /// Appends fail, and it is uncertain whether the messages were stored.
     Uncertain,
-    /// Nothing can be read.
+    /// Logs can't be read.
     Unreadable,
 }
 
-/// The current fault of a journal, which a scenario sets.
+/// The current fault of a journal. A scenario sets it.
 #[derive(Clone)]
 pub(crate) struct JournalFaults(Arc<AtomicU8>);
 
-/// Wraps a journal in memory with faults. There are none at first.
+/// Returns a journal in memory whose faults can be set, and the handle that sets them. At first the journal works.
 pub(crate) fn unreliable(
     limits: &Limits,
 ) -> (WrappedJournal<MemoryJournal, JournalFaults>, JournalFaults) {

@@ -1,8 +1,9 @@
 //! Recorded conversations: every byte that each connection receives, in both dialects.
 //!
-//! Each file in the folders beside this one is a scenario. Its steps run in order, and the output to each connection is
-//! recorded below the step. A test fails if the result differs from the file, so a change of the wire shows as a
-//! difference of these files. `UPDATE_TRANSCRIPTS=1 cargo test -p chat-json --test transcripts` records them again.
+//! Each file in the folders beside this one is a scenario. The steps of a scenario run in order, and the output to each
+//! connection is recorded below the step. A test fails if the recorded file would change, so a change of the protocol
+//! shows as a difference of these files. `UPDATE_TRANSCRIPTS=1 cargo test -p chat-json --test transcripts` records them
+//! again.
 //!
 //! `format.md` describes the steps.
 
@@ -17,7 +18,7 @@ mod scenario;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Declares a test for each scenario, named after its file, in a module named after its folder.
+/// Declares a test for each scenario. The test is named after the scenario's file, and its module after the folder.
 macro_rules! scenarios {
     ($($folder:ident: $($file:ident)*;)*) => {
         $(mod $folder {

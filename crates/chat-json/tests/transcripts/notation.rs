@@ -1,18 +1,18 @@
-//! How bytes are written in a scenario.
+//! The notation in which a scenario contains bytes.
 
 use std::fmt::Write as _;
 
-/// The number of equal characters from which on a run is written as a count.
+/// The shortest run of equal characters that is written as one character and a count.
 const RUN_MIN: usize = 32;
 
-/// Writes bytes as printable text.
+/// Writes bytes in the notation, as printable text.
 pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut units: Vec<String> = Vec::new();
     for chunk in bytes.utf8_chunks() {
         units.extend(chunk.valid().chars().map(escape_char));
         units.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
-    // An editor may remove a space at the end of a line.
+    // A space at the end of a line is escaped, because an editor may remove it.
     if let Some(last) = units.last_mut()
         && last == " "
     {
@@ -44,11 +44,11 @@ fn escape_char(c: char) -> String {
     }
 }
 
-/// Returns the bytes that a text of a step stands for.
+/// Reads a text in the notation. Returns the bytes.
 ///
 /// # Panics
 ///
-/// Panics if the text is not in this notation.
+/// Panics if the text is not valid in the notation.
 pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let rest = unescape_until(text, None, &mut bytes);
@@ -56,7 +56,7 @@ pub(crate) fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Reads up to a closing character. Returns the text after it.
+/// Reads up to the character `end`. Returns the text after this character.
 fn unescape_until<'a>(text: &'a str, end: Option<char>, bytes: &mut Vec<u8>) -> &'a str {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -97,7 +97,7 @@ fn unescape_until<'a>(text: &'a str, end: Option<char>, bytes: &mut Vec<u8>) -> 
     rest
 }
 
-/// Names for random values, in the order of their first appearance.
+/// Gives names to random values, so that recordings do not change. The names are numbered by first appearance.
 #[derive(Default)]
 pub(crate) struct Names {
     epochs: Vec<String>,
@@ -123,7 +123,7 @@ impl Names {
         format!("{before}\"after_ms\":RANDOM{digits}")
     }
 
-    /// Replaces the names in a text that is sent with the random values.
+    /// Replaces the names in a text that will be sent with the random values.
     pub(crate) fn reveal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (kind, values) in [("EPOCH", &self.epochs), ("TOKEN", &self.tokens)] {
@@ -135,7 +135,7 @@ impl Names {
     }
 }
 
-/// Replaces the JSON strings after `before` that match.
+/// Replaces each JSON string that follows `before` and that matches.
 fn replace(
     text: &str,
     before: &str,

@@ -4,11 +4,11 @@ use chat_core::policy::{Decision, Policy, Visitor};
 use chat_testkit::WordPolicy;
 use std::net::IpAddr;
 
-/// The texts that the policies of a scenario refuse.
+/// A policy that refuses texts and names that contain `forbidden`.
 pub(crate) const WORDS: WordPolicy = WordPolicy::refusing("forbidden");
 
-/// Refuses connections from 192.0.2.66, gives those from 192.0.2.77 a nick, and judges the nicks of others as
-/// [`WORDS`] does. Hides rooms whose names begin with `secret`.
+/// A policy that refuses connections from 192.0.2.66, and gives connections from 192.0.2.77 a nick. It judges all other
+/// nicks as [`WORDS`] does, and hides rooms whose names begin with `secret`.
 pub(crate) struct ByAddress;
 
 impl Policy for ByAddress {

@@ -1,4 +1,4 @@
-//! Runs a scenario: its steps, and the output to each connection after each step.
+//! Runs a scenario: performs the steps, and records the output to each connection after each step.
 
 use crate::hub::{Host, Settings, wait};
 use crate::notation::{Names, escape, unescape};
@@ -7,27 +7,28 @@ use futures::FutureExt;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// With paused time, a millisecond passes only when all tasks are waiting.
+/// The wait after which all tasks are idle: in paused time, a millisecond passes only when all tasks wait.
 const QUIET: Duration = Duration::from_millis(1);
 
-/// The capacity of a stream in each direction unless a scenario sets another one: more than any conversation.
+/// The capacity of a stream in each direction, in bytes, unless a scenario sets another one: more than any scenario
+/// sends.
 const STREAM_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a connection may take to read its output.
+/// How long a connection may take to read the server's output.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A connection as its peer sees it.
+/// The peer's end of a connection.
 struct Peer {
     name: String,
-    /// `None` after one of the sides has closed it.
+    /// The stream. `None` after the peer or the server has closed it.
     stream: Option<DuplexStream>,
     faults: Faults,
     is_paused: bool,
-    /// The server has closed it, and this is not recorded yet.
+    /// Whether the server has closed the connection and this is not recorded yet.
     has_ended: bool,
 }
 
-/// Runs the steps of a scenario. Returns it with the recorded output.
+/// Runs the steps of a scenario. Returns the scenario with the output that was recorded.
 pub(crate) async fn run(scenario: &str) -> String {
     let mut lines = scenario
         .lines()
@@ -60,7 +61,7 @@ fn is_remark(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-/// Returns whether the line is recorded output.
+/// Returns whether a line of the file is recorded output.
 fn is_received(line: &str) -> bool {
     let mut words = line.split(' ');
     let who = words.next().unwrap_or_default();
@@ -126,7 +127,7 @@ impl Stage {
         });
     }
 
-    /// Sends bytes. A connection that the server has closed takes none.
+    /// Sends bytes as the peer `name`. If the server has closed the connection, nothing is sent.
     async fn send(&mut self, name: &str, bytes: Vec<u8>) {
         if let Some(stream) = &mut self.peer(name).stream {
             let sending = tokio::time::timeout(PATIENCE, stream.write_all(&bytes)).await;
@@ -143,7 +144,7 @@ impl Stage {
         self.peer(name).stream.as_mut().expect("the stream is open")
     }
 
-    /// Waits until all tasks are waiting, and records the output to each connection.
+    /// Waits until all tasks are idle, and records the output to each connection.
     async fn settle(&mut self, written: &mut String) {
         let mut received = vec![Vec::new(); self.peers.len()];
         let mut is_quiet = false;
@@ -174,7 +175,7 @@ impl Stage {
 }
 
 impl Peer {
-    /// Takes the received bytes. Returns whether there were any.
+    /// Appends the bytes that have arrived to `received`. Returns whether there were any.
     fn take(&mut self, received: &mut Vec<u8>) -> bool {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.is_paused) else {
             return false;

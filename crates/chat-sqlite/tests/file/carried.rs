@@ -1,4 +1,4 @@
-//! Exports and imports.
+//! Exporting a file's messages, and importing them into another file.
 
 use super::*;
 use chat_sqlite::{ExportError, ImportError, Record, RecordError, export, import};
@@ -69,7 +69,8 @@ fn what_is_damaged_is_passed_over_and_the_rest_can_be_carried_to_a_new_file() {
             std::fs::remove_file(dir.0.path().join(name)).unwrap();
         }
     }
-    // Damaged pages of messages are passed over. Damage of the schema, the rooms or the counts is refused.
+    // If a page with messages is damaged, the export leaves its messages out. If the schema, the rooms or the counts
+    // are damaged, the file is refused.
     assert!(passed_over > 10 && refused < 5, "{passed_over}, {refused}");
 }
 
@@ -180,7 +181,7 @@ fn a_room_is_exported_however_its_name_is_spelled_and_must_be_there() {
     assert!(matches!(count("no room"), Err(ExportError::Room(_))));
 }
 
-/// 33 of 300 messages can't be read. All others can.
+/// 33 of 300 messages can't be read. All other messages must be exported.
 #[test]
 fn an_export_passes_over_no_more_than_what_is_damaged() {
     let dir = Dir::new();

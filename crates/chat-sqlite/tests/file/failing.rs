@@ -1,8 +1,8 @@
-//! The file can't be written for a while.
+//! The file can't be written for some time.
 
 use super::*;
 
-/// The error for a message that can't be kept.
+/// Returns the error for a message that can't be stored.
 async fn refusal(log: &SqliteLog) -> String {
     match say(log, "lost?").await {
         Err(JournalError::Unavailable(why)) => why.into_owned(),
@@ -35,7 +35,7 @@ async fn a_full_disk_refuses_keeps_nothing_of_that_and_goes_on_when_there_is_roo
     let elsewhere = log(&journal, "elsewhere").await;
     assert_eq!(elsewhere.head().tail, Seq::START, "it can be entered");
     drop((ops, elsewhere, journal));
-    // The disk has space again.
+    // The disk has free space again.
     let journal = open(&dir.file());
     let ops = log(&journal, "ops").await;
     assert_eq!(ops.head().tail, Seq(kept));
@@ -83,8 +83,8 @@ async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
     written(&dir.file(), 1).await;
     let bytes = std::fs::read(dir.file()).unwrap();
     let mut read_only = bytes.clone();
-    // The user who runs this may be able to write every file. So the file's header requires a newer SQLite for writing:
-    // its "write version" is higher than any that SQLite knows.
+    // The user who runs this test may be able to write every file. So the test changes the "write version" in the
+    // file's header to a number that no SQLite knows. SQLite then opens the file for reading only.
     read_only[18] = 3;
     std::fs::write(dir.file(), read_only).unwrap();
     let refused = SqliteJournal::open(&dir.file(), &options());
@@ -93,7 +93,8 @@ async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
     written(&dir.file(), 1).await;
 }
 
-/// Each case: the file that is truncated in place or overwritten with zeros, and its new length.
+/// Each case has the name of a file, and the length to which the file is truncated in place. `None`: the file is
+/// overwritten with zeros.
 #[cfg(unix)]
 #[tokio::test]
 async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
@@ -122,7 +123,7 @@ async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
                 file.write_all_at(&zeros, 0).unwrap();
             }
         }
-        // Closing the file would release SQLite's locks.
+        // If the test closed the file, the locks that SQLite holds on the file would be released.
         std::mem::forget(file);
         for _ in 0..2 {
             assert_eq!(
@@ -138,7 +139,7 @@ async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {
     }
 }
 
-/// A long run with checkpoints must not be mistaken for a truncation.
+/// SQLite's own checkpoints during a long run must not be mistaken for a truncation of the file.
 #[tokio::test]
 async fn what_sqlite_does_to_its_files_is_not_taken_for_damage() {
     let dir = Dir::new();

@@ -1,4 +1,4 @@
-//! Retention: messages that are no longer kept.
+//! Retention: removing messages that are older than the options allow.
 
 use super::*;
 use chat_sqlite::Keep;
@@ -64,7 +64,7 @@ async fn what_is_no_longer_kept_is_removed_though_there_is_never_a_pause() {
     let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
     let ops = log(&journal, "ops").await;
     let nick = Nick::parse("alice").unwrap();
-    // More than one transaction takes, passed at once.
+    // The appends are started at once, and are more than one transaction takes.
     let filler = "x".repeat(100_000);
     let appends: Vec<_> = (0..100)
         .map(|_| {
@@ -94,7 +94,7 @@ async fn closing_writes_what_waits_and_gives_the_file_back() {
     assert_eq!(appended.await.unwrap().last(), Seq(1));
     assert!(matches!(say(&ops, "late").await, Err(JournalError::Gone)));
     journal.close().await.unwrap();
-    // The handles of the closed journal still exist.
+    // The handles of the closed journal still exist while the file is opened again.
     let again = open(&dir.file());
     let page = all(&log(&again, "ops").await).await;
     assert_eq!(texts(&page), ["handed over"]);

@@ -1,4 +1,4 @@
-//! Keys, and which hub may append to a log.
+//! Keys of messages, and which hub may append to a log.
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn what_was_said_under_keys_lately_is_found_without_its_texts() {
     assert_eq!(keys(41, 100).await.len(), 0);
 }
 
-/// Two hubs on one journal would each miss the messages of the other one.
+/// If two hubs appended to one journal, each would miss the messages of the other.
 #[tokio::test]
 async fn a_log_that_does_not_know_what_another_hub_has_said_takes_nothing_more() {
     let dir = Dir::new();
@@ -63,7 +63,7 @@ async fn a_log_that_does_not_know_what_another_hub_has_said_takes_nothing_more()
     assert_eq!(texts(&all(&fourth).await), ["one", "two", "three"]);
 }
 
-/// Opening a log to read it does not affect the hub that appends to it.
+/// Opening a log only to read it does not affect the hub that appends to the log.
 #[tokio::test]
 async fn a_log_is_written_on_while_others_only_look_at_it() {
     let dir = Dir::new();

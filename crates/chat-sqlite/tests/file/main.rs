@@ -96,7 +96,7 @@ async fn words_of_all_scripts_are_found_and_nothing_breaks_out_of_them() {
     assert_eq!((report.indexed, report.unindexed), (24, 0));
 }
 
-/// Waits until all messages are indexed.
+/// Waits until the journal has indexed all messages for search.
 async fn indexed(journal: &SqliteJournal) {
     while journal.unindexed().await.unwrap() > 0 {
         tokio::task::yield_now().await;
@@ -183,14 +183,15 @@ async fn a_file_is_written_by_one() {
     open(&link);
 }
 
-/// Under another path a file has another write-ahead log, so two processes would not see each other's changes.
+/// If a file is opened under another path, SQLite uses another write-ahead log. Two processes would then not see each
+/// other's changes.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_is_written_by_one_under_whatever_path() {
     let dir = Dir::new();
     let journal = open(&dir.file());
     say(&log(&journal, "ops").await, "one").await.unwrap();
-    // The lock is on the file itself, so another process sees it as well.
+    // The lock is on the file itself, so a process that uses another path sees the lock too.
     let file = std::fs::File::open(dir.file()).unwrap();
     assert!(file.try_lock().is_err());
     let other = dir.0.path().join("other.db");
@@ -209,7 +210,7 @@ async fn a_file_is_written_by_one_under_whatever_path() {
         eprintln!("skipped: this user may not mount");
     }
     drop((file, journal));
-    // Another process has the file open.
+    // This lock has the same effect as another process that has the file open.
     let file = std::fs::File::open(dir.file()).unwrap();
     file.lock().unwrap();
     let second = SqliteJournal::open(&dir.file(), &options());
@@ -257,7 +258,7 @@ async fn what_is_not_ours_is_refused_and_left_alone() {
     );
 }
 
-/// Publishes this number of messages, and closes the journal.
+/// Publishes `count` messages in the file, and closes the journal.
 async fn written(file: &Path, count: usize) {
     let journal = open(file);
     let ops = log(&journal, "ops").await;
@@ -278,12 +279,12 @@ async fn a_file_that_lost_something_is_another_life_of_its_logs() {
         epoch,
         "nothing is lost"
     );
-    // An older copy is restored.
+    // Case 1: an older copy is written over the file.
     std::fs::write(dir.file(), copy).unwrap();
     let restored = log(&open(&dir.file()), "ops").await.head();
     assert_eq!(restored.tail, Seq(10));
     assert_ne!(restored.epoch, epoch);
-    // The same with the state file, and as a new file.
+    // Case 2: an older copy replaces the file, and a copy of its state file replaces the state file.
     let copies = ["log.db", "log.db-state"].map(|name| {
         let path = dir.0.path().join(name);
         (std::fs::read(&path).unwrap(), path)
@@ -296,7 +297,7 @@ async fn a_file_that_lost_something_is_another_life_of_its_logs() {
     let rewound = log(&open(&dir.file()), "ops").await.head();
     assert_eq!(rewound.tail, Seq(10));
     assert_ne!(rewound.epoch, restored.epoch);
-    // The file is moved without its state file.
+    // Case 3: the file is moved without its state file.
     std::fs::remove_file(dir.0.path().join("log.db-state")).unwrap();
     let carried = log(&open(&dir.file()), "ops").await.head();
     assert_ne!(carried.epoch, rewound.epoch);
@@ -318,7 +319,7 @@ async fn a_file_without_its_end_is_damaged_or_empty_by_name() {
         let ops = log(&journal, "ops").await;
         match ops.read(Span::After(Seq::START), 1000).await {
             Ok(page) if page.len() as u64 == ops.head().tail.0 => {}
-            // Messages before the damage can be read.
+            // Messages before the damage can be read. The next page fails or reports a gap.
             Ok(page) => {
                 let rest = ops.read(Span::After(page.last().unwrap()), 1000).await;
                 assert!(rest.is_err() || rest.unwrap().gap.is_some());
@@ -343,7 +344,7 @@ async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
     assert_eq!(check(&dir.file()).unwrap().rooms, []);
 }
 
-/// The earlier schemas as they were first released. They must not change.
+/// The earlier schemas of the file, exactly as they were released. They must not change.
 const EARLIER_SCHEMAS: [&str; 2] = [
     include_str!("../schema-1.sql"),
     include_str!("../schema-2.sql"),
@@ -416,7 +417,7 @@ async fn a_hole_in_a_log_is_told_of_whichever_way_it_is_read() {
     assert_eq!((before.first(), before.len()), (Some(Seq(7)), 8));
 }
 
-/// The state of the files after a restart of the machine without a shutdown of the server.
+/// Tests the state of the files after the machine was restarted while the server was running.
 #[tokio::test]
 async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
     for (sync, begins_anew) in [(Sync::Normal, true), (Sync::Full, false)] {
@@ -430,10 +431,10 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
         let epoch = ops.head().epoch;
         let killed = std::fs::read(&state).unwrap();
         drop((ops, journal));
-        // The server was killed and started again, without a restart of the machine.
+        // This is the state after the server was killed and started again, without a restart of the machine.
         std::fs::write(&state, &killed).unwrap();
         assert_eq!(log(&open(&dir.file()), "ops").await.head().epoch, epoch);
-        // The machine was restarted, so its recorded boot time differs.
+        // After a restart of the machine, the recorded boot time differs from the present one.
         let mut cut = killed;
         if cut[32..40] != [0; 8] {
             cut[32] ^= 0xff;
@@ -442,15 +443,15 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
         let journal = SqliteJournal::open(&dir.file(), &options).unwrap();
         let found = log(&journal, "ops").await.head().epoch;
         assert_eq!(found != epoch, begins_anew, "{sync:?}");
-        // A clean shutdown ends the risk.
+        // After a clean shutdown, nothing can have been lost.
         drop(journal);
         let ended = std::fs::read(&state).unwrap();
         assert_eq!(ended[32..40], [0; 8]);
     }
 }
 
-/// Copies that are written over the files themselves. Only their modification time shows it, so the test sets that to
-/// the past.
+/// Copies may be written over the files without replacing them. Only the modification time shows this, so the test sets
+/// the time to the past.
 #[tokio::test]
 async fn copies_that_are_written_over_their_files_are_another_life() {
     let dir = Dir::new();
@@ -478,7 +479,7 @@ async fn a_file_that_lost_all_is_not_served_as_a_new_one() {
         matches!(refused, Err(OpenError::Emptied(10))),
         "{refused:?}"
     );
-    // The beginning of the file is lost.
+    // The beginning of the file is overwritten with zeros.
     let mut headless = whole.clone();
     headless[..100].fill(0);
     std::fs::write(dir.file(), headless).unwrap();

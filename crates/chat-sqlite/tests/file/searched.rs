@@ -1,16 +1,17 @@
-//! Searches that take long.
+//! Searches that take a long time.
 
 use super::*;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A phrase of 64 pairs, the maximum of a query. Each message has all pairs, and none has the phrase.
+/// Returns a phrase of 64 pairs of characters, the most that a query may have. Each message contains all pairs, but no
+/// message contains the phrase.
 fn everywhere() -> String {
     "가".repeat(64) + "나"
 }
 
-/// A room in which a search for [`everywhere`] takes about 200 milliseconds.
+/// Fills a room so that a search for [`everywhere`] takes about 200 milliseconds.
 async fn filled(journal: &SqliteJournal) -> SqliteLog {
     let ops = log(journal, "ops").await;
     let nick = Nick::parse("alice").unwrap();
@@ -58,7 +59,7 @@ async fn a_search_whose_asker_is_gone_ends_at_once_and_reads_never_wait_for_one(
     let begun = Instant::now();
     assert!(ops.search(&words, Seq::END, 1).await.unwrap().is_empty());
     let one = begun.elapsed();
-    // Two searches run and the others wait. One more is refused.
+    // Two searches run at a time, and the others wait. One search more is refused.
     let mut searches: Vec<_> = (0..34)
         .map(|_| Box::pin(ops.search(&words, Seq::END, 1)))
         .collect();
@@ -104,7 +105,7 @@ async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
     let report = check(&dir.file()).unwrap();
     assert!(report.is_whole(), "{report}");
     assert_eq!((report.indexed, report.unindexed), (0, 41));
-    // Some of the messages are removed in between.
+    // Most of the messages are removed before they are indexed.
     let mut few = options();
     few.keep = chat_sqlite::Keep::Count(3);
     let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
@@ -121,14 +122,14 @@ async fn what_is_not_indexed_is_indexed_by_the_next_one_to_open_the_file() {
     assert_eq!((report.indexed, report.unindexed), (4, 0));
 }
 
-/// Options with which no message is indexed.
+/// Returns options with which no message is indexed.
 fn unindexed() -> Options {
     let mut options = options();
     options.indexed_per_second = 0;
     options
 }
 
-/// Opens a file with ten indexed messages. Later ones are not indexed.
+/// Opens a file with ten indexed messages. Messages that are added later are not indexed.
 async fn ten_indexed(dir: &Dir) -> (SqliteJournal, SqliteLog) {
     written(&dir.file(), 10).await;
     indexed(&open(&dir.file())).await;
@@ -137,7 +138,7 @@ async fn ten_indexed(dir: &Dir) -> (SqliteJournal, SqliteLog) {
     (journal, ops)
 }
 
-/// The results do not depend on where the index ends, or on messages that were added since.
+/// The results do not depend on which messages are indexed, or on messages that were added since.
 #[tokio::test]
 async fn what_is_indexed_and_what_is_not_are_found_as_one() {
     let dir = Dir::new();
@@ -180,7 +181,7 @@ async fn what_a_search_has_no_time_for_is_said() {
     }
     let found = loop {
         match ops.search("needle", Seq::END, 100).await {
-            // The machine was busy for the whole time limit.
+            // The machine was so busy that the search exceeded its time limit. The test tries again.
             Err(JournalError::TooBroad) => {}
             found => break found.unwrap(),
         }

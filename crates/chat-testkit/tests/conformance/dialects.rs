@@ -1,4 +1,4 @@
-//! The plain dialect keeps the rules. A dialect that breaks a rule is reported with that rule.
+//! The plain dialect satisfies the rules for dialects. For a dialect that breaks a rule, the suite reports this rule.
 
 use crate::toy::{Fault, Toy};
 use chat_core::{Hub, Limits};

@@ -1,4 +1,4 @@
-//! The suites accept correct implementations, and name the broken rule of wrong ones.
+//! The suites accept correct implementations. For wrong implementations, they name the rule that is broken.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 

@@ -1,4 +1,4 @@
-//! Journals that keep the rules.
+//! Journals that satisfy the rules.
 
 use crate::store::{Fault, Store};
 use chat_core::Limits;
@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A ring that holds this number of messages and bytes.
+/// Returns a ring that holds at most this number of messages and of bytes.
 pub(crate) fn ring(messages: usize, bytes: usize) -> MemoryJournal {
     let mut limits = Limits::default();
     limits.journal_messages = NonZeroUsize::new(messages).unwrap();
@@ -17,7 +17,7 @@ pub(crate) fn ring(messages: usize, bytes: usize) -> MemoryJournal {
     MemoryJournal::new(&limits)
 }
 
-/// A ring whose size is known.
+/// A ring whose capacity the suite is told.
 struct Sized<F>(F, Holds);
 
 impl<F: FnMut() -> J, J: Journal> JournalUnderTest for Sized<F> {
@@ -66,7 +66,7 @@ async fn a_ring_that_is_full_of_bytes_conforms() {
 
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_takes_its_time_conforms() {
-    // Delays are taken from the end, so the first append is done last.
+    // Delays are taken from the end of the list, so the first append is the last to finish.
     let delays = |count: u64| (0..count).map(Duration::from_millis).collect();
     let slow = InMemory(|| SlowJournal::new(delays(5_000)));
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Journals that hubs share: one that keeps the rules, and others that break one rule each.
+//! Journals that several hubs share: one satisfies the rules, and each of the others breaks one rule.
 
 use chat_core::log::{
     Appended, Drafts, Followed, Head, Journal, JournalError, Log, MemoryJournal, Page, Position,
@@ -14,21 +14,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// Appends of other nodes are not yielded.
+    /// A followed log does not yield the appends of other nodes.
     YieldsItsOwnOnly,
-    /// A batch is left out.
+    /// A followed log leaves out a batch.
     LeavesOneOut,
-    /// A batch is yielded twice.
+    /// A followed log yields a batch twice.
     YieldsOneTwice,
-    /// Appends of other nodes keep the author of their own node.
+    /// The appends of other nodes keep their author, who has no session on this node.
     KeepsAuthors,
-    /// Keys are not recognised.
+    /// A key that was used before is not recognised.
     ForgetsKeys,
-    /// A log that is followed again is followed from its beginning.
+    /// A log that is followed again is yielded from its beginning.
     FollowsAllAgain,
-    /// A page continues past lost messages.
+    /// A page continues after lost messages as if there were none.
     ReadsOverHoles,
-    /// Lost messages are not yielded as a gap.
+    /// A followed log does not yield lost messages as a gap.
     FollowsOverHoles,
 }
 

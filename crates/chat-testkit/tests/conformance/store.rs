@@ -1,4 +1,4 @@
-//! A journal over rows that survive a restart, as in a database, and its possible faults.
+//! A journal whose rows survive a restart, as in a database, and the possible faults of such a journal.
 
 use chat_core::log::{
     Account, Appended, Batch, BatchSlice, Drafts, Epoch, Gap, Head, Journal, JournalError, Log,
@@ -10,13 +10,13 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
-/// The store.
+/// The database that all logs are stored in.
 #[derive(Clone)]
 pub(crate) struct Store {
     fault: Fault,
-    /// The difference of two consecutive positions.
+    /// The difference between consecutive positions.
     step: usize,
-    /// How many rows a log keeps.
+    /// The most rows that a log keeps.
     kept: usize,
     logs: Arc<Mutex<HashMap<String, Rows>>>,
 }
@@ -48,9 +48,9 @@ struct Rows {
     topic: Topic,
     appends: usize,
     rows: Vec<Row>,
-    /// Rows up to this position were removed.
+    /// The position up to which rows were removed.
     gone: u64,
-    /// The number of the process, which grows with each restart.
+    /// The number of the process. Each restart increases it.
     life: usize,
 }
 
@@ -68,7 +68,7 @@ struct Row {
     key: Option<String>,
 }
 
-/// One room's log.
+/// The log of one room.
 pub(crate) struct StoredLog {
     store: Store,
     room: RoomName,
@@ -85,12 +85,12 @@ impl Store {
         }
     }
 
-    /// Sets the difference of two consecutive positions, which is more than 1 where rooms share a counter.
+    /// Sets the difference between consecutive positions. It is more than 1 if rooms share a counter.
     pub(crate) fn step(self, step: usize) -> Self {
         Self { step, ..self }
     }
 
-    /// Sets how many rows each log keeps. The oldest are removed.
+    /// Sets the most rows that each log keeps. The oldest rows are removed.
     pub(crate) fn keeps(self, kept: usize) -> Self {
         Self { kept, ..self }
     }
@@ -149,7 +149,7 @@ impl Journal for Store {
     type Log = StoredLog;
 
     async fn open(&self, room: &RoomName, key: &str) -> Result<StoredLog, JournalError> {
-        // Rooms whose names differ only in spelling are one room.
+        // Room names that differ only in spelling are the same room.
         let is_spelled = self.fault == Fault::KeepsSpelling;
         Ok(StoredLog {
             store: self.clone(),
@@ -267,7 +267,7 @@ impl Rows {
                 from: Seq(1),
                 to: Seq(1),
             }),
-            // A read that reaches the beginning may report a gap, too.
+            // A read that reaches the beginning of the log may also report a gap.
             Span::Before(before) if rows.len() < asked && self.gone > 0 => {
                 let first = rows.first().map_or(before.0, |row| row.seq);
                 let is_beyond = self.gone < first;
@@ -283,7 +283,7 @@ impl Rows {
     }
 
     fn slice(&self, row: &Row, fault: Fault) -> BatchSlice {
-        // An author of an earlier process has no session in this one.
+        // An author of an earlier process has no session in the present process.
         let is_known = row.life == self.life || fault == Fault::KeepsAuthors;
         let author = if is_known {
             row.author

@@ -1,4 +1,4 @@
-//! A dialect for tests that repeats each text to its sender, and can break one rule.
+//! A dialect for tests. It repeats each text to the sender, and can break one rule.
 
 use bytes::{BufMut, BytesMut};
 use chat_core::protocol::{
@@ -36,7 +36,7 @@ struct ToyForm {
 struct Talk {
     fault: Fault,
     encoder: Arc<ToyForm>,
-    /// The commands that are not answered yet.
+    /// The commands that have not been answered yet.
     asked: VecDeque<Asked>,
 }
 
@@ -140,7 +140,7 @@ impl Dialect for Talk {
             "say" => {
                 self.says(line, commands);
             }
-            // A line with several commands.
+            // This line has several commands.
             "say say" => {
                 self.says("one", commands);
                 put(commands.out(), "and");

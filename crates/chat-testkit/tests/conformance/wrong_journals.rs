@@ -1,4 +1,4 @@
-//! Journals that break one rule each, and the violation that the suite reports.
+//! Journals that break one rule each, and the violation that the suite reports for each.
 
 use crate::store::{Fault, Store};
 use chat_core::Limits;
@@ -62,7 +62,7 @@ async fn other_faults_break_the_rule_that_they_should() {
     }
 }
 
-/// Makes a log keep its epoch when it begins again.
+/// Wraps a journal so that a log keeps its epoch when it begins anew.
 #[derive(Clone)]
 struct OneEpoch;
 

@@ -1,4 +1,4 @@
-//! A dialect of IRC's shape, in as few lines as it takes: no program speaks it.
+//! A minimal dialect like IRC, for tests only.
 
 use bytes::{BufMut, BytesMut};
 use chat_core::protocol::{
@@ -17,15 +17,15 @@ macro_rules! put {
     };
 }
 
-/// Recognises what an IRC client begins with.
+/// Recognises connections by the first command of an IRC client.
 #[derive(Clone, Default)]
 pub(crate) struct Irc(Arc<IrcLines>);
 
-/// Writes what happens in rooms.
+/// Encodes the events of rooms.
 #[derive(Default)]
 struct IrcLines;
 
-/// One connection.
+/// The state of one connection.
 #[derive(Default)]
 struct IrcPeer {
     encoder: Arc<IrcLines>,
@@ -33,12 +33,12 @@ struct IrcPeer {
     has_user: bool,
     is_negotiating: bool,
     is_registered: bool,
-    /// The labels of the commands that are not answered yet.
+    /// The labels of the commands that have not been answered yet.
     labels: VecDeque<Option<String>>,
 }
 
 impl Irc {
-    /// Begins a connection.
+    /// Creates the dialect for a new connection.
     pub(crate) fn dialect(&self) -> Box<dyn Dialect> {
         let encoder = Arc::clone(&self.0);
         Box::new(IrcPeer {
@@ -109,7 +109,7 @@ impl Dialect for IrcPeer {
             }
             unknown => put!(commands.out(), "421 {unknown}"),
         }
-        // The session begins once the peer has sent all that it takes.
+        // The session begins once the peer has sent everything that registration requires.
         if self.has_user
             && !self.is_negotiating
             && let Some(nick) = self.nick.take()
@@ -187,7 +187,7 @@ impl Encoder for IrcLines {
                 let line = match &presence.change {
                     PresenceChange::Joined => format!("JOIN #{room}"),
                     PresenceChange::Left { reason: None } => format!("PART #{room}"),
-                    // Changes of the session: they name no room.
+                    // These are changes of the session, so the lines name no room.
                     PresenceChange::Left { reason: Some(why) } => format!("QUIT :{why}"),
                     PresenceChange::Renamed { to } => format!("NICK {to}"),
                     _ => return,
