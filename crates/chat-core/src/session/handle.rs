@@ -14,8 +14,9 @@ use std::sync::Arc;
 /// Publishes in one room in the name of a session, and reads the room's log. A handle is cheap to clone, and any task
 /// can use it.
 ///
-/// A handle does not keep the session in the room: the [`Member`] or [`SessionEvents`](crate::SessionEvents) does. Once
-/// the session has left the room, the handle can only read: publishing fails with [`PublishError::NotAMember`].
+/// A handle does not keep the session in the room: the [`Member`](crate::Member) or
+/// [`SessionEvents`](crate::SessionEvents) does. Once the session has left the room, the handle can only read:
+/// publishing fails with [`PublishError::NotAMember`].
 #[derive(Debug, Clone)]
 pub struct MemberHandle {
     room: Arc<Room>,
