@@ -74,6 +74,7 @@ fn what_is_remembered_is_written_while_the_client_runs() {
     }
     let server = Server::start();
     let address = server.address();
+    let mut nc = Member::arrive(&server, "nc");
     let home = Home::new("killed");
     let state = home.0.join("chat-client/state.json");
     let kim = home.client(80, 24, &format!("{address} --nick 김철수"));
@@ -90,6 +91,8 @@ fn what_is_remembered_is_written_while_the_client_runs() {
         thread::sleep(Duration::from_millis(50));
     }
     drop(kim);
+    // Until the server has noticed the end, the nick is taken.
+    nc.sees_part("* 김철수 left (gone: ");
     let again = home.client(80, 24, "");
     again.shows("김철수 | online");
     again.shows("2 공부방");
