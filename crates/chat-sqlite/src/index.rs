@@ -38,7 +38,7 @@ impl Piece {
         }
     }
 
-    /// Returns the form of this piece for a comparison without the index.
+    /// Returns what a message's folded text must contain to match this piece of a search, where the index is not used.
     fn needle(&self) -> Needle {
         match self {
             Self::Word(word) => {

@@ -136,7 +136,8 @@ pub(super) enum Next {
     Resume(Box<Deferred>),
     /// Write the owed reply now, because delivery has not reached its message in time.
     AnswerOwed,
-    /// Tell the peer why its unfinished item was dropped. The value is the reason.
+    /// Tell the peer that its unfinished line or frame was dropped. The value says why: it is `Oversized` or
+    /// `Unfinished`.
     GiveUp(Inbound),
     /// Send these bytes, which ask a silent peer whether it is still there.
     Ping(BytesMut),

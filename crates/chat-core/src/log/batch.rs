@@ -312,7 +312,8 @@ impl Entry {
     }
 }
 
-/// Separates a key from the mark of its owner: no key holds a control character.
+/// The character between a key and the digest of its owner's token in a stored key. No key contains a control
+/// character.
 pub(super) const OWNER_MARK: char = '\x1f';
 
 /// The length of the separator and the digits of a digest.

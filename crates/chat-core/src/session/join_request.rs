@@ -40,12 +40,12 @@ pub struct JoinRequest<'a> {
     /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch) as a gap, and then the messages that the log holds, at most
     /// `limit` of them.
     pub epoch: Option<Epoch>,
-    /// The largest number of messages that are replayed: the latest ones, and never more than
-    /// [`Limits::history_max`](crate::Limits::history_max). If more messages follow the position `after`, the older
-    /// ones are reported as a gap, [`Missed::BeyondLimit`](crate::Missed::BeyondLimit).
+    /// The largest number of messages that are replayed: the latest ones. A larger number than
+    /// [`Limits::history_max`](crate::Limits::history_max) is lowered to that limit. If more messages follow the
+    /// position `after`, the older ones are reported as a gap, [`Missed::BeyondLimit`](crate::Missed::BeyondLimit).
     ///
-    /// `None` with a position: all messages after the position are replayed. `None` without a position: no message is
-    /// replayed.
+    /// `None` with a position: all messages after the position are replayed, however many they are. `None` without a
+    /// position: no message is replayed.
     pub limit: Option<usize>,
 }
 
