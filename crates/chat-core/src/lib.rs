@@ -2,9 +2,9 @@
 //! and a server that any line-based client can use.
 //!
 //! Each room has an ordered log of messages. A new message is appended to the log and then delivered to the members of
-//! the room. History is read from the log. A lagging member catches up by reading the log from the position that it has
-//! reached. A program joins rooms with [`Session`] and [`Member`]. Peers over a connection join rooms through
-//! [`serve()`] or [`serve_connection`]. They are all in the same rooms.
+//! the room. History is read from the log. A lagging member reads the log from the position that it has reached until
+//! it has caught up. A program joins rooms with [`Session`] and [`Member`]. Peers over a connection join the same rooms
+//! through [`serve()`] or [`serve_connection`].
 //!
 //! The [guide] begins with [rooms in ten minutes](guide::start_here).
 //!

@@ -1,7 +1,7 @@
 //! Every limit, in one place.
 //!
 //! Invariant: no peer can make memory, tasks or time grow without bound, by what it sends or by sending nothing. Limits
-//! that an operator may want to change are here. Limits of a part's inner workings are named constants beside the code.
+//! that an operator may want to change are here. Other limits are constants beside the code that keeps to them.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -12,8 +12,6 @@ pub const LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// The limits of a hub and its connections. Start from [`Limits::default`] and change fields. The description of each
 /// field has its default in parentheses.
-///
-/// These limits keep promise 4: everything has a limit.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
@@ -27,9 +25,9 @@ pub struct Limits {
     pub reason_bytes: usize,
     /// The most rooms that one session may be in (64). Joining a further room is refused.
     pub rooms_per_session: NonZeroUsize,
-    /// The most rooms that the hub has at the same time (4,096), not counting the lobby. Empty rooms whose log is kept
-    /// count. When one more room is opened, the hub first forgets an empty room. If no room is empty, opening is
-    /// refused. The lobby can always be joined.
+    /// The most rooms that the hub has at the same time (4,096), not counting the lobby. An empty room counts as long
+    /// as the hub keeps its log. When one more room is opened, the hub first forgets an empty room. If no room is
+    /// empty, opening is refused. The lobby can always be joined.
     pub rooms: NonZeroUsize,
     /// The most rooms that the sessions of one address may have opened (256); `None` removes the limit. A room counts
     /// for the address of the session that opened it, as long as the hub has the room: also if that session has left,
@@ -51,18 +49,19 @@ pub struct Limits {
     /// The most bytes in the in-memory logs of all rooms together (256 MiB). The bytes of the texts count, and the
     /// memory of each message and each batch. Beyond the limit, the room that has been silent longest drops its oldest
     /// messages first. A member that still has to read the dropped messages gets a gap. A log keeps all its messages
-    /// while it holds less than the limit divided by the number of logs.
+    /// while it holds fewer bytes than the limit divided by the number of logs.
     pub journal_total_bytes: NonZeroUsize,
-    /// The capacity of a room's broadcast ring, in batches (128; rounded up to a power of two). A member that falls
-    /// further behind reads the messages that it missed from the journal.
+    /// The capacity of the buffer through which a room sends new items to its members (128 items; rounded up to a power
+    /// of two). A batch of messages is one item. A member that falls further behind reads the messages that it missed
+    /// from the journal.
     pub ring_batches: NonZeroUsize,
     /// The most bytes in one batch (64 KiB): the bytes of the texts, and a constant for each message. Messages of one
     /// peer that arrive together and exceed the limit become several batches.
     pub batch_bytes: NonZeroUsize,
     /// The most bytes that wait for a member whose socket is full (256 KiB). When this many wait, the hub queues no
     /// more events for the member. Once the socket has taken the waiting bytes, the member is sent the messages that it
-    /// missed from the journal. The waiting bytes keep at most twice this number of bytes in memory, plus what one room
-    /// delivers at a time.
+    /// missed from the journal. In memory, the waiting bytes take at most twice this number, plus the size of what one
+    /// room delivers at a time.
     pub queue_bytes: NonZeroUsize,
     /// The most message keys that the hub remembers for one client (1,024). A client is identified by its token, and
     /// without one by its session. A message that a client sends again under a remembered key is not published again.
@@ -125,7 +124,7 @@ pub struct Limits {
     pub registration_timeout: Duration,
     /// The longest time that may pass from the beginning of a line until its end arrives (60 s); `None` removes the
     /// limit. Then the line is dropped, and its sender gets an error. In the plain dialect the time begins only once
-    /// the line is longer than any message, so a person may type as slowly as they like.
+    /// the line is longer than [`text_bytes`](Self::text_bytes), so a person may type as slowly as they like.
     pub line_timeout: Option<Duration>,
     /// How long the server waits for the first bytes of a connection (300 ms). If none arrive in this time, the server
     /// greets the peer in the plain dialect.

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 /// The shortest time between two log lines about the same kind of failure.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Allows one log line a second about one kind of failure. Holds when the latest one was allowed.
+/// Allows one log line a second about one kind of failure. Holds the time of the latest line.
 #[derive(Debug, Default)]
 pub(crate) struct LogGate(Mutex<Option<Instant>>);
 
 impl LogGate {
-    /// Returns whether the failure may be logged now. If so, the next one may be logged a second later.
+    /// Returns whether the failure may be logged now: at most once a second.
     pub(crate) fn opens(&self) -> bool {
         let mut last = self.0.lock();
         let opens = last.is_none_or(|last| last.elapsed() >= INTERVAL);

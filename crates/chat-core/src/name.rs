@@ -7,13 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest nick, in characters after folding.
+/// The longest nick, in characters of the nick that [`NameRules::fold`] returns.
 pub(crate) const NICK_CHARS_MAX: usize = 32;
 
 /// The longest nick as it is spelled, in bytes: 32 characters of four bytes each.
 const NICK_BYTES_MAX: usize = 128;
 
-/// The longest text that is folded to check whether it is a nick, in bytes: folding can turn three characters into one.
+/// The longest text that can be a nick, in bytes. It exceeds [`NICK_BYTES_MAX`], because [`NameRules::fold`] can turn
+/// three characters into one.
 pub(crate) const TYPED_NICK_BYTES_MAX: usize = NICK_BYTES_MAX * 3;
 
 /// The longest room name, in bytes.
@@ -52,7 +53,7 @@ impl Nick {
         &self.0
     }
 
-    /// Returns the shared text of the nick, for a key that has the same spelling.
+    /// Returns the text of the nick without copying it, for use as a map key.
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
@@ -196,7 +197,8 @@ impl NameRules {
     }
 
     /// Parses a nick that was read back from a log. The nick was valid when it was written to the log, so this method
-    /// checks only that it can't be mistaken for another part of a line, and not the rules that were added later.
+    /// checks only that readers can't mistake it for another part of a line. Rules that were added later are not
+    /// checked.
     ///
     /// # Errors
     ///
@@ -239,8 +241,8 @@ impl NameRules {
         (name.len() <= ROOM_NAME_BYTES_MAX).then(|| (self.fold)(name))
     }
 
-    /// Checks the rules for nicks. A message without a time begins with the nick of its author, so a nick that begins
-    /// with a digit could be taken for a time.
+    /// Checks the characters of a nick. A message that is shown without its time begins with the author's nick, so a
+    /// nick that begins with a digit could be taken for a time.
     fn check_nick(&self, nick: &str) -> Result<(), NameError> {
         self.check(nick)?;
         match nick.chars().next() {
@@ -382,8 +384,8 @@ pub(crate) fn is_common_mark(c: char) -> bool {
         | 0x20d0..=0x20ff | 0x3099..=0x309a | 0xfe20..=0xfe2f)
 }
 
-/// Finds a common mark that composes with no letter (UnicodeData.txt, canonical decompositions), or a fourth mark in a
-/// row: Greek has letters with three.
+/// Finds a mark of [`is_common_mark`] that composes with no letter (UnicodeData.txt, canonical decompositions), or a
+/// fourth mark in a row. Greek has letters with three marks.
 fn stray_mark(name: &str) -> Option<char> {
     const MARKS_MAX: usize = 3;
     let mut marks = 0;

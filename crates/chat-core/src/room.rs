@@ -1,4 +1,4 @@
-//! One room: its order, its members, and delivery to them.
+//! One room: the order of its items, its members, and delivery to them.
 
 mod catch_up;
 mod delivery;

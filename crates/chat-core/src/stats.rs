@@ -1,7 +1,6 @@
 //! Counters of what a hub has done.
 //!
-//! Invariant: counting never waits. It costs the delivery path one addition for each walk over the members, not one for
-//! each member.
+//! Invariant: counting never waits. Counting a delivery to many members takes one addition, not one for each member.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +40,8 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Direct messages that were put into the mailbox of their recipient.
     pub directs: u64,
-    /// Times that a member over a connection lagged and was sent the messages that it missed from the journal.
+    /// Times that a member over a connection lagged, and then received the messages that it had missed from the
+    /// journal.
     pub lag_repairs: u64,
     /// Gaps that were reported to members over connections.
     pub gaps: u64,
@@ -68,7 +68,7 @@ pub struct Stats {
 /// Declares the counters, and the function that takes a snapshot of them.
 macro_rules! counters {
     ($($name:ident),* $(,)?) => {
-        /// The counters, shared by all parts of a hub.
+        /// The counters of one hub.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*

@@ -1,8 +1,8 @@
 //! The locks that this crate uses.
 //!
-//! Invariant: a panic while a lock is held harms only its own session. Poisoning would pass that panic on to every
-//! other member of the room, so it is ignored. Each critical section therefore leaves its data consistent at every
-//! step.
+//! Invariant: a panic while a lock is held harms only the session whose work panicked. Poisoning would make every later
+//! use of the lock panic, for all members of a room, so it is ignored. Each critical section therefore leaves its data
+//! consistent at every step.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
@@ -21,11 +21,11 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Number of locks, and so the maximum number of keys whose work runs at the same time.
+/// The number of locks, and so the most turns that are held at the same time.
 const TURNS: usize = 16;
 
-/// Runs the work for one key one after another, also across `.await`s. Work for different keys waits for each other
-/// only if the hashes of the keys select the same lock.
+/// Locks by key: of the tasks that want the turn of one key, one at a time holds it, also across `.await`s. Tasks with
+/// different keys wait for each other only if the hashes of the keys select the same lock.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     locks: [tokio::sync::Mutex<()>; TURNS],

@@ -103,13 +103,13 @@ fn delete_last(text: &mut String) {
     const JOINER: char = '\u{200d}';
     while let Some(last) = text.pop() {
         let precedes: fn(char) -> bool = match last {
-            // Marks, variation selectors, skin tones and tags: their base is deleted with them.
+            // After a mark, a variation selector, a skin tone or a tag, the character before it is deleted, too.
             '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' => {
                 |_| true
             }
             mark if crate::name::is_common_mark(mark) => |_| true,
-            // A final consonant or a vowel of a syllable in jamo (Unicode, section 3.12), and the second half of a
-            // flag.
+            // A syllable in jamo is deleted from its last letter to its first (Unicode, section 3.12). Both halves of a
+            // flag are deleted.
             '\u{11a8}'..='\u{11ff}' => |c| matches!(c, '\u{1160}'..='\u{11a7}'),
             '\u{1160}'..='\u{11a7}' => |c| matches!(c, '\u{1100}'..='\u{115f}'),
             '\u{1f1e6}'..='\u{1f1ff}' => {

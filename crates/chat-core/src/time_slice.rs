@@ -5,14 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-/// Maximum time that a task works without yielding. This is shorter than a person or a heartbeat can notice, and some
+/// The longest time that a task works without yielding. No person and no heartbeat notices this time. It is some
 /// hundred times as long as a yield takes.
 const SLICE: Duration = Duration::from_micros(250);
 
 /// The time that a task has worked since it last yielded.
 #[derive(Debug)]
 pub(crate) struct TimeSlice {
-    // The clock of `std` and not Tokio's, which tests can pause, because real work is measured.
+    // The clock of `std`: tests can pause Tokio's clock, but the work takes real time.
     began: Instant,
 }
 
@@ -23,7 +23,7 @@ impl TimeSlice {
         }
     }
 
-    /// Yields to other tasks if the slice is used up. Cancel safe.
+    /// Yields to other tasks if this task has worked for at least [`SLICE`] since it last yielded. Cancel safe.
     pub(crate) async fn yield_if_over(&mut self) {
         if self.began.elapsed() >= SLICE {
             tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
-//! Limits that all connections of one address share, and the account of how much the address has used.
+//! Limits that all connections of one address share, and what they have used of these limits.
 //!
-//! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is how long
-//! the address has to wait. An account uses bounded memory whatever its address does.
+//! Invariant: the functions compute with the instants that the caller passes, and read no clock. They drop no input:
+//! they return how long the address has to wait. An account uses bounded memory, whatever its address does.
 
 use crate::limits::{Limits, Rate};
 use crate::sync::Mutex;
@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest time that a connection is not read because its address has sent too much. This time is shorter than the
-/// silence after which clients disconnect (25 s). Debt of the address beyond it is forgiven.
+/// The longest time for which the server does not read from a connection because its address has sent too much. If the
+/// address would need longer to earn the missing tokens, the rest is forgiven. Clients disconnect after 25 s of
+/// silence, so this time is shorter.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 
-/// The longest time that a command waits until its address has earned the command's cost. A command that would have to
-/// wait longer is refused. This time is shorter than a client waits for its welcome (10 s).
+/// The longest time that a command waits until its address has earned enough tokens. A command that would have to wait
+/// longer is refused. A client waits 10 s for its welcome, so this time is shorter.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The longest time for which an address can be in debt for answers that it has already received.
 const DEBT_MAX: Duration = Duration::from_secs(60);
 
-/// What an address is charged for. Each kind of charge has its own token bucket, which all connections of the address
-/// share.
+/// What the connections of one address use. The address has one token bucket for each of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charge {
     /// New connections; see [`Limits::connects_per_address`].
@@ -37,14 +37,13 @@ pub(crate) enum Charge {
 
 const CHARGES: usize = 4;
 
-/// The account of one address (an IPv6 /64 counts as one): what its connections are charged together.
+/// Records what all connections of one address together have used. The addresses of one IPv6 /64 network count as one.
 ///
-/// `Connection::account` is the account of the connection's address, if that is counted. It is `None` for loopback
-/// (unless [`Loopback::Counted`](crate::limits::Loopback)), for peers without an IP address, and for sessions in
-/// process.
+/// A connection over loopback has no account (unless [`Loopback::Counted`](crate::limits::Loopback)), nor has a peer
+/// without an IP address or a session in process.
 ///
-/// The cost of a command is [reserved](Self::reserve) before it runs: the command waits until the address can pay, or
-/// is refused. A cost that is known only afterwards is [charged](Self::charge).
+/// The cost of a command is [reserved](Self::reserve) before the command runs: the command waits until the address has
+/// enough tokens, or is refused. A cost that is known only after the work is [charged](Self::charge).
 #[derive(Debug)]
 pub(crate) struct AddressAccount {
     address: IpAddr,
@@ -56,7 +55,7 @@ pub(crate) struct AddressAccount {
 struct State {
     /// Number of open connections of the address.
     connections: usize,
-    /// When each bucket will be full again; `None` if it was never used.
+    /// For each [`Charge`], when its bucket will be full again; `None` if the bucket was never used.
     full_at: [Option<Instant>; CHARGES],
 }
 
@@ -83,7 +82,8 @@ impl AddressAccount {
     }
 
     /// Takes `cost` tokens for work that is already done, even if the bucket holds fewer. Returns when the address will
-    /// be out of debt; `None` if it is in no debt. Debt beyond `DEBT_MAX` (for answers) or `PAUSE_MAX` is forgiven.
+    /// be out of debt; `None` if it is in no debt. Debt that takes longer to earn than `DEBT_MAX` (for answers) or
+    /// `PAUSE_MAX` is forgiven.
     pub(crate) fn charge(&self, charge: Charge, cost: u64, now: Instant) -> Option<Instant> {
         let quota = charge.quota(&self.limits)?;
         let mut state = self.state.lock();
@@ -100,12 +100,12 @@ impl AddressAccount {
     }
 
     /// Takes `cost` tokens for work that is about to be done. Returns when the work may begin; `None` if it may begin
-    /// now. A cost above the burst waits for a full bucket. Commands wait in the order in which they were charged.
+    /// now. Work that costs more than a full bucket may begin once the bucket is full; the bucket then owes the rest.
+    /// Work begins in the order of the calls.
     ///
     /// # Errors
     ///
-    /// Returns the time that the work would have to wait, if that is longer than 5 s. Then no tokens are taken, and no
-    /// debt is forgiven.
+    /// Returns the time that the work would have to wait, if that is longer than 5 s. In that case no tokens are taken.
     pub(crate) fn reserve(
         &self,
         charge: Charge,
@@ -133,8 +133,8 @@ impl AddressAccount {
     ///
     /// # Errors
     ///
-    /// Returns which limit the address exceeds: it has too many connections, or opens them too fast. Then nothing is
-    /// counted.
+    /// Returns which limit the address exceeds: it has too many connections, or opens connections too fast. In that
+    /// case nothing is counted.
     pub(crate) fn admit(&self, now: Instant) -> Result<(), TooMany> {
         let mut state = self.state.lock();
         if let Some(limit) = self.limits.per_address
@@ -285,7 +285,7 @@ mod tests {
         let start = Instant::now();
         let seconds = Duration::from_secs;
         let reserve = |cost, now| account.reserve(Charge::Joins, cost, now);
-        // The cost exceeds the bucket: the bucket must be full, and the rest is owed afterwards.
+        // The cost exceeds the bucket: the bucket must be full, and then owes the rest.
         assert_eq!(reserve(6, start), Ok(None));
         assert_eq!(reserve(1, start), Ok(Some(start + seconds(3))));
         assert_eq!(reserve(3, start), Err(seconds(6)));

@@ -1,8 +1,9 @@
 //! Admission: limits how many connections a hub holds, in total and from one address, and how fast an address may open
 //! connections.
 //!
-//! Invariant: each admitted connection is counted once, until its permit is dropped. An account is dropped once its
-//! address has no connection and owes nothing, so a scan from many addresses does not use memory permanently.
+//! Invariant: each admitted connection is counted once, until its permit is dropped. The record of an address is
+//! dropped once the address has no connection and all its buckets are full, so a scan from many addresses does not use
+//! memory permanently.
 
 use crate::admission::address::{AddressAccount, TooMany, counted_as};
 use crate::limits::{Limits, Loopback};
@@ -13,11 +14,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Number of accounts below which no account is dropped.
+/// With fewer accounts of addresses than this, no account is dropped.
 const SWEEP_MIN: usize = 256;
 
-/// Maximum number of accounts that are kept for addresses without a connection. Beyond it, some accounts are dropped
-/// although their addresses are in debt. A peer that controls so many addresses gains nothing from the dropped debt.
+/// The most accounts that are kept for addresses without a connection. Beyond this number, accounts are dropped even if
+/// their addresses are in debt. A peer that controls so many addresses gains nothing from that.
 const UNUSED_MAX: usize = 16_384;
 
 /// Counts the connections of a hub, in all and by address.
@@ -32,14 +33,14 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Number of connections that are admitted now.
+    /// The number of connections that are admitted now.
     all: usize,
     accounts: HashMap<IpAddr, Arc<AddressAccount>>,
-    /// The number of accounts at which unused accounts are dropped next.
+    /// The number of `accounts` at which unused ones are dropped next.
     sweep_at: usize,
 }
 
-/// Counts one connection toward the limits until it is dropped.
+/// Counts one connection toward the limits. Dropping the permit ends the count.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<Inner>,
@@ -59,7 +60,8 @@ impl ConnectionLimiter {
         self.0.counts.lock().all
     }
 
-    /// Returns the account of an address; `None` if the address is not counted, such as loopback.
+    /// Returns the record of what this address has used; `None` if the limits do not apply to the address, such as
+    /// loopback.
     pub(crate) fn account(
         &self,
         address: Option<IpAddr>,
@@ -116,7 +118,7 @@ impl ConnectionLimiter {
 }
 
 impl Permit {
-    /// Returns the account of the connection's address; `None` if the address is not counted.
+    /// Returns the record of what the connection's address has used; `None` if the limits do not apply to the address.
     pub(crate) const fn account(&self) -> Option<&Arc<AddressAccount>> {
         self.account.as_ref()
     }

@@ -1,7 +1,7 @@
 //! A token bucket: how fast one connection may send.
 //!
-//! Invariant: pure arithmetic over the instants that the caller passes. Nothing is dropped here: the result is the time
-//! at which the caller may read again.
+//! Invariant: the functions compute with the instants that the caller passes, and read no clock. They drop no input:
+//! they return when the caller may read again.
 
 use crate::limits::Rate;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::time::Instant;
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 
-/// The longest time that a connection is made to wait for the cost of answers that it has already received.
+/// The longest time that a connection has to wait to earn the cost of answers that it has already received.
 const DEBT_MAX: Duration = Duration::from_secs(30);
 
 /// A token bucket. It counts tokens as the time that it takes to earn them, so its only changing state is one instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
-    /// Time to earn one token, in nanoseconds. A `u32`, because every connection has a bucket.
+    /// The time to earn one token, in nanoseconds. A `u32`, because every connection has a bucket.
     per_token: u32,
-    /// Number of tokens in a full bucket.
+    /// The number of tokens in a full bucket.
     burst: u32,
     /// When the bucket will be full again.
     full_at: Instant,
@@ -40,7 +40,7 @@ impl TokenBucket {
         self.per_token() * self.burst
     }
 
-    /// Checks that the bucket holds a token. The error is when it will hold one.
+    /// Checks that the bucket holds a token. Otherwise returns when the bucket will hold one, as the error.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Instant> {
         let full_at = self.full_at.max(now) + self.per_token();
         if full_at > now + self.burst() {
@@ -50,12 +50,12 @@ impl TokenBucket {
         }
     }
 
-    /// Takes a token. If the bucket is empty, the token is owed.
+    /// Takes a token. An empty bucket then owes the token.
     pub(crate) fn take(&mut self, now: Instant) {
         self.full_at = self.full_at.max(now) + self.per_token();
     }
 
-    /// Takes the cost of an answer. Tokens that the bucket does not hold are owed, up to 30 s of waiting.
+    /// Takes the cost of an answer. The bucket owes tokens that it does not hold, at most as many as it earns in 30 s.
     pub(crate) fn charge(&mut self, cost: Cost, now: Instant) {
         let price = u128::from(cost.0) * u128::from(self.per_token) / u128::from(Cost::TOKEN);
         let price = Duration::from_nanos(u64::try_from(price).unwrap_or(u64::MAX));
@@ -64,23 +64,24 @@ impl TokenBucket {
     }
 }
 
-/// The cost of an answer, of input or of work, in millionths of a token. The token for each line is taken separately.
+/// The cost of an answer, of input or of work, in millionths of a token. It does not include the token that each line
+/// costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost(u64);
 
 impl Cost {
-    /// One token: the cost of a line.
+    /// One token, which is the cost of a line.
     const TOKEN: u64 = 1_000_000;
 
-    /// Number of bytes of answers that one token pays for. A page of history that fills a screen costs less than one
-    /// token. A connection at the default rate receives about 40 KiB a second.
+    /// The number of bytes of answers that one token pays for. A page of history that fills a screen costs less than
+    /// one token. A connection at the default rate receives about 40 KiB a second.
     const BYTES_PER_TOKEN: u64 = 8 * 1024;
 
-    /// Number of bytes of input that one token pays for. Skipping 1 MiB of input takes about 5 ms.
+    /// The number of bytes of input that one token pays for. Skipping 1 MiB of input takes about 5 ms.
     const INPUT_PER_TOKEN: u64 = 1024 * 1024;
 
-    /// Time of work that one token pays for. A connection at the default rate uses a processor for a fortieth of the
-    /// time.
+    /// The time of work that one token pays for. A connection at the default rate, 5 tokens a second, uses at most a
+    /// fortieth of one processor.
     const WORK_PER_TOKEN: Duration = Duration::from_millis(5);
 
     /// Returns the cost in thousandths of a token.

@@ -43,7 +43,7 @@ pub enum Missed {
     ///
     /// A position that the program has stored for this room is invalid now. The program reads the new epoch from
     /// [`RoomInfo::position`](crate::rooms::RoomInfo::position) and stores it with the position of the next message
-    /// that it sees. A join request with a position after the end of the log is answered in the same way.
+    /// that it sees. A join request with a position after the end of the log also has this result.
     OtherEpoch,
 }
 

@@ -22,8 +22,8 @@ pub enum Event {
     /// what the program knew of the room's members. The messages that this member missed follow, and then the events
     /// that happened later.
     ///
-    /// Here [`RoomInfo::nicks`] holds all members of the room, also if there are more than 100. If the room has too
-    /// many members to announce each change ([`RoomInfo::is_hushed`]), `nicks` holds the first 100.
+    /// In this event, [`RoomInfo::nicks`] holds all members of the room, also if there are more than 100. If the room
+    /// has too many members to announce each change ([`RoomInfo::is_hushed`]), `nicks` holds the first 100.
     Present(Box<RoomInfo>),
     /// Messages of the room are missing at this point of the stream of events. The value says which ones, and why this
     /// member does not receive them.

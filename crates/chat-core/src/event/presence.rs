@@ -10,7 +10,8 @@ use std::time::Duration;
 /// A change of the members of a room.
 ///
 /// Changes of presence are not in the room's log: they have no position, and a member that joins again does not receive
-/// those that it missed. It reads the present members from [`RoomInfo::nicks`](crate::rooms::RoomInfo::nicks).
+/// those that it missed. Such a member reads the present members from
+/// [`RoomInfo::nicks`](crate::rooms::RoomInfo::nicks).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Presence {
@@ -93,7 +94,7 @@ pub enum CloseReason {
     /// Output waited for the peer, and the peer accepted no bytes for
     /// [`Limits::stall_timeout`](crate::Limits::stall_timeout).
     Stalled,
-    /// The peer did not complete the opening of its dialect within
+    /// The peer did not complete the registration that its dialect requires within
     /// [`Limits::registration_timeout`](crate::Limits::registration_timeout).
     NotRegistered,
     /// The peer failed to authenticate too often in a row; see

@@ -1,7 +1,7 @@
 //! Turns bytes into lines and back: the codec under every line protocol.
 //!
-//! Invariant: the decoder examines each byte once and never holds more than its limit. A line that can't be used (too
-//! long, not UTF-8) is an *item* of the stream and not an error, because an error would end the stream.
+//! Invariant: the decoder examines each byte once, and never keeps more bytes than one line may have. A line that can't
+//! be used (too long, not UTF-8) is an *item* of the stream and not an error, because an error would end the stream.
 
 use crate::limits::LINE_BYTES_MAX;
 use crate::line::charset::Charset;
@@ -28,7 +28,7 @@ pub enum Inbound {
     /// is skipped.
     Oversized,
     /// The end of a line did not arrive in time. What arrived is dropped, and the rest of the line is skipped. A
-    /// [`LineCodec`] never returns it, because it has no clock.
+    /// [`LineCodec`] has no clock, so it never returns this value.
     Unfinished,
     /// A line was not UTF-8 and is dropped. The value is the encoding that the line seems to have; `None` if it is
     /// unknown.
@@ -42,9 +42,9 @@ pub enum Inbound {
 ///
 /// # Bad input
 ///
-/// A line that is too long or not UTF-8 becomes an item and not an error, so the next line can be read (promise 7).
-/// Encoding writes exactly one line for each item (promise 6), and returns an error for a text with a line break. Texts
-/// that a hub delivers have none; see [`text::clean`](crate::text::clean).
+/// A line that is too long or not UTF-8 becomes an item and not an error, so the next line can be read. Encoding writes
+/// exactly one line for each item, and returns an error for a text with a line break. Texts that a hub delivers have no
+/// line breaks; see [`text::clean`](crate::text::clean).
 ///
 /// # Examples
 ///
@@ -70,12 +70,12 @@ pub enum Inbound {
 #[derive(Debug, Clone)]
 pub struct LineCodec {
     line_bytes_max: usize,
-    /// Number of bytes at the start of the buffer that are known to hold no end of line.
+    /// The number of bytes at the start of the buffer that are known to hold no end of line.
     scanned: u32,
-    /// The rest of an over-long line is being skipped.
+    /// Whether the rest of a rejected line is being skipped.
     skipping: bool,
     nul: Nul,
-    /// A newline has ended a line since the last call of [`take_newline`](Self::take_newline).
+    /// Whether a newline has ended a line since the last call of [`take_newline`](Self::take_newline).
     has_seen_newline: bool,
 }
 
@@ -124,7 +124,7 @@ impl LineCodec {
         seen
     }
 
-    /// Returns whether the rest of an over-long line is being skipped.
+    /// Returns whether the rest of a rejected line is being skipped.
     pub(crate) const fn is_skipping(&self) -> bool {
         self.skipping
     }
@@ -162,7 +162,7 @@ impl LineCodec {
         })
     }
 
-    /// Remembers how much of the buffer holds no end of line, and rejects a line that is already too long.
+    /// Remembers how many bytes of the buffer hold no end of line. Rejects a line that is already too long.
     fn keep_looking(&mut self, src: &mut BytesMut) -> Option<Inbound> {
         // The last byte may be the `\r` of a terminator whose second byte has not arrived yet.
         let open = usize::from(src.last() == Some(&b'\r'));
@@ -276,11 +276,11 @@ impl From<&str> for Line {
 /// Where a line ends in the buffer, and how long its terminator is.
 #[derive(Clone, Copy)]
 struct LineEnd {
-    /// Length of the line in bytes.
+    /// The length of the line in bytes.
     text: usize,
-    /// Length of the terminator in bytes.
+    /// The length of the terminator in bytes.
     terminator: usize,
-    /// The terminator is `\n`, `\r\n` or telnet's `\r\0`, and not a NUL alone.
+    /// Whether the terminator is `\n`, `\r\n` or telnet's `\r\0`, and not a NUL alone.
     is_newline: bool,
 }
 

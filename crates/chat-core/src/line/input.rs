@@ -11,8 +11,7 @@
 //! ```
 //!
 //! In the modes where silence ends a text, a read may bring bytes that can never become UTF-8. The text then ends with
-//! that read, and the text of the reads before it is an item of its own. A NUL ends a text but does not decide the
-//! mode.
+//! that read, and the text of earlier reads becomes an item of its own. A NUL ends a text but does not decide the mode.
 
 use crate::limits::Limits;
 use crate::line::codec::{Inbound, LineCodec, Nul};
@@ -26,11 +25,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
-/// Number of consecutive chunks of one byte that show that the peer is a terminal which sends each key as it is
+/// The number of consecutive chunks of one byte that show that the peer is a terminal which sends each key as it is
 /// pressed.
 const SINGLE_BYTES_MAX: u8 = 3;
 
-/// The first bytes of the parts that are stripped from the input: telnet's commands and the byte-order marks.
+/// The bytes with which a telnet command or a byte-order mark can begin. Both are removed from the input.
 const RAW_BYTES: [u8; 3] = [0xef, 0xfe, 0xff];
 
 /// U+FEFF in UTF-8, which .NET's `StreamWriter` sends first, for example.
@@ -40,7 +39,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 #[derive(Debug)]
 pub(crate) struct Input {
     codec: LineCodec,
-    /// Strips telnet commands. `None` if the dialect is not for terminals; bytes are then not interpreted.
+    /// Removes telnet commands. `None` if the dialect is not for terminals; telnet is then not interpreted.
     telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
@@ -48,20 +47,20 @@ pub(crate) struct Input {
     has_text: bool,
     /// When the latest bytes of the text arrived.
     latest: Instant,
-    /// Number of consecutive chunks of one byte so far.
+    /// The number of consecutive chunks of one byte so far.
     single_bytes: u8,
     /// Whether the next line is the first one. The terminator of that line decides whether a NUL ends the lines after
     /// it.
     is_first_line: bool,
     start: Start,
-    /// Maximum length in bytes of an unfinished line whose time is not limited.
+    /// The length in bytes above which the time of an unfinished line is limited.
     untimed_bytes: u32,
     /// The state of a text whose end has not arrived. Boxed, because an idle connection has none.
     unfinished: Option<Box<Unfinished>>,
-    /// The input as the peer sent it, kept until it is known whether the input is lines. `None` if it does not differ
-    /// from `buffer`.
+    /// The input as the peer sent it, kept until the dialect is known. `None` if the input does not differ from
+    /// `buffer`.
     raw: Option<Box<Raw>>,
-    /// Maximum number of bytes that may arrive before the dialect is known. If more arrive, the input is lines.
+    /// The most bytes that may arrive before the dialect is known. If more arrive, the input is lines.
     prefix_max: u32,
     /// Whether it is still unknown if the input is lines.
     is_undecided: bool,
@@ -84,7 +83,7 @@ enum Start {
     HeldOne,
     /// Both bytes of UTF-16's mark have arrived and are held back.
     HeldTwo,
-    /// The start of the input is past.
+    /// The input can no longer begin with a byte-order mark.
     Over,
 }
 
@@ -95,11 +94,12 @@ struct Unfinished {
     valid: u32,
     /// The latest read begins here.
     read: u32,
-    /// The earliest read that shares a character with the latest begins here.
+    /// Where the latest read begins. If a character continues into the latest read from earlier reads, where the
+    /// earliest of those reads begins.
     text: u32,
     /// The text from `text` to this offset can't become UTF-8; 0 if there is no such text.
     hopeless: u32,
-    /// Runs once the text is so long that its time is limited.
+    /// Measures the time of the text, once the text is longer than [`Input::untimed_bytes`].
     clock: LineClock,
 }
 
@@ -160,7 +160,8 @@ impl Input {
         self.raw.as_ref().map(|raw| &raw.bytes[..])
     }
 
-    /// Takes the withheld answers to telnet's commands. Call it when the bytes so far can't belong to another protocol.
+    /// Takes the withheld answers to telnet's commands. Call this method once the input can't belong to another
+    /// protocol.
     pub(crate) fn take_answers(&mut self) -> BytesMut {
         let raw = self.raw.as_mut();
         raw.map_or_else(BytesMut::new, |raw| std::mem::take(&mut raw.answers))
@@ -172,8 +173,7 @@ impl Input {
     }
 
     /// Keeps a copy of all input as the peer sent it, once a byte has arrived that may begin a telnet command or a
-    /// byte-order mark. The copy is kept until it is known whether the input is lines. Returns answers that were
-    /// withheld and need not be any more.
+    /// byte-order mark. If the copy exceeds `prefix_max`, drops it and returns the withheld answers.
     fn keep_raw(&mut self, bytes: &[u8]) -> BytesMut {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
             self.raw = Some(Box::new(Raw {
@@ -182,7 +182,7 @@ impl Input {
             }));
         }
         match &mut self.raw {
-            // The dialect is still undecided at the limit, so the input is lines.
+            // The dialect is not known after `prefix_max` bytes, so the input is lines.
             Some(raw) if raw.bytes.len() > self.prefix_max as usize => return self.decide_lines(),
             Some(raw) => raw.bytes.extend_from_slice(bytes),
             None => {}
@@ -190,7 +190,7 @@ impl Input {
         BytesMut::new()
     }
 
-    /// Adds bytes that were read. Returns the answers to telnet's commands. While the bytes may be those of another
+    /// Adds bytes that were read. Returns the answers to telnet's commands. While the input may belong to another
     /// protocol, the answers are withheld; see [`take_answers`](Self::take_answers).
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) -> Bytes {
         let mut answers = match self.is_undecided {
@@ -318,12 +318,11 @@ impl Input {
         self.has_text = false;
     }
 
-    /// Sets the maximum length of a line in bytes, for a dialect that has its own limit.
+    /// Sets the most bytes that a line may have, for a dialect with its own limit.
     pub(crate) const fn set_line_bytes(&mut self, line_bytes_max: usize) {
         self.codec.set_line_bytes_max(line_bytes_max);
     }
 
-    /// Returns the maximum length of a line in bytes.
     pub(crate) const fn line_bytes(&self) -> usize {
         self.codec.line_bytes_max()
     }
@@ -428,7 +427,7 @@ impl Input {
         };
         let end = match (unfinished.hopeless, unfinished.text) {
             (0, _) => return self.finish(),
-            // The text of earlier reads is an item of its own.
+            // The text of the reads before the invalid one is an item of its own.
             (_, begin @ 1..) => begin,
             (hopeless, 0) => hopeless,
         };
@@ -524,7 +523,7 @@ impl Unfinished {
     }
 }
 
-/// Converts an offset in a buffer. A buffer is never longer than one line and one read.
+/// Converts an offset in a buffer. A buffer holds at most one line and one read, so the offset fits.
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

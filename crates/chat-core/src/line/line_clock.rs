@@ -1,31 +1,31 @@
-//! The time that an unfinished item has taken since it began.
+//! Measures the time that an unfinished line or frame takes.
 //!
-//! Invariant: time counts only while the peer is read, because an item can't end while nothing is read.
+//! Invariant: time counts only while the connection reads, because a line can't end while nothing is read.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Measures how long an item has been unfinished, not counting the time in which reading was paused.
+/// The time since the clock was started, without the time in which reading was paused.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct LineClock {
-    /// When the clock started, moved forward by the length of each pause. `None` if the item's time is not limited.
+    /// When the clock started, moved forward by the length of each pause. `None` if it has not started.
     since: Option<Instant>,
     /// When the current pause in reading began; `None` if there is no pause.
     paused: Option<Instant>,
 }
 
 impl LineClock {
-    /// Starts to limit the time of the item at `now`, unless it is limited already.
+    /// Starts the clock at `now`, unless it runs already.
     pub(crate) fn start(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
 
-    /// Returns whether the time of an item is limited.
+    /// Returns whether the clock has started.
     pub(crate) const fn is_running(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Pauses the clock or resumes it. Resuming moves the deadline by the length of the pause. Repeated calls with the
+    /// Pauses or resumes the clock. Resuming moves the deadline by the length of the pause. Repeated calls with the
     /// same value have no effect.
     pub(crate) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         if is_paused {
@@ -37,7 +37,7 @@ impl LineClock {
         }
     }
 
-    /// Returns when the item exceeds `timeout`; `None` if its time is not limited, or while reading is paused.
+    /// Returns when the line or frame exceeds `timeout`; `None` if the clock has not started or is paused.
     pub(crate) fn ends_at(&self, timeout: Duration) -> Option<Instant> {
         if self.paused.is_some() {
             return None;

@@ -1,7 +1,7 @@
 //! Telnet's in-band commands (RFC 854): parsed, refused and never shown.
 //!
 //! Invariant: every option is refused at most once in each direction, so two peers can't negotiate endlessly (RFC 1143
-//! shows how they would). A subnegotiation that never ends is given up.
+//! shows how they would). A subnegotiation that is too long is treated as ended.
 
 use bytes::{BufMut, BytesMut};
 
@@ -13,17 +13,18 @@ const DO: u8 = 253;
 const DONT: u8 = 254;
 const IAC: u8 = 255;
 
-/// The longest subnegotiation that is skipped. Real ones (terminal type, window size) take about 50 bytes.
+/// The longest subnegotiation that is skipped, in bytes. Real subnegotiations (terminal type, window size) take about
+/// 50 bytes.
 const SUBNEGOTIATION_BYTES_MAX: usize = 512;
 
-/// Strips telnet commands from a stream. Allocates no memory until the first command arrives.
+/// Removes telnet commands from a stream. Allocates no memory until the first command arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Telnet(Option<Box<Negotiation>>);
 
 #[derive(Debug, Default)]
 struct Negotiation {
     state: State,
-    /// One bit for each option: the options already refused with WONT, and those refused with DONT.
+    /// One bit for each option: first the options that were refused with WONT, then those that were refused with DONT.
     refused: [[u64; 4]; 2],
 }
 
@@ -38,7 +39,7 @@ enum State {
     Option(u8),
     /// A subnegotiation is skipped. The value is the number of bytes skipped so far.
     Subnegotiation(usize),
-    /// As `Subnegotiation`, after an `IAC` within it.
+    /// As `Subnegotiation`, but the latest byte is an `IAC`.
     SubnegotiationCommand(usize),
 }
 
@@ -85,7 +86,8 @@ impl Negotiation {
         let (state, is_text) = match (self.state, byte) {
             (State::Text, IAC) => (State::Command, false),
             (State::Text, _) => (State::Text, true),
-            // A doubled escape is the byte itself. UTF-8 text never holds that byte, so the line will be rejected.
+            // A doubled `IAC` stands for one byte 0xFF of text. UTF-8 never holds that byte, so the line will be
+            // rejected.
             (State::Command, IAC) => (State::Text, true),
             (State::Command, SB) => (State::Subnegotiation(0), false),
             (State::Command, WILL..=DONT) => (State::Option(byte), false),

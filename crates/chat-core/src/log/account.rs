@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 /// The id of an account, as the program that authenticates peers assigns it.
 ///
-/// Ids are compared byte by byte. If case must not matter, the program that assigns the ids has to fold it.
+/// Ids are compared byte by byte. If case must not matter, the program that assigns the ids must write them in one
+/// case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Arc<str>);
 

@@ -115,7 +115,7 @@ impl Batch {
         })
     }
 
-    /// Returns where the text of this message begins.
+    /// Returns where the text of the message with this index begins in the text of the batch.
     fn start(&self, index: usize) -> usize {
         index
             .checked_sub(1)
@@ -126,8 +126,8 @@ impl Batch {
         Some(&self.text[entry.end..entry.key_end]).filter(|key| !key.is_empty())
     }
 
-    /// Returns whether the author can look this message up by its key: it has a key, and was written by this session or
-    /// with this owner's token.
+    /// Returns whether `session`, whose keys `owner` owns, can look the message up by its key. The message must have a
+    /// key, and must have been written by this session or by a client with the same token.
     pub(crate) fn is_keyed_by(&self, index: usize, session: SessionId, owner: Owner) -> bool {
         let Some(entry) = self.entries.get(index) else {
             return false;
@@ -142,7 +142,8 @@ impl Batch {
         TokenDigest::parse(kept.strip_prefix(OWNER_MARK)?).map(Owner::Token)
     }
 
-    /// Returns the keys of the messages that were written with a token, and the positions of those messages.
+    /// Returns the keys of the messages whose authors have a token, each with its owner and the position of the
+    /// message.
     pub(crate) fn owned_keys(
         &self,
         range: Range<usize>,
@@ -153,7 +154,7 @@ impl Batch {
         })
     }
 
-    /// Returns the position of the last of these messages that has this key of this owner.
+    /// Returns the position of the last message in the range that this owner wrote under this key.
     pub(crate) fn place_of(&self, range: Range<usize>, key: &Key, owner: Owner) -> Option<Seq> {
         let mut entries = self.entries[range].iter().rev();
         let found = entries.find(|entry| {
@@ -192,8 +193,8 @@ pub struct MessageRef<'a> {
     /// no key.
     pub key: Option<&'a str>,
     /// The key in the form in which a journal stores it. If the client that owns the key has a token, the form includes
-    /// a mark of the client. A journal passes it to [`Drafts::restore`](crate::log::Drafts::restore). It must not be
-    /// shown to peers.
+    /// the digest of the token. A journal passes this form to [`Drafts::restore`](crate::log::Drafts::restore). It must
+    /// not be shown to peers.
     pub kept_key: Option<&'a str>,
 }
 
@@ -291,12 +292,12 @@ impl fmt::Debug for Message {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
-    /// Where the message's text ends in the text of the batch. It begins where the previous message ends, including
-    /// that message's key.
+    /// Where the message's text ends in the text of the batch. The text begins where [`next`](Self::next) of the
+    /// previous entry says.
     pub(super) end: usize,
     /// Where the message's key ends in the text of the batch. The key follows the message's text.
     pub(super) key_end: usize,
-    /// Whether a mark of the key's owner follows the key.
+    /// Whether [`OWNER_MARK`] and the digest of the owner's token follow the key.
     pub(super) has_owner: bool,
     pub(super) kind: Kind,
 }
@@ -316,7 +317,7 @@ impl Entry {
 /// character.
 pub(super) const OWNER_MARK: char = '\x1f';
 
-/// The length of the separator and the digits of a digest.
+/// The length of [`OWNER_MARK`] and the digits of a digest, in bytes.
 const OWNER_BYTES: usize = 1 + 2 * TokenDigest::BYTES;
 
 #[cfg(test)]

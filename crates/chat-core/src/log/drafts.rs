@@ -49,8 +49,8 @@ impl Drafts {
         self.add(kind, text, None);
     }
 
-    /// Adds a message as [`push`](Self::push) does, with the key under which its owner may repeat it. Returns whether
-    /// it was added.
+    /// Adds a message as [`push`](Self::push) does, with its key and the key's owner. Returns whether the message was
+    /// added.
     pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<(&Key, Owner)>) -> bool {
         let text = text::clean(text);
         // An empty topic removes the room's topic.
@@ -72,8 +72,7 @@ impl Drafts {
     /// Control characters that entered the store in another way are removed, and an invalid key is dropped.
     ///
     /// Messages that an earlier process appended must have the author [`SessionId::NOBODY`]. A session of this process
-    /// may have the same id as their author had, and a hub may withhold from a session the messages of which it is the
-    /// author.
+    /// may have the id of the original author, and a hub may withhold a session's own messages from the session.
     ///
     /// # Examples
     ///

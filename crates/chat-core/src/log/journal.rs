@@ -320,7 +320,7 @@ impl Page {
             .retain(|slice| slice.range.start < slice.range.end);
     }
 
-    /// Returns how far the page reaches: the position of the last message, or the end of the gap if there is none.
+    /// Returns the position of the page's last message; the end of its gap if the page has no messages.
     pub(crate) fn reaches(&self) -> Option<Seq> {
         self.last().or_else(|| self.gap.map(|gap| gap.to))
     }
@@ -399,7 +399,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Returns the part of the error that peers may see, in brackets; empty if there is none.
+    /// Returns the reason that peers may see, in brackets; empty if there is none.
     pub(crate) fn aside(&self) -> String {
         match self {
             Self::Unavailable(reason) | Self::Uncertain(reason) => {
@@ -484,7 +484,7 @@ impl<L: Log> DynLog for L {
 
     fn append(&self, drafts: Drafts) -> Append {
         let mut append: Pin<Box<_>> = Box::pin(Log::append(self, drafts));
-        // A journal that has the messages at once needs no task switch: this single poll returns its result.
+        // If the journal stores the messages at once, this single poll returns the result, without a task switch.
         match append
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))

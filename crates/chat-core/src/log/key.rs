@@ -35,8 +35,8 @@ impl Key {
 /// A [`Dialect`](crate::protocol::Dialect) computes it from the token with a cryptographic hash and passes it in
 /// [`Command::Hello`](crate::protocol::Command::Hello). The hub never sees the token. A client with the token owns the
 /// keys that were used with the token. With [`Command::Hello`](crate::protocol::Command::Hello) over a connection, and
-/// with [`Session::take_nick`](crate::Session::take_nick) in process, it takes its nick back from an older session with
-/// the same token.
+/// with [`Session::take_nick`](crate::Session::take_nick) in process, the client takes its nick back from an older
+/// session with the same token.
 ///
 /// The comparison of two digests is not constant-time. An attacker learns nothing useful from its duration, because an
 /// attacker can't choose the bytes of a digest.

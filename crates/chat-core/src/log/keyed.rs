@@ -4,10 +4,10 @@
 use crate::log::journal::{BatchSlice, JournalError, Log, Page, Span};
 use crate::log::position::{Seq, Timestamp};
 
-/// The number of messages in one read.
+/// The number of messages that one read asks for.
 const PAGE: usize = 256;
 
-/// The most messages that are examined in all, and the most bytes of their texts.
+/// The most messages that one call examines, and the most bytes of their texts.
 const LOOKED_AT_MAX: usize = 16_384;
 const BYTES_LOOKED_AT_MAX: usize = 16 << 20;
 

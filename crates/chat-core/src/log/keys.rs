@@ -2,9 +2,9 @@
 //!
 //! Invariant: while a key is remembered, its owner can publish at most one message under it. A key is remembered for
 //! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many later keys displace it. The owner of a key
-//! is a client's token, or the session of a client without one. It is never a nick, which another client may take. A
-//! key is claimed before its message is appended. The claim settles or is released with the append, whatever happens to
-//! the connection.
+//! is a client's token, or the session of a client without one. It is never a nick, which another client may take. The
+//! hub claims a key before it appends the message. When the append ends, the key is remembered or released, even if the
+//! connection has ended by then.
 
 use crate::limits::Limits;
 use crate::log::batch::Batch;
@@ -26,7 +26,7 @@ pub(crate) struct Keys {
     per_owner: usize,
     total: usize,
     known: Mutex<Known>,
-    /// Notified when a claim has settled or has been released.
+    /// Notified when a claim ends: its key is now remembered, or was released.
     settled: Notify,
 }
 
@@ -36,7 +36,7 @@ struct Known {
     /// The keys of published messages, oldest first, with the time and the owner of each. An entry is out of date if
     /// its owner has forgotten the key, or has used the key again later.
     said: VecDeque<(Instant, Owner, Key)>,
-    /// How many entries of `said` are not out of date.
+    /// The number of entries of `said` that are not out of date.
     remembered: usize,
 }
 
@@ -50,7 +50,7 @@ struct OfOwner {
 enum State {
     /// A message is being published under the key.
     Pending,
-    /// The message was published under the key. The claim settled at this time.
+    /// This message was published under the key, and recorded at this time.
     Said(Instant, Said),
 }
 
@@ -72,13 +72,14 @@ pub(crate) enum Claimed {
     Already(Said),
 }
 
-/// The right to publish a message under a key. Dropping the claim releases the key, unless the claim has settled.
+/// The right to publish a message under a key. Dropping the claim releases the key, unless a message was recorded for
+/// it.
 #[derive(Debug)]
 pub(crate) struct Claim {
     keys: Arc<Keys>,
     owner: Owner,
     key: Key,
-    /// The index of the claimed message in its batch.
+    /// The index of the message in the batch that will be appended.
     index: usize,
 }
 
@@ -93,7 +94,7 @@ impl Keys {
         }
     }
 
-    /// Claims a key for the message with this index in its batch.
+    /// Claims a key for the message that will have this index in its batch.
     pub(crate) fn claim(self: &Arc<Self>, owner: Owner, key: &Key, index: usize) -> Claimed {
         let mut known = self.known.lock();
         known.forget(self.total, Instant::now().checked_sub(self.lifetime));
@@ -128,7 +129,7 @@ impl Keys {
         }
     }
 
-    /// Waits until a claim settles or is released. Returns at once if `is_pending` returns false.
+    /// Waits until any claim ends. Returns at once if `is_pending` returns false.
     pub(crate) async fn settled(&self, is_pending: impl FnOnce() -> bool) {
         let mut settled = std::pin::pin!(self.settled.notified());
         // The waiter registers before it checks, so that no notification is lost in between.
@@ -155,12 +156,12 @@ impl Claim {
         }
     }
 
-    /// Records that the log already had a message under the key.
+    /// Records that the log already has a message under the key, at this position.
     pub(crate) fn settle_at(self, room: RoomName, seq: Seq) {
         self.settle_as(Said { room, seq });
     }
 
-    /// Records the message that was published under the key, if it is among these messages. Otherwise releases the key.
+    /// Records the message that was published under the key, if these slices hold it. Otherwise releases the key.
     pub(crate) fn settle_if_in(self, slices: &[BatchSlice]) {
         let found = slices.iter().rev().find_map(|BatchSlice { batch, range }| {
             let seq = batch.place_of(range.clone(), &self.key, self.owner)?;
@@ -188,7 +189,7 @@ impl Claim {
             }
         }
         known.forget(self.keys.total, None);
-        // `self` is dropped here: it finds that the key is no longer pending, and wakes the waiting tasks.
+        // Dropping `self` leaves the key, because it is no longer pending, and wakes the tasks that wait for it.
     }
 }
 
@@ -225,7 +226,7 @@ impl Known {
                 continue;
             };
             if is_remembered {
-                // An owner's entries have the same order in both queues.
+                // The owner's queue has the same order, so its oldest key is the key of this entry.
                 of_owner.forget_oldest();
                 self.remembered -= 1;
             }
@@ -234,7 +235,7 @@ impl Known {
             }
         }
         if self.said.len() > 2 * total {
-            // Entries that owners have forgotten lie between entries that are remembered.
+            // Removes the entries that are out of date from between the others.
             let Self { by_owner, said, .. } = self;
             said.retain(|entry| is_remembered(by_owner, entry));
         }

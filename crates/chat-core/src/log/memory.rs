@@ -44,7 +44,7 @@ pub struct MemoryLog {
     bytes_max: usize,
     fold: Fold,
     budget: Arc<Budget>,
-    /// The number under which the budget knows the log.
+    /// The number of this log in `budget`.
     id: u64,
     ring: Arc<Mutex<Ring>>,
 }
@@ -54,9 +54,9 @@ struct Ring {
     batches: VecDeque<Arc<Batch>>,
     messages: usize,
     bytes: usize,
-    /// How many bytes of the budget the ring takes.
+    /// The memory that the batches take, in bytes, as [`budget::cost`] counts it.
     held: usize,
-    /// How many messages of the first batch have been dropped. Their text is freed with the batch.
+    /// How many messages of the first batch have been dropped. Their memory is freed when the whole batch is dropped.
     gone_of_first: usize,
     /// The position of the last message that was appended; 0 if there was none.
     tail: u64,
@@ -64,7 +64,7 @@ struct Ring {
 }
 
 impl MemoryJournal {
-    /// Creates a journal that holds what `limits` allows.
+    /// Creates an empty journal with the `journal_…` limits of `limits`.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -132,7 +132,8 @@ impl Log for MemoryLog {
             let batch = Arc::new(drafts.number(self.room.clone(), seqs));
             let held = ring.held;
             ring.push(Arc::clone(&batch), self.messages_max, self.bytes_max);
-            // The bytes are counted while the ring is locked, so that they can't be given back before.
+            // The bytes are added while the ring is locked, so that another task can't drop the batch and subtract its
+            // bytes first.
             self.budget.change(held, ring.held);
             batch
         };

@@ -1,4 +1,4 @@
-//! Positions of messages in a room's log, the times when they were said, and the sessions that wrote them.
+//! Positions of messages in a room's log, the times when they were accepted, and the sessions that wrote them.
 //!
 //! Invariant: a [`Seq`] grows within one [`Epoch`] and is never reused in it.
 
@@ -116,8 +116,9 @@ impl Timestamp {
 /// The session that wrote a batch: the incarnation of its hub, and a counter that the hub never reuses.
 ///
 /// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Hubs
-/// that share a log count their sessions alike. The log therefore gives the batches of other hubs an incarnation that
-/// this hub does not have. Otherwise a session could take a message of another hub's session for its own.
+/// that share a log may give sessions the same counter. The log therefore gives the batches of other hubs an
+/// incarnation that this hub does not have. Otherwise a session could take a message of another hub's session for its
+/// own.
 ///
 /// # Examples
 ///
@@ -132,8 +133,8 @@ impl Timestamp {
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// The id of no session. Messages that an earlier process appended have this author, because sessions of this
-    /// process may have the same ids as sessions of the earlier process.
+    /// The id of no session. Messages that an earlier process appended have this author, because the ids of its
+    /// sessions may be those of sessions of this process, too.
     pub const NOBODY: Self = Self(0);
 
     /// The largest incarnation.

@@ -5,10 +5,10 @@
 use crate::log::journal::{BatchSlice, JournalError, Log, Page, Span};
 use crate::log::position::Seq;
 
-/// The number of messages in one read.
+/// The number of messages that one read asks for.
 const PAGE: usize = 256;
 
-/// The most messages that are examined in all: many times what a log in memory holds.
+/// The most messages that one search examines: many times what a log in memory holds by default.
 const LOOKED_AT_MAX: usize = 65_536;
 
 /// The most different words in a search, and the most bytes of each: every message is searched for every word.
@@ -16,19 +16,19 @@ const WORDS_MAX: usize = 16;
 const WORD_BYTES_MAX: usize = 256;
 
 /// The most work of one search, in compared bytes. A byte takes about a nanosecond, so this is about 50 ms. A search
-/// for 16 words in a room of 1 MiB, the most that a log in memory holds by default, does about half of it.
+/// for 16 words in a room of 1 MiB, the most that a log in memory holds by default, does about half of this work.
 const WORK_MAX: usize = 48 * 1024 * 1024;
 
 /// The work, in compared bytes, after which other tasks run: about 0.25 ms.
 const WORK_PER_TURN: usize = 256 * 1024;
 
-/// The cost of folding one byte of a text that is not ASCII, in compared bytes.
+/// The cost of applying [`Fold`] to one byte of a text that is not ASCII, in compared bytes.
 const FOLDING: usize = 16;
 
 /// Maps a text to the form in which it is compared.
 pub(crate) type Fold = fn(&str) -> String;
 
-/// Returns the latest messages that hold all the words; see [`Log::search`].
+/// Returns the latest messages that hold all the words of `text`; see [`Log::search`].
 pub(super) async fn search<L: Log + ?Sized>(
     log: &L,
     fold: Fold,
@@ -71,7 +71,7 @@ pub(super) async fn search<L: Log + ?Sized>(
     Ok(Page::new(None, found))
 }
 
-/// The different words of a search, folded.
+/// The different words of a search.
 struct Words {
     folded: Vec<String>,
     fold: Fold,
@@ -82,7 +82,7 @@ impl Words {
     ///
     /// # Errors
     ///
-    /// [`JournalError::TooBroad`] if there are too many words, or one is too long.
+    /// [`JournalError::TooBroad`] if there are too many words, or a word is too long.
     fn parse(text: &str, fold: Fold) -> Result<Self, JournalError> {
         let mut words: Vec<&str> = Vec::new();
         for word in text.split_whitespace() {
@@ -116,7 +116,7 @@ impl Words {
     }
 }
 
-/// The work that a search has done.
+/// The work that a search has done, in compared bytes.
 #[derive(Debug, Default)]
 struct Work {
     done: usize,
@@ -130,7 +130,7 @@ impl Work {
         self.since_turn = self.since_turn.saturating_add(bytes);
     }
 
-    /// Yields to other tasks if enough work was done since it last yielded.
+    /// Yields to other tasks if the search has done [`WORK_PER_TURN`] since it last yielded.
     async fn take_turns(&mut self) {
         if self.since_turn >= WORK_PER_TURN {
             self.since_turn = 0;

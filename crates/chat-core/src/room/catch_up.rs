@@ -1,8 +1,10 @@
-//! How a lagging member receives what it missed: one way for members in process, followers and connections.
+//! How a lagging member receives the messages that it missed. Members in process, followers and connections all use
+//! this code.
 //!
-//! Invariant: every position between the one that the member had reached and the live end is delivered as a message, or
-//! as part of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is skipped
-//! silently. All positions of one [`CatchUp`] are of one epoch: the positions and the epoch are taken under one lock.
+//! Invariant: every position from the one that the member had reached to the present end of the log is delivered as a
+//! message, or as part of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is
+//! skipped silently. All positions of one [`CatchUp`] are of one epoch: the positions and the epoch are taken under one
+//! lock.
 
 use crate::event::{Missed, RoomInfo};
 use crate::log::{BatchSlice, Epoch, Gap, Page, Position, Seq, Span};
@@ -23,12 +25,12 @@ pub(crate) struct CatchUp {
     pub(crate) through: Seq,
     /// The epoch of the positions.
     epoch: Epoch,
-    /// What is reported as missing before the messages.
+    /// The report that the member receives before the messages: which other messages it does not receive, and why.
     missed: Option<Missed>,
     /// Whether the room can't follow its log now. This is reported after the messages.
     is_lost: bool,
-    /// Whether the member receives no more items of the room. This value then reports a new epoch of the log, because
-    /// no item does.
+    /// Whether the member receives no more items of the room, such as the report of a new epoch. This value then makes
+    /// that report.
     is_last: bool,
 }
 
@@ -80,7 +82,7 @@ impl CatchUp {
     pub(crate) const fn unread(missed: Missed, joined: JoinedAt) -> Self {
         Self {
             missed: Some(missed),
-            // `Missed::Unreadable(None)` is also the report of a lost log, and is made once.
+            // `Missed::Unreadable(None)` also reports that the log is lost, so no second report follows.
             is_lost: joined.is_lost && !matches!(missed, Missed::Unreadable(None)),
             ..Self::none(joined)
         }
@@ -101,8 +103,8 @@ impl CatchUp {
         self.is_lost = false;
     }
 
-    /// Reads the next messages, at most `limit`, and moves the beginning past them. If the log can't be read, the rest
-    /// is reported as missing.
+    /// Reads the next messages, at most `limit`, and moves `after` past them. If the log can't be read, the rest is
+    /// reported as missing.
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
@@ -146,8 +148,8 @@ impl CatchUp {
 }
 
 impl Room {
-    /// Moves a lagging member to the live end. Returns the part of the log that the member must receive before live
-    /// items, and whether it missed changes of presence.
+    /// Makes a lagging member receive the room's next items again. Returns the part of the log that the member must
+    /// receive before these items, and whether it missed changes of presence.
     pub(crate) fn go_live(&self, tail: &Tail) -> (CatchUp, bool) {
         let state = self.state.lock();
         let was = tail.go_live(state.cursor);
@@ -155,9 +157,9 @@ impl Room {
         (self.catch_up(&state, was), missed_presence)
     }
 
-    /// Subscribes a lagging member again, at the live end. `was` is the cursor that the member had reached. Returns the
-    /// part of the log that the member must receive first, and the room's present members if it missed changes of
-    /// presence.
+    /// Subscribes a lagging member again, to the room's next items. `was` is the cursor that the member had reached.
+    /// Returns the part of the log that the member must receive before these items. If the member missed changes of
+    /// presence, also returns the room's present members.
     pub(crate) fn subscribe_anew(&self, was: Cursor) -> (Subscription, CatchUp, Option<RoomInfo>) {
         let state = self.state.lock();
         let subscription = Subscription {
@@ -169,8 +171,9 @@ impl Room {
         (subscription, self.catch_up(&state, was), info)
     }
 
-    /// Returns the live end for a follower that had reached the cursor `was`, and the part of the log that the follower
-    /// must receive first. If the follower missed changes of presence, also returns the room's present members.
+    /// Returns the room's present cursor for a follower that had reached the cursor `was`, and the part of the log that
+    /// the follower must receive first. If the follower missed changes of presence, also returns the room's present
+    /// members.
     ///
     /// `missed_whispers`: the follower may also have missed changes of presence that only followers receive.
     pub(crate) fn live_end(
@@ -185,8 +188,9 @@ impl Room {
         (state.cursor, self.catch_up(&state, was), info)
     }
 
-    /// Returns the part of the log that a member has yet to receive after the cursor `was`. It ends at `ended`, where
-    /// the log ended when the member left the room, or at the present end of the log if the member has not left.
+    /// Returns the part of the log that a member has yet to receive after the cursor `was`. If the member has left the
+    /// room, the part ends at `ended`, the end of the log at that time. Otherwise it ends at the present end of the
+    /// log.
     pub(crate) fn rest(&self, was: Cursor, ended: Option<Seq>) -> CatchUp {
         let state = self.state.lock();
         let rest = CatchUp {
@@ -196,7 +200,7 @@ impl Room {
         match ended {
             None => rest,
             Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },
-            // It is unknown in which epoch the member has left.
+            // `ended` may be of either epoch, so no messages are read.
             Some(_) => CatchUp {
                 after: rest.through,
                 ..rest
@@ -219,7 +223,7 @@ impl Room {
             self.log_failure(&error);
             Unread::Failed
         })?;
-        // The log may begin a new epoch before the room learns of it.
+        // If the log has begun an epoch that the room does not know yet, the page is of that epoch.
         let is_present = page.epoch.is_none_or(|read| read == epoch);
         if is_present {
             Ok(page)
@@ -228,8 +232,8 @@ impl Room {
         }
     }
 
-    /// Covers the log from the cursor that a member had reached to the end of the log. If the log began a new epoch in
-    /// between, the member receives a report and then the messages of the new epoch.
+    /// Covers the log from the cursor that a member had reached to the end of the log. If the log has begun a new epoch
+    /// since that cursor, the member receives a report and then the messages of the new epoch.
     fn catch_up(&self, state: &State, was: Cursor) -> CatchUp {
         let now = state.cursor.position();
         let is_reset = was.epoch != now.epoch;
@@ -246,11 +250,11 @@ impl Room {
 /// Which earlier messages a joining member asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resume {
-    /// The position of the last message that the member has seen; `None` if it names none.
+    /// The position of the last message that the member has seen; `None` if the member names no position.
     pub(crate) after: Option<Seq>,
     /// The epoch of that position. `None`: the present epoch of the log.
     pub(crate) epoch: Option<Epoch>,
-    /// The most messages that the member receives: the latest ones.
+    /// The most messages that the member receives: the latest ones. `None`: no limit is named.
     pub(crate) limit: Option<usize>,
 }
 
@@ -286,8 +290,8 @@ impl Resume {
         self.after.is_none() && self.limit.unwrap_or_default() == 0
     }
 
-    /// Decides which earlier messages a joining member receives. They end where the log ended when the member joined.
-    /// Cancel safe.
+    /// Decides which earlier messages a joining member receives. The latest of them is the last message of the log when
+    /// the member joined. Cancel safe.
     pub(crate) async fn plan(self, room: &Room, joined: JoinedAt) -> Plan {
         let Some(after) = self.after else {
             return Plan {
@@ -363,10 +367,11 @@ impl Resume {
             return true;
         }
         let Ok(first) = room.read_in(epoch, Span::After(after), 1).await else {
-            // The replay reads the log again, and reports the error if that fails, too.
+            // The replay reads the log again. If that read fails, too, the replay reports it.
             return false;
         };
-        // This read finds where the replay begins. Its size is bounded, whatever limit the peer asks for.
+        // This read finds where the replay begins. It reads at most `history_max` messages, whatever limit the peer
+        // asks for.
         let limit = self.limit.map(|limit| limit.min(room.history_max()));
         let before = Span::Before(through.next());
         if let Some(limit) = limit

@@ -1,8 +1,8 @@
-//! Fan-out to the members that are reached over connections: a few tasks for each room, not one for each member.
+//! Delivery to the members over connections: a few tasks for each room, not one for each member.
 //!
-//! Invariant: a member receives each item of its room exactly once and in order. It knows the number of the item that
-//! it needs next. If a later item arrives instead, items are missing, and the member reads from the journal until it
-//! has caught up. So neither a lagging task nor a full socket can lose anything silently.
+//! Invariant: a member receives each item of its room exactly once and in order. Its cursor holds the number of the
+//! item that it needs next. If a later item arrives instead, items are missing, and the member reads from the journal
+//! until it has caught up. So neither a lagging task nor a full socket can lose anything silently.
 //!
 //! ```text
 //!     item missing, or queue full                connection: queue empty
@@ -27,10 +27,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 /// The most members that a task serves before it yields to other tasks: about 0.3 ms of writing.
 const MEMBERS_PER_TURN: usize = 64;
 
-/// The most changes of presence that one round delivers.
+/// The most changes of presence that are delivered together.
 const ANNOUNCEMENTS_MAX: usize = 128;
 
-/// The number of bytes from which on a round takes no more waiting items.
+/// When the items that will be delivered together have this many bytes, no further item is added.
 const ROUND_BYTES_MAX: usize = 256 * 1024;
 
 /// A member over a connection, as the delivery tasks know it.
@@ -48,13 +48,14 @@ struct TailState {
     /// The end of the log when the member left the room, if it has left.
     ended: Option<Seq>,
     options: DeliveryOptions,
-    /// With [`Echo::Reply`]: the session's messages that were answered before delivery reached them. Boxed, because few
-    /// members have such messages.
+    /// With [`Echo::Reply`]: the session's messages to which the connection has replied before delivery reached them.
+    /// Boxed, because few members have such messages.
     answered: Option<Box<Answered>>,
 }
 
 impl Tail {
-    /// Creates a tail that is live from `cursor` on. The session's messages up to `appended` count as answered.
+    /// Creates the tail of a member that receives items from `cursor` on. With [`Echo::Reply`], the session's messages
+    /// up to `appended` get no reply.
     pub(crate) fn new(
         session: SessionId,
         outbound: Arc<Outbound>,
@@ -85,8 +86,8 @@ impl Tail {
         (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
-    /// Returns whether delivery to the member has yet to reach this position, and will. If the log is lost, `lost_at`
-    /// is the number of the item that reports this. Delivery does not go on after that item.
+    /// Returns whether delivery to the member has not reached this position yet, but will. If the log is lost,
+    /// `lost_at` is the number of the item that reports this. Delivery does not go on after that item.
     pub(crate) fn awaits(&self, at: Position, lost_at: Option<u64>) -> bool {
         let Cursor {
             next, seq, epoch, ..
@@ -94,12 +95,12 @@ impl Tail {
         epoch == at.epoch && seq < at.seq && lost_at.is_none_or(|lost_at| next <= lost_at)
     }
 
-    /// Whether the member receives its own messages.
     pub(crate) fn echo(&self) -> Echo {
         self.state.lock().options.echo
     }
 
-    /// Notes that the session's messages up to this batch are answered, even if delivery has not reached them.
+    /// Notes that the connection has replied to the session's messages up to this batch, even if delivery has not
+    /// reached them.
     pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
         let seq = batch.last();
         self.state.lock().answered = Some(Box::new(Answered {
@@ -108,14 +109,14 @@ impl Tail {
         }));
     }
 
-    /// Returns whether these messages of the session are answered.
+    /// Returns whether the connection has replied to these messages of the session.
     pub(crate) fn has_answered(&self, batch: &Batch, epoch: Epoch) -> bool {
         let state = self.state.lock();
         let answered = state.answered.as_ref();
         answered.is_some_and(|answered| answered.has(batch, epoch))
     }
 
-    /// Makes the member live from `cursor` on. Returns the cursor that the member had before.
+    /// Makes the member receive items from `cursor` on. Returns the cursor that the member had before.
     pub(crate) fn go_live(&self, cursor: Cursor) -> Cursor {
         let mut state = self.state.lock();
         state.live = state.ended.is_none();
@@ -136,8 +137,8 @@ impl Tail {
         state.ended = Some(at);
     }
 
-    /// Changes how the member receives items. `appended` is the position up to which the session's messages are
-    /// answered already.
+    /// Changes how the member receives items. With [`Echo::Reply`], the session's messages up to `appended` get no
+    /// reply.
     pub(crate) fn set_delivery_options(&self, options: DeliveryOptions, appended: Position) {
         let mut state = self.state.lock();
         if options.echo == Echo::Reply && state.options.echo != Echo::Reply {
@@ -157,7 +158,8 @@ impl Tail {
         delivered.is_ok()
     }
 
-    /// Gives the member its part of the round.
+    /// Writes to the member the items of the round that it has yet to receive. If the member missed earlier items or
+    /// its queue is full, marks it as lagging.
     fn deliver(&self, round: &mut Round<'_>, queue_max: usize) {
         let mut state = self.state.lock();
         if !state.live || state.cursor.next >= round.end.next {
@@ -221,7 +223,7 @@ impl fmt::Debug for Tail {
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     places: Mutex<Places>,
-    /// How many members the shard has.
+    /// The number of members.
     live: AtomicUsize,
 }
 
@@ -232,7 +234,7 @@ struct Places {
     free: Vec<usize>,
 }
 
-/// A member's place in a shard.
+/// The index of a member among the members that one delivery task serves.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     shard: Arc<Shard>,
@@ -240,7 +242,8 @@ pub(crate) struct Place {
 }
 
 impl Shard {
-    /// Adds a member. Must be called under the room's lock, so that the member's cursor is exact.
+    /// Adds a member. Must be called under the room's lock, so that no item is sent between the member's cursor and
+    /// this call.
     pub(crate) fn insert(self: &Arc<Self>, tail: Arc<Tail>) -> Place {
         let mut places = self.places.lock();
         let at = places.free.pop().unwrap_or(places.tails.len());
@@ -260,8 +263,8 @@ impl Shard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Adds the members of the next turn to `turn`, so that no lock is held while bytes are written to them. Returns
-    /// the index at which the following turn begins; `None` if this is the last one.
+    /// Adds the next members to `turn`, at most [`MEMBERS_PER_TURN`], so that no lock is held while bytes are written
+    /// to them. Returns the index at which the following turn begins; `None` if this is the last one.
     fn next_turn(&self, from: usize, turn: &mut Vec<Arc<Tail>>) -> Option<usize> {
         let places = self.places.lock();
         let end = places.tails.len().min(from + MEMBERS_PER_TURN);
@@ -271,7 +274,7 @@ impl Shard {
 }
 
 impl Place {
-    /// Takes the member out of the shard.
+    /// Removes the member: it receives no more items.
     pub(crate) fn remove(self) {
         let mut places = self.shard.places.lock();
         places.tails[self.at] = None;
@@ -280,9 +283,9 @@ impl Place {
     }
 }
 
-/// Delivers a room's items to the members of one shard until the room is gone.
+/// Delivers a room's items to the members of `shard` until the room is gone.
 ///
-/// `announcing` has one permit for each round of presence that may be delivered at the same time, in all rooms.
+/// `announcing` limits how many tasks, in all rooms of the hub, deliver changes of presence at the same time.
 ///
 /// Runs without Tokio's cooperative budget, which would make a writable socket look full after 128 operations. The task
 /// yields by its own count instead.
@@ -304,7 +307,8 @@ pub(crate) async fn deliver(
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             }
-            // Connections that are ready to publish run first: their messages join this round.
+            // Connections that are ready to publish run first, so that their messages are delivered together with this
+            // item.
             tokio::task::yield_now().await;
             let announcement = turn_to_announce(&announcing, &mut rx, &mut items).await;
             take_waiting(&mut rx, &mut items);
@@ -329,7 +333,7 @@ pub(crate) async fn deliver(
             drop(round);
             items.clear();
             if announcement.is_some() {
-                // Other tasks run before the next round of presence.
+                // Other tasks run before the next changes of presence are delivered.
                 tokio::task::yield_now().await;
             }
         }
@@ -337,11 +341,11 @@ pub(crate) async fn deliver(
     .await;
 }
 
-/// Waits for the turn to deliver a round of presence. Returns at once if the last item is not presence: messages do not
+/// Waits for the turn to deliver changes of presence. Returns at once if the last item is not presence: messages do not
 /// wait.
 ///
-/// A session may join or leave many rooms at once, and each of these rooms announces the change. Such rounds take
-/// turns, so that a message in another room waits for only a few of them.
+/// A session may join or leave many rooms at once, and each of these rooms announces the change. Only a few rooms
+/// announce at a time, so that a message in another room waits for only these.
 async fn turn_to_announce<'a>(
     announcing: &'a Semaphore,
     rx: &mut broadcast::Receiver<Arc<Item>>,
@@ -363,8 +367,8 @@ async fn turn_to_announce<'a>(
     None
 }
 
-/// Adds an item to a round. If numbers are missing before it, the earlier items are delivered from the journal, like
-/// the missing ones.
+/// Adds an item. If the items before it are missing, drops the earlier ones: members read all of these from the
+/// journal.
 fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     if items
         .last()
@@ -385,7 +389,8 @@ fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Ite
                 take(items, item);
             }
             Err(TryRecvError::Lagged(_)) => {
-                // The earlier items are delivered from the journal, like the missing ones.
+                // The next item is not the one after the last: members read both the earlier and the missing items from
+                // the journal.
                 items.clear();
             }
             Err(TryRecvError::Empty | TryRecvError::Closed) => break,

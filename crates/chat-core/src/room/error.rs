@@ -18,7 +18,7 @@ pub enum PublishError {
     Draining,
     /// The text has no visible characters.
     Empty,
-    /// The text is not a valid key.
+    /// The text that was given as the message's key is not a valid key.
     Key(KeyError),
     /// Too many earlier messages of the room wait for the journal. The message was not published and can be sent again
     /// later.

@@ -1,7 +1,7 @@
 //! The events of all rooms of a hub, for followers that are not members.
 //!
-//! Invariant: nothing is sent, and no ring exists, before the first follower. Followers receive what the rooms' members
-//! receive, in the same order. They also receive the changes of presence that a big room does not announce.
+//! Invariant: nothing is sent, and no buffer is allocated, before the first follower. Followers receive what the rooms'
+//! members receive, in the same order. They also receive the changes of presence that a big room does not announce.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ pub(crate) struct Feed<T> {
 }
 
 impl<T: Clone> Feed<T> {
-    /// Creates a feed whose ring holds `ring` items.
+    /// Creates a feed whose buffer holds `ring` items.
     pub(crate) const fn new(ring: usize) -> Self {
         Self {
             ring,

@@ -1,8 +1,8 @@
-//! Following a log that several hubs append to: the room delivers what the log yields.
+//! Following a log that several hubs append to: the room delivers the messages that the log's stream yields.
 //!
-//! Invariant: members receive each message after the log's head once and in the log's order, whichever hub appended it,
-//! or an explicit gap. The result of an append only answers the author of the messages. If the stream of a log ends,
-//! the room follows the log again, from the last position that it has delivered.
+//! Invariant: members receive each message that is appended after the room was opened, once and in the log's order,
+//! whichever hub appended it, or a gap in its place. The result of an append is used only for the reply to the author.
+//! If the stream of a log ends, the room follows the log again, from the last position that it has delivered.
 
 use crate::event::Missed;
 use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
@@ -19,22 +19,24 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The shortest and the longest pause before a room tries to follow a lost log again. Each attempt doubles the pause.
-/// After a stream that lasted as long as the longest pause, the pauses begin with the shortest one again.
+/// The shortest and the longest pause before a room tries to follow its log again, after the log's stream has ended.
+/// Each attempt doubles the pause. After a stream that lasted as long as the longest pause, the pauses begin with the
+/// shortest one again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// How long a new stream that yields nothing must last before the lost log counts as followed again. A log may return a
-/// stream that ends only when an attempt to connect has failed.
+/// How long a new stream that yields nothing must last before the log counts as followed again. A log may return a
+/// stream before it knows whether it can connect.
 const FOUND_AFTER: Duration = Duration::from_secs(1);
 
-/// Delivers what the log yields until the room is gone. If the log is lost, tries to follow it again.
+/// Delivers the items of the log's stream to the members until the room is gone. When the stream ends, follows the log
+/// again.
 fn deliver(
     room: &Arc<Room>,
     mut followed: BoxStream<'static, Followed>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let stop = room.following.as_ref().map(Following::stopped);
-    // Only the room's users keep it alive; this task does not.
+    // The weak reference lets the room be dropped while this task runs.
     let room = Arc::downgrade(room);
     async move {
         let Some(stop) = stop else { return };
@@ -64,8 +66,8 @@ fn deliver(
     }
 }
 
-/// Delivers what the stream yields until it ends. `is_lost`: the log counts as lost until the stream yields something
-/// or has lasted for [`FOUND_AFTER`]. Returns whether the log still counts as lost; `None` if the room is gone.
+/// Delivers the items of the stream until the stream ends. `is_lost`: the log counts as lost until the stream yields an
+/// item or has lasted for [`FOUND_AFTER`]. Returns whether the log still counts as lost; `None` if the room is gone.
 async fn deliver_all(
     room: &Weak<Room>,
     mut followed: BoxStream<'static, Followed>,
@@ -80,7 +82,7 @@ async fn deliver_all(
         } else {
             Some(next.await)
         };
-        // A stream that ends, or panics, is a lost log.
+        // If the stream has ended or panicked, the room can't follow the log now.
         if let Some(Ok(None) | Err(_)) = next {
             return Some(is_lost);
         }
@@ -139,7 +141,8 @@ impl Room {
         if batch.is_empty() || batch.last() <= state.cursor.seq {
             return;
         }
-        // Some messages of the batch were delivered before. Members read the messages that they lack from the log.
+        // If some messages of the batch were delivered before, each member reads the messages that it lacks from the
+        // log.
         state.is_uncertain |= batch.first() <= state.cursor.seq;
         self.deliver(state, batch);
     }

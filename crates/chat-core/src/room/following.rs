@@ -1,6 +1,6 @@
 //! The state of a log that several hubs append to, and that the room follows.
 //!
-//! Invariant: the room is not settled before everything that this hub has appended is delivered.
+//! Invariant: the room counts as settled only when all messages that this hub has appended are delivered.
 
 use crate::log::{Batch, Seq};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +15,8 @@ const NOT_LOST: u64 = u64::MAX;
 /// The state of a log that several hubs append to.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last position that this hub has appended. The room is not settled until the messages up to this position are
-    /// delivered.
+    /// The last position that this hub has appended. The room counts as settled once it has delivered the messages up
+    /// to this position.
     appended: AtomicU64,
     /// The number of the item that reports to the members that the stream has ended; [`NOT_LOST`] while the log is
     /// followed.
@@ -36,18 +36,17 @@ impl Following {
         }
     }
 
-    /// Notes that this hub's messages are in the log. Called under the room's lock, like the methods below.
+    /// Notes that this hub's messages are in the log. Called under the room's lock, as are the methods below.
     pub(super) fn note_appended(&self, batch: &Batch) {
         self.appended.fetch_max(batch.last().0, Ordering::Relaxed);
     }
 
-    /// Returns the last position that this hub has appended.
     pub(super) fn appended(&self) -> Seq {
         Seq(self.appended.load(Ordering::Relaxed))
     }
 
-    /// Returns whether everything that this hub has appended is at or before this position. Also returns `true` while
-    /// the log is lost, because nothing can be delivered then.
+    /// Returns whether all messages that this hub has appended are at or before this position. Also returns `true`
+    /// while the log is lost, because nothing can be delivered then.
     pub(super) fn has_passed(&self, seq: Seq) -> bool {
         self.is_lost() || self.appended.load(Ordering::Relaxed) <= seq.0
     }
@@ -66,12 +65,12 @@ impl Following {
         self.stop.cancel();
     }
 
-    /// Notes the end of a log that began a new epoch.
+    /// Notes that the log has begun a new epoch, and that its end is now this position.
     pub(super) fn reset(&self, tail: Seq) {
         self.appended.store(tail.0, Ordering::Relaxed);
     }
 
-    /// Notes that the stream has ended, which the item with this number reports.
+    /// Notes that the stream has ended. `number` is the number of the item that reports this to the members.
     pub(super) fn lose(&self, number: u64) {
         self.lost_at.store(number, Ordering::Relaxed);
     }

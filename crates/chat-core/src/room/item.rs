@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// One item of a room's broadcast. Everything that members receive is an item, in one order.
 pub(crate) struct Item {
-    /// Numbers the room's items. A number is skipped where the log may hold messages that were not delivered.
+    /// Numbers the room's items. A number is skipped if the log may hold messages that were not delivered.
     pub(crate) number: u64,
     /// The cursor of a member that has received this item.
     pub(crate) end: Cursor,
@@ -35,12 +35,12 @@ pub(crate) enum Body {
     Missed(RoomName, Missed),
     /// The room is closed, for this reason. A peer over a connection is notified by its connection, not by this item.
     Closed(Arc<str>),
-    /// The item shows nothing. Members in process check whether their session is ending.
+    /// Nothing is shown. Each member in process checks whether its session is ending.
     Nudge,
 }
 
 impl Item {
-    /// Creates the item that a member at `cursor` needs next. Its end is `cursor` with the next number.
+    /// Creates the item that a member at `cursor` needs next. The item's `end` is `cursor` with the next number.
     pub(crate) const fn new(cursor: Cursor, author: SessionId, body: Body) -> Self {
         Self {
             number: cursor.next,
@@ -133,12 +133,12 @@ impl fmt::Debug for Item {
     }
 }
 
-/// The messages of a session that were answered before delivery reached their places in the room; see [`Echo::Reply`].
+/// The messages of a session to which the connection has replied before delivery reached them; see [`Echo::Reply`].
 #[derive(Debug)]
 pub(super) struct Answered {
-    /// All messages of the session up to this position were answered.
+    /// The connection has replied to all messages of the session up to this position.
     pub(super) through: Position,
-    /// These messages were answered, too, whatever their epoch.
+    /// The connection has also replied to these messages, in whichever epoch the log holds them.
     pub(super) last: Option<Arc<Batch>>,
 }
 
@@ -150,7 +150,8 @@ impl Answered {
         }))
     }
 
-    /// Returns whether these messages of the session were answered. `epoch` is that of the log that holds them.
+    /// Returns whether the connection has replied to these messages of the session. `epoch` is the epoch in which the
+    /// log holds the messages.
     pub(super) fn has(&self, batch: &Batch, epoch: Epoch) -> bool {
         let is_last = |last: &Arc<Batch>| last.last() == batch.last() && last.at() == batch.at();
         self.through.epoch == epoch && batch.last() <= self.through.seq
@@ -172,7 +173,6 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// Returns the position in the log.
     pub(crate) const fn position(self) -> Position {
         Position {
             epoch: self.epoch,

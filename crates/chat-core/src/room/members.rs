@@ -19,15 +19,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most nicks in the description of a room, unless it lists all members. By default, these are all members of a
-/// room that announces each arrival, so that programs can keep count. They are few enough for one line.
+/// The most nicks in the description of a room, unless the description lists all members. The default of
+/// [`Limits::announce`](crate::Limits::announce) is the same, so by default a room that announces each arrival lists
+/// all its members. A line has space for this many nicks.
 const INFO_NICKS_MAX: usize = 100;
 
 /// The time between two announcements of the number of members, in a room with too many members to announce each
 /// change.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// The number of members from which on a further delivery task is worth its cost.
+/// The fewest members that each delivery task of a room must serve before the room starts a further task.
 const MEMBERS_PER_SHARD_MIN: usize = 128;
 
 /// One session in a list of a room's members.
@@ -117,7 +118,8 @@ impl Room {
 
     /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.
     ///
-    /// All later items are written to `outbound`. If other output must precede them, the caller corks `outbound` first.
+    /// All later items are written to `outbound`. If other output must precede them, the caller calls
+    /// [`Outbound::cork`] first.
     pub(crate) fn join_wire(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -137,8 +139,8 @@ impl Room {
         Some((info, tail, place))
     }
 
-    /// Takes a member out and announces that it has left. Does nothing if the session does not have this seat in the
-    /// room.
+    /// Takes a member out and announces that it has left. Does nothing unless the session is in the room under this
+    /// seat number.
     pub(crate) fn leave(
         self: &Arc<Self>,
         session: SessionId,
@@ -157,7 +159,8 @@ impl Room {
         }
     }
 
-    /// Takes a member out for the application, and announces it. Returns `None` if it is not in the room.
+    /// Takes a member out for the application, and announces the removal. Returns `None` if the session is not in the
+    /// room.
     pub(crate) fn remove(
         self: &Arc<Self>,
         session: SessionId,
@@ -185,7 +188,7 @@ impl Room {
         members.into_values().map(Removed::from).collect()
     }
 
-    /// Gives a member another nick and announces it.
+    /// Gives a member another nick, and announces the change.
     pub(crate) fn rename(
         self: &Arc<Self>,
         session: SessionId,
@@ -205,8 +208,8 @@ impl Room {
         self.announce_rename(&mut state, session, nick, change, account.as_ref());
     }
 
-    /// Announces a new nick: as an arrival if other sessions keep the old nick, as a departure if others have the new
-    /// one. If both are so, announces nothing.
+    /// Announces a new nick. If other sessions keep the old nick, announces the arrival of the new nick. If others have
+    /// the new nick, announces the departure of the old nick. If both are so, announces nothing.
     fn announce_rename(
         self: &Arc<Self>,
         state: &mut State,
@@ -286,7 +289,6 @@ impl Room {
         if state.hushed { 0 } else { state.members.len() }
     }
 
-    /// Returns whether this session is a member.
     pub(crate) fn has(&self, session: SessionId) -> bool {
         self.state.lock().members.contains_key(&session)
     }
@@ -355,7 +357,8 @@ impl Room {
             tail.end(state.cursor.seq);
         }
         if state.unshare(&occupant.nick) {
-            // Makes the session's member in process notice that the session has left.
+            // Nothing is announced, so this item makes the session's member in process notice that the session has
+            // left.
             self.send(state, session, Body::Nudge);
         } else {
             self.announce_departure(state, session, &occupant.nick, change);
@@ -390,7 +393,7 @@ impl Room {
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
-                // The session that left may have a member in process, which must notice that.
+                // The session that left may have a member in process, which this item makes notice that.
                 self.send(state, session, Body::Nudge);
             }
         }
@@ -505,7 +508,8 @@ impl Room {
         }
     }
 
-    /// Returns the shard for one more member: the one with the fewest members, or a new one while all are well filled.
+    /// Returns the shard for one more member: the one with the fewest members, or a new one if each has at least
+    /// [`MEMBERS_PER_SHARD_MIN`] and the room may have a further shard.
     fn shard(&self, state: &mut State) -> Arc<Shard> {
         let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
         if let Some(shard) = emptiest

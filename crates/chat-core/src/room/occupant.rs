@@ -5,14 +5,14 @@ use crate::room::delivery::Tail;
 use crate::room::participant::Participant;
 use std::sync::Arc;
 
-/// Distinguishes the seats that one session takes in one room, one after the other.
+/// Numbers the memberships of one session: a session that leaves a room and joins it again gets another number.
 pub(crate) type SeatNumber = u64;
 
 /// A member, as its room knows it.
 pub(super) struct Occupant {
     pub(super) nick: Nick,
     pub(super) session: Arc<Participant>,
-    /// Distinguishes this seat from earlier ones: a session that was removed may have joined the room again.
+    /// The number of this membership: a session that was removed may have joined the room again.
     pub(super) seat: SeatNumber,
     /// How items are delivered to the member, if it is reached over a connection.
     pub(super) tail: Option<Arc<Tail>>,

@@ -17,18 +17,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 
-/// The most parts of a round in one vectored write; the kernel accepts up to 1,024.
+/// The most byte ranges in one vectored write; the kernel accepts up to 1,024.
 const PARTS_PER_WRITE: usize = 64;
 
-/// A queued slice keeps its whole round in memory. A slice that is smaller than the round divided by this number is
-/// copied instead.
+/// A queued slice keeps the whole buffer in memory that it is part of. If the slices of a delivery are less than one
+/// part in this many of the buffer, they are copied instead.
 const SHARED_MIN: usize = 4;
 
-/// The most delivered changes of sessions that a connection remembers. When many sessions change at once, one room may
-/// deliver this many before another room that shares the sessions does. A change that comes later is delivered twice.
+/// The most changes of sessions that a connection remembers as delivered. Several rooms announce the same change. If
+/// one room announces it after this many other changes, it is delivered twice.
 const TOLD_MAX: usize = 256;
 
-/// The most memory that the data waiting for a peer may keep, as a multiple of the limit of the peer's queue.
+/// The most memory that queued bytes may keep allocated, as a multiple of the most bytes that may be queued.
 const PINNED_MAX: usize = 2;
 
 /// The shared sending half of a connection.
@@ -38,19 +38,20 @@ struct Inner {
     writer: Pin<Box<dyn AsyncWrite + Send>>,
     /// The bytes that the stream has not accepted yet, except those in `held`.
     queue: Queue,
-    /// The bytes that rooms delivered while the output was corked. They are appended to `queue` when it is uncorked.
+    /// The bytes that rooms delivered while `corked` was set. [`Outbound::uncork`] appends them to `queue`.
     held: Queue,
     /// Whether the deliveries of rooms are held back in `held`.
     corked: bool,
     /// Whether the stream may still buffer bytes that it has accepted.
     unflushed: bool,
-    /// How many bytes the stream has accepted in total. The connection uses it to tell a stalled peer from a slow one.
+    /// How many bytes the stream has accepted in total. The connection uses this number to tell a stalled peer from a
+    /// slow one.
     written: u64,
     /// Why the output is closed; `None` while it is open.
     closed: Option<Closed>,
     /// The waker of the connection's task.
     waker: Waker,
-    /// State that few connections have. It is boxed, so that the other connections need no memory for it.
+    /// State that few connections have. Boxed, so that the other connections need no memory for it.
     rare: Option<Box<Rare>>,
 }
 
@@ -74,11 +75,11 @@ struct Queue {
     pinned: usize,
 }
 
-/// A queued round, or a piece of one.
+/// Queued bytes: a copy, or a slice of a buffer that other connections may share.
 struct Part {
     bytes: Bytes,
-    /// How many bytes of memory are freed with this part: the bytes of a copy, the whole round for the last piece of a
-    /// round, and 0 for its other pieces.
+    /// How many bytes of memory count as freed with this part: the length of a copy; the whole buffer for its last
+    /// slice in the queue, and 0 for earlier slices.
     pinned: usize,
 }
 
@@ -105,16 +106,16 @@ pub(crate) enum Delivered {
 /// The state of a connection's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// How many bytes wait for the stream: the queued bytes, and the bytes that rooms delivered while the output was
-    /// corked. While the stream may still buffer bytes that it has accepted, one more is counted.
+    /// How many bytes wait for the stream: the queued bytes, and the bytes of rooms that are held back. While the
+    /// stream may still buffer bytes that it has accepted, one more is counted.
     pub(crate) waiting: usize,
-    /// As `waiting`, but without the bytes that rooms delivered while the output was corked.
+    /// As `waiting`, but without the bytes of rooms that are held back.
     pub(crate) waiting_ahead: usize,
     /// How many bytes the stream has accepted in total.
     pub(crate) written: u64,
     /// Whether the stream failed.
     pub(crate) broken: bool,
-    /// Whether the connection must answer a message of the session before it uncorks the output.
+    /// Whether the connection must reply to a message of the session; see [`Outbound::take_due`].
     pub(crate) is_due: bool,
 }
 
@@ -133,10 +134,8 @@ impl Outbound {
         }))
     }
 
-    /// Delivers these parts of a round. Accepts nothing if at least `queue_max` bytes wait already, or if the waiting
-    /// bytes keep at least twice as many bytes in memory.
-    ///
-    /// The parts are ranges of `whole`, in ascending order.
+    /// Delivers these parts of `whole`, which are ranges in ascending order. Accepts nothing if at least `queue_max`
+    /// bytes wait already, or if the waiting bytes keep at least twice as many bytes in memory.
     pub(crate) fn deliver(
         &self,
         whole: &Bytes,
@@ -149,7 +148,8 @@ impl Outbound {
     /// As [`deliver`](Self::deliver), but `choose` picks the parts. Its argument is the changes of sessions that were
     /// delivered to the connection lately. If the parts are accepted, `changes` count as delivered, too.
     ///
-    /// One lock covers both steps: if two rooms announce a change at the same time, only one delivers it.
+    /// The output stays locked from the choice to the delivery: if two rooms announce a change at the same time, only
+    /// one delivers it.
     pub(super) fn deliver_once(
         &self,
         whole: &Bytes,
@@ -170,7 +170,7 @@ impl Outbound {
         delivered
     }
 
-    /// Writes the connection's own output. It precedes the bytes that are held back.
+    /// Writes the connection's own output, before the bytes of rooms that are held back.
     pub(crate) fn send(&self, bytes: &Bytes) {
         let mut inner = self.0.lock();
         if inner.closed.is_none() && !bytes.is_empty() {
@@ -181,7 +181,7 @@ impl Outbound {
     /// Holds back what rooms deliver until [`uncork`](Self::uncork).
     ///
     /// While the output is corked, the connection may write a list of members. The list may be older than a change that
-    /// another room announces later. So the output forgets which changes it has delivered, and the change is delivered
+    /// another room announces later. So the output forgets which changes it has delivered, and delivers the change
     /// again.
     pub(crate) fn cork(&self) {
         let mut inner = self.0.lock();
@@ -191,8 +191,8 @@ impl Outbound {
         }
     }
 
-    /// Corks the output after a message of the session itself was delivered, until the connection has taken the message
-    /// with [`take_due`](Self::take_due) and uncorks the output. Returns `false` if the output is corked already.
+    /// Holds back what rooms deliver after a message of the session itself, until the connection has replied to the
+    /// message and calls [`uncork`](Self::uncork). Returns `false` if the deliveries of rooms are held back already.
     pub(crate) fn cork_for_reply(&self, own: &Arc<Batch>) -> bool {
         let mut inner = self.0.lock();
         if inner.corked {
@@ -204,7 +204,7 @@ impl Outbound {
         true
     }
 
-    /// Takes the message that must be answered before the output is uncorked.
+    /// Takes the session's own message to which the connection must reply before it calls [`uncork`](Self::uncork).
     pub(crate) fn take_due(&self) -> Option<Arc<Batch>> {
         self.0.lock().rare.as_mut()?.due.take()
     }
@@ -231,7 +231,6 @@ impl Outbound {
         inner.progress()
     }
 
-    /// Returns the state of the output.
     pub(crate) fn progress(&self) -> Progress {
         self.0.lock().progress()
     }
@@ -243,7 +242,6 @@ impl Outbound {
         inner.waker.wake_by_ref();
     }
 
-    /// Wakes the connection's task.
     pub(crate) fn wake(&self) {
         self.0.lock().waker.wake_by_ref();
     }
@@ -304,7 +302,7 @@ impl Inner {
         let (mut at, mut skip) = (0, 0);
         while at < parts.len() {
             let Poll::Ready(mut taken) = self.poll_write_parts(whole, &parts[at..], skip) else {
-                // The connection's own task writes the rest. It also starts the timer that detects a stalled peer.
+                // The connection's own task writes the rest, and starts the timer that detects a stalled peer.
                 self.queue.push(whole, &parts[at..], skip);
                 self.waker.wake_by_ref();
                 return;
@@ -334,8 +332,8 @@ impl Inner {
         }
     }
 
-    /// Writes what one call accepts, beginning `skip` bytes into the first part. Returns `Ready(0)` if the stream
-    /// failed.
+    /// Writes to the stream once, beginning `skip` bytes into the first part. Returns how many bytes the stream
+    /// accepted; `Ready(0)` if the stream failed.
     fn poll_write_parts(
         &mut self,
         whole: &Bytes,
@@ -409,7 +407,7 @@ impl Inner {
 }
 
 impl Queue {
-    /// Adds these parts of a round, beginning `skip` bytes into the first.
+    /// Adds these parts of `whole`, beginning `skip` bytes into the first part.
     fn push(&mut self, whole: &Bytes, parts: &[Range<usize>], mut skip: usize) {
         let bytes = parts.iter().map(Range::len).sum::<usize>() - skip;
         let mut ranges = parts
@@ -585,8 +583,8 @@ mod tests {
         let round = || Bytes::from(vec![b'x'; 100]);
         let deliver =
             |part: Range<usize>| outbound.deliver(&round(), std::slice::from_ref(&part), LIMIT);
-        // The stream holds one byte. Small parts are copied. Each other part counts as the whole round that it keeps in
-        // memory.
+        // The stream holds one byte. Small parts are copied. Each other part counts as the whole buffer that it keeps
+        // in memory.
         assert_eq!(deliver(0..2), Delivered::Taken);
         assert_eq!(deliver(10..20), Delivered::Taken);
         let pinned = |outbound: &Outbound| outbound.0.lock().queue.pinned;

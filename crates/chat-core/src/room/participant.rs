@@ -1,6 +1,6 @@
 //! What rooms and the roster know of a session.
 //!
-//! Invariant: a participant does not know the hub. Ending a session is the hub's work.
+//! Invariant: a participant holds no reference to its hub. The hub ends the session.
 
 use crate::event::{CloseReason, Direct};
 use crate::log::{Account, Drafts, Owner, SessionId, Timestamp, TokenDigest};
@@ -29,9 +29,9 @@ pub(crate) struct Participant {
     pub(crate) mail: Mutex<Mail>,
     pub(crate) waker: AtomicWaker,
     pub(crate) rooms: Mutex<JoinedRooms>,
-    /// Numbers the seats that the session takes.
+    /// The seat number of the session's next membership.
     pub(crate) seats: AtomicU64,
-    /// Numbers the changes of the session that several rooms announce.
+    /// The number of the session's next change that several rooms announce.
     changes: AtomicU32,
     is_closing: AtomicBool,
     /// The digest of the client's token, if it has one.
@@ -43,7 +43,7 @@ pub(crate) struct Participant {
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
-    /// The removals of the session from rooms of which its connection has yet to notify the peer.
+    /// The removals from rooms that the session's connection has yet to report to the peer.
     pub(crate) removals: Vec<Removal>,
     /// Why the session is asked to end; `None` if it is not.
     pub(crate) close: Option<CloseReason>,
@@ -108,7 +108,6 @@ impl Participant {
         Drafts::new(self.id, self.nick(), at).with_account(self.account())
     }
 
-    /// Returns the account that the session has proved; `None` if it has none.
     pub(crate) fn account(&self) -> Option<Account> {
         self.account.lock().clone()
     }
@@ -147,8 +146,7 @@ impl Participant {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    /// Marks the session as closing. Call this before the item is sent that makes the session's members check whether
-    /// it is closing.
+    /// Marks the session as closing. Call this before a `Body::Nudge` is sent, on which members check this mark.
     fn set_closing(&self) {
         self.is_closing.store(true, Ordering::Release);
     }

@@ -3,8 +3,8 @@
 //! Invariant: every change is made under the room's lock, and the item that announces it is sent before the lock is
 //! released. So all members see one order, and a member that joins knows exactly which item is its first.
 //!
-//! Lock order: the hub's rooms, room, then roster, keys, tail or shard, then outbound. No lock is held across an
-//! `.await`, except the turn to open a room, which is taken before all others.
+//! Lock order: the hub's rooms, the room, then roster, keys, tail or shard, then outbound. No lock is held across an
+//! `.await`, except the lock for opening a room, which is taken first.
 
 use crate::event::Presence;
 use crate::limits::Limits;
@@ -33,18 +33,19 @@ use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// The most appends of one room that may wait for a slow journal. Each publisher waits for its own append, so only
-/// callers that drop the future reach this limit.
+/// The most appends of one room that may wait for a slow journal. A caller of [`Room::publish`] waits for its own
+/// append, so only callers that drop the future reach this limit.
 const PENDING_APPENDS_MAX: usize = 1024;
 
-/// The most messages with keys that are examined to find one that may be in the log: more than can have followed that
-/// one.
+/// The most messages with keys that are searched for one that the journal may have stored. Fewer can have followed that
+/// message.
 const LOOKED_THROUGH_MAX: usize = 4096;
 
-/// The address whose session opened a room. `None` if the opener is not counted; all such openers count as one.
+/// The address whose session opened a room. `None` if the limits for addresses do not apply to the session; all such
+/// sessions count as one address.
 pub(crate) type Opener = Option<IpAddr>;
 
-/// Something that happened in a room.
+/// What a follower receives: something that happened in a room.
 #[derive(Clone)]
 pub(crate) struct Told {
     pub(crate) room: Arc<Room>,
@@ -70,7 +71,7 @@ pub(crate) struct RoomContext {
     pub(crate) searches: Arc<SearchQueue>,
     /// Limits how often the failures of a journal are logged.
     pub(crate) journal_log: Arc<LogGate>,
-    /// Has one permit for each round of presence that may be delivered at the same time, in all rooms of the hub.
+    /// Limits how many tasks, in all rooms of the hub, deliver changes of presence at the same time.
     pub(crate) announcing: Arc<Semaphore>,
     /// The most delivery tasks that a room has.
     pub(crate) shards_max: usize,
@@ -136,7 +137,7 @@ pub(crate) enum Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifecycle {
     Open,
-    /// The hub drains: members stay in the room, but no message is appended any more.
+    /// The hub is shutting down: members stay in the room, but no message is appended any more.
     Sealed,
     /// The hub has forgotten or closed this room. A session that wants to join must open it anew.
     Gone,
@@ -153,8 +154,7 @@ pub(super) struct PendingAppend {
 }
 
 impl RoomContext {
-    /// Logs that a journal failed, once a second at most. The log names the cause for the operator; peers do not see
-    /// it.
+    /// Logs that a journal failed, once a second at most. The log line has the cause, which peers do not see.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
         if self.journal_log.opens() {
             let cause = std::error::Error::source(error)
@@ -208,7 +208,6 @@ impl Room {
         }
     }
 
-    /// Returns the log's present epoch.
     pub(crate) fn epoch(&self) -> Epoch {
         self.state.lock().cursor.epoch
     }
@@ -255,7 +254,8 @@ impl Room {
     /// Appends messages to the log and delivers them once the journal has them. If other hubs append to the log, too,
     /// the messages are delivered when the log yields them; see [`Room::open`].
     ///
-    /// The claimed keys are settled together with the append. Dropping the future does not withdraw the messages.
+    /// When the append ends, the claimed keys are remembered or released. Dropping the future does not withdraw the
+    /// messages.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         drafts: Drafts,
@@ -305,7 +305,6 @@ impl Room {
             .unwrap_or(Err(PublishError::Journal(JournalError::Gone)))
     }
 
-    /// Reads from the log.
     pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
         self.log.read(span, limit).await
     }
@@ -320,7 +319,7 @@ impl Room {
         self.context.log_journal_failure(self.name.as_str(), error);
     }
 
-    /// Searches the log when it is this search's turn.
+    /// Searches the log; see [`SearchQueue::run`].
     pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
         let search = self.log.search(text, before, limit);
         self.context.searches.run(search).await
@@ -343,19 +342,21 @@ impl Room {
         self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
-    /// Keeps the room from being forgotten until the visit ends. Has no effect on a room that is forgotten already.
+    /// Begins the use of the room by a session that is not in it. The room is not forgotten before
+    /// [`end_visit`](Self::end_visit). Has no effect on a room that is forgotten already.
     pub(crate) fn begin_visit(&self) {
         self.state.lock().visits += 1;
     }
 
-    /// Ends a visit. Returns whether no visit is left.
+    /// Ends the use of the room by a session that is not in it. Returns whether no such session is left.
     pub(crate) fn end_visit(&self) -> bool {
         let mut state = self.state.lock();
         state.visits = state.visits.saturating_sub(1);
         state.visits == 0
     }
 
-    /// Marks the room as gone if it has no members, no visits and no pending appends. Returns whether the room is gone.
+    /// Marks the room as gone if it has no members, no session uses it from outside, and no append is pending. Returns
+    /// whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
         if state.members.is_empty() && state.visits == 0 && self.has_settled(&state) {
@@ -417,7 +418,7 @@ impl Room {
         Ok(Appended::Batch(batch))
     }
 
-    /// Delivers messages that are in the log, after all earlier ones.
+    /// Delivers messages that were appended to the log. Earlier messages were delivered before.
     pub(super) fn deliver(self: &Arc<Self>, state: &mut State, batch: Arc<Batch>) {
         if std::mem::take(&mut state.is_uncertain) {
             // Skips the number of an item. A member that notices this reads the log from the position that it has
@@ -431,8 +432,8 @@ impl Room {
         self.send(state, batch.author(), Body::Messages(batch));
     }
 
-    /// Settles the claims of messages that may be in the log, if the log holds them. A client that repeats such a
-    /// message waits until this is known.
+    /// Searches the log for messages that it may hold. Remembers the keys of those that it holds, and releases the
+    /// other keys. Until then, a client that repeats such a message waits.
     fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
         if claims.is_empty() {
             return;

@@ -1,7 +1,7 @@
-//! Items that are delivered together.
+//! A round: items of a room that are delivered together.
 //!
-//! Invariant: members with the same encoder receive the same bytes, except for the items that a member does not want. A
-//! round is encoded once for each encoder.
+//! Invariant: members with the same encoder receive the same bytes, except for the items that a member does not want.
+//! The items are encoded once for each encoder.
 
 use crate::event::Encoder;
 use crate::log::{Batch, Epoch, Seq, SessionId};
@@ -18,10 +18,10 @@ pub(super) struct Round<'a> {
     pub(super) first: u64,
     /// The cursor of a member that has received all items.
     pub(super) end: Cursor,
-    /// The authors of the items, sorted. Only an author may have to skip an item.
+    /// The authors of the items, sorted. Only the author of an item may have to skip the item.
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
-    /// Whether an item announces a change of a session that other rooms announce, too.
+    /// Whether an item announces a change of a session that other rooms of the session announce, too.
     has_shared_changes: bool,
     /// Whether an item reports messages that no member receives.
     pub(super) has_missed: bool,
@@ -31,7 +31,7 @@ pub(super) struct Round<'a> {
     pub(super) bytes: usize,
 }
 
-/// A round in one encoder's format: the items' bytes in order, and where each item begins.
+/// The items of a round in one encoder's format: their bytes in order, and the offset at which each item begins.
 struct Encoding {
     encoder: Arc<dyn Encoder>,
     bytes: Bytes,
@@ -62,8 +62,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Returns the first item, from the index `at` on, with messages of this session that are not answered yet: the
-    /// index of the item, and the messages.
+    /// Returns the first item at or after the index `at` that holds messages of this session to which the connection
+    /// has not replied: the index of the item, and the messages.
     pub(super) fn own_message(
         &self,
         session: SessionId,
@@ -83,8 +83,8 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// Returns the cursor of a member that has received the items before the index `at`. `was` is its cursor before the
-    /// round.
+    /// Returns the cursor of a member that has received the items before the index `at`. `was` is the member's cursor
+    /// before it received any item of the round.
     pub(super) fn cursor_at(&self, at: usize, was: Cursor) -> Cursor {
         let last = at.checked_sub(1).map(|last| &self.items[last]);
         match last.filter(|last| last.number >= was.next) {
@@ -173,8 +173,8 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Returns whether all items of this session hold messages. Its other items are not delivered to it: the author of
-    /// a change of presence learns of the change from the reply to its command.
+    /// Returns whether all items that this session caused are messages. A session does not receive the other items that
+    /// it causes: the reply to its command tells it of its change of presence.
     fn has_only_messages_of(&self, session: SessionId) -> bool {
         self.items
             .iter()
@@ -208,8 +208,8 @@ impl<'a> Round<'a> {
         (parts, count)
     }
 
-    /// Returns the index of the round's encoding for this encoder, and encodes the round if needed. A single item keeps
-    /// its own encoding; several items are joined together.
+    /// Returns the index of the round's encoding for this encoder, and encodes the round if needed. A round of one item
+    /// shares the encoding of the item; several encodings are copied into one buffer.
     fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
         if let Some(at) = self
             .encodings

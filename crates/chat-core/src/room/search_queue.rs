@@ -15,10 +15,11 @@ const RUNNING_MAX: usize = 2;
 /// The most further searches that wait for their turn. Any search beyond these is refused.
 const WAITING_MAX: usize = 64;
 
-/// The most running time that a search is charged for. On a busy machine, other tasks run for most of this time.
+/// The most running time that a peer is charged for one search. On a busy machine a search takes longer, because other
+/// tasks run in between.
 const BILLED_MAX: Duration = Duration::from_millis(100);
 
-/// The searches of one hub.
+/// Limits the searches of one hub.
 #[derive(Debug)]
 pub(crate) struct SearchQueue {
     places: Semaphore,
@@ -29,7 +30,7 @@ pub(crate) struct SearchQueue {
 #[derive(Debug)]
 pub(crate) struct Searched {
     pub(crate) page: Result<Page, JournalError>,
-    /// How long the search ran, at most [`BILLED_MAX`]. The time for which it waited for its turn does not count.
+    /// How long the search ran, at most [`BILLED_MAX`]. The time before it began to run does not count.
     pub(crate) took: Duration,
 }
 
@@ -41,7 +42,8 @@ impl SearchQueue {
         }
     }
 
-    /// Runs a search once it is the turn of the search. Cancel safe: dropping the future abandons the search.
+    /// Runs a search when one of the [`RUNNING_MAX`] places is free; refuses it if [`WAITING_MAX`] searches wait.
+    /// Cancel safe: dropping the future abandons the search.
     pub(crate) async fn run(
         &self,
         search: impl Future<Output = Result<Page, JournalError>>,

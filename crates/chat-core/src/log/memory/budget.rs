@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// A scan drops messages until this fraction of the limit is free. A scan of 4,096 logs takes about 0.3 ms. By default
-/// there is one scan for each 4 MiB that are appended.
+/// A scan drops messages until one part in this many of the limit is free. A scan of 4,096 logs takes about 0.3 ms. By
+/// default there is one scan for each 4 MiB that are appended.
 const SPARE: usize = 64;
 
 /// The memory that a batch takes besides its texts and positions, in bytes: the batch itself, its reference counts, its
-/// place in the ring, and the allocator's overhead for its three allocations.
+/// slot in the log's ring, and the allocator's overhead for its three allocations.
 const BATCH_BYTES: usize = size_of::<Batch>() + 9 * size_of::<usize>();
 
-/// How many dropped logs without messages are remembered: as many as a hub remembers empty rooms by default.
+/// The most dropped logs without messages whose epochs are remembered: as many as a hub keeps empty rooms by default.
 const UNUSED_MAX: usize = 256;
 
 /// The memory that all logs of a journal may hold together.
@@ -27,17 +27,17 @@ const UNUSED_MAX: usize = 256;
 pub(super) struct Budget {
     bytes_max: usize,
     held: AtomicUsize,
-    /// Whether a task is dropping messages. Other tasks then need not do so.
+    /// Whether a task is dropping messages. Other tasks then do not drop any.
     is_evicting: AtomicBool,
     ids: AtomicU64,
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
-    /// The keys and epochs of logs that were dropped without ever having had a message, the oldest first.
+    /// The room keys and the epochs of dropped logs that never had a message, the oldest first.
     unused: Mutex<VecDeque<(Box<str>, Epoch)>>,
     /// The number of the log that was opened last for each room, while that log is open.
     latest: Mutex<HashMap<Box<str>, u64>>,
 }
 
-/// Returns how many bytes of the budget a batch takes: the memory that it really uses.
+/// Returns how many bytes of memory a batch takes, including allocated memory that is not used.
 pub(super) const fn cost(batch: &Batch) -> usize {
     batch.heap_bytes() + BATCH_BYTES
 }
@@ -56,7 +56,7 @@ impl Budget {
     }
 
     /// Returns the epoch of a log that is opened. If the room's previous log never had a message, the new log has the
-    /// same epoch: a client that resumes has missed nothing.
+    /// same epoch, because a client that resumes has missed nothing.
     pub(super) fn epoch(&self, key: &str, id: u64) -> Epoch {
         self.latest.lock().insert(key.into(), id);
         let mut unused = self.unused.lock();
@@ -91,7 +91,7 @@ impl Budget {
         id
     }
 
-    /// Removes a log and gives back its bytes.
+    /// Removes a log, and subtracts its bytes from the bytes of all logs.
     pub(super) fn forget(&self, id: u64, ring: &Mutex<Ring>) {
         self.rings.lock().remove(&id);
         let mut ring = ring.lock();
@@ -109,7 +109,7 @@ impl Budget {
         }
     }
 
-    /// Makes logs drop messages if all logs together exceed the limit. Call this while no ring is locked.
+    /// Makes logs drop messages if all logs together hold more than the limit. Call this while no ring is locked.
     pub(super) fn keep(&self) {
         if self.held.load(Ordering::Relaxed) > self.bytes_max
             && !self.is_evicting.swap(true, Ordering::Acquire)
@@ -120,7 +120,8 @@ impl Budget {
     }
 
     /// Drops the oldest messages of the rooms that have been silent longest, until some space is free. A log that holds
-    /// less than an equal share of the limit keeps all its messages, so that many big rooms don't erase a small one.
+    /// less than an equal share of the limit keeps all its messages, so that many big rooms don't erase the messages of
+    /// a small one.
     fn evict(&self) {
         let bytes_max = self.bytes_max - self.bytes_max / SPARE;
         let rings: Vec<_> = {
