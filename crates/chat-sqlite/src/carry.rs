@@ -230,7 +230,7 @@ fn take_all(
 ) -> Result<Option<RecordError>, OpenError> {
     let mut opened = file::open(path, options)?;
     let mut all = Rooms::new(opened.progress);
-    // Without `fuse`, an iterator that yields items after its end would lose the message that `peek` took.
+    // Fused, because `peek` may be called again after the end of the iterator.
     let mut records = records.into_iter().fuse().peekable();
     let mut rooms = HashSet::new();
     while records.peek().is_some() {
@@ -274,7 +274,7 @@ fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<(
     transaction.commit()
 }
 
-/// The names in a record, parsed by the rules for names.
+/// The names in a record, parsed by the rules in [`Options::names`].
 struct Names {
     key: Key,
     room: RoomName,

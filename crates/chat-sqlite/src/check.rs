@@ -83,7 +83,7 @@ fn integrity(connection: &Connection, report: &mut Report) -> Result<(), ExportE
     Ok(())
 }
 
-/// Checks that the number of rooms is right, and that all their messages can be read.
+/// Checks that the file has as many rooms as its counter says, and that all their messages can be read.
 fn rooms(connection: &Connection, report: &mut Report) -> Result<(), ExportError> {
     let rooms = store::rooms(connection).map_err(OpenError::from)?;
     for room in &rooms {

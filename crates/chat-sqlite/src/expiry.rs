@@ -21,7 +21,7 @@ pub(crate) struct Expiry {
     /// The room that [`next`](Self::next) has returned last. The rooms after it, in the order of their keys, come
     /// next.
     last: Option<Key>,
-    /// The number of messages removed since the last log line.
+    /// The number of messages that were removed since this number was last logged.
     pub(crate) removed: u64,
 }
 
@@ -50,7 +50,7 @@ impl Expiry {
         self.rooms.get(key).copied().unwrap_or(self.elsewhere)
     }
 
-    /// Adds a room that has grown to the waiting rooms, if it now holds too many messages.
+    /// Adds a room to the waiting rooms, if the messages that were appended to it are now too many.
     pub(crate) fn note_growth(&mut self, key: &Key, room: &Room) {
         if let Keep::Count(count) = self.keep(key)
             && room.kept > count.saturating_add((count / 8).min(SLACK_MAX))
@@ -66,7 +66,8 @@ impl Expiry {
         }
     }
 
-    /// Clears the waiting rooms, because nothing can be removed now. The regular check adds them again.
+    /// Clears the waiting rooms, because nothing can be removed now. The writer's regular check of all rooms adds them
+    /// again.
     pub(crate) fn give_up(&mut self) {
         self.waiting.clear();
     }

@@ -54,7 +54,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         // file is made beside it.
         let found = read_only(path).and_then(|connection| identify(&connection));
         is_new = match found {
-            // This crate made the file, but its header is damaged.
+            // `FILE-state` shows that this crate made the file, so the file's header is damaged.
             Err(OpenError::Foreign) if StateFile::peek(path).is_some() => {
                 return Err(OpenError::Damaged("its beginning is lost".into()));
             }
@@ -198,7 +198,7 @@ fn file_id(path: &Path) -> Option<FileId> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// On these systems an open file can't be moved or removed.
+/// Only Unix systems let an open file be moved or removed, so other systems need no file identity.
 #[cfg(not(unix))]
 fn file_id(_: &Path) -> Option<FileId> {
     None
@@ -230,7 +230,7 @@ pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     match number("application_id")? {
         APPLICATION_ID => {}
-        // The file was created, but the process ended before the schema was written.
+        // The process that created the file ended before it wrote the schema.
         0 if is_empty(connection)? => return Ok(0),
         _ => return Err(OpenError::Foreign),
     }
@@ -296,7 +296,7 @@ fn examine(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Increments the number of openings, and gives all logs new epochs if the file may have been replaced.
+/// Counts this opening of the file, and gives all logs new epochs if the file may have been replaced.
 fn begin(
     connection: &mut Connection,
     state: &StateFile,

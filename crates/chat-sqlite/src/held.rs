@@ -27,7 +27,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(1);
 #[cfg(unix)]
 const LOOKS: usize = 4;
 
-/// The pause between two of these checks.
+/// The pause between two checks of a file that seems cut short, and between two attempts to lock a file.
 #[cfg(unix)]
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[cfg(unix)]
 type FileId = (u64, u64);
 
-/// The files that this process holds, and whether the journal of each file is still in use.
+/// The database files that this process holds open, and whether the journal of each file is still in use.
 #[cfg(unix)]
 static HELD: Mutex<Option<HashMap<FileId, Use>>> = Mutex::new(None);
 
@@ -182,7 +182,7 @@ impl Held {
             return Ok(true);
         }
         let Some(change) = Change::of(index) else {
-            // A checkpoint has moved all changes into the file.
+            // A checkpoint has moved all changes into the database file.
             return Ok(true);
         };
         let page = page_bytes(u16::from_ne_bytes([index[14], index[15]]));
@@ -253,7 +253,7 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// On other systems this lock may conflict with SQLite's own locks. So only the lock on `FILE-state` is used there.
+/// On Unix systems other than Linux this lock may conflict with SQLite's own locks, so only `FILE-state` is locked.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn try_lock(_: &File) -> io::Result<bool> {
     Ok(true)
@@ -277,7 +277,8 @@ pub(crate) struct Held {
     _file: File,
 }
 
-/// On these systems an open file can be neither removed nor cut short, and a lock would also keep SQLite out.
+/// On systems other than Unix, an open file can be neither removed nor cut short, and a lock would also keep SQLite
+/// out.
 #[cfg(not(unix))]
 impl Held {
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {

@@ -82,7 +82,7 @@ pub(crate) fn columns(text: &str) -> Columns {
     Columns { words, pairs }
 }
 
-/// The maximum number of words and runs in a query. The cost of each word or run grows with how common it is.
+/// The maximum number of words and runs in a query. The cost of each grows with the number of messages that contain it.
 const TERMS_MAX: usize = 32;
 
 /// The maximum number of pairs in all runs of a query. Each pair is read from the index separately and compared at each
@@ -146,7 +146,7 @@ impl Query {
     }
 }
 
-/// A text in the form for a comparison without the index.
+/// A text in the form in which it is compared with a query when the index is not used.
 #[derive(Debug, Default)]
 struct Folded {
     /// The words as FTS5 stores them, with a space before and after each.

@@ -1,8 +1,8 @@
 //! The thread that schedules background work: indexing, removal of expired messages, and closing idle readers.
 //!
-//! Invariant: at most one step of indexing waits for the writer at a time. Pauses between the steps limit the bytes
-//! that are indexed a second. Messages are committed before they are indexed. Each room's row records how far its log
-//! is indexed.
+//! Invariant: at most one step of indexing waits in the queue of the writer thread at a time. Pauses between the steps
+//! limit the bytes that are indexed a second. Messages are committed before they are indexed. Each room's row records
+//! how far its log is indexed.
 
 use crate::queue::{Index, Task};
 use crate::readers::Readers;
@@ -24,10 +24,10 @@ pub(crate) const INDEXED_PER_SECOND: usize = 512 << 10;
 /// The pause after a failed step of indexing.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How often the writer is asked to look for expired messages, even if no messages arrive.
+/// How often the writer thread is asked to look for expired messages, even if no messages arrive.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the thread checks for idle readers and for the end of the writer.
+/// How often the thread closes idle connections of the readers and checks whether the writer thread has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The ids of the rooms whose logs are not fully indexed.
@@ -45,11 +45,12 @@ struct State {
     has_ended: bool,
 }
 
-/// The state of this thread.
+/// The state of the thread that schedules background work.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) backlog: Arc<Backlog>,
-    /// The sender is weak, so that this thread does not keep the writer alive.
+    /// The queue of the writer thread. The sender is weak, because the writer runs until all strong senders are
+    /// dropped.
     pub(crate) tasks: mpsc::WeakSender<Task>,
     pub(crate) readers: Weak<Readers>,
     /// Whether some messages expire with time.
@@ -66,14 +67,14 @@ impl Backlog {
         }
     }
 
-    /// Tells this thread to end.
+    /// Tells the thread that runs [`Keeper::run`] to end.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.has_ended = true;
         self.changed.notify_one();
     }
 
-    /// Waits for this time. Returns whether the thread must end.
+    /// Waits for this time, or until the thread must end. Returns whether it must.
     fn pause(&self, time: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
@@ -99,7 +100,7 @@ impl Backlog {
 }
 
 impl Keeper {
-    /// Runs until the writer ends.
+    /// Runs until the writer thread ends.
     pub(crate) fn run(self) {
         let (mut looked, mut expired) = (Instant::now(), Instant::now());
         loop {
@@ -120,7 +121,7 @@ impl Keeper {
             };
             if self.expires && expired.elapsed() >= EXPIRE_EVERY {
                 expired = Instant::now();
-                // If the queue is full, the thread asks again after [`EXPIRE_EVERY`].
+                // If the queue is full, the next request follows after [`EXPIRE_EVERY`].
                 drop(tasks.try_send(Task::Expire));
             }
             drop(tasks);
@@ -130,8 +131,8 @@ impl Keeper {
         }
     }
 
-    /// Makes the writer index a part of a room's log. Returns how long to pause before the next step. Fails if the
-    /// writer has ended.
+    /// Makes the writer thread index a part of a room's log. Returns how long to pause before the next step. Fails if
+    /// that thread has ended.
     fn index(&self, room: i64) -> Result<Duration, ()> {
         let (done, indexed) = oneshot::channel();
         let tasks = self.tasks.upgrade().ok_or(())?;

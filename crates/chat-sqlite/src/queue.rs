@@ -28,7 +28,7 @@ pub(crate) enum Task {
     Index(Index),
     /// A request to look for expired messages.
     Expire,
-    /// The last task: the thread accepts no tasks after it.
+    /// The last task: the writer thread accepts no tasks after it.
     End,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Open {
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) room: Key,
-    /// The number of the log through which the messages are appended.
+    /// The number of the log through which the messages are appended; see [`Lease::number`].
     pub(crate) log: u64,
     pub(crate) name: RoomName,
     pub(crate) drafts: Drafts,
@@ -83,7 +83,8 @@ pub(crate) struct Queue {
     waiting: Arc<AtomicUsize>,
 }
 
-/// Creates leases. The writer thread owns it, so its sender is weak and does not keep the thread alive.
+/// Creates a [`Lease`] for each opened log. The sender is weak, because the writer thread owns this value and runs
+/// until all strong senders are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
     tasks: mpsc::WeakSender<Task>,
@@ -99,7 +100,7 @@ pub(crate) struct Lease {
     leases: Leases,
 }
 
-/// Creates a queue: the sending half, the receiving half, and the leases.
+/// Creates a queue: the sending half, the receiving half, and the value that creates leases.
 pub(crate) fn queue() -> (Queue, mpsc::Receiver<Task>, Leases) {
     let (tasks, waiting) = mpsc::channel(TASKS_MAX);
     let leases = Leases {
@@ -166,7 +167,7 @@ impl Leases {
 }
 
 impl Lease {
-    /// Returns the number of the log, in the order in which logs were opened.
+    /// Returns the number of the log. Logs are numbered in the order in which they were opened.
     pub(crate) const fn number(&self) -> u64 {
         self.number
     }
@@ -175,7 +176,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // The writer performs this task after all batches that were appended through this log. If the queue is full,
-        // the writer closes the log later.
+        // the key is put on the list from which the writer closes logs later.
         let task = Task::Close(Arc::clone(&self.key));
         if let Some(tasks) = self.leases.tasks.upgrade()
             && let Err(TrySendError::Full(_)) = tasks.try_send(task)

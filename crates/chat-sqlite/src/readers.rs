@@ -43,7 +43,7 @@ pub(crate) struct Readers {
     /// Permits for running and waiting searches.
     searches_accepted: Arc<Semaphore>,
     search_time_max: Duration,
-    /// The held file, which must outlive all connections. `None` once the file is closed.
+    /// The open and locked file, which must outlive all connections. `None` once the file is closed.
     held: Mutex<Option<Arc<Held>>>,
 }
 

@@ -66,7 +66,8 @@ impl Rooms {
         }
     }
 
-    /// Returns the room with this key, as the transaction sees it. Creates the room if it does not exist.
+    /// Returns the room with this key, with the changes of the transaction so far. Creates the room if it does not
+    /// exist.
     pub(crate) fn find(
         &self,
         changes: &mut Changes,
@@ -105,7 +106,7 @@ impl Rooms {
             match self.used.entry(key) {
                 Entry::Occupied(mut known) => known.get_mut().room = room,
                 Entry::Vacant(place) => {
-                    // The caller that opens a log of the room counts that log.
+                    // [`Rooms::opened`] counts the logs.
                     place.insert(Used {
                         room,
                         logs: 0,
@@ -126,11 +127,10 @@ impl Rooms {
         self.opened
     }
 
-    /// Claims the right to append through the log with this number, and returns whether the claim was granted. It is
-    /// refused if another log has appended messages since this log was opened: the hub of this log does not know those
-    /// messages.
+    /// Returns whether messages may be appended through the log with this number. They may not if another log has
+    /// appended messages since this log was opened: the hub of this log does not know those messages.
     ///
-    /// A log that only reads does not take the right from other logs.
+    /// A log that only reads does not prevent other logs from appending.
     pub(crate) fn claim(&mut self, key: &Key, log: u64) -> bool {
         let Some(used) = self.used.get_mut(key) else {
             return false;

@@ -75,7 +75,8 @@ impl Stored {
 }
 
 impl Stored {
-    /// Returns the author's session if it belongs to this opening of the file.
+    /// Returns the author's session; `NOBODY` if the message was stored in another opening of the file than number
+    /// `life`.
     fn session(&self, life: u64) -> SessionId {
         if self.life == life.cast_signed() {
             self.session

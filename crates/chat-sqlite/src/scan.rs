@@ -33,7 +33,7 @@ pub(crate) fn messages(
         last: room.floor,
         unreadable: Vec::new(),
     };
-    // How far after the last readable message the next attempt to read begins.
+    // The distance, in positions, from the last message that was read to the start of the next attempt.
     let mut leap = 0_u64;
     let end_of_leaps = Seq(room.tail.0.saturating_sub(1));
     // The last position that is known to be unreadable.
@@ -42,7 +42,7 @@ pub(crate) fn messages(
         let before = scan.last;
         let mut after = Seq(scan.last.0.saturating_add(leap)).min(end_of_leaps);
         let (mut page, mut end) = scan.page(after).map_err(OpenError::from)?;
-        // The attempt may have skipped readable messages. A bisection finds the first of them.
+        // By leaping, the attempt may have skipped readable messages. A bisection finds the first of them.
         while !page.is_empty() && after.0 > failed.0.saturating_add(1) {
             let middle = Seq(failed.0.midpoint(after.0));
             match scan.page(middle).map_err(OpenError::from)? {
@@ -92,8 +92,8 @@ enum End {
 }
 
 impl Scan<'_> {
-    /// Reads one page of messages after a position. The page is read completely before `each` gets any of it: `each`
-    /// may be slow, and SQLite's WAL can only grow during a read.
+    /// Reads one page of messages after a position. The page is read completely before its messages are passed to the
+    /// caller, which may be slow: during a read SQLite's WAL can only grow.
     fn page(&mut self, after: Seq) -> rusqlite::Result<(Vec<Stored>, End)> {
         let (low, high) = (rows::id(self.id, after), rows::id(self.id, self.room.tail));
         let mut found = self.statement.query(params![low, high])?;

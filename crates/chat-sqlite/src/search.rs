@@ -14,7 +14,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The part of the log that is not indexed and was not searched, because the time was over or the part is damaged.
+    /// The part of the log that is not indexed and was not searched, because the search ran out of time or the part is
+    /// damaged.
     pub(crate) gap: Option<Gap>,
     /// The messages that match, oldest first.
     pub(crate) rows: Vec<Stored>,
@@ -90,7 +91,7 @@ fn beyond_index(
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // Messages in the index can still be found, so the search continues there.
+            // Messages in the index can still be found, so the search continues in the index.
             Err(error) if is_damage(&error) => {
                 tracing::warn!(%error, room, "a part of a log is damaged");
                 let from = indexed.next();

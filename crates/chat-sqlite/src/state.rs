@@ -30,15 +30,15 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     file: File,
-    /// The identity of this file.
+    /// The identity of `FILE-state`, from [`id`].
     id: u64,
-    /// The number of the current boot if a power cut may lose data; 0 if a power cut loses nothing.
+    /// The number of the machine's current boot if a power cut may lose data; 0 if a power cut loses nothing.
     at_risk: u64,
-    /// The counters in the file at opening, if they could be read.
+    /// The counters that `FILE-state` held when it was opened, if they could be read.
     pub(crate) found: Option<Progress>,
-    /// When the file was last synced to the disk.
+    /// When `FILE-state` was last synced to the disk.
     synced: Instant,
-    /// Whether this is the original file, not a copy, and no data can have been lost since it was written.
+    /// Whether `FILE-state` is the original file, not a copy, and no data can have been lost since it was written.
     pub(crate) is_trusted: bool,
 }
 
@@ -52,21 +52,21 @@ struct Words {
     at: u64,
 }
 
-/// The first bytes of the file, which identify the format.
+/// The first bytes of `FILE-state`, which identify the format.
 const MAGIC: &[u8; 8] = b"chat-st1";
 
-/// The length of the file in bytes.
+/// The length of `FILE-state` in bytes.
 const BYTES: usize = 48;
 
-/// How often the file is synced to the disk while it changes: half of [`CHANGED_WITHIN`].
+/// How often `FILE-state` is synced to the disk while it changes: half of [`CHANGED_WITHIN`].
 const SYNCED_EVERY: Duration = Duration::from_secs(1);
 
-/// How many milliseconds the change time of the file may be after the time recorded in it. This allows for coarse
+/// How many milliseconds the change time of `FILE-state` may be after the time recorded in it. This allows for coarse
 /// clocks and slow disks.
 const CHANGED_WITHIN: u64 = 2000;
 
 impl StateFile {
-    /// Locks the file. Creates it if it does not exist.
+    /// Locks `FILE-state`. Creates it if it does not exist.
     pub(crate) fn lock(database: &Path) -> Result<Self, OpenError> {
         let path = file::beside(database, "-state");
         let failed = |error| OpenError::io(path.display())(error);
@@ -100,7 +100,7 @@ impl StateFile {
         })
     }
 
-    /// Reads the file beside a database without locking it.
+    /// Reads the `FILE-state` of a database without locking it.
     pub(crate) fn peek(database: &Path) -> Option<Progress> {
         let mut bytes = Vec::new();
         let file = File::open(file::beside(database, "-state")).ok()?;
@@ -118,8 +118,8 @@ impl StateFile {
         Ok(())
     }
 
-    /// Syncs the file to the disk from time to time. Otherwise a power cut might leave old content with a new change
-    /// time, which looks like a copy.
+    /// Syncs `FILE-state` to the disk from time to time. Otherwise a power cut might leave old content with a new
+    /// change time, which looks like a copy.
     pub(crate) fn sync_sometimes(&mut self) -> io::Result<()> {
         if self.at_risk == 0 && self.synced.elapsed() >= SYNCED_EVERY {
             self.file.sync_data()?;
@@ -164,8 +164,8 @@ fn read(bytes: &[u8]) -> Option<Words> {
 }
 
 impl Words {
-    /// Returns whether the content was written into this file, the file has not changed since, and no power cut lost
-    /// data.
+    /// Returns whether this content was written into the file with the identity `id`, the file has not changed since,
+    /// and no power cut lost data.
     fn are_of(self, id: u64, changed: Option<u64>) -> bool {
         let is_same =
             changed.is_none_or(|changed| changed <= self.at.saturating_add(CHANGED_WITHIN));

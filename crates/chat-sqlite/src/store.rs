@@ -1,7 +1,7 @@
 //! Operations within one transaction: find rooms, append messages, index messages, and remove expired messages.
 //!
 //! Invariant: a function that changes a [`Room`] also changes its row. A room gets its row and its id with its first
-//! message, so a room without messages has nothing in the file.
+//! message, so a room that never had a message has nothing in the file.
 
 use crate::index;
 use crate::options::Keep;
@@ -136,7 +136,6 @@ fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
     Ok(id)
 }
 
-/// Inserts the row of a message.
 fn insert(
     connection: &Connection,
     id: i64,

@@ -184,8 +184,8 @@ impl Writer {
 
     /// Indexes a part of a room's log. Returns `None` if the step failed and must be tried again.
     fn index(&mut self, room: i64) -> Option<Indexed> {
-        // No member waits for this commit. A power cut undoes the index together with the record of how far it
-        // reaches, so the part is indexed again.
+        // No member waits for this commit. If a power cut undoes it, the record of how far the log is indexed is
+        // undone, too, so the part is indexed again.
         let indexed = self.relax().and_then(|()| {
             transact(&mut self.opened, |connection| {
                 store::index(connection, room, INDEXED_AT_ONCE)
@@ -219,7 +219,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the next commit wait for the disk again, if the options ask for it.
+    /// Undoes [`relax`](Self::relax): the next commits wait for the disk again.
     fn restrain(&mut self) -> Result<(), Failure> {
         if self.is_relaxed {
             let connection = &self.opened.connection;
@@ -229,7 +229,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds the rooms that a crash or an older version left with unindexed messages to the backlog.
+    /// Adds to the backlog the rooms that have unindexed messages, after a crash or an older version of this crate.
     fn look_for_unindexed(&mut self) {
         match store::unindexed(&self.opened.connection) {
             Ok(rooms) => rooms.into_iter().for_each(|room| self.backlog.note(room)),
@@ -307,7 +307,7 @@ impl Writer {
         }
     }
 
-    /// Opens a log. Opening only reads, so it works even if nothing can be written.
+    /// Opens a room's log. Opening only reads, so it works even if nothing can be written.
     fn open(&mut self, Open { key, name, done }: Open) {
         let mut changes = self.rooms.begin();
         let connection = &self.opened.connection;
@@ -331,7 +331,7 @@ impl Writer {
         if let Err(error) = self.opened.state.write(self.rooms.progress())
             && self.may_log()
         {
-            // The number in `FILE-state` is then too low, so a later loss of messages may go undetected.
+            // The number of messages in `FILE-state` is now too low, so a later loss of messages may go undetected.
             tracing::warn!(%error, "how much is kept can't be noted beside the file");
         }
     }

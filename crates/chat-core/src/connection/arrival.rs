@@ -1,6 +1,6 @@
 //! Begins a session: greets the peer, and joins the lobby.
 //!
-//! Invariant: a peer that comes and goes without sending anything is not announced.
+//! Invariant: a peer that ends its stream before it was greeted, and has sent nothing, is not announced in any room.
 
 use crate::connection::connection::Connection;
 use crate::event::CloseReason;
@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
 /// Maximum bytes that a peer is sent about a room that it joins, unless the peer is known to send lines or frames. Many
-/// simple client programs decode the result of a single `recv(1024)`, which fails if a character is cut there.
+/// simple client programs decode the result of a single `recv(1024)`, which fails if it ends within a character.
 const NEWCOMER_BYTES_MAX: usize = 1000;
 
 /// Maximum bytes of the message of the day in a greeting that `NEWCOMER_BYTES_MAX` limits.
@@ -125,7 +125,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.conversation.let_speak();
     }
 
-    /// Executes the nick and the token of a `Hello`. Begins a session if the connection has none. If the nick is not
+    /// Applies the nick and the token of a `Hello`. Begins a session if the connection has none. If the nick is not
     /// available, no session begins.
     pub(super) async fn register(
         &mut self,

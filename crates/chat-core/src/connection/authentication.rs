@@ -20,7 +20,7 @@ enum Failure {
     Credentials(NotProved),
     /// Too many authentications run at once, and none ended in time for this one to begin.
     Busy,
-    /// The peer's address is in debt. The value holds the time that the address must wait.
+    /// The peer's address has used up its limits. The value holds the time that the address must wait.
     TooSoon(TooSoon),
     /// The session must end, or the hub drains.
     Over,

@@ -1,4 +1,4 @@
-//! Charges a connection's costs to its address.
+//! Charges the costs of a connection to the connection and to the address of its peer.
 //!
 //! Invariant: a command for which an address must wait is executed once, after the wait. During the wait, the
 //! connection does not read from its peer.
@@ -62,7 +62,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let now = Instant::now();
         self.conversation.pace_mut().charge(cost, now);
         if let Some(account) = &self.account {
-            // The time is ignored, because debt delays only the address's next expensive command, not its messages.
+            // The returned time is ignored: an address that has used up its limit for answers waits before its next
+            // expensive command, not before messages.
             let _owes_until = account.charge(Charge::Answers, cost.thousandths(), now);
         }
     }
@@ -71,7 +72,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// # Errors
     ///
-    /// The address is in debt for earlier answers, and would have to wait too long. The error holds the time to wait.
+    /// Returns the time that the address would have to wait for its limit on answers, if that is too long.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
         may_ask(self.account.as_ref())
     }
@@ -84,7 +85,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .charge(FAILED_AUTHENTICATION, now);
         if let Some(account) = &self.account {
             let cost = FAILED_AUTHENTICATION_OF_ADDRESS.thousandths();
-            // The time is ignored: `may_ask` refuses the next attempts of an address in debt.
+            // The returned time is ignored: `may_ask` refuses further attempts of an address that has used up its
+            // limits.
             let _owes_until = account.charge(Charge::Answers, cost, now);
         }
     }
@@ -107,7 +109,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns the cost of joining a room, in `Charge::Joins`. The cost grows with the number of members that are told
-    /// of the join and, later, of the leave. It is 0 if the connection's address is not counted.
+    /// of the join and, later, of the leave. It is 0 if the connection's address has no limits.
     fn cost_of_joining(&self, room: &str) -> u64 {
         if self.account.is_none() {
             return 0;
@@ -143,7 +145,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if cost == 0 {
             return Ok(false);
         }
-        // A join may replay many messages, so an address in debt for answers can't join a room.
+        // A join may replay many messages, so an address that has used up its limit for answers can't join a room.
         self.may_ask()?;
         let Some(until) = self.reserve(Charge::Joins, cost, Instant::now())? else {
             return Ok(false);
@@ -153,7 +155,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// As [`Connection::may_ask`], for the account of a connection's address; `None` if the address is not counted.
+/// As [`Connection::may_ask`]. `account` is that of the connection's address; `None` if the address has no limits.
 pub(super) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSoon> {
     reserve(account, Charge::Answers, 0, Instant::now()).map(drop)
 }

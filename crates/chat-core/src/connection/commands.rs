@@ -115,7 +115,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    /// Returns the reason for a quit that members are told; `None` if the peer gave no reason or the policy refuses it.
+    /// Returns the reason that members are told when the peer quits; `None` if the peer gave no reason or the policy
+    /// refuses it.
     async fn quit_reason(&mut self, asked: &str) -> Option<Arc<str>> {
         let question = Question::Quit { reason: asked };
         let reason = self.ask(question, asked).await.ok()?;
@@ -209,7 +210,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // it does not delay other rooms for long.
             tokio::task::yield_now().await;
         }
-        // Each room is charged like a command that joins one room. The first is already paid for by the line.
+        // Each room is charged like a command that joins one room. The charge for the line already covers the first
+        // room.
         self.charge(Cost::lines(rooms.len().saturating_sub(1)));
         let nick = self.session()?.nick();
         let hub = self.hub.clone();
@@ -400,8 +402,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.members.drain(..count);
     }
 
-    /// Leaves the first room of `members`. Releases the output that is held back before it writes the rest of that
-    /// room's log.
+    /// Leaves the first room of `members`. Output that is held back is released before the rest of that room's log is
+    /// written.
     async fn leave_one(&mut self) {
         self.members[0].pause();
         self.uncork();
@@ -489,8 +491,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Waits for `work`, and writes output in the meantime. Returns `None` if the session must end or its stream fails
-/// before the work is done.
+/// Waits for `work`, and writes the connection's output in the meantime. Returns `None` if the session must end or its
+/// stream fails before the work is done.
 pub(super) async fn unless_over<T>(
     session: Option<&Session>,
     outbound: &Outbound,

@@ -43,7 +43,7 @@ pub(crate) struct Opening {
     /// When the connection's first deadlines begin: when the peer connected, or when its handshake or authentication
     /// ended.
     pub(crate) opened: Instant,
-    /// Bytes that were already read from the stream.
+    /// Bytes that were read from the stream before the conversation begins.
     pub(crate) ahead: Bytes,
     /// The dialect of the peer; `None` if the peer's first bytes will select it.
     pub(crate) dialect: Option<Box<dyn Dialect>>,
@@ -136,13 +136,13 @@ pub(super) struct Connection<R> {
     // The fields are dropped in this order. The session is first, so that its end leaves the rooms and gives them the
     // reason.
     pub(super) session: Option<Session>,
-    /// The session's members, one for each room that it is in, in the order in which it joined the rooms.
+    /// One member for each room that the session is in, in the order in which the session joined the rooms.
     pub(super) members: Vec<WireMember>,
     pub(super) hub: Hub,
     pub(super) dialects: Arc<Dialects>,
     /// What is known about the peer; `None` if neither the policy, the authenticator nor the session needs it.
     pub(super) peer: Option<Arc<Peer>>,
-    /// The account of the peer's address; `None` if the address is not counted.
+    /// What the connections of the peer's address have used of its limits; `None` if the address has no limits.
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
     pub(super) conversation: Conversation,
@@ -162,7 +162,7 @@ enum Wake {
     Input,
     /// Direct messages are ready.
     Mail,
-    /// The stream has accepted all output that is not held back. A replay, a list of members or the owed reply to a
+    /// The stream has accepted all output that is not held back. A replay, a list of members or the reply to a
     /// published message must be written next.
     CatchUp,
     /// The application removed the session from a room.
@@ -319,7 +319,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns whether something must be written before anything else: a replay, a page of a list of members, or the
-    /// owed reply to a published message that delivery will not reach.
+    /// reply to a published message that delivery will not reach.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty()
             || self.listing.is_some()

@@ -108,7 +108,7 @@ pub(super) struct Facts<'a> {
     pub(super) dialects: &'a Dialects,
     /// Whether so much output waits for the peer that the connection does not read the peer's input.
     pub(super) is_full: bool,
-    /// Whether a replay, a list of members or the owed reply to a published message must be written before anything
+    /// Whether a replay, a list of members or the late reply to a published message must be written before anything
     /// else.
     pub(super) must_catch_up: bool,
     /// Whether the peer has ended its half of the stream.
@@ -127,14 +127,14 @@ pub(super) enum Next {
     Send(Bytes),
     /// Send these bytes and close.
     Refuse(Bytes),
-    /// Process an item of the input.
+    /// Process one item of the input: a line or a frame, or why it was rejected.
     Item(Inbound),
     /// Apply the dialect's options, which may depend on the new delimiter of the peer's messages. Then process the
     /// item, if there is one.
     Delimited(Option<Inbound>),
     /// Continue with the rest of a line that was deferred.
     Resume(Box<Deferred>),
-    /// Write the owed reply now, because delivery has not reached its message in time.
+    /// Answer a published message now, because delivery has not reached it in time.
     AnswerOwed,
     /// Tell the peer that its unfinished line or frame was dropped. The value says why: it is `Oversized` or
     /// `Unfinished`.
@@ -322,7 +322,8 @@ impl Conversation {
 
     /// Returns the messages that must be published now, after a message was added or refused. A topic is published
     /// alone, so that its author sees it in order. With [`Echo::Reply`], every message is published alone, because its
-    /// reply has a place in the room. A refusal is sent after the messages before it are published.
+    /// reply is written where the message stands among those of the room. A refusal is sent after the messages before
+    /// it are published.
     pub(super) fn drafted(&mut self, kind: Kind, drafted: Drafted) -> Option<Box<Waiting>> {
         let is_alone = kind == Kind::Topic || self.echo() == Echo::Reply;
         match drafted {
@@ -351,7 +352,6 @@ impl Conversation {
             .map_or(Echo::Exclude, |dialect| dialect.echo())
     }
 
-    /// Returns the messages that wait to be published.
     pub(super) const fn waiting(&self) -> Option<&Waiting> {
         match &self.waiting {
             Some(waiting) => Some(waiting),
@@ -359,7 +359,6 @@ impl Conversation {
         }
     }
 
-    /// Takes the waiting messages, to publish them now.
     pub(super) const fn take_waiting(&mut self) -> Option<Box<Waiting>> {
         self.waiting.take()
     }
@@ -458,13 +457,14 @@ impl Conversation {
             && options.is_some_and(|options| options.arrives_in_lobby)
     }
 
-    /// Returns whether an unfinished item has a time limit, whose clock [`set_paused`](Self::set_paused) stops.
+    /// Returns whether an unfinished line or frame has a time limit, whose clock [`set_paused`](Self::set_paused)
+    /// stops.
     pub(super) fn is_timed(&self) -> bool {
         self.framing.is_timed()
     }
 
-    /// Stops the clock of an unfinished item while the connection does not read, because the peer can't finish the item
-    /// then.
+    /// Stops the clock of an unfinished line or frame while the connection does not read, because the peer can't finish
+    /// it then.
     pub(super) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         self.framing.set_paused(is_paused, now);
     }
@@ -478,12 +478,12 @@ impl Conversation {
 
     /// Returns whether the connection does not read from the peer now.
     pub(super) const fn is_paused(&self) -> bool {
-        // The rate does not stop reading while the dialect is detected, unless some input can't be processed yet.
+        // The rate limit does not stop reading while the dialect is being detected, unless some input can't be
+        // processed yet.
         self.owed.is_some()
             || self.pace.paused_until().is_some() && (!self.is_detecting() || self.is_held_up)
     }
 
-    /// Returns whether some input could not be processed yet.
     pub(super) const fn is_held_up(&self) -> bool {
         self.is_held_up
     }
@@ -504,7 +504,7 @@ impl Conversation {
         self.dialect.as_mut()
     }
 
-    /// Returns why an item of the input is rejected; `None` if the item is a line.
+    /// Returns why a line or frame was rejected; `None` if it was not.
     pub(super) fn refusal_of(&self, rejected: &Inbound) -> Option<Refusal> {
         Refusal::of_line(rejected, self.framing.item_bytes_max())
     }
@@ -545,8 +545,8 @@ impl Conversation {
     }
 
     /// Returns whether the peer's input must wait. The reasons are: there is more to do, and the connection or its
-    /// address has no tokens; the peer does not read its output; a replay or a list must be written; the reply to the
-    /// last message is still owed.
+    /// address has no tokens; the peer does not read its output; a replay or a list must be written; the last published
+    /// message is not answered yet.
     fn must_pause(&mut self, has_more: bool, facts: &Facts<'_>) -> bool {
         self.pace.paused_until().is_some()
             || has_more && self.pace.must_wait(facts.now)

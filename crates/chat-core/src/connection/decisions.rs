@@ -69,8 +69,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns what the policy is told about the peer; `None` if the connection keeps no [`Peer`](crate::Peer), as
-    /// without a policy.
+    /// Returns what the policy is told about the peer; `None` if the connection keeps no [`Peer`](crate::Peer), because
+    /// there is no policy.
     fn visitor(&self, dialect: &'static str) -> Option<Visitor> {
         Some(Visitor {
             peer: Arc::clone(self.peer.as_ref()?),
@@ -146,9 +146,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         })
     }
 
-    /// Waits for the policy's answer, and writes output in the meantime. Returns `None` if the policy fails or does not
-    /// answer within `Limits::policy_timeout`. If the session must end first, returns a refusal; the connection then
-    /// finds out why it must end.
+    /// Waits for the policy's answer, and writes the connection's output in the meantime. Returns `None` if the policy
+    /// fails or does not answer within `Limits::policy_timeout`. If the session must end first, returns a refusal; the
+    /// connection then finds out why it must end.
     async fn wait_for(
         &mut self,
         mut decision: BoxFuture<'_, Option<Decision>>,

@@ -60,7 +60,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Writes what the peer has not received yet: the messages that the session's rooms accepted before the session
-    /// left them, the owed reply, and direct messages. `drains` says whether the hub drains.
+    /// left them, the reply to a message that is not answered yet, and direct messages. `drains` says whether the hub
+    /// drains.
     async fn write_rest(&mut self, drains: bool) {
         while !self.write_listing().await {
             self.transport
@@ -74,8 +75,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
-                // The rooms of a draining hub accept no more messages. After the journal has them all, every member is
-                // given the same messages.
+                // The rooms of a draining hub accept no more messages. Waits until the journal has stored them all, so
+                // that every member is given the same messages.
                 self.members[member].settled().await;
             }
             let replay = self.members[member].stop();

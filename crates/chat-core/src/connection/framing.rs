@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// read.
 const SPARE_BYTES_MAX: usize = 64 * 1024;
 
-/// The input of one connection, divided into items.
+/// The input of one connection, divided into items: lines, or frames of the dialect's own framing.
 pub(super) enum Framing {
     /// The input is divided into lines, or by silence.
     Lines(Input),
@@ -30,9 +30,9 @@ pub(super) struct Frames {
     clock: LineClock,
     /// When the latest bytes were read.
     latest: Instant,
-    /// Whether the framing kept too many bytes and was told to drop its unfinished item.
+    /// Whether the framing kept too many bytes and was told to drop its unfinished frame.
     is_overfull: bool,
-    /// Whether the framing kept too many bytes even after it was told to drop its unfinished item.
+    /// Whether the framing kept too many bytes even after it was told to drop its unfinished frame.
     has_failed: bool,
     /// Whether the framing was already asked for the unterminated rest at the end of the stream.
     has_finished: bool,
@@ -80,7 +80,7 @@ impl Framing {
         }
     }
 
-    /// Takes the next item: a line, or the reason why a line was rejected.
+    /// Takes the next line or frame, or the reason why it was rejected.
     pub(super) fn next(&mut self) -> Option<Inbound> {
         match self {
             Self::Lines(input) => input.next_line(),
@@ -104,7 +104,7 @@ impl Framing {
         }
     }
 
-    /// Returns whether there is input that was not taken yet.
+    /// Returns whether there is input that [`next`](Self::next) has not returned yet.
     pub(super) fn has_pending(&self) -> bool {
         match self {
             Self::Lines(input) => !input.pending().is_empty(),
@@ -112,8 +112,8 @@ impl Framing {
         }
     }
 
-    /// Returns the input that was not taken yet, without telnet's commands and byte-order marks. Empty if the dialect
-    /// has its own framing.
+    /// Returns the input that [`next`](Self::next) has not returned yet, without telnet's commands and byte-order
+    /// marks. Empty if the dialect has its own framing.
     pub(super) fn prefix(&self) -> &[u8] {
         match self {
             Self::Lines(input) => input.pending(),
@@ -153,14 +153,14 @@ impl Framing {
         }
     }
 
-    /// Drops the input that was not taken yet.
+    /// Drops the input that [`next`](Self::next) has not returned yet.
     pub(super) fn discard(&mut self) {
         if let Self::Lines(input) = self {
             input.discard();
         }
     }
 
-    /// Returns the maximum length of an item in bytes.
+    /// Returns the maximum length of a line or frame in bytes.
     pub(super) const fn item_bytes_max(&self) -> usize {
         match self {
             Self::Lines(input) => input.line_bytes(),
@@ -201,7 +201,8 @@ impl Framing {
         (inbound, delimiter)
     }
 
-    /// Returns when the unfinished item times out; `None` if its time is not limited, or while reading is paused.
+    /// Returns when the unfinished line or frame times out; `None` if its time is not limited, or while reading is
+    /// paused.
     pub(super) fn item_deadline(&self, timeout: Option<Duration>) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.timed_out_at(timeout?),
@@ -209,7 +210,7 @@ impl Framing {
         }
     }
 
-    /// Drops the unfinished item, and skips its remaining bytes.
+    /// Drops the unfinished line or frame, and skips its remaining bytes.
     pub(super) fn give_up(&mut self) -> Inbound {
         match self {
             Self::Lines(input) => input.give_up(),
@@ -217,7 +218,7 @@ impl Framing {
         }
     }
 
-    /// Returns whether the time of an unfinished item is limited.
+    /// Returns whether the time of an unfinished line or frame is limited.
     pub(super) fn is_timed(&self) -> bool {
         match self {
             Self::Lines(input) => input.is_timed(),
@@ -225,7 +226,7 @@ impl Framing {
         }
     }
 
-    /// Stops the clock of an unfinished item while the connection does not read.
+    /// Stops the clock of an unfinished line or frame while the connection does not read.
     pub(super) fn set_paused(&mut self, is_paused: bool, now: Instant) {
         match self {
             Self::Lines(input) => input.set_paused(is_paused, now),
@@ -265,13 +266,13 @@ impl Frames {
         let Some(inbound) = self.framing.next() else {
             return self.limit_unfinished();
         };
-        // The bytes after this item belong to another item, with limits of its own.
+        // The bytes after this frame belong to the next one, which has limits of its own.
         self.clock = LineClock::default();
         self.is_overfull = false;
         Some(self.limited(inbound))
     }
 
-    /// Limits the length and the time of an item whose end has not arrived, whether the framing keeps or skips its
+    /// Limits the length and the time of a frame whose end has not arrived, whether the framing keeps or skips its
     /// bytes.
     fn limit_unfinished(&mut self) -> Option<Inbound> {
         if self.framing.pending() > self.item_bytes_max.saturating_add(SPARE_BYTES_MAX) {
@@ -300,7 +301,7 @@ impl Frames {
         Some(self.limited(inbound))
     }
 
-    /// Replaces an item that is longer than the limit with [`Inbound::Oversized`].
+    /// Replaces a frame that is longer than the limit with [`Inbound::Oversized`].
     fn limited(&self, inbound: Inbound) -> Inbound {
         match inbound {
             Inbound::Line(line) if line.len() > self.item_bytes_max => Inbound::Oversized,

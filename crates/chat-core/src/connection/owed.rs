@@ -32,14 +32,14 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// Returns whether `batch` is the message that is owed the reply.
+    /// Returns whether `batch` is this message.
     pub(super) fn is(&self, batch: &Batch) -> bool {
         self.batch.room() == batch.room() && self.batch.last() == batch.last()
     }
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Handles a message of the peer that delivery has reached. If the message is owed a reply, writes the reply.
+    /// Handles a message of the peer that delivery has reached. If the message is not answered yet, writes the reply.
     /// Otherwise the peer was told that the message failed although it was appended, so it is shown like the messages
     /// of other members.
     pub(super) fn write_due(&mut self) {
@@ -56,22 +56,23 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns whether a reply is owed and delivery will not reach its message.
+    /// Returns whether a published message is not answered yet, and delivery will not reach it.
     pub(super) fn has_passed_owed(&self) -> bool {
         let Some(Owed { batch, epoch, .. }) = self.conversation.owed() else {
             return false;
         };
         let (epoch, seq) = (*epoch, batch.last());
         let is_awaited = |member: &WireMember| member.awaits(Position { epoch, seq });
-        // The order of the checks matters: a message that delivery reaches between them is due.
+        // `awaits` is called before `is_due` is read: if delivery reaches the message in between, `is_due` is `true`.
         !self.owed_member().is_some_and(is_awaited) && !self.transport.outbound().progress().is_due
     }
 
-    /// Writes the owed reply now, although delivery has not reached its message. The message itself is not shown later.
+    /// Writes the reply to the message that is not answered yet, although delivery has not reached it. The message
+    /// itself is not shown later.
     pub(super) fn write_owed_out_of_place(&mut self) {
         if let Some(Owed { batch, epoch, .. }) = self.conversation.owed() {
-            // The order matters: a message that delivery has just reached is due, and `write_due` answers it in its
-            // place.
+            // `note_answered` comes first. If delivery has reached the message before that call, `write_due` answers
+            // it.
             if let Some(member) = self.owed_member() {
                 member.note_answered(Arc::clone(batch), *epoch);
             }
@@ -80,7 +81,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the session's member in the room of the message that is owed a reply.
+    /// Returns the session's member in the room of the message that is not answered yet.
     fn owed_member(&self) -> Option<&WireMember> {
         let room = self.conversation.owed()?.batch.room();
         self.members.iter().find(|member| member.room() == room)
@@ -92,7 +93,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Writes the reply that is due, then releases the output that was held back after it.
+    /// Answers the message that delivery has reached, if there is one, and then releases the output that is held back.
     pub(super) fn uncork(&mut self) {
         self.write_due();
         self.transport.uncork();

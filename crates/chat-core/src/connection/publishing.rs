@@ -74,7 +74,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Tells the peer that this message is a duplicate, after publishing its waiting messages.
+    /// Publishes the waiting messages, and then tells the peer that it has already published the message `said`.
     async fn tell_said(&mut self, said: &Said) {
         self.publish_waiting().await;
         let Said { room, seq } = said;
@@ -103,7 +103,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         let is_next = |waiting: &Waiting| waiting.target.is_outside(&key);
         if !self.conversation.waiting().is_some_and(is_next) {
-            // Earlier messages must not wait for a room to open.
+            // The waiting messages are for another room, and must not wait until this room is open.
             self.publish_waiting().await;
         }
         let is_hidden = if_missing == IfMissing::Refuse && !self.sees()(&key);
@@ -164,8 +164,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(self.hub.keys().said(owner, key))
     }
 
-    /// Claims a key for the message that is drafted next. If a message with that key is being published, waits for the
-    /// result.
+    /// Reserves a key for the next message. If a message with that key is being published, waits for the result.
     async fn claim(&mut self, key: &Key) -> Result<Claimed, Refusal> {
         let owner = self.session()?.shared().owner();
         let keys = Arc::clone(self.hub.keys());
@@ -183,7 +182,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Publishes waiting messages and writes the replies. With [`Echo::Reply`], notes that a reply is owed instead.
+    /// Publishes waiting messages and writes the replies. With [`Echo::Reply`], the reply is written later, when
+    /// delivery reaches the message.
     pub(super) async fn publish(&mut self, waiting: Waiting) {
         let Waiting {
             target,

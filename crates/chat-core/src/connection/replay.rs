@@ -32,16 +32,17 @@ pub(super) struct Replaying {
     shown_at: Option<Timestamp>,
 }
 
-/// Which of its own messages a replay shows the peer.
+/// Which of the peer's own messages a replay shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Own {
     /// All messages, as in history.
     All,
     /// Only messages without a key. The peer learns whether a message with a key was published by sending it again.
     Unkeyed,
-    /// No message, because the replies to the peer's commands report them.
+    /// None of them, because the peer receives replies to them.
     None,
-    /// The owed reply in place of its message. Messages that were already answered are not shown.
+    /// Instead of the message that is not answered yet, the reply to it. Messages that were already answered are not
+    /// shown.
     Reply,
 }
 
@@ -158,7 +159,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.write_slices(&*encoder, replaying, &slices, &mut out);
         self.hub.counters().bytes_out.add(out.len());
         if replaying.moment == Moment::Replay {
-            // Only a replay that the peer asked for is charged, not the repair of a lag.
+            // Only a replay that the peer asked for is charged, not one that repairs a lag.
             self.charge(Cost::bytes(out.len()));
         }
         out.freeze()
@@ -205,7 +206,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Plans the replay for the room that was joined last, up to the room's position at the join. Returns whether the
-    /// replay has all messages after the position that the peer named; `None` if the peer named none.
+    /// replay has all messages after the position that the peer named; `None` if the peer named no position.
     pub(super) async fn plan_replay(
         &mut self,
         request: &JoinRequest<'_>,
@@ -299,13 +300,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         CatchUp::up_to(after, joined)
     }
 
-    /// Returns whether and how the peer receives its own messages.
     pub(super) fn echo(&self) -> Echo {
         self.conversation.echo()
     }
 }
 
-/// Splits a range into the parts that remain without the numbers that `is_hidden` selects.
+/// Returns the parts of a range that remain without the numbers that `is_hidden` selects.
 fn without(range: Range<usize>, is_hidden: impl Fn(&usize) -> bool) -> Vec<Range<usize>> {
     let (mut parts, mut start) = (Vec::new(), range.start);
     for hidden in range.clone().filter(is_hidden).chain([range.end]) {

@@ -111,12 +111,11 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         progress
     }
 
-    /// Returns whether the peer has ended its half of the stream.
     pub(super) const fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Returns when the peer will have read nothing for `Limits::stall_timeout`; `None` if no output waits.
+    /// Returns when the stream will have accepted nothing for `Limits::stall_timeout`; `None` if no output waits.
     pub(super) fn stalls_at(&self, limits: &Limits) -> Option<Instant> {
         self.waiting_since.map(|since| since + limits.stall_timeout)
     }

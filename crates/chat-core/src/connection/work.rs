@@ -94,8 +94,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             }
             next = self.ask_conversation(Conversation::next);
         }
-        // The silence until now does not count: input that arrived while the policy or the journal worked is not read
-        // yet.
+        // The peer's silence until now does not count: input that arrived while the policy or the journal worked is not
+        // read yet.
         self.conversation.excuse_silence(Instant::now());
         // A socket that always has input would otherwise occupy the worker thread until Tokio's budget of 128
         // operations is used up.
@@ -191,7 +191,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.tell_refused(added);
     }
 
-    /// Publishes the waiting messages before something else is done.
+    /// Publishes the messages that wait to be published together.
     pub(super) async fn publish_waiting(&mut self) {
         if let Some(waiting) = self.conversation.take_waiting() {
             self.publish(*waiting).await;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// The follower removes rooms that are gone whenever the number of rooms that it knows reaches a multiple of this.
+/// The follower drops its cursors in rooms that no longer exist whenever it has a multiple of this many cursors.
 const GONE_MAX: usize = 64;
 
 /// Observes one room or all rooms of a hub for the application. [`Hub::follow`] and [`Hub::follow_all`] create it.
@@ -63,8 +63,8 @@ pub struct Follower {
 
 impl Follower {
     pub(crate) fn new(hub: Hub, only: Option<Arc<str>>) -> Self {
-        // The follower subscribes before it reads the cursors. An event in between is received, and the number of its
-        // item shows that the cursor already includes it.
+        // The follower subscribes before it reads the rooms' cursors. An event between the two is received, but its
+        // number is lower than the cursor's, so it is ignored.
         let rx = hub.feed().subscribe();
         let mut follower = Self {
             hub,
@@ -140,8 +140,7 @@ impl Follower {
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
         loop {
             if self.hub.is_draining() {
-                // This is checked before the ring is read: messages that the journal has not stored yet will be
-                // delivered later.
+                // Checked before the ring is read: if the journal is still storing messages, they are delivered later.
                 let unsettled = self.rooms().into_iter().find(|room| !room.is_settled());
                 return match self.rx.try_recv() {
                     Ok(told) => Some(Ok(told)),
@@ -203,7 +202,8 @@ impl Follower {
         Some((room.name.clone(), event))
     }
 
-    /// Moves the follower to the live end of a room. The messages that it missed are then read from the log.
+    /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed
+    /// from the log.
     fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
         let was = self.place(&room);
         let is_unknown = self.is_unknown(&room);
@@ -219,7 +219,7 @@ impl Follower {
         }
     }
 
-    /// Takes one step of catching up in a room.
+    /// Takes one step of catching up in a room. Messages go to `current`; any other event is returned.
     async fn read_on(&mut self) -> Option<(RoomName, Event)> {
         let catching_up = self.catching_up.as_mut()?;
         let room = &catching_up.room;
@@ -311,15 +311,15 @@ impl Follower {
     }
 }
 
-/// The ring dropped events that this follower had not received.
+/// The hub's broadcast ring has dropped events that this follower had not received.
 struct Lagged;
 
 /// A room in which a follower is catching up.
 struct CatchingUp {
     room: Arc<Room>,
-    /// The present members, if the follower missed changes of presence and has not received them yet.
+    /// The room's present members, which `next` returns because the follower missed changes of presence.
     missed_presence: Option<Box<RoomInfo>>,
-    /// What is reported before the messages of the backlog.
+    /// A gap that is reported before the messages of the backlog.
     missed: Option<Missed>,
     backlog: Backlog,
 }
@@ -327,9 +327,10 @@ struct CatchingUp {
 /// Why a follower lags in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behind {
-    /// The ring dropped events that the follower had not received. Changes of presence may be missing, too.
+    /// The hub's broadcast ring has dropped events. The follower may have missed messages and changes of presence.
     Ring,
-    /// The room skipped the number of an item. Only messages of the log may be missing.
+    /// The number of the received item does not follow the last number of the room. The follower has missed only
+    /// messages.
     Hole,
 }
 

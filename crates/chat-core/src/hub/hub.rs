@@ -71,7 +71,7 @@ pub(super) struct Inner {
     /// Holds a lock for each session that is claiming another nick. The locks are here, so that an idle session needs
     /// none of its own.
     renamings: Turns,
-    /// Held while the keys of a room's log are read back.
+    /// Held while the keys of recent messages are read from a log, so that one log is read at a time.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
     pub(super) counters: Arc<Counters>,
@@ -82,7 +82,7 @@ pub(super) struct Inner {
     pub(super) draining: CancellationToken,
 }
 
-/// The parts that [`HubBuilder`] passes on.
+/// The parts of a hub, from [`HubBuilder`].
 pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) names: NameRules,
@@ -192,7 +192,8 @@ impl Hub {
     pub fn drain(&self) {
         self.0.draining.cancel();
         let rooms = self.all_rooms();
-        // Seals first, so that all members see the same end; nudges last, so that members in process notice it.
+        // All rooms stop accepting messages first, so that all members see the same last message. The nudge is last: it
+        // wakes members in process, which then notice the end.
         rooms.iter().for_each(|room| room.seal());
         self.0.participants.all().iter().for_each(|session| {
             session.ask_to_close(CloseReason::Draining);
@@ -248,12 +249,11 @@ impl Hub {
         SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Waits until the session may claim another nick. Cancel safe.
+    /// Waits for the session's turn to change its nick, which ends when the guard is dropped. Cancel safe.
     pub(crate) async fn renaming(&self, session: SessionId) -> MutexGuard<'_, ()> {
         self.0.renamings.turn(&session).await
     }
 
-    /// Returns the number of the next guest.
     pub(crate) fn next_guest(&self) -> u64 {
         self.0.guests.fetch_add(1, Ordering::Relaxed)
     }
@@ -278,7 +278,7 @@ impl Hub {
         self.names().room_key(typed)
     }
 
-    /// Returns the text, unless it is too long.
+    /// Returns the text, unless it is longer than [`Limits::text_bytes`].
     pub(crate) fn checked<'a>(&self, text: &'a str) -> Result<&'a str, PublishError> {
         let limit = self.limits().text_bytes.get();
         if text.len() > limit {
@@ -351,8 +351,8 @@ impl Hub {
         turn.await.ok()?.ok()
     }
 
-    /// Asks the authenticator. Returns `None` if the hub has no authenticator, or if it panicked or did not answer in
-    /// time.
+    /// Asks the authenticator. Returns `None` if the hub has no authenticator, or if the authenticator panicked or did
+    /// not answer in time.
     async fn find_account(
         &self,
         peer: &Peer,
@@ -372,13 +372,14 @@ impl Hub {
         self.0.authenticator.is_some()
     }
 
-    /// Returns whether the hub needs to know this peer: for a policy or an authenticator, or because the program has
+    /// Returns whether a connection must keep this `Peer`: for a policy or an authenticator, or because the program has
     /// proved the peer's account.
     pub(crate) fn is_interested_in(&self, peer: &Peer) -> bool {
         self.0.policy.is_some() || self.0.authenticator.is_some() || peer.get::<Account>().is_some()
     }
 
-    /// Logs that the policy panicked or did not answer in time, once a second at most.
+    /// Counts that the policy or the authenticator panicked or did not answer in time, and logs it once a second at
+    /// most.
     pub(crate) fn note_policy_failure(&self) {
         self.counters().policy_failures.add(1);
         if self.0.policy_log.opens() {

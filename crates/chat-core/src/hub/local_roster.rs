@@ -71,7 +71,7 @@ impl Claims {
             who, nick, keys, ..
         } = &claim;
         let mut replaced = Vec::new();
-        // A different nick with the same shape belongs to another owner, or to the claimant itself.
+        // A different nick with the same shape is taken, unless the claiming session is its only owner.
         if let Some(key) = self.by_shape.get(&keys.shape)
             && *key != keys.key
             && let Some(entry) = self.by_key.get(key)
@@ -151,7 +151,7 @@ impl Claims {
         }
     }
 
-    /// Frees a nick. Returns its owners.
+    /// Frees a nick. Returns the sessions that had it.
     fn remove(&mut self, key: &str, shape: &str) -> Vec<SessionId> {
         if self
             .by_shape
@@ -173,7 +173,7 @@ impl Entry {
         std::iter::once(&self.owner).chain(sharing)
     }
 
-    /// Returns whether this session is the only owner.
+    /// Returns whether this session is the only owner of the nick.
     fn is_of(&self, who: SessionId) -> bool {
         self.owner.who == who && self.sharing.is_none()
     }

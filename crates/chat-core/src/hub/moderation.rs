@@ -73,7 +73,7 @@ impl Hub {
     /// Peers over a connection receive the reason, which is cleaned as by [`kick`](Self::kick), and are put back into
     /// the lobby if their dialect allows one room at a time. Members in process and followers receive
     /// [`Event::Closed`](crate::Event::Closed). A log in memory is lost; a persistent journal keeps the log. The next
-    /// session that joins a room of that name opens it anew.
+    /// session that joins a room of that name opens it again.
     pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
         let room = self.find_named(room)?;
         if !self.0.rooms.lock().remove(&room) {

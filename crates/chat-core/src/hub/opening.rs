@@ -1,7 +1,7 @@
 //! Opening rooms when they are first used.
 //!
-//! Invariant: only one task at a time opens a room's log, and the room uses this log until it is forgotten. So the room
-//! begins where its log ends.
+//! Invariant: only one task at a time opens a room's log, and the room uses this log until the hub forgets the room. So
+//! a room begins at the end of its log.
 
 use crate::hub::hub::Hub;
 use crate::log::{BatchSlice, DynLog, JournalError, Said, Seq, Timestamp};
@@ -9,12 +9,12 @@ use crate::name::RoomName;
 use crate::room::{JoinError, Opener, Room};
 use std::sync::Arc;
 
-/// The most messages with keys that are read back from one log.
+/// Maximum number of messages whose keys are read from one log when its room is opened.
 const RECALLED_MAX: usize = 16_384;
 
 impl Hub {
-    /// Returns the room with this name, and opens it in the name of `opener` if needed. The caller lets a member join
-    /// the room, or else calls [`Hub::let_go`].
+    /// Returns the room with this name. Opens the room if it is not open; it then counts toward the limit of the
+    /// address `opener`. The caller lets a member join the room, or else calls [`Hub::let_go`].
     pub(crate) async fn open(
         &self,
         name: &RoomName,
@@ -24,8 +24,8 @@ impl Hub {
         if let Some(room) = self.0.rooms.lock().take(key) {
             return Ok(room);
         }
-        // Only one task at a time opens this room. Otherwise another task could open the room, append messages and
-        // forget the room after this task has opened the log. The end that this task has read would then be outdated.
+        // Only one task at a time opens this room. Otherwise messages of another task could be appended to the log
+        // after this task has read where the log ends.
         let _turn = self.0.openings.turn(key).await;
         {
             let mut rooms = self.0.rooms.lock();
@@ -38,10 +38,10 @@ impl Hub {
         self.insert(name, key, opener, log).await
     }
 
-    /// As [`open`](Self::open), but returns `None` if the room has no members and its log is empty. The lobby always
-    /// exists.
+    /// As [`open`](Self::open), but returns `None` if the room has no members and its log is empty. The lobby is
+    /// returned in any case.
     ///
-    /// A mistyped name thus takes no place from another room.
+    /// Thus a mistyped name creates no room.
     pub(crate) async fn open_known(
         &self,
         name: &RoomName,
@@ -65,8 +65,8 @@ impl Hub {
         self.insert(name, key, opener, log).await.map(Some)
     }
 
-    /// Returns the open room with this key, marked as in use. Returns `Some(None)` if the open room has neither members
-    /// nor messages, and `None` if the room is not open.
+    /// Returns the open room with this key, and marks the room as in use. Returns `Some(None)` if the open room has
+    /// neither members nor messages, and `None` if the room is not open.
     fn take_known(&self, key: &str) -> Option<Option<Arc<Room>>> {
         let mut rooms = self.0.rooms.lock();
         if rooms.by_key.get(key)?.is_blank() {
@@ -75,13 +75,13 @@ impl Hub {
         rooms.take(key).map(Some)
     }
 
-    /// Opens a log. The caller must hold the turn to open the room, so that a room never has two logs.
+    /// Opens a room's log. The caller must hold the room's turn of `openings`, so that a room never has two open logs.
     async fn open_log(&self, name: &RoomName, key: &str) -> Result<Arc<dyn DynLog>, JoinError> {
         let log = self.0.journal.open(name, key).await;
         log.map_err(JoinError::Journal)
     }
 
-    /// Creates a room from a log that was opened in the same turn.
+    /// Creates a room from its log. The caller must have held the room's turn of `openings` since it opened the log.
     async fn insert(
         &self,
         name: &RoomName,
@@ -105,8 +105,8 @@ impl Hub {
         Ok(room)
     }
 
-    /// Remembers the keys of recent messages in a room whose log is older than this hub. A client that was cut off when
-    /// an earlier hub ended may repeat its messages.
+    /// Reads the keys of recent messages from a log. A client that was disconnected when an earlier hub ended may send
+    /// its messages again under the same keys, and they must not be published twice.
     async fn recall_keys(&self, log: &dyn DynLog) -> Result<(), JournalError> {
         if log.head().tail == Seq::START {
             return Ok(());

@@ -239,7 +239,8 @@ pub(crate) enum Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// Returns the question after a policy has changed it to `to`. A question that can't be changed stays as it is.
+    /// Returns the question with `to` in place of the part that a policy may change. A question that can't be changed
+    /// stays as it is.
     fn changed(self, to: &'a str) -> Self {
         match self {
             Self::Connect { .. } => Self::Connect { nick: Some(to) },

@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The most rooms that are read under one lock.
+/// Maximum number of rooms that are read before the lock on the hub's rooms is released.
 const ROOMS_PER_LOCK: usize = 128;
 
 /// Why a room's log could not be read.
@@ -94,8 +94,8 @@ impl Hub {
         listed.into_iter().map(|(_, room)| room).collect()
     }
 
-    /// Returns rooms that are open on other nodes only. No lock is held while the policy is asked, or while another
-    /// lock is taken.
+    /// Returns at most `limit` rooms after the key `last` that are open on other nodes only. No lock is held during a
+    /// call of `sees`, which asks the policy.
     fn rooms_seen_elsewhere(
         &self,
         mut last: Option<Arc<str>>,

@@ -21,30 +21,29 @@ pub(super) struct Rooms {
     empty: EmptyRooms,
 }
 
-/// Rooms without members, by opener, longest empty first.
+/// Rooms without members, grouped by the address that opened them, the longest empty first.
 #[derive(Default)]
 struct EmptyRooms {
-    /// Numbers the entries in the order in which they were listed.
+    /// The number of the newest entry. Entries are numbered in the order in which the rooms became empty.
     ticks: u64,
     /// The opener of each listed room and the number of the room's entry, by the room's key.
     listed: HashMap<Arc<str>, (Opener, u64)>,
     /// The keys of the rooms of each opener, by the numbers of their entries.
     by_opener: BTreeMap<Opener, BTreeMap<u64, Arc<str>>>,
-    /// The openers, sorted by the number of their empty rooms. Among openers with the same number, the last one has the
-    /// room that has been empty longest.
+    /// The openers (addresses), sorted by the number of their empty rooms. Among openers with the same number, the last
+    /// one has the room that has been empty longest.
     by_count: BTreeSet<(usize, Reverse<u64>, Opener)>,
 }
 
-/// Keeps a room from being forgotten while it is used without a member. When the last visit of a room is dropped, the
-/// hub may forget the room.
+/// A use of a room without joining it. The hub does not forget the room before its last visit is dropped.
 pub(crate) struct Visit {
     room: Arc<Room>,
     hub: Hub,
 }
 
 impl Hub {
-    /// Handles a room that may have become empty. The hub forgets the room if its log is empty, too. Otherwise it keeps
-    /// the log, within [`Limits::empty_rooms`].
+    /// Must be called when a room may have become empty. The hub forgets an empty room whose log is empty, too. It
+    /// keeps other empty rooms, within [`Limits::empty_rooms`].
     pub(crate) fn let_go(&self, room: &Arc<Room>) {
         if room.is_empty() {
             let mut rooms = self.0.rooms.lock();
@@ -63,14 +62,15 @@ impl Rooms {
         }
     }
 
-    /// Returns the room with this folded name and marks it as in use. The caller must let the room go afterwards.
+    /// Returns the room with this folded name and marks it as in use. The caller must call [`Hub::let_go`] afterwards.
     pub(super) fn take(&mut self, key: &str) -> Option<Arc<Room>> {
         let room = self.by_key.get(key)?;
         self.empty.unlist(key);
         Some(Arc::clone(room))
     }
 
-    /// Makes space for one more room, by forgetting an empty one if needed. The lobby always has its place.
+    /// Makes space for one more room within the limits, by forgetting an empty room if needed. The limits do not count
+    /// the lobby.
     pub(super) fn make_place(
         &mut self,
         key: &str,
@@ -102,7 +102,7 @@ impl Rooms {
         self.by_key.insert(Arc::clone(&room.key), room);
     }
 
-    /// Forgets a room. Returns whether it was known.
+    /// Forgets a room. Returns `false` if the hub has forgotten or closed it already.
     pub(super) fn remove(&mut self, room: &Arc<Room>) -> bool {
         if !self.has(room) {
             return false;
@@ -140,7 +140,7 @@ impl Rooms {
     /// Forgets the first empty room that `next` returns and that can be forgotten. Returns whether a room was
     /// forgotten.
     fn forget(&mut self, next: impl Fn(&EmptyRooms) -> Option<Arc<str>>) -> bool {
-        // Each empty room is tried once. A room whose journal is busy stays listed.
+        // Each empty room is tried once. A room can't be forgotten while its journal stores messages; it stays listed.
         for _ in 0..self.empty.len() {
             let Some(room) = next(&self.empty).and_then(|key| self.by_key.get(&key).cloned())
             else {
@@ -162,7 +162,7 @@ impl Rooms {
         known.is_some_and(|known| Arc::ptr_eq(known, room))
     }
 
-    /// Returns the opener that a room is charged to; `None` for the lobby.
+    /// Returns the address whose limit counts the room; `None` if the room counts for no address, as the lobby.
     fn opener(&self, room: &Room) -> Opener {
         room.opener.filter(|_| room.key != self.lobby)
     }
@@ -212,8 +212,8 @@ impl EmptyRooms {
         }
     }
 
-    /// Returns the room to forget first: the one that has been empty longest, of the opener with the most empty rooms.
-    /// So a peer that opens and leaves many rooms loses its own rooms first.
+    /// Returns the room to forget first: the one that has been empty longest, of the address that has left the most
+    /// rooms empty. So a peer that opens and leaves many rooms loses its own rooms first.
     fn first_to_go(&self) -> Option<Arc<str>> {
         let (_, _, opener) = self.by_count.last()?;
         self.oldest_of(*opener)
@@ -266,7 +266,7 @@ mod tests {
         ] {
             empty.list(&key.into(), opener);
         }
-        // This room was used in between, so it is now the last one that became empty.
+        // A room that is listed again counts as the last one that became empty.
         empty.list(&"n1".into(), None);
         let mut gone = Vec::new();
         while let Some(key) = empty.first_to_go() {
@@ -277,7 +277,7 @@ mod tests {
         assert!(empty.by_opener.is_empty() && empty.listed.is_empty() && empty.by_count.is_empty());
     }
 
-    /// The room is empty when it is let go, but has a member again before it is listed.
+    /// Calls `retire` while the room has a member, as if a session had joined after the room became empty.
     #[tokio::test]
     async fn a_room_that_was_joined_again_in_between_is_not_listed_as_empty() {
         let hub = Hub::default();

@@ -1,4 +1,4 @@
-//! The owners of nicks and the rooms of sessions over all nodes: the port for hubs that share their sessions.
+//! The trait with which hubs on several nodes share the owners of nicks and the rooms of sessions.
 //!
 //! Invariant: one nick, one owner. A nick is claimed under its folded key and under its shape, both or neither. So no
 //! two owners have nicks that compare equal or look alike.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
     pub(super) elsewhere: Mutex<Elsewhere>,
-    /// The stream of events on other nodes, until a task reads it.
+    /// The roster's events about other nodes; `None` once a task reads them, or if there are none.
     pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
     /// Whether other nodes are notified of the nicks and rooms of this hub's sessions.
     pub(super) is_shared: bool,
@@ -73,7 +73,7 @@ impl Sessions {
     }
 
     /// Returns at most `limit` members of a room, in the order of their session ids: those after the session `after`,
-    /// or the first ones. All members must be on other nodes.
+    /// or the first ones. The room must not be open on this hub, so that all its members are on other nodes.
     pub(super) fn elsewhere_after(
         &self,
         key: &str,

@@ -1,6 +1,6 @@
 //! How sessions get their nicks, and what hubs that share a roster do for each other.
 //!
-//! Invariant: what sessions on other nodes do is applied from the roster's events, one after the other.
+//! Invariant: the roster's events about sessions on other nodes are applied one after the other.
 
 use crate::event::CloseReason;
 use crate::hub::hub::{Hub, Inner};
@@ -16,7 +16,8 @@ use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-/// A claim of a nick. Dropping it releases the nick if the claim may have succeeded but was not answered.
+/// A claim of a nick that the roster may not have answered. Dropping it releases the nick if there was no answer,
+/// because the claim may have succeeded.
 struct Claiming<'a> {
     hub: &'a Hub,
     who: SessionId,
@@ -35,7 +36,7 @@ impl Drop for Claiming<'_> {
 impl Hub {
     /// Claims a nick for a session. The session also keeps the nick `had`, if it had one.
     ///
-    /// Dropping the future releases the nick.
+    /// Dropping the future releases the claimed nick.
     pub(crate) async fn claim_nick(
         &self,
         session: &Participant,
@@ -65,7 +66,8 @@ impl Hub {
         claimed
     }
 
-    /// Adds a session that has its nick to the table of sessions. The first session makes the hub follow the roster.
+    /// Adds a session that has its nick to the table of sessions. The first session starts the task that applies the
+    /// roster's events.
     pub(crate) fn list(&self, session: &Arc<Participant>) {
         let sessions = &self.0.participants;
         sessions
@@ -155,7 +157,8 @@ impl Hub {
             }
             RosterCommand::End(reason) => {
                 // The session is asked to close before it is ended, so that its connection knows why it ends. The
-                // connection may end the session before this task does, so the first request counts as success, too.
+                // connection may then end the session before this task does, so making the first request counts as
+                // success, too.
                 let is_first = session.ask_to_close(reason.clone());
                 self.end(session, &reason) || is_first
             }
@@ -261,7 +264,7 @@ impl Hub {
     }
 }
 
-/// Applies the events of other nodes, until the hub is gone.
+/// Applies the roster's events about other nodes, until the hub is dropped.
 async fn follow(mut events: BoxStream<'static, RosterEvent>, hub: Weak<Inner>) {
     while let Some(event) = events.next().await {
         let Some(inner) = hub.upgrade() else { return };

@@ -1,4 +1,4 @@
-//! Using a room without being in it.
+//! Using a room without joining it.
 
 use crate::hub::hub::Hub;
 use crate::hub::rooms::Visit;
@@ -7,11 +7,12 @@ use crate::name::RoomName;
 use crate::room::{JoinError, Opener, Participant, PublishError, Standing};
 
 impl Hub {
-    /// Opens a room for a session that does not join it; `None` if the room is missing and must not be created.
+    /// Opens a room for a session that does not join it. Returns `None` if the room does not exist and `if_missing`
+    /// does not allow its creation.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a room that was opened and is not used is let go.
+    /// Cancel safe: if the future is dropped, the hub may forget the room that it has opened.
     pub(crate) async fn visit(
         &self,
         name: &RoomName,
@@ -28,7 +29,7 @@ impl Hub {
                 return Ok(None);
             };
             let visit = Visit::new(room, self.clone());
-            // If the room was forgotten in between, it is opened anew.
+            // If the hub forgot the room before the visit began, the room is opened again.
             if !visit.is_gone() {
                 return Ok(Some(visit));
             }

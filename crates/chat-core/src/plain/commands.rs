@@ -146,7 +146,7 @@ fn unknown(name: &str) -> Refusal {
 /// `name` (optimal string alignment).
 fn distance(typed: &str, name: &str) -> usize {
     let name: Vec<char> = name.chars().collect();
-    // The characters beyond the longest command do not matter: the distance is already large enough.
+    // Only 16 characters are compared, because a longer word is far from every command.
     let typed: Vec<char> = typed
         .chars()
         .flat_map(char::to_lowercase)

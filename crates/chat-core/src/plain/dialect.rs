@@ -218,7 +218,8 @@ impl Dialect for Plain {
             Reply::Refused(why) | Reply::Rejected(why) | Reply::Unpublished(_, why) => {
                 refusal(out, why)
             }
-            // The peer's terminal already shows what it said, and a plain peer never asks for the other replies.
+            // The peer's terminal already shows its own messages, and no command of this dialect asks for the other
+            // replies.
             Reply::Published(_)
             | Reply::History { is_empty: false }
             | Reply::Duplicate { .. }

@@ -75,7 +75,8 @@ impl PlainEncoders {
         }
     }
 
-    /// Writes the day of `next`, if it differs from the day of `previous`. If it is the day of `now`, the line says so.
+    /// Writes the day of `next`, if it differs from the day of `previous`. If it is the day of `now`, the line ends
+    /// with `(today)`.
     pub(crate) fn write_day(
         &self,
         previous: Timestamp,

@@ -112,7 +112,7 @@ pub enum Command<'a> {
     Rooms {
         /// Lists only rooms whose names sort after this one. `None` lists from the first room.
         after: Option<Cow<'a, str>>,
-        /// Maximum number of rooms in the answer. `None` is 100, which is also the most.
+        /// Maximum number of rooms in the answer, at most 100. `None` is 100.
         limit: Option<usize>,
     },
     /// Asks for past messages of a room that the session is in. The answer is

@@ -131,7 +131,7 @@ pub(crate) fn reserved() -> impl Iterator<Item = Arc<dyn Detector>> {
                 b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
                 This is a chat server, not a web server. Try: nc HOST PORT\n",
         },
-        // A TLS alert: fatal, protocol_version (RFC 8446, section 6).
+        // The answer is a fatal TLS alert: protocol_version (RFC 8446, section 6).
         Reserved {
             recognise: is_tls,
             answer: &[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46],

@@ -290,11 +290,11 @@ impl Reply<'_> {
     /// the dialect's echo is [`Echo::Reply`].
     ///
     /// The result depends only on the kind of the reply, so it is also `true` for the replies that core gives without a
-    /// command when a session begins or moves. In a dialect with [`arrives_in_lobby`](DialectOptions::arrives_in_lobby)
-    /// these are the [`Joined`](Self::Joined), or the [`Refused`](Self::Refused) in its place, of the lobby: when the
-    /// peer arrives, and when the application has removed the session from its last room. In every dialect without
-    /// [`registers`](DialectOptions::registers), a `Refused` may come before the first line, because no session can
-    /// begin; the connection then ends.
+    /// command when a session begins or moves. In a dialect with
+    /// [`arrives_in_lobby`](DialectOptions::arrives_in_lobby), core gives a [`Joined`](Self::Joined) or a
+    /// [`Refused`](Self::Refused) for the lobby when the peer arrives, and when the application has removed the session
+    /// from its last room. In a dialect without [`registers`](DialectOptions::registers), core gives a `Refused` before
+    /// the first line if no session can begin; the connection then ends.
     #[must_use]
     pub const fn completes_command(&self) -> bool {
         !matches!(

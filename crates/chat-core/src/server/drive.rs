@@ -23,12 +23,12 @@ use tokio::time::Instant;
 /// HTTP and WebSocket.
 const TAKE_OVERS_MAX: usize = 4;
 
-/// The permit of an admitted connection, and the account and the address that it is counted for.
+/// The permit of an admitted connection, and the address whose limits count the connection.
 pub(super) struct Admission {
-    /// Counts the connection until it is dropped. `None` if the program serves the stream itself:
-    /// [`Limits::connections`](crate::Limits) does not apply then.
+    /// Counts the connection toward [`Limits::connections`](crate::Limits) until the permit is dropped. `None` if the
+    /// program serves the stream itself: that limit does not apply then.
     permit: Option<Permit>,
-    /// The account of the peer's address; `None` if the address is not counted.
+    /// What the connections of the peer's address have used of its limits; `None` if the address has no limits.
     account: Option<Arc<AddressAccount>>,
     /// The peer's address when the connection was admitted.
     address: Option<IpAddr>,
@@ -252,7 +252,7 @@ async fn hand_over(
 /// Asks the authenticator for an account that is proved before the peer has sent anything, and adds the account to the
 /// peer.
 ///
-/// The connection's deadlines count from the answer, because what the peer has sent before must be read first.
+/// The connection's deadlines begin when the authenticator has answered, because nothing is read from the peer before.
 async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<Peer, CloseReason> {
     if !hub.has_authenticator() {
         return Ok(peer);

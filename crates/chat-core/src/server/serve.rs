@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 /// The pause after the first error of `accept`. Each further error doubles it.
 const BACK_OFF_MIN: Duration = Duration::from_millis(10);
-/// The longest pause after an error of `accept`. Without file descriptors, every call fails.
+/// The longest pause after an error of `accept`. While the process has no free file descriptor, every call fails.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// Time that a connection's task may take to end after `Limits::drain`. Its socket is closed by then.
@@ -212,7 +212,7 @@ impl Server {
         };
         let admission = Admission::permitted(permit, &peer);
         let connection = self.drive(stream, peer, admission);
-        // No async block: it would keep the future twice, in each idle connection.
+        // `map` and not an async block, which would hold the connection's future twice in memory.
         connections.spawn(connection.map(move |reason| {
             // `Debug` quotes the reason that the peer gave.
             tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
@@ -223,8 +223,8 @@ impl Server {
 /// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
 ///
 /// Draining closes the listener and stops all publishing. Every peer is sent what was published before, and a goodbye.
-/// A peer that has not received them within [`Limits::drain`](crate::Limits::drain) is disconnected (promise 8).
-/// Several listeners may be served with one hub; they drain together.
+/// A peer that has not received them within [`Limits::drain`](crate::Limits::drain) is disconnected. Several listeners
+/// may be served with one hub; they drain together.
 ///
 /// # Overload
 ///

@@ -56,7 +56,7 @@ pub struct SessionEvents {
     echo: Echo,
     rooms: Vec<Joined>,
     events: SelectAll<BoxStream<'static, (u64, Option<Event>)>>,
-    /// Numbers the rooms in the order in which they are joined.
+    /// The number of the room that is joined next. Rooms are numbered in the order of their joins.
     next_number: u64,
     /// Whether a direct message comes before the events of rooms. The value alternates with each poll.
     is_direct_first: bool,
@@ -72,7 +72,7 @@ pub enum SessionEvent {
     Direct(Direct),
 }
 
-/// A room whose events are among those of the session.
+/// A room that the session is in.
 struct Joined {
     number: u64,
     handle: MemberHandle,
@@ -144,7 +144,7 @@ impl SessionEvents {
         };
         let left = self.rooms.swap_remove(at);
         left.leaving.abort();
-        // The member is dropped only when its stream is next polled. The room announces now that it leaves.
+        // The aborted stream drops the room's member only when it is next polled, so the session leaves the room here.
         left.handle.leave_now();
         true
     }
@@ -153,7 +153,7 @@ impl SessionEvents {
     ///
     /// # Errors
     ///
-    /// The session is not in a room of this name.
+    /// Returns an error if the session is not in a room of this name.
     pub fn room(&self, room: &str) -> Result<&MemberHandle, NotInRoom> {
         let at = self.position(room).ok_or(NotInRoom)?;
         Ok(&self.rooms[at].handle)
@@ -186,14 +186,14 @@ impl SessionEvents {
         self.session.closing()
     }
 
-    /// Ends the session with a reason that the other members see. A session that is dropped instead has left for
+    /// Ends the session with a reason that the other members see. If this value is dropped instead, they see
     /// [`CloseReason::Dropped`].
     pub fn close(self, reason: &CloseReason) {
         self.session.end(reason);
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<SessionEvent>> {
-        // Registers the waker for direct messages, too.
+        // `poll_closing` also registers the waker for direct messages.
         let is_closing = self.session.poll_closing(cx).is_ready();
         self.is_direct_first = !self.is_direct_first;
         if self.is_direct_first

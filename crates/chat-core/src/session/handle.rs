@@ -1,6 +1,6 @@
-//! A session's seat in one room, and the handle that publishes from it.
+//! A session's seat in one room, which is its membership there, and the handle that publishes in that room.
 //!
-//! Invariant: a seat is given up once, by dropping it; then the leave is announced.
+//! Invariant: a session whose seat is dropped has left the room, and the room has announced the leave once.
 
 use crate::event::RoomInfo;
 use crate::hub::Hub;
@@ -151,7 +151,7 @@ impl MemberHandle {
     /// A key has 1 to 64 bytes and no control character. It belongs to the client's token if the session has one
     /// ([`Session::set_token`](crate::Session::set_token)), otherwise to the session: two clients may use the same key.
     /// The hub remembers a key for [`Limits::key_lifetime`](crate::Limits::key_lifetime), but only the last
-    /// [`Limits::keys_per_nick`](crate::Limits::keys_per_nick) of one owner.
+    /// [`Limits::keys_per_nick`](crate::Limits::keys_per_nick) keys of one token or session.
     ///
     /// # Errors
     ///
@@ -196,7 +196,8 @@ impl MemberHandle {
         Ok(self.append(drafts, Vec::new()).await?.last())
     }
 
-    /// Takes the session out of the room, unless it has left and joined again.
+    /// Takes the session out of the room. Does nothing if the session has left since this handle was made, even if it
+    /// has joined the room again.
     pub(crate) fn leave_now(&self) {
         self.hub.leave(&self.session, &self.room, self.seat);
     }
@@ -206,7 +207,6 @@ impl MemberHandle {
         *self.room.key == *key
     }
 
-    /// Starts a batch of this member's messages.
     fn drafts(&self) -> Drafts {
         self.session.drafts(self.hub.now())
     }
@@ -226,7 +226,7 @@ impl Published {
     }
 }
 
-/// A session's place in one room, for members in process and over connections. Dropping the seat gives up the place.
+/// A session's membership in one room, in process or over a connection. Dropping the seat leaves the room.
 #[derive(Debug)]
 pub(crate) struct Seat {
     handle: MemberHandle,
@@ -253,7 +253,6 @@ impl Seat {
         &self.handle
     }
 
-    /// Returns the session that has the seat.
     pub(super) fn session(&self) -> SessionId {
         self.handle.session.id()
     }

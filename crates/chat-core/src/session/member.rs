@@ -33,23 +33,24 @@ pub struct Member {
     rx: broadcast::Receiver<Arc<Item>>,
     cursor: Cursor,
     echo: Echo,
-    /// Whether the session is ending or the hub drains. The member then returns the earlier events, and no later ones.
+    /// Whether the session is ending or the hub drains. `next` then returns only the events from before the end.
     is_ending: bool,
-    /// Whether the member has left the room. It then receives no later events.
+    /// Whether the member has left the room, so that it receives no further events.
     is_over: bool,
     /// A batch that was received, and the indexes of those of its messages that were not returned yet.
     current: Option<(Arc<Batch>, Range<usize>)>,
-    /// Which earlier messages the member asked for, and where the room was when it joined.
+    /// Which earlier messages the member asked for, and the room's position at the join; `None` once their replay
+    /// begins.
     resume: Option<Box<(Resume, JoinedAt)>>,
     /// Whether the messages that are returned now were published before the member joined.
     is_replaying: bool,
     /// The part of the log that the member missed and has not received yet.
     backlog: Option<Backlog>,
-    /// The present members, if this member missed changes of presence and has not received them yet.
+    /// The room's present members, which `next` returns because this member missed changes of presence.
     missed_presence: Option<Box<RoomInfo>>,
 }
 
-/// The ring dropped items that this member had not received.
+/// The room's broadcast ring has dropped events that this member had not received.
 struct Lagged;
 
 impl Member {
@@ -60,7 +61,8 @@ impl Member {
         joined: JoinedAt,
     ) -> Self {
         let Subscription { rx, cursor } = subscription;
-        // This is checked after subscribing. If the session ends later, an item makes the member check again.
+        // Checked after subscribing: if the session ends after this check, the room sends an item that makes the member
+        // check again.
         let is_ending = seat.is_ending();
         let has_plan = !resume.is_empty() || joined.is_lost;
         Self {
@@ -266,14 +268,13 @@ impl Member {
         Some(Message::new(batch, index))
     }
 
-    /// Receives the next item of the broadcast. Returns `None` once the session is ending and no item is left.
+    /// Receives the next item of the room's broadcast. Returns `None` once the session is ending and no item is left.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;
         }
         while self.is_ending {
-            // This is checked before the ring is read: messages that the journal has not stored yet will be delivered
-            // later.
+            // Checked before the ring is read: if the journal is still storing messages, they are delivered later.
             let is_settled = self.seat.room().is_settled();
             match self.rx.try_recv() {
                 Ok(item) => return Some(Ok(item)),
@@ -326,7 +327,7 @@ impl Member {
         }
     }
 
-    /// Moves the member to the live end. The messages that it missed are then read from the log.
+    /// Subscribes again to the room's later events. `next` then reads the messages that the member missed from the log.
     fn fall_behind(&mut self) {
         let (subscription, catch_up, info) = self.seat.room().subscribe_anew(self.cursor);
         self.missed_presence = info.map(Box::new);
@@ -338,7 +339,8 @@ impl Member {
         self.backlog = Some(Backlog::new(catch_up));
     }
 
-    /// Takes one step of catching up: yields a slice, or reads a new page, which may begin with a gap.
+    /// Takes one step of catching up from the log. Returns a gap if messages are missing there; messages go to
+    /// `current`.
     async fn read_on(&mut self) -> Option<Event> {
         let backlog = self.backlog.as_mut()?;
         match backlog.step(self.seat.room()).await {

@@ -37,7 +37,8 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
-    /// The address for which the rooms that this session opens are counted.
+    /// The rooms that this session opens count toward `Limits::rooms_per_address` of this address; `None`: of no
+    /// address.
     opener: Opener,
 }
 
@@ -92,7 +93,7 @@ impl Hub {
         self.publish_presence(&shared);
         let session = Session::new(shared, self.clone());
         if self.is_draining() {
-            // The session began too late for the drain to see it.
+            // `Hub::drain` may have run before the session was listed, and then has not closed it.
             session.shared().ask_to_close(CloseReason::Draining);
         }
         Ok(session)
@@ -108,7 +109,6 @@ impl Session {
         }
     }
 
-    /// Sets the address for which the rooms that the session opens are counted.
     pub(crate) const fn with_opener(mut self, opener: Opener) -> Self {
         self.opener = opener;
         self
@@ -139,8 +139,8 @@ impl Session {
         self.shared.set_account(account);
     }
 
-    /// Gives the session another nick, which all its rooms announce. Returns the nick as its first owner spells it, if
-    /// sessions share it.
+    /// Gives the session another nick, which all its rooms announce. Returns the nick. If several sessions share it,
+    /// the spelling is that of the first one.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Session {
         self.rename_as(nick, IfTaken::Refuse).await
     }
 
-    /// Claims the new nick and then announces it; the old one is free after that.
+    /// Claims the new nick, releases the old one, and announces the change in the session's rooms.
     async fn rename_as(&self, nick: &str, if_taken: IfTaken) -> Result<Nick, NickError> {
         let nick = self.hub.names().nick(nick).map_err(NickError::Name)?;
         let _turn = self.hub.renaming(self.id()).await;
@@ -209,7 +209,7 @@ impl Session {
     ///
     /// The keys that the session uses later ([`MemberHandle::say_once`](crate::MemberHandle::say_once)) belong to the
     /// token. A later session with the same token can repeat a message under its key, and the message is not published
-    /// twice. Keys that the session used before this call stay its own.
+    /// twice. Keys that the session used before this call belong to the session alone.
     pub fn set_token(&self, token: TokenDigest) {
         *self.shared.token.lock() = Some(token);
     }
@@ -248,7 +248,7 @@ impl Session {
         async move { Ok(self.join_as(&request).await?.0) }
     }
 
-    /// As [`join`](Self::join). Returns the room's information at the join, too.
+    /// As [`join`](Self::join). Also returns the room's members, topic and position at the join.
     pub(super) async fn join_as(
         &self,
         request: &JoinRequest<'_>,
@@ -276,8 +276,9 @@ impl Session {
         }
     }
 
-    /// Joins a room whose items are written to `outbound`, and leaves `outbound` corked. The caller is about to leave
-    /// the rooms of `leaving`. Delivery from these rooms stops before delivery from the new room begins.
+    /// Joins a room whose events are written to `outbound`. `outbound` holds the events back until the caller uncorks
+    /// it. The caller leaves the rooms of `leaving` afterwards: delivery from them stops before delivery from the new
+    /// room begins.
     pub(crate) async fn join_wire(
         &self,
         room: &str,
@@ -287,7 +288,8 @@ impl Session {
     ) -> Result<(RoomInfo, WireMember), JoinError> {
         loop {
             let seat = self.take_seat(room, leaving.len()).await?;
-            // No `.await` below this line. If the join fails, the members of `leaving` are lagging and catch up.
+            // No `.await` below this line. If the join fails after the pause, the members of `leaving` lag, and catch
+            // up later.
             leaving.iter().for_each(WireMember::pause);
             outbound.cork();
             let outbound = Arc::clone(outbound);
@@ -345,14 +347,15 @@ impl Session {
             let room = Visit::new(room.map_err(failed)?, self.hub.clone());
             let published = room.publish(drafts, Vec::new(), Standing::Outside).await;
             if room.is_gone() && matches!(published, Err(PublishError::NotAMember)) {
-                // The room was forgotten or closed in between, so it is opened anew.
+                // The hub has forgotten or closed the room since it was opened, so it is opened again.
                 continue;
             }
             return Ok(published?.last());
         }
     }
 
-    /// Opens a room that the session does not join; `None` if the room is missing and must not be created.
+    /// Opens a room that the session does not join. Returns `None` if the room does not exist and `if_missing` does not
+    /// allow its creation.
     pub(crate) async fn visit(
         &self,
         name: &RoomName,
@@ -403,8 +406,8 @@ impl Session {
         &self.shared
     }
 
-    /// Returns the reason once the session was asked to end. Registers the waker for this request and for direct
-    /// messages.
+    /// Returns the reason for the end once the session was asked to end. Registers the waker for this request and for
+    /// direct messages.
     pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<CloseReason> {
         self.shared.waker.register(cx.waker());
         self.shared
@@ -438,12 +441,13 @@ impl Session {
         self.hub.end(&self.shared, reason);
     }
 
-    /// Returns the key of the room that the text names; `None` if the text is longer than any room's name.
+    /// Returns the key (the folded name) of the room that the text names; `None` if the text is longer than any room's
+    /// name.
     pub(crate) fn room_key(&self, room: &str) -> Option<String> {
         self.hub.room_key(room)
     }
 
-    /// Takes a removal of the session from a room of which the peer has yet to be notified.
+    /// Takes the record of a room from which the application removed this session, to report it to the peer.
     pub(crate) fn take_removal(&self) -> Option<Removal> {
         let mut mail = self.shared.mail.lock();
         let removal = mail.removals.pop();
@@ -457,8 +461,8 @@ impl Session {
         !self.shared.mail.lock().removals.is_empty()
     }
 
-    /// Opens a room and counts it among the session's rooms, so that the session leaves it when it ends. The session
-    /// may exceed the limit of rooms by `leaving`, because it is about to leave that many.
+    /// Opens a room and adds it to the session's rooms, so that the session leaves the room when the session ends. The
+    /// session may exceed `Limits::rooms_per_session` by `leaving`, the number of rooms that it leaves next.
     async fn take_seat(&self, room: &str, leaving: usize) -> Result<Seat, JoinError> {
         let (name, key) = self.hub.room_name(room).map_err(JoinError::Name)?;
         let room = self.hub.open(&name, &key, self.opener).await?;
@@ -510,7 +514,7 @@ impl Drop for Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The session can't have the requested nick.
+    /// The session can't have the requested nick, for this reason.
     Nick(NickError),
     /// The hub is shutting down.
     Draining,

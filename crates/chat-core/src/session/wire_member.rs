@@ -1,7 +1,8 @@
 //! A session's presence in one room, over a connection: served by the room's delivery tasks.
 //!
-//! Invariant: joining, resuming and catching up work in the same way. The output is corked and the member goes to the
-//! live end. Then the part of the log in between is written, and the output is uncorked.
+//! Invariant: joining, resuming and catching up have the same steps. The connection's output is corked, which holds
+//! back the events that the room delivers from now on. Then earlier messages are written from the log, and the output
+//! is uncorked.
 
 use crate::event::RoomInfo;
 use crate::log::{Appended, Batch, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
@@ -13,7 +14,7 @@ use crate::room::{
 use crate::session::handle::Seat;
 use std::sync::Arc;
 
-/// A presence in one room whose events are written to a connection; dropping it leaves the room.
+/// A session's presence in one room whose events are written to a connection. Dropping it leaves the room.
 #[derive(Debug)]
 pub(crate) struct WireMember {
     // The fields are dropped in this order: delivery stops first, and then the room announces that the member has left.
@@ -22,10 +23,10 @@ pub(crate) struct WireMember {
     seat: Seat,
 }
 
-/// The result of moving a lagging member to the live end.
+/// The result of resuming delivery to a lagging member, from [`WireMember::go_live`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repaired {
-    /// The part of the log that must be written before the member's live events.
+    /// The part of the log that must be written before the events that the room delivers from now on.
     pub(crate) replay: CatchUp,
     /// Whether the member missed changes of presence.
     pub(crate) missed_presence: bool,
@@ -77,7 +78,7 @@ impl WireMember {
         self.seat.publish(drafts, claims).await
     }
 
-    /// Returns whether messages with keys are published alone; see [`Room::is_shared`].
+    /// Returns whether other hubs append to the room's log, too; see [`Room::is_shared`].
     pub(crate) fn is_shared(&self) -> bool {
         self.seat.room().is_shared()
     }
@@ -91,22 +92,23 @@ impl WireMember {
         self.tail.echo()
     }
 
-    /// Notes that the session's messages up to this batch are answered, even if delivery has not reached them.
+    /// Notes that the peer is sent the replies to its messages up to this batch before delivery reaches them.
     pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
         self.tail.note_answered(batch, epoch);
     }
 
-    /// Returns whether these messages of the session are answered.
+    /// Returns whether the peer was sent the reply to this batch of its messages.
     pub(crate) fn has_answered(&self, batch: &Batch) -> bool {
         self.tail.has_answered(batch, self.epoch())
     }
 
-    /// Returns whether delivery to this member has yet to reach this position, and will.
+    /// Returns whether delivery to this member has not reached this position yet, but will.
     pub(crate) fn awaits(&self, at: Position) -> bool {
         self.tail.awaits(at, self.seat.room().lost_at())
     }
 
-    /// Moves the member to the live end. The output must be corked until the replay is written.
+    /// Resumes delivery to a lagging member: the room delivers all later events to it. The output must stay corked
+    /// until the returned replay is written.
     pub(crate) fn go_live(&self) -> Repaired {
         let (replay, missed_presence) = self.seat.room().go_live(&self.tail);
         Repaired {
@@ -115,7 +117,7 @@ impl WireMember {
         }
     }
 
-    /// Stops delivery until the member is moved to the live end.
+    /// Stops delivery to this member until [`go_live`](Self::go_live) is called.
     pub(crate) fn pause(&self) {
         self.tail.stop();
     }
@@ -139,8 +141,8 @@ impl WireMember {
         resume.plan(self.seat.room(), joined).await
     }
 
-    /// Covers the latest messages before a position of the present epoch, at most `limit`. Returns `None` if there are
-    /// none.
+    /// Returns a replay of the latest messages before a position of the present epoch, at most `limit`; `None` if there
+    /// are no messages.
     pub(crate) async fn latest(
         &self,
         before: Seq,

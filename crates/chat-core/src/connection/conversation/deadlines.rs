@@ -56,9 +56,8 @@ impl Conversation {
             return self.close(CloseReason::NotRegistered);
         }
         if is_due(self.greeting_deadline(facts.limits)) {
-            // No complete line arrived.
             return match facts.dialects.fallback() {
-                // The peer is a person who waits for a greeting, or a program that speaks late.
+                // The peer may be a person who waits for a greeting, or a program that speaks late.
                 Fallback::Plain(plain) => Next::Begin(plain),
                 Fallback::Other(dialect) => self.open(Detected::Dialect(dialect), facts),
             };
@@ -96,7 +95,7 @@ impl Conversation {
         }
     }
 
-    /// Returns when an owed reply is written although delivery has not reached its message.
+    /// Returns when a published message is answered although delivery has not reached it.
     fn reply_deadline(&self, limits: &Limits) -> Option<Instant> {
         let owed = self.owed.as_ref();
         owed.map(|owed| owed.since + limits.stall_timeout)

@@ -97,7 +97,7 @@ impl Conversation {
                 }
                 Next::Begin(dialect)
             }
-            // Too late: bytes of this connection were already processed for another protocol.
+            // No protocol can take over the stream here, because some of its bytes were already processed.
             Detected::TakeOver(_) => self.close(CloseReason::Refused),
         }
     }

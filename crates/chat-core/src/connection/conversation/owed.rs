@@ -1,4 +1,4 @@
-//! The published message that is owed a reply: the reply is written when delivery reaches the message in its room.
+//! The published message that is not answered yet. The reply is written when delivery reaches the message in its room.
 
 use crate::connection::conversation::Conversation;
 use crate::connection::owed::Owed;
@@ -7,23 +7,23 @@ use crate::protocol::Reply;
 use bytes::BytesMut;
 
 impl Conversation {
-    /// Keeps the reply to a published message until delivery reaches the message.
+    /// Keeps a published message, which is answered when delivery reaches it.
     pub(in crate::connection) fn owe(&mut self, owed: Owed) {
         debug_assert!(self.owed.is_none(), "the next message waits for the reply");
         self.owed = Some(Box::new(owed));
     }
 
-    /// Returns the published message that is owed a reply.
+    /// Returns the published message that is not answered yet.
     pub(in crate::connection) fn owed(&self) -> Option<&Owed> {
         self.owed.as_deref()
     }
 
-    /// Takes the published message that is owed a reply. The caller writes the reply now.
+    /// Takes the published message that is not answered yet. The caller answers it.
     pub(in crate::connection) const fn take_owed(&mut self) -> Option<Box<Owed>> {
         self.owed.take()
     }
 
-    /// Writes the owed reply if `batch` is the message that the reply is for. Returns whether it is.
+    /// If `batch` is the message that is not answered yet, writes the reply and returns `true`.
     pub(in crate::connection) fn write_owed(&mut self, batch: &Batch, out: &mut BytesMut) -> bool {
         let (Some(dialect), Some(owed)) =
             (&mut self.dialect, self.owed.take_if(|owed| owed.is(batch)))

@@ -22,7 +22,6 @@ impl Pace {
         }
     }
 
-    /// Returns whether the rate of the connection is limited.
     pub(in crate::connection) const fn is_limited(&self) -> bool {
         self.bucket.is_some()
     }
@@ -61,7 +60,8 @@ impl Pace {
         }
     }
 
-    /// Returns whether reading is paused. Begins a pause if the bucket has no token; the pause ends when it has one.
+    /// Returns whether reading is paused. If the bucket has no token, begins a pause, which ends when the bucket has
+    /// one.
     pub(super) fn must_wait(&mut self, now: Instant) -> bool {
         if let Some(Err(until)) = self.bucket.as_ref().map(|bucket| bucket.check(now)) {
             self.paused_until = Some(until);

@@ -20,7 +20,7 @@ struct Peer {
     is_full: bool,
     must_catch_up: bool,
     has_ended: bool,
-    /// The command for which its address must wait.
+    /// The name of a command before which the peer's address must wait.
     waits_for: Option<&'static str>,
     done: Vec<String>,
 }
@@ -242,7 +242,7 @@ impl Detector for ToyDetector {
     }
 }
 
-/// Commands are words of one line. Any other line is a message.
+/// A dialect for tests. A line that is a command's name is a command, and any other line is a message.
 struct Toy {
     registers: bool,
 }
@@ -364,7 +364,7 @@ fn a_silent_peer_is_greeted_and_may_still_speak_another_dialect() {
     let mut peer = Peer::new();
     peer.waits(SECOND).does(&["begin plain"]);
     peer.sends("one\n").does(&["publish 1"]);
-    // The first line has decided the dialect.
+    // The first line has selected the plain dialect, so `TOY` is a message.
     peer.sends("TOY\n").does(&["publish 1"]);
 }
 
@@ -432,7 +432,7 @@ fn refusals_are_told_in_order_with_replies() {
 #[test]
 fn a_peer_without_tokens_is_paused_and_loses_nothing() {
     let mut peer = Peer::toy(one_a_second(3));
-    // The first line took a token, too.
+    // `TOY`, the first line, took one of the three tokens.
     peer.sends("one\ntwo\nthree\nfour\n").does(&["publish 2"]);
     assert!(peer.conversation.is_paused() && peer.conversation.is_held_up());
     peer.goes_on().does(&[]);
@@ -550,7 +550,7 @@ fn a_line_that_takes_too_long_is_given_up() {
     peer.sends(" and ended\nafter\n").does(&["publish 1"]);
 }
 
-/// Otherwise the connection would ask for the same input again and again, and never yield.
+/// If it were, the connection would ask for the same input again and again, and never yield.
 #[test]
 fn input_that_waits_for_the_rate_is_not_asked_for_again() {
     let mut peer = Peer::with(one_a_second(1));

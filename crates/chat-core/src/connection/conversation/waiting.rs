@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub(in crate::connection) struct Waiting {
     pub(in crate::connection) target: Target,
     pub(in crate::connection) drafts: Drafts,
-    /// The claims on the keys of those messages that have a key.
+    /// Reserve the keys of those messages that have a key.
     pub(in crate::connection) claims: Vec<Claim>,
 }
 
@@ -22,7 +22,7 @@ pub(in crate::connection) enum Target {
     Outside(Visit),
 }
 
-/// A message that is about to be drafted.
+/// A message of the peer that is not among the waiting messages yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::connection) struct Draft<'a> {
     pub(in crate::connection) kind: Kind,
