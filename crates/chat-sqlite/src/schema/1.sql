@@ -1,4 +1,4 @@
--- How much has happened; one row.
+-- Counters of the file's history, in one row.
 CREATE TABLE progress (
     generation INTEGER NOT NULL,
     appended INTEGER NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE progress (
 );
 INSERT INTO progress VALUES (0, 0, 0, random());
 
--- `tail` is the place of a log's last message, `floor` of the last one that is no longer kept.
+-- `tail` is the position of a log's last message, `floor` the position up to which messages have expired.
 CREATE TABLE rooms (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -20,7 +20,7 @@ CREATE TABLE rooms (
     topic TEXT NOT NULL
 );
 
--- `id` is the room's id in the upper bits and the place in the lower 40, so that a log lies together.
+-- `id` holds the room's id in the upper bits and the position in the lower 40, so that a log is stored together.
 CREATE TABLE messages (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE messages (
     key TEXT
 );
 
--- Words as unicode61 finds them, and Chinese, Japanese and Korean in pairs of characters; see index.rs.
+-- The search index: words as unicode61 finds them, and pairs of Chinese, Japanese and Korean characters; see index.rs.
 CREATE VIRTUAL TABLE found USING fts5 (
     words, pairs,
     content = '', contentless_delete = 1,

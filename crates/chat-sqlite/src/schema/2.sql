@@ -1,6 +1,6 @@
--- Up to where a room's log is found by searches through `found`; what follows is looked through message by message.
+-- The position up to which a room's log is in the search index `found`. Later messages are searched one by one.
 ALTER TABLE rooms ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
 UPDATE rooms SET indexed = tail;
 
--- What was said under a key lately is looked for when a room is opened.
+-- When a room is opened, its recent messages with a key are read.
 CREATE INDEX keyed ON messages (id >> 40, at) WHERE key IS NOT NULL;
