@@ -18,7 +18,7 @@ use crate::readiness::Until;
 use crate::workload::Workload;
 use connection::{Connection, Received, Stage};
 
-/// The most bytes of one read: enough for all messages of a window.
+/// The most bytes of one read: enough for all messages that are in flight.
 const READ_BYTES: usize = 256 * 1024;
 
 /// The most events that one poll returns.

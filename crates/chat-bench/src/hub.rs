@@ -39,7 +39,7 @@ pub(crate) struct HubReport {
     pub(crate) rounds: u32,
     pub(crate) broadcast_ns: f64,
     pub(crate) hub_ns: f64,
-    /// The median of the rounds' ratios of hub to channel.
+    /// The hub's cost divided by the channel's in each round: the median of all rounds.
     pub(crate) ratio: f64,
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Row {
     p99_us: u64,
 }
 
-/// The latency of messages that are published at one a millisecond, until a member receives them.
+/// The time until a member receives a message, while one message is published each millisecond.
 #[derive(Debug, Serialize)]
 pub(crate) struct Paced {
     kept: Kept,

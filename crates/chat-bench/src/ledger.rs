@@ -236,7 +236,7 @@ impl Ledger {
 pub(crate) struct Series {
     /// The number that is expected next.
     pub(crate) next: u64,
-    /// The number of messages that were left out.
+    /// The number of messages that are missing.
     pub(crate) lost: u64,
     /// The number of messages that came again, or after a later one.
     pub(crate) repeated: u64,
@@ -244,7 +244,7 @@ pub(crate) struct Series {
 
 impl Series {
     /// Records the number of a received message. Returns how it compares with the expected number: `Greater` if
-    /// messages were left out, `Less` if the message is a repetition.
+    /// messages are missing, `Less` if the message is a repetition.
     pub(crate) fn receive(&mut self, number: u64) -> Ordering {
         let due = self.next;
         match number.checked_sub(due) {

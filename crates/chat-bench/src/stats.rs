@@ -16,7 +16,8 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// Returns the median of the rounds' ratios. A disturbance of a whole round cancels out in the ratio of that round.
+/// Divides each round's value in `figures` by the same round's value in `of`, and returns the median of the ratios. A
+/// disturbance of a whole round affects both values, so it cancels out.
 pub(crate) fn median_ratio(figures: &[Option<f64>], of: &[Option<f64>]) -> Option<f64> {
     let ratios = figures.iter().zip(of).filter_map(|pair| match pair {
         (Some(figure), Some(of)) if *of > 0.0 => Some(figure / of),

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 #[derive(Debug)]
 pub(crate) struct Turns<R> {
     pub(crate) server: PeerName,
-    /// One result for each round; `None` from the round of the failure on.
+    /// One result for each round; `None` for the round in which the server failed, and for all later rounds.
     pub(crate) runs: Vec<Option<R>>,
     pub(crate) failure: Option<String>,
 }

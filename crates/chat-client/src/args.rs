@@ -165,7 +165,7 @@ impl FromStr for Since {
 }
 
 impl Cli {
-    /// Returns the command, or the configuration of a conversation if there is none.
+    /// Returns the command. If no command was given, returns the configuration of a conversation.
     pub(crate) fn into_command(mut self) -> Result<Command, Box<Config>> {
         self.command
             .take()

@@ -39,7 +39,7 @@ pub(crate) enum AtInputEnd {
     Stay,
 }
 
-/// Sends the lines of `input`, and prints what the server sends to `output`, until one side ends it.
+/// Sends the lines of `input`, and prints what the server sends to `output`, until one side ends the conversation.
 ///
 /// `Ok` means that the client left, in one of four ways: the input ended and the server processed all of it, `/quit`
 /// was sent, `interrupt` resolved, or `output` was closed. At the end of the input the client closes its sending side;

@@ -81,8 +81,9 @@ async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for a reason to leave: the next Ctrl-C, or with `--stay` that the reader of stdout closes, which counts once.
-/// Without `--stay`, the rest of the input is sent although stdout is closed.
+/// Waits for a reason to leave: the next Ctrl-C, or with `--stay` that the reader of stdout closes. The second call
+/// waits only for Ctrl-C if the reader has closed. Without `--stay`, the rest of the input is sent although stdout is
+/// closed.
 async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
     tokio::select! {
         () = interrupted() => {}

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::args::ServerArgs;
 
-/// How long the search for a similar name may take.
+/// How long the search for a room with a similar name may take.
 const HINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The similarity from which a name is suggested; clap uses 0.7 for arguments.
+/// A room is suggested if its name is at least this similar, from 0 to 1. clap uses 0.7 for arguments.
 const LIKENESS_MIN: f64 = 0.8;
 
 /// Returns a builder for the client of a script command.
@@ -55,7 +55,7 @@ pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
     let likeness = |room: &str| strsim::jaro_winkler(&room.to_lowercase(), &name);
     let rooms = rooms.into_iter().map(|listing| listing.room);
     let rooms = rooms.map(|room| (likeness(&room), room));
-    // The same spelling means the room itself.
+    // A room with a similarity of 1 is the room itself.
     let alike = rooms.filter(|(likeness, _)| (LIKENESS_MIN..1.0).contains(likeness));
     match alike.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
         Some((_, room)) => format!(" (did you mean {room}?)"),

@@ -142,7 +142,7 @@ const BAD_NAME: &str = "bad_name";
 
 /// The messages to send.
 enum Lines {
-    /// From the arguments, or from stdin with `--fold`.
+    /// One message: from the arguments, or all of stdin with `--fold`.
     One(Option<String>),
     Stdin {
         lines: Box<FramedRead<Stdin, LineCodec>>,
@@ -173,7 +173,7 @@ impl Lines {
         })
     }
 
-    /// Returns the next message, or why a line has none.
+    /// Returns the next message, or why a line of stdin is not a message.
     async fn next(&mut self) -> Option<(usize, Result<String, String>)> {
         match self {
             Self::One(text) => Some((1, Ok(text.take()?))),

@@ -17,7 +17,7 @@ pub(crate) fn is_terminal() -> bool {
 
 /// Runs the full-screen client.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    // The file is read once: its notice is shown on the screen.
+    // The file of the remembered state is opened only once, because a notice about the file is given only once.
     let memory = Store::open(Memory::path());
     let last = || memory.last_server()?.parse().ok();
     let address: Address = config.address.or_else(last).unwrap_or_default();

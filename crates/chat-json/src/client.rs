@@ -32,8 +32,8 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The number of rooms from which on [`Client::rooms`] requests no further page, whatever the server sends. It is many
-/// times the default limit of a hub.
+/// Once [`Client::rooms`] has received this many rooms, it requests no further page. By default a hub allows far fewer
+/// rooms.
 const ROOMS_MAX: usize = 65_536;
 
 /// The most gaps in a log that one call of [`Client::history`] skips.
@@ -56,8 +56,9 @@ const HOLES_MAX: usize = 16;
 /// key by which the server and other clients recognise the repetition.
 ///
 /// It is not safe for a message that was sent more than nine minutes ago, because the server may have forgotten the
-/// key. It is not safe for a guest of a server without tokens either, because the guest's nick and keys change. In
-/// these cases, and for a request that must not run twice, the result is [`RequestError::Interrupted`].
+/// key. It is not safe for a guest of a server without tokens either: the guest gets another nick, and the server
+/// recognises a key only together with the nick. In these cases, and for a request that must not run twice, the result
+/// is [`RequestError::Interrupted`].
 ///
 /// # Examples
 ///
@@ -275,8 +276,8 @@ impl Client {
         self.call(request, RequestKind::Join).await.map(drop)
     }
 
-    /// Leaves a room. Messages of the room that the client has left in the server's log (see [`Events`]) are reported
-    /// as an [`Event::Gap`].
+    /// Leaves a room. Messages of the room that are still unread in the server's log (see [`Events`]) are reported as
+    /// an [`Event::Gap`].
     ///
     /// # Errors
     ///
@@ -379,8 +380,8 @@ impl Client {
         Ok(Vec::new())
     }
 
-    /// Returns the latest messages of a room before the position `before` that contain all these words, latest first.
-    /// If `before` is `None`, the search begins at the end of the log. The result has at most `limit` messages, and at
+    /// Returns the latest messages of a room before the position `before` that contain all of `words`, latest first. If
+    /// `before` is `None`, the search begins at the end of the log. The result has at most `limit` messages, and at
     /// most as many as fit in one line of the protocol. An empty list means that no earlier messages match.
     ///
     /// # Errors

@@ -51,8 +51,8 @@ impl Default for JsonLines {
     }
 }
 
-/// From this length in bytes on, an incomplete first line is accepted as a hello if it can be nothing else. A hello
-/// may name many rooms, so it may be longer than what a connection may send before its protocol is detected.
+/// An incomplete first line of at least this many bytes is accepted if it can only be a hello. A hello may name many
+/// rooms, and may then be longer than the bytes that a connection may send before its protocol is detected.
 const LONG_HELLO_BYTES: usize = 512;
 
 impl Detector for JsonLines {

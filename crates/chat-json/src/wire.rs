@@ -24,8 +24,8 @@ pub const VERSION: u32 = 1;
 /// The default maximum length in bytes of a line that a client sends, without its terminator.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The maximum length in bytes of a line that a server sends. The longest line is the welcome to 64 rooms, each with
-/// 100 members with the longest nicks and with the longest topic.
+/// The maximum length in bytes of a line that a server sends. The longest line is the reply to a `hello` that joins 64
+/// rooms. Each room has the longest topic, and 100 members with the longest nicks.
 pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// A string in a parsed line. It borrows from the line unless the JSON string has escapes.

@@ -13,7 +13,7 @@ pub fn completions(name: &'static str, command: Command, shell: Shell) -> String
     clap_complete::generate(shell, &mut completed, name, &mut script);
     let script = String::from_utf8_lossy(&script);
     match shell {
-        // clap_complete spells the hyphen in two ways, which do not match.
+        // clap_complete spells the hyphen of the program's name in two ways, which must be equal.
         Shell::Bash => {
             let wrong = name.replacen('-', "__subcmd__", 1);
             script.replace(&wrong, &name.replacen('-', "__", 1))
@@ -34,8 +34,8 @@ fn zsh(line: &str) -> String {
     }
 }
 
-/// Returns what clap_complete leaves out of the script for fish: the values of `completions`, and that other arguments
-/// are not files.
+/// Returns what clap_complete leaves out of the script for fish: the shells that the subcommand `completions` accepts,
+/// and that other arguments are not files.
 fn fish(name: &str, files: &[String]) -> String {
     let shells: Vec<_> = Shell::value_variants()
         .iter()
@@ -87,7 +87,7 @@ fn hint(arg: Arg) -> Arg {
         false => ValueHint::Other,
     };
     let arg = arg.value_hint(hint);
-    // zsh takes a colon for the end of the name, and clap_complete does not escape colons.
+    // In zsh a colon ends the name of an argument, and clap_complete does not escape colons.
     match name.contains(':') {
         true => arg.value_name("VALUE"),
         false => arg,

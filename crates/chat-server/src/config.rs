@@ -86,8 +86,8 @@ impl From<Cli> for ServerConfig {
 }
 
 /// Returns the default number of worker threads: half of the processors. Most of the work of a delivery is done in the
-/// kernel, and each further thread adds wake-ups. Measured on two processors: with one thread, bursts cost a quarter
-/// less, and a message reaches 9,000 members a fifth later.
+/// kernel, and each further thread adds wake-ups. Measured on two processors: with one thread, a burst costs a quarter
+/// less processor time, and a message takes a fifth longer to reach 9,000 members.
 fn workers() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     (processors / 2).max(1)
@@ -172,7 +172,7 @@ fn lifted<T>(limit: Lift<T>) -> Option<T> {
     }
 }
 
-/// Returns the number of connections that the descriptor limit allows, after raising it to the maximum.
+/// Raises the descriptor limit to its maximum. Returns the number of connections that it allows.
 fn connections_allowed() -> Option<NonZeroUsize> {
     let allowed = rlimit::increase_nofile_limit(u64::MAX).ok()?;
     NonZeroUsize::new(usize::try_from(allowed.saturating_sub(RESERVED_DESCRIPTORS)).ok()?)

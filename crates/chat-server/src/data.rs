@@ -229,7 +229,8 @@ fn kind(record: &Record) -> Cow<'static, str> {
         chat_core::Kind::Topic => "topic".into(),
         chat_core::Kind::Notice => "notice".into(),
         chat_core::Kind::Said => "said".into(),
-        // A kind of a later version is written as its number. The import of that version also accepts the number.
+        // A kind of message that only a later version knows is written as its number. The import of that version
+        // accepts the number.
         other => other.number().to_string().into(),
     }
 }

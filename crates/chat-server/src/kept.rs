@@ -70,7 +70,7 @@ mod tests {
     async fn only_a_close_that_has_written_everything_counts() {
         let timeout = Duration::from_millis(1);
         assert!(is_written(ready(Ok(())), timeout).await);
-        // The thread has panicked.
+        // `Gone`: the journal's thread has panicked.
         assert!(!is_written(ready(Err(JournalError::Gone)), timeout).await);
         assert!(!is_written(pending(), timeout).await);
     }

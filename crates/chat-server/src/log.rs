@@ -96,7 +96,7 @@ fn panic(format: LogFormat, info: &PanicHookInfo<'_>) -> String {
     line(format, "ERROR", &message)
 }
 
-/// Formats a line as the subscriber does, for messages that do not go through it.
+/// Formats a line as the subscriber does, for messages that are not passed to the subscriber.
 fn line(format: LogFormat, level: &str, message: &str) -> String {
     let mut time = String::new();
     SystemTime.format_time(&mut Writer::new(&mut time)).ok();
@@ -152,7 +152,7 @@ mod tests {
         let ending = queue.clone();
         let main = std::thread::spawn(move || {
             let _log = Log(ending.clone());
-            // The panic hook does the same.
+            // The panic hook adds its line in the same way.
             ending.push(b"panicked\n");
             panic!("as this test has it");
         });

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Err(error) => return cannot(&error),
     };
     let ended = run(config);
-    // Writes the waiting log lines before the error. After a panic the drop does the same.
+    // Dropping the log writes the waiting lines, so they precede the error. A panic drops the log too.
     drop(log);
     ended.unwrap_or_else(|error| cannot(&error))
 }

@@ -78,7 +78,7 @@ struct Node {
 /// How a test disturbs a node.
 #[derive(Debug, Clone, Copy)]
 struct Control {
-    /// Whether the node receives no followed items.
+    /// Whether the node's streams of followed items are stopped.
     is_held: bool,
     /// Whether the node reports that it can reach the journal.
     is_reachable: bool,
@@ -109,7 +109,7 @@ struct Entries {
     keys: HashMap<String, Seq>,
 }
 
-/// A batch as its own node sees it, and as the other nodes see it.
+/// A batch, as the node that appended it sees the batch and as the other nodes see it.
 #[derive(Debug)]
 struct Entry {
     incarnation: u32,

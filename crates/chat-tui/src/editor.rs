@@ -182,8 +182,8 @@ impl Editor {
         }
     }
 
-    /// Takes over the input line of another editor, unless that is empty. The histories, drafts and edits of both
-    /// editors are kept in this one's history.
+    /// Takes over the input line of another editor, unless that line is empty. This editor's history keeps the
+    /// histories, drafts and edits of both editors.
     pub(crate) fn take_over(&mut self, mut other: Self) {
         let edits = std::mem::take(&mut other.edits).into_values();
         let drafts = std::iter::once(std::mem::take(&mut other.draft));

@@ -89,7 +89,8 @@ impl Server {
             match rooms.iter_mut().find(|room| room.room == mark.room) {
                 Some(room) if before.rooms.contains(room) => *room = mark,
                 Some(room) if room.epoch == mark.epoch => room.seq = room.seq.max(mark.seq),
-                // The marks are in different logs. The log that this client saw is the newer one.
+                // The two marks of this room are in different logs. This client's mark is kept, because it is in the
+                // newer log.
                 Some(_) => {}
                 // The room was remembered before, and this client left it.
                 None if before.rooms.iter().any(|room| room.room == mark.room) => {}

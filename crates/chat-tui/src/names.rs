@@ -39,7 +39,8 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
     one == other || fold(one) == fold(other)
 }
 
-/// Folds a name as servers do, because a typed name may be spelled differently from the server's name.
+/// Converts a name to the form in which servers compare names. A typed name may be spelled differently from the
+/// server's name.
 pub(crate) fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();

@@ -180,7 +180,7 @@ impl Scrollback {
         self.last_day = self.last_day.or(day);
     }
 
-    /// Moves the date of the dropped first entry to the next entry, unless that has a date of its own.
+    /// Moves `day`, the date of the first entry that was dropped, to the next entry, unless the next entry has a date.
     fn keep_day(&mut self, day: Option<Date>) {
         let Some(next) = self.entries.front_mut() else {
             (self.first_day, self.last_day) = (None, None);

@@ -30,7 +30,7 @@ pub(crate) struct State {
     pub(crate) taken_nick: Option<String>,
     /// The sender of the last direct message.
     pub(crate) last_correspondent: Option<String>,
-    /// Whether the user was told that unanswered windows are closed to make space for newer ones.
+    /// Whether the user was told that unanswered windows for direct messages are closed to make space for newer ones.
     pub(crate) has_told_of_strangers: bool,
     /// The message of the day as it was last shown.
     pub(crate) motd: Vec<String>,

@@ -167,7 +167,7 @@ pub(crate) fn update(state: &mut State, input: Input) -> Vec<Effect> {
 /// The most rooms and windows that are open, whatever the server sends.
 const ROOMS_MAX: usize = 256;
 
-/// The most unanswered windows for direct messages that are kept. The user can still look through that many.
+/// The most unanswered windows for direct messages that are kept: as many as a user can look through.
 const UNANSWERED_MAX: usize = 32;
 
 /// Closes the oldest unanswered window if a window for `from` would exceed [`UNANSWERED_MAX`].

@@ -135,7 +135,7 @@ fn input(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let editor = &state.room().editor;
     let (text, column) = editor.visible(room);
     let style = match editor.is_returned() {
-        // This line could not be sent and was put back. Typing replaces it.
+        // The input line could not be sent and was put back. Typing replaces it.
         true => state.theme.faint(),
         false => Style::new(),
     };

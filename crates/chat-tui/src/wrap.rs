@@ -261,7 +261,7 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected);
         }
-        // The parts together are as wide as the sequence.
+        // The drawn parts together are as wide as the whole text.
         let text = shown("👩\u{200d}❤\u{fe0f}\u{200d}👩 🇰🇷🇺🇸").into_owned();
         let alone = |c: char| columns(c.encode_utf8(&mut [0; 4]));
         assert_eq!(columns(&text), text.chars().map(alone).sum::<usize>());

@@ -30,7 +30,8 @@ const PAUSE_MAX_MS: usize = 40;
 /// How long members read remaining announcements before they compare their views with the server.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How long the server keeps the connection that checked whether it listens: the server lingers for a second.
+/// How long the server may hold the connection by which the drill checked that the server listens. After the close of
+/// the connection, the server lingers for a second.
 const LOOKER_GONE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What one task did, and what its members received.
@@ -107,7 +108,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Returns how many descriptors the server holds once the connection that checked whether it listens is closed.
+/// Returns how many descriptors the server holds after it has closed the connection by which the drill checked that it
+/// listens.
 async fn settled(server: &crate::launch::Server) -> anyhow::Result<usize> {
     let (began, mut fewest) = (Instant::now(), usize::MAX);
     while began.elapsed() < LOOKER_GONE_WITHIN {

@@ -197,7 +197,7 @@ impl Reader {
         }
     }
 
-    /// Moves to the next line if it is in the buffer. Returns whether it is.
+    /// Moves to the next line. Returns `false` if the buffer holds no complete line.
     pub(crate) fn next_buffered(&mut self) -> bool {
         let Some(found) = memchr::memchr(b'\n', &self.buffer[self.looked..]) else {
             self.looked = self.buffer.len();

@@ -31,23 +31,24 @@ use scene::{Stand, Templates};
 use table::{LEGEND, Round, Row, Verdict, header};
 use witness::Witnesses;
 
-/// The bound on the 99th percentile of the witnesses' latency, in milliseconds.
+/// The bound on the 99th percentile of the latency of other members' messages, in milliseconds.
 const P99_MAX_MS: f64 = 20.0;
 
-/// The total time of all kinds: the attacks, and the quiet before them.
+/// The total time for all kinds of requests: the attacks, and for each kind the time without an attack.
 const LASTING: Duration = Duration::from_secs(30);
 const LASTING_QUICK: Duration = Duration::from_secs(8);
 
-/// A kind's time is divided into equal parts: one without an attack, and one for each round.
+/// The time of each kind of request is divided into this many equal parts: one without an attack, and one for each
+/// attack.
 const PARTS: u32 = 1 + ROUNDS as u32;
 
 /// The number of attacks on each server. Each comes from a new address, whose limits are not used up.
 const ROUNDS: usize = 3;
 
-/// The most tries of a kind before it fails.
+/// The most tries of one kind of request before that kind fails.
 const TRIES: usize = 3;
 
-/// How long witnesses wait for outstanding messages after an attack. If messages are still missing then, the server
+/// How long the drill waits for outstanding messages after an attack. If messages are still missing then, the server
 /// counts as frozen.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -58,7 +59,7 @@ const COUNTERS_WITHIN: Duration = Duration::from_secs(1);
 struct Terms {
     part: Duration,
     connections: usize,
-    /// Whether a kind can fail. Otherwise kinds are only measured.
+    /// Whether a kind of request can fail. If not, kinds are only measured.
     is_judged: bool,
 }
 
@@ -68,7 +69,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let terms = Terms {
         part: lasting / kinds.len() as u32 / PARTS,
         connections: stage.connections(),
-        // `--quick` measures a few milliseconds of each kind among other tests: too little to judge the server.
+        // `--quick` measures each kind of request for too short a time to judge the server, and other tests run at the
+        // same time.
         is_judged: stage.pick(stage.connections() == 1, false),
     };
     let senders = match terms.connections {
@@ -100,7 +102,7 @@ fn say(line: String, findings: &mut Findings) {
     findings.did(line);
 }
 
-/// The selected kinds, in an order that depends on the seed.
+/// The selected kinds of requests, in an order that depends on the seed.
 fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
     let names = stage.kinds();
     for name in names {
@@ -160,7 +162,7 @@ async fn attacked(
     let server = &stand.server;
     let (port, pid) = (server.port(), server.pid());
     let witnesses = Witnesses::begin(port).await?;
-    // The work that remains from the witnesses' joins does not count.
+    // Waits until the server has handled the witnesses' joins, which must not be measured.
     sleep(terms.part / 4).await;
     let (began, cpu) = (Instant::now(), proc::cpu_time(pid)?);
     sleep(terms.part).await;
@@ -187,7 +189,7 @@ async fn attacked(
     row.cut_plain += plain;
     row.cut_json += json;
     drop(witnesses);
-    // The server's remaining work does not matter, and could take minutes.
+    // A clean shutdown could take minutes, because the server would first handle the rest of the attack.
     stand.server.kill()?;
     Ok(())
 }

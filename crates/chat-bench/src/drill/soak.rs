@@ -43,8 +43,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// the bound corresponds to a leak of 32 bytes a session or 3 bytes an action.
 const GROWTH_MAX_KIB: f64 = 256.0;
 
-/// The most descriptors by which the server may grow each minute. Each member holds one, and the number of members is
-/// constant.
+/// How many more descriptors the server may hold after each minute, at most. Each member holds one, and the number of
+/// members is constant.
 const DESCRIPTORS_MAX: f64 = 4.0;
 
 /// How long the server may take to close connections that have ended.
@@ -112,7 +112,7 @@ fn judge(samples: &[Sample], findings: &mut Findings) {
     let (memory, held) = (line(|s| s.resident_kib), line(|s| s.descriptors));
     let (memory, held) = (memory.unwrap_or_default(), held.unwrap_or_default());
     if minutes < MINUTES_JUDGED_MIN {
-        // Over a few seconds the slope only shows the variation of the allocator.
+        // Over a few seconds, the growth of memory only shows the variation of the allocator.
         findings.figure(
             "memory growth a minute, too short to judge",
             format!("{memory:.0} KiB"),
@@ -123,7 +123,7 @@ fn judge(samples: &[Sample], findings: &mut Findings) {
     findings.below("descriptor growth a minute", held, DESCRIPTORS_MAX, "");
 }
 
-/// The least time, in minutes, over which a slope is judged.
+/// The shortest time, in minutes, over which the growth of memory is judged.
 const MINUTES_JUDGED_MIN: f64 = 0.5;
 
 async fn watch(server: &Server, until: Instant) -> anyhow::Result<Vec<Sample>> {

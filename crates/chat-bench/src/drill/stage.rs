@@ -51,8 +51,8 @@ impl<'a> Stage<'a> {
         self.plan.seed
     }
 
-    /// Returns the random generator of one party of the drill. With the same seed, each party makes the same choices
-    /// again.
+    /// Returns the random generator of one participant of the drill. With the same seed, each participant makes the
+    /// same choices again.
     pub(crate) fn random(&self, party: usize) -> Rng {
         Rng::with_seed(self.plan.seed ^ ((party as u64) << 32))
     }

@@ -16,8 +16,8 @@ impl Peer for Nats {
     }
 
     fn command(&self, place: &Place<'_>) -> io::Result<CommandLine> {
-        // The default of 64 MiB for each slow subscriber stays. Pings are rare, so that they do not disturb the
-        // measurement.
+        // The default buffer of 64 MiB for each slow subscriber is not changed. Pings are rare, so that they do not
+        // disturb the measurement.
         let text = format!(
             "listen: \"127.0.0.1:{}\"\nmax_connections: {}\nping_interval: \"10m\"\n",
             place.port, place.connections

@@ -268,7 +268,8 @@ async fn a_join_costs_more_where_many_members_are_told_of_it() {
     alice.sends("/join quiet").await;
     alice.sends("/join crowd").await;
     alice.sees_in_time("* you are alice in crowd").await;
-    // 1 + 6 + 1 tokens are spent at once. The address must then earn the same number again, except for the first one.
+    // A join of `quiet` costs one token, a join of `crowd` costs six. The first joins spend the burst of eight tokens,
+    // so the address must earn the tokens for the last joins, two a second.
     let took = start.elapsed().as_secs();
     assert!((2..=4).contains(&took), "{took} s");
 }

@@ -82,7 +82,7 @@ async fn wait_behind(asked: &str) -> Duration {
     let mut alice = hub.connect("alice");
     alice.sends("/nick alice").await;
     alice.sees_in_time("* you are now alice").await;
-    // After a minute the bucket of tokens is full again.
+    // After a minute, alice can spend the whole burst of her rate again.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let began = Instant::now();
     alice.sends(asked).await;
@@ -95,7 +95,7 @@ async fn wait_behind(asked: &str) -> Duration {
 async fn history_is_paid_for_by_its_bytes() {
     assert_eq!(wait_behind("/history 1").await, Duration::ZERO);
     let wait = wait_behind("/history 200").await;
-    // 800 KB cost about 100 tokens, and a sender has 20.
+    // The answer of 800 KB costs about 100 tokens. A peer has 20, and earns five a second.
     assert!((12..24).contains(&wait.as_secs()), "{wait:?}");
 }
 

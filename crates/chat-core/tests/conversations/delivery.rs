@@ -202,7 +202,8 @@ async fn promise_2_a_ring_that_outran_its_delivery_task_is_repaired_from_the_jou
     bob.sees("* alice joined").await;
     bob.sends("mine").await;
     while !matches!(talking.next().await, Some(chat_core::Event::Message(_))) {}
-    // No other task runs during this loop. After bob's own message, a hundred batches pass through a ring of eight.
+    // No other task runs during this loop. So a hundred batches enter a broadcast ring of eight before the room's
+    // delivery task runs again.
     for number in 0..100 {
         talking.say(&number.to_string()).await.unwrap();
     }

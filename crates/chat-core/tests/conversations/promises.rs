@@ -255,7 +255,8 @@ async fn promise_7_a_fast_sender_is_slowed_and_loses_nothing() {
     for number in 0..119 {
         bob.sees(&format!("14:02 alice: {number}")).await;
     }
-    // The nick has used one of the twenty tokens. A hundred tokens must be earned.
+    // Each line costs one token. Of the burst of twenty, `/nick` has used one. The other hundred lines are read at five
+    // a second.
     assert_eq!(began.elapsed().as_secs(), 20);
 }
 

@@ -256,7 +256,7 @@ async fn gaps_of_a_repair_in_process_do_not_overlap() {
     }
     count(listening.next().await.unwrap());
     {
-        // The member starts to wait. The other messages are published while the journal is still reading.
+        // The member starts to wait for an event. Further messages are published while the journal is still reading.
         let mut next = Box::pin(listening.next());
         let first = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         for _ in 0..2000 {
@@ -353,7 +353,7 @@ async fn long_history_comes_whole_and_in_order() {
     for number in 0..1000 {
         alice.sends(&number.to_string()).await;
     }
-    // All of them are published.
+    // Once `/who` is answered, all 1,000 messages are published.
     alice.sends("/who").await;
     alice.sees("* lobby: 1 member: alice").await;
     let mut bob = hub.connect_with("bob", 512);

@@ -56,7 +56,7 @@ async fn promise_5_one_nick_has_one_owner_over_two_hubs() {
             both => panic!("seed {seed}: {both:?}"),
         };
         assert!(matches!(refused, SessionError::Nick(NickError::Taken(_))));
-        // If the future of a claim is dropped, the claim does not hold the nick.
+        // If the future of a rename is dropped, the new nick must not stay taken.
         let guest = other.session(None).await.unwrap();
         drop(tokio::time::timeout(Duration::from_millis(20), guest.rename("lee")).await);
         if guest.nick().as_str() != "lee" {

@@ -46,7 +46,7 @@ pub(crate) struct WireActor {
     /// The position up to which the member must receive all messages of `room`.
     pub(crate) owed: u64,
     echo: bool,
-    /// The positions, like `owed`, of the rooms that the member has left.
+    /// For each earlier stay in a room: the position up to which the member must receive all messages of that room.
     owed_before: Vec<u64>,
     is_quitting: bool,
     /// Whether the member has sent `/quit` or closed its sending half.

@@ -226,7 +226,7 @@ async fn arrive(stage: &mut Stage, nick: &str) -> Peer {
     peer
 }
 
-/// Waits until only the two witnesses are connected.
+/// Waits until only the two chatting members are connected.
 async fn leave_two(stage: &mut Stage, peers: &mut [&mut Peer]) {
     let began = tokio::time::Instant::now();
     while stage.connections() > 2 {
@@ -240,7 +240,8 @@ async fn leave_two(stage: &mut Stage, peers: &mut [&mut Peer]) {
     }
 }
 
-/// Checks that the witness received every message of the other witness, once and in order, and knows the members.
+/// Checks that the chatting member `witness` received every message of the other one, once and in order, and knows the
+/// members.
 fn assert_heard(stage: &Stage, witness: &Peer, other: &str, letter: char, said: usize) {
     let mut others = Others::default();
     let mut heard = Vec::new();

@@ -60,8 +60,8 @@ fn a_request_line_that_dribbles_in_for_longer_than_the_prefix_timeout_does_not_s
     });
 }
 
-/// A whole request, and the position from which on it may be split. The bytes before the target of the request line
-/// could still be chat.
+/// A whole HTTP request, and the first position at which it may be split. Without the target of the request line, the
+/// bytes could still be chat.
 fn request() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let method = prop::sample::select(vec!["GET", "POST", "PUT", "OPTIONS", "HEAD", "CHAT"]);
     let target = prop_oneof![

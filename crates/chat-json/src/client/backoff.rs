@@ -9,8 +9,8 @@ const FIRST: Duration = Duration::from_millis(200);
 /// The longest delay, before jitter.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The share of a delay that the client waits, in percent. It is random, so that clients that were disconnected at the
-/// same time do not reconnect at the same time.
+/// The client waits a random share of each delay, in percent within this range. So clients that were disconnected at
+/// the same time do not reconnect at the same time.
 const SPREAD: RangeInclusive<u32> = 50..=100;
 
 /// Computes the delay before each attempt to connect. The delay doubles with each failed attempt.

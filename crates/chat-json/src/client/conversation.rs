@@ -24,14 +24,14 @@ use unanswered::{Asked, ComesBack, Question, Unanswered};
 /// The most requests that may wait for their answers.
 const UNANSWERED_MAX: usize = 256;
 
-/// The number of events that wait for the caller, besides those in the channel, from which on messages are left in the
-/// server's log and other events may be dropped.
+/// While this many events wait for the caller, in addition to those in the channel, the client leaves further messages
+/// unread in the server's log, and may drop other events.
 const EVENTS_MAX: usize = 1024;
 
 /// The most messages that one request reads from a log.
 const PAGE: usize = 100;
 
-/// The silence after which the client pings the server, until the server announces its own value.
+/// How long the server may be silent before the client pings it. Applies until the server announces another value.
 const PING_AFTER: Duration = Duration::from_secs(25);
 
 /// How long the client waits for the answer to a ping.
@@ -66,8 +66,8 @@ impl Default for Setup {
 #[derive(Debug)]
 pub(super) struct Conversation {
     nick: Option<String>,
-    /// The nick before the caller set another one without a connection, until the server grants the new nick. The
-    /// inner `None` is the nick of a guest.
+    /// Set if the caller chose a new nick while there was no connection: the nick before the change. Kept until the
+    /// server grants the new nick. An inner `None` stands for a guest's nick.
     nick_before: Option<Option<String>>,
     /// Whether the server has granted `nick` before. If the nick is taken now, a lost connection of this client may
     /// still hold it.
@@ -84,7 +84,7 @@ pub(super) struct Conversation {
     echo: bool,
     /// The rooms that the client is in, or joins again after a disconnect.
     places: Vec<JoinedRoom>,
-    /// The rooms that the client has not joined yet. The next hello joins them.
+    /// The rooms that the client has not joined yet. The next hello (the first request of a connection) joins them.
     wanted: Vec<JoinRequest>,
     unanswered: Unanswered,
     /// Whether the hello was sent on this connection.
@@ -102,7 +102,7 @@ pub(super) struct Conversation {
     ping_after: Duration,
     /// When the last line of the server arrived, or the connection began.
     heard: Instant,
-    /// Whether a ping waits for its answer.
+    /// Whether the client has sent a ping that the server has not answered.
     is_asked: bool,
 }
 
@@ -222,7 +222,7 @@ impl Conversation {
         self.unanswered.interrupt(comes_back, now);
     }
 
-    /// Closes the client: fails the unanswered requests, and adds the last events.
+    /// Closes the client: fails the unanswered requests, and queues the last events for the caller.
     pub(super) fn close(&mut self, why: String) {
         self.unanswered.close();
         for place in std::mem::take(&mut self.places) {
@@ -278,7 +278,7 @@ impl Conversation {
         }
     }
 
-    /// Returns when to call [`break_silence`](Self::break_silence) if no line arrives until then.
+    /// Returns the time at which to call [`break_silence`](Self::break_silence), unless a line arrives earlier.
     pub(super) fn deadline(&self) -> Instant {
         if self.is_asked {
             self.heard + self.ping_after + ANSWERS_WITHIN
@@ -287,8 +287,8 @@ impl Conversation {
         }
     }
 
-    /// Pings a server that was silent until the deadline. Returns `true` to give the connection up instead, if the
-    /// server has not answered a ping or the hello.
+    /// Pings a server that was silent until the deadline. If the server has not answered an earlier ping or the hello,
+    /// sends nothing and returns `true`: the connection must be given up.
     pub(super) fn break_silence(&mut self) -> bool {
         if self.is_asked || !self.is_welcome {
             return true;
@@ -310,13 +310,13 @@ impl Conversation {
         !self.events.is_empty()
     }
 
-    /// Returns whether so many events wait that the events of the next read might exceed the limit.
+    /// Returns whether the events of the next read from the connection might exceed [`EVENTS_MAX`].
     pub(super) fn is_crowded(&self) -> bool {
         self.events.len() >= EVENTS_MAX / 2
     }
 
-    /// Takes the next event for the caller. Once few events are left, requests the messages that were left in the
-    /// logs.
+    /// Takes the next event for the caller. Once few events wait, requests messages that were left unread in the
+    /// server's logs.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.events.pop_front();
         if self.has_room() {
@@ -329,7 +329,7 @@ impl Conversation {
         event
     }
 
-    /// Returns whether few enough events wait to read messages that were left in the logs.
+    /// Returns whether few enough events wait to request messages that were left unread in the server's logs.
     fn has_room(&self) -> bool {
         self.events.len() <= EVENTS_MAX / 4
     }
@@ -350,7 +350,7 @@ impl Conversation {
             Question::Log(room) => {
                 self.read_log(&room, ok);
                 if self.has_room() {
-                    // If the page brought no event, no `take_event` follows that would request the next page.
+                    // `take_event` requests the next page, but is not called if this page brought no event.
                     self.catch_up(now);
                 }
             }
@@ -363,7 +363,7 @@ impl Conversation {
         Heard::GoOn
     }
 
-    /// Applies what a successful request changes in the client.
+    /// Updates the state of the client after a successful request.
     fn note_granted(&mut self, kind: RequestKind, request: &Request<'_>, ok: &str) {
         match kind {
             RequestKind::Nick => {
@@ -413,7 +413,7 @@ impl Conversation {
                 drop(done.send(Err(error)));
             }
             Question::Log(room) => {
-                // The messages that were left in the log can't be read now. Later messages still arrive.
+                // The server can't read its log now, so the messages that were left unread there are reported as a gap.
                 if let Some(at) = self.place(&room)
                     && let Some(missing) = self.places[at].give_up_log()
                 {
@@ -426,7 +426,8 @@ impl Conversation {
 
     fn handle_event(&mut self, event: wire::Event<'_>) -> Heard {
         match event {
-            // If output waits to be sent, no answer is needed: any line shows the server that the client is alive.
+            // The ping needs no answer if other output waits to be sent: any line shows the server that the client is
+            // alive.
             wire::Event::Ping if self.output.is_empty() => self.write(&Request::new("ping")),
             wire::Event::Ping => {}
             wire::Event::Bye {

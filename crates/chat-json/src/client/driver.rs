@@ -18,10 +18,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// The time limit of an attempt to connect, and the time limit of the answer to the hello after that.
+/// The time limit for opening a connection, and the separate time limit for the answer to the hello.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest delay before the next attempt to connect that a server can ask for.
+/// The longest delay before a reconnect that the client accepts from a server.
 const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 
 pub(super) struct Driver {
@@ -66,7 +66,7 @@ enum Wake {
     Deadline,
     /// The delay before the next attempt to connect is over.
     Rested,
-    /// The client has waited long enough for a fast caller, and reads the connection again.
+    /// The client has waited long enough for a fast caller to take its events, and reads the connection again.
     Released,
 }
 
@@ -129,7 +129,7 @@ impl Driver {
         match wake {
             Wake::Room { is_wanted } => self.hand_out(is_wanted, now),
             Wake::Call(Some(call)) if call.kind == RequestKind::Quit && !phase.is_online() => {
-                // There is no connection to say goodbye on. The caller may have dropped its future.
+                // Without a connection, the client closes at once. The caller may have dropped its future.
                 drop(call.done.send(Ok(String::new())));
                 return Err(Lost::Over);
             }
@@ -171,7 +171,7 @@ impl Driver {
                 break;
             };
             if is_wanted {
-                // The capacity was checked, and this is the only sender.
+                // The channel has space: the capacity was checked, and there is no other sender.
                 drop(self.events.try_send(event));
             }
             taken += 1;
@@ -305,8 +305,8 @@ async fn step(link: &mut Link, conversation: &mut Conversation, by: Instant) -> 
     }
 }
 
-/// Returns whether a refused hello may be accepted later: the nick may belong to a lost connection of this client that
-/// the server still considers open.
+/// Returns whether a refused hello may be accepted later: the server said when to try again, or the nick may belong to
+/// a lost connection of this client that the server still considers open.
 fn may_pass(error: &RequestError) -> bool {
     match error {
         RequestError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",

@@ -169,7 +169,7 @@ pub struct Room {
 pub struct Message {
     /// The room.
     pub room: String,
-    /// The epoch of `seq`. Empty in the result of [`history`](super::Client::history).
+    /// The epoch of the room's log. Empty in the result of [`history`](super::Client::history).
     pub epoch: String,
     /// The position of the message in the room's log.
     pub seq: u64,
@@ -272,7 +272,7 @@ impl Message {
         }
     }
 
-    /// Converts an event in a page of history; `None` if the event is not a message.
+    /// Converts an event of a page of a room's log; `None` if the event is not a message.
     pub(super) fn past(event: wire::Event<'_>) -> Option<Self> {
         let (entry, kind) = entry(event)?;
         Some(Self::new(&entry, kind, ""))

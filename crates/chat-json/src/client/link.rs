@@ -9,7 +9,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Decoder;
 
-/// The most bytes that one step reads. So many bytes contain fewer messages than may wait for the caller.
+/// The most bytes that one step reads. These bytes contain fewer messages than the client's queue of events holds.
 const READ_BYTES: usize = 32 * 1024;
 
 pub(super) struct Link {
@@ -19,7 +19,7 @@ pub(super) struct Link {
     input: BytesMut,
 }
 
-/// The result of a step.
+/// What [`Link::step`] has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Bytes were read, and may contain lines.

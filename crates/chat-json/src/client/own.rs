@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 /// The most sent messages that the client remembers until they arrive from the server.
 const UNSEEN_MAX: usize = 4096;
 
-/// The most nicks of this client that are remembered.
+/// The most nicks that the client remembers of itself.
 const NICKS_MAX: usize = 8;
 
 #[derive(Debug)]

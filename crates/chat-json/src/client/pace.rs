@@ -17,7 +17,7 @@ const BRISK: Duration = Duration::from_millis(100);
 pub(super) struct Pace {
     /// Since when the caller has taken events without a pause.
     since: Option<Instant>,
-    /// How many events the caller has taken since then.
+    /// How many events the caller has taken since the time in `since`.
     taken: usize,
     /// Until when the caller counts as fast.
     brisk_until: Option<Instant>,

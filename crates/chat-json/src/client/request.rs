@@ -13,7 +13,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Returns a request that fits into a line, and refuses a longer one. The server would skip a longer line and
+    /// Returns this request if it fits into one line. Otherwise fails the request: the server would skip the line and
     /// could not answer.
     pub(super) fn if_fits(self) -> Option<Self> {
         let fits = serde_json::to_vec(&self.request).is_ok_and(|line| line.len() <= LINE_BYTES_MAX);

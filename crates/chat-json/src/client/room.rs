@@ -15,8 +15,8 @@ use crate::wire::{self, JoinRoom, Position, Text};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// The most keys of other members' messages that are remembered. They identify messages that are repeated after the
-/// log was lost.
+/// The most keys of messages that the client remembers. By the keys it recognises messages that were sent again after
+/// the server lost its log.
 const KEYS_MAX: usize = 1024;
 
 /// The longest time between a message and its repetition under the same key. Servers remember keys for this long.
@@ -30,7 +30,7 @@ pub(super) struct JoinRequest {
     /// The epoch and position of the last message that the caller has. If the epoch is `None`, it is the log's current
     /// one.
     pub(super) after: Option<(Option<String>, u64)>,
-    /// The most of the latest messages that the caller wants to receive first.
+    /// The caller wants to receive at most this many of the latest messages first.
     pub(super) limit: Option<usize>,
 }
 
@@ -73,13 +73,14 @@ pub(super) struct JoinedRoom {
     pub(super) epoch: String,
     /// How many epochs the client has seen in this room before the current one.
     life: u32,
-    /// Whether the caller was told that this epoch began. The server reports this later, too; that report is skipped.
+    /// Whether the client has told the caller that the current epoch has begun. The server's own report of the new
+    /// epoch arrives later, and is then skipped.
     has_told_epoch: bool,
     /// The position of the last delivered message, or the end of the log at the join.
     seq: u64,
     /// The position of the last delivered message of the requested history. `None` if no history is expected.
     past: Option<u64>,
-    /// Messages up to this position were left in the log, because the caller did not read its events.
+    /// Set if the caller did not read its events: messages up to this position are left unread in the log.
     behind: Option<u64>,
     /// Whether a page of the log was requested and has not arrived.
     is_reading: bool,
@@ -115,12 +116,12 @@ impl JoinedRoom {
         }
     }
 
-    /// Updates the state after the client has joined again. Returns whether a new log has begun. The caller is told
-    /// this at once, because the connection may be lost before the server reports it.
+    /// Updates the state after the client has joined the room again. Returns whether the log has a new epoch. The
+    /// caller is told of the epoch at once, because the connection may be lost before the server reports it.
     pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) -> bool {
         self.name = place.room.to_string();
         self.past = None;
-        // The server's replay includes the messages that were left in the log.
+        // The server's replay includes the messages that were left unread in the log.
         self.behind = None;
         self.is_reading = false;
         self.missed_presence = false;
@@ -164,12 +165,12 @@ impl JoinedRoom {
             .any(|name| key(name) == key(room))
     }
 
-    /// Returns whether messages were left in the log. If so, new messages are left there, too.
+    /// Returns whether messages are left unread in the log. If so, new messages are left unread, too.
     pub(super) const fn is_behind(&self) -> bool {
         self.behind.is_some()
     }
 
-    /// Records that messages up to this position are left in the log.
+    /// Records that messages up to this position are left unread in the log.
     pub(super) fn leave_in_log(&mut self, seq: u64) {
         self.behind = Some(self.behind.unwrap_or_default().max(seq));
     }
@@ -179,8 +180,8 @@ impl JoinedRoom {
         self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
     }
 
-    /// Ends the reading of a page that began after position `began`. If the page has not advanced the position,
-    /// returns the messages that it should have contained, and the room continues without them.
+    /// Handles a page of the log that was requested from the position `began`. If the page has not advanced the
+    /// position, gives up the unread messages, and returns the range of their positions.
     pub(super) fn has_read(&mut self, began: u64) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind?;
@@ -191,7 +192,7 @@ impl JoinedRoom {
         self.missing(to)
     }
 
-    /// Stops reading the log. Returns the messages that were left in the log and not read.
+    /// Gives up the messages that were left unread in the log. Returns the range of their positions.
     pub(super) fn give_up_log(&mut self) -> Option<Missing> {
         self.is_reading = false;
         let to = self.behind.take()?;
@@ -220,8 +221,8 @@ impl JoinedRoom {
         if !is_new {
             return Detection::Skip;
         }
-        // Skips a message that was repeated after the log was lost. Its sender could not know that it had been
-        // delivered.
+        // Skips a message that its sender has sent again after the server lost its log. The sender could not know that
+        // the first one was delivered.
         let seen = Seen {
             life: self.life,
             ts: entry.ts,
@@ -272,7 +273,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns whether a later message repeats this one. Within one epoch the server itself recognises repetitions.
+    /// Returns whether the message `later`, which has the same key, is a repetition. Within one epoch the server itself
+    /// recognises repetitions.
     fn is_repeated_by(self, later: Self) -> bool {
         let apart = Duration::from_millis(later.ts.abs_diff(self.ts));
         self.life != later.life && apart < REPEATED_WITHIN

@@ -1,7 +1,7 @@
 //! The dialect of one JSON connection: its stage, and the order of its replies.
 //!
-//! Invariant: a command with an id gets exactly one reply. Before the welcome, only `hello`, `ping` and `quit` are
-//! accepted.
+//! Invariant: a command with an id gets exactly one reply. Before the welcome (the reply to `hello`), only `hello`,
+//! `ping` and `quit` are accepted.
 //!
 //! ```text
 //!   New -- hello --> Asked -- welcome --> In
@@ -35,7 +35,7 @@ pub(super) struct Json {
     line_bytes: NonZeroUsize,
     echo: Echo,
     stage: Stage,
-    /// The client's token, until it is sent in the welcome.
+    /// The client's token, until the reply to `hello` has sent it.
     token: Option<Token>,
     /// The ids of the unanswered commands, oldest first.
     unanswered: VecDeque<Option<Id>>,
@@ -125,7 +125,7 @@ impl Json {
         }
     }
 
-    /// Grants a request with messages that are already written as a JSON array.
+    /// Writes the reply to a successful request, with messages that are already written as a JSON array.
     fn grant_messages(&mut self, room: &RoomName, page: &Page, list: &[u8], out: &mut BytesMut) {
         if let Some(messages) = replies::Messages::new(room, page.gap, list) {
             self.grant(messages, out);

@@ -17,8 +17,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
-/// The maximum number of message bytes in a page of history. A page of this size fits into one line of any client,
-/// with space for the other fields.
+/// The maximum number of message bytes in a page of history. The whole reply, with its other fields, then fits into one
+/// line that any client can read.
 const PAGE_BYTES_MAX: usize = 48 * 1024;
 
 /// The maximum number of bytes of a topic in a list of rooms: enough to recognise the topic.
@@ -31,7 +31,7 @@ const COME_BACK_MS: Range<u64> = 500..3_000;
 /// How long a client waits before it repeats a request that the server can't perform now.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 
-/// How long a client waits before it repeats a request that a limit rejected.
+/// How long a client waits before it repeats a request that the server refused because of a limit.
 const RETRY_FULL: Duration = Duration::from_secs(5);
 
 /// The fields of [`Histories`](crate::wire::Histories), with messages that are already written as JSON.

@@ -79,7 +79,7 @@ pub struct Allowed {
     pub text: usize,
 }
 
-/// The reply to `join`, and an element of the welcome: the state of a room, or why the room can't be joined.
+/// The reply to `join`, and an element of the reply to `hello`: the state of a room, or why the room can't be joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place<'a> {
     /// The room.
@@ -101,7 +101,7 @@ pub struct Place<'a> {
     /// The nicks of the first 100 members.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<Text<'a>>>,
-    /// Whether the room has too many members to announce arrivals and departures.
+    /// Whether the room has too many members to announce joins and leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hushed: bool,
     /// The room's topic; empty if there is none.
@@ -122,7 +122,7 @@ pub struct Published<'a> {
     /// The message's position in the room's log.
     pub seq: u64,
     /// Whether the client has already published the message under the same key. If so, the message was not published
-    /// again, and `seq` is the position of the first one.
+    /// again, and `seq` is the position of the published message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dup: bool,
 }
@@ -133,7 +133,7 @@ pub struct Sent<'a> {
     /// The recipient's nick.
     #[serde(borrow)]
     pub to: Text<'a>,
-    /// The time, in milliseconds since 1970, UTC.
+    /// When the message was sent, in milliseconds since 1970, UTC.
     pub ts: u64,
 }
 

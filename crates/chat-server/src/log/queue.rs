@@ -81,7 +81,7 @@ impl LogQueue {
     pub(super) fn push(&self, line: &[u8]) {
         let mut waiting = self.0.lock();
         // Once a line is dropped, all further lines are dropped too, until the writing thread takes the count. So the
-        // notice stands where the lines are missing.
+        // notice of the dropped lines is written where the lines are missing.
         if waiting.lost > 0 || waiting.bytes.len() + line.len() > self.0.bytes_max {
             waiting.lost += 1;
         } else {
@@ -124,7 +124,8 @@ impl Write for &LogQueue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // No code under this lock panics between two changes that belong together.
+        // The data is consistent even after a panic: no code under this lock panics between two changes that belong
+        // together.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -169,7 +170,7 @@ impl Shared {
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                // Repeated even while the log ends: the caller of `end` waits for a limited time only.
+                // The write is repeated even while the log ends: the caller of `end` waits for a limited time only.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     std::thread::sleep(RETRY_SOON);
                     continue;
@@ -246,7 +247,7 @@ mod tests {
         for _ in 0..100 {
             queue.push(b"23456789\n");
         }
-        // The line fits, but it would stand before the notice.
+        // This line fits, but it would be written before the notice of the dropped lines. So it is dropped too.
         queue.push(b"\n");
         order.send(Order::Fail(ErrorKind::StorageFull)).unwrap();
         order.send(Order::Fail(ErrorKind::StorageFull)).unwrap();

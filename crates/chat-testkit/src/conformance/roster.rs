@@ -162,7 +162,7 @@ impl<R: Roster> Suite<'_, R> {
         })
         .await?;
         self.owners("kim", &[3])?;
-        // The end of the earlier session does not free the nick.
+        // Session 1, from which session 3 has taken the nick over, ends. This does not free the nick.
         self.roster.release(self.id(1), &keys("kim"));
         self.owners("kim", &[3])?;
         self.roster.release(self.id(3), &keys("kim"));

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Returns a ring that holds at most this number of messages and of bytes.
+/// Returns a journal in memory whose logs each hold at most this number of messages and of bytes.
 pub(crate) fn ring(messages: usize, bytes: usize) -> MemoryJournal {
     let mut limits = Limits::default();
     limits.journal_messages = NonZeroUsize::new(messages).unwrap();
@@ -17,7 +17,7 @@ pub(crate) fn ring(messages: usize, bytes: usize) -> MemoryJournal {
     MemoryJournal::new(&limits)
 }
 
-/// A ring whose capacity the suite is told.
+/// A function that creates a journal, and how many messages the journal holds.
 struct Sized<F>(F, Holds);
 
 impl<F: FnMut() -> J, J: Journal> JournalUnderTest for Sized<F> {

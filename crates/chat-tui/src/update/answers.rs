@@ -178,13 +178,13 @@ fn tell_in(state: &mut State, name: &str, entries: Vec<Entry>) {
     }
 }
 
-/// Notes that the server accepted a pending message, or that it refused it.
+/// Notes that the server accepted or refused a pending message.
 fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
     let Some(at) = room.pending.iter().position(|pending| pending.id == id) else {
         return;
     };
     match result {
-        // The message was delivered but not recognised as this one, or it is in a gap.
+        // The message at this position was already delivered but not recognised as the pending one, or it is in a gap.
         Ok(seq) if room.passed >= Some(seq) => {
             room.pending.remove(at);
         }

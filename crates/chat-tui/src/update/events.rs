@@ -117,14 +117,15 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     };
     let room = &mut state.rooms[at];
     let mut effects = Vec::new();
-    // Otherwise the client is already in the lobby, or is joining it.
+    // If this condition is false, the client is already in the lobby, or is joining it.
     if room.is_nameless() || room.presence == Presence::Out {
         room.name.clone_from(&lobby);
         room.presence = Presence::Wanted;
         let from = lobby.clone();
         effects.push(Effect::Join { room: lobby, from });
     }
-    // Messages that were pending in the room before have already been sent.
+    // Only the messages from the nameless room are sent. Those that were pending in the lobby's window were sent
+    // before.
     effects.extend(moved.iter().map(|pending| Effect::Say {
         room: room.name.clone(),
         id: pending.id,
@@ -304,7 +305,7 @@ fn skip(state: &mut State, room: &str, range: (Option<u64>, Option<u64>), why: G
     let (from, to) = range;
     if let Some(room) = state.find(room) {
         room.pass(to.unwrap_or_default());
-        // The server accepted these messages, so they may be in the gap.
+        // Removes the pending messages that the server has accepted, because they may be in the gap.
         room.pending.retain(|pending| pending.taken_as.is_none());
         room.scrollback.push(Entry::alert(gap(from, to, why)));
     }

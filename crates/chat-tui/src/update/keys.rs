@@ -10,7 +10,7 @@ use crate::state::{Overlay, State};
 use chat_core::text;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// The number of pasted lines from which on the user is asked before they are sent.
+/// The user is asked before this many or more pasted lines are sent.
 const PASTE_LINES_ASKED: usize = 2;
 
 /// The most lines that one paste may have.

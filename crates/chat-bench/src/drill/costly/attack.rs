@@ -52,7 +52,8 @@ pub(super) enum Flow {
 /// What the attacker sends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
-    /// The first bytes on each connection, and a text that their answer contains. They do not count as a request.
+    /// The first bytes that are sent on each connection, and a text in the server's answer to them. These bytes do not
+    /// count as a request.
     pub(super) opening: Vec<u8>,
     pub(super) opened: &'static [u8],
     /// The lines that follow the opening. They are sent repeatedly, or once for each connection of a reconnecting
@@ -110,7 +111,7 @@ impl Counters {
     }
 }
 
-/// A running attack. It has its own thread, so that it does not delay the witnesses' tasks.
+/// A running attack. It has its own thread, so that it does not delay the tasks that measure latency.
 #[derive(Debug)]
 pub(super) struct Attack {
     go: CancellationToken,
@@ -358,8 +359,8 @@ impl Finder {
         let mut count = 0;
         for (text, end) in &mut self.texts {
             let more = text.len() - 1;
-            // The bytes on either side of the boundary are fewer than the text, so only texts that cross the boundary
-            // are found.
+            // On each side of the boundary between two pieces, fewer bytes than the text has are searched. So only
+            // texts that cross the boundary are found.
             end.extend_from_slice(&piece[..piece.len().min(more)]);
             count += memmem::find_iter(end, text).count();
             count += memmem::find_iter(piece, text).count();

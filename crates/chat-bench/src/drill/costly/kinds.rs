@@ -18,7 +18,7 @@ pub(super) struct Kind {
 const PLAIN_BYTES: usize = 8_000;
 const JSON_BYTES: usize = 64_000;
 
-/// The number of lines that the default rate allows at once, minus the hello and the probe.
+/// The number of lines that the default rate allows at once, minus two: the hello and the probe.
 const AT_ONCE: usize = 18;
 
 /// The names of the rooms of [`Scene::Crowd`].
@@ -28,7 +28,7 @@ fn crowd() -> Vec<String> {
 
 macro_rules! kinds {
     ($($name:literal, $scene:ident, $flow:ident, $script:expr;)*) => {
-        /// All kinds.
+        /// All kinds of costly requests.
         pub(super) const KINDS: &[Kind] = &[
             $(Kind { name: $name, scene: Scene::$scene, flow: Flow::$flow, script: $script },)*
         ];
@@ -241,7 +241,7 @@ fn again(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// The beginning of the answer to the probe.
+/// The beginning of the answer to the probe, which is an unknown command.
 const ANSWER: &[u8] = PROBED.as_bytes();
 
 fn bytes(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {

@@ -62,7 +62,7 @@ const COUNT_LOOPBACK: &str = "--count-loopback";
 /// The syllables of all messages in [`Scene::Data`]. Searches use the same syllables.
 pub(super) const HANGUL: [char; 7] = ['가', '나', '다', '라', '마', '바', '사'];
 
-/// The last message that fills a log in memory.
+/// The last of the messages that fill a log in memory.
 pub(super) const LAST: &[u8] = b"this is the last message, aaab";
 
 /// A server in the state of a scene.
@@ -74,7 +74,7 @@ pub(super) struct Stand {
     _dir: Option<TempDir>,
 }
 
-/// Data that all scenes share. Each is made when it is first needed.
+/// Data that all scenes share. Each field is set when it is first needed.
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     data: Option<(TempDir, PathBuf)>,
@@ -134,7 +134,8 @@ impl Scene {
 }
 
 impl Templates {
-    /// Returns whether the server has [`COUNT_LOOPBACK`]. Older servers, which are measured for comparison, do not.
+    /// Returns whether the server has the option [`COUNT_LOOPBACK`]. Older servers, which are measured for comparison,
+    /// do not have it.
     fn counts_loopback(&mut self, stage: &Stage<'_>) -> anyhow::Result<bool> {
         if self.counts_loopback.is_none() {
             let help = Command::new(stage.program()).arg("--help").output()?.stdout;

@@ -39,18 +39,19 @@ pub(super) enum Verdict {
     #[default]
     Pass,
     Fail,
-    /// The kind was only measured: there is more than one sender, or the drill is a quick one.
+    /// The kind of request was measured but not judged, because there is more than one sender, or the drill is a quick
+    /// one.
     Measured,
 }
 
 impl Row {
-    /// The median of the rounds' 99th percentiles, in milliseconds.
+    /// The 99th percentile of the latency in each attack round: the median of all rounds, in milliseconds.
     pub(super) fn p99_ms(&self) -> f64 {
         let rounds = self.rounds.iter();
         median(rounds.map(|round| ms(round.attack.p99_us))).unwrap_or_default()
     }
 
-    /// The number of requests in all rounds.
+    /// The number of requests in all attack rounds.
     pub(super) fn requests(&self) -> u64 {
         self.rounds.iter().filter_map(|round| round.requests).sum()
     }
@@ -71,7 +72,7 @@ impl Row {
         (bytes > 0.0).then(|| self.cpu_s() * 1e9 / bytes)
     }
 
-    /// The server's processor time in the rounds whose requests were counted, in seconds.
+    /// The server's processor time in the attack rounds whose requests were counted, in seconds.
     fn cpu_s(&self) -> f64 {
         let rounds = self.rounds.iter();
         let is_counted = |round: &&Round| round.requests.is_some() || round.request_bytes > 0.0;
@@ -218,7 +219,7 @@ mod tests {
         ];
         assert_eq!(columns, expected);
         assert_eq!(header().find("verdict"), line.find("PASS"));
-        // A round whose requests were not counted does not change the cost of a request.
+        // An attack round whose requests were not counted does not change the cost of a request.
         row.rounds.push(round(1, None));
         let line = row.to_string();
         assert!(line.contains(" ? ") && line.contains(" 500 "), "{line}");

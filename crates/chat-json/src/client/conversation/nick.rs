@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Conversation {
-    /// Handles a change of the nick before a hello was sent: sets the nick for the next hello, and answers the
-    /// request. Returns every other request.
+    /// Handles the caller's request for a nick if no hello was sent on this connection: sets the nick for the next
+    /// hello, and answers the request. Returns any other request unchanged.
     pub(super) fn note_nick(&mut self, call: Call) -> Option<Call> {
         if call.kind != RequestKind::Nick || self.has_begun {
             return Some(call);
@@ -39,9 +39,9 @@ impl Conversation {
     /// Chooses another nick after the server refused the hello. Returns whether there is another nick to reconnect
     /// with.
     ///
-    /// If the caller set the refused nick without a connection, the other nick is the previous one. Otherwise the
-    /// client becomes a guest, if the caller allows this and no lost connection of this client may still hold the
-    /// nick.
+    /// If the caller chose the refused nick while there was no connection, the other nick is the previous one.
+    /// Otherwise the client becomes a guest, if the caller allows this and no lost connection of this client may still
+    /// hold the nick.
     pub(in crate::client) fn falls_back(&mut self, error: &RequestError, now: Instant) -> bool {
         let RequestError::Refused { code, message, .. } = error else {
             return false;
@@ -82,5 +82,5 @@ impl Conversation {
 const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
 const NICK_TAKEN: &str = "nick_taken";
 
-/// How much longer than its heartbeat a server may take to end a lost connection of this client.
+/// After a ping was not answered, how long a server may take to end a lost connection of this client.
 const GHOST_SLACK: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! The rooms of a client: joins them, receives their messages, and reads messages that were left in the server's logs.
+//! The rooms of a client: joins them, receives their messages, and reads messages that were left unread in the server's
+//! logs.
 
 use super::super::event::{Event, Message, MessageKind, Room, entry};
 use super::super::request::{RequestError, printable};
@@ -61,7 +62,7 @@ impl Conversation {
                 (None, None) => break,
             }
         }
-        // Rooms that the server did not list are requested again with the next hello.
+        // Rooms that the server's answer did not list are requested again with the next hello.
         self.places.extend(places);
         self.wanted = wanted.collect();
         self.send_unsent(now);
@@ -98,7 +99,7 @@ impl Conversation {
         }
     }
 
-    /// Reports the messages that were left in the log as a gap, because the client is no longer in the room.
+    /// Reports the messages that were left unread in the log as a gap, because the client is no longer in the room.
     pub(super) fn abandon(&mut self, mut place: JoinedRoom) {
         if let Some(missing) = place.give_up_log() {
             self.tell_missing(place.name, missing, wire::Why::Other);
@@ -184,7 +185,8 @@ impl Conversation {
         }
     }
 
-    /// Requests the messages that were left in the logs, and the members of rooms whose presence events were dropped.
+    /// Requests the messages that were left unread in the logs, and the members of rooms whose presence events were
+    /// dropped.
     pub(super) fn catch_up(&mut self, now: Instant) {
         if !self.is_welcome {
             return;
@@ -214,7 +216,7 @@ impl Conversation {
         self.send_unsent(now);
     }
 
-    /// Handles a requested page of the log.
+    /// Handles a page of a room's log that the client has requested.
     pub(super) fn read_log(&mut self, room: &str, ok: &str) {
         let Some(at) = self.place(room) else {
             return;

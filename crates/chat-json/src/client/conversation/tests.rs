@@ -109,8 +109,8 @@ impl Talk {
         self.events().into_iter().filter_map(describe).collect()
     }
 
-    /// Receives more messages than the client's queue holds, so that some are left in the log. Returns the position of
-    /// the first one that is left there.
+    /// Receives more messages than the client's queue holds. Returns the position of the first message that is left
+    /// unread in the server's log.
     fn falls_behind(&mut self) -> u64 {
         let first_left = EVENTS_MAX as u64 + 1;
         for seq in 1..=first_left + 4 {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// For how long after it was first sent a message may be sent again under its key: slightly less than servers remember
-/// keys.
+/// How long after a message was first sent the client may send it again under the same key. Servers remember keys for
+/// slightly longer.
 const REPEATED_FOR: Duration = Duration::from_secs(9 * 60);
 
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Asked {
 pub(super) enum Question {
     /// A request of the caller. The sender takes the result.
     Callers(RequestKind, oneshot::Sender<Result<String, RequestError>>),
-    /// Reads the messages that were left in the log of this room.
+    /// Reads messages that were left unread in the log of this room.
     Log(String),
     /// Lists the members of a room.
     Who,
@@ -109,8 +109,8 @@ impl Unanswered {
         }
     }
 
-    /// Interrupts the messages that were sent before: they can't be repeated, because the next connection has another
-    /// nick.
+    /// Interrupts the messages that were sent on an earlier connection: they can't be repeated, because the client's
+    /// nick has changed.
     pub(super) fn give_up_messages(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
             let is_message = matches!(asked.question, Question::Callers(RequestKind::Say, _));

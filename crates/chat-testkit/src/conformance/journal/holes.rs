@@ -10,7 +10,7 @@ use futures::StreamExt;
 /// The number of batches of two messages that are appended.
 const BATCHES: usize = 12;
 
-/// The batches that are lost, in two holes. The second one is at the end.
+/// The indexes of the batches that are lost: two holes, the second one at the end of the log.
 const LOST: [std::ops::Range<usize>; 2] = [4..6, 10..12];
 
 /// The limits of the reads, in messages.

@@ -15,9 +15,9 @@ pub(super) struct Model {
     /// The folded name of the room.
     pub(super) key: String,
     pub(super) records: Vec<Record>,
-    /// The number of oldest messages that are known to be gone.
+    /// How many of the oldest messages are known to be missing from the log.
     pub(super) gone: usize,
-    /// The number of oldest messages that the suite has removed from the store, so that they may be gone.
+    /// How many of the oldest messages the suite has removed from the store. They may be missing from the log.
     pub(super) expired: usize,
     epoch: Option<Epoch>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Record {
     account: Option<Account>,
     at: Timestamp,
     author: SessionId,
-    /// How the log was closed since the append.
+    /// Whether and how the log was closed since the append.
     age: Age,
     /// Whether the future of the append was dropped.
     pub(super) is_abandoned: bool,

@@ -90,7 +90,7 @@ fn what_is_refused_comes_back_as_it_was_typed() {
         });
         assert_eq!(screen.state.room().editor.text(), line);
         assert_eq!(screen.texts(), [format!("! not sent: {line} (slow down)")]);
-        // Sending the line that was put back must have the same effect.
+        // Sending the line that was put back must have the same effect as sending the typed line.
         let again = screen.enters("");
         let texts = |effects: &[Effect]| match effects {
             [
