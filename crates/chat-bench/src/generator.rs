@@ -30,7 +30,7 @@ const TURN_MAX: Duration = Duration::from_millis(100);
 /// The longest latency that is recorded: one minute, with three significant digits.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
-/// How long nothing may arrive before a run ends. A duplicate would closely follow its original.
+/// A run ends once nothing has arrived for this long. A duplicate would closely follow its original, so it is noticed.
 const SETTLE: Duration = Duration::from_millis(10);
 
 /// The clients of one server.

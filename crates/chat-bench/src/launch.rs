@@ -59,7 +59,8 @@ impl Server {
         command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
     ) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
-        // ngircd reads its configuration before it drops root's rights.
+        // Only the user of this program can read the directory. If that is root, ngircd reads its configuration before
+        // it drops root's rights.
         let command = command(&Place {
             port,
             dir: dir.path(),

@@ -14,9 +14,9 @@ use crate::payload::{PayloadCodec, Stamp};
 /// Who receives a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Echo {
-    /// All members but its publisher.
+    /// All members but the publisher of the message.
     Exclude,
-    /// All members, its publisher included.
+    /// All members, including the publisher of the message.
     Include,
     /// All members. Publishers are separate connections, not members.
     Apart,

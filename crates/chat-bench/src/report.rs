@@ -55,7 +55,7 @@ pub(crate) struct Figures {
 }
 
 impl FanoutReport {
-    /// Computes the medians.
+    /// Computes the medians over the rounds.
     pub(crate) fn new(plan: &FanoutPlan, results: Vec<WorkloadResult>) -> Self {
         let processors = std::thread::available_parallelism();
         Self {

@@ -86,7 +86,7 @@ impl Faults {
         self.change(|state| state.is_stalled = true);
     }
 
-    /// Ends a stall.
+    /// Ends a [`stall`](Self::stall).
     pub fn release(&self) {
         self.change(|state| state.is_stalled = false);
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-/// The longest delay before a step, in milliseconds.
+/// The longest delay of an append, of its answer, or of its batch to another node, in milliseconds.
 const DELAY_MAX: usize = 20;
 
 /// The maximum number of appends that wait for a node: more than a room allows.

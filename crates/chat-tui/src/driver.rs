@@ -32,7 +32,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const EVENTS_AT_ONCE: usize = 256;
 const EVENTS_TIME: Duration = Duration::from_millis(10);
 
-/// How often the round trip to the server is measured, and when an unanswered measurement is given up.
+/// How often the client pings the server to measure the round trip, and how long it waits for the answer.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PONG_WITHIN: Duration = Duration::from_secs(5);
 

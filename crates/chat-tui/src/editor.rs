@@ -26,7 +26,7 @@ pub(crate) struct Editor {
     edits: BTreeMap<usize, String>,
     /// The user's new line, while a history line is shown instead.
     draft: String,
-    /// The shown line could not be sent and was put back. Typing replaces the line, an editing key keeps it.
+    /// Whether the shown line could not be sent and was put back. Typing replaces such a line, an editing key keeps it.
     is_returned: bool,
 }
 

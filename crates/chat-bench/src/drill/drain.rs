@@ -102,7 +102,7 @@ async fn talk(
         tokio::select! {
             _ = ticker.tick(), if may_talk => {
                 let lines = (record.sent..record.sent + BURST).map(|n| format!("{n} talk\n"));
-                // A server that shuts down accepts no more messages. What it sent before is still read.
+                // If sending fails, the server is shutting down. The member then only reads.
                 may_talk = client.writer.send(lines.collect::<String>().as_bytes()).await.is_ok();
                 record.sent += BURST;
             }

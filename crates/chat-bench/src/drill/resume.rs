@@ -8,7 +8,8 @@ use super::findings::{Findings, grouped};
 use super::stage::Stage;
 use super::witness::{Where, Witnesses};
 
-/// The sleeping member's receive buffer, in bytes. It is small, so that unread messages wait at the server.
+/// The receive buffer of the member that does not read, in bytes. It is small, so that unread messages wait at the
+/// server.
 const RECEIVE_BYTES: u32 = 4096;
 
 /// The size of a filler in bytes. Fillers are messages that fill the socket, so that later messages wait at the server.

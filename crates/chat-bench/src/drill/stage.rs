@@ -41,7 +41,7 @@ impl<'a> Stage<'a> {
         self.plan.senders
     }
 
-    /// `--kinds`: prefixes of the names of `costly`'s kinds.
+    /// Returns the prefixes in `--kinds`, which select the kinds of requests that the drill `costly` tries.
     pub(crate) fn kinds(&self) -> &[String] {
         &self.plan.kinds
     }

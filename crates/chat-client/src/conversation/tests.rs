@@ -129,7 +129,7 @@ async fn a_new_day_is_said_before_what_comes_first_on_it() {
         desk.server_says("23:59 alice: good night\n23:").await;
         desk.screen_shows(Some("23:59 alice: good night")).await;
         TODAY.set(25);
-        // A part of a line shows nothing.
+        // An incomplete line is not printed.
         desk.server_says("59 bob: ").await;
         desk.server_says("you too\n00:01 alice: still here?\n")
             .await;

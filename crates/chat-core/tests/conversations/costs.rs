@@ -71,7 +71,7 @@ async fn a_search_that_is_too_broad_is_refused_with_what_to_do() {
         .await;
 }
 
-/// Returns how long the answer to a command takes if the same peer has sent this expensive request before.
+/// Sends the request `asked` and then a cheap command. Returns how long it takes until the command is answered.
 async fn wait_behind(asked: &str) -> Duration {
     let mut hub = TestHub::new(Limits::default());
     let talker = hub.hub.session(Some("talker")).await.unwrap();

@@ -6,7 +6,7 @@ use chat_core::error::PublishError;
 use chat_testkit::TestHub;
 use std::num::NonZeroUsize;
 
-/// Returns a hub whose members soon fall behind.
+/// Returns a hub whose members soon fall behind, because its rings and queues are small.
 fn tight() -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;

@@ -56,7 +56,7 @@ impl Authenticator for Passwords {
             "slow" => std::future::pending().await,
             "swordfish" => Ok(Account::parse(&account).ok()),
             _ => {
-                // Computing the hash of a password takes this long.
+                // Stands for the time that it takes to hash a password.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 Err(AuthError::new("wrong account or password"))
             }

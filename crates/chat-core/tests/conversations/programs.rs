@@ -90,7 +90,7 @@ async fn a_peer_not_known_to_read_lines_is_greeted_in_a_thousand_bytes() {
             greeting.last(),
             Some(&format!("14:02 alice: {}", korean(14))),
         );
-        // The same limit applies when the program joins another room.
+        // The greeting of another room has the same size limit.
         program.sends_bytes(b"/join ops").await;
         tokio::time::sleep(std::time::Duration::from_millis(210)).await;
         program.sends_bytes(b"/leave").await;

@@ -81,7 +81,7 @@ async fn promise_3_a_room_never_waits_for_a_member() {
     for wire in [&mut alice, &mut bob] {
         wire.sees_in_time("14:02 guest-3: hi").await;
     }
-    // This is ten times as much as may wait for a member.
+    // These messages are ten times the bytes that may wait for a member.
     let text = "x".repeat(4000);
     for number in 0..640 {
         alice.sends(&format!("{number} {text}")).await;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinSet;
 
-/// Returns a hub whose members soon fall behind.
+/// Returns a hub whose members soon fall behind, because its rings and queues are small.
 fn tight(queue_bytes: usize) -> TestHub {
     let mut limits = Limits::default();
     limits.rate = None;
@@ -426,7 +426,7 @@ async fn a_journal_that_panics_loses_that_append_only() {
 async fn a_topic_is_shown_to_its_author_in_its_turn() {
     let mut hub = unlimited();
     let [mut alice, mut bob] = members(&mut hub, ["alice", "bob"]).await;
-    // Both lines arrive before the room delivers.
+    // Both lines arrive before the room delivers either of them.
     bob.sends("before").await;
     alice.sends("/topic on call: kim").await;
     let seen = [alice.sees_until_quiet().await, bob.sees_until_quiet().await];

@@ -126,7 +126,7 @@ impl WireActor {
         self.is_going = true;
     }
 
-    /// Returns the last message of each room that the member received.
+    /// Returns, for each room, the position of the last message that the member received.
     pub(crate) fn latest(&self, records: &Records) -> Ends {
         let (mut ends, mut room) = (Ends::new(), String::new());
         for line in &self.peer.lines() {
@@ -301,7 +301,7 @@ impl Embedded {
         }
     }
 
-    /// Takes at most `count` events, and waits at most `patience` for each. Returns whether there were any.
+    /// Takes at most `count` events, and waits at most `patience` for each. Returns whether it took any event.
     pub(crate) async fn reads(&mut self, count: usize, patience: Duration) -> bool {
         let (Some(member), Some(stay)) = (&mut self.member, self.stays.last_mut()) else {
             return false;

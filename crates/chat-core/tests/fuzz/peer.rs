@@ -58,7 +58,7 @@ impl Stage {
         self.connections.len()
     }
 
-    /// Lets all peers read and write until nothing moves.
+    /// Lets all peers read and write until none of them can send or receive more bytes.
     pub(crate) async fn settle(&mut self, peers: &mut [&mut Peer]) {
         let mut quiet = 0;
         while quiet < 3 {
@@ -82,7 +82,7 @@ impl Stage {
     }
 }
 
-/// Performs one step of each peer and lets the server run. Returns whether anything moved.
+/// Performs one step of each peer and lets the server run. Returns whether a peer sent or received bytes.
 pub(crate) async fn pump(peers: &mut [&mut Peer]) -> bool {
     let mut moved = false;
     for peer in peers {
@@ -111,7 +111,7 @@ impl Peer {
         self.outgoing.clear();
     }
 
-    /// Sends what the stream accepts, and reads at most `read_max` bytes. Returns whether anything moved.
+    /// Sends what the stream accepts, and reads at most `read_max` bytes. Returns whether bytes were sent or received.
     pub(crate) fn pump(&mut self, read_max: usize) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;

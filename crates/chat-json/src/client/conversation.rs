@@ -508,7 +508,7 @@ impl Conversation {
         }
     }
 
-    /// Adds an event that must not be dropped. There are few of these.
+    /// Adds an event that must not be dropped. Such events are rare.
     fn tell(&mut self, event: Event) {
         self.events.push_back(event);
     }

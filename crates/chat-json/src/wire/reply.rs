@@ -204,7 +204,7 @@ pub struct Histories<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Hole>,
     /// The messages, at most as many as fit in a line: oldest first for `history`, latest first for `search`. Empty if
-    /// there are no more.
+    /// there are no further messages.
     #[serde(borrow)]
     pub messages: Vec<Event<'a>>,
 }

@@ -175,7 +175,7 @@ impl Stage {
 }
 
 impl Peer {
-    /// Appends the bytes that have arrived to `received`. Returns whether there were any.
+    /// Appends the bytes that have arrived to `received`. Returns whether any bytes had arrived.
     fn take(&mut self, received: &mut Vec<u8>) -> bool {
         let Some(stream) = self.stream.as_mut().filter(|_| !self.is_paused) else {
             return false;

@@ -51,7 +51,7 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     }]
 }
 
-/// Runs a command. If the command fails, its line is put back so that the user can correct it.
+/// Runs a command. If the command fails, its text is put back into the input line, so that the user can correct it.
 pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &str) -> Vec<Effect> {
     match run(state, command, typed) {
         Ok(effects) => effects,

@@ -41,7 +41,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 pub(super) enum Flow {
     /// Sends line after line and reads the answers.
     Pipelined,
-    /// Sends line after line and never reads.
+    /// Sends line after line and never reads the answers.
     Unread,
     /// Sends the script once, reads until the last line is answered, resets the connection and reconnects.
     Reconnecting,

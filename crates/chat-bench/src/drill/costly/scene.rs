@@ -48,7 +48,7 @@ const SAID_AT_ONCE: usize = 18;
 /// The number of connections that fill a log at the same time.
 const FILLING: usize = 16;
 
-/// The interval at which a silent member sends a ping.
+/// How often a member that keeps a room open sends a ping. It sends nothing else.
 const ALIVE_EVERY: Duration = Duration::from_millis(800);
 
 /// The seconds after which the server pings and disconnects silent JSON members: much shorter than the defaults, so

@@ -26,7 +26,7 @@ impl Conversation {
         );
         if self.nick.as_deref() != Some(&nick) {
             if !self.is_known_by_token {
-                // A server without tokens recognises a repeated message by its key and by the nick of its sender.
+                // A server without tokens recognises a repeated message only under the same nick.
                 self.unanswered.give_up_messages();
             }
             let before = self.nick.replace(nick);
@@ -66,7 +66,7 @@ impl Conversation {
         }
         (self.nick, self.has_nick, self.nick_refused_since) = (None, false, None);
         if !self.is_known_by_token {
-            // A server without tokens recognises a repeated message by its key and by the nick of its sender.
+            // A server without tokens recognises a repeated message only under the same nick.
             self.unanswered.give_up_messages();
         }
         self.tell(Event::NickRefused {

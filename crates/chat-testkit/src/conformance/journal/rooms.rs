@@ -92,8 +92,8 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         self.open_again().await
     }
 
-    /// Like [`restart`](Self::restart), but the store removes all messages in between. Returns whether the store has
-    /// removed them.
+    /// Like [`restart`](Self::restart), but the store removes all messages while the journal is closed. Returns whether
+    /// the store has removed them.
     pub(super) async fn expire(&mut self) -> Result<bool, Violation> {
         self.close();
         let has_expired = self.under_test.expire().await;
