@@ -116,7 +116,7 @@ impl Batch {
     }
 
     /// Returns where the text of the message with this index begins in the text of the batch.
-    fn start(&self, index: usize) -> usize {
+    pub(super) fn start(&self, index: usize) -> usize {
         index
             .checked_sub(1)
             .map_or(0, |before| self.entries[before].next())

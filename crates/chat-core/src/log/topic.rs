@@ -52,10 +52,11 @@ impl Batch {
     /// batch is in the log.
     #[must_use]
     pub fn topic(&self) -> Option<Topic> {
-        let messages = self.messages(0..self.len());
-        let topic = messages
-            .filter(|message| message.kind == Kind::Topic)
-            .last()?;
-        Some(Topic::new(topic.text, self.from().clone(), self.at()))
+        let last = self
+            .entries
+            .iter()
+            .rposition(|entry| entry.kind == Kind::Topic)?;
+        let text = &self.text[self.start(last)..self.entries[last].end];
+        Some(Topic::new(text, self.from().clone(), self.at()))
     }
 }
