@@ -17,7 +17,7 @@ pub use client::{
     ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, IfMissing, Listing,
     Message, MessageKind, OpenError, Present, RequestError, Room,
 };
-pub use server::JsonLines;
+pub use server::{JsonLines, answer};
 
 /// The examples of this package's README are tests.
 #[cfg(doctest)]

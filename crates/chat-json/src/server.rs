@@ -3,8 +3,11 @@
 mod dialect;
 mod encoder;
 mod events;
+mod in_process;
 mod replies;
 mod requests;
+
+pub use in_process::answer;
 
 use crate::wire::LINE_BYTES_MAX;
 use chat_core::protocol::{Detected, Detection, Detector};

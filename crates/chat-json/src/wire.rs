@@ -9,7 +9,7 @@ mod request;
 pub use event::{Entry, Event, Why};
 pub use reply::{
     Allowed, Empty, Fault, Histories, Hole, Incoming, Listed, Named, Place, Present, Published,
-    Reply, RoomsList, Sent, Topic, Welcome,
+    Refused, Reply, RoomsList, Sent, Topic, Welcome,
 };
 pub use request::{Id, JoinRoom, Position, Request};
 

@@ -3,12 +3,12 @@
 //! Invariant: a refusal says what was wrong, names no command of any dialect, and contains no control character. Its
 //! code is a stable string that programs may rely on. Each dialect names the commands that may help in its own words.
 
-use crate::hub::{NickError, TellError};
+use crate::hub::{HistoryError, NickError, TellError};
 use crate::limits::Limits;
 use crate::line::Inbound;
 use crate::log::{JournalError, KeyError};
 use crate::name::RoomName;
-use crate::room::{JoinError, PublishError};
+use crate::room::{JoinError, NotInRoom, PublishError};
 use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
@@ -103,8 +103,9 @@ impl Refusal {
         self
     }
 
-    /// Refuses a request that names a room which does not exist, or which the peer may not see.
-    pub(crate) fn no_such_room(room: &str) -> Self {
+    /// Creates the refusal of a request that names a room which does not exist, or which the peer may not see.
+    #[must_use]
+    pub fn no_such_room(room: &str) -> Self {
         let room = crate::text::clean(crate::text::truncate(
             room,
             crate::name::ROOM_NAME_BYTES_MAX,
@@ -269,6 +270,28 @@ impl From<TellError> for Refusal {
 impl From<KeyError> for Refusal {
     fn from(error: KeyError) -> Self {
         Self::of_error(Code::BadRequest, &error)
+    }
+}
+
+impl From<NotInRoom> for Refusal {
+    fn from(_: NotInRoom) -> Self {
+        Self::not_in_room()
+    }
+}
+
+/// Tells the peer only the part of the journal's error that is meant for peers.
+impl From<JournalError> for Refusal {
+    fn from(error: JournalError) -> Self {
+        Self::unreadable(&error)
+    }
+}
+
+impl From<HistoryError> for Refusal {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Room(error) => error.into(),
+            HistoryError::Journal(error) => error.into(),
+        }
     }
 }
 

@@ -114,6 +114,12 @@ impl Session {
         self
     }
 
+    /// Returns the hub that the session belongs to.
+    #[must_use]
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
     /// Returns this session's identity within its hub.
     #[must_use]
     pub fn id(&self) -> SessionId {

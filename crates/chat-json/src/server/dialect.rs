@@ -11,11 +11,12 @@
 
 use super::encoder::{JsonForm, write_line};
 use super::events::present_event;
-use super::replies::{self, write_fault};
+use super::replies;
 use super::requests::{self, bad};
 use crate::token::Token;
 use crate::wire::{
-    Allowed, Empty, Event, Id, Named, Reply as Granted, Request, Sent, Text, VERSION, Welcome,
+    Allowed, Empty, Event, Id, Named, Present, Refused, Reply as Granted, Request, Sent, Text,
+    Topic, VERSION, Welcome,
 };
 use bytes::BytesMut;
 use chat_core::log::{Batch, Page};
@@ -62,13 +63,13 @@ impl Json {
 
     fn command<'a>(&mut self, request: Request<'a>) -> Result<Command<'a>, Refusal> {
         match (self.stage, &*request.cmd) {
-            (_, "ping" | "quit") => requests::command(request),
+            (_, "ping" | "quit") => request.command(),
             (Stage::New, "hello") => self.hello(request),
             (_, "hello") => Err(bad("hello was said already")),
             (Stage::New | Stage::Asked, cmd) if requests::is_known(cmd) => {
                 Err(bad(r#"say hello first: {"cmd":"hello","v":1,"nick":"…"}"#))
             }
-            _ => requests::command(request),
+            _ => request.command(),
         }
     }
 
@@ -111,7 +112,7 @@ impl Json {
             self.stage = Stage::New;
         }
         let re = self.answered();
-        write_fault(re, refusal, out);
+        write_line(&Refused::new(re, refusal), out);
     }
 
     fn welcome(&mut self, welcome: Welcome<'_>, out: &mut BytesMut) {
@@ -157,9 +158,9 @@ impl Dialect for Json {
         if line.trim().is_empty() {
             return;
         }
-        let mut request = match requests::parse(line) {
+        let mut request = match Request::parse(line) {
             Ok(request) => request,
-            Err((re, refusal)) => return write_fault(re, &refusal, commands.out()),
+            Err(refused) => return write_line(&refused, commands.out()),
         };
         let id = request.id.take();
         match self.command(request) {
@@ -167,7 +168,7 @@ impl Dialect for Json {
                 self.unanswered.push_back(id);
                 commands.push(command);
             }
-            Err(refusal) => write_fault(id, &refusal, commands.out()),
+            Err(refusal) => write_line(&Refused::new(id, &refusal), commands.out()),
         }
     }
 
@@ -204,7 +205,7 @@ impl Dialect for Json {
             Reply::Unpublished(count, refusal) => {
                 (0..count).for_each(|_| self.refuse(refusal, out));
             }
-            Reply::Rejected(refusal) => write_fault(None, refusal, out),
+            Reply::Rejected(refusal) => write_line(&Refused::new(None, refusal), out),
             Reply::Renamed(nick) => {
                 let nick = nick.as_str().into();
                 self.grant(Named { nick }, out);
@@ -213,7 +214,7 @@ impl Dialect for Json {
                 let (to, ts) = (to.as_str().into(), at.0);
                 self.grant(Sent { to, ts }, out);
             }
-            Reply::Who(info) => self.grant(replies::present(info), out),
+            Reply::Who(info) => self.grant(Present::from(info), out),
             Reply::Present(info) => write_line(&present_event(info), out),
             Reply::Removed {
                 room,
@@ -230,7 +231,7 @@ impl Dialect for Json {
             Reply::Rooms { rooms, has_more } => {
                 self.grant(replies::rooms_list(rooms, has_more), out);
             }
-            Reply::Topic(info) => self.grant(replies::topic(info), out),
+            Reply::Topic(info) => self.grant(Topic::from(info), out),
             Reply::Page { room, span, page } => {
                 self.grant_messages(room, page, &replies::page(span, page), out);
             }
@@ -260,7 +261,7 @@ impl Dialect for Json {
         if let CloseReason::Quit(_) = reason {
             self.grant(Empty {}, out);
         }
-        if let Some(bye) = replies::bye(reason) {
+        if let Some(bye) = Event::bye(reason) {
             write_line(&bye, out);
         }
     }

@@ -1,6 +1,5 @@
 //! Converts the events of a hub to the events of the wire.
 
-use crate::server::replies::present;
 use crate::wire::{Entry, Event, Present, Text, Why};
 use chat_core::log::Gap;
 use chat_core::protocol::Missed;
@@ -90,7 +89,7 @@ pub(super) fn present_event(info: &RoomInfo) -> Event<'_> {
         room,
         count,
         members,
-    } = present(info);
+    } = info.into();
     Event::Present {
         room,
         count,

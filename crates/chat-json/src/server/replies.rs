@@ -2,9 +2,9 @@
 //!
 //! Invariant: nothing here depends on the state of the connection.
 
-use super::encoder::{write_earliest, write_latest, write_latest_first, write_line};
+use super::encoder::{write_earliest, write_latest, write_latest_first};
 use crate::wire::{
-    Event, Fault, Hole, Id, Listed, Place, Present, Published, RoomsList, Text, Topic,
+    Event, Fault, Hole, Id, Listed, Place, Present, Published, Refused, RoomsList, Text, Topic,
 };
 use bytes::{BufMut, BytesMut};
 use chat_core::log::{Batch, Gap, Page, Span};
@@ -103,30 +103,54 @@ pub(super) fn published(room: &RoomName, seq: Seq, dup: bool) -> Published<'_> {
     }
 }
 
-pub(super) fn topic(info: &RoomInfo) -> Topic<'_> {
-    Topic {
-        room: info.room.as_str().into(),
-        topic: (*info.topic).into(),
+impl<'a> Published<'a> {
+    /// Converts the result of publishing a message in `room` under a key. The reply to a repetition names the room in
+    /// which the earlier message was published.
+    #[must_use]
+    pub fn new(room: &'a RoomName, result: &'a chat_core::Published) -> Self {
+        match result {
+            chat_core::Published::New(seq) => published(room, *seq, false),
+            chat_core::Published::Duplicate { room, seq } => published(room, *seq, true),
+        }
+    }
+}
+
+/// Returns the topic of a room.
+impl<'a> From<&'a RoomInfo> for Topic<'a> {
+    fn from(info: &'a RoomInfo) -> Self {
+        Self {
+            room: info.room.as_str().into(),
+            topic: (*info.topic).into(),
+        }
+    }
+}
+
+/// Converts the state of a room that a session has joined. `recovered` is `None`.
+impl<'a> From<&'a RoomInfo> for Place<'a> {
+    fn from(info: &'a RoomInfo) -> Self {
+        let Present {
+            room,
+            count,
+            members,
+        } = info.into();
+        Self {
+            room,
+            epoch: Some(info.position.epoch.to_string().into()),
+            seq: Some(info.position.seq.0),
+            recovered: None,
+            count: Some(count),
+            members: Some(members),
+            hushed: info.is_hushed,
+            topic: Some((*info.topic).into()),
+            err: None,
+        }
     }
 }
 
 pub(super) fn place(joined: &Joined) -> Place<'_> {
-    let info = &joined.info;
-    let Present {
-        room,
-        count,
-        members,
-    } = present(info);
     Place {
-        room,
-        epoch: Some(info.position.epoch.to_string().into()),
-        seq: Some(info.position.seq.0),
         recovered: joined.is_recovered,
-        count: Some(count),
-        members: Some(members),
-        hushed: info.is_hushed,
-        topic: Some((*info.topic).into()),
-        err: None,
+        ..Place::from(&joined.info)
     }
 }
 
@@ -170,16 +194,27 @@ fn beginning(topic: &str) -> &str {
     &topic[..topic.floor_char_boundary(LISTED_TOPIC_BYTES_MAX)]
 }
 
-pub(super) fn present(info: &RoomInfo) -> Present<'_> {
-    Present {
-        room: info.room.as_str().into(),
-        count: info.count,
-        members: info.nicks.iter().map(|nick| nick.as_str().into()).collect(),
+/// Returns the members of a room.
+impl<'a> From<&'a RoomInfo> for Present<'a> {
+    fn from(info: &'a RoomInfo) -> Self {
+        Self {
+            room: info.room.as_str().into(),
+            count: info.count,
+            members: info.nicks.iter().map(|nick| nick.as_str().into()).collect(),
+        }
     }
 }
 
-/// Returns the last event before the server closes the connection; `None` if the peer closed it or can't be reached.
-pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
+impl<'a> Event<'a> {
+    /// Returns the [`Bye`](Event::Bye) with which the server ends a connection for this reason. Returns `None` if the
+    /// peer has closed the connection, or can't be reached.
+    #[must_use]
+    pub fn bye(reason: &'a CloseReason) -> Option<Self> {
+        bye(reason)
+    }
+}
+
+fn bye(reason: &CloseReason) -> Option<Event<'_>> {
     let mut why = None;
     let (code, after_ms) = match reason {
         CloseReason::Quit(_) => ("quit", None),
@@ -208,24 +243,16 @@ pub(super) fn bye(reason: &CloseReason) -> Option<Event<'_>> {
     })
 }
 
-/// Writes a refusal, with the id of the refused command if there is one.
-pub(super) fn write_fault(re: Option<Id>, refusal: &Refusal, out: &mut BytesMut) {
-    #[derive(Serialize)]
-    struct Refused<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        re: Option<Id>,
-        err: Fault<'a>,
+impl Refused<'static> {
+    /// Creates the reply to a command that is refused for this reason. `re` is the id of the command.
+    #[must_use]
+    pub fn new(re: Option<Id>, refusal: &Refusal) -> Self {
+        let err = fault(refusal);
+        Self { re, err }
     }
-    write_line(
-        &Refused {
-            re,
-            err: fault(refusal),
-        },
-        out,
-    );
 }
 
-fn fault(refusal: &Refusal) -> Fault<'_> {
+fn fault(refusal: &Refusal) -> Fault<'static> {
     let retry = match refusal.code {
         Code::Unavailable => Some(RETRY_UNAVAILABLE),
         Code::Full => Some(RETRY_FULL),
@@ -233,7 +260,7 @@ fn fault(refusal: &Refusal) -> Fault<'_> {
     };
     Fault {
         code: refusal.code.as_str().into(),
-        msg: Text(message(refusal)),
+        msg: Text(message(refusal).into_owned().into()),
         retry_ms: retry.map(|retry| retry.as_millis() as u64),
     }
 }

@@ -1,8 +1,8 @@
 //! Parses the lines of a client to requests, and the requests to commands.
 //!
-//! Invariant: nothing here depends on the state of the connection.
+//! Invariant: nothing here depends on the state of a connection.
 
-use crate::wire::{Id, JoinRoom, Position, Request, Text, VERSION};
+use crate::wire::{Id, JoinRoom, Position, Refused, Request, Text, VERSION};
 use chat_core::log::Epoch;
 use chat_core::protocol::{Code, Command, IfMissing, JoinRequest, Refusal};
 use chat_core::{Seq, text};
@@ -19,20 +19,40 @@ const TOKEN_BYTES: RangeInclusive<usize> = 16..=128;
 /// The maximum number of rooms in a hello.
 const HELLO_ROOMS_MAX: usize = 256;
 
-/// Parses a line. The error is the refusal of the line, and the line's id if it has a valid one.
-pub(super) fn parse(line: &str) -> Result<Request<'_>, (Option<Id>, Refusal)> {
-    let request: Request<'_> =
-        serde_json::from_str(line).map_err(|error| unreadable(line, &error))?;
-    match &request.id {
-        Some(Id::Text(id)) if id.len() > ID_BYTES_MAX => {
-            Err((None, bad(format!("id: at most {ID_BYTES_MAX} bytes"))))
+impl<'a> Request<'a> {
+    /// Parses the line of a client, which is one JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reply that tells the client what is wrong with the line.
+    pub fn parse(line: &'a str) -> Result<Self, Refused<'static>> {
+        let request: Self = serde_json::from_str(line).map_err(|error| unreadable(line, &error))?;
+        // serde also accepts an array of the fields, in their order.
+        if !line.trim_start().starts_with('{') {
+            return Err(Refused::new(None, &bad("not a JSON object")));
         }
-        _ => Ok(request),
+        match &request.id {
+            Some(Id::Text(id)) if id.len() > ID_BYTES_MAX => {
+                let too_long = bad(format!("id: at most {ID_BYTES_MAX} bytes"));
+                Err(Refused::new(None, &too_long))
+            }
+            _ => Ok(request),
+        }
+    }
+
+    /// Converts the request to a command. The command has all fields that it needs.
+    ///
+    /// # Errors
+    ///
+    /// Returns a refusal if the command is unknown, or if a field is missing or invalid. A `hello` is refused, too,
+    /// because it concerns the state of the client's connection.
+    pub fn command(mut self) -> Result<Command<'a>, Refusal> {
+        command(&mut self)
     }
 }
 
-/// Returns the refusal of a line that is not a valid request, and the line's id if it has a valid one.
-fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
+/// Returns the reply to a line that is not a valid request, with the line's id if it has a valid one.
+fn unreadable(line: &str, error: &serde_json::Error) -> Refused<'static> {
     #[derive(Deserialize)]
     struct Headless {
         id: Option<Id>,
@@ -46,7 +66,7 @@ fn unreadable(line: &str, error: &serde_json::Error) -> (Option<Id>, Refusal) {
         (serde_json::error::Category::Data, _) => format!("not as it should be: {error}"),
         _ => format!("not JSON, one object a line: {error}"),
     };
-    (re, bad(text::clean(&message)))
+    Refused::new(re, &bad(text::clean(&message)))
 }
 
 /// Checks the fields of a hello, and returns the rooms that it names.
@@ -72,10 +92,7 @@ pub(super) fn hello_rooms<'a>(request: &mut Request<'a>) -> Result<Vec<JoinReque
     rooms.into_iter().map(join_request).collect()
 }
 
-/// Converts a request other than `hello` to a command. A hello also changes the state of the connection, so the
-/// dialect handles it.
-pub(super) fn command(mut request: Request<'_>) -> Result<Command<'_>, Refusal> {
-    let request = &mut request;
+fn command<'a>(request: &mut Request<'a>) -> Result<Command<'a>, Refusal> {
     let command = match &*request.cmd {
         "say" => Command::Say {
             room: Some(room(request)?),
@@ -139,6 +156,7 @@ pub(super) fn command(mut request: Request<'_>) -> Result<Command<'_>, Refusal> 
         "quit" => Command::Quit {
             reason: inner(request.reason.take()),
         },
+        "hello" => return Err(bad("the session exists already")),
         unknown => return Err(unknown_command(unknown)),
     };
     Ok(command)

@@ -13,6 +13,17 @@ pub struct Reply<T> {
     pub ok: T,
 }
 
+/// A reply to a command that the server has refused, or to a line that it could not use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused<'a> {
+    /// The id of the command; `None` if the line has no valid id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re: Option<Id>,
+    /// Why the command is refused.
+    #[serde(borrow)]
+    pub err: Fault<'a>,
+}
+
 /// A line from the server, parsed only as far as needed to know whether it is a reply, an error or an event.
 #[derive(Debug, Deserialize)]
 pub struct Incoming<'a> {

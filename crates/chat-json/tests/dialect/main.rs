@@ -6,6 +6,7 @@ mod bad_input;
 mod crowd;
 mod document;
 mod heartbeat;
+mod in_process;
 mod kept;
 mod keys;
 mod mixture;

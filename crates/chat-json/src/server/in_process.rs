@@ -1,0 +1,202 @@
+//! Executes the commands of a client on a session in this process, for programs with a transport of their own.
+//!
+//! Invariant: an answer has the form that the server's dialect gives it, and no answer is longer than a line may be.
+
+use super::replies;
+use super::requests::bad;
+use crate::wire::{Empty, Named, Place, Present, Published, Refused, Reply, Request, Sent, Topic};
+use chat_core::log::{Page, Span, Timestamp};
+use chat_core::protocol::{Code, Command, Refusal};
+use chat_core::{MemberHandle, RoomName, Seq, SessionEvents};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The maximum number of rooms in the answer to `rooms`, as over a connection.
+const ROOMS_MAX: usize = 100;
+
+/// Executes one command of a client on a session, and returns the line that answers it. Returns `None` if the command
+/// has succeeded and has no id.
+///
+/// A program with its own transport, such as a WebSocket handler, calls this function with what the client has sent, and
+/// sends the answer. It also sends each [`SessionEvent`](chat_core::SessionEvent) as a [`wire::Event`](crate::wire::Event). The client then speaks
+/// JSON Lines; see `docs/protocol.md`. There are these differences:
+///
+/// - The program has opened the session and knows who the client is. So `hello` is refused, and `quit` leaves all rooms.
+/// - A session in process has no rate limit, and no [`Policy`](chat_core::Policy) is asked. The program limits how often
+///   it calls this function, and refuses commands that it does not allow; [`Request::parse`] reads them.
+/// - Only `say` accepts a key, and `publish` is refused.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: if the future is dropped, the command may have been executed without an answer.
+///
+/// # Examples
+///
+/// ```
+/// use chat_core::Hub;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut kim = Hub::default().session(Some("kim")).await?.into_events();
+/// chat_json::answer(&mut kim, r#"{"cmd":"join","room":"ops"}"#).await;
+/// let answer = chat_json::answer(&mut kim, r#"{"cmd":"say","id":7,"room":"ops","text":"hi"}"#).await;
+/// assert_eq!(answer.as_deref(), Some(r#"{"re":7,"ok":{"room":"ops","seq":1}}"#));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn answer(session: &mut SessionEvents, line: &str) -> Option<String> {
+    let mut request = match Request::parse(line) {
+        Ok(request) => request,
+        Err(refused) => return Some(json(&refused)),
+    };
+    let re = request.id.take();
+    let result = match request.command() {
+        Ok(command) => execute(session, command).await,
+        Err(refusal) => Err(refusal),
+    };
+    match result {
+        Ok(ok) => re.map(|re| json(&Reply { re, ok })),
+        Err(refusal) => Some(json(&Refused::new(re, &refusal))),
+    }
+}
+
+async fn execute(
+    session: &mut SessionEvents,
+    command: Command<'_>,
+) -> Result<Box<RawValue>, Refusal> {
+    let limits = session.session().hub().limits();
+    let (usual, max) = (limits.history, limits.history_max);
+    let most = |limit: Option<usize>| limit.unwrap_or(usual).min(max);
+    match command {
+        Command::Join(join) => raw(&Place::from(&session.join(join).await?)),
+        Command::Leave { room: Some(room) } => {
+            session.room(&room)?;
+            session.leave(&room);
+            raw(&Empty {})
+        }
+        Command::Say {
+            room: Some(room),
+            text,
+            key,
+        } => say(session.room(&room)?, &text, key.as_deref()).await,
+        Command::Act {
+            room: Some(room),
+            text,
+            key: None,
+        } => {
+            let member = session.room(&room)?;
+            published(member.room(), member.act(&text).await?)
+        }
+        Command::Topic {
+            room: Some(room),
+            text,
+        } => topic(session.room(&room)?, text.as_deref()).await,
+        Command::Tell { to, text } => {
+            let to = session.session().tell(&to, &text).await?;
+            let ts = Timestamp::now().0;
+            raw(&Sent {
+                to: to.as_str().into(),
+                ts,
+            })
+        }
+        Command::Nick { nick } => {
+            let nick = session.session().rename(&nick).await?;
+            raw(&Named {
+                nick: nick.as_str().into(),
+            })
+        }
+        Command::Who { room: Some(room) } => {
+            let info = session.session().hub().info(&room);
+            let info = info.ok_or_else(|| Refusal::no_such_room(&room))?;
+            raw(&Present::from(&info))
+        }
+        Command::Read {
+            room: Some(room),
+            after,
+            epoch,
+            before,
+            limit,
+        } => {
+            let member = session.room(&room)?;
+            if epoch.is_some_and(|epoch| epoch != member.info().position.epoch) {
+                let message =
+                    "the room's log began anew since then: join again to see what there is";
+                return Err(Refusal::new(Code::NotFound, message));
+            }
+            let before = before.unwrap_or(Seq::END);
+            let span = after.map_or(Span::Before(before), Span::After);
+            let page = member.history(span, most(limit)).await?;
+            messages(member.room(), &page, &replies::page(span, &page))
+        }
+        Command::Search {
+            room: Some(room),
+            text,
+            before,
+            limit,
+        } => {
+            let member = session.room(&room)?;
+            let before = before.unwrap_or(Seq::END);
+            let page = member.search(&text, before, most(limit)).await?;
+            messages(member.room(), &page, &replies::found(&page))
+        }
+        Command::Rooms { after, limit } => {
+            let limit = limit.unwrap_or(ROOMS_MAX).clamp(1, ROOMS_MAX);
+            let after = after.unwrap_or_default();
+            let mut rooms = session.session().hub().rooms_after(&after, limit + 1);
+            let has_more = rooms.len() > limit;
+            rooms.truncate(limit);
+            raw(&replies::rooms_list(&rooms, has_more))
+        }
+        Command::Ping => raw(&Empty {}),
+        Command::Quit { .. } => {
+            let rooms: Vec<_> = session.rooms().map(|room| room.room().clone()).collect();
+            for room in rooms {
+                session.leave(room.as_str());
+            }
+            raw(&Empty {})
+        }
+        _ => Err(bad(
+            "the program that serves this connection does not support that",
+        )),
+    }
+}
+
+async fn say(
+    member: &MemberHandle,
+    text: &str,
+    key: Option<&str>,
+) -> Result<Box<RawValue>, Refusal> {
+    match key {
+        Some(key) => {
+            let result = member.say_once(key, text).await?;
+            raw(&Published::new(member.room(), &result))
+        }
+        None => published(member.room(), member.say(text).await?),
+    }
+}
+
+async fn topic(member: &MemberHandle, text: Option<&str>) -> Result<Box<RawValue>, Refusal> {
+    match text {
+        Some(text) => published(member.room(), member.set_topic(text).await?),
+        None => raw(&Topic::from(&member.info())),
+    }
+}
+
+fn published(room: &RoomName, seq: Seq) -> Result<Box<RawValue>, Refusal> {
+    raw(&replies::published(room, seq, false))
+}
+
+/// Returns an answer with messages that are already written as a JSON array.
+fn messages(room: &RoomName, page: &Page, list: &[u8]) -> Result<Box<RawValue>, Refusal> {
+    raw(&replies::Messages::new(room, page.gap, list))
+}
+
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Refusal> {
+    to_raw_value(value).map_err(|error| Refusal::new(Code::Unavailable, error.to_string()))
+}
+
+fn json(line: &impl Serialize) -> String {
+    let json = serde_json::to_string(line);
+    debug_assert!(json.is_ok(), "what we write is JSON");
+    json.unwrap_or_default()
+}
