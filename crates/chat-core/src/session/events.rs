@@ -122,7 +122,7 @@ impl SessionEvents {
     ) -> Result<RoomInfo, JoinError> {
         let (mut member, info) = self.session.join_as(&request.into()).await?;
         member.set_echo(self.echo);
-        let handle = member.handle().clone();
+        let handle = MemberHandle::clone(&member);
         let number = self.next_number;
         self.next_number += 1;
         let (leaving, registration) = AbortHandle::new_pair();

@@ -3,18 +3,18 @@
 //! Invariant: a member receives every message since it joined, in order, or an explicit gap.
 
 use crate::event::{Event, PresenceChange, RoomInfo};
-use crate::log::{Batch, BatchSlice, JournalError, Message, Page, Seq, Span};
-use crate::name::RoomName;
-use crate::room::{
-    Backlog, Body, Cursor, Echo, Item, JoinedAt, Plan, PublishError, Resume, Step, Subscription,
-};
-use crate::session::handle::{MemberHandle, Published, Seat};
-use std::ops::Range;
+use crate::log::{Batch, BatchSlice, Message};
+use crate::room::{Backlog, Body, Cursor, Echo, Item, JoinedAt, Plan, Resume, Step, Subscription};
+use crate::session::handle::{MemberHandle, Seat};
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 /// Represents a session's presence in one room. Dropping the member leaves the room.
+///
+/// A member dereferences to its [`MemberHandle`], which publishes in the room and reads its log: `member.say("hello")`.
+/// `MemberHandle::clone(&member)` is a handle for other tasks to use while this task waits in [`next`](Self::next).
 ///
 /// # Ordering
 ///
@@ -80,126 +80,9 @@ impl Member {
         }
     }
 
-    /// Returns the room's name.
-    #[must_use]
-    pub fn room(&self) -> &RoomName {
-        &self.seat.room().name
-    }
-
-    /// Returns the room's members, its topic, and the end of its log, as they are now. The member may not have received
-    /// the log's last messages yet.
-    #[must_use]
-    pub fn info(&self) -> RoomInfo {
-        self.seat.room().info()
-    }
-
     /// Sets whether this member receives its own messages. The default is [`Echo::Exclude`].
     pub const fn set_echo(&mut self, echo: Echo) {
         self.echo = echo;
-    }
-
-    /// Returns a handle that publishes in the room and reads its log. Other tasks can use a clone of it while this task
-    /// waits in [`next`](Self::next).
-    #[must_use]
-    pub fn handle(&self) -> &MemberHandle {
-        self.seat.handle()
-    }
-
-    /// Publishes a message; see [`MemberHandle::say`].
-    ///
-    /// # Errors
-    ///
-    /// See [`PublishError`]. The message is not delivered, except perhaps after [`JournalError::Uncertain`] or
-    /// [`JournalError::Gone`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`MemberHandle::say`].
-    pub async fn say(&self, text: &str) -> Result<Seq, PublishError> {
-        self.handle().say(text).await
-    }
-
-    /// Publishes a message under a key; see [`MemberHandle::say_once`].
-    ///
-    /// # Errors
-    ///
-    /// See [`PublishError`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`MemberHandle::say_once`].
-    pub async fn say_once(&self, key: &str, text: &str) -> Result<Published, PublishError> {
-        self.handle().say_once(key, text).await
-    }
-
-    /// Publishes an action; see [`MemberHandle::act`].
-    ///
-    /// # Errors
-    ///
-    /// See [`PublishError`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`MemberHandle::say`].
-    pub async fn act(&self, text: &str) -> Result<Seq, PublishError> {
-        self.handle().act(text).await
-    }
-
-    /// Publishes a notice; see [`MemberHandle::notice`].
-    ///
-    /// # Errors
-    ///
-    /// See [`PublishError`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`MemberHandle::say`].
-    pub async fn notice(&self, text: &str) -> Result<Seq, PublishError> {
-        self.handle().notice(text).await
-    }
-
-    /// Sets the room's topic; see [`MemberHandle::set_topic`].
-    ///
-    /// # Errors
-    ///
-    /// See [`PublishError`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`MemberHandle::say`].
-    pub async fn set_topic(&self, text: &str) -> Result<Seq, PublishError> {
-        self.handle().set_topic(text).await
-    }
-
-    /// Reads the room's log; see [`MemberHandle::history`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the journal can't be read now.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn history(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        self.handle().history(span, limit).await
-    }
-
-    /// Searches the room's log; see [`MemberHandle::search`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the journal can't be read now.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn search(
-        &self,
-        text: &str,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Page, JournalError> {
-        self.handle().search(text, before, limit).await
     }
 
     /// Waits for the next event of the room.
@@ -358,5 +241,13 @@ impl Member {
             }
         }
         None
+    }
+}
+
+impl Deref for Member {
+    type Target = MemberHandle;
+
+    fn deref(&self) -> &MemberHandle {
+        self.seat.handle()
     }
 }

@@ -5,7 +5,7 @@ use crate::shared_log::{event, hub, join, say};
 use chat_core::log::{
     Appended, Drafts, Followed, Gap, Head, Journal, JournalError, Log, Page, Position, Span,
 };
-use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, RoomName, Seq};
+use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, RoomName, Seq};
 use chat_testkit::{SharedJournal, SharedLog, SharedNode, TestHub};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -58,7 +58,7 @@ async fn an_append_under_way_across_a_new_epoch_does_not_hold_up_the_drain() {
     say(&bob, "bob", 5).await;
     node.hold_answers(true);
     let late = async {
-        let handle = bob.handle().clone();
+        let handle = MemberHandle::clone(&bob);
         handle.say("late").await
     };
     let begins_anew = async {
