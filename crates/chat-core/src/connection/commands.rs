@@ -7,7 +7,7 @@ use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
 use crate::event::{CloseReason, RoomInfo};
 use crate::hub::Question;
-use crate::log::{Epoch, JournalError, Seq, Span, TokenDigest};
+use crate::log::{Epoch, JournalError, Position, Seq, Span, TokenDigest};
 use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
 use crate::room::{JoinError, JoinedAt, Outbound, Searched};
 use crate::session::{Session, WireMember};
@@ -280,7 +280,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         after: Option<Seq>,
         before: Option<Seq>,
     ) -> Result<Span, Refusal> {
-        if epoch.is_some_and(|epoch| epoch != self.members[member].epoch()) {
+        if epoch.is_some_and(|epoch| epoch != self.members[member].room().epoch()) {
             return Err(Refusal::other_epoch());
         }
         Ok(match after {
@@ -318,8 +318,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask_for_history(member).await?;
         let limits = self.hub.limits();
         let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-        let before = before.unwrap_or(Seq::END);
-        let latest = self.members[member].latest(before, limit).await;
+        let room = self.members[member].room();
+        let before = Position {
+            epoch: room.epoch(),
+            seq: before.unwrap_or(Seq::END),
+        };
+        let latest = room.latest(before, limit).await;
         let latest = latest.map_err(|_| Refusal::unreadable(&JournalError::Gone))?;
         self.reply(&Reply::History {
             is_empty: latest.is_none(),
@@ -338,13 +342,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         span: Span,
         limit: Option<usize>,
     ) -> Result<(), Refusal> {
-        let member = &self.members[member];
+        let room = Arc::clone(self.members[member].room());
         let limits = self.hub.limits();
         let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-        let page = member.read(span, limit).await;
-        let room = member.room().clone();
+        let page = room.read(span, limit).await;
         let page = page.map_err(|error| {
-            self.hub.log_journal_failure(room.as_str(), &error);
+            room.log_failure(&error);
             Refusal::unreadable(&error)
         })?;
         // The log may have begun a new epoch while the page was read.
@@ -352,7 +355,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Err(Refusal::other_epoch());
         }
         self.reply(&Reply::Page {
-            room: &room,
+            room: &room.name,
             span,
             page: &page,
         });
@@ -366,11 +369,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         before: Option<Seq>,
         limit: Option<usize>,
     ) -> Result<(), Refusal> {
-        let member = &self.members[member];
+        let room = Arc::clone(self.members[member].room());
         let limits = self.hub.limits();
         let limit = limit.unwrap_or(limits.history).min(limits.history_max);
-        let room = member.room().clone();
-        let search = member.search(text, before.unwrap_or(Seq::END), limit);
+        let search = room.search(text, before.unwrap_or(Seq::END), limit);
         let Some(Searched { page, took }) =
             unless_over(self.session.as_ref(), self.transport.outbound(), search).await
         else {
@@ -380,12 +382,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.charge(Cost::work(took));
         let page = page.map_err(|error| {
             if !matches!(error, JournalError::TooBroad) {
-                self.hub.log_journal_failure(room.as_str(), &error);
+                room.log_failure(&error);
             }
             Refusal::unreadable(&error)
         })?;
         self.reply(&Reply::Found {
-            room: &room,
+            room: &room.name,
             page: &page,
         });
         Ok(())
@@ -454,7 +456,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     async fn leave(&mut self, room: Option<&str>) -> Result<(), Refusal> {
         let member = self.member(room)?;
         self.members[..=member].rotate_right(1);
-        let info = self.members[0].info();
+        let info = self.members[0].room().info();
         self.leave_one().await;
         self.reply(&Reply::Left(&info));
         Ok(())
@@ -472,7 +474,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 let info = key.and_then(|_| self.hub.info(room));
                 info.ok_or_else(|| Refusal::no_such_room(room))
             }
-            None => Ok(self.members[self.member(None)?].info()),
+            None => Ok(self.members[self.member(None)?].room().info()),
         }
     }
 
@@ -482,12 +484,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let found = match room {
             Some(room) => {
                 let key = self.hub.room_key(room);
-                let key = key.ok_or_else(Refusal::not_in_room)?;
-                self.members.iter().position(|member| member.key() == key)
+                key.and_then(|key| self.member_in(&key))
             }
             None => self.members.len().checked_sub(1),
         };
         found.ok_or_else(Refusal::not_in_room)
+    }
+
+    /// Returns the index in `members` of the session's member in the room with this folded name.
+    pub(super) fn member_in(&self, key: &str) -> Option<usize> {
+        let mut members = self.members.iter();
+        members.position(|member| *member.room().key == *key)
     }
 }
 

@@ -89,7 +89,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
         let asked = self.hub.policy().zip(self.visitor(self.dialect_name()));
         move |room| {
-            let is_in = || self.members.iter().any(|member| member.key() == room);
+            let is_in = || self.member_in(room).is_some();
             asked.as_ref().is_none_or(|(policy, who)| {
                 is_in()
                     || policy.may_see(who, room).unwrap_or_else(|| {
@@ -106,7 +106,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.hub.policy().is_none() {
             return Ok(());
         }
-        let room = self.members[member].key().to_owned();
+        let room = Arc::clone(&self.members[member].room().key);
         let question = Question::History { room: &room };
         self.ask(question, "").await.map(drop)
     }
@@ -121,7 +121,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.hub.policy().is_none() {
             return Ok(Cow::Borrowed(text));
         }
-        let room = self.members[member].key().to_owned();
+        let room = Arc::clone(&self.members[member].room().key);
         let question = Question::Search { room: &room, text };
         self.ask(question, text).await
     }

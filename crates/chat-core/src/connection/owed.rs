@@ -84,7 +84,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Returns the session's member in the room of the message that is not answered yet.
     fn owed_member(&self) -> Option<&WireMember> {
         let room = self.conversation.owed()?.batch.room();
-        self.members.iter().find(|member| member.room() == room)
+        self.members
+            .iter()
+            .find(|member| member.room().name == *room)
     }
 
     fn write_owed(&mut self) {

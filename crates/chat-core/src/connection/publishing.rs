@@ -6,7 +6,7 @@ use crate::connection::owed::Owed;
 use crate::hub::{IfMissing, Question};
 use crate::log::{Appended, Claimed, Key, Kind, Said};
 use crate::protocol::{Refusal, Reply};
-use crate::room::{Echo, JoinError, PublishError};
+use crate::room::{Echo, JoinError, PublishError, Room, Standing};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
@@ -42,7 +42,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let text = &*self.ask_to_publish(&target, kind, text).await?;
         let text = self.hub.checked(text)?;
         let limits = self.hub.limits();
-        let is_alone = key.is_some() && self.is_shared(&target);
+        let is_alone = key.is_some() && self.room(&target).is_shared();
         if is_alone || !self.conversation.has_space_for(&target, text, limits) {
             self.publish_waiting().await;
         }
@@ -87,17 +87,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// may not publish in it from outside either.
     async fn target(&mut self, asked: &str, if_missing: IfMissing) -> Result<Target, Refusal> {
         let (mut name, mut key) = self.hub.room_name(asked).map_err(JoinError::Name)?;
-        let member = |connection: &Self, key: &str| {
-            let mut members = connection.members.iter();
-            members.position(|member| member.key() == key)
-        };
-        if let Some(member) = member(self, &key) {
+        if let Some(member) = self.member_in(&key) {
             return Ok(Target::Member(member));
         }
         if self.hub.policy().is_some() {
             let room = self.ask(Question::Join { room: &key }, asked).await?;
             (name, key) = self.hub.room_name(&room).map_err(JoinError::Name)?;
-            if let Some(member) = member(self, &key) {
+            if let Some(member) = self.member_in(&key) {
                 return Ok(Target::Member(member));
             }
         }
@@ -136,12 +132,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if self.hub.policy().is_none() {
             return Ok(Cow::Borrowed(text));
         }
-        let room = match target {
-            Target::Member(member) => self.members[*member].key(),
-            Target::Outside(visit) => &visit.key,
-        };
-        let room = room.to_owned();
-        let room = room.as_str();
+        let room = Arc::clone(&self.room(target).key);
+        let room = &*room;
         let question = match kind {
             Kind::Topic => Question::SetTopic { room, text },
             kind => Question::Say { room, kind, text },
@@ -149,12 +141,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.ask(question, text).await
     }
 
-    /// Returns whether other hubs append to the room's log, too. A message with a key is then published alone, because
-    /// the log itself checks the key.
-    fn is_shared(&self, target: &Target) -> bool {
+    fn room<'a>(&'a self, target: &'a Target) -> &'a Arc<Room> {
         match target {
-            Target::Member(member) => self.members[*member].is_shared(),
-            Target::Outside(visit) => visit.is_shared(),
+            Target::Member(member) => self.members[*member].room(),
+            Target::Outside(visit) => visit,
         }
     }
 
@@ -196,12 +186,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let count = drafts.len();
         let epoch = match &target {
             Target::Member(member) if self.members[*member].echo() == Echo::Reply => {
-                Some(self.members[*member].epoch())
+                Some(self.room(&target).epoch())
             }
             _ => None,
         };
         let published = match (&target, &self.session) {
-            (Target::Member(member), _) => self.members[*member].publish(drafts, claims).await,
+            (Target::Member(_), _) => {
+                let room = self.room(&target);
+                room.publish(drafts, claims, Standing::Member).await
+            }
             (Target::Outside(visit), Some(session)) => {
                 visit.publish_as(session.shared(), drafts, claims).await
             }
@@ -218,21 +211,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 None => self.reply(&Reply::Published(&batch)),
             },
             Ok(Appended::Duplicate(seq)) => {
-                let room = match &target {
-                    Target::Member(member) => self.members[*member].room().clone(),
-                    Target::Outside(visit) => visit.name.clone(),
-                };
+                let room = Arc::clone(self.room(&target));
                 for _ in 0..count {
-                    self.reply(&Reply::Duplicate { room: &room, seq });
+                    let room = &room.name;
+                    self.reply(&Reply::Duplicate { room, seq });
                 }
             }
             Err(error) => {
                 if let PublishError::Journal(error) = &error {
-                    let room = match &target {
-                        Target::Member(member) => self.members[*member].room(),
-                        Target::Outside(visit) => &visit.name,
-                    };
-                    self.hub.log_journal_failure(room.as_str(), error);
+                    self.room(&target).log_failure(error);
                 }
                 self.reply(&Reply::Unpublished(count, &error.into()));
             }

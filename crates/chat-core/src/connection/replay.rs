@@ -99,7 +99,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.replays
                 .push_back(Replaying::live(member, replay, self.echo()));
             if missed_presence {
-                let info = self.seen(self.members[member].info());
+                let info = self.seen(self.members[member].room().info());
                 self.reply(&Reply::Present(&info));
             }
         }
@@ -148,13 +148,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             replay.skip();
             return Bytes::new();
         };
-        let member = &self.members[*member];
-        let page = member.read_replay(replay, REPLAY_PAGE).await;
-        let CaughtUp { missed, slices } = page;
+        let room = self.members[*member].room();
+        let CaughtUp { missed, slices } = replay.next_page(room, REPLAY_PAGE).await;
         let mut out = BytesMut::new();
         if let Some(missed) = missed {
             self.hub.counters().gaps.add(1);
-            encoder.encode(&Broadcast::Missed(member.room(), missed), *moment, &mut out);
+            encoder.encode(&Broadcast::Missed(&room.name, missed), *moment, &mut out);
         }
         self.write_slices(&*encoder, replaying, &slices, &mut out);
         self.hub.counters().bytes_out.add(out.len());
@@ -222,7 +221,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             if !resume.is_empty() && self.ask_for_history(member).await.is_err() {
                 resume.withhold(joined)
             } else {
-                self.members[member].plan(resume, joined).await
+                resume.plan(self.members[member].room(), joined).await
             };
         let mut replaying = Replaying::past(member, catch_up);
         if request.after.is_some() && self.echo() == Echo::Exclude {
@@ -269,7 +268,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         };
         let encoder = dialect.encoder();
         let before = Span::Before(seq.next());
-        let page = self.members[member].read_in(epoch, before, limit);
+        let page = self.members[member].room().read_in(epoch, before, limit);
         let page = match page.await {
             Ok(page) => page,
             Err(Unread::BeganAnew) => return CatchUp::none(joined),

@@ -275,14 +275,6 @@ impl Seat {
     pub(crate) const fn room(&self) -> &Arc<Room> {
         &self.handle.room
     }
-
-    pub(crate) async fn publish(
-        &self,
-        drafts: Drafts,
-        claims: Vec<Claim>,
-    ) -> Result<Appended, PublishError> {
-        self.handle.append(drafts, claims).await
-    }
 }
 
 impl Drop for Seat {

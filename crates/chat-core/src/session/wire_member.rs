@@ -4,13 +4,8 @@
 //! back the events that the room delivers from now on. Then earlier messages are written from the log, and the output
 //! is uncorked.
 
-use crate::event::RoomInfo;
-use crate::log::{Appended, Batch, Claim, Drafts, Epoch, JournalError, Page, Position, Seq, Span};
-use crate::name::RoomName;
-use crate::room::{
-    CatchUp, CaughtUp, DeliveryOptions, Echo, JoinedAt, Place, Plan, PublishError, Resume, Room,
-    Searched, SeatNumber, Tail, Unread,
-};
+use crate::log::{Batch, Epoch, Position};
+use crate::room::{CatchUp, DeliveryOptions, Echo, Place, Room, SeatNumber, Tail};
 use crate::session::handle::Seat;
 use std::sync::Arc;
 
@@ -41,8 +36,8 @@ impl WireMember {
         }
     }
 
-    pub(crate) fn room(&self) -> &RoomName {
-        &self.seat.room().name
+    pub(crate) const fn room(&self) -> &Arc<Room> {
+        self.seat.room()
     }
 
     /// Returns whether this member has this seat in this room.
@@ -50,37 +45,9 @@ impl WireMember {
         self.seat.is(room, seat)
     }
 
-    /// Returns the room's folded name.
-    pub(crate) fn key(&self) -> &str {
-        &self.seat.room().key
-    }
-
-    /// Returns the present epoch of the room's log.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.seat.room().epoch()
-    }
-
-    pub(crate) fn info(&self) -> RoomInfo {
-        self.seat.room().info()
-    }
-
     pub(crate) fn set_delivery_options(&self, options: DeliveryOptions) {
         let appended = self.seat.room().appended();
         self.tail.set_delivery_options(options, appended);
-    }
-
-    /// Publishes in this member's name; see [`Member::say`](crate::Member::say).
-    pub(crate) async fn publish(
-        &self,
-        drafts: Drafts,
-        claims: Vec<Claim>,
-    ) -> Result<Appended, PublishError> {
-        self.seat.publish(drafts, claims).await
-    }
-
-    /// Returns whether other hubs append to the room's log, too; see [`Room::is_shared`].
-    pub(crate) fn is_shared(&self) -> bool {
-        self.seat.room().is_shared()
     }
 
     pub(crate) fn is_behind(&self) -> bool {
@@ -99,7 +66,7 @@ impl WireMember {
 
     /// Returns whether the peer was sent the reply to this batch of its messages.
     pub(crate) fn has_answered(&self, batch: &Batch) -> bool {
-        self.tail.has_answered(batch, self.epoch())
+        self.tail.has_answered(batch, self.room().epoch())
     }
 
     /// Returns whether delivery to this member has not reached this position yet, but will.
@@ -122,11 +89,6 @@ impl WireMember {
         self.tail.stop();
     }
 
-    /// Waits until the room's journal has finished all appends, and their messages are delivered.
-    pub(crate) async fn settled(&self) {
-        self.seat.room().settled().await;
-    }
-
     /// Ends delivery. Returns the part of the log that the member has not received.
     pub(crate) fn stop(&mut self) -> CatchUp {
         let (was, ended) = self.tail.stop();
@@ -134,47 +96,6 @@ impl WireMember {
             place.remove();
         }
         self.seat.room().rest(was, ended)
-    }
-
-    /// Decides which messages from before the join the peer receives.
-    pub(crate) async fn plan(&self, resume: Resume, joined: JoinedAt) -> Plan {
-        resume.plan(self.seat.room(), joined).await
-    }
-
-    /// Returns a replay of the latest messages before a position of the present epoch, at most `limit`; `None` if there
-    /// are no messages.
-    pub(crate) async fn latest(
-        &self,
-        before: Seq,
-        limit: usize,
-    ) -> Result<Option<CatchUp>, Unread> {
-        let epoch = self.epoch();
-        let before = Position { epoch, seq: before };
-        self.seat.room().latest(before, limit).await
-    }
-
-    /// Reads a part of the log. `span` and the page hold positions of this epoch.
-    pub(crate) async fn read_in(
-        &self,
-        epoch: Epoch,
-        span: Span,
-        limit: usize,
-    ) -> Result<Page, Unread> {
-        self.seat.room().read_in(epoch, span, limit).await
-    }
-
-    pub(crate) async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        self.seat.room().read(span, limit).await
-    }
-
-    pub(crate) async fn search(&self, text: &str, before: Seq, limit: usize) -> Searched {
-        self.seat.room().search(text, before, limit).await
-    }
-
-    /// Reads the next messages of a replay, at most `limit`, and moves the beginning of the replay past them. The page
-    /// holds no message after the end of the replay.
-    pub(crate) async fn read_replay(&self, replay: &mut CatchUp, limit: usize) -> CaughtUp {
-        replay.next_page(self.seat.room(), limit).await
     }
 }
 
