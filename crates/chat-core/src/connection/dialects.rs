@@ -2,7 +2,7 @@
 
 use crate::log::Timestamp;
 use crate::plain::{Plain, PlainEncoders, WallTime};
-use crate::protocol::{Detected, Detection, Detector, Dialect, reserved};
+use crate::protocol::{Detection, Detector, Dialect, reserved};
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,16 +28,6 @@ pub(crate) enum Fallback {
     Plain(Box<dyn Dialect>),
     /// A dialect that the program has set as the default. The peer's later bytes can't select another one.
     Other(Box<dyn Dialect>),
-}
-
-/// What the detectors have found in a prefix, the first bytes of a connection.
-pub(crate) enum Choice {
-    /// A detector has recognised the prefix.
-    Detected(Detected),
-    /// No detector has recognised the prefix, but one may with more bytes.
-    NeedMore,
-    /// No detector will recognise the prefix, so the default dialect applies.
-    Plain,
 }
 
 impl Dialects {
@@ -70,19 +60,19 @@ impl Dialects {
     }
 
     /// Calls the detectors with a prefix that is complete: no further byte of its line follows.
-    pub(crate) fn choose_last(&self, prefix: &[u8]) -> Choice {
+    pub(crate) fn choose_last(&self, prefix: &[u8]) -> Detection {
         match self.choose(&[prefix, b"\n"].concat()) {
             // No detector recognises the prefix as a complete line, but it may be the incomplete opening of a protocol.
-            Choice::Plain | Choice::NeedMore => self.choose(prefix),
-            opening => opening,
+            Detection::NotFound | Detection::NeedMore => self.choose(prefix),
+            found => found,
         }
     }
 
     /// Calls only the detectors that the program added, with a prefix that still has its telnet commands and byte-order
     /// marks. The detectors that refuse protocols are not called, because they could mistake telnet for such a
     /// protocol.
-    pub(crate) fn choose_raw(&self, prefix: &[u8]) -> Choice {
-        choose(&self.detectors[..self.added], prefix)
+    pub(crate) fn choose_raw(&self, prefix: &[u8]) -> Detection {
+        detect(&self.detectors[..self.added], false, prefix)
     }
 
     /// Returns whether there is a protocol that may take over the byte stream.
@@ -93,39 +83,29 @@ impl Dialects {
 
     /// Calls, in order, the detectors whose protocols may take over the byte stream.
     pub(crate) fn take_over(&self, prefix: &[u8]) -> Detection {
-        let mut detection = Detection::NotFound;
-        for detector in &self.detectors {
-            if !detector.may_take_over() {
-                continue;
-            }
-            match detector.detect(prefix) {
-                found @ Detection::Found(_) => return found,
-                Detection::NeedMore => detection = Detection::NeedMore,
-                Detection::NotFound => {}
-            }
-        }
-        detection
+        detect(&self.detectors, true, prefix)
     }
 
     /// Calls, in order, the detectors whose protocols can't take over the byte stream.
-    pub(crate) fn choose(&self, prefix: &[u8]) -> Choice {
-        choose(&self.detectors, prefix)
+    pub(crate) fn choose(&self, prefix: &[u8]) -> Detection {
+        detect(&self.detectors, false, prefix)
     }
 }
 
-fn choose(detectors: &[Arc<dyn Detector>], prefix: &[u8]) -> Choice {
-    let mut choice = Choice::Plain;
+/// Calls, in order, the detectors that may take over the byte stream, or those that can't.
+fn detect(detectors: &[Arc<dyn Detector>], may_take_over: bool, prefix: &[u8]) -> Detection {
+    let mut detection = Detection::NotFound;
     for detector in detectors {
-        if detector.may_take_over() {
+        if detector.may_take_over() != may_take_over {
             continue;
         }
         match detector.detect(prefix) {
-            Detection::Found(opening) => return Choice::Detected(opening),
-            Detection::NeedMore => choice = Choice::NeedMore,
+            found @ Detection::Found(_) => return found,
+            Detection::NeedMore => detection = Detection::NeedMore,
             Detection::NotFound => {}
         }
     }
-    choice
+    detection
 }
 
 impl Default for Dialects {

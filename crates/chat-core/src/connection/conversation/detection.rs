@@ -3,9 +3,9 @@
 //! Invariant: no input is taken for a message before the first line, or silence, has decided the dialect.
 
 use crate::connection::conversation::{Conversation, Facts, Next, State};
-use crate::connection::dialects::{Choice, Dialects, Fallback};
+use crate::connection::dialects::{Dialects, Fallback};
 use crate::event::CloseReason;
-use crate::protocol::Detected;
+use crate::protocol::{Detected, Detection};
 
 impl Conversation {
     /// Selects the dialect if there is enough input. Returns what the connection must do; `None` if there is not enough
@@ -17,26 +17,26 @@ impl Conversation {
         let length = self.framing.raw_prefix().unwrap_or(prefix).len();
         let is_over = facts.has_ended || length >= facts.limits.prefix_bytes.get();
         let choice = match self.choose_raw(facts) {
-            found @ Choice::Detected(_) => found,
-            Choice::NeedMore if !is_over => Choice::NeedMore,
+            found @ Detection::Found(_) => found,
+            Detection::NeedMore if !is_over => Detection::NeedMore,
             _ if self.framing.has_answers() => {
                 return Some(Next::Send(self.framing.take_answers()));
             }
-            _ if is_empty && !is_over => Choice::Plain,
+            _ if is_empty && !is_over => Detection::NotFound,
             _ => choose(facts.dialects, prefix, facts.has_ended),
         };
         match choice {
-            Choice::NeedMore if facts.has_ended => {
+            Detection::NeedMore if facts.has_ended => {
                 // The stream ended in the opening of another protocol, which is not chat.
                 self.framing.discard();
                 return Some(self.close(CloseReason::Disconnected));
             }
-            Choice::Detected(opening) => return Some(self.open(opening, facts)),
-            Choice::NeedMore if !is_over => {
+            Detection::Found(opening) => return Some(self.open(opening, facts)),
+            Detection::NeedMore if !is_over => {
                 self.set_needs_more(true);
                 return None;
             }
-            Choice::NeedMore | Choice::Plain => self.set_needs_more(false),
+            Detection::NeedMore | Detection::NotFound => self.set_needs_more(false),
         }
         if !is_line && !is_over {
             return None;
@@ -50,20 +50,22 @@ impl Conversation {
     /// Selects the dialect after silence has ended the first message.
     pub(super) fn detect_last(&mut self, facts: &Facts<'_>) -> Option<Next> {
         let choice = match self.choose_raw(facts) {
-            found @ Choice::Detected(_) => found,
-            Choice::NeedMore | Choice::Plain => facts.dialects.choose(self.framing.prefix()),
+            found @ Detection::Found(_) => found,
+            Detection::NeedMore | Detection::NotFound => {
+                facts.dialects.choose(self.framing.prefix())
+            }
         };
         match choice {
-            Choice::Detected(opening) => Some(self.open(opening, facts)),
-            Choice::NeedMore | Choice::Plain => self.decide_plain(facts),
+            Detection::Found(opening) => Some(self.open(opening, facts)),
+            Detection::NeedMore | Detection::NotFound => self.decide_plain(facts),
         }
     }
 
     /// Asks the detectors about the bytes as the peer sent them, if telnet's commands or byte-order marks were taken
     /// out.
-    fn choose_raw(&self, facts: &Facts<'_>) -> Choice {
+    fn choose_raw(&self, facts: &Facts<'_>) -> Detection {
         let raw = self.framing.raw_prefix();
-        raw.map_or(Choice::Plain, |raw| facts.dialects.choose_raw(raw))
+        raw.map_or(Detection::NotFound, |raw| facts.dialects.choose_raw(raw))
     }
 
     /// Selects the default dialect. A peer that was already greeted keeps its session.
@@ -112,7 +114,7 @@ impl Conversation {
     }
 }
 
-fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Choice {
+fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Detection {
     let choice = if has_ended {
         dialects.choose_last(prefix)
     } else {
@@ -120,10 +122,10 @@ fn choose(dialects: &Dialects, prefix: &[u8], has_ended: bool) -> Choice {
     };
     // A program that ends its lines with a NUL is recognised by the bytes before the NUL.
     match (choice, ends_with_nul(prefix)) {
-        (Choice::Detected(opening), _) => Choice::Detected(opening),
+        (Detection::Found(opening), _) => Detection::Found(opening),
         (choice, Some(line)) => match dialects.choose_last(line) {
-            Choice::Detected(opening) => Choice::Detected(opening),
-            Choice::NeedMore | Choice::Plain => choice,
+            Detection::Found(opening) => Detection::Found(opening),
+            Detection::NeedMore | Detection::NotFound => choice,
         },
         (choice, None) => choice,
     }
