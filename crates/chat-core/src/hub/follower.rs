@@ -5,13 +5,12 @@
 
 use crate::event::{Event, Missed, RoomInfo};
 use crate::hub::hub::Hub;
-use crate::log::{Batch, Message, Position, Seq};
+use crate::log::{BatchSlice, Position, Seq};
 use crate::name::RoomName;
-use crate::room::{Backlog, Body, Cursor, Item, Room, Step, Told, What};
+use crate::room::{Backlog, Body, Cursor, Room, Step, Told, What};
 use futures::Stream;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -57,8 +56,8 @@ pub struct Follower {
     /// The rooms in which the follower is lagging and has to catch up.
     behind: VecDeque<(Arc<Room>, Behind)>,
     catching_up: Option<CatchingUp>,
-    /// A batch that was received, and the indexes of those of its messages that were not returned yet.
-    current: Option<(Arc<Batch>, Range<usize>)>,
+    /// The received messages that were not returned yet.
+    current: Option<BatchSlice>,
 }
 
 impl Follower {
@@ -93,7 +92,7 @@ impl Follower {
     /// Cancel safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<(RoomName, Event)> {
         loop {
-            if let Some(message) = self.next_of_current() {
+            if let Some(message) = BatchSlice::take_first(&mut self.current) {
                 return Some((message.room().clone(), Event::Message(message)));
             }
             if self.catching_up.is_some() {
@@ -126,15 +125,6 @@ impl Follower {
             let event = follower.next().await?;
             Some((event, follower))
         })
-    }
-
-    fn next_of_current(&mut self) -> Option<Message> {
-        let (batch, range) = self.current.as_mut()?;
-        let next = range.next().map(|at| Message::new(Arc::clone(batch), at));
-        if next.is_none() {
-            self.current = None;
-        }
-        next
     }
 
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
@@ -193,13 +183,20 @@ impl Follower {
             // more.
             return None;
         }
-        let event = event(&item)?;
-        if let Event::Message(_) = event
-            && let Body::Messages(batch) = &item.body
-        {
-            self.current = Some((Arc::clone(batch), 1..batch.len()));
-        }
-        Some((room.name.clone(), event))
+        let event = match &item.body {
+            Body::Messages(batch) => {
+                self.current = Some(BatchSlice {
+                    batch: Arc::clone(batch),
+                    range: 0..batch.len(),
+                });
+                BatchSlice::take_first(&mut self.current).map(Event::Message)
+            }
+            Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
+            Body::Missed(_, missed) => Some(Event::Gap(*missed)),
+            Body::Closed(reason) => Some(Event::Closed(Arc::clone(reason))),
+            Body::Count(..) | Body::Nudge => None,
+        };
+        event.map(|event| (room.name.clone(), event))
     }
 
     /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed
@@ -230,7 +227,7 @@ impl Follower {
             return Some((room.name.clone(), Event::Gap(missed)));
         }
         match catching_up.backlog.step(room).await {
-            Step::Slice(slice) => self.current = Some((slice.batch, slice.range)),
+            Step::Slice(slice) => self.current = Some(slice),
             Step::Missed(missed) => return Some((room.name.clone(), Event::Gap(missed))),
             Step::GoOn => {}
             Step::Done => self.catching_up = None,
@@ -336,17 +333,6 @@ enum Behind {
 
 fn address(room: &Arc<Room>) -> usize {
     Arc::as_ptr(room).addr()
-}
-
-/// Returns the event of an item; for a batch, the event of its first message.
-fn event(item: &Item) -> Option<Event> {
-    match &item.body {
-        Body::Messages(batch) => Some(Event::Message(Message::new(Arc::clone(batch), 0))),
-        Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
-        Body::Missed(_, missed) => Some(Event::Gap(*missed)),
-        Body::Closed(reason) => Some(Event::Closed(Arc::clone(reason))),
-        Body::Count(..) | Body::Nudge => None,
-    }
 }
 
 impl fmt::Debug for Follower {

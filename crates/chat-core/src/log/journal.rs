@@ -357,6 +357,20 @@ pub struct BatchSlice {
     pub range: Range<usize>,
 }
 
+impl BatchSlice {
+    /// Takes the first message out of the slice that waits in `waiting`.
+    pub(crate) fn take_first(waiting: &mut Option<Self>) -> Option<Message> {
+        let slice = waiting.as_mut()?;
+        let index = slice.range.next()?;
+        if slice.range.start < slice.range.end {
+            return Some(Message::new(Arc::clone(&slice.batch), index));
+        }
+        // The last message takes the batch itself, without a clone.
+        let slice = waiting.take()?;
+        Some(Message::new(slice.batch, index))
+    }
+}
+
 /// A range of positions in a log whose messages are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {

@@ -3,10 +3,10 @@
 //! Invariant: a member receives every message since it joined, in order, or an explicit gap.
 
 use crate::event::{Event, PresenceChange, RoomInfo};
-use crate::log::{Batch, BatchSlice, Message};
+use crate::log::BatchSlice;
 use crate::room::{Backlog, Body, Cursor, Echo, Item, JoinedAt, Plan, Resume, Step, Subscription};
 use crate::session::handle::{MemberHandle, Seat};
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -37,10 +37,9 @@ pub struct Member {
     is_ending: bool,
     /// Whether the member has left the room, so that it receives no further events.
     is_over: bool,
-    /// A batch that was received, and the indexes of those of its messages that were not returned yet.
-    current: Option<(Arc<Batch>, Range<usize>)>,
-    /// Which earlier messages the member asked for, and the room's position at the join; `None` once their replay
-    /// begins.
+    /// The received messages that were not returned yet.
+    current: Option<BatchSlice>,
+    /// Which earlier messages the member asked for, and where the room was when it joined.
     resume: Option<Box<(Resume, JoinedAt)>>,
     /// Whether the messages that are returned now were published before the member joined.
     is_replaying: bool,
@@ -102,7 +101,7 @@ impl Member {
     /// Cancel safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(message) = self.next_of_current() {
+            if let Some(message) = BatchSlice::take_first(&mut self.current) {
                 return Some(if self.is_replaying {
                     Event::Replayed(message)
                 } else {
@@ -140,18 +139,7 @@ impl Member {
         drop(self);
     }
 
-    fn next_of_current(&mut self) -> Option<Message> {
-        let (batch, range) = self.current.as_mut()?;
-        let index = range.next()?;
-        if range.start < range.end {
-            return Some(Message::new(Arc::clone(batch), index));
-        }
-        // The last message takes the batch itself, without a clone.
-        let (batch, _) = self.current.take()?;
-        Some(Message::new(batch, index))
-    }
-
-    /// Receives the next item of the room's broadcast. Returns `None` once the session is ending and no item is left.
+    /// Receives the next item of the broadcast. Returns `None` once the session is ending and no item is left.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;
@@ -204,8 +192,11 @@ impl Member {
             Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
             Body::Messages(_) if is_own && self.echo != Echo::Include => None,
             Body::Messages(batch) => {
-                self.current = Some((Arc::clone(batch), 0..batch.len()));
-                self.next_of_current().map(Event::Message)
+                self.current = Some(BatchSlice {
+                    batch: Arc::clone(batch),
+                    range: 0..batch.len(),
+                });
+                BatchSlice::take_first(&mut self.current).map(Event::Message)
             }
         }
     }
@@ -227,10 +218,10 @@ impl Member {
     async fn read_on(&mut self) -> Option<Event> {
         let backlog = self.backlog.as_mut()?;
         match backlog.step(self.seat.room()).await {
-            Step::Slice(BatchSlice { batch, range }) => {
-                let is_own = batch.author() == self.seat.session();
+            Step::Slice(slice) => {
+                let is_own = slice.batch.author() == self.seat.session();
                 if self.is_replaying || !is_own || self.echo == Echo::Include {
-                    self.current = Some((batch, range));
+                    self.current = Some(slice);
                 }
             }
             Step::Missed(missed) => return Some(Event::Gap(missed)),
