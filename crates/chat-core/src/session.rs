@@ -12,4 +12,4 @@ pub use handle::{MemberHandle, Published};
 pub use join_request::JoinRequest;
 pub use member::Member;
 pub use session::{Session, SessionError};
-pub(crate) use wire_member::{Repaired, WireMember};
+pub(crate) use wire_member::WireMember;

@@ -316,8 +316,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.may_ask()?;
         let member = self.member(room)?;
         self.ask_for_history(member).await?;
-        let limits = self.hub.limits();
-        let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+        let limit = self.page_limit(limit);
         let room = self.members[member].room();
         let before = Position {
             epoch: room.epoch(),
@@ -343,8 +342,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         limit: Option<usize>,
     ) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[member].room());
-        let limits = self.hub.limits();
-        let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+        let limit = self.page_limit(limit);
         let page = room.read(span, limit).await;
         let page = page.map_err(|error| {
             room.log_failure(&error);
@@ -370,8 +368,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         limit: Option<usize>,
     ) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[member].room());
-        let limits = self.hub.limits();
-        let limit = limit.unwrap_or(limits.history).min(limits.history_max);
+        let limit = self.page_limit(limit);
         let search = room.search(text, before.unwrap_or(Seq::END), limit);
         let Some(Searched { page, took }) =
             unless_over(self.session.as_ref(), self.transport.outbound(), search).await
@@ -391,6 +388,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             page: &page,
         });
         Ok(())
+    }
+
+    /// Returns how many messages an answer may have if the peer asks for this many.
+    fn page_limit(&self, asked: Option<usize>) -> usize {
+        let limits = self.hub.limits();
+        asked.unwrap_or(limits.history).min(limits.history_max)
     }
 
     /// Leaves the first `count` rooms of `members`. Writes to the peer the messages that were published in each room

@@ -9,7 +9,7 @@ use crate::event::{Broadcast, Encoder, Missed, Moment};
 use crate::log::{BatchSlice, Position, Seq, Span, Timestamp};
 use crate::protocol::{Dialect, JoinRequest, Reply};
 use crate::room::{CatchUp, CaughtUp, Echo, JoinedAt, Plan, Resume, Unread};
-use crate::session::{Repaired, Session, WireMember};
+use crate::session::{Session, WireMember};
 use crate::time_slice::TimeSlice;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -92,10 +92,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         {
             self.hub.counters().lag_repairs.add(1);
             self.transport.cork();
-            let Repaired {
-                replay,
-                missed_presence,
-            } = self.members[member].go_live();
+            let (replay, missed_presence) = self.members[member].go_live();
             self.replays
                 .push_back(Replaying::live(member, replay, self.echo()));
             if missed_presence {

@@ -330,10 +330,7 @@ impl Session {
     ///
     /// Dropping the future does not withdraw the message: it may still be delivered.
     pub async fn publish(&self, room: &str, text: &str) -> Result<Seq, PublishError> {
-        let limit = self.hub.limits().text_bytes.get();
-        if text.len() > limit {
-            return Err(PublishError::TooLong(limit));
-        }
+        let text = self.hub.checked(text)?;
         let failed = |error| PublishError::Room(Box::new(error));
         let name = self.hub.room_name(room);
         let (name, key) = name.map_err(|error| failed(JoinError::Name(error)))?;

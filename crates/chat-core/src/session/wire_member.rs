@@ -18,15 +18,6 @@ pub(crate) struct WireMember {
     seat: Seat,
 }
 
-/// The result of resuming delivery to a lagging member, from [`WireMember::go_live`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Repaired {
-    /// The part of the log that must be written before the events that the room delivers from now on.
-    pub(crate) replay: CatchUp,
-    /// Whether the member missed changes of presence.
-    pub(crate) missed_presence: bool,
-}
-
 impl WireMember {
     pub(crate) const fn new(seat: Seat, tail: Arc<Tail>, place: Place) -> Self {
         Self {
@@ -74,14 +65,10 @@ impl WireMember {
         self.tail.awaits(at, self.seat.room().lost_at())
     }
 
-    /// Resumes delivery to a lagging member: the room delivers all later events to it. The output must stay corked
-    /// until the returned replay is written.
-    pub(crate) fn go_live(&self) -> Repaired {
-        let (replay, missed_presence) = self.seat.room().go_live(&self.tail);
-        Repaired {
-            replay,
-            missed_presence,
-        }
+    /// Moves the member to the live end; see [`Room::go_live`]. The output must be corked until the returned part of
+    /// the log is written.
+    pub(crate) fn go_live(&self) -> (CatchUp, bool) {
+        self.seat.room().go_live(&self.tail)
     }
 
     /// Stops delivery to this member until [`go_live`](Self::go_live) is called.
