@@ -1,16 +1,26 @@
 //! The parts of a hub, and their defaults.
 
+use crate::admission::ConnectionLimiter;
 use crate::hub::authenticator::{Authenticator, DynAuthenticator};
-use crate::hub::hub::{Hub, Parts};
+use crate::hub::hub::{Hub, Inner};
 use crate::hub::local_roster::LocalRoster;
 use crate::hub::policy::{DynPolicy, InOrder, Policy};
+use crate::hub::rooms::Rooms;
 use crate::hub::roster::{DynRoster, Roster};
+use crate::hub::session_table::Sessions;
 use crate::limits::Limits;
-use crate::log::{DynJournal, Journal, MemoryJournal, SessionId, Timestamp};
+use crate::log::{DynJournal, Journal, Keys, MemoryJournal, SessionId, Timestamp};
+use crate::log_gate::LogGate;
 use crate::name::{NameRules, RoomName};
+use crate::room::{Feed, RoomContext, SearchQueue};
+use crate::sync::{Mutex, Turns};
 use crate::text;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Builds a hub from its parts. Every part has a working default.
 pub struct HubBuilder {
@@ -149,22 +159,54 @@ impl HubBuilder {
         let journal =
             journal.unwrap_or_else(|| Box::new(MemoryJournal::new(&limits).fold(names.fold)));
         let roster = roster.unwrap_or_else(|| Box::new(LocalRoster::default()));
-        Hub::from_parts(Parts {
+        let incarnation = match roster.incarnation() {
+            0 => incarnation,
+            incarnation => incarnation,
+        };
+        let lobby = lobby.unwrap_or_else(RoomName::lobby);
+        let context = context(limits, delivery_tasks);
+        let limits = Arc::clone(&context.limits);
+        let authentications = limits.authentications.get().min(Semaphore::MAX_PERMITS);
+        Hub(Arc::new(Inner {
+            keys: Arc::new(Keys::new(&limits)),
+            limiter: ConnectionLimiter::new(Arc::clone(&limits)),
+            authenticating: Semaphore::new(authentications),
             limits,
+            rooms: Mutex::new(Rooms::new((names.fold)(lobby.as_str()))),
             names,
             clock,
             journal,
-            lobby: lobby.unwrap_or_else(RoomName::lobby),
+            lobby,
             motd,
             policy,
             authenticator,
-            delivery_tasks,
-            incarnation: match roster.incarnation() {
-                0 => incarnation,
-                incarnation => incarnation,
-            },
+            policy_log: LogGate::default(),
+            participants: Sessions::new(roster.follow()),
             roster,
-        })
+            openings: Turns::default(),
+            renamings: Turns::default(),
+            recalls: tokio::sync::Mutex::default(),
+            counters: Arc::clone(&context.counters),
+            context,
+            // Sessions are counted from 1, because the id 0 is `SessionId::NOBODY`.
+            sessions: AtomicU64::new(SessionId::new(incarnation, 1).0),
+            guests: AtomicU64::new(1),
+            draining: CancellationToken::new(),
+        }))
+    }
+}
+
+/// Creates what the hub gives to each of its rooms.
+fn context(limits: Limits, delivery_tasks: usize) -> RoomContext {
+    RoomContext {
+        feed: Arc::new(Feed::new(limits.ring())),
+        limits: Arc::new(limits),
+        counters: Arc::default(),
+        tasks: TaskTracker::new(),
+        searches: Arc::new(SearchQueue::new()),
+        journal_log: Arc::default(),
+        announcing: Arc::new(Semaphore::new((delivery_tasks / 2).max(1))),
+        shards_max: delivery_tasks,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::log::{Account, DynJournal, JournalError, Keys, SessionId, Timestamp};
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, RoomName};
 use crate::peer::Peer;
-use crate::room::{Feed, PublishError, RoomContext, SearchQueue, Told};
+use crate::room::{Feed, PublishError, RoomContext, Told};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
 use std::fmt;
@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tokio_util::task::TaskTracker;
 
 /// Holds rooms and sessions. A `Hub` is a handle that is cheap to clone: all clones are the same hub.
 ///
@@ -62,7 +61,7 @@ pub(super) struct Inner {
     pub(super) policy: Option<Arc<dyn DynPolicy>>,
     pub(super) authenticator: Option<Arc<dyn DynAuthenticator>>,
     /// Limits how many authentications run at the same time.
-    authenticating: Semaphore,
+    pub(super) authenticating: Semaphore,
     pub(super) policy_log: LogGate,
     pub(super) roster: Box<dyn DynRoster>,
     pub(super) participants: Sessions,
@@ -70,8 +69,8 @@ pub(super) struct Inner {
     pub(super) openings: Turns,
     /// Holds a lock for each session that is claiming another nick. The locks are here, so that an idle session needs
     /// none of its own.
-    renamings: Turns,
-    /// Held while the keys of recent messages are read from a log, so that one log is read at a time.
+    pub(super) renamings: Turns,
+    /// Held while the keys of a room's log are read back.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
     pub(super) counters: Arc<Counters>,
@@ -80,21 +79,6 @@ pub(super) struct Inner {
     pub(super) sessions: AtomicU64,
     pub(super) guests: AtomicU64,
     pub(super) draining: CancellationToken,
-}
-
-/// The parts of a hub, from [`HubBuilder`].
-pub(crate) struct Parts {
-    pub(crate) limits: Limits,
-    pub(crate) names: NameRules,
-    pub(crate) clock: fn() -> Timestamp,
-    pub(crate) journal: Box<dyn DynJournal>,
-    pub(crate) lobby: RoomName,
-    pub(crate) motd: Vec<String>,
-    pub(crate) policy: Option<Arc<dyn DynPolicy>>,
-    pub(crate) authenticator: Option<Arc<dyn DynAuthenticator>>,
-    pub(crate) roster: Box<dyn DynRoster>,
-    pub(crate) delivery_tasks: usize,
-    pub(crate) incarnation: u32,
 }
 
 impl Hub {
@@ -108,62 +92,6 @@ impl Hub {
     #[must_use]
     pub fn builder() -> HubBuilder {
         HubBuilder::default()
-    }
-
-    pub(crate) fn from_parts(parts: Parts) -> Self {
-        let Parts {
-            limits,
-            names,
-            clock,
-            journal,
-            lobby,
-            motd,
-            policy,
-            authenticator,
-            roster,
-            delivery_tasks,
-            incarnation,
-        } = parts;
-        let (limits, counters) = (Arc::new(limits), Arc::new(Counters::default()));
-        let context = RoomContext {
-            limits: Arc::clone(&limits),
-            counters: Arc::clone(&counters),
-            tasks: TaskTracker::new(),
-            feed: Arc::new(Feed::new(limits.ring())),
-            searches: Arc::new(SearchQueue::new()),
-            journal_log: Arc::default(),
-            announcing: Arc::new(Semaphore::new((delivery_tasks / 2).max(1))),
-            shards_max: delivery_tasks,
-        };
-        let rooms = Rooms::new((names.fold)(lobby.as_str()));
-        Self(Arc::new(Inner {
-            keys: Arc::new(Keys::new(&limits)),
-            limiter: ConnectionLimiter::new(Arc::clone(&limits)),
-            authenticating: Semaphore::new(
-                limits.authentications.get().min(Semaphore::MAX_PERMITS),
-            ),
-            limits,
-            names,
-            clock,
-            journal,
-            lobby,
-            motd,
-            policy,
-            authenticator,
-            policy_log: LogGate::default(),
-            participants: Sessions::new(roster.follow()),
-            roster,
-            rooms: Mutex::new(rooms),
-            openings: Turns::default(),
-            renamings: Turns::default(),
-            recalls: tokio::sync::Mutex::default(),
-            context,
-            counters,
-            // Sessions are counted from 1, because the id 0 is `SessionId::NOBODY`.
-            sessions: AtomicU64::new(SessionId::new(incarnation, 1).0),
-            guests: AtomicU64::new(1),
-            draining: CancellationToken::new(),
-        }))
     }
 
     /// Returns how many sessions the hub has, in process and over connections.
