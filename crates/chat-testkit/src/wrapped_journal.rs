@@ -59,6 +59,11 @@ pub trait Intercept: Clone + Send + Sync + 'static {
         log.append(drafts)
     }
 
+    /// Follows the wrapped log; see [`Log::follow`].
+    fn follow(&self, log: &impl Log, after: Position) -> Option<BoxStream<'static, Followed>> {
+        log.follow(after)
+    }
+
     /// Runs before messages are read, and before messages with keys are read. If it returns an error, reading fails
     /// with that error.
     fn read(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
@@ -117,7 +122,7 @@ impl<L: Log, I: Intercept> Log for WrappedLog<L, I> {
     }
 
     fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
-        self.inner.follow(after)
+        self.intercept.follow(&self.inner, after)
     }
 
     async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {

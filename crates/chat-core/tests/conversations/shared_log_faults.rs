@@ -2,11 +2,9 @@
 //! miss.
 
 use crate::shared_log::{event, hub, join, say};
-use chat_core::log::{
-    Appended, Drafts, Followed, Gap, Head, Journal, JournalError, Log, Page, Position, Span,
-};
-use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, RoomName, Seq};
-use chat_testkit::{SharedJournal, SharedLog, SharedNode, TestHub};
+use chat_core::log::{Followed, Gap, Log, Position};
+use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, Seq};
+use chat_testkit::{Intercept, SharedJournal, SharedNode, TestHub, WrappedJournal};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::num::NonZeroUsize;
@@ -276,46 +274,18 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
 }
 
-/// A node of a journal. While the flag is set, its streams panic instead of returning the next item.
+/// While the flag is set, the streams of followed items panic instead of returning the next item.
 #[derive(Clone)]
-struct Panicking(SharedNode, Arc<AtomicBool>);
+struct Panicking(Arc<AtomicBool>);
 
-struct PanickingLog(SharedLog, Arc<AtomicBool>);
-
-impl Journal for Panicking {
-    type Log = PanickingLog;
-
-    async fn open(&self, room: &RoomName, key: &str) -> Result<PanickingLog, JournalError> {
-        Ok(PanickingLog(
-            self.0.open(room, key).await?,
-            Arc::clone(&self.1),
-        ))
-    }
-}
-
-impl Log for PanickingLog {
-    fn head(&self) -> Head {
-        self.0.head()
-    }
-
-    fn append(
-        &self,
-        drafts: Drafts,
-    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        self.0.append(drafts)
-    }
-
-    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
-        let is_broken = Arc::clone(&self.1);
+impl Intercept for Panicking {
+    fn follow(&self, log: &impl Log, after: Position) -> Option<BoxStream<'static, Followed>> {
+        let is_broken = Arc::clone(&self.0);
         assert!(!is_broken.load(Ordering::Relaxed), "the log is broken");
-        Some(Box::pin(self.0.follow(after)?.map(move |followed| {
+        Some(Box::pin(log.follow(after)?.map(move |followed| {
             assert!(!is_broken.load(Ordering::Relaxed), "the log is broken");
             followed
         })))
-    }
-
-    async fn read(&self, span: Span, limit: usize) -> Result<Page, JournalError> {
-        self.0.read(span, limit).await
     }
 }
 
@@ -323,7 +293,7 @@ impl Log for PanickingLog {
 async fn a_stream_that_panics_is_a_lost_log() {
     let shared = SharedJournal::new(33);
     let is_broken = Arc::<AtomicBool>::default();
-    let journal = Panicking(shared.node(1), Arc::clone(&is_broken));
+    let journal = WrappedJournal::new(shared.node(1), Panicking(Arc::clone(&is_broken)));
     let here = Hub::builder().journal(journal).build();
     let (there, _) = hub(&shared, 2);
     let (_alice, mut alice) = join(&here, "alice").await;

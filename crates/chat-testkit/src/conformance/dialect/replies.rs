@@ -13,7 +13,7 @@ use chat_core::protocol::{
     Code, Command, Commands, Delimiter, Dialect, Greeting, Joined, Refusal, Reply, Step,
 };
 use chat_core::rooms::{RoomInfo, RoomSummary};
-use chat_core::{Direct, Hub, Kind, Limits, Seq};
+use chat_core::{Direct, Hub, Kind, Limits, Nick, RoomName, Seq};
 use std::sync::Arc;
 
 /// The contents of a hub, of which the suite makes its replies.
@@ -194,75 +194,9 @@ impl Talk<'_> {
     }
 
     fn answers(&mut self, which: Answer, line: &str) -> Result<(), Violation> {
-        let (scene, random) = (self.scene, &mut self.random);
-        let text = hostile::clean_text(random);
-        let info = random.pick(&scene.rolls).clone();
-        let is_recovered = *random.pick(&[None, Some(true), Some(false)]);
-        let joined = Joined::new(info.clone(), is_recovered);
-        let refusal = Refusal::new(*random.pick(&CODES), text.clone());
-        let rooms = [
-            ("ops", Ok(joined.clone())),
-            (text.as_str(), Err(refusal.clone())),
-        ];
-        let motd = [hostile::clean_text(random)];
-        let (nick, room) = (nick(), room());
-        let page = page(random);
-        let reply = match which {
-            Answer::Welcome => Reply::Welcome {
-                nick: &nick,
-                rooms: &rooms,
-                limits: &scene.limits,
-                lobby: &room,
-                motd: &motd,
-            },
-            Answer::Joined => Reply::Joined {
-                nick: &nick,
-                joined: &joined,
-            },
-            Answer::Known => Reply::Duplicate {
-                room: &room,
-                seq: Seq(u64::MAX - 1),
-            },
-            Answer::Rejected => Reply::Rejected(&refusal),
-            Answer::Left => Reply::Left(&info),
-            Answer::Renamed => Reply::Renamed(&nick),
-            Answer::Told => Reply::DirectSent {
-                to: &nick,
-                at: Timestamp(u64::MAX >> 16),
-                text: &text,
-            },
-            Answer::Who => Reply::Who(&info),
-            Answer::Present => Reply::Present(&info),
-            Answer::Members => Reply::Members {
-                room: &room,
-                nicks: &info.nicks,
-                has_more: false,
-            },
-            Answer::Rooms => Reply::Rooms {
-                rooms: random.pick::<&[RoomSummary]>(&[&scene.rooms, &[]]),
-                has_more: random.once_in(2),
-            },
-            Answer::Topic => Reply::Topic(&info),
-            Answer::History => Reply::History {
-                is_empty: random.once_in(2),
-            },
-            Answer::Page => Reply::Page {
-                room: &room,
-                span: *random.pick(&[Span::After(Seq::START), Span::Before(Seq::END)]),
-                page: &page,
-            },
-            Answer::Found => Reply::Found {
-                room: &room,
-                page: &page,
-            },
-            Answer::Pong => Reply::Pong,
-            Answer::Removed => Reply::Removed {
-                room: &room,
-                reason: &text,
-                is_closed: random.once_in(2),
-            },
-            Answer::Refused | Answer::Published | Answer::Unpublished => Reply::Refused(&refusal),
-        };
+        let material = Material::pick(self.scene, &mut self.random);
+        let rooms = material.rooms();
+        let reply = material.reply(which, self.scene, &rooms, &mut self.random);
         let doing = format!("replying {which:?} to {line}");
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
@@ -277,6 +211,111 @@ impl Talk<'_> {
         let mut out = BytesMut::new();
         unpanicked(doing, || writes(&mut *self.dialect, &mut out))?;
         written::check(&out, self.speech, &self.sent, doing)
+    }
+}
+
+/// The contents of a random reply.
+struct Material {
+    nick: Nick,
+    room: RoomName,
+    text: String,
+    motd: [String; 1],
+    info: RoomInfo,
+    joined: Joined,
+    refusal: Refusal,
+    page: Page,
+}
+
+impl Material {
+    fn pick(scene: &Scene, random: &mut Random) -> Self {
+        let text = hostile::clean_text(random);
+        let info = random.pick(&scene.rolls).clone();
+        let is_recovered = *random.pick(&[None, Some(true), Some(false)]);
+        Self {
+            joined: Joined::new(info.clone(), is_recovered),
+            refusal: Refusal::new(*random.pick(&CODES), text.clone()),
+            nick: nick(),
+            room: room(),
+            text,
+            motd: [hostile::clean_text(random)],
+            info,
+            page: page(random),
+        }
+    }
+
+    /// Returns the result of joining two rooms.
+    fn rooms(&self) -> [(&str, Result<Joined, Refusal>); 2] {
+        [
+            ("ops", Ok(self.joined.clone())),
+            (&self.text, Err(self.refusal.clone())),
+        ]
+    }
+
+    fn reply<'a>(
+        &'a self,
+        which: Answer,
+        scene: &'a Scene,
+        rooms: &'a [(&'a str, Result<Joined, Refusal>)],
+        random: &mut Random,
+    ) -> Reply<'a> {
+        match which {
+            Answer::Welcome => Reply::Welcome {
+                nick: &self.nick,
+                rooms,
+                limits: &scene.limits,
+                lobby: &self.room,
+                motd: &self.motd,
+            },
+            Answer::Joined => Reply::Joined {
+                nick: &self.nick,
+                joined: &self.joined,
+            },
+            Answer::Known => Reply::Duplicate {
+                room: &self.room,
+                seq: Seq(u64::MAX - 1),
+            },
+            Answer::Rejected => Reply::Rejected(&self.refusal),
+            Answer::Left => Reply::Left(&self.info),
+            Answer::Renamed => Reply::Renamed(&self.nick),
+            Answer::Told => Reply::DirectSent {
+                to: &self.nick,
+                at: Timestamp(u64::MAX >> 16),
+                text: &self.text,
+            },
+            Answer::Who => Reply::Who(&self.info),
+            Answer::Present => Reply::Present(&self.info),
+            Answer::Members => Reply::Members {
+                room: &self.room,
+                nicks: &self.info.nicks,
+                has_more: false,
+            },
+            Answer::Rooms => Reply::Rooms {
+                rooms: random.pick::<&[RoomSummary]>(&[&scene.rooms, &[]]),
+                has_more: random.once_in(2),
+            },
+            Answer::Topic => Reply::Topic(&self.info),
+            Answer::History => Reply::History {
+                is_empty: random.once_in(2),
+            },
+            Answer::Page => Reply::Page {
+                room: &self.room,
+                span: *random.pick(&[Span::After(Seq::START), Span::Before(Seq::END)]),
+                page: &self.page,
+            },
+            Answer::Found => Reply::Found {
+                room: &self.room,
+                page: &self.page,
+            },
+            Answer::Pong => Reply::Pong,
+            Answer::Removed => Reply::Removed {
+                room: &self.room,
+                reason: &self.text,
+                is_closed: random.once_in(2),
+            },
+            Answer::Refused | Answer::Published | Answer::Unpublished => {
+                Reply::Refused(&self.refusal)
+            }
+        }
     }
 }
 
