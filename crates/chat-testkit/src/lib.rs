@@ -59,7 +59,8 @@
 //! `chat-core` relies on.
 //!
 //! [`SlowJournal`] is a journal whose appends take time, to check that a test waits for them. [`WrappedJournal`] makes
-//! any journal fail or wait. [`WordPolicy`] makes each decision that a policy can make.
+//! any journal fail or wait. [`WordPolicy`] makes each decision that a policy can make. [`in_words`] describes the events
+//! of members in process.
 //!
 //! ```
 //! use chat_core::{Limits, log::MemoryJournal};
@@ -84,6 +85,7 @@ mod slow_journal;
 mod transcript;
 mod wire;
 mod word_policy;
+mod words;
 mod wrapped_journal;
 
 pub use faults::{Faults, FaultyStream};
@@ -93,6 +95,7 @@ pub use shared_roster::{SharedRoster, SharedRosters};
 pub use slow_journal::{Delays, SlowJournal};
 pub use wire::Wire;
 pub use word_policy::WordPolicy;
+pub use words::in_words;
 pub use wrapped_journal::{Intercept, WrappedJournal, WrappedLog};
 
 /// Makes the examples in this package's README tests.

@@ -1,8 +1,8 @@
 //! Catching up on missed events: members in process, followers and connections are told of the same gaps.
 
 use chat_core::log::{Gap, JournalError, MemoryJournal};
-use chat_core::{Event, Follower, Hub, Limits, Member, Missed, Seq};
-use chat_testkit::{Intercept, TestHub, WrappedJournal};
+use chat_core::{Follower, Hub, Limits, Member, Missed, Seq};
+use chat_testkit::{Intercept, TestHub, WrappedJournal, in_words};
 use futures::FutureExt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -49,18 +49,6 @@ async fn followed(follower: &mut Follower, last: &str) -> Vec<String> {
         heard.push(in_words(&follower.next().await.expect("not the end").1));
     }
     heard
-}
-
-fn in_words(event: &Event) -> String {
-    match event {
-        Event::Message(message) => message.text().to_owned(),
-        Event::Gap(missed) => format!("{missed:?}"),
-        Event::Present(info) => {
-            let nicks: Vec<_> = info.nicks.iter().map(|nick| nick.as_str()).collect();
-            format!("present: {}", nicks.join(" "))
-        }
-        other => format!("{other:?}"),
-    }
 }
 
 const fn missing(from: u64, to: u64) -> Gap {

@@ -1,6 +1,6 @@
 //! The promises hold on the fast path of delivery too. Each test forces one of the fallbacks of this path.
 
-use crate::{members, two_in_the_lobby, unlimited};
+use crate::{members, slow, two_in_the_lobby, unlimited};
 use chat_core::Limits;
 use chat_core::error::PublishError;
 use chat_testkit::TestHub;
@@ -44,9 +44,7 @@ async fn a_stream_that_blocks_now_and_then_loses_nothing() {
 async fn a_member_that_slept_too_long_is_told_how_much_it_missed() {
     let mut hub = tight();
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let mut slow = hub.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut hub).await;
     for number in 1..=3000 {
         alice.sends(&number.to_string()).await;
     }
@@ -99,9 +97,7 @@ async fn own_messages_are_left_out_for_their_author_however_they_are_mixed() {
 async fn own_messages_are_left_out_when_lag_is_repaired_too() {
     let mut hub = tight();
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let mut slow = hub.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut hub).await;
     for number in 0..200 {
         alice.sends(&format!("{number} {}", "x".repeat(100))).await;
         if number % 50 == 25 {
@@ -151,9 +147,7 @@ async fn who_joins_or_leaves_while_messages_are_on_their_way_sees_a_whole_range(
 async fn who_missed_arrivals_while_behind_is_told_who_is_there() {
     let mut hub = tight();
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let mut slow = hub.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut hub).await;
     for number in 0..100 {
         alice.sends(&format!("{number} {}", "x".repeat(100))).await;
     }

@@ -2,6 +2,7 @@
 
 use crate::{members, unlimited};
 use chat_core::{Event, Follower, Hub, Limits, Policy, PresenceChange};
+use chat_testkit::in_words;
 use futures::{FutureExt, StreamExt};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,18 +14,7 @@ async fn next(follower: &mut Follower) -> String {
         Some((room, Event::Message(message))) => {
             format!("{room}: {} says {}", message.from(), message.text())
         }
-        Some((room, Event::Presence(presence))) => match &presence.change {
-            PresenceChange::Joined => format!("{room}: {} joined", presence.nick),
-            PresenceChange::Left { .. } => format!("{room}: {} left", presence.nick),
-            PresenceChange::Renamed { to } => format!("{room}: {} is {to}", presence.nick),
-            other => format!("{room}: {other:?}"),
-        },
-        Some((room, Event::Gap(missed))) => {
-            let gap = missed.gap().unwrap();
-            format!("{room}: gap {}-{}", gap.from, gap.to)
-        }
-        Some((room, Event::Closed(reason))) => format!("{room}: closed {reason}"),
-        Some((room, other)) => format!("{room}: {other:?}"),
+        Some((room, event)) => format!("{room}: {}", in_words(&event)),
         None => "the end".into(),
     }
 }

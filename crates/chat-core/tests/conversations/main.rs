@@ -70,6 +70,14 @@ async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; 
     members.try_into().unwrap()
 }
 
+/// Connects a member with the nick `slow`, whose stream holds only 64 bytes that it has not read.
+async fn slow(hub: &mut TestHub) -> Wire {
+    let mut slow = hub.connect_with("slow", 64);
+    slow.sends("/nick slow").await;
+    slow.sees_in_time("* you are now slow").await;
+    slow
+}
+
 /// Returns two sessions and their members of the lobby. The first member listens, the second talks.
 async fn two_in_the_lobby(hub: &Hub) -> ([Session; 2], Member, Member) {
     let alice = hub.session(Some("alice")).await.unwrap();

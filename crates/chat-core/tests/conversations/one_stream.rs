@@ -6,7 +6,7 @@ use chat_core::{
     CloseReason, Event, Hub, JoinRequest, Limits, Member, Missed, PresenceChange, Published, Seq,
     Session, SessionEvent, SessionEvents,
 };
-use chat_testkit::SlowJournal;
+use chat_testkit::{SlowJournal, in_words};
 use futures::FutureExt;
 use std::time::Duration;
 
@@ -14,13 +14,7 @@ use std::time::Duration;
 async fn given(member: &mut Member) -> Vec<String> {
     let mut given = Vec::new();
     while let Some(Some(event)) = member.next().now_or_never() {
-        given.push(match event {
-            Event::Replayed(message) => format!("replayed {}", message.text()),
-            Event::Message(message) => message.text().to_owned(),
-            Event::Gap(Missed::BeyondLimit(gap)) => format!("limit {}-{}", gap.from, gap.to),
-            Event::Gap(missed) => format!("{missed:?}"),
-            other => format!("{other:?}"),
-        });
+        given.push(in_words(&event));
     }
     given
 }
@@ -52,7 +46,11 @@ async fn a_member_is_given_what_followed_the_position_that_it_resumes_from() {
 
     let request = JoinRequest::from("ops").resume(seen).latest(2);
     let mut ops = kim.join(request).await.unwrap();
-    let expected = ["limit 3-4", "replayed 5", "replayed live"];
+    let expected = [
+        "BeyondLimit(Gap { from: Seq(3), to: Seq(4) })",
+        "replayed 5",
+        "replayed live",
+    ];
     assert_eq!(given(&mut ops).await, expected);
     ops.leave();
 
@@ -102,18 +100,7 @@ async fn what_a_client_says_again_under_its_key_is_not_said_twice() {
 /// Returns the next event of a session, in words.
 async fn next(events: &mut SessionEvents) -> String {
     match events.next().await {
-        Some(SessionEvent::Room(room, Event::Message(message))) => {
-            format!("{room}: {}", message.text())
-        }
-        Some(SessionEvent::Room(room, Event::Replayed(message))) => {
-            format!("{room}: replayed {}", message.text())
-        }
-        Some(SessionEvent::Room(room, Event::Presence(presence))) => match &presence.change {
-            PresenceChange::Joined => format!("{room}: {} joined", presence.nick),
-            PresenceChange::Left { .. } => format!("{room}: {} left", presence.nick),
-            other => format!("{room}: {other:?}"),
-        },
-        Some(SessionEvent::Room(room, Event::Closed(reason))) => format!("{room}: closed {reason}"),
+        Some(SessionEvent::Room(room, event)) => format!("{room}: {}", in_words(&event)),
         Some(SessionEvent::Direct(direct)) => format!("{} -> {}", direct.from, direct.text),
         Some(other) => format!("{other:?}"),
         None => "the end".into(),

@@ -1,6 +1,6 @@
 //! Faults that reviews found, each with the sequence of events that causes the fault.
 
-use crate::{members, two_in_the_lobby, unlimited};
+use crate::{members, slow, two_in_the_lobby, unlimited};
 use chat_core::error::PublishError;
 use chat_core::log::{Appended, Drafts, JournalError, Log, MemoryJournal, Span};
 use chat_core::{CloseReason, Event, Hub, Limits, PresenceChange};
@@ -314,9 +314,7 @@ async fn a_connection_whose_task_is_dropped_says_that_it_is_gone() {
 async fn who_goes_to_another_room_is_first_given_what_was_said_in_this_one() {
     let mut hub = tight(1024);
     let [mut alice] = members(&mut hub, ["alice"]).await;
-    let mut slow = hub.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut hub).await;
     for number in 0..100 {
         alice.sends(&format!("{number} {}", "x".repeat(100))).await;
         tokio::task::yield_now().await;

@@ -2,9 +2,10 @@
 //! miss.
 
 use crate::shared_log::{event, hub, join, say};
+use crate::slow;
 use chat_core::log::{Followed, Gap, Log, Position};
 use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, Seq};
-use chat_testkit::{Intercept, SharedJournal, SharedNode, TestHub, WrappedJournal};
+use chat_testkit::{Intercept, SharedJournal, SharedNode, TestHub, WrappedJournal, in_words};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::num::NonZeroUsize;
@@ -22,7 +23,7 @@ async fn to_the_end(member: &mut Member) -> Vec<String> {
     let mut heard = Vec::new();
     let all = async {
         while let Some(event) = member.next().await {
-            heard.extend(in_words(&event));
+            heard.extend(logged(&event));
         }
     };
     let all = tokio::time::timeout(Duration::from_secs(3600), all);
@@ -31,20 +32,21 @@ async fn to_the_end(member: &mut Member) -> Vec<String> {
 }
 
 /// Returns what the member receives next, in words.
-async fn next_in_words(member: &mut Member) -> String {
+async fn next_logged(member: &mut Member) -> String {
     loop {
-        if let Some(words) = in_words(&event(member).await) {
+        if let Some(words) = logged(&event(member).await) {
             return words;
         }
     }
 }
 
-fn in_words(event: &Event) -> Option<String> {
-    match event {
-        Event::Message(message) | Event::Replayed(message) => Some(message.text().to_owned()),
-        Event::Gap(missed) => Some(format!("{missed:?}")),
-        _ => None,
-    }
+/// Describes a message or a gap in words. Returns `None` for any other event.
+fn logged(event: &Event) -> Option<String> {
+    let is_logged = matches!(
+        event,
+        Event::Message(_) | Event::Replayed(_) | Event::Gap(_)
+    );
+    is_logged.then(|| in_words(event))
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,9 +88,7 @@ async fn a_replay_that_waits_while_the_log_begins_anew_shows_nothing_of_the_new_
         bob.sends(&format!("before {number}")).await;
     }
     settle().await;
-    let mut slow = here.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut here).await;
     slow.sees_until_quiet().await;
     // The answer to /help fills the stream, so the replay waits until the peer reads.
     slow.sends_bytes(b"/help\n/history 3\n").await;
@@ -122,14 +122,14 @@ async fn a_lagging_member_is_given_no_positions_of_an_epoch_that_the_room_does_n
     settle().await;
     say(&bob, "after", 3).await;
     // The log has begun anew, but this hub has not noticed yet.
-    let heard = next_in_words(&mut alice).await;
+    let heard = next_logged(&mut alice).await;
     assert!(
         heard.starts_with("Unreadable(Some(Gap { from: Seq(1)"),
         "{heard}"
     );
     node.release();
     for expected in ["OtherEpoch", "after 0", "after 1", "after 2"] {
-        assert_eq!(next_in_words(&mut alice).await, expected);
+        assert_eq!(next_logged(&mut alice).await, expected);
     }
 }
 
@@ -147,9 +147,7 @@ async fn a_member_that_lags_while_the_log_is_lost_is_told() {
     let (_alice, mut alice) = join(&here, "alice").await;
     let mut follower = here.follow("ops").unwrap();
     let mut wires = TestHub::over(here.clone());
-    let mut slow = wires.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut wires).await;
     slow.sends("/join ops").await;
     slow.sees_until_quiet().await;
     let (_bob, bob) = join(&there, "bob").await;
@@ -161,11 +159,11 @@ async fn a_member_that_lags_while_the_log_is_lost_is_told() {
     come_and_go(&here, 12).await;
     let expected = ["bob 0", "bob 1", "bob 2", "Unreadable(None)"];
     for expected in expected {
-        assert_eq!(next_in_words(&mut alice).await, expected);
+        assert_eq!(next_logged(&mut alice).await, expected);
     }
     let mut heard = Vec::new();
     while heard.len() < expected.len() {
-        heard.extend(in_words(&follower.next().await.unwrap().1));
+        heard.extend(logged(&follower.next().await.unwrap().1));
     }
     assert_eq!(heard, expected);
     let unreadable = "* the room's log can't be read now: earlier messages are not shown";
@@ -187,7 +185,7 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     settle().await;
     node.set_broken(true);
     for expected in ["before 0", "before 1", "Unreadable(None)"] {
-        assert_eq!(next_in_words(&mut alice).await, expected);
+        assert_eq!(next_logged(&mut alice).await, expected);
     }
     say(&bob, "between", 3).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -202,11 +200,11 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     node.set_broken(false);
     // The outage was reported once, however long it took. After it, the member misses nothing.
     for expected in ["between 0", "between 1", "between 2"] {
-        assert_eq!(next_in_words(&mut alice).await, expected);
+        assert_eq!(next_logged(&mut alice).await, expected);
     }
     assert!(began.elapsed() < Duration::from_secs(11));
     carol.say("to all").await.unwrap();
-    assert_eq!(next_in_words(&mut alice).await, "to all");
+    assert_eq!(next_logged(&mut alice).await, "to all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +215,7 @@ async fn what_is_missing_when_a_lost_log_is_followed_again_is_told() {
     let (_bob, bob) = join(&there, "bob").await;
     for begins_anew in [false, true] {
         node.set_broken(true);
-        assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+        assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
         say(&bob, "gone", 3).await;
         if begins_anew {
             shared.reset("ops");
@@ -226,10 +224,10 @@ async fn what_is_missing_when_a_lost_log_is_followed_again_is_told() {
         }
         say(&bob, "kept", 1).await;
         node.set_broken(false);
-        let missed = next_in_words(&mut alice).await;
+        let missed = next_logged(&mut alice).await;
         let expected = if begins_anew { "OtherEpoch" } else { "Expired" };
         assert!(missed.starts_with(expected), "{missed}");
-        assert_eq!(next_in_words(&mut alice).await, "kept 0");
+        assert_eq!(next_logged(&mut alice).await, "kept 0");
     }
 }
 
@@ -242,7 +240,7 @@ async fn who_joins_while_the_log_is_lost_is_told_and_given_what_comes_later() {
     node.set_broken(true);
     settle().await;
     let (_carol, mut carol) = join(&here, "carol").await;
-    assert_eq!(next_in_words(&mut carol).await, "Unreadable(None)");
+    assert_eq!(next_logged(&mut carol).await, "Unreadable(None)");
     let mut wires = TestHub::over(here.clone());
     let mut dave = wires.member("dave").await;
     dave.sends("/join ops").await;
@@ -250,7 +248,7 @@ async fn who_joins_while_the_log_is_lost_is_told_and_given_what_comes_later() {
     dave.sees_in_time(unreadable).await;
     bob.say("hello").await.unwrap();
     node.set_broken(false);
-    assert_eq!(next_in_words(&mut carol).await, "hello");
+    assert_eq!(next_logged(&mut carol).await, "hello");
     dave.sees_containing("bob: hello").await;
 }
 
@@ -300,13 +298,13 @@ async fn a_stream_that_panics_is_a_lost_log() {
     let (_bob, bob) = join(&there, "bob").await;
     is_broken.store(true, Ordering::Relaxed);
     say(&bob, "bob", 2).await;
-    assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+    assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
     // Each attempt to follow the log again panics too.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(alice.say("to nobody").await.is_err());
     is_broken.store(false, Ordering::Relaxed);
     for expected in ["bob 0", "bob 1"] {
-        assert_eq!(next_in_words(&mut alice).await, expected);
+        assert_eq!(next_logged(&mut alice).await, expected);
     }
 }
 
@@ -326,7 +324,7 @@ fn forgetful_hub(shared: &SharedJournal, rooms: usize) -> (Hub, SharedNode) {
 async fn followed(follower: &mut Follower) -> String {
     loop {
         let next = tokio::time::timeout(Duration::from_secs(3600), follower.next());
-        if let Some(words) = in_words(&next.await.expect("nothing came").unwrap().1) {
+        if let Some(words) = logged(&next.await.expect("nothing came").unwrap().1) {
             return words;
         }
     }
@@ -403,7 +401,7 @@ async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_
         while let Ok(Some((room, event))) =
             tokio::time::timeout(Duration::from_secs(1), follower.next()).await
         {
-            heard.extend(in_words(&event).filter(|_| room.as_str() == "ops"));
+            heard.extend(logged(&event).filter(|_| room.as_str() == "ops"));
         }
         let all = [("before", before), ("between", 2), ("after", after)];
         let all = all
@@ -453,7 +451,7 @@ async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
     let (_alice, mut live) = join(&here, "alice").await;
     let (_bob, bob) = join(&there, "bob").await;
     say(&bob, "before", 2).await;
-    while next_in_words(&mut live).await != "before 1" {}
+    while next_logged(&mut live).await != "before 1" {}
     let (_carol, mut lagging) = join(&here, "carol").await;
     let mut follower = here.follow("ops").unwrap();
     node.hold();
@@ -462,16 +460,16 @@ async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
     say(&bob, "after", 12).await;
     shared.lose("ops", Gap { from, to });
     node.release();
-    let missed = next_in_words(&mut live).await;
+    let missed = next_logged(&mut live).await;
     assert!(
         missed.starts_with("Expired") && missed.contains(&format!("to: {to:?}")),
         "{missed}"
     );
-    assert_eq!(next_in_words(&mut live).await, "after 0");
+    assert_eq!(next_logged(&mut live).await, "after 0");
     settle().await;
     // The first page has no message before the gap. Otherwise the page would end before the gap.
-    assert_eq!(next_in_words(&mut lagging).await, missed);
-    assert_eq!(next_in_words(&mut lagging).await, "after 0");
+    assert_eq!(next_logged(&mut lagging).await, missed);
+    assert_eq!(next_logged(&mut lagging).await, "after 0");
     assert_eq!(followed(&mut follower).await, missed);
     assert_eq!(followed(&mut follower).await, "after 0");
     let whole = JoinRequest::from("ops").resume(Position {
@@ -480,8 +478,13 @@ async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
     });
     let dave = here.session(Some("dave")).await.unwrap();
     let mut replaying = dave.join(whole).await.unwrap();
-    for expected in ["before 0", "before 1", &missed, "after 0"] {
-        assert_eq!(next_in_words(&mut replaying).await, expected);
+    for expected in [
+        "replayed before 0",
+        "replayed before 1",
+        &missed,
+        "replayed after 0",
+    ] {
+        assert_eq!(next_logged(&mut replaying).await, expected);
     }
 }
 
@@ -497,9 +500,7 @@ async fn a_member_that_is_given_the_rest_of_a_log_that_begins_anew_is_told() {
         .build();
     let (there, _) = hub(&shared, 2);
     let mut wires = TestHub::over(here.clone());
-    let mut slow = wires.connect_with("slow", 64);
-    slow.sends("/nick slow").await;
-    slow.sees_in_time("* you are now slow").await;
+    let mut slow = slow(&mut wires).await;
     let bob = there.session(Some("bob")).await.unwrap();
     for number in 0..100 {
         let text = format!("bob {number} {}", "long ".repeat(50));

@@ -3,8 +3,8 @@
 use chat_core::error::{NickError, SessionError};
 use chat_core::log::Account;
 use chat_core::roster::LocalRoster;
-use chat_core::{Event, Hub, Member, PresenceChange};
-use chat_testkit::{SharedRosters, conformance};
+use chat_core::{Event, Hub, Member};
+use chat_testkit::{SharedRosters, conformance, in_words};
 use futures::FutureExt;
 use std::time::Duration;
 
@@ -23,13 +23,8 @@ async fn presence(member: &mut Member) -> Vec<String> {
     tokio::time::sleep(SETTLED).await;
     let mut told = Vec::new();
     while let Some(Some(event)) = member.next().now_or_never() {
-        if let Event::Presence(presence) = event {
-            told.push(match &presence.change {
-                PresenceChange::Joined => format!("{} joined", presence.nick),
-                PresenceChange::Left { .. } => format!("{} left", presence.nick),
-                PresenceChange::Renamed { to } => format!("{} is {to}", presence.nick),
-                other => format!("{} {other:?}", presence.nick),
-            });
+        if let Event::Presence(_) = event {
+            told.push(in_words(&event));
         }
     }
     told
