@@ -130,8 +130,7 @@ impl Hub {
     }
 
     /// Returns whether [`drain`](Self::drain) was called on this hub.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.0.draining.is_cancelled()
     }
 

@@ -4,13 +4,8 @@ use crate::peer::Peer;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::num::NonZeroUsize;
-use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Accepts connections for [`serve`](crate::serve()).
 ///
@@ -57,16 +52,6 @@ impl Listener for tokio::net::UnixListener {
 
 /// Adds adapters to every [`Listener`].
 pub trait ListenerExt: Listener + Sized {
-    /// Limits how many connections of this listener are open at the same time. Further connections wait in the kernel's
-    /// backlog until an open one ends. To refuse them with a message instead, see
-    /// [`Limits::connections`](crate::Limits::connections).
-    fn limit_connections(self, limit: NonZeroUsize) -> LimitConnections<Self> {
-        LimitConnections {
-            inner: self,
-            permits: Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS))),
-        }
-    }
-
     /// Passes the [`Peer`] of each connection through a function, which can add values with [`Peer::with`] for a
     /// [`Policy`](crate::Policy).
     ///
@@ -93,57 +78,6 @@ pub trait ListenerExt: Listener + Sized {
 }
 
 impl<L: Listener> ListenerExt for L {}
-
-/// A listener that limits its open connections; from [`ListenerExt::limit_connections`].
-#[derive(Debug)]
-pub struct LimitConnections<L> {
-    inner: L,
-    permits: Arc<Semaphore>,
-}
-
-impl<L: Listener> Listener for LimitConnections<L> {
-    // Tokio implements `AsyncRead` and `AsyncWrite` for pinned pointers to a stream.
-    type Io = Pin<Limited<L::Io>>;
-
-    async fn accept(&mut self) -> io::Result<(Self::Io, Peer)> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(io::Error::other)?;
-        let (io, peer) = self.inner.accept().await?;
-        let limited = Limited {
-            io: Box::pin(io),
-            _permit: permit,
-        };
-        Ok((Pin::new(limited), peer))
-    }
-}
-
-/// A connection that counts toward the limit of its [`LimitConnections`] until it is dropped.
-///
-/// A `Pin<Limited<I>>` is a stream that can be read and written. `Limited` dereferences to the connection itself.
-pub struct Limited<I> {
-    io: Pin<Box<I>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl<I> Deref for Limited<I> {
-    type Target = Pin<Box<I>>;
-
-    fn deref(&self) -> &Pin<Box<I>> {
-        &self.io
-    }
-}
-
-impl<I> DerefMut for Limited<I> {
-    fn deref_mut(&mut self) -> &mut Pin<Box<I>> {
-        &mut self.io
-    }
-}
-
-impl<I> fmt::Debug for Limited<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limited").finish_non_exhaustive()
-    }
-}
 
 /// A listener that passes its peers through a function; from [`ListenerExt::map_peer`].
 pub struct MapPeer<L, F> {

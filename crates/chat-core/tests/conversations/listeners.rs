@@ -89,21 +89,6 @@ async fn a_connection_beyond_the_limits_is_told_so_and_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limited_listener_leaves_others_waiting_until_a_place_is_free() {
-    let two = NonZeroUsize::new(2).unwrap();
-    let network = Network::serve(Hub::default(), |memory| memory.limit_connections(two));
-    let mut first = network.connect("192.0.2.1:1000");
-    let mut second = network.connect("192.0.2.1:1001");
-    let mut third = network.connect("192.0.2.1:1002");
-    assert!(line(&mut first).await.starts_with("* you are guest-1"));
-    assert!(line(&mut second).await.starts_with("* you are guest-2"));
-    let waits = tokio::time::timeout(Duration::from_secs(60), line(&mut third)).await;
-    assert!(waits.is_err(), "{waits:?}");
-    drop(first);
-    assert!(line(&mut third).await.starts_with("* you are guest-3"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_a_listener_knows_of_a_peer_reaches_the_policy() {
     struct Inside;
     struct StaffOnly;
