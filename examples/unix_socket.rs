@@ -4,7 +4,7 @@
 //! Run it with `cargo run --example unix_socket`, and talk to it with `nc -U /tmp/chat.sock` and `nc 127.0.0.1 5001`.
 
 use anyhow::Context;
-use chat_core::listener::ListenerExt;
+use chat_core::listener::Listener;
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{Hub, Peer};
 use tokio::net::{TcpListener, UnixListener, UnixStream};

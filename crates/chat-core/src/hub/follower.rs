@@ -8,7 +8,6 @@ use crate::hub::hub::Hub;
 use crate::log::{BatchSlice, Position, Seq};
 use crate::name::RoomName;
 use crate::room::{Backlog, Body, Cursor, Room, Step, Told, What};
-use futures::Stream;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -117,14 +116,6 @@ impl Follower {
                 }
             }
         }
-    }
-
-    /// Turns the follower into a stream of the same events, for `StreamExt` and `select_all`.
-    pub fn into_stream(self) -> impl Stream<Item = (RoomName, Event)> + Send {
-        futures::stream::unfold(self, |mut follower| async {
-            let event = follower.next().await?;
-            Some((event, follower))
-        })
     }
 
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {

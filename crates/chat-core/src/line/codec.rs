@@ -102,8 +102,7 @@ impl LineCodec {
     }
 
     /// Returns the maximum length of a line in bytes, without its terminator.
-    #[must_use]
-    pub const fn line_bytes_max(&self) -> usize {
+    pub(crate) const fn line_bytes_max(&self) -> usize {
         self.line_bytes_max
     }
 

@@ -1,7 +1,6 @@
 //! Where connections come from: the interface between [`serve`](crate::serve()) and sockets.
 
 use crate::peer::Peer;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +25,31 @@ pub trait Listener: Send {
     ///
     /// Must be cancel safe: dropping the future must not lose an accepted connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Peer)>> + Send;
+
+    /// Passes the [`Peer`] of each connection through a function, which can add values with [`Peer::with`] for a
+    /// [`Policy`](crate::Policy).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_core::listener::Listener;
+    ///
+    /// struct FromInside;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let inside = inside.map_peer(|_stream, peer| peer.with(FromInside));
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn map_peer<F>(self, map: F) -> impl Listener<Io = Self::Io>
+    where
+        Self: Sized,
+        F: FnMut(&Self::Io, Peer) -> Peer + Send,
+    {
+        MapPeer { inner: self, map }
+    }
 }
 
 impl Listener for TcpListener {
@@ -50,37 +74,8 @@ impl Listener for tokio::net::UnixListener {
     }
 }
 
-/// Adds adapters to every [`Listener`].
-pub trait ListenerExt: Listener + Sized {
-    /// Passes the [`Peer`] of each connection through a function, which can add values with [`Peer::with`] for a
-    /// [`Policy`](crate::Policy).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use chat_core::listener::ListenerExt;
-    ///
-    /// struct FromInside;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    /// let inside = inside.map_peer(|_stream, peer| peer.with(FromInside));
-    /// # Ok(())
-    /// # }
-    /// ```
-    fn map_peer<F>(self, map: F) -> MapPeer<Self, F>
-    where
-        F: FnMut(&Self::Io, Peer) -> Peer + Send,
-    {
-        MapPeer { inner: self, map }
-    }
-}
-
-impl<L: Listener> ListenerExt for L {}
-
-/// A listener that passes its peers through a function; from [`ListenerExt::map_peer`].
-pub struct MapPeer<L, F> {
+/// A listener that passes its peers through a function.
+struct MapPeer<L, F> {
     inner: L,
     map: F,
 }
@@ -96,13 +91,5 @@ where
         let (io, peer) = self.inner.accept().await?;
         let peer = (self.map)(&io, peer);
         Ok((io, peer))
-    }
-}
-
-impl<L: fmt::Debug, F> fmt::Debug for MapPeer<L, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapPeer")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
     }
 }

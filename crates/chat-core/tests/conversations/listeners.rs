@@ -1,7 +1,7 @@
 //! Listeners: in memory, over Unix sockets, and with adapters around them.
 
 use crate::rate;
-use chat_core::listener::{Listener, ListenerExt};
+use chat_core::listener::Listener;
 use chat_core::policy::{Decision, Policy, Visitor};
 use chat_core::{Hub, Limits, Peer, serve};
 use std::future::pending;
