@@ -328,23 +328,15 @@ impl Page {
     /// Returns the position of the first message, if there is one.
     #[must_use]
     pub fn first(&self) -> Option<Seq> {
-        let slice = self.slices.first()?;
-        slice
-            .batch
-            .messages(slice.range.clone())
-            .next()
-            .map(|message| message.seq)
+        let BatchSlice { batch, range } = self.slices.first()?;
+        batch.seq(range.clone().next()?)
     }
 
     /// Returns the position of the last message, if there is one.
     #[must_use]
     pub fn last(&self) -> Option<Seq> {
-        let slice = self.slices.last()?;
-        slice
-            .batch
-            .messages(slice.range.clone())
-            .last()
-            .map(|message| message.seq)
+        let BatchSlice { batch, range } = self.slices.last()?;
+        batch.seq(range.clone().next_back()?)
     }
 }
 
