@@ -75,8 +75,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
-                // The rooms of a draining hub accept no more messages. After the journal has them all, every member is
-                // given the same messages.
+                // The rooms of a draining hub accept no more messages. Waits until the journal has stored them all, so
+                // that every member is given the same messages.
                 self.members[member].room().settled().await;
             }
             let replay = self.members[member].stop();

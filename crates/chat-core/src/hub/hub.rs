@@ -70,7 +70,7 @@ pub(super) struct Inner {
     /// Holds a lock for each session that is claiming another nick. The locks are here, so that an idle session needs
     /// none of its own.
     pub(super) renamings: Turns,
-    /// Held while the keys of a room's log are read back.
+    /// Held while the keys of recent messages are read from a log, so that one log is read at a time.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
     pub(super) counters: Arc<Counters>,

@@ -39,7 +39,8 @@ pub struct Member {
     is_over: bool,
     /// The received messages that were not returned yet.
     current: Option<BatchSlice>,
-    /// Which earlier messages the member asked for, and where the room was when it joined.
+    /// Which earlier messages the member asked for, and the room's position at the join; `None` once their replay
+    /// begins.
     resume: Option<Box<(Resume, JoinedAt)>>,
     /// Whether the messages that are returned now were published before the member joined.
     is_replaying: bool,
@@ -139,7 +140,7 @@ impl Member {
         drop(self);
     }
 
-    /// Receives the next item of the broadcast. Returns `None` once the session is ending and no item is left.
+    /// Receives the next item of the room's broadcast. Returns `None` once the session is ending and no item is left.
     async fn receive(&mut self) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;

@@ -65,8 +65,8 @@ impl WireMember {
         self.tail.awaits(at, self.seat.room().lost_at())
     }
 
-    /// Moves the member to the live end; see [`Room::go_live`]. The output must be corked until the returned part of
-    /// the log is written.
+    /// Resumes delivery to a lagging member; see [`Room::go_live`]. The output must stay corked until the returned
+    /// replay is written.
     pub(crate) fn go_live(&self) -> (CatchUp, bool) {
         self.seat.room().go_live(&self.tail)
     }
