@@ -1,11 +1,15 @@
 //! Two hubs that share one roster: each nick has one owner, and the members of a room are those on both hubs.
 
-use chat_core::error::{NickError, SessionError};
-use chat_core::log::Account;
-use chat_core::roster::LocalRoster;
-use chat_core::{Event, Hub, Member};
-use chat_testkit::{SharedRosters, conformance, in_words};
-use futures::FutureExt;
+use chat_core::error::{NickError, SessionError, TellError};
+use chat_core::log::{Account, SessionId};
+use chat_core::roster::{
+    Claimed, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent, SessionPresence,
+};
+use chat_core::{Event, Hub, Limits, Member, Nick, PresenceChange, RoomName};
+use chat_testkit::{SharedRosters, conformance};
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// A wait that is longer than all delays of a test's events together.
@@ -190,4 +194,75 @@ async fn sessions_of_one_account_share_a_nick_and_say_one_goodbye() {
     devices.pop();
     assert_eq!(presence(&mut listening).await, ["kim left"]);
     other.rename("kim").await.unwrap();
+}
+
+/// A roster without delays. One session on another node is in a hundred rooms.
+#[derive(Default)]
+struct BusyElsewhere(LocalRoster);
+
+impl Roster for BusyElsewhere {
+    async fn claim(&self, claim: NickClaim) -> Result<Claimed, NickError> {
+        self.0.claim(claim).await
+    }
+
+    fn release(&self, who: SessionId, nick: &NickKeys) {
+        self.0.release(who, nick);
+    }
+
+    fn find(&self, key: &str) -> Vec<SessionId> {
+        self.0.find(key)
+    }
+
+    async fn send(&self, to: SessionId, command: RosterCommand) -> Result<Nick, TellError> {
+        self.0.send(to, command).await
+    }
+
+    fn follow(&self) -> Option<BoxStream<'static, RosterEvent>> {
+        let rooms = (0..100).map(|number| RoomName::parse(&format!("there-{number}")).unwrap());
+        let presence = SessionPresence {
+            nick: Nick::parse("bob").unwrap(),
+            account: None,
+            rooms: rooms.collect(),
+        };
+        let event = RosterEvent::Present(SessionId::new(2, 1), presence);
+        Some(stream::iter([event]).chain(stream::pending()).boxed())
+    }
+}
+
+/// A list of rooms needs two tables of the hub, and so does a room that is opened. A thread that waited for one table
+/// while it held the other would never end.
+#[test]
+fn rooms_are_listed_while_other_rooms_are_opened() {
+    let mut limits = Limits::default();
+    limits.empty_rooms = 0;
+    let roster = BusyElsewhere::default();
+    let hub = Hub::builder().limits(limits).roster(roster).build();
+    let (done, ended) = mpsc::channel();
+    let (listing, listed) = (hub.clone(), done.clone());
+    let (ready, is_ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let alice = hub.session(Some("alice")).await.unwrap();
+            while hub.rooms_after("", 200).len() < 100 {
+                tokio::task::yield_now().await;
+            }
+            ready.send(()).unwrap();
+            for number in 0..2000 {
+                drop(alice.join(format!("here-{number}").as_str()).await.unwrap());
+            }
+        });
+        done.send("opened").unwrap();
+    });
+    is_ready.recv_timeout(Duration::from_secs(60)).unwrap();
+    std::thread::spawn(move || {
+        for _ in 0..200 {
+            assert!(listing.rooms_after("", 200).len() >= 100);
+        }
+        listed.send("listed").unwrap();
+    });
+    for _ in 0..2 {
+        let end = ended.recv_timeout(Duration::from_secs(60));
+        assert!(end.is_ok(), "both threads wait for each other");
+    }
 }
