@@ -2,9 +2,12 @@
 //! lines.
 
 mod dialect;
+mod labelled;
 
 use crate::rate;
-use chat_core::{CloseReason, Hub, Limits, Member, Session};
+use chat_core::log::Span;
+use chat_core::protocol::Detector;
+use chat_core::{CloseReason, Hub, Limits, Member, Seq, Session};
 use chat_testkit::{SharedJournal, SharedNode, TestHub, Wire};
 use dialect::Irc;
 use std::collections::BTreeSet;
@@ -453,12 +456,16 @@ struct Shared {
 
 impl Shared {
     async fn new(seed: u64) -> Self {
+        Self::with(seed, Irc::default()).await
+    }
+
+    async fn with(seed: u64, protocol: impl Detector) -> Self {
         let journal = SharedJournal::new(seed);
         let (node, other) = (journal.node(1), journal.node(2));
         let mut limits = Limits::default();
         limits.rate = None;
         let hub = Hub::builder().limits(limits.clone()).journal(node.clone());
-        let mut here = TestHub::build(hub).protocol(Irc::default());
+        let mut here = TestHub::build(hub).protocol(protocol);
         let there = Hub::builder().limits(limits).journal(other).build();
         let session = there.session(Some("bob")).await.unwrap();
         let bob = session.join("a").await.unwrap();
@@ -472,6 +479,13 @@ impl Shared {
             node,
             journal,
         }
+    }
+
+    /// Returns whether the log of the room has a message with this text.
+    async fn has_stored(&self, text: &str) -> bool {
+        let page = self.there.history("a", Span::Before(Seq(u64::MAX)), 9);
+        let page = page.await.unwrap();
+        page.messages().any(|message| message.text() == text)
     }
 }
 
