@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::Instant;
 
 /// The first bytes of a connection that speaks in frames.
 const MAGIC: &[u8] = b"FRAMES\n";
@@ -357,9 +358,12 @@ async fn telnet_that_may_be_frames_is_answered_once_it_is_not() {
     alice.sends_bytes(b"\xff\xfd").await;
     alice.sees_nothing().await;
     alice.sends_bytes(b"\x18").await;
+    let began = Instant::now();
     let mut answer = [0; 3];
     alice.0.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, [0xff, 0xfc, 0x18]);
+    // The answer does not wait for the silence after which the peer is greeted.
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -550,7 +550,19 @@ fn a_line_that_takes_too_long_is_given_up() {
     peer.sends(" and ended\nafter\n").does(&["publish 1"]);
 }
 
-/// If it were, the connection would ask for the same input again and again, and never yield.
+#[test]
+fn a_line_that_is_given_up_costs_as_much_as_a_line() {
+    let mut peer = Peer::toy(one_a_second(2));
+    let timeout = peer.limits.line_timeout.unwrap();
+    peer.conversation.heartbeat = None;
+    peer.sends("begun")
+        .waits(timeout)
+        .does(&["reject Unfinished"]);
+    peer.sends(" and ended\none\ntwo\n").does(&["publish 1"]);
+    peer.waits(SECOND).goes_on().does(&["publish 1"]);
+}
+
+/// Otherwise the connection would ask for the same input again and again, and never yield.
 #[test]
 fn input_that_waits_for_the_rate_is_not_asked_for_again() {
     let mut peer = Peer::with(one_a_second(1));
