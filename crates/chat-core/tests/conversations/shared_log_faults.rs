@@ -7,10 +7,11 @@ use chat_core::log::{Followed, Gap, Log, Position};
 use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, Seq};
 use chat_testkit::{Intercept, SharedJournal, SharedNode, TestHub, WrappedJournal, in_words};
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::future::ready;
+use futures::stream::{self, BoxStream};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Waits longer than any delay of the journal.
@@ -207,6 +208,22 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     assert_eq!(next_logged(&mut alice).await, "to all");
 }
 
+/// The new stream yields nothing, because nothing was appended. It lasts, and that is enough.
+#[tokio::test(start_paused = true)]
+async fn a_lost_log_that_is_silent_is_followed_again() {
+    let shared = SharedJournal::new(36);
+    let (here, node) = hub(&shared, 1);
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let (_carol, carol) = join(&here, "carol").await;
+    node.set_broken(true);
+    assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+    assert!(carol.say("to nobody").await.is_err());
+    node.set_broken(false);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    carol.say("to all").await.unwrap();
+    assert_eq!(next_in_words(&mut alice).await, "to all");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_missing_when_a_lost_log_is_followed_again_is_told() {
     let shared = SharedJournal::new(26);
@@ -272,40 +289,122 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
 }
 
-/// While the flag is set, the streams of followed items panic instead of returning the next item.
+/// A node of a journal whose streams of followed items fail while the fault is set.
 #[derive(Clone)]
-struct Panicking(Arc<AtomicBool>);
+struct Faulty(SharedNode, Arc<Fault>);
 
-impl Intercept for Panicking {
-    fn follow(&self, log: &impl Log, after: Position) -> Option<BoxStream<'static, Followed>> {
-        let is_broken = Arc::clone(&self.0);
-        assert!(!is_broken.load(Ordering::Relaxed), "the log is broken");
-        Some(Box::pin(log.follow(after)?.map(move |followed| {
-            assert!(!is_broken.load(Ordering::Relaxed), "the log is broken");
-            followed
-        })))
+struct FaultyLog(SharedLog, Arc<Fault>);
+
+/// How a stream of followed items fails: it panics instead of returning the next item, or it ends in place of the next
+/// item. In the second case, a new stream ends a while after it began.
+struct Fault {
+    is_set: AtomicBool,
+    panics: bool,
+    /// The positions after which the log was followed.
+    followed_after: Mutex<Vec<Position>>,
+}
+
+impl Fault {
+    fn new(panics: bool) -> Arc<Self> {
+        Arc::new(Self {
+            is_set: AtomicBool::new(false),
+            panics,
+            followed_after: Mutex::default(),
+        })
+    }
+
+    fn set(&self, is_set: bool) {
+        self.is_set.store(is_set, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        let is_set = self.is_set.load(Ordering::Relaxed);
+        assert!(!(is_set && self.panics), "the log is broken");
+        is_set
+    }
+}
+
+impl Journal for Faulty {
+    type Log = FaultyLog;
+
+    async fn open(&self, room: &RoomName, key: &str) -> Result<FaultyLog, JournalError> {
+        Ok(FaultyLog(
+            self.0.open(room, key).await?,
+            Arc::clone(&self.1),
+        ))
+    }
+}
+
+impl Log for FaultyLog {
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+
+    fn append(
+        &self,
+        drafts: Drafts,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
+        self.0.append(drafts)
+    }
+
+    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
+        self.1.followed_after.lock().unwrap().push(after);
+        if self.1.is_set() {
+            let ends = tokio::time::sleep(Duration::from_millis(500));
+            return Some(stream::once(ends).filter_map(|()| ready(None)).boxed());
+        }
+        let fault = Arc::clone(&self.1);
+        let followed = self.0.follow(after)?;
+        Some(followed.take_while(move |_| ready(!fault.is_set())).boxed())
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_panics_is_a_lost_log() {
     let shared = SharedJournal::new(33);
-    let is_broken = Arc::<AtomicBool>::default();
-    let journal = WrappedJournal::new(shared.node(1), Panicking(Arc::clone(&is_broken)));
+    let fault = Fault::new(true);
+    let journal = Faulty(shared.node(1), Arc::clone(&fault));
     let here = Hub::builder().journal(journal).build();
     let (there, _) = hub(&shared, 2);
     let (_alice, mut alice) = join(&here, "alice").await;
     let (_bob, bob) = join(&there, "bob").await;
-    is_broken.store(true, Ordering::Relaxed);
+    fault.set(true);
     say(&bob, "bob", 2).await;
     assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
     // Each attempt to follow the log again panics too.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(alice.say("to nobody").await.is_err());
-    is_broken.store(false, Ordering::Relaxed);
+    fault.set(false);
     for expected in ["bob 0", "bob 1"] {
         assert_eq!(next_logged(&mut alice).await, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_whose_streams_end_late_is_lost_once() {
+    let shared = SharedJournal::new(35);
+    let fault = Fault::new(false);
+    let journal = Faulty(shared.node(1), Arc::clone(&fault));
+    let here = Hub::builder().journal(journal).build();
+    let (there, _) = hub(&shared, 2);
+    let (_alice, mut alice) = join(&here, "alice").await;
+    let (_bob, bob) = join(&there, "bob").await;
+    let delivered = bob.say("delivered").await.unwrap();
+    assert_eq!(next_in_words(&mut alice).await, "delivered");
+    fault.set(true);
+    bob.say("lost").await.unwrap();
+    assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+    for _ in 0..600 {
+        // At no time does the log count as followed.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(alice.say("to nobody").await.is_err());
+    }
+    assert_eq!(here.stats().journal_outages, 1);
+    fault.set(false);
+    assert_eq!(next_in_words(&mut alice).await, "lost");
+    let followed_after = fault.followed_after.lock().unwrap();
+    assert!(followed_after.len() > 2);
+    assert!(followed_after[1..].iter().all(|at| at.seq == delivered));
 }
 
 /// Returns a hub that forgets a room as soon as the room is empty, and the hub's node of the journal.
