@@ -109,7 +109,7 @@ impl Server {
         &self.hub
     }
 
-    /// Serves a listener's connections until `stop` is ready, then drains the hub; see [`serve()`].
+    /// Serves a listener's connections until `stop` is ready or the hub drains, then drains the hub; see [`serve()`].
     ///
     /// # Cancel safety
     ///
@@ -117,6 +117,8 @@ impl Server {
     pub async fn serve(self, mut listener: impl Listener, stop: impl Future<Output = ()>) {
         let (connections, refused) = (TaskTracker::new(), TaskTracker::new());
         let mut stop = pin!(stop);
+        // Another listener may have been stopped, or the program drains the hub.
+        let mut draining = pin!(self.hub.draining());
         let mut accepting = Accepting {
             back_off: BACK_OFF_MIN,
             resumes: None,
@@ -125,6 +127,7 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut stop => break,
+                () = &mut draining => break,
                 accepted = accepting.next(&mut listener) => match accepted {
                     Ok((stream, peer)) => {
                         accepting.back_off = BACK_OFF_MIN;
@@ -220,7 +223,7 @@ impl Server {
     }
 }
 
-/// Serves a listener's connections as members of the hub until `stop` is ready, then drains.
+/// Serves a listener's connections as members of the hub until `stop` is ready or the hub drains, then drains.
 ///
 /// Draining closes the listener and stops all publishing. Every peer is sent what was published before, and a goodbye.
 /// A peer that has not received them within [`Limits::drain`](crate::Limits::drain) is disconnected. Several listeners

@@ -111,6 +111,38 @@ async fn what_a_listener_knows_of_a_peer_reaches_the_policy() {
     assert_eq!(line(&mut stranger).await, "! staff only\n");
 }
 
+/// One listener is stopped, or the program drains the hub.
+#[tokio::test(start_paused = true)]
+async fn promise_8_all_listeners_of_a_hub_stop_accepting_when_it_drains() {
+    for stops_one in [true, false] {
+        let hub = Hub::default();
+        let mut other = Network::serve(hub.clone(), |memory| memory);
+        let (tx, rx) = mpsc::unbounded_channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let one = tokio::spawn(serve(Memory(rx), hub.clone(), async {
+            drop(stopped.await);
+        }));
+        let mut alice = other.connect("192.0.2.1:1000");
+        assert!(line(&mut alice).await.starts_with("* you are guest-1"));
+        assert!(!tx.is_closed());
+        if stops_one {
+            stop.send(()).unwrap();
+        } else {
+            hub.drain();
+        }
+        let mut last = String::new();
+        while alice.read_line(&mut last).await.unwrap() > 0 {}
+        assert!(last.ends_with("the server is shutting down\n"), "{last}");
+        // The listeners are closed: a new peer is refused by its operating system.
+        let ended = async { tokio::join!(one, other.tasks.join_next()) };
+        let (one, other_one) = tokio::time::timeout(Duration::from_secs(60), ended)
+            .await
+            .expect("both calls return");
+        one.and(other_one.unwrap()).unwrap();
+        assert!(tx.is_closed() && other.tx.is_closed());
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_unix_socket_is_served_like_any_other() {
