@@ -33,6 +33,12 @@ use std::sync::Arc;
 ///
 /// A future is dropped when it times out or its peer is gone. It must not leave anything half done.
 ///
+/// Dropping the future also ends its turn among the [`Limits::authentications`](crate::Limits::authentications). Work
+/// that goes on after that, such as a hash that `spawn_blocking` computes, is not counted by the hub. An authenticator
+/// with such work must bound it: acquire an owned permit of a Tokio `Semaphore`, and move the permit into the closure,
+/// so that it is released when the work has ended. Otherwise peers that send a password and leave could keep any number
+/// of threads busy.
+///
 /// # Examples
 ///
 /// ```
