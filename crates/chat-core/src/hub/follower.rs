@@ -17,6 +17,9 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 /// The follower drops its cursors in rooms that no longer exist whenever it has a multiple of this many cursors.
 const GONE_MAX: usize = 64;
 
+/// The number of the next item of a closed room whose end the follower has received. No room has an item with it.
+const ENDED: u64 = u64::MAX;
+
 /// Observes one room or all rooms of a hub for the application. [`Hub::follow`] and [`Hub::follow_all`] create it.
 ///
 /// A follower is not a member: no list or count of members includes it. It receives all changes of presence, also those
@@ -28,7 +31,9 @@ const GONE_MAX: usize = 64;
 /// events wait for it. [`next`](Self::next) then reads the messages that the follower missed from the rooms' logs.
 /// Messages that a log no longer holds, or that can't be read, are reported as an [`Event::Gap`]. If the follower
 /// missed changes of presence, it receives the present members of the room with [`Event::Present`]. If a room is closed
-/// or forgotten before the follower has caught up, the follower may receive neither its remaining messages nor a gap.
+/// before the follower has caught up, the follower receives the remaining messages or an [`Event::Gap`], and then
+/// [`Event::Closed`]; this holds for the last 256 rooms that were closed. If a room is forgotten before the follower has
+/// caught up, the follower may receive neither its remaining messages nor a gap.
 ///
 /// # Logs that other hubs append to
 ///
@@ -55,8 +60,12 @@ pub struct Follower {
     /// The rooms in which the follower is lagging and has to catch up.
     behind: VecDeque<(Arc<Room>, Behind)>,
     catching_up: Option<CatchingUp>,
-    /// The received messages that were not returned yet.
-    current: Option<BatchSlice>,
+    /// The events of closed rooms whose logs are gone.
+    lost: VecDeque<(RoomName, Event)>,
+    /// The number of the next closed room whose end the follower has yet to receive.
+    next_closed: u64,
+    /// A batch that was received, and the indexes of those of its messages that were not returned yet.
+    current: Option<(Arc<Batch>, Range<usize>)>,
 }
 
 impl Follower {
@@ -64,6 +73,7 @@ impl Follower {
         // The follower subscribes before it reads the rooms' cursors. An event between the two is received, but its
         // number is lower than the cursor's, so it is ignored.
         let rx = hub.feed().subscribe();
+        let next_closed = hub.feed().closed_count();
         let mut follower = Self {
             hub,
             only,
@@ -73,6 +83,8 @@ impl Follower {
             has_dropped_logs: false,
             behind: VecDeque::new(),
             catching_up: None,
+            lost: VecDeque::new(),
+            next_closed,
             current: None,
         };
         for room in follower.rooms() {
@@ -100,6 +112,9 @@ impl Follower {
                 }
                 continue;
             }
+            if let Some(lost) = self.lost.pop_front() {
+                return Some(lost);
+            }
             if let Some((room, behind)) = self.behind.pop_front() {
                 self.catch_up_in(room, behind);
                 continue;
@@ -113,6 +128,7 @@ impl Follower {
                 Err(Lagged) => {
                     let rooms = self.rooms().into_iter();
                     self.behind = rooms.map(|room| (room, Behind::Ring)).collect();
+                    self.take_closed();
                 }
             }
         }
@@ -146,6 +162,25 @@ impl Follower {
         }
     }
 
+    /// Adds the rooms that were closed while the follower lagged to those in which it has to catch up. If the log of
+    /// such a room is gone, only its end can be reported.
+    fn take_closed(&mut self) {
+        for closed in self.hub.feed().closed_from(self.next_closed) {
+            self.next_closed = closed.number + 1;
+            if self.only.as_ref().is_some_and(|only| *only != closed.key) {
+                continue;
+            }
+            if let Some(room) = closed.room.upgrade() {
+                self.behind.push_back((room, Behind::Ring));
+            } else {
+                let missed = Event::Gap(Missed::Unreadable(None));
+                self.lost.push_back((closed.name.clone(), missed));
+                let end = Event::Closed(closed.reason);
+                self.lost.push_back((closed.name, end));
+            }
+        }
+    }
+
     fn take(&mut self, told: Told) -> Option<(RoomName, Event)> {
         let Told { room, what } = told;
         if self.only.as_ref().is_some_and(|only| *only != room.key) {
@@ -174,20 +209,16 @@ impl Follower {
             // more.
             return None;
         }
-        let event = match &item.body {
-            Body::Messages(batch) => {
-                self.current = Some(BatchSlice {
-                    batch: Arc::clone(batch),
-                    range: 0..batch.len(),
-                });
-                BatchSlice::take_first(&mut self.current).map(Event::Message)
-            }
-            Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
-            Body::Missed(_, missed) => Some(Event::Gap(*missed)),
-            Body::Closed(reason) => Some(Event::Closed(Arc::clone(reason))),
-            Body::Count(..) | Body::Nudge => None,
-        };
-        event.map(|event| (room.name.clone(), event))
+        let event = event(&item)?;
+        if let Event::Closed(_) = event {
+            self.note_end(&room, item.end);
+        }
+        if let Event::Message(_) = event
+            && let Body::Messages(batch) = &item.body
+        {
+            self.current = Some((Arc::clone(batch), 1..batch.len()));
+        }
+        Some((room.name.clone(), event))
     }
 
     /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed
@@ -195,14 +226,23 @@ impl Follower {
     fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
         let was = self.place(&room);
         let is_unknown = self.is_unknown(&room);
+        if was.next == ENDED {
+            return;
+        }
         let (now, catch_up, missed_presence) = room.live_end(was, behind == Behind::Ring);
+        let closed = room.closed().map(|(_, reason)| reason);
+        let missed_presence = missed_presence.filter(|_| closed.is_none());
         if was.next < now.next || missed_presence.is_some() {
             self.set_place(&room, now);
+            if closed.is_some() {
+                self.note_end(&room, now);
+            }
             self.catching_up = Some(CatchingUp {
                 room,
                 missed_presence: missed_presence.map(Box::new),
                 missed: is_unknown.then_some(Missed::Unreadable(None)),
                 backlog: Backlog::new(catch_up),
+                closed,
             });
         }
     }
@@ -221,9 +261,21 @@ impl Follower {
             Step::Slice(slice) => self.current = Some(slice),
             Step::Missed(missed) => return Some((room.name.clone(), Event::Gap(missed))),
             Step::GoOn => {}
-            Step::Done => self.catching_up = None,
+            Step::Done => {
+                let done = self.catching_up.take()?;
+                let end = Event::Closed(done.closed?);
+                return Some((done.room.name.clone(), end));
+            }
         }
         None
+    }
+
+    /// Notes that the follower receives the end of a closed room, after which it receives nothing of the room.
+    fn note_end(&mut self, room: &Arc<Room>, end: Cursor) {
+        if let Some((number, _)) = room.closed() {
+            self.next_closed = self.next_closed.max(number + 1);
+        }
+        self.set_place(room, Cursor { next: ENDED, ..end });
     }
 
     /// Returns the open rooms that the follower observes.
@@ -310,6 +362,8 @@ struct CatchingUp {
     /// A gap that is reported before the messages of the backlog.
     missed: Option<Missed>,
     backlog: Backlog,
+    /// Why the room is closed, which is reported after the backlog; `None` if the room is open.
+    closed: Option<Arc<str>>,
 }
 
 /// Why a follower lags in a room.

@@ -3,22 +3,50 @@
 //! Invariant: nothing is sent, and no buffer is allocated, before the first follower. Followers receive what the rooms'
 //! members receive, in the same order. They also receive the changes of presence that a big room does not announce.
 
+use crate::name::RoomName;
+use crate::room::room::Room;
+use crate::sync::Mutex;
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::broadcast;
+
+/// The most closed rooms that a feed remembers for followers that lag.
+const CLOSED_MAX: usize = 256;
+
+/// A room that was closed.
+#[derive(Clone)]
+pub(crate) struct Closed {
+    /// Numbers the closed rooms of the hub.
+    pub(crate) number: u64,
+    pub(crate) room: Weak<Room>,
+    pub(crate) name: RoomName,
+    /// The folded name of the room.
+    pub(crate) key: Arc<str>,
+    pub(crate) reason: Arc<str>,
+}
 
 /// The broadcast of a hub to its followers.
 pub(crate) struct Feed<T> {
     ring: usize,
     tx: OnceLock<broadcast::Sender<T>>,
+    closed: Mutex<ClosedRooms>,
+}
+
+/// The rooms that were closed last, oldest first.
+#[derive(Default)]
+struct ClosedRooms {
+    count: u64,
+    latest: VecDeque<Closed>,
 }
 
 impl<T: Clone> Feed<T> {
-    /// Creates a feed whose buffer holds `ring` items.
-    pub(crate) const fn new(ring: usize) -> Self {
+    /// Creates a feed whose ring holds `ring` items.
+    pub(crate) fn new(ring: usize) -> Self {
         Self {
             ring,
             tx: OnceLock::new(),
+            closed: Mutex::default(),
         }
     }
 
@@ -26,6 +54,43 @@ impl<T: Clone> Feed<T> {
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<T> {
         let tx = self.tx.get_or_init(|| broadcast::channel(self.ring).0);
         tx.subscribe()
+    }
+
+    /// Remembers a room that is about to be closed, for followers that lag. Returns the number of the closed room.
+    pub(crate) fn note_closed(&self, room: &Arc<Room>, reason: &Arc<str>) -> u64 {
+        let mut closed = self.closed.lock();
+        let number = closed.count;
+        closed.count += 1;
+        if self.tx.get().is_some_and(|tx| tx.receiver_count() > 0) {
+            if closed.latest.len() == CLOSED_MAX {
+                closed.latest.pop_front();
+            }
+            closed.latest.push_back(Closed {
+                number,
+                room: Arc::downgrade(room),
+                name: room.name.clone(),
+                key: Arc::clone(&room.key),
+                reason: Arc::clone(reason),
+            });
+        } else {
+            closed.latest = VecDeque::new();
+        }
+        number
+    }
+
+    /// Returns the number of the next room that is closed.
+    pub(crate) fn closed_count(&self) -> u64 {
+        self.closed.lock().count
+    }
+
+    /// Returns the closed rooms from this number on, as far as they are remembered.
+    pub(crate) fn closed_from(&self, number: u64) -> Vec<Closed> {
+        let closed = self.closed.lock();
+        let latest = closed.latest.iter();
+        latest
+            .filter(|closed| closed.number >= number)
+            .cloned()
+            .collect()
     }
 
     /// Sends an item if there is a follower. Must be called under the lock of the room that the item is about.

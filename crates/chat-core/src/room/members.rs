@@ -184,6 +184,8 @@ impl Room {
     pub(crate) fn close(self: &Arc<Self>, reason: Arc<str>) -> Vec<Removed> {
         let mut state = self.state.lock();
         self.set_gone(&mut state);
+        let number = self.context.feed.note_closed(self, &reason);
+        state.closed = Some((number, Arc::clone(&reason)));
         let members = std::mem::take(&mut state.members);
         state.elsewhere.clear();
         state.shared.clear();

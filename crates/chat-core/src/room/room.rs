@@ -114,6 +114,8 @@ pub(super) struct State {
     /// Whether a task is about to announce the number of members.
     pub(super) counting: bool,
     pub(super) lifecycle: Lifecycle,
+    /// The number of the closed room, and why it is closed; `None` if it is not closed.
+    pub(super) closed: Option<(u64, Arc<str>)>,
     /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
@@ -188,6 +190,7 @@ impl Room {
             hushed: false,
             counting: false,
             lifecycle: Lifecycle::Open,
+            closed: None,
             visits: 0,
             shards: Vec::new(),
             is_uncertain: false,
@@ -244,6 +247,11 @@ impl Room {
     /// Returns whether the hub has forgotten or closed the room.
     pub(crate) fn is_gone(&self) -> bool {
         self.state.lock().lifecycle == Lifecycle::Gone
+    }
+
+    /// Returns the number of the closed room, and why it is closed; `None` if it is not closed.
+    pub(crate) fn closed(&self) -> Option<(u64, Arc<str>)> {
+        self.state.lock().closed.clone()
     }
 
     /// Returns the cursor of a member that joins now.

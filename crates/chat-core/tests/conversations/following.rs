@@ -149,3 +149,54 @@ async fn a_follower_lets_go_of_the_hub() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(Arc::strong_count(&part), 1, "nothing keeps the hub");
 }
+
+/// The ring drops the end of the room, too. The log of a room that is closed lasts as long as a member keeps the room.
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_follower_that_lags_is_told_the_rest_and_the_end_of_a_closed_room() {
+    for is_kept in [true, false] {
+        let mut limits = Limits::default();
+        limits.ring_batches = NonZeroUsize::new(8).unwrap();
+        let hub = Hub::new(limits);
+        let alice = hub.session(Some("alice")).await.unwrap();
+        let mut followers = [hub.follow_all(), hub.follow("ops").unwrap()];
+        let mut member = Some(alice.join("ops").await.unwrap());
+        alice.publish("ops", "first").await.unwrap();
+        for follower in &mut followers {
+            assert_eq!(next(follower).await, "ops: alice joined");
+            assert_eq!(next(follower).await, "ops: alice says first");
+        }
+        for number in 0..3 {
+            alice.publish("ops", &number.to_string()).await.unwrap();
+        }
+        hub.close_room("ops", "late").unwrap();
+        if !is_kept {
+            member = None;
+        }
+        for number in 0..20 {
+            alice.publish("noise", &number.to_string()).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for follower in &mut followers {
+            let mut seen = Vec::new();
+            while let Ok(Some((room, event))) =
+                tokio::time::timeout(Duration::from_secs(1), follower.next()).await
+            {
+                if room.as_str() == "ops" {
+                    seen.push(match event {
+                        Event::Message(message) => message.text().to_owned(),
+                        Event::Gap(missed) => format!("{missed:?}"),
+                        Event::Closed(reason) => format!("closed {reason}"),
+                        other => format!("{other:?}"),
+                    });
+                }
+            }
+            let expected: &[_] = if is_kept {
+                &["0", "1", "2", "closed late"]
+            } else {
+                &["Unreadable(None)", "closed late"]
+            };
+            assert_eq!(seen, expected, "the room is kept: {is_kept}");
+        }
+        drop(member);
+    }
+}
