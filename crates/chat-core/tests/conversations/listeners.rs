@@ -119,7 +119,7 @@ async fn promise_8_all_listeners_of_a_hub_stop_accepting_when_it_drains() {
         let mut other = Network::serve(hub.clone(), |memory| memory);
         let (tx, rx) = mpsc::unbounded_channel();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let one = tokio::spawn(serve(Memory(rx), hub.clone(), async {
+        other.tasks.spawn(serve(Memory(rx), hub.clone(), async {
             drop(stopped.await);
         }));
         let mut alice = other.connect("192.0.2.1:1000");
@@ -134,11 +134,10 @@ async fn promise_8_all_listeners_of_a_hub_stop_accepting_when_it_drains() {
         while alice.read_line(&mut last).await.unwrap() > 0 {}
         assert!(last.ends_with("the server is shutting down\n"), "{last}");
         // The listeners are closed: a new peer is refused by its operating system.
-        let ended = async { tokio::join!(one, other.tasks.join_next()) };
-        let (one, other_one) = tokio::time::timeout(Duration::from_secs(60), ended)
-            .await
-            .expect("both calls return");
-        one.and(other_one.unwrap()).unwrap();
+        for _ in 0..2 {
+            let ended = tokio::time::timeout(Duration::from_secs(60), other.tasks.join_next());
+            ended.await.expect("both calls return").unwrap().unwrap();
+        }
         assert!(tx.is_closed() && other.tx.is_closed());
     }
 }
