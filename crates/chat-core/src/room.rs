@@ -25,5 +25,5 @@ pub(crate) use members::Listed;
 pub(crate) use occupant::SeatNumber;
 pub(crate) use outbound::{Outbound, Progress};
 pub(crate) use participant::{JoinedRoom, MailboxFull, Participant, Removal};
-pub(crate) use room::{Opener, Room, RoomContext, Standing, Subscription, Told, What};
+pub(crate) use room::{Closed, Opener, Room, RoomContext, Standing, Subscription, Told, What};
 pub(crate) use search_queue::{SearchQueue, Searched};

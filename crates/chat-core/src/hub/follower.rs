@@ -165,8 +165,8 @@ impl Follower {
     /// Adds the rooms that were closed while the follower lagged to those in which it has to catch up. If the log of
     /// such a room is gone, only its end can be reported.
     fn take_closed(&mut self) {
-        for closed in self.hub.feed().closed_from(self.next_closed) {
-            self.next_closed = closed.number + 1;
+        for (number, closed) in self.hub.feed().closed_from(self.next_closed) {
+            self.next_closed = number + 1;
             if self.only.as_ref().is_some_and(|only| *only != closed.key) {
                 continue;
             }

@@ -3,50 +3,40 @@
 //! Invariant: nothing is sent, and no buffer is allocated, before the first follower. Followers receive what the rooms'
 //! members receive, in the same order. They also receive the changes of presence that a big room does not announce.
 
-use crate::name::RoomName;
-use crate::room::room::Room;
 use crate::sync::Mutex;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::OnceLock;
 use tokio::sync::broadcast;
 
 /// The most closed rooms that a feed remembers for followers that lag.
 const CLOSED_MAX: usize = 256;
 
-/// A room that was closed.
-#[derive(Clone)]
-pub(crate) struct Closed {
-    /// Numbers the closed rooms of the hub.
-    pub(crate) number: u64,
-    pub(crate) room: Weak<Room>,
-    pub(crate) name: RoomName,
-    /// The folded name of the room.
-    pub(crate) key: Arc<str>,
-    pub(crate) reason: Arc<str>,
-}
-
 /// The broadcast of a hub to its followers.
-pub(crate) struct Feed<T> {
+pub(crate) struct Feed<T, C> {
     ring: usize,
     tx: OnceLock<broadcast::Sender<T>>,
-    closed: Mutex<ClosedRooms>,
+    closed: Mutex<ClosedRooms<C>>,
 }
 
-/// The rooms that were closed last, oldest first.
-#[derive(Default)]
-struct ClosedRooms {
+/// The rooms that were closed last.
+struct ClosedRooms<C> {
+    /// How many rooms were closed so far. The rooms are numbered in this order.
     count: u64,
-    latest: VecDeque<Closed>,
+    /// The last ones that a follower may miss, with their numbers, oldest first.
+    latest: VecDeque<(u64, C)>,
 }
 
-impl<T: Clone> Feed<T> {
+impl<T: Clone, C: Clone> Feed<T, C> {
     /// Creates a feed whose ring holds `ring` items.
-    pub(crate) fn new(ring: usize) -> Self {
+    pub(crate) const fn new(ring: usize) -> Self {
         Self {
             ring,
             tx: OnceLock::new(),
-            closed: Mutex::default(),
+            closed: Mutex::new(ClosedRooms {
+                count: 0,
+                latest: VecDeque::new(),
+            }),
         }
     }
 
@@ -57,7 +47,7 @@ impl<T: Clone> Feed<T> {
     }
 
     /// Remembers a room that is about to be closed, for followers that lag. Returns the number of the closed room.
-    pub(crate) fn note_closed(&self, room: &Arc<Room>, reason: &Arc<str>) -> u64 {
+    pub(crate) fn note_closed(&self, room: impl FnOnce() -> C) -> u64 {
         let mut closed = self.closed.lock();
         let number = closed.count;
         closed.count += 1;
@@ -65,13 +55,7 @@ impl<T: Clone> Feed<T> {
             if closed.latest.len() == CLOSED_MAX {
                 closed.latest.pop_front();
             }
-            closed.latest.push_back(Closed {
-                number,
-                room: Arc::downgrade(room),
-                name: room.name.clone(),
-                key: Arc::clone(&room.key),
-                reason: Arc::clone(reason),
-            });
+            closed.latest.push_back((number, room()));
         } else {
             closed.latest = VecDeque::new();
         }
@@ -83,14 +67,11 @@ impl<T: Clone> Feed<T> {
         self.closed.lock().count
     }
 
-    /// Returns the closed rooms from this number on, as far as they are remembered.
-    pub(crate) fn closed_from(&self, number: u64) -> Vec<Closed> {
+    /// Returns the closed rooms from this number on, as far as they are remembered, with their numbers.
+    pub(crate) fn closed_from(&self, number: u64) -> Vec<(u64, C)> {
         let closed = self.closed.lock();
-        let latest = closed.latest.iter();
-        latest
-            .filter(|closed| closed.number >= number)
-            .cloned()
-            .collect()
+        let later = closed.latest.iter().filter(|(closed, _)| *closed >= number);
+        later.cloned().collect()
     }
 
     /// Sends an item if there is a follower. Must be called under the lock of the room that the item is about.
@@ -104,7 +85,7 @@ impl<T: Clone> Feed<T> {
     }
 }
 
-impl<T> fmt::Debug for Feed<T> {
+impl<T, C> fmt::Debug for Feed<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed").finish_non_exhaustive()
     }

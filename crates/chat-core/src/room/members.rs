@@ -12,7 +12,7 @@ use crate::room::item::{Body, DeliveryOptions};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
-use crate::room::room::{Lifecycle, Room, State, Subscription, Told, What};
+use crate::room::room::{Closed, Lifecycle, Room, State, Subscription, Told, What};
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::ops::Bound;
@@ -184,7 +184,12 @@ impl Room {
     pub(crate) fn close(self: &Arc<Self>, reason: Arc<str>) -> Vec<Removed> {
         let mut state = self.state.lock();
         self.set_gone(&mut state);
-        let number = self.context.feed.note_closed(self, &reason);
+        let number = self.context.feed.note_closed(|| Closed {
+            room: Arc::downgrade(self),
+            name: self.name.clone(),
+            key: Arc::clone(&self.key),
+            reason: Arc::clone(&reason),
+        });
         state.closed = Some((number, Arc::clone(&reason)));
         let members = std::mem::take(&mut state.members);
         state.elsewhere.clear();

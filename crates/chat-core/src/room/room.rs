@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +60,16 @@ pub(crate) enum What {
     Whisper(Arc<Presence>),
 }
 
+/// A room that was closed, for followers that lag.
+#[derive(Clone)]
+pub(crate) struct Closed {
+    pub(crate) room: Weak<Room>,
+    pub(crate) name: RoomName,
+    /// The folded name of the room.
+    pub(crate) key: Arc<str>,
+    pub(crate) reason: Arc<str>,
+}
+
 /// What a hub gives to each of its rooms.
 #[derive(Debug, Clone)]
 pub(crate) struct RoomContext {
@@ -67,7 +77,7 @@ pub(crate) struct RoomContext {
     pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
     /// Delivers what happens in the room to the followers of the hub.
-    pub(crate) feed: Arc<Feed<Told>>,
+    pub(crate) feed: Arc<Feed<Told, Closed>>,
     pub(crate) searches: Arc<SearchQueue>,
     /// Limits how often the failures of a journal are logged.
     pub(crate) journal_log: Arc<LogGate>,
