@@ -136,6 +136,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::future::IntoFuture;
     use std::net::SocketAddr;
+    use tokio::task::JoinSet;
     use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
     use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -174,16 +175,18 @@ mod tests {
         }
     }
 
-    async fn served(hub: Hub) -> Result<SocketAddr, Failure> {
+    /// Serves the application until the returned set of tasks is dropped.
+    async fn served(hub: Hub) -> Result<(SocketAddr, JoinSet<std::io::Result<()>>), Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        tokio::spawn(axum::serve(listener, application(hub)).into_future());
-        Ok(address)
+        let mut serving = JoinSet::new();
+        serving.spawn(axum::serve(listener, application(hub)).into_future());
+        Ok((address, serving))
     }
 
     #[tokio::test]
     async fn a_tab_that_returns_is_sent_what_it_missed_in_each_room() -> Result<(), Failure> {
-        let address = served(Hub::default()).await?;
+        let (address, _serving) = served(Hub::default()).await?;
         let join =
             |room, after: &Value| json!({"cmd": "join", "id": 1, "room": room, "after": after});
         let (mut kim, mut lee) = (
@@ -231,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_tab_may_not_do_is_refused_and_the_tab_goes_on() -> Result<(), Failure> {
         let hub = Hub::default();
-        let address = served(hub.clone()).await?;
+        let (address, _serving) = served(hub.clone()).await?;
         let mut kim = Tab::open(address, "kim").await?;
         for (command, code) in [
             (json!({"cmd": "history", "id": 1, "room": "ops"}), "denied"),

@@ -64,8 +64,8 @@ pub struct Follower {
     lost: VecDeque<(RoomName, Event)>,
     /// The number of the next closed room whose end the follower has yet to receive.
     next_closed: u64,
-    /// A batch that was received, and the indexes of those of its messages that were not returned yet.
-    current: Option<(Arc<Batch>, Range<usize>)>,
+    /// The received messages that were not returned yet.
+    current: Option<BatchSlice>,
 }
 
 impl Follower {
@@ -209,16 +209,23 @@ impl Follower {
             // more.
             return None;
         }
-        let event = event(&item)?;
-        if let Event::Closed(_) = event {
-            self.note_end(&room, item.end);
-        }
-        if let Event::Message(_) = event
-            && let Body::Messages(batch) = &item.body
-        {
-            self.current = Some((Arc::clone(batch), 1..batch.len()));
-        }
-        Some((room.name.clone(), event))
+        let event = match &item.body {
+            Body::Messages(batch) => {
+                self.current = Some(BatchSlice {
+                    batch: Arc::clone(batch),
+                    range: 0..batch.len(),
+                });
+                BatchSlice::take_first(&mut self.current).map(Event::Message)
+            }
+            Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
+            Body::Missed(_, missed) => Some(Event::Gap(*missed)),
+            Body::Closed(reason) => {
+                self.note_end(&room, item.end);
+                Some(Event::Closed(Arc::clone(reason)))
+            }
+            Body::Count(..) | Body::Nudge => None,
+        };
+        event.map(|event| (room.name.clone(), event))
     }
 
     /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed

@@ -15,7 +15,7 @@ use crate::log::{Account, DynJournal, JournalError, Keys, SessionId, Timestamp};
 use crate::log_gate::LogGate;
 use crate::name::{NameError, NameRules, RoomName};
 use crate::peer::Peer;
-use crate::room::{Closed, Feed, PublishError, RoomContext, SearchQueue, Told};
+use crate::room::{Closed, Feed, PublishError, RoomContext, Told};
 use crate::stats::{Counters, Stats};
 use crate::sync::{Mutex, Turns};
 use std::fmt;

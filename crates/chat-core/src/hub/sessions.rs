@@ -94,7 +94,8 @@ impl Hub {
         }
     }
 
-    /// Adds a session that has its nick to the table of sessions. The first session makes the hub follow the roster.
+    /// Adds a session that has its nick to the table of sessions. The first session starts the task that applies the
+    /// roster's events.
     pub(crate) fn list(&self, session: &Arc<Participant>) {
         let sessions = &self.0.participants;
         sessions

@@ -28,7 +28,7 @@ struct ClosedRooms<C> {
 }
 
 impl<T: Clone, C: Clone> Feed<T, C> {
-    /// Creates a feed whose ring holds `ring` items.
+    /// Creates a feed whose buffer holds `ring` items.
     pub(crate) const fn new(ring: usize) -> Self {
         Self {
             ring,

@@ -232,8 +232,8 @@ impl Room {
         }
     }
 
-    /// Announces a new nick: as an arrival if other sessions keep the old nick, as a departure if others have the new
-    /// one. If both are so, announces nothing.
+    /// Announces a new nick. If other sessions keep the old nick, announces the arrival of the new nick. If others have
+    /// the new nick, announces the departure of the old nick. If both are so, announces nothing.
     fn announce_rename(
         self: &Arc<Self>,
         state: &mut State,

@@ -3,7 +3,7 @@
 
 use crate::shared_log::{event, hub, join, say};
 use crate::slow;
-use chat_core::log::{Followed, Gap, Log, Position};
+use chat_core::log::{Followed, Gap, Log, Position, Span};
 use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, Seq};
 use chat_testkit::{Intercept, SharedJournal, SharedNode, TestHub, WrappedJournal, in_words};
 use futures::StreamExt;
@@ -264,12 +264,12 @@ async fn a_lost_log_that_is_silent_is_followed_again() {
     let (_alice, mut alice) = join(&here, "alice").await;
     let (_carol, carol) = join(&here, "carol").await;
     node.set_broken(true);
-    assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+    assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
     assert!(carol.say("to nobody").await.is_err());
     node.set_broken(false);
     tokio::time::sleep(Duration::from_secs(3)).await;
     carol.say("to all").await.unwrap();
-    assert_eq!(next_in_words(&mut alice).await, "to all");
+    assert_eq!(next_logged(&mut alice).await, "to all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -337,12 +337,6 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
 }
 
-/// A node of a journal whose streams of followed items fail while the fault is set.
-#[derive(Clone)]
-struct Faulty(SharedNode, Arc<Fault>);
-
-struct FaultyLog(SharedLog, Arc<Fault>);
-
 /// How a stream of followed items fails: it panics instead of returning the next item, or it ends in place of the next
 /// item. In the second case, a new stream ends a while after it began.
 struct Fault {
@@ -372,37 +366,18 @@ impl Fault {
     }
 }
 
-impl Journal for Faulty {
-    type Log = FaultyLog;
+#[derive(Clone)]
+struct Faulty(Arc<Fault>);
 
-    async fn open(&self, room: &RoomName, key: &str) -> Result<FaultyLog, JournalError> {
-        Ok(FaultyLog(
-            self.0.open(room, key).await?,
-            Arc::clone(&self.1),
-        ))
-    }
-}
-
-impl Log for FaultyLog {
-    fn head(&self) -> Head {
-        self.0.head()
-    }
-
-    fn append(
-        &self,
-        drafts: Drafts,
-    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
-        self.0.append(drafts)
-    }
-
-    fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
-        self.1.followed_after.lock().unwrap().push(after);
-        if self.1.is_set() {
+impl Intercept for Faulty {
+    fn follow(&self, log: &impl Log, after: Position) -> Option<BoxStream<'static, Followed>> {
+        self.0.followed_after.lock().unwrap().push(after);
+        if self.0.is_set() {
             let ends = tokio::time::sleep(Duration::from_millis(500));
             return Some(stream::once(ends).filter_map(|()| ready(None)).boxed());
         }
-        let fault = Arc::clone(&self.1);
-        let followed = self.0.follow(after)?;
+        let fault = Arc::clone(&self.0);
+        let followed = log.follow(after)?;
         Some(followed.take_while(move |_| ready(!fault.is_set())).boxed())
     }
 }
@@ -411,7 +386,7 @@ impl Log for FaultyLog {
 async fn a_stream_that_panics_is_a_lost_log() {
     let shared = SharedJournal::new(33);
     let fault = Fault::new(true);
-    let journal = Faulty(shared.node(1), Arc::clone(&fault));
+    let journal = WrappedJournal::new(shared.node(1), Faulty(Arc::clone(&fault)));
     let here = Hub::builder().journal(journal).build();
     let (there, _) = hub(&shared, 2);
     let (_alice, mut alice) = join(&here, "alice").await;
@@ -432,16 +407,16 @@ async fn a_stream_that_panics_is_a_lost_log() {
 async fn a_log_whose_streams_end_late_is_lost_once() {
     let shared = SharedJournal::new(35);
     let fault = Fault::new(false);
-    let journal = Faulty(shared.node(1), Arc::clone(&fault));
+    let journal = WrappedJournal::new(shared.node(1), Faulty(Arc::clone(&fault)));
     let here = Hub::builder().journal(journal).build();
     let (there, _) = hub(&shared, 2);
     let (_alice, mut alice) = join(&here, "alice").await;
     let (_bob, bob) = join(&there, "bob").await;
     let delivered = bob.say("delivered").await.unwrap();
-    assert_eq!(next_in_words(&mut alice).await, "delivered");
+    assert_eq!(next_logged(&mut alice).await, "delivered");
     fault.set(true);
     bob.say("lost").await.unwrap();
-    assert_eq!(next_in_words(&mut alice).await, "Unreadable(None)");
+    assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
     for _ in 0..600 {
         // At no time does the log count as followed.
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -449,7 +424,7 @@ async fn a_log_whose_streams_end_late_is_lost_once() {
     }
     assert_eq!(here.stats().journal_outages, 1);
     fault.set(false);
-    assert_eq!(next_in_words(&mut alice).await, "lost");
+    assert_eq!(next_logged(&mut alice).await, "lost");
     let followed_after = fault.followed_after.lock().unwrap();
     assert!(followed_after.len() > 2);
     assert!(followed_after[1..].iter().all(|at| at.seq == delivered));

@@ -5,8 +5,8 @@ use chat_core::log::{Account, SessionId};
 use chat_core::roster::{
     Claimed, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent, SessionPresence,
 };
-use chat_core::{Event, Hub, Limits, Member, Nick, PresenceChange, RoomName};
-use chat_testkit::{SharedRosters, conformance};
+use chat_core::{Event, Hub, Limits, Member, Nick, RoomName};
+use chat_testkit::{SharedRosters, conformance, in_words};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use std::sync::mpsc;

@@ -562,7 +562,7 @@ fn a_line_that_is_given_up_costs_as_much_as_a_line() {
     peer.waits(SECOND).goes_on().does(&["publish 1"]);
 }
 
-/// Otherwise the connection would ask for the same input again and again, and never yield.
+/// If it were, the connection would ask for the same input again and again, and never yield.
 #[test]
 fn input_that_waits_for_the_rate_is_not_asked_for_again() {
     let mut peer = Peer::with(one_a_second(1));
