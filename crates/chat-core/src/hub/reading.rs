@@ -155,7 +155,8 @@ impl Hub {
     }
 
     /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the position that `span` names.
-    /// If the log no longer holds some of them, [`Page::gap`] says so. The room is opened if it is not open.
+    /// If the log no longer holds some of them, [`Page::gap`] says so. The room is opened if it is not open, also if it
+    /// never existed. No other limit applies, so check the name and the limit that a peer chooses.
     ///
     /// # Errors
     ///

@@ -181,6 +181,9 @@ impl SessionEvents {
 
     /// Returns why the hub ends the session: it drains, or the application has ended the session. `None` while the
     /// session goes on.
+    ///
+    /// Earlier events may still wait when this method returns the reason. They are over when [`next`](Self::next)
+    /// returns `None`.
     #[must_use]
     pub fn end_reason(&self) -> Option<CloseReason> {
         self.session.closing()

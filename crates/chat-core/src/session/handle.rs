@@ -110,7 +110,8 @@ impl MemberHandle {
     }
 
     /// Reads at most `limit` messages of the room's log, oldest first: those nearest to the position that `span` names.
-    /// If the log no longer holds some of them, [`Page::gap`] says so.
+    /// If the log no longer holds some of them, [`Page::gap`] says so. No other limit applies, so lower a limit that a
+    /// peer chooses.
     ///
     /// # Errors
     ///
