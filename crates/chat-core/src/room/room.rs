@@ -92,7 +92,7 @@ pub(crate) struct Room {
     pub(crate) key: Arc<str>,
     /// The address whose session opened the room.
     pub(crate) opener: Opener,
-    /// The cursor of the room when it was opened.
+    /// The cursor before the room's first item.
     pub(crate) begin: Cursor,
     /// The state of a log that other hubs append to, too. `None` if only this hub appends to the log, and the room
     /// delivers what this hub appends.
