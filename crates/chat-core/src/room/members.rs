@@ -85,14 +85,6 @@ impl State {
         is_double
     }
 
-    /// Counts a session that has received an account under its nick, unless it is counted already. It is the first one
-    /// with an account: other sessions can share the nick only after that.
-    fn share_later(&mut self, nick: &Nick) {
-        if !self.shared.contains_key(nick) {
-            self.shared.insert(nick.clone(), 1);
-        }
-    }
-
     /// Counts one session less under a nick. Returns whether other sessions still have the nick.
     fn unshare(&mut self, nick: &Nick) -> bool {
         let Some(count) = self.shared.get_mut(nick) else {
@@ -223,15 +215,6 @@ impl Room {
         self.announce_rename(&mut state, session, nick, change, account.as_ref());
     }
 
-    /// Records that a member has received an account, so that it may share its nick.
-    pub(crate) fn note_account(&self, session: SessionId) {
-        let mut state = self.state.lock();
-        if let Some(occupant) = state.members.get(&session) {
-            let nick = occupant.nick.clone();
-            state.share_later(&nick);
-        }
-    }
-
     /// Announces a new nick. If other sessions keep the old nick, announces the arrival of the new nick. If others have
     /// the new nick, announces the departure of the old nick. If both are so, announces nothing.
     fn announce_rename(
@@ -288,11 +271,7 @@ impl Room {
                     self.announce_arrival(&mut state, who, nick);
                 }
             }
-            Some(had) if had == *nick => {
-                if account.is_some() {
-                    state.share_later(nick);
-                }
-            }
+            Some(had) if had == *nick => {}
             Some(had) => {
                 let change = PresenceChange::Renamed { to: nick.clone() };
                 self.announce_rename(&mut state, who, had, change.into(), account);

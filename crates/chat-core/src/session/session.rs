@@ -139,25 +139,10 @@ impl Session {
     }
 
     /// Sets the session's account, for a program that has verified by itself to whom the session belongs. Later
-    /// messages of the session carry this account. Sessions of one account may share a nick.
-    ///
-    /// The account also applies to the nick that the session has. A [roster](crate::roster::Roster) that does not
-    /// answer at once learns of it a little later, in a task of the hub. A session that shares its nick keeps sharing
-    /// it, whatever its new account, until it takes another nick.
+    /// messages of the session carry this account. Sessions of one account may share a nick. For that, set the account
+    /// before the session takes the nick with [`rename`](Self::rename).
     pub fn set_account(&self, account: Option<Account>) {
-        {
-            let _naming = self.shared.naming.lock();
-            if self.account() == account {
-                return;
-            }
-            let has_account = account.is_some();
-            self.shared.set_account(account);
-            if has_account {
-                let rooms = self.shared.joined_rooms();
-                rooms.iter().for_each(|room| room.note_account(self.id()));
-            }
-        }
-        self.hub.renew_claim(&self.shared);
+        self.shared.set_account(account);
     }
 
     /// Gives the session another nick, which all its rooms announce. Returns the nick. If several sessions share it,
