@@ -17,7 +17,7 @@ use crate::name::{Nick, RoomName};
 use crate::room::delivery::Shard;
 use crate::room::error::PublishError;
 use crate::room::feed::Feed;
-use crate::room::following::{Following, LOST, Placed};
+use crate::room::following::{Following, LOST};
 use crate::room::item::{Body, Cursor, Item};
 use crate::room::occupant::Occupant;
 use crate::room::search_queue::{SearchQueue, Searched};
@@ -428,15 +428,9 @@ impl Room {
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         match &self.following {
-            Some(following) => {
-                let placed = Placed::new(&batch);
-                // Positions of one epoch only grow.
-                if epoch == state.cursor.epoch && placed.first > following.appended() {
-                    following.note_appended(placed);
-                } else {
-                    self.search_for(placed);
-                }
-            }
+            // Positions of an earlier epoch say nothing about which messages are yet to be delivered.
+            Some(following) if epoch == state.cursor.epoch => following.note_appended(&batch),
+            Some(_) => {}
             None => self.deliver(state, Arc::clone(&batch)),
         }
         Ok(Appended::Batch(batch))
