@@ -25,6 +25,8 @@ const ROOMS_MAX: usize = 100;
 /// - A session in process has no rate limit, and no [`Policy`](chat_core::Policy) is asked. The program limits how often
 ///   it calls this function, and refuses commands that it does not allow; [`Request::parse`] reads them.
 /// - Only `say` accepts a key, and `publish` is refused.
+/// - The answer to `join` has no `recovered`. If messages are missing, the first event of the room is a
+///   [`wire::Event::Gap`](crate::wire::Event::Gap).
 ///
 /// # Cancel safety
 ///
@@ -119,13 +121,15 @@ async fn execute(
         } => {
             let member = session.room(&room)?;
             if epoch.is_some_and(|epoch| epoch != member.info().position.epoch) {
-                let message =
-                    "the room's log began anew since then: join again to see what there is";
-                return Err(Refusal::new(Code::NotFound, message));
+                return Err(other_epoch());
             }
             let before = before.unwrap_or(Seq::END);
             let span = after.map_or(Span::Before(before), Span::After);
             let page = member.history(span, most(limit)).await?;
+            // The log may have begun a new epoch while the page was read.
+            if epoch.is_some() && page.epoch.is_some_and(|read| Some(read) != epoch) {
+                return Err(other_epoch());
+            }
             messages(member.room(), &page, &replies::page(span, &page))
         }
         Command::Search {
@@ -184,6 +188,11 @@ async fn topic(member: &MemberHandle, text: Option<&str>) -> Result<Box<RawValue
 
 fn published(room: &RoomName, seq: Seq) -> Result<Box<RawValue>, Refusal> {
     raw(&replies::published(room, seq, false))
+}
+
+fn other_epoch() -> Refusal {
+    let message = "the room's log began anew since then: join again to see what there is";
+    Refusal::new(Code::NotFound, message)
 }
 
 /// Returns an answer with messages that are already written as a JSON array.
