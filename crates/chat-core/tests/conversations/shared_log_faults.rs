@@ -3,7 +3,7 @@
 
 use crate::shared_log::{event, hub, join, say};
 use crate::slow;
-use chat_core::log::{Followed, Gap, Log, Position, Span};
+use chat_core::log::{Followed, Gap, Log, Position};
 use chat_core::{Event, Follower, Hub, JoinRequest, Limits, Member, MemberHandle, Seq};
 use chat_testkit::{Intercept, SharedJournal, SharedNode, TestHub, WrappedJournal, in_words};
 use futures::StreamExt;
