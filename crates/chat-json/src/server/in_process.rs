@@ -5,7 +5,7 @@
 use super::replies;
 use super::requests::bad;
 use crate::wire::{Empty, Named, Place, Present, Published, Refused, Reply, Request, Sent, Topic};
-use chat_core::log::{Page, Span, Timestamp};
+use chat_core::log::{Epoch, Page, Span, Timestamp};
 use chat_core::protocol::{Code, Command, Refusal};
 use chat_core::{MemberHandle, RoomName, Seq, SessionEvents};
 use serde::Serialize;
@@ -66,9 +66,6 @@ async fn execute(
     session: &mut SessionEvents,
     command: Command<'_>,
 ) -> Result<Box<RawValue>, Refusal> {
-    let limits = session.session().hub().limits();
-    let (usual, max) = (limits.history, limits.history_max);
-    let most = |limit: Option<usize>| limit.unwrap_or(usual).min(max);
     match command {
         Command::Join(join) => raw(&Place::from(&session.join(join).await?)),
         Command::Leave { room: Some(room) } => {
@@ -76,72 +73,20 @@ async fn execute(
             session.leave(&room);
             raw(&Empty {})
         }
-        Command::Say {
-            room: Some(room),
-            text,
-            key,
-        } => say(session.room(&room)?, &text, key.as_deref()).await,
-        Command::Act {
-            room: Some(room),
-            text,
-            key: None,
-        } => {
-            let member = session.room(&room)?;
-            published(member.room(), member.act(&text).await?)
-        }
-        Command::Topic {
-            room: Some(room),
-            text,
-        } => topic(session.room(&room)?, text.as_deref()).await,
         Command::Tell { to, text } => {
             let to = session.session().tell(&to, &text).await?;
-            let ts = Timestamp::now().0;
-            raw(&Sent {
-                to: to.as_str().into(),
-                ts,
-            })
+            let (to, ts) = (to.as_str().into(), Timestamp::now().0);
+            raw(&Sent { to, ts })
         }
         Command::Nick { nick } => {
             let nick = session.session().rename(&nick).await?;
-            raw(&Named {
-                nick: nick.as_str().into(),
-            })
+            let nick = nick.as_str().into();
+            raw(&Named { nick })
         }
         Command::Who { room: Some(room) } => {
             let info = session.session().hub().info(&room);
             let info = info.ok_or_else(|| Refusal::no_such_room(&room))?;
             raw(&Present::from(&info))
-        }
-        Command::Read {
-            room: Some(room),
-            after,
-            epoch,
-            before,
-            limit,
-        } => {
-            let member = session.room(&room)?;
-            if epoch.is_some_and(|epoch| epoch != member.info().position.epoch) {
-                return Err(other_epoch());
-            }
-            let before = before.unwrap_or(Seq::END);
-            let span = after.map_or(Span::Before(before), Span::After);
-            let page = member.history(span, most(limit)).await?;
-            // The log may have begun a new epoch while the page was read.
-            if epoch.is_some() && page.epoch.is_some_and(|read| Some(read) != epoch) {
-                return Err(other_epoch());
-            }
-            messages(member.room(), &page, &replies::page(span, &page))
-        }
-        Command::Search {
-            room: Some(room),
-            text,
-            before,
-            limit,
-        } => {
-            let member = session.room(&room)?;
-            let before = before.unwrap_or(Seq::END);
-            let page = member.search(&text, before, most(limit)).await?;
-            messages(member.room(), &page, &replies::found(&page))
         }
         Command::Rooms { after, limit } => {
             let limit = limit.unwrap_or(ROOMS_MAX).clamp(1, ROOMS_MAX);
@@ -159,10 +104,80 @@ async fn execute(
             }
             raw(&Empty {})
         }
+        command => execute_in_room(session, command).await,
+    }
+}
+
+/// Executes a command that needs a room which the session is in.
+async fn execute_in_room(
+    session: &SessionEvents,
+    command: Command<'_>,
+) -> Result<Box<RawValue>, Refusal> {
+    let limits = session.session().hub().limits();
+    let most = |limit: Option<usize>| limit.unwrap_or(limits.history).min(limits.history_max);
+    match command {
+        Command::Say {
+            room: Some(room),
+            text,
+            key,
+        } => say(session.room(&room)?, &text, key.as_deref()).await,
+        Command::Act {
+            room: Some(room),
+            text,
+            key: None,
+        } => {
+            let member = session.room(&room)?;
+            published(member.room(), member.act(&text).await?)
+        }
+        Command::Topic {
+            room: Some(room),
+            text,
+        } => topic(session.room(&room)?, text.as_deref()).await,
+        Command::Read {
+            room: Some(room),
+            after,
+            epoch,
+            before,
+            limit,
+        } => {
+            let span = after.map_or(Span::Before(before.unwrap_or(Seq::END)), Span::After);
+            history(session.room(&room)?, epoch, span, most(limit)).await
+        }
+        Command::Search {
+            room: Some(room),
+            text,
+            before,
+            limit,
+        } => {
+            let member = session.room(&room)?;
+            let before = before.unwrap_or(Seq::END);
+            let page = member.search(&text, before, most(limit)).await?;
+            messages(member.room(), &page, &replies::found(&page))
+        }
         _ => Err(bad(
             "the program that serves this connection does not support that",
         )),
     }
+}
+
+/// Reads a page of a room's log. If the client names an epoch, the page must be of this epoch.
+async fn history(
+    member: &MemberHandle,
+    epoch: Option<Epoch>,
+    span: Span,
+    limit: usize,
+) -> Result<Box<RawValue>, Refusal> {
+    let now = member.info().position.epoch;
+    let is_other = |read| epoch.is_some_and(|epoch| epoch != read);
+    if is_other(now) {
+        return Err(other_epoch());
+    }
+    let page = member.history(span, limit).await?;
+    // The log may have begun a new epoch while the page was read.
+    if page.epoch.is_some_and(is_other) {
+        return Err(other_epoch());
+    }
+    messages(member.room(), &page, &replies::page(span, &page))
 }
 
 async fn say(
