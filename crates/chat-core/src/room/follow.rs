@@ -201,7 +201,8 @@ impl Room {
         }
     }
 
-    fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {
+    /// Reports messages that no member receives.
+    pub(super) fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {
         let body = Body::Missed(self.name.clone(), missed);
         self.send(state, SessionId::NOBODY, body);
     }

@@ -26,7 +26,8 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 /// events of the room wait for it. [`next`](Self::next) then reads the messages that the member missed from the room's
 /// log. Messages that the log no longer holds, or that can't be read, are reported as an [`Event::Gap`]: no message is
 /// missing silently. Changes of presence are not in the log. If the member missed some, it receives the present members
-/// of the room with [`Event::Present`].
+/// of the room with [`Event::Present`]. If the room is closed in the meantime, the member receives the remaining messages
+/// or an [`Event::Gap`], and then [`Event::Closed`].
 #[derive(Debug)]
 pub struct Member {
     seat: Seat,
@@ -180,7 +181,7 @@ impl Member {
             }
             Body::Count(..) => None,
             Body::Missed(_, missed) => Some(Event::Gap(*missed)),
-            Body::Closed(reason) => {
+            Body::Closed(_, reason) => {
                 self.is_over = true;
                 Some(Event::Closed(Arc::clone(reason)))
             }

@@ -5,6 +5,7 @@
 mod addresses;
 mod catching_up;
 mod chunks;
+mod closing;
 mod costs;
 mod days;
 mod delivery;
