@@ -140,7 +140,8 @@ async fn execute_in_room(
             before,
             limit,
         } => {
-            let span = after.map_or(Span::Before(before.unwrap_or(Seq::END)), Span::After);
+            let before = before.unwrap_or(Seq::END);
+            let span = after.map_or(Span::Before(before), Span::After);
             history(session.room(&room)?, epoch, span, most(limit)).await
         }
         Command::Search {
