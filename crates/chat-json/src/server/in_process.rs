@@ -108,13 +108,15 @@ async fn execute(
     }
 }
 
-/// Executes a command that needs a room which the session is in.
+/// Executes a command that needs a room which the session is in. The reference is exclusive because the future must be
+/// `Send`, and `SessionEvents` is not `Sync`.
 async fn execute_in_room(
-    session: &SessionEvents,
+    session: &mut SessionEvents,
     command: Command<'_>,
 ) -> Result<Box<RawValue>, Refusal> {
     let limits = session.session().hub().limits();
-    let most = |limit: Option<usize>| limit.unwrap_or(limits.history).min(limits.history_max);
+    let (usual, max) = (limits.history, limits.history_max);
+    let most = |limit: Option<usize>| limit.unwrap_or(usual).min(max);
     match command {
         Command::Say {
             room: Some(room),
