@@ -1,0 +1,1 @@
+//! Requests for programs: publishing, history, search, rooms and server-sent events.

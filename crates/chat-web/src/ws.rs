@@ -1,0 +1,1 @@
+//! WebSocket: the handshake, the framing, and a dialect in frames.
