@@ -26,6 +26,7 @@ pub mod name;
 mod peer;
 mod plain;
 pub mod protocol;
+mod request;
 mod room;
 mod server;
 mod session;

@@ -1,0 +1,11 @@
+//! What a peer asks for, over a connection or without one: the rules that both share, and the peer without a session.
+
+mod charges;
+mod decisions;
+mod reading;
+mod visiting;
+
+pub(crate) use charges::{TooSoon, charge_answer, may_ask, reserve};
+pub(crate) use decisions::{decided, may_see, may_see_members};
+pub(crate) use reading::{list_rooms, page_limit, read_page, search};
+pub(crate) use visiting::{charge_opening, visit};
