@@ -357,11 +357,10 @@ impl Guest {
         }
         let epoch = visit.epoch();
         let published = visit.publish_as(&author, drafts, claims).await;
-        let appended = published.map_err(|error| {
-            if let PublishError::Journal(error) = &error {
+        let appended = published.inspect_err(|error| {
+            if let PublishError::Journal(error) = error {
                 visit.log_failure(error);
             }
-            error
         })?;
         Ok(GuestPublished {
             room: visit.name.clone(),

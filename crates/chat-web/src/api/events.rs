@@ -131,12 +131,9 @@ impl Stream for EventStream {
 /// and the proxies before it see that the stream is alive.
 async fn next_chunk(mut events: Box<GuestEvents>, ping_after: Duration) -> (Chunk, State) {
     let mut chunk = Chunk::new();
-    let mut next = match timeout(ping_after, events.next()).await {
-        Ok(next) => next,
-        Err(_) => {
-            chunk.extend_from_slice(b":\n\n");
-            return (chunk, State::GoOn(events));
-        }
+    let Ok(mut next) = timeout(ping_after, events.next()).await else {
+        chunk.extend_from_slice(b":\n\n");
+        return (chunk, State::GoOn(events));
     };
     let state = loop {
         let Some(event) = next else {
