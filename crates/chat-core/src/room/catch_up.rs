@@ -160,6 +160,17 @@ impl Room {
         (self.catch_up(&state, was), missed_presence)
     }
 
+    /// Subscribes a peer that does not join the room to the room's next items. Also returns the room's members, topic
+    /// and position at this time.
+    pub(crate) fn subscribe(&self) -> (Subscription, RoomInfo) {
+        let state = self.state.lock();
+        let subscription = Subscription {
+            rx: self.tx.subscribe(),
+            cursor: state.cursor,
+        };
+        (subscription, self.room_info(&state))
+    }
+
     /// Subscribes a lagging member again, to the room's next items. `was` is the cursor that the member had reached.
     /// Returns the part of the log that the member must receive before these items. If the member missed changes of
     /// presence, also returns the room's present members. If the room is closed, the only next item reports that.

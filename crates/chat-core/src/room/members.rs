@@ -493,7 +493,7 @@ impl Room {
         }
     }
 
-    fn room_info(&self, state: &State) -> RoomInfo {
+    pub(super) fn room_info(&self, state: &State) -> RoomInfo {
         RoomInfo {
             room: self.name.clone(),
             count: state.count(),

@@ -12,6 +12,7 @@ mod delivery;
 mod following;
 mod framing;
 mod guessing;
+mod guests;
 mod identity;
 mod in_process;
 mod irc_shaped;

@@ -4,7 +4,9 @@
 
 use super::replies;
 use super::requests::bad;
-use crate::wire::{Empty, Named, Place, Present, Published, Refused, Reply, Request, Sent, Topic};
+use crate::wire::{
+    Empty, Named, Place, Present, Published, Refused, Reply, Request, RoomsList, Sent, Topic,
+};
 use chat_core::log::{Epoch, Page, Span, Timestamp};
 use chat_core::protocol::{Code, Command, Refusal};
 use chat_core::{MemberHandle, RoomName, Seq, SessionEvents};
@@ -94,7 +96,7 @@ async fn execute(
             let mut rooms = session.session().hub().rooms_after(&after, limit + 1);
             let has_more = rooms.len() > limit;
             rooms.truncate(limit);
-            raw(&replies::rooms_list(&rooms, has_more))
+            raw(&RoomsList::new(&rooms, has_more))
         }
         Command::Ping => raw(&Empty {}),
         Command::Quit { .. } => {
