@@ -232,3 +232,37 @@ impl fmt::Debug for Next {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn tcp() -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_tcp_stream_is_taken_out_again_unless_bytes_were_read_ahead() {
+        let wrapped = Stream::new(Stream::rewound(Bytes::new(), tcp().await));
+        assert!(wrapped.into_tcp().is_ok());
+        let ahead = Bytes::from_static(b"ahead");
+        assert!(Stream::rewound(ahead, tcp().await).into_tcp().is_err());
+        assert!(Stream::new(Box::pin(tcp().await)).into_tcp().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_wrapped_again_returns_the_bytes_in_order() {
+        let (near, far) = tokio::io::duplex(1);
+        drop(far);
+        let inner = Stream::rewound(Bytes::from_static(b"world"), near);
+        let mut outer = Stream::rewound(Bytes::from_static(b"hello "), inner);
+        let mut read = String::new();
+        outer.read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "hello world");
+    }
+}
