@@ -60,6 +60,8 @@ struct Lines<S> {
     unsent: BytesMut,
     /// Whether frames wait in the socket's buffer.
     must_flush: bool,
+    /// Whether the server has sent a close frame.
+    has_ended: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
@@ -69,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
             received: BytesMut::new(),
             unsent: BytesMut::new(),
             must_flush: false,
+            has_ended: false,
         }
     }
 
@@ -105,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Lines<S> {
         if let Poll::Ready(Err(error)) = self.poll_flush_frames(cx) {
             return Poll::Ready(Err(error));
         }
-        while self.received.is_empty() {
+        while self.received.is_empty() && !self.has_ended {
             match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
                 Some(Ok(Message::Text(text))) => {
                     self.received.extend_from_slice(text.as_bytes());
@@ -115,7 +118,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Lines<S> {
                     let why = "received a binary message, which no chat server sends";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
                 }
-                // The library answers pings by itself. A close frame is followed by the end of the stream.
+                Some(Ok(Message::Close(_))) => {
+                    self.has_ended = true;
+                    // The library has queued the answer. If the stream does not accept it now, it is not sent.
+                    self.must_flush = true;
+                    drop(self.poll_flush_frames(cx));
+                }
+                // The library answers pings by itself.
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                 None => return Poll::Ready(Ok(())),
