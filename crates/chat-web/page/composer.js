@@ -133,9 +133,10 @@ export class Composer {
       if (this.field.value !== "") this.set("");
       return;
     }
-    if (!this.onsend(text)) return;
-    this.sentLast = text;
+    // A command may show another room, whose draft then replaces this text.
     this.set("");
+    if (this.onsend(text)) this.sentLast = text;
+    else this.set(text);
   }
 
   changed() {

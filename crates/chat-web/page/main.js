@@ -149,9 +149,9 @@ class App {
     if (first !== undefined) this.store.active = first.id;
     byId("join-nick", HTMLInputElement).value = String(nick);
     byId("join-rooms", HTMLInputElement).value = address.rooms.join(", ");
+    document.documentElement.classList.add("ready");
     if (nick !== "" || tab.get("entered") === true) this.connect();
     else byId("join-nick", HTMLInputElement).focus();
-    document.documentElement.classList.add("ready");
   }
 
   /** The form of the first visit. */
@@ -204,7 +204,10 @@ class App {
       this.show(this.room);
     }
     if (first && motd !== "" && this.room !== null) store.remark(this.room, motd, Date.now());
-    if (first) this.focusField();
+    if (!first) return;
+    // There is room for the members on a wide screen, unless they were closed there before.
+    if (matchMedia("(min-width: 75rem)").matches && browser.get("members") !== false) this.panel.show("members");
+    this.focusField();
   }
 
   /** @param {string} nick */

@@ -3,6 +3,7 @@
 import { CommandError } from "./connection.js";
 import { byId, h, setText } from "./dom.js";
 import { textNodes } from "./messages.js";
+import { browser } from "./storage.js";
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./store.js").Room} Room */
@@ -11,6 +12,9 @@ import { textNodes } from "./messages.js";
 
 /** Members with an element. A room may have thousands. */
 const SHOWN_MAX = 200;
+/** Finds of a page. */
+const FINDS = 30;
+const LONG = 32_768;
 
 export class Panel {
   /** @param {Session} session @param {Texts} texts */
@@ -56,6 +60,7 @@ export class Panel {
     if (this.open === "search") this.query.focus();
     else if (this.open === "members") this.title.focus();
     else this.onclose();
+    browser.set("members", this.open === "members");
   }
 
   /** @param {PanelName} name */
@@ -68,6 +73,7 @@ export class Panel {
   }
 
   close() {
+    browser.set("members", false);
     this.show("");
     this.onclose();
   }
@@ -140,12 +146,13 @@ export class Panel {
     const search = this.searches;
     const before = found.last === 0 ? undefined : found.last;
     try {
-      const reply = await this.session.search(found.room, found.text, before);
+      const reply = await this.session.search(found.room, found.text, FINDS, before);
       if (search !== this.searches) return;
       const finds = reply.messages.map((/** @type {any} */ event) => this.session.store.messageOf(found.room, event));
       found.count += finds.length;
       found.last = finds.at(-1)?.seq ?? found.last;
-      this.older.hidden = finds.length === 0;
+      // A page has fewer than it may have if it is the last, or if its messages are long.
+      this.older.hidden = finds.length < FINDS && JSON.stringify(reply).length < LONG;
       this.finds.append(...finds.map((/** @type {import("./store.js").Message} */ message) => this.find(message)));
       const status = this.texts.t(found.count === 0 ? "found0" : "found", { n: found.count });
       setText(this.status, reply.gap ? `${status} ${this.texts.t("searchGap")}` : status);

@@ -281,10 +281,10 @@ export class Session {
     });
   }
 
-  /** @param {Room} room @param {string} text @param {number} [before] @returns {Promise<Fields>} */
-  search(room, text, before) {
+  /** @param {Room} room @param {string} text @param {number} limit @param {number} [before] @returns {Promise<Fields>} */
+  search(room, text, limit, before) {
     return this.connection.request({
-      cmd: "search", room: room.name, text, limit: 30, ...(before === undefined ? {} : { before }),
+      cmd: "search", room: room.name, text, limit, ...(before === undefined ? {} : { before }),
     });
   }
 

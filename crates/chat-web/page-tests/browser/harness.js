@@ -38,13 +38,11 @@ export class Server {
   async start() {
     const args = ["--listen", `127.0.0.1:${this.port}`, "--rate", "off", ...this.options];
     this.process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-    this.process.on("error", (error) => {
-      throw error;
-    });
     let log = "";
+    this.process.on("error", (error) => (log += error.message));
     for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (data) => (log += data));
     await until(() => {
-      assert.equal(this.process.exitCode, null, log);
+      assert.equal(this.process.exitCode, null, `${program}: ${log}`);
       const port = /listening on 127\.0\.0\.1:(\d+)/.exec(log.replace(/\x1b\[[0-9;]*m/g, ""))?.[1];
       if (port !== undefined) this.port = Number(port);
       return port;
@@ -70,7 +68,10 @@ export class Line {
     const line = new Line();
     line.socket = createConnection(server.port, "127.0.0.1");
     line.socket.setEncoding("utf8");
-    line.socket.on("data", (data) => (line.received += data));
+    line.socket.on("data", (data) => {
+      line.received += data;
+      if (data.includes('{"ev":"ping"}')) line.command({ cmd: "ping" });
+    });
     line.socket.on("error", () => {});
     await once(line.socket, "connect");
     return line;

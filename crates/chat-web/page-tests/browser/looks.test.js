@@ -38,8 +38,7 @@ async function fill(room) {
 }
 
 for (const [width, height, scheme, locale] of [
-  [1280, 800, "light", "en-US"], [1280, 800, "dark", "ko-KR"], [320, 640, "light", "ko-KR"], [320, 640, "dark", "en-US"],
-  [800, 700, "light", "en-US"],
+  [1280, 800, "light", "en-US"], [1280, 800, "dark", "ko-KR"], [320, 640, "light", "ko-KR"], [800, 700, "dark", "en-US"],
 ]) {
   test(`the page fits ${width} pixels, ${scheme}, ${locale}, and axe finds nothing`, async () => {
     const room = `ops-${width}-${scheme}`;
@@ -71,10 +70,10 @@ for (const [width, height, scheme, locale] of [
       assert.deepEqual(await violations(page), []);
       await page.keyboard.press("Escape");
     }
-    await page.locator("#members-open").click();
+    if (await page.locator("#members").isHidden()) await page.locator("#members-open").click();
     await picture(page, `${name}-members`);
     assert.deepEqual(await violations(page), []);
-    await page.locator("#search-open").click();
+    await page.keyboard.press("Control+Shift+F");
     await page.locator("#query").fill("deploy");
     await page.locator("#query").press("Enter");
     await page.locator(".find").first().waitFor();
@@ -128,6 +127,7 @@ test("a screen reader is given one message at a time", async () => {
 test("the page works with keys alone", async () => {
   const visit = await visitor(server);
   const page = await visit.open("#keyboard");
+  await page.locator("#join-nick:focus").waitFor();
   await page.keyboard.type("kim");
   await page.keyboard.press("Enter");
   await page.locator("#app:not([hidden])").waitFor();
@@ -137,12 +137,14 @@ test("the page works with keys alone", async () => {
   await page.keyboard.press("Enter");
   await shows(page, "typed");
   const order = [];
-  await page.evaluate(() => document.activeElement.blur());
-  for (let step = 0; step < 12; step += 1) {
+  for (let step = 0; step < 14; step += 1) {
     await page.keyboard.press("Tab");
     order.push(await focused());
   }
-  const wanted = ["skip", "help-open", "settings-open", "room", "room-add", "topic", "search-open", "members-open", "timeline", "field"];
-  assert.deepEqual(order.map((name) => name.replace(/ .*/, "")).slice(0, wanted.length), wanted);
+  // After the panel, the focus leaves the page and begins anew at its top.
+  assert.deepEqual(order.map((name) => name.replace(/ .*/, "")), [
+    "icon-button", "panel-close", "leave", "", "skip", "help-open", "settings-open", "room", "room-add", "topic",
+    "search-open", "members-open", "timeline", "field",
+  ]);
   await visit.close();
 });
