@@ -140,10 +140,12 @@ export class Composer {
   }
 
   changed() {
+    // Some systems add the line break of an Enter that was sent already.
+    if (/^[\r\n]+$/.test(this.field.value)) this.field.value = "";
     this.resize();
     const longest = Math.max(...this.field.value.split("\n").map(byteLength));
     const long = longest > this.textMax * LONG;
-    this.onhint(long ? this.texts.t("tooLong", { n: longest, max: this.textMax }).replace(/^[^:]*: /, "") : "");
+    this.onhint(long ? this.texts.t("length", { n: longest, max: this.textMax }) : "");
     this.ondraft(this.field.value);
     this.offer(false);
   }

@@ -75,7 +75,10 @@ class App {
     session.onnick = (wanted, nick) => this.hint(t("nickOther", { wanted, nick }));
     session.onroom = (room, error) => this.hint(`#${room}: ${error.message}`, true);
     session.ongreeted = () => this.greeted();
-    this.sidebar.onopen = (room) => this.show(room);
+    this.sidebar.onopen = (room) => {
+      if (room.direct || room.joined) this.show(room);
+      else void this.open(room.name);
+    };
     this.timeline.onwatch = () => this.watch();
     this.panel.onmember = (nick) => this.show(this.direct(nick));
     this.panel.onfind = (seq) => {
@@ -83,6 +86,7 @@ class App {
       if (matchMedia("(max-width: 60rem)").matches) this.panel.close();
     };
     this.panel.onclose = () => this.focusField();
+    this.panel.onshow = () => this.changed();
     composer.onsend = (text) => this.typed(text);
     composer.onhint = (text) => this.hint(text);
     composer.ondraft = (text) => this.draft(text);
@@ -221,6 +225,7 @@ class App {
     this.show(room);
     const joined = await this.session.join(name);
     if (joined === null && this.room === null) this.showAny();
+    else if (joined !== null && joined !== room && this.room === null) this.show(joined);
   }
 
   showAny() {

@@ -30,6 +30,8 @@ export class Panel {
     /** @type {(seq: number) => void} */
     this.onfind = () => {};
     this.onclose = () => {};
+    /** Another view is shown, or none. */
+    this.onshow = () => {};
     this.element = byId("panel", HTMLElement);
     this.title = byId("panel-title", HTMLElement);
     this.membersView = byId("members", HTMLElement);
@@ -70,6 +72,7 @@ export class Panel {
     this.membersView.hidden = name !== "members";
     this.searchView.hidden = name !== "search";
     this.render(this.room);
+    this.onshow();
   }
 
   close() {

@@ -99,11 +99,15 @@ export class Session {
     this.textMax = reply.limits?.text ?? this.textMax;
     this.lobby = reply.lobby ?? this.lobby;
     this.motd = Array.isArray(reply.motd) ? reply.motd : [];
+    const answered = new Set();
     for (const room of reply.rooms ?? []) {
+      answered.add(fold(String(room.room)));
       if (room.err) this.notJoined(String(room.room), new CommandError(room.err));
       else this.joined(room);
     }
     this.connection.greeted();
+    // Rooms that were opened after the hello was sent.
+    for (const room of store.list()) if (!room.direct && !answered.has(room.id)) void this.join(room.name);
     this.mayVary = true;
     this.greetedOnce = true;
     if (store.wantedNick === "") store.wantedNick = reply.nick;
@@ -151,11 +155,15 @@ export class Session {
     const known = this.store.get(fold(name));
     if (known?.joined) return known;
     const room = known ?? this.store.room(name);
+    // The next hello joins it, or has its reply.
+    if (!this.connection.online) return room;
     try {
-      return this.joined(await this.connection.request({ cmd: "join", ...joinOf(room) }));
+      const joined = this.joined(await this.connection.request({ cmd: "join", ...joinOf(room) }));
+      // The server may know more spellings of a name than this page.
+      if (joined !== room) this.store.forget(room.id);
+      return joined;
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      // Offline: the next hello joins it.
       if (error.code === "offline") return room;
       this.notJoined(name, error);
       return null;

@@ -41,7 +41,10 @@ export function secret(bytes) {
  */
 export async function tabToken() {
   const kept = tab.get("token");
-  const token = typeof kept === "string" && !(await isUsed(kept)) ? kept : secret(16);
+  const mine = typeof kept === "string" && !(await isUsed(kept));
+  const token = mine ? kept : secret(16);
+  // The other tab sends what waits. Under another token its keys would not be recognised.
+  if (!mine) tab.set("outbox", null);
   tab.set("token", token);
   answerFor(token);
   return token;

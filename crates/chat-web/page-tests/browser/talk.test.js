@@ -149,6 +149,20 @@ test("two tabs of one browser are two members, over a reload too", async () => {
   await visit.close();
 });
 
+test("a duplicated tab leaves the first one its session", async () => {
+  const visit = await visitor(server);
+  const one = await visit.join("kim", "twins");
+  // A tab that a page opens begins with a copy of its storage, as a duplicated one does.
+  const opened = visit.context.waitForEvent("page");
+  await one.evaluate(() => void window.open(location.href));
+  const two = await opened;
+  await two.locator("#me", { hasText: "kim-2" }).waitFor();
+  await say(one, "still here");
+  await shows(two, "still here");
+  assert.equal(await one.locator("#connection.shown").count(), 0);
+  await visit.close();
+});
+
 test("a message that was not acknowledged is not lost by a reload", async () => {
   const visit = await visitor(server);
   const page = await visit.join("kim", "reload");
