@@ -1,6 +1,6 @@
 //! Requests to a hub in process: what is answered, and what is refused.
 
-use super::answer;
+use super::answer_guest as answer;
 use super::answers::status;
 use bytes::Bytes;
 use chat_core::log::Timestamp;
