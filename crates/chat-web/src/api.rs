@@ -3,8 +3,6 @@
 //! Invariant: a request is decided by the policy and charged to the peer's address as over a connection. The rules are
 //! those of [`Guest`]; this module only translates.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the router of HTTP calls it"))]
-
 mod answers;
 mod events;
 mod publish;
@@ -14,18 +12,31 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use answers::{method_not_allowed, options, refused};
+use crate::http::{Body, Context, options};
+use answers::{method_not_allowed, refused};
 use bytes::Bytes;
-use chat_core::Guest;
 use chat_core::protocol::Refusal;
+use chat_core::{Guest, Hub, Peer};
 use http::{Method, Request, Response};
-use http_body_util::combinators::BoxBody;
 use query::Query;
-use std::io;
+use std::sync::Arc;
 use target::Target;
+use tokio::sync::OnceCell;
 
-/// The body of an answer.
-pub(crate) type Body = BoxBody<Bytes, io::Error>;
+/// The name of HTTP for policies.
+const DIALECT: &str = "http";
+
+/// In whose name the requests of a connection ask. The authenticator is asked once for each connection.
+#[derive(Debug, Default)]
+pub(crate) struct Caller(OnceCell<Guest>);
+
+impl Caller {
+    /// Returns the guest, or why the peer may not ask for anything.
+    pub(crate) async fn guest(&self, hub: &Hub, peer: &Arc<Peer>) -> Result<&Guest, Refusal> {
+        let begin = || hub.guest(Arc::clone(peer), DIALECT);
+        self.0.get_or_try_init(begin).await
+    }
+}
 
 /// Answers a request under `/rooms` whose body was read.
 ///
@@ -34,7 +45,14 @@ pub(crate) type Body = BoxBody<Bytes, io::Error>;
 /// # Cancel safety
 ///
 /// Dropping the future does not withdraw a message that is being published.
-pub(crate) async fn answer(guest: &Guest, request: &Request<Bytes>) -> Response<Body> {
+pub(crate) async fn answer(context: &Context, request: &Request<Bytes>) -> Response<Body> {
+    match context.caller.guest(&context.hub, &context.peer).await {
+        Ok(guest) => answer_guest(guest, request).await,
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn answer_guest(guest: &Guest, request: &Request<Bytes>) -> Response<Body> {
     match try_answer(guest, request).await {
         Ok(response) => response,
         Err(refusal) => refused(&refusal),
