@@ -12,14 +12,31 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use crate::http::{Body, Context};
-use answers::{method_not_allowed, options, refused};
+use crate::http::{Body, Context, options};
+use answers::{method_not_allowed, refused};
 use bytes::Bytes;
-use chat_core::Guest;
 use chat_core::protocol::Refusal;
+use chat_core::{Guest, Hub, Peer};
 use http::{Method, Request, Response};
 use query::Query;
+use std::sync::Arc;
 use target::Target;
+use tokio::sync::OnceCell;
+
+/// The name of HTTP for policies.
+const DIALECT: &str = "http";
+
+/// In whose name the requests of a connection ask. The authenticator is asked once for each connection.
+#[derive(Debug, Default)]
+pub(crate) struct Caller(OnceCell<Guest>);
+
+impl Caller {
+    /// Returns the guest, or why the peer may not ask for anything.
+    pub(crate) async fn guest(&self, hub: &Hub, peer: &Arc<Peer>) -> Result<&Guest, Refusal> {
+        let begin = || hub.guest(Arc::clone(peer), DIALECT);
+        self.0.get_or_try_init(begin).await
+    }
+}
 
 /// Answers a request under `/rooms` whose body was read.
 ///
@@ -29,7 +46,7 @@ use target::Target;
 ///
 /// Dropping the future does not withdraw a message that is being published.
 pub(crate) async fn answer(context: &Context, request: &Request<Bytes>) -> Response<Body> {
-    match context.guest().await {
+    match context.caller.guest(&context.hub, &context.peer).await {
         Ok(guest) => answer_guest(guest, request).await,
         Err(refusal) => refused(&refusal),
     }

@@ -18,14 +18,14 @@ pub(crate) use connection::Connection;
 pub(crate) use request_line::RequestLine;
 pub(crate) use router::{READS, options};
 
+use crate::api::Caller;
 use crate::limits::WebLimits;
 use crate::page::Page;
 use crate::ws::WebSockets;
 use bytes::Bytes;
-use chat_core::{Guest, Hub, Peer};
+use chat_core::{Hub, Peer};
 use http_body_util::combinators::BoxBody;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 
 /// The body of an answer.
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
@@ -47,9 +47,10 @@ pub(crate) struct Context {
     pub(crate) hub: Hub,
     /// What the program knows about the peer of this connection.
     pub(crate) peer: Arc<Peer>,
+    /// In whose name the requests for programs ask.
+    pub(crate) caller: Caller,
     pub(crate) limits: WebLimits,
     pub(crate) site: Arc<Site>,
-    guest: OnceCell<Guest>,
 }
 
 impl Context {
@@ -57,22 +58,17 @@ impl Context {
         Self {
             hub: site.hub.clone(),
             peer: Arc::new(peer),
+            caller: Caller::default(),
             limits: site.limits.clone(),
             site,
-            guest: OnceCell::new(),
         }
     }
 
-    /// Returns the peer as a guest of the hub. The first call asks the hub's authenticator about the peer.
-    pub(crate) async fn guest(&self) -> Result<&Guest, chat_core::protocol::Refusal> {
-        let guest = || self.hub.guest(Arc::clone(&self.peer), "http");
-        self.guest.get_or_try_init(guest).await
-    }
-
-    /// Returns the peer, for a connection that continues in another protocol. Returns `None` if an answer still uses
-    /// the peer.
+    /// Returns the peer, if no answer is being given to it any more.
     fn into_peer(self) -> Option<Peer> {
-        drop(self.guest);
-        Arc::into_inner(self.peer)
+        let Self { peer, caller, .. } = self;
+        // The caller shares the peer.
+        drop(caller);
+        Arc::into_inner(peer)
     }
 }

@@ -259,7 +259,8 @@ async fn guests_and_connections_of_an_address_pay_together() {
     assert!(refused.retry_after.unwrap() > Duration::from_secs(30));
     let address: SocketAddr = "192.0.2.1:2".parse().unwrap();
     let mut twin = hub.connect_as("twin", Peer::from(address));
-    twin.sees_until_quiet().await;
+    twin.sends("/nick twin").await;
+    twin.sees_in_time("* you are now twin").await;
     twin.sends("/rooms").await;
     twin.sees_containing("! your address asks for too much")
         .await;

@@ -1,11 +1,9 @@
 //! The answers to requests, and the status of each refusal.
 
-use crate::api::Body;
-use bytes::Bytes;
+use crate::http::{Body, full};
 use chat_core::protocol::{Code, Hint, Refusal};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -44,13 +42,6 @@ pub(super) fn typed(status: StatusCode, content: &'static str, body: Body) -> Re
     response
 }
 
-/// Returns a body of these bytes.
-pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed()
-}
-
 /// Returns the answer to a request that is refused.
 pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
     let fault = Fault {
@@ -72,15 +63,6 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
         msg: &format!("this target has only {allow}"),
     };
     let (mut response, _) = json(StatusCode::METHOD_NOT_ALLOWED, &fault);
-    let allow = HeaderValue::from_static(allow);
-    response.headers_mut().insert(ALLOW, allow);
-    response
-}
-
-/// Returns the answer to a request for the methods of a target.
-pub(super) fn options(allow: &'static str) -> Response<Body> {
-    let mut response = Response::new(full(""));
-    *response.status_mut() = StatusCode::NO_CONTENT;
     let allow = HeaderValue::from_static(allow);
     response.headers_mut().insert(ALLOW, allow);
     response

@@ -3,9 +3,9 @@
 //! Invariant: the stream reads the room only as fast as the peer takes it, so a slow peer costs bounded memory. It
 //! receives every message after the position from which it resumes, or a `gap` event.
 
-use crate::api::Body;
-use crate::api::answers::{full, typed};
+use crate::api::answers::typed;
 use crate::api::query::{Named, Query, bad};
+use crate::http::{Body, full};
 use bytes::{Bytes, BytesMut};
 use chat_core::log::Position;
 use chat_core::protocol::{JoinRequest, Missed, Refusal};

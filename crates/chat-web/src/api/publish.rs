@@ -1,8 +1,8 @@
 //! `POST /rooms/{room}/messages`: publishes one message.
 
-use crate::api::Body;
 use crate::api::answers::json;
 use crate::api::query::{Query, bad};
+use crate::http::Body;
 use chat_core::Guest;
 use chat_core::log::TokenDigest;
 use chat_core::protocol::{IfMissing, Refusal};

@@ -1,8 +1,8 @@
 //! `GET /rooms` and `GET /rooms/{room}/messages`: lists rooms, reads and searches logs.
 
-use crate::api::Body;
 use crate::api::answers::json;
 use crate::api::query::{Query, bad};
+use crate::http::Body;
 use chat_core::log::Span;
 use chat_core::protocol::Refusal;
 use chat_core::{Guest, GuestPage, Seq};

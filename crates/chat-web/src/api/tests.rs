@@ -1,7 +1,8 @@
 //! Requests to a hub in process: what is answered, and what is refused.
 
-use super::answer_guest as answer;
+use super::answer_guest;
 use super::answers::status;
+use crate::http::Body;
 use bytes::Bytes;
 use chat_core::log::Timestamp;
 use chat_core::protocol::Code;
@@ -41,16 +42,16 @@ async fn ask(
     target: &str,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
-) -> Response<super::Body> {
+) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    answer(guest, &request.body(body.into()).unwrap()).await
+    answer_guest(guest, &request.body(body.into()).unwrap()).await
 }
 
 /// Returns the status and the JSON of an answer.
-async fn read(response: Response<super::Body>) -> (u16, Value) {
+async fn read(response: Response<Body>) -> (u16, Value) {
     let status = response.status().as_u16();
     let content = response.headers()["content-type"].clone();
     assert_eq!(content, "application/json");
@@ -85,7 +86,7 @@ async fn epoch(hub: &Hub, room: &str) -> String {
 
 /// The events of a stream.
 struct Events {
-    body: super::Body,
+    body: Body,
     buffer: String,
 }
 
