@@ -50,6 +50,12 @@ export class Timeline {
     scroller.addEventListener("scroll", () => {
       if (this.frame === 0) this.frame = requestAnimationFrame(() => this.scrolled());
     }, { passive: true });
+    // The full time of a message costs more than its row, and is wanted for few of them.
+    scroller.addEventListener("mouseover", ({ target }) => {
+      if (target instanceof HTMLTimeElement && target.title === "") {
+        target.title = texts.full.format(new Date(target.dateTime));
+      }
+    });
     latest.addEventListener("click", () => void this.toLatest());
     new ResizeObserver(() => {
       if (this.stick) this.toEnd();
