@@ -18,5 +18,5 @@ mod replay;
 mod transport;
 mod work;
 
-pub(crate) use connection::{Opening, downcast, drive_stream, has_timers};
+pub(crate) use connection::{Opening, drive_stream, has_timers};
 pub(crate) use dialects::Dialects;

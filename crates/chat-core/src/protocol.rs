@@ -16,6 +16,7 @@ pub use detect::{Detected, Detection, Detector};
 pub use dialect::{Delimiter, Dialect, DialectOptions, Greeting, Joined, Reply};
 pub use framing::Framing;
 pub use refusal::{Code, Hint, Refusal};
+pub(crate) use take_over::downcast;
 pub use take_over::{Next, Stream, TakeOver, TakenOver};
 
 pub use crate::event::{Broadcast, Encoder, Missed, Moment};

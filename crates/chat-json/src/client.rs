@@ -14,6 +14,8 @@ mod own;
 mod pace;
 mod request;
 mod room;
+#[cfg(feature = "websocket")]
+mod web_socket;
 
 pub use builder::{ByteStream, ClientBuilder, Connect, OpenError};
 pub use event::{Event, Message, MessageKind, Room};
@@ -103,9 +105,17 @@ pub struct Events {
 
 impl Client {
     /// Returns a builder for a client that connects over TCP, to an address such as `"127.0.0.1:5000"`.
+    ///
+    /// With the feature `websocket`, the address may also be a URL such as `"ws://127.0.0.1:5000/ws"`. The client then
+    /// connects over WebSocket.
     #[must_use]
     pub fn connect(address: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(Arc::new(builder::Tcp(address.into())))
+        let address = address.into();
+        #[cfg(feature = "websocket")]
+        if address.starts_with("ws://") {
+            return ClientBuilder::new(Arc::new(web_socket::WebSocket(address)));
+        }
+        ClientBuilder::new(Arc::new(builder::Tcp(address)))
     }
 
     /// Returns a builder for a client that connects over the streams that this connector opens.

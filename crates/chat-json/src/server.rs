@@ -8,9 +8,10 @@ mod replies;
 mod requests;
 
 pub use in_process::answer;
+pub use replies::{found_messages, page_messages};
 
 use crate::wire::LINE_BYTES_MAX;
-use chat_core::protocol::{Detected, Detection, Detector};
+use chat_core::protocol::{Detected, Detection, Detector, Dialect};
 use dialect::Json;
 use encoder::JsonForm;
 use serde::Deserialize;
@@ -43,6 +44,13 @@ impl JsonLines {
         self.line_bytes = line_bytes;
         self
     }
+
+    /// Creates the dialect of a new connection, for a protocol that carries JSON Lines inside another framing, such as
+    /// WebSocket. Connections for which this value or a clone of it creates the dialect share one encoder.
+    #[must_use]
+    pub fn dialect(&self) -> impl Dialect + use<> {
+        Json::new(Arc::clone(&self.encoder), self.line_bytes)
+    }
 }
 
 impl Default for JsonLines {
@@ -67,8 +75,7 @@ impl Detector for JsonLines {
             None => false,
         };
         if is_json {
-            let dialect = Json::new(Arc::clone(&self.encoder), self.line_bytes);
-            Detection::Found(Detected::Dialect(Box::new(dialect)))
+            Detection::Found(Detected::Dialect(Box::new(self.dialect())))
         } else {
             Detection::NotFound
         }

@@ -1,1 +1,9 @@
-//! WebSocket: the handshake, the framing, and a dialect in frames.
+//! WebSocket (RFC 6455): the handshake, the framing, and a dialect in frames.
+
+mod dialect;
+mod framing;
+mod handshake;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use handshake::WebSockets;

@@ -14,12 +14,11 @@ use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::line::Inbound;
 use crate::peer::Peer;
-use crate::protocol::{Dialect, Refusal, Reply};
+use crate::protocol::{Dialect, Refusal, Reply, downcast};
 use crate::room::DeliveryOptions;
 use crate::session::{Session, WireMember};
 use bytes::{Bytes, BytesMut};
 use futures::future::Either;
-use std::any::Any;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::catch_unwind;
@@ -82,18 +81,6 @@ where
             Either::Right(drive(reader, writer, peer, account, hub, dialects, opening))
         }
     }
-}
-
-/// Returns the value as a `U`, or unchanged if it is not a `U`.
-pub(crate) fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
-    let mut value = Some(value);
-    let any: &mut dyn Any = &mut value;
-    if let Some(found) = any.downcast_mut::<Option<U>>()
-        && let Some(found) = found.take()
-    {
-        return Ok(found);
-    }
-    Err(value.expect("only a U is taken"))
 }
 
 /// As [`drive_stream`], over the reading and the writing half of a stream.

@@ -246,6 +246,9 @@ impl Conversation {
         if let Some(waiting) = self.waiting.take() {
             return Next::Publish(waiting);
         }
+        if self.framing.has_ended() {
+            return self.close(CloseReason::Disconnected);
+        }
         if facts.has_ended
             && let Some(last) = self.framing.finish()
         {
@@ -443,7 +446,7 @@ impl Conversation {
     pub(super) fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
         if let Some(dialect) = &mut self.dialect {
             dialect.goodbye(reason, out);
-            self.framing.close(out);
+            self.framing.close(reason, out);
         }
     }
 

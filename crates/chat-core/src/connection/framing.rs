@@ -3,6 +3,7 @@
 //! Invariant: every item is bounded in length and in time, whether the input is lines or has another framing. This file
 //! applies both bounds.
 
+use crate::event::CloseReason;
 use crate::limits::Limits;
 use crate::line::{Inbound, Input, LineClock, Mode};
 use crate::protocol::{self, Delimiter, Dialect};
@@ -101,6 +102,15 @@ impl Framing {
         match self {
             Self::Lines(_) => false,
             Self::Frames(frames) => frames.has_failed,
+        }
+    }
+
+    /// Returns whether the peer has ended its input in a way that only the framing knows, so that the connection must
+    /// end.
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Lines(_) => false,
+            Self::Frames(frames) => frames.framing.has_ended(),
         }
     }
 
@@ -235,9 +245,9 @@ impl Framing {
     }
 
     /// Appends the bytes with which this framing ends a connection, such as a close frame.
-    pub(super) fn close(&mut self, out: &mut BytesMut) {
+    pub(super) fn close(&mut self, reason: &CloseReason, out: &mut BytesMut) {
         if let Self::Frames(frames) = self {
-            frames.framing.close(out);
+            frames.framing.close(reason, out);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: a framing does no I/O, never waits and has no clock. Bytes go in and items come out. The connection
 //! limits how long an item may be and how long it may take to arrive, in the same way for every framing.
 
+use crate::event::CloseReason;
 use crate::line::Inbound;
 use bytes::BytesMut;
 
@@ -55,9 +56,19 @@ pub trait Framing: Send + Sync {
         None
     }
 
+    /// Returns whether the peer's input has ended: the peer has closed the connection in this framing, or has broken
+    /// the framing's rules so that no further frame can be read. The default is `false`.
+    ///
+    /// The connection calls it when [`next`](Self::next) has returned `None`. If the result is `true`, the connection
+    /// publishes the messages that it has received, and ends with [`CloseReason::Disconnected`].
+    /// [`close`](Self::close) then tells the peer why. The framing discards the bytes that it is given afterwards.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     /// Appends the frame with which this framing ends a connection, such as a WebSocket close frame. It is sent after
     /// the dialect's goodbye. The default appends nothing.
-    fn close(&mut self, _out: &mut BytesMut) {}
+    fn close(&mut self, _reason: &CloseReason, _out: &mut BytesMut) {}
 
     /// Appends a payload as one complete frame. The result must depend on the payload alone, because the same frame is
     /// sent to several connections.

@@ -7,11 +7,13 @@ use crate::peer::Peer;
 use crate::protocol::dialect::Dialect;
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
+use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 /// A protocol that takes over the byte stream of a connection. A [`Detector`](crate::protocol::Detector) that has
 /// recognised the protocol returns it in [`Detected::TakeOver`](crate::protocol::Detected::TakeOver).
@@ -69,12 +71,24 @@ pub enum Next {
     TakeOver(Box<dyn TakeOver>),
 }
 
-/// A byte stream of any type, boxed.
+/// A byte stream of any type.
 ///
 /// Reads first return the bytes that [`rewound`](Self::rewound) was given, then those of the wrapped stream.
+///
+/// A protocol that only reads from the stream and writes to it, as a WebSocket handshake does, hands the same `Stream`
+/// back. If it wraps a `TcpStream` and no byte was read ahead, the connection then continues on the `TcpStream` itself,
+/// which costs less than a stream that is boxed.
 pub struct Stream {
     ahead: Bytes,
-    io: Pin<Box<dyn Io>>,
+    io: Wrapped,
+}
+
+/// The stream that a [`Stream`] wraps.
+enum Wrapped {
+    /// A TCP stream. It is not boxed, so that the connection can take it out again.
+    Tcp(TcpStream),
+    /// A stream of any other type.
+    Boxed(Pin<Box<dyn Io>>),
 }
 
 /// A stream that can be read and written.
@@ -89,14 +103,51 @@ impl Stream {
         Self::rewound(Bytes::new(), io)
     }
 
-    /// Wraps a stream from which the bytes `ahead` were already read. Reads of the result return these bytes first.
+    /// Wraps a stream from which the bytes `ahead` were already read. Reads of the result return these bytes first. A
+    /// `Stream` is not wrapped again.
     #[must_use]
     pub fn rewound(ahead: Bytes, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self {
-            ahead,
-            io: Box::pin(io),
+        let io = match downcast::<_, Self>(io) {
+            Ok(stream) if ahead.is_empty() => return stream,
+            Ok(stream) => {
+                let ahead = Bytes::from([ahead, stream.ahead].concat());
+                return Self { ahead, ..stream };
+            }
+            Err(io) => io,
+        };
+        let io = match downcast::<_, TcpStream>(io) {
+            Ok(tcp) => Wrapped::Tcp(tcp),
+            Err(io) => Wrapped::Boxed(Box::pin(io)),
+        };
+        Self { ahead, io }
+    }
+
+    /// Returns the TCP stream, or the unchanged stream if it is of another type or if bytes were read ahead.
+    pub(crate) fn into_tcp(self) -> Result<TcpStream, Self> {
+        match self.io {
+            Wrapped::Tcp(tcp) if self.ahead.is_empty() => Ok(tcp),
+            io => Err(Self { io, ..self }),
         }
     }
+
+    fn io(&mut self) -> Pin<&mut (dyn Io + 'static)> {
+        match &mut self.io {
+            Wrapped::Tcp(tcp) => Pin::<&mut TcpStream>::new(tcp),
+            Wrapped::Boxed(io) => io.as_mut(),
+        }
+    }
+}
+
+/// Returns the value as a `U`, or unchanged if it is not a `U`.
+pub(crate) fn downcast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    if let Some(found) = any.downcast_mut::<Option<U>>()
+        && let Some(found) = found.take()
+    {
+        return Ok(found);
+    }
+    Err(value.expect("only a U is taken"))
 }
 
 impl AsyncRead for Stream {
@@ -106,7 +157,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            return self.io.as_mut().poll_read(cx, buffer);
+            return self.io().poll_read(cx, buffer);
         }
         let length = self.ahead.len().min(buffer.remaining());
         buffer.put_slice(&self.ahead[..length]);
@@ -124,7 +175,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write(cx, bytes)
+        self.io().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -132,19 +183,22 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write_vectored(cx, parts)
+        self.io().poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        match &self.io {
+            Wrapped::Tcp(tcp) => tcp.is_write_vectored(),
+            Wrapped::Boxed(io) => io.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_flush(cx)
+        self.io().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.as_mut().poll_shutdown(cx)
+        self.io().poll_shutdown(cx)
     }
 }
 
@@ -176,5 +230,39 @@ impl fmt::Debug for Next {
             Self::Dialect(_) => "Dialect",
             Self::TakeOver(_) => "TakeOver",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn tcp() -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_tcp_stream_is_taken_out_again_unless_bytes_were_read_ahead() {
+        let wrapped = Stream::new(Stream::rewound(Bytes::new(), tcp().await));
+        assert!(wrapped.into_tcp().is_ok());
+        let ahead = Bytes::from_static(b"ahead");
+        assert!(Stream::rewound(ahead, tcp().await).into_tcp().is_err());
+        assert!(Stream::new(Box::pin(tcp().await)).into_tcp().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_wrapped_again_returns_the_bytes_in_order() {
+        let (near, far) = tokio::io::duplex(1);
+        drop(far);
+        let inner = Stream::rewound(Bytes::from_static(b"world"), near);
+        let mut outer = Stream::rewound(Bytes::from_static(b"hello "), inner);
+        let mut read = String::new();
+        outer.read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "hello world");
     }
 }

@@ -217,7 +217,10 @@ async fn taken_over(
             },
         }
         let peer = authenticated(peer, &hub, &mut opening).await?;
-        return Ok(talk(stream, peer, admission, hub, dialects, opening));
+        return Ok(match stream.into_tcp() {
+            Ok(tcp) => talk(tcp, peer, admission, hub, dialects, opening),
+            Err(stream) => talk(stream, peer, admission, hub, dialects, opening),
+        });
     }
     let address: Option<SocketAddr> = peer.address();
     tracing::debug!(peer.addr = ?address, "too many protocols inside of each other");

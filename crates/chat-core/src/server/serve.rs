@@ -3,14 +3,13 @@
 //! Invariant: the loop binds no socket, continues after every error of `accept`, and holds no more connections than the
 //! limits allow, in total and from one address.
 
-use crate::connection::Dialects;
-use crate::connection::{downcast, has_timers};
+use crate::connection::{Dialects, has_timers};
 use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::log::Timestamp;
 use crate::peer::Peer;
 use crate::plain::WallTime;
-use crate::protocol::{Detector, Dialect};
+use crate::protocol::{Detector, Dialect, downcast};
 use crate::server::drive::{Admission, drive};
 use crate::server::listener::Listener;
 use futures::FutureExt;

@@ -36,7 +36,12 @@ struct Lengths {
     /// The number of bytes still to be skipped of a frame that is too long or too slow.
     skip: usize,
     has_begun: bool,
+    /// Whether a frame of the length [`END`] has arrived.
+    has_ended: bool,
 }
+
+/// A length that closes the connection.
+const END: u32 = u32::MAX;
 
 impl Framing for Lengths {
     fn push(&mut self, bytes: &[u8], answers: &mut BytesMut) {
@@ -52,8 +57,16 @@ impl Framing for Lengths {
         let skipped = self.skip.min(self.buffer.len());
         self.buffer.advance(skipped);
         self.skip -= skipped;
+        if self.has_ended {
+            return None;
+        }
         let length = self.buffer.first_chunk::<4>()?;
-        let length = u32::from_be_bytes(*length) as usize;
+        let length = u32::from_be_bytes(*length);
+        if length == END {
+            self.has_ended = true;
+            return None;
+        }
+        let length = length as usize;
         if length > self.item_bytes_max {
             self.skip = 4 + length;
             return Some(Inbound::Oversized);
@@ -81,8 +94,15 @@ impl Framing for Lengths {
         self.skip = length.map_or(4, |length| 4 + u32::from_be_bytes(*length) as usize);
     }
 
-    fn close(&mut self, out: &mut BytesMut) {
-        Self::frame(b"", out);
+    fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    fn close(&mut self, reason: &CloseReason, out: &mut BytesMut) {
+        match reason {
+            CloseReason::Disconnected => Self::frame(b"closed", out),
+            _ => Self::frame(b"", out),
+        }
     }
 
     fn frame(payload: &[u8], out: &mut BytesMut) {
@@ -415,6 +435,30 @@ async fn a_framing_says_its_own_goodbye_after_the_dialect() {
     alice.sees("bye").await;
     alice.sees("").await;
     assert_eq!(alice.0.read(&mut [0]).await.unwrap(), 0);
+}
+
+/// The framing alone knows that the input has ended: the stream stays open.
+#[tokio::test(start_paused = true)]
+async fn a_framing_ends_the_connection_after_the_messages_before_the_end() {
+    let (mut hub, _) = hub(Limits::default());
+    let mut alice = Member::join(&mut hub).await;
+    let mut bob = Member::join(&mut hub).await;
+    let mut out = BytesMut::new();
+    for text in ["one", "two"] {
+        Lengths::frame(text.as_bytes(), &mut out);
+    }
+    out.put_u32(END);
+    Lengths::frame(b"three", &mut out);
+    alice.sends_bytes(&out).await;
+    for text in ["one", "two"] {
+        bob.sees(text).await;
+    }
+    alice.sees("bye").await;
+    alice.sees("closed").await;
+    assert_eq!(alice.0.read(&mut [0]).await.unwrap(), 0);
+    drop(alice);
+    assert_eq!(hub.ended().await, CloseReason::Disconnected);
+    bob.sees_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,164 @@
+//! Checks a request, and passes it to the part that answers it.
+
+use super::answer::{Form, Refusal};
+use super::body::{read_body, too_long};
+use super::pace::Cost;
+use super::safety::{self, Effect};
+use super::state::State;
+use super::{Body, Context, full};
+use crate::api;
+use http::header::{ALLOW, EXPECT, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+
+/// The methods that this server knows. Another one is answered with 501.
+const KNOWN: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::OPTIONS,
+    Method::PUT,
+    Method::DELETE,
+    Method::PATCH,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
+/// The target that opens a WebSocket.
+const WEB_SOCKET: &str = "/ws";
+
+/// The methods of the page's files.
+pub(crate) const READS: &str = "GET, HEAD, OPTIONS";
+
+/// Answers a request. An error becomes an answer, too.
+pub(super) async fn answer(
+    context: &Context,
+    state: &State,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let form = if is_api(request.uri().path()) {
+        Form::Json
+    } else {
+        Form::Text
+    };
+    let mut response = match route(context, state, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(form),
+    };
+    safety::protect(response.headers_mut());
+    response
+}
+
+async fn route(
+    context: &Context,
+    state: &State,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    check_head(context, &request)?;
+    let effect = Effect::of(request.method(), request.headers());
+    let path = request.uri().path();
+    let effect = if path == WEB_SOCKET {
+        Effect::Acts
+    } else {
+        effect
+    };
+    safety::check(
+        effect,
+        request.version(),
+        request.uri(),
+        request.headers(),
+        &context.site.hosts,
+    )?;
+    if path == WEB_SOCKET {
+        return open_websocket(context, state, &request);
+    }
+    if is_api(path) {
+        let (head, body) = request.into_parts();
+        let body = read_body(&context.limits, body).await?;
+        return Ok(api::answer(context, &Request::from_parts(head, body)).await);
+    }
+    if path == "*" && request.method() == Method::OPTIONS {
+        return Ok(options("GET, HEAD, POST, OPTIONS"));
+    }
+    let page = &context.site.page;
+    page.answer(request.method(), path, request.headers()).await
+}
+
+/// Checks what hyper leaves to its caller: that the server knows the method, understands the body and can meet the
+/// expectation.
+fn check_head(context: &Context, request: &Request<Incoming>) -> Result<(), Refusal> {
+    if !KNOWN.contains(request.method()) {
+        let status = StatusCode::NOT_IMPLEMENTED;
+        return Err(Refusal::new(
+            status,
+            "unknown_method",
+            "this server does not know the method",
+        ));
+    }
+    let target = request.uri();
+    let target_bytes = target
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target_bytes > context.limits.header_bytes.get() / 2 {
+        let status = StatusCode::URI_TOO_LONG;
+        return Err(Refusal::new(status, "too_long", "the target is too long"));
+    }
+    let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let status = StatusCode::NOT_IMPLEMENTED;
+        let message = "this server knows only the transfer encoding chunked";
+        return Err(Refusal::new(status, "unknown_encoding", message).closing());
+    }
+    let mut expectations = request.headers().get_all(EXPECT).iter();
+    if expectations.any(|expects| !expects.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        let status = StatusCode::EXPECTATION_FAILED;
+        let message = "this server meets only the expectation 100-continue";
+        return Err(Refusal::new(status, "unknown_expectation", message).closing());
+    }
+    let length_max = context.limits.body_bytes.get();
+    if request.body().size_hint().lower() > length_max as u64 {
+        return Err(too_long(length_max));
+    }
+    Ok(())
+}
+
+/// Answers the opening of a WebSocket. The connection continues in the dialect of the WebSocket after the answer.
+fn open_websocket(
+    context: &Context,
+    state: &State,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    if !request.body().is_end_stream() {
+        return Err(Refusal::bad_request("a WebSocket is opened without a body"));
+    }
+    match context.site.web_sockets.accept(request) {
+        Ok(accepted) => {
+            state.continue_with(accepted.dialect);
+            Ok(accepted.response)
+        }
+        Err(response) => Ok(*response),
+    }
+}
+
+/// Answers OPTIONS with the methods of the target.
+pub(crate) fn options(allow: &'static str) -> Response<Body> {
+    let mut response = Response::new(full(""));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let allow = HeaderValue::from_static(allow);
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}
+
+/// Returns what a request costs.
+pub(super) fn cost(request: &Request<Incoming>) -> Cost {
+    let path = request.uri().path();
+    if is_api(path) || path == WEB_SOCKET {
+        Cost::Request
+    } else {
+        Cost::File
+    }
+}
+
+fn is_api(path: &str) -> bool {
+    path == "/rooms" || path.starts_with("/rooms/")
+}

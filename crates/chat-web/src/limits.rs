@@ -1,0 +1,57 @@
+//! The limits of HTTP.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+/// The limits of HTTP, in addition to the [`Limits`](chat_core::Limits) of the hub. Start from [`WebLimits::default`]
+/// and change fields. The description of each field has its default in parentheses.
+///
+/// The hub's limits apply, too: [`rate`](chat_core::Limits::rate) paces requests as it paces lines,
+/// [`stall_timeout`](chat_core::Limits::stall_timeout) ends a connection that takes no output, and a connection counts
+/// toward [`connections`](chat_core::Limits::connections) and the limits for addresses.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WebLimits {
+    /// The longest head of a request in bytes: the request line and all header lines (16 KiB, and at least 8 KiB). A
+    /// longer head is answered with 431, or with 414 if the target is more than half as long as the whole head may be.
+    /// A connection buffers no more bytes than this of its input, and as many of its output.
+    pub header_bytes: NonZeroUsize,
+    /// The most header lines of a request (100). A request with more is answered with 431.
+    pub headers: NonZeroUsize,
+    /// The longest body of a request in bytes (64 KiB). A longer body is not read, and is answered with 413.
+    pub body_bytes: NonZeroUsize,
+    /// The most requests of one connection (1,000). The last answer says `Connection: close`.
+    pub requests: NonZeroU32,
+    /// The longest time from the first byte of a request to the end of its head (10 s). Then the peer is answered with
+    /// 408 and disconnected.
+    pub header_timeout: Duration,
+    /// The longest time in which the body of a request must arrive (30 s). Then the peer is answered with 408 and
+    /// disconnected.
+    pub body_timeout: Duration,
+    /// The longest time without a request, after which the connection is closed (60 s).
+    pub idle_timeout: Duration,
+}
+
+impl Default for WebLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes: at_least_one(16 * 1024),
+            headers: at_least_one(100),
+            body_bytes: at_least_one(64 * 1024),
+            requests: match NonZeroU32::new(1000) {
+                Some(count) => count,
+                None => NonZeroU32::MIN,
+            },
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+const fn at_least_one(n: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(n) {
+        Some(n) => n,
+        None => NonZeroUsize::MIN,
+    }
+}
