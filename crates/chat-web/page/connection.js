@@ -24,6 +24,8 @@
 const OPEN_MS = 15_000;
 /** After this much silence the server is asked. The server asks by itself only when this side is silent. */
 const QUIET_MS = 30_000;
+/** How exactly the silence is measured. */
+const HEARD_MS = 1_000;
 /** How long it may take to answer. A server that slows this connection down may need long. */
 const ANSWER_MS = 35_000;
 /** The same after the page was asleep, or the network changed. */
@@ -79,6 +81,8 @@ export class Connection {
     this.retryTimer = null;
     /** @type {any} */
     this.watchTimer = null;
+    /** When the wait for the server began. `-Infinity` once it was asked. */
+    this.heardAt = -Infinity;
   }
 
   get online() {
@@ -139,6 +143,7 @@ export class Connection {
     if (this.state.name === "waiting") {
       this.start();
     } else if (this.state.name === "online") {
+      this.heardAt = -Infinity;
       this.send({ cmd: "ping", id: this.nextId() });
       this.watch(PROBE_MS, () => this.drop(0));
     }
@@ -175,7 +180,8 @@ export class Connection {
   /** @param {unknown} data */
   receive(data) {
     if (typeof data !== "string") return;
-    if (this.online) this.listen();
+    // A timer for each of thousands of messages would cost more than they do.
+    if (this.online && this.clock.now() - this.heardAt >= HEARD_MS) this.listen();
     for (const line of data.split("\n")) {
       const answer = parse(line);
       if (answer !== null) this.handle(answer);
@@ -202,7 +208,9 @@ export class Connection {
 
   /** Waits for the server to say something; asks it when it does not. */
   listen() {
+    this.heardAt = this.clock.now();
     this.watch(QUIET_MS, () => {
+      this.heardAt = -Infinity;
       this.send({ cmd: "ping", id: this.nextId() });
       this.watch(ANSWER_MS, () => this.drop(0));
     });

@@ -25,6 +25,9 @@ const LINES_MAX = 20;
 /** Direct messages that a tab keeps over a reload, for each member. */
 const DIRECTS_MAX = 100;
 const SAVE_MS = 500;
+/** More changes in one frame than this are drawn together, this long after the last drawing. */
+const FLOOD = 40;
+const FLOOD_MS = 200;
 
 const texts = new Texts(languageOf(navigator.languages));
 const t = texts.t.bind(texts);
@@ -53,6 +56,9 @@ class App {
     this.drafts = browser.get("drafts") ?? {};
     this.store.reads = browser.get("read") ?? {};
     this.drawing = false;
+    /** What changed since the last drawing, and whether that was more than can be read. */
+    this.changes = 0;
+    this.flooded = false;
     /** @type {any} */
     this.saving = null;
     this.countdown = 0;
@@ -461,16 +467,20 @@ class App {
   /** Something changed: draws it with the next frame. A hidden page has no frames, but a title. */
   changed() {
     this.saveLater();
+    this.changes += 1;
     if (this.drawing) return;
     this.drawing = true;
     const draw = () => {
       if (!this.drawing) return;
       this.drawing = false;
+      this.flooded = this.changes > FLOOD;
+      this.changes = 0;
       this.draw();
       this.timeline.render();
       this.watch();
     };
-    if (document.visibilityState === "visible") requestAnimationFrame(draw);
+    if (this.flooded) setTimeout(draw, FLOOD_MS);
+    else if (document.visibilityState === "visible") requestAnimationFrame(draw);
     else setTimeout(draw, 100);
   }
 

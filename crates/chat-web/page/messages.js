@@ -62,7 +62,7 @@ function talk(message, head, texts, kind, text) {
 
 /** @param {number} ts @param {Texts} texts */
 function timeOf(ts, texts) {
-  return h("time", { datetime: new Date(ts).toISOString(), title: texts.full.format(ts) }, texts.clock.format(ts));
+  return h("time", { datetime: new Date(ts).toISOString() }, texts.clock.format(ts));
 }
 
 /** @param {string} text @param {string[]} nicks */

@@ -50,6 +50,12 @@ export class Timeline {
     scroller.addEventListener("scroll", () => {
       if (this.frame === 0) this.frame = requestAnimationFrame(() => this.scrolled());
     }, { passive: true });
+    // The full time of a message costs more than its row, and is wanted for few of them.
+    scroller.addEventListener("mouseover", ({ target }) => {
+      if (target instanceof HTMLTimeElement && target.title === "") {
+        target.title = texts.full.format(new Date(target.dateTime));
+      }
+    });
     latest.addEventListener("click", () => void this.toLatest());
     new ResizeObserver(() => {
       if (this.stick) this.toEnd();
@@ -170,23 +176,24 @@ export class Timeline {
    * @param {(id: string) => boolean} usable
    */
   anchor(usable) {
-    const top = this.scroller.scrollTop;
-    let fallback = null;
+    const { top } = this.scroller.getBoundingClientRect();
+    let first = null;
     for (const [id, { element }] of this.rows) {
       if (!usable(id)) continue;
-      const offset = element.offsetTop - top;
-      const below = offset + element.offsetHeight;
-      if (below > 0 && (fallback === null || offset < fallback.offset)) fallback = { id, offset };
+      const box = element.getBoundingClientRect();
+      const offset = box.top - top;
+      if (box.bottom > top && (first === null || offset < first.offset)) first = { id, offset };
     }
-    return fallback;
+    return first;
   }
 
   /** @param {string} id @param {number} offset */
   moveTo(id, offset) {
     const row = this.rows.get(id);
     if (row === undefined) return;
-    const top = Math.round(row.element.offsetTop - offset);
-    if (Math.abs(top - this.scroller.scrollTop) >= 1) this.scroller.scrollTop = top;
+    const moved = row.element.getBoundingClientRect().top - this.scroller.getBoundingClientRect().top - offset;
+    // Less than a pixel cannot be scrolled, and would add up.
+    if (Math.abs(moved) >= 1) this.scroller.scrollTop += moved;
   }
 
   toEnd() {

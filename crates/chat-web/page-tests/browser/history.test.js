@@ -77,7 +77,9 @@ test("a message that arrives does not move what is read further up", async () =>
   const before = await middle(page);
   bob.command({ cmd: "say", room: "long", text: "another" });
   await page.locator("#latest", { hasText: "1 new" }).waitFor();
-  assert.deepEqual(await middle(page), before);
+  const now = await middle(page);
+  assert.equal(now.id, before.id);
+  assert.ok(Math.abs(now.top - before.top) < 1, `${now.top - before.top} pixels`);
   await page.locator("#latest").click();
   await shows(page, "another");
   await until(async () => (await page.title()) === "#long · Chat", () => "nothing unread");
