@@ -23,6 +23,7 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
+use tokio_util::task::TaskTracker;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -32,14 +33,22 @@ const PING_EVERY: Duration = Duration::from_secs(25);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum length of a frame from the browser, in bytes.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
-/// Maximum number of commands of a browser between two pings. A session in process has no other rate limit.
+/// Maximum number of frames of a browser between two pings. A session in process has no other rate limit.
 const COMMANDS_MAX: u32 = 250;
+
+/// The state that all requests share.
+#[derive(Clone, Default)]
+struct App {
+    hub: Hub,
+    /// The tabs that are connected, for which the program waits before it ends.
+    tabs: TaskTracker,
+}
 
 async fn open(
     upgrade: WebSocketUpgrade,
     headers: HeaderMap,
     Query(query): Query<HashMap<String, String>>,
-    State(hub): State<Hub>,
+    State(app): State<App>,
 ) -> Result<Response, (StatusCode, String)> {
     // Any web page can open a WebSocket to this server, so only pages of the server itself are accepted.
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -49,7 +58,8 @@ async fn open(
     }
     let user = query.get("user").map(String::as_str).unwrap_or_default();
     let refused = |error: Refusal| (StatusCode::CONFLICT, error.to_string());
-    let session = hub
+    let session = app
+        .hub
         .session(None)
         .await
         .map_err(|error| refused(error.into()))?;
@@ -59,8 +69,12 @@ async fn open(
         .take_nick(user)
         .await
         .map_err(|error| refused(error.into()))?;
-    let upgrade = upgrade.max_message_size(FRAME_BYTES_MAX);
+    let upgrade = upgrade
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_message_size(FRAME_BYTES_MAX);
+    let token = app.tabs.token();
     Ok(upgrade.on_upgrade(async move |socket| {
+        let _token = token;
         if let Err(error) = serve(socket, session.into_events()).await {
             eprintln!("a browser was disconnected: {error}");
         }
@@ -76,7 +90,7 @@ async fn serve(mut socket: WebSocket, mut chat: SessionEvents) -> Result<(), Fai
             received = socket.recv() => {
                 (is_alive, commands) = (true, commands + 1);
                 match received.transpose()? {
-                    Some(Frame::Text(_)) if commands > COMMANDS_MAX => return Err("too fast".into()),
+                    Some(_) if commands > COMMANDS_MAX => return Err("too fast".into()),
                     Some(Frame::Text(text)) => match chat_json::answer(&mut chat, &text).await {
                         Some(answer) => Frame::text(answer),
                         None => continue,
@@ -100,16 +114,18 @@ async fn serve(mut socket: WebSocket, mut chat: SessionEvents) -> Result<(), Fai
         timeout(SEND_TIMEOUT, socket.send(frame)).await??;
     }
     let reason = chat.end_reason();
-    let bye = serde_json::to_string(&reason.as_ref().and_then(Event::bye))?;
-    timeout(SEND_TIMEOUT, socket.send(Frame::text(bye))).await??;
+    if let Some(bye) = reason.as_ref().and_then(Event::bye) {
+        let bye = Frame::text(serde_json::to_string(&bye)?);
+        timeout(SEND_TIMEOUT, socket.send(bye)).await??;
+    }
     Ok(timeout(SEND_TIMEOUT, socket.send(Frame::Close(None))).await??)
 }
 
-fn application(hub: Hub) -> Router {
+fn application(app: App) -> Router {
     Router::new()
         .route("/", get(async || Html(include_str!("axum_rooms.html"))))
         .route("/ws", any(open))
-        .with_state(hub)
+        .with_state(app)
 }
 
 #[tokio::main]
@@ -119,13 +135,18 @@ async fn main() -> anyhow::Result<()> {
     println!("open http://{}/?user=kim", listener.local_addr()?);
     // A reply and an event are two small frames: without TCP_NODELAY, the second one waits for the browser's ACK.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let hub = Hub::default();
-    axum::serve(listener, application(hub.clone()))
+    let app = App::default();
+    let (hub, tabs) = (app.hub.clone(), app.tabs.clone());
+    let drain = hub.limits().drain;
+    axum::serve(listener, application(app))
         .with_graceful_shutdown(async move {
             drop(tokio::signal::ctrl_c().await);
             hub.drain();
         })
         .await?;
+    // axum does not wait for connections that have become WebSockets.
+    tabs.close();
+    drop(timeout(drain, tabs.wait()).await);
     Ok(())
 }
 
@@ -176,17 +197,17 @@ mod tests {
     }
 
     /// Serves the application until the returned set of tasks is dropped.
-    async fn served(hub: Hub) -> Result<(SocketAddr, JoinSet<std::io::Result<()>>), Failure> {
+    async fn served(app: App) -> Result<(SocketAddr, JoinSet<std::io::Result<()>>), Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let mut serving = JoinSet::new();
-        serving.spawn(axum::serve(listener, application(hub)).into_future());
+        serving.spawn(axum::serve(listener, application(app)).into_future());
         Ok((address, serving))
     }
 
     #[tokio::test]
     async fn a_tab_that_returns_is_sent_what_it_missed_in_each_room() -> Result<(), Failure> {
-        let (address, _serving) = served(Hub::default()).await?;
+        let (address, _serving) = served(App::default()).await?;
         let join =
             |room, after: &Value| json!({"cmd": "join", "id": 1, "room": room, "after": after});
         let (mut kim, mut lee) = (
@@ -233,8 +254,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_tab_may_not_do_is_refused_and_the_tab_goes_on() -> Result<(), Failure> {
-        let hub = Hub::default();
-        let (address, _serving) = served(hub.clone()).await?;
+        let app = App::default();
+        let (address, _serving) = served(app.clone()).await?;
         let mut kim = Tab::open(address, "kim").await?;
         for (command, code) in [
             (json!({"cmd": "history", "id": 1, "room": "ops"}), "denied"),
@@ -249,9 +270,14 @@ mod tests {
             .headers_mut()
             .insert("origin", "http://example.org".parse()?);
         assert!(connect_async(elsewhere).await.is_err());
-        hub.drain();
+        let mut long = Tab::open(address, "long").await?;
+        let command = json!({"cmd": "ping", "id": "x".repeat(FRAME_BYTES_MAX)});
+        assert_eq!(long.ask(command).await.unwrap_or(Value::Null), Value::Null);
+        app.hub.drain();
         assert_eq!(kim.next().await?["code"], "draining");
         assert_eq!(kim.next().await?, Value::Null);
+        app.tabs.close();
+        app.tabs.wait().await;
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod arriving;
 mod bad_input;
 mod client;
 mod conversation;
+mod http;
 mod kept;
 mod log;
 mod manual;

@@ -232,10 +232,10 @@ pub(crate) struct DrillArgs {
     /// Use small numbers: each drill takes a few seconds at most
     #[arg(long)]
     quick: bool,
-    /// Seconds that churn, slow-readers and costly last [default: set by each drill]
+    /// Seconds for churn, slow-readers and costly [default: set by each drill]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
-    /// Minutes that soak lasts [default: 2]
+    /// Minutes for soak [default: 2]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: Option<u64>,
     /// Senders of costly, all from one address; with more than one, costly measures but does not judge

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 /// The folders, the lowest layer first. Files outside of folders are below all folders.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "line",
     "log",
     "event",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 11] = [
     "hub",
     "session",
     "protocol",
+    "request",
     "plain",
     "connection",
     "server",

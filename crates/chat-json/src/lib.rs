@@ -17,7 +17,7 @@ pub use client::{
     ByteStream, Client, ClientBuilder, Connect, Event, Events, GapCause, IfMissing, Listing,
     Message, MessageKind, OpenError, Present, RequestError, Room,
 };
-pub use server::{JsonLines, answer};
+pub use server::{JsonLines, answer, found_messages, page_messages};
 
 /// The examples of this package's README are tests.
 #[cfg(doctest)]

@@ -8,6 +8,7 @@ mod replies;
 mod requests;
 
 pub use in_process::answer;
+pub use replies::{found_messages, page_messages};
 
 use crate::wire::LINE_BYTES_MAX;
 use chat_core::protocol::{Detected, Detection, Detector, Dialect};

@@ -84,7 +84,7 @@ struct Control {
     is_reachable: bool,
     /// Whether the streams of followed items end.
     is_broken: bool,
-    /// Whether the node's appends do not complete.
+    /// Whether answers to the node's appends are held back.
     holds_answers: bool,
     /// Whether the node's appends fail although their messages are in the log.
     loses_answers: bool,

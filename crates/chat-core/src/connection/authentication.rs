@@ -4,13 +4,13 @@
 //! time. A failed authentication costs its connection and its address much more than a line, and several failures in a
 //! row end the connection.
 
-use crate::connection::charges::{TooSoon, may_ask};
 use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
 use crate::event::CloseReason;
 use crate::hub::authenticator::{Credentials, NotProved};
 use crate::log::Account;
 use crate::protocol::{Code, Refusal, Reply};
+use crate::request::{TooSoon, may_ask};
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 

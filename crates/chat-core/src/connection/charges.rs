@@ -3,11 +3,10 @@
 //! Invariant: a command for which an address must wait is executed once, after the wait. During the wait, the
 //! connection does not read from its peer.
 
-use crate::admission::{AddressAccount, Charge, Cost};
+use crate::admission::{Charge, Cost};
 use crate::connection::connection::Connection;
-use crate::protocol::{Code, Command, Refusal};
-use std::sync::Arc;
-use std::time::Duration;
+use crate::protocol::Command;
+use crate::request::{self, TooSoon};
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
@@ -23,20 +22,6 @@ const FAILED_AUTHENTICATION: Cost = Cost::lines(25);
 /// limits, about 40 attempts from one address may fail at once, enough for a school class that logs in together. After
 /// that, about one attempt a second may fail.
 const FAILED_AUTHENTICATION_OF_ADDRESS: Cost = Cost::lines(100);
-
-/// A request is refused, because its address would have to wait too long. The value is that waiting time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooSoon(pub(super) Duration);
-
-impl From<TooSoon> for Refusal {
-    fn from(TooSoon(wait): TooSoon) -> Self {
-        let seconds = wait.as_secs() + 1;
-        Self::new(
-            Code::RateLimited,
-            format!("your address asks for too much: try again in {seconds} s"),
-        )
-    }
-}
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Stops reading from the peer until `until`, and counts the pause.
@@ -61,11 +46,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     pub(super) fn charge(&mut self, cost: Cost) {
         let now = Instant::now();
         self.conversation.pace_mut().charge(cost, now);
-        if let Some(account) = &self.account {
-            // The returned time is ignored: an address that has used up its limit for answers waits before its next
-            // expensive command, not before messages.
-            let _owes_until = account.charge(Charge::Answers, cost.thousandths(), now);
-        }
+        request::charge_answer(self.account.as_ref(), cost, now);
     }
 
     /// Checks that the connection's address may ask for a long answer.
@@ -74,7 +55,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// Returns the time that the address would have to wait for its limit on answers, if that is too long.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
-        may_ask(self.account.as_ref())
+        request::may_ask(self.account.as_ref())
     }
 
     /// Charges the connection and its address for a failed authentication.
@@ -83,12 +64,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.conversation
             .pace_mut()
             .charge(FAILED_AUTHENTICATION, now);
-        if let Some(account) = &self.account {
-            let cost = FAILED_AUTHENTICATION_OF_ADDRESS.thousandths();
-            // The returned time is ignored: `may_ask` refuses further attempts of an address that has used up its
-            // limits.
-            let _owes_until = account.charge(Charge::Answers, cost, now);
-        }
+        // `may_ask` refuses further attempts of an address that has used up its limits.
+        request::charge_answer(self.account.as_ref(), FAILED_AUTHENTICATION_OF_ADDRESS, now);
     }
 
     /// Charges the address for opening a room in which the session publishes without joining. If the address must wait,
@@ -97,15 +74,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// # Errors
     ///
     /// Returns the time that the address would have to wait, if that is too long.
-    pub(super) fn charge_opening(&mut self) -> Result<(), TooSoon> {
-        if let Some(until) = self.reserve(Charge::Joins, 1, Instant::now())? {
+    pub(super) fn charge_opening(&mut self, key: &str, is_hidden: bool) -> Result<(), TooSoon> {
+        let account = self.account.as_ref();
+        if let Some(until) = request::charge_opening(&self.hub, account, key, is_hidden)? {
             self.pause_until(until);
         }
         Ok(())
-    }
-
-    fn reserve(&self, charge: Charge, cost: u64, now: Instant) -> Result<Option<Instant>, TooSoon> {
-        reserve(self.account.as_ref(), charge, cost, now)
     }
 
     /// Returns the cost of joining a room, in `Charge::Joins`. The cost grows with the number of members that are told
@@ -147,26 +121,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         // A join may replay many messages, so an address that has used up its limit for answers can't join a room.
         self.may_ask()?;
-        let Some(until) = self.reserve(Charge::Joins, cost, Instant::now())? else {
+        let account = self.account.as_ref();
+        let Some(until) = request::reserve(account, Charge::Joins, cost, Instant::now())? else {
             return Ok(false);
         };
         self.pause_until(until);
         Ok(true)
     }
-}
-
-/// As [`Connection::may_ask`]. `account` is that of the connection's address; `None` if the address has no limits.
-pub(super) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSoon> {
-    reserve(account, Charge::Answers, 0, Instant::now()).map(drop)
-}
-
-fn reserve(
-    account: Option<&Arc<AddressAccount>>,
-    charge: Charge,
-    cost: u64,
-    now: Instant,
-) -> Result<Option<Instant>, TooSoon> {
-    account
-        .map_or(Ok(None), |account| account.reserve(charge, cost, now))
-        .map_err(TooSoon)
 }

@@ -9,7 +9,8 @@ use crate::event::{CloseReason, RoomInfo};
 use crate::hub::Question;
 use crate::log::{Epoch, JournalError, Position, Seq, Span, TokenDigest};
 use crate::protocol::{Command, JoinRequest, Joined, Refusal, Reply};
-use crate::room::{JoinError, JoinedAt, Outbound, Searched};
+use crate::request;
+use crate::room::{JoinError, JoinedAt, Outbound};
 use crate::session::{Session, WireMember};
 use crate::text;
 use std::borrow::Cow;
@@ -18,10 +19,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::AsyncRead;
-use tokio::time::Instant;
-
-/// Maximum number of rooms in one answer: as many as a screen shows.
-const ROOMS_LISTED_MAX: usize = 100;
 
 /// The effect of a command on the connection.
 enum Outcome {
@@ -86,7 +83,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 self.may_ask()?;
                 let member = self.member(room.as_deref())?;
                 self.ask_for_history(member).await?;
-                let span = self.span(member, epoch, after, before)?;
+                let before = Span::Before(before.unwrap_or(Seq::END));
+                let span = after.map_or(before, Span::After);
                 self.read_page(member, epoch, span, limit).await?;
             }
             Command::Search {
@@ -272,34 +270,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Returns the part of a room's log that a `Read` asks for. Refuses a position of another epoch.
-    fn span(
-        &self,
-        member: usize,
-        epoch: Option<Epoch>,
-        after: Option<Seq>,
-        before: Option<Seq>,
-    ) -> Result<Span, Refusal> {
-        if epoch.is_some_and(|epoch| epoch != self.members[member].room().epoch()) {
-            return Err(Refusal::other_epoch());
-        }
-        Ok(match after {
-            Some(after) => Span::After(after),
-            None => Span::Before(before.unwrap_or(Seq::END)),
-        })
-    }
-
     fn list_rooms(&mut self, after: &str, limit: Option<usize>) -> Result<(), Refusal> {
         self.may_ask()?;
-        let began = Instant::now();
-        let limit = limit.unwrap_or(ROOMS_LISTED_MAX);
-        let limit = limit.clamp(1, ROOMS_LISTED_MAX);
-        // Asks for one room more than the limit, to learn whether more rooms follow.
-        let mut rooms = self.hub.rooms_seen(after, limit + 1, self.sees());
-        let has_more = rooms.len() > limit;
-        rooms.truncate(limit);
-        // The charge is for the time taken, because a policy that hides many rooms was asked about each of them.
-        self.charge(Cost::work(began.elapsed()));
+        let (rooms, has_more, cost) = request::list_rooms(&self.hub, after, limit, self.sees());
+        self.charge(cost);
         self.reply(&Reply::Rooms {
             rooms: &rooms,
             has_more,
@@ -342,16 +316,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         limit: Option<usize>,
     ) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[member].room());
-        let limit = self.page_limit(limit);
-        let page = room.read(span, limit).await;
-        let page = page.map_err(|error| {
-            room.log_failure(&error);
-            Refusal::unreadable(&error)
-        })?;
-        // The log may have begun a new epoch while the page was read.
-        if epoch.is_some() && page.epoch.is_some_and(|read| Some(read) != epoch) {
-            return Err(Refusal::other_epoch());
-        }
+        let page = request::read_page(&room, epoch, span, self.page_limit(limit)).await?;
         self.reply(&Reply::Page {
             room: &room.name,
             span,
@@ -369,20 +334,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ) -> Result<(), Refusal> {
         let room = Arc::clone(self.members[member].room());
         let limit = self.page_limit(limit);
-        let search = room.search(text, before.unwrap_or(Seq::END), limit);
-        let Some(Searched { page, took }) =
+        let search = request::search(&room, text, before, limit);
+        let Some((page, cost)) =
             unless_over(self.session.as_ref(), self.transport.outbound(), search).await
         else {
             // The session must end, so the search is not answered.
             return Ok(());
         };
-        self.charge(Cost::work(took));
-        let page = page.map_err(|error| {
-            if !matches!(error, JournalError::TooBroad) {
-                room.log_failure(&error);
-            }
-            Refusal::unreadable(&error)
-        })?;
+        self.charge(cost);
+        let page = page?;
         self.reply(&Reply::Found {
             room: &room.name,
             page: &page,
@@ -392,8 +352,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Returns how many messages an answer may have if the peer asks for this many.
     fn page_limit(&self, asked: Option<usize>) -> usize {
-        let limits = self.hub.limits();
-        asked.unwrap_or(limits.history).min(limits.history_max)
+        request::page_limit(self.hub.limits(), asked)
     }
 
     /// Leaves the first `count` rooms of `members`. Writes to the peer the messages that were published in each room

@@ -9,6 +9,7 @@ use crate::hub::{Decision, Question, Visitor};
 use crate::log::Account;
 use crate::name::RoomName;
 use crate::protocol::Refusal;
+use crate::request;
 use crate::session::Session;
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -58,15 +59,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Box::pin(self.wait_for(decision)).await
             }
         };
-        match decided {
-            Some(Decision::Allow) => Ok(None),
-            Some(Decision::Change(change)) => Ok(Some(change)),
-            Some(Decision::Refuse(reason)) => Err(Refusal::denied(&reason, self.hub.limits())),
-            None => {
-                self.hub.note_policy_failure();
-                Err(Refusal::undecided())
-            }
-        }
+        request::decided(&self.hub, decided)
     }
 
     /// Returns what the policy is told about the peer; `None` if the connection keeps no [`Peer`](crate::Peer), because
@@ -87,17 +80,18 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Returns a function that tells whether the peer may see the room with a given key. The peer may see the rooms
     /// that its session is in, and those that the policy allows. Without a policy, it may see all rooms.
     pub(super) fn sees(&self) -> impl Fn(&str) -> bool {
-        let asked = self.hub.policy().zip(self.visitor(self.dialect_name()));
+        let who = self.visitor_of_policy();
         move |room| {
             let is_in = || self.member_in(room).is_some();
-            asked.as_ref().is_none_or(|(policy, who)| {
-                is_in()
-                    || policy.may_see(who, room).unwrap_or_else(|| {
-                        self.hub.note_policy_failure();
-                        false
-                    })
-            })
+            who.as_ref()
+                .is_none_or(|who| is_in() || request::may_see(&self.hub, who, room))
         }
+    }
+
+    /// Returns what the policy is told about the peer; `None` if there is no policy.
+    fn visitor_of_policy(&self) -> Option<Visitor> {
+        self.hub.policy()?;
+        self.visitor(self.dialect_name())
     }
 
     /// Asks the policy whether the peer may read a room's history. `member` is the index of the session's member in the
@@ -130,14 +124,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Returns whether the policy lets the peer see the members of a room.
     pub(super) fn sees_members(&self, room: &RoomName) -> bool {
-        let Some((policy, who)) = self.hub.policy().zip(self.visitor(self.dialect_name())) else {
+        let Some(who) = self.visitor_of_policy() else {
             return true;
         };
-        let room = self.hub.fold(room.as_str());
-        policy.may_see_members(&who, &room).unwrap_or_else(|| {
-            self.hub.note_policy_failure();
-            false
-        })
+        request::may_see_members(&self.hub, &who, &self.hub.fold(room.as_str()))
     }
 
     /// Waits for the policy's answer, and writes the connection's output in the meantime. Returns `None` if the policy

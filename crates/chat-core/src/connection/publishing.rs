@@ -6,6 +6,7 @@ use crate::connection::owed::Owed;
 use crate::hub::{IfMissing, Question};
 use crate::log::{Appended, Claimed, Key, Kind, Said};
 use crate::protocol::{Refusal, Reply};
+use crate::request;
 use crate::room::{Echo, JoinError, PublishError, Room, Standing};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -103,22 +104,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             self.publish_waiting().await;
         }
         let is_hidden = if_missing == IfMissing::Refuse && !self.sees()(&key);
-        if is_hidden || self.hub.find(&key).is_none() {
-            self.charge_opening()?;
-        }
+        self.charge_opening(&key, is_hidden)?;
         if is_hidden {
             return Err(Refusal::missing(&name));
         }
-        match self.session()?.visit(&name, &key, if_missing).await {
-            Ok(Some(visit)) => Ok(Target::Outside(visit)),
-            Ok(None) => Err(Refusal::missing(&name)),
-            Err(error) => {
-                if let JoinError::Journal(error) = &error {
-                    self.hub.log_journal_failure(name.as_str(), error);
-                }
-                Err(error.into())
-            }
-        }
+        let opener = self.session()?.opener();
+        let visit = request::visit(&self.hub, opener, &name, &key, if_missing).await?;
+        Ok(Target::Outside(visit))
     }
 
     /// Asks the policy whether the peer may publish a message. Returns the text to publish, which the policy may have

@@ -2,7 +2,6 @@
 //!
 //! Invariant: this file decides nothing that the conversation could decide.
 
-use crate::connection::charges::TooSoon;
 use crate::connection::connection::Connection;
 use crate::connection::conversation::{
     Conversation, Deferred, Do, Draft, Drafted, Facts, Next, Then,
@@ -11,6 +10,7 @@ use crate::connection::transport::waiting_max;
 use crate::event::CloseReason;
 use crate::line::Inbound;
 use crate::protocol::{Command, Commands};
+use crate::request::TooSoon;
 use crate::time_slice::TimeSlice;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;

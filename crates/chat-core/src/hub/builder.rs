@@ -185,6 +185,7 @@ impl HubBuilder {
             roster,
             openings: Turns::default(),
             renamings: Turns::default(),
+            guest_nicks: Turns::default(),
             recalls: tokio::sync::Mutex::default(),
             counters: Arc::clone(&context.counters),
             context,

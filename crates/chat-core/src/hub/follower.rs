@@ -7,7 +7,7 @@ use crate::event::{Event, Missed, RoomInfo};
 use crate::hub::hub::Hub;
 use crate::log::{BatchSlice, Position, Seq};
 use crate::name::RoomName;
-use crate::room::{Backlog, Body, Cursor, Room, Step, Told, What};
+use crate::room::{Backlog, Body, Closed, Cursor, Room, Step, Told, What};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -16,9 +16,6 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 /// The follower drops its cursors in rooms that no longer exist whenever it has a multiple of this many cursors.
 const GONE_MAX: usize = 64;
-
-/// The number of the next item of a closed room whose end the follower has received. No room has an item with it.
-const ENDED: u64 = u64::MAX;
 
 /// Observes one room or all rooms of a hub for the application. [`Hub::follow`] and [`Hub::follow_all`] create it.
 ///
@@ -57,12 +54,11 @@ pub struct Follower {
     logs: HashMap<Arc<str>, Position>,
     /// Whether some positions were removed from `logs`, because there were too many.
     has_dropped_logs: bool,
-    /// The rooms in which the follower is lagging and has to catch up.
-    behind: VecDeque<(Arc<Room>, Behind)>,
+    /// The rooms in which the follower is lagging and has to catch up. A closed room precedes an open room of its name.
+    behind: VecDeque<Behind>,
     catching_up: Option<CatchingUp>,
-    /// The events of closed rooms whose logs are gone.
-    lost: VecDeque<(RoomName, Event)>,
-    /// The number of the next closed room whose end the follower has yet to receive.
+    /// The number of the next closed room. The follower has received the ends of all earlier closed rooms, or they are
+    /// in `behind`.
     next_closed: u64,
     /// The received messages that were not returned yet.
     current: Option<BatchSlice>,
@@ -83,7 +79,6 @@ impl Follower {
             has_dropped_logs: false,
             behind: VecDeque::new(),
             catching_up: None,
-            lost: VecDeque::new(),
             next_closed,
             current: None,
         };
@@ -112,11 +107,11 @@ impl Follower {
                 }
                 continue;
             }
-            if let Some(lost) = self.lost.pop_front() {
-                return Some(lost);
-            }
-            if let Some((room, behind)) = self.behind.pop_front() {
-                self.catch_up_in(room, behind);
+            if let Some(behind) = self.behind.pop_front() {
+                match behind {
+                    Behind::Open(room) => self.catch_up_in(room, true, None),
+                    Behind::Closed(closed) => self.end(closed),
+                }
                 continue;
             }
             match self.receive().await? {
@@ -125,11 +120,7 @@ impl Follower {
                         return Some(event);
                     }
                 }
-                Err(Lagged) => {
-                    let rooms = self.rooms().into_iter();
-                    self.behind = rooms.map(|room| (room, Behind::Ring)).collect();
-                    self.take_closed();
-                }
+                Err(Lagged) => self.fall_behind(),
             }
         }
     }
@@ -162,23 +153,18 @@ impl Follower {
         }
     }
 
-    /// Adds the rooms that were closed while the follower lagged to those in which it has to catch up. If the log of
-    /// such a room is gone, only its end can be reported.
-    fn take_closed(&mut self) {
-        for (number, closed) in self.hub.feed().closed_from(self.next_closed) {
-            self.next_closed = number + 1;
-            if self.only.as_ref().is_some_and(|only| *only != closed.key) {
-                continue;
-            }
-            if let Some(room) = closed.room.upgrade() {
-                self.behind.push_back((room, Behind::Ring));
-            } else {
-                let missed = Event::Gap(Missed::Unreadable(None));
-                self.lost.push_back((closed.name.clone(), missed));
-                let end = Event::Closed(closed.reason);
-                self.lost.push_back((closed.name, end));
-            }
-        }
+    /// Makes the follower catch up in all rooms, first in those that were closed while it lagged.
+    fn fall_behind(&mut self) {
+        // The open rooms are listed first. If such a room is closed and opened again before the closed rooms are listed,
+        // the follower receives the events of the new one from the ring, which are later than the end of the old one.
+        let open = self.rooms();
+        let (closed, next_closed) = self.hub.feed().closed_from(self.next_closed);
+        self.next_closed = next_closed;
+        let only = self.only.as_ref();
+        let closed = closed.into_iter();
+        let closed = closed.filter(|closed| only.is_none_or(|only| *only == closed.key));
+        let open = open.into_iter().map(Behind::Open);
+        self.behind = closed.map(Behind::Closed).chain(open).collect();
     }
 
     fn take(&mut self, told: Told) -> Option<(RoomName, Event)> {
@@ -193,11 +179,17 @@ impl Follower {
             }
         };
         let place = self.place(&room);
-        if item.number < place.next {
-            return None;
-        }
-        if item.number > place.next || self.is_back(&room, place) {
-            self.behind.push_back((room, Behind::Hole));
+        let closed = match &item.body {
+            Body::Closed(number, _) if *number < self.next_closed => return None,
+            Body::Closed(number, reason) => {
+                self.next_closed = number + 1;
+                Some(Arc::clone(reason))
+            }
+            _ if item.number < place.next => return None,
+            _ => None,
+        };
+        if item.number != place.next || self.is_back(&room, place) {
+            self.catch_up_in(room, false, closed);
             return None;
         }
         self.set_place(&room, item.end);
@@ -219,38 +211,43 @@ impl Follower {
             }
             Body::Presence(presence) => Some(Event::Presence(Arc::clone(presence))),
             Body::Missed(_, missed) => Some(Event::Gap(*missed)),
-            Body::Closed(reason) => {
-                self.note_end(&room, item.end);
-                Some(Event::Closed(Arc::clone(reason)))
-            }
+            Body::Closed(_, reason) => Some(Event::Closed(Arc::clone(reason))),
             Body::Count(..) | Body::Nudge => None,
         };
         event.map(|event| (room.name.clone(), event))
     }
 
     /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed
-    /// from the log.
-    fn catch_up_in(&mut self, room: Arc<Room>, behind: Behind) {
+    /// from the log. `closed`: why the room is closed, which is reported after the messages.
+    fn catch_up_in(&mut self, room: Arc<Room>, missed_whispers: bool, closed: Option<Arc<str>>) {
         let was = self.place(&room);
         let is_unknown = self.is_unknown(&room);
-        if was.next == ENDED {
-            return;
-        }
-        let (now, catch_up, missed_presence) = room.live_end(was, behind == Behind::Ring);
-        let closed = room.closed().map(|(_, reason)| reason);
-        let missed_presence = missed_presence.filter(|_| closed.is_none());
-        if was.next < now.next || missed_presence.is_some() {
+        let (now, catch_up, missed_presence) = room.live_end(was, missed_whispers);
+        if was.next < now.next || missed_presence.is_some() || closed.is_some() {
             self.set_place(&room, now);
-            if closed.is_some() {
-                self.note_end(&room, now);
-            }
             self.catching_up = Some(CatchingUp {
-                room,
+                room: room.name.clone(),
                 missed_presence: missed_presence.map(Box::new),
                 missed: is_unknown.then_some(Missed::Unreadable(None)),
-                backlog: Backlog::new(catch_up),
+                backlog: Some((room, Backlog::new(catch_up))),
                 closed,
             });
+        }
+    }
+
+    /// Catches up in a closed room. If its log is gone, only its end can be reported.
+    fn end(&mut self, closed: Closed) {
+        match closed.room.upgrade() {
+            Some(room) => self.catch_up_in(room, false, Some(closed.reason)),
+            None => {
+                self.catching_up = Some(CatchingUp {
+                    room: closed.name,
+                    missed_presence: None,
+                    missed: Some(Missed::Unreadable(None)),
+                    backlog: None,
+                    closed: Some(closed.reason),
+                });
+            }
         }
     }
 
@@ -259,30 +256,25 @@ impl Follower {
         let catching_up = self.catching_up.as_mut()?;
         let room = &catching_up.room;
         if let Some(info) = catching_up.missed_presence.take() {
-            return Some((room.name.clone(), Event::Present(info)));
+            return Some((room.clone(), Event::Present(info)));
         }
         if let Some(missed) = catching_up.missed.take() {
-            return Some((room.name.clone(), Event::Gap(missed)));
+            return Some((room.clone(), Event::Gap(missed)));
         }
-        match catching_up.backlog.step(room).await {
+        let step = match &mut catching_up.backlog {
+            Some((room, backlog)) => backlog.step(room).await,
+            None => Step::Done,
+        };
+        match step {
             Step::Slice(slice) => self.current = Some(slice),
-            Step::Missed(missed) => return Some((room.name.clone(), Event::Gap(missed))),
+            Step::Missed(missed) => return Some((room.clone(), Event::Gap(missed))),
             Step::GoOn => {}
             Step::Done => {
                 let done = self.catching_up.take()?;
-                let end = Event::Closed(done.closed?);
-                return Some((done.room.name.clone(), end));
+                return Some((done.room, Event::Closed(done.closed?)));
             }
         }
         None
-    }
-
-    /// Notes that the follower receives the end of a closed room, after which it receives nothing of the room.
-    fn note_end(&mut self, room: &Arc<Room>, end: Cursor) {
-        if let Some((number, _)) = room.closed() {
-            self.next_closed = self.next_closed.max(number + 1);
-        }
-        self.set_place(room, Cursor { next: ENDED, ..end });
     }
 
     /// Returns the open rooms that the follower observes.
@@ -361,26 +353,23 @@ impl Follower {
 /// The hub's broadcast ring has dropped events that this follower had not received.
 struct Lagged;
 
-/// A room in which a follower is catching up.
+/// A room in which a follower lags.
+enum Behind {
+    Open(Arc<Room>),
+    Closed(Closed),
+}
+
+/// The part of a room's events that a lagging follower has yet to receive.
 struct CatchingUp {
-    room: Arc<Room>,
+    room: RoomName,
     /// The room's present members, which `next` returns because the follower missed changes of presence.
     missed_presence: Option<Box<RoomInfo>>,
     /// A gap that is reported before the messages of the backlog.
     missed: Option<Missed>,
-    backlog: Backlog,
+    /// The messages; `None` if the room's log is gone.
+    backlog: Option<(Arc<Room>, Backlog)>,
     /// Why the room is closed, which is reported after the backlog; `None` if the room is open.
     closed: Option<Arc<str>>,
-}
-
-/// Why a follower lags in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Behind {
-    /// The hub's broadcast ring has dropped events. The follower may have missed messages and changes of presence.
-    Ring,
-    /// The number of the received item does not follow the last number of the room. The follower has missed only
-    /// messages.
-    Hole,
 }
 
 fn address(room: &Arc<Room>) -> usize {

@@ -70,6 +70,8 @@ pub(super) struct Inner {
     /// Holds a lock for each session that is claiming another nick. The locks are here, so that an idle session needs
     /// none of its own.
     pub(super) renamings: Turns,
+    /// Holds a lock for each nick that a guest is claiming, so that requests of guests under one nick take turns.
+    pub(super) guest_nicks: Turns,
     /// Held while the keys of recent messages are read from a log, so that one log is read at a time.
     pub(super) recalls: tokio::sync::Mutex<()>,
     pub(super) context: RoomContext,
@@ -179,6 +181,11 @@ impl Hub {
     /// Waits for the session's turn to change its nick, which ends when the guard is dropped. Cancel safe.
     pub(crate) async fn renaming(&self, session: SessionId) -> MutexGuard<'_, ()> {
         self.0.renamings.turn(&session).await
+    }
+
+    /// Waits for the turn of a guest to claim this nick, which ends when the guard is dropped. Cancel safe.
+    pub(crate) async fn guest_turn(&self, nick: &str) -> MutexGuard<'_, ()> {
+        self.0.guest_nicks.turn(&self.fold(nick)).await
     }
 
     pub(crate) fn next_guest(&self) -> u64 {

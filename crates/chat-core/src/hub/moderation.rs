@@ -4,9 +4,10 @@ use crate::event::CloseReason;
 use crate::hub::hub::Hub;
 use crate::hub::roster::RosterCommand;
 use crate::name::Nick;
-use crate::room::{Participant, Removal};
+use crate::room::{Participant, Removal, Room};
 use crate::text;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 impl Hub {
     /// Ends the session with this nick; if several sessions share the nick, all of them. Returns the nick in the
@@ -74,24 +75,41 @@ impl Hub {
     /// the lobby if their dialect allows one room at a time. Members in process and followers receive
     /// [`Event::Closed`](crate::Event::Closed). A log in memory is lost; a persistent journal keeps the log. The next
     /// session that joins a room of that name opens it again.
+    ///
+    /// If the journal is still storing messages of the room, the room accepts no more messages, and is closed once these
+    /// are delivered. After [`Limits::drain`](crate::Limits::drain) the room is closed in any case: its members receive
+    /// a gap, and these messages are not delivered. Until then, `close_room` returns `None` for it. Outside a Tokio
+    /// runtime, the room is closed at once.
     pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
         let room = self.find_named(room)?;
-        if !self.0.rooms.lock().remove(&room) {
-            return None;
-        }
+        let count = room.begin_to_close()?;
         let reason = self.reason(reason);
-        let removed = room.close(Arc::clone(&reason));
-        let count = removed.len();
-        for removed in removed {
+        match Handle::try_current() {
+            Ok(runtime) if !room.is_settled() => {
+                let hub = self.clone();
+                let closing = async move {
+                    // The room is closed whether it has settled or not.
+                    drop(tokio::time::timeout(hub.limits().drain, room.settled()).await);
+                    hub.finish_closing(&room, &reason);
+                };
+                self.0.context.tasks.spawn_on(closing, &runtime);
+            }
+            _ => self.finish_closing(&room, &reason),
+        }
+        Some(count)
+    }
+
+    fn finish_closing(&self, room: &Arc<Room>, reason: &Arc<str>) {
+        self.0.rooms.lock().remove(room);
+        for removed in room.close(reason) {
             let removal = Removal {
-                room: Arc::clone(&room),
+                room: Arc::clone(room),
                 seat: removed.seat,
-                reason: Arc::clone(&reason),
+                reason: Arc::clone(reason),
                 is_closed: true,
             };
             removed.session.note_removal(removal, removed.has_wire);
         }
-        Some(count)
     }
 
     /// Cleans and truncates a reason, so that other members may see it.

@@ -13,7 +13,7 @@ use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Decides what peers over a connection may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
+/// Decides what peers over a connection, and [guests](crate::Guest), may do; install it with [`HubBuilder::policy`](crate::HubBuilder::policy).
 ///
 /// Several policies may be installed. The hub asks them in the order in which they were installed. If a policy refuses,
 /// the request is refused and no further policy is asked. If a policy changes the request, the next policy is asked
@@ -173,9 +173,9 @@ pub struct Visitor {
     pub dialect: &'static str,
     /// The account that the peer has proved; `None` if the peer has proved none.
     pub account: Option<Account>,
-    /// The peer's session; `None` before it is admitted.
+    /// The peer's session; `None` before it is admitted, and if the peer is a [`Guest`](crate::Guest).
     pub session: Option<SessionId>,
-    /// The peer's nick; `None` before it is admitted.
+    /// The peer's nick; `None` before it is admitted. A [`Guest`](crate::Guest) has a nick only while it publishes.
     pub nick: Option<Nick>,
 }
 

@@ -28,10 +28,9 @@ pub trait Roster: Send + Sync + 'static {
 
     /// Gives a session a nick, in addition to the nick that the session has.
     ///
-    /// The claim succeeds if the nick is free or the session has it already; the account and the token of the claim then
-    /// replace the earlier ones. It also succeeds if the owner of the nick has the same account: the two sessions then
-    /// share the nick. If the claim [takes over](IfTaken::TakeOver), older sessions with the same token lose the nick in
-    /// the same step, so that the nick is never free in between.
+    /// The claim succeeds if the nick is free or the session has it already. It also succeeds if the owner of the nick
+    /// has the same account: the two sessions then share the nick. If the claim [takes over](IfTaken::TakeOver), older
+    /// sessions with the same token lose the nick in the same step, so that the nick is never free in between.
     ///
     /// If the hub drops the future of a claim, it [releases](Self::release) the nick afterwards.
     ///

@@ -11,8 +11,8 @@ use crate::hub::roster::{
 use crate::log::{Owner, SessionId};
 use crate::name::{Nick, RoomName, TYPED_NICK_BYTES_MAX};
 use crate::room::{MailboxFull, Participant, Room};
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -64,34 +64,6 @@ impl Hub {
             claiming.is_pending = false;
         }
         claimed
-    }
-
-    /// Claims the nick of a session once more, because its account has changed. A task waits for the roster if it does
-    /// not answer at once.
-    pub(crate) fn renew_claim(&self, session: &Arc<Participant>) {
-        let (hub, session) = (self.clone(), Arc::clone(session));
-        let mut renewing = Box::pin(async move {
-            let _turn = hub.renaming(session.id()).await;
-            let nick = session.nick();
-            let keys = NickKeys::new(hub.names(), &nick);
-            if session.has_ended() {
-                return;
-            }
-            // If the claim fails, the session keeps the nick under its earlier claim.
-            drop(
-                hub.claim_nick(&session, &nick, Some(&keys), IfTaken::Refuse)
-                    .await,
-            );
-            let naming = session.naming.lock();
-            if session.has_ended() {
-                hub.roster().release(session.id(), &keys);
-            }
-            drop(naming);
-            hub.publish_presence(&session);
-        });
-        if renewing.as_mut().now_or_never().is_none() {
-            self.0.context.tasks.spawn(renewing);
-        }
     }
 
     /// Adds a session that has its nick to the table of sessions. The first session starts the task that applies the

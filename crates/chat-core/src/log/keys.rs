@@ -112,6 +112,24 @@ impl Keys {
         })
     }
 
+    /// Claims a key for a message that is published alone. If another call is publishing a message under the key, waits
+    /// for its result. Returns the message that was published under the key as the error.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn claim_settled(
+        self: &Arc<Self>,
+        owner: Owner,
+        key: &Key,
+    ) -> Result<Claim, Said> {
+        loop {
+            match self.claim(owner, key, 0) {
+                Claimed::New(claim) => return Ok(claim),
+                Claimed::Already(said) => return Err(said),
+                Claimed::Pending => self.settled(|| self.is_pending(owner, key)).await,
+            }
+        }
+    }
+
     /// Returns the message that was published under a key; `None` if the key is not remembered.
     pub(crate) fn said(&self, owner: Owner, key: &Key) -> Option<Said> {
         let mut known = self.known.lock();

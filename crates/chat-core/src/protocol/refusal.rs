@@ -12,6 +12,7 @@ use crate::room::{JoinError, NotInRoom, PublishError};
 use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 /// Why the hub refuses a request of a peer, as the peer is told it.
 ///
@@ -26,6 +27,8 @@ pub struct Refusal {
     pub message: String,
     /// What the peer can do next. The dialect adds the name of its command for that, if it has one.
     pub hint: Option<Hint>,
+    /// How long the peer should wait before it repeats the request; `None` if that is not known.
+    pub retry_after: Option<Duration>,
 }
 
 /// What a peer whose request was refused can do about it.
@@ -93,7 +96,15 @@ impl Refusal {
             code,
             message: message.into(),
             hint: None,
+            retry_after: None,
         }
+    }
+
+    /// Sets how long the peer should wait before it repeats the request.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// Sets the hint, or removes it with `None`.

@@ -12,6 +12,8 @@ use crate::room::delivery::Tail;
 use crate::room::item::Cursor;
 use crate::room::room::{Room, State, Subscription};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::broadcast;
 
 /// The most messages that a member in process reads at a time.
 const PAGE: usize = 256;
@@ -27,7 +29,8 @@ pub(crate) struct CatchUp {
     epoch: Epoch,
     /// The report that the member receives before the messages: which other messages it does not receive, and why.
     missed: Option<Missed>,
-    /// Whether the room can't follow its log now. This is reported after the messages.
+    /// Whether the room can't follow its log now, or is closed before its last messages were delivered. This is reported
+    /// after the messages.
     is_lost: bool,
     /// Whether the member receives no more items of the room, such as the report of a new epoch. This value then makes
     /// that report.
@@ -157,23 +160,38 @@ impl Room {
         (self.catch_up(&state, was), missed_presence)
     }
 
-    /// Subscribes a lagging member again, to the room's next items. `was` is the cursor that the member had reached.
-    /// Returns the part of the log that the member must receive before these items. If the member missed changes of
-    /// presence, also returns the room's present members.
-    pub(crate) fn subscribe_anew(&self, was: Cursor) -> (Subscription, CatchUp, Option<RoomInfo>) {
+    /// Subscribes a peer that does not join the room to the room's next items. Also returns the room's members, topic
+    /// and position at this time.
+    pub(crate) fn subscribe(&self) -> (Subscription, RoomInfo) {
         let state = self.state.lock();
         let subscription = Subscription {
             rx: self.tx.subscribe(),
             cursor: state.cursor,
         };
-        let missed_presence = state.cursor.presences != was.presences;
-        let info = missed_presence.then(|| self.whole_info(&state));
-        (subscription, self.catch_up(&state, was), info)
+        (subscription, self.room_info(&state))
+    }
+
+    /// Subscribes a lagging member again, to the room's next items. `was` is the cursor that the member had reached.
+    /// Returns the part of the log that the member must receive before these items. If the member missed changes of
+    /// presence, also returns the room's present members. If the room is closed, the only next item reports that.
+    pub(crate) fn subscribe_anew(&self, was: Cursor) -> (Subscription, CatchUp, Option<RoomInfo>) {
+        let state = self.state.lock();
+        let (mut cursor, catch_up, info) = self.end_of(&state, was, false);
+        let rx = if let Some(closed) = &state.closed {
+            let (tx, rx) = broadcast::channel(1);
+            // Can't fail, because there is a receiver.
+            drop(tx.send(Arc::clone(closed)));
+            cursor.next = closed.number;
+            rx
+        } else {
+            self.tx.subscribe()
+        };
+        (Subscription { rx, cursor }, catch_up, info)
     }
 
     /// Returns the room's present cursor for a follower that had reached the cursor `was`, and the part of the log that
-    /// the follower must receive first. If the follower missed changes of presence, also returns the room's present
-    /// members.
+    /// the follower must receive first. If the follower missed changes of presence and the room is not closed, also
+    /// returns the room's present members.
     ///
     /// `missed_whispers`: the follower may also have missed changes of presence that only followers receive.
     pub(crate) fn live_end(
@@ -181,11 +199,19 @@ impl Room {
         was: Cursor,
         missed_whispers: bool,
     ) -> (Cursor, CatchUp, Option<RoomInfo>) {
-        let state = self.state.lock();
+        self.end_of(&self.state.lock(), was, missed_whispers)
+    }
+
+    fn end_of(
+        &self,
+        state: &State,
+        was: Cursor,
+        missed_whispers: bool,
+    ) -> (Cursor, CatchUp, Option<RoomInfo>) {
         let missed_presence =
             state.cursor.presences != was.presences || (missed_whispers && state.hushed);
-        let info = missed_presence.then(|| self.whole_info(&state));
-        (state.cursor, self.catch_up(&state, was), info)
+        let info = (missed_presence && state.closed.is_none()).then(|| self.whole_info(state));
+        (state.cursor, self.catch_up(state, was), info)
     }
 
     /// Returns the part of the log that a member has yet to receive after the cursor `was`. If the member has left the
@@ -239,9 +265,11 @@ impl Room {
         let is_reset = was.epoch != now.epoch;
         let after = if is_reset { state.epoch_began } else { was.seq };
         let following = self.following.as_ref();
+        let closed = state.closed.as_ref().filter(|_| state.is_uncertain);
         CatchUp {
             missed: is_reset.then_some(Missed::OtherEpoch),
-            is_lost: following.is_some_and(|following| following.has_lost_after(was.next)),
+            is_lost: following.is_some_and(|following| following.has_lost_after(was.next))
+                || closed.is_some_and(|closed| was.next < closed.number),
             ..CatchUp::new(after, now)
         }
     }

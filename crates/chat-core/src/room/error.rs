@@ -20,8 +20,8 @@ pub enum PublishError {
     Empty,
     /// The text that was given as the message's key is not a valid key.
     Key(KeyError),
-    /// Too many earlier messages of the room wait for the journal. The message was not published and can be sent again
-    /// later.
+    /// Too many earlier messages of the room wait for the journal, or the room is closed once the journal has stored
+    /// them. The message was not published and can be sent again later.
     Busy,
     /// The session has ended, or is not in the room.
     NotAMember,

@@ -23,8 +23,8 @@ pub(crate) struct Feed<T, C> {
 struct ClosedRooms<C> {
     /// How many rooms were closed so far. The rooms are numbered in this order.
     count: u64,
-    /// The last ones that a follower may miss, with their numbers, oldest first.
-    latest: VecDeque<(u64, C)>,
+    /// The last ones that a follower may miss, oldest first.
+    latest: VecDeque<C>,
 }
 
 impl<T: Clone, C: Clone> Feed<T, C> {
@@ -46,20 +46,21 @@ impl<T: Clone, C: Clone> Feed<T, C> {
         tx.subscribe()
     }
 
-    /// Remembers a room that is about to be closed, for followers that lag. Returns the number of the closed room.
-    pub(crate) fn note_closed(&self, room: impl FnOnce() -> C) -> u64 {
+    /// Closes a room: remembers it for followers that lag, and calls `send` with the number of the closed room. `send`
+    /// sends the item that reports the end of the room. Followers receive these items in the order of the numbers.
+    pub(crate) fn close(&self, room: impl FnOnce() -> C, send: impl FnOnce(u64)) {
         let mut closed = self.closed.lock();
-        let number = closed.count;
-        closed.count += 1;
         if self.tx.get().is_some_and(|tx| tx.receiver_count() > 0) {
             if closed.latest.len() == CLOSED_MAX {
                 closed.latest.pop_front();
             }
-            closed.latest.push_back((number, room()));
+            closed.latest.push_back(room());
         } else {
             closed.latest = VecDeque::new();
         }
-        number
+        closed.count += 1;
+        // The lock is held, so that no item of a later closed room is sent before this one.
+        send(closed.count - 1);
     }
 
     /// Returns the number of the next room that is closed.
@@ -67,11 +68,16 @@ impl<T: Clone, C: Clone> Feed<T, C> {
         self.closed.lock().count
     }
 
-    /// Returns the closed rooms from this number on, as far as they are remembered, with their numbers.
-    pub(crate) fn closed_from(&self, number: u64) -> Vec<(u64, C)> {
+    /// Returns the closed rooms from this number on, as far as they are remembered, oldest first. Also returns the
+    /// number of the next room that is closed.
+    pub(crate) fn closed_from(&self, number: u64) -> (Vec<C>, u64) {
         let closed = self.closed.lock();
-        let later = closed.latest.iter().filter(|(closed, _)| *closed >= number);
-        later.cloned().collect()
+        let missed = usize::try_from(closed.count - number).unwrap_or(usize::MAX);
+        let known = closed.latest.len().saturating_sub(missed);
+        (
+            closed.latest.iter().skip(known).cloned().collect(),
+            closed.count,
+        )
     }
 
     /// Sends an item if there is a follower. Must be called under the lock of the room that the item is about.

@@ -5,9 +5,9 @@
 //! If the stream of a log ends, the room follows the log again, from the last position that it has delivered.
 
 use crate::event::Missed;
-use crate::log::{Batch, DynLog, Followed, Gap, Head, Seq, SessionId, Span};
+use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
 use crate::name::RoomName;
-use crate::room::following::{Following, Placed};
+use crate::room::following::Following;
 use crate::room::item::Body;
 use crate::room::room::{Opener, Room, RoomContext, State};
 use crate::time_slice::TimeSlice;
@@ -163,51 +163,10 @@ impl Room {
         state.cursor.epoch = epoch;
         state.cursor.seq = tail;
         state.epoch_began = tail;
-        let following = self.following.as_ref();
-        if let Some(placed) = following.and_then(|following| following.reset(tail)) {
-            self.search_for(placed);
+        if let Some(following) = &self.following {
+            following.reset(tail);
         }
         self.send_missed(state, Missed::OtherEpoch);
-    }
-
-    /// Finds out whether the present epoch of the log holds messages that this hub has appended. If so, they are yet to
-    /// be delivered, and the room is not settled before that. Called under the room's lock.
-    ///
-    /// The log may have begun anew while the messages were appended, so that their position is of either epoch.
-    pub(super) fn search_for(self: &Arc<Self>, placed: Placed) {
-        let Some(following) = &self.following else {
-            return;
-        };
-        following.begin_search();
-        let room = Arc::clone(self);
-        self.context
-            .tasks
-            .spawn(async move { while !room.has_searched_for(placed).await {} });
-    }
-
-    /// Ends a search for messages of this hub. Returns `false` if the log began anew in between.
-    async fn has_searched_for(&self, placed: Placed) -> bool {
-        let epoch = self.epoch();
-        let before = Span::After(Seq(placed.first.0.saturating_sub(1)));
-        // If the journal fails or panics, nothing can be waited for.
-        let page = AssertUnwindSafe(self.read(before, 1)).catch_unwind().await;
-        let page = page.ok().and_then(Result::ok);
-        let state = self.state.lock();
-        if state.cursor.epoch != epoch {
-            return false;
-        }
-        if let Some(following) = &self.following {
-            if let Some(page) = page.filter(|page| placed.is_in(page)) {
-                if page.epoch.is_none_or(|read| read == epoch) {
-                    following.note_appended(placed);
-                } else {
-                    following.await_reset(placed);
-                }
-            }
-            following.end_search();
-        }
-        self.notify_settled(&state);
-        true
     }
 
     /// Reports that the stream has ended: the room can't deliver messages until it follows the log again.
@@ -242,7 +201,8 @@ impl Room {
         }
     }
 
-    fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {
+    /// Reports messages that no member receives.
+    pub(super) fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {
         let body = Body::Missed(self.name.clone(), missed);
         self.send(state, SessionId::NOBODY, body);
     }

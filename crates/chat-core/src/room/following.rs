@@ -2,9 +2,8 @@
 //!
 //! Invariant: the room counts as settled only when all messages that this hub has appended are delivered.
 
-use crate::log::{Batch, Page, Seq, SessionId, Timestamp};
-use crate::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::log::{Batch, Seq};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The reason that an author receives if it publishes while the log can't be followed.
@@ -19,12 +18,6 @@ pub(super) struct Following {
     /// The last position that this hub has appended. The room counts as settled once it has delivered the messages up
     /// to this position.
     appended: AtomicU64,
-    /// The messages that this hub has appended last.
-    latest: Mutex<Option<Placed>>,
-    /// How many searches for appended messages are running; see [`begin_search`](Self::begin_search).
-    searches: AtomicUsize,
-    /// Whether messages of this hub are in an epoch that the stream has yet to report.
-    awaits_reset: AtomicBool,
     /// The number of the item that reports to the members that the stream has ended; [`NOT_LOST`] while the log is
     /// followed.
     lost_at: AtomicU64,
@@ -32,68 +25,20 @@ pub(super) struct Following {
     _stop_on_drop: DropGuard,
 }
 
-/// Identifies the messages of one append by their place in the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Placed {
-    pub(super) first: Seq,
-    last: Seq,
-    author: SessionId,
-    at: Timestamp,
-}
-
-impl Placed {
-    pub(super) fn new(batch: &Batch) -> Self {
-        Self {
-            first: batch.first(),
-            last: batch.last(),
-            author: batch.author(),
-            at: batch.at(),
-        }
-    }
-
-    /// Returns whether a page, which was read from this place on, begins with these messages.
-    pub(super) fn is_in(&self, page: &Page) -> bool {
-        let first = page.messages().next();
-        first.is_some_and(|first| {
-            first.seq() == self.first && first.author() == self.author && first.at() == self.at
-        })
-    }
-}
-
 impl Following {
     pub(super) fn new(tail: Seq) -> Self {
         let stop = CancellationToken::new();
         Self {
             appended: AtomicU64::new(tail.0),
-            latest: Mutex::default(),
-            searches: AtomicUsize::new(0),
-            awaits_reset: AtomicBool::new(false),
             lost_at: AtomicU64::new(NOT_LOST),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         }
     }
 
-    /// Notes that this hub's messages are in the log. Called under the room's lock, like the methods below.
-    pub(super) fn note_appended(&self, placed: Placed) {
-        *self.latest.lock() = Some(placed);
-        self.appended.fetch_max(placed.last.0, Ordering::Relaxed);
-    }
-
-    /// Begins to search the log for messages of this hub whose epoch is unknown. The room is not settled until the
-    /// search has ended.
-    pub(super) fn begin_search(&self) {
-        self.searches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn end_search(&self) {
-        self.searches.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Notes that messages of this hub are in an epoch that the stream has yet to report.
-    pub(super) fn await_reset(&self, placed: Placed) {
-        *self.latest.lock() = Some(placed);
-        self.awaits_reset.store(true, Ordering::Relaxed);
+    /// Notes that this hub's messages are in the log. Called under the room's lock, as are the methods below.
+    pub(super) fn note_appended(&self, batch: &Batch) {
+        self.appended.fetch_max(batch.last().0, Ordering::Relaxed);
     }
 
     pub(super) fn appended(&self) -> Seq {
@@ -103,10 +48,7 @@ impl Following {
     /// Returns whether all messages that this hub has appended are at or before this position. Also returns `true`
     /// while the log is lost, because nothing can be delivered then.
     pub(super) fn has_passed(&self, seq: Seq) -> bool {
-        self.is_lost()
-            || self.appended.load(Ordering::Relaxed) <= seq.0
-                && self.searches.load(Ordering::Relaxed) == 0
-                && !self.awaits_reset.load(Ordering::Relaxed)
+        self.is_lost() || self.appended.load(Ordering::Relaxed) <= seq.0
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -123,12 +65,9 @@ impl Following {
         self.stop.cancel();
     }
 
-    /// Notes the end of a log that began a new epoch. Returns the messages that this hub has appended last: the new
-    /// epoch may hold them.
-    pub(super) fn reset(&self, tail: Seq) -> Option<Placed> {
+    /// Notes that the log has begun a new epoch, and that its end is now this position.
+    pub(super) fn reset(&self, tail: Seq) {
         self.appended.store(tail.0, Ordering::Relaxed);
-        self.awaits_reset.store(false, Ordering::Relaxed);
-        self.latest.lock().take()
     }
 
     /// Notes that the stream has ended. `number` is the number of the item that reports this to the members.

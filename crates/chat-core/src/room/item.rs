@@ -33,8 +33,9 @@ pub(crate) enum Body {
     Count(RoomName, usize),
     /// Messages that no member receives, and why.
     Missed(RoomName, Missed),
-    /// The room is closed, for this reason. A peer over a connection is notified by its connection, not by this item.
-    Closed(Arc<str>),
+    /// The room is closed: the number of the closed room, and the reason. A peer over a connection is notified by its
+    /// connection, not by this item.
+    Closed(u64, Arc<str>),
     /// Nothing is shown. Each member in process checks whether its session is ending.
     Nudge,
 }
@@ -85,7 +86,7 @@ impl Item {
         match &self.body {
             Body::Messages(batch) => batch.len(),
             Body::Presence(_) => 1,
-            Body::Count(..) | Body::Missed(..) | Body::Closed(_) | Body::Nudge => 0,
+            Body::Count(..) | Body::Missed(..) | Body::Closed(..) | Body::Nudge => 0,
         }
     }
 
@@ -95,7 +96,7 @@ impl Item {
             Body::Presence(_)
             | Body::Count(..)
             | Body::Missed(..)
-            | Body::Closed(_)
+            | Body::Closed(..)
             | Body::Nudge => 0,
         }
     }
@@ -115,7 +116,7 @@ impl Item {
             Body::Presence(presence) => Broadcast::Presence(presence),
             Body::Count(room, count) => Broadcast::Count(room, *count),
             Body::Missed(room, missed) => Broadcast::Missed(room, *missed),
-            Body::Closed(_) | Body::Nudge => return Bytes::new(),
+            Body::Closed(..) | Body::Nudge => return Bytes::new(),
         };
         encoder.encode(&item, Moment::Live, &mut out);
         let bytes = out.freeze();

@@ -3,12 +3,12 @@
 //! Invariant: one item announces one change. In a room with too many members to announce each change, only the
 //! followers of the hub receive it.
 
-use crate::event::{CloseReason, Presence, PresenceChange, RoomInfo, RoomSummary};
+use crate::event::{CloseReason, Missed, Presence, PresenceChange, RoomInfo, RoomSummary};
 use crate::log::{Account, SessionId};
 use crate::name::Nick;
 use crate::room::delivery;
 use crate::room::delivery::{Place, Shard, Tail};
-use crate::room::item::{Body, DeliveryOptions};
+use crate::room::item::{Body, DeliveryOptions, Item};
 use crate::room::occupant::{Occupant, Removed, SeatNumber};
 use crate::room::outbound::Outbound;
 use crate::room::participant::Participant;
@@ -83,14 +83,6 @@ impl State {
         let is_double = *count > 1;
         self.doubles += usize::from(is_double);
         is_double
-    }
-
-    /// Counts a session that has received an account under its nick, unless it is counted already. It is the first one
-    /// with an account: other sessions can share the nick only after that.
-    fn share_later(&mut self, nick: &Nick) {
-        if !self.shared.contains_key(nick) {
-            self.shared.insert(nick.clone(), 1);
-        }
     }
 
     /// Counts one session less under a nick. Returns whether other sessions still have the nick.
@@ -180,17 +172,27 @@ impl Room {
         Some(occupant.into())
     }
 
-    /// Takes all members out and marks the room as gone: a session that wants to join must open it anew.
-    pub(crate) fn close(self: &Arc<Self>, reason: Arc<str>) -> Vec<Removed> {
+    /// Refuses all further appends, because the hub is about to close the room. Returns how many sessions are in the
+    /// room; `None` if the hub is closing the room already.
+    pub(crate) fn begin_to_close(&self) -> Option<usize> {
         let mut state = self.state.lock();
+        if let Lifecycle::Closing | Lifecycle::Gone = state.lifecycle {
+            return None;
+        }
+        state.lifecycle = Lifecycle::Closing;
+        Some(state.members.len())
+    }
+
+    /// Takes all members out and marks the room as gone: a session that wants to join must open it anew. Messages that
+    /// the journal has not stored by now are reported as missing, and are not delivered later.
+    pub(crate) fn close(self: &Arc<Self>, reason: &Arc<str>) -> Vec<Removed> {
+        let mut state = self.state.lock();
+        state.is_uncertain |= !self.has_settled(&state);
+        if state.is_uncertain {
+            self.send_missed(&mut state, Missed::Unreadable(None));
+        }
         self.set_gone(&mut state);
-        let number = self.context.feed.note_closed(|| Closed {
-            room: Arc::downgrade(self),
-            name: self.name.clone(),
-            key: Arc::clone(&self.key),
-            reason: Arc::clone(&reason),
-        });
-        state.closed = Some((number, Arc::clone(&reason)));
+        self.notify_settled(&state);
         let members = std::mem::take(&mut state.members);
         state.elsewhere.clear();
         state.shared.clear();
@@ -199,7 +201,18 @@ impl Room {
             tail.end(state.cursor.seq);
         }
         // One item notifies all members in process. The connections of the other members notify their peers.
-        self.send(&mut state, SessionId(0), Body::Closed(reason));
+        let closed = || Closed {
+            room: Arc::downgrade(self),
+            name: self.name.clone(),
+            key: Arc::clone(&self.key),
+            reason: Arc::clone(reason),
+        };
+        self.context.feed.close(closed, |number| {
+            let body = Body::Closed(number, Arc::clone(reason));
+            let item = Arc::new(Item::new(state.cursor, SessionId(0), body));
+            self.send_item(&mut state, Arc::clone(&item));
+            state.closed = Some(item);
+        });
         members.into_values().map(Removed::from).collect()
     }
 
@@ -221,15 +234,6 @@ impl Room {
             number,
         };
         self.announce_rename(&mut state, session, nick, change, account.as_ref());
-    }
-
-    /// Records that a member has received an account, so that it may share its nick.
-    pub(crate) fn note_account(&self, session: SessionId) {
-        let mut state = self.state.lock();
-        if let Some(occupant) = state.members.get(&session) {
-            let nick = occupant.nick.clone();
-            state.share_later(&nick);
-        }
     }
 
     /// Announces a new nick. If other sessions keep the old nick, announces the arrival of the new nick. If others have
@@ -288,11 +292,7 @@ impl Room {
                     self.announce_arrival(&mut state, who, nick);
                 }
             }
-            Some(had) if had == *nick => {
-                if account.is_some() {
-                    state.share_later(nick);
-                }
-            }
+            Some(had) if had == *nick => {}
             Some(had) => {
                 let change = PresenceChange::Renamed { to: nick.clone() };
                 self.announce_rename(&mut state, who, had, change.into(), account);
@@ -493,7 +493,7 @@ impl Room {
         }
     }
 
-    fn room_info(&self, state: &State) -> RoomInfo {
+    pub(super) fn room_info(&self, state: &State) -> RoomInfo {
         RoomInfo {
             room: self.name.clone(),
             count: state.count(),

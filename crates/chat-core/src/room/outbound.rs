@@ -170,7 +170,7 @@ impl Outbound {
         delivered
     }
 
-    /// Writes the connection's own output, before the bytes of rooms that are held back.
+    /// Writes output of the connection itself, ahead of the deliveries that are held back.
     pub(crate) fn send(&self, bytes: &Bytes) {
         let mut inner = self.0.lock();
         if inner.closed.is_none() && !bytes.is_empty() {

@@ -17,7 +17,7 @@ use crate::name::{Nick, RoomName};
 use crate::room::delivery::Shard;
 use crate::room::error::PublishError;
 use crate::room::feed::Feed;
-use crate::room::following::{Following, LOST, Placed};
+use crate::room::following::{Following, LOST};
 use crate::room::item::{Body, Cursor, Item};
 use crate::room::occupant::Occupant;
 use crate::room::search_queue::{SearchQueue, Searched};
@@ -92,7 +92,7 @@ pub(crate) struct Room {
     pub(crate) key: Arc<str>,
     /// The address whose session opened the room.
     pub(crate) opener: Opener,
-    /// The cursor of the room when it was opened.
+    /// The cursor before the room's first item.
     pub(crate) begin: Cursor,
     /// The state of a log that other hubs append to, too. `None` if only this hub appends to the log, and the room
     /// delivers what this hub appends.
@@ -124,12 +124,13 @@ pub(super) struct State {
     /// Whether a task is about to announce the number of members.
     pub(super) counting: bool,
     pub(super) lifecycle: Lifecycle,
-    /// The number of the closed room, and why it is closed; `None` if it is not closed.
-    pub(super) closed: Option<(u64, Arc<str>)>,
+    /// The last item of the room, which reports that the room is closed; `None` if it is not closed.
+    pub(super) closed: Option<Arc<Item>>,
     /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
-    /// Whether the log may hold messages that were not delivered. Members then read the log before the next message.
+    /// Whether the log may hold messages that were not delivered. Members then read the log before the next message. If
+    /// the room is closed, they receive a report instead.
     pub(super) is_uncertain: bool,
     /// Appends that the journal has not finished, oldest first.
     pub(super) pending: VecDeque<PendingAppend>,
@@ -151,6 +152,8 @@ pub(super) enum Lifecycle {
     Open,
     /// The hub is shutting down: members stay in the room, but no message is appended any more.
     Sealed,
+    /// The hub closes the room once it has settled: members stay in the room, but no message is appended any more.
+    Closing,
     /// The hub has forgotten or closed this room. A session that wants to join must open it anew.
     Gone,
 }
@@ -259,11 +262,6 @@ impl Room {
         self.state.lock().lifecycle == Lifecycle::Gone
     }
 
-    /// Returns the number of the closed room, and why it is closed; `None` if it is not closed.
-    pub(crate) fn closed(&self) -> Option<(u64, Arc<str>)> {
-        self.state.lock().closed.clone()
-    }
-
     /// Returns the cursor of a member that joins now.
     pub(crate) fn cursor(&self) -> Cursor {
         self.state.lock().cursor
@@ -288,6 +286,7 @@ impl Room {
             match state.lifecycle {
                 Lifecycle::Open => {}
                 Lifecycle::Sealed => return Err(PublishError::Draining),
+                Lifecycle::Closing => return Err(PublishError::Busy),
                 Lifecycle::Gone => return Err(PublishError::NotAMember),
             }
             if self.is_lost() {
@@ -373,11 +372,12 @@ impl Room {
         state.visits == 0
     }
 
-    /// Marks the room as gone if it has no members, no session uses it from outside, and no append is pending. Returns
-    /// whether the room is gone.
+    /// Marks the room as gone if it has no members, no session uses it from outside, no append is pending, and the hub is
+    /// not about to close it. Returns whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
-        if state.members.is_empty() && state.visits == 0 && self.has_settled(&state) {
+        let is_unused = state.members.is_empty() && state.visits == 0;
+        if is_unused && state.lifecycle != Lifecycle::Closing && self.has_settled(&state) {
             self.set_gone(&mut state);
         }
         state.lifecycle == Lifecycle::Gone
@@ -428,22 +428,20 @@ impl Room {
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         match &self.following {
-            Some(following) => {
-                let placed = Placed::new(&batch);
-                // Positions of one epoch only grow.
-                if epoch == state.cursor.epoch && placed.first > following.appended() {
-                    following.note_appended(placed);
-                } else {
-                    self.search_for(placed);
-                }
-            }
+            // Positions of an earlier epoch say nothing about which messages are yet to be delivered.
+            Some(following) if epoch == state.cursor.epoch => following.note_appended(&batch),
+            Some(_) => {}
             None => self.deliver(state, Arc::clone(&batch)),
         }
         Ok(Appended::Batch(batch))
     }
 
-    /// Delivers messages that were appended to the log. Earlier messages were delivered before.
+    /// Delivers messages that were appended to the log. Earlier messages were delivered before. If the room is closed,
+    /// delivers nothing.
     pub(super) fn deliver(self: &Arc<Self>, state: &mut State, batch: Arc<Batch>) {
+        if state.closed.is_some() {
+            return;
+        }
         if std::mem::take(&mut state.is_uncertain) {
             // Skips the number of an item. A member that notices this reads the log from the position that it has
             // reached.
@@ -475,8 +473,15 @@ impl Room {
         });
     }
 
+    /// Sends an item to the members and to the followers of the hub. Sends nothing if the room is closed.
     pub(super) fn send(self: &Arc<Self>, state: &mut State, author: SessionId, body: Body) {
-        let item = Arc::new(Item::new(state.cursor, author, body));
+        if state.closed.is_none() {
+            let item = Item::new(state.cursor, author, body);
+            self.send_item(state, Arc::new(item));
+        }
+    }
+
+    pub(super) fn send_item(self: &Arc<Self>, state: &mut State, item: Arc<Item>) {
         state.cursor = item.end;
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
@@ -505,15 +510,17 @@ impl Room {
         }
     }
 
-    /// Returns whether the journal has finished all appends, and their messages are delivered.
+    /// Returns whether the journal has finished all appends, and their messages are delivered. Also returns `true` if
+    /// the room is gone, because it delivers nothing more.
     pub(crate) fn is_settled(&self) -> bool {
         self.has_settled(&self.state.lock())
     }
 
-    fn has_settled(&self, state: &State) -> bool {
+    pub(super) fn has_settled(&self, state: &State) -> bool {
         let following = self.following.as_ref();
-        !state.sequencing
-            && following.is_none_or(|following| following.has_passed(state.cursor.seq))
+        let has_passed =
+            || following.is_none_or(|following| following.has_passed(state.cursor.seq));
+        state.lifecycle == Lifecycle::Gone || !state.sequencing && has_passed()
     }
 
     /// Wakes the tasks that wait for the room to settle, if it has settled.
@@ -523,7 +530,7 @@ impl Room {
         }
     }
 
-    /// Waits until the journal has finished all appends, and their messages are delivered.
+    /// Waits until the room has settled; see [`is_settled`](Self::is_settled).
     pub(crate) async fn settled(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
         // The waiter registers before it checks, so that no notification is missed in between.

@@ -5,7 +5,7 @@
 use crate::event::RoomInfo;
 use crate::hub::Hub;
 use crate::log::{
-    Appended, Claim, Claimed, Drafts, JournalError, Key, Kind, Page, Said, Seq, SessionId, Span,
+    Appended, Claim, Drafts, JournalError, Key, Kind, Page, Said, Seq, SessionId, Span,
 };
 use crate::name::RoomName;
 use crate::room::{Participant, PublishError, Room, SeatNumber, Standing};
@@ -166,14 +166,9 @@ impl MemberHandle {
         let key = Key::parse(key).map_err(PublishError::Key)?;
         let text = self.hub.checked(text)?;
         let (owner, keys) = (self.session.owner(), self.hub.keys());
-        let claim = loop {
-            match keys.claim(owner, &key, 0) {
-                Claimed::New(claim) => break claim,
-                Claimed::Already(Said { room, seq }) => {
-                    return Ok(Published::Duplicate { room, seq });
-                }
-                Claimed::Pending => keys.settled(|| keys.is_pending(owner, &key)).await,
-            }
+        let claim = match keys.claim_settled(owner, &key).await {
+            Ok(claim) => claim,
+            Err(Said { room, seq }) => return Ok(Published::Duplicate { room, seq }),
         };
         let mut drafts = self.drafts();
         if !drafts.add(Kind::Said, text, Some((&key, owner))) {

@@ -3,9 +3,9 @@
 //! Invariant: however a session ends, it leaves each of its rooms with one announcement, and its nick becomes free.
 
 use crate::event::{CloseReason, Direct, RoomInfo};
-use crate::hub::{Hub, IfMissing, IfTaken, NickError, NickKeys, TellError, Visit};
+use crate::hub::{Hub, IfTaken, NickError, NickKeys, TellError, Visit};
 use crate::log::{Account, Kind, Seq, SessionId, TokenDigest};
-use crate::name::{Nick, RoomName};
+use crate::name::Nick;
 use crate::room::{
     DeliveryOptions, JoinError, JoinedAt, JoinedRoom, Opener, Outbound, Participant, PublishError,
     Removal, Resume, Standing,
@@ -54,41 +54,7 @@ impl Hub {
     ///
     /// Cancel safe: if the future is dropped before it is ready, the nick is not taken.
     pub async fn session(&self, nick: Option<&str>) -> Result<Session, SessionError> {
-        if self.is_draining() {
-            return Err(SessionError::Draining);
-        }
-        match nick {
-            Some(nick) => {
-                let nick = self
-                    .names()
-                    .nick(nick)
-                    .map_err(|error| SessionError::Nick(NickError::Name(error)))?;
-                self.claim(&nick).await.map_err(SessionError::Nick)
-            }
-            None => loop {
-                let number = self.next_guest();
-                let nick = self.names().nick(&format!("guest-{number}"));
-                let claimed = match nick {
-                    Ok(nick) => self.claim(&nick).await,
-                    Err(error) => Err(NickError::Name(error)),
-                };
-                match claimed {
-                    Ok(session) => return Ok(session),
-                    Err(error @ (NickError::Name(_) | NickError::Unavailable(_))) => {
-                        return Err(SessionError::Nick(error));
-                    }
-                    // Another session has that guest nick, so the next one is tried.
-                    Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
-                }
-            },
-        }
-    }
-
-    async fn claim(&self, nick: &Nick) -> Result<Session, NickError> {
-        let id = self.next_session_id();
-        let shared = Arc::new(Participant::new(id, nick.clone()));
-        self.claim_nick(&shared, nick, None, IfTaken::Refuse)
-            .await?;
+        let shared = self.claim_participant(nick, None).await?;
         self.list(&shared);
         self.publish_presence(&shared);
         let session = Session::new(shared, self.clone());
@@ -97,6 +63,62 @@ impl Hub {
             session.shared().ask_to_close(CloseReason::Draining);
         }
         Ok(session)
+    }
+
+    /// Claims this nick for a new participant, which may share the nick with the sessions of its account. `None`: claims
+    /// a free guest nick. The caller lists the participant as a session, or [releases](Self::release_participant) the
+    /// nick.
+    pub(crate) async fn claim_participant(
+        &self,
+        nick: Option<&str>,
+        account: Option<&Account>,
+    ) -> Result<Arc<Participant>, SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::Draining);
+        }
+        let failed = SessionError::Nick;
+        if let Some(nick) = nick {
+            let nick = self.names().nick(nick);
+            let nick = nick.map_err(|error| failed(NickError::Name(error)))?;
+            return self.claim(&nick, account).await.map_err(failed);
+        }
+        loop {
+            let number = self.next_guest();
+            let nick = self.names().nick(&format!("guest-{number}"));
+            let claimed = match nick {
+                Ok(nick) => self.claim(&nick, account).await,
+                Err(error) => Err(NickError::Name(error)),
+            };
+            match claimed {
+                Ok(participant) => return Ok(participant),
+                Err(error @ (NickError::Name(_) | NickError::Unavailable(_))) => {
+                    return Err(failed(error));
+                }
+                // Another session has that guest nick, so the next one is tried.
+                Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
+            }
+        }
+    }
+
+    async fn claim(
+        &self,
+        nick: &Nick,
+        account: Option<&Account>,
+    ) -> Result<Arc<Participant>, NickError> {
+        let id = self.next_session_id();
+        let participant = Arc::new(Participant::new(id, nick.clone()));
+        participant.set_account(account.cloned());
+        let claimed = self
+            .claim_nick(&participant, nick, None, IfTaken::Refuse)
+            .await?;
+        *participant.nick.lock() = claimed.nick;
+        Ok(participant)
+    }
+
+    /// Frees the nick of a participant that is not listed as a session.
+    pub(crate) fn release_participant(&self, participant: &Participant) {
+        let keys = NickKeys::new(self.names(), &participant.nick());
+        self.roster().release(participant.id(), &keys);
     }
 }
 
@@ -139,25 +161,10 @@ impl Session {
     }
 
     /// Sets the session's account, for a program that has verified by itself to whom the session belongs. Later
-    /// messages of the session carry this account. Sessions of one account may share a nick.
-    ///
-    /// The account also applies to the nick that the session has. A [roster](crate::roster::Roster) that does not
-    /// answer at once learns of it a little later, in a task of the hub. A session that shares its nick keeps sharing
-    /// it, whatever its new account, until it takes another nick.
+    /// messages of the session carry this account. Sessions of one account may share a nick. For that, set the account
+    /// before the session takes the nick with [`rename`](Self::rename).
     pub fn set_account(&self, account: Option<Account>) {
-        {
-            let _naming = self.shared.naming.lock();
-            if self.account() == account {
-                return;
-            }
-            let has_account = account.is_some();
-            self.shared.set_account(account);
-            if has_account {
-                let rooms = self.shared.joined_rooms();
-                rooms.iter().for_each(|room| room.note_account(self.id()));
-            }
-        }
-        self.hub.renew_claim(&self.shared);
+        self.shared.set_account(account);
     }
 
     /// Gives the session another nick, which all its rooms announce. Returns the nick. If several sessions share it,
@@ -372,15 +379,8 @@ impl Session {
         }
     }
 
-    /// Opens a room that the session does not join. Returns `None` if the room does not exist and `if_missing` does not
-    /// allow its creation.
-    pub(crate) async fn visit(
-        &self,
-        name: &RoomName,
-        key: &str,
-        if_missing: IfMissing,
-    ) -> Result<Option<Visit>, JoinError> {
-        self.hub.visit(name, key, self.opener, if_missing).await
+    pub(crate) const fn opener(&self) -> Opener {
+        self.opener
     }
 
     /// Sends a direct message to the session with the nick `to`, and returns the nick as that session spells it. If

@@ -12,7 +12,6 @@ use std::sync::Arc;
 /// A session's presence in one room whose events are written to a connection. Dropping it leaves the room.
 #[derive(Debug)]
 pub(crate) struct WireMember {
-    // The fields are dropped in this order: delivery stops first, and then the room announces that the member has left.
     place: Option<Place>,
     tail: Arc<Tail>,
     seat: Seat,
@@ -88,6 +87,7 @@ impl WireMember {
 
 impl Drop for WireMember {
     fn drop(&mut self) {
+        // Delivery stops here. `seat` is dropped next: the room then announces that the member has left.
         self.tail.stop();
         if let Some(place) = self.place.take() {
             place.remove();

@@ -5,12 +5,14 @@
 mod addresses;
 mod catching_up;
 mod chunks;
+mod closing;
 mod costs;
 mod days;
 mod delivery;
 mod following;
 mod framing;
 mod guessing;
+mod guests;
 mod identity;
 mod in_process;
 mod irc_shaped;

@@ -196,45 +196,6 @@ async fn sessions_of_one_account_share_a_nick_and_say_one_goodbye() {
     other.rename("kim").await.unwrap();
 }
 
-/// The account may be proved after the session has its nick and is in a room.
-#[tokio::test(start_paused = true)]
-async fn a_session_that_is_given_an_account_later_shares_its_nick_too() {
-    for is_shared in [false, true] {
-        let (_rosters, mut one, mut two) = two_hubs(5);
-        if !is_shared {
-            one = Hub::default();
-            two = one.clone();
-        }
-        let alice = one.session(Some("alice")).await.unwrap();
-        let mut listening = alice.join("ops").await.unwrap();
-        let first = two.session(Some("kim")).await.unwrap();
-        let in_ops = first.join("ops").await.unwrap();
-        let second = one.session(None).await.unwrap();
-        let account = Account::parse("kim@example.org").ok();
-        second.set_account(account.clone());
-        let refused = second.rename("kim").await;
-        assert!(matches!(refused, Err(NickError::Taken(_))), "{refused:?}");
-        first.set_account(account);
-        assert_eq!(presence(&mut listening).await, ["kim joined"]);
-        second.rename("kim").await.unwrap();
-        let also_in_ops = second.join("ops").await.unwrap();
-        assert!(presence(&mut listening).await.is_empty());
-        assert_eq!(one.info("ops").unwrap().count, 2);
-        in_ops.leave();
-        assert!(presence(&mut listening).await.is_empty());
-        also_in_ops.leave();
-        assert_eq!(presence(&mut listening).await, ["kim left"]);
-        // Without the account, the nick is not shared any more.
-        drop(second);
-        first.set_account(None);
-        let third = one.session(None).await.unwrap();
-        third.set_account(Account::parse("kim@example.org").ok());
-        tokio::time::sleep(SETTLED).await;
-        let refused = third.rename("kim").await;
-        assert!(matches!(refused, Err(NickError::Taken(_))), "{refused:?}");
-    }
-}
-
 /// A roster without delays. One session on another node is in a hundred rooms.
 #[derive(Default)]
 struct BusyElsewhere(LocalRoster);

@@ -15,8 +15,8 @@ use super::replies;
 use super::requests::{self, bad};
 use crate::token::Token;
 use crate::wire::{
-    Allowed, Empty, Event, Id, Named, Present, Refused, Reply as Granted, Request, Sent, Text,
-    Topic, VERSION, Welcome,
+    Allowed, Empty, Event, Id, Named, Present, Refused, Reply as Granted, Request, RoomsList, Sent,
+    Text, Topic, VERSION, Welcome,
 };
 use bytes::BytesMut;
 use chat_core::log::{Batch, Page};
@@ -229,7 +229,7 @@ impl Dialect for Json {
                 write_line(&removed, out);
             }
             Reply::Rooms { rooms, has_more } => {
-                self.grant(replies::rooms_list(rooms, has_more), out);
+                self.grant(RoomsList::new(rooms, has_more), out);
             }
             Reply::Topic(info) => self.grant(Topic::from(info), out),
             Reply::Page { room, span, page } => {

@@ -4,8 +4,10 @@
 
 use super::replies;
 use super::requests::bad;
-use crate::wire::{Empty, Named, Place, Present, Published, Refused, Reply, Request, Sent, Topic};
-use chat_core::log::{Page, Span, Timestamp};
+use crate::wire::{
+    Empty, Named, Place, Present, Published, Refused, Reply, Request, RoomsList, Sent, Topic,
+};
+use chat_core::log::{Epoch, Page, Span, Timestamp};
 use chat_core::protocol::{Code, Command, Refusal};
 use chat_core::{MemberHandle, RoomName, Seq, SessionEvents};
 use serde::Serialize;
@@ -25,6 +27,8 @@ const ROOMS_MAX: usize = 100;
 /// - A session in process has no rate limit, and no [`Policy`](chat_core::Policy) is asked. The program limits how often
 ///   it calls this function, and refuses commands that it does not allow; [`Request::parse`] reads them.
 /// - Only `say` accepts a key, and `publish` is refused.
+/// - The answer to `join` has no `recovered`. If messages are missing, the first event of the room is a
+///   [`wire::Event::Gap`](crate::wire::Event::Gap).
 ///
 /// # Cancel safety
 ///
@@ -64,9 +68,6 @@ async fn execute(
     session: &mut SessionEvents,
     command: Command<'_>,
 ) -> Result<Box<RawValue>, Refusal> {
-    let limits = session.session().hub().limits();
-    let (usual, max) = (limits.history, limits.history_max);
-    let most = |limit: Option<usize>| limit.unwrap_or(usual).min(max);
     match command {
         Command::Join(join) => raw(&Place::from(&session.join(join).await?)),
         Command::Leave { room: Some(room) } => {
@@ -74,6 +75,51 @@ async fn execute(
             session.leave(&room);
             raw(&Empty {})
         }
+        Command::Tell { to, text } => {
+            let to = session.session().tell(&to, &text).await?;
+            let (to, ts) = (to.as_str().into(), Timestamp::now().0);
+            raw(&Sent { to, ts })
+        }
+        Command::Nick { nick } => {
+            let nick = session.session().rename(&nick).await?;
+            let nick = nick.as_str().into();
+            raw(&Named { nick })
+        }
+        Command::Who { room: Some(room) } => {
+            let info = session.session().hub().info(&room);
+            let info = info.ok_or_else(|| Refusal::no_such_room(&room))?;
+            raw(&Present::from(&info))
+        }
+        Command::Rooms { after, limit } => {
+            let limit = limit.unwrap_or(ROOMS_MAX).clamp(1, ROOMS_MAX);
+            let after = after.unwrap_or_default();
+            let mut rooms = session.session().hub().rooms_after(&after, limit + 1);
+            let has_more = rooms.len() > limit;
+            rooms.truncate(limit);
+            raw(&RoomsList::new(&rooms, has_more))
+        }
+        Command::Ping => raw(&Empty {}),
+        Command::Quit { .. } => {
+            let rooms: Vec<_> = session.rooms().map(|room| room.room().clone()).collect();
+            for room in rooms {
+                session.leave(room.as_str());
+            }
+            raw(&Empty {})
+        }
+        command => execute_in_room(session, command).await,
+    }
+}
+
+/// Executes a command that needs a room which the session is in. The reference is exclusive because the future must be
+/// `Send`, and `SessionEvents` is not `Sync`.
+async fn execute_in_room(
+    session: &mut SessionEvents,
+    command: Command<'_>,
+) -> Result<Box<RawValue>, Refusal> {
+    let limits = session.session().hub().limits();
+    let (usual, max) = (limits.history, limits.history_max);
+    let most = |limit: Option<usize>| limit.unwrap_or(usual).min(max);
+    match command {
         Command::Say {
             room: Some(room),
             text,
@@ -91,25 +137,6 @@ async fn execute(
             room: Some(room),
             text,
         } => topic(session.room(&room)?, text.as_deref()).await,
-        Command::Tell { to, text } => {
-            let to = session.session().tell(&to, &text).await?;
-            let ts = Timestamp::now().0;
-            raw(&Sent {
-                to: to.as_str().into(),
-                ts,
-            })
-        }
-        Command::Nick { nick } => {
-            let nick = session.session().rename(&nick).await?;
-            raw(&Named {
-                nick: nick.as_str().into(),
-            })
-        }
-        Command::Who { room: Some(room) } => {
-            let info = session.session().hub().info(&room);
-            let info = info.ok_or_else(|| Refusal::no_such_room(&room))?;
-            raw(&Present::from(&info))
-        }
         Command::Read {
             room: Some(room),
             after,
@@ -117,16 +144,9 @@ async fn execute(
             before,
             limit,
         } => {
-            let member = session.room(&room)?;
-            if epoch.is_some_and(|epoch| epoch != member.info().position.epoch) {
-                let message =
-                    "the room's log began anew since then: join again to see what there is";
-                return Err(Refusal::new(Code::NotFound, message));
-            }
             let before = before.unwrap_or(Seq::END);
             let span = after.map_or(Span::Before(before), Span::After);
-            let page = member.history(span, most(limit)).await?;
-            messages(member.room(), &page, &replies::page(span, &page))
+            history(session.room(&room)?, epoch, span, most(limit)).await
         }
         Command::Search {
             room: Some(room),
@@ -139,26 +159,30 @@ async fn execute(
             let page = member.search(&text, before, most(limit)).await?;
             messages(member.room(), &page, &replies::found(&page))
         }
-        Command::Rooms { after, limit } => {
-            let limit = limit.unwrap_or(ROOMS_MAX).clamp(1, ROOMS_MAX);
-            let after = after.unwrap_or_default();
-            let mut rooms = session.session().hub().rooms_after(&after, limit + 1);
-            let has_more = rooms.len() > limit;
-            rooms.truncate(limit);
-            raw(&replies::rooms_list(&rooms, has_more))
-        }
-        Command::Ping => raw(&Empty {}),
-        Command::Quit { .. } => {
-            let rooms: Vec<_> = session.rooms().map(|room| room.room().clone()).collect();
-            for room in rooms {
-                session.leave(room.as_str());
-            }
-            raw(&Empty {})
-        }
         _ => Err(bad(
             "the program that serves this connection does not support that",
         )),
     }
+}
+
+/// Reads a page of a room's log. If the client names an epoch, the page must be of this epoch.
+async fn history(
+    member: &MemberHandle,
+    epoch: Option<Epoch>,
+    span: Span,
+    limit: usize,
+) -> Result<Box<RawValue>, Refusal> {
+    let now = member.info().position.epoch;
+    let is_other = |read| epoch.is_some_and(|epoch| epoch != read);
+    if is_other(now) {
+        return Err(other_epoch());
+    }
+    let page = member.history(span, limit).await?;
+    // The log may have begun a new epoch while the page was read.
+    if page.epoch.is_some_and(is_other) {
+        return Err(other_epoch());
+    }
+    messages(member.room(), &page, &replies::page(span, &page))
 }
 
 async fn say(
@@ -184,6 +208,11 @@ async fn topic(member: &MemberHandle, text: Option<&str>) -> Result<Box<RawValue
 
 fn published(room: &RoomName, seq: Seq) -> Result<Box<RawValue>, Refusal> {
     raw(&replies::published(room, seq, false))
+}
+
+fn other_epoch() -> Refusal {
+    let message = "the room's log began anew since then: join again to see what there is";
+    Refusal::new(Code::NotFound, message)
 }
 
 /// Returns an answer with messages that are already written as a JSON array.

@@ -58,6 +58,32 @@ impl<'a> Messages<'a> {
     }
 }
 
+/// Writes the messages of a page of history as a JSON array of [`Event`]s, oldest first, as in [`Histories`].
+///
+/// Writes as many as fit in a line, but at least one: the earliest ones for [`Span::After`], otherwise the latest ones.
+///
+/// [`Histories`]: crate::wire::Histories
+#[must_use]
+pub fn page_messages(span: Span, found: &Page) -> Box<RawValue> {
+    raw(&page(span, found))
+}
+
+/// Writes the messages that a search has found as a JSON array of [`Event`]s, latest first, as in [`Histories`]. Writes
+/// as many as fit in a line, but at least one.
+///
+/// [`Histories`]: crate::wire::Histories
+#[must_use]
+pub fn found_messages(page: &Page) -> Box<RawValue> {
+    raw(&found(page))
+}
+
+fn raw(list: &[u8]) -> Box<RawValue> {
+    serde_json::from_slice(list).unwrap_or_else(|_| {
+        debug_assert!(false, "what we wrote is JSON");
+        RawValue::NULL.to_owned()
+    })
+}
+
 /// Writes the messages of a page as a JSON array, oldest first. Writes as many as fit in a line.
 pub(super) fn page(span: Span, page: &Page) -> BytesMut {
     list(
@@ -178,15 +204,19 @@ fn no_place<'a>(room: &'a str, refusal: &'a Refusal) -> Place<'a> {
     }
 }
 
-pub(super) fn rooms_list(rooms: &[RoomSummary], has_more: bool) -> RoomsList<'_> {
-    let listed = rooms.iter().map(|summary| Listed {
-        room: summary.room.as_str().into(),
-        count: summary.count,
-        topic: beginning(&summary.topic).into(),
-    });
-    RoomsList {
-        rooms: listed.collect(),
-        more: has_more,
+impl<'a> RoomsList<'a> {
+    /// Creates the list of these rooms. `has_more`: more rooms follow the last one.
+    #[must_use]
+    pub fn new(rooms: &'a [RoomSummary], has_more: bool) -> Self {
+        let listed = rooms.iter().map(|summary| Listed {
+            room: summary.room.as_str().into(),
+            count: summary.count,
+            topic: beginning(&summary.topic).into(),
+        });
+        Self {
+            rooms: listed.collect(),
+            more: has_more,
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// Returns a refusal if the command is unknown, or if a field is missing or invalid. A `hello` is refused, too,
-    /// because it concerns the state of the client's connection.
+    /// because the session exists already.
     pub fn command(mut self) -> Result<Command<'a>, Refusal> {
         command(&mut self)
     }

@@ -1,0 +1,108 @@
+//! The events of a room that a guest follows.
+
+use crate::event::Event;
+use crate::hub::{Hub, Visit};
+use crate::log::{Epoch, SessionId};
+use crate::name::RoomName;
+use crate::request::guest::Guest;
+use crate::room::{CatchUp, Reader, Room, Subscription, Viewer};
+use std::fmt;
+use std::sync::Arc;
+
+/// Receives the events of one room for a [`Guest`]. [`Guest::follow`] creates it.
+///
+/// It receives what a member of the room receives, and what [`Member`](crate::Member) says about lag and gaps holds for
+/// it, too. It keeps the room open.
+pub struct GuestEvents {
+    reader: Reader,
+    watch: Watch,
+    guest: Guest,
+}
+
+/// A room that a guest reads.
+struct Watch {
+    visit: Visit,
+    hub: Hub,
+}
+
+impl GuestEvents {
+    pub(super) fn new(
+        guest: Guest,
+        visit: Visit,
+        subscription: Subscription,
+        catch_up: CatchUp,
+    ) -> Self {
+        let watch = Watch {
+            visit,
+            hub: guest.hub().clone(),
+        };
+        let mut reader = Reader::new(subscription, &watch);
+        if !catch_up.is_done() {
+            reader.replay(catch_up);
+        }
+        Self {
+            reader,
+            watch,
+            guest,
+        }
+    }
+
+    /// Returns the name of the room.
+    #[must_use]
+    pub fn room(&self) -> &RoomName {
+        &self.watch.visit.name
+    }
+
+    /// Returns the epoch of the positions in the event that [`next`](Self::next) has returned last: of the message, or
+    /// of the gap. With the position of the last message, it is where the guest resumes.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.reader.epoch()
+    }
+
+    /// Returns the guest.
+    #[must_use]
+    pub const fn guest(&self) -> &Guest {
+        &self.guest
+    }
+
+    /// Waits for the next event of the room.
+    ///
+    /// Messages from before the request come first, as [`Event::Replayed`]. If the policy hides the members' names, an
+    /// [`Event::Present`] lists none.
+    ///
+    /// Returns `None` once the room is closed or the hub drains, and all earlier events have been returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        let event = self.reader.next(&self.watch).await?;
+        Some(match event {
+            Event::Present(info) => Event::Present(Box::new(self.guest.seen(*info))),
+            event => event,
+        })
+    }
+}
+
+impl Viewer for Watch {
+    fn room(&self) -> &Arc<Room> {
+        &self.visit
+    }
+
+    fn session(&self) -> Option<SessionId> {
+        None
+    }
+
+    fn is_ending(&self) -> bool {
+        self.hub.is_draining()
+    }
+}
+
+impl fmt::Debug for GuestEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestEvents")
+            .field("room", self.room())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+// A chat server, a browser, and members: what the tests in the browser need. The page is the one that the server serves;
+// for a server that serves none, `tools/serve.js` does.
+//
+//     CHAT_SERVER   the program (default: the workspace's debug build)
+//     CHROMIUM      the browser (default: /usr/bin/chromium)
+//     SCREENSHOTS   a directory for pictures (default: none are kept)
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { createConnection } from "node:net";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serve } from "../tools/serve.js";
+
+const program = process.env.CHAT_SERVER ?? fileURLToPath(new URL("../../../../target/debug/chat-server", import.meta.url));
+
+export class Server {
+  port = 0;
+  bridge = null;
+
+  static async start(...options) {
+    const server = new Server();
+    server.options = options;
+    await server.start();
+    const answer = await fetch(`http://127.0.0.1:${server.port}/`).catch(() => null);
+    if (answer?.ok) {
+      server.url = `http://127.0.0.1:${server.port}/`;
+    } else {
+      server.bridge = await serve(() => server.port);
+      server.url = server.bridge.url;
+    }
+    return server;
+  }
+
+  /** Starts the program, on the port that it had before. */
+  async start() {
+    const args = ["--listen", `127.0.0.1:${this.port}`, "--rate", "off", ...this.options];
+    this.process = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let log = "";
+    this.process.on("error", (error) => (log += error.message));
+    for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (data) => (log += data));
+    await until(() => {
+      assert.equal(this.process.exitCode, null, `${program}: ${log}`);
+      const port = /listening on 127\.0\.0\.1:(\d+)/.exec(log.replace(/\x1b\[[0-9;]*m/g, ""))?.[1];
+      if (port !== undefined) this.port = Number(port);
+      return port;
+    }, () => `the server to listen: ${log}`);
+  }
+
+  async kill() {
+    this.process.kill("SIGKILL");
+    await once(this.process, "exit");
+  }
+
+  async stop() {
+    this.bridge?.close();
+    if (this.process.exitCode === null && this.process.signalCode === null) await this.kill();
+  }
+}
+
+/** A member on the port itself: a program, or a person with `nc`. */
+export class Line {
+  received = "";
+
+  static async open(server) {
+    const line = new Line();
+    line.socket = createConnection(server.port, "127.0.0.1");
+    line.socket.setEncoding("utf8");
+    line.socket.on("data", (data) => {
+      line.received += data;
+      if (data.includes('{"ev":"ping"}')) line.command({ cmd: "ping" });
+    });
+    line.socket.on("error", () => {});
+    await once(line.socket, "connect");
+    return line;
+  }
+
+  /** A program in a room. */
+  static async join(server, nick, room) {
+    const line = await Line.open(server);
+    line.command({ cmd: "hello", id: 0, nick, join: [{ room }] });
+    await line.sees('"re":0,"ok"');
+    return line;
+  }
+
+  write(text) {
+    this.socket.write(`${text}\n`);
+  }
+
+  command(command) {
+    this.write(JSON.stringify(command));
+  }
+
+  /** Says many things, and waits until the last is in the log. */
+  async sayMany(room, texts) {
+    for (const text of texts) this.command({ cmd: "say", room, text });
+    this.command({ cmd: "ping", id: "many" });
+    await this.sees('"re":"many"', 120_000);
+  }
+
+  async sees(text, ms) {
+    await until(() => this.received.includes(text), () => `${text} in:\n${this.received.slice(-2_000)}`, ms);
+  }
+
+  close() {
+    this.socket.destroy();
+  }
+}
+
+let browser;
+
+/** A browser of its own, as of another machine. Its pages must log no error and ask no other host for anything. */
+export async function visitor(server, options = {}) {
+  browser ??= await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  });
+  const context = await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(10_000);
+  const faults = [];
+  const host = new URL(server.url).host;
+  context.on("page", (page) => {
+    page.on("pageerror", (error) => faults.push(`error: ${error.stack}`));
+    page.on("console", (message) => {
+      // A connection that fails is logged by the browser. It is what some tests want.
+      if (["error", "warning"].includes(message.type()) && !/WebSocket connection to/.test(message.text())) {
+        faults.push(`console: ${message.text()}`);
+      }
+    });
+    page.on("request", (request) => {
+      if (new URL(request.url()).host !== host) faults.push(`request: ${request.url()}`);
+    });
+    page.on("websocket", (socket) => {
+      if (new URL(socket.url()).host !== host) faults.push(`socket: ${socket.url()}`);
+    });
+  });
+  return {
+    context,
+    /** Opens the page in a new tab. */
+    async open(address = "") {
+      const page = await context.newPage();
+      await page.goto(server.url + address);
+      return page;
+    },
+    /** Opens the page, and waits until it has joined. */
+    async join(nick, room = "lobby") {
+      const page = await this.open(`#${encodeURIComponent(room)}?nick=${encodeURIComponent(nick)}`);
+      await page.locator("#app:not([hidden])").waitFor();
+      await page.locator("#room-name", { hasText: room }).waitFor();
+      await page.locator(".room[aria-current]:not(.away)").waitFor();
+      return page;
+    },
+    async close() {
+      await context.close();
+      assert.deepEqual(faults, []);
+    },
+  };
+}
+
+export async function closeBrowser() {
+  await browser?.close();
+  browser = undefined;
+}
+
+/** The texts of the messages that the page shows. */
+export function texts(page) {
+  return page.locator(".message:not(.pending) .text").allTextContents();
+}
+
+export async function shows(page, text) {
+  await page.locator(".message:not(.pending) .text", { hasText: text }).last().waitFor();
+}
+
+export async function say(page, text) {
+  await page.locator("#field").fill(text);
+  await page.locator("#field").press("Enter");
+}
+
+export async function until(check, what, ms = 10_000) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    if (Date.now() > end) assert.fail(`waited in vain for ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export async function picture(page, name) {
+  const directory = process.env.SCREENSHOTS;
+  if (directory === undefined) return;
+  mkdirSync(directory, { recursive: true });
+  await page.screenshot({ path: `${directory}/${name}.png` });
+}
