@@ -15,7 +15,7 @@ use crate::idle::IdlePlan;
 use crate::journal::JournalPlan;
 use crate::payload::{PAYLOAD_MAX, PAYLOAD_MIN};
 use crate::peer::{
-    Chat, ChatJson, Contestant, Nats, Ngircd, Peer, PeerName, Raw, Redis, find_on_path,
+    Chat, ChatJson, ChatWeb, Contestant, Nats, Ngircd, Peer, PeerName, Raw, Redis, find_on_path,
 };
 use crate::server_bin;
 use crate::workload::{Workload, WorkloadName};
@@ -344,6 +344,7 @@ impl IdleArgs {
                 PeerName::Floor,
                 PeerName::ChatServer,
                 PeerName::ChatServerJson,
+                PeerName::ChatServerWeb,
             ])?,
         })
     }
@@ -401,6 +402,7 @@ impl ServerArgs {
             PeerName::Obvious => Box::new(Raw::obvious(program)),
             PeerName::ChatServer => Box::new(self.own_server()?),
             PeerName::ChatServerJson => Box::new(ChatJson(self.own_server()?)),
+            PeerName::ChatServerWeb => Box::new(ChatWeb(ChatJson(self.own_server()?))),
             PeerName::RedisServer => Box::new(Redis(find_on_path(name.as_str())?)),
             PeerName::NatsServer => Box::new(Nats(find_on_path(name.as_str())?)),
             PeerName::Ngircd => Box::new(Ngircd(find_on_path(name.as_str())?)),

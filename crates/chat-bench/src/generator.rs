@@ -399,6 +399,13 @@ impl Reading<'_> {
                     used
                 }
                 Frame::Notice { used } => used,
+                Frame::Switched { used } => {
+                    self.peer.continue_login(who, &mut connection.output);
+                    connection
+                        .flush()
+                        .map_err(|error| Failure::Socket { who, error })?;
+                    used
+                }
                 Frame::Answer { bytes, used } => {
                     connection.output.extend_from_slice(&bytes);
                     connection

@@ -5,6 +5,7 @@
 
 mod chat;
 mod chat_json;
+mod chat_web;
 mod lines;
 mod nats;
 mod ngircd;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 pub(crate) use chat::Chat;
 pub(crate) use chat_json::ChatJson;
+pub(crate) use chat_web::ChatWeb;
 pub(crate) use lines::GREETING;
 pub(crate) use nats::Nats;
 pub(crate) use ngircd::Ngircd;
@@ -39,6 +41,9 @@ pub(crate) trait Peer: std::fmt::Debug {
 
     /// Appends what a new connection sends to log in. Appends nothing if the server speaks first.
     fn login(&self, who: Who, out: &mut Vec<u8>);
+
+    /// Appends what a connection sends after [`Frame::Switched`].
+    fn continue_login(&self, _who: Who, _out: &mut Vec<u8>) {}
 
     /// Appends a message in the server's framing.
     fn publish(&self, payload: &[u8], out: &mut Vec<u8>);
@@ -134,6 +139,8 @@ pub(crate) enum Frame<'a> {
     },
     /// The server has accepted the connection, which now receives published messages.
     Welcome { used: usize },
+    /// The server has switched to the protocol that the connection has asked for.
+    Switched { used: usize },
     /// A line that is ignored.
     Notice { used: usize },
     /// A ping. `bytes` is the answer to send.
@@ -152,6 +159,8 @@ pub(crate) enum PeerName {
     ChatServer,
     /// chat-server, JSON Lines
     ChatServerJson,
+    /// chat-server, JSON in the frames of a WebSocket
+    ChatServerWeb,
     /// broadcast::channel + Framed + LinesCodec + one select! per member
     Obvious,
     /// Redis pub/sub, if on PATH
@@ -171,10 +180,11 @@ pub(crate) struct Contestant {
 
 impl PeerName {
     /// All peers, in the order of the report.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Floor,
         Self::ChatServer,
         Self::ChatServerJson,
+        Self::ChatServerWeb,
         Self::Obvious,
         Self::RedisServer,
         Self::NatsServer,
@@ -187,6 +197,7 @@ impl PeerName {
             Self::Floor => "floor",
             Self::ChatServer => "chat-server",
             Self::ChatServerJson => "chat-server-json",
+            Self::ChatServerWeb => "chat-server-web",
             Self::Obvious => "obvious",
             Self::RedisServer => "redis-server",
             Self::NatsServer => "nats-server",
@@ -214,6 +225,7 @@ mod testing {
     pub(crate) enum Seen {
         Message(Vec<u8>, Option<u32>),
         Welcome,
+        Switched,
         Notice,
         Answer(Vec<u8>),
         Wrong(String),
@@ -231,6 +243,7 @@ mod testing {
                     used,
                 } => (Seen::Message(payload.to_vec(), named), used),
                 Frame::Welcome { used } => (Seen::Welcome, used),
+                Frame::Switched { used } => (Seen::Switched, used),
                 Frame::Notice { used } => (Seen::Notice, used),
                 Frame::Answer { bytes, used } => (Seen::Answer(bytes), used),
                 Frame::Wrong { text } => {

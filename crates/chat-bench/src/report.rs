@@ -39,6 +39,8 @@ pub(crate) struct WorkloadReport {
     /// The processor time for a delivery in the JSON dialect, divided by that in the plain dialect in the same round:
     /// the median of all rounds.
     pub(crate) ratio_of_json_to_plain: Option<f64>,
+    /// The same for WebSocket.
+    pub(crate) ratio_of_web_to_plain: Option<f64>,
 }
 
 /// The medians of one server's runs.
@@ -80,15 +82,15 @@ fn summarise(result: WorkloadResult) -> WorkloadReport {
         server.map(cpu_by_round).unwrap_or_default()
     };
     let floor = cpu_of(PeerName::Floor);
-    let ratio_of_json_to_plain = median_ratio(
-        &cpu_of(PeerName::ChatServerJson),
-        &cpu_of(PeerName::ChatServer),
-    );
+    let plain = cpu_of(PeerName::ChatServer);
+    let ratio_of_json_to_plain = median_ratio(&cpu_of(PeerName::ChatServerJson), &plain);
+    let ratio_of_web_to_plain = median_ratio(&cpu_of(PeerName::ChatServerWeb), &plain);
     let servers = result.servers.into_iter();
     let servers = servers.map(|turns| turns.report(|turns| figures(turns, &floor)));
     WorkloadReport {
         servers: servers.collect(),
         ratio_of_json_to_plain,
+        ratio_of_web_to_plain,
         workload: result.workload,
     }
 }
@@ -227,6 +229,7 @@ mod testing {
             workload: Workload::standard(name),
             servers,
             ratio_of_json_to_plain: Some(1.234),
+            ratio_of_web_to_plain: Some(1.345),
         };
         let first = vec![
             server(PeerName::Floor, 4.3, 1.0),

@@ -19,7 +19,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// The server: HOST:PORT, HOST or :PORT [default: the last one, or 127.0.0.1:5000]
+    /// The server: HOST:PORT, HOST, :PORT, or the URL of its page or WebSocket, such as http://HOST:PORT/ or
+    /// ws://HOST:PORT/ws [default: the last one, or 127.0.0.1:5000]
     #[arg(value_name = "HOST:PORT")]
     address: Option<Address>,
 
@@ -83,7 +84,7 @@ pub(crate) enum Command {
 /// The server, and the nick to request.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// The server: HOST:PORT, HOST or :PORT
+    /// The server: HOST:PORT, HOST, :PORT, or a URL: http://HOST:PORT/ or ws://HOST:PORT/ws
     #[arg(long, value_name = "HOST:PORT", default_value_t)]
     pub(crate) server: Address,
     /// The nick to request [default: a guest's]
@@ -215,6 +216,8 @@ pub(crate) struct Address {
     pub(crate) host: String,
     /// A TCP port, not 0.
     pub(crate) port: u16,
+    /// The path of the server's WebSocket, if the address was a URL. `None` connects without WebSocket.
+    pub(crate) web_path: Option<String>,
 }
 
 impl Default for Address {
@@ -222,6 +225,7 @@ impl Default for Address {
         Self {
             host: DEFAULT_HOST.to_owned(),
             port: DEFAULT_PORT,
+            web_path: None,
         }
     }
 }
@@ -230,11 +234,14 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(typed: &str) -> Result<Self, AddressError> {
-        let (host, port) = split(typed)?;
-        if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        let url = Url::split(typed)?;
+        let (host, port) = split(url.as_ref().map_or(typed, |url| url.authority))?;
+        let is_misplaced = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);
+        if host.contains(is_misplaced) {
             return Err(AddressError::Host);
         }
         let port = match port {
+            None if url.is_some() => HTTP_PORT,
             None if host.bytes().all(|byte| byte.is_ascii_digit()) => {
                 return Err(AddressError::PortAlone);
             }
@@ -247,16 +254,67 @@ impl FromStr for Address {
         Ok(Self {
             host: host.to_owned(),
             port,
+            web_path: url.map(|url| url.web_path),
         })
     }
 }
 
 impl Display for Address {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.web_path.is_some() {
+            f.write_str("ws://")?;
+        }
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
             false => write!(f, "{}:{}", self.host, self.port),
+        }?;
+        f.write_str(self.web_path.as_deref().unwrap_or_default())
+    }
+}
+
+/// The parts of the URL of a server's page or of its WebSocket.
+struct Url<'a> {
+    /// The host, with the port if it is given.
+    authority: &'a str,
+    /// The path of the WebSocket.
+    web_path: String,
+}
+
+impl<'a> Url<'a> {
+    /// Splits a URL. Returns `None` for an address that is not a URL.
+    fn split(typed: &'a str) -> Result<Option<Self>, AddressError> {
+        let Some((scheme, rest)) = typed.split_once("://") else {
+            return Ok(None);
+        };
+        let is_page = match scheme.to_ascii_lowercase().as_str() {
+            "http" => true,
+            "ws" => false,
+            "https" | "wss" => return Err(AddressError::Tls),
+            _ => return Err(AddressError::Scheme),
+        };
+        let end = rest.find(['?', '#']).unwrap_or(rest.len());
+        let (authority, path) = match rest[..end].split_once('/') {
+            Some((authority, path)) => (authority, path),
+            None => (&rest[..end], ""),
+        };
+        if authority.is_empty() || path.contains(|c: char| !c.is_ascii_graphic()) {
+            return Err(AddressError::Host);
         }
+        // The WebSocket is `ws` in the directory of the page.
+        let (directory, name) = path
+            .rsplit_once('/')
+            .map_or(("", path), |(directory, name)| {
+                (&path[..=directory.len()], name)
+            });
+        let name = if is_page || name.is_empty() {
+            "ws"
+        } else {
+            name
+        };
+        Ok(Some(Self {
+            authority,
+            web_path: format!("/{directory}{name}"),
+        }))
     }
 }
 
@@ -273,6 +331,10 @@ pub(crate) enum AddressError {
     Brackets,
     /// The address is an IPv6 address whose last part may also be a port.
     Ambiguous,
+    /// The address is a URL of a server that speaks TLS.
+    Tls,
+    /// The address is a URL that is not of a chat server.
+    Scheme,
 }
 
 impl Display for AddressError {
@@ -283,6 +345,8 @@ impl Display for AddressError {
             Self::PortAlone => "a port alone is written with its colon, as in :5000",
             Self::Brackets => "an IPv6 address and a port are written [ADDRESS]:PORT",
             Self::Ambiguous => "ambiguous: write [ADDRESS]:PORT, or [ADDRESS] without a port",
+            Self::Tls => "TLS is not supported: write http:// or ws://",
+            Self::Scheme => "not the URL of a chat server: write http://HOST:PORT/",
         })
     }
 }
@@ -342,6 +406,9 @@ fn time_format(format: &str) -> Result<String, String> {
 /// The default address of `chat-server`.
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
+
+/// The port of a URL without a port.
+const HTTP_PORT: u16 = 80;
 
 const SCRIPT_EXIT_CODES: &str = "\
 Exit codes: 0 success, 1 refused or the server can't be reached, 2 wrong arguments";
@@ -408,6 +475,42 @@ mod tests {
             assert_eq!(parsed.ok(), expected.map(|_| typed.to_owned()), "{typed}");
         }
         assert_eq!(address("1:2:3:4:5:6:7:8:5000"), Err(AddressError::Brackets));
+    }
+
+    #[test]
+    fn the_url_of_a_page_or_of_a_websocket_is_an_address() {
+        for (typed, shown) in [
+            ("http://chat.example:5000/", "ws://chat.example:5000/ws"),
+            ("http://chat.example:5000", "ws://chat.example:5000/ws"),
+            ("HTTP://chat.example", "ws://chat.example:80/ws"),
+            ("http://10.0.0.1:5000/#ops", "ws://10.0.0.1:5000/ws"),
+            (
+                "http://chat.example/team/index.html?x=1#ops",
+                "ws://chat.example:80/team/ws",
+            ),
+            ("http://chat.example/team/", "ws://chat.example:80/team/ws"),
+            ("ws://chat.example:5000", "ws://chat.example:5000/ws"),
+            ("ws://[::1]:5000/ws", "ws://[::1]:5000/ws"),
+            (
+                "ws://chat.example/team/socket",
+                "ws://chat.example:80/team/socket",
+            ),
+        ] {
+            assert_eq!(address(typed).as_deref(), Ok(shown), "{typed}");
+            assert_eq!(address(shown).as_deref(), Ok(shown), "{shown}");
+        }
+        assert_eq!(address("https://chat.example/"), Err(AddressError::Tls));
+        assert_eq!(address("wss://chat.example/ws"), Err(AddressError::Tls));
+        assert_eq!(address("irc://chat.example"), Err(AddressError::Scheme));
+        for typed in [
+            "http:///ws",
+            "http://me@chat.example/",
+            "ws://two words/",
+            "host/ws",
+        ] {
+            assert_eq!(address(typed), Err(AddressError::Host), "{typed}");
+        }
+        assert_eq!(address("http://chat.example:0/"), Err(AddressError::Port));
     }
 
     #[test]

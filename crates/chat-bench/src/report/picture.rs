@@ -138,7 +138,9 @@ fn figure(server: &ServerReport) -> String {
 
 const fn colour(server: PeerName) -> RGBColor {
     match server {
-        PeerName::ChatServer | PeerName::ChatServerJson => RGBColor(0x2f, 0x81, 0xf7),
+        PeerName::ChatServer | PeerName::ChatServerJson | PeerName::ChatServerWeb => {
+            RGBColor(0x2f, 0x81, 0xf7)
+        }
         PeerName::Floor => RGBColor(0x3f, 0xa4, 0x5b),
         _ => RGBColor(0x8c, 0x95, 0x9f),
     }

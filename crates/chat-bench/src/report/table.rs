@@ -17,11 +17,16 @@ pub(super) fn fanout(report: &FanoutReport) -> String {
     for workload in &report.workloads {
         text.push_str(&format!("\n{}\n", workload.workload.title()));
         text.push_str(&layout(&fanout_rows(workload)));
-        if let Some(ratio) = workload.ratio_of_json_to_plain {
-            text.push_str(&format!(
-                "  JSON: {} x the plain dialect's CPU a delivery\n",
-                super::ratio(ratio)
-            ));
+        for (name, ratio) in [
+            ("JSON", workload.ratio_of_json_to_plain),
+            ("WebSocket", workload.ratio_of_web_to_plain),
+        ] {
+            if let Some(ratio) = ratio {
+                text.push_str(&format!(
+                    "  {name}: {} x the plain dialect's CPU a delivery\n",
+                    super::ratio(ratio)
+                ));
+            }
         }
     }
     text
@@ -144,5 +149,6 @@ mod tests {
         assert!(rows[0].contains("1.72"));
         assert!(rows[1].ends_with("FAILED"));
         assert!(text.contains("JSON: 1.23 x the plain"));
+        assert!(text.contains("WebSocket: 1.3"), "{text}");
     }
 }
