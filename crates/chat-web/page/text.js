@@ -127,21 +127,20 @@ export function segmentsOf(text, nicks) {
  * @param {string} link
  */
 function trimLink(link) {
-  for (;;) {
-    const last = link.at(-1) ?? "";
-    if (".,;:!?…".includes(last)) {
-      link = link.slice(0, -1);
-      continue;
-    }
-    const opening = { ")": "(", "]": "[", "}": "{" }[last];
-    if (opening === undefined || count(link, opening) >= count(link, last)) return link;
-    link = link.slice(0, -1);
+  // How many closing brackets of each kind have no opening one.
+  /** @type {Record<string, number>} */
+  const unopened = {};
+  for (const [opening, closing] of ["()", "[]", "{}"]) {
+    unopened[closing] = link.split(closing).length - link.split(opening).length;
   }
-}
-
-/** @param {string} text @param {string} part */
-function count(text, part) {
-  return text.split(part).length - 1;
+  let end = link.length;
+  for (; end > 0; end -= 1) {
+    const last = link[end - 1];
+    if (".,;:!?…".includes(last)) continue;
+    if (!(unopened[last] > 0)) break;
+    unopened[last] -= 1;
+  }
+  return link.slice(0, end);
 }
 
 /** @param {string} link */

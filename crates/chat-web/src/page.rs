@@ -79,6 +79,11 @@ static EMBEDDED: LazyLock<Vec<File>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Compresses the embedded files, so that no request waits for that.
+pub(crate) fn prepare() {
+    LazyLock::force(&EMBEDDED);
+}
+
 /// Where the files of the web client are.
 #[derive(Debug, Clone)]
 pub(crate) enum Page {

@@ -2,7 +2,7 @@
 
 use crate::http::{Connection, RequestLine, Site};
 use crate::limits::WebLimits;
-use crate::page::Page;
+use crate::page::{self, Page};
 use crate::ws::WebSockets;
 use chat_core::Hub;
 use chat_core::protocol::{Detected, Detection, Detector};
@@ -46,6 +46,7 @@ impl Web {
     /// servers that are given clones of one `JsonLines` share its encoder.
     #[must_use]
     pub fn new(hub: Hub, json: JsonLines) -> Self {
+        page::prepare();
         Self {
             site: Arc::new(Site {
                 hub,

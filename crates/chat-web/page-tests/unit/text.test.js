@@ -15,6 +15,11 @@ test("a link leaves out what ends the sentence", () => {
   assert.deepEqual(links("<https://a.example/>"), ["https://a.example/"]);
 });
 
+test("a link keeps the brackets that it has opened, however many follow it", () => {
+  assert.deepEqual(links("(http://a.b/wiki_(x))"), ["http://a.b/wiki_(x)"]);
+  assert.deepEqual(links(`http://a${")".repeat(4000)}`), ["http://a"]);
+});
+
 test("segments hold the whole text", () => {
   const text = "kim: look at https://a.example/kim, kim!";
   const segments = segmentsOf(text, ["kim"]);

@@ -7,6 +7,7 @@ use super::safety::{self, Effect};
 use super::state::State;
 use super::{Body, Context, full};
 use crate::api;
+use bytes::Bytes;
 use http::header::{ALLOW, EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
@@ -74,7 +75,11 @@ async fn route(
     }
     if is_api(path) {
         let (head, body) = request.into_parts();
-        let body = read_body(&context.limits, body).await?;
+        // Only a POST is charged for its body, so the bodies of other requests are not read.
+        let body = match head.method {
+            Method::POST => read_body(&context.limits, body).await?,
+            _ => Bytes::new(),
+        };
         return Ok(api::answer(context, &Request::from_parts(head, body)).await);
     }
     if path == "*" && request.method() == Method::OPTIONS {
