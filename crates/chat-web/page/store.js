@@ -55,6 +55,8 @@ export class Room {
     this.line = "";
     /** What was read, on an earlier visit too. @type {Position | null} */
     this.read = null;
+    /** What is replayed now was said before this member ever came. */
+    this.firstVisit = false;
     /** Keys of the log before this one, with their time. @type {Map<string, number>} */
     this.oldKeys = new Map();
   }
@@ -163,6 +165,7 @@ export class Store {
     const room = this.room(reply.room);
     room.name = reply.room;
     room.joined = true;
+    room.firstVisit = room.read === null && room.head === null;
     room.topic = reply.topic ?? "";
     if (room.epoch === "") room.epoch = String(reply.epoch);
     this.members(room, reply.members, reply.count);
@@ -258,9 +261,10 @@ export class Store {
    * @param {Room} room @param {Message} message @param {boolean} replay
    */
   count(room, message, replay) {
+    if (!replay) room.firstVisit = false;
     if (message.mine) return false;
     const seen = room.read !== null && room.read.epoch === message.epoch && message.seq > 0 && message.seq <= room.read.seq;
-    if (seen || (replay && room.read === null)) return false;
+    if (seen || room.firstVisit) return false;
     if (this.watching && this.active === room.id) {
       // What was missed begins at the line, although it is read at once.
       if (replay && room.line === "") room.line = message.id;
