@@ -12,6 +12,7 @@ mod descriptors;
 mod drain;
 mod findings;
 mod full_disk;
+mod http;
 mod kill9;
 mod log;
 mod memory;
@@ -65,6 +66,8 @@ pub(crate) enum DrillName {
     Torn,
     /// One sender makes the most expensive requests: the p99 of others stays below 20 ms
     Costly,
+    /// Browsers that break the rules of HTTP or are slow on purpose
+    Http,
     /// Members join, talk and leave for --minutes: memory and descriptors do not grow
     Soak,
 }
@@ -179,6 +182,7 @@ async fn perform(
         DrillName::DiskFull => full_disk::run(stage, findings).await,
         DrillName::Torn => torn::run(stage, findings).await,
         DrillName::Costly => costly::run(stage, findings).await,
+        DrillName::Http => http::run(stage, findings).await,
         DrillName::Soak => soak::run(stage, findings).await,
     }
 }
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn all_stands_for_each_drill_once() {
         let all = DrillName::resolve(&[DrillName::Churn, DrillName::All]);
-        assert_eq!(all.len(), 11);
+        assert_eq!(all.len(), 12);
         assert!(!all.contains(&DrillName::All));
         assert!(!all.contains(&DrillName::Soak));
         assert_eq!(DrillName::resolve(&[DrillName::Churn]), [DrillName::Churn]);

@@ -62,6 +62,11 @@ fn costly_requests_are_made_and_counted() {
 }
 
 #[test]
+fn requests_that_break_http_are_answered_and_cost_little() {
+    passes("http");
+}
+
+#[test]
 fn a_soak_ends_and_leaves_no_descriptor() {
     passes("soak");
 }

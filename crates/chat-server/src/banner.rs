@@ -25,6 +25,9 @@ pub(crate) fn banner(addresses: &[SocketAddr], own: &[IpAddr], config: &ServerCo
         lines.extend(join.map(|other| format!("    or with  chat-client {other}")));
         let (host, port) = (first.ip(), first.port());
         lines.push(format!("    or with  nc {host} {port}"));
+        if config.has_web() {
+            lines.push(format!("    or with  a browser: http://{first}/"));
+        }
     }
     lines.push(format!("what is said is kept {}", config.kept()));
     lines.push("Ctrl+C ends it".to_owned());
@@ -97,6 +100,7 @@ mod tests {
     use crate::cli::Cli;
     use clap::Parser;
 
+    const WEB: bool = cfg!(feature = "web");
     const OWN: [&str; 3] = ["fd00::7", "192.0.2.7", "198.51.100.7"];
 
     fn said(listen: &[&str], own: &[&str]) -> String {
@@ -115,6 +119,11 @@ mod tests {
         let expected = "listening on 127.0.0.1:5000\n\
                         listening on [::1]:5000\n\
                         join class with  chat-client 127.0.0.1:5000\n    or with  nc 127.0.0.1 5000\n";
+        assert_eq!(
+            said.contains("or with  a browser: http://127.0.0.1:5000/\n"),
+            WEB,
+            "{said}"
+        );
         assert!(said.starts_with(expected), "{said}");
         assert!(!said.contains("open to"), "{said}");
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A chat server that nc, telnet, scripts and any line client can reach.
+/// A chat server that browsers, nc, telnet, scripts and any line client can reach.
 #[derive(Debug, Parser)]
 #[command(
     name = "chat-server",
@@ -68,6 +68,10 @@ pub(crate) struct Cli {
     /// The format of the log
     #[arg(long, value_name = "text|json", value_parser = log_format, default_value = "text")]
     pub(crate) log_format: LogFormat,
+
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    pub(crate) web: crate::web::WebArgs,
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,

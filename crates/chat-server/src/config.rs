@@ -19,6 +19,8 @@ pub(crate) struct ServerConfig {
     /// Where the rooms' logs are kept; `None` keeps the logs in memory.
     #[cfg(feature = "sqlite")]
     pub(crate) data: Option<crate::data::DataConfig>,
+    #[cfg(feature = "web")]
+    pub(crate) web: crate::web::WebConfig,
     room: RoomName,
     motd: String,
     limits: Limits,
@@ -52,6 +54,14 @@ impl ServerConfig {
         Ok((builder.build(), Kept::InMemory))
     }
 
+    /// Returns whether browsers can join.
+    pub(crate) const fn has_web(&self) -> bool {
+        #[cfg(feature = "web")]
+        return self.web.is_served;
+        #[cfg(not(feature = "web"))]
+        false
+    }
+
     /// Describes where messages are kept, and how many of them.
     pub(crate) fn kept(&self) -> String {
         #[cfg(feature = "sqlite")]
@@ -77,6 +87,8 @@ impl From<Cli> for ServerConfig {
                 sync: cli.sync,
                 keep: cli.keep,
             }),
+            #[cfg(feature = "web")]
+            web: cli.web.into(),
             workers: cli.workers.map_or_else(workers, NonZeroUsize::get),
             room: cli.room,
             motd: cli.motd.unwrap_or_default(),

@@ -13,6 +13,8 @@ mod manual;
 mod names;
 mod shutdown;
 mod wall_time;
+#[cfg(feature = "web")]
+mod web;
 
 use chat_core::Server;
 use clap::Parser;
@@ -61,12 +63,17 @@ async fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "sqlite")]
     shutdown::survive_file_size_limit()?;
     let banner = banner::banner(&addresses, &banner::own_addresses(), &config);
+    #[cfg(feature = "web")]
+    let web = config.web.clone();
     let (hub, kept) = config.into_hub()?;
     banner::print(&banner);
     shutdown::log_stats_on_signal(hub.clone())?;
+    let json = chat_json::JsonLines::default();
     let server = Server::new(hub.clone())
         .wall_time(wall_time::local)
-        .protocol(chat_json::JsonLines::default());
+        .protocol(json.clone());
+    #[cfg(feature = "web")]
+    let server = web.add_to(server, json);
     let serving = tokio_util::task::TaskTracker::new();
     for listener in listeners {
         let stop = stop.clone().cancelled_owned();

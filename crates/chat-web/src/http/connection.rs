@@ -35,7 +35,7 @@ const BUFFER_BYTES_MIN: usize = 8 * 1024;
 /// A socket that is closed with unread input is reset, and the answer is lost.
 const LINGER: Duration = Duration::from_secs(1);
 /// The most bytes that are read for this purpose.
-const LINGER_BYTES: u64 = 1024 * 1024;
+const LINGER_BYTES: u64 = 256 * 1024;
 
 /// A connection whose first bytes are a request line.
 pub(crate) struct Connection {
@@ -196,7 +196,7 @@ async fn close(mut stream: Stream, refusal: Option<Refusal>) {
     if !matches!(timeout(LINGER, sending).await, Ok(Ok(()))) {
         return;
     }
-    let mut discarded = [0; 1024];
+    let mut discarded = [0; 4096];
     let mut rest = stream.take(LINGER_BYTES);
     let reading = async { while rest.read(&mut discarded).await.is_ok_and(|count| count > 0) {} };
     // The result is irrelevant: the connection is closed in any case.

@@ -199,10 +199,10 @@ async fn a_body_that_nobody_reads_is_not_buffered() {
     assert_eq!(answers(&mut page).await[0].status, 405);
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
     let mut sent = 0;
-    // The server discards at most 1 MiB, for at most a second.
+    // The server discards at most 256 KiB, for at most a second.
     while tokio::time::timeout(Duration::from_secs(5), sends(&mut page, &chunk)).await == Ok(true) {
         sent += chunk.len();
-        assert!(sent < 2 * 1024 * 1024);
+        assert!(sent < 512 * 1024);
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP on the port of a chat server: bytes in, bytes out.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
 mod bad_input;
 mod connections;
 mod harness;
