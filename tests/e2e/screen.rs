@@ -275,6 +275,7 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
     fs::write(directory.join("state.json"), "{ half").unwrap();
     let client = home.client(100, 24, &format!("{} --nick kim", server.address()));
     client.shows("damaged");
+    client.shows("kim | online");
     client.presses(&["C-c"]);
     client.shows("ended with 0");
     assert_eq!(
