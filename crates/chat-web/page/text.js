@@ -128,17 +128,19 @@ export function segmentsOf(text, nicks) {
  */
 function trimLink(link) {
   // How many closing brackets of each kind have no opening one.
-  /** @type {Record<string, number>} */
-  const unopened = {};
-  for (const [opening, closing] of ["()", "[]", "{}"]) {
-    unopened[closing] = link.split(closing).length - link.split(opening).length;
+  /** @type {Map<string, number>} */
+  const unopened = new Map();
+  for (const pair of ["()", "[]", "{}"]) {
+    const [opening, closing] = [pair.charAt(0), pair.charAt(1)];
+    unopened.set(closing, link.split(closing).length - link.split(opening).length);
   }
   let end = link.length;
   for (; end > 0; end -= 1) {
-    const last = link[end - 1];
+    const last = link.charAt(end - 1);
     if (".,;:!?…".includes(last)) continue;
-    if (!(unopened[last] > 0)) break;
-    unopened[last] -= 1;
+    const left = unopened.get(last) ?? 0;
+    if (left <= 0) break;
+    unopened.set(last, left - 1);
   }
   return link.slice(0, end);
 }
