@@ -248,6 +248,10 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         match joined {
             Ok((info, member)) => {
                 self.leave_first(leaving).await;
+                // Most sessions are in one room, and `push` alone would reserve memory for four.
+                if self.members.is_empty() {
+                    self.members.reserve_exact(1);
+                }
                 self.members.push(member);
                 let is_recovered = match bytes_max {
                     None => self.plan_replay(request, JoinedAt::from(&info)).await,

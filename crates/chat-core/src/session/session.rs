@@ -507,6 +507,10 @@ impl Session {
             self.hub.let_go(&room);
             return Err(JoinError::TooManyRooms(limit));
         }
+        // Most sessions are in one room, and `push` alone would reserve memory for four.
+        if rooms.joined.is_empty() {
+            rooms.joined.reserve_exact(1);
+        }
         rooms.joined.push(JoinedRoom {
             room: Arc::clone(&room),
             seat,
