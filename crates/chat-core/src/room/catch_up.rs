@@ -1,10 +1,10 @@
 //! How a lagging member receives the messages that it missed. Members in process, followers and connections all use
 //! this code.
 //!
-//! Invariant: every position from the one that the member had reached to the present end of the log is delivered as a
-//! message, or as part of a gap that says why it is missing. A log that can't be read is a gap, too, so nothing is
-//! skipped silently. All positions of one [`CatchUp`] are of one epoch: the positions and the epoch are taken under one
-//! lock.
+//! Invariant: the member receives every position between its own and the end of the log, as a message or as part of a
+//! gap. A gap says why its messages are missing. A log that can't be read is reported as a gap, too, so no message is
+//! skipped silently. All positions of one [`CatchUp`] are of one epoch, because the positions and the epoch are read
+//! under one lock.
 
 use crate::event::{Missed, RoomInfo};
 use crate::log::{BatchSlice, Epoch, Gap, Page, Position, Seq, Span};
@@ -21,26 +21,26 @@ const PAGE: usize = 256;
 /// The part of a room's log that a member has yet to receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CatchUp {
-    /// The part begins after this position.
+    /// The first message of the part is the one after this position.
     pub(crate) after: Seq,
-    /// The part ends with this position.
+    /// The last message of the part is at or before this position.
     pub(crate) through: Seq,
-    /// The epoch of the positions.
+    /// The epoch of the log in which `after` and `through` are positions.
     epoch: Epoch,
-    /// The report that the member receives before the messages: which other messages it does not receive, and why.
+    /// Reported to the member before the messages: which other messages the member does not receive, and why.
     missed: Option<Missed>,
-    /// Whether the room can't follow its log now, or is closed before its last messages were delivered. This is reported
-    /// after the messages.
+    /// Whether the member must learn, after the messages, that further messages may be missing: the room can't follow
+    /// its log now, or was closed before its last messages were delivered.
     is_lost: bool,
-    /// Whether the member receives no more items of the room, such as the report of a new epoch. This value then makes
-    /// that report.
+    /// Whether the member receives no more items of the room. If the log then begins a new epoch, this `CatchUp`
+    /// reports the epoch, because no item reports the epoch to the member.
     is_last: bool,
 }
 
 /// The next messages of a [`CatchUp`].
 #[derive(Debug)]
 pub(crate) struct CaughtUp {
-    /// What is missing before the messages, and why.
+    /// Which messages are missing before `slices`, and why; `None` if no messages are missing.
     pub(crate) missed: Option<Missed>,
     pub(crate) slices: Vec<BatchSlice>,
 }
@@ -50,12 +50,13 @@ pub(crate) struct CaughtUp {
 pub(crate) enum Unread {
     /// The log can't be read now.
     Failed,
-    /// The room's log began a new epoch, so the positions are invalid. An item of the room reports this to the members.
+    /// The room's log began a new epoch, so the positions are invalid. An item of the room reports the new epoch to the
+    /// members.
     BeganAnew,
 }
 
 impl CatchUp {
-    /// Covers the log from one position to another.
+    /// Covers the messages after the position `after`, up to and including `through`.
     pub(crate) const fn new(after: Seq, through: Position) -> Self {
         Self {
             after,
@@ -67,13 +68,14 @@ impl CatchUp {
         }
     }
 
-    /// Covers no messages, for a member that joins. If the room can't follow its log now, the member receives a report.
+    /// Covers no messages, for a member that joins. If the room could not follow its log at that time, the member
+    /// receives a report.
     pub(crate) const fn none(joined: JoinedAt) -> Self {
         Self::up_to(joined.position.seq, joined)
     }
 
-    /// Covers the log from a position to the end that it had when a member joined. If the room can't follow the log
-    /// now, the member receives a report.
+    /// Covers the messages after the position `after`, up to the end that the log had when a member joined. If the room
+    /// could not follow its log at that time, the member receives a report after the messages.
     pub(crate) const fn up_to(after: Seq, joined: JoinedAt) -> Self {
         Self {
             is_lost: joined.is_lost,
@@ -81,11 +83,12 @@ impl CatchUp {
         }
     }
 
-    /// Covers no messages: only reports why the member does not receive them.
+    /// Covers no messages. The member receives the report `missed` instead, which says why.
     pub(crate) const fn unread(missed: Missed, joined: JoinedAt) -> Self {
         Self {
             missed: Some(missed),
-            // `Missed::Unreadable(None)` also reports that the log is lost, so no second report follows.
+            // `Missed::Unreadable(None)` already reports that the room can't follow its log, so no second report
+            // follows.
             is_lost: joined.is_lost && !matches!(missed, Missed::Unreadable(None)),
             ..Self::none(joined)
         }
@@ -99,15 +102,15 @@ impl CatchUp {
         self.after.0 >= self.through.0
     }
 
-    /// Skips all messages and reports, because the peer can't be shown any.
+    /// Skips all messages and reports, for a peer to which nothing can be written.
     pub(crate) const fn skip(&mut self) {
         self.after = self.through;
         self.missed = None;
         self.is_lost = false;
     }
 
-    /// Reads the next messages, at most `limit`, and moves `after` past them. If the log can't be read, the rest is
-    /// reported as missing.
+    /// Reads the next messages, at most `limit`, and moves `after` past them. A report that is due is returned alone,
+    /// without messages. If the log can't be read, all remaining messages are reported as missing.
     ///
     /// Cancel safe.
     pub(crate) async fn next_page(&mut self, room: &Room, limit: usize) -> CaughtUp {
@@ -152,7 +155,7 @@ impl CatchUp {
 
 impl Room {
     /// Makes a lagging member receive the room's next items again. Returns the part of the log that the member must
-    /// receive before these items, and whether it missed changes of presence.
+    /// receive before these items, and whether the member missed changes of presence.
     pub(crate) fn go_live(&self, tail: &Tail) -> (CatchUp, bool) {
         let state = self.state.lock();
         let was = tail.go_live(state.cursor);
@@ -161,7 +164,7 @@ impl Room {
     }
 
     /// Subscribes a peer that does not join the room to the room's next items. Also returns the room's members, topic
-    /// and position at this time.
+    /// and position at the time of the subscription.
     pub(crate) fn subscribe(&self) -> (Subscription, RoomInfo) {
         let state = self.state.lock();
         let subscription = Subscription {
@@ -173,13 +176,14 @@ impl Room {
 
     /// Subscribes a lagging member again, to the room's next items. `was` is the cursor that the member had reached.
     /// Returns the part of the log that the member must receive before these items. If the member missed changes of
-    /// presence, also returns the room's present members. If the room is closed, the only next item reports that.
+    /// presence, also returns the room's present members. If the room is closed, the member receives one more item: the
+    /// report of the closing.
     pub(crate) fn subscribe_anew(&self, was: Cursor) -> (Subscription, CatchUp, Option<RoomInfo>) {
         let state = self.state.lock();
         let (mut cursor, catch_up, info) = self.end_of(&state, was, false);
         let rx = if let Some(closed) = &state.closed {
             let (tx, rx) = broadcast::channel(1);
-            // Can't fail, because there is a receiver.
+            // Sending can't fail, because `rx` receives from this channel.
             drop(tx.send(Arc::clone(closed)));
             cursor.next = closed.number;
             rx
@@ -193,7 +197,8 @@ impl Room {
     /// the follower must receive first. If the follower missed changes of presence and the room is not closed, also
     /// returns the room's present members.
     ///
-    /// `missed_whispers`: the follower may also have missed changes of presence that only followers receive.
+    /// `missed_whispers` says whether the follower may also have missed changes of presence that only followers
+    /// receive.
     pub(crate) fn live_end(
         &self,
         was: Cursor,
@@ -215,8 +220,8 @@ impl Room {
     }
 
     /// Returns the part of the log that a member has yet to receive after the cursor `was`. If the member has left the
-    /// room, the part ends at `ended`, the end of the log at that time. Otherwise it ends at the present end of the
-    /// log.
+    /// room, the part ends at `ended`, which is the end of the log when the member left. `ended` is `None` if the
+    /// member is in the room; the part then ends at the present end of the log.
     pub(crate) fn rest(&self, was: Cursor, ended: Option<Seq>) -> CatchUp {
         let state = self.state.lock();
         let rest = CatchUp {
@@ -226,7 +231,8 @@ impl Room {
         match ended {
             None => rest,
             Some(through) if was.epoch == rest.epoch => CatchUp { through, ..rest },
-            // `ended` may be of either epoch, so no messages are read.
+            // The log began a new epoch after `was`. `ended` may be a position of the old or of the new epoch, so no
+            // messages are read.
             Some(_) => CatchUp {
                 after: rest.through,
                 ..rest
@@ -234,7 +240,8 @@ impl Room {
         }
     }
 
-    /// Reads a part of the log. `span` and the page hold positions of this epoch.
+    /// Reads a part of the log. All positions in `span` and in the returned page are of `epoch`. Returns
+    /// [`Unread::BeganAnew`] if the room has begun another epoch.
     pub(crate) async fn read_in(
         &self,
         epoch: Epoch,
@@ -249,7 +256,8 @@ impl Room {
             self.log_failure(&error);
             Unread::Failed
         })?;
-        // If the log has begun an epoch that the room does not know yet, the page is of that epoch.
+        // The log may have begun an epoch that the room does not know yet. The page is then of the new epoch, and is
+        // discarded.
         let is_present = page.epoch.is_none_or(|read| read == epoch);
         if is_present {
             Ok(page)
@@ -258,8 +266,8 @@ impl Room {
         }
     }
 
-    /// Covers the log from the cursor that a member had reached to the end of the log. If the log has begun a new epoch
-    /// since that cursor, the member receives a report and then the messages of the new epoch.
+    /// Covers the log from `was`, the cursor that a member had reached, to the end of the log. If the log has begun a
+    /// new epoch since that cursor, the member receives a report and then the messages of the new epoch.
     fn catch_up(&self, state: &State, was: Cursor) -> CatchUp {
         let now = state.cursor.position();
         let is_reset = was.epoch != now.epoch;
@@ -280,18 +288,20 @@ impl Room {
 pub(crate) struct Resume {
     /// The position of the last message that the member has seen; `None` if the member names no position.
     pub(crate) after: Option<Seq>,
-    /// The epoch of that position. `None`: the present epoch of the log.
+    /// The epoch of the position `after`. `None` stands for the present epoch of the log.
     pub(crate) epoch: Option<Epoch>,
-    /// The most messages that the member receives: the latest ones. `None`: no limit is named.
+    /// The most messages that the member receives. If there are more, it receives the latest of them. `None` if the
+    /// member names no limit.
     pub(crate) limit: Option<usize>,
 }
 
 /// The state of a room's log when a member joined the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JoinedAt {
-    /// The end of the log.
+    /// The end of the log when the member joined.
     pub(crate) position: Position,
-    /// Whether the room could not follow the log. Members that had joined earlier have received a report of this.
+    /// Whether the room could not follow the log when the member joined. Earlier members have received a report of
+    /// this, but the new member has not.
     pub(crate) is_lost: bool,
 }
 
@@ -308,7 +318,8 @@ impl From<&RoomInfo> for JoinedAt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) catch_up: CatchUp,
-    /// Whether the member receives all messages after the position that it named. `None` if it named no position.
+    /// Whether the member receives all messages after the position that it named. `None` if the member named no
+    /// position.
     pub(crate) is_whole: Option<bool>,
 }
 
@@ -318,8 +329,8 @@ impl Resume {
         self.after.is_none() && self.limit.unwrap_or_default() == 0
     }
 
-    /// Decides which earlier messages a joining member receives. The latest of them is the last message of the log when
-    /// the member joined. Cancel safe.
+    /// Decides which earlier messages a joining member receives. The last of these messages is the last one in the log
+    /// when the member joined. Cancel safe.
     pub(crate) async fn plan(self, room: &Room, joined: JoinedAt) -> Plan {
         let Some(after) = self.after else {
             return Plan {
@@ -338,8 +349,8 @@ impl Resume {
         }
     }
 
-    /// Decides what a joining member receives if it may not see earlier messages. If it named a position, it receives a
-    /// report that the messages after the position are missing.
+    /// Decides what a joining member receives if it may not see earlier messages. If the member named a position, it
+    /// receives a report that the messages after the position are missing.
     pub(crate) fn withhold(self, joined: JoinedAt) -> Plan {
         let mut catch_up = CatchUp::none(joined);
         let through = joined.position.seq;
@@ -357,7 +368,8 @@ impl Resume {
         Plan { catch_up, is_whole }
     }
 
-    /// Returns whether `after` is a position of the log that the member joined.
+    /// Returns whether `after` is a position of the log's epoch, and not beyond the end that the log had when the
+    /// member joined.
     fn knows(self, after: Seq, joined: JoinedAt) -> bool {
         let Position { epoch, seq } = joined.position;
         self.epoch.is_none_or(|seen| seen == epoch) && after <= seq
@@ -382,8 +394,8 @@ impl Resume {
         }
     }
 
-    /// Returns whether the log holds all messages to be replayed and the limit allows all of them. Messages beyond the
-    /// limit are left out of `catch_up` and reported as missing.
+    /// Returns whether the log holds all messages to be replayed and the limit allows all of them. If the limit does
+    /// not allow all of them, the earliest messages are left out of `catch_up` and reported as missing.
     async fn is_whole(self, room: &Room, catch_up: &mut CatchUp) -> bool {
         let CatchUp {
             after,
@@ -395,11 +407,11 @@ impl Resume {
             return true;
         }
         let Ok(first) = room.read_in(epoch, Span::After(after), 1).await else {
-            // The replay reads the log again. If that read fails, too, the replay reports it.
+            // The replay reads the log again. If that second read fails, too, the replay reports the failure.
             return false;
         };
-        // This read finds where the replay begins. It reads at most `history_max` messages, whatever limit the peer
-        // asks for.
+        // The second read finds where the replay begins. It reads at most `history_max` messages, whatever limit the
+        // peer asks for.
         let limit = self.limit.map(|limit| limit.min(room.history_max()));
         let before = Span::Before(through.next());
         if let Some(limit) = limit
@@ -421,7 +433,8 @@ impl Resume {
 }
 
 impl Room {
-    /// Covers the latest messages before a position, at most `limit`. Returns `None` if there are none.
+    /// Covers the latest messages before a position: at most `limit`, and at most `history_max`. Returns `None` if the
+    /// log holds no message before the position.
     pub(crate) async fn latest(
         &self,
         before: Position,
@@ -441,7 +454,7 @@ impl Room {
     }
 }
 
-/// A part of a log that is read in process, page by page, and yielded slice by slice.
+/// Reads a part of a log for a member in process. Reads whole pages, and yields the messages slice by slice.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     catch_up: CatchUp,
@@ -455,7 +468,7 @@ pub(crate) enum Step {
     Slice(BatchSlice),
     /// Messages that can't be delivered, and why.
     Missed(Missed),
-    /// A page was read, and the next step continues.
+    /// Nothing yet: this step has read a page, and the next step continues.
     GoOn,
     /// The whole part was read.
     Done,
@@ -469,7 +482,7 @@ impl Backlog {
         }
     }
 
-    /// Takes the next step. Cancel safe.
+    /// Yields the next messages of the part, or reads the next page. Cancel safe.
     pub(crate) async fn step(&mut self, room: &Room) -> Step {
         if let Some(slice) = self.page.pop_front() {
             return Step::Slice(slice);

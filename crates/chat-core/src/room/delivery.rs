@@ -1,12 +1,14 @@
-//! Delivery to the members over connections: a few tasks for each room, not one for each member.
+//! Delivers a room's items to the members that are reached over connections. A few tasks serve all these members of a
+//! room.
 //!
-//! Invariant: a member receives each item of its room exactly once and in order. Its cursor holds the number of the
-//! item that it needs next. If a later item arrives instead, items are missing, and the member reads from the journal
-//! until it has caught up. So neither a lagging task nor a full socket can lose anything silently.
+//! Invariant: a member receives each item of its room exactly once and in order. The member's cursor holds the number
+//! of the item that the member needs next. If a later item arrives instead, items are missing, and the member reads
+//! from the journal until it has caught up. So neither a lagging task nor a full socket can lose an item silently.
 //!
 //! ```text
-//!     item missing, or queue full                connection: queue empty
-//!   Live ----------------------> Behind { seq } -------------------------> Live, and a range to replay
+//!        an item is missing,                  the connection's
+//!        or the queue is full                 queue is empty
+//!  live ----------------------> lagging ----------------------> live, after a replay of the missed messages
 //! ```
 
 use crate::log::{Batch, Epoch, Position, Seq, SessionId};
@@ -24,16 +26,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 
-/// The most members that a task serves before it yields to other tasks: about 0.3 ms of writing.
+/// The most members that a task serves before it yields to other tasks. Writing to this many members takes about 0.3
+/// ms.
 const MEMBERS_PER_TURN: usize = 64;
 
-/// The most changes of presence that are delivered together.
+/// The most changes of presence that a task collects while it waits for its turn to deliver them.
 const ANNOUNCEMENTS_MAX: usize = 128;
 
-/// When the items that will be delivered together have this many bytes, no further item is added.
+/// Once the items of a [`Round`] have at least this many bytes, no further item is added to the round.
 const ROUND_BYTES_MAX: usize = 256 * 1024;
 
-/// A member over a connection, as the delivery tasks know it.
+/// What the delivery tasks of a room know of a member that is reached over a connection.
 pub(crate) struct Tail {
     pub(crate) session: SessionId,
     outbound: Arc<Outbound>,
@@ -42,20 +45,20 @@ pub(crate) struct Tail {
 
 struct TailState {
     cursor: Cursor,
-    /// Whether the member receives items from the delivery tasks. If not, it is lagging or paused, or has left the
-    /// room.
+    /// Whether the member receives items from the delivery tasks. If not, the member is lagging or paused, or has left
+    /// the room.
     live: bool,
-    /// The end of the log when the member left the room, if it has left.
+    /// The end of the log when the member left the room; `None` if the member is in the room.
     ended: Option<Seq>,
     options: DeliveryOptions,
-    /// With [`Echo::Reply`]: the session's messages to which the connection has replied before delivery reached them.
-    /// Boxed, because few members have such messages.
+    /// The session's messages to which the connection has replied before delivery reached them. Used only with
+    /// [`Echo::Reply`]. Boxed, because few members have such messages.
     answered: Option<Box<Answered>>,
 }
 
 impl Tail {
     /// Creates the tail of a member that receives items from `cursor` on. With [`Echo::Reply`], the session's messages
-    /// up to `appended` get no reply.
+    /// up to `appended` get no reply, because they were published earlier.
     pub(crate) fn new(
         session: SessionId,
         outbound: Arc<Outbound>,
@@ -86,8 +89,8 @@ impl Tail {
         (!state.live && state.ended.is_none()).then_some(state.cursor)
     }
 
-    /// Returns whether delivery to the member has not reached this position yet, but will. If the log is lost,
-    /// `lost_at` is the number of the item that reports this. Delivery does not go on after that item.
+    /// Returns whether delivery to the member has not reached the position `at` yet, but will. If the room can't follow
+    /// its log, `lost_at` is the number of the item that reports this. Delivery stops after that item.
     pub(crate) fn awaits(&self, at: Position, lost_at: Option<u64>) -> bool {
         let Cursor {
             next, seq, epoch, ..
@@ -99,8 +102,8 @@ impl Tail {
         self.state.lock().options.echo
     }
 
-    /// Notes that the connection has replied to the session's messages up to this batch, even if delivery has not
-    /// reached them.
+    /// Notes that the connection has replied to the session's messages up to and including `batch`. Delivery may not
+    /// have reached these messages yet.
     pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
         let seq = batch.last();
         self.state.lock().answered = Some(Box::new(Answered {
@@ -123,14 +126,15 @@ impl Tail {
         std::mem::replace(&mut state.cursor, cursor)
     }
 
-    /// Stops delivery to the member. Returns its cursor, and the end of the log when it left the room if it has left.
+    /// Stops delivery to the member. Returns the member's cursor. If the member has left the room, also returns the end
+    /// of the log at that time.
     pub(crate) fn stop(&self) -> (Cursor, Option<Seq>) {
         let mut state = self.state.lock();
         state.live = false;
         (state.cursor, state.ended)
     }
 
-    /// Marks the member as having left the room: it receives nothing after this position.
+    /// Marks the member as having left the room. The member receives nothing after the position `at`.
     pub(crate) fn end(&self, at: Seq) {
         let mut state = self.state.lock();
         state.live = false;
@@ -138,7 +142,7 @@ impl Tail {
     }
 
     /// Changes how the member receives items. With [`Echo::Reply`], the session's messages up to `appended` get no
-    /// reply.
+    /// reply, because they were published earlier.
     pub(crate) fn set_delivery_options(&self, options: DeliveryOptions, appended: Position) {
         let mut state = self.state.lock();
         if options.echo == Echo::Reply && state.options.echo != Echo::Reply {
@@ -147,8 +151,8 @@ impl Tail {
         state.options = options;
     }
 
-    /// As [`deliver`](Self::deliver), but a stream or an encoder that panics ends only its own member. Returns `false`
-    /// after a panic.
+    /// Calls [`deliver`](Self::deliver) and catches a panic of the member's stream or encoder, which then ends only
+    /// this member. Returns `false` after a panic.
     fn deliver_safely(&self, round: &mut Round<'_>, queue_max: usize) -> bool {
         let delivered = catch_unwind(AssertUnwindSafe(|| self.deliver(round, queue_max)));
         if delivered.is_err() {
@@ -158,8 +162,8 @@ impl Tail {
         delivered.is_ok()
     }
 
-    /// Writes to the member the items of the round that it has yet to receive. If the member missed earlier items or
-    /// its queue is full, marks it as lagging.
+    /// Writes the items of the round that the member has not received yet. If the member missed earlier items or its
+    /// queue is full, marks the member as lagging.
     fn deliver(&self, round: &mut Round<'_>, queue_max: usize) {
         let mut state = self.state.lock();
         if !state.live || state.cursor.next >= round.end.next {
@@ -186,7 +190,7 @@ impl Tail {
                 state.cursor = own.map_or(round.end, |(own, _)| round.cursor_at(own, state.cursor));
                 match own {
                     None => break,
-                    // Later deliveries are held back until the connection has written the reply.
+                    // The output now holds back later deliveries until the connection has written the reply.
                     Some((own, batch)) if self.outbound.cork_for_reply(batch) => {
                         state.cursor = round.items[own].end;
                         at = own + 1;
@@ -203,7 +207,8 @@ impl Tail {
             return;
         }
         if round.has_missed && state.options.echo == Echo::Reply {
-            // The message that the connection is to answer may be among the missing ones.
+            // One of the missing messages may be the session's own, and the peer may still wait for the reply to it.
+            // The connection checks this when it wakes.
             drop(state);
             self.outbound.wake();
         }
@@ -218,12 +223,12 @@ impl fmt::Debug for Tail {
     }
 }
 
-/// The members that one delivery task serves. Indices are stable, so that a pass over the members neither skips nor
-/// repeats one.
+/// The members that one delivery task serves. A member keeps its index, so that a task that goes through the members
+/// neither skips nor repeats a member.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     places: Mutex<Places>,
-    /// The number of members.
+    /// How many members the shard has.
     live: AtomicUsize,
 }
 
@@ -242,8 +247,8 @@ pub(crate) struct Place {
 }
 
 impl Shard {
-    /// Adds a member. Must be called under the room's lock, so that no item is sent between the member's cursor and
-    /// this call.
+    /// Adds a member. The caller must hold the room's lock from reading the member's cursor to the end of this call, so
+    /// that the room sends no item in between.
     pub(crate) fn insert(self: &Arc<Self>, tail: Arc<Tail>) -> Place {
         let mut places = self.places.lock();
         let at = places.free.pop().unwrap_or(places.tails.len());
@@ -263,8 +268,8 @@ impl Shard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Adds the next members to `turn`, at most [`MEMBERS_PER_TURN`], so that no lock is held while bytes are written
-    /// to them. Returns the index at which the following turn begins; `None` if this is the last one.
+    /// Copies the next members to `turn`, at most [`MEMBERS_PER_TURN`], so that the caller writes to these members
+    /// without holding the lock. Returns the index at which the next turn begins; `None` if this turn is the last.
     fn next_turn(&self, from: usize, turn: &mut Vec<Arc<Tail>>) -> Option<usize> {
         let places = self.places.lock();
         let end = places.tails.len().min(from + MEMBERS_PER_TURN);
@@ -274,7 +279,7 @@ impl Shard {
 }
 
 impl Place {
-    /// Removes the member: it receives no more items.
+    /// Removes the member. The member receives no more items.
     pub(crate) fn remove(self) {
         let mut places = self.shard.places.lock();
         places.tails[self.at] = None;
@@ -288,7 +293,7 @@ impl Place {
 /// `announcing` limits how many tasks, in all rooms of the hub, deliver changes of presence at the same time.
 ///
 /// Runs without Tokio's cooperative budget, which would make a writable socket look full after 128 operations. The task
-/// yields by its own count instead.
+/// yields after every [`MEMBERS_PER_TURN`] members instead.
 pub(crate) async fn deliver(
     shard: Arc<Shard>,
     mut rx: broadcast::Receiver<Arc<Item>>,
@@ -303,12 +308,12 @@ pub(crate) async fn deliver(
         loop {
             match rx.recv().await {
                 Ok(item) => items.push(item),
-                // A member that lacks items notices this by the number of the next item.
+                // The number of the next item shows each member which items it lacks.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             }
-            // Connections that are ready to publish run first, so that their messages are delivered together with this
-            // item.
+            // This yield lets connections that are ready to publish run first, so that their messages are delivered
+            // together with this item.
             tokio::task::yield_now().await;
             let announcement = turn_to_announce(&announcing, &mut rx, &mut items).await;
             take_waiting(&mut rx, &mut items);
@@ -333,7 +338,7 @@ pub(crate) async fn deliver(
             drop(round);
             items.clear();
             if announcement.is_some() {
-                // Other tasks run before the next changes of presence are delivered.
+                // This yield lets other tasks run before the next changes of presence are delivered.
                 tokio::task::yield_now().await;
             }
         }
@@ -341,11 +346,11 @@ pub(crate) async fn deliver(
     .await;
 }
 
-/// Waits for the turn to deliver changes of presence. Returns at once if the last item is not presence: messages do not
-/// wait.
+/// Waits until this task may deliver changes of presence. Returns at once if the last item is not a change of presence,
+/// so that messages do not wait.
 ///
 /// A session may join or leave many rooms at once, and each of these rooms announces the change. Only a few rooms
-/// announce at a time, so that a message in another room waits for only these.
+/// announce at a time, so that a message in another room waits for only a few announcements.
 async fn turn_to_announce<'a>(
     announcing: &'a Semaphore,
     rx: &mut broadcast::Receiver<Arc<Item>>,
@@ -358,7 +363,7 @@ async fn turn_to_announce<'a>(
             turn = &mut turn => return turn.ok(),
             item = rx.recv(), if has_space => match item {
                 Ok(item) => take(items, item),
-                // A member that lacks items notices this by the number of the next item.
+                // The number of the next item shows each member which items it lacks.
                 Err(RecvError::Lagged(_)) => items.clear(),
                 Err(RecvError::Closed) => return None,
             },
@@ -367,8 +372,8 @@ async fn turn_to_announce<'a>(
     None
 }
 
-/// Adds an item. If the items before it are missing, drops the earlier ones: members read all of these from the
-/// journal.
+/// Adds an item. If items are missing between the last item and this one, first drops all earlier items: members read
+/// the dropped and the missing ones from the journal.
 fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     if items
         .last()
@@ -379,7 +384,7 @@ fn take(items: &mut Vec<Arc<Item>>, item: Arc<Item>) {
     items.push(item);
 }
 
-/// Adds the items that wait in the ring, until the items have [`ROUND_BYTES_MAX`] bytes.
+/// Adds the items that wait in `rx`, until all items together have at least [`ROUND_BYTES_MAX`] bytes.
 fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Item>>) {
     let mut bytes: usize = items.iter().map(|item| item.bytes()).sum();
     while bytes < ROUND_BYTES_MAX {
@@ -389,8 +394,8 @@ fn take_waiting(rx: &mut broadcast::Receiver<Arc<Item>>, items: &mut Vec<Arc<Ite
                 take(items, item);
             }
             Err(TryRecvError::Lagged(_)) => {
-                // The next item is not the one after the last: members read both the earlier and the missing items from
-                // the journal.
+                // Items are missing before the next item. Members read the missing items and the dropped ones from the
+                // journal.
                 items.clear();
             }
             Err(TryRecvError::Empty | TryRecvError::Closed) => break,

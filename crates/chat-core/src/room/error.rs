@@ -1,4 +1,4 @@
-//! Why messages are not published, or a room is not joined.
+//! The errors of publishing messages and of joining a room.
 
 use crate::log::{JournalError, KeyError};
 use crate::name::{NameError, RoomName};
@@ -12,7 +12,7 @@ pub struct NotInRoom;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The text is longer than the limit, which is this many bytes.
+    /// The text is longer than this many bytes, which is the limit.
     TooLong(usize),
     /// The hub is shutting down, and the room's log accepts no more messages.
     Draining,
@@ -20,15 +20,15 @@ pub enum PublishError {
     Empty,
     /// The text that was given as the message's key is not a valid key.
     Key(KeyError),
-    /// Too many earlier messages of the room wait for the journal, or the room is closed once the journal has stored
-    /// them. The message was not published and can be sent again later.
+    /// The message was not published and can be sent again later. Too many earlier messages of the room wait for the
+    /// journal, or the hub is about to close the room, or another message is being published under the same key.
     Busy,
     /// The session has ended, or is not in the room.
     NotAMember,
-    /// The room is not open and could not be opened.
+    /// The room was not open, and opening it failed.
     Room(Box<JoinError>),
     /// The journal failed. After [`JournalError::Uncertain`] or [`JournalError::Gone`] the message may still be in the
-    /// log and be delivered; after any other error it is not.
+    /// log and be delivered. After any other error the message is not in the log.
     Journal(JournalError),
 }
 
@@ -86,14 +86,14 @@ impl std::error::Error for PublishError {
 pub enum JoinError {
     /// The text is not a room name.
     Name(NameError),
-    /// The session is in that room already.
+    /// The session is in the room of this name already.
     AlreadyIn(RoomName),
     /// The session is in this many rooms already, which is the limit.
     TooManyRooms(usize),
     /// The hub has this many rooms already, which is the limit.
     Full(usize),
-    /// The address of the session's peer has opened this many rooms, which is the limit, and none of them is without
-    /// members.
+    /// Sessions from the address of the session's peer have opened this many rooms, which is the limit. All these rooms
+    /// have members.
     TooManyOpened(usize),
     /// The hub is shutting down.
     Draining,

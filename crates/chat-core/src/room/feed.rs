@@ -1,7 +1,8 @@
-//! The events of all rooms of a hub, for followers that are not members.
+//! The events of all rooms of a hub, for followers: programs that receive events without being members.
 //!
-//! Invariant: nothing is sent, and no buffer is allocated, before the first follower. Followers receive what the rooms'
-//! members receive, in the same order. They also receive the changes of presence that a big room does not announce.
+//! Invariant: nothing is sent, and no buffer is allocated, before the first follower subscribes. Followers receive what
+//! the rooms' members receive, in the same order. Followers also receive the changes of presence that a big room does
+//! not announce to its members.
 
 use crate::sync::Mutex;
 use std::collections::VecDeque;
@@ -9,10 +10,10 @@ use std::fmt;
 use std::sync::OnceLock;
 use tokio::sync::broadcast;
 
-/// The most closed rooms that a feed remembers for followers that lag.
+/// The most closed rooms that a feed remembers for lagging followers.
 const CLOSED_MAX: usize = 256;
 
-/// The broadcast of a hub to its followers.
+/// The broadcast channel of a hub to its followers. `T` is an item of the broadcast, and `C` is a closed room.
 pub(crate) struct Feed<T, C> {
     ring: usize,
     tx: OnceLock<broadcast::Sender<T>>,
@@ -21,9 +22,10 @@ pub(crate) struct Feed<T, C> {
 
 /// The rooms that were closed last.
 struct ClosedRooms<C> {
-    /// How many rooms were closed so far. The rooms are numbered in this order.
+    /// How many rooms were closed so far. The number of a closed room is how many rooms were closed before it.
     count: u64,
-    /// The last ones that a follower may miss, oldest first.
+    /// The rooms that were closed last, oldest first: at most [`CLOSED_MAX`]. Lagging followers may have missed the
+    /// items that reported their closing.
     latest: VecDeque<C>,
 }
 
@@ -46,8 +48,8 @@ impl<T: Clone, C: Clone> Feed<T, C> {
         tx.subscribe()
     }
 
-    /// Closes a room: remembers it for followers that lag, and calls `send` with the number of the closed room. `send`
-    /// sends the item that reports the end of the room. Followers receive these items in the order of the numbers.
+    /// Remembers a closed room for lagging followers, and calls `send` with the number of the closed room. `send` must
+    /// send the item that reports the closing. Followers receive these items in the order of the numbers.
     pub(crate) fn close(&self, room: impl FnOnce() -> C, send: impl FnOnce(u64)) {
         let mut closed = self.closed.lock();
         if self.tx.get().is_some_and(|tx| tx.receiver_count() > 0) {
@@ -59,17 +61,17 @@ impl<T: Clone, C: Clone> Feed<T, C> {
             closed.latest = VecDeque::new();
         }
         closed.count += 1;
-        // The lock is held, so that no item of a later closed room is sent before this one.
+        // `closed` is still locked, so that items about closed rooms are sent in the order of the rooms' numbers.
         send(closed.count - 1);
     }
 
-    /// Returns the number of the next room that is closed.
+    /// Returns the number that the next closed room gets.
     pub(crate) fn closed_count(&self) -> u64 {
         self.closed.lock().count
     }
 
-    /// Returns the closed rooms from this number on, as far as they are remembered, oldest first. Also returns the
-    /// number of the next room that is closed.
+    /// Returns the closed rooms from `number` on, oldest first, as far as the feed remembers them. Also returns the
+    /// number that the next closed room gets.
     pub(crate) fn closed_from(&self, number: u64) -> (Vec<C>, u64) {
         let closed = self.closed.lock();
         let missed = usize::try_from(closed.count - number).unwrap_or(usize::MAX);
@@ -80,7 +82,7 @@ impl<T: Clone, C: Clone> Feed<T, C> {
         )
     }
 
-    /// Sends an item if there is a follower. Must be called under the lock of the room that the item is about.
+    /// Sends an item if there is a follower. The caller must hold the lock of the room that the item is about.
     pub(crate) fn send(&self, item: impl FnOnce() -> T) {
         if let Some(tx) = self.tx.get()
             && tx.receiver_count() > 0

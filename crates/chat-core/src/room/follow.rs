@@ -1,8 +1,9 @@
-//! Following a log that several hubs append to: the room delivers the messages that the log's stream yields.
+//! A room follows a log that several hubs append to: it delivers the messages that the log's stream yields.
 //!
-//! Invariant: members receive each message that is appended after the room was opened, once and in the log's order,
-//! whichever hub appended it, or a gap in its place. The result of an append is used only for the reply to the author.
-//! If the stream of a log ends, the room follows the log again, from the last position that it has delivered.
+//! Invariant: members receive each message that any hub appends after the room was opened, once and in the log's order.
+//! If the message can't be read, members receive a gap instead. The result of an append is used only for the reply to
+//! the author. If the stream of a log ends, the room follows the log again, from the last position that the room has
+//! delivered.
 
 use crate::event::Missed;
 use crate::log::{Batch, DynLog, Followed, Gap, Head, SessionId};
@@ -20,17 +21,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The shortest and the longest pause before a room tries to follow its log again, after the log's stream has ended.
-/// Each attempt doubles the pause. After a stream that lasted as long as the longest pause, the pauses begin with the
+/// Each attempt doubles the pause. After a stream that lasted for at least the longest pause, the next pause is the
 /// shortest one again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// How long a new stream that yields nothing must last before the log counts as followed again. A log may return a
-/// stream before it knows whether it can connect.
+/// After the log was lost: how long a new stream that yields nothing must last before the log counts as followed again.
+/// A log may return a stream before it knows whether it can connect.
 const FOUND_AFTER: Duration = Duration::from_secs(1);
 
-/// Delivers the items of the log's stream to the members until the room is gone. When the stream ends, follows the log
-/// again.
+/// Delivers the items of the log's stream to the members until the room is gone. When the stream ends, asks the log for
+/// a new stream.
 fn deliver(
     room: &Arc<Room>,
     mut followed: BoxStream<'static, Followed>,
@@ -61,13 +62,13 @@ fn deliver(
                 };
             }
         };
-        // Both results mean that the room is gone.
+        // The result is irrelevant: the room is gone in either case.
         let _: Option<Option<Infallible>> = stop.run_until_cancelled(deliver).await;
     }
 }
 
-/// Delivers the items of the stream until the stream ends. `is_lost`: the log counts as lost until the stream yields an
-/// item or has lasted for [`FOUND_AFTER`]. Returns whether the log still counts as lost; `None` if the room is gone.
+/// Delivers the items of the stream until the stream ends. If `is_lost`, the log counts as lost until the stream yields
+/// an item or has lasted for [`FOUND_AFTER`]. Returns whether the log still counts as lost; `None` if the room is gone.
 async fn deliver_all(
     room: &Weak<Room>,
     mut followed: BoxStream<'static, Followed>,
@@ -99,7 +100,7 @@ async fn deliver_all(
 }
 
 impl Room {
-    /// Creates a room from a log that was just opened, and follows the log if it supports that.
+    /// Creates a room from a log that was just opened. Follows the log if the log returns a stream.
     pub(crate) fn open(
         name: RoomName,
         key: Arc<str>,
@@ -117,7 +118,7 @@ impl Room {
         room
     }
 
-    /// Handles one event of the followed log.
+    /// Handles one item of the stream that the log returned.
     fn take_followed(self: &Arc<Self>, followed: Followed) {
         let mut state = self.state.lock();
         match followed {
@@ -141,8 +142,8 @@ impl Room {
         if batch.is_empty() || batch.last() <= state.cursor.seq {
             return;
         }
-        // If some messages of the batch were delivered before, each member reads the messages that it lacks from the
-        // log.
+        // Some messages of the batch may have been delivered before. `is_uncertain` then makes each member read the
+        // messages that it lacks from the log.
         state.is_uncertain |= batch.first() <= state.cursor.seq;
         self.deliver(state, batch);
     }
@@ -169,7 +170,8 @@ impl Room {
         self.send_missed(state, Missed::OtherEpoch);
     }
 
-    /// Reports that the stream has ended: the room can't deliver messages until it follows the log again.
+    /// Reports to the members that the stream has ended: the room can't deliver messages until it follows the log
+    /// again.
     fn lose_log(self: &Arc<Self>) {
         self.context.counters.journal_outages.add(1);
         if self.context.journal_log.opens() {
@@ -183,14 +185,14 @@ impl Room {
         self.notify_settled(&state);
     }
 
-    /// Follows the lost log again, from the last position that was delivered. Returns `None` if the log returns no
-    /// stream or panics.
+    /// Follows the lost log again, from the last position that the room has delivered. Returns `None` if the log
+    /// returns no stream or panics.
     fn follow_again(&self) -> Option<BoxStream<'static, Followed>> {
         let after = self.cursor().position();
         catch_unwind(AssertUnwindSafe(|| self.log.follow(after))).ok()?
     }
 
-    /// Notes that the lost log is followed again.
+    /// Notes that the room follows the lost log again.
     fn find_log(&self) {
         if let Some(following) = &self.following {
             let _state = self.state.lock();
@@ -201,7 +203,7 @@ impl Room {
         }
     }
 
-    /// Reports messages that no member receives.
+    /// Reports to the members that messages are missing which no member receives.
     pub(super) fn send_missed(self: &Arc<Self>, state: &mut State, missed: Missed) {
         let body = Body::Missed(self.name.clone(), missed);
         self.send(state, SessionId::NOBODY, body);

@@ -1,25 +1,27 @@
-//! The state of a log that several hubs append to, and that the room follows.
+//! The state of a log that several hubs append to, and that the room follows: the room delivers what the log's stream
+//! yields.
 //!
-//! Invariant: the room counts as settled only when all messages that this hub has appended are delivered.
+//! Invariant: the room counts as settled only when it has delivered all messages that this hub has appended.
 
 use crate::log::{Batch, Seq};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The reason that an author receives if it publishes while the log can't be followed.
+/// The reason that an author receives if it publishes while the room can't follow its log.
 pub(super) const LOST: &str = "it can't be followed now";
 
-/// The value of [`Following::lost_at`] while the log is followed. No room has an item with this number.
+/// The value of [`Following::lost_at`] while the room follows the log. No item of a room has this number.
 const NOT_LOST: u64 = u64::MAX;
 
-/// The state of a log that several hubs append to.
+/// Which messages the room has yet to deliver from a log that several hubs append to, and whether the log is lost: its
+/// stream has ended, so the room can't follow the log.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The last position that this hub has appended. The room counts as settled once it has delivered the messages up
-    /// to this position.
+    /// The position of the last message that this hub has appended. The room counts as settled once it has delivered
+    /// the messages up to this position.
     appended: AtomicU64,
-    /// The number of the item that reports to the members that the stream has ended; [`NOT_LOST`] while the log is
-    /// followed.
+    /// The number of the item that reports to the members that the stream has ended; [`NOT_LOST`] while the room
+    /// follows the log.
     lost_at: AtomicU64,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
@@ -36,7 +38,8 @@ impl Following {
         }
     }
 
-    /// Notes that this hub's messages are in the log. Called under the room's lock, as are the methods below.
+    /// Notes that this hub has appended the batch to the log. Callers of this method and of the methods below hold the
+    /// room's lock.
     pub(super) fn note_appended(&self, batch: &Batch) {
         self.appended.fetch_max(batch.last().0, Ordering::Relaxed);
     }
@@ -45,8 +48,8 @@ impl Following {
         Seq(self.appended.load(Ordering::Relaxed))
     }
 
-    /// Returns whether all messages that this hub has appended are at or before this position. Also returns `true`
-    /// while the log is lost, because nothing can be delivered then.
+    /// Returns whether all messages that this hub has appended are at or before the position `seq`. Also returns `true`
+    /// while the log is lost, because the room can't deliver messages then.
     pub(super) fn has_passed(&self, seq: Seq) -> bool {
         self.is_lost() || self.appended.load(Ordering::Relaxed) <= seq.0
     }
@@ -55,8 +58,8 @@ impl Following {
         self.lost_at() != NOT_LOST
     }
 
-    /// Returns whether the log is lost and a member has yet to receive the report of it. `next` is the number of the
-    /// item that the member needs next.
+    /// Returns whether the log is lost and a member has yet to receive the report of the loss. `next` is the number of
+    /// the item that the member needs next.
     pub(super) fn has_lost_after(&self, next: u64) -> bool {
         self.is_lost() && next <= self.lost_at()
     }
@@ -65,17 +68,17 @@ impl Following {
         self.stop.cancel();
     }
 
-    /// Notes that the log has begun a new epoch, and that its end is now this position.
+    /// Notes that the log has begun a new epoch, and that the log now ends at `tail`.
     pub(super) fn reset(&self, tail: Seq) {
         self.appended.store(tail.0, Ordering::Relaxed);
     }
 
-    /// Notes that the stream has ended. `number` is the number of the item that reports this to the members.
+    /// Notes that the stream has ended. `number` is the number of the item that reports the end to the members.
     pub(super) fn lose(&self, number: u64) {
         self.lost_at.store(number, Ordering::Relaxed);
     }
 
-    /// Notes that the log is followed again.
+    /// Notes that the room follows the log again.
     pub(super) fn find(&self) {
         self.lost_at.store(NOT_LOST, Ordering::Relaxed);
     }

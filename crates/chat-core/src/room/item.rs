@@ -1,4 +1,4 @@
-//! One item of a room's broadcast, and how a member over a connection receives it.
+//! The items of a room's broadcast, and the options with which a member over a connection receives items.
 //!
 //! Invariant: an item is encoded at most once for each encoder, however many tasks deliver it.
 
@@ -11,11 +11,13 @@ use bytes::{Bytes, BytesMut};
 use std::fmt;
 use std::sync::Arc;
 
-/// One item of a room's broadcast. Everything that members receive is an item, in one order.
+/// One item of a room's broadcast. Everything that members receive is an item, and all members receive the items in one
+/// order.
 pub(crate) struct Item {
-    /// Numbers the room's items. A number is skipped if the log may hold messages that were not delivered.
+    /// The number of the item in its room. Numbers grow by one. A number is skipped if the log may hold messages that
+    /// were not delivered: members notice this and read the log.
     pub(crate) number: u64,
-    /// The cursor of a member that has received this item.
+    /// The [`Cursor`] of a member that has received this item.
     pub(crate) end: Cursor,
     /// The session that caused the item.
     pub(crate) author: SessionId,
@@ -29,19 +31,19 @@ pub(crate) enum Body {
     Messages(Arc<Batch>),
     /// A change of the room's members.
     Presence(Arc<Presence>),
-    /// The number of members, in a room with too many members to announce each change of presence.
+    /// The number of members. Sent instead of each change of presence in a room with too many members.
     Count(RoomName, usize),
     /// Messages that no member receives, and why.
     Missed(RoomName, Missed),
-    /// The room is closed: the number of the closed room, and the reason. A peer over a connection is notified by its
-    /// connection, not by this item.
+    /// The room is closed: the number of the closed room, and the reason. The item notifies members in process; a
+    /// connection notifies its peer in another way.
     Closed(u64, Arc<str>),
-    /// Nothing is shown. Each member in process checks whether its session is ending.
+    /// Shows nothing, but makes each member in process check whether its session is ending.
     Nudge,
 }
 
 impl Item {
-    /// Creates the item that a member at `cursor` needs next. The item's `end` is `cursor` with the next number.
+    /// Creates the item that a member at `cursor` needs next. The item's `end` is the same cursor with the next number.
     pub(crate) const fn new(cursor: Cursor, author: SessionId, body: Body) -> Self {
         Self {
             number: cursor.next,
@@ -56,19 +58,20 @@ impl Item {
     }
 
     /// Returns whether a session receives this item. A session receives its own messages only if it asked for them. A
-    /// topic that it set is an exception, because nothing on its screen shows the topic yet. A session never receives
-    /// its own changes of presence.
+    /// topic that the session set is an exception, because nothing on the peer's screen shows the topic yet. A session
+    /// never receives its own changes of presence.
     pub(super) fn is_for(&self, session: SessionId, echo: Echo) -> bool {
         self.author != session
             || match (&self.body, echo) {
                 (Body::Messages(_), Echo::Include) => true,
                 (Body::Messages(batch), Echo::Exclude) => batch.is_topic(),
-                // With `Echo::Reply`, delivery stops before the session's own messages.
+                // With `Echo::Reply`, the connection writes a reply in place of each of the session's own messages.
                 _ => false,
             }
     }
 
-    /// Returns the change of a session that this item announces, if other rooms announce the change, too.
+    /// Returns the change of a session that this item announces. Returns `None` if no other room announces the same
+    /// change.
     pub(super) fn shared_change(&self) -> Option<SharedChange> {
         match &self.body {
             Body::Presence(presence) => Some((presence.session, presence.number?)),
@@ -101,7 +104,8 @@ impl Item {
         }
     }
 
-    /// Returns the item in this encoder's format. All delivery tasks together encode it at most once.
+    /// Returns the item in this encoder's format. The item is encoded at most once for each encoder, however many tasks
+    /// deliver it.
     pub(super) fn encoded(&self, encoder: &Arc<dyn Encoder>) -> Bytes {
         let mut encodings = self.encodings.lock();
         if let Some((_, bytes)) = encodings
@@ -139,7 +143,8 @@ impl fmt::Debug for Item {
 pub(super) struct Answered {
     /// The connection has replied to all messages of the session up to this position.
     pub(super) through: Position,
-    /// The connection has also replied to these messages, in whichever epoch the log holds them.
+    /// The batch to which the connection has replied last. The batch counts as answered in whichever epoch the log
+    /// holds it.
     pub(super) last: Option<Arc<Batch>>,
 }
 
@@ -160,16 +165,16 @@ impl Answered {
     }
 }
 
-/// The place that a member has reached in its room's broadcast.
+/// How far a member has received its room's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The number of the item that the member needs next.
     pub(crate) next: u64,
-    /// The end of the log after the previous item.
+    /// The end of the log when the previous item was sent.
     pub(crate) seq: Seq,
-    /// The epoch of the log after the previous item.
+    /// The epoch of the log when the previous item was sent.
     pub(crate) epoch: Epoch,
-    /// The number of presence changes of the room up to the previous item.
+    /// How many changes of presence the room had announced up to the previous item.
     pub(crate) presences: u64,
 }
 
@@ -181,7 +186,7 @@ impl Cursor {
         }
     }
 
-    /// Returns the cursor of a member that has received no item of a room whose log ends at this position.
+    /// Returns the cursor before the first item of a room whose log ends at this position.
     pub(crate) const fn begin(epoch: Epoch, seq: Seq) -> Self {
         Self {
             next: 0,
@@ -197,29 +202,29 @@ impl Cursor {
 pub(crate) struct DeliveryOptions {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) echo: Echo,
-    /// Whether a change of a session is delivered once, however many rooms announce it.
+    /// Whether a change of a session is delivered only once, however many rooms announce the change.
     pub(crate) has_changes_once: bool,
 }
 
 /// Whether a member receives its own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
-    /// The member receives its own messages, in their places among those of other members. This suits a program that
-    /// shows a message once it is published.
+    /// The member receives its own messages, in their order among the messages of other members. This suits a program
+    /// that shows a message once it is published.
     Include,
     /// The member does not receive its own messages. This suits a terminal, which already shows what was typed. Over a
     /// connection, the member still receives a topic that it set.
     Exclude,
-    /// For peers over a connection only: for a member in process, `Reply` has the same effect as `Exclude`, because its
-    /// methods return the positions.
+    /// For peers over a connection only. For a member in process, `Reply` has the same effect as `Exclude`, because the
+    /// methods of the member return the positions.
     ///
-    /// The peer does not receive its own messages. In place of each, its dialect writes
-    /// [`Reply::Published`](crate::protocol::Reply::Published): after the messages that precede the message in the
-    /// room, and before those that follow it. This suits a protocol with labelled echoes.
+    /// The peer does not receive its own messages. Its dialect writes
+    /// [`Reply::Published`](crate::protocol::Reply::Published) in place of each message: after the earlier messages of
+    /// the room, and before the later ones. This suits a protocol with labelled echoes.
     ///
     /// Each message is published alone, and the peer's next command waits for the reply. If the message is part of a
-    /// gap, the reply follows the report of the gap. If the room has not delivered up to the message within
-    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout), the dialect writes the reply without waiting longer. A
-    /// message in a room that the session is not in, and a duplicate, are answered at once.
+    /// gap, the reply follows the report of the gap. The dialect waits for at most
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout) until the room has delivered up to the message, and then
+    /// writes the reply. A message in a room that the session is not in, and a duplicate, are answered at once.
     Reply,
 }

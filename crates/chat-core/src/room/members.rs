@@ -1,7 +1,7 @@
 //! The members of a room, and how changes of presence are announced.
 //!
-//! Invariant: one item announces one change. In a room with too many members to announce each change, only the
-//! followers of the hub receive it.
+//! Invariant: one item announces one change. If a room has too many members to announce each change, only the followers
+//! of the hub receive the changes.
 
 use crate::event::{CloseReason, Missed, Presence, PresenceChange, RoomInfo, RoomSummary};
 use crate::log::{Account, SessionId};
@@ -19,9 +19,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most nicks in the description of a room, unless the description lists all members. The default of
-/// [`Limits::announce`](crate::Limits::announce) is the same, so by default a room that announces each arrival lists
-/// all its members. A line has space for this many nicks.
+/// The most nicks in a description of a room that does not list all members. The default of
+/// [`Limits::announce`](crate::Limits::announce) is the same number, so by default a room that announces each arrival
+/// lists all its members. A line has space for this many nicks.
 const INFO_NICKS_MAX: usize = 100;
 
 /// The time between two announcements of the number of members, in a room with too many members to announce each
@@ -40,14 +40,14 @@ pub(crate) struct Listed {
     pub(crate) is_shared: bool,
 }
 
-/// A change of presence, and the number under which all rooms of the session announce it.
+/// A change of presence. If several rooms of the session announce the change, all of them announce it under one number.
 struct Change {
     change: PresenceChange,
     number: Option<NonZeroU32>,
 }
 
 impl From<PresenceChange> for Change {
-    /// Creates a change that only one room announces.
+    /// Creates a change without a number, which only one room announces.
     fn from(change: PresenceChange) -> Self {
         Self {
             change,
@@ -57,12 +57,12 @@ impl From<PresenceChange> for Change {
 }
 
 impl State {
-    /// Returns how many members there are on all nodes. Sessions that share a nick count as one.
+    /// Returns how many members the room has on all nodes. Sessions that share a nick count as one member.
     fn count(&self) -> usize {
         self.members.len() + self.elsewhere.len() - self.doubles
     }
 
-    /// Returns the nicks of all members, each nick once, those on this node first.
+    /// Returns the nicks of all members, each nick once. The nicks of members on this node come first.
     fn nicks(&self) -> impl Iterator<Item = &Nick> {
         let here = self.members.values().map(|occupant| &occupant.nick);
         let mut seen = HashSet::new();
@@ -101,7 +101,8 @@ impl State {
 }
 
 impl Room {
-    /// Adds a member in process, with a receiver of its own. Returns `None` if the room is gone.
+    /// Adds a member in process, which receives the room's items through its own receiver. Returns `None` if the room
+    /// is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -118,8 +119,8 @@ impl Room {
 
     /// Adds a member that the room's delivery tasks serve. Returns `None` if the room is gone.
     ///
-    /// All later items are written to `outbound`. If other output must precede them, the caller calls
-    /// [`Outbound::cork`] first.
+    /// The room writes all later items to `outbound`. If the connection must write other output before these items, the
+    /// caller first calls [`Outbound::cork`].
     pub(crate) fn join_wire(
         self: &Arc<Self>,
         session: &Arc<Participant>,
@@ -139,8 +140,8 @@ impl Room {
         Some((info, tail, place))
     }
 
-    /// Takes a member out and announces that it has left. Does nothing unless the session is in the room under this
-    /// seat number.
+    /// Takes a member out and announces that the member has left. Does nothing if the session is not in the room, or
+    /// has joined the room again under another seat number.
     pub(crate) fn leave(
         self: &Arc<Self>,
         session: SessionId,
@@ -183,8 +184,8 @@ impl Room {
         Some(state.members.len())
     }
 
-    /// Takes all members out and marks the room as gone: a session that wants to join must open it anew. Messages that
-    /// the journal has not stored by now are reported as missing, and are not delivered later.
+    /// Takes all members out and marks the room as gone: a session that wants to join must open the room anew. Messages
+    /// that the journal has not stored by now are reported as missing, and are not delivered later.
     pub(crate) fn close(self: &Arc<Self>, reason: &Arc<str>) -> Vec<Removed> {
         let mut state = self.state.lock();
         state.is_uncertain |= !self.has_settled(&state);
@@ -200,7 +201,7 @@ impl Room {
         for tail in members.values().filter_map(|member| member.tail.as_ref()) {
             tail.end(state.cursor.seq);
         }
-        // One item notifies all members in process. The connections of the other members notify their peers.
+        // One item notifies all members in process. Members over connections are notified by their connections.
         let closed = || Closed {
             room: Arc::downgrade(self),
             name: self.name.clone(),
@@ -236,8 +237,9 @@ impl Room {
         self.announce_rename(&mut state, session, nick, change, account.as_ref());
     }
 
-    /// Announces a new nick. If other sessions keep the old nick, announces the arrival of the new nick. If others have
-    /// the new nick, announces the departure of the old nick. If both are so, announces nothing.
+    /// Announces a member's new nick. If other sessions keep the old nick, announces only the arrival of the new nick.
+    /// If other sessions already have the new nick, announces only the departure of the old nick. If other sessions
+    /// have each of the two nicks, announces nothing.
     fn announce_rename(
         self: &Arc<Self>,
         state: &mut State,
@@ -254,8 +256,8 @@ impl Room {
         match (keeps_old, has_new) {
             (false, false) if state.hushed => self.whisper(session, nick, change),
             (false, false) => self.announce(state, session, nick, change),
-            // The author is `NOBODY`: a member in process would take another change of its own session for the end of
-            // its membership.
+            // The author is `NOBODY`, because a member in process takes an arrival or departure of its own session for
+            // the end of its membership.
             (true, false) => self.announce_arrival(state, SessionId::NOBODY, &to),
             (false, true) => {
                 let left = PresenceChange::Left { reason: None };
@@ -275,7 +277,8 @@ impl Room {
         state.hushed |= state.count() > self.context.limits.announce;
     }
 
-    /// Records that a session on another node is in the room under this nick. Announces its arrival or its new nick.
+    /// Records that a session on another node is in the room under this nick. Announces the session's arrival or its
+    /// new nick.
     pub(crate) fn enter_elsewhere(
         self: &Arc<Self>,
         who: SessionId,
@@ -300,7 +303,7 @@ impl Room {
         }
     }
 
-    /// Records that a session on another node has left the room, and announces that it has left.
+    /// Records and announces that a session on another node has left the room.
     pub(crate) fn leave_elsewhere(self: &Arc<Self>, who: SessionId, reason: Option<CloseReason>) {
         let mut state = self.state.lock();
         if let Some(nick) = state.elsewhere.remove(&who)
@@ -311,7 +314,7 @@ impl Room {
         }
     }
 
-    /// Returns how many members of this hub are notified when a session joins or leaves.
+    /// Returns how many members of this hub receive an announcement when a session joins or leaves.
     pub(crate) fn announces_to(&self) -> usize {
         let state = self.state.lock();
         if state.hushed { 0 } else { state.members.len() }
@@ -321,13 +324,13 @@ impl Room {
         self.state.lock().members.contains_key(&session)
     }
 
-    /// Returns the nicks of all members: those on this node first, in the order in which their sessions began.
+    /// Returns the nicks of all members. Members on this node come first, in the order in which their sessions began.
     pub(crate) fn nicks(&self) -> Vec<Nick> {
         self.state.lock().nicks().cloned().collect()
     }
 
-    /// Returns at most `limit` members on all nodes, in the order of their session ids: those after the session
-    /// `after`, or the first ones.
+    /// Returns at most `limit` members on all nodes, in the order of their session ids. The list begins after the
+    /// session `after`, or with the first member if `after` is `None`.
     pub(crate) fn members_after(&self, after: Option<SessionId>, limit: usize) -> Vec<Listed> {
         let state = self.state.lock();
         let from = (
@@ -385,8 +388,8 @@ impl Room {
             tail.end(state.cursor.seq);
         }
         if state.unshare(&occupant.nick) {
-            // Nothing is announced, so this item makes the session's member in process notice that the session has
-            // left.
+            // The departure is not announced, because another session keeps the nick. This item makes the session's
+            // member in process notice that the session has left.
             self.send(state, session, Body::Nudge);
         } else {
             self.announce_departure(state, session, &occupant.nick, change);
@@ -409,8 +412,8 @@ impl Room {
         }
         self.whisper(session, nick.clone(), change);
         if state.count() <= limit - limit / 4 {
-            // Announcements begin again a quarter below the limit, so that a member who joins and leaves does not
-            // switch them on and off.
+            // Announcements begin again at three quarters of the limit, so that one member that keeps joining and
+            // leaving does not switch them on and off.
             state.hushed = false;
             self.announce(
                 state,
@@ -421,7 +424,7 @@ impl Room {
         } else {
             self.count_soon(state);
             if self.tx.receiver_count() > state.shards.len() {
-                // The session that left may have a member in process, which this item makes notice that.
+                // The session that left may have a member in process. This item makes that member notice the departure.
                 self.send(state, session, Body::Nudge);
             }
         }
@@ -467,8 +470,8 @@ impl Room {
         Some(self.room_info(state))
     }
 
-    /// Returns the description of the room with all nicks, or with the first ones if the room is too big to announce
-    /// each change.
+    /// Returns the description of the room. The description has all nicks, or the first [`INFO_NICKS_MAX`] if the room
+    /// is too big to announce each change.
     pub(super) fn whole_info(&self, state: &State) -> RoomInfo {
         let mut info = self.room_info(state);
         if !state.hushed {
@@ -477,7 +480,7 @@ impl Room {
         info
     }
 
-    /// Announces the number of members to members over connections, after [`COUNT_EVERY`].
+    /// Announces the number of members after [`COUNT_EVERY`]. Only members over connections receive the number.
     fn count_soon(self: &Arc<Self>, state: &mut State) {
         if !state.shards.is_empty() && !std::mem::replace(&mut state.counting, true) {
             let room = Arc::clone(self);
@@ -518,7 +521,7 @@ impl Room {
         self.send(state, session, Body::Presence(Arc::new(presence)));
     }
 
-    /// Sends the change to the followers of the hub only: the room has too many members to announce each change.
+    /// Sends the change to the followers of the hub only. For rooms that have too many members to announce each change.
     fn whisper(self: &Arc<Self>, session: SessionId, nick: Nick, change: Change) {
         self.context.feed.send(|| Told {
             room: Arc::clone(self),
@@ -536,8 +539,8 @@ impl Room {
         }
     }
 
-    /// Returns the shard for one more member: the one with the fewest members, or a new one if each has at least
-    /// [`MEMBERS_PER_SHARD_MIN`] and the room may have a further shard.
+    /// Returns the shard for one more member: the shard with the fewest members. Adds a new shard if each one has at
+    /// least [`MEMBERS_PER_SHARD_MIN`] members and the room may have a further shard.
     fn shard(&self, state: &mut State) -> Arc<Shard> {
         let emptiest = state.shards.iter().min_by_key(|shard| shard.len());
         if let Some(shard) = emptiest

@@ -1,4 +1,4 @@
-//! A member, as its room knows it.
+//! What a room knows of each of its members.
 
 use crate::name::Nick;
 use crate::room::delivery::Tail;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 /// Numbers the memberships of one session: a session that leaves a room and joins it again gets another number.
 pub(crate) type SeatNumber = u64;
 
-/// A member, as its room knows it.
+/// What a room knows of one of its members.
 pub(super) struct Occupant {
     pub(super) nick: Nick,
     pub(super) session: Arc<Participant>,
-    /// The number of this membership: a session that was removed may have joined the room again.
+    /// The number of this membership. It distinguishes this membership from a later one of the same session.
     pub(super) seat: SeatNumber,
-    /// How items are delivered to the member, if it is reached over a connection.
+    /// How items are delivered to the member; `None` for a member in process, which has no connection.
     pub(super) tail: Option<Arc<Tail>>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Occupant {
 pub(crate) struct Removed {
     pub(crate) session: Arc<Participant>,
     pub(crate) seat: SeatNumber,
-    /// Whether the session has a connection, which must be notified.
+    /// Whether the session has a connection. The hub must then notify the connection.
     pub(crate) has_wire: bool,
 }
 

@@ -1,8 +1,9 @@
-//! The sending half of one connection: writes directly while the socket accepts data, and queues the rest.
+//! The sending half of one connection. It writes directly while the socket accepts data, and queues the remaining
+//! bytes.
 //!
 //! Invariant: bytes go out in the order in which they were given, and the queue is bounded. Every task that writes to
-//! the stream registers the waker of the connection's own task, so that this task is woken when the stream can accept
-//! more.
+//! the stream registers the waker of the connection's own task. So the connection's task wakes when the stream can
+//! accept more.
 
 use crate::log::{Batch, SessionId};
 use crate::sync::Mutex;
@@ -20,15 +21,15 @@ use tokio::io::AsyncWrite;
 /// The most byte ranges in one vectored write; the kernel accepts up to 1,024.
 const PARTS_PER_WRITE: usize = 64;
 
-/// A queued slice keeps the whole buffer in memory that it is part of. If the slices of a delivery are less than one
-/// part in this many of the buffer, they are copied instead.
+/// A queued slice keeps its whole buffer in memory. If the slices of a delivery make up less than one part in
+/// `SHARED_MIN` of the buffer, they are copied instead.
 const SHARED_MIN: usize = 4;
 
-/// The most changes of sessions that a connection remembers as delivered. Several rooms announce the same change. If
-/// one room announces it after this many other changes, it is delivered twice.
+/// The most changes of sessions that a connection remembers as delivered. Several rooms announce the same change. If a
+/// room announces a change after this many other changes, the peer receives the change twice.
 const TOLD_MAX: usize = 256;
 
-/// The most memory that queued bytes may keep allocated, as a multiple of the most bytes that may be queued.
+/// The most bytes of memory that queued bytes may keep allocated, as a multiple of the most bytes that may be queued.
 const PINNED_MAX: usize = 2;
 
 /// The shared sending half of a connection.
@@ -57,14 +58,15 @@ struct Inner {
 
 #[derive(Default)]
 struct Rare {
-    /// The latest changes of sessions that were delivered to the connection, if it wants each change only once.
+    /// The latest changes of sessions that were delivered to the connection, if the connection wants each change only
+    /// once.
     told: VecDeque<SharedChange>,
-    /// The session's own message that the connection must answer next. The output of rooms is held back until the
+    /// The session's own message to which the connection must reply next. Deliveries of rooms are held back until the
     /// connection has written the reply.
     due: Option<Arc<Batch>>,
 }
 
-/// A change of a session that each of its rooms announces: the session, and the number of the change.
+/// Identifies a change that all rooms of a session announce: the session, and the number of the change.
 pub(super) type SharedChange = (SessionId, NonZeroU32);
 
 #[derive(Default)]
@@ -78,8 +80,8 @@ struct Queue {
 /// Queued bytes: a copy, or a slice of a buffer that other connections may share.
 struct Part {
     bytes: Bytes,
-    /// How many bytes of memory count as freed with this part: the length of a copy; the whole buffer for its last
-    /// slice in the queue, and 0 for earlier slices.
+    /// How many bytes of memory count as freed when the part leaves the queue. For a copy: the length of the copy. For
+    /// the last slice of a buffer in the queue: the length of the whole buffer. For an earlier slice: 0.
     pinned: usize,
 }
 
@@ -97,7 +99,7 @@ enum Closed {
 pub(crate) enum Delivered {
     /// The delivery was written or queued.
     Taken,
-    /// The queue was full already: no byte of the delivery was accepted.
+    /// The queue was full already, so no byte of the delivery was accepted.
     Full,
     /// The output is closed.
     Closed,
@@ -106,10 +108,10 @@ pub(crate) enum Delivered {
 /// The state of a connection's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// How many bytes wait for the stream: the queued bytes, and the bytes of rooms that are held back. While the
-    /// stream may still buffer bytes that it has accepted, one more is counted.
+    /// How many bytes wait for the stream: the queued bytes, and the bytes of rooms that are held back. One byte more
+    /// is counted while the stream may still buffer bytes that it has accepted.
     pub(crate) waiting: usize,
-    /// As `waiting`, but without the bytes of rooms that are held back.
+    /// How many bytes wait, as in `waiting`, but without the bytes of rooms that are held back.
     pub(crate) waiting_ahead: usize,
     /// How many bytes the stream has accepted in total.
     pub(crate) written: u64,
@@ -135,7 +137,7 @@ impl Outbound {
     }
 
     /// Delivers these parts of `whole`, which are ranges in ascending order. Accepts nothing if at least `queue_max`
-    /// bytes wait already, or if the waiting bytes keep at least twice as many bytes in memory.
+    /// bytes wait already, or if the waiting bytes keep at least [`PINNED_MAX`] times `queue_max` bytes in memory.
     pub(crate) fn deliver(
         &self,
         whole: &Bytes,
@@ -145,11 +147,12 @@ impl Outbound {
         self.0.lock().deliver(whole, parts, queue_max)
     }
 
-    /// As [`deliver`](Self::deliver), but `choose` picks the parts. Its argument is the changes of sessions that were
-    /// delivered to the connection lately. If the parts are accepted, `changes` count as delivered, too.
+    /// Delivers the parts of `whole` that `choose` picks, as [`deliver`](Self::deliver) does. The argument of `choose`
+    /// is the changes of sessions that were delivered to the connection lately. If the parts are accepted, `changes`
+    /// count as delivered, too.
     ///
     /// The output stays locked from the choice to the delivery: if two rooms announce a change at the same time, only
-    /// one delivers it.
+    /// one of the rooms delivers the change.
     pub(super) fn deliver_once(
         &self,
         whole: &Bytes,
@@ -178,11 +181,11 @@ impl Outbound {
         }
     }
 
-    /// Holds back what rooms deliver until [`uncork`](Self::uncork).
+    /// Holds back what rooms deliver until [`uncork`](Self::uncork) is called.
     ///
-    /// While the output is corked, the connection may write a list of members. The list may be older than a change that
-    /// another room announces later. So the output forgets which changes it has delivered, and delivers the change
-    /// again.
+    /// While the output is corked, the connection may write a list of members. That list may be older than a change
+    /// that was delivered before. So the output forgets which changes it has delivered: if another room announces such
+    /// a change, the output delivers the change again.
     pub(crate) fn cork(&self) {
         let mut inner = self.0.lock();
         inner.corked = true;
@@ -191,8 +194,8 @@ impl Outbound {
         }
     }
 
-    /// Holds back what rooms deliver after a message of the session itself, until the connection has replied to the
-    /// message and calls [`uncork`](Self::uncork). Returns `false` if the deliveries of rooms are held back already.
+    /// Holds back what rooms deliver after `own`, a message of the session itself. Returns `false` if the deliveries of
+    /// rooms are held back already. The connection replies to the message and then calls [`uncork`](Self::uncork).
     pub(crate) fn cork_for_reply(&self, own: &Arc<Batch>) -> bool {
         let mut inner = self.0.lock();
         if inner.corked {
@@ -235,7 +238,7 @@ impl Outbound {
         self.0.lock().progress()
     }
 
-    /// Closes the output because the stream can't be written to any more, and wakes the connection.
+    /// Closes the output because the stream failed, and wakes the connection.
     pub(crate) fn fail(&self) {
         let mut inner = self.0.lock();
         inner.close(Closed::Broken);
@@ -302,7 +305,8 @@ impl Inner {
         let (mut at, mut skip) = (0, 0);
         while at < parts.len() {
             let Poll::Ready(mut taken) = self.poll_write_parts(whole, &parts[at..], skip) else {
-                // The connection's own task writes the rest, and starts the timer that detects a stalled peer.
+                // The connection's own task writes the remaining bytes, and starts the timer that detects a stalled
+                // peer.
                 self.queue.push(whole, &parts[at..], skip);
                 self.waker.wake_by_ref();
                 return;
@@ -319,7 +323,7 @@ impl Inner {
         self.flush();
     }
 
-    /// Flushes the stream's own buffer; TCP has none.
+    /// Flushes the stream's own buffer. A TCP stream has no such buffer.
     fn flush(&mut self) {
         let mut cx = Context::from_waker(&self.waker);
         let flushed = self.writer.as_mut().poll_flush(&mut cx);
@@ -377,8 +381,8 @@ impl Inner {
         }
     }
 
-    /// Counts the bytes of a write and returns their number. If the stream failed or accepts nothing more, closes the
-    /// output and wakes the connection.
+    /// Counts the accepted bytes of a write and returns their number. If the stream failed or accepts nothing more,
+    /// closes the output and wakes the connection.
     fn note(&mut self, result: io::Result<usize>) -> usize {
         let taken = result.unwrap_or(0);
         self.written += taken as u64;
@@ -453,7 +457,7 @@ impl Queue {
             }
         }
         if self.parts.is_empty() {
-            // An idle connection holds no buffer.
+            // The queue frees its buffer, so that an idle connection holds none.
             self.parts = VecDeque::new();
         }
     }
@@ -583,8 +587,8 @@ mod tests {
         let round = || Bytes::from(vec![b'x'; 100]);
         let deliver =
             |part: Range<usize>| outbound.deliver(&round(), std::slice::from_ref(&part), LIMIT);
-        // The stream holds one byte. Small parts are copied. Each other part counts as the whole buffer that it keeps
-        // in memory.
+        // The stream accepts only one byte. Small parts are copied. Each other part counts as the whole buffer that it
+        // keeps in memory.
         assert_eq!(deliver(0..2), Delivered::Taken);
         assert_eq!(deliver(10..20), Delivered::Taken);
         let pinned = |outbound: &Outbound| outbound.0.lock().queue.pinned;

@@ -1,4 +1,4 @@
-//! What rooms and the roster know of a session.
+//! The part of a session that rooms and the roster know.
 //!
 //! Invariant: a participant holds no reference to its hub. The hub ends the session.
 
@@ -15,8 +15,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// The error of a mailbox that accepts no more: either the most direct messages wait in it, or the session is about to
-/// end.
+/// The error of a mailbox that accepts no direct message. The most messages that may wait are waiting already, or the
+/// session is about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MailboxFull;
 
@@ -24,19 +24,19 @@ pub(crate) struct MailboxFull;
 pub(crate) struct Participant {
     id: SessionId,
     pub(crate) nick: Mutex<Nick>,
-    /// Held while the nick changes or the session enters a room, so that these two never happen at the same time.
+    /// Held while the nick changes or the session enters a room, so that only one of these happens at a time.
     pub(crate) naming: Mutex<()>,
     pub(crate) mail: Mutex<Mail>,
     pub(crate) waker: AtomicWaker,
     pub(crate) rooms: Mutex<JoinedRooms>,
-    /// The seat number of the session's next membership.
+    /// The [`SeatNumber`] of the session's next membership in a room.
     pub(crate) seats: AtomicU64,
-    /// The number of the session's next change that several rooms announce.
+    /// The number that the session's next change gets, if several rooms announce the change.
     changes: AtomicU32,
     is_closing: AtomicBool,
-    /// The digest of the client's token, if it has one.
+    /// The digest of the client's token, if the client has a token.
     pub(crate) token: Mutex<Option<TokenDigest>>,
-    /// The account that the session has proved, if any.
+    /// The account that the session has proved to own, if any.
     account: Mutex<Option<Account>>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Mail {
     pub(crate) direct: VecDeque<Direct>,
     /// The removals from rooms that the session's connection has yet to report to the peer.
     pub(crate) removals: Vec<Removal>,
-    /// Why the session is asked to end; `None` if it is not.
+    /// Why the session is asked to end; `None` if it is not asked to end.
     pub(crate) close: Option<CloseReason>,
 }
 
@@ -55,14 +55,14 @@ pub(crate) struct Removal {
     pub(crate) room: Arc<Room>,
     pub(crate) seat: SeatNumber,
     pub(crate) reason: Arc<str>,
-    /// Whether the room was closed, and all its members were taken out.
+    /// Whether the session was removed because the room was closed.
     pub(crate) is_closed: bool,
 }
 
 #[derive(Default)]
 pub(crate) struct JoinedRooms {
     pub(crate) joined: Vec<JoinedRoom>,
-    /// Whether the session has ended. It then joins no more rooms.
+    /// Whether the session has ended. An ended session joins no more rooms.
     pub(crate) ended: bool,
 }
 
@@ -146,12 +146,14 @@ impl Participant {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    /// Marks the session as closing. Call this before a `Body::Nudge` is sent, on which members check this mark.
+    /// Marks the session as closing. Must be called before a `Body::Nudge` is sent, because members check the mark when
+    /// they receive that item.
     fn set_closing(&self) {
         self.is_closing.store(true, Ordering::Release);
     }
 
-    /// Records that the application took the session out of a room, and notifies its connection, if it has one.
+    /// Records that the application took the session out of a room. If the session has a connection, notifies the
+    /// connection.
     pub(crate) fn note_removal(&self, removal: Removal, has_wire: bool) {
         self.give_up(removal.seat);
         if has_wire {
@@ -160,7 +162,8 @@ impl Participant {
         }
     }
 
-    /// Ends the session: it leaves its rooms, and its nick becomes free. Returns `false` if it had ended before.
+    /// Ends the session: the session leaves its rooms, and its nick becomes free. Returns `false` if the session had
+    /// ended before.
     ///
     /// Calls `left` for each room that the session has left, and then `release` with the session's nick.
     pub(crate) fn end(
@@ -169,8 +172,8 @@ impl Participant {
         left: impl Fn(&Arc<Room>),
         release: impl FnOnce(&Nick),
     ) -> bool {
-        // The lock is held to the end of this method. So the nick is not free before the session has left all rooms,
-        // and the session can't join another room.
+        // Held to the end of this method, so that the nick is not free before the session has left all rooms, and the
+        // session can't join another room.
         let _naming = self.naming.lock();
         let rooms = {
             let mut rooms = self.rooms.lock();
@@ -190,7 +193,7 @@ impl Participant {
     }
 
     /// Returns the number of a change that `rooms` rooms announce. Returns `None` if at most one room announces the
-    /// change, which then needs no number.
+    /// change, because such a change needs no number.
     pub(crate) fn number_change(&self, rooms: usize) -> Option<NonZeroU32> {
         let number = (rooms > 1).then(|| self.changes.fetch_add(1, Ordering::Relaxed));
         number.and_then(NonZeroU32::new)

@@ -1,6 +1,7 @@
 //! Reads the events of one room in process: for a member, and for a peer that follows the room without joining it.
 //!
-//! Invariant: a reader yields every message since it subscribed, in order, or an explicit gap.
+//! Invariant: a reader yields every message that is published after the reader subscribed, in order, or an explicit
+//! gap.
 
 use crate::event::{Event, PresenceChange, RoomInfo};
 use crate::log::{BatchSlice, Epoch, SessionId};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// On whose behalf a [`Reader`] reads.
+/// The member or follower that a [`Reader`] reads for.
 pub(crate) trait Viewer {
     /// Returns the room that the viewer reads.
     fn room(&self) -> &Arc<Room>;
@@ -20,19 +21,20 @@ pub(crate) trait Viewer {
     /// no session.
     fn session(&self) -> Option<SessionId>;
 
-    /// Returns whether the viewer is about to end. The reader then yields the events from before the end, and ends.
+    /// Returns whether the viewer is about to end. The reader then yields only the events that happened before, and
+    /// ends.
     fn is_ending(&self) -> bool;
 }
 
-/// Receives the events of one room, and reads from the room's log what it has missed.
+/// Receives the events of one room, and reads the messages that it has missed from the room's log.
 #[derive(Debug)]
 pub(crate) struct Reader {
     rx: broadcast::Receiver<Arc<Item>>,
     cursor: Cursor,
     echo: Echo,
-    /// Whether the viewer is ending. `next` then returns only the events from before the end.
+    /// Whether the viewer is about to end. `next` then returns only the events that happened before.
     is_ending: bool,
-    /// Whether the reader receives no further events: the viewer has left the room, or the room is closed.
+    /// Whether the reader receives no further events, because the viewer has left the room or the room is closed.
     is_over: bool,
     /// The received messages that were not returned yet.
     current: Option<BatchSlice>,
@@ -40,7 +42,7 @@ pub(crate) struct Reader {
     is_replaying: bool,
     /// The part of the log that the reader has yet to return.
     backlog: Option<Backlog>,
-    /// The room's present members, which `next` returns because the reader missed changes of presence.
+    /// The room's present members, after the reader missed changes of presence. `next` returns them.
     missed_presence: Option<Box<RoomInfo>>,
 }
 
@@ -48,12 +50,12 @@ pub(crate) struct Reader {
 struct Lagged;
 
 impl Reader {
-    /// Creates a reader of the items of a subscription that the viewer has just made.
+    /// Creates a reader of a room's items. The viewer must have made the subscription just before this call.
     pub(crate) fn new(subscription: Subscription, viewer: &impl Viewer) -> Self {
         let Subscription { rx, cursor } = subscription;
         Self {
-            // Checked after subscribing: if the viewer's end begins after this check, the room sends an item that makes
-            // the reader check again.
+            // This check follows the subscription. If the viewer begins to end after the check, the room sends an item
+            // that makes the reader check again.
             is_ending: viewer.is_ending(),
             is_over: false,
             rx,
@@ -71,7 +73,7 @@ impl Reader {
         self.echo = echo;
     }
 
-    /// Returns the epoch of the message that `next` has returned last, and of the positions in a gap.
+    /// Returns the epoch of the positions in the message or gap that `next` returned last.
     pub(crate) const fn epoch(&self) -> Epoch {
         self.cursor.epoch
     }
@@ -82,8 +84,8 @@ impl Reader {
         self.backlog = Some(Backlog::new(catch_up));
     }
 
-    /// Waits for the next event. Returns `None` once the viewer is ending and all earlier events have been returned.
-    /// Cancel safe.
+    /// Waits for the next event. Returns `None` once the viewer is about to end and all earlier events have been
+    /// returned. Cancel safe.
     pub(crate) async fn next(&mut self, viewer: &impl Viewer) -> Option<Event> {
         loop {
             if let Some(message) = BatchSlice::take_first(&mut self.current) {
@@ -113,13 +115,15 @@ impl Reader {
         }
     }
 
-    /// Receives the next item of the room's broadcast. Returns `None` once the viewer is ending and no item is left.
+    /// Receives the next item of the room's broadcast. Returns `None` once the viewer is about to end and no item is
+    /// left.
     async fn receive(&mut self, room: &Room) -> Option<Result<Arc<Item>, Lagged>> {
         if self.is_over {
             return None;
         }
         while self.is_ending {
-            // Checked before the ring is read: if the journal is still storing messages, they are delivered later.
+            // The check precedes `try_recv`. If it came after, messages that the room delivers between the two calls
+            // could be lost.
             let is_settled = room.is_settled();
             match self.rx.try_recv() {
                 Ok(item) => return Some(Ok(item)),
@@ -175,7 +179,7 @@ impl Reader {
         }
     }
 
-    /// Subscribes again to the room's later events. `next` then reads the messages that the reader missed from the log.
+    /// Subscribes again to the room's later events. `next` then reads from the log the messages that the reader missed.
     fn fall_behind(&mut self, viewer: &impl Viewer) {
         let (subscription, catch_up, info) = viewer.room().subscribe_anew(self.cursor);
         self.missed_presence = info.map(Box::new);
@@ -187,8 +191,8 @@ impl Reader {
         self.backlog = Some(Backlog::new(catch_up));
     }
 
-    /// Takes one step of catching up from the log. Returns a gap if messages are missing there; messages go to
-    /// `current`.
+    /// Takes one step of catching up from the log. Puts the messages that it reads into `current`, and returns a gap if
+    /// messages are missing.
     async fn read_on(&mut self, viewer: &impl Viewer) -> Option<Event> {
         let backlog = self.backlog.as_mut()?;
         match backlog.step(viewer.room()).await {

@@ -1,10 +1,10 @@
 //! One room: the order of everything that happens in it, and its members.
 //!
-//! Invariant: every change is made under the room's lock, and the item that announces it is sent before the lock is
-//! released. So all members see one order, and a member that joins knows exactly which item is its first.
+//! Invariant: every change is made under the room's lock, and the item that announces the change is sent before the
+//! lock is released. So all members see one order, and a member that joins knows exactly which item is its first.
 //!
-//! Lock order: the hub's rooms, the room, then roster, keys, tail or shard, then outbound. No lock is held across an
-//! `.await`, except the lock for opening a room, which is taken first.
+//! Locks are taken in this order: the hub's rooms; the room; one of roster, keys, tail and shard; outbound. No lock is
+//! held across an `.await`, except the lock for opening a room, which is taken first.
 
 use crate::event::Presence;
 use crate::limits::Limits;
@@ -34,18 +34,18 @@ use tokio::sync::{Notify, Semaphore, broadcast, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// The most appends of one room that may wait for a slow journal. A caller of [`Room::publish`] waits for its own
-/// append, so only callers that drop the future reach this limit.
+/// append, so this limit is reached only if callers drop the future.
 const PENDING_APPENDS_MAX: usize = 1024;
 
-/// The most messages with keys that are searched for one that the journal may have stored. Fewer can have followed that
-/// message.
+/// The most messages with keys that the room reads when it searches the log for a message that the journal may have
+/// stored. Fewer messages can have followed that message.
 const LOOKED_THROUGH_MAX: usize = 4096;
 
 /// The address whose session opened a room. `None` if the limits for addresses do not apply to the session; all such
 /// sessions count as one address.
 pub(crate) type Opener = Option<IpAddr>;
 
-/// What a follower receives: something that happened in a room.
+/// What a follower receives: a room, and what happened in the room.
 #[derive(Clone)]
 pub(crate) struct Told {
     pub(crate) room: Arc<Room>,
@@ -54,18 +54,18 @@ pub(crate) struct Told {
 
 #[derive(Clone)]
 pub(crate) enum What {
-    /// An item that the members of the room received, too.
+    /// An item that the members of the room receive, too.
     Item(Arc<Item>),
-    /// A change of presence that only followers receive: the room has too many members to announce each change.
+    /// A change of presence that only followers receive, because the room has too many members to announce each change.
     Whisper(Arc<Presence>),
 }
 
-/// A room that was closed, for followers that lag.
+/// A closed room, which the feed remembers for lagging followers.
 #[derive(Clone)]
 pub(crate) struct Closed {
     pub(crate) room: Weak<Room>,
     pub(crate) name: RoomName,
-    /// The folded name of the room.
+    /// The folded name of the room, which is the same for all spellings of the name.
     pub(crate) key: Arc<str>,
     pub(crate) reason: Arc<str>,
 }
@@ -76,7 +76,7 @@ pub(crate) struct RoomContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
-    /// Delivers what happens in the room to the followers of the hub.
+    /// Sends what happens in the room to the followers of the hub.
     pub(crate) feed: Arc<Feed<Told, Closed>>,
     pub(crate) searches: Arc<SearchQueue>,
     /// Limits how often the failures of a journal are logged.
@@ -90,9 +90,8 @@ pub(crate) struct RoomContext {
 pub(crate) struct Room {
     pub(crate) name: RoomName,
     pub(crate) key: Arc<str>,
-    /// The address whose session opened the room.
     pub(crate) opener: Opener,
-    /// The cursor before the room's first item.
+    /// The [`Cursor`] of a member that has received none of the room's items.
     pub(crate) begin: Cursor,
     /// The state of a log that other hubs append to, too. `None` if only this hub appends to the log, and the room
     /// delivers what this hub appends.
@@ -101,18 +100,19 @@ pub(crate) struct Room {
     pub(super) tx: broadcast::Sender<Arc<Item>>,
     pub(super) context: RoomContext,
     pub(super) state: Mutex<State>,
-    /// Notified when the room has settled: the journal has finished all appends, and their messages are delivered.
+    /// Notified when the room has settled: the journal has finished all appends, and the room has delivered their
+    /// messages.
     settled: Notify,
 }
 
 pub(super) struct State {
     pub(super) members: BTreeMap<SessionId, Occupant>,
-    /// The nicks of members on other nodes.
+    /// The nicks of the sessions on other nodes that are in the room.
     pub(super) elsewhere: BTreeMap<SessionId, Nick>,
-    /// The nicks of the sessions that have an account, and how many sessions are in the room under each of these nicks.
-    /// Only sessions of one account share a nick.
+    /// The nicks of the sessions that have an account, and how many sessions in the room have each of these nicks. Only
+    /// sessions of one account share a nick.
     pub(super) shared: HashMap<Nick, usize>,
-    /// The number of sessions in the room less the number of their different nicks.
+    /// How many sessions the room has, minus how many different nicks these sessions have.
     pub(super) doubles: usize,
     /// The cursor of a member that joins now.
     pub(super) cursor: Cursor,
@@ -124,17 +124,17 @@ pub(super) struct State {
     /// Whether a task is about to announce the number of members.
     pub(super) counting: bool,
     pub(super) lifecycle: Lifecycle,
-    /// The last item of the room, which reports that the room is closed; `None` if it is not closed.
+    /// The last item of the room, which reports that the room is closed; `None` if the room is not closed.
     pub(super) closed: Option<Arc<Item>>,
     /// How many sessions use the room without being in it.
     pub(super) visits: usize,
     pub(super) shards: Vec<Arc<Shard>>,
-    /// Whether the log may hold messages that were not delivered. Members then read the log before the next message. If
-    /// the room is closed, they receive a report instead.
+    /// Whether the log may hold messages that were not delivered. Members then read the log before they receive the
+    /// next message. If the room is closed, they receive a report instead.
     pub(super) is_uncertain: bool,
     /// Appends that the journal has not finished, oldest first.
     pub(super) pending: VecDeque<PendingAppend>,
-    /// Whether a task works on `pending`. As long as it does, every append is queued in `pending`.
+    /// Whether a task commits the appends in `pending`. As long as one does, every new append is queued in `pending`.
     pub(super) sequencing: bool,
 }
 
@@ -150,11 +150,12 @@ pub(crate) enum Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifecycle {
     Open,
-    /// The hub is shutting down: members stay in the room, but no message is appended any more.
+    /// The hub is shutting down. Members stay in the room, but no message is appended any more.
     Sealed,
-    /// The hub closes the room once it has settled: members stay in the room, but no message is appended any more.
+    /// The hub closes the room once the room has delivered the messages of all pending appends. Until then, members
+    /// stay in the room, but no message is appended any more.
     Closing,
-    /// The hub has forgotten or closed this room. A session that wants to join must open it anew.
+    /// The hub has forgotten or closed this room. A session that wants to join must open the room anew.
     Gone,
 }
 
@@ -169,7 +170,7 @@ pub(super) struct PendingAppend {
 }
 
 impl RoomContext {
-    /// Logs that a journal failed, once a second at most. The log line has the cause, which peers do not see.
+    /// Logs that a journal failed, at most once a second. The log line has the cause, which peers do not see.
     pub(crate) fn log_journal_failure(&self, room: &str, error: &JournalError) {
         if self.journal_log.opens() {
             let cause = std::error::Error::source(error)
@@ -228,8 +229,8 @@ impl Room {
         self.state.lock().cursor.epoch
     }
 
-    /// Returns whether other hubs append to the log, too. Such a log checks keys itself, and each message with a key is
-    /// appended alone.
+    /// Returns whether other hubs append to the log, too. A log that several hubs append to checks keys itself, and
+    /// each message with a key is appended alone.
     pub(crate) const fn is_shared(&self) -> bool {
         self.following.is_some()
     }
@@ -267,11 +268,11 @@ impl Room {
         self.state.lock().cursor
     }
 
-    /// Appends messages to the log and delivers them once the journal has them. If other hubs append to the log, too,
-    /// the messages are delivered when the log yields them; see [`Room::open`].
+    /// Appends messages to the log and delivers them once the journal has stored them. If other hubs append to the log,
+    /// too, the messages are delivered when the log yields them; see [`Room::open`].
     ///
-    /// When the append ends, the claimed keys are remembered or released. Dropping the future does not withdraw the
-    /// messages.
+    /// When the append ends, the hub remembers or releases the claimed keys of the messages. Dropping the future does
+    /// not withdraw the messages.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         drafts: Drafts,
@@ -331,7 +332,7 @@ impl Room {
         self.context.limits.history_max
     }
 
-    /// Logs that the journal failed, once a second at most.
+    /// Logs that the journal failed, at most once a second.
     pub(crate) fn log_failure(&self, error: &JournalError) {
         self.context.log_journal_failure(self.name.as_str(), error);
     }
@@ -359,21 +360,22 @@ impl Room {
         self.send(&mut self.state.lock(), SessionId(0), Body::Nudge);
     }
 
-    /// Begins the use of the room by a session that is not in it. The room is not forgotten before
-    /// [`end_visit`](Self::end_visit). Has no effect on a room that is forgotten already.
+    /// Begins the use of the room by a session that is not a member. The room is not forgotten before
+    /// [`end_visit`](Self::end_visit). Has no effect if the hub has forgotten the room already.
     pub(crate) fn begin_visit(&self) {
         self.state.lock().visits += 1;
     }
 
-    /// Ends the use of the room by a session that is not in it. Returns whether no such session is left.
+    /// Ends the use of the room by a session that is not a member. Returns whether no other session uses the room in
+    /// this way.
     pub(crate) fn end_visit(&self) -> bool {
         let mut state = self.state.lock();
         state.visits = state.visits.saturating_sub(1);
         state.visits == 0
     }
 
-    /// Marks the room as gone if it has no members, no session uses it from outside, no append is pending, and the hub is
-    /// not about to close it. Returns whether the room is gone.
+    /// Marks the room as gone if it has no members, no session uses it from outside, no append is pending, and the hub
+    /// is not about to close the room. Returns whether the room is gone.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.state.lock();
         let is_unused = state.members.is_empty() && state.visits == 0;
@@ -389,7 +391,7 @@ impl Room {
         state.members.is_empty() && state.cursor.seq == Seq::START
     }
 
-    /// Marks the room as gone: no session can join it. A room that follows its log stops following.
+    /// Marks the room as gone, so that no session can join it. If the room follows its log, stops following.
     pub(super) fn set_gone(&self, state: &mut State) {
         state.lifecycle = Lifecycle::Gone;
         if let Some(following) = &self.following {
@@ -397,7 +399,8 @@ impl Room {
         }
     }
 
-    /// Handles the result of an append. Delivers the messages, unless the log is followed and yields them itself.
+    /// Handles the result of an append. Delivers the messages, unless the room follows its log: the log's stream then
+    /// yields them.
     fn commit(
         self: &Arc<Self>,
         state: &mut State,
@@ -414,7 +417,7 @@ impl Room {
                 }
                 return Ok(Appended::Duplicate(seq));
             }
-            // The room learns from the followed log whether the messages are in it. Their keys are released, because
+            // The followed log will yield the messages if it holds them. The keys of the messages are released, because
             // such a log checks keys itself.
             Err(error) if self.is_shared() => return Err(PublishError::Journal(error)),
             Err(error) => {
@@ -428,7 +431,7 @@ impl Room {
         claims.into_iter().for_each(|claim| claim.settle(&batch));
         self.context.counters.messages_in.add(batch.len());
         match &self.following {
-            // Positions of an earlier epoch say nothing about which messages are yet to be delivered.
+            // Positions of an earlier epoch are ignored. They say nothing about which messages are yet to be delivered.
             Some(following) if epoch == state.cursor.epoch => following.note_appended(&batch),
             Some(_) => {}
             None => self.deliver(state, Arc::clone(&batch)),
@@ -436,15 +439,15 @@ impl Room {
         Ok(Appended::Batch(batch))
     }
 
-    /// Delivers messages that were appended to the log. Earlier messages were delivered before. If the room is closed,
-    /// delivers nothing.
+    /// Delivers messages that were appended to the log. All earlier messages must have been delivered. If the room is
+    /// closed, delivers nothing.
     pub(super) fn deliver(self: &Arc<Self>, state: &mut State, batch: Arc<Batch>) {
         if state.closed.is_some() {
             return;
         }
         if std::mem::take(&mut state.is_uncertain) {
-            // Skips the number of an item. A member that notices this reads the log from the position that it has
-            // reached.
+            // Skips the number of an item. A member that notices the gap in the numbers reads the log from the position
+            // that it has reached.
             state.cursor.next += 1;
         }
         state.cursor.seq = batch.last();
@@ -454,8 +457,9 @@ impl Room {
         self.send(state, batch.author(), Body::Messages(batch));
     }
 
-    /// Searches the log for messages that it may hold. Remembers the keys of those that it holds, and releases the
-    /// other keys. Until then, a client that repeats such a message waits.
+    /// Searches the log for the messages of `claims`, which the journal may have stored. Remembers the keys of the
+    /// messages that it finds, and releases the other keys. Until the search ends, a client that repeats one of these
+    /// messages waits.
     fn look_for(self: &Arc<Self>, claims: Vec<Claim>, since: Timestamp) {
         if claims.is_empty() {
             return;
@@ -487,7 +491,7 @@ impl Room {
             room: Arc::clone(self),
             what: What::Item(Arc::clone(&item)),
         });
-        // Fails if the room has no receiver, which is not an error.
+        // Sending fails if the room has no receiver, which is not an error.
         drop(self.tx.send(item));
     }
 
@@ -505,13 +509,13 @@ impl Room {
             let appended = AssertUnwindSafe(append).catch_unwind().await;
             let appended = appended.unwrap_or(Err(JournalError::Gone));
             let outcome = self.commit(&mut self.state.lock(), appended, claims, at, epoch);
-            // The caller may have dropped its future. The message is delivered nevertheless.
+            // Sending fails if the caller has dropped its future. The messages are delivered nevertheless.
             drop(done.send(outcome));
         }
     }
 
-    /// Returns whether the journal has finished all appends, and their messages are delivered. Also returns `true` if
-    /// the room is gone, because it delivers nothing more.
+    /// Returns whether the journal has finished all appends and the room has delivered their messages. Also returns
+    /// `true` if the room is gone, because the room then delivers nothing more.
     pub(crate) fn is_settled(&self) -> bool {
         self.has_settled(&self.state.lock())
     }
@@ -533,7 +537,7 @@ impl Room {
     /// Waits until the room has settled; see [`is_settled`](Self::is_settled).
     pub(crate) async fn settled(&self) {
         let mut settled = std::pin::pin!(self.settled.notified());
-        // The waiter registers before it checks, so that no notification is missed in between.
+        // `enable` registers the waiter before the check, so that no notification is missed in between.
         settled.as_mut().enable();
         if !self.is_settled() {
             settled.await;

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Items that are delivered together, in one write for each member.
+/// Items of a room that are delivered together, in one write for each member.
 pub(super) struct Round<'a> {
     pub(super) items: &'a [Arc<Item>],
     /// The number of the first item.
     pub(super) first: u64,
     /// The cursor of a member that has received all items.
     pub(super) end: Cursor,
-    /// The authors of the items, sorted. Only the author of an item may have to skip the item.
+    /// The authors of the items, sorted. Depending on its echo, an item's author may have to skip the item.
     authors: Vec<SessionId>,
     encodings: Vec<Encoding>,
     /// Whether an item announces a change of a session that other rooms of the session announce, too.
@@ -62,8 +62,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Returns the first item at or after the index `at` that holds messages of this session to which the connection
-    /// has not replied: the index of the item, and the messages.
+    /// Finds the first item at or after the index `at` that holds messages of this session, if the connection has not
+    /// replied to them. Returns the index of the item, and the messages.
     pub(super) fn own_message(
         &self,
         session: SessionId,
@@ -84,7 +84,7 @@ impl<'a> Round<'a> {
     }
 
     /// Returns the cursor of a member that has received the items before the index `at`. `was` is the member's cursor
-    /// before it received any item of the round.
+    /// before the round.
     pub(super) fn cursor_at(&self, at: usize, was: Cursor) -> Cursor {
         let last = at.checked_sub(1).map(|last| &self.items[last]);
         match last.filter(|last| last.number >= was.next) {
@@ -93,7 +93,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Delivers a range of the items to a member, without the member's own items if it wants no echo.
+    /// Delivers a range of the items to a member. Leaves out the items that are not for the member; see
+    /// [`Item::is_for`].
     pub(super) fn deliver(
         &mut self,
         outbound: &Outbound,
@@ -118,8 +119,8 @@ impl<'a> Round<'a> {
         self.hand_out(at, outbound, &parts, count, queue_max)
     }
 
-    /// As [`deliver`](Self::deliver), without the changes of sessions that another room has already delivered to this
-    /// connection.
+    /// Delivers as [`deliver`](Self::deliver) does, but leaves out the changes of sessions that another room has
+    /// already delivered to this connection.
     fn deliver_once(
         &mut self,
         at: usize,
@@ -151,8 +152,8 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Delivers these parts of an encoding. If they are accepted, counts their bytes and the `count` messages and
-    /// changes of presence that they hold.
+    /// Delivers these parts of an encoding. `count` is how many messages and changes of presence the parts hold. If the
+    /// output accepts the parts, counts them and their bytes.
     fn hand_out(
         &mut self,
         at: usize,
@@ -173,16 +174,16 @@ impl<'a> Round<'a> {
         delivered
     }
 
-    /// Returns whether all items that this session caused are messages. A session does not receive the other items that
-    /// it causes: the reply to its command tells it of its change of presence.
+    /// Returns whether all items that this session caused are messages. The session does not receive the other items
+    /// that it causes, because the reply to its command already tells it of its change of presence.
     fn has_only_messages_of(&self, session: SessionId) -> bool {
         self.items
             .iter()
             .all(|item| item.author != session || matches!(item.body, Body::Messages(_)))
     }
 
-    /// Returns the parts of an encoding that hold the shown items of a range, and how many messages and changes of
-    /// presence these items hold.
+    /// Returns the parts of an encoding that hold the items of a range for which `is_shown` is true. Also returns how
+    /// many messages and changes of presence these items hold.
     fn parts(
         &self,
         range: Range<usize>,
@@ -209,7 +210,7 @@ impl<'a> Round<'a> {
     }
 
     /// Returns the index of the round's encoding for this encoder, and encodes the round if needed. A round of one item
-    /// shares the encoding of the item; several encodings are copied into one buffer.
+    /// shares the encoding of the item. For several items, their encodings are copied into one buffer.
     fn encoding(&mut self, encoder: &Arc<dyn Encoder>) -> usize {
         if let Some(at) = self
             .encodings

@@ -1,4 +1,4 @@
-//! The limit on concurrent searches.
+//! Limits how many searches of a hub run at the same time.
 //!
 //! Invariant: however many peers search, only a few searches run and a bounded number waits, so searches never take
 //! more than a small share of the workers.
@@ -9,17 +9,18 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// The most searches that run at the same time. Each search yields to other tasks after a quarter of a millisecond.
+/// The most searches that run at the same time. A running search yields to other tasks about every quarter of a
+/// millisecond.
 const RUNNING_MAX: usize = 2;
 
-/// The most further searches that wait for their turn. Any search beyond these is refused.
+/// The most searches that wait for their turn. If this many wait, the next search is refused.
 const WAITING_MAX: usize = 64;
 
 /// The most running time that a peer is charged for one search. On a busy machine a search takes longer, because other
 /// tasks run in between.
 const BILLED_MAX: Duration = Duration::from_millis(100);
 
-/// Limits the searches of one hub.
+/// Limits how many searches of one hub run and wait.
 #[derive(Debug)]
 pub(crate) struct SearchQueue {
     places: Semaphore,
@@ -30,7 +31,8 @@ pub(crate) struct SearchQueue {
 #[derive(Debug)]
 pub(crate) struct Searched {
     pub(crate) page: Result<Page, JournalError>,
-    /// How long the search ran, at most [`BILLED_MAX`]. The time before it began to run does not count.
+    /// How long the search ran, at most [`BILLED_MAX`]. The time in which the search waited for its turn does not
+    /// count.
     pub(crate) took: Duration,
 }
 
@@ -42,8 +44,8 @@ impl SearchQueue {
         }
     }
 
-    /// Runs a search when one of the [`RUNNING_MAX`] places is free; refuses it if [`WAITING_MAX`] searches wait.
-    /// Cancel safe: dropping the future abandons the search.
+    /// Runs a search when fewer than [`RUNNING_MAX`] searches run. Refuses the search if [`WAITING_MAX`] searches wait
+    /// already. Cancel safe: dropping the future abandons the search.
     pub(crate) async fn run(
         &self,
         search: impl Future<Output = Result<Page, JournalError>>,
