@@ -1,4 +1,4 @@
-//! The account of an author: the author's proven identity, if it is known.
+//! The account of an author: the identity that the author has proved.
 //!
 //! Invariant: an account id is 1 to 64 bytes without control characters. A nick says what an author is called. An
 //! account identifies the author across nicks, sessions and restarts.
@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The id of an account, as the program that authenticates peers assigns it.
+/// The id of an account. The program that authenticates peers assigns the id.
 ///
 /// Ids are compared byte by byte. If case must not matter, the program that assigns the ids must write them in one
 /// case.

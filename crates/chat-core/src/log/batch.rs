@@ -36,8 +36,8 @@ impl Batch {
         self.author
     }
 
-    /// Returns the account that the author's session had; `None` if it had none. The account identifies the author
-    /// under any nick.
+    /// Returns the account that the author's session had; `None` if the session had none. The account identifies the
+    /// author under any nick.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
@@ -72,7 +72,8 @@ impl Batch {
         self.entries.iter().all(|entry| entry.kind == Kind::Topic)
     }
 
-    /// Returns about how many bytes the messages take: the bytes of their texts, and a constant for each message.
+    /// Returns about how many bytes the messages take: the bytes of their texts, and a constant number of bytes for
+    /// each message.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.entries.len() * size_of::<Entry>()
@@ -115,7 +116,7 @@ impl Batch {
         })
     }
 
-    /// Returns where the text of the message with this index begins in the text of the batch.
+    /// Returns the offset in the batch's text at which the text of the message with this index begins.
     pub(super) fn start(&self, index: usize) -> usize {
         index
             .checked_sub(1)
@@ -126,8 +127,9 @@ impl Batch {
         Some(&self.text[entry.end..entry.key_end]).filter(|key| !key.is_empty())
     }
 
-    /// Returns whether `session`, whose keys `owner` owns, can look the message up by its key. The message must have a
-    /// key, and must have been written by this session or by a client with the same token.
+    /// Returns whether `session` can look up the message with this index by the message's key. `owner` is the owner of
+    /// the session's keys. The message must have a key, and must have been written by this session or by a client with
+    /// the same token.
     pub(crate) fn is_keyed_by(&self, index: usize, session: SessionId, owner: Owner) -> bool {
         let Some(entry) = self.entries.get(index) else {
             return false;
@@ -142,8 +144,8 @@ impl Batch {
         TokenDigest::parse(kept.strip_prefix(OWNER_MARK)?).map(Owner::Token)
     }
 
-    /// Returns the keys of the messages whose authors have a token, each with its owner and the position of the
-    /// message.
+    /// Returns the keys of the messages whose authors have a token. Each key comes with its owner and the position of
+    /// the message.
     pub(crate) fn owned_keys(
         &self,
         range: Range<usize>,
@@ -179,7 +181,7 @@ impl Batch {
     }
 }
 
-/// One message of a batch, borrowed.
+/// One message of a batch. Borrows the message from the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRef<'a> {
@@ -189,23 +191,23 @@ pub struct MessageRef<'a> {
     pub kind: Kind,
     /// The text, without control characters.
     pub text: &'a str,
-    /// The key that the author gave the message, by which a repetition of the message is recognised. `None` if it has
-    /// no key.
+    /// The key that the author gave the message, by which a repetition of the message is recognised. `None` if the
+    /// message has no key.
     pub key: Option<&'a str>,
     /// The key in the form in which a journal stores it. If the client that owns the key has a token, the form includes
-    /// the digest of the token. A journal passes this form to [`Drafts::restore`](crate::log::Drafts::restore). It must
-    /// not be shown to peers.
+    /// the digest of the token. A journal passes this form to [`Drafts::restore`](crate::log::Drafts::restore). This
+    /// form must not be shown to peers.
     pub kept_key: Option<&'a str>,
 }
 
 /// A message in a room's log. A clone is cheap: it shares the text.
 ///
-/// A message has a position, [`seq`](Self::seq), but no epoch. A program that stores positions stores the log's epoch
-/// with them, which [`RoomInfo::position`](crate::rooms::RoomInfo::position) holds
+/// A message has a position, [`seq`](Self::seq), but no epoch. A program that stores positions must store the log's
+/// epoch with them. [`RoomInfo::position`](crate::rooms::RoomInfo::position) holds the epoch
 /// ([`MemberHandle::info`](crate::MemberHandle::info), [`Hub::position`](crate::Hub::position)). The messages of a
 /// member are of one epoch until the member receives [`Missed::OtherEpoch`](crate::Missed::OtherEpoch) as an
-/// [`Event::Gap`](crate::Event::Gap). Then the program discards the stored position, reads the new epoch, and stores it
-/// with the position of the next message.
+/// [`Event::Gap`](crate::Event::Gap). Then the program discards the stored position, reads the new epoch, and stores
+/// the epoch with the position of the next message.
 #[derive(Clone)]
 pub struct Message {
     batch: Arc<Batch>,
@@ -241,8 +243,8 @@ impl Message {
         self.batch.author
     }
 
-    /// Returns the account that the author's session had; `None` if it had none. The account identifies the author
-    /// under any nick.
+    /// Returns the account that the author's session had; `None` if the session had none. The account identifies the
+    /// author under any nick.
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.batch.account.as_ref()
@@ -266,7 +268,7 @@ impl Message {
         &self.batch.text[self.batch.start(self.index)..self.entry().end]
     }
 
-    /// Returns the key that the author gave the message; `None` if it has no key.
+    /// Returns the key that the author gave the message; `None` if the message has no key.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.batch.key(self.entry())
@@ -292,10 +294,10 @@ impl fmt::Debug for Message {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
-    /// Where the message's text ends in the text of the batch. The text begins where [`next`](Self::next) of the
-    /// previous entry says.
+    /// The offset in the batch's text at which the message's text ends. The message's text begins at
+    /// [`next`](Self::next) of the previous entry.
     pub(super) end: usize,
-    /// Where the message's key ends in the text of the batch. The key follows the message's text.
+    /// The offset in the batch's text at which the message's key ends. The key follows the message's text.
     pub(super) key_end: usize,
     /// Whether [`OWNER_MARK`] and the digest of the owner's token follow the key.
     pub(super) has_owner: bool,
@@ -303,7 +305,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Returns where the next message's text begins.
+    /// Returns the offset in the batch's text at which the next message's text begins.
     pub(super) const fn next(&self) -> usize {
         if self.has_owner {
             self.key_end + OWNER_BYTES
@@ -313,11 +315,12 @@ impl Entry {
     }
 }
 
-/// The character between a key and the digest of its owner's token in a stored key. No key contains a control
+/// In a stored key, the character between the key and the digest of the owner's token. No key contains a control
 /// character.
 pub(super) const OWNER_MARK: char = '\x1f';
 
-/// The length of [`OWNER_MARK`] and the digits of a digest, in bytes.
+/// The length in bytes of [`OWNER_MARK`] and the digest that follows it. Each byte of a digest is written as two
+/// hexadecimal digits.
 const OWNER_BYTES: usize = 1 + 2 * TokenDigest::BYTES;
 
 #[cfg(test)]

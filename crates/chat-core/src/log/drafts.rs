@@ -42,9 +42,10 @@ impl Drafts {
         self
     }
 
-    /// Removes the control characters of the text and adds it as a message. Adds nothing if no text is left.
+    /// Removes the control characters of the text and adds the text as a message. Adds nothing if no visible character
+    /// is left.
     ///
-    /// Only a topic may be empty: an empty topic removes the room's topic.
+    /// A topic is an exception: its text may be empty, which removes the room's topic.
     pub fn push(&mut self, kind: Kind, text: &str) {
         self.add(kind, text, None);
     }
@@ -53,7 +54,7 @@ impl Drafts {
     /// added.
     pub(crate) fn add(&mut self, kind: Kind, text: &str, key: Option<(&Key, Owner)>) -> bool {
         let text = text::clean(text);
-        // An empty topic removes the room's topic.
+        // A topic may be empty, which removes the room's topic.
         let is_visible = kind == Kind::Topic && text.is_empty() || text::is_visible(&text);
         if is_visible {
             let key = key.map(|(key, owner)| match owner {
@@ -227,7 +228,7 @@ impl Drafts {
     }
 }
 
-/// One message that is about to be appended, borrowed.
+/// One message that is about to be appended. Borrows the message from [`Drafts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DraftRef<'a> {
@@ -243,12 +244,12 @@ pub struct DraftRef<'a> {
 }
 
 impl DraftRef<'_> {
-    /// Returns the id by which a repetition of the message is recognised: its key and the key's owner. Two messages of
-    /// one log with the same id are one message. `None` if the message has no key.
+    /// Returns the id by which a repetition of the message is recognised. The id consists of the message's key and the
+    /// key's owner. Two messages of one log with the same id are one message. `None` if the message has no key.
     ///
-    /// The owner of a key is the client's token, or, if the client has none, its session. Keys of a session expire when
-    /// the session ends. `incarnation` distinguishes the sessions of this hub from those of other hubs that share the
-    /// log. The id is at most 128 bytes.
+    /// The owner of a key is the client's token, or the session if the client has no token. Keys of a session expire
+    /// when the session ends. `incarnation` distinguishes the sessions of this hub from those of other hubs that share
+    /// the log. The id is at most 128 bytes.
     #[must_use]
     pub fn key_id(&self, incarnation: u32) -> Option<String> {
         let (key, kept_key) = (self.key?, self.kept_key?);

@@ -1,7 +1,7 @@
 //! The journal: keeps the logs of rooms, for history, resume, catching up after lag, and durability.
 //!
-//! Invariant: a message is delivered once the journal has it, in the order of the journal. No code may assume that
-//! appending is immediate, although it is immediate in the journal in memory.
+//! Invariant: a message is delivered only after the journal has stored it, and in the order of the journal. Code must
+//! not assume that an append completes at once, although an append to the journal in memory does.
 
 use crate::log::batch::{Batch, Message};
 use crate::log::drafts::Drafts;
@@ -27,16 +27,17 @@ use std::task::{Context, Poll, Waker};
 /// appends. So two hubs must not share such a journal, and two such journals must not share their storage. If a journal
 /// can detect that a log was opened a second time, it refuses to append through the log that was opened first.
 ///
-/// Hubs can share a journal whose logs return a stream from [`follow`](Log::follow): with it, each hub receives the
-/// messages that the others append.
+/// Hubs can share a journal whose logs return a stream from [`follow`](Log::follow). From that stream, each hub
+/// receives the messages that the other hubs append.
 pub trait Journal: Send + Sync + 'static {
     /// The log of one room.
     type Log: Log;
 
     /// Opens the log of a room, or creates it.
     ///
-    /// `key` is the folded name of the room: all spellings of a name that have the same key are one room. The hub opens
-    /// the log when it opens the room. It drops the log when it forgets or closes the room, and may then open it again.
+    /// `key` is the folded name of the room. All spellings of a name that have the same key are one room. The hub opens
+    /// the log when it opens the room, and drops the log when it forgets or closes the room. The hub may open the same
+    /// log again later.
     fn open(
         &self,
         room: &RoomName,
@@ -49,16 +50,17 @@ pub trait Log: Send + Sync + 'static {
     /// Returns the state that the log had when it was opened.
     fn head(&self) -> Head;
 
-    /// Appends messages and returns them with their positions, or the position of the message that was appended before
-    /// under the same key.
+    /// Appends messages and returns them with their positions. If a message was appended before under the same key,
+    /// returns the position of that earlier message instead.
     ///
     /// The order of the calls is the order of the messages in the log. The hub does not wait for the futures of earlier
     /// calls. Which messages are appended, and at which positions, must not depend on when or in which order the
-    /// futures are polled. It must not depend on whether a future is dropped, either: dropping it does not withdraw the
-    /// messages. A journal that stores messages at once returns a future that is ready.
+    /// futures are polled. Dropping a future does not withdraw its messages, and does not change any position. A
+    /// journal that stores messages at once returns a future that is ready.
     ///
     /// A journal that outlives its process stores a message's [`kept_key`](crate::log::MessageRef::kept_key), not its
-    /// `key`, and passes it to [`Drafts::restore`]. A repetition under the key is then also recognised after a restart.
+    /// `key`, and later passes the `kept_key` to [`Drafts::restore`]. A repetition under the key is then also
+    /// recognised after a restart.
     ///
     /// # Keys
     ///
@@ -69,20 +71,20 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Uncertain`] or [`JournalError::Gone`] if the messages may or may not be in the log. Any other
-    /// error means that they are not in it and never will be.
+    /// [`JournalError::Uncertain`] or [`JournalError::Gone`] if the messages may or may not be in the log. After any
+    /// other error, the messages are not in the log and never will be.
     fn append(
         &self,
         drafts: Drafts,
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static;
 
-    /// Returns a stream of the messages that this hub and others append after a position, in the log's order. `None`,
-    /// the default: no other hub appends to the log.
+    /// Returns a stream of the messages that this hub and others append after a position, in the log's order. The
+    /// default implementation returns `None`, which means that no other hub appends to the log.
     ///
-    /// The hub first calls this when it opens the room, with the end of the log in [`head`](Self::head), before it
-    /// appends. If there is no stream, the room delivers a message once [`append`](Self::append) has returned its
-    /// position. If there is a stream, the room delivers the messages that the stream yields, this hub's own included;
-    /// the result of `append` only answers their author. The stream
+    /// The hub first calls this method when it opens the room, before it appends. `after` is then the end of the log in
+    /// [`head`](Self::head). If there is no stream, the room delivers a message once [`append`](Self::append) has
+    /// returned its position. If there is a stream, the room delivers the messages that the stream yields, this hub's
+    /// own included; the result of `append` only answers their author. The stream
     /// - yields each message that is in the log after the position once, or a [`Followed::Gap`] in the place of
     ///   messages that can no longer be read;
     /// - begins with a [`Followed::Reset`] if the log is no longer in the position's epoch;
@@ -103,9 +105,9 @@ pub trait Log: Send + Sync + 'static {
     /// already being appended gets an answer when the future of `append` is ready. Members can still read the history.
     ///
     /// The room calls `follow` again with the last position that it has delivered: after 100 ms, and then after pauses
-    /// that double up to 10 s. The attempt succeeds if the new stream yields an item or is pending. The members then
-    /// receive the messages that were appended in between, or a gap. The attempt fails if the call returns `None` or
-    /// the stream has already ended; the members do not notice that.
+    /// that double up to 10 s. An attempt succeeds if the new stream yields an item, or yields nothing for 1 s but does
+    /// not end. The members then receive the messages that were appended in between, or a gap. An attempt fails if the
+    /// call returns `None` or if the stream ends earlier. The members do not notice a failed attempt.
     ///
     /// [`SessionId`]: crate::log::SessionId
     fn follow(&self, after: Position) -> Option<BoxStream<'static, Followed>> {
@@ -113,23 +115,23 @@ pub trait Log: Send + Sync + 'static {
         None
     }
 
-    /// Reads at most `limit` messages before or after the position that the span names: those nearest to that position,
-    /// oldest first.
+    /// Reads at most `limit` messages before or after the position in `span`. Returns the messages that are nearest to
+    /// that position, oldest first.
     fn read(
         &self,
         span: Span,
         limit: usize,
     ) -> impl Future<Output = Result<Page, JournalError>> + Send;
 
-    /// Finds messages before the position `before` that hold all the words of `text`: the latest ones, at most `limit`,
-    /// oldest first.
+    /// Finds messages that hold all the words of `text`. Returns at most `limit` messages: the latest ones before the
+    /// position `before`, oldest first.
     ///
     /// The journal decides what a word is and whether its spelling matters. `text` is always a list of words and never
     /// a query language. The default implementation reads the log from its end and ignores case when it compares. This
     /// suits a log in memory; a journal with an index should use its index.
     ///
     /// A search whose work would exceed a fixed budget ends with [`JournalError::TooBroad`]. Dropping the future
-    /// cancels the search: a journal that searches on another thread interrupts the work.
+    /// cancels the search, so a journal that searches on another thread must interrupt the work.
     fn search(
         &self,
         text: &str,
@@ -142,9 +144,9 @@ pub trait Log: Send + Sync + 'static {
         search::search(self, str::to_lowercase, text, before, limit)
     }
 
-    /// Finds the messages with a key that were appended since `since`: the latest ones, about `limit`, oldest first.
-    /// The hub calls this to learn the keys that clients may repeat after this process has restarted. The result may
-    /// also contain messages without a key, and the journal may leave out the texts.
+    /// Finds the messages with a key that were appended since `since`. Returns about `limit` messages: the latest ones,
+    /// oldest first. The hub calls this method to learn the keys that clients may use again after this process has
+    /// restarted. The result may also contain messages without a key, and the journal may leave out the texts.
     ///
     /// The default implementation reads the log from its end: at most 16,384 messages or 16 MiB.
     fn keyed(
@@ -200,12 +202,12 @@ pub enum Followed {
     /// The positions of messages that were appended and can no longer be read. Members receive
     /// [`Missed::Expired`](crate::Missed::Expired).
     Gap(Gap),
-    /// The log was lost and began anew, or was restored. The value is its new state, with an epoch that the log never
-    /// had before. From then on, reads return positions of this epoch. Members receive
+    /// The log was lost and began anew, or was restored. The value is the log's new state. Its epoch is one that the
+    /// log never had before, and all later reads return positions of this epoch. Members receive
     /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch).
     Reset(Head),
-    /// The log's storage has become unreachable (`false`), or reachable again (`true`). The hub logs this for the
-    /// operator; members are not informed.
+    /// The log's storage has become unreachable (`false`), or reachable again (`true`). The hub logs this change for
+    /// the operator. Members are not informed.
     Reachable(bool),
 }
 
@@ -244,9 +246,9 @@ impl Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Span {
-    /// The messages after this position. If there are more than the limit, the oldest of them.
+    /// The messages after this position. If there are more messages than the limit, the oldest of them.
     After(Seq),
-    /// The messages before this position. If there are more than the limit, the latest of them.
+    /// The messages before this position. If there are more messages than the limit, the latest of them.
     Before(Seq),
 }
 
@@ -254,12 +256,13 @@ pub enum Span {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The requested positions whose messages the log no longer holds. They precede the messages of this page. `None`
-    /// if no message is missing. A program that shows a page shows the gap, too: otherwise its user takes the page for
-    /// complete. In the result of a search, the gap is the positions that the search had no time to examine.
+    /// The requested positions whose messages the log no longer holds. These positions precede the messages of this
+    /// page. `None` if no message is missing. A program that shows a page must also show the gap, because a user would
+    /// otherwise take the page for complete. In the result of a search, the gap is the positions that the search had no
+    /// time to examine.
     ///
     /// A page of [`Span::After`] has no other gap. If messages in the middle of the log are lost, a page ends before
-    /// them, also if it holds fewer messages than its limit, and the next page begins with the gap.
+    /// the lost messages, even if the page holds fewer messages than its limit. The next page begins with the gap.
     pub gap: Option<Gap>,
     /// The messages, as parts of batches.
     pub slices: Vec<BatchSlice>,
@@ -278,8 +281,8 @@ impl Page {
         }
     }
 
-    /// Sets the epoch of the page's positions. A log whose stream may yield a [`Followed::Reset`] sets it on each page,
-    /// because the log may begin anew before the room receives the reset.
+    /// Sets the epoch of the page's positions. A log whose stream may yield a [`Followed::Reset`] sets the epoch on
+    /// each page, because the log may begin anew before the room receives the reset.
     #[must_use]
     pub const fn in_epoch(mut self, epoch: Epoch) -> Self {
         self.epoch = Some(epoch);
@@ -350,14 +353,14 @@ pub struct BatchSlice {
 }
 
 impl BatchSlice {
-    /// Takes the first message out of the slice that waits in `waiting`.
+    /// Takes the first message out of the slice in `waiting`. Sets `waiting` to `None` after the last message.
     pub(crate) fn take_first(waiting: &mut Option<Self>) -> Option<Message> {
         let slice = waiting.as_mut()?;
         let index = slice.range.next()?;
         if slice.range.start < slice.range.end {
             return Some(Message::new(Arc::clone(&slice.batch), index));
         }
-        // The last message takes the batch itself, without a clone.
+        // The last message takes over the batch itself, which saves a clone.
         let slice = waiting.take()?;
         Some(Message::new(slice.batch, index))
     }
@@ -390,22 +393,22 @@ impl Gap {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The journal failed, for a reason of its own. The hub logs the error, and peers do not see it.
+    /// The journal failed. The hub logs the error; peers do not see the error.
     Failed(Box<dyn std::error::Error + Send + Sync>),
     /// The journal can't be used now. The text gives the reason in a few words; peers may see it.
     Unavailable(std::borrow::Cow<'static, str>),
     /// The journal has ended. Messages that were being appended may or may not be in the log.
     Gone,
     /// The journal can't tell whether it stored the messages. The text gives the reason in a few words; peers may see
-    /// it. A message with a key can be repeated under the same key: it is then appended only if the journal did not
-    /// store it.
+    /// it. A message with a key can be repeated under the same key. The repetition is appended only if the journal did
+    /// not store the first message.
     Uncertain(std::borrow::Cow<'static, str>),
-    /// The search was ended because it would exceed the work that one search may take.
+    /// The search was ended because it would have taken more work than one search may take.
     TooBroad,
 }
 
 impl JournalError {
-    /// Returns the reason that peers may see, in brackets; empty if there is none.
+    /// Returns the reason that peers may see, in brackets. Returns an empty text if the error has no such reason.
     pub(crate) fn aside(&self) -> String {
         match self {
             Self::Unavailable(reason) | Self::Uncertain(reason) => {
@@ -441,7 +444,7 @@ impl std::error::Error for JournalError {
     }
 }
 
-/// The result of an append, or the future that returns it.
+/// The result of an append, or the future that returns the result.
 pub(crate) enum Append {
     Done(Result<Appended, JournalError>),
     Pending(BoxFuture<'static, Result<Appended, JournalError>>),
@@ -456,7 +459,7 @@ pub(crate) trait DynJournal: Send + Sync {
     ) -> BoxFuture<'a, Result<Arc<dyn DynLog>, JournalError>>;
 }
 
-/// A [`Log`] as a trait object.
+/// A [`Log`] as a trait object, so that rooms carry no type parameter.
 pub(crate) trait DynLog: Send + Sync {
     fn head(&self) -> Head;
     fn append(&self, drafts: Drafts) -> Append;

@@ -30,13 +30,14 @@ impl Key {
     }
 }
 
-/// The digest of a client's token: a secret by which a server recognises a client across connections and restarts.
+/// The digest of a client's token. The token is a secret by which a server recognises a client across connections and
+/// restarts.
 ///
-/// A [`Dialect`](crate::protocol::Dialect) computes it from the token with a cryptographic hash and passes it in
-/// [`Command::Hello`](crate::protocol::Command::Hello). The hub never sees the token. A client with the token owns the
-/// keys that were used with the token. With [`Command::Hello`](crate::protocol::Command::Hello) over a connection, and
-/// with [`Session::take_nick`](crate::Session::take_nick) in process, the client takes its nick back from an older
-/// session with the same token.
+/// A [`Dialect`](crate::protocol::Dialect) computes the digest from the token with a cryptographic hash and passes the
+/// digest in [`Command::Hello`](crate::protocol::Command::Hello). The hub never sees the token. A client with the token
+/// owns the keys that were used with the token. With [`Command::Hello`](crate::protocol::Command::Hello) over a
+/// connection, and with [`Session::take_nick`](crate::Session::take_nick) in process, the client takes its nick back
+/// from an older session with the same token.
 ///
 /// The comparison of two digests is not constant-time. An attacker learns nothing useful from its duration, because an
 /// attacker can't choose the bytes of a digest.
@@ -44,7 +45,7 @@ impl Key {
 pub struct TokenDigest([u8; Self::BYTES]);
 
 impl TokenDigest {
-    /// The number of bytes of a digest: the first bytes of the hash.
+    /// The number of bytes of a digest. A digest is the first bytes of a longer hash.
     pub const BYTES: usize = 16;
 
     /// Creates a digest from the first bytes of a token's cryptographic hash.
@@ -62,7 +63,7 @@ impl TokenDigest {
         }
     }
 
-    /// Parses what [`write`](Self::write) writes.
+    /// Parses the text that [`write`](Self::write) writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if text.len() != 2 * Self::BYTES || !is_hex {
@@ -74,7 +75,7 @@ impl TokenDigest {
 }
 
 impl fmt::Debug for TokenDigest {
-    /// Prints nothing of the digest.
+    /// Prints only the name of the type, because a digest must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenDigest").finish_non_exhaustive()
     }

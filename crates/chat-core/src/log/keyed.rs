@@ -1,5 +1,4 @@
-//! Finds the messages that were lately appended under a key, in a log without an index for it: reads the log from its
-//! end.
+//! Finds the latest messages that have a key, in a log without an index of keys. The search reads the log from its end.
 
 use crate::log::journal::{BatchSlice, JournalError, Log, Page, Span};
 use crate::log::position::{Seq, Timestamp};
@@ -7,11 +6,11 @@ use crate::log::position::{Seq, Timestamp};
 /// The number of messages that one read asks for.
 const PAGE: usize = 256;
 
-/// The most messages that one call examines, and the most bytes of their texts.
+/// The most messages that one call examines, and the most bytes of these messages' texts.
 const LOOKED_AT_MAX: usize = 16_384;
 const BYTES_LOOKED_AT_MAX: usize = 16 << 20;
 
-/// Returns the latest messages that were appended under a key; see [`Log::keyed`].
+/// Returns the latest messages that have a key; see [`Log::keyed`].
 pub(super) async fn keyed<L: Log + ?Sized>(
     log: &L,
     since: Timestamp,

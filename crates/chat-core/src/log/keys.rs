@@ -1,10 +1,10 @@
 //! Remembers which message was published under which key, so that a client can safely repeat a message.
 //!
-//! Invariant: while a key is remembered, its owner can publish at most one message under it. A key is remembered for
-//! [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many later keys displace it. The owner of a key
-//! is a client's token, or the session of a client without one. It is never a nick, which another client may take. The
-//! hub claims a key before it appends the message. When the append ends, the key is remembered or released, even if the
-//! connection has ended by then.
+//! Invariant: while a key is remembered, its owner can publish at most one message under the key. A key is remembered
+//! for [`Limits::key_lifetime`](crate::Limits::key_lifetime), or until too many later keys displace the key. The owner
+//! of a key is the client's token, or the session if the client has no token. The owner is never a nick, because
+//! another client may take the nick. The hub claims a key before it appends the message. When the append ends, the key
+//! is remembered or released, even if the connection has ended by then.
 
 use crate::limits::Limits;
 use crate::log::batch::Batch;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The keys under which messages were published lately, or are being published.
+/// The keys under which messages were published lately, or are being published now.
 #[derive(Debug)]
 pub(crate) struct Keys {
     lifetime: Duration,
@@ -33,8 +33,8 @@ pub(crate) struct Keys {
 #[derive(Debug, Default)]
 struct Known {
     by_owner: HashMap<Owner, OfOwner>,
-    /// The keys of published messages, oldest first, with the time and the owner of each. An entry is out of date if
-    /// its owner has forgotten the key, or has used the key again later.
+    /// The keys of published messages, oldest first. Each entry has the time of the message and the owner of the key.
+    /// An entry is out of date if its owner has forgotten the key, or has used the key again later.
     said: VecDeque<(Instant, Owner, Key)>,
     /// The number of entries of `said` that are not out of date.
     remembered: usize,
@@ -50,7 +50,7 @@ struct OfOwner {
 enum State {
     /// A message is being published under the key.
     Pending,
-    /// This message was published under the key, and recorded at this time.
+    /// A message was published under the key. The values are the time when the message was recorded, and the message.
     Said(Instant, Said),
 }
 
@@ -64,16 +64,16 @@ pub(crate) struct Said {
 /// The result of claiming a key.
 #[derive(Debug)]
 pub(crate) enum Claimed {
-    /// No message is remembered under the key.
+    /// No message is remembered under the key, so the caller may publish one.
     New(Claim),
-    /// Another call is publishing a message under the key: wait for [`Keys::settled`] and try again.
+    /// Another call is publishing a message under the key. The caller can wait for [`Keys::settled`] and try again.
     Pending,
-    /// This message was published under the key.
+    /// A message was published under the key before. The value is that message.
     Already(Said),
 }
 
 /// The right to publish a message under a key. Dropping the claim releases the key, unless a message was recorded for
-/// it.
+/// the key.
 #[derive(Debug)]
 pub(crate) struct Claim {
     keys: Arc<Keys>,
@@ -113,7 +113,7 @@ impl Keys {
     }
 
     /// Claims a key for a message that is published alone. If another call is publishing a message under the key, waits
-    /// for its result. Returns the message that was published under the key as the error.
+    /// for that call's result. If a message was published under the key before, returns that message as the error.
     ///
     /// Cancel safe.
     pub(crate) async fn claim_settled(
@@ -147,10 +147,10 @@ impl Keys {
         }
     }
 
-    /// Waits until any claim ends. Returns at once if `is_pending` returns false.
+    /// Waits until a claim of any key ends. Returns at once if `is_pending` returns false.
     pub(crate) async fn settled(&self, is_pending: impl FnOnce() -> bool) {
         let mut settled = std::pin::pin!(self.settled.notified());
-        // The waiter registers before it checks, so that no notification is lost in between.
+        // `enable` registers the waiter before the check, so that no notification is lost in between.
         settled.as_mut().enable();
         if is_pending() {
             settled.await;
@@ -179,7 +179,8 @@ impl Claim {
         self.settle_as(Said { room, seq });
     }
 
-    /// Records the message that was published under the key, if these slices hold it. Otherwise releases the key.
+    /// Records the message that was published under the key, if these slices hold the message. Otherwise releases the
+    /// key.
     pub(crate) fn settle_if_in(self, slices: &[BatchSlice]) {
         let found = slices.iter().rev().find_map(|BatchSlice { batch, range }| {
             let seq = batch.place_of(range.clone(), &self.key, self.owner)?;
@@ -207,7 +208,8 @@ impl Claim {
             }
         }
         known.forget(self.keys.total, None);
-        // Dropping `self` leaves the key, because it is no longer pending, and wakes the tasks that wait for it.
+        // The key is no longer pending, so dropping `self` does not release the key. The drop wakes the tasks that wait
+        // for the key.
     }
 }
 
@@ -228,7 +230,8 @@ impl Drop for Claim {
 }
 
 impl Known {
-    /// Forgets the oldest entries until at most `total` are remembered, and all entries from before `horizon`.
+    /// Forgets all entries from before `horizon`. Then forgets the oldest entries until at most `total` entries are
+    /// remembered.
     fn forget(&mut self, total: usize, horizon: Option<Instant>) {
         while let Some(entry) = self.said.front()
             && (self.remembered > total
@@ -244,7 +247,7 @@ impl Known {
                 continue;
             };
             if is_remembered {
-                // The owner's queue has the same order, so its oldest key is the key of this entry.
+                // The owner's queue has the same order as `said`, so the queue's oldest key is the key of this entry.
                 of_owner.forget_oldest();
                 self.remembered -= 1;
             }
@@ -253,14 +256,15 @@ impl Known {
             }
         }
         if self.said.len() > 2 * total {
-            // Removes the entries that are out of date from between the others.
+            // Removes the entries that are out of date, so that `said` stays bounded.
             let Self { by_owner, said, .. } = self;
             said.retain(|entry| is_remembered(by_owner, entry));
         }
     }
 }
 
-/// Returns whether an entry is not out of date: its owner still remembers that the key was used at that time.
+/// Returns whether an entry of `said` is not out of date: the owner has neither forgotten the key nor used it again
+/// later.
 fn is_remembered(
     by_owner: &HashMap<Owner, OfOwner>,
     (at, owner, key): &(Instant, Owner, Key),

@@ -1,7 +1,7 @@
 //! What a message is: said, acted, a notice, a topic, or a kind that a later version defines.
 //!
-//! Invariant: a kind has one number, which never changes, and every number is a kind. So a message of a later version's
-//! kind is stored, exported and imported unchanged.
+//! Invariant: each kind has one number, which never changes, and each number stands for a kind. So a message whose kind
+//! a later version has added is stored, exported and imported unchanged.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ pub enum Kind {
     Topic,
     /// A text that no program should answer automatically, such as a message of a bot or a service.
     Notice,
-    /// A kind that this version does not know. It is stored and delivered, but no dialect shows it.
+    /// A kind that this version does not know. Such a message is stored and delivered, but no dialect shows it.
     Unknown(UnknownKind),
 }
 
 impl Kind {
-    /// Returns the number under which journals store this kind. It never changes.
+    /// Returns the number under which journals store this kind. The number of a kind never changes.
     ///
     /// # Examples
     ///
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// Returns the kind with this number; [`Kind::Unknown`] if this version does not know it.
+    /// Returns the kind with this number; [`Kind::Unknown`] if this version does not know the number.
     #[must_use]
     pub const fn from_number(number: u8) -> Self {
         match number {

@@ -1,7 +1,7 @@
 //! The journal in memory: a bounded ring for each room.
 //!
-//! Invariant: a room's log holds at most `journal_messages` messages and about `journal_bytes` of text, and all logs
-//! together hold about `journal_total_bytes`. A read of messages that were dropped returns a gap.
+//! Invariant: a room's log holds at most `journal_messages` messages and about `journal_bytes` of text. All logs
+//! together hold at most about `journal_total_bytes`. A read of messages that were dropped returns a gap.
 
 mod budget;
 
@@ -24,8 +24,8 @@ use std::sync::Arc;
 /// Keeps the latest messages of each room in memory. Appending completes at once.
 ///
 /// When the hub forgets or closes a room, the room's log is lost. When the room is opened again, its log is empty and
-/// has a new epoch. A room in which nothing was said loses nothing, and has the same epoch when it is opened again. All
-/// logs of a journal and of its clones share the memory of [`Limits::journal_total_bytes`].
+/// has a new epoch. A room without messages loses nothing, and keeps its epoch when it is opened again. All logs of a
+/// journal and of its clones share the memory of [`Limits::journal_total_bytes`].
 #[derive(Debug, Clone)]
 pub struct MemoryJournal {
     messages_max: usize,
@@ -56,7 +56,8 @@ struct Ring {
     bytes: usize,
     /// The memory that the batches take, in bytes, as [`budget::cost`] counts it.
     held: usize,
-    /// How many messages of the first batch have been dropped. Their memory is freed when the whole batch is dropped.
+    /// How many messages of the first batch have been dropped. Their memory is freed only when all messages of the
+    /// batch are dropped.
     gone_of_first: usize,
     /// The position of the last message that was appended; 0 if there was none.
     tail: u64,
@@ -64,7 +65,7 @@ struct Ring {
 }
 
 impl MemoryJournal {
-    /// Creates an empty journal with the `journal_…` limits of `limits`.
+    /// Creates an empty journal. Uses only the fields of `limits` whose names begin with `journal_`.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -78,9 +79,9 @@ impl MemoryJournal {
     /// Sets the function that a search applies to words and texts before it compares them. The default function maps to
     /// lower case.
     ///
-    /// The function should also normalise (Unicode Annex #15): otherwise a text that was typed in one normal form is
-    /// not found in another. [`HubBuilder`](crate::HubBuilder) sets [`NameRules::fold`](crate::name::NameRules) in the
-    /// journal that it creates.
+    /// The function should also normalise (Unicode Annex #15). Otherwise a search for a word in one normal form does
+    /// not find the same word in another normal form. [`HubBuilder`](crate::HubBuilder) sets
+    /// [`NameRules::fold`](crate::name::NameRules) in the journal that it creates.
     #[must_use]
     pub fn fold(mut self, fold: fn(&str) -> String) -> Self {
         self.fold = fold;
@@ -193,7 +194,8 @@ impl Ring {
         }
     }
 
-    /// Drops up to `count` messages of the first batch, and the batch itself with its last message.
+    /// Drops at most `count` messages from the first batch. When the batch's last message is dropped, drops the batch
+    /// itself.
     fn let_go(&mut self, count: usize) {
         let Some(first) = self.batches.front() else {
             return;
@@ -254,7 +256,8 @@ impl Ring {
         Page::new(None, slices.into())
     }
 
-    /// Returns the position of the oldest message in the ring, or of the next message if the ring is empty.
+    /// Returns the position of the oldest message in the ring. If the ring is empty, returns the position that the next
+    /// message will have.
     fn oldest(&self) -> Seq {
         self.batches
             .front()

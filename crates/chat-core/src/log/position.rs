@@ -5,8 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A message's position in its room's log. A later message has a larger position, not always by one. A position is
-/// meaningful only together with the log's [`Epoch`].
+/// A message's position in its room's log. A later message has a larger position. The difference of two successive
+/// positions may be more than one. A position is meaningful only together with the log's [`Epoch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(pub u64);
 
@@ -37,7 +37,7 @@ impl fmt::Display for Seq {
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// Creates a random epoch, which practically no earlier log had.
+    /// Creates a random epoch. It is practically certain that no earlier log had this epoch.
     #[must_use]
     pub fn random() -> Self {
         use std::hash::{BuildHasher, RandomState};
@@ -73,7 +73,7 @@ impl fmt::Display for ParseEpochError {
 impl std::error::Error for ParseEpochError {}
 
 impl fmt::Display for Epoch {
-    /// Writes the epoch in base 36: short, and safe in any protocol.
+    /// Writes the epoch in base 36, which is short and safe in any protocol.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digits = Vec::with_capacity(13);
         let mut rest = self.0;
@@ -89,7 +89,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A position in a room's log, with its epoch. It stays valid across connections, until the log has another epoch.
+/// A position in a room's log, with its epoch. The position stays valid across connections, until the log has another
+/// epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The epoch of the log that `seq` is a position in.
@@ -117,8 +118,7 @@ impl Timestamp {
 ///
 /// The upper 20 bits are the incarnation, the lower 44 the counter. A hub that shares no log has incarnation 0. Hubs
 /// that share a log may give sessions the same counter. The log therefore gives the batches of other hubs an
-/// incarnation that this hub does not have. Otherwise a session could take a message of another hub's session for its
-/// own.
+/// incarnation that this hub does not have. Otherwise a session could take another session's message for its own.
 ///
 /// # Examples
 ///
@@ -133,8 +133,8 @@ impl Timestamp {
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// The id of no session. Messages that an earlier process appended have this author, because the ids of its
-    /// sessions may be those of sessions of this process, too.
+    /// The id of no session. Messages that an earlier process appended have this author, because a session of this
+    /// process may have the id of the original author.
     pub const NOBODY: Self = Self(0);
 
     /// The largest incarnation.
@@ -150,7 +150,7 @@ impl SessionId {
     /// Returns the incarnation of the session's hub.
     #[must_use]
     pub const fn incarnation(self) -> u32 {
-        // At most 20 bits are left after the shift.
+        // At most 20 bits are left after the shift, so the conversion loses nothing.
         (self.0 >> COUNTER_BITS) as u32
     }
 
@@ -161,13 +161,13 @@ impl SessionId {
     }
 }
 
-/// How many bits of a [`SessionId`] are the counter: enough for 500 years at 1,000 sessions a second.
+/// How many bits of a [`SessionId`] the counter has. The counter lasts for 500 years at 1,000 new sessions a second.
 const COUNTER_BITS: u32 = 44;
 
 const COUNTER_MAX: u64 = (1 << COUNTER_BITS) - 1;
 
 impl fmt::Display for SessionId {
-    /// Writes the counter, and before it the incarnation if that is not 0.
+    /// Writes the counter. If the incarnation is not 0, writes the incarnation before the counter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.incarnation() {
             0 => self.0.fmt(f),

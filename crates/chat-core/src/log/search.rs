@@ -8,10 +8,11 @@ use crate::log::position::Seq;
 /// The number of messages that one read asks for.
 const PAGE: usize = 256;
 
-/// The most messages that one search examines: many times what a log in memory holds by default.
+/// The most messages that one search examines. A log in memory holds far fewer messages by default.
 const LOOKED_AT_MAX: usize = 65_536;
 
-/// The most different words in a search, and the most bytes of each: every message is searched for every word.
+/// The most different words of one search, and the most bytes of one word. Both limit the work, because a search looks
+/// for every word in every message.
 const WORDS_MAX: usize = 16;
 const WORD_BYTES_MAX: usize = 256;
 
@@ -19,13 +20,13 @@ const WORD_BYTES_MAX: usize = 256;
 /// for 16 words in a room of 1 MiB, the most that a log in memory holds by default, does about half of this work.
 const WORK_MAX: usize = 48 * 1024 * 1024;
 
-/// The work, in compared bytes, after which other tasks run: about 0.25 ms.
+/// The work, in compared bytes, after which a search yields to other tasks. This work takes about 0.25 ms.
 const WORK_PER_TURN: usize = 256 * 1024;
 
-/// The cost of applying [`Fold`] to one byte of a text that is not ASCII, in compared bytes.
+/// The cost of applying [`Fold`] to one byte of a text that is not ASCII. Unit: the cost of comparing one byte.
 const FOLDING: usize = 16;
 
-/// Maps a text to the form in which it is compared.
+/// Maps a text to the form in which a search compares it, such as lower case.
 pub(crate) type Fold = fn(&str) -> String;
 
 /// Returns the latest messages that hold all the words of `text`; see [`Log::search`].
@@ -82,7 +83,8 @@ impl Words {
     ///
     /// # Errors
     ///
-    /// [`JournalError::TooBroad`] if there are too many words, or a word is too long.
+    /// [`JournalError::TooBroad`] if there are more than [`WORDS_MAX`] words, or a word is longer than
+    /// [`WORD_BYTES_MAX`].
     fn parse(text: &str, fold: Fold) -> Result<Self, JournalError> {
         let mut words: Vec<&str> = Vec::new();
         for word in text.split_whitespace() {

@@ -6,14 +6,14 @@ use crate::log::position::Timestamp;
 use crate::name::Nick;
 use std::sync::Arc;
 
-/// A room's topic, and who set it. The default is no topic.
+/// A room's topic, and who set the topic. The default is no topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Topic {
-    /// The text; empty if there is none.
+    /// The text; empty if the room has no topic.
     pub text: Arc<str>,
-    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if it was set
-    /// before the journal stored who set it.
+    /// Who set or removed the topic last, and when. `None` if no topic was ever set, or if the journal did not store
+    /// yet who set a topic.
     pub set: Option<TopicSet>,
 }
 
@@ -48,8 +48,8 @@ impl From<&str> for Topic {
 }
 
 impl Batch {
-    /// Returns the topic that is set by the last message of [`Kind::Topic`], if there is one: the room's topic once the
-    /// batch is in the log.
+    /// Returns the topic that the batch's last message of [`Kind::Topic`] sets; `None` if the batch has no such
+    /// message. Once the batch is in the log, this topic is the room's topic.
     #[must_use]
     pub fn topic(&self) -> Option<Topic> {
         let last = self

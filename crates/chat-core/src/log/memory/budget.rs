@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// A scan drops messages until one part in this many of the limit is free. A scan of 4,096 logs takes about 0.3 ms. By
-/// default there is one scan for each 4 MiB that are appended.
+/// A scan drops messages until at least one part in `SPARE` of the limit is free. A scan of 4,096 logs takes about 0.3
+/// ms. By default there is one scan for each 4 MiB that are appended.
 const SPARE: usize = 64;
 
-/// The memory that a batch takes besides its texts and positions, in bytes: the batch itself, its reference counts, its
-/// slot in the log's ring, and the allocator's overhead for its three allocations.
+/// The memory in bytes that a batch takes in addition to its texts and positions: the batch itself, its reference
+/// counts, its slot in the log's ring, and the allocator's overhead for its three allocations.
 const BATCH_BYTES: usize = size_of::<Batch>() + 9 * size_of::<usize>();
 
-/// The most dropped logs without messages whose epochs are remembered: as many as a hub keeps empty rooms by default.
+/// The most epochs that are remembered of dropped logs without messages. By default a hub keeps as many empty rooms.
 const UNUSED_MAX: usize = 256;
 
 /// The memory that all logs of a journal may hold together.
@@ -27,13 +27,13 @@ const UNUSED_MAX: usize = 256;
 pub(super) struct Budget {
     bytes_max: usize,
     held: AtomicUsize,
-    /// Whether a task is dropping messages. Other tasks then do not drop any.
+    /// Whether a task is dropping messages. Only one task at a time drops messages.
     is_evicting: AtomicBool,
     ids: AtomicU64,
     rings: Mutex<BTreeMap<u64, Weak<Mutex<Ring>>>>,
     /// The room keys and the epochs of dropped logs that never had a message, the oldest first.
     unused: Mutex<VecDeque<(Box<str>, Epoch)>>,
-    /// The number of the log that was opened last for each room, while that log is open.
+    /// For each room with an open log, by the room's key: the number of the log that was opened last.
     latest: Mutex<HashMap<Box<str>, u64>>,
 }
 
@@ -55,8 +55,8 @@ impl Budget {
         }
     }
 
-    /// Returns the epoch of a log that is opened. If the room's previous log never had a message, the new log has the
-    /// same epoch, because a client that resumes has missed nothing.
+    /// Returns the epoch of a log that is opened. If the room's previous log never had a message, the new log gets the
+    /// epoch of the previous log, because a client that resumes has missed nothing.
     pub(super) fn epoch(&self, key: &str, id: u64) -> Epoch {
         self.latest.lock().insert(key.into(), id);
         let mut unused = self.unused.lock();
@@ -65,8 +65,8 @@ impl Budget {
         known.map_or_else(Epoch::random, |(_, epoch)| epoch)
     }
 
-    /// Notes that a log is dropped. Remembers its epoch if it has never had a message. Does nothing if another log of
-    /// the room was opened later, because that log may have had messages.
+    /// Notes that a log is dropped. If the log never had a message, remembers its epoch. Does nothing if another log of
+    /// the room was opened later, because the later log may have had messages.
     pub(super) fn drop_log(&self, key: &str, id: u64, epoch: Epoch, is_unused: bool) {
         let mut latest = self.latest.lock();
         if latest.get(key) != Some(&id) {
@@ -100,7 +100,7 @@ impl Budget {
         self.change(held, 0);
     }
 
-    /// Records that a log now holds `after` bytes instead of `before`. Call this while the log's ring is locked.
+    /// Records that a log now holds `after` bytes instead of `before`. The caller must hold the lock of the log's ring.
     pub(super) fn change(&self, before: usize, after: usize) {
         if after > before {
             self.held.fetch_add(after - before, Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl Budget {
         }
     }
 
-    /// Makes logs drop messages if all logs together hold more than the limit. Call this while no ring is locked.
+    /// Makes logs drop messages if all logs together hold more than the limit. The caller must hold no ring's lock.
     pub(super) fn keep(&self) {
         if self.held.load(Ordering::Relaxed) > self.bytes_max
             && !self.is_evicting.swap(true, Ordering::Acquire)
@@ -119,9 +119,9 @@ impl Budget {
         }
     }
 
-    /// Drops the oldest messages of the rooms that have been silent longest, until some space is free. A log that holds
-    /// less than an equal share of the limit keeps all its messages, so that many big rooms don't erase the messages of
-    /// a small one.
+    /// Drops the oldest messages of the rooms that have been silent longest, until one part in [`SPARE`] of the limit
+    /// is free. A log that holds less than an equal share of the limit keeps all its messages, so that many big rooms
+    /// don't erase the messages of a small room.
     fn evict(&self) {
         let bytes_max = self.bytes_max - self.bytes_max / SPARE;
         let rings: Vec<_> = {
@@ -208,7 +208,7 @@ mod tests {
         }
         let small = open(&journal, 3);
         append(&small, 0, 10);
-        // The first room speaks again: now the second one has been silent longest.
+        // The first room speaks again, so the second room is now the one that has been silent longest.
         (0..6).for_each(|_| append(&logs[0], 9, 1000));
         assert!(held(&journal) <= LIMIT, "{}", held(&journal));
         assert_eq!(read(&logs[0]), (21, 0));
@@ -262,7 +262,7 @@ mod tests {
                 scope.spawn(move || (0..2000).for_each(|at| append(log, at, 100)));
             }
         });
-        // One more append, because the last ones may have happened while another thread dropped messages.
+        // The last appends may have happened while another thread dropped messages. One more append enforces the limit.
         append(&logs[0], 2000, 100);
         let really: usize = logs.iter().map(|log| log.ring.lock().held).sum();
         assert_eq!(held(&journal), really);
