@@ -1,10 +1,11 @@
-//! Guesses the encoding of bytes that are not UTF-8, so that an error can tell their sender what to change.
+//! Guesses the encoding of bytes that are not UTF-8, so that an error message can tell the sender what to change.
 //!
 //! Invariant: the guess is used for messages to people only. Nothing is decoded with it.
 
 use std::fmt;
 
-/// The character encoding that input seems to have if it is not UTF-8. It is a guess, for an error message.
+/// The character encoding that input seems to have if the input is not UTF-8. The value is a guess, for an error
+/// message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Charset {
@@ -15,8 +16,8 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// Guesses the encoding of bytes that are not UTF-8, from the structure of the bytes alone. Returns `None` if they
-    /// fit none of these encodings.
+    /// Guesses the encoding of bytes that are not UTF-8, from the structure of the bytes alone. Returns `None` if the
+    /// bytes fit no encoding of this enum.
     ///
     /// # Examples
     ///
@@ -65,8 +66,8 @@ pub(crate) fn is_unmarked_utf16(bytes: &[u8]) -> bool {
 }
 
 /// Returns whether every character is one byte below 0x80, or a lead byte and a trail byte of the table of code page
-/// 949 (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`). Of the two-byte characters, four in five must be syllables of KS
-/// X 1001, rows 0xB0 to 0xC8, because other East Asian encodings have the same structure.
+/// 949 (Unicode's `VENDORS/MICSFT/WINDOWS/CP949.TXT`). Of the two-byte characters, at least four in five must be
+/// syllables of KS X 1001, rows 0xB0 to 0xC8, because other East Asian encodings have the same structure.
 fn is_cp949(bytes: &[u8]) -> bool {
     let (mut pairs, mut syllables) = (0_usize, 0_usize);
     let mut bytes = bytes.iter();
@@ -77,7 +78,7 @@ fn is_cp949(bytes: &[u8]) -> bool {
             _ => {}
         }
         match bytes.next() {
-            // The last character is incomplete.
+            // The last character is incomplete, which is allowed.
             None => break,
             Some(&trail @ (0x41..=0x5a | 0x61..=0x7a | 0x81..=0xfe)) => {
                 pairs += 1;
@@ -91,8 +92,8 @@ fn is_cp949(bytes: &[u8]) -> bool {
 }
 
 /// Returns whether the bytes are at least two code units of UTF-16 in one byte order, all of which are ASCII, Hangul or
-/// punctuation. If a line of UTF-16 is split at its byte 0x0A, the second byte of its newline begins the next line, so
-/// a leading NUL is skipped.
+/// punctuation. A leading NUL is skipped: if a line of UTF-16 is split at its byte 0x0A, the second byte of its newline
+/// begins the next line.
 fn is_utf16(bytes: &[u8]) -> bool {
     [u16::from_le_bytes, u16::from_be_bytes]
         .into_iter()
@@ -153,7 +154,7 @@ mod tests {
                 );
             }
         }
-        // As a line: the second byte of the previous newline comes first.
+        // The line begins with the second byte of the previous line's newline.
         let line = [&[0], &utf16("안녕", u16::to_le_bytes)[..]].concat();
         assert_eq!(Charset::guess(&line), Some(Charset::Utf16));
     }

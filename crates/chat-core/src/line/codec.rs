@@ -14,7 +14,7 @@ use tokio_util::codec::{Decoder, Encoder};
 /// One input line without its terminator. It is valid UTF-8 and may hold control characters; see
 /// [`text::clean`](crate::text::clean).
 ///
-/// A line shares the buffer that it was read into. It is cheap to clone, but keeps that buffer in memory.
+/// A line shares the buffer that it was read into. A clone is cheap, but keeps the whole buffer in memory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Line(Bytes);
 
@@ -24,21 +24,21 @@ pub struct Line(Bytes);
 pub enum Inbound {
     /// A complete line.
     Line(Line),
-    /// A line was longer than the limit. This is reported once, as soon as the limit is exceeded. The rest of the line
-    /// is skipped.
+    /// A line was longer than the limit. The codec returns this value once for the line, as soon as the limit is
+    /// exceeded. The rest of the line is skipped.
     Oversized,
-    /// The end of a line did not arrive in time. What arrived is dropped, and the rest of the line is skipped. A
-    /// [`LineCodec`] has no clock, so it never returns this value.
+    /// The end of a line did not arrive in time. The part that arrived is dropped, and the rest of the line is skipped.
+    /// A [`LineCodec`] has no clock, so it never returns this value.
     Unfinished,
-    /// A line was not UTF-8 and is dropped. The value is the encoding that the line seems to have; `None` if it is
-    /// unknown.
+    /// A line was not UTF-8 and is dropped. The value is the encoding that the line seems to have; `None` if the
+    /// encoding is unknown.
     NotUtf8(Option<Charset>),
 }
 
 /// Splits bytes into lines that end with `\n`, `\r\n`, or telnet's `\r\0` (RFC 854). Writes lines that end with `\n`.
 ///
-/// At the end of the stream, text without a terminator is a line, too. A client that closes its side after the text,
-/// such as `printf hello | nc`, needs this.
+/// At the end of the stream, text without a terminator is a line, too. This serves clients that close their side after
+/// the text, such as `printf hello | nc`.
 ///
 /// # Bad input
 ///
@@ -161,7 +161,8 @@ impl LineCodec {
         })
     }
 
-    /// Remembers how many bytes of the buffer hold no end of line. Rejects a line that is already too long.
+    /// Remembers how many bytes of the buffer hold no end of line, so that they are not examined again. Rejects a line
+    /// that is already too long.
     fn keep_looking(&mut self, src: &mut BytesMut) -> Option<Inbound> {
         // The last byte may be the `\r` of a terminator whose second byte has not arrived yet.
         let open = usize::from(src.last() == Some(&b'\r'));
@@ -272,7 +273,7 @@ impl From<&str> for Line {
     }
 }
 
-/// Where a line ends in the buffer, and how long its terminator is.
+/// The length of the first line in a buffer, and the length of the line's terminator.
 #[derive(Clone, Copy)]
 struct LineEnd {
     /// The length of the line in bytes.
@@ -306,7 +307,7 @@ fn find_line_end(bytes: &[u8], scanned: usize, nul: Nul) -> Option<LineEnd> {
                     is_newline: end == b'\n',
                 });
             }
-            // A NUL that ends no line is removed later with the other control characters.
+            // This NUL stays in the line, and is removed later with the other control characters.
             _ => from = at + 1,
         }
     }

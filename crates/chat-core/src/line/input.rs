@@ -1,7 +1,7 @@
 //! The input of one connection, divided into lines, or into chunks if the client sends no newline.
 //!
 //! Invariant: transitions are pure functions of (state, bytes, now). Silence ends a text only before the first newline
-//! arrives. After it, only a newline ends a line, however slowly the line arrives.
+//! arrives. After the first newline, only a newline ends a line, however slowly the line arrives.
 //!
 //! ```text
 //!                newline                        three chunks of one byte
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! In the modes where silence ends a text, a read may bring bytes that can never become UTF-8. The text then ends with
-//! that read, and the text of earlier reads becomes an item of its own. A NUL ends a text but does not decide the mode.
+//! that read, and the text of earlier reads becomes a separate item. A NUL ends a text but does not decide the mode.
 
 use crate::limits::Limits;
 use crate::line::codec::{Inbound, LineCodec, Nul};
@@ -25,44 +25,44 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
-/// The number of consecutive chunks of one byte that show that the peer is a terminal which sends each key as it is
-/// pressed.
+/// After this many consecutive chunks of one byte, the peer counts as a terminal that sends each key as it is pressed.
 const SINGLE_BYTES_MAX: u8 = 3;
 
-/// The bytes with which a telnet command or a byte-order mark can begin. Both are removed from the input.
+/// The bytes with which a telnet command or a byte-order mark can begin. Telnet commands and byte-order marks are
+/// removed from the input.
 const RAW_BYTES: [u8; 3] = [0xef, 0xfe, 0xff];
 
-/// U+FEFF in UTF-8, which .NET's `StreamWriter` sends first, for example.
+/// The byte-order mark, U+FEFF, in UTF-8. For example, .NET's `StreamWriter` sends the mark first.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The input of one connection.
 #[derive(Debug)]
 pub(crate) struct Input {
     codec: LineCodec,
-    /// Removes telnet commands. `None` if the dialect is not for terminals; telnet is then not interpreted.
+    /// Removes telnet commands. `None` if the dialect is not for terminals, because telnet is then not interpreted.
     telnet: Option<Telnet>,
     buffer: BytesMut,
     mode: Mode,
-    /// Whether a text has begun and not ended.
+    /// Whether a text has begun and has not ended yet.
     has_text: bool,
     /// When the latest bytes of the text arrived.
     latest: Instant,
     /// The number of consecutive chunks of one byte so far.
     single_bytes: u8,
-    /// Whether the next line is the first one. The terminator of that line decides whether a NUL ends the lines after
-    /// it.
+    /// Whether the next line is the first one. The terminator of the first line decides whether a NUL ends the later
+    /// lines.
     is_first_line: bool,
     start: Start,
     /// The length in bytes above which the time of an unfinished line is limited.
     untimed_bytes: u32,
-    /// The state of a text whose end has not arrived. Boxed, because an idle connection has none.
+    /// The state of a text whose end has not arrived. Boxed, because an idle connection has no such text.
     unfinished: Option<Box<Unfinished>>,
     /// The input as the peer sent it, kept until the dialect is known. `None` if the input does not differ from
     /// `buffer`.
     raw: Option<Box<Raw>>,
-    /// The most bytes that may arrive before the dialect is known. If more arrive, the input is lines.
+    /// The most bytes that may arrive before the dialect is known. If more bytes arrive, the input counts as lines.
     prefix_max: u32,
-    /// Whether it is still unknown if the input is lines.
+    /// Whether the input may still turn out not to be lines, because the dialect is not known yet.
     is_undecided: bool,
 }
 
@@ -70,32 +70,33 @@ pub(crate) struct Input {
 #[derive(Debug)]
 struct Raw {
     bytes: BytesMut,
-    /// The answers to telnet commands. They are withheld, because the bytes may belong to a protocol other than telnet.
+    /// The answers to telnet commands. The answers are withheld, because the bytes may belong to a protocol other than
+    /// telnet.
     answers: BytesMut,
 }
 
-/// How much of a possible byte-order mark at the start of the input has arrived.
+/// How much of a possible byte-order mark has arrived at the start of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
-    /// Nothing has arrived, or part of a byte-order mark.
+    /// Nothing has arrived, or only a part of UTF-8's byte-order mark.
     Open,
-    /// The first byte of UTF-16's mark has arrived. It is held back, because it may begin a telnet command.
+    /// The first byte of UTF-16's byte-order mark has arrived. It is held back, because it may begin a telnet command.
     HeldOne,
-    /// Both bytes of UTF-16's mark have arrived and are held back.
+    /// Both bytes of UTF-16's byte-order mark have arrived and are held back.
     HeldTwo,
     /// The input can no longer begin with a byte-order mark.
     Over,
 }
 
-/// The state of a text whose end has not arrived, as offsets in the buffer.
+/// The state of a text whose end has not arrived. All numbers are offsets in the buffer.
 #[derive(Debug, Default, Clone, Copy)]
 struct Unfinished {
     /// The text before this offset is complete UTF-8.
     valid: u32,
-    /// The latest read begins here.
+    /// The offset at which the latest read begins.
     read: u32,
-    /// Where the latest read begins. If a character continues into the latest read from earlier reads, where the
-    /// earliest of those reads begins.
+    /// The offset at which the latest read begins. If the latest read begins within a character of earlier reads, the
+    /// offset at which the earliest of these reads begins.
     text: u32,
     /// The text from `text` to this offset can't become UTF-8; 0 if there is no such text.
     hopeless: u32,
@@ -106,7 +107,7 @@ struct Unfinished {
 /// What ends a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// A newline or silence. The first of them decides the mode.
+    /// A newline or a silence, whichever comes first. The first newline or silence also decides the mode.
     Undecided,
     /// A newline.
     Line,
@@ -128,7 +129,7 @@ impl Input {
             single_bytes: 0,
             is_first_line: false,
             start: Start::Open,
-            // A person who types key by key has unlimited time, up to the longest message.
+            // A person who types key by key has unlimited time for a text of at most the longest message.
             untimed_bytes: place(limits.text_bytes.get()),
             unfinished: None,
             raw: None,
@@ -160,8 +161,7 @@ impl Input {
         self.raw.as_ref().map(|raw| &raw.bytes[..])
     }
 
-    /// Takes the withheld answers to telnet's commands. Call this method once the input can't belong to another
-    /// protocol.
+    /// Takes the withheld answers to telnet's commands. Must be called once the input can't belong to another protocol.
     pub(crate) fn take_answers(&mut self) -> BytesMut {
         let raw = self.raw.as_mut();
         raw.map_or_else(BytesMut::new, |raw| std::mem::take(&mut raw.answers))
@@ -173,7 +173,7 @@ impl Input {
     }
 
     /// Keeps a copy of all input as the peer sent it, once a byte has arrived that may begin a telnet command or a
-    /// byte-order mark. If the copy exceeds `prefix_max`, drops it and returns the withheld answers.
+    /// byte-order mark. If the copy exceeds `prefix_max` bytes, drops the copy and returns the withheld answers.
     fn keep_raw(&mut self, bytes: &[u8]) -> BytesMut {
         if self.raw.is_none() && bytes.iter().any(|byte| RAW_BYTES.contains(byte)) {
             self.raw = Some(Box::new(Raw {
@@ -182,7 +182,7 @@ impl Input {
             }));
         }
         match &mut self.raw {
-            // The dialect is not known after `prefix_max` bytes, so the input is lines.
+            // The dialect is still unknown after `prefix_max` bytes, so the input counts as lines.
             Some(raw) if raw.bytes.len() > self.prefix_max as usize => return self.decide_lines(),
             Some(raw) => raw.bytes.extend_from_slice(bytes),
             None => {}
@@ -232,9 +232,8 @@ impl Input {
         self.judge();
     }
 
-    /// Distinguishes UTF-16 with a byte-order mark from telnet commands, because both begin with the same bytes.
-    /// Returns the bytes to interpret now; empty while more bytes are needed to decide. In UTF-16 input, telnet is not
-    /// interpreted.
+    /// Distinguishes UTF-16's byte-order mark from a telnet command, which may begin with the same bytes. Returns the
+    /// bytes to interpret now; empty while more bytes are needed to decide. In UTF-16 input, telnet is not interpreted.
     fn hold_mark<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let held = match self.start {
             Start::Over => return Cow::Borrowed(bytes),
@@ -266,8 +265,8 @@ impl Input {
         bytes
     }
 
-    /// Checks whether the unfinished text can still become UTF-8. Does nothing in the mode where silence does not end a
-    /// text.
+    /// Checks whether the unfinished text can still become UTF-8. Does nothing in [`Mode::Line`], where silence does
+    /// not end a text.
     fn judge(&mut self) {
         if self.ends_with_silence() && !self.buffer.is_empty() && !self.codec.is_skipping() {
             self.unfinished.get_or_insert_default().judge(&self.buffer);
@@ -278,7 +277,7 @@ impl Input {
         self.mode != Mode::Line && self.telnet.is_some()
     }
 
-    /// Drops a byte-order mark from the start of the input, once all of it has arrived.
+    /// Drops a byte-order mark from the start of the input, once the whole mark has arrived.
     fn skip_mark(&mut self) {
         if self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.buffer.advance(BYTE_ORDER_MARK.len());
@@ -294,7 +293,7 @@ impl Input {
         self.mode
     }
 
-    /// Returns whether the peer is known to send lines: it has sent a newline, or its dialect has only lines.
+    /// Returns whether the peer is known to send lines: the peer has sent a newline, or its dialect has only lines.
     pub(crate) fn sends_lines(&self) -> bool {
         match self.mode {
             Mode::Line => true,
@@ -303,7 +302,7 @@ impl Input {
         }
     }
 
-    /// Stops silence from ending texts, and stops interpreting telnet, as every dialect but plain requires. From then
+    /// Stops silence from ending texts, and stops interpreting telnet. Every dialect but plain requires this. From then
     /// on, a NUL ends lines only if a NUL ends the first line.
     pub(crate) fn set_lines_only(&mut self) {
         self.mode = Mode::Line;
@@ -338,7 +337,7 @@ impl Input {
         // Decoding can't fail: an invalid line is an item.
         let inbound = self.codec.decode(&mut self.buffer).ok().flatten();
         if self.buffer.is_empty() {
-            // An idle connection holds no buffer.
+            // The buffer is freed, so that an idle connection holds none.
             self.buffer = BytesMut::new();
         }
         if self.buffer.is_empty() && !self.codec.is_skipping() {
@@ -367,8 +366,8 @@ impl Input {
         inbound.map(|inbound| self.edited(inbound))
     }
 
-    /// Returns when an unfinished line exceeds `timeout`; `None` if its time is not limited, or while reading is
-    /// paused.
+    /// Returns when an unfinished line exceeds `timeout`. Returns `None` if the line's time is not limited, or while
+    /// reading is paused.
     pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
         self.unfinished.as_ref()?.clock.ends_at(timeout)
     }
@@ -386,14 +385,14 @@ impl Input {
         }
     }
 
-    /// Drops the unfinished line, and skips the rest of it.
+    /// Drops the unfinished line. The rest of the line is skipped when it arrives.
     pub(crate) fn give_up(&mut self) -> Inbound {
         self.codec.skip_line(&mut self.buffer);
         self.unfinished = None;
         Inbound::Unfinished
     }
 
-    /// Returns when silence ends the current text. Call [`next_silent`](Self::next_silent) then.
+    /// Returns when silence ends the current text. The caller then calls [`next_silent`](Self::next_silent).
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let silence = match self.mode {
             Mode::Line => return None,
@@ -427,7 +426,7 @@ impl Input {
         };
         let end = match (unfinished.hopeless, unfinished.text) {
             (0, _) => return self.finish(),
-            // The text of the reads before the invalid one is an item of its own.
+            // The text before `begin` becomes an item of its own. The bytes that can't be UTF-8 come later.
             (_, begin @ 1..) => begin,
             (hopeless, 0) => hopeless,
         };
@@ -509,8 +508,8 @@ impl Unfinished {
             Err(error) => {
                 self.valid += place(error.valid_up_to());
                 if error.error_len().is_some() {
-                    // If an earlier read began this character and the latest read does not complete it, the earlier
-                    // read is invalid.
+                    // If an earlier read began this character and the latest read does not complete the character, the
+                    // earlier read is invalid.
                     let is_earlier = self.valid < self.read;
                     self.hopeless = if is_earlier {
                         self.read
@@ -698,7 +697,7 @@ mod tests {
 
     #[test]
     fn telnet_and_utf16_are_told_apart_by_what_follows() {
-        // Korean and ASCII, each with its mark, whole and in pieces.
+        // Korean and ASCII texts with a byte-order mark arrive whole or in two pieces.
         for text in ["\u{feff}안녕\n", "\u{feff}hi\n", "\u{feff}가나\n"] {
             let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             for first in [1, 2, bytes.len()] {

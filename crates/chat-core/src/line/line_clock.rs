@@ -1,14 +1,14 @@
 //! Measures the time that an unfinished line or frame takes.
 //!
-//! Invariant: time counts only while the connection reads, because a line can't end while nothing is read.
+//! Invariant: time counts only while the connection reads, because no line can end while the connection does not read.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time since the clock was started, without the time in which reading was paused.
+/// The time since the clock was started, less the time in which reading was paused.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct LineClock {
-    /// When the clock started, moved forward by the length of each pause. `None` if it has not started.
+    /// When the clock started, moved forward by the length of each pause. `None` if the clock has not started.
     since: Option<Instant>,
     /// When the current pause in reading began; `None` if there is no pause.
     paused: Option<Instant>,

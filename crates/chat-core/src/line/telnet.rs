@@ -1,4 +1,4 @@
-//! Telnet's in-band commands (RFC 854): parsed, refused and never shown.
+//! Telnet's in-band commands (RFC 854). The server refuses every option, and no command becomes part of the text.
 //!
 //! Invariant: every option is refused at most once in each direction, so two peers can't negotiate endlessly (RFC 1143
 //! shows how they would). A subnegotiation that is too long is treated as ended.
@@ -13,8 +13,8 @@ const DO: u8 = 253;
 const DONT: u8 = 254;
 const IAC: u8 = 255;
 
-/// The longest subnegotiation that is skipped, in bytes. Real subnegotiations (terminal type, window size) take about
-/// 50 bytes.
+/// The most bytes of a subnegotiation that are skipped. Later bytes are text again. Real subnegotiations (terminal
+/// type, window size) take about 50 bytes.
 const SUBNEGOTIATION_BYTES_MAX: usize = 512;
 
 /// Removes telnet commands from a stream. Allocates no memory until the first command arrives.
@@ -39,7 +39,7 @@ enum State {
     Option(u8),
     /// A subnegotiation is skipped. The value is the number of bytes skipped so far.
     Subnegotiation(usize),
-    /// As `Subnegotiation`, but the latest byte is an `IAC`.
+    /// A subnegotiation is skipped, and its latest byte is an `IAC`. The value is the number of bytes skipped so far.
     SubnegotiationCommand(usize),
 }
 
@@ -48,7 +48,7 @@ enum State {
 const OPTION_MAX: u8 = 49;
 
 /// Returns whether the first bytes of a connection are the telnet command `IAC DONT` and not UTF-16's byte-order mark,
-/// which is the same two bytes. In telnet, an option follows, and then another command or text.
+/// which is the same two bytes. In telnet, an option follows these bytes, and then another command or text.
 pub(crate) fn is_refusal(bytes: &[u8]) -> bool {
     match bytes {
         [IAC, DONT, option, rest @ ..] if *option <= OPTION_MAX => {
@@ -118,7 +118,7 @@ impl Negotiation {
         let (answer, refused) = match verb {
             DO => (WONT, &mut self.refused[0]),
             WILL => (DONT, &mut self.refused[1]),
-            // `WONT` and `DONT` need no answer, because no option is in use.
+            // `WONT` and `DONT` need no answer, because the server uses no option.
             _ => return,
         };
         let (word, bit) = (usize::from(option / 64), 1 << (option % 64));
