@@ -11,7 +11,7 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Broadcast<'a> {
-    /// The messages of the batch whose indexes are in the range. They have one author.
+    /// The messages of the batch whose indexes are in the range. All messages of a batch have one author.
     Messages(&'a Batch, Range<usize>),
     /// A change of the room's members: a session joined, left, was removed or took another nick. Also reports that the
     /// room begins or ceases to announce such changes.
@@ -29,17 +29,19 @@ pub enum Broadcast<'a> {
 pub enum Missed {
     /// The room's log no longer holds the messages of this range.
     Expired(Gap),
-    /// More messages followed the position of the join request than its [limit](crate::JoinRequest::limit) allows. The
-    /// messages of this range are left out, but the room's history holds them. If the [`Policy`](crate::Policy) does
-    /// not let the peer read the history, all messages up to the join are left out.
+    /// The join request named a position, and more messages followed that position than the request's
+    /// [limit](crate::JoinRequest::limit) allows. The messages of this range are left out, but the room's history holds
+    /// them. If the [`Policy`](crate::Policy) does not let the peer read the history, all messages up to the join are
+    /// left out.
     BeyondLimit(Gap),
-    /// The log can't be read now. The member does not receive the messages of this range. `None`: the range is unknown.
+    /// The log can't be read now. The member does not receive the messages of this range. `None` if the range is
+    /// unknown.
     ///
     /// `None` is also reported if other hubs append to the log and the room can't follow the log now. The member then
     /// receives the messages once the room follows the log again.
     Unreadable(Option<Gap>),
-    /// The log was lost or restored, and now has another [`Epoch`](crate::log::Epoch). It is unknown how many messages
-    /// are missing. The messages of the new epoch follow.
+    /// The log was lost or restored, and now has another [`Epoch`](crate::log::Epoch). The number of missing messages
+    /// is unknown. The messages of the new epoch follow.
     ///
     /// A position that the program has stored for this room is invalid now. The program reads the new epoch from
     /// [`RoomInfo::position`](crate::rooms::RoomInfo::position) and stores it with the position of the next message
@@ -69,7 +71,7 @@ pub trait Encoder: Send + Sync + 'static {
     fn encode(&self, item: &Broadcast<'_>, moment: Moment, out: &mut bytes::BytesMut);
 }
 
-/// Whether an item is news to the member, or part of the history.
+/// Whether an item is new to the member, or part of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// The item happened after the member joined. This includes the items that a lagging member receives late.

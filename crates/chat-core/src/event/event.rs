@@ -19,14 +19,14 @@ pub enum Event {
     /// room begins or ceases to announce such changes.
     Presence(Arc<Presence>),
     /// This member fell behind and missed changes of presence. The value describes the room as it is now, and replaces
-    /// what the program knew of the room's members. The messages that this member missed follow, and then the events
-    /// that happened later.
+    /// what the program knew of the room's members. This member then receives the messages that it missed, and then the
+    /// later events.
     ///
     /// In this event, [`RoomInfo::nicks`] holds all members of the room, also if there are more than 100. If the room
     /// has too many members to announce each change ([`RoomInfo::is_hushed`]), `nicks` holds the first 100.
     Present(Box<RoomInfo>),
-    /// Messages of the room are missing at this point of the stream of events. The value says which ones, and why this
-    /// member does not receive them.
+    /// Messages of the room are missing at this point of the stream of events. The value says which messages are
+    /// missing, and why this member does not receive them.
     Gap(Missed),
     /// The application closed the room. The text is the reason; empty if the application gave none. A member receives
     /// no event of the room after this one.

@@ -16,22 +16,23 @@ pub struct RoomInfo {
     /// [`Hub::members`](crate::Hub::members) lists all members.
     ///
     /// In an [`Event::Present`](crate::Event::Present) of a room that is not [hushed](Self::is_hushed), `nicks` holds
-    /// all members. For example, if [`Limits::announce`](crate::Limits::announce) is 200, the event lists all of 150
-    /// members, but only 100 of 250.
+    /// all members. For example, if [`Limits::announce`](crate::Limits::announce) is 200, the event lists all members
+    /// of a room with 150 members, but only 100 members of a room with 250.
     pub nicks: Vec<Nick>,
-    /// The topic; empty if there is none.
+    /// The topic; empty if the room has no topic.
     pub topic: Arc<str>,
-    /// Who set or removed the topic last, and when; `None` if that is not known.
+    /// Who set or removed the topic last, and when; `None` if this is unknown.
     pub topic_set: Option<TopicSet>,
-    /// Whether the room has too many members to announce arrivals, departures and renames. A room is hushed once it has
-    /// more than [`Limits::announce`](crate::Limits::announce) members, until it has at most three quarters of that
-    /// number.
+    /// Whether the room has too many members to announce arrivals, departures and renames. A room becomes hushed when
+    /// it has more than [`Limits::announce`](crate::Limits::announce) members, and stays so until it has at most three
+    /// quarters of that number.
     pub is_hushed: bool,
     /// The end of the room's log: the position of its last message, and the epoch of the log's positions. A member may
     /// not have received that message yet.
     pub position: Position,
     /// Whether other hubs append to the log, and this hub can't follow the log now. The room then accepts no messages
-    /// until the hub follows the log again, which it tries by itself; see [`Log::follow`](crate::log::Log::follow).
+    /// until the hub follows the log again. The hub keeps trying to follow the log; see
+    /// [`Log::follow`](crate::log::Log::follow).
     pub is_lost: bool,
 }
 
@@ -43,6 +44,6 @@ pub struct RoomSummary {
     pub room: RoomName,
     /// How many members the room has. Sessions that share a nick count as one member.
     pub count: usize,
-    /// The topic; empty if there is none, or if the room is open on other nodes only.
+    /// The topic; empty if the room has no topic, or if the room is open on other nodes only.
     pub topic: Arc<str>,
 }

@@ -10,17 +10,17 @@ use std::time::Duration;
 /// A change of the members of a room.
 ///
 /// Changes of presence are not in the room's log: they have no position, and a member that joins again does not receive
-/// those that it missed. Such a member reads the present members from
+/// the changes that it missed. Such a member reads the present members from
 /// [`RoomInfo::nicks`](crate::rooms::RoomInfo::nicks).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Presence {
     /// The room's name.
     pub room: RoomName,
-    /// The session that joined, left, was removed or renamed. It is [`SessionId::NOBODY`] if a session that shared its
-    /// nick with others took another nick: the room then announces an arrival or a departure.
+    /// The session that joined, left, was removed or renamed. If a renamed session shares its old or its new nick with
+    /// other sessions, the room announces an arrival or a departure instead, and this field is [`SessionId::NOBODY`].
     pub session: SessionId,
-    /// The nick of the session. For [`PresenceChange::Renamed`] it is the old nick.
+    /// The nick of the session. For [`PresenceChange::Renamed`], the old nick.
     pub nick: Nick,
     /// What changed.
     pub change: PresenceChange,
@@ -85,7 +85,7 @@ pub enum PresenceChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The peer asked to leave. `None` if it gave no reason.
+    /// The peer asked to leave. `None` if the peer gave no reason.
     Quit(Option<Arc<str>>),
     /// The peer closed the connection.
     Disconnected,
@@ -110,7 +110,7 @@ pub enum CloseReason {
     Refused,
     /// The peer's address has exceeded its rate limits. The peer may connect again after this time.
     TooSoon(Duration),
-    /// A later session of the same client took the nick. The hub recognises the client by its token.
+    /// A later session of the same client took the nick. The hub recognises the client by the client's token.
     TakenOver,
     /// The handshake of the connection's protocol did not end in time.
     TimedOut,

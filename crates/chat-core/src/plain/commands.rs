@@ -24,7 +24,7 @@ pub(super) enum Asked<'a> {
     Echo(Echo),
     /// Sets whether lines begin with the time.
     Time(bool),
-    /// Only tells the peer why the line is not a valid command.
+    /// The line is not a valid command. The plain dialect only tells the peer why.
     Nothing(Refusal),
 }
 
@@ -54,7 +54,7 @@ const COMMANDS: [Entry; 15] = [
     Entry { name: "/", arguments: "TEXT", does: "says a text that begins with a slash: //shrug", parse: parse_slash },
 ];
 
-/// Parses a line; `None` if it is empty.
+/// Parses a line. Returns `None` if the line holds nothing but white space.
 pub(super) fn parse(line: &str) -> Option<Parsed<'_>> {
     let Some(command) = line.strip_prefix('/') else {
         return (!line.trim().is_empty()).then(|| {
@@ -124,7 +124,7 @@ fn misused(entry: &Entry) -> Parsed<'static> {
 }
 
 fn unknown(name: &str) -> Refusal {
-    /// Maximum bytes of an unknown command that are shown to the peer: longer than any command.
+    /// The most bytes of an unknown command that are shown to the peer: more than any command has.
     const SHOWN_BYTES_MAX: usize = 32;
     let nearest = COMMANDS
         .iter()
@@ -146,7 +146,7 @@ fn unknown(name: &str) -> Refusal {
 /// `name` (optimal string alignment).
 fn distance(typed: &str, name: &str) -> usize {
     let name: Vec<char> = name.chars().collect();
-    // Only 16 characters are compared, because a longer word is far from every command.
+    // Only the first 16 characters are compared, because a longer word is unlike every command anyway.
     let typed: Vec<char> = typed
         .chars()
         .flat_map(char::to_lowercase)

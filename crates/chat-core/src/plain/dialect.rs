@@ -17,10 +17,10 @@ use crate::room::Echo;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
 
-/// Maximum number of nicks in one line: about as many as a person reads.
+/// The most nicks in one line: about as many as a person reads.
 const NICKS_SHOWN_MAX: usize = 50;
 
-/// Maximum bytes of nicks in one line for a peer that is sent a limited number of bytes about a room.
+/// The most bytes of nicks in one line, for a peer to which only a limited number of bytes about a room is written.
 const SHORT_NICKS_BYTES_MAX: usize = 150;
 
 /// The settings of one plain connection.
@@ -32,7 +32,7 @@ pub(crate) struct Plain {
     echo: Option<Echo>,
     /// Whether silence ends the peer's messages.
     is_chunked: bool,
-    /// The nick in the greeting, from the greeting until the first join is answered.
+    /// The nick that the greeting showed. Kept from the greeting until the first join is answered.
     greeted_as: Option<Nick>,
 }
 
@@ -218,7 +218,7 @@ impl Dialect for Plain {
             Reply::Refused(why) | Reply::Rejected(why) | Reply::Unpublished(_, why) => {
                 refusal(out, why)
             }
-            // The peer's terminal already shows its own messages, and no command of this dialect asks for the other
+            // The peer's terminal already shows its own messages, and no command of this dialect leads to the other
             // replies.
             Reply::Published(_)
             | Reply::History { is_empty: false }
@@ -239,7 +239,7 @@ impl Dialect for Plain {
     fn goodbye(&mut self, reason: &CloseReason, out: &mut BytesMut) {
         match reason {
             CloseReason::Quit(_) => notice(out, format_args!("goodbye")),
-            // The peer ended the connection, or can't be reached.
+            // The peer ended the connection or can't be reached, so nothing is written.
             CloseReason::Disconnected
             | CloseReason::Broken
             | CloseReason::Stalled
@@ -270,7 +270,7 @@ impl Dialect for Plain {
     }
 }
 
-/// Returns a colon and the reason, to append to a sentence; empty if there is no reason.
+/// Returns a colon and the reason, to append to a sentence. Returns an empty text if `reason` is empty.
 fn because(reason: &str) -> String {
     if reason.is_empty() {
         String::new()
@@ -279,8 +279,8 @@ fn because(reason: &str) -> String {
     }
 }
 
-/// Writes what the session with this nick is told about a room that it joins: at most `nicks_max` other members, and
-/// the topic.
+/// Writes the description of a room to the session with this nick, which has just joined the room: at most `nicks_max`
+/// other members, and the topic.
 fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
     write_present(nick, info, nicks_max, out);
     if info.is_hushed {
@@ -294,8 +294,8 @@ fn write_arrival(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut Bytes
     }
 }
 
-/// Writes the same as [`write_arrival`] for a peer that accepts at most `bytes_max` bytes about the room. Only whole
-/// lines are written. They take at most half of the bytes; the rest is for messages.
+/// Writes the same as [`write_arrival`] for a peer that accepts at most `bytes_max` bytes about the room. Writes only
+/// whole lines, and at most half of `bytes_max`, because the other half is for messages.
 fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut BytesMut) {
     let mut named = 0;
     let fits = |nick: &&Nick| {
@@ -317,7 +317,7 @@ fn write_short_arrival(nick: &Nick, info: &RoomInfo, bytes_max: usize, out: &mut
 fn write_present(nick: &Nick, info: &RoomInfo, nicks_max: usize, out: &mut BytesMut) {
     let others: Vec<&Nick> = info.nicks.iter().filter(|other| *other != nick).collect();
     if others.is_empty() && info.count > 1 {
-        // The policy hides the members' nicks from the peer.
+        // The list of nicks is empty because the policy hides the members' nicks from the peer.
         return notice(out, format_args!("members here: {}", info.count));
     }
     if others.is_empty() {
@@ -365,7 +365,7 @@ fn write_rooms(rooms: &[RoomSummary], has_more: bool, out: &mut BytesMut) {
     }
 }
 
-/// A comma-separated list of names, and how many more names are not listed.
+/// A comma-separated list of names. `unnamed` is how many further names are not listed.
 struct List<'a, T> {
     names: &'a [T],
     unnamed: usize,

@@ -1,6 +1,7 @@
 //! Writes a room's events for members that speak the plain dialect.
 //!
-//! Invariant: one event is one line. No message needs its own allocation, because a busy room is encoded here.
+//! Invariant: one event is one line. Encoding allocates no memory for each single message, because this code encodes
+//! every message of a busy room.
 
 use crate::event::{Broadcast, Encoder, Missed, Moment, Presence, PresenceChange};
 use crate::log::{Batch, BatchSlice, Gap, Kind, MessageRef, Page, Timestamp};
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The two encoders of the plain dialect: one writes the time of each message, the other does not. All plain
-/// connections of a server share them.
+/// connections of a server share these two encoders.
 #[derive(Clone)]
 pub(crate) struct PlainEncoders {
     wall_time: fn(Timestamp) -> WallTime,
@@ -45,7 +46,8 @@ impl PlainEncoders {
     }
 
     /// Writes the messages that a search found, the latest first. Each line has the day, because the message may be
-    /// old, and the message's position, from which `/history` can show the messages before it.
+    /// old. Each line also has the message's position, so that the peer can read the messages before it with
+    /// `/history`.
     pub(crate) fn write_found(&self, page: &Page, out: &mut BytesMut) {
         for BatchSlice { batch, range } in page.slices.iter().rev() {
             let WallTime {
@@ -75,8 +77,8 @@ impl PlainEncoders {
         }
     }
 
-    /// Writes the day of `next`, if it differs from the day of `previous`. If it is the day of `now`, the line ends
-    /// with `(today)`.
+    /// Writes the day of `next`, if it differs from the day of `previous`. If the day of `next` is the day of `now`,
+    /// the line ends with `(today)`.
     pub(crate) fn write_day(
         &self,
         previous: Timestamp,
@@ -110,7 +112,7 @@ impl std::fmt::Debug for PlainEncoders {
     }
 }
 
-/// The time as `14:02 `, formatted once for each batch.
+/// The time of day and a space, as in `14:02 `. Formatted once for each batch.
 struct Clock([u8; 6]);
 
 impl Clock {
@@ -143,8 +145,8 @@ impl PlainForm {
             .wall_time
             .map(|wall_time| Clock::new(wall_time(batch.at())));
         let clock = clock.as_ref().map_or(&[][..], |clock| &clock.0);
-        // An action begins with `* `, as a notice does, but follows the time. Without the time, `** ` distinguishes it
-        // from a notice.
+        // An action begins with `* `, as a notice does, but follows the time. Without the time, an action begins with
+        // `** `, which distinguishes it from a notice.
         let star: &[u8] = if clock.is_empty() { b"** " } else { b"* " };
         let from = batch.from().as_str();
         out.reserve(batch.bytes() + range.len() * (clock.len() + from.len() + 4));
@@ -186,7 +188,7 @@ impl PlainForm {
                         ],
                     );
                 }
-                // This version can't describe an unknown kind, so a person is shown nothing.
+                // This version can't describe an unknown kind, so nothing is written.
                 Kind::Unknown(_) => {}
             }
         }

@@ -1,9 +1,9 @@
-//! A timestamp as a day and a time of day, as lines of the plain dialect show it.
+//! A timestamp as a day and a time of day, for the lines of the plain dialect.
 
 use crate::log::Timestamp;
 
 /// A timestamp as a day and a time of day, in the time zone of [`Server::wall_time`](crate::Server::wall_time). Lines
-/// of the plain dialect show it.
+/// of the plain dialect show the day and the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WallTime {
     /// The year of the Gregorian calendar.
