@@ -65,7 +65,8 @@ pub mod error {
     pub use crate::session::SessionError;
 }
 
-/// Which session owns a nick, and which rooms a session is in: the interface for hubs that share their sessions.
+/// Which session owns a nick, and which rooms a session is in. Implement [`Roster`](crate::roster::Roster) to let
+/// several hubs share their sessions.
 pub mod roster {
     pub use crate::hub::{
         Claimed, IfTaken, LocalRoster, NickClaim, NickKeys, Roster, RosterCommand, RosterEvent,

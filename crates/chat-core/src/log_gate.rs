@@ -1,4 +1,4 @@
-//! Keeps a failure that may repeat with every message from flooding the log.
+//! Limits how often a failure is logged, so that a failure that repeats with every message does not flood the log.
 
 use crate::sync::Mutex;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// The shortest time between two log lines about the same kind of failure.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Allows one log line a second about one kind of failure. Holds the time of the latest line.
+/// Allows at most one log line a second about one kind of failure. Holds the time of the latest line.
 #[derive(Debug, Default)]
 pub(crate) struct LogGate(Mutex<Option<Instant>>);
 

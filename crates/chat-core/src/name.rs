@@ -7,25 +7,25 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest nick, in characters of the nick that [`NameRules::fold`] returns.
+/// The most characters of a nick, counted after [`NameRules::fold`].
 pub(crate) const NICK_CHARS_MAX: usize = 32;
 
 /// The longest nick as it is spelled, in bytes: 32 characters of four bytes each.
 const NICK_BYTES_MAX: usize = 128;
 
-/// The longest text that can be a nick, in bytes. It exceeds [`NICK_BYTES_MAX`], because [`NameRules::fold`] can turn
-/// three characters into one.
+/// The longest text that can be a nick, in bytes. The limit exceeds [`NICK_BYTES_MAX`], because [`NameRules::fold`] can
+/// turn three characters into one.
 pub(crate) const TYPED_NICK_BYTES_MAX: usize = NICK_BYTES_MAX * 3;
 
 /// The longest room name, in bytes.
 pub(crate) const ROOM_NAME_BYTES_MAX: usize = 64;
 
-/// The validated name of a session; cheap to clone.
+/// The validated name of a session. A clone is cheap.
 ///
-/// A nick has one to 32 characters: letters, digits, `-`, `_`, `.`, `[]{}|^` and any non-ASCII letter, digit or mark.
-/// It begins with a letter or one of these signs, never with a digit or a mark. Invisible characters are rejected even
-/// if Unicode calls them letters, such as U+3164 HANGUL FILLER. A nick keeps the spelling in which it was typed. Two
-/// nicks are the same if [`NameRules`] folds them to the same key.
+/// A nick has one to 32 characters: letters, digits, `-`, `_`, `.`, `[]{}|^` and any non-ASCII letter, digit or mark. A
+/// nick begins with a letter or one of these signs, never with a digit or a mark. Invisible characters are rejected
+/// even if Unicode calls them letters, such as U+3164 HANGUL FILLER. A nick keeps the spelling in which it was typed.
+/// Two nicks are the same if [`NameRules`] folds them to the same key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nick(Arc<str>);
 
@@ -59,11 +59,11 @@ impl Nick {
     }
 }
 
-/// The validated name of a room; cheap to clone.
+/// The validated name of a room. A clone is cheap.
 ///
-/// The rules are those of [`Nick`] with two differences: a room name has up to 64 bytes of UTF-8, and it may begin with
-/// a digit, because no line begins with a room's name. One leading `#` is dropped, because users of other chat systems
-/// write it.
+/// The rules are those of [`Nick`] with two differences: a room name has up to 64 bytes of UTF-8, and may begin with a
+/// digit, because no line begins with a room's name. One leading `#` is dropped, because users of other chat systems
+/// write a `#` before the name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(Arc<str>);
 
@@ -109,8 +109,8 @@ pub enum NameError {
     BadChar(char),
     /// The text is one of the [reserved](NameRules::reserved) words, or looks like one.
     Reserved,
-    /// The text holds this combining mark, which does not belong to the letter before it, or follows more marks in a
-    /// row than any script uses.
+    /// The text holds this combining mark at a wrong place: the mark does not belong to the letter before it, or
+    /// follows more marks in a row than any script uses.
     StrayMark(char),
     /// The text holds this invisible character.
     Invisible(char),
@@ -118,9 +118,9 @@ pub enum NameError {
 
 /// The functions by which a hub compares names, and finds combining marks in them.
 ///
-/// The default uses only ASCII, `char::to_lowercase` and the Unicode blocks of combining marks. It does not normalise,
-/// because the Unicode tables for that are too large for this crate. A server can provide the full rules (Unicode Annex
-/// #15 for `fold`, UTS #39 for `skeleton`), as `chat-server` does.
+/// The default uses only ASCII, `char::to_lowercase` and the Unicode blocks of combining marks. The default does not
+/// normalise, because the Unicode tables for normalisation are too large for this crate. A server can provide the full
+/// rules (Unicode Annex #15 for `fold`, UTS #39 for `skeleton`), as `chat-server` does.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct NameRules {
@@ -132,20 +132,21 @@ pub struct NameRules {
     pub skeleton: fn(&str) -> String,
     /// Returns whether a character is a combining mark (general category M).
     pub is_mark: fn(char) -> bool,
-    /// Returns the first combining mark that no script uses in its place, as in `a\u{332}`, or `None` if there is no
-    /// such mark. With such a mark, a nick could pass for another one.
+    /// Returns the first combining mark that no script uses at this place, as in `a\u{332}`; `None` if there is no such
+    /// mark. With such a mark, a nick could pass for another nick.
     pub stray_mark: fn(&str) -> Option<char>,
-    /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). A nick with the same
-    /// skeleton as one of them is rejected, too. An application whose own session has one of these nicks removes that
-    /// word from the list.
+    /// Words that no session may take as its nick (`you`, `server`, `admin`, `system`, `chat`). A nick with the
+    /// skeleton of a reserved word is rejected, too. An application whose own session has one of these nicks removes
+    /// that word from the list.
     pub reserved: &'static [&'static str],
 }
 
-/// See [`NameRules::reserved`]. Lines address their reader as `you`; the other words could pass for the server.
+/// The default of [`NameRules::reserved`]. Lines address their reader as `you`; the other words could pass for the
+/// server.
 const RESERVED: &[&str] = &["you", "server", "admin", "system", "chat"];
 
 impl NameRules {
-    /// Creates rules with these functions. The fields that have no parameter are as in the default.
+    /// Creates rules with these functions. The other fields have their default values.
     #[must_use]
     pub const fn new(
         fold: fn(&str) -> String,
@@ -183,8 +184,8 @@ impl NameRules {
         if key.chars().count() > NICK_CHARS_MAX {
             return Err(too_long);
         }
-        // The nick is compared in both cases, because a capital letter can look like other characters than its small
-        // letter.
+        // Both the typed and the folded spelling are compared with the reserved words, because a capital letter can
+        // look like other characters than its small letter.
         let shapes = [(self.skeleton)(name), (self.skeleton)(&key)];
         let is_like = |word: &&str| {
             shapes.contains(&(self.skeleton)(word))
@@ -197,7 +198,7 @@ impl NameRules {
     }
 
     /// Parses a nick that was read back from a log. The nick was valid when it was written to the log, so this method
-    /// checks only that readers can't mistake it for another part of a line. Rules that were added later are not
+    /// checks only that readers can't mistake the nick for another part of a line. Rules that were added later are not
     /// checked.
     ///
     /// # Errors
@@ -385,7 +386,7 @@ pub(crate) fn is_common_mark(c: char) -> bool {
 }
 
 /// Finds a mark of [`is_common_mark`] that composes with no letter (UnicodeData.txt, canonical decompositions), or a
-/// fourth mark in a row. Greek has letters with three marks.
+/// fourth mark in a row. Three marks in a row are allowed, because Greek has letters with three marks.
 fn stray_mark(name: &str) -> Option<char> {
     const MARKS_MAX: usize = 3;
     let mut marks = 0;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// What the embedding program knows about the other end of a connection before that end has sent anything: its address,
-/// and any values that the program adds. A [`Policy`](crate::Policy) can base its decisions on them.
+/// What the embedding program knows about a peer before the peer has sent anything: the peer's address, and any values
+/// that the program adds. A [`Policy`](crate::Policy) can base its decisions on them.
 ///
 /// # Examples
 ///
@@ -40,21 +40,21 @@ impl Peer {
         self.metadata.insert(TypeId::of::<T>(), Box::new(value));
     }
 
-    /// Returns the value of type `T`, or `None` if none was added.
+    /// Returns the value of type `T`, or `None` if the peer has no value of this type.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.metadata.get(&TypeId::of::<T>())?.downcast_ref()
     }
 
-    /// Sets the peer's address, for example one that a proxy has forwarded.
+    /// Sets the peer's address, for example an address that a proxy has forwarded.
     #[must_use]
     pub fn with_address(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Returns the peer's address, or `None` if it has none, as over a Unix socket. The limits for addresses in
-    /// [`Limits`](crate::Limits) apply to this address.
+    /// Returns the peer's address, or `None` if the peer has no address, as over a Unix socket. The limits for
+    /// addresses in [`Limits`](crate::Limits) apply to this address.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address

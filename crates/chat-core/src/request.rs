@@ -1,4 +1,5 @@
-//! What a peer asks for, over a connection or without one: the rules that both share, and the peer without a session.
+//! The requests of peers: the rules that requests over a connection and without a connection share, and the peer
+//! without a session.
 
 mod charges;
 mod decisions;

@@ -1,6 +1,7 @@
 //! Counters of what a hub has done.
 //!
-//! Invariant: counting never waits. Counting a delivery to many members takes one addition, not one for each member.
+//! Invariant: counting never waits. A delivery to many members takes one addition in total, not one addition for each
+//! member.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,11 +16,11 @@ pub struct Stats {
     pub connections: u64,
     /// Connections that were admitted: the hub has begun to serve them.
     pub connections_admitted: u64,
-    /// Connections that were refused because the server held [`Limits::connections`](crate::Limits::connections)
-    /// already.
+    /// Connections that were refused because the server already held
+    /// [`Limits::connections`](crate::Limits::connections) connections.
     pub connections_refused_full: u64,
-    /// Connections that were refused because their address held [`Limits::per_address`](crate::Limits::per_address)
-    /// already.
+    /// Connections that were refused because their address already held
+    /// [`Limits::per_address`](crate::Limits::per_address) connections.
     pub connections_refused_address: u64,
     /// Connections that were refused because their address opened connections too fast.
     pub connections_refused_rate: u64,
@@ -31,8 +32,8 @@ pub struct Stats {
     pub rooms: u64,
     /// Messages that were appended to a room's log.
     pub messages_in: u64,
-    /// Messages and presence changes that were delivered to members over connections. Each of them counts once for each
-    /// member that received it.
+    /// Messages and presence changes that were delivered to members over connections. A message or change counts once
+    /// for each member that received it.
     pub deliveries_out: u64,
     /// Bytes that were received from peers.
     pub bytes_in: u64,
@@ -40,8 +41,7 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Direct messages that were put into the mailbox of their recipient.
     pub directs: u64,
-    /// Times that a member over a connection lagged, and then received the messages that it had missed from the
-    /// journal.
+    /// How often a member over a connection lagged, and then received from the journal the messages that it had missed.
     pub lag_repairs: u64,
     /// Gaps that were reported to members over connections.
     pub gaps: u64,
@@ -51,14 +51,14 @@ pub struct Stats {
     pub lines_not_utf8: u64,
     /// Commands, messages and input lines that were answered with a refusal.
     pub refusals: u64,
-    /// Times that the server stopped reading from a connection for a while, because its peer or its address sent too
+    /// How often the server stopped reading from a connection for a while, because its peer or its address sent too
     /// fast.
     pub rate_pauses: u64,
     /// Connections that were closed because their peer accepted no bytes for too long.
     pub stalled: u64,
     /// Requests that were refused because the policy panicked or did not answer in time.
     pub policy_failures: u64,
-    /// Times that a room's log became unreachable, or could no longer be followed.
+    /// How often a room's log became unreachable, or could no longer be followed.
     pub journal_outages: u64,
     /// Connections that ended because of a panic: in the connection's own task, or in a task that delivered events to
     /// the connection.
@@ -75,7 +75,8 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Returns the present values of the counters. The fields of [`Stats`] that hold a current number are 0.
+            /// Returns the present values of the counters. The fields of [`Stats`] whose description says "currently"
+            /// are 0.
             pub(crate) fn snapshot(&self) -> Stats {
                 Stats {
                     $($name: self.$name.0.load(Ordering::Relaxed),)*

@@ -1,13 +1,13 @@
 //! The locks that this crate uses.
 //!
-//! Invariant: a panic while a lock is held harms only the session whose work panicked. Poisoning would make every later
-//! use of the lock panic, for all members of a room, so it is ignored. Each critical section therefore leaves its data
-//! consistent at every step.
+//! Invariant: a panic while a lock is held harms only the session whose work panicked. Poisoning is ignored, because it
+//! would make every later use of the lock panic, for all members of a room. Each critical section therefore leaves its
+//! data consistent at every step.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
-/// A mutex that cannot be poisoned; never held across an `.await`.
+/// A mutex that can't be poisoned. No lock of this mutex is held across an `.await`.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(StdMutex<T>);
 
@@ -21,10 +21,10 @@ impl<T> Mutex<T> {
     }
 }
 
-/// The number of locks, and so the most turns that are held at the same time.
+/// The number of locks in [`Turns`]. At most this many turns are held at the same time.
 const TURNS: usize = 16;
 
-/// Locks by key: of the tasks that want the turn of one key, one at a time holds it, also across `.await`s. Tasks with
+/// Locks by key. Only one task at a time holds the turn of a key, and may hold the turn across `.await`s. Tasks with
 /// different keys wait for each other only if the hashes of the keys select the same lock.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {

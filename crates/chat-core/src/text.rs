@@ -78,9 +78,9 @@ pub fn is_visible(text: &str) -> bool {
 /// Deletes the character before each backspace (0x08, or DEL, which most terminals send). A text without backspaces is
 /// borrowed.
 ///
-/// A character is what a reader takes for one: a base with its marks, a Hangul syllable of several jamo, an emoji of
-/// several parts. In scripts whose marks can be recognised only with Unicode tables, a backspace deletes the mark
-/// alone, as editors do in those scripts.
+/// A character is what a reader takes for one character: a base with its marks, a Hangul syllable of several jamo, an
+/// emoji of several parts. In scripts whose marks can be recognised only with Unicode tables, a backspace deletes the
+/// mark alone, as editors do in those scripts.
 pub(crate) fn apply_backspaces(text: &str) -> Cow<'_, str> {
     const BACKSPACES: [char; 2] = ['\x08', '\x7f'];
     // The loop has no branch for each byte, so that the compiler can compare many bytes at once.
@@ -103,13 +103,14 @@ fn delete_last(text: &mut String) {
     const JOINER: char = '\u{200d}';
     while let Some(last) = text.pop() {
         let precedes: fn(char) -> bool = match last {
-            // After a mark, a variation selector, a skin tone or a tag, the character before it is deleted, too.
+            // If the last character is a mark, a variation selector, a skin tone or a tag, the character before it is
+            // deleted, too.
             '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}' => {
                 |_| true
             }
             mark if crate::name::is_common_mark(mark) => |_| true,
-            // A syllable in jamo is deleted from its last letter to its first (Unicode, section 3.12). Both halves of a
-            // flag are deleted.
+            // A syllable in jamo is deleted from its last letter to its first (Unicode, section 3.12). A flag consists
+            // of two characters, and both are deleted.
             '\u{11a8}'..='\u{11ff}' => |c| matches!(c, '\u{1160}'..='\u{11a7}'),
             '\u{1160}'..='\u{11a7}' => |c| matches!(c, '\u{1100}'..='\u{115f}'),
             '\u{1f1e6}'..='\u{1f1ff}' => {
@@ -136,8 +137,8 @@ pub(crate) fn truncate(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// Returns whether a text is printable ASCII only. This is the common case, and is checked without a branch for each
-/// byte.
+/// Returns whether a text is printable ASCII only. This is the most common kind of text. The check has no branch for
+/// each byte, so that the compiler can check many bytes at once.
 fn is_plain_ascii(bytes: &[u8]) -> bool {
     bytes
         .iter()
