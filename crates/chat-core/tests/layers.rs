@@ -1,5 +1,5 @@
-//! Checks the layers of this crate. A folder imports only folders before it in [`LAYERS`]. There is no circle of
-//! imports between folders, and none of more than three files within a folder.
+//! Checks the layers of this crate. A folder imports only folders before it in [`LAYERS`]. Folders do not import each
+//! other in a circle. Within a folder, a circle of imports has at most three files.
 //!
 //! The test reads every `use crate::…`, and every path that begins with `crate::` outside of comments. Unit tests in
 //! the files, and re-exports in the root file of a folder, are ignored.
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The folders, the lowest layer first. Files outside of folders are below all folders.
+/// The folders of `src`, the lowest layer first. Files outside of folders form a layer below all folders.
 const LAYERS: [&str; 12] = [
     "line",
     "log",
@@ -176,7 +176,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// Reads one path, or a group of paths in braces. Returns the text after it.
+/// Reads one path, or a group of paths in braces. Returns the text after the path or the group.
 fn expand<'a>(prefix: &str, text: &'a str, found: &mut Vec<String>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -211,7 +211,8 @@ fn folder(module: &str) -> &str {
     module.split("::").next().unwrap_or(module)
 }
 
-/// Returns the layer of a module: the number of its folder, or 0 for files outside of folders.
+/// Returns the layer of a module. The layer is the number of the module's folder in [`LAYERS`], counted from 1; 0 for
+/// files outside of folders.
 fn layer(module: &str) -> usize {
     let folder = folder(module);
     LAYERS
@@ -220,7 +221,7 @@ fn layer(module: &str) -> usize {
         .map_or(0, |at| at + 1)
 }
 
-/// Returns the sets of two or more modules that import each other, directly or through others.
+/// Returns the sets of two or more modules that import each other, directly or through other modules.
 fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
     let reachable: BTreeMap<&String, BTreeSet<&String>> = graph
         .keys()

@@ -95,7 +95,7 @@ async fn an_address_that_sends_too_much_is_read_more_slowly_and_nothing_is_lost(
     while heard < 20 {
         heard += usize::from(watch.next_line().await.unwrap().ends_with(&text));
     }
-    // Of 80,000 bytes, the first 60,000 are accepted at once, and the rest at 1,000 a second.
+    // Of 80,000 bytes, the first 60,000 are accepted at once, and the other 20,000 at 1,000 a second.
     let took = start.elapsed().as_secs();
     assert!((19..=21).contains(&took), "{took} s");
     assert!(hub.hub.stats().rate_pauses > 0);
@@ -128,7 +128,7 @@ async fn answers_to_all_connections_of_an_address_are_paid_for_together() {
     let mut alice = member(&mut hub, "alice", "192.0.2.1:1000").await;
     let mut twin = member(&mut hub, "twin", "192.0.2.1:1001").await;
     let mut bob = member(&mut hub, "bob", "192.0.2.2:1000").await;
-    // Each answer has 800 KB, which cost as much as about 98 lines. After the second one the address must wait for a
+    // Each answer has 800 KB, which cost as much as about 98 lines. After the second answer the address must wait for a
     // minute.
     for _ in 0..2 {
         alice.sends("/history 200").await;
@@ -204,7 +204,8 @@ async fn an_address_opens_so_many_rooms_and_others_open_theirs() {
     twins[2].sees_in_time("* you are twin2 in a").await;
     bob.sends("/join c").await;
     bob.sees_in_time("* you are bob in c").await;
-    // The new room of this address replaces an empty room of the same address, but not one of another address.
+    // A new room of this address replaces an empty room that the same address opened. An empty room of another address
+    // is not replaced.
     twins[1].sends("/join d").await;
     twins[1].sees_in_time(refused).await;
     twins[1].sends("/join lobby").await;
@@ -268,8 +269,8 @@ async fn a_join_costs_more_where_many_members_are_told_of_it() {
     alice.sends("/join quiet").await;
     alice.sends("/join crowd").await;
     alice.sees_in_time("* you are alice in crowd").await;
-    // A join of `quiet` costs one token, a join of `crowd` costs six. The first joins spend the burst of eight tokens,
-    // so the address must earn the tokens for the last joins, two a second.
+    // A join of `quiet` costs one token, a join of `crowd` costs six. The first joins spend the burst of eight tokens.
+    // The address must earn the tokens for the last joins, at two tokens a second.
     let took = start.elapsed().as_secs();
     assert!((2..=4).contains(&took), "{took} s");
 }

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the journal is broken. A broken journal can't be read.
+/// Makes reads of a journal fail while the flag is set.
 #[derive(Clone)]
 struct Breaking(Arc<AtomicBool>);
 
@@ -21,7 +21,7 @@ impl Intercept for Breaking {
     }
 }
 
-/// Returns a hub whose members fall behind after eight batches, and the flag that breaks its journal.
+/// Returns a hub whose members fall behind after eight batches, and the flag that makes reads of its journal fail.
 fn breaking_hub() -> (Hub, Arc<AtomicBool>) {
     let mut limits = Limits::default();
     limits.ring_batches = NonZeroUsize::new(8).unwrap();
@@ -115,7 +115,7 @@ async fn a_follower_that_missed_presence_is_told_who_is_there() {
     let mut expected = vec!["present: alice".to_owned()];
     expected.extend((1..=20).map(|number| number.to_string()));
     assert_eq!(followed(&mut follower, "20").await, expected);
-    // A follower that missed only messages is not given the present members again.
+    // A follower that missed only messages does not receive the present members again.
     for number in 21..=40 {
         bot.publish("lobby", &number.to_string()).await.unwrap();
     }

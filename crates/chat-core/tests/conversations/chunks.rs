@@ -72,7 +72,8 @@ async fn chunks_are_held_to_the_rate_too() {
     }
     pupil.ends().await;
     pupil.sees_the_end().await;
-    // Twenty messages are accepted at once, then five a second. Bursts that wait together are merged, and none is lost.
+    // The rate allows twenty messages at once, then five a second. Texts that wait are merged into one message, and no
+    // text is lost.
     let seen = alice
         .sees_in_time("* guest-2 left (gone: connection closed)")
         .await
@@ -92,8 +93,8 @@ async fn chunks_are_held_to_the_rate_too() {
 async fn an_endless_beginning_is_told_once_and_its_peer_goes_on() {
     let mut hub = unlimited();
     let mut endless = hub.connect_with("endless", 64 * 1024);
-    // The line is longer than the stream holds, so this succeeds only if the server reads it. A test of the codec
-    // checks that the line is not kept in memory.
+    // The line is longer than the stream holds, so the send succeeds only if the server reads the line. A test of the
+    // codec checks that the line is not kept in memory.
     endless.sends_bytes(&vec![b'y'; 1024 * 1024]).await;
     endless
         .sees_in_time("! line too long (limit 8192 bytes)")

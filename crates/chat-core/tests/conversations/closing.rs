@@ -1,4 +1,4 @@
-//! What members in process and followers receive of a room that is closed, before and after its end.
+//! What members in process and followers receive of a room before and after the room is closed.
 
 use chat_core::error::PublishError;
 use chat_core::log::Journal;
@@ -33,7 +33,7 @@ fn words(event: &Event) -> Option<String> {
     (!matches!(event, Event::Presence(_))).then(|| in_words(event))
 }
 
-/// Returns what the member receives to its end. Fails after an hour.
+/// Returns everything that the member receives until its events end. Fails after an hour.
 async fn to_the_end(member: &mut Member) -> Vec<String> {
     let mut seen = Vec::new();
     let hour = Duration::from_secs(3600);
@@ -43,7 +43,7 @@ async fn to_the_end(member: &mut Member) -> Vec<String> {
     seen
 }
 
-/// Returns what the follower receives of a room within a minute.
+/// Returns the events of the room `of` that the follower receives, until it receives nothing for a minute.
 async fn told_of(follower: &mut Follower, of: &str) -> Vec<String> {
     let mut seen = Vec::new();
     while let Ok(Some((room, event))) = timeout(Duration::from_secs(60), follower.next()).await {
@@ -115,7 +115,8 @@ async fn promise_4_a_room_is_closed_although_its_journal_does_not_answer() {
         assert!(matches!(said, Err(PublishError::Busy)), "{said:?}");
         let seen = to_the_end(&mut bob).await;
         assert_eq!(began.elapsed(), hub.limits().drain);
-        // The room is opened anew, so the follower receives only the end of the old one before this.
+        // This call opens a new room of the same name. Before the new room's events, the follower receives only the end
+        // of the old room.
         session.publish("ops", "anew").await.unwrap();
         seen
     };
@@ -148,7 +149,8 @@ async fn a_room_is_closed_at_once_by_a_thread_without_a_runtime() {
     );
 }
 
-/// The follower is catching up in `early`, and then in `zoo`, when `late` is opened and closed. It then lags again.
+/// The follower is catching up in `early`, and then in `zoo`, when `late` is opened and closed. After that, the
+/// follower lags again.
 #[tokio::test(start_paused = true)]
 async fn promise_2_the_end_of_one_closed_room_hides_no_other() {
     let hub = hub(SlowJournal::new(Vec::new()));
@@ -168,7 +170,7 @@ async fn promise_2_the_end_of_one_closed_room_hides_no_other() {
     late.say("hello").await.unwrap();
     hub.close_room("late", "over").unwrap();
     hub.close_room("zoo", "over").unwrap();
-    // The messages of `early`, the one of `zoo`, and the next event.
+    // The follower receives the messages of `early`, the message of `zoo`, and the next event.
     for _ in 0..21 {
         next().await;
     }
@@ -268,7 +270,7 @@ async fn promise_2_a_member_of_a_followed_room_that_lags_when_it_is_closed_recei
         let mut expected: Vec<_> = (0..20).map(|number| number.to_string()).collect();
         let last = if yields { "last" } else { "Unreadable(None)" };
         expected.extend([last.to_owned(), "closed over".to_owned()]);
-        // The member begins to read after the end. Its ring has dropped the gap.
+        // The member begins to read after the room is closed. The ring has already dropped the report of the gap.
         sleep(Duration::from_secs(10)).await;
         assert_eq!(to_the_end(&mut member).await, expected);
         assert_eq!(told_of(&mut follower, "ops").await, expected);

@@ -1,4 +1,5 @@
-//! The cost of answers: the peer that sends a request pays for the answer, and no other peer waits for it.
+//! The cost of answers. A peer that sends a request pays for the answer from its own rate, and no other peer waits for
+//! the answer.
 
 use crate::unlimited;
 use chat_core::log::{JournalError, MemoryJournal};
@@ -71,7 +72,8 @@ async fn a_search_that_is_too_broad_is_refused_with_what_to_do() {
         .await;
 }
 
-/// Sends the request `asked` and then a cheap command. Returns how long it takes until the command is answered.
+/// Sends the request `asked` and then a cheap command. Returns how long the peer waits for the answer to the cheap
+/// command.
 async fn wait_behind(asked: &str) -> Duration {
     let mut hub = TestHub::new(Limits::default());
     let talker = hub.hub.session(Some("talker")).await.unwrap();
@@ -95,7 +97,7 @@ async fn wait_behind(asked: &str) -> Duration {
 async fn history_is_paid_for_by_its_bytes() {
     assert_eq!(wait_behind("/history 1").await, Duration::ZERO);
     let wait = wait_behind("/history 200").await;
-    // The answer of 800 KB costs about 100 tokens. A peer has 20, and earns five a second.
+    // The answer of 800 KB costs about 100 tokens. A peer has 20 tokens, and earns five a second.
     assert!((12..24).contains(&wait.as_secs()), "{wait:?}");
 }
 
@@ -142,7 +144,7 @@ async fn bytes_that_make_no_line_are_paid_for_too() {
     alice.sees("! line too long (limit 8192 bytes)").await;
 }
 
-/// A stream that always has more short lines to read, for `reads` reads.
+/// A stream that yields short lines without a pause, for `reads` reads.
 struct Flood {
     reads: usize,
     done: Arc<AtomicBool>,

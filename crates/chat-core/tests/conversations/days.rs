@@ -69,7 +69,7 @@ async fn what_is_shown_again_has_its_day_and_today_ends_it() {
     the_days_fit_into_the_thousand_bytes_of_a_greeting().await;
 }
 
-/// Runs as a part of the test above, because both set the same clock.
+/// Runs as a part of the test above, because both tests set the same clock.
 async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
     for bytes in 0..60 {
         let mut hub = hub();
@@ -79,7 +79,7 @@ async fn the_days_fit_into_the_thousand_bytes_of_a_greeting() {
             ci.publish("lobby", &"x".repeat(10 + bytes)).await.unwrap();
         }
         go_to(20, 0);
-        // The client sends no line, so it is greeted as a person.
+        // The client sends no line, so the hub greets it as a person.
         let mut kim = hub.connect("kim");
         let mut greeting = Vec::new();
         while !greeting

@@ -1,4 +1,5 @@
-//! The promises hold on the fast path of delivery too. Each test forces one of the fallbacks of this path.
+//! Delivery over connections has a fast path, in which a room writes directly to the members' streams. Each test makes
+//! the fast path fail in one way, and checks that no promise is broken.
 
 use crate::{members, slow, two_in_the_lobby, unlimited};
 use chat_core::Limits;
@@ -134,7 +135,7 @@ async fn who_joins_or_leaves_while_messages_are_on_their_way_sees_a_whole_range(
         let mut range = seen.clone();
         range.sort_unstable();
         range.dedup();
-        // Only messages that the answer to /history repeats may appear twice.
+        // Only the messages in the answer to /history may appear twice.
         assert!(seen.len() - range.len() <= 1, "visitor {visitor}: {seen:?}");
         assert!(
             range.windows(2).all(|pair| pair[1] == pair[0] + 1),

@@ -125,7 +125,7 @@ async fn a_follower_is_told_who_comes_and_goes_where_members_are_not() {
     assert_eq!(next(&mut follower).await, "lobby: e left");
 }
 
-/// A value that the hub owns. It is dropped together with the hub.
+/// A value that the hub owns. The hub drops the value when the hub is dropped.
 struct Part {
     _token: Arc<()>,
 }
@@ -150,7 +150,8 @@ async fn a_follower_lets_go_of_the_hub() {
     assert_eq!(Arc::strong_count(&part), 1, "nothing keeps the hub");
 }
 
-/// The ring drops the end of the room, too. The log of a room that is closed lasts as long as a member keeps the room.
+/// The ring drops the report that the room is closed, too. The log of a closed room exists as long as a member holds
+/// the room.
 #[tokio::test(start_paused = true)]
 async fn promise_2_a_follower_that_lags_is_told_the_rest_and_the_end_of_a_closed_room() {
     for is_kept in [true, false] {

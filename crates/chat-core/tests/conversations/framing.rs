@@ -19,12 +19,12 @@ use tokio::time::Instant;
 /// The first bytes of a connection that speaks in frames.
 const MAGIC: &[u8] = b"FRAMES\n";
 
-/// Alternative first bytes. Telnet would read them as one of its commands.
+/// Other first bytes of such a connection. Telnet would read these bytes as one of its commands.
 const BINARY_MAGIC: &[u8] = b"\xff\xfdFRAMES";
 
 const ITEM_BYTES_MAX: usize = 300;
 
-/// How long the rejection of an item takes: longer than a task may run without yielding.
+/// How long the dialect takes to reject an item. This time is longer than a task may run without yielding.
 const REJECTION: Duration = Duration::from_micros(300);
 
 /// Splits a stream into frames: four bytes of length, most significant byte first, and the payload.
@@ -33,14 +33,14 @@ struct Lengths {
     buffer: BytesMut,
     magic_bytes: usize,
     item_bytes_max: usize,
-    /// The number of bytes still to be skipped of a frame that is too long or too slow.
+    /// How many bytes of a frame must still be skipped, because the frame was too long or too slow.
     skip: usize,
     has_begun: bool,
     /// Whether a frame of the length [`END`] has arrived.
     has_ended: bool,
 }
 
-/// A length that closes the connection.
+/// A frame with this length closes the connection.
 const END: u32 = u32::MAX;
 
 impl Framing for Lengths {
@@ -111,7 +111,7 @@ impl Framing for Lengths {
     }
 }
 
-/// Recognises the dialect. Its connections share one encoder.
+/// Recognises the dialect [`Frames`]. All connections of this dialect share one encoder.
 #[derive(Default)]
 struct FramesDetector(Arc<FramesEncoder>);
 
@@ -309,8 +309,8 @@ async fn messages_of_one_read_in_frames_are_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn frames_are_read_however_they_are_cut_and_whatever_bytes_they_hold() {
-    // Commands of telnet begin with the byte 255, and this length contains it. The server reads it together with the
-    // first bytes, before it knows the dialect.
+    // Telnet's commands begin with the byte 255, and the length of this text contains that byte. The server reads the
+    // length together with the first bytes, before it knows the dialect.
     let text = "x".repeat(255);
     let mut bytes = BytesMut::from(MAGIC);
     for payload in ["join", &text, "end"] {
@@ -329,7 +329,7 @@ async fn frames_are_read_however_they_are_cut_and_whatever_bytes_they_hold() {
     }
 }
 
-/// A telnet command in the first frames is part of the frames: it is neither removed nor answered.
+/// A telnet command in the first frames is part of the frames: the server neither removes nor answers the command.
 #[tokio::test(start_paused = true)]
 async fn frames_that_arrive_before_the_dialect_is_known_reach_it_unchanged() {
     let mut frames = BytesMut::new();
@@ -374,7 +374,7 @@ async fn what_arrives_before_the_dialect_is_known_is_bounded_whatever_it_is() {
 async fn telnet_that_may_be_frames_is_answered_once_it_is_not() {
     let (mut hub, _) = hub(Limits::default());
     let mut alice = Member::connect(&mut hub);
-    // `IAC DO` is the beginning of both protocols. The byte after it shows that this is telnet.
+    // Both telnet and the frames can begin with `IAC DO`. The next byte shows that this is telnet.
     alice.sends_bytes(b"\xff\xfd").await;
     alice.sees_nothing().await;
     alice.sends_bytes(b"\x18").await;
@@ -382,7 +382,7 @@ async fn telnet_that_may_be_frames_is_answered_once_it_is_not() {
     let mut answer = [0; 3];
     alice.0.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, [0xff, 0xfc, 0x18]);
-    // The answer does not wait for the silence after which the peer is greeted.
+    // The server answers at once. It does not wait for the silence after which it greets a peer.
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
@@ -437,7 +437,7 @@ async fn a_framing_says_its_own_goodbye_after_the_dialect() {
     assert_eq!(alice.0.read(&mut [0]).await.unwrap(), 0);
 }
 
-/// The framing alone knows that the input has ended: the stream stays open.
+/// Only the framing knows that the input has ended, because the stream stays open.
 #[tokio::test(start_paused = true)]
 async fn a_framing_ends_the_connection_after_the_messages_before_the_end() {
     let (mut hub, _) = hub(Limits::default());
@@ -469,7 +469,8 @@ async fn frames_that_are_no_text_are_rejected() {
     alice.sees("! not UTF-8: message dropped").await;
 }
 
-/// The skipped rest of a frame has the same time limit as a frame, and what follows the rest is read.
+/// Skipping the rest of a frame has the same time limit as a frame. Once the rest has arrived, the server reads what
+/// follows.
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_skipped_frame_is_given_up_again_if_it_is_dribbled() {
     let (mut hub, _) = hub(Limits::default());

@@ -56,7 +56,7 @@ impl Authenticator for Passwords {
             "slow" => std::future::pending().await,
             "swordfish" => Ok(Account::parse(&account).ok()),
             _ => {
-                // Stands for the time that it takes to hash a password.
+                // This delay stands for the time that hashing a password takes.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 Err(AuthError::new("wrong account or password"))
             }
@@ -219,7 +219,7 @@ async fn wrong_passwords_cost_their_address_however_many_connections_it_has() {
     let mut kim = hub.connect_as("kim", at("192.0.2.2:1000"));
     kim.sends("LOGIN kim swordfish").await;
     kim.sees_in_time("WELCOME kim").await;
-    // Peers from the first address must wait, but not for ever.
+    // Peers from the first address must wait for at most a minute.
     tokio::time::sleep(Duration::from_secs(60)).await;
     guessers[199].sends("LOGIN kim swordfish").await;
     guessers[199].sees_in_time("WELCOME kim").await;

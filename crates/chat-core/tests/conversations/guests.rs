@@ -1,4 +1,4 @@
-//! Peers without a session: what they ask for is decided and charged as over a connection.
+//! Peers without a session. Their requests are decided and charged as requests over a connection are.
 
 use crate::{members, rate, unlimited};
 use chat_core::auth::{AuthError, Authenticator, Credentials};
@@ -45,7 +45,7 @@ async fn history(guest: &Guest, room: &str) -> Result<Vec<String>, Code> {
         .collect())
 }
 
-/// Returns the next event in words; `pending` if there is none yet.
+/// Returns the next event in words, or `pending` if no event has arrived yet.
 fn next(events: &mut GuestEvents) -> String {
     match events.next().now_or_never() {
         Some(Some(Event::Message(message))) => format!("{} {}", message.seq(), message.text()),
@@ -72,7 +72,7 @@ async fn what_a_guest_says_is_heard_and_the_guest_is_in_no_list() {
     alice.sees_containing(": hi").await;
     assert_eq!(hub.hub.members("lobby").len(), 1);
     assert_eq!((hub.hub.sessions(), hub.hub.stats().rooms), (1, 1));
-    // The nick is free.
+    // The guest does not own its nick, so a session can take the nick.
     hub.hub.session(Some("ci")).await.unwrap();
 }
 
@@ -220,7 +220,7 @@ async fn a_key_says_one_message_however_often_and_at_once_it_is_repeated() {
     let said: Vec<_> = said.into_iter().map(Result::unwrap).collect();
     assert!(said.iter().all(|said| said.seq == Seq(1)));
     assert_eq!(said.iter().filter(|said| !said.is_duplicate).count(), 1);
-    // The nick is taken by now, but the message was published before.
+    // A session takes the nick. The repetition still succeeds, because the message was published earlier.
     let _session = hub.session(Some("ci")).await.unwrap();
     let again = once().await.unwrap();
     assert_eq!((again.seq, again.is_duplicate), (Seq(1), true));
@@ -266,7 +266,8 @@ async fn guests_and_connections_of_an_address_pay_together() {
         .await;
     let other = guest_from(&hub.hub, "192.0.2.2:1").await;
     other.rooms("", None).await.unwrap();
-    // Publishing is no answer. Opening rooms waits, and is then refused.
+    // The guest can still publish, because the cost of answers does not limit publishing. The third room waits for the
+    // rate of joins.
     let begun = Instant::now();
     for room in ["a", "b", "c"] {
         let said = guest.publish(None, room, "hi", None, IfMissing::Create);
@@ -316,7 +317,7 @@ async fn promise_2_a_guest_that_follows_resumes_without_a_hole() {
     assert_eq!(next(&mut events), "alice joined");
     member.say("m4").await.unwrap();
     assert_eq!(next(&mut events), "4 m4");
-    // It lags: the ring holds 8 items, and the log 20 messages.
+    // The guest lags: the ring holds 8 items, and the log 20 messages.
     for number in 5..=40 {
         member.say(&format!("m{number}")).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Authenticated accounts: found by an authenticator, seen by policies, and stored with messages.
+//! Authenticated accounts: an authenticator finds them, policies see them, and the journal stores them with messages.
 
 use bytes::{BufMut, BytesMut};
 use chat_core::auth::{AuthError, Authenticator, Credentials, Secret};
@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// The name of the user at the other end of a Unix socket.
 struct User(&'static str);
 
-/// An authenticator that knows the users of this machine, and one password. It never answers for `slow`, and panics for
-/// `bug`.
+/// An authenticator that knows the users of this machine, and one password. The authenticator never answers for the
+/// account `slow`, and panics for the account `bug`.
 struct Users;
 
 impl Authenticator for Users {
@@ -56,7 +56,7 @@ impl Policy for AccountsOnly {
     }
 }
 
-/// A policy that makes the name of the account the nick, before there is a session.
+/// A policy that makes the name of the account the nick, before the session is created.
 struct NickOfAccount;
 
 impl Policy for NickOfAccount {
@@ -127,7 +127,8 @@ async fn wrong_peers_are_refused_and_what_is_not_found_in_time_is_not_known() {
     assert_eq!(hub.hub.stats().policy_failures, 2);
 }
 
-/// Bytes that the peer has already sent are read before it counts as silent. So a program is not greeted as a person.
+/// Bytes that the peer has already sent are read before the peer counts as silent. So a program is not greeted as a
+/// person.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_has_spoken_is_not_greeted_however_long_the_authenticator_takes() {
     let mut hub = hub().protocol(Login(Arc::new(Texts)));

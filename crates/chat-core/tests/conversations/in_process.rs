@@ -118,7 +118,7 @@ async fn a_member_that_lags_is_told_who_is_there_if_it_missed_who_came_and_went(
     for number in 0..100 {
         assert_eq!(next_text(&mut listening).await, number.to_string());
     }
-    // The member receives live events again, each exactly once.
+    // After the gap, the member receives live events again, each exactly once.
     let _back = kim.join("lobby").await.unwrap();
     let event = listening.next().await;
     assert!(matches!(event, Some(Event::Presence(_))), "{event:?}");

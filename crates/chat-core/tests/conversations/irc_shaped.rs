@@ -68,7 +68,7 @@ async fn a_registration_that_does_not_finish_in_time_ends() {
     assert_eq!(hub.ended().await, CloseReason::NotRegistered);
 }
 
-/// A person may wait for long before the client starts to register.
+/// A person may wait for a long time before the client starts to register.
 #[tokio::test(start_paused = true)]
 async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
     let mut hub = unlimited();
@@ -80,7 +80,7 @@ async fn the_time_to_register_begins_when_a_greeted_peer_speaks() {
     bob.sees_in_time("001 bob").await;
 }
 
-/// Checks a listener for a single dialect.
+/// The listener serves only one dialect.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_of_another_default_dialect_is_not_greeted_as_a_person() {
     let irc = Irc::default();
@@ -150,8 +150,8 @@ async fn a_line_speaks_in_a_list_of_rooms() {
     bob.sees_in_time(":bob JOIN #a").await;
     lines_of(&mut alice).await;
     alice.sends("PRIVMSG #a,#elsewhere,#b :hello").await;
-    // The message is said in each listed room that alice is in. For the other room she gets an error. The answers come
-    // in the order of the list.
+    // The message is published in each listed room that alice is in. For the other listed room, alice receives an
+    // error. The answers come in the order of the list.
     alice.sees(":alice PRIVMSG #a :hello").await;
     alice
         .sees("400 you are not in that room: join it first")
@@ -263,7 +263,7 @@ async fn a_labelled_message_is_answered_in_its_place_among_the_rooms_messages() 
     }
     let dave = hub.hub.session(Some("dave")).await.unwrap();
     for round in 0..50 {
-        // All members act before any of them has read, so the room decides the order.
+        // All members act before any member has read, so the room decides the order.
         let member = dave.join("a").await.unwrap();
         bob.sends(&format!("PRIVMSG #a :b{round}\nPRIVMSG #a :bb{round}"))
             .await;
@@ -379,7 +379,7 @@ async fn all_names_of_a_room_of_three_hundred_are_listed_once() {
     expected.push("alice".to_owned());
     assert_eq!(listed, expected);
     assert_eq!(lines[3..], ["366 #a", "PONG 1"]);
-    // The list is also complete at the end of the stream, and for a peer that reads little at a time.
+    // The list is also complete for a peer that closes its sending half and whose stream holds only 512 bytes.
     let mut bob = hub.connect_with("bob", 512);
     bob.sends("NICK bob\nUSER b\nNAMES #a").await;
     bob.ends().await;

@@ -133,7 +133,7 @@ async fn promise_8_all_listeners_of_a_hub_stop_accepting_when_it_drains() {
         let mut last = String::new();
         while alice.read_line(&mut last).await.unwrap() > 0 {}
         assert!(last.ends_with("the server is shutting down\n"), "{last}");
-        // The listeners are closed: a new peer is refused by its operating system.
+        // The listeners are closed, so the operating system refuses new peers.
         for _ in 0..2 {
             let ended = tokio::time::timeout(Duration::from_secs(60), other.tasks.join_next());
             ended.await.expect("both calls return").unwrap().unwrap();

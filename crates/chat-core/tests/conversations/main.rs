@@ -50,7 +50,7 @@ fn rate(burst: u32, per_second: u32) -> Rate {
     }
 }
 
-/// Connects members in this order. When this returns, each has received the joins of the others.
+/// Connects members in this order. When this function returns, each member has received the joins of the later members.
 async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; N] {
     let mut members: Vec<Wire> = Vec::new();
     for nick in nicks {
@@ -72,7 +72,7 @@ async fn members<const N: usize>(hub: &mut TestHub, nicks: [&str; N]) -> [Wire; 
     members.try_into().unwrap()
 }
 
-/// Connects a member with the nick `slow`, whose stream holds only 64 bytes that it has not read.
+/// Connects a member with the nick `slow`. The member's stream holds at most 64 unread bytes.
 async fn slow(hub: &mut TestHub) -> Wire {
     let mut slow = hub.connect_with("slow", 64);
     slow.sends("/nick slow").await;

@@ -96,7 +96,7 @@ async fn who_is_taken_out_of_a_room_is_told_and_put_back_into_the_lobby() {
     bob.sees("* you are bob in lobby").await;
     bob.sees("* nobody else is here yet").await;
     bob.sees_nothing().await;
-    // The member may join again. The new membership continues when the old one is dropped.
+    // The member may join again. The new membership must continue when the old membership is dropped.
     bob.sends("/join ops").await;
     bob.sees_in_time("14:02 alice: after").await;
     alice.sees("* bob joined").await;

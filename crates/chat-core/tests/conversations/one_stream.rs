@@ -1,4 +1,5 @@
-//! Features in process that match those of connections: resuming, keys, and one stream for the events of all rooms.
+//! Sessions in process have the same features as connections: resuming, keys, and one stream for the events of all
+//! rooms.
 
 use chat_core::error::PublishError;
 use chat_core::log::{Epoch, Position, Span, TokenDigest};
@@ -213,7 +214,7 @@ async fn a_client_alone_in_a_room_that_is_forgotten_has_missed_nothing() {
         assert_eq!(kim.next().now_or_never().map(drop), None, "visit {visit}");
         seen = Some(joined.position);
     }
-    // A message that was said and then forgotten with the room is reported as missed.
+    // The hub forgets a room together with its messages. A member that resumes learns that a message is missing.
     let kim = hub.session(Some("kim")).await.unwrap();
     kim.join("quiet").await.unwrap().say("hello").await.unwrap();
     let mut back = kim.into_events();

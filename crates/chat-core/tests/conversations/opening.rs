@@ -62,7 +62,7 @@ async fn a_newcomer_is_told_that_the_past_can_not_be_read() {
     }
 }
 
-/// If each member opened the log, an opening that is slow could replace the room's newer log by an older one.
+/// The log must be opened only once. Otherwise a slow opening could replace the room's newer log by an older log.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_many_come_to_at_once_is_opened_once() {
     let unreadable = Unreadable::default();

@@ -123,7 +123,7 @@ async fn who_thinks_about_is_gone_at_once_all_the_same() {
     hub.hub.drain();
 }
 
-/// A policy that admits peers with a ticket, under the name on the ticket.
+/// A policy that admits only peers with a ticket. The peer's nick is the name on the ticket.
 struct Doorman {
     is_asked: Arc<AtomicBool>,
 }
@@ -186,8 +186,8 @@ async fn no_spelling_of_a_room_gets_around_a_policy() {
     alice.sees("! only the newsroom speaks here").await;
 }
 
-/// A policy that admits only the boss to `secret`, and hides the room from all other members. It panics for the room
-/// `broken`.
+/// A policy that admits only the boss to `secret`, and hides the room from all other members. The policy panics for the
+/// room `broken`.
 struct Discreet;
 
 impl Policy for Discreet {
@@ -277,7 +277,7 @@ async fn policies_are_asked_in_their_order_and_the_first_refusal_decides() {
         .await;
 }
 
-/// A policy that redirects peers that join `ops` to another room, or that refuses one room.
+/// A policy for joins. It sends peers that join `ops` to another room, or refuses joins of one room.
 enum Usher {
     Sends(&'static str),
     Refuses(&'static str),

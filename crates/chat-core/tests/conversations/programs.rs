@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// The most bytes of a greeting: a typical program reads with `recv(1024)`, and some bytes are kept in reserve.
+/// The most bytes of a greeting. A typical program reads with `recv(1024)`, and 24 bytes are kept in reserve.
 const GREETING_BYTES_MAX: usize = 1000;
 
 /// Returns a line of about 300 bytes.
@@ -38,7 +38,7 @@ async fn a_byte_order_mark_before_the_first_line_is_skipped() {
             .sees_in_time("14:02 guest-3 -> you: my password is 1234")
             .await;
         bob.sees_nothing().await;
-        // Only the first byte order mark is skipped. Later it is an ordinary character.
+        // Only the first byte-order mark is skipped. A later mark is an ordinary character.
         program.sends("\u{feff}/who").await;
         bob.sees("14:02 guest-3: \u{feff}/who").await;
     }
@@ -118,7 +118,7 @@ async fn a_peer_that_has_sent_a_line_is_shown_all_that_there_is() {
     assert_eq!(shown, 20, "{greeting:?}");
 }
 
-/// A stream that keeps the writes separate.
+/// A stream that records each write separately.
 struct Writes {
     stream: DuplexStream,
     writes: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -235,7 +235,7 @@ async fn a_nul_ends_a_text_in_every_mode() {
     for text in ["two", "three"] {
         alice.sees(&format!("14:02 guest-2: {text}")).await;
     }
-    // Case 1: the input ends in newlines.
+    // First case: the peer has sent lines that end with newlines.
     let mut bob = hub.member("bob").await;
     alice.sees_until_quiet().await;
     bob.sends_bytes(b"four\0fi").await;
@@ -243,7 +243,7 @@ async fn a_nul_ends_a_text_in_every_mode() {
     for text in ["four", "five"] {
         alice.sees(&format!("14:02 bob: {text}")).await;
     }
-    // Case 2: the input has no newlines.
+    // Second case: the peer sends no newlines.
     program.sends_bytes(b"six").await;
     alice.sees("14:02 guest-2: six").await;
     program.sends_bytes(b"seven\0eight").await;

@@ -81,7 +81,7 @@ async fn promise_3_a_room_never_waits_for_a_member() {
     for wire in [&mut alice, &mut bob] {
         wire.sees_in_time("14:02 guest-3: hi").await;
     }
-    // These messages are ten times the bytes that may wait for a member.
+    // All these messages together have ten times as many bytes as may wait for a member.
     let text = "x".repeat(4000);
     for number in 0..640 {
         alice.sends(&format!("{number} {text}")).await;
@@ -193,7 +193,7 @@ async fn promise_6_a_line_is_a_line() {
 }
 
 /// A name with a control character is refused rather than cleaned, because a cleaned name could be mistaken for another
-/// one. A deleting character is never part of a name: line editing applies it to the character before it.
+/// one. A backspace is never part of a name, because it deletes the character before it.
 #[tokio::test(start_paused = true)]
 async fn promise_6_a_name_brings_no_control_character() {
     let mut hub = unlimited();
@@ -255,8 +255,8 @@ async fn promise_7_a_fast_sender_is_slowed_and_loses_nothing() {
     for number in 0..119 {
         bob.sees(&format!("14:02 alice: {number}")).await;
     }
-    // Each line costs one token. Of the burst of twenty, `/nick` has used one. The other hundred lines are read at five
-    // a second.
+    // Each line costs one token. Of the burst of 20 tokens, `/nick` has used one, so 19 lines are read at once. The
+    // other 100 lines are read at five a second.
     assert_eq!(began.elapsed().as_secs(), 20);
 }
 

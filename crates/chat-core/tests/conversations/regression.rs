@@ -227,7 +227,8 @@ async fn a_stream_that_panics_ends_its_own_member_only() {
             near.write_all(b"x\n").await.unwrap();
         }
         bob.sees_containing("* bomb left (gone: ").await;
-        // A write may panic while a room delivers, outside of the connection's own task.
+        // A read panics in the connection's own task. A write may panic in a room's delivery task. The connection's
+        // task then ends without a panic.
         let ended = tasks.join_next().await.unwrap();
         assert_eq!(ended.is_err(), panics_when_read);
         alice.sends("two").await;
@@ -339,7 +340,7 @@ async fn what_waits_for_a_peer_that_asked_for_much_history_is_bounded() {
     bob.sees_in_time("* you are now bob").await;
     bob.sends("/history 1000").await;
     tokio::time::sleep(Duration::from_secs(31)).await;
-    // The stalled connection was ended, so the peer receives only the bytes that the stream already holds.
+    // The server has ended the stalled connection, so the peer receives only the bytes that the stream already holds.
     assert_eq!(hub.ended().await, CloseReason::Stalled);
     assert!(bob.sees_the_end().await.len() < 2);
 }
@@ -351,7 +352,7 @@ async fn long_history_comes_whole_and_in_order() {
     for number in 0..1000 {
         alice.sends(&number.to_string()).await;
     }
-    // Once `/who` is answered, all 1,000 messages are published.
+    // The answer to `/who` shows that all 1,000 earlier messages are published.
     alice.sends("/who").await;
     alice.sees("* lobby: 1 member: alice").await;
     let mut bob = hub.connect_with("bob", 512);

@@ -118,7 +118,7 @@ async fn members_over_wires_see_what_another_hub_appends() {
     alice.sees_in_time("14:02 bob: two").await;
     alice.sends("/topic from here").await;
     bob.sees_in_time("* alice set the topic: from here").await;
-    // A person does not receive its own messages again.
+    // Alice, who uses a terminal, does not receive her own message.
     alice.sends("three").await;
     bob.sees_in_time("14:02 alice: three").await;
     alice.sees_in_time("* alice set the topic: from here").await;
@@ -158,8 +158,8 @@ async fn a_foreign_append_is_never_skipped() {
         let (_alice, mut alice) = join(&here, "alice").await;
         let (_bob, bob) = join(&there, "bob").await;
         node.hold();
-        // These are more messages than the ring holds. Alice lags when they arrive, and they arrive between her own
-        // messages.
+        // Bob publishes more messages than the ring holds. Alice lags when these messages arrive, and they arrive
+        // between her own messages.
         say(&bob, "bob", 15).await;
         say(&alice, "alice", 5).await;
         let late = async {
@@ -190,7 +190,7 @@ async fn what_a_member_joins_into_is_followed_from_there_without_a_hole() {
     let (_bob, bob) = join(&there, "bob").await;
     node.hold();
     say(&bob, "bob", 3).await;
-    // The log is ahead of what this hub has delivered. A new member begins at the position of the hub.
+    // The log has messages that this hub has not delivered yet. A new member begins at the position of the hub.
     let (_carol, mut carol) = join(&here, "carol").await;
     assert_eq!(carol.info().position.seq, Seq::START);
     node.release();

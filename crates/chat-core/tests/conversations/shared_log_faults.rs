@@ -1,5 +1,5 @@
-//! A log that several hubs append to. It begins anew, is lost or has holes, and members are told of everything they
-//! miss.
+//! Faults of a log that several hubs append to: the log begins anew, is lost or has gaps. Members are told of
+//! everything that they miss.
 
 use crate::shared_log::{event, hub, join, say};
 use crate::slow;
@@ -134,7 +134,7 @@ async fn a_lagging_member_is_given_no_positions_of_an_epoch_that_the_room_does_n
     }
 }
 
-/// Joins and leaves the room so often that a member that takes no events lags.
+/// Lets `times` visitors join and leave the room. With enough visitors, a member that takes no events lags.
 async fn come_and_go(hub: &Hub, times: usize) {
     for number in 0..times {
         drop(join(hub, &format!("visitor-{number}")).await);
@@ -199,7 +199,8 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     );
     assert_eq!(here.stats().journal_outages, 1);
     node.set_broken(false);
-    // The outage was reported once, however long it took. After it, the member misses nothing.
+    // The outage was reported once, however long it lasted. After the outage, the member receives the messages that
+    // were published during it.
     for expected in ["between 0", "between 1", "between 2"] {
         assert_eq!(next_logged(&mut alice).await, expected);
     }
@@ -208,7 +209,8 @@ async fn a_lost_log_is_followed_again_from_what_was_delivered_last() {
     assert_eq!(next_logged(&mut alice).await, "to all");
 }
 
-/// The new stream yields nothing, because nothing was appended. It lasts, and that is enough.
+/// The new stream yields nothing, because nothing was appended. The log counts as followed because the stream does not
+/// end.
 #[tokio::test(start_paused = true)]
 async fn a_lost_log_that_is_silent_is_followed_again() {
     let shared = SharedJournal::new(36);
@@ -289,12 +291,12 @@ async fn a_lost_log_holds_up_neither_an_append_nor_a_drain() {
     assert_eq!(to_the_end(&mut alice).await, ["Unreadable(None)"]);
 }
 
-/// How a stream of followed items fails: it panics instead of returning the next item, or it ends in place of the next
-/// item. In the second case, a new stream ends a while after it began.
+/// How the stream of a followed log fails: it panics, or it ends in place of the next item. If the stream ends, each
+/// new stream ends 500 ms after its beginning.
 struct Fault {
     is_set: AtomicBool,
     panics: bool,
-    /// The positions after which the log was followed.
+    /// The positions with which the room called `follow`.
     followed_after: Mutex<Vec<Position>>,
 }
 
@@ -370,7 +372,7 @@ async fn a_log_whose_streams_end_late_is_lost_once() {
     bob.say("lost").await.unwrap();
     assert_eq!(next_logged(&mut alice).await, "Unreadable(None)");
     for _ in 0..600 {
-        // At no time does the log count as followed.
+        // The log never counts as followed, so the message is refused.
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(alice.say("to nobody").await.is_err());
     }
@@ -452,7 +454,7 @@ async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_
     let (_bob, bob) = join(&there, "bob").await;
     let carol = here.session(Some("carol")).await.unwrap();
     let noise = carol.join("noise").await.unwrap();
-    // Numbers of messages around the size of the ring.
+    // How many messages are published: numbers around the size of the ring.
     let counts = [0, 1, 6, 7, 8, 12];
     for case in 0..6 * 6 * 2 {
         let (before, after) = (counts[case % 6], counts[case / 6 % 6]);
@@ -461,7 +463,7 @@ async fn a_follower_that_lags_while_a_room_is_opened_anew_is_given_each_message_
         let alice = join(&here, "alice").await;
         bob.say("first").await.unwrap();
         assert_eq!(followed(&mut follower).await, "first");
-        // The messages that overtake the follower may be in another room.
+        // The messages that make the follower lag may be in another room.
         say(&noise, "noise", if is_noisy { 12 } else { 0 }).await;
         settle().await;
         say(&bob, "before", before).await;
@@ -502,8 +504,8 @@ async fn a_follower_remembers_a_bounded_number_of_rooms_and_tells_what_it_can_no
         bob.publish(&room, "early").await.unwrap();
         let member = alice.join(room.as_str()).await.unwrap();
         bob.publish(&room, &format!("live {number}")).await.unwrap();
-        // After the follower has forgotten rooms, it can't know whether a room is new or one of the forgotten. So other
-        // events may come before this message.
+        // After the follower has forgotten rooms, it can't know whether a room is new or was forgotten. So other events
+        // may come before this message.
         while followed(&mut follower).await != format!("live {number}") {}
         drop(member);
     }
@@ -541,7 +543,7 @@ async fn a_hole_in_the_middle_of_a_log_is_told_to_lagging_members_too() {
     );
     assert_eq!(next_logged(&mut live).await, "after 0");
     settle().await;
-    // The first page has no message before the gap. Otherwise the page would end before the gap.
+    // The first page begins with the gap. A page with messages before the gap would end before the gap.
     assert_eq!(next_logged(&mut lagging).await, missed);
     assert_eq!(next_logged(&mut lagging).await, "after 0");
     assert_eq!(followed(&mut follower).await, missed);

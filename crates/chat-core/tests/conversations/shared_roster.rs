@@ -12,7 +12,7 @@ use futures::{FutureExt, StreamExt};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// A wait that is longer than all delays of a test's events together.
+/// A time that is longer than all delays of a test's events together.
 const SETTLED: Duration = Duration::from_secs(10);
 
 fn two_hubs(seed: u64) -> (SharedRosters, Hub, Hub) {
@@ -229,8 +229,8 @@ impl Roster for BusyElsewhere {
     }
 }
 
-/// A list of rooms needs two tables of the hub, and so does a room that is opened. A thread that waited for one table
-/// while it held the other would never end.
+/// Listing the rooms needs two tables of the hub, and so does opening a room. If each thread held one table and waited
+/// for the other table, neither thread would ever continue.
 #[test]
 fn rooms_are_listed_while_other_rooms_are_opened() {
     let mut limits = Limits::default();

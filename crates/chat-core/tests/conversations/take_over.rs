@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-/// The first bytes of the toy cipher. The peer's name, a newline and the enciphered bytes follow.
+/// The first bytes of the toy cipher. After them come the peer's name, a newline and the enciphered bytes.
 const HELLO: &[u8] = b"\x16CIPHER ";
 
 /// The key of the toy cipher: each byte is XORed with it.
@@ -106,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ciphered<S> {
     }
 }
 
-/// A policy that admits peers with a certificate, under the name in the certificate.
+/// A policy that admits peers with a certificate. The peer's nick is the name in the certificate.
 struct ByCertificate;
 
 impl Policy for ByCertificate {
@@ -123,7 +123,7 @@ fn hub(limits: Limits) -> TestHub {
     TestHub::build(builder).protocol(Cipher)
 }
 
-/// Connects a member over the toy cipher. When this returns, the handshake is complete.
+/// Connects a member over the toy cipher. When this function returns, the handshake is complete.
 async fn ciphered(hub: &mut TestHub, name: &str) -> Wire {
     let (mut near, far) = tokio::io::duplex(1 << 20);
     hub.serve(far, Peer::default());
@@ -141,7 +141,8 @@ async fn a_protocol_takes_over_the_stream_extends_the_peer_and_hands_a_stream_ba
     let mut hub = hub(Limits::default());
     let mut alice = hub.member("alice").await;
     let mut bob = ciphered(&mut hub, "bob").await;
-    // The peer has sent nothing inside the cipher. Its silence has the same effect as silence on an outer stream.
+    // The peer has sent nothing inside the cipher. The server greets the peer as it greets a silent peer without a
+    // cipher.
     bob.sees("* you are bob in lobby: /nick NAME changes your nick, /help lists the commands")
         .await;
     alice.sees_in_time("* bob joined").await;
@@ -202,7 +203,7 @@ async fn no_protocol_takes_over_from_a_peer_that_was_greeted() {
     alice.sees_in_time("14:02 guest-2: CIPHER mallory").await;
 }
 
-/// A protocol that returns the stream that it was given, without end.
+/// A protocol that takes over the stream and returns the same stream, again and again.
 struct Nested(Arc<AtomicUsize>);
 
 impl Detector for Nested {
@@ -282,8 +283,8 @@ async fn a_forwarded_peer_counts_for_its_own_address() {
         near.write_all(&[b'F', index as u8 + 1]).await.unwrap();
         let mut member = Wire::new(room, near);
         member.sends(&format!("/join {room}")).await;
-        // Each address opens its own room. If the rooms counted for the proxy's address, the second room would be
-        // refused.
+        // Each address opens its own room. If both rooms counted for the proxy's address, the hub would refuse the
+        // second room.
         let nick = format!("guest-{}", index + 1);
         member
             .sees_in_time(&format!("* you are {nick} in {room}"))

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The end of the refusal that a member gets if it speaks or joins while the hub drains.
 const REFUSED_IN_A_DRAIN: &str = "the server is shutting down";
 
-/// The data with which a member's lines or events are compared.
+/// The expected data, with which a member's lines or events are compared.
 pub(crate) struct Account<'a> {
     nick: &'a str,
     mark: &'a str,
@@ -20,7 +20,7 @@ pub(crate) struct Account<'a> {
     until: Until,
     /// Whether every join and leave is announced.
     announced: bool,
-    /// The positions up to which members must receive all messages of each room.
+    /// For each room, the position up to which its members must have received all messages.
     ends: &'a Ends,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Until {
     Drain,
 }
 
-/// For each room, the last position that its members must have received.
+/// For each room, the position of the last message that its members must have received.
 pub(crate) type Ends = BTreeMap<String, u64>;
 
 /// A member with a connection.
@@ -294,14 +294,14 @@ impl Embedded {
         self.session.as_ref().unwrap().rename(nick).await.unwrap();
     }
 
-    /// Publishes a text. Does not wait if the journal is slow.
+    /// Publishes a text. Does not wait for the journal: the append continues after the future is dropped.
     pub(crate) fn say(&self, text: &str) {
         if let Some(said) = self.member.as_ref().unwrap().say(text).now_or_never() {
             said.unwrap();
         }
     }
 
-    /// Takes at most `count` events, and waits at most `patience` for each. Returns whether it took any event.
+    /// Takes at most `count` events, and waits at most `patience` for each event. Returns whether any event was taken.
     pub(crate) async fn reads(&mut self, count: usize, patience: Duration) -> bool {
         let (Some(member), Some(stay)) = (&mut self.member, self.stays.last_mut()) else {
             return false;
@@ -333,7 +333,7 @@ impl Embedded {
         true
     }
 
-    /// Ends the session. The member handle is still there afterwards.
+    /// Ends the session. The test keeps the [`Member`], and can read its last events.
     pub(crate) fn closes(&mut self, reason: &CloseReason) {
         self.session.take().unwrap().close(reason);
     }

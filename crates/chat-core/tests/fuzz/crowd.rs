@@ -1,7 +1,7 @@
 //! A crowd that joins, talks, leaves and disconnects at random, and a model of which members each room should have.
 //!
-//! Invariant: the model depends only on the requests to the server, and the check of a member only on the lines that
-//! the member received. So the model and the checks do not share a fault of the server.
+//! Invariant: the model depends only on the requests to the server, and the check of a member depends only on the lines
+//! that the member received. So the model and the checks do not share a fault of the server.
 
 use crate::account::{Account, Embedded, Ends, Until, WireActor};
 use crate::peer::Stage;
@@ -10,10 +10,10 @@ use chat_core::{CloseReason, HubBuilder};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The rooms of a case. Members begin in the first one.
+/// The rooms of a case. Members begin in the first room.
 pub(crate) const ROOMS: [&str; 3] = ["lobby", "ops", "한글"];
 
-/// The most members at the same time. More of them would not find more faults.
+/// The most members at the same time. More members would not find more faults.
 const MEMBERS_MAX: usize = 14;
 
 /// One step of a case. `who` is an index into the present members.
@@ -83,7 +83,7 @@ pub(crate) struct Crowd {
     /// Peers that dropped their connections.
     cut: Vec<Actor>,
     freed: BTreeSet<String>,
-    /// The longest times that an append and a read take.
+    /// The longest time that the journal takes for an append. `read_time` is the same for a read.
     journal_time: Duration,
     read_time: Duration,
     /// Whether every join and leave is announced.
@@ -221,7 +221,8 @@ impl Crowd {
         let actor = &mut self.here[at];
         for _ in 0..count {
             actor.said += 1;
-            // The semicolon ends the first word, so a truncated word can't be mistaken for another one.
+            // The semicolon ends the first word, so a truncated first word can't be mistaken for the first word of
+            // another message.
             let text = format!("{}{}; {}", actor.mark, actor.said, "x".repeat(bytes));
             match &mut actor.body {
                 Body::Wire(wire) => wire.peer.push(format!("{text}\n").as_bytes()),
@@ -291,8 +292,8 @@ impl Crowd {
 
     /// Lets all members read what has arrived. Returns whether anything had arrived.
     ///
-    /// Peers read before members in process do. Waiting for the latter takes time, and the server disconnects a peer
-    /// that reads its goodbye too late.
+    /// Peers read before members in process do. Waiting for a member in process takes time, and the server disconnects
+    /// a peer that reads its goodbye too late.
     pub(crate) async fn reads_on(&mut self) -> bool {
         let mut moved = false;
         while self.wires_read_on().await {
@@ -346,7 +347,7 @@ impl Crowd {
         }
     }
 
-    /// Checks that all members received what was published. With `knows`, also checks that they know who is in their
+    /// Checks that all members received what was published. With `knows`, also checks that peers know who is in their
     /// room.
     pub(crate) fn check_accounts(&mut self, knows: bool) {
         let ends = self.ends();

@@ -1,5 +1,5 @@
-//! Drills with a crowd: members join and leave often, members catch up at the same time, and the hub drains during
-//! both.
+//! Drills with a crowd. Members join and leave often, and lagging members catch up at the same time. In some drills the
+//! hub drains while this happens.
 
 use crate::crowd::{Body, Crowd, Step};
 use crate::harness::{check, in_paused_time};
@@ -20,7 +20,7 @@ struct Setting {
     journal_messages: usize,
     announce: usize,
     delivery_tasks: usize,
-    /// The delays of the journal in milliseconds: of each append, in reverse order, and of every read.
+    /// The delay of each append in milliseconds, the last append first. `read` is the delay of every read.
     appends: Vec<u64>,
     read: u64,
     /// Whether all rooms are open at the start, so that a join does not wait for the journal.
@@ -129,7 +129,7 @@ async fn churn(setting: Setting, steps: Vec<Step>) {
     crowd.plays(&steps).await;
     crowd.comes_to_rest().await;
     crowd.check_hub().await;
-    // Where every join and leave is announced, each member knows the other members without a request.
+    // If every join and leave is announced, each member knows the other members without a request.
     crowd.check_accounts(setting.announce == 100);
     for actor in &mut crowd.here {
         if let Body::Wire(wire) = &mut actor.body {

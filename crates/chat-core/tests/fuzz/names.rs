@@ -1,5 +1,4 @@
-//! A text is either refused as a name, or is a name that can't be mistaken for anything else and contains nothing
-//! invisible.
+//! A text that is accepted as a name can't be mistaken for anything else, and contains no invisible character.
 
 use crate::harness::{check, in_paused_time};
 use chat_core::{Nick, RoomName, text};
@@ -43,7 +42,7 @@ fn a_text_is_refused_or_is_a_name_that_reads_back_as_itself() {
             Ok(nick) => {
                 assert_is_harmless(&name);
                 assert!(name.chars().count() <= 32 && name != "you");
-                // A line that begins with a digit begins with the time, so a name must not.
+                // The time at the beginning of a line begins with a digit, so a name must not begin with a digit.
                 assert!(!name.starts_with(char::is_numeric), "{name:?}");
                 assert_eq!(nick.as_str(), name);
                 assert_eq!(Nick::parse(nick.as_str()).as_ref(), Ok(&nick));

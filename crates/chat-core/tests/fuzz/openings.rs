@@ -1,4 +1,5 @@
-//! The first bytes of connections: other protocols are never treated as chat, and no first bytes make the server loop.
+//! The first bytes of connections: bytes of another protocol are never treated as chat, and no bytes make the server
+//! loop without end.
 
 use crate::harness::{check, in_paused_time};
 use crate::peer::Stage;
@@ -7,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::time::Duration;
 
-/// First bytes. Many of them do not identify the protocol at once.
+/// Returns the first bytes of a connection. Many of these beginnings do not identify the protocol at once.
 fn beginning() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -60,8 +61,8 @@ fn a_request_line_that_dribbles_in_for_longer_than_the_prefix_timeout_does_not_s
     });
 }
 
-/// A whole HTTP request, and the first position at which it may be split. Without the target of the request line, the
-/// bytes could still be chat.
+/// A whole HTTP request, and the first position at which it may be split. Before the target of the request line has
+/// arrived, the bytes could still be chat.
 fn request() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let method = prop::sample::select(vec!["GET", "POST", "PUT", "OPTIONS", "HEAD", "CHAT"]);
     let target = prop_oneof![

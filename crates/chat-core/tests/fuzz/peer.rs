@@ -1,4 +1,4 @@
-//! Peers that the test drives step by step. They read and write what is possible, and never wait.
+//! Peers that the test drives step by step. They read and write only what is possible at once.
 
 use chat_core::{CloseReason, Hub, HubBuilder, serve_connection};
 use chat_testkit::NOW;
@@ -82,7 +82,7 @@ impl Stage {
     }
 }
 
-/// Performs one step of each peer and lets the server run. Returns whether a peer sent or received bytes.
+/// Lets each peer write and read once, and then lets the server run. Returns whether a peer sent or received bytes.
 pub(crate) async fn pump(peers: &mut [&mut Peer]) -> bool {
     let mut moved = false;
     for peer in peers {
@@ -145,7 +145,6 @@ impl Peer {
         moved
     }
 
-    /// Returns all received bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.incoming
     }
@@ -161,7 +160,7 @@ impl Peer {
     }
 }
 
-/// Removes the server's answers to telnet options. Each has three bytes.
+/// Removes the server's answers to telnet options. Each answer has three bytes.
 fn without_telnet(bytes: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter();

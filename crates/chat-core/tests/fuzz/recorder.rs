@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The keys of one room's messages, by position.
+/// The [`key`] of each message of one room, by the message's position.
 pub(crate) type Record = BTreeMap<u64, String>;
 
 /// The records of all rooms, by the name of the room.

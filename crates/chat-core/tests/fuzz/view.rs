@@ -31,7 +31,7 @@ pub(crate) enum Shown<'a> {
     /// The member that reads this line has a new nick.
     Now(&'a str),
     Missed(u64),
-    /// Joins and leaves are no longer announced.
+    /// The room no longer announces joins and leaves.
     Hushed,
     Other,
 }
@@ -96,7 +96,7 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    /// Applies a line. Returns whether the line is consistent with the members that earlier lines named.
+    /// Updates the list of members after a line. Returns whether the line is consistent with the list so far.
     #[must_use]
     pub(crate) fn note(&mut self, shown: &Shown<'_>) -> bool {
         match *shown {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// Writes one line.
+/// Writes one formatted line to a buffer.
 macro_rules! put {
     ($out:expr, $($line:tt)*) => {
         writeln!($out, $($line)*).expect("a buffer takes everything")
@@ -187,7 +187,7 @@ impl Encoder for IrcLines {
                 let line = match &presence.change {
                     PresenceChange::Joined => format!("JOIN #{room}"),
                     PresenceChange::Left { reason: None } => format!("PART #{room}"),
-                    // These are changes of the session, so the lines name no room.
+                    // These changes concern the session in all its rooms, so the lines name no room.
                     PresenceChange::Left { reason: Some(why) } => format!("QUIT :{why}"),
                     PresenceChange::Renamed { to } => format!("NICK {to}"),
                     _ => return,

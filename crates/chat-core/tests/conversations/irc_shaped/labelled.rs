@@ -1,4 +1,5 @@
-//! Labelled messages whose place in the room is hard to find: each is answered once, and shown to its author once.
+//! Labelled messages whose order among the room's messages is hard to find. Each is answered once, and shown to its
+//! author once.
 
 use super::dialect::Irc;
 use super::{Shared, hub, irc_in_a, lines_of};
@@ -20,7 +21,7 @@ fn tight() -> Limits {
     limits
 }
 
-/// Connects alice, who reads nothing until the test reads for her, and carol.
+/// Connects alice and carol. Nothing reads from alice's stream until the test does.
 async fn slow_alice_and_carol(hub: &mut TestHub) -> [Wire; 2] {
     let mut alice = hub.connect_with("alice", 256);
     alice.sends("NICK alice\nUSER a\nJOIN #a").await;
@@ -32,8 +33,8 @@ async fn slow_alice_and_carol(hub: &mut TestHub) -> [Wire; 2] {
     [alice, carol]
 }
 
-/// Publishes a round of long messages with alice's line among them. No task runs before the whole round is there, so
-/// the messages before alice's fill her queue, and those after it find the queue full.
+/// Publishes long messages, with alice's line among them. No task runs before all messages are published. So the
+/// messages before alice's line fill her queue, and the messages after it find the queue full.
 async fn publish_a_round_around(hub: &Hub, alice: &mut Wire, carol: &mut Wire, line: &str) {
     let bob = hub.session(Some("bob")).await.unwrap();
     let bob = bob.join("a").await.unwrap();
@@ -75,7 +76,8 @@ async fn a_labelled_message_behind_which_the_queue_is_full_is_shown_once() {
     assert_eq!(wires.hub.stats().lag_repairs, 1);
 }
 
-/// The room learns that its log began anew after the author has its position, and before the message is delivered.
+/// The room learns that its log has begun anew. At that time the author has the position of the message, but the room
+/// has not delivered the message yet.
 #[tokio::test(start_paused = true)]
 async fn a_labelled_message_of_a_log_that_begins_anew_is_answered_once() {
     let mut delivered = 0;
@@ -107,7 +109,8 @@ async fn a_labelled_message_of_a_log_that_begins_anew_is_answered_once() {
     assert!((1..60).contains(&delivered), "{delivered} of 60");
 }
 
-/// The dialect of [`Irc`]. A line that begins with the name of an echo also sets that echo.
+/// The dialect of [`Irc`]. In addition, a line that begins with `INCLUDE`, `EXCLUDE` or `REPLY` sets the [`Echo`] of
+/// that name.
 #[derive(Clone, Default)]
 struct Changing(Irc);
 
@@ -177,7 +180,7 @@ impl Dialect for ChangingPeer {
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_is_written_once_although_the_echo_changes_while_it_is_owed() {
-    // The message is behind a full queue when the echo changes. With the echo, it is also shown.
+    // The message is behind a full queue when the echo changes. With `INCLUDE`, the message is shown and answered.
     for (line, shown) in [("EXCLUDE", 1), ("INCLUDE", 2)] {
         let mut wires = TestHub::new(tight()).protocol(Changing::default());
         let [mut alice, mut carol] = slow_alice_and_carol(&mut wires).await;
@@ -200,7 +203,7 @@ async fn a_message_that_was_answered_before_its_echo_became_a_reply_is_not_answe
         alice.sends(&format!("{echo} PING 1")).await;
         alice.sees("PONG 1").await;
         shared.node.hold();
-        // The log has the message, but the hub has not delivered it yet. So only its position is known.
+        // The log has the message, but the hub has not delivered it yet. So the hub knows only the message's position.
         alice.sends("@label=1 PRIVMSG #a :own").await;
         alice.sees("@label=1 :alice PRIVMSG #a :own").await;
         alice.sends("REPLY PING 2\n@label=2 PRIVMSG #a :next").await;
