@@ -12,8 +12,9 @@ use bytes::BytesMut;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// Maximum bytes that a peer is sent about a room that it joins, unless the peer is known to send lines or frames. Many
-/// simple client programs decode the result of a single `recv(1024)`, which fails if it ends within a character.
+/// Maximum bytes about a room that are sent to a peer that joins the room. Applies only while the peer is not known to
+/// send lines or frames. Many simple client programs decode the bytes of a single `recv(1024)`, which fails if those
+/// bytes end within a character.
 const NEWCOMER_BYTES_MAX: usize = 1000;
 
 /// Maximum bytes of the message of the day in a greeting that `NEWCOMER_BYTES_MAX` limits.
@@ -37,8 +38,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(session)
     }
 
-    /// Asks the policy whether a peer may connect whose session begins with a `Hello`. `nick` is the nick in the
-    /// `Hello`. Returns the nick that the policy chose in its place; `None` if the policy chose none.
+    /// Asks the policy whether a peer that sent a `Hello` may begin a session. `nick` is the nick in the `Hello`.
+    /// Returns the nick that the policy chose instead; `None` if the policy chose none.
     pub(super) async fn ask_to_come_in(
         &mut self,
         nick: Option<&str>,
@@ -47,9 +48,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             .await
     }
 
-    /// Applies the peer's dialect, begins a session and greets the peer. A peer that was greeted in plain before it
-    /// sent anything keeps its session. Returns why the connection must end, if the policy refuses the peer or no
-    /// session can begin.
+    /// Applies the peer's dialect, begins a session and greets the peer. A peer that was already greeted in the plain
+    /// dialect keeps its session. Returns why the connection must end, if the policy refuses the peer or no session can
+    /// begin.
     pub(super) async fn arrive(&mut self, mut dialect: Box<dyn Dialect>) -> Option<CloseReason> {
         let options = dialect.options();
         let now = Instant::now();
@@ -113,8 +114,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         None
     }
 
-    /// Makes the peer register with a `Hello` before it has a session. If the peer was already greeted in plain, the
-    /// session of that greeting ends.
+    /// Requires the peer to register with a `Hello` before its session begins. If the peer was already greeted in the
+    /// plain dialect, the session that began with the greeting ends.
     fn begin_to_register(&mut self, dialect: Box<dyn Dialect>) {
         self.conversation.register(dialect);
         if let Some(session) = self.session.take() {
@@ -158,7 +159,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Returns how many lines of the message of the day, from the first on, fit into `MOTD_BYTES_MAX` bytes.
+/// Returns how many lines at the beginning of the message of the day fit into `MOTD_BYTES_MAX` bytes.
 fn motd_that_fits(motd: &[String]) -> usize {
     let mut bytes = 0;
     let fits = |line: &&String| {

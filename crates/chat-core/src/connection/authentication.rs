@@ -1,8 +1,8 @@
 //! Authenticates peers: finds the account that a peer's credentials prove.
 //!
 //! Invariant: guessing credentials is slow. The hub runs at most `Limits::authentications` authentications at the same
-//! time. A failed authentication costs its connection and its address much more than a line, and several failures in a
-//! row end the connection.
+//! time. A failed authentication is charged to its connection and to the peer's address like many lines. Several
+//! failures in a row end the connection.
 
 use crate::connection::commands::unless_over;
 use crate::connection::connection::Connection;
@@ -18,7 +18,7 @@ use tokio::io::AsyncRead;
 enum Failure {
     /// The authenticator refused the credentials, or could not check them.
     Credentials(NotProved),
-    /// Too many authentications run at once, and none ended in time for this one to begin.
+    /// `Limits::authentications` authentications ran, and none of them ended in time for another to begin.
     Busy,
     /// The peer's address has used up its limits. The value holds the time that the address must wait.
     TooSoon(TooSoon),
@@ -56,8 +56,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 refusal
             }
             Failure::Credentials(NotProved::Unknown(reason)) => {
-                // An attempt that could not be checked is charged, too. Otherwise a peer could load an overloaded
-                // authenticator at no cost.
+                // An attempt that could not be checked is charged, too. Without this charge, a peer could load an
+                // overloaded authenticator at no cost.
                 self.charge_failed_authentication();
                 Refusal::new(Code::Denied, reason)
             }
@@ -72,14 +72,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Waits until the hub may run another authentication, then asks the authenticator for the account. The connection
-    /// continues to write output during both.
+    /// continues to write output while it waits for the hub and for the authenticator.
     async fn find_account(&mut self, credentials: Credentials<'_>) -> Result<Account, Failure> {
         let peer = self.peer.clone().unwrap_or_default();
         let (hub, address) = (&self.hub, self.account.as_ref());
         let finding = async {
             may_ask(address).map_err(Failure::TooSoon)?;
             let _turn = hub.turn_to_authenticate().await.ok_or(Failure::Busy)?;
-            // Attempts from the same address may have failed while this one waited.
+            // Attempts from the same address may have failed while this attempt waited.
             may_ask(address).map_err(Failure::TooSoon)?;
             let found = hub.authenticate(&peer, credentials).await;
             found.map_err(Failure::Credentials)
@@ -94,8 +94,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         found.unwrap_or(Err(Failure::Over))
     }
 
-    /// Gives the account to the session, if it has begun. Also stores the account in the `Peer`, where the policy and a
-    /// session that begins later find it.
+    /// Gives the account to the session, if the session has begun. Also stores the account in the `Peer`, where the
+    /// policy and a session that begins later find it.
     fn set_account(&mut self, account: &Account) -> Result<(), Refusal> {
         if let Some(session) = &self.session {
             session.set_account(Some(account.clone()));

@@ -1,7 +1,7 @@
 //! Charges the costs of a connection to the connection and to the address of its peer.
 //!
-//! Invariant: a command for which an address must wait is executed once, after the wait. During the wait, the
-//! connection does not read from its peer.
+//! Invariant: if the peer's address must wait before a command is executed, the command is executed exactly once, after
+//! the wait. During the wait, the connection does not read from its peer.
 
 use crate::admission::{Charge, Cost};
 use crate::connection::connection::Connection;
@@ -10,8 +10,8 @@ use crate::request::{self, TooSoon};
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-/// The cost of a join rises by one each time the room has this many more members that are told of the join and, later,
-/// of the leave.
+/// Number of members that add 1 to the cost of joining their room. Only members that the room tells about joins and
+/// leaves count.
 const MEMBERS_PER_JOIN: usize = 8;
 
 /// The cost of a failed authentication to its connection: as much as 25 lines. At the default rate, the connection then
@@ -53,7 +53,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// # Errors
     ///
-    /// Returns the time that the address would have to wait for its limit on answers, if that is too long.
+    /// Returns the time that the address would have to wait for its limit on answers, if that is longer than 5 s.
     pub(super) fn may_ask(&self) -> Result<(), TooSoon> {
         request::may_ask(self.account.as_ref())
     }
@@ -69,11 +69,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Charges the address for opening a room in which the session publishes without joining. If the address must wait,
-    /// the connection does not read from the peer until then.
+    /// the connection does not read from the peer until the wait is over.
     ///
     /// # Errors
     ///
-    /// Returns the time that the address would have to wait, if that is too long.
+    /// Returns the time that the address would have to wait, if that is longer than 5 s.
     pub(super) fn charge_opening(&mut self, key: &str, is_hidden: bool) -> Result<(), TooSoon> {
         let account = self.account.as_ref();
         if let Some(until) = request::charge_opening(&self.hub, account, key, is_hidden)? {
@@ -83,7 +83,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     /// Returns the cost of joining a room, in `Charge::Joins`. The cost grows with the number of members that are told
-    /// of the join and, later, of the leave. It is 0 if the connection's address has no limits.
+    /// of the join and, later, of the leave. The cost is 0 if the connection's address has no limits.
     fn cost_of_joining(&self, room: &str) -> u64 {
         if self.account.is_none() {
             return 0;
@@ -100,7 +100,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     ///
     /// # Errors
     ///
-    /// Returns the time that the address would have to wait, if that is too long.
+    /// Returns the time that the address would have to wait, if that is longer than 5 s.
     pub(super) fn waits_to_join(&mut self, command: &Command<'_>) -> Result<bool, TooSoon> {
         let cost = match command {
             Command::Join(request) => self.cost_of_joining(&request.room),

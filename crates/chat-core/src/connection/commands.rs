@@ -1,6 +1,6 @@
 //! Executes the commands that do not publish messages.
 //!
-//! Invariant: a command is executed to its end before the next one, and answered once.
+//! Invariant: each command is executed completely before the next command begins, and is answered once.
 
 use crate::admission::Cost;
 use crate::connection::connection::Connection;
@@ -32,7 +32,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Executes a command. If the command is refused, sends the refusal to the peer. Returns why the connection must
     /// end, if it must.
     pub(super) async fn perform(&mut self, command: Command<'_>) -> Option<CloseReason> {
-        // Boxed, so that an idle connection keeps no memory for this future.
+        // The future is boxed, so that an idle connection keeps no memory for it.
         match Box::pin(self.execute(command)).await {
             Ok(Outcome::Close(reason)) => return Some(reason),
             Ok(Outcome::GoOn) => {}
@@ -113,8 +113,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(Outcome::GoOn)
     }
 
-    /// Returns the reason that members are told when the peer quits; `None` if the peer gave no reason or the policy
-    /// refuses it.
+    /// Returns the reason that the members of the peer's rooms are told when the peer quits; `None` if the peer gave no
+    /// reason or the policy refuses the reason.
     async fn quit_reason(&mut self, asked: &str) -> Option<Arc<str>> {
         let question = Question::Quit { reason: asked };
         let reason = self.ask(question, asked).await.ok()?;
@@ -162,7 +162,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         leaving: usize,
         bytes_max: Option<usize>,
     ) -> Result<(), Refusal> {
-        // A peer that names a position is sent every message after it, however many bytes they are.
+        // A peer that names a position is sent all messages after the position, without a limit on bytes.
         let bytes_max = bytes_max.filter(|_| request.after.is_none());
         let joined = self.enter(request, leaving, bytes_max).await;
         let joined = match joined {
@@ -185,8 +185,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         joined
     }
 
-    /// Executes a `Hello`: takes the nick, joins the rooms and answers with a `Welcome`. A room that can't be joined
-    /// does not prevent joining the others.
+    /// Executes a `Hello`: takes the nick, joins the rooms and answers with a `Welcome`. If one room can't be joined,
+    /// the session still joins the other rooms.
     async fn begin(
         &mut self,
         nick: Option<&str>,
@@ -204,8 +204,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let mut joined = Vec::with_capacity(rooms.len());
         for request in rooms {
             joined.push((&*request.room, self.enter(request, 0, None).await));
-            // Each room announces the join in a task of its own. The yield after each join spreads this work, so that
-            // it does not delay other rooms for long.
+            // Each room announces the join in a task of its own. The yield after each join spreads these tasks over
+            // time, so that they do not delay other rooms for long.
             tokio::task::yield_now().await;
         }
         // Each room is charged like a command that joins one room. The charge for the line already covers the first
@@ -248,15 +248,15 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         match joined {
             Ok((info, member)) => {
                 self.leave_first(leaving).await;
-                // Most sessions are in one room, and `push` alone would reserve memory for four.
+                // Most sessions are in one room. Without this call, `push` would reserve memory for four members.
                 if self.members.is_empty() {
                     self.members.reserve_exact(1);
                 }
                 self.members.push(member);
                 let is_recovered = match bytes_max {
                     None => self.plan_replay(request, JoinedAt::from(&info)).await,
-                    // The caller plans this replay after it has written the reply: only then is it known how many bytes
-                    // are left.
+                    // The caller plans this replay after it has written the reply, because the reply uses up part of
+                    // `bytes_max`.
                     Some(_) => None,
                 };
                 Ok(Joined {
@@ -354,7 +354,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Returns how many messages an answer may have if the peer asks for this many.
+    /// Returns the maximum number of messages in an answer if the peer asks for `asked` messages.
     fn page_limit(&self, asked: Option<usize>) -> usize {
         request::page_limit(self.hub.limits(), asked)
     }
@@ -370,8 +370,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.members.drain(..count);
     }
 
-    /// Leaves the first room of `members`. Output that is held back is released before the rest of that room's log is
-    /// written.
+    /// Leaves the first room of `members`. Before the last messages of that room are written, releases the output that
+    /// is held back.
     async fn leave_one(&mut self) {
         self.members[0].pause();
         self.uncork();
@@ -389,8 +389,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.join(&request, self.members.len()).await
     }
 
-    /// Tells the peer about each room from which the application removed the session, after the messages that were
-    /// published there before. The session then joins the lobby, if its dialect requires that.
+    /// Handles the rooms from which the application removed the session. For each room, writes the messages that were
+    /// published before the removal, and then tells the peer about the removal. Afterwards the session joins the lobby,
+    /// if its dialect requires that.
     pub(super) async fn be_removed(&mut self) {
         let mut must_move = false;
         while let Some(removal) = self.session.as_ref().and_then(Session::take_removal) {
@@ -464,8 +465,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Waits for `work`, and writes the connection's output in the meantime. Returns `None` if the session must end or its
-/// stream fails before the work is done.
+/// Waits for `work`, and writes the connection's output while it waits. Returns `None` if the session must end or the
+/// connection's stream fails before the work is done.
 pub(super) async fn unless_over<T>(
     session: Option<&Session>,
     outbound: &Outbound,

@@ -1,8 +1,8 @@
 //! One connection: turns the peer's bytes into commands, turns replies and events into bytes, and watches the
 //! deadlines.
 //!
-//! Invariant: an idle connection waits only in [`Connection::wait`]. Nothing is lost, whichever event ends the wait.
-//! While it waits, the connection holds neither a read nor a write buffer.
+//! Invariant: an idle connection waits only in [`Connection::wait`]. No input and no output is lost, whichever event
+//! ends the wait. While it waits, the connection holds neither a read nor a write buffer.
 
 use crate::admission::{AddressAccount, Cost};
 use crate::connection::conversation::Conversation;
@@ -58,8 +58,8 @@ impl Opening {
     }
 }
 
-/// Drives the connection over one stream until it ends. A TCP stream is split into two halves that share no lock; any
-/// other stream is split with a lock.
+/// Drives the connection over one stream until the connection ends. A TCP stream is split into two halves that share no
+/// lock; any other stream is split with a lock.
 pub(crate) fn drive_stream<S>(
     stream: S,
     peer: Peer,
@@ -85,9 +85,9 @@ where
 
 /// As [`drive_stream`], over the reading and the writing half of a stream.
 ///
-/// Each idle connection keeps this future in memory, so the future must be small. The `Connection` is therefore boxed,
-/// because a future keeps its arguments beside the values that it makes from them. Futures that are not awaited for
-/// long are boxed, too.
+/// Each idle connection keeps this future in memory, so the future must be small. The `Connection` is boxed, because a
+/// future stores its arguments in addition to the values that it makes from them. Futures that are awaited only for a
+/// short time are boxed, too.
 pub(crate) fn drive<R, W>(
     reader: R,
     writer: W,
@@ -120,8 +120,8 @@ where
 }
 
 pub(super) struct Connection<R> {
-    // The fields are dropped in this order. The session is first, so that its end leaves the rooms and gives them the
-    // reason.
+    // Rust drops the fields in this order. The session is dropped before the members, so that the session itself leaves
+    // its rooms and gives them the reason.
     pub(super) session: Option<Session>,
     /// One member for each room that the session is in, in the order in which the session joined the rooms.
     pub(super) members: Vec<WireMember>,
@@ -129,7 +129,8 @@ pub(super) struct Connection<R> {
     pub(super) dialects: Arc<Dialects>,
     /// What is known about the peer; `None` if neither the policy, the authenticator nor the session needs it.
     pub(super) peer: Option<Arc<Peer>>,
-    /// What the connections of the peer's address have used of its limits; `None` if the address has no limits.
+    /// How much the connections of the peer's address have used of the address's limits; `None` if the address has no
+    /// limits.
     pub(super) account: Option<Arc<AddressAccount>>,
     pub(super) transport: Transport<R>,
     pub(super) conversation: Conversation,
@@ -254,7 +255,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             return Poll::Ready(Wake::Removed);
         }
         let is_paused = is_full || must_catch_up || self.conversation.is_paused();
-        // The timer is polled after this, because a pause moves the deadline of an unfinished line.
+        // `set_paused` is called before the timer is polled, because a pause moves the deadline of an unfinished line.
         if self.conversation.is_timed() {
             self.conversation.set_paused(is_paused, Instant::now());
         }
@@ -305,8 +306,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.charge_input(count, now);
     }
 
-    /// Returns whether something must be written before anything else: a replay, a page of a list of members, or the
-    /// reply to a published message that delivery will not reach.
+    /// Returns whether something must be written before anything else: a replay, a page of a list of members, or a late
+    /// reply. A reply is late if delivery will not reach the published message that it answers.
     pub(super) fn must_catch_up(&self) -> bool {
         !self.replays.is_empty()
             || self.listing.is_some()
@@ -403,7 +404,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         bytes
     }
 
-    /// Queues output that only this peer is sent, and counts its bytes.
+    /// Queues output for this peer alone, and counts the bytes.
     pub(super) fn send(&self, out: BytesMut) {
         if out.is_empty() {
             return;

@@ -43,7 +43,7 @@ pub(super) use waiting::{Draft, Place, Target, Waiting};
 ///
 /// The first bytes select the dialect. If no detector recognises them, silence, the end of a line or the maximum length
 /// of the prefix selects the default dialect. If the default dialect is plain, a peer that sends nothing is greeted in
-/// plain. It then has a session while it is still `Detecting`.
+/// the plain dialect. The peer then has a session while it is still `Detecting`.
 ///
 /// The connection calls [`next`](Self::next) until the answer is [`Next::Wait`]. It calls `next` again when something
 /// was read, and [`on_time`](Self::on_time) when a deadline has passed. It processes each line with
@@ -58,7 +58,7 @@ pub(super) struct Conversation {
     /// Messages that wait to be published together. They are published at the latest when all input is processed.
     /// Boxed, because an idle connection has none.
     waiting: Option<Box<Waiting>>,
-    /// The rest of a line that must wait.
+    /// The rest of a line that is processed later, because the peer must wait.
     deferred: Option<Box<Deferred>>,
     /// A published message whose reply is written when delivery reaches the message in its room; see
     /// [`Echo::Reply`](crate::Echo::Reply).
@@ -77,7 +77,7 @@ enum State {
         opened: Instant,
         /// The bytes so far may be the opening of another dialect, so silence does not select the default dialect yet.
         needs_more: bool,
-        /// The peer was greeted in plain before it sent anything, and has a session.
+        /// The peer was greeted in the plain dialect before it sent anything, and has a session.
         is_greeted: bool,
     },
     /// The dialect was known before the connection began, at `opened`. The conversation has not begun.
@@ -90,7 +90,7 @@ enum State {
     Closing,
 }
 
-/// The rest of a line that must wait.
+/// The rest of a line that is processed later, because the peer must wait.
 #[derive(Debug)]
 pub(super) struct Deferred {
     /// The command to execute before `rest`; `None` if there is none. The command joins rooms, and the connection's
@@ -208,7 +208,7 @@ impl Conversation {
         self.framing.push(bytes, now)
     }
 
-    /// Returns what the connection must do now. The connection calls it again when that is done.
+    /// Returns what the connection must do now. The connection calls `next` again when that is done.
     pub(super) fn next(&mut self, facts: &Facts<'_>) -> Next {
         if self.is_detecting()
             && let Some(next) = self.detect(facts)
@@ -280,8 +280,9 @@ impl Conversation {
             }
             Step::Command(command) => then(command),
         };
-        // Waiting messages are published before anything but another message, so that replies keep the order of the
-        // commands. A topic does not join waiting messages, because it is published alone.
+        // A message joins the messages that wait. Anything else is done after the waiting messages are published, so
+        // that replies keep the order of the commands. A topic does not join waiting messages, because it is published
+        // alone.
         let first = match &then {
             Then::Draft(draft) if draft.kind != Kind::Topic => None,
             _ => self.waiting.take(),
@@ -290,7 +291,7 @@ impl Conversation {
     }
 
     /// Charges for the next command of a line, if there is one. Returns the rest of the line if it can be processed
-    /// now. Otherwise defers the rest until the peer need not wait any more.
+    /// now. If the peer must wait, defers the rest until the wait is over and returns `None`.
     pub(super) fn goes_on<'a>(
         &mut self,
         commands: Commands<'a>,
@@ -472,7 +473,7 @@ impl Conversation {
         self.framing.set_paused(is_paused, now);
     }
 
-    /// Does not count the peer's silence until now, because the connection did not read from the peer.
+    /// Excludes the peer's silence until `now` from the heartbeat, because the connection did not read from the peer.
     pub(super) fn excuse_silence(&mut self, now: Instant) {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.excuse(now);
@@ -507,7 +508,7 @@ impl Conversation {
         self.dialect.as_mut()
     }
 
-    /// Returns why a line or frame was rejected; `None` if it was not.
+    /// Returns why a line or frame was rejected; `None` if it was accepted.
     pub(super) fn refusal_of(&self, rejected: &Inbound) -> Option<Refusal> {
         Refusal::of_line(rejected, self.framing.item_bytes_max())
     }

@@ -1,7 +1,7 @@
 //! Asks the policy whether a command may be executed.
 //!
 //! Invariant: while the policy decides, the connection continues to write output, and can end. Messages that the policy
-//! has already allowed do not wait for the answer.
+//! has already allowed do not wait for the decision.
 
 use crate::connection::connection::Connection;
 use crate::event::RoomInfo;
@@ -20,8 +20,8 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Asks the policy the given question. Returns `asked` if the policy allows it, or the text that the policy puts in
-    /// the place of `asked`.
+    /// Asks the policy the given question. Returns `asked` if the policy allows the request, or the text that the
+    /// policy puts in the place of `asked`.
     pub(super) async fn ask<'a>(
         &mut self,
         question: Question<'_>,
@@ -54,7 +54,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let decided = match at_once {
             Poll::Ready(decided) => decided,
             Poll::Pending => {
-                // Boxed, so that no memory is used for these futures if the policy answers at once.
+                // These futures are boxed, so that they use no memory if the policy answers at once.
                 Box::pin(self.publish_waiting()).await;
                 Box::pin(self.wait_for(decision)).await
             }
@@ -130,9 +130,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         request::may_see_members(&self.hub, &who, &self.hub.fold(room.as_str()))
     }
 
-    /// Waits for the policy's answer, and writes the connection's output in the meantime. Returns `None` if the policy
-    /// fails or does not answer within `Limits::policy_timeout`. If the session must end first, returns a refusal; the
-    /// connection then finds out why it must end.
+    /// Waits for the policy's answer, and writes the connection's output while it waits. Returns `None` if the policy
+    /// fails or does not answer within `Limits::policy_timeout`. If the session must end before the policy answers,
+    /// returns a refusal. The connection learns why the session must end when it next waits.
     async fn wait_for(
         &mut self,
         mut decision: BoxFuture<'_, Option<Decision>>,

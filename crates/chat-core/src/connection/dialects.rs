@@ -6,8 +6,8 @@ use crate::protocol::{Detection, Detector, Dialect, reserved};
 use std::fmt;
 use std::sync::Arc;
 
-/// The protocols that a server's connections may speak, and the encoders of the plain dialect, which show the server's
-/// time.
+/// The protocols that a server's connections may speak, and the encoders of the plain dialect. The encoders hold the
+/// function that converts a timestamp to the server's local time.
 #[derive(Clone)]
 pub(crate) struct Dialects {
     detectors: Vec<Arc<dyn Detector>>,
@@ -23,16 +23,16 @@ type MakeDialect = dyn Fn() -> Box<dyn Dialect> + Send + Sync;
 
 /// The dialect of peers that no detector recognises, or that send nothing.
 pub(crate) enum Fallback {
-    /// The plain dialect. A peer that sends nothing is greeted in it, and its first bytes may still select another
-    /// dialect.
+    /// The plain dialect. A peer that sends nothing is greeted in the plain dialect, and its first bytes may still
+    /// select another dialect.
     Plain(Box<dyn Dialect>),
     /// A dialect that the program has set as the default. The peer's later bytes can't select another one.
     Other(Box<dyn Dialect>),
 }
 
 impl Dialects {
-    /// Adds a detector. Detectors are called in the order in which they were added, and before those that refuse
-    /// protocols. A protocol that is refused by default can therefore be added.
+    /// Adds a detector. Detectors are called in the order in which they were added, and before the detectors that
+    /// refuse protocols. A protocol that is refused by default can therefore be added.
     pub(crate) fn add(&mut self, detector: impl Detector) {
         self.detectors.insert(self.added, Arc::new(detector));
         self.added += 1;
@@ -59,7 +59,7 @@ impl Dialects {
         }
     }
 
-    /// Calls the detectors with a prefix that is complete: no further byte of its line follows.
+    /// Calls the detectors with a prefix that is complete: the peer sends no more bytes of the line.
     pub(crate) fn choose_last(&self, prefix: &[u8]) -> Detection {
         match self.choose(&[prefix, b"\n"].concat()) {
             // No detector recognises the prefix as a complete line, but it may be the incomplete opening of a protocol.
@@ -92,7 +92,7 @@ impl Dialects {
     }
 }
 
-/// Calls, in order, the detectors that may take over the byte stream, or those that can't.
+/// Calls, in order, the detectors for which [`Detector::may_take_over`] returns the given value.
 fn detect(detectors: &[Arc<dyn Detector>], may_take_over: bool, prefix: &[u8]) -> Detection {
     let mut detection = Detection::NotFound;
     for detector in detectors {
@@ -109,7 +109,7 @@ fn detect(detectors: &[Arc<dyn Detector>], may_take_over: bool, prefix: &[u8]) -
 }
 
 impl Default for Dialects {
-    /// Only the plain dialect. Protocols that `reserved` recognises, such as HTTP, are refused.
+    /// Supports only the plain dialect, and refuses the protocols that `reserved` recognises, such as HTTP.
     fn default() -> Self {
         Self {
             detectors: reserved().collect(),

@@ -1,7 +1,7 @@
-//! The end of a connection: sends the remaining messages and a goodbye, and closes the stream so that neither is lost.
+//! The end of a connection: sends the remaining messages and a goodbye, then closes the stream without losing either.
 //!
-//! Invariant: the leave is announced and the nick is freed first, whatever the peer does. Every step after that is
-//! bounded in time.
+//! Invariant: the session's rooms are told of its leave, and its nick is freed, before the connection waits for the
+//! peer. Every wait after that is bounded in time.
 
 use crate::connection::connection::Connection;
 use crate::connection::replay::Replaying;
@@ -15,15 +15,16 @@ use tokio::io::AsyncRead;
 /// that reads nothing for one stall timeout is given up earlier.
 const FAREWELL_STALLS: u32 = 10;
 
-/// Maximum time that a connection waits, after its last output, for the peer to close its half. Closing the stream
-/// while unread input waits would reset the connection, and the goodbye would be lost (RFC 9293, section 3.10.4).
+/// Maximum time that a connection waits, after its last output, for the peer to close its half of the stream. Closing
+/// the stream while unread input waits would reset the connection, and the goodbye would be lost (RFC 9293, section
+/// 3.10.4).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// As `LINGER`, but while the hub drains and all connections linger at once.
+/// Replaces `LINGER` while the hub drains, because all connections then linger at once.
 const LINGER_DRAINING: Duration = Duration::from_millis(100);
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Ends the session and the stream. Returns the reason.
+    /// Ends the session and the stream. Returns `reason`.
     pub(super) async fn farewell(mut self: Box<Self>, reason: CloseReason) -> CloseReason {
         self.members.iter().for_each(WireMember::pause);
         if let Some(session) = &self.session {
@@ -75,8 +76,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let echo = self.echo();
         for member in 0..self.members.len() {
             if drains {
-                // The rooms of a draining hub accept no more messages. Waits until the journal has stored them all, so
-                // that every member is given the same messages.
+                // The rooms of a draining hub accept no more messages. The wait for the journal to store all accepted
+                // messages ensures that every member is given the same messages.
                 self.members[member].room().settled().await;
             }
             let replay = self.members[member].stop();

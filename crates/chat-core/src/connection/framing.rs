@@ -17,10 +17,10 @@ const SPARE_BYTES_MAX: usize = 64 * 1024;
 
 /// The input of one connection, divided into items: lines, or frames of the dialect's own framing.
 pub(super) enum Framing {
-    /// The input is divided into lines, or by silence.
+    /// The peer ends its messages with newlines or with silence.
     Lines(Input),
     /// The dialect's own framing divides the input. Boxed, so that a connection that sends lines keeps no memory for
-    /// it.
+    /// frames.
     Frames(Box<Frames>),
 }
 
@@ -45,8 +45,8 @@ impl Framing {
         Self::Lines(Input::new(limits, now))
     }
 
-    /// Applies the framing of a dialect, and gives it the input so far. Returns the bytes that the framing sends in
-    /// return. If the input stays lines, returns the withheld answers to telnet's commands.
+    /// Applies the framing of a dialect, and gives the framing the input so far. Returns the bytes that the framing
+    /// sends in return. If the dialect has no framing of its own, returns the withheld answers to telnet's commands.
     pub(super) fn set_dialect(
         &mut self,
         dialect: &dyn Dialect,
@@ -97,7 +97,7 @@ impl Framing {
         }
     }
 
-    /// Returns whether the framing does not respect its limits, so that the connection must end.
+    /// Returns whether the framing keeps more bytes than it may, so that the connection must end.
     pub(super) const fn has_failed(&self) -> bool {
         match self {
             Self::Lines(_) => false,
@@ -105,8 +105,8 @@ impl Framing {
         }
     }
 
-    /// Returns whether the peer has ended its input in a way that only the framing knows, so that the connection must
-    /// end.
+    /// Returns whether the framing has found the end of the peer's input, such as a close frame, so that the connection
+    /// must end.
     pub(super) fn has_ended(&self) -> bool {
         match self {
             Self::Lines(_) => false,
@@ -186,8 +186,8 @@ impl Framing {
         }
     }
 
-    /// Returns when silence ends the unfinished message; `None` if silence does not end it. Call
-    /// [`next_silent`](Self::next_silent) then.
+    /// Returns when silence ends the unfinished message; `None` if silence does not end it. At that time, call
+    /// [`next_silent`](Self::next_silent).
     pub(super) fn silence_deadline(&self, limits: &Limits) -> Option<Instant> {
         match self {
             Self::Lines(input) => input.deadline(limits),
@@ -330,7 +330,8 @@ impl Frames {
 mod tests {
     use super::*;
 
-    /// A framing that ignores what it must do: it keeps everything, gives nothing up, and never finishes.
+    /// A framing that breaks the rules: it keeps all bytes, drops no unfinished frame, and never returns a complete
+    /// one.
     struct Careless(usize);
 
     impl protocol::Framing for Careless {

@@ -26,7 +26,7 @@ impl Heartbeat {
         *self = Self::new(now);
     }
 
-    /// Does not count the silence until now, because the connection did not read from the peer.
+    /// Excludes the silence until `now`, because the connection did not read from the peer.
     pub(super) const fn excuse(&mut self, now: Instant) {
         self.heard = now;
     }

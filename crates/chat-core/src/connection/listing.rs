@@ -1,7 +1,7 @@
 //! Writes all members of a room to a peer, page by page.
 //!
 //! Invariant: a page is read only when the peer has taken the page before it. Live events are held back until all pages
-//! are written, so an event that the peer receives before the list happened before the list.
+//! are written. An event that the peer receives before the list is therefore older than the list.
 //!
 //! The list has each member that was in the room from the first page to the last. Joins and leaves during that time are
 //! announced after the list, unless the room has too many members for announcements.
@@ -26,7 +26,7 @@ pub(super) struct Listing {
     key: String,
     /// The session of the last member that was written; `None` before the first page.
     after: Option<SessionId>,
-    /// Nicks that several sessions share and that were already written. Each is written once.
+    /// The shared nicks that were already written. A nick that several sessions share is written once.
     shared: HashSet<Nick>,
 }
 
@@ -48,7 +48,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         Ok(())
     }
 
-    /// Writes pages until the list is complete or the peer must read first. Returns whether the list is complete.
+    /// Writes pages until the list is complete, or until the stream accepts no more output. Returns whether the list is
+    /// complete.
     pub(super) async fn write_listing(&mut self) -> bool {
         let mut slice = TimeSlice::begin();
         while let Some(mut listing) = self.listing.take() {

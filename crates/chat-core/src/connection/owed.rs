@@ -1,11 +1,11 @@
-//! Writes the reply to a published message at the message's place among those of its room; see
+//! Writes the reply to a published message among the events of its room, in the place of the message; see
 //! [`Echo::Reply`](crate::Echo::Reply).
 //!
 //! Invariant: a published message is answered once, and the next command waits for that answer.
 //!
-//! When delivery to the connection reaches the message, it holds back the events after the message until the connection
-//! has written the reply. If output is already held back, delivery stops at the message, and the connection writes the
-//! reply when it catches up.
+//! When delivery to the connection reaches the message, delivery holds back the events after the message until the
+//! connection has written the reply. If output is already held back, delivery stops at the message, and the connection
+//! writes the reply when it catches up.
 //!
 //! Delivery may never reach the message. Then the reply is written after the gap that contains the message, when the
 //! session leaves the room, or after `Limits::stall_timeout`.
@@ -32,7 +32,7 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// Returns whether `batch` is this message.
+    /// Returns whether `batch` holds this message.
     pub(super) fn is(&self, batch: &Batch) -> bool {
         self.batch.room() == batch.room() && self.batch.last() == batch.last()
     }
@@ -40,8 +40,8 @@ impl Owed {
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Handles a message of the peer that delivery has reached. If the message is not answered yet, writes the reply.
-    /// Otherwise the peer was told that the message failed although it was appended, so it is shown like the messages
-    /// of other members.
+    /// If the peer was told that the message failed although it was appended, shows the message like those of other
+    /// members.
     pub(super) fn write_due(&mut self) {
         let Some(batch) = self.transport.outbound().take_due() else {
             return;

@@ -26,8 +26,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         if let Some(key) = &key
             && let Some(said) = self.said_under(key)?
         {
-            // The message is already published, so it is a duplicate even if the room or the policy has changed since
-            // then.
+            // The message was published earlier. It is a duplicate even if the room or the policy has changed in the
+            // meantime.
             self.tell_said(&said).await;
             return Ok(());
         }
@@ -35,7 +35,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             Place::Joined(room) => Target::Member(self.member(room.as_deref())?),
             Place::Any { room, if_missing } => {
                 self.hub.checked(&text)?;
-                // Boxed, so that an idle connection keeps no memory for this future.
+                // The future is boxed, so that an idle connection keeps no memory for it.
                 Box::pin(self.target(&room, if_missing)).await?
             }
         };

@@ -39,9 +39,9 @@ enum Own {
     All,
     /// Only messages without a key. The peer learns whether a message with a key was published by sending it again.
     Unkeyed,
-    /// None of them, because the peer receives replies to them.
+    /// No message of the peer, because the peer receives a reply to each.
     None,
-    /// Instead of the message that is not answered yet, the reply to it. Messages that were already answered are not
+    /// The message that is not answered yet is replaced with its reply. Messages that were already answered are not
     /// shown.
     Reply,
 }
@@ -79,8 +79,8 @@ impl Replaying {
 }
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Continues a replay or a list, or begins a replay for a lagging member. Call it when the stream has accepted all
-    /// output that is not held back.
+    /// Continues a replay or a list, or begins a replay for a lagging member. Must be called when the stream has
+    /// accepted all output that is not held back.
     pub(super) async fn catch_up(&mut self) {
         self.write_due();
         if self.listing.is_some() {
@@ -122,8 +122,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         self.uncork();
     }
 
-    /// Begins the planned replays, unless the stream must first accept other output. Uncorks the output if there is
-    /// nothing to replay.
+    /// Begins the planned replays, unless the stream must first accept other output. If nothing is to be replayed,
+    /// releases the events that are held back.
     pub(super) async fn catch_up_soon(&mut self) {
         if self.replays.is_empty() {
             self.uncork();

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 /// Maximum bytes of one read; also the size of the buffer that all connections of a thread share.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// Maximum bytes of one read if the connection's rate is limited, so that only little input is kept while it waits for
-/// tokens.
+/// Maximum bytes of one read if the connection's rate is limited. The limit keeps little input in memory while the
+/// connection waits for tokens.
 const READ_BYTES_LIMITED: usize = 8 * 1024;
 
 thread_local! {
@@ -36,7 +36,7 @@ pub(super) struct Transport<R> {
     written: u64,
     /// Since when the stream has accepted nothing although output waits; `None` if no output waits.
     waiting_since: Option<Instant>,
-    /// The peer has ended its half of the stream.
+    /// Whether the peer has ended its half of the stream.
     has_ended: bool,
 }
 
@@ -71,7 +71,7 @@ impl<R: AsyncRead + Unpin> Transport<R> {
     }
 
     /// Reads into the buffer of the thread, and gives the bytes to `take`. Must not be called once the peer has ended
-    /// its half.
+    /// its half of the stream.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -120,12 +120,12 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         self.waiting_since.map(|since| since + limits.stall_timeout)
     }
 
-    /// Returns the output queue, which rooms that deliver to this connection share.
+    /// Returns the output queue. The rooms that deliver to this connection write to the same queue.
     pub(super) const fn outbound(&self) -> &Arc<Outbound> {
         &self.outbound
     }
 
-    /// Queues output that only this peer is sent, before the events that are held back.
+    /// Queues output for this peer alone, ahead of the events that are held back.
     pub(super) fn send(&self, bytes: &Bytes) {
         self.outbound.send(bytes);
     }
@@ -174,7 +174,7 @@ impl<R: AsyncRead + Unpin> Transport<R> {
         poll_fn(|cx| self.outbound.poll_shutdown(cx)).await.is_ok()
     }
 
-    /// Reads and discards input until the peer ends its half.
+    /// Reads and discards input until the peer ends its half of the stream.
     pub(super) async fn read_to_end(&mut self) {
         while !self.has_ended {
             let read = poll_fn(|cx| self.poll_read(cx, ReadSize::Full, |_| {})).await;

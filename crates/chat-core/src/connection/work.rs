@@ -20,8 +20,8 @@ use tokio::time::Instant;
 const STEPS_PER_LOOK: u32 = 64;
 
 impl<R: AsyncRead + Send + Unpin> Connection<R> {
-    /// Calls `ask` with the conversation and the [`Facts`] that it needs, and counts a pause in reading that begins in
-    /// this call.
+    /// Calls `ask` with the conversation and the current [`Facts`]. If the call begins a pause in reading, counts the
+    /// pause.
     pub(super) fn ask_conversation<T>(
         &mut self,
         ask: impl FnOnce(&mut Conversation, &Facts<'_>) -> T,
@@ -97,7 +97,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         // The peer's silence until now does not count: input that arrived while the policy or the journal worked is not
         // read yet.
         self.conversation.excuse_silence(Instant::now());
-        // A socket that always has input would otherwise occupy the worker thread until Tokio's budget of 128
+        // Without this yield, a socket that always has input would occupy the worker thread until Tokio's budget of 128
         // operations is used up.
         slice.yield_if_over().await;
         None

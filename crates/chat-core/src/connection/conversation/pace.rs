@@ -36,7 +36,8 @@ impl Pace {
         self.paused_until = self.paused_until.max(Some(until));
     }
 
-    /// Charges the connection for bytes that were read. Returns when reading may continue, if it must pause.
+    /// Charges the connection for bytes that were read. Returns when reading may continue; `None` if reading need not
+    /// pause.
     pub(in crate::connection) fn charge_input(
         &mut self,
         bytes: usize,
@@ -60,8 +61,8 @@ impl Pace {
         }
     }
 
-    /// Returns whether reading is paused. If the bucket has no token, begins a pause, which ends when the bucket has
-    /// one.
+    /// Returns whether reading is paused. If the bucket has no token, begins a pause that ends when the bucket has a
+    /// token again.
     pub(super) fn must_wait(&mut self, now: Instant) -> bool {
         if let Some(Err(until)) = self.bucket.as_ref().map(|bucket| bucket.check(now)) {
             self.paused_until = Some(until);

@@ -1,4 +1,4 @@
-//! Conversations without a runtime: what the state machine asks for, in order, and when.
+//! Tests the conversation without a runtime: what the state machine asks for, in which order, and when.
 
 use super::*;
 use crate::event::{Broadcast, Direct, Encoder, Moment};
@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Stands for the connection: does at once what the conversation asks for, and records it.
+/// Simulates a connection: does at once what the conversation asks for, and records it in `done`.
 struct Peer {
     conversation: Conversation,
     limits: Limits,
@@ -562,7 +562,8 @@ fn a_line_that_is_given_up_costs_as_much_as_a_line() {
     peer.waits(SECOND).goes_on().does(&["publish 1"]);
 }
 
-/// If it were, the connection would ask for the same input again and again, and never yield.
+/// Input that waits for the rate limit must not wake the connection. Otherwise the connection would ask for the same
+/// input again and again, and never yield.
 #[test]
 fn input_that_waits_for_the_rate_is_not_asked_for_again() {
     let mut peer = Peer::with(one_a_second(1));

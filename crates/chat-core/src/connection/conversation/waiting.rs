@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub(in crate::connection) struct Waiting {
     pub(in crate::connection) target: Target,
     pub(in crate::connection) drafts: Drafts,
-    /// Reserve the keys of those messages that have a key.
+    /// The reservations of the keys: one for each message that has a key.
     pub(in crate::connection) claims: Vec<Claim>,
 }
 
