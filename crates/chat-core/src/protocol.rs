@@ -1,4 +1,5 @@
-//! The protocols of peers: the traits that recognise a protocol, read its input and write its output, and their types.
+//! The protocols of peers: the traits that recognise a protocol, read its input and write its output, and the types
+//! that these traits use.
 
 mod command;
 mod commands;

@@ -43,14 +43,14 @@ pub enum Command<'a> {
         text: Cow<'a, str>,
         /// The key, at most 64 bytes.
         key: Option<Cow<'a, str>>,
-        /// Whether the room is opened or the message refused if the room does not exist.
+        /// What the hub does if the room does not exist: open the room, or refuse the message.
         if_missing: IfMissing,
     },
     /// Sets a room's topic, or asks for it. To set the topic, the session must be in the room.
     Topic {
         /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
-        /// The new topic; an empty one removes it. `None` asks for the topic.
+        /// The new topic; an empty text removes the topic. `None` asks for the topic.
         text: Option<Cow<'a, str>>,
     },
     /// Sends a direct message to one session.
@@ -60,10 +60,10 @@ pub enum Command<'a> {
         /// The text of the message.
         text: Cow<'a, str>,
     },
-    /// Begins the session: takes a nick and joins rooms in one step. A room that the session can't join does not
-    /// prevent it from joining the others.
+    /// Begins the session: takes a nick and joins rooms in one step. If one room can't be joined, the session still
+    /// joins the other rooms.
     Hello {
-        /// The requested nick. With `None`, the session keeps the nick that it has, at first that of a guest.
+        /// The requested nick. `None` keeps the session's nick; a new session then has a guest nick.
         nick: Option<Cow<'a, str>>,
         /// The digest of a secret by which the hub recognises a client over several sessions. Keys of messages that the
         /// client used in an earlier session with this token remain known. If an earlier session with this token still
@@ -73,8 +73,8 @@ pub enum Command<'a> {
         /// The rooms to join.
         rooms: Vec<JoinRequest<'a>>,
     },
-    /// Proves that the peer has an account. If a session has begun, it gets the account. Otherwise the session that the
-    /// connection begins later gets it.
+    /// Proves that the peer has an account. The session of the connection gets the account. If no session has begun,
+    /// the session that begins later gets the account.
     ///
     /// A failed attempt is charged like many lines, and several failed attempts in a row end the connection; see
     /// [`Limits::failed_authentications`](crate::Limits::failed_authentications).
@@ -110,18 +110,18 @@ pub enum Command<'a> {
     },
     /// Asks which rooms exist.
     Rooms {
-        /// Lists only rooms whose names sort after this one. `None` lists from the first room.
+        /// Lists only rooms whose names sort after this name. `None` lists from the first room.
         after: Option<Cow<'a, str>>,
         /// Maximum number of rooms in the answer, at most 100. `None` is 100.
         limit: Option<usize>,
     },
     /// Asks for past messages of a room that the session is in. The answer is
-    /// [`Reply::History`](crate::protocol::Reply::History). The messages follow it as events of the room, which the
-    /// encoder writes.
+    /// [`Reply::History`](crate::protocol::Reply::History). The messages follow the answer as events of the room, which
+    /// the encoder writes.
     History {
         /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
-        /// Returns only messages before this position. `None` returns the latest ones.
+        /// Returns only messages before this position. `None` returns the latest messages.
         before: Option<Seq>,
         /// Maximum number of messages, at most [`Limits::history_max`](crate::Limits::history_max). `None` is
         /// [`Limits::history`](crate::Limits::history).
@@ -132,11 +132,11 @@ pub enum Command<'a> {
     Read {
         /// The room. `None` is the room that the session joined last.
         room: Option<Cow<'a, str>>,
-        /// Returns only messages after this position, the earliest ones first. If it is set, `before` is ignored.
+        /// Returns the earliest messages after this position. If `after` is set, `before` is ignored.
         after: Option<Seq>,
         /// The epoch of `after` and `before`. `None` is the log's current epoch.
         epoch: Option<Epoch>,
-        /// Returns only messages before this position. `None` returns the latest ones.
+        /// Returns only messages before this position. `None` returns the latest messages.
         before: Option<Seq>,
         /// Maximum number of messages, at most [`Limits::history_max`](crate::Limits::history_max). `None` is
         /// [`Limits::history`](crate::Limits::history).
@@ -164,7 +164,7 @@ pub enum Command<'a> {
     },
     /// Tells the connection to ask the dialect again for its [encoder](crate::protocol::Dialect::encoder), its
     /// [echo](crate::protocol::Dialect::echo) and its [options](crate::protocol::Dialect::options). A dialect adds this
-    /// command when it has changed one of them. It is not answered.
+    /// command when it has changed one of them. Core does not answer this command.
     OptionsChanged,
 }
 

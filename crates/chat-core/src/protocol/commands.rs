@@ -1,4 +1,5 @@
-//! The result of one input line: its commands and the dialect's own answers, in one order.
+//! The result of one input line: its commands and the dialect's own answers, in the order in which the dialect adds
+//! them.
 //!
 //! Invariant: one line adds a bounded number of commands. A line that adds one command allocates no memory.
 
@@ -16,9 +17,9 @@ const COMMANDS_PER_LINE_MAX: usize = 64;
 /// # Rate limit
 ///
 /// Each command after the first is charged like a separate line, so a list of rooms in one line does not bypass
-/// [`Limits::rate`](crate::Limits::rate). When the connection has no tokens left, the rest of the line waits until it
-/// has earned them, and the peer is not read during that time. With the default rate (20 at once, then 5 a second), a
-/// line that joins 40 rooms takes about 4 s.
+/// [`Limits::rate`](crate::Limits::rate). When the connection has no tokens left, the rest of the line waits for
+/// tokens, and the connection does not read from the peer during the wait. With the default rate (20 at once, then 5 a
+/// second), a line that joins 40 rooms takes about 4 s.
 ///
 /// # Examples
 ///
@@ -48,7 +49,7 @@ pub struct Commands<'a> {
     pushed: usize,
 }
 
-/// A command, and after how many bytes of the dialect's own answers it comes.
+/// A command, and the number of bytes of the dialect's own answers that come before the command.
 #[derive(Debug)]
 struct Placed<'a> {
     after: usize,
@@ -68,8 +69,8 @@ impl<'a> Commands<'a> {
     /// Adds a command. Returns `false`, and drops the command, if this line has already added 64 commands.
     ///
     /// Core does not answer a dropped command. A dialect whose lines can ask for more than 64 things writes an error
-    /// for the dropped ones to [`out`](Self::out), in its own form. A dialect that adds one command for each line may
-    /// ignore the result.
+    /// for the dropped commands to [`out`](Self::out), in its own form. A dialect that adds one command for each line
+    /// may ignore the result.
     pub fn push(&mut self, command: Command<'a>) -> bool {
         if self.pushed == COMMANDS_PER_LINE_MAX {
             return false;
@@ -87,14 +88,14 @@ impl<'a> Commands<'a> {
         true
     }
 
-    /// Returns the buffer for the dialect's own answers. What the dialect appends to it is sent after the answers to
-    /// the commands that were added before, and before the answers to the commands that are added afterwards.
+    /// Returns the buffer for the dialect's own answers. Bytes that the dialect appends are sent after the answers to
+    /// the commands added before, and before the answers to the commands added afterwards.
     pub const fn out(&mut self) -> &mut BytesMut {
         &mut self.out
     }
 
     /// Removes and returns the next bytes or the next command. Returns `None` if there are no more. The connection
-    /// calls it; a dialect needs it only in its own tests.
+    /// calls this method; a dialect needs it only in its own tests.
     pub fn pop(&mut self) -> Option<Step<'a>> {
         let next = self.first.as_ref().or_else(|| self.rest.front());
         let before = next.map_or(self.out.len(), |next| next.after - self.taken);

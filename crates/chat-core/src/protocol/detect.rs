@@ -1,7 +1,8 @@
 //! Recognises the protocol of a connection by its first bytes.
 //!
 //! Invariant: the opening of another protocol, such as HTTP, is never taken for a chat message, so that no web page can
-//! post into a room. The refused protocols are entries of a table: a new one is an entry, not a branch.
+//! post into a room. The refused protocols are entries of a table: to refuse another protocol, add an entry, not a
+//! branch.
 
 use crate::line::{is_unmarked_utf16, starts_with_mark};
 use crate::protocol::dialect::Dialect;
@@ -16,7 +17,7 @@ pub trait Detector: Send + Sync + 'static {
     ///
     /// If the peer has sent telnet commands or byte-order marks, the detector is also called with the bytes as the peer
     /// sent them, because such bytes may belong to a binary protocol. The server answers the telnet commands only when
-    /// no detector recognises the unchanged bytes or may still do so.
+    /// no detector recognises the unchanged bytes, and none needs more of them.
     ///
     /// On [`NeedMore`](Detection::NeedMore) the connection waits for more bytes, until it has received
     /// [`Limits::prefix_bytes`](crate::Limits::prefix_bytes) (1 KiB) or
@@ -82,8 +83,8 @@ pub enum Detected {
     /// The protocol is not supported. The peer is sent these bytes and disconnected.
     Refused(Bytes),
     /// The value, a protocol, takes over the byte stream. Only a detector whose
-    /// [`may_take_over`](Detector::may_take_over) returns `true` may return this variant; from any other detector it
-    /// closes the connection.
+    /// [`may_take_over`](Detector::may_take_over) returns `true` may return this variant. If another detector returns
+    /// it, the connection is closed.
     TakeOver(Box<dyn TakeOver>),
 }
 
@@ -172,8 +173,8 @@ impl Detector for Reserved {
     }
 }
 
-/// Length in bytes from which a prefix without a newline counts as an HTTP request line, because no person types such a
-/// line.
+/// Minimum length in bytes at which the beginning of an HTTP request line is recognised without its newline. No person
+/// types a line of this length that begins like a request line.
 const REQUEST_LINE_BYTES: usize = 512;
 
 /// Recognises a complete request line, `METHOD SP target SP HTTP/1.x` (RFC 9112, section 3). `GET lost` is a chat

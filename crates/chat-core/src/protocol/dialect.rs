@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Translates between one connection's bytes and the hub's commands and replies, and holds the state of that
 /// connection.
 pub trait Dialect: Send + Sync {
-    /// Returns the dialect's name in lower case. A [`Policy`](crate::Policy) sees it in
+    /// Returns the dialect's name in lower case. A [`Policy`](crate::Policy) sees the name in
     /// [`Visitor::dialect`](crate::policy::Visitor::dialect).
     fn name(&self) -> &'static str;
 
@@ -46,13 +46,13 @@ pub trait Dialect: Send + Sync {
     /// Returns the framing that divides this connection's input into items of at most `item_bytes_max` bytes. The
     /// default returns `None`: the input is divided into lines.
     ///
-    /// Core calls it once, when it has selected this dialect for the connection.
+    /// Core calls this method once, when it has selected this dialect for the connection.
     fn framing(&self, _item_bytes_max: usize) -> Option<Box<dyn Framing>> {
         None
     }
 
-    /// Tells the dialect how the peer's messages are delimited from now on. Core calls it only for a dialect with
-    /// [`silence_ends_text`](DialectOptions::silence_ends_text). The default does nothing.
+    /// Tells the dialect how the peer's messages are delimited from now on. Core calls this method only for a dialect
+    /// with [`silence_ends_text`](DialectOptions::silence_ends_text). The default does nothing.
     fn set_delimiter(&mut self, _ending: Delimiter) {}
 
     /// Writes the greeting of a peer whose session has just begun without a [`Hello`](crate::protocol::Command::Hello).
@@ -75,11 +75,12 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the answer to a command.
     ///
-    /// Core answers each command that [`receive`](Self::receive) has added once, in the order of the commands. Each has
-    /// its own reply, with two exceptions: one [`Reply::Published`] or [`Reply::Unpublished`] may answer several
-    /// commands, and several [`Reply::Members`] may answer one. A [`Quit`](crate::protocol::Command::Quit) is answered
-    /// by [`goodbye`](Self::goodbye). An [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered.
-    /// [`Reply::Rejected`], [`Reply::Present`] and [`Reply::Removed`] answer no command.
+    /// Core answers each command that [`receive`](Self::receive) has added once, in the order of the commands. Each
+    /// command has its own reply, with two exceptions: one [`Reply::Published`] or [`Reply::Unpublished`] may answer
+    /// several commands, and several [`Reply::Members`] may answer one command. A
+    /// [`Quit`](crate::protocol::Command::Quit) is answered by [`goodbye`](Self::goodbye). An
+    /// [`OptionsChanged`](crate::protocol::Command::OptionsChanged) is not answered. [`Reply::Rejected`],
+    /// [`Reply::Present`] and [`Reply::Removed`] answer no command.
     ///
     /// `receive` may be given the next lines before a *message* ([`Say`](crate::protocol::Command::Say),
     /// [`Act`](crate::protocol::Command::Act) or [`Publish`](crate::protocol::Command::Publish)) is answered, because
@@ -89,10 +90,11 @@ pub trait Dialect: Send + Sync {
     fn reply(&mut self, reply: &Reply<'_>, out: &mut BytesMut);
 
     /// Writes a ping, which asks a silent peer whether it is still there. Any bytes from the peer are an answer. Core
-    /// calls it only for a dialect with [`has_heartbeat`](DialectOptions::has_heartbeat). The default writes nothing.
+    /// calls this method only for a dialect with [`has_heartbeat`](DialectOptions::has_heartbeat). The default writes
+    /// nothing.
     fn ping(&mut self, _out: &mut BytesMut) {}
 
-    /// Writes a direct message that another session has sent to this one.
+    /// Writes a direct message that another session has sent to the peer's session.
     fn direct(&mut self, direct: &Direct, out: &mut BytesMut);
 
     /// Writes the last output before the connection is closed: a goodbye with the reason, or nothing if the protocol
@@ -125,24 +127,24 @@ pub enum Delimiter {
 #[non_exhaustive]
 pub struct DialectOptions {
     /// The session of a new peer joins the lobby at once, without a command. If the application later removes the
-    /// session from its last room, the session joins the lobby again, unless that room is the lobby.
+    /// session from its last room, the session joins the lobby again, unless that room is the lobby and was not closed.
     pub arrives_in_lobby: bool,
     /// A new peer registers over several lines: it has no session until the dialect adds a
     /// [`Hello`](crate::protocol::Command::Hello).
     ///
     /// Until then, no nick is claimed and nothing is announced. Core executes `Authenticate`, `Ping`, `Quit` and
-    /// `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another one, unless
-    /// core closes the connection, as it does if the policy refuses the peer. A peer that has not registered within
-    /// [`registration_timeout`](Limits::registration_timeout) is disconnected. Core does not call
+    /// `OptionsChanged`, and refuses every other command. A peer whose hello is refused may send another hello, unless
+    /// core closes the connection, for example because the policy refuses the peer. A peer that has not registered
+    /// within [`registration_timeout`](Limits::registration_timeout) is disconnected. Core does not call
     /// [`greet`](Dialect::greet) for such a dialect; the [`Welcome`](Reply::Welcome) has the nick and the message of
     /// the day.
     pub registers: bool,
     /// Silence may end a message of a peer that sends no newline.
     pub silence_ends_text: bool,
-    /// The server [pings](Dialect::ping) a silent peer, and disconnects it if it does not answer.
+    /// The server [pings](Dialect::ping) a silent peer, and disconnects a peer that does not answer.
     pub has_heartbeat: bool,
-    /// The peer is shown each nick change, and each end of a session, once, and not again in every further room that
-    /// the peer shares with that session.
+    /// The peer is shown each nick change and each end of a session only once, even if the peer shares several rooms
+    /// with that session.
     ///
     /// The default, `false`, shows the change once in each shared room. With `true`, the room in the
     /// [`Presence`](crate::Presence) of such a change is an arbitrary one of the shared rooms, so the encoder writes
@@ -169,13 +171,13 @@ pub enum Reply<'a> {
     Welcome {
         /// The session's nick.
         nick: &'a Nick,
-        /// The rooms that the hello named, in its order. Each has the name as the peer wrote it, and what the session
-        /// finds in the room or why it could not join the room.
+        /// The rooms that the hello named, in the same order. Each entry has the room's name as the peer wrote it, and
+        /// what the session finds in the room, or why the session could not join the room.
         rooms: &'a [(&'a str, Result<Joined, Refusal>)],
         /// The hub's limits.
         limits: &'a Limits,
-        /// The hub's lobby, for a client that has no other room to join. The session is in it only if the hello named
-        /// it.
+        /// The hub's lobby, for a client that has no other room to join. The session is in the lobby only if the hello
+        /// named the lobby.
         lobby: &'a RoomName,
         /// The message of the day, line by line.
         motd: &'a [String],
@@ -183,8 +185,8 @@ pub enum Reply<'a> {
     /// Answers [`Authenticate`](crate::protocol::Command::Authenticate): the peer has proved that it has this account.
     Authenticated(&'a Account),
     /// Answers [`Join`](crate::protocol::Command::Join) and [`Move`](crate::protocol::Command::Move): the session has
-    /// joined this room. The messages that the request asked to replay follow as events. Without a command, it tells
-    /// that the session has joined the lobby; see [`arrives_in_lobby`](DialectOptions::arrives_in_lobby).
+    /// joined this room. The messages that the request asked to replay follow as events. Without a command, this reply
+    /// says that the session has joined the lobby; see [`arrives_in_lobby`](DialectOptions::arrives_in_lobby).
     Joined {
         /// The session's nick.
         nick: &'a Nick,
@@ -242,8 +244,8 @@ pub enum Reply<'a> {
         /// Whether another part follows.
         has_more: bool,
     },
-    /// Tells a peer that lagged, and so missed joins or leaves, who is in the room now. Answers no command. Has the
-    /// nicks of only the first 100 members.
+    /// Tells a peer that lagged, and so missed joins or leaves, who is in the room now. Answers no command. The value
+    /// has the nicks of only the first 100 members.
     Present(&'a RoomInfo),
     /// Answers [`Rooms`](crate::protocol::Command::Rooms) with a part of the list of rooms, sorted by name.
     Rooms {

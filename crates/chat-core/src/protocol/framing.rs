@@ -50,8 +50,9 @@ pub trait Framing: Send + Sync {
     /// end.
     fn give_up(&mut self);
 
-    /// Returns the bytes that are left at the end of the stream, as one item. The connection calls it once, after
-    /// `next` has returned `None`. The default returns `None`: an item without its end is incomplete, and is dropped.
+    /// Returns the bytes that are left at the end of the stream, as one item. The connection calls this method once,
+    /// after `next` has returned `None`. The default returns `None`: an item without its end is incomplete, and is
+    /// dropped.
     fn finish(&mut self) -> Option<Inbound> {
         None
     }
@@ -59,8 +60,8 @@ pub trait Framing: Send + Sync {
     /// Returns whether the peer's input has ended: the peer has closed the connection in this framing, or has broken
     /// the framing's rules so that no further frame can be read. The default is `false`.
     ///
-    /// The connection calls it when [`next`](Self::next) has returned `None`. If the result is `true`, the connection
-    /// publishes the messages that it has received, and ends with [`CloseReason::Disconnected`].
+    /// The connection calls this method when [`next`](Self::next) has returned `None`. If the result is `true`, the
+    /// connection publishes the messages that it has received, and ends with [`CloseReason::Disconnected`].
     /// [`close`](Self::close) then tells the peer why. The framing discards the bytes that it is given afterwards.
     fn has_ended(&self) -> bool {
         false

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why the hub refuses a request of a peer, as the peer is told it.
+/// What a peer is told when the hub refuses its request.
 ///
 /// A refusal has no field for the command, nor for the room or nick that the command named. A dialect that must name
 /// them keeps them until the reply; see [`Reply::completes_command`](crate::protocol::Reply::completes_command).
@@ -25,13 +25,13 @@ pub struct Refusal {
     pub code: Code,
     /// What was wrong with the request, for people. The text names no command of a dialect.
     pub message: String,
-    /// What the peer can do next. The dialect adds the name of its command for that, if it has one.
+    /// What the peer can do next. The dialect adds the name of the command that does this, if the dialect has one.
     pub hint: Option<Hint>,
     /// How long the peer should wait before it repeats the request; `None` if that is not known.
     pub retry_after: Option<Duration>,
 }
 
-/// What a peer whose request was refused can do about it.
+/// What a peer can do after its request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
@@ -53,7 +53,8 @@ pub enum Code {
     UnknownCmd,
     /// The room or the nick that the request names does not exist.
     NotFound,
-    /// The peer may not do this, or not in its present state, such as to speak in a room that it has not joined.
+    /// The peer may not do this, or may not do this in its present state, such as to speak in a room that it has not
+    /// joined.
     Denied,
     /// The nick belongs to another session, or looks like that of another session.
     NickTaken,
@@ -159,7 +160,7 @@ impl Refusal {
         Self::new(Code::Unavailable, message)
     }
 
-    /// Returns why an input line was rejected; `None` if it was not.
+    /// Returns why an input line was rejected; `None` if the line was accepted.
     pub(crate) fn of_line(rejected: &Inbound, line_bytes_max: usize) -> Option<Self> {
         match rejected {
             Inbound::Line(_) => None,

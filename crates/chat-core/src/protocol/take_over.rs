@@ -1,7 +1,7 @@
 //! The trait of protocols that take over the byte stream of a connection: TLS, a PROXY header, HTTP.
 //!
-//! Invariant: such a protocol receives the peer's bytes unchanged, from the first one. The bytes do not become chat
-//! unless the protocol hands a stream back.
+//! Invariant: a protocol that takes over a stream receives the peer's bytes unchanged, from the first byte. The bytes
+//! do not become chat unless the protocol hands a stream back.
 
 use crate::peer::Peer;
 use crate::protocol::dialect::Dialect;
@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 /// A handshake runs in the task of its connection and must end within
 /// [`Limits::handshake_timeout`](crate::Limits::handshake_timeout). A handshake that takes longer is dropped together
 /// with its stream. A protocol that keeps the stream, as HTTP does, returns `false` from
-/// [`is_handshake`](Self::is_handshake). It must then end by itself when the hub drains; see
+/// [`is_handshake`](Self::is_handshake). Such a protocol must end by itself when the hub drains; see
 /// [`Hub::drained`](crate::Hub::drained).
 ///
 /// # Cancel safety
@@ -49,7 +49,7 @@ pub trait TakeOver: Send {
 pub enum TakenOver {
     /// The connection has ended, and the stream is closed.
     Ended,
-    /// The protocol hands back a stream inside the one that it took over.
+    /// The protocol hands back a stream inside the stream that it took over.
     HandedBack {
         /// The inner stream, such as one of decrypted bytes.
         stream: Stream,
@@ -76,8 +76,8 @@ pub enum Next {
 /// Reads first return the bytes that [`rewound`](Self::rewound) was given, then those of the wrapped stream.
 ///
 /// A protocol that only reads from the stream and writes to it, as a WebSocket handshake does, hands the same `Stream`
-/// back. If it wraps a `TcpStream` and no byte was read ahead, the connection then continues on the `TcpStream` itself,
-/// which costs less than a stream that is boxed.
+/// back. If that `Stream` wraps a `TcpStream` and no byte was read ahead, the connection then continues on the
+/// `TcpStream` itself, which costs less than a stream that is boxed.
 pub struct Stream {
     ahead: Bytes,
     io: Wrapped,
@@ -103,8 +103,8 @@ impl Stream {
         Self::rewound(Bytes::new(), io)
     }
 
-    /// Wraps a stream from which the bytes `ahead` were already read. Reads of the result return these bytes first. A
-    /// `Stream` is not wrapped again.
+    /// Wraps a stream from which the bytes `ahead` were already read. Reads of the result return these bytes first. If
+    /// `io` is a `Stream` already, it is extended with the bytes and not wrapped again.
     #[must_use]
     pub fn rewound(ahead: Bytes, io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let io = match downcast::<_, Self>(io) {
