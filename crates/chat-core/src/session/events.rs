@@ -1,7 +1,7 @@
 //! All events of one session from one source, for programs with their own transport.
 //!
-//! Invariant: rooms take turns. Dropping a call to `next` loses no event, because each room's member is polled in
-//! place.
+//! Invariant: rooms take turns. Dropping a call to `next` loses no event, because the streams of the rooms keep their
+//! state between calls.
 
 use crate::event::{CloseReason, Direct, Event, RoomInfo};
 use crate::name::RoomName;
@@ -18,9 +18,8 @@ use std::task::{Context, Poll};
 ///
 /// Use it in a WebSocket handler or any other transport of your own: one call of [`next`](Self::next) waits for all
 /// rooms and for direct messages. A session is in at most
-/// [`Limits::rooms_per_session`](crate::Limits::rooms_per_session) rooms. No room waits until the caller takes its
-/// events: what the session missed is read from the room's log. Dropping this value ends the session, which leaves all
-/// its rooms.
+/// [`Limits::rooms_per_session`](crate::Limits::rooms_per_session) rooms. No room waits for the caller: messages that
+/// the session missed are read from the room's log. Dropping this value ends the session, which leaves all its rooms.
 ///
 /// # Examples
 ///
@@ -136,8 +135,8 @@ impl SessionEvents {
         Ok(info)
     }
 
-    /// Leaves a room, which announces that. Events of the room that were not returned yet are dropped. Returns `false`
-    /// if the session was not in the room.
+    /// Leaves a room, and the room announces the leave. Events of the room that were not returned yet are dropped.
+    /// Returns `false` if the session was not in the room.
     pub fn leave(&mut self, room: &str) -> bool {
         let Some(at) = self.position(room) else {
             return false;
@@ -166,8 +165,8 @@ impl SessionEvents {
 
     /// Waits for the next event of any room, or for the next direct message.
     ///
-    /// Rooms take turns. If a room is closed, or the session is removed from it, the event that reports this is the
-    /// last one of the room.
+    /// Rooms take turns. If a room is closed, or the session is removed from it, the last event of the room reports
+    /// this.
     ///
     /// Returns `None` once the session was ended or the hub drains, and all earlier messages have been returned;
     /// [`end_reason`](Self::end_reason) tells why. The caller must then drop this value.
@@ -179,11 +178,11 @@ impl SessionEvents {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Returns why the hub ends the session: it drains, or the application has ended the session. `None` while the
+    /// Returns why the hub ends the session: the hub drains, or the application has ended the session. `None` while the
     /// session goes on.
     ///
-    /// Earlier events may still wait when this method returns the reason. They are over when [`next`](Self::next)
-    /// returns `None`.
+    /// Earlier events may still wait when this method returns the reason. All of them have been returned when
+    /// [`next`](Self::next) returns `None`.
     #[must_use]
     pub fn end_reason(&self) -> Option<CloseReason> {
         self.session.closing()
@@ -232,7 +231,7 @@ impl SessionEvents {
     }
 }
 
-/// Returns a stream of the events of a member, and of `None` at their end.
+/// Returns a stream of the events of a member. The last item has `None` in the place of an event.
 fn events(number: u64, member: Member) -> impl Stream<Item = (u64, Option<Event>)> + Send {
     futures::stream::unfold(Some(member), move |member| async move {
         let mut member = member?;

@@ -1,4 +1,4 @@
-//! A session's seat in one room, which is its membership there, and the handle that publishes in that room.
+//! A session's membership in one room, called its seat, and the handle that publishes in the room.
 //!
 //! Invariant: a session whose seat is dropped has left the room, and the room has announced the leave once.
 
@@ -53,7 +53,7 @@ impl MemberHandle {
         self.room.info()
     }
 
-    /// Publishes a message. Returns its position in the room's log once the log holds the message.
+    /// Publishes a message. Returns the message's position in the room's log once the log holds the message.
     ///
     /// Control characters are removed from the text. The room delivers the message to all members without waiting for
     /// any of them.
@@ -110,8 +110,8 @@ impl MemberHandle {
     }
 
     /// Reads at most `limit` messages of the room's log, oldest first: those nearest to the position that `span` names.
-    /// If the log no longer holds some of them, [`Page::gap`] says so. No other limit applies, so lower a limit that a
-    /// peer chooses.
+    /// If the log no longer holds some of them, [`Page::gap`] says so. No other limit applies, so the caller must bound
+    /// a `limit` that a peer chooses.
     ///
     /// # Errors
     ///
@@ -124,8 +124,8 @@ impl MemberHandle {
         self.room.read(span, limit).await
     }
 
-    /// Finds messages before the position `before` that hold all the words of `text`: the latest ones, at most `limit`,
-    /// oldest first; see [`Log::search`](crate::log::Log::search).
+    /// Finds messages before the position `before` that hold all the words of `text`. Returns at most `limit` messages:
+    /// the latest ones, oldest first; see [`Log::search`](crate::log::Log::search).
     ///
     /// # Errors
     ///

@@ -31,21 +31,21 @@ use std::borrow::Cow;
 pub struct JoinRequest<'a> {
     /// The name of the room.
     pub room: Cow<'a, str>,
-    /// The position of the last message that the joining member has seen. The messages after it are replayed. `None`:
-    /// there is no such position, and `limit` alone decides what is replayed.
+    /// The position of the last message that the joining member has seen. The messages after it are replayed. `None` if
+    /// there is no such position; `limit` alone then decides what is replayed.
     pub after: Option<Seq>,
-    /// The epoch of the position `after`. `None`: the position is taken for one of the log's present epoch.
+    /// The epoch of the position `after`. `None` is the log's present epoch.
     ///
     /// If the log has another epoch, or ends before the position, the member first receives
     /// [`Missed::OtherEpoch`](crate::Missed::OtherEpoch) as a gap, and then the messages that the log holds, at most
     /// `limit` of them.
     pub epoch: Option<Epoch>,
-    /// The largest number of messages that are replayed: the latest ones. A larger number than
-    /// [`Limits::history_max`](crate::Limits::history_max) is lowered to that limit. If more messages follow the
-    /// position `after`, the older ones are reported as a gap, [`Missed::BeyondLimit`](crate::Missed::BeyondLimit).
+    /// Maximum number of messages that are replayed. A number above [`Limits::history_max`](crate::Limits::history_max)
+    /// is lowered to that limit. If there are more messages, the latest are replayed. The older messages that follow
+    /// the position `after` are reported as a gap, [`Missed::BeyondLimit`](crate::Missed::BeyondLimit).
     ///
-    /// `None` with a position: all messages after the position are replayed, however many they are. `None` without a
-    /// position: no message is replayed.
+    /// With `None` and a position, all messages after the position are replayed, without a limit. With `None` and no
+    /// position, no message is replayed.
     pub limit: Option<usize>,
 }
 

@@ -23,9 +23,9 @@ use std::sync::Arc;
 /// A room never waits for a member. A member lags if more than [`Limits::ring_batches`](crate::Limits::ring_batches)
 /// events of the room wait for it. [`next`](Self::next) then reads the messages that the member missed from the room's
 /// log. Messages that the log no longer holds, or that can't be read, are reported as an [`Event::Gap`]: no message is
-/// missing silently. Changes of presence are not in the log. If the member missed some, it receives the present members
-/// of the room with [`Event::Present`]. If the room is closed in the meantime, the member receives the remaining messages
-/// or an [`Event::Gap`], and then [`Event::Closed`].
+/// missing silently. Changes of presence are not in the log. If the member missed changes of presence, it receives the
+/// present members of the room with [`Event::Present`]. If the room is closed in the meantime, the member receives the
+/// remaining messages or an [`Event::Gap`], and then [`Event::Closed`].
 #[derive(Debug)]
 pub struct Member {
     seat: Seat,
@@ -80,7 +80,7 @@ impl Member {
         self.reader.next(&self.seat).await
     }
 
-    /// Leaves the room, which announces that to the other members.
+    /// Leaves the room. The room announces the leave to the other members.
     pub fn leave(self) {
         drop(self);
     }

@@ -23,9 +23,9 @@ use std::task::{Context, Poll};
 
 /// Represents one participant of a hub, in process or over a connection.
 ///
-/// Dropping a session ends it: the session leaves all its rooms, each room announces that once, and the nick becomes
-/// free. A [`Member`] that outlives its session returns the messages from before the end and then `None`, and can't
-/// publish.
+/// Dropping a session ends it: the session leaves all its rooms, each room announces the leave once, and the nick
+/// becomes free. A [`Member`] that outlives its session returns the messages from before the end and then `None`, and
+/// can't publish.
 ///
 /// # Reconnecting
 ///
@@ -37,13 +37,13 @@ use std::task::{Context, Poll};
 pub struct Session {
     shared: Arc<Participant>,
     hub: Hub,
-    /// The rooms that this session opens count toward `Limits::rooms_per_address` of this address; `None`: of no
-    /// address.
+    /// The address whose `Limits::rooms_per_address` limits the rooms that this session opens; `None` if there is no
+    /// such address.
     opener: Opener,
 }
 
 impl Hub {
-    /// Begins a session under this nick. `None`: under a free guest nick, such as `guest-7`.
+    /// Begins a session under `nick`. `None` selects a free guest nick, such as `guest-7`.
     ///
     /// # Errors
     ///
@@ -59,14 +59,14 @@ impl Hub {
         self.publish_presence(&shared);
         let session = Session::new(shared, self.clone());
         if self.is_draining() {
-            // `Hub::drain` may have run before the session was listed, and then has not closed it.
+            // If `Hub::drain` ran before the session was listed, it has not closed the session.
             session.shared().ask_to_close(CloseReason::Draining);
         }
         Ok(session)
     }
 
-    /// Claims this nick for a new participant, which may share the nick with the sessions of its account. `None`: claims
-    /// a free guest nick. The caller lists the participant as a session, or [releases](Self::release_participant) the
+    /// Claims `nick` for a new participant, which may share the nick with the sessions of its account. `None` selects a
+    /// free guest nick. The caller lists the participant as a session, or [releases](Self::release_participant) the
     /// nick.
     pub(crate) async fn claim_participant(
         &self,
@@ -94,7 +94,7 @@ impl Hub {
                 Err(error @ (NickError::Name(_) | NickError::Unavailable(_))) => {
                     return Err(failed(error));
                 }
-                // Another session has that guest nick, so the next one is tried.
+                // Another session has that guest nick, so the next number is tried.
                 Err(NickError::Taken(_) | NickError::LooksLike { .. } | NickError::Ended) => {}
             }
         }
@@ -161,14 +161,14 @@ impl Session {
     }
 
     /// Sets the session's account, for a program that has verified by itself to whom the session belongs. Later
-    /// messages of the session carry this account. Sessions of one account may share a nick. For that, set the account
-    /// before the session takes the nick with [`rename`](Self::rename).
+    /// messages of the session carry this account. Sessions of one account may share a nick. To share a nick, set the
+    /// account before the session takes the nick with [`rename`](Self::rename).
     pub fn set_account(&self, account: Option<Account>) {
         self.shared.set_account(account);
     }
 
-    /// Gives the session another nick, which all its rooms announce. Returns the nick. If several sessions share it,
-    /// the spelling is that of the first one.
+    /// Gives the session another nick. All its rooms announce the change. Returns the nick. If several sessions share
+    /// the nick, the spelling is that of the first session.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl Session {
 
     /// Sets the digest of the token by which the hub recognises the session's client, across connections and restarts.
     ///
-    /// Call this before the session takes a nick and before it publishes: begin the session with
+    /// Call this method before the session takes a nick and before it publishes: begin the session with
     /// [`Hub::session(None)`](Hub::session), set the token, and then call [`take_nick`](Self::take_nick).
     ///
     /// The keys that the session uses later ([`MemberHandle::say_once`](crate::MemberHandle::say_once)) belong to the
@@ -256,7 +256,7 @@ impl Session {
         self.rename_as(nick, IfTaken::TakeOver).await
     }
 
-    /// Joins a room, which announces that to its other members. The hub opens the room if it is not open.
+    /// Joins a room, which the hub opens if it is not open. The room announces the join to its other members.
     ///
     /// The request is the room's name, or a [`JoinRequest`] that asks for earlier messages. [`Member::next`] returns
     /// these messages first, as [`Event::Replayed`](crate::Event::Replayed).
@@ -304,9 +304,9 @@ impl Session {
         }
     }
 
-    /// Joins a room whose events are written to `outbound`. `outbound` holds the events back until the caller uncorks
-    /// it. The caller leaves the rooms of `leaving` afterwards: delivery from them stops before delivery from the new
-    /// room begins.
+    /// Joins a room whose events are written to `outbound`. `outbound` holds the events back until the caller calls
+    /// [`Outbound::uncork`]. The caller leaves the rooms of `leaving` afterwards: delivery from those rooms stops
+    /// before delivery from the new room begins.
     pub(crate) async fn join_wire(
         &self,
         room: &str,
@@ -336,11 +336,11 @@ impl Session {
         }
     }
 
-    /// Publishes a message in a room without joining the room. Returns its position in the room's log once the log
-    /// holds the message.
+    /// Publishes a message in a room without joining the room. Returns the message's position in the room's log once
+    /// the log holds the message.
     ///
-    /// The room announces no arrival. The hub opens the room if it is not open. If the room has no members, the message
-    /// can later be read from its history.
+    /// The room announces no join. The hub opens the room if it is not open. If the room has no members, the message
+    /// can later be read from the room's history.
     ///
     /// # Errors
     ///
@@ -424,8 +424,7 @@ impl Session {
         &self.shared
     }
 
-    /// Returns the reason for the end once the session was asked to end. Registers the waker for this request and for
-    /// direct messages.
+    /// Returns `Ready` with the reason once the session was asked to end. Also registers the waker for direct messages.
     pub(crate) fn poll_closing(&self, cx: &Context<'_>) -> Poll<CloseReason> {
         self.shared.waker.register(cx.waker());
         self.shared
@@ -507,7 +506,7 @@ impl Session {
             self.hub.let_go(&room);
             return Err(JoinError::TooManyRooms(limit));
         }
-        // Most sessions are in one room, and `push` alone would reserve memory for four.
+        // Most sessions are in one room. Without this call, `push` would reserve memory for four rooms.
         if rooms.joined.is_empty() {
             rooms.joined.reserve_exact(1);
         }

@@ -9,7 +9,7 @@ use crate::room::{CatchUp, DeliveryOptions, Echo, Place, Room, SeatNumber, Tail}
 use crate::session::handle::Seat;
 use std::sync::Arc;
 
-/// A session's presence in one room whose events are written to a connection. Dropping it leaves the room.
+/// A session's presence in one room whose events are written to a connection. Dropping the member leaves the room.
 #[derive(Debug)]
 pub(crate) struct WireMember {
     place: Option<Place>,
@@ -30,7 +30,7 @@ impl WireMember {
         self.seat.room()
     }
 
-    /// Returns whether this member has this seat in this room.
+    /// Returns whether this member is the membership in `room` with the number `seat`.
     pub(crate) fn was_in(&self, room: &Arc<Room>, seat: SeatNumber) -> bool {
         self.seat.is(room, seat)
     }
@@ -49,7 +49,7 @@ impl WireMember {
         self.tail.echo()
     }
 
-    /// Notes that the peer is sent the replies to its messages up to this batch before delivery reaches them.
+    /// Notes that all messages of the peer up to this batch are answered, although delivery has not reached them.
     pub(crate) fn note_answered(&self, batch: Arc<Batch>, epoch: Epoch) {
         self.tail.note_answered(batch, epoch);
     }
@@ -59,7 +59,7 @@ impl WireMember {
         self.tail.has_answered(batch, self.room().epoch())
     }
 
-    /// Returns whether delivery to this member has not reached this position yet, but will.
+    /// Returns whether delivery to this member has not reached this position yet, but will reach it.
     pub(crate) fn awaits(&self, at: Position) -> bool {
         self.tail.awaits(at, self.seat.room().lost_at())
     }
