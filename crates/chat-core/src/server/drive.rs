@@ -1,7 +1,7 @@
 //! One admitted connection, from its first byte to its end: protocols that take over the stream, then the conversation.
 //!
 //! Invariant: a protocol that takes over the stream receives the peer's bytes from the first one. Once the peer was
-//! greeted in plain, no protocol takes over the stream, because the greeting is not part of that protocol.
+//! greeted in the plain dialect, no protocol takes over the stream, because the greeting is not part of that protocol.
 
 use crate::admission::{AddressAccount, Permit};
 use crate::connection::{Dialects, Opening, drive_stream};
@@ -26,9 +26,10 @@ const TAKE_OVERS_MAX: usize = 4;
 /// The permit of an admitted connection, and the address whose limits count the connection.
 pub(super) struct Admission {
     /// Counts the connection toward [`Limits::connections`](crate::Limits) until the permit is dropped. `None` if the
-    /// program serves the stream itself: that limit does not apply then.
+    /// program serves the stream itself, because that limit does not apply to such a stream.
     permit: Option<Permit>,
-    /// What the connections of the peer's address have used of its limits; `None` if the address has no limits.
+    /// How much the connections of the peer's address have used of the address's limits; `None` if the address has no
+    /// limits.
     account: Option<Arc<AddressAccount>>,
     /// The peer's address when the connection was admitted.
     address: Option<IpAddr>,
@@ -72,13 +73,13 @@ impl Admission {
     }
 }
 
-/// The future of a connection's conversation. It holds the connection's permit until it ends.
+/// The future of a connection's conversation. The future holds the connection's permit until the conversation ends.
 type Talk = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
 
 /// Drives a stream to its end, and returns why it ended.
 ///
 /// Each idle connection keeps this future in memory, so the future must be small. The beginning of the connection and
-/// its conversation are therefore boxed. The box of the beginning is freed when the box of the conversation exists.
+/// its conversation are therefore boxed. The box of the beginning is freed once the conversation begins.
 pub(super) fn drive<S>(
     stream: S,
     peer: Peer,
@@ -255,7 +256,8 @@ async fn hand_over(
 /// Asks the authenticator for an account that is proved before the peer has sent anything, and adds the account to the
 /// peer.
 ///
-/// The connection's deadlines begin when the authenticator has answered, because nothing is read from the peer before.
+/// The connection's deadlines begin when the authenticator has answered, because nothing is read from the peer before
+/// the answer.
 async fn authenticated(peer: Peer, hub: &Hub, opening: &mut Opening) -> Result<Peer, CloseReason> {
     if !hub.has_authenticator() {
         return Ok(peer);

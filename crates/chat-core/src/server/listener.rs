@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts connections for [`serve`](crate::serve()).
 ///
-/// This crate implements the trait for [`TcpListener`], where it sets `TCP_NODELAY` on each connection, and on Unix for
-/// [`tokio::net::UnixListener`].
+/// This crate implements the trait for [`TcpListener`] and, on Unix, for [`tokio::net::UnixListener`]. The
+/// implementation for `TcpListener` sets `TCP_NODELAY` on each connection.
 pub trait Listener: Send {
     /// The byte stream of one connection.
     type Io: AsyncRead + AsyncWrite + Send + 'static;

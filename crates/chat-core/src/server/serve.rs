@@ -24,15 +24,17 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// The pause after the first error of `accept`. Each further error doubles it.
+/// The pause after the first error of `accept`. Each further error doubles the pause.
 const BACK_OFF_MIN: Duration = Duration::from_millis(10);
 /// The longest pause after an error of `accept`. While the process has no free file descriptor, every call fails.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// Time that a connection's task may take to end after `Limits::drain`. Its socket is closed by then.
+/// Maximum time that the tasks of connections may take to end once `Limits::drain` has passed. The sockets of these
+/// connections are closed by then.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
-/// Maximum number of refused connections that are told the reason at the same time. Others are only closed.
+/// Maximum number of refused connections that are told the reason at the same time. Further connections are only
+/// closed.
 const REFUSED_MAX: usize = 64;
 /// Maximum time to tell one refused connection the reason.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -91,8 +93,8 @@ impl Server {
     /// Sets the dialect of a peer whose first bytes no detector recognises, and of a peer that sends nothing. The
     /// default is the plain dialect.
     ///
-    /// With another dialect, a peer that sends nothing is not greeted in plain. It joins the lobby only if that dialect
-    /// has [`arrives_in_lobby`](crate::protocol::DialectOptions::arrives_in_lobby).
+    /// With another dialect, a peer that sends nothing is not greeted in the plain dialect. Such a peer joins the lobby
+    /// only if the other dialect has [`arrives_in_lobby`](crate::protocol::DialectOptions::arrives_in_lobby).
     #[must_use]
     pub fn default_dialect(
         mut self,
@@ -116,7 +118,8 @@ impl Server {
     pub async fn serve(self, mut listener: impl Listener, stop: impl Future<Output = ()>) {
         let (connections, refused) = (TaskTracker::new(), TaskTracker::new());
         let mut stop = pin!(stop);
-        // Another listener may have been stopped, or the program drains the hub.
+        // The loop also ends when the hub drains: another listener of the hub was stopped, or the program drains the
+        // hub.
         let mut draining = pin!(self.hub.draining());
         let mut accepting = Accepting {
             back_off: BACK_OFF_MIN,
@@ -214,7 +217,7 @@ impl Server {
         };
         let admission = Admission::permitted(permit, &peer);
         let connection = self.drive(stream, peer, admission);
-        // `map` and not an async block, which would hold the connection's future twice in memory.
+        // An async block in place of `map` would hold the connection's future twice in memory.
         connections.spawn(connection.map(move |reason| {
             // `Debug` quotes the reason that the peer gave.
             tracing::debug!(peer.addr = ?address, ?reason, "connection ended");
@@ -222,11 +225,11 @@ impl Server {
     }
 }
 
-/// Serves a listener's connections as members of the hub until `stop` is ready or the hub drains, then drains.
+/// Serves a listener's connections as members of the hub until `stop` is ready or the hub drains, then drains the hub.
 ///
-/// Draining closes the listener and stops all publishing. Every peer is sent what was published before, and a goodbye.
-/// A peer that has not received them within [`Limits::drain`](crate::Limits::drain) is disconnected. Several listeners
-/// may be served with one hub; they drain together.
+/// Draining closes the listener and stops all publishing. Every peer is sent the messages that were published before,
+/// and a goodbye. A peer that has not received this output within [`Limits::drain`](crate::Limits::drain) is
+/// disconnected. Several listeners may be served with one hub; they drain together.
 ///
 /// # Overload
 ///
@@ -264,9 +267,9 @@ pub async fn serve(listener: impl Listener, hub: Hub, stop: impl Future<Output =
 ///
 /// # Overload
 ///
-/// At most [`Limits::queue_bytes`](crate::Limits::queue_bytes) wait for a peer that does not read. After
-/// [`Limits::stall_timeout`](crate::Limits::stall_timeout) the peer is disconnected. A peer that sends too fast is read
-/// more slowly.
+/// At most [`Limits::queue_bytes`](crate::Limits::queue_bytes) of output wait for a peer that does not read. A peer
+/// that reads nothing for [`Limits::stall_timeout`](crate::Limits::stall_timeout) is disconnected. A peer that sends
+/// too fast is read more slowly.
 ///
 /// # Cancel safety
 ///
@@ -278,8 +281,8 @@ where
     Server::new(hub).serve_connection(stream, peer).await
 }
 
-/// Tells a peer in a separate task why it is refused. If `REFUSED_MAX` peers are being told, the connection is only
-/// closed.
+/// Tells a peer in a separate task why it is refused. If `REFUSED_MAX` other peers are being told already, the
+/// connection is only closed.
 fn turn_away<S>(stream: S, refusal: String, refused: &TaskTracker)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
