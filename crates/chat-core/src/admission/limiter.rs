@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// With fewer accounts of addresses than this, no account is dropped.
+/// Number of address accounts below which no account is dropped.
 const SWEEP_MIN: usize = 256;
 
 /// The most accounts that are kept for addresses without a connection. Beyond this number, accounts are dropped even if

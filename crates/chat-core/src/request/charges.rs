@@ -1,6 +1,6 @@
 //! Charges the costs of requests to the address of a peer.
 //!
-//! Invariant: every connection of an address, and every request of it without a connection, is charged to the same
+//! Invariant: all requests of one address, over its connections or without a connection, are charged to the same
 //! account by the same rules.
 
 use crate::admission::{AddressAccount, Charge, Cost};
@@ -29,7 +29,7 @@ impl From<TooSoon> for Refusal {
 ///
 /// # Errors
 ///
-/// Returns the time that the address would have to wait for its limit on answers, if that is too long.
+/// Returns the time that the address would have to wait for its limit on answers, if that is longer than 5 s.
 pub(crate) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSoon> {
     reserve(account, Charge::Answers, 0, Instant::now()).map(drop)
 }
@@ -38,7 +38,7 @@ pub(crate) fn may_ask(account: Option<&Arc<AddressAccount>>) -> Result<(), TooSo
 ///
 /// # Errors
 ///
-/// Returns the time that the address would have to wait, if that is too long. Nothing is charged then.
+/// Returns the time that the address would have to wait, if that is longer than 5 s. Nothing is charged then.
 pub(crate) fn reserve(
     account: Option<&Arc<AddressAccount>>,
     charge: Charge,

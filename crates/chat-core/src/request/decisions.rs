@@ -1,11 +1,11 @@
-//! What the answers of the policy mean for the request that it was asked about.
+//! Applies the answers of the policy to requests.
 
 use crate::hub::{Decision, Hub, Visitor};
 use crate::protocol::Refusal;
 
-/// Converts the answer of the policy. `Ok(None)`: the request is allowed unchanged. `Ok(Some(..))`: the policy has
-/// changed the request to this. `decision` is `None` if the policy failed or did not answer in time; this is counted,
-/// and the request is refused.
+/// Converts the answer of the policy. Returns `None` if the request is allowed unchanged, and the changed request if
+/// the policy has changed it. `decision` is `None` if the policy failed or did not answer in time; the failure is
+/// counted, and the request is refused.
 pub(crate) fn decided(hub: &Hub, decision: Option<Decision>) -> Result<Option<String>, Refusal> {
     match decision {
         Some(Decision::Allow) => Ok(None),

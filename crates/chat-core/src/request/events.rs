@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 /// Receives the events of one room for a [`Guest`]. [`Guest::follow`] creates it.
 ///
-/// It receives what a member of the room receives, and what [`Member`](crate::Member) says about lag and gaps holds for
-/// it, too. It keeps the room open.
+/// A guest receives the same events as a member of the room. For lag and gaps, see [`Member`](crate::Member). The room
+/// stays open until this value is dropped.
 pub struct GuestEvents {
     reader: Reader,
     watch: Watch,
@@ -53,8 +53,8 @@ impl GuestEvents {
         &self.watch.visit.name
     }
 
-    /// Returns the epoch of the positions in the event that [`next`](Self::next) has returned last: of the message, or
-    /// of the gap. With the position of the last message, it is where the guest resumes.
+    /// Returns the epoch of the message or gap that [`next`](Self::next) has returned last. To resume later, the guest
+    /// names this epoch and the position of the last message.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.reader.epoch()
@@ -69,7 +69,7 @@ impl GuestEvents {
     /// Waits for the next event of the room.
     ///
     /// Messages from before the request come first, as [`Event::Replayed`]. If the policy hides the members' names, an
-    /// [`Event::Present`] lists none.
+    /// [`Event::Present`] lists no names.
     ///
     /// Returns `None` once the room is closed or the hub drains, and all earlier events have been returned.
     ///

@@ -23,12 +23,13 @@ use std::future::Future;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// A peer that asks for single things and has no session, such as a client of HTTP. [`Hub::guest`] creates it.
+/// A peer that makes single requests and has no session, such as a client of HTTP. [`Hub::guest`] creates it.
 ///
 /// A guest is in no room, and no list or count of members includes it. Its requests are treated like those of a peer
 /// over a connection: the [`Policy`](crate::Policy) is asked about each of them, beginning with
 /// [`connect`](crate::Policy::connect), and the limits for addresses in [`Limits`](crate::Limits) apply. The program
-/// that serves the guest limits how often it asks: [`Limits::rate`](crate::Limits::rate) is a limit of a connection.
+/// that serves the guest must limit how often the guest asks, because [`Limits::rate`](crate::Limits::rate) limits
+/// connections only.
 ///
 /// A peer that stays connected uses a [`Session`](crate::Session) over [`serve_connection`](crate::serve_connection), or
 /// [`Server`](crate::Server), instead.
@@ -74,7 +75,7 @@ pub struct Guest {
     address: Option<Arc<AddressAccount>>,
 }
 
-/// Where a guest's message is.
+/// Where a guest's message was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestPublished {
@@ -103,12 +104,13 @@ pub struct GuestPage {
 }
 
 impl Hub {
-    /// Lets a peer ask for things without a session. `dialect` is the name by which a [`Policy`](crate::Policy) knows the
-    /// peer's protocol, such as `http`.
+    /// Lets a peer make requests without a session. `dialect` is the name by which a [`Policy`](crate::Policy) knows
+    /// the peer's protocol, such as `http`.
     ///
     /// Asks the [`Authenticator`](crate::auth::Authenticator), if there is one, for the account of the peer, with
-    /// [`Credentials::Peer`](crate::auth::Credentials::Peer). Otherwise the guest has the [`Account`] that the program
-    /// has added to the peer. Policies find the account in [`Visitor::account`](crate::policy::Visitor::account).
+    /// [`Credentials::Peer`](crate::auth::Credentials::Peer). If no account is found in this way, the guest has the
+    /// [`Account`] that the program has added to the peer. Policies find the account in
+    /// [`Visitor::account`](crate::policy::Visitor::account).
     ///
     /// Call this once for each connection of the peer: each call asks the authenticator.
     ///
@@ -157,14 +159,14 @@ impl Guest {
         self.account.as_ref()
     }
 
-    /// Publishes a message in a room under this nick; `None`: under a free guest nick, such as `guest-7`.
+    /// Publishes a message in a room under `nick`. `None` selects a free guest nick, such as `guest-7`.
     ///
     /// The nick must be free, or belong to sessions of the guest's account. The guest does not keep the nick: a session
     /// may take it afterwards.
     ///
     /// With a key, a repetition publishes nothing and returns the position of the first message. The key belongs to the
-    /// sender that the [`TokenDigest`] stands for. It must be the same for each request of the sender, also after a
-    /// restart: derive it from what identifies the sender.
+    /// sender that the [`TokenDigest`] stands for. The digest must be the same for each request of the sender, also
+    /// after a restart: derive it from what identifies the sender.
     ///
     /// # Errors
     ///
@@ -189,15 +191,15 @@ impl Guest {
     }
 
     /// Reads messages of a room's log: those nearest to the position that `span` names. `epoch` is the epoch of that
-    /// position; `None`: the present epoch of the log. `limit`: at most this many messages, but never more than
-    /// [`Limits::history_max`](crate::Limits::history_max); `None`: [`Limits::history`](crate::Limits::history).
+    /// position; `None` is the present epoch of the log. `limit` is the maximum number of messages, at most
+    /// [`Limits::history_max`](crate::Limits::history_max); `None` is [`Limits::history`](crate::Limits::history).
     ///
     /// The caller [charges](Self::charge_answer) for the bytes of the answer.
     ///
     /// # Errors
     ///
     /// Returns a refusal if the policy or a limit refuses the request, if the room does not exist or is hidden from the
-    /// peer, if its log has another epoch, or if it can't be read now.
+    /// peer, or if the room's log has another epoch or can't be read now.
     ///
     /// # Cancel safety
     ///
@@ -213,9 +215,9 @@ impl Guest {
         self.counted(page)
     }
 
-    /// Finds messages of a room's log before the position `before` that hold all the words of `text`: the latest ones,
-    /// oldest first. `limit` is as for [`history`](Self::history), and so is the charge for the answer. The address is
-    /// charged for the time that the search takes.
+    /// Finds messages of a room's log before the position `before` that hold all the words of `text`. Returns the
+    /// latest ones, oldest first. `limit` and the charge for the answer are as for [`history`](Self::history). The
+    /// address is also charged for the time that the search takes.
     ///
     /// # Errors
     ///
@@ -236,8 +238,9 @@ impl Guest {
         self.counted(page)
     }
 
-    /// Lists rooms that have members and that the policy does not hide from the peer: at most 100, in the order of their
-    /// folded names, after the name `after`, which may be empty. Also returns whether more rooms follow.
+    /// Lists rooms that have members and that the policy does not hide from the peer, in the order of their folded
+    /// names. The list begins after the name `after`, which may be empty. `limit` is the maximum number of rooms, at
+    /// most 100; `None` is 100. Also returns whether more rooms follow.
     ///
     /// The caller [charges](Self::charge_answer) for the bytes of the answer.
     ///
@@ -452,7 +455,8 @@ impl Guest {
         Ok((self.seen(info), events))
     }
 
-    /// Asks the policy whether the peer may connect, if the peer's address may ask for answers.
+    /// Asks the policy whether the peer may connect. First refuses a peer whose address has used up its limit for
+    /// answers.
     async fn connect(&self) -> Result<(), Refusal> {
         may_ask(self.address.as_ref())?;
         let question = Question::Connect { nick: None };
@@ -489,8 +493,8 @@ impl Guest {
         visit(&self.hub, opener, &name, &key, if_missing).await
     }
 
-    /// Claims a nick, and frees it at once: a message in the name of a guest is like one of a session that has ended
-    /// before the message was published.
+    /// Claims a nick, and frees the nick at once. To other peers, the message of a guest looks like one of a session
+    /// that has ended already.
     async fn take_nick(&self, nick: Option<&str>) -> Result<Arc<Participant>, Refusal> {
         // Requests under the same nick take turns, so that none finds the nick taken by another one. The length is
         // checked before the nick is folded, because the cost of folding grows with the length.
@@ -506,7 +510,7 @@ impl Guest {
         Ok(author)
     }
 
-    /// Asks the policy. Returns its change of the request; `None` if it allows the request unchanged.
+    /// Asks the policy. Returns the policy's change of the request; `None` if the policy allows the request unchanged.
     async fn ask(
         &self,
         nick: Option<&Nick>,
@@ -568,7 +572,7 @@ impl GuestPage {
 /// Waits for `work`, unless the hub drains first.
 async fn unless_draining<T>(hub: &Hub, work: impl Future<Output = T>) -> Result<T, Refusal> {
     tokio::select! {
-        // Work that is done counts, also while the hub drains.
+        // If the work is done while the hub drains, its result is returned.
         biased;
         done = work => Ok(done),
         () = hub.draining() => Err(SessionError::Draining.into()),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// Maximum number of rooms in one answer: as many as a screen shows.
 const ROOMS_LISTED_MAX: usize = 100;
 
-/// Returns how many messages an answer may have if the peer asks for this many.
+/// Returns the maximum number of messages in an answer if the peer asks for `asked` messages.
 pub(crate) fn page_limit(limits: &Limits, asked: Option<usize>) -> usize {
     asked.unwrap_or(limits.history).min(limits.history_max)
 }
@@ -69,8 +69,8 @@ pub(crate) async fn search(
     (page, Cost::work(took))
 }
 
-/// Lists the rooms after the name `after` for whose key `sees` returns `true`, and whether more rooms follow. Also
-/// returns the cost: a policy that hides many rooms is asked about each of them.
+/// Lists the rooms after the name `after` for whose keys `sees` returns `true`, and whether more rooms follow. Also
+/// returns the cost, which grows with the number of hidden rooms, because the policy is asked about each room.
 pub(crate) fn list_rooms(
     hub: &Hub,
     after: &str,

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Charges an address for opening the room with this key, unless the room is open. A room that the policy hides from
-/// the peer costs as much, so that the cost does not reveal whether the room is open. Returns when the peer may go on;
-/// `None` if it may go on now.
+/// the peer is charged even if it is open, so that the charge does not reveal whether the room is open. Returns when
+/// the peer may go on; `None` if it may go on now.
 ///
 /// # Errors
 ///
-/// Returns the time that the address would have to wait, if that is too long.
+/// Returns the time that the address would have to wait, if that is longer than 5 s.
 pub(crate) fn charge_opening(
     hub: &Hub,
     account: Option<&Arc<AddressAccount>>,
@@ -33,7 +33,8 @@ pub(crate) fn charge_opening(
 ///
 /// # Errors
 ///
-/// Returns a refusal if the room can't be opened. If `if_missing` says so, also if the room does not exist.
+/// Returns a refusal if the room can't be opened, or if `if_missing` is [`IfMissing::Refuse`] and the room does not
+/// exist.
 ///
 /// # Cancel safety
 ///
