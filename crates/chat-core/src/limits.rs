@@ -32,7 +32,7 @@ pub struct Limits {
     /// The most rooms that the sessions of one address may have opened (256); `None` removes the limit. A room counts
     /// for the address of the session that opened it, as long as the hub has the room: also if that session has left,
     /// and also if the room is empty and its log is kept. When the address opens one more room, the hub forgets the
-    /// room of this address that has been empty longest. If none of them is empty, opening is refused.
+    /// room of this address that has been empty longest. If no room of the address is empty, opening is refused.
     pub rooms_per_address: Option<NonZeroUsize>,
     /// The most empty rooms whose log the hub keeps (256), not counting the lobby. When one more room becomes empty,
     /// the hub forgets an empty room of the address that has opened the most empty rooms: the one that has been empty

@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Finds the account of a peer; install it with [`HubBuilder::authenticator`](crate::HubBuilder::authenticator).
 ///
 /// The hub calls the authenticator once when a connection begins, with [`Credentials::Peer`]. A client certificate, the
-/// user at the other end of a Unix socket, or what a proxy has forwarded may then prove the account. The hub calls it
-/// again when a peer sends a password or a token, which its dialect passes with
+/// user at the other end of a Unix socket, or what a proxy has forwarded may then prove the account. The hub calls the
+/// authenticator again when a peer sends a password or a token, which the peer's dialect passes with
 /// [`Command::Authenticate`](crate::protocol::Command::Authenticate).
 ///
 /// # Overload
@@ -31,7 +31,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 ///
-/// A future is dropped when it times out or its peer is gone. It must not leave anything half done.
+/// A future is dropped when it times out or its peer is gone. The future must not leave anything half done.
 ///
 /// Dropping the future also ends its turn among the [`Limits::authentications`](crate::Limits::authentications). Work
 /// that goes on after that, such as a hash that `spawn_blocking` computes, is not counted by the hub. An authenticator

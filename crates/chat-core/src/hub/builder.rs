@@ -114,11 +114,11 @@ impl HubBuilder {
     }
 
     /// Sets the incarnation of the hub: the part of each [`SessionId`](crate::log::SessionId) that distinguishes the
-    /// sessions of this hub from those of others.
+    /// sessions of this hub from those of other hubs.
     ///
     /// Hubs that share a journal or a roster need different incarnations. A hub must not take an incarnation that
-    /// another one has had recently. The default is 0, for a hub that shares neither. If the [`Roster`] has an
-    /// incarnation other than 0, the hub takes that one instead.
+    /// another hub has had recently. The default is 0, for a hub that shares neither a journal nor a roster. If the
+    /// [`Roster`] has an incarnation other than 0, the hub takes the roster's incarnation instead.
     ///
     /// # Panics
     ///

@@ -7,7 +7,8 @@ use crate::room::{Participant, Room, SeatNumber};
 use std::sync::Arc;
 
 impl Hub {
-    /// Ends a session: the session leaves its rooms, and its nick becomes free. Returns `false` if it had ended before.
+    /// Ends a session: the session leaves its rooms, and its nick becomes free. Returns `false` if the session had
+    /// already ended.
     pub(crate) fn end(&self, session: &Participant, reason: &CloseReason) -> bool {
         session.end(
             reason,

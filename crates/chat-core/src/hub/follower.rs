@@ -14,7 +14,8 @@ use std::sync::{Arc, Weak};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// The follower drops its cursors in rooms that no longer exist whenever it has a multiple of this many cursors.
+/// Whenever the number of cursors reaches a multiple of this number, the follower drops the cursors of rooms that no
+/// longer exist.
 const GONE_MAX: usize = 64;
 
 /// Observes one room or all rooms of a hub for the application. [`Hub::follow`] and [`Hub::follow_all`] create it.
@@ -29,8 +30,8 @@ const GONE_MAX: usize = 64;
 /// Messages that a log no longer holds, or that can't be read, are reported as an [`Event::Gap`]. If the follower
 /// missed changes of presence, it receives the present members of the room with [`Event::Present`]. If a room is closed
 /// before the follower has caught up, the follower receives the remaining messages or an [`Event::Gap`], and then
-/// [`Event::Closed`]; this holds for the last 256 rooms that were closed. If a room is forgotten before the follower has
-/// caught up, the follower may receive neither its remaining messages nor a gap.
+/// [`Event::Closed`]; this holds for the last 256 rooms that were closed. If a room is forgotten before the follower
+/// has caught up, the follower may receive neither the remaining messages of the room nor a gap.
 ///
 /// # Logs that other hubs append to
 ///
@@ -54,11 +55,12 @@ pub struct Follower {
     logs: HashMap<Arc<str>, Position>,
     /// Whether some positions were removed from `logs`, because there were too many.
     has_dropped_logs: bool,
-    /// The rooms in which the follower is lagging and has to catch up. A closed room precedes an open room of its name.
+    /// The rooms in which the follower is lagging and has to catch up. A closed room precedes an open room of the same
+    /// name.
     behind: VecDeque<Behind>,
     catching_up: Option<CatchingUp>,
-    /// The number of the next closed room. The follower has received the ends of all earlier closed rooms, or they are
-    /// in `behind`.
+    /// The number of the next closed room. The follower has received the ends of all rooms that were closed before, or
+    /// will receive them from `behind`.
     next_closed: u64,
     /// The received messages that were not returned yet.
     current: Option<BatchSlice>,
@@ -66,8 +68,8 @@ pub struct Follower {
 
 impl Follower {
     pub(crate) fn new(hub: Hub, only: Option<Arc<str>>) -> Self {
-        // The follower subscribes before it reads the rooms' cursors. An event between the two is received, but its
-        // number is lower than the cursor's, so it is ignored.
+        // The follower subscribes before it reads the rooms' cursors. An event between these two steps is received but
+        // ignored, because its number is lower than that of the cursor.
         let rx = hub.feed().subscribe();
         let next_closed = hub.feed().closed_count();
         let mut follower = Self {
@@ -128,7 +130,8 @@ impl Follower {
     async fn receive(&mut self) -> Option<Result<Told, Lagged>> {
         loop {
             if self.hub.is_draining() {
-                // Checked before the ring is read: if the journal is still storing messages, they are delivered later.
+                // The rooms are checked before the ring is read: messages that the journal is still storing are
+                // delivered later.
                 let unsettled = self.rooms().into_iter().find(|room| !room.is_settled());
                 return match self.rx.try_recv() {
                     Ok(told) => Some(Ok(told)),
@@ -155,8 +158,9 @@ impl Follower {
 
     /// Makes the follower catch up in all rooms, first in those that were closed while it lagged.
     fn fall_behind(&mut self) {
-        // The open rooms are listed first. If such a room is closed and opened again before the closed rooms are listed,
-        // the follower receives the events of the new one from the ring, which are later than the end of the old one.
+        // The open rooms are listed first. If such a room is closed and opened again before the closed rooms are
+        // listed, the follower receives the events of the new room from the ring, which are later than the end of the
+        // old room.
         let open = self.rooms();
         let (closed, next_closed) = self.hub.feed().closed_from(self.next_closed);
         self.next_closed = next_closed;
@@ -218,7 +222,8 @@ impl Follower {
     }
 
     /// Moves the follower's cursor to the room's newest event. `next` then reads the messages that the follower missed
-    /// from the log. `closed`: why the room is closed, which is reported after the messages.
+    /// from the log. `closed` is why the room is closed, which is reported after the messages; `None` if the room is
+    /// open.
     fn catch_up_in(&mut self, room: Arc<Room>, missed_whispers: bool, closed: Option<Arc<str>>) {
         let was = self.place(&room);
         let is_unknown = self.is_unknown(&room);
@@ -235,7 +240,7 @@ impl Follower {
         }
     }
 
-    /// Catches up in a closed room. If its log is gone, only its end can be reported.
+    /// Catches up in a closed room. If the room is no longer in memory, reports a gap and the end of the room.
     fn end(&mut self, closed: Closed) {
         match closed.room.upgrade() {
             Some(room) => self.catch_up_in(room, false, Some(closed.reason)),
@@ -366,7 +371,7 @@ struct CatchingUp {
     missed_presence: Option<Box<RoomInfo>>,
     /// A gap that is reported before the messages of the backlog.
     missed: Option<Missed>,
-    /// The messages; `None` if the room's log is gone.
+    /// The messages that the follower missed; `None` if the room is no longer in memory.
     backlog: Option<(Arc<Room>, Backlog)>,
     /// Why the room is closed, which is reported after the backlog; `None` if the room is open.
     closed: Option<Arc<str>>,

@@ -178,12 +178,12 @@ impl Hub {
         SessionId(self.0.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Waits for the session's turn to change its nick, which ends when the guard is dropped. Cancel safe.
+    /// Waits for the session's turn to change its nick. The turn ends when the guard is dropped. Cancel safe.
     pub(crate) async fn renaming(&self, session: SessionId) -> MutexGuard<'_, ()> {
         self.0.renamings.turn(&session).await
     }
 
-    /// Waits for the turn of a guest to claim this nick, which ends when the guard is dropped. Cancel safe.
+    /// Waits for the turn of a guest to claim this nick. The turn ends when the guard is dropped. Cancel safe.
     pub(crate) async fn guest_turn(&self, nick: &str) -> MutexGuard<'_, ()> {
         self.0.guest_nicks.turn(&self.fold(nick)).await
     }
@@ -277,8 +277,8 @@ impl Hub {
         }
     }
 
-    /// Waits for a turn to authenticate, which ends when the permit is dropped. Returns `None` if no turn comes in
-    /// time.
+    /// Waits for a turn to authenticate. The turn ends when the permit is dropped. Returns `None` if no turn comes
+    /// within [`Limits::policy_timeout`].
     pub(crate) async fn turn_to_authenticate(&self) -> Option<SemaphorePermit<'_>> {
         let turn = self.0.authenticating.acquire();
         let turn = tokio::time::timeout(self.limits().policy_timeout, turn);

@@ -1,6 +1,6 @@
 //! The roster of one process: a table of nicks, which answers at once.
 //!
-//! Invariant: a nick is claimed under its key and its shape, both or neither, under one lock.
+//! Invariant: a nick is claimed under both its key and its shape, or under neither, while one lock is held.
 
 use crate::hub::roster::{
     Claimed, IfTaken, NickClaim, NickError, NickKeys, Roster, RosterCommand, TellError,
@@ -71,7 +71,8 @@ impl Claims {
             who, nick, keys, ..
         } = &claim;
         let mut replaced = Vec::new();
-        // A different nick with the same shape is taken, unless the claiming session is its only owner.
+        // Nicks with the same shape look alike. Another nick with this shape makes the claim fail, unless the claiming
+        // session is the only owner of that nick.
         if let Some(key) = self.by_shape.get(&keys.shape)
             && *key != keys.key
             && let Some(entry) = self.by_key.get(key)
@@ -88,7 +89,7 @@ impl Claims {
         }
         match self.by_key.get_mut(&keys.key) {
             Some(entry) if entry.is_of(*who) => {
-                // The session's token or account may be new.
+                // The entry is updated, because the session's token or account may have changed.
                 entry.nick = nick.clone();
                 entry.owner = NickOwner::of(claim.clone());
             }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 impl Hub {
-    /// Ends the session with this nick; if several sessions share the nick, all of them. Returns the nick in the
-    /// spelling of the session; `None` if no session has the nick.
+    /// Ends the session with this nick, or all sessions that share the nick. Returns the nick in the spelling of the
+    /// session; `None` if no session has the nick.
     ///
     /// All rooms of the session announce at once that it has left, with the reason, and the nick becomes free. A peer
     /// over a connection receives the reason and is disconnected. For a session in process,
     /// [`Session::next_direct`](crate::Session::next_direct) and [`SessionEvents::next`](crate::SessionEvents::next)
     /// return `None` once all earlier messages have been returned; so does [`Member::next`](crate::Member::next) for
-    /// its members.
+    /// the members of the session.
     ///
     /// Control characters are removed from the reason, and its part beyond
     /// [`Limits::reason_bytes`](crate::Limits::reason_bytes) is cut off. The peer may connect again, unless a
@@ -76,10 +76,10 @@ impl Hub {
     /// [`Event::Closed`](crate::Event::Closed). A log in memory is lost; a persistent journal keeps the log. The next
     /// session that joins a room of that name opens it again.
     ///
-    /// If the journal is still storing messages of the room, the room accepts no more messages, and is closed once these
-    /// are delivered. After [`Limits::drain`](crate::Limits::drain) the room is closed in any case: its members receive
-    /// a gap, and these messages are not delivered. Until then, `close_room` returns `None` for it. Outside a Tokio
-    /// runtime, the room is closed at once.
+    /// If the journal is still storing messages of the room, the room accepts no more messages, and is closed once
+    /// these messages are delivered. After [`Limits::drain`](crate::Limits::drain) the room is closed in any case: its
+    /// members receive a gap, and the messages that the journal has not stored are not delivered. Until the room is
+    /// closed, `close_room` returns `None` for the same room. Outside a Tokio runtime, the room is closed at once.
     pub fn close_room(&self, room: &str, reason: &str) -> Option<usize> {
         let room = self.find_named(room)?;
         let count = room.begin_to_close()?;
@@ -88,7 +88,7 @@ impl Hub {
             Ok(runtime) if !room.is_settled() => {
                 let hub = self.clone();
                 let closing = async move {
-                    // The room is closed whether it has settled or not.
+                    // The room is closed even if the journal is still storing its messages.
                     drop(tokio::time::timeout(hub.limits().drain, room.settled()).await);
                     hub.finish_closing(&room, &reason);
                 };

@@ -13,8 +13,8 @@ use std::sync::Arc;
 const RECALLED_MAX: usize = 16_384;
 
 impl Hub {
-    /// Returns the room with this name. Opens the room if it is not open; it then counts toward the limit of the
-    /// address `opener`. The caller lets a member join the room, or else calls [`Hub::let_go`].
+    /// Returns the room with this name. Opens the room if it is not open; the room then counts toward the limit of the
+    /// address `opener`. The caller must let a member join the room, or call [`Hub::let_go`].
     pub(crate) async fn open(
         &self,
         name: &RoomName,

@@ -32,7 +32,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 ///
-/// A future is dropped when it times out or its peer's session ends. It must not leave anything half done.
+/// A future is dropped when it times out or its peer's session ends. The future must not leave anything half done.
 ///
 /// # Examples
 ///
@@ -56,9 +56,9 @@ use std::sync::Arc;
 pub trait Policy: Send + Sync + 'static {
     /// Decides whether the peer may connect. [`Decision::Change`] gives the peer another nick.
     ///
-    /// `nick` is the nick that the peer asks for, if its dialect sends one in the first line. The server may greet a
-    /// peer as a person and then recognise that it is a program: the policy is then asked a second time. A peer that is
-    /// refused receives the reason and is disconnected.
+    /// `nick` is the nick that the peer asks for, if the peer's dialect sends a nick in the first line. The server may
+    /// greet a peer as a person and then recognise that it is a program: the policy is then asked a second time. A peer
+    /// that is refused receives the reason and is disconnected.
     fn connect(&self, who: &Visitor, nick: Option<&str>) -> impl Future<Output = Decision> + Send {
         let _ = (who, nick);
         ready(Decision::Allow)
@@ -66,8 +66,8 @@ pub trait Policy: Send + Sync + 'static {
 
     /// Decides whether the peer may join this room. With [`Decision::Change`], the peer joins another room instead.
     ///
-    /// The hub also calls this before the peer publishes in a room that it is not in
-    /// ([`Command::Publish`](crate::protocol::Command::Publish)). If the answer allows it, the hub then calls
+    /// The hub also calls this method before the peer publishes in a room that it is not in
+    /// ([`Command::Publish`](crate::protocol::Command::Publish)). If the answer allows the join, the hub then calls
     /// [`say`](Self::say).
     fn join(&self, who: &Visitor, room: &str) -> impl Future<Output = Decision> + Send {
         let _ = (who, room);
@@ -173,9 +173,10 @@ pub struct Visitor {
     pub dialect: &'static str,
     /// The account that the peer has proved; `None` if the peer has proved none.
     pub account: Option<Account>,
-    /// The peer's session; `None` before it is admitted, and if the peer is a [`Guest`](crate::Guest).
+    /// The peer's session; `None` before the peer is admitted, and if the peer is a [`Guest`](crate::Guest).
     pub session: Option<SessionId>,
-    /// The peer's nick; `None` before it is admitted. A [`Guest`](crate::Guest) has a nick only while it publishes.
+    /// The peer's nick; `None` before the peer is admitted. A [`Guest`](crate::Guest) has a nick only while it
+    /// publishes.
     pub nick: Option<Nick>,
 }
 

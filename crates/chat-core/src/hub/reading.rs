@@ -116,8 +116,8 @@ impl Hub {
         listed
     }
 
-    /// Returns the members, the topic and the log's end of a room. The nicks of at most 100 members are listed. `None`
-    /// if the room has no members, or is not open on this hub.
+    /// Returns the members and the topic of a room, and the end of its log. The nicks of at most 100 members are
+    /// listed. `None` if the room has no members, or is not open on this hub.
     #[must_use]
     pub fn info(&self, room: &str) -> Option<RoomInfo> {
         let room = self.find_named(room)?;
@@ -140,8 +140,8 @@ impl Hub {
         }
     }
 
-    /// Returns at most `limit` members of the room with this folded name: those after the session `after`, or the first
-    /// ones.
+    /// Returns at most `limit` members of the room with this folded name, beginning after the session `after`. `None`
+    /// begins with the first member.
     pub(crate) fn members_after(
         &self,
         key: &str,
@@ -156,7 +156,7 @@ impl Hub {
 
     /// Reads at most `limit` messages of a room's log, oldest first: those nearest to the position that `span` names.
     /// If the log no longer holds some of them, [`Page::gap`] says so. The room is opened if it is not open, also if it
-    /// never existed. No other limit applies, so check the name and the limit that a peer chooses.
+    /// never existed. No other limit applies, so the caller must check a name and a limit that a peer chooses.
     ///
     /// # Errors
     ///
@@ -176,9 +176,9 @@ impl Hub {
         page.map_err(HistoryError::Journal)
     }
 
-    /// Finds messages of a room's log before the position `before` that hold all the words of `text`: the latest ones,
-    /// at most `limit`, oldest first; see [`Log::search`](crate::log::Log::search). The room is opened if it is not
-    /// open.
+    /// Finds messages of a room's log before the position `before` that hold all the words of `text`. Returns at most
+    /// `limit` messages: the latest ones, oldest first; see [`Log::search`](crate::log::Log::search). The room is
+    /// opened if it is not open.
     ///
     /// # Errors
     ///
@@ -203,8 +203,8 @@ impl Hub {
     /// not open, without joining it.
     ///
     /// A program can store the position and later pass it to [`JoinRequest::resume`](crate::JoinRequest::resume), to
-    /// receive everything that was said after this call. A client that has seen no message yet stores this position,
-    /// taken before it joins.
+    /// receive everything that was said after this call. For a client that has seen no message yet, the program takes
+    /// the position before the client joins.
     ///
     /// A position is valid as long as the log keeps its epoch. If the log is lost or restored, it has another epoch,
     /// and a member that resumes from the position receives [`Missed::OtherEpoch`](crate::Missed::OtherEpoch). A log in
@@ -225,7 +225,7 @@ impl Hub {
     }
 
     /// Follows one room without being a member. The room need not be open. The follower receives the events of the room
-    /// once it is opened, and continues if the hub forgets the room and it is opened again.
+    /// once the room is opened, and again whenever the hub has forgotten the room and opens it again.
     ///
     /// # Errors
     ///

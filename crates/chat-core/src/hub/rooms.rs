@@ -21,7 +21,8 @@ pub(super) struct Rooms {
     empty: EmptyRooms,
 }
 
-/// Rooms without members, grouped by the address that opened them, the longest empty first.
+/// Rooms without members, grouped by the address that opened them. In each group, the room that has been empty longest
+/// is first.
 #[derive(Default)]
 struct EmptyRooms {
     /// The number of the newest entry. Entries are numbered in the order in which the rooms became empty.
@@ -42,8 +43,8 @@ pub(crate) struct Visit {
 }
 
 impl Hub {
-    /// Must be called when a room may have become empty. The hub forgets an empty room whose log is empty, too. It
-    /// keeps other empty rooms, within [`Limits::empty_rooms`].
+    /// Must be called when a room may have become empty. The hub forgets an empty room if the room's log is empty as
+    /// well. The hub keeps other empty rooms, within [`Limits::empty_rooms`].
     pub(crate) fn let_go(&self, room: &Arc<Room>) {
         if room.is_empty() {
             let mut rooms = self.0.rooms.lock();
@@ -120,7 +121,7 @@ impl Rooms {
         true
     }
 
-    /// Lists a room as empty, or forgets it if its log is empty, too.
+    /// Lists a room as empty, or forgets the room if its log is empty as well.
     fn retire(&mut self, room: &Arc<Room>, limits: &Limits) {
         // The room is checked again, because a session may have joined before the lock was taken.
         if !self.has(room) || !room.is_empty() {
@@ -212,8 +213,8 @@ impl EmptyRooms {
         }
     }
 
-    /// Returns the room to forget first: the one that has been empty longest, of the address that has left the most
-    /// rooms empty. So a peer that opens and leaves many rooms loses its own rooms first.
+    /// Returns the room to forget first: of the address with the most empty rooms, the room that has been empty
+    /// longest. So a peer that opens and leaves many rooms loses its own rooms first.
     fn first_to_go(&self) -> Option<Arc<str>> {
         let (_, _, opener) = self.by_count.last()?;
         self.oldest_of(*opener)

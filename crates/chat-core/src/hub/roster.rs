@@ -1,6 +1,6 @@
 //! The trait with which hubs on several nodes share the owners of nicks and the rooms of sessions.
 //!
-//! Invariant: one nick, one owner. A nick is claimed under its folded key and under its shape, both or neither. So no
+//! Invariant: one nick, one owner. A nick is claimed under both its folded key and its shape, or under neither. So no
 //! two owners have nicks that compare equal or look alike.
 
 use crate::event::{CloseReason, Direct};
@@ -20,8 +20,8 @@ use tokio::sync::oneshot;
 /// an implementation of your own with `chat_testkit::conformance::roster`.
 pub trait Roster: Send + Sync + 'static {
     /// Returns the incarnation of this node: a number of at most 20 bits that is a part of each [`SessionId`] of the
-    /// hub. No two nodes have the same incarnation at the same time, and a node that restarts gets another one. With 0,
-    /// the default, the hub takes [`HubBuilder::incarnation`](crate::HubBuilder::incarnation).
+    /// hub. No two nodes have the same incarnation at the same time, and a node that restarts gets another incarnation.
+    /// With 0, the default, the hub takes [`HubBuilder::incarnation`](crate::HubBuilder::incarnation).
     fn incarnation(&self) -> u32 {
         0
     }
@@ -32,7 +32,7 @@ pub trait Roster: Send + Sync + 'static {
     /// has the same account: the two sessions then share the nick. If the claim [takes over](IfTaken::TakeOver), older
     /// sessions with the same token lose the nick in the same step, so that the nick is never free in between.
     ///
-    /// If the hub drops the future of a claim, it [releases](Self::release) the nick afterwards.
+    /// If the hub drops the future of a claim, the hub [releases](Self::release) the nick afterwards.
     ///
     /// # Errors
     ///
@@ -43,8 +43,8 @@ pub trait Roster: Send + Sync + 'static {
     /// Takes a nick from a session. Does nothing if the session has already lost the nick.
     fn release(&self, who: SessionId, nick: &NickKeys);
 
-    /// Publishes to the other nodes which nick a session has now and which rooms it is in. `Err`: the session has
-    /// ended, for this reason.
+    /// Publishes to the other nodes which nick a session has now and which rooms it is in. `Err` says that the session
+    /// has ended, and why.
     fn publish(&self, who: SessionId, now: Result<SessionPresence, CloseReason>) {
         drop((who, now));
     }
@@ -86,7 +86,7 @@ pub struct NickKeys {
 pub struct NickClaim {
     /// The session that claims the nick.
     pub who: SessionId,
-    /// The nick, as it is spelled.
+    /// The nick, as the session spells it.
     pub nick: Nick,
     /// The keys by which the nick is compared.
     pub keys: NickKeys,
@@ -127,7 +127,7 @@ pub struct SessionPresence {
     pub rooms: Vec<RoomName>,
 }
 
-/// What one node asks another one to do with a session.
+/// What one node asks another node to do with a session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RosterCommand {
@@ -154,9 +154,9 @@ pub enum RosterEvent {
     Ended(SessionId, CloseReason),
     /// The node with this incarnation is gone, together with its sessions.
     NodeGone(u32),
-    /// Another node asks this one to do something with one of its sessions.
+    /// Another node asks this node to perform a command for a session.
     Command {
-        /// The session, which is one of this node.
+        /// The session, which belongs to this node.
         to: SessionId,
         /// What this node does with the session.
         command: RosterCommand,
@@ -210,7 +210,8 @@ impl NickKeys {
 }
 
 impl NickClaim {
-    /// Creates a claim without an account and a token, with [`IfTaken::Refuse`]. Other values are set in the fields.
+    /// Creates a claim without an account and a token, with [`IfTaken::Refuse`]. To change these values, set the
+    /// fields.
     #[must_use]
     pub const fn new(who: SessionId, nick: Nick, keys: NickKeys) -> Self {
         Self {

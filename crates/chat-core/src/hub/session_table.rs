@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(super) struct Sessions {
     pub(super) here: Mutex<HashMap<SessionId, Arc<Participant>>>,
     pub(super) elsewhere: Mutex<Elsewhere>,
-    /// The roster's events about other nodes; `None` once a task reads them, or if there are none.
+    /// The roster's events about other nodes; `None` once a task reads the events, or if the sessions are not shared.
     pub(super) events: Mutex<Option<BoxStream<'static, RosterEvent>>>,
     /// Whether other nodes are notified of the nicks and rooms of this hub's sessions.
     pub(super) is_shared: bool,
@@ -72,8 +72,9 @@ impl Sessions {
             .collect()
     }
 
-    /// Returns at most `limit` members of a room, in the order of their session ids: those after the session `after`,
-    /// or the first ones. The room must not be open on this hub, so that all its members are on other nodes.
+    /// Returns at most `limit` members of a room, in the order of their session ids, beginning after the session
+    /// `after`. `None` begins with the first member. The room must not be open on this hub, so that all its members are
+    /// on other nodes.
     pub(super) fn elsewhere_after(
         &self,
         key: &str,
@@ -94,8 +95,8 @@ impl Sessions {
         members.map(listed).collect()
     }
 
-    /// Returns at most `limit` rooms that have members on other nodes, by their keys: those after the key `after`, or
-    /// the first ones. Their topics are unknown to this hub and left empty.
+    /// Returns at most `limit` rooms that have members on other nodes, in the order of their keys, beginning after the
+    /// key `after`. `None` begins with the first room. The rooms' topics are unknown to this hub and left empty.
     pub(super) fn rooms_elsewhere(
         &self,
         after: Option<&str>,

@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-/// A claim of a nick that the roster may not have answered. Dropping it releases the nick if there was no answer,
+/// A claim of a nick that the roster may not have answered. Dropping the value without an answer releases the nick,
 /// because the claim may have succeeded.
 struct Claiming<'a> {
     hub: &'a Hub,
@@ -137,7 +137,7 @@ impl Hub {
             };
             outcome = match (outcome, done) {
                 (_, Ok(nick)) | (Ok(nick), Err(_)) => Ok(nick),
-                // A session that has just ended has no nick to return.
+                // A session that has just ended does not replace the error of another session.
                 (Err(error), Err(TellError::NoSuchNick(_))) => Err(error),
                 (Err(_), Err(error)) => Err(error),
             };
@@ -157,8 +157,8 @@ impl Hub {
             }
             RosterCommand::End(reason) => {
                 // The session is asked to close before it is ended, so that its connection knows why it ends. The
-                // connection may then end the session before this task does, so making the first request counts as
-                // success, too.
+                // connection may then end the session before this task does. So the command also succeeds if this task
+                // was the first to ask.
                 let is_first = session.ask_to_close(reason.clone());
                 self.end(session, &reason) || is_first
             }
