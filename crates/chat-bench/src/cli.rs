@@ -1,4 +1,4 @@
-//! The command line and the plans that it resolves to.
+//! The command-line arguments of `chat-bench`. Each subcommand turns its arguments into a plan.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -373,7 +373,8 @@ fn check_workload(workload: &Workload) -> anyhow::Result<()> {
 }
 
 impl ServerArgs {
-    /// The servers to measure: those that `--only` names. Without `--only`, those of `usual` whose programs are found.
+    /// Returns the servers that `--only` names. Without `--only`, returns the servers of `usual` whose programs are
+    /// found.
     fn contestants(&self, usual: &[PeerName]) -> anyhow::Result<Vec<Contestant>> {
         let own = std::env::current_exe().context("the path of this program is unknown")?;
         let wanted = if self.only.is_empty() {
@@ -409,7 +410,7 @@ impl ServerArgs {
         })
     }
 
-    /// `chat-server`, for the plain or the JSON dialect. `None` if its program is not found.
+    /// Returns how to start `chat-server`. `None` if its program is not found.
     fn own_server(&self) -> Option<Chat> {
         let extra = self.extra_server_args.split_whitespace();
         Some(Chat {

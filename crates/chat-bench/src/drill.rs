@@ -1,7 +1,7 @@
 //! Drills: `chat-server` runs as a child process while its members, or the machine, fail.
 //!
-//! Each drill checks promises of the server under stress, and prints the figures with their bounds. On a busy machine a
-//! time may miss its bound; what must never happen, such as a lost message, is independent of load.
+//! Each drill checks promises of the server under stress, and prints the figures with their bounds. On a busy machine,
+//! a measured time may exceed its bound. A count of failures, such as lost messages, does not depend on the load.
 
 mod account;
 mod churn;
@@ -36,7 +36,7 @@ use crate::progress::Progress;
 use findings::Findings;
 use stage::Stage;
 
-/// The longest time that one drill may take before it fails, in addition to the time that the command line sets.
+/// How long one drill may take before it fails. The time of `--seconds` or `--minutes` is added.
 const DRILL_MAX: Duration = Duration::from_secs(240);
 
 /// The drills by name.
@@ -73,7 +73,7 @@ pub(crate) enum DrillName {
 }
 
 impl DrillName {
-    /// Every drill except `soak`, which takes minutes.
+    /// Returns every drill except `soak`, which takes minutes.
     fn each() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
         all.filter(|name| !matches!(name, Self::All | Self::Soak))
@@ -103,13 +103,14 @@ pub(crate) struct DrillPlan {
     /// The path of `chat-server`.
     pub(crate) server: PathBuf,
     pub(crate) is_quick: bool,
-    /// How long drills of configurable length last (`--seconds`). `None`: each drill's default.
+    /// How long drills of configurable length last (`--seconds`). `None` if each drill uses its default.
     pub(crate) lasting: Option<Duration>,
-    /// How long `soak` lasts (`--minutes`). `None`: its default.
+    /// How long `soak` lasts (`--minutes`). `None` if `soak` uses its default.
     pub(crate) soaking: Option<Duration>,
-    /// The number of connections that `costly` sends on.
+    /// The number of connections on which the drill `costly` sends (`--connections`).
     pub(crate) senders: usize,
-    /// Prefixes of the names of the request kinds that `costly` tries. All kinds if empty.
+    /// Prefixes that select the kinds of requests that the drill `costly` tries, by name. If empty, all kinds are
+    /// tried.
     pub(crate) kinds: Vec<String>,
 }
 
@@ -124,7 +125,7 @@ impl DrillPlan {
 ///
 /// # Errors
 ///
-/// No runtime can be built.
+/// Returns an error if the Tokio runtime can't be built.
 pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
     for &name in &plan.drills {
@@ -158,7 +159,7 @@ pub(crate) fn run(plan: &DrillPlan, progress: &Progress) -> anyhow::Result<Vec<S
     Ok(failures)
 }
 
-/// The most characters of an error that are shown: an unexpected line may be long.
+/// The most characters of an error text that are shown. The text may contain a long line of the server.
 const ERROR_SHOWN: usize = 500;
 
 /// The number of threads for the drills' clients. The server needs the other processors of a small machine.

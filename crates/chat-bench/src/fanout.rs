@@ -40,8 +40,7 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// From sending a message until the last member that should receive it has received it: percentiles, in
-    /// microseconds.
+    /// The time from sending a message until its last receiver has received it: percentiles, in microseconds.
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,
     /// Resident memory at the start of the measured phase, and the growth during the phase, in KiB.
@@ -56,7 +55,7 @@ impl FanoutPlan {
     }
 }
 
-/// Runs all workloads. If a server fails, that is part of its result, and the other servers' runs continue.
+/// Runs all workloads. A server's failure is part of its result, and the runs of the other servers continue.
 pub(crate) fn run(plan: &FanoutPlan, progress: &Progress) -> Vec<WorkloadResult> {
     plan.workloads
         .iter()

@@ -1,7 +1,7 @@
 //! The load generator: one thread and one epoll loop for all members of one server.
 //!
-//! The generator makes few system calls: it reads up to 256 KiB at a time, and sends all that a publisher may send in
-//! one write. Each delivered message is checked against the [`Ledger`] before it counts.
+//! The generator makes few system calls. A read returns up to 256 KiB, and a write sends all messages that a publisher
+//! may send. Each delivered message is checked against the [`Ledger`] before it counts.
 
 mod connection;
 
@@ -27,10 +27,10 @@ const EVENTS_MAX: usize = 1024;
 /// The longest wait of one poll, after which the time without a delivery is checked.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
-/// The longest latency that is recorded: one minute, with three significant digits.
+/// The longest latency that is recorded, in nanoseconds: one minute.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
-/// A run ends once nothing has arrived for this long. A duplicate would closely follow its original, so it is noticed.
+/// How long nothing may arrive before a run ends. A duplicate closely follows its original, so it arrives in this time.
 const SETTLE: Duration = Duration::from_millis(10);
 
 /// The clients of one server.
@@ -46,7 +46,7 @@ pub(crate) struct Generator<'a> {
     connections: Vec<Connection>,
     /// The index of each publisher's connection.
     speakers: Vec<usize>,
-    /// When the generator was created. Times are measured from here.
+    /// When the generator was created. All times are measured from this moment.
     epoch: Instant,
     books: Books,
 }
@@ -65,19 +65,19 @@ struct Books {
 /// When a phase stops publishing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
-    /// After this many messages of all publishers together.
+    /// Stops after this many messages of all publishers together.
     Messages(u64),
-    /// After this much time.
+    /// Stops after this much time.
     Elapsed(Duration),
 }
 
-/// The results of one phase. It lasts from the first message sent to the last one received.
+/// The results of one phase. A phase lasts from the first message sent to the last message received.
 #[derive(Debug)]
 pub(crate) struct Phase {
     pub(crate) messages: u64,
     pub(crate) deliveries: u64,
     pub(crate) elapsed: Duration,
-    /// The time from sending a message until the last member that should receive it has received it, in nanoseconds.
+    /// The time from sending a message until its last receiver has received it, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) enum Failure {
     /// No message arrived for `seconds`. `owed` describes the missing deliveries.
     #[error("no delivery for {seconds} s: {owed}")]
     Stalled { seconds: u64, owed: String },
-    /// Only `got` of `wanted` connections were accepted; `first` is the first one that was not.
+    /// Only `got` of `wanted` connections were accepted. `first` is the first client that still waits.
     #[error(
         "only {got} of {wanted} connections were accepted after {seconds} s without progress; {first:?} still waits"
     )]
@@ -115,7 +115,7 @@ pub(crate) enum Failure {
 }
 
 impl<'a> Generator<'a> {
-    /// Creates a generator for the server on `port`. It has no connections yet.
+    /// Creates a generator for the server on `port`. The generator has no connections yet.
     pub(crate) fn new(
         peer: &'a dyn Peer,
         workload: &'a Workload,
@@ -446,8 +446,8 @@ fn new_histogram() -> Histogram<u64> {
 
 #[cfg(test)]
 mod tests {
-    //! Checks that a faulty server is detected: two members on real sockets, and a thread that alters what one sends to
-    //! the other.
+    //! Checks that a faulty server is detected. Two members use real sockets, and a thread alters what one member sends
+    //! to the other member.
 
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
@@ -461,7 +461,7 @@ mod tests {
     /// The most messages in flight.
     const WINDOW: usize = 3;
 
-    /// Serves two members. The lines of the first are passed through `garble` and sent to the second.
+    /// Serves two members. The lines of the first member are passed through `garble` and sent to the second member.
     fn serve(garble: fn(Vec<String>) -> Vec<String>) -> (u16, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -478,7 +478,7 @@ mod tests {
             let mut answer = garble(lines).join("\n");
             answer.push('\n');
             member.write_all(answer.as_bytes()).unwrap();
-            // Waits until the client closes the connection, and only then closes it here.
+            // Waits until the client closes the connection, so that the server does not close it first.
             let mut rest = String::new();
             drop(BufReader::new(member).read_line(&mut rest));
         });

@@ -39,7 +39,7 @@ pub(crate) struct HubReport {
     pub(crate) rounds: u32,
     pub(crate) broadcast_ns: f64,
     pub(crate) hub_ns: f64,
-    /// The hub's cost divided by the channel's in each round: the median of all rounds.
+    /// The median over all rounds of the hub's cost divided by the channel's cost.
     pub(crate) ratio: f64,
 }
 
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn both_are_measured_and_nothing_is_lost() {
-        // If a message were lost, the publisher would wait for ever.
+        // If a message were lost, the publisher would never continue.
         let plan = HubPlan {
             sessions: 10,
             messages: 200,

@@ -19,7 +19,7 @@ use crate::workload::Workload;
 pub(crate) struct IdlePlan {
     pub(crate) workload: Workload,
     pub(crate) rounds: u32,
-    /// The number of messages after the first.
+    /// The number of messages that are sent one at a time after the first message.
     pub(crate) messages: u32,
     /// How long all members are silent before memory is read.
     pub(crate) settle: Duration,
@@ -48,14 +48,14 @@ pub(crate) struct IdleRun {
     pub(crate) kib_per_connection: f64,
     /// Resident memory for each connection in KiB, after a few messages to all members.
     pub(crate) kib_per_connection_after_messages: f64,
-    /// The time from the first connect until the last member has joined.
+    /// The time from the first connect until the last member has joined, in milliseconds.
     pub(crate) all_in_ms: f64,
-    /// The time until the first message has reached all members.
+    /// The time until the first message has reached all members, in milliseconds.
     pub(crate) first_message_ms: f64,
-    /// The time until each later message has reached all members: median and maximum.
+    /// The time until each later message has reached all members, in milliseconds: median and maximum.
     pub(crate) message_ms: f64,
     pub(crate) message_worst_ms: f64,
-    /// The server's processor time for each delivery of the later messages.
+    /// The server's processor time for each delivery of the later messages, in microseconds.
     pub(crate) cpu_us_per_delivery: f64,
 }
 

@@ -1,4 +1,5 @@
-//! The journal benchmark: messages a second, and how long each message waits for its position, in memory and in a file.
+//! The journal benchmark: how many messages a second are stored in memory and in a file, and how long each message
+//! waits for its position.
 //!
 //! Each writer publishes one message and waits for its position before it publishes the next, as a program that needs
 //! acknowledgements does. The file is in `--dir`, which should be on a real disk.
@@ -115,7 +116,7 @@ async fn waiting(plan: &JournalPlan, kept: Kept, writers: usize) -> anyhow::Resu
     }
     let text = "x".repeat(plan.payload);
     let (began, mut writing) = (Instant::now(), JoinSet::new());
-    // Messages of the warm-up do not count.
+    // Messages that are published during the warm-up do not count.
     let counts_from = began + plan.lasting / 5;
     let until = counts_from + plan.lasting;
     for session in sessions {

@@ -34,8 +34,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The server can't be started, ends at once, or does not accept connections within 15 s. The error text includes
-    /// the server's last output.
+    /// Returns an error if the server can't be started, ends at once, or does not accept connections within 15 s. The
+    /// error text includes the server's last output.
     pub(crate) fn start(peer: &dyn Peer, connections: usize) -> io::Result<Self> {
         Self::launch(connections, |place| peer.command(place))
     }
@@ -59,8 +59,8 @@ impl Server {
         command: impl FnOnce(&Place<'_>) -> io::Result<CommandLine>,
     ) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
-        // Only the user of this program can read the directory. If that is root, ngircd reads its configuration before
-        // it drops root's rights.
+        // Only the user of this program can read the directory. ngircd can read its configuration even if this user is
+        // root, because ngircd drops root's rights later.
         let command = command(&Place {
             port,
             dir: dir.path(),

@@ -1,7 +1,7 @@
 //! Which messages each receiver should get next, and what is wrong with a message that differs.
 //!
 //! [`Ledger`] tracks the deliveries of a benchmark, [`Series`] tracks the messages from one sender to one receiver, and
-//! [`judge`] compares a log with its acknowledgements. All are pure: they use no sockets and no clock.
+//! [`judge`] compares a log with the writers' acknowledgements. All three are pure: they use no sockets and no clock.
 //!
 //! Invariant: a message is outstanding until every member that should receive it has received it, once and in its
 //! publisher's order.
@@ -39,7 +39,8 @@ pub(crate) struct Ledger {
 struct Account {
     /// The sequence number of the first message in `outstanding`.
     oldest: u32,
-    /// For each message: how many members have not received it, and when it was sent (nanoseconds since the start).
+    /// For each outstanding message: the number of members that have not received it, and when it was sent, in
+    /// nanoseconds since the start.
     outstanding: VecDeque<(u32, u64)>,
 }
 
@@ -48,7 +49,7 @@ struct Account {
 pub(crate) enum Receipt {
     /// Some members have not received the message yet.
     Partial,
-    /// This member was the last to receive the message, which was sent at `sent_at`.
+    /// This member was the last to receive the message. `sent_at` is in nanoseconds since the start.
     Complete { sent_at: u64 },
 }
 
@@ -77,7 +78,7 @@ pub(crate) enum Violation {
     /// A publisher received its own message although the server does not echo.
     #[error("publisher {publisher} got its own message {sequence} back")]
     Own { publisher: usize, sequence: u32 },
-    /// A later message arrived before the expected one.
+    /// A later message arrived before the expected message.
     #[error(
         "member {member} expected message {expected} of publisher {publisher} but got {got}: \
          messages were lost or arrived out of order"
@@ -88,7 +89,7 @@ pub(crate) enum Violation {
         expected: u32,
         got: u32,
     },
-    /// The member has already received this message, or should have received it before the expected one.
+    /// The member has already received this message, or should have received it before the expected message.
     #[error(
         "member {member} expected message {expected} of publisher {publisher} but got {got} (again): \
          a message was duplicated or arrived out of order"
@@ -145,7 +146,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// The payload is not the one that this member should receive next from its publisher.
+    /// Returns an error if the payload is not the one that this member should receive next from its publisher.
     pub(crate) fn receive(
         &mut self,
         member: usize,
@@ -238,12 +239,12 @@ pub(crate) struct Series {
     pub(crate) next: u64,
     /// The number of messages that are missing.
     pub(crate) lost: u64,
-    /// The number of messages that came again, or after a later one.
+    /// The number of messages that arrived twice, or after a later message.
     pub(crate) repeated: u64,
 }
 
 impl Series {
-    /// Records the number of a received message. Returns how it compares with the expected number: `Greater` if
+    /// Records the number of a received message. Returns how the number compares with the expected number: `Greater` if
     /// messages are missing, `Less` if the message is a repetition.
     pub(crate) fn receive(&mut self, number: u64) -> Ordering {
         let due = self.next;
@@ -303,7 +304,7 @@ pub(crate) fn judge(log: &[Kept], writers: &[Acknowledged]) -> Wrongs {
     wrongs
 }
 
-/// The differences between a log and its acknowledgements.
+/// The differences between a log and the writers' acknowledgements.
 #[derive(Debug, Default)]
 pub(crate) struct Wrongs {
     pub(crate) lost: Vec<String>,

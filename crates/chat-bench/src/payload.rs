@@ -2,7 +2,7 @@
 //!
 //! An example is `p0003s0000002a-cdefgh..`. The receiver can check every byte.
 
-/// The length of the head: `p`, 4 hexadecimal digits, `s`, 8 hexadecimal digits, `-`.
+/// The length of the head in bytes: `p`, 4 hexadecimal digits, `s`, 8 hexadecimal digits, `-`.
 const HEAD: usize = 15;
 
 /// The shortest payload: the head and one letter.

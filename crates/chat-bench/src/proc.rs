@@ -34,7 +34,8 @@ pub(crate) fn descriptors(pid: u32) -> io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// The kernel's memory for all TCP sockets of this machine, in KiB. It is not part of any process's resident memory.
+/// The kernel's memory for all TCP sockets of this machine, in KiB. This memory is not part of any process's resident
+/// memory.
 pub(crate) fn socket_memory_kib() -> io::Result<u64> {
     /// The page size in KiB on most machines.
     const PAGE_KIB: u64 = 4;

@@ -42,7 +42,7 @@ impl Drop for Progress {
     }
 }
 
-/// A failure to write to standard error can't be reported.
+/// Writes to standard error, and ignores a failure, because a failure can't be reported.
 fn paint(text: &str) {
     drop(stderr().write_all(text.as_bytes()));
 }

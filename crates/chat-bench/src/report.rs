@@ -36,10 +36,11 @@ pub(crate) struct WorkloadReport {
     #[serde(flatten)]
     pub(crate) workload: Workload,
     pub(crate) servers: Vec<ServerReport<Figures, Run>>,
-    /// The processor time for a delivery in the JSON dialect, divided by that in the plain dialect in the same round:
-    /// the median of all rounds.
+    /// The median over all rounds of this ratio: the processor time for a delivery in the JSON dialect, divided by the
+    /// processor time for a delivery in the plain dialect.
     pub(crate) ratio_of_json_to_plain: Option<f64>,
-    /// The same for WebSocket.
+    /// The median over all rounds of this ratio: the processor time for a delivery by WebSocket, divided by the
+    /// processor time for a delivery in the plain dialect.
     pub(crate) ratio_of_web_to_plain: Option<f64>,
 }
 
@@ -48,8 +49,8 @@ pub(crate) struct WorkloadReport {
 pub(crate) struct Figures {
     pub(crate) deliveries_per_second: f64,
     pub(crate) cpu_us_per_delivery: f64,
-    /// The processor time for a delivery, divided by that of the server `floor` in the same round: the median of all
-    /// rounds.
+    /// The median over all rounds of this ratio: the processor time for a delivery, divided by the processor time for a
+    /// delivery by the server `floor`.
     pub(crate) ratio_to_floor: Option<f64>,
     pub(crate) last_p50_us: f64,
     pub(crate) last_p99_us: f64,

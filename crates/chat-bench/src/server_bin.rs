@@ -1,14 +1,14 @@
 //! Finds the program `chat-server`.
 //!
-//! Invariant: the current code is measured. If cargo runs this program, the server is built first, because it belongs
-//! to another package.
+//! Invariant: the current code is measured. If cargo runs this program, this program first builds the server, because
+//! cargo does not build programs of other packages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// Returns the path `named`, or without it the `chat-server` beside this program.
+/// Returns the path `named`. If `named` is `None`, returns the path of the `chat-server` beside this program.
 pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let program = match named {
         Some(program) => program.to_owned(),
@@ -18,7 +18,7 @@ pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<PathBuf> {
             own.with_file_name("chat-server")
         }
     };
-    // `Command` would search a bare name on PATH.
+    // `Command` would search a bare name on PATH, so the path is made absolute.
     let program = std::path::absolute(program).context("--server-bin")?;
     ensure!(
         program.is_file(),

@@ -33,8 +33,8 @@ pub(crate) fn percentile(mut values: Vec<u64>, share: f64) -> Option<u64> {
     values.get(rank.max(1) - 1).copied()
 }
 
-/// Returns how much `y` grows with each unit of `x`: the slope of the least-squares line. `None` without two different
-/// `x`.
+/// Returns how much `y` grows with each unit of `x`: the slope of the least-squares line. `None` if there are fewer
+/// than two different values of `x`.
 pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
     let (x_sum, y_sum) = points

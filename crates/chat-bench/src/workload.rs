@@ -25,8 +25,8 @@ pub(crate) enum WorkloadName {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Workload {
     pub(crate) name: WorkloadName,
-    /// The number of members, which receive messages. Publishers are among them unless the server needs separate
-    /// connections.
+    /// The number of members, which receive messages. Publishers are members too, unless the server needs separate
+    /// connections for them.
     pub(crate) members: usize,
     /// Number of publishers.
     pub(crate) publishers: usize,
@@ -57,14 +57,14 @@ impl Workload {
         }
     }
 
-    /// The window of publisher number `publisher`: an equal share of all messages in flight, and at least one. If the
-    /// number does not divide evenly, the first publishers get one more.
+    /// The window of publisher number `publisher`: an equal share of all messages in flight, and at least one message.
+    /// If the number does not divide evenly, the first publishers get one message more.
     pub(crate) fn window_of(&self, publisher: usize) -> usize {
         let more = usize::from(publisher < self.window % self.publishers);
         (self.window / self.publishers + more).max(1)
     }
 
-    /// One line that describes the workload.
+    /// Returns one line that describes the workload.
     pub(crate) fn title(&self) -> String {
         let what = match self.name {
             WorkloadName::A => "trickle",

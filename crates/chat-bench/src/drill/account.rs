@@ -12,17 +12,17 @@ use crate::ledger::Series;
 pub(crate) struct Account {
     series: Series,
     pub(crate) seen: u64,
-    /// The number of messages that gaps reported as missed.
+    /// The number of messages that the server reported as missed.
     pub(crate) missed: u64,
-    /// The number of gaps.
+    /// The number of gaps: lines in which the server reports missed messages.
     pub(crate) gaps: u64,
-    /// The number of messages that were received before the first gap. `None` without a gap.
+    /// The number of messages that were received before the first gap. `None` if no gap was received.
     pub(crate) before_gap: Option<u64>,
 }
 
 impl Account {
-    /// Counts a received line if it reports a gap, or if it is a message of the series: sent by `from`, beginning with
-    /// `tag`.
+    /// Counts a received line that reports missed messages, or that is a message from `from` whose text begins with
+    /// `tag`. Ignores other lines.
     pub(crate) fn hear(&mut self, line: &[u8], from: &str, tag: &str) {
         if let Some(count) = missed(line) {
             self.before_gap.get_or_insert(self.seen);
@@ -39,7 +39,8 @@ impl Account {
         self.seen += 1;
     }
 
-    /// The number of messages that are missing without a gap that reports them, plus the number of duplicates.
+    /// The number of messages that are missing but not reported as missed, plus the number of messages that arrived
+    /// twice or out of order.
     pub(crate) const fn out_of_place(&self) -> u64 {
         self.series.lost + self.series.repeated
     }

@@ -20,18 +20,18 @@ use crate::proc;
 use fastrand::Rng;
 use view::View;
 
-/// The rooms besides the lobby: few enough that members meet, and enough that a greeting can name all members of a
-/// room.
+/// The rooms besides the lobby. With more rooms, members would rarely meet. With fewer rooms, a greeting could not name
+/// all members of a room.
 const ROOMS: [&str; 5] = ["one", "two", "three", "four", "five"];
 
 /// The longest pause between two actions, in milliseconds.
 const PAUSE_MAX_MS: usize = 40;
 
-/// How long members read remaining announcements before they compare their views with the server.
+/// How long each member reads late announcements before its view of the room is compared with the server's.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// How long the server may hold the connection by which the drill checked that the server listens. After the close of
-/// the connection, the server lingers for a second.
+/// How long the server may hold the test connection by which the drill checked that the server listens. The server
+/// lingers for one second after a client closes its connection.
 const LOOKER_GONE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What one task did, and what its members received.
@@ -40,9 +40,9 @@ struct Log {
     actions: u64,
     sessions: u64,
     announcements: u64,
-    /// Announcements that contradict earlier ones of the same room.
+    /// Announcements that contradict earlier announcements in the same room.
     contradictions: Vec<String>,
-    /// Views that differ from the answer to `/who` at the end.
+    /// The members' views of a room that differ from the server's answer to `/who` at the end.
     differences: Vec<String>,
     compared: u64,
 }
@@ -92,7 +92,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     findings.at_least("views compared at the end", all.compared, tasks as u64 / 2);
     findings.none("views that differ from /who", &all.differences);
     crowd::is_gone(&server, descriptors, PATIENCE / 3, findings).await?;
-    // The counter joins after the other members have left. Earlier, it would have to read all of their announcements.
+    // The client `counter` joins after the other members have left. An earlier `counter` would have to read all their
+    // announcements.
     let mut counter = Client::arrive(port, "counter").await?;
     let rooms = counter.ask("/rooms\n", "* rooms: ").await?;
     let is_empty = rooms == "* rooms: lobby (3)";
@@ -108,8 +109,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Returns how many descriptors the server holds after it has closed the connection by which the drill checked that it
-/// listens.
+/// Returns how many descriptors the server holds once it has closed the drill's test connection.
 async fn settled(server: &crate::launch::Server) -> anyhow::Result<usize> {
     let (began, mut fewest) = (Instant::now(), usize::MAX);
     while began.elapsed() < LOOKER_GONE_WITHIN {
@@ -137,7 +137,7 @@ async fn play(
         });
     }
     barrier.wait().await;
-    // A task whose member has left connects a new one, so that all views are compared.
+    // A task whose member has left connects a new member, so that each task has a view to compare.
     let mut player = match player {
         Some(player) => player,
         None => enter(port, task, &mut random, &mut log).await?,
@@ -159,7 +159,7 @@ async fn enter(port: u16, task: usize, random: &mut Rng, log: &mut Log) -> anyho
         view: View::default(),
     };
     let nick = nick(task, random);
-    // The previous session of this task may still hold the nick.
+    // The previous session of this task may still hold the nick, so the request is repeated until it succeeds.
     while player.view.own != nick {
         player.does(&format!("/nick {nick}"), log).await?;
     }
@@ -242,7 +242,7 @@ impl Player {
             }
             anyhow::bail!("the server closed the connection")
         };
-        // Reading until the timeout is the expected end.
+        // The timeout is the expected end, because the connection stays open.
         timeout(lasting, listening).await.unwrap_or(Ok(()))
     }
 

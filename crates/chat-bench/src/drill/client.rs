@@ -12,7 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long any step of a drill may take, even on a busy machine.
+/// How long one step of a drill may take at most, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An unknown command, and the beginning of the server's answer. The server replies in order, so once the answer
@@ -63,7 +63,7 @@ impl Client {
     /// Connects from the loopback address `source`, so that the server sees clients with different addresses.
     pub(crate) async fn connect_from(port: u16, source: Ipv4Addr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // Clients with different source addresses may use the same port.
+        // Lets clients with different source addresses use the same port.
         SockRef::from(&socket).set_reuse_address(true)?;
         socket.bind((source, 0).into())?;
         Self::over(socket.connect(address(port)).await?)
@@ -99,7 +99,7 @@ impl Client {
         Ok(())
     }
 
-    /// Joins a room and waits until the server confirms it.
+    /// Joins a room and waits until the server confirms the join.
     pub(crate) async fn go_to(&mut self, room: &str) -> anyhow::Result<()> {
         self.writer
             .send(format!("/join {room}\n").as_bytes())
@@ -142,8 +142,8 @@ impl Client {
 
     /// Returns how many members a room has, from `/who`.
     pub(crate) async fn count(&mut self, room: &str) -> anyhow::Result<usize> {
-        // A lagging member may be sent a member list that looks like the answer. Waiting for the probe skips such
-        // lines.
+        // The server may send a lagging member a list of members, which looks like the answer to `/who`. Waiting for
+        // the answer to the probe first skips such a list.
         self.ask(PROBE, PROBED).await?;
         let begins = format!("* {room}: ");
         let answer = self.ask(&format!("/who {room}\n"), &begins).await?;
@@ -173,8 +173,8 @@ impl Writer {
 }
 
 impl Reader {
-    /// Sets the size of the receive buffer. With a receive window of a few KiB, a sender mostly waits for its persist
-    /// timer, which limits it to about 10 KiB a second.
+    /// Sets the size of the receive buffer. With a receive window of a few KiB, the sender mostly waits for TCP's
+    /// persist timer, and sends only about 10 KiB a second.
     pub(crate) fn widen(&self, bytes: usize) -> io::Result<()> {
         SockRef::from(self.half.as_ref()).set_recv_buffer_size(bytes)
     }
@@ -261,7 +261,7 @@ impl Reader {
     }
 }
 
-/// Reads `14:02 NICK: text`. Returns the nick and the text.
+/// Parses a line such as `14:02 NICK: text`. Returns the nick and the text, or `None` for other lines.
 pub(crate) fn said(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = match line.split_at_checked(6) {
         Some((clock, rest)) if clock[0].is_ascii_digit() && clock[2] == b':' => rest,

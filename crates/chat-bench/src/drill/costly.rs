@@ -1,10 +1,11 @@
 //! `costly`: one sender makes the requests that cost the server most, within the default limits. The latency of other
 //! members must stay low.
 //!
-//! Each kind of request has its own server. Members called witnesses talk at a normal pace. Their latency is measured
-//! first without an attack, then in several rounds of the attack, each from a new address. A kind fails if the median
-//! of its rounds' 99th percentiles exceeds 20 ms. Other work on the machine also delays messages, so a kind that fails
-//! is tried up to twice more. The median of all its rounds decides.
+//! Each kind of request has its own server. Members called witnesses talk at a normal pace. The drill measures the
+//! latency of their messages, first without an attack, and then in several rounds of the attack. Each round comes from
+//! a new address. A kind fails if the median of the 99th percentiles of its rounds reaches 20 ms, or if the server
+//! disconnects a witness. Other work on the machine also delays messages, so the drill tries a failed kind up to twice
+//! more. The median of all rounds of the kind then decides.
 
 mod attack;
 mod kinds;
@@ -34,7 +35,7 @@ use witness::Witnesses;
 /// The bound on the 99th percentile of the latency of other members' messages, in milliseconds.
 const P99_MAX_MS: f64 = 20.0;
 
-/// The total time for all kinds of requests: the attacks, and for each kind the time without an attack.
+/// How long the drill takes for all kinds of requests together, including the time without an attack.
 const LASTING: Duration = Duration::from_secs(30);
 const LASTING_QUICK: Duration = Duration::from_secs(8);
 
@@ -42,10 +43,11 @@ const LASTING_QUICK: Duration = Duration::from_secs(8);
 /// attack.
 const PARTS: u32 = 1 + ROUNDS as u32;
 
-/// The number of attacks on each server. Each comes from a new address, whose limits are not used up.
+/// The number of attack rounds on each server. Each round comes from a new address, for which the server's limits are
+/// unused.
 const ROUNDS: usize = 3;
 
-/// The most tries of one kind of request before that kind fails.
+/// The most times that the drill tries one kind of request.
 const TRIES: usize = 3;
 
 /// How long the drill waits for outstanding messages after an attack. If messages are still missing then, the server
@@ -59,7 +61,7 @@ const COUNTERS_WITHIN: Duration = Duration::from_secs(1);
 struct Terms {
     part: Duration,
     connections: usize,
-    /// Whether a kind of request can fail. If not, kinds are only measured.
+    /// Whether a kind of request can fail. If `false`, kinds are only measured.
     is_judged: bool,
 }
 
@@ -69,8 +71,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     let terms = Terms {
         part: lasting / kinds.len() as u32 / PARTS,
         connections: stage.connections(),
-        // `--quick` measures each kind of request for too short a time to judge the server, and other tests run at the
-        // same time.
+        // With `--quick`, kinds are only measured: each measurement is too short to judge the server, and other tests
+        // run at the same time.
         is_judged: stage.pick(stage.connections() == 1, false),
     };
     let senders = match terms.connections {
@@ -102,7 +104,7 @@ fn say(line: String, findings: &mut Findings) {
     findings.did(line);
 }
 
-/// The selected kinds of requests, in an order that depends on the seed.
+/// Returns the selected kinds of requests, in an order that depends on the seed.
 fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
     let names = stage.kinds();
     for name in names {
@@ -122,7 +124,7 @@ fn chosen(stage: &Stage<'_>) -> anyhow::Result<Vec<&'static Kind>> {
     Ok(kinds)
 }
 
-/// Tries a kind of request, and repeats it if it fails.
+/// Tries a kind of request until it does not fail, at most [`TRIES`] times.
 async fn judged(
     stage: &Stage<'_>,
     kind: &Kind,
@@ -245,7 +247,7 @@ impl Attacked<'_> {
         let request_bytes = match (flow, requests) {
             (Flow::Reconnecting, _) => sent as f64,
             (_, Some(requests)) => requests as f64 * line_bytes,
-            // Without counted requests, the bytes that the server read stand for the requests.
+            // Requests that can't be counted are measured by the bytes that the server read.
             (Flow::Pipelined | Flow::Trickle, None) => read.unwrap_or_default() as f64,
             (Flow::Unread, None) => 0.0,
         };
@@ -261,7 +263,7 @@ impl Attacked<'_> {
     }
 }
 
-/// Returns how many bytes the server has read, from the counters in its log. `None` if the server does not log them.
+/// Returns how many bytes the server has read, from the counters in its log. `None` if the log has no such counters.
 async fn bytes_read(server: &Server) -> Option<u64> {
     let before = counted(&server.output()).len();
     kill(Pid::from_raw(server.pid() as i32), Signal::SIGUSR1).ok()?;
@@ -276,7 +278,7 @@ async fn bytes_read(server: &Server) -> Option<u64> {
     None
 }
 
-/// Returns the counters of bytes read that a log contains.
+/// Returns each count of read bytes (`bytes_in`) that the server's log contains.
 fn counted(log: &[u8]) -> Vec<u64> {
     let log = String::from_utf8_lossy(log);
     log.lines()

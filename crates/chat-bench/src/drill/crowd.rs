@@ -34,7 +34,8 @@ pub(crate) async fn arrive(port: u16, nicks: Vec<String>) -> anyhow::Result<Vec<
     Ok(clients.into_iter().map(|(_, client)| client).collect())
 }
 
-/// Waits until the server holds at most `expected` descriptors, for at most `patience`, and reports how many it holds.
+/// Waits for at most `patience` until the server holds at most `expected` descriptors. Reports the number of
+/// descriptors.
 pub(crate) async fn is_gone(
     server: &Server,
     expected: usize,

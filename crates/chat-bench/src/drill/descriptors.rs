@@ -62,7 +62,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Waits until the number of the server's descriptors no longer grows, and returns it.
+/// Waits until the number of the server's descriptors no longer grows, and returns that number.
 async fn until_full(server: &Server) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut last = 0;

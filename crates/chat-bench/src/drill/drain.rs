@@ -1,4 +1,5 @@
-//! `drain`: SIGTERM while all members talk. A message that one member receives reaches all others before the goodbye.
+//! `drain`: SIGTERM while all members talk. A message that one member receives reaches all other members before the
+//! goodbye.
 
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -150,7 +151,7 @@ impl Record {
     }
 }
 
-/// Returns the member and message number of a message such as `5 talk` from `m17`.
+/// Returns the sender's number and the message number, such as 17 and 5 for the text `5 talk` from `m17`.
 fn stamp(from: &[u8], text: &[u8]) -> Option<(usize, u64)> {
     let from = std::str::from_utf8(from).ok()?.strip_prefix('m')?;
     let text = std::str::from_utf8(text).ok()?.strip_suffix(" talk")?;

@@ -187,7 +187,7 @@ impl Writer {
     async fn write(&mut self) -> anyhow::Result<Option<Value>> {
         let (number, id) = (self.count, self.count + 1);
         self.count += 1;
-        // The long message takes disk space. Only the short one after it is recorded.
+        // The long message only takes up disk space. Only the short message after it is recorded.
         let filler = json!({"cmd": "say", "room": "filler", "text": self.filler});
         let say = json!({"cmd": "say", "id": id, "room": ROOM, "text": format!("w0 {number}")});
         let begins = format!("{{\"re\":{id},");

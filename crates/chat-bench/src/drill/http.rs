@@ -1,5 +1,5 @@
-//! `http`: browsers that break the rules of HTTP, or are slow on purpose. Each is answered as HTTP says, costs the
-//! server a bounded amount of memory, and does not disturb the chat.
+//! `http`: browsers that break the rules of HTTP, or are slow on purpose. The server must answer each as HTTP says,
+//! with a bounded amount of memory, while the chat continues undisturbed.
 
 use std::time::Duration;
 
@@ -19,31 +19,31 @@ use crate::launch::Server;
 /// body of 64 KiB, its task, and a margin for the allocator.
 const EACH_KIB_MAX: f64 = 128.0;
 
-/// The time in which the server must answer a request that is complete or wrong.
+/// The time within which the server must answer a request that is complete or wrong.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The times after which the server gives up a slow head and a slow body, and a margin.
+/// How long the server may take to give up a slow head or a slow body: the server's timeout plus a margin of 2 s.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10 + 2);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30 + 2);
 
 /// The most bytes of answers that one connection reads.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// The number of requests that arrive together.
+/// The number of requests that a connection sends at once, before it reads an answer.
 const PIPELINED: usize = 20;
 
 /// What the connections of one kind send.
 struct Kind {
     name: &'static str,
     opening: Vec<u8>,
-    /// What follows, again and again, until the server closes the connection. May be empty.
+    /// Bytes that follow the opening, repeated until the server closes the connection. May be empty.
     more: Vec<u8>,
     pause: Duration,
-    /// The answer that each connection must get.
+    /// The status code of the answer that each connection must get.
     status: &'static str,
-    /// How many such answers each connection must get.
+    /// How many answers with this status each connection must get.
     answers: usize,
-    /// How long a connection sends.
+    /// How long a connection sends and reads at most.
     lasting: Duration,
 }
 
@@ -65,7 +65,7 @@ impl Kind {
         !self.more.is_empty() && self.pause.is_zero()
     }
 
-    /// Sends `more` after each pause.
+    /// Sets that the connections send `more` after each pause, for at most `lasting`.
     fn slowly(mut self, more: &str, pause: Duration, lasting: Duration) -> Self {
         self.more = more.into();
         (self.pause, self.lasting) = (pause, lasting);
@@ -138,7 +138,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     ));
     let server = stage.start(2 * connections + 16, &[])?;
     let witnesses = Witnesses::begin(server.port(), Where::Lobby).await?;
-    // The page is compressed once, and the allocator's arenas exist.
+    // This first attack is not measured: it makes the server compress the page and create the allocator's arenas.
     attacked(&server, kinds.iter().find(|kind| kind.status == "200"), 2).await?;
     for kind in &kinds {
         let memory = MemoryWatch::begin(server.pid())?;
@@ -163,7 +163,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
     witnesses.testify(findings).await
 }
 
-/// Opens connections of one kind, and returns how many expected answers they got.
+/// Opens connections of one kind, and returns how many answers with the expected status they got.
 async fn attacked(
     server: &Server,
     kind: Option<&Kind>,
@@ -186,7 +186,7 @@ async fn attacked(
                     sleep(pause).await;
                     writer.write_all(&more).await?;
                 }
-                // The direction stays open: a browser does not end it either.
+                // The sending direction stays open, because a browser does not close it either.
                 std::future::pending::<std::io::Result<()>>().await
             };
             let reading = count(reader, status.as_bytes(), answers);
@@ -208,7 +208,8 @@ async fn attacked(
     Ok(answers)
 }
 
-/// Reads until `expected` answers have this status line, or the stream ends. Returns how many have.
+/// Reads until `expected` answers with this status line have arrived, or the stream ends. Returns how many have
+/// arrived.
 async fn count(reader: impl tokio::io::AsyncRead + Unpin, status: &[u8], expected: usize) -> usize {
     let mut reader = reader.take(ANSWER_BYTES_MAX);
     let (mut bytes, mut found) = (Vec::new(), 0);

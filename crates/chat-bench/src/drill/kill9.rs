@@ -47,7 +47,8 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         let lives = LIVES_MS.start + random.usize(..LIVES_MS.len());
         tokio::time::sleep(Duration::from_millis(lives as u64)).await;
         server.kill()?;
-        // From here on, acknowledgements come from the next server, so the record of this server is copied now.
+        // The record of this server's acknowledgements is copied now. After the restart, acknowledgements of the new
+        // server are added to the record.
         let told = snapshot(&told);
         server = stage.start_at(port, writers + 16, &arguments)?;
         let after = kept.last().map_or(0, |last| last.seq);

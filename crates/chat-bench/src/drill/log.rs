@@ -7,7 +7,7 @@ use super::client::Client;
 use super::findings::Findings;
 use crate::ledger::{Kept, Wrongs};
 
-/// The number of messages that one request reads.
+/// The most messages that one request reads.
 const PAGE: usize = 1000;
 
 /// The room that the writers publish in.
@@ -24,7 +24,7 @@ pub(crate) struct Log {
 /// Reads the log from the position `after` to its end.
 pub(crate) async fn read(port: u16, after: u64) -> anyhow::Result<Log> {
     let mut client = Client::connect(port).await?;
-    // The hello has no nick, because the session of an earlier read may still exist.
+    // The hello requests no nick, because the session of an earlier read may still exist.
     let hello = json!({"cmd": "hello", "id": 0, "join": [{"room": ROOM}]});
     let welcome = ask(&mut client, &hello, 0).await?;
     let place = &welcome["rooms"][0];
@@ -65,7 +65,7 @@ pub(crate) async fn ask(client: &mut Client, request: &Value, id: u64) -> anyhow
     Ok(answer["ok"].take())
 }
 
-/// Adds the differences between a log and its acknowledgements to the findings.
+/// Adds the differences between a log and the writers' acknowledgements to the findings.
 pub(crate) fn report(wrongs: &Wrongs, findings: &mut Findings) {
     findings.none("acknowledged but not in the log", &wrongs.lost);
     findings.none("acknowledged at another position", &wrongs.elsewhere);

@@ -11,7 +11,7 @@ use crate::proc;
 /// How often memory is read.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Watches the resident memory of a process until it is dropped.
+/// Watches the resident memory of a process until this watch is dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryWatch {
     before: u64,
@@ -21,7 +21,7 @@ pub(crate) struct MemoryWatch {
 }
 
 impl MemoryWatch {
-    /// Starts to watch the process. Growth is counted from its present memory.
+    /// Starts to watch the process. Growth is counted from the memory that the process has now.
     pub(crate) fn begin(pid: u32) -> std::io::Result<Self> {
         let before = proc::resident_kib(pid)?;
         let highest = Arc::new(AtomicU64::new(before));

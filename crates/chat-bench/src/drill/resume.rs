@@ -18,7 +18,7 @@ const FILLER: usize = 1000;
 /// The size of each short message, in bytes.
 const SHORT: usize = 8;
 
-/// The number of messages that are published before the speaker waits for the server.
+/// The number of messages that the speaker publishes before it waits for the server.
 const AT_ONCE: u64 = 16;
 
 /// The number of messages that a room's log holds by default.
@@ -83,7 +83,7 @@ async fn speak(
     Ok(())
 }
 
-/// Connects a member that does not read while fillers and short messages are published, and then reads all of them.
+/// Connects a member, publishes fillers and short messages while the member does not read, and then reads all of them.
 async fn sleep_through(
     port: u16,
     speaker: &mut Client,

@@ -1,7 +1,8 @@
 //! `soak`: members join, talk, change rooms, search and leave for a long time. The server's memory and descriptors must
 //! not grow.
 //!
-//! Only the second half counts: by then everything of bounded size (logs, remembered rooms, allocator pools) is full.
+//! Only the second half of the time counts: by then everything of bounded size (logs, remembered rooms, allocator
+//! pools) is full.
 
 use std::time::{Duration, Instant};
 

@@ -111,7 +111,7 @@ async fn come_back(
     Ok((client, retries, began.elapsed()))
 }
 
-/// Requests the nick. Returns `false` if another session has it.
+/// Requests the nick. Returns `false` if another session has the nick.
 async fn has_taken(client: &mut Client, nick: &str) -> anyhow::Result<bool> {
     client
         .writer

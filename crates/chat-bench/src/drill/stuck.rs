@@ -14,8 +14,8 @@ use crate::workload::{Workload, WorkloadName};
 /// Time without a delivery after which a run fails.
 const STALL: Duration = Duration::from_secs(10);
 
-/// The number of stuck members in the run that measures the memory of each: the memory of one can't be told from the
-/// allocator's variation.
+/// The number of stuck members in the run that measures the memory of each. The memory of a single stuck member would
+/// be less than the allocator's variation.
 const MANY: usize = 100;
 
 struct Run {
@@ -64,7 +64,7 @@ pub(super) async fn run(stage: &Stage<'_>, findings: &mut Findings) -> anyhow::R
         one.phase.deliveries,
         expected,
     );
-    // Other work runs on the machine, so the bound is a factor of two.
+    // Other work also slows down the machine, so the bound is a factor of two.
     findings.below("slower with 1", rate(&none) / rate(&one), 2.0, "times");
     Ok(())
 }
@@ -87,7 +87,7 @@ async fn measure(
     Ok(run)
 }
 
-/// Runs the generator on this thread, which it blocks. The witnesses run on other threads.
+/// Runs the generator on this thread, and blocks the thread until the run ends. The witnesses run on other threads.
 fn publish(
     stage: &Stage<'_>,
     workload: &Workload,

@@ -31,11 +31,11 @@ enum Fate {
     Altered,
     /// The log is empty and has the same epoch.
     Empty,
-    /// The last messages are missing; this many are left. The log has the same epoch.
+    /// The last messages are missing, and the log has the same epoch. The number is how many messages are left.
     Short(usize),
-    /// Messages before the last one are missing. The log has the same epoch.
+    /// Messages before the last message are missing. The log has the same epoch.
     Hole,
-    /// A new message, whose text this is, was acknowledged but is not in the log.
+    /// A new message was acknowledged but is not in the log. The string is the text of the message.
     Lost(String),
     Panicked,
 }
@@ -146,7 +146,7 @@ async fn write(stage: &Stage<'_>, file: &Path, messages: usize) -> anyhow::Resul
             let line = format!("message {number} 결제 of {messages}\n");
             client.writer.send(line.as_bytes()).await?;
         }
-        // The server replies in order, so once this reply arrives, it has stored all messages.
+        // The server replies in order, so once this reply arrives, the server has stored all messages.
         client.ask("/topic\n", "* no topic is set").await?;
         // A dropped server is ended with SIGTERM, which would move the messages into the file.
         if is_last {

@@ -25,7 +25,8 @@ const OWN_ROOM: &str = "witnesses";
 pub(crate) enum Where {
     /// The lobby.
     Lobby,
-    /// A separate room. In a lobby of thousands, the witnesses' messages would be most of the load.
+    /// A room that only the witnesses are in. In a lobby of thousands, the witnesses' messages would be most of the
+    /// load.
     OwnRoom,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Witnesses {
 struct Testimony {
     sent: u64,
     series: Series,
-    /// The number of messages that gaps reported as missed.
+    /// The number of messages that the server reported as missed.
     missed: u64,
     may_skip: bool,
     slowest: Duration,
@@ -134,7 +135,7 @@ async fn talk(
     timeout(PATIENCE, all)
         .await
         .context("the other's last message did not arrive")??;
-    // A duplicate would closely follow the original.
+    // A duplicate closely follows its original, so the witness reads on for a short time.
     while timeout(SILENCE, client.reader.next())
         .await
         .is_ok_and(|more| more.unwrap_or(false))

@@ -11,7 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::peer::Who;
 use crate::readiness::{read_some, write_some};
 
-/// The smallest receive buffer that the kernel allows, in bytes. It fills soon if the member never reads.
+/// The smallest receive buffer that the kernel allows, in bytes. Such a buffer soon fills if the member never reads.
 const STUCK_RECEIVE_BYTES: usize = 2048;
 
 /// The connection of one client.
@@ -46,8 +46,8 @@ pub(super) enum Received {
     Nothing,
     /// The server closed the connection.
     Closed,
-    /// The buffer holds `length` bytes, including the incomplete frame of the previous read. `is_all`: this read
-    /// emptied the socket.
+    /// The buffer holds `length` bytes, including the incomplete frame of the previous read. `is_all` is `true` if this
+    /// read emptied the socket.
     Bytes { length: usize, is_all: bool },
 }
 
@@ -94,14 +94,14 @@ impl Connection {
         }
     }
 
-    /// Writes as much output as the socket accepts. The rest is written when the socket is writable again.
+    /// Writes as much output as the socket accepts. The remaining output waits until the socket is writable again.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let written = write_some(&mut self.stream, &self.output)?;
         self.output.drain(..written);
         Ok(())
     }
 
-    /// Reads once into `buffer`, after the held part of an incomplete frame.
+    /// Reads once. In `buffer`, the received bytes follow the held part of an incomplete frame.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let held = self.held.len();
         buffer[..held].copy_from_slice(&self.held);
@@ -122,7 +122,7 @@ impl Connection {
         self.held.extend_from_slice(bytes);
     }
 
-    /// Stops reading from the socket, and leaves it open.
+    /// Stops reading from the socket, and leaves the socket open.
     pub(super) fn stop_reading(&mut self, registry: &Registry) -> io::Result<()> {
         self.stage = Stage::Stuck;
         registry.deregister(&mut self.stream)
@@ -130,7 +130,7 @@ impl Connection {
 
     /// Closes the connection with a reset.
     pub(super) fn reset(self) {
-        // If this fails, the socket is still closed, but its port stays in TIME_WAIT.
+        // If setting the option fails, the socket is still closed, but its port stays in TIME_WAIT.
         drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
     }
 }
@@ -139,7 +139,7 @@ fn connect_with_small_buffer(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_recv_buffer_size(STUCK_RECEIVE_BYTES)?;
-    // EINPROGRESS (115) is what a non-blocking connect returns.
+    // A non-blocking connect returns EINPROGRESS (115).
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => {
             Err(error)

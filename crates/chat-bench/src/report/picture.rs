@@ -32,7 +32,7 @@ enum Row<'a> {
 ///
 /// # Errors
 ///
-/// The backend failed.
+/// Returns an error if the drawing backend fails.
 pub(super) fn draw(report: &FanoutReport) -> anyhow::Result<String> {
     let rows = rows(report);
     let (first, last) = scale(&rows);

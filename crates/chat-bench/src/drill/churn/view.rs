@@ -8,7 +8,7 @@ pub(super) struct View {
     pub(super) own: String,
     pub(super) room: String,
     others: BTreeSet<String>,
-    /// Whether the greeting named all members. It names only some of them in a large room.
+    /// Whether the server has named all members of the room. In a large room, it names only some of them.
     pub(super) is_whole: bool,
 }
 
@@ -34,7 +34,8 @@ impl View {
             let is_new = self.others.insert(to.to_owned());
             return self.announced(was_here && is_new, line);
         } else if let Some(info) = self.info(notice) {
-            // A lagging member is sent the member list instead of the announcements that it missed.
+            // The server sends a lagging member this list of members instead of the announcements that the member
+            // missed.
             if let Some(all) = Self::named(info) {
                 self.others = all;
                 self.others.remove(&self.own);
@@ -74,7 +75,7 @@ impl View {
         }
     }
 
-    /// Returns the part of a `/who` line after the room, if the line is about this room.
+    /// Returns the part of a `/who` line after the room, if the line is about the room of this view.
     fn info<'a>(&self, notice: &'a str) -> Option<&'a str> {
         notice.strip_prefix(self.room.as_str())?.strip_prefix(": ")
     }

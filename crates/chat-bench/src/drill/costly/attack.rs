@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// The first three bytes of the attackers' IPv4 addresses.
 const SOURCES: [u8; 3] = [127, 0, 2];
 
-/// The number of bytes of the script that are written at once, at least.
+/// The least number of bytes that are written at once. Shorter scripts are repeated.
 const BLOCK_BYTES: usize = 32 * 1024;
 
 /// The size of each connection's send buffer, in bytes.
@@ -27,7 +27,7 @@ const SEND_BYTES: u32 = 32 * 1024;
 /// The most bytes of one read.
 const READ_BYTES: usize = 256 * 1024;
 
-/// How long a sender waits for an answer before it reconnects. A frozen server is detected earlier.
+/// How long a sender waits for an answer before it reconnects.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long the senders may take to connect.
@@ -45,23 +45,25 @@ pub(super) enum Flow {
     Unread,
     /// Sends the script once, reads until the last line is answered, resets the connection and reconnects.
     Reconnecting,
-    /// Sends the lines byte by byte.
+    /// Sends the lines in writes of one byte.
     Trickle,
 }
 
 /// What the attacker sends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
-    /// The first bytes that are sent on each connection, and a text in the server's answer to them. These bytes do not
-    /// count as a request.
+    /// The first bytes on each connection, and a text that the server's answer to these bytes contains. The bytes do
+    /// not count as a request.
     pub(super) opening: Vec<u8>,
     pub(super) opened: &'static [u8],
     /// The lines that follow the opening. They are sent repeatedly, or once for each connection of a reconnecting
     /// sender.
     pub(super) lines: Vec<Vec<u8>>,
-    /// A text in the answer to the last line, for which a reconnecting sender waits. It does not wait if this is empty.
+    /// A text that the answer to the last line contains. A reconnecting sender waits for this text, or does not wait if
+    /// the text is empty.
     pub(super) answered: &'static [u8],
-    /// Texts to count answers by: each answer contains exactly one of them, once. If empty, requests are not counted.
+    /// The texts by which answers are counted: each answer contains exactly one of them, once. If there are none,
+    /// requests are not counted.
     pub(super) answers: Vec<&'static [u8]>,
 }
 
@@ -96,7 +98,7 @@ struct Counters {
     answered: AtomicU64,
     answers: AtomicU64,
     connections: AtomicU64,
-    /// The number of senders that are ready to send: their opening, if any, was answered.
+    /// The number of senders that are ready to send: the server has answered their opening, if they have one.
     ready: AtomicU64,
 }
 
@@ -111,7 +113,7 @@ impl Counters {
     }
 }
 
-/// A running attack. It has its own thread, so that it does not delay the tasks that measure latency.
+/// A running attack. The attack has its own thread, so that it does not delay the tasks that measure latency.
 #[derive(Debug)]
 pub(super) struct Attack {
     go: CancellationToken,
@@ -121,8 +123,8 @@ pub(super) struct Attack {
 }
 
 impl Attack {
-    /// Connects the senders, which then wait for [`go`](Self::go). All senders share one address, which depends on
-    /// `number`, so that an earlier attack does not use up the limits of this one.
+    /// Connects the senders, which then wait for [`go`](Self::go). All senders share one address. The address depends
+    /// on `number`, so that no earlier attack has used up the limits of this address.
     pub(super) async fn begin(
         port: u16,
         number: u8,
@@ -174,7 +176,7 @@ impl Attack {
         Ok(attack)
     }
 
-    /// Starts sending. Returns what was sent and received before.
+    /// Starts sending. Returns what was sent and received before the start.
     pub(super) fn go(&self) -> Tally {
         let before = self.counters.tally();
         self.go.cancel();
@@ -359,8 +361,8 @@ impl Finder {
         let mut count = 0;
         for (text, end) in &mut self.texts {
             let more = text.len() - 1;
-            // On each side of the boundary between two pieces, fewer bytes than the text has are searched. So only
-            // texts that cross the boundary are found.
+            // From each side of the boundary between two pieces, one byte less than the text is searched. This search
+            // therefore only finds texts that cross the boundary.
             end.extend_from_slice(&piece[..piece.len().min(more)]);
             count += memmem::find_iter(end, text).count();
             count += memmem::find_iter(piece, text).count();
@@ -376,7 +378,7 @@ impl Finder {
     }
 }
 
-/// Connects from `source`. Closing the connection resets it, which frees its port at once.
+/// Connects from the address `source`. The connection ends with a reset, which frees its port at once.
 async fn connect(port: u16, source: Ipv4Addr) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket2::SockRef::from(&socket).set_reuse_address(true)?;

@@ -14,11 +14,12 @@ pub(super) struct Kind {
     pub(super) script: fn(&mut Rng) -> Script,
 }
 
-/// The length of the longest lines: a little below the limits of 8 KiB (plain) and 64 KiB (JSON).
+/// The length of the longest line of each dialect, in bytes. It is a little below the limit: 8 KiB (plain) or 64 KiB
+/// (JSON).
 const PLAIN_BYTES: usize = 8_000;
 const JSON_BYTES: usize = 64_000;
 
-/// The number of lines that the default rate allows at once, minus two: the hello and the probe.
+/// The number of lines that the default rate allows at once, minus two: one for the hello and one for the probe.
 const AT_ONCE: usize = 18;
 
 /// The names of the rooms of [`Scene::Crowd`].
@@ -220,7 +221,7 @@ fn uncounted(lines: impl IntoIterator<Item = Vec<u8>>) -> Script {
     }
 }
 
-/// A script of JSON lines. Each has an id, or is invalid in a way that the server answers without an id.
+/// A script of JSON lines. The server answers each line with a reply (`re`) or an error without an id (`err`).
 fn json(lines: impl IntoIterator<Item = String>) -> Script {
     Script {
         opening: hello(1, "", &["lobby".to_owned()], None).into_bytes(),
@@ -231,7 +232,8 @@ fn json(lines: impl IntoIterator<Item = String>) -> Script {
     }
 }
 
-/// A script of plain lines for many connections: each connection sends as many as the default rate allows at once.
+/// A script of plain lines for many connections: each connection sends the most lines that the default rate allows at
+/// once.
 fn again(lines: impl IntoIterator<Item = String>) -> Script {
     let lines = lines.into_iter().take(AT_ONCE);
     Script {
@@ -259,14 +261,15 @@ fn json_search(words: &str) -> String {
     format!(r#"{{"cmd":"search","id":2,"room":"lobby","text":"{words}"}}"#)
 }
 
-/// `aaab aaab .. zz`: the first word ends every message of the lobby, the last word is in none.
+/// Returns the words `aaab aaab .. zz`, about `bytes` long. Every message of the lobby ends with `aaab`; no message
+/// contains `zz`.
 fn repeated(bytes: usize) -> String {
     let mut words = "aaab ".repeat(bytes / 5);
     words.push_str("zz");
     words
 }
 
-/// Different words that every message of the lobby ends with, and one word that is in no message.
+/// Returns different words that every message of the lobby ends with, and one word that no message contains.
 fn endings(bytes: usize) -> String {
     let text = ababab(4_000);
     let mut words = String::new();
@@ -281,7 +284,7 @@ fn endings(bytes: usize) -> String {
     words
 }
 
-/// A nick of maximum length. Its letters look like other letters and must be composed.
+/// Returns a nick of about the maximum length. Its letters look like other letters and must be composed.
 fn look_alike(random: &mut Rng) -> String {
     const PARTS: [&str; 8] = ["а", "е", "о", "𝐚", "ﷺ", "e\u{301}", "ﬀ", "İ"];
     let mut nick = String::from("n");
@@ -291,7 +294,7 @@ fn look_alike(random: &mut Rng) -> String {
     nick
 }
 
-/// A name far over the length limit. The combining marks of its letters must be sorted and composed.
+/// Returns a name far over the length limit. The server must sort and compose the combining marks of its letters.
 fn marks(bytes: usize) -> String {
     // The combining classes of these marks descend, so each mark must be sorted before all marks that precede it.
     const MARKS: &str = "\u{345}\u{301}\u{323}\u{31b}";
@@ -322,7 +325,7 @@ fn unique_hangul(random: &mut Rng, syllables: usize) -> String {
     (0..syllables).map(syllable).collect()
 }
 
-/// Returns a line of a random plain kind.
+/// Returns a random costly line of the plain dialect.
 fn plain_line(random: &mut Rng) -> String {
     match random.usize(..9) {
         0 => search(&repeated(1 + random.usize(..PLAIN_BYTES))),
@@ -337,7 +340,7 @@ fn plain_line(random: &mut Rng) -> String {
     }
 }
 
-/// Returns a line of a random JSON kind.
+/// Returns a random costly line of the JSON dialect.
 fn json_line(random: &mut Rng) -> String {
     match random.usize(..7) {
         0 => json_search(&repeated(1 + random.usize(..JSON_BYTES))),
@@ -356,7 +359,7 @@ fn json_line(random: &mut Rng) -> String {
     }
 }
 
-/// Returns the longest beginning of `text` that is at most `bytes` long.
+/// Returns the longest beginning of `text` that is at most `bytes` long and splits no character.
 fn cut(text: &str, bytes: usize) -> String {
     let end = (0..=bytes.min(text.len()))
         .rev()

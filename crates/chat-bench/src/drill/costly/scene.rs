@@ -39,7 +39,8 @@ const CROWD: usize = 95;
 /// The most rooms that one session may be in.
 pub(super) const ROOMS_MAX: usize = 64;
 
-/// The number of sessions that keep rooms open. With the lobby and the witnesses' room this makes 4,034 rooms.
+/// The number of sessions that keep [`ROOMS_MAX`] rooms open each. With the lobby and the witnesses' room there are
+/// 4,034 rooms.
 const HOLDERS: usize = 63;
 
 /// The number of messages that a connection sends at once, within the default rate.
@@ -48,15 +49,15 @@ const SAID_AT_ONCE: usize = 18;
 /// The number of connections that fill a log at the same time.
 const FILLING: usize = 16;
 
-/// How often a member that keeps a room open sends a ping. It sends nothing else.
+/// How often a member that keeps a room open sends a ping. The member sends nothing else.
 const ALIVE_EVERY: Duration = Duration::from_millis(800);
 
-/// The seconds after which the server pings and disconnects silent JSON members: much shorter than the defaults, so
-/// that a freeze of a few seconds disconnects members.
+/// The server pings a JSON member after 2 s of silence, and disconnects it after 4 s. The defaults are much longer.
+/// With these values, a freeze of a few seconds disconnects members.
 const HEARTBEAT: [&str; 4] = ["--ping-after", "2", "--dead-after", "4"];
 
-/// The option that applies the limits for each address to the loopback network too. Members and witnesses use separate
-/// addresses.
+/// The option that applies the limits for each address to the loopback network too. Members and witnesses connect from
+/// different addresses of that network.
 const COUNT_LOOPBACK: &str = "--count-loopback";
 
 /// The syllables of all messages in [`Scene::Data`]. Searches use the same syllables.
@@ -145,7 +146,7 @@ impl Templates {
         self.counts_loopback.context("it was found")
     }
 
-    /// Returns the file with the lobby's log, and writes it if it does not exist.
+    /// Returns the path of the file with the lobby's log. Writes the file first if it does not exist.
     async fn data(&mut self, messages: usize) -> anyhow::Result<&Path> {
         if self.data.is_none() {
             let dir = tempfile::Builder::new().prefix("chat-bench-").tempdir()?;
@@ -158,7 +159,7 @@ impl Templates {
     }
 }
 
-/// A text that holds the words `aaab`, `baaab`, .. only at its end.
+/// Returns a text `ababab…aaab`. The words `aaab`, `baaab` and so on occur only at its end.
 pub(super) fn ababab(bytes: usize) -> String {
     const END: &str = "aaab";
     let mut text = "ab".repeat((bytes - END.len()) / 2);
@@ -171,8 +172,8 @@ pub(super) fn hangul(from: usize, syllables: usize) -> String {
     HANGUL.iter().cycle().skip(from).take(syllables).collect()
 }
 
-/// Publishes `count` messages in the lobby, from as many connections as the default rate requires. The last message has
-/// another text, so that an answer that contains it can be recognised.
+/// Publishes `count` messages in the lobby, from as many connections as the default rate requires. The last message is
+/// [`LAST`], so that an answer with this message can be recognised.
 async fn fill(port: u16, count: usize, text: &str) -> anyhow::Result<()> {
     let texts = vec![text; count - 1];
     let mut filling = futures::stream::iter(texts.chunks(SAID_AT_ONCE).enumerate())

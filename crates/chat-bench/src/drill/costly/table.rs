@@ -13,9 +13,10 @@ pub(super) struct Round {
     pub(super) answered: u64,
     /// The number of bytes that the server read from the attackers. `None` if the server did not log its counters.
     pub(super) read: Option<u64>,
-    /// The number of answered requests, or of connections of reconnecting senders. `None` if they can't be counted.
+    /// The number of answered requests. For reconnecting senders, the number of connections. `None` if requests can't
+    /// be counted.
     pub(super) requests: Option<u64>,
-    /// The number of bytes of the counted requests. Without a count: the bytes that the server read.
+    /// The number of bytes of the counted requests. If requests were not counted, the bytes that the server read.
     pub(super) request_bytes: f64,
     /// The server's processor time, minus the time that it would use without the attack.
     pub(super) cpu: Duration,
@@ -39,19 +40,18 @@ pub(super) enum Verdict {
     #[default]
     Pass,
     Fail,
-    /// The kind of request was measured but not judged, because there is more than one sender, or the drill is a quick
-    /// one.
+    /// The kind of request was measured but not judged: the drill has more than one sender, or runs with `--quick`.
     Measured,
 }
 
 impl Row {
-    /// The 99th percentile of the latency in each attack round: the median of all rounds, in milliseconds.
+    /// The median over all attack rounds of the 99th percentile of the latency, in milliseconds.
     pub(super) fn p99_ms(&self) -> f64 {
         let rounds = self.rounds.iter();
         median(rounds.map(|round| ms(round.attack.p99_us))).unwrap_or_default()
     }
 
-    /// The number of requests in all attack rounds.
+    /// The number of counted requests in all attack rounds.
     pub(super) fn requests(&self) -> u64 {
         self.rounds.iter().filter_map(|round| round.requests).sum()
     }
@@ -72,7 +72,7 @@ impl Row {
         (bytes > 0.0).then(|| self.cpu_s() * 1e9 / bytes)
     }
 
-    /// The server's processor time in the attack rounds whose requests were counted, in seconds.
+    /// The server's processor time in the attack rounds whose requests or bytes were counted, in seconds.
     fn cpu_s(&self) -> f64 {
         let rounds = self.rounds.iter();
         let is_counted = |round: &&Round| round.requests.is_some() || round.request_bytes > 0.0;
@@ -87,7 +87,7 @@ pub(super) const LEGEND: &str = "KiB sent: taken by the kernel; read: by the ser
      request and a byte of the requests: of the server, without its share in the quiet. quiet, attack: latency of the \
      witnesses' messages in ms (attack: median of the rounds); cut: disconnected plain + JSON witnesses";
 
-/// The header line.
+/// The header line of the table.
 pub(super) fn header() -> String {
     format!(
         "{:<24} {:>9} {:>9} {:>9} {:>8} {:>7} {:>9} {:>8} {:>13} {:>17} {:>5}  verdict",
