@@ -143,7 +143,7 @@ pub(crate) struct TailArgs {
 /// The message after which `tail` begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// The epoch of the room's log; `None` is the current one.
+    /// The epoch of the room's log. `None` means the current epoch.
     pub(crate) epoch: Option<String>,
     /// The message's position in the log.
     pub(crate) seq: u64,
@@ -173,7 +173,7 @@ impl Cli {
             .ok_or_else(|| Box::new(self.into_config()))
     }
 
-    /// Resolves the arguments. The rest of the program does not know the flags.
+    /// Resolves the arguments. Other modules only see the resulting [`Config`].
     fn into_config(self) -> Config {
         let nick = self.nick.as_ref().map(|nick| format!("/nick {nick}\n"));
         let room = self.room.as_ref().map(|room| format!("/join {room}\n"));
@@ -197,7 +197,7 @@ impl Cli {
 /// The resolved arguments of a conversation.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The server; `None` is the one used last.
+    /// The server. `None` means the server that was used last.
     pub(crate) address: Option<Address>,
     /// The nick to request.
     pub(crate) nick: Option<String>,
@@ -209,10 +209,10 @@ pub(crate) struct Config {
     pub(crate) plan: Plan,
 }
 
-/// A server's address as it was typed, not resolved yet.
+/// A server's address as it was typed. Its host name is not resolved yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// A host name or an IP address, the latter without brackets.
+    /// A host name or an IP address. An IPv6 address has no brackets here.
     pub(crate) host: String,
     /// A TCP port, not 0.
     pub(crate) port: u16,
@@ -274,7 +274,7 @@ impl Display for Address {
 
 /// The parts of the URL of a server's page or of its WebSocket.
 struct Url<'a> {
-    /// The host, with the port if it is given.
+    /// The host, and the port if the URL has one.
     authority: &'a str,
     /// The path of the WebSocket.
     web_path: String,
@@ -333,7 +333,7 @@ pub(crate) enum AddressError {
     Ambiguous,
     /// The address is a URL of a server that speaks TLS.
     Tls,
-    /// The address is a URL that is not of a chat server.
+    /// The scheme of the URL is not known.
     Scheme,
 }
 
@@ -395,7 +395,7 @@ fn one_word(name: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// Accepts a format that `strtime` can format.
+/// Accepts a strftime(3) format that jiff supports.
 fn time_format(format: &str) -> Result<String, String> {
     match jiff::fmt::strtime::format(format, &Zoned::default()) {
         Ok(_) => Ok(format.to_owned()),
@@ -463,7 +463,7 @@ mod tests {
         }
         assert_eq!(address("[::1:5101]").unwrap(), "[::1:5101]:5000");
         assert_eq!(address("[::1]:5101").unwrap(), "[::1]:5101");
-        // Either the last part is not a port, or the rest is not an address.
+        // In each address, the last part is not a port, or the part before it is not an IPv6 address.
         for typed in [
             "fe80::1:beef",
             "::1:70000",

@@ -14,7 +14,8 @@ use crate::args::Address;
 ///
 /// # Errors
 ///
-/// The error says in one line which addresses were tried, why the attempts failed, and what to do.
+/// Returns an error if no address accepts. The error says in one line which addresses were tried, why the attempts
+/// failed, and what to do.
 ///
 /// # Cancel safety
 ///
@@ -42,10 +43,10 @@ async fn reach(candidate: SocketAddr) -> io::Result<TcpStream> {
     let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(candidate))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer"))??;
-    // A typed line is small and is sent at once.
+    // Nagle's algorithm would delay typed lines, which are small.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// How long one address may take: two SYN retransmissions (after 1 s and 3 s) and a margin.
+/// How long connecting to one address may take: two SYN retransmissions (after 1 s and 3 s) and a margin.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

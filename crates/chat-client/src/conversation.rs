@@ -1,4 +1,4 @@
-//! One conversation in line mode: sends lines and prints lines until one side ends it.
+//! One conversation in line mode: sends lines and prints lines until one side ends the conversation.
 //!
 //! Invariant: the two directions never wait for each other. The client never hangs on a server that is gone, and never
 //! reconnects. Each way in which a conversation can end is one branch in [`hold`].
@@ -22,7 +22,7 @@ use crate::screen::Screen;
 /// How a conversation begins and ends.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The lines to send before those of the input.
+    /// The lines to send before the lines of the input.
     pub(crate) opening: String,
     /// What to do when the input ends.
     pub(crate) at_input_end: AtInputEnd,
@@ -52,7 +52,7 @@ pub(crate) enum AtInputEnd {
 ///
 /// # Errors
 ///
-/// The server ended the conversation, or input or output failed.
+/// Returns an error if the server ended the conversation, or if input or output failed.
 pub(crate) async fn hold<S, I, O, F>(
     stream: S,
     input: I,
@@ -139,9 +139,9 @@ impl Error for ConversationError {
 struct State {
     /// Cancelled when the client leaves before the input ends.
     leaving: CancellationToken,
-    /// Whether `/quit` was sent. If so, the server is expected to close the connection.
+    /// Whether `/quit` was sent. After `/quit`, the server is expected to close the connection.
     quit: Cell<bool>,
-    /// Until when the server may be processing the lines that were sent.
+    /// When the server should have processed all sent lines at the latest.
     busy_until: Cell<Instant>,
     /// Since when the client waits for output of the server; `None` while the client prints.
     waiting_since: Cell<Option<Instant>>,
@@ -165,7 +165,7 @@ impl State {
         self.quit.set(self.quit.get() || lines.quit);
     }
 
-    /// Waits until the server has been silent for too long.
+    /// Waits until the server has been silent for [`PATIENCE`] longer than processing the sent lines may take.
     async fn patience(&self) {
         loop {
             let now = Instant::now();
@@ -201,7 +201,7 @@ impl State {
 enum Sent {
     /// There may be more to send.
     NotYet,
-    /// Everything was sent, and the client's side is closed.
+    /// All of the input was sent, and the client's sending side is closed.
     All,
     /// The server accepted only a part of the input.
     InPart,
@@ -220,7 +220,7 @@ enum ReceiveError {
     Output(io::Error),
 }
 
-/// Sends all lines, then closes the client's side.
+/// Sends all lines, then closes the client's sending side.
 async fn send<W, I>(
     mut to_server: W,
     mut input: I,
@@ -269,10 +269,10 @@ async fn deliver<W: AsyncWrite + Unpin>(
         .map_err(|_| SendError::Server)
 }
 
-/// Prints what the server sends until it closes.
+/// Prints what the server sends until the server closes the connection.
 ///
-/// The server prints the date of earlier messages. When a new day begins, the client prints its date before the next
-/// line.
+/// The server prints the date of earlier messages. When a new day begins, the client prints the new date before the
+/// next line.
 async fn receive<R, O>(
     mut from_server: R,
     mut output: O,
@@ -315,7 +315,7 @@ async fn print<O: AsyncWrite + Unpin>(output: &mut O, text: &str) -> Result<(), 
     output.flush().await.map_err(ReceiveError::Output)
 }
 
-/// Waits until `deadline`; never returns without one.
+/// Waits until `deadline`. Never returns if `deadline` is `None`.
 async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -323,20 +323,20 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Sent when the client leaves early. The empty line, which servers ignore, ends an over-long line that was sent in
-/// part.
+/// What the client sends when it leaves early. The first line break ends an over-long line that was sent in part.
+/// Without such a line, servers ignore the empty line.
 const GOODBYE: &[u8] = b"\n/quit\n";
 
 /// How long the client waits for the server's goodbye when it leaves early.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the server may be silent after all lines were sent, beyond the time for processing them.
+/// How long the server may be silent after all lines were sent, beyond the time for processing the lines.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The time that a server may take to process a line: twice the time at its default rate of five lines a second.
 const LINE_TIME: Duration = Duration::from_millis(400);
 
-/// The number of bytes in one read.
+/// The most bytes of one read.
 const READ_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

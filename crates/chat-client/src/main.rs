@@ -81,9 +81,9 @@ async fn talk(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for a reason to leave: the next Ctrl-C, or with `--stay` that the reader of stdout closes. The second call
-/// waits only for Ctrl-C if the reader has closed. Without `--stay`, the rest of the input is sent although stdout is
-/// closed.
+/// Waits for a reason to leave: the next Ctrl-C, or with `--stay` a closed stdout. After stdout was closed, the next
+/// call only waits for Ctrl-C. Without `--stay`, a closed stdout is no reason to leave, because the remaining input
+/// must be sent.
 async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
     tokio::select! {
         () = interrupted() => {}
@@ -96,7 +96,7 @@ async fn leaving(plan: &Plan, is_reader_gone: &Cell<bool>) {
 /// Waits for the next Ctrl-C.
 async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        // No handler was installed, so Ctrl-C ends the process.
+        // If no handler can be installed, Ctrl-C ends the process.
         future::pending().await
     }
 }

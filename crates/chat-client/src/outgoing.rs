@@ -46,7 +46,7 @@ impl Outgoing {
         self.describe(bytes)
     }
 
-    /// Takes the rest of the input after its end, and terminates its last line.
+    /// Takes the remaining input after the input has ended, and ends the last line with a line break.
     pub(crate) fn take_rest(&mut self) -> Lines {
         let mut bytes = std::mem::take(&mut self.held);
         self.searched = 0;
@@ -75,7 +75,7 @@ fn is_quit(line: &[u8]) -> bool {
         .is_some_and(|word| word.eq_ignore_ascii_case(b"/quit"))
 }
 
-/// The number of bytes in one read.
+/// The least free space of the buffer before a read, in bytes.
 const READ_BYTES: usize = 8 * 1024;
 
 /// The longest line that is held, in bytes: the longest that any dialect accepts. The server refuses a longer line, so

@@ -32,7 +32,7 @@ impl Screen {
         shown
     }
 
-    /// Returns the unfinished last line after the server has closed.
+    /// Returns the unfinished last line after the server has closed the connection.
     pub(crate) fn finish(&mut self) -> String {
         let mut shown = String::new();
         if !self.line.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) fn client(args: &ServerArgs) -> ClientBuilder {
     }
 }
 
-/// Connects to the server. A failure is described in one line.
+/// Connects to the server. The text of an error has one line.
 pub(crate) async fn open(
     builder: ClientBuilder,
     args: &ServerArgs,
@@ -46,7 +46,7 @@ pub(crate) fn print(line: &str) -> io::Result<bool> {
     }
 }
 
-/// Returns the open room with the most similar name, as a hint to append to a line; empty if no name is similar.
+/// Returns a hint to append to a line: the open room with the most similar name. Empty if no name is similar.
 pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
     let Ok(Ok(rooms)) = timeout(HINT_TIMEOUT, client.rooms()).await else {
         return String::new();
@@ -63,7 +63,7 @@ pub(crate) async fn nearest_room(client: &Client, name: &str) -> String {
     }
 }
 
-/// Waits until the reader of stdout closes; never returns if stdout can't be closed by a reader, such as a file.
+/// Waits until the reader of stdout closes. Never returns if stdout has no reader, for example if stdout is a file.
 ///
 /// # Cancel safety
 ///
@@ -86,7 +86,7 @@ pub(crate) async fn reader_gone() {
     }
 }
 
-/// Writes a line to stderr; a failure is ignored.
+/// Writes a line to stderr, and ignores a failure.
 pub(crate) fn notice(line: &str) {
     writeln!(io::stderr(), "chat-client: {line}").ok();
 }

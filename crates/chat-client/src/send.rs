@@ -28,7 +28,7 @@ const LINE_BYTES_MAX: usize = 32 * 1024;
 /// How long sending one message may take, including reconnects and the server's rate limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A message in flight: its line number, and its result.
+/// A message in flight. Resolves to the line number of the message, and the result.
 type Sending = BoxFuture<'static, (usize, Result<u64, Unsaid>)>;
 
 /// Why a message was not sent.
@@ -40,7 +40,7 @@ enum Unsaid {
 }
 
 impl Unsaid {
-    /// Returns whether the room is the reason of the failure, so that all other messages would fail, too.
+    /// Returns whether the room is the reason for the failure. All other messages would then fail, too.
     fn is_for_all(&self) -> bool {
         matches!(self, Self::Refused(RequestError::Refused { code, .. }) if code == NOT_FOUND || code == BAD_NAME)
     }
@@ -59,7 +59,8 @@ impl Display for Unsaid {
     }
 }
 
-/// Runs the command. A message that fails is reported, and the others are still sent, unless the room is the reason.
+/// Runs the command. If one message fails, reports the failure and still sends the other messages. If the room is the
+/// reason of the failure, returns an error.
 pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
     let (client, events) = script::open(script::client(&args.server), &args.server).await?;
     // Incoming events are not needed.
@@ -90,7 +91,7 @@ pub(crate) async fn run(args: &SendArgs) -> anyhow::Result<ExitCode> {
             },
         }
     }
-    // The result of the goodbye is irrelevant: all messages were sent.
+    // The result of the goodbye is irrelevant: the server has answered all messages.
     client.quit("").await.ok();
     Ok(if all_said {
         ExitCode::SUCCESS

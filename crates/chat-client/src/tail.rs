@@ -51,9 +51,9 @@ pub(crate) async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
 struct Printer {
     is_json: bool,
     times: Times,
-    /// The position to begin after; `None` once the room was joined.
+    /// The position after which printing begins. `None` once the room was joined.
     since: Option<Since>,
-    /// Set if the log ends before the requested position. The next gap then has this cause.
+    /// Set if the log ends before the requested position. The next gap is then reported with this cause.
     beyond: Option<Beyond>,
 }
 
@@ -78,7 +78,7 @@ impl Printer {
         }
     }
 
-    /// Handles a join, the first or one after a disconnect.
+    /// Handles the first join, or a join after a disconnect.
     async fn enter(&mut self, room: &Room, client: &Client) {
         if let Some(Since { epoch, seq }) = self.since.take() {
             let is_present = epoch.is_none_or(|epoch| epoch == room.epoch);
@@ -172,7 +172,7 @@ impl Printer {
 
 /// Formats the time of a message.
 struct Times {
-    /// A strftime(3) format; `None`: the time of day, with the date if it is not today.
+    /// A strftime(3) format. `None` prints the time of day, with the date if it is not today.
     format: Option<String>,
     zone: TimeZone,
 }
@@ -195,7 +195,7 @@ impl Times {
         }
     }
 
-    /// Returns the time with a space after it, and whether the time has more than the time of day.
+    /// Returns the time with a space after it. Also returns whether the text contains more than the time of day.
     fn time(&self, at: u64, now: &Zoned) -> (String, bool) {
         let at = i64::try_from(at).ok();
         let Some(at) = at.and_then(|at| Timestamp::from_millisecond(at).ok()) else {
@@ -209,7 +209,7 @@ impl Times {
             None if is_today => "%H:%M",
             None => "%F %H:%M",
         };
-        // The format was checked with the arguments.
+        // The format was checked when the arguments were parsed, so formatting does not fail.
         let mut time = jiff::fmt::strtime::format(format, &at).unwrap_or_default();
         time.push(' ');
         (time, self.format.is_some() || !is_today)

@@ -37,14 +37,14 @@ impl Desk {
         self.to_client.shutdown().await.unwrap();
     }
 
-    /// Expects that the server receives this line next; `None` expects the client's half-close.
+    /// Expects that the server receives this line next. `None` expects that the client closes its sending side.
     async fn server_gets(&mut self, expected: Option<&str>) {
         let line = timeout(PATIENCE, self.from_client.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("the server waits for {expected:?}"));
         assert_eq!(line.unwrap().as_deref(), expected);
     }
 
-    /// Expects that this line is printed next; `None` expects the end of the output.
+    /// Expects that this line is printed next. `None` expects the end of the output.
     async fn screen_shows(&mut self, expected: Option<&str>) {
         let line = timeout(PATIENCE, self.screen.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("the screen waits for {expected:?}"));
@@ -98,7 +98,7 @@ async fn play(
     tokio::join!(conversation, script(&mut desk, &ctrl_c)).0
 }
 
-/// Longer than any conversation of these tests. Time is paused, so it passes at once.
+/// Longer than any conversation of these tests. Time is paused, so this duration passes at once.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test(start_paused = true)]
