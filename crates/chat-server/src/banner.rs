@@ -41,7 +41,8 @@ pub(crate) fn print(banner: &str) {
     drop(std::io::stderr().write_all(banner.as_bytes()));
 }
 
-/// Returns the addresses at which other machines reach the server. If there are none, returns those for this machine.
+/// Returns the addresses at which other machines reach the server. If there are none, returns the addresses at which
+/// only this machine reaches the server.
 fn join_at(addresses: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for address in addresses {

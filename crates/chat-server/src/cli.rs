@@ -339,7 +339,7 @@ fn seconds_or_off(text: &str) -> Result<Lift<Duration>, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    /// One day. A larger number is probably in another unit.
+    /// The longest time that is accepted: one day. A larger number is probably in another unit.
     const SECONDS_MAX: f64 = 86_400.0;
     let seconds = text
         .parse::<f64>()

@@ -14,9 +14,9 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: Vec<String>,
     pub(crate) log: LogConfig,
     pub(crate) workers: usize,
-    /// The silence after which the kernel probes whether a peer is alive.
+    /// The silence after which the kernel probes whether a peer is alive. `None` turns the probes off.
     pub(crate) keepalive: Option<Duration>,
-    /// Where the rooms' logs are kept; `None` keeps the logs in memory.
+    /// The file that keeps the rooms' logs. `None` keeps the logs in memory.
     #[cfg(feature = "sqlite")]
     pub(crate) data: Option<crate::data::DataConfig>,
     #[cfg(feature = "web")]
@@ -37,7 +37,7 @@ impl ServerConfig {
         &self.room
     }
 
-    /// Builds the hub and opens the file that keeps its logs.
+    /// Builds the hub, and opens the file that keeps the hub's logs, if one is configured.
     pub(crate) fn into_hub(self) -> anyhow::Result<(Hub, Kept)> {
         let builder = Hub::builder()
             .limits(self.limits)
@@ -62,7 +62,7 @@ impl ServerConfig {
         false
     }
 
-    /// Describes where messages are kept, and how many of them.
+    /// Describes where messages are kept, and for how long.
     pub(crate) fn kept(&self) -> String {
         #[cfg(feature = "sqlite")]
         if let Some(data) = &self.data {
@@ -184,7 +184,7 @@ fn lifted<T>(limit: Lift<T>) -> Option<T> {
     }
 }
 
-/// Raises the descriptor limit to its maximum. Returns the number of connections that it allows.
+/// Raises the descriptor limit to its maximum. Returns the number of connections that the raised limit allows.
 fn connections_allowed() -> Option<NonZeroUsize> {
     let allowed = rlimit::increase_nofile_limit(u64::MAX).ok()?;
     NonZeroUsize::new(usize::try_from(allowed.saturating_sub(RESERVED_DESCRIPTORS)).ok()?)

@@ -15,7 +15,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Where the rooms' logs are kept, and how.
+/// The file that keeps the rooms' logs, and the settings of the file.
 #[derive(Debug)]
 pub(crate) struct DataConfig {
     pub(crate) file: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct DataConfig {
 /// How long messages are kept in one room, or in all rooms without a setting of their own.
 #[derive(Debug, Clone)]
 pub(crate) struct Keeps {
-    /// The room; `None` is all rooms without a setting of their own.
+    /// The room. `None` means all rooms without a setting of their own.
     room: Option<RoomName>,
     keep: Keep,
 }
@@ -168,7 +168,7 @@ impl Export {
     }
 }
 
-/// Treats a closed output as success: the reader of the output needs no more of it.
+/// Treats a closed output as success: the reader of the output needs no more lines.
 fn gone(error: io::Error) -> anyhow::Result<ExitCode> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),

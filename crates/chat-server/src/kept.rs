@@ -1,4 +1,4 @@
-//! The store of messages, as the shutdown of the server uses it.
+//! Where the server keeps messages, and how this store is closed when the server ends.
 
 #[cfg(feature = "sqlite")]
 use chat_core::log::JournalError;
@@ -6,7 +6,7 @@ use chat_core::log::JournalError;
 use std::future::Future;
 use std::time::Duration;
 
-/// The minimum time for the journal to write its waiting batches, however short the drain is.
+/// The minimum time for the journal to write its waiting batches, however short the drain timeout is.
 #[cfg(feature = "sqlite")]
 const CLOSE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
@@ -19,7 +19,7 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    /// Waits until messages can't be kept any more. Never completes otherwise.
+    /// Waits until messages can't be kept any more. Never returns while messages can be kept.
     pub(crate) async fn failed(&self) {
         match self {
             Self::InMemory => std::future::pending().await,
@@ -28,7 +28,7 @@ impl Kept {
         }
     }
 
-    /// Writes the waiting batches. Returns whether all batches were written in time.
+    /// Writes the batches that wait for the file. Returns whether all of them were written in time.
     #[cfg_attr(
         not(feature = "sqlite"),
         expect(clippy::unused_async, unused_variables, reason = "nothing to write")
@@ -44,13 +44,13 @@ impl Kept {
     }
 }
 
-/// Waits until a journal is closed, up to a timeout. Returns whether everything is written, and logs an error if not.
+/// Waits until a journal is closed, up to a timeout. Returns whether everything was written, and logs an error if not.
 #[cfg(feature = "sqlite")]
 async fn is_written(
     close: impl Future<Output = Result<(), JournalError>>,
     timeout: Duration,
 ) -> bool {
-    // On failure, the waiting messages were not acknowledged to their senders.
+    // On failure, messages are lost, but the server has not acknowledged these messages to their senders.
     match tokio::time::timeout(timeout, close).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => {

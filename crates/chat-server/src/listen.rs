@@ -13,13 +13,13 @@ const DEFAULT_PORT: u16 = 5000;
 /// a second until they resend their SYN.
 const BACKLOG: u32 = 4096;
 
-/// The maximum number of unsent bytes that the kernel buffers for a peer. Without this limit, the kernel buffers some
-/// 4 MiB for a peer that does not read, and reports the socket as full until a third of these bytes is sent. A slow
-/// reader would then look like a stalled one.
+/// The maximum number of unsent bytes that the kernel buffers for a peer. Without this limit, the kernel buffers some 4
+/// MiB for a peer that does not read, and reports the socket as full until a third of these bytes is sent. A slow
+/// reader would then look like a stalled reader.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOTSENT_BYTES_MAX: u32 = 16 * 1024;
 
-/// Binds all requested addresses, or both loopback addresses if there are none.
+/// Binds all requested addresses, or both loopback addresses if no address was requested.
 pub(crate) async fn bind(
     listen: &[String],
     keepalive: Option<Duration>,
@@ -48,7 +48,7 @@ pub(crate) async fn bind(
     Ok(listeners)
 }
 
-/// Binds both loopback addresses. IPv6 is skipped on a machine without it.
+/// Binds both loopback addresses. Skips the IPv6 address on a machine without IPv6.
 fn bind_loopback(port: u16, keepalive: Option<Duration>) -> anyhow::Result<Vec<TcpListener>> {
     let first = bind_one(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), keepalive)?;
     // If port 0 was requested, this is the port that the system chose.
@@ -83,8 +83,8 @@ fn listen_on(address: SocketAddr, keepalive: Option<Duration>) -> std::io::Resul
     socket.listen(BACKLOG)
 }
 
-/// Makes the kernel detect peers that are gone without closing. Accepted connections inherit these options from the
-/// listening socket.
+/// Makes the kernel detect peers that have disappeared without closing the connection. Accepted connections inherit
+/// these options from the listening socket.
 fn notice_dead_peers(socket: &TcpSocket, silence: Duration) -> std::io::Result<()> {
     let socket = SockRef::from(socket);
     let probes = TcpKeepalive::new()

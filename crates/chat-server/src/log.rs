@@ -24,8 +24,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 /// How long the process waits for the last lines of the log before it ends.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The installed log. Dropping it writes the waiting lines within [`END_TIMEOUT`], also during a panic. Nothing is
-/// written after that.
+/// The installed log. Dropping the log writes the waiting lines, for at most [`END_TIMEOUT`], also during a panic.
+/// Later lines are not written.
 #[derive(Debug)]
 pub(crate) struct Log(LogQueue);
 
@@ -81,7 +81,7 @@ pub(crate) fn say(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr(), "chat-server: {text}"));
 }
 
-/// Returns the log line of a panic, which the filter does not affect.
+/// Returns the log line of a panic. The filter of the log does not apply to this line.
 fn panic(format: LogFormat, info: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("?");
@@ -157,7 +157,7 @@ mod tests {
             panic!("as this test has it");
         });
         assert!(main.join().is_err());
-        // The writing thread has already ended, so this does not wait.
+        // The writing thread has already ended, so `end` does not wait.
         assert!(queue.end(Duration::ZERO));
         assert_eq!(
             written.try_iter().collect::<Vec<_>>().concat(),

@@ -5,18 +5,19 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 
-/// Returns the rules for names. They ignore case and composition, and reject names that look alike.
+/// Returns the rules for names. The rules ignore case and composition, and reject names that look alike.
 pub(crate) fn rules() -> NameRules {
     let mut rules = NameRules::new(fold, skeleton, is_combining_mark);
     rules.stray_mark = stray_mark;
     rules
 }
 
-/// The maximum number of marks on one letter. Khmer, Tibetan and pointed Hebrew use three.
+/// The maximum number of marks on one letter. Khmer, Tibetan and pointed Hebrew use up to three.
 const MARKS_MAX: usize = 4;
 
-/// Returns a mark that remains after composition and does not belong to the letter's own script (UAX #24), if there is
-/// one. Latin, Greek and Cyrillic need no such marks: their letters with marks compose to one character.
+/// Returns the first mark that is not allowed in a name, if there is one. A mark is allowed if it composes with its
+/// letter, or if it belongs to the letter's own script (UAX #24) and the letter has at most [`MARKS_MAX`] marks. Latin,
+/// Greek and Cyrillic need no further marks: their letters with marks compose to one character.
 fn stray_mark(name: &str) -> Option<char> {
     if name.is_ascii() {
         return None;
@@ -47,8 +48,8 @@ fn fold(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// Returns the folded skeleton of UTS #39, section 4. It is computed from the name as typed, because capital letters
-/// have their own confusable characters.
+/// Returns the folded skeleton of UTS #39, section 4. The skeleton is computed from the name as typed, because capital
+/// letters have their own confusable characters.
 fn skeleton(name: &str) -> String {
     let skeleton: String = unicode_security::skeleton(name).collect();
     fold(&skeleton)

@@ -1,5 +1,5 @@
-//! Signals. The first SIGINT or SIGTERM drains the server, and a second one ends it at once. SIGUSR1 logs the counters.
-//! SIGXFSZ does not end the server.
+//! Signals. The first SIGINT or SIGTERM drains the server, and a second signal ends the server at once. SIGUSR1 logs
+//! the counters. SIGXFSZ does not end the server.
 
 use anyhow::Context;
 use chat_core::Hub;
@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A signal that follows another one within this time counts as the same signal: `timeout` sends each signal twice, to
-/// the process and to its group.
+/// A signal that follows the first signal within this time is ignored, because the program `timeout` sends each signal
+/// twice: to the process and to its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Returns a token that the first SIGINT or SIGTERM cancels.
@@ -46,8 +46,8 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
 
 /// Waits until all connections have ended. If messages can't be kept any more, drains the connections.
 ///
-/// The result of closing the journal says whether the journal has failed, because it may also fail during or after a
-/// drain.
+/// Does not report whether the journal has failed. The journal may also fail during or after a drain, so the result of
+/// closing the journal decides.
 pub(crate) async fn drained(
     served: impl Future<Output = ()>,
     failed: impl Future<Output = ()>,
@@ -86,7 +86,7 @@ pub(crate) fn log_stats_on_signal(hub: Hub) -> anyhow::Result<()> {
 /// end the process.
 #[cfg(feature = "sqlite")]
 pub(crate) fn survive_file_size_limit() -> anyhow::Result<()> {
-    /// The number of this signal on these processors, on Linux, macOS and the BSDs.
+    /// The number of SIGXFSZ on x86-64 and AArch64, on Linux, macOS and the BSDs.
     const SIGXFSZ: i32 = 25;
     if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         // The handler stays installed after the receiver is dropped.

@@ -42,7 +42,7 @@ impl From<WebArgs> for WebConfig {
 }
 
 impl WebConfig {
-    /// Adds HTTP to the protocols of a server, unless it is refused. `json` is the dialect of WebSocket members.
+    /// Adds HTTP to the protocols of a server, unless HTTP is refused. `json` is the dialect of WebSocket members.
     pub(crate) fn add_to(self, server: Server, json: JsonLines) -> Server {
         if !self.is_served {
             return server;

@@ -88,7 +88,7 @@ struct Lines {
     input: Box<dyn BufRead>,
     /// The number of the last line that was read.
     number: u64,
-    /// Why the last line is not valid.
+    /// Why the last line is not valid. `None` if the last line is valid.
     failed: Option<anyhow::Error>,
     progress: ProgressBar,
 }

@@ -38,11 +38,11 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// The waiting lines, all complete.
+    /// The waiting lines. Each line is complete.
     bytes: Vec<u8>,
     /// The number of lines that were dropped since the writing thread last took lines.
     lost: u64,
-    /// Whether the log is ending. Failed writes are then not repeated.
+    /// Whether the log is ending. A failed write is then repeated once, without a pause.
     is_ending: bool,
     has_ended: bool,
 }
@@ -91,8 +91,8 @@ impl LogQueue {
         self.0.has_changed.notify_one();
     }
 
-    /// Writes all waiting lines within a timeout. Nothing is written after this method has returned. Returns whether
-    /// the writing thread has ended.
+    /// Ends the log: waits at most `timeout` until all waiting lines are written. Returns whether the writing thread
+    /// has ended. Later lines are not written.
     pub(crate) fn end(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut waiting = self.0.lock();
@@ -110,7 +110,7 @@ impl LogQueue {
     }
 }
 
-/// Each call writes one line, as the formatting layer makes them. Never fails.
+/// Each write adds one line to the queue, because the formatting layer writes whole lines. A write never fails.
 impl Write for &LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -145,7 +145,7 @@ impl Shared {
         self.has_ended.notify_all();
     }
 
-    /// Waits for lines and takes them. Returns how many lines were dropped after the taken ones, or `None` when the
+    /// Waits for lines and takes them. Returns how many lines were dropped after the taken lines, or `None` when the
     /// log ends.
     fn take(&self, lines: &mut Vec<u8>) -> Option<u64> {
         let mut waiting = self.lock();
@@ -160,8 +160,8 @@ impl Shared {
         Some(std::mem::take(&mut waiting.lost))
     }
 
-    /// Writes all bytes, in as many writes as needed. Returns whether all bytes were written; when the log ends, they
-    /// may not be.
+    /// Writes all bytes, in as many writes as needed. Returns whether all bytes were written. Returns `false` only when
+    /// the log ends.
     fn write(&self, mut lines: &[u8], out: &mut impl Write) -> bool {
         while !lines.is_empty() {
             let pause = match out.write(lines) {
@@ -241,7 +241,7 @@ mod tests {
     fn what_finds_no_room_is_counted_and_told_when_writing_works_again() {
         let (queue, order, read) = queue(10);
         queue.push(b"first\n");
-        // The thread is now in this write or about to begin it.
+        // The writing thread is now in the write of `first`, or about to begin it.
         order.send(Order::Take(1)).unwrap();
         assert_eq!(read.recv().unwrap(), "f");
         for _ in 0..100 {
@@ -284,7 +284,7 @@ mod tests {
         queue.push(b"one\n");
         order.send(Order::Take(1)).unwrap();
         assert_eq!(read.recv().unwrap(), "o");
-        // The thread is in this write when the log ends.
+        // The writing thread is in the write of `two` when the log ends.
         queue.push(b"two\n");
         std::thread::scope(|scope| {
             let end = scope.spawn(|| queue.end(LONG));
@@ -308,7 +308,7 @@ mod tests {
         failing.push(b"one\n");
         drop(order);
         assert!(failing.end(LONG));
-        // The thread is in a write that does not return.
+        // The writing thread is in a write that does not return.
         let (stuck, _order, _read) = queue(1000);
         stuck.push(b"one\n");
         assert!(!stuck.end(Duration::from_millis(1)));
