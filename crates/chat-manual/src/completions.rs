@@ -13,7 +13,8 @@ pub fn completions(name: &'static str, command: Command, shell: Shell) -> String
     clap_complete::generate(shell, &mut completed, name, &mut script);
     let script = String::from_utf8_lossy(&script);
     match shell {
-        // clap_complete spells the hyphen of the program's name in two ways, which must be equal.
+        // clap_complete replaces the hyphen of the program's name in two different ways, but both names must be the
+        // same.
         Shell::Bash => {
             let wrong = name.replacen('-', "__subcmd__", 1);
             script.replace(&wrong, &name.replacen('-', "__", 1))
@@ -24,8 +25,8 @@ pub fn completions(name: &'static str, command: Command, shell: Shell) -> String
     }
 }
 
-/// Corrects a line of the script for zsh: zsh inserts nothing after an argument without values unless the argument's
-/// values are an empty list.
+/// Corrects a line of the script for zsh: an argument without values gets an empty list of values (`( )`). Without the
+/// list, zsh inserts nothing after the argument.
 fn zsh(line: &str) -> String {
     let is_argument = line.starts_with("':") || line.starts_with("'*:");
     match line.strip_suffix(":' \\") {
@@ -35,7 +36,7 @@ fn zsh(line: &str) -> String {
 }
 
 /// Returns what clap_complete leaves out of the script for fish: the shells that the subcommand `completions` accepts,
-/// and that other arguments are not files.
+/// and that only the subcommands in `files` complete file names.
 fn fish(name: &str, files: &[String]) -> String {
     let shells: Vec<_> = Shell::value_variants()
         .iter()
@@ -64,7 +65,7 @@ fn takes_files(command: &Command) -> Vec<String> {
         .collect()
 }
 
-/// Returns the arguments as shells complete them: without the program's positional ones, which would hide the
+/// Returns the command as shells complete it: without the program's own positional arguments, which would hide the
 /// subcommands.
 fn completed(name: &'static str, command: Command) -> Command {
     let command = command.mut_args(hint);
@@ -75,7 +76,7 @@ fn completed(name: &'static str, command: Command) -> Command {
         .subcommands(commands.map(|command| command.mut_args(hint)))
 }
 
-/// Completes files for arguments that take one, and for no others.
+/// Makes shells complete file names for an argument that takes a file, and for no other argument.
 fn hint(arg: Arg) -> Arg {
     if !arg.get_action().takes_values() || !arg.get_possible_values().is_empty() {
         return arg;

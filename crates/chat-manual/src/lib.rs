@@ -1,7 +1,7 @@
 //! Manual pages and shell completions, made from a program's arguments.
 //!
-//! `clap_mangen` and `clap_complete` do most of the work. This crate corrects their output in one place for both
-//! programs.
+//! `clap_mangen` and `clap_complete` do most of the work. This crate corrects their output for both `chat-server` and
+//! `chat-client`.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ use std::io::{self, Write};
 ///
 /// # Errors
 ///
-/// Stdout can't be written.
+/// Returns an error if stdout can't be written.
 pub fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -32,7 +32,7 @@ impl Section {
 ///
 /// # Errors
 ///
-/// The page can't be rendered.
+/// Returns an error if the page can't be rendered.
 pub fn page(command: Command, sections: &[Section]) -> io::Result<String> {
     let mut command = command.subcommand_value_name("COMMAND");
     let title = command.get_name().to_uppercase();
@@ -90,5 +90,5 @@ fn commands(command: &mut Command) -> io::Result<String> {
     Ok(page)
 }
 
-/// What clap_mangen puts before each part.
+/// The preamble that clap_mangen puts before each part.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
