@@ -1,8 +1,8 @@
 //! A backend for terminals that disagree with ratatui on the width of a character.
 //!
-//! Invariant: before a grapheme of several characters is drawn, its cells are cleared, and the cell after it is
-//! positioned explicitly. So if the terminal draws the grapheme narrower than expected, nothing old remains on the
-//! screen, and if it draws the grapheme wider, the cells after it are not shifted.
+//! Invariant: before a grapheme of several characters is drawn, its cells are cleared. The cell after the grapheme is
+//! drawn at an explicit position. If the terminal draws the grapheme narrower than expected, nothing old remains on the
+//! screen. If the terminal draws the grapheme wider, the cells after the grapheme are not shifted.
 
 use crate::wrap::columns;
 use ratatui::backend::{Backend, ClearType, WindowSize};
@@ -10,7 +10,7 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::iter::once;
 
-/// Wraps another backend, and clears the cells of wide graphemes before they are drawn.
+/// Wraps another backend. Clears the cells of each grapheme of several characters before the grapheme is drawn.
 #[derive(Debug)]
 pub(crate) struct Clearing<B>(pub(crate) B);
 
@@ -27,7 +27,7 @@ impl<B: Backend> Backend for Clearing<B> {
                 plain.push((x, y, cell));
                 continue;
             }
-            // Each call to `draw` positions its first cell explicitly.
+            // Each call to `draw` positions its first cell explicitly, so the cells are drawn in several calls.
             self.0.draw(plain.drain(..))?;
             let mut blank = cell.clone();
             blank.set_symbol(" ");

@@ -7,7 +7,7 @@ pub(crate) enum Typed<'a> {
     Say(&'a str),
     /// A command and its arguments.
     Do(Command, &'a str),
-    /// An unknown command, and the name of the known command that is closest to it, if any.
+    /// An unknown command, and the name of the closest known command if there is one.
     Unknown(&'a str, Option<&'static str>),
 }
 
@@ -202,7 +202,7 @@ pub(crate) fn parse(line: &str) -> Option<Typed<'_>> {
     })
 }
 
-/// Returns the input line that sends this message, or this action.
+/// Returns the input line that sends `text` as a message or as an action.
 pub(crate) fn line(text: &str, is_action: bool) -> String {
     if is_action {
         format!("/me {text}")
@@ -213,7 +213,7 @@ pub(crate) fn line(text: &str, is_action: bool) -> String {
     }
 }
 
-/// Returns the first command whose name begins with `name`, or whose name `name` begins with.
+/// Returns the first command whose name begins with `name`, or is the beginning of `name`.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let near = |row: &&Row| {

@@ -7,7 +7,7 @@ use crate::command::COMMANDS;
 pub(crate) struct Completion {
     candidates: Vec<String>,
     at: usize,
-    /// The length in bytes of the candidate that is before the cursor now.
+    /// The length in bytes of the typed word or the candidate that is before the cursor now.
     pub(crate) bytes: usize,
 }
 

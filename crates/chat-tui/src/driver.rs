@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// The shortest time between two frames: about 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// The most events that are handled before keys are checked again, and the longest time for handling them.
+/// The most events that are handled before keys are checked again, and the longest time for handling events.
 const EVENTS_AT_ONCE: usize = 256;
 const EVENTS_TIME: Duration = Duration::from_millis(10);
 
@@ -122,7 +122,7 @@ fn connect(address: &str, state: &State) -> (Client, Events) {
 struct Driver {
     state: State,
     client: Client,
-    /// The events of the client library. `None` after the last one.
+    /// The events of the client library. `None` after the last event.
     events: Option<Events>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     screen: Screen,
@@ -131,14 +131,14 @@ struct Driver {
     /// When a measurement of the round trip was last started.
     asked: Instant,
     config: Config,
-    /// The remembered state as this session has last read or saved it, and its file.
+    /// The remembered state as this session last read or saved it, and the path of its file.
     memory: Store,
     saving: Option<JoinHandle<Store>>,
-    /// When the changed state will be saved. `None` if it has not changed.
+    /// When the changed state will be saved. `None` if nothing has changed.
     save_at: Option<Instant>,
 }
 
-/// What the driver was woken by.
+/// What woke the driver.
 enum Wake {
     Terminal(Option<io::Result<TerminalEvent>>),
     Event(Option<Event>),
@@ -261,7 +261,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Handles `first`, and further events that are ready after it.
+    /// Handles `first`, and at most [`EVENTS_AT_ONCE`] further events that are ready, for at most about
+    /// [`EVENTS_TIME`].
     async fn take_events(&mut self, first: Option<Event>) -> Result<(), TuiError> {
         let mut next = Some(first);
         let began = Instant::now();
@@ -305,7 +306,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs an effect. Its future is polled once here, so that messages are sent in the order in which they were typed.
+    /// Runs an effect. The future of the effect is polled once here, so that messages are sent in the order in which
+    /// they were typed.
     async fn ask(&mut self, effect: Effect) {
         let Some(mut doing) = perform(&self.client, effect) else {
             return;
@@ -319,7 +321,7 @@ impl Driver {
     }
 
     async fn say_goodbye(&mut self, reason: &str) {
-        // The time is limited: the goodbye may not get through without a connection, or over a slow one.
+        // The time is limited, because the goodbye may not arrive: the connection may be slow or lost.
         timeout(GOODBYE, self.client.quit(reason)).await.ok();
     }
 
@@ -394,7 +396,7 @@ impl Driver {
         }
     }
 
-    /// Returns the remembered state of this server.
+    /// Returns the remembered state of the server that this session uses.
     fn known(&self) -> Server {
         self.memory.server(&self.config.address)
     }

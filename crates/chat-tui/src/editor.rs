@@ -22,7 +22,7 @@ pub(crate) struct Editor {
     history: Vec<String>,
     /// The index of the history line that is shown. `None` while the user's new line is shown.
     recalled: Option<usize>,
-    /// Edited but unsent versions of history lines, by their index.
+    /// Edited but unsent versions of history lines, by the index of the history line.
     edits: BTreeMap<usize, String>,
     /// The user's new line, while a history line is shown instead.
     draft: String,
@@ -78,10 +78,11 @@ impl Editor {
         true
     }
 
-    /// Inserts text at the cursor, up to the length limit. Control characters other than tabs are removed.
+    /// Inserts text at the cursor, until the line has [`LINE_BYTES_MAX`] bytes. Control characters other than tabs are
+    /// removed.
     pub(crate) fn insert(&mut self, text: &str) {
         if std::mem::take(&mut self.is_returned) {
-            // The line that is replaced is in the history, where Up recalls it.
+            // The line that is replaced is in the history, where the key Up recalls it.
             self.input.reset();
         }
         for c in text.chars().filter(|&c| c == '\t' || !c.is_control()) {
@@ -153,7 +154,7 @@ impl Editor {
         (!self.text().is_empty() && !is_command) || !self.draft.is_empty()
     }
 
-    /// Empties the input line and returns its text, which is added to the history.
+    /// Empties the input line, adds its text to the history, and returns the text.
     pub(crate) fn take(&mut self) -> String {
         self.is_returned = false;
         let line = self.input.value_and_reset();
@@ -202,7 +203,8 @@ impl Editor {
         (self.input, self.is_returned) = (other.input, other.is_returned);
     }
 
-    /// Adds `lines`, which were not typed in this editor, to the history. Up recalls the last of them first.
+    /// Adds `lines`, which were not typed in this editor, to the history. The key Up recalls the last of these lines
+    /// first.
     pub(crate) fn keep(&mut self, lines: &[String]) {
         let is_kept = |&c: &char| c == '\t' || !c.is_control();
         for line in lines {
@@ -210,7 +212,7 @@ impl Editor {
         }
     }
 
-    /// Puts back a line that could not be sent. Does nothing if the user has typed something else.
+    /// Puts back a line that could not be sent. Does nothing if the input line is not empty.
     pub(crate) fn put_back(&mut self, line: &str) {
         if self.text().is_empty() {
             self.input = Input::new(line.to_owned());
@@ -231,7 +233,7 @@ impl Editor {
         }
     }
 
-    /// Shows a history line, or the user's new line if `to` is `None`. The line that was shown before is kept.
+    /// Shows a history line, or the user's new line if `to` is `None`. Keeps the text that was shown before.
     fn recall(&mut self, to: Option<usize>) {
         self.is_returned = false;
         let text = self.input.value_and_reset();

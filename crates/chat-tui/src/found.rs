@@ -1,5 +1,5 @@
-//! Formats messages that a search on the server found. They may be old, so each line has the date and the message
-//! number.
+//! Formats messages that a search on the server found. Found messages may be old, so each line has the date and the
+//! message number.
 
 use chat_json::{Message, MessageKind};
 use jiff::Timestamp;

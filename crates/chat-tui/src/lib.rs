@@ -36,10 +36,10 @@ pub use store::Store;
 pub struct Config {
     /// The server's address, as `HOST:PORT`.
     pub address: String,
-    /// The nick to request. `None`: the remembered nick, or a guest's nick if none is remembered.
+    /// The nick to request. `None` requests the remembered nick, or a guest's nick if no nick is remembered.
     pub nick: Option<String>,
-    /// A room to join in addition to the remembered rooms. `None`: only the remembered rooms, or the server's lobby if
-    /// there are none.
+    /// A room to join in addition to the remembered rooms. `None` joins only the remembered rooms, or the server's
+    /// lobby if no rooms are remembered.
     pub room: Option<String>,
     /// The remembered state (nick, rooms and read positions) and its file.
     pub memory: Store,
@@ -56,5 +56,5 @@ pub enum Colours {
     Off,
 }
 
-/// The name of the lobby if the server does not send one.
+/// The name of the lobby if the server does not send a name.
 pub(crate) const LOBBY: &str = "lobby";

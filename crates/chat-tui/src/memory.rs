@@ -43,7 +43,7 @@ pub struct ReadMark {
 }
 
 impl Memory {
-    /// Returns the path of the file, according to the XDG Base Directory Specification:
+    /// Returns the path of the file with the remembered state, according to the XDG Base Directory Specification:
     /// `$XDG_STATE_HOME/chat-client/state.json`. Returns `None` if there is no home directory.
     #[must_use]
     pub fn path() -> Option<PathBuf> {
@@ -52,14 +52,13 @@ impl Memory {
         Some(strategy.state_dir()?.join("chat-client").join("state.json"))
     }
 
-    /// Records the state of a server. The state is merged with what another client may have saved since `before` was
-    /// read.
+    /// Records the state of a server, merged with the state that another client may have saved since `before` was read.
     pub(crate) fn merge(&mut self, address: &str, server: Server, before: &Server) {
         let server = Server::merge(server, before, self.server(address));
         self.note(address, server);
     }
 
-    /// Records the state of a server.
+    /// Records the state of a server. Replaces the state that was recorded before.
     pub fn note(&mut self, address: &str, mut server: Server) {
         server.rooms.truncate(ROOMS_MAX);
         self.server = Some(address.to_owned());
@@ -75,7 +74,7 @@ impl Memory {
 }
 
 impl Server {
-    /// Merges two states that both started as `before`. `ours` is the state of this client; `theirs` was saved by
+    /// Merges two states that both started as `before`. `ours` is the state of this client. `theirs` was saved by
     /// another client.
     fn merge(ours: Self, before: &Self, theirs: Self) -> Self {
         let changed = |nick: &Option<String>| *nick != before.nick;
@@ -89,10 +88,10 @@ impl Server {
             match rooms.iter_mut().find(|room| room.room == mark.room) {
                 Some(room) if before.rooms.contains(room) => *room = mark,
                 Some(room) if room.epoch == mark.epoch => room.seq = room.seq.max(mark.seq),
-                // The two marks of this room are in different logs. This client's mark is kept, because it is in the
-                // newer log.
+                // The two marks of this room are in different logs. The mark of this client is kept, because its log is
+                // newer.
                 Some(_) => {}
-                // The room was remembered before, and this client left it.
+                // The room was remembered before, and this client left it, so the room is not added again.
                 None if before.rooms.iter().any(|room| room.room == mark.room) => {}
                 None => rooms.push(mark),
             }
@@ -153,7 +152,7 @@ mod tests {
         ];
         let merged = Server::merge(ours.clone(), &before, theirs.clone());
         assert_eq!(merged, server("kim2", &expected));
-        // No other client has saved anything in between.
+        // No other client has saved a state since `before` was read.
         assert_eq!(Server::merge(ours.clone(), &before, before.clone()), ours);
         let renamed = Server {
             nick: Some("lee".into()),

@@ -4,7 +4,8 @@ use chat_core::name::NameRules;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Parses a nick. It is composed first (NFC), because text from some systems has one syllable as several characters.
+/// Parses a nick. The nick is composed first (NFC), because text from some systems has one syllable as several
+/// characters.
 ///
 /// # Errors
 ///
@@ -15,7 +16,7 @@ pub(crate) fn nick(typed: &str) -> Result<String, String> {
         .map_err(|error| format!("invalid nick: {error}"))
 }
 
-/// Parses a room name, with or without a leading `#`. The name is composed first, as a nick is.
+/// Parses a room name, with or without a leading `#`. The name is composed first (NFC).
 ///
 /// # Errors
 ///
@@ -26,7 +27,7 @@ pub(crate) fn room(typed: &str) -> Result<String, String> {
         .map_err(|error| format!("invalid room name: {error}"))
 }
 
-/// Returns the same name rules as those of `chat-server`.
+/// Returns the name rules of `chat-server`, except for its tables of characters that look alike.
 fn rules() -> NameRules {
     let mut rules = NameRules::default();
     rules.fold = fold;

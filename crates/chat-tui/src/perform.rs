@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-/// The number of messages that are loaded when a room is joined, and by each request for older messages.
+/// The most messages that are loaded when a room is joined, and by each request for older messages.
 pub(crate) const HISTORY: usize = 100;
 
 /// The most messages that one search on the server returns, and the number of messages shown around a position.
@@ -145,7 +145,7 @@ async fn around(client: Client, room: String, seq: u64) -> Answer {
     Answer::Lines { room, result }
 }
 
-/// Returns the messages around position `seq` as lines, or why there are none to show.
+/// Returns the messages around position `seq` as lines, or why there are no messages to show.
 fn list_around(messages: &[Message], seq: u64) -> Result<Vec<String>, String> {
     match messages.iter().map(|message| message.seq).max() {
         None => Err(format!("no messages are kept around {seq}")),

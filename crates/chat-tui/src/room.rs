@@ -14,12 +14,12 @@ const MEMBERS_MAX: usize = 500;
 /// The most messages that may be pending in a room.
 const PENDING_MAX: usize = 1_000;
 
-/// The longest name that is shown, whatever the server sends. This is slightly more than the server allows.
+/// The longest name that is shown, whatever the server sends. The limits are slightly higher than the server's limits.
 const NAME_GRAPHEMES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 256;
 
-/// The most characters in one grapheme of a name. Combining marks could make a grapheme endless; a family emoji has
-/// eleven.
+/// The most characters in one grapheme of a name. Combining marks could make a grapheme endless. A family emoji has
+/// eleven characters.
 const GRAPHEME_CHARS_MAX: usize = 16;
 
 /// The first character in the name of a window for direct messages. The correspondent's nick follows.
@@ -42,11 +42,11 @@ pub(crate) struct Room {
     pub(crate) count: usize,
     pub(crate) unread: usize,
     pub(crate) mentions: usize,
-    /// The number of the last entry that counts as read. Entries after it are shown as unread.
+    /// The number of the last entry that counts as read. Later entries are shown as unread.
     pub(crate) marker: Option<i64>,
-    /// The epoch of the room's log; empty while it is unknown.
+    /// The epoch of the room's log. Empty while the epoch is unknown.
     pub(crate) epoch: String,
-    /// The highest position in the log that was received, or is known to be missing.
+    /// The highest position in the log whose message was received, or is known to be missing.
     pub(crate) passed: Option<u64>,
     /// The positions in the log of the latest message, and of the last message that was read.
     pub(crate) latest: Option<Place>,
@@ -85,8 +85,8 @@ pub(crate) struct Pending {
     pub(crate) id: u64,
     pub(crate) text: String,
     pub(crate) is_action: bool,
-    /// The message's position in the log, once the server has accepted it. The message still arrives later as an
-    /// ordinary one.
+    /// The message's position in the log. `None` until the server has accepted the message. The server later delivers
+    /// the message like any other message.
     pub(crate) taken_as: Option<u64>,
 }
 
@@ -101,11 +101,11 @@ pub(crate) struct Found {
 pub(crate) enum FoundAt {
     /// The search continues before the loaded entry with this number.
     Loaded(i64),
-    /// The search continues on the server before this position. `None`: before the oldest loaded message.
+    /// The search continues on the server, before this position. `None` means before the oldest loaded message.
     Server(Option<u64>),
 }
 
-/// The state of the request for messages older than the loaded ones.
+/// The state of the request for messages older than the loaded messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Older {
     #[default]
@@ -126,7 +126,7 @@ impl Room {
         }
     }
 
-    /// Returns whether this is the room with this name, in any spelling.
+    /// Returns whether the room has the name `other`, in any spelling.
     pub(crate) fn is_called(&self, other: &str) -> bool {
         names::is_same(&self.name, &name(other))
     }
@@ -162,7 +162,7 @@ impl Room {
         self.pending.len() + messages <= PENDING_MAX
     }
 
-    /// Replaces the list of members. `count` is the number of all members, of which `members` may be a part.
+    /// Replaces the list of members. `count` is the number of all members. `members` may name only a part of them.
     pub(crate) fn set_members(&mut self, members: &[String], count: usize) {
         self.members = members
             .iter()
@@ -205,7 +205,7 @@ impl Room {
         }
     }
 
-    /// Forgets all positions in the log, because a new log has replaced it.
+    /// Forgets all positions in the log, because a new log has replaced the old log.
     pub(crate) fn begin_anew(&mut self) {
         self.scrollback.begin_anew();
         self.older = Older::Unasked;
@@ -214,7 +214,8 @@ impl Room {
         self.pending.retain(|pending| pending.taken_as.is_none());
     }
 
-    /// Notes that all messages up to this position were received or are missing, so none of them is pending any more.
+    /// Notes that all messages up to this position were received or are missing. Accepted messages up to this position
+    /// are then no longer pending.
     pub(crate) fn pass(&mut self, seq: u64) {
         self.passed = self.passed.max(Some(seq));
         let passed = self.passed;
@@ -242,7 +243,7 @@ impl Room {
         self.marker = Some(self.scrollback.range().end - 1);
     }
 
-    /// Moves the read position to the latest message. A position from an earlier session stays if it is further.
+    /// Moves the read position to the latest message. A read position from an earlier session is kept if it is higher.
     fn read_all(&mut self) {
         let is_further =
             |read: &Place, latest: &Place| read.epoch == latest.epoch && read.seq > latest.seq;
@@ -256,8 +257,8 @@ impl Room {
         }
     }
 
-    /// Finds the latest entry that contains all these words, before the previous match. Different words start a new
-    /// search at the end.
+    /// Finds the latest entry before the previous match that contains all `words`. If the last search was for other
+    /// words, a new search starts at the end.
     pub(crate) fn search(&mut self, words: &str) -> FoundAt {
         let last = self.found.take().filter(|found| found.words == words);
         let at = match last.map(|found| found.at) {
@@ -284,7 +285,7 @@ impl Room {
 
 /// Returns a name as it is shown: without control characters, and of limited length.
 pub(crate) fn name(name: &str) -> String {
-    // Text beyond this limit would be cut off later, so it is not cleaned.
+    // Text after this limit would be cut off later, so only the text before the limit is cleaned.
     let clean = text::clean(&name[..name.floor_char_boundary(16 * NAME_BYTES_MAX)]);
     let mut shown = String::new();
     for grapheme in clean.graphemes(true).take(NAME_GRAPHEMES_MAX) {
@@ -312,7 +313,7 @@ pub(crate) fn words(words: &str) -> String {
 /// The width in columns of the time of day and the space after it.
 pub(crate) const TIME_COLUMNS: usize = 6;
 
-/// Returns the prefix of an entry, without the time, and the text of the entry. Both are as they are drawn.
+/// Returns the prefix and the text of an entry as they are drawn. The prefix does not include the time.
 pub(crate) fn parts(entry: &Entry) -> (String, String) {
     let (prefix, text) = match &entry.what {
         What::Said { from, text, .. } => (format!("{from}: "), Cow::Borrowed(text.as_str())),

@@ -21,12 +21,12 @@ pub(crate) struct Entry {
     pub(crate) at: Option<u64>,
     /// The entry's position in the room's log. `None` if the entry is not in the log.
     pub(crate) seq: Option<u64>,
-    /// The date to show above the entry. In a scrollback, only the first entry of each day has one.
+    /// The date to show above the entry. In a scrollback, only the first entry of each day has a date.
     pub(crate) day: Option<Date>,
     pub(crate) what: What,
 }
 
-/// Returns the date of a time in milliseconds since 1970.
+/// Returns the date in the time zone `zone`. `at` is in milliseconds since 1970 (UTC).
 pub(crate) fn day(zone: &TimeZone, at: u64) -> Option<Date> {
     let at = Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?;
     Some(at.to_zoned(zone.clone()).date())
@@ -83,7 +83,7 @@ impl Entry {
         text + size_of::<Self>()
     }
 
-    /// The text in which a search looks for words.
+    /// Returns the text in which a search looks for words.
     pub(crate) fn text(&self) -> &str {
         match &self.what {
             What::Said { text, .. }
@@ -101,15 +101,16 @@ pub(crate) struct Scrollback {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: i64,
-    /// Entries from this number on have positions in the current log. Earlier entries are of a log that was replaced.
+    /// The number of the first entry whose position is in the current log. Earlier entries are of a replaced log.
+    /// `None` if all entries are of the current log.
     anew: Option<i64>,
-    /// The number of the entry which says that nothing older can be shown.
+    /// The number of the entry that says that nothing older can be shown. `None` if there was no such entry yet.
     top: Option<i64>,
     /// The dates of the first and of the last entry that have a date.
     first_day: Option<Date>,
     last_day: Option<Date>,
     bytes: usize,
-    /// The lower end of the visible part. `None`: the newest entry.
+    /// The lower end of the visible part. `None` if the newest entry is at the lower end.
     anchor: Option<Anchor>,
 }
 
@@ -147,7 +148,7 @@ impl Scrollback {
         }
     }
 
-    /// Prepends older entries, and returns how many. A full scrollback accepts no more entries.
+    /// Prepends older entries, and returns the number of prepended entries. A full scrollback accepts no more entries.
     pub(crate) fn push_older(&mut self, older: Vec<Entry>) -> usize {
         if !self.has_earlier_log() {
             self.anew = None;
@@ -166,7 +167,8 @@ impl Scrollback {
         added
     }
 
-    /// Prepares for prepending an entry of this date. If the first entry shows the same date, that date is removed.
+    /// Prepares the scrollback for prepending an entry of this date. If the first date that is shown is the same,
+    /// removes that date.
     fn open_day(&mut self, day: Option<Date>) {
         if day.is_none() {
             return;
@@ -180,7 +182,7 @@ impl Scrollback {
         self.last_day = self.last_day.or(day);
     }
 
-    /// Moves `day`, the date of the first entry that was dropped, to the next entry, unless the next entry has a date.
+    /// Moves `day`, the date of a dropped first entry, to the next entry, unless the next entry has a date.
     fn keep_day(&mut self, day: Option<Date>) {
         let Some(next) = self.entries.front_mut() else {
             (self.first_day, self.last_day) = (None, None);
@@ -190,7 +192,7 @@ impl Scrollback {
         self.first_day = next.day.or(self.first_day);
     }
 
-    /// Prepends an entry which says that nothing older can be shown. A full scrollback drops its oldest entries to make
+    /// Prepends an entry that says that nothing older can be shown. A full scrollback drops its oldest entries to make
     /// space.
     pub(crate) fn end_at_top(&mut self, why: &str) {
         let entry = Entry::notice(why.to_owned());
@@ -246,8 +248,8 @@ impl Scrollback {
         usize::try_from(below).unwrap_or(0)
     }
 
-    /// Scrolls up, at most until the first `page` lines are visible. `height` returns how many lines an entry takes.
-    /// Returns whether the first loaded entry has been reached.
+    /// Scrolls up by `lines`, at most until the first `page` lines are visible. `height` returns how many lines an
+    /// entry takes. Returns whether the first loaded entry has been reached.
     pub(crate) fn scroll_up(
         &mut self,
         lines: usize,
@@ -293,7 +295,7 @@ impl Scrollback {
         self.show(anchor);
     }
 
-    /// Returns the lower end of the topmost page. Returns `None` if all entries fit on one page.
+    /// Returns the lower end of the topmost page of `page` lines. Returns `None` if all entries fit on one page.
     fn highest(&self, page: usize, height: impl Fn(&Entry) -> usize) -> Option<Anchor> {
         let mut lines = 0;
         for (number, entry) in self.entries() {

@@ -56,8 +56,8 @@ pub(crate) fn so_far(state: &State, known: &Server) -> Option<Server> {
     })
 }
 
-/// Opens the remembered rooms and the room of the arguments, which is shown. If there are none, opens a nameless room
-/// that stands for the server's lobby until the lobby's name is known.
+/// Opens the remembered rooms and the room of the arguments, which is shown. If there are no such rooms, opens a
+/// nameless room that stands for the server's lobby until the lobby's name is known.
 fn open_rooms(state: &mut State, config: &Config, marks: &[ReadMark]) {
     let mut rooms: Vec<Room> = Vec::new();
     let mut alerts = Vec::new();

@@ -18,11 +18,11 @@ const MEMBERS_FROM_WIDTH: u16 = 60;
 /// Everything that the screen shows.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The open rooms and windows for direct messages. There is always at least one.
+    /// The open rooms and windows for direct messages. At least one room or window is always open.
     pub(crate) rooms: Vec<Room>,
     pub(crate) current: usize,
     pub(crate) nick: String,
-    /// The nick that the user asked for. `None`: the client enters as a guest.
+    /// The nick that the user asked for. `None` if the client enters as a guest.
     pub(crate) wanted_nick: Option<String>,
     /// The last nick that the user asked for and that the server granted.
     pub(crate) chosen_nick: Option<String>,
@@ -30,14 +30,15 @@ pub(crate) struct State {
     pub(crate) taken_nick: Option<String>,
     /// The sender of the last direct message.
     pub(crate) last_correspondent: Option<String>,
-    /// Whether the user was told that unanswered windows for direct messages are closed to make space for newer ones.
+    /// Whether the user was told that unanswered windows for direct messages are closed to make space for newer
+    /// windows.
     pub(crate) has_told_of_strangers: bool,
     /// The message of the day as it was last shown.
     pub(crate) motd: Vec<String>,
     pub(crate) link: Link,
     /// Whether the server was reached at least once.
     pub(crate) has_been_online: bool,
-    /// The last measured round trip to the server. `None` if it is unknown or outdated.
+    /// The last measured round trip to the server. `None` if the time is unknown or outdated.
     pub(crate) latency: Option<Duration>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) shows_members: bool,
@@ -69,12 +70,12 @@ pub(crate) enum Link {
     Closed { why: String },
 }
 
-/// A question or the help. It covers part of the screen and receives the keys.
+/// A question or the help, which covers part of the screen and receives the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overlay {
     /// The help, scrolled so that it begins with line `from`.
     Help { from: u16 },
-    /// The question whether to send the pasted lines. It is closed when another room is shown.
+    /// The question whether to send the pasted lines. The question is closed when another room is shown.
     Paste { lines: Vec<String> },
     /// The question whether to quit although `unsent` messages would be lost. `reason` is the reason for quitting.
     Quit { unsent: usize, reason: String },

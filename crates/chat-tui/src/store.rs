@@ -1,7 +1,7 @@
 //! Reads and writes the file of the remembered state.
 //!
 //! Invariant: the file is replaced as a whole or not at all. A damaged file is renamed and kept. A file that can't be
-//! read is not changed. What another client has saved is kept.
+//! read is not changed. States that other clients have saved are kept.
 
 use crate::memory::{Memory, Server};
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(10);
 /// The remembered state and the path of its file. The default state is empty and is never saved.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    /// The path of the file. `None`: nothing is saved.
+    /// The path of the file. `None` if nothing is saved.
     path: Option<PathBuf>,
     memory: Memory,
     notice: Option<String>,
@@ -31,7 +31,8 @@ pub struct Store {
 
 impl Store {
     /// Reads the file. Without a path, or if the file does not exist, the state is empty. A damaged file is renamed and
-    /// kept. A file that can't be read or renamed is never written either. In both cases the user sees a notice.
+    /// kept. A file that can't be read or renamed is never written either. The user sees a notice if the file is
+    /// damaged or can't be read.
     #[must_use]
     pub fn open(path: Option<PathBuf>) -> Self {
         let Some(path) = path else {
@@ -73,15 +74,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The directory can't be created, or the file can't be read or written. In these cases the old file is unchanged.
+    /// Returns an error if the directory can't be created, or if the file can't be read or written. The old file is
+    /// then unchanged.
     pub(crate) fn save(&mut self, address: &str, server: Server) -> io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
         };
         let directory = path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(directory)?;
-        // The lock is held until the end of this function. If it can't be taken, the file is saved without it. Two
-        // clients that save at the same moment may then lose one of the two states.
+        // The lock is held until the end of this function. If the lock can't be taken, the file is saved without a
+        // lock. Two clients that save at the same moment may then lose one of the two states.
         let _lock = lock(directory);
         let (mut memory, _) = read(path)?;
         memory.merge(address, server.clone(), &self.server(address));

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether the program has taken over the terminal. A process has only one terminal.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal while it is taken over. Dropping it restores the terminal.
+/// The terminal while it is taken over. Dropping the screen restores the terminal.
 pub(crate) struct Screen {
     pub(crate) terminal: Terminal<Clearing<CrosstermBackend<Stdout>>>,
     pub(crate) bell: Bell,
@@ -47,16 +47,16 @@ impl Screen {
         self.resume()
     }
 
-    /// Takes over the terminal again, after another process has stopped this one.
+    /// Takes over the terminal again, after another process has stopped this process.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        // The shell may have changed the terminal's mode, but crossterm does not set raw mode if it assumes that it is
-        // set.
+        // The shell may have changed the terminal's mode. crossterm does not know about the change, and would not set
+        // raw mode a second time. So raw mode is disabled first.
         disable_raw_mode().ok();
         take_over()?;
         self.clear()
     }
 
-    /// Returns whether a panic has already restored the terminal. Nothing may be drawn after that.
+    /// Returns whether a panic has already restored the terminal. Nothing may be drawn after the panic.
     #[expect(clippy::unused_self, reason = "asked of a screen that is open")]
     pub(crate) fn is_lost(&self) -> bool {
         !IS_TAKEN.load(Ordering::Acquire)
@@ -82,7 +82,7 @@ impl Drop for Screen {
     }
 }
 
-/// The terminal's bell. It rings at most once in each frame, however many messages request it.
+/// The terminal's bell. The bell rings at most once in each frame, even if several messages request it.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     is_asked_for: bool,
@@ -119,11 +119,12 @@ fn give_back() {
     }
 }
 
-/// Writes the sequences that restore the terminal, unless that was done already. Returns whether they were written.
+/// Writes the sequences that restore the terminal, unless the terminal is already restored. Returns whether they were
+/// written.
 fn give_back_to(terminal: &mut impl Write) -> bool {
     let was_taken = IS_TAKEN.swap(false, Ordering::AcqRel);
     if was_taken {
-        // If this fails, the terminal is gone, so the failure can't be reported.
+        // If writing fails, the terminal is gone, so the failure can't be reported.
         execute!(terminal, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
     }
     was_taken

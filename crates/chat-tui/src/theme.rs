@@ -36,7 +36,7 @@ impl Theme {
             Colours::Off => bold,
             Colours::Terminal => {
                 // FNV-1a gives the same result in all runs and on all machines. The standard library's hasher does not
-                // promise that.
+                // promise the same result.
                 let hash = nick
                     .to_lowercase()
                     .bytes()

@@ -28,7 +28,8 @@ pub(crate) enum Input {
 /// The result of an effect.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The position of a sent message, or why the message was refused; and the time from request to reply.
+    /// The position of a sent message, or why the message was refused. `took` is the time from the request to the
+    /// reply.
     Said {
         room: String,
         id: u64,
@@ -46,7 +47,8 @@ pub(crate) enum Answer {
         room: String,
         result: Result<Vec<String>, String>,
     },
-    /// The results of a search as lines, and the position of the oldest match, before which the same search continues.
+    /// The results of a search as lines, and the position of the oldest match. The same search continues before this
+    /// position.
     Found {
         room: String,
         words: String,
@@ -56,13 +58,13 @@ pub(crate) enum Answer {
     Direct {
         /// The room that was shown when the direct message was sent.
         room: String,
-        /// The pending message in the correspondent's window, if the direct message was typed there.
+        /// The pending message in the correspondent's window, if the direct message was typed in that window.
         id: Option<u64>,
         to: String,
         text: String,
         result: Result<(), String>,
     },
-    /// The measured round trip; `None` if the server did not answer in time.
+    /// The measured round trip. `None` if the server did not answer in time.
     Ponged(Option<Duration>),
     Renamed {
         room: String,
@@ -91,14 +93,14 @@ pub(crate) enum Effect {
     },
     Tell {
         room: String,
-        /// The pending message in the correspondent's window, if the direct message was typed there.
+        /// The pending message in the correspondent's window, if the direct message was typed in that window.
         id: Option<u64>,
         to: String,
         text: String,
     },
     Join {
         room: String,
-        /// The room where the user typed the command. A refusal is shown there.
+        /// The room where the user typed the command. A refusal is shown in this room.
         from: String,
     },
     Leave {
@@ -129,7 +131,7 @@ pub(crate) enum Effect {
         epoch: String,
         before: u64,
     },
-    /// Searches the room's log before a position. `None`: from the end of the log.
+    /// Searches the room's log before a position. `None` searches from the end of the log.
     Search {
         room: String,
         words: String,
@@ -218,7 +220,7 @@ fn tell(state: &mut State, entry: Entry) {
     state.room_mut().scrollback.push(entry);
 }
 
-/// Adds an answer for the user to the room that is on the screen, and scrolls to it.
+/// Adds an answer for the user to the room that is on the screen, and scrolls to the answer.
 fn reply(state: &mut State, entry: Entry) {
     tell(state, entry);
     state.room_mut().scrollback.show_end();

@@ -1,7 +1,7 @@
-//! Draws the state; makes no decisions.
+//! Draws the state. The view makes no decisions.
 //!
 //! Invariant: in every frame the terminal's cursor is where the user types, because an input method shows its preview
-//! there. Text reaches the terminal only through ratatui's cells.
+//! at the cursor. Text reaches the terminal only through ratatui's cells.
 
 mod messages;
 mod overlay;
@@ -135,7 +135,7 @@ fn input(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let editor = &state.room().editor;
     let (text, column) = editor.visible(room);
     let style = match editor.is_returned() {
-        // The input line could not be sent and was put back. Typing replaces it.
+        // The input line could not be sent and was put back. Typing replaces the line.
         true => state.theme.faint(),
         false => Style::new(),
     };

@@ -19,7 +19,7 @@ pub(crate) struct WrappedLine {
 /// indented by `indent`, except lines that continue a word longer than a line. So a long URL can be copied from the
 /// screen without spaces in it.
 pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec<WrappedLine> {
-    // A wide character takes two columns.
+    // A wide character takes two columns, so a line has at least two.
     let width = width.max(2);
     let indent = if indent + 8 > width { 0 } else { indent };
     let mut wrapping = Wrapping {
@@ -37,7 +37,7 @@ pub(crate) fn wrap(text: &str, width: usize, first: usize, indent: usize) -> Vec
 }
 
 /// Returns a text as it is drawn: composed, with tabs as spaces, and with emoji sequences split into their parts.
-/// Terminals disagree on the width of such a sequence, so parts of it could remain on the screen.
+/// Terminals disagree on the width of an emoji sequence, so parts of it could remain on the screen.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('\t') {
         return Cow::Borrowed(text);
@@ -56,18 +56,18 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns whether a character is an emoji, or makes another one an emoji.
+/// Returns whether a character is an emoji, or makes another character an emoji.
 const fn is_emoji(c: char) -> bool {
     matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{20e3}' | '\u{fe0f}')
 }
 
-/// Returns whether this is a regional indicator. Terminals disagree on the width of these characters even one at a
-/// time.
+/// Returns whether a character is a regional indicator. Terminals disagree on the width of even a single regional
+/// indicator.
 const fn is_replaced(c: char) -> bool {
     matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
 }
 
-/// Returns the character to draw for one character of an emoji sequence. `None`: the character is not drawn.
+/// Returns the character to draw for one character of an emoji sequence. `None` if the character is not drawn.
 fn plain_part(c: char) -> Option<char> {
     match c {
         // The zero-width joiner, variation selectors, skin tones, tags, and the frame of a keycap are not drawn.

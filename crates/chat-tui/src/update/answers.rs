@@ -73,8 +73,8 @@ fn found(
     tell_lines(state, name, result.map(|(lines, _)| lines));
 }
 
-/// Shows a delivered direct message in the window of its correspondent. If the message was typed in another room, it is
-/// also shown there.
+/// Shows a delivered direct message in the window of its correspondent. If the message was typed in another room, that
+/// room also shows the message.
 fn direct(
     state: &mut State,
     from: &str,
@@ -184,7 +184,8 @@ fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
         return;
     };
     match result {
-        // The message at this position was already delivered but not recognised as the pending one, or it is in a gap.
+        // The message at this position was already delivered but not recognised as this pending message, or the
+        // position is in a gap.
         Ok(seq) if room.passed >= Some(seq) => {
             room.pending.remove(at);
         }
@@ -201,7 +202,7 @@ fn resolve_pending(room: &mut Room, id: u64, result: Result<u64, String>) {
     }
 }
 
-/// Adds older messages. `epoch` is the epoch of the room's log in which they were requested.
+/// Adds older messages. `epoch` is the epoch of the room's log when the messages were requested.
 fn older(state: &mut State, room: &str, epoch: &str, result: Result<Vec<Message>, String>) {
     let (own, zone) = (state.nick.clone(), state.zone.clone());
     match state.find(room) {
@@ -235,8 +236,8 @@ fn add_older(room: &mut Room, result: Result<Vec<Message>, String>, own: &str, z
     }
 }
 
-/// Shows why a room could not be joined, in the room where the user typed the command, and shows that room again. If
-/// the window of the refused room is empty, it is closed.
+/// Shows why a room could not be joined, in the room where the user typed the command. If the window of the refused
+/// room is empty, closes the window and shows the room of the command again.
 fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
     let error = Entry::alert(format!("{}: {}", room::name(name), room::words(error)));
     let Some(at) = state.position(name) else {
@@ -259,7 +260,7 @@ fn not_joined(state: &mut State, name: &str, from: &str, error: &str) {
 }
 
 fn left(state: &mut State, room: &str, result: Result<(), String>) {
-    // A refusal means that the client was not in the room. So the window is closed in both cases.
+    // A refusal means that the client was not in the room, so the window is closed after a refusal too.
     close(state, room);
     if let Err(error) = result {
         tell(state, Entry::alert(room::words(&error)));

@@ -104,7 +104,7 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
     let is_pasted =
         state.current == nameless && matches!(state.overlay, Some(Overlay::Paste { .. }));
     if others_are_open && state.rooms[nameless].is_empty() && !is_pasted {
-        // Before the server was reached, the user joined another room and typed nothing in the nameless one.
+        // Before the server was reached, the user joined another room and typed nothing in the nameless room.
         state.remove(nameless);
         return Vec::new();
     }
@@ -124,7 +124,7 @@ fn enter_lobby(state: &mut State, lobby: Option<&str>) -> Vec<Effect> {
         let from = lobby.clone();
         effects.push(Effect::Join { room: lobby, from });
     }
-    // Only the messages from the nameless room are sent. Those that were pending in the lobby's window were sent
+    // Only the messages from the nameless room are sent. Messages that were pending in the lobby's window were sent
     // before.
     effects.extend(moved.iter().map(|pending| Effect::Say {
         room: room.name.clone(),
@@ -144,7 +144,7 @@ fn merge(state: &mut State, nameless: usize, known: usize) -> usize {
     let known_room = &mut state.rooms[known];
     if was_shown {
         known_room.editor.take_over(editor);
-        // For the user both are the same room, so a paste question stays open.
+        // For the user, the nameless room and the lobby are the same room, so a paste question stays open.
         state.current = known;
         known_room.enter();
         state.completion = None;
@@ -451,12 +451,13 @@ fn said(state: &mut State, message: &Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Removes pending messages that this message confirms: the same message, and accepted ones with lower positions.
+/// Removes pending messages that this message confirms: the same message, and accepted messages with lower positions.
 fn settle(room: &mut Room, message: &Message, is_own: bool) {
     let is_answered = |pending: &Pending| pending.taken_as == Some(message.seq);
     let is_answered = room.pending.iter().any(is_answered);
     room.pass(message.seq);
-    // The message may arrive before the answer with its position. In that case it is recognised by its text.
+    // The message may arrive before the answer with the message's position. The pending message is then recognised by
+    // its text.
     let is_it = |pending: &Pending| pending.taken_as.is_none() && pending.text == message.text;
     if is_own
         && !is_answered

@@ -10,7 +10,7 @@ use crate::state::{Overlay, State};
 use chat_core::text;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// The user is asked before this many or more pasted lines are sent.
+/// The least number of pasted lines for which the user is asked before the lines are sent.
 const PASTE_LINES_ASKED: usize = 2;
 
 /// The most lines that one paste may have.
@@ -56,7 +56,7 @@ pub(super) fn press(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Handles a paste. A single line is inserted into the input line. For several lines, the user is asked whether to send
-/// them.
+/// the lines.
 pub(super) fn paste(state: &mut State, pasted: &str) -> Vec<Effect> {
     let pasted = pasted
         .split(['\n', '\r'])
@@ -189,7 +189,7 @@ fn complete(state: &mut State) {
     state.completion = Some(completion);
 }
 
-/// Returns how many lines a page scrolls: one less than the visible lines, so that one line stays visible.
+/// Returns how many lines a page scrolls: one line less than is visible, so that one line stays visible.
 fn page(state: &State) -> usize {
     usize::from(state.areas().messages.height)
         .saturating_sub(1)
@@ -217,11 +217,11 @@ pub(super) fn scroll_up(state: &mut State, lines: usize) -> Vec<Effect> {
         return Vec::new();
     }
     if room.scrollback.has_earlier_log() {
-        // The first loaded entry is of a log that was replaced, so nothing before it can be requested.
+        // The first loaded entry is of a log that was replaced, so nothing before this entry can be requested.
         room.scrollback.end_at_top(NOTHING_OLDER);
         return Vec::new();
     }
-    // Without a loaded position, the end of the log is requested.
+    // If no position is loaded, the end of the log is requested.
     let before = room.scrollback.oldest_seq().unwrap_or(u64::MAX);
     room.older = Older::Asked;
     vec![Effect::Older {

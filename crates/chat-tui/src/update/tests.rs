@@ -285,7 +285,7 @@ fn a_search_goes_back_from_find_to_find() {
     screen.presses_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     screen.enters("/search nothing");
     assert_eq!(found(&screen), FoundAt::Loaded(1));
-    // When the search continues past the loaded messages, the server searches the older ones.
+    // When the search continues past the loaded messages, the server searches the older messages.
     let asked = |before| Effect::Search {
         room: "lobby".into(),
         words: "nothing".into(),
@@ -345,7 +345,7 @@ fn a_break_is_one_notice_and_not_a_stack_of_errors() {
 fn a_hostile_server_finds_no_hold() {
     let mut screen = Screen::new();
     let evil = "\x1b]0;title\x07\u{9b}2J\u{202e}".repeat(100) + &"x".repeat(1_000_000);
-    // A single grapheme of a million characters.
+    // `marked` is a single grapheme of a million characters.
     let marked = "a".to_owned() + &"\u{301}".repeat(1_000_000);
     let joined = "👩\u{200d}".repeat(100_000);
     let accents = "e\u{301}\u{302}\u{303}".repeat(64);

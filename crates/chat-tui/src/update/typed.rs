@@ -51,7 +51,8 @@ pub(super) fn say(state: &mut State, text: &str, is_action: bool) -> Vec<Effect>
     }]
 }
 
-/// Runs a command. If the command fails, its text is put back into the input line, so that the user can correct it.
+/// Runs a command. If the command fails, the typed line is put back into the input line, so that the user can correct
+/// it.
 pub(super) fn execute(state: &mut State, line: &str, command: Command, typed: &str) -> Vec<Effect> {
     match run(state, command, typed) {
         Ok(effects) => effects,
@@ -184,7 +185,7 @@ fn converse(state: &mut State, nick: &str, text: &str) -> Result<Vec<Effect>, St
     Ok(say(state, text, false))
 }
 
-/// Shows a room. Joins it if the client is not in it.
+/// Shows a room, and joins the room if the client is not in it.
 fn join(state: &mut State, name: &str) -> Vec<Effect> {
     if let Some(at) = state.position(name) {
         state.show(at);
@@ -210,11 +211,11 @@ fn join(state: &mut State, name: &str) -> Vec<Effect> {
     vec![Effect::Join { room, from }]
 }
 
-/// Shows the next match before the previous one. Messages that are not loaded are searched on the server.
+/// Shows the latest match before the previous match. The server searches the messages that are not loaded.
 fn search(state: &mut State, words: &str) -> Vec<Effect> {
     let room = state.room_mut();
     let at = room.search(words);
-    // The search stays in the input line, so that Enter continues it from this match.
+    // The search stays in the input line, so that Enter continues the search from this match.
     room.editor.put_back(&format!("/search {words}"));
     match at {
         FoundAt::Loaded(number) => {

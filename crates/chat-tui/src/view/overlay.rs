@@ -28,7 +28,7 @@ pub(super) fn draw(state: &State, overlay: &Overlay, frame: &mut Frame<'_>, inpu
     }
 }
 
-/// Shows a question in place of the input line, with the cursor after it.
+/// Shows a question in place of the input line, with the cursor after the question.
 fn ask(state: &State, question: &str, frame: &mut Frame<'_>, area: Rect) {
     let question = fit(question, usize::from(area.width.saturating_sub(1)));
     frame.render_widget(Line::styled(question.to_owned(), state.theme.alert()), area);

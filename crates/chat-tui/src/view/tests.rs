@@ -246,7 +246,7 @@ fn a_new_day_is_told_where_it_begins() {
         screen.happens(Event::Message(said(seq, day, text)));
     }
     insta(&screen.lines(), "days");
-    // Older messages are inserted above the loaded ones, and the date of each day is shown only once.
+    // Older messages are inserted above the loaded messages, and the date of each day is shown only once.
     let mut older = vec![said(3, 0, "older"), said(4, 1, "아침")];
     older.iter_mut().for_each(|message| message.epoch.clear());
     let (room, epoch) = ("lobby".to_owned(), "0".to_owned());

@@ -182,8 +182,8 @@ fn a_message_on_its_way_is_not_pending_for_ever_if_its_correspondent_changes_nic
 #[test]
 fn strangers_do_not_fill_the_list_of_rooms() {
     let mut screen = Screen::new();
-    // Windows that the user opened or wrote in are not closed. Neither are the window on the screen and a window with
-    // typed text.
+    // Windows that the user opened or wrote in are not closed. The window on the screen and a window with typed text
+    // are not closed either.
     screen.enters("/query chosen");
     screen.enters("/join lobby");
     for nick in ["answered", "typed", "shown"] {

@@ -12,12 +12,12 @@ fn what_the_server_has_does_not_stay_pending() {
     screen.takes(1, 5);
     screen.hears(5, "me-before", "hello");
     assert_eq!(pending(&screen), 0);
-    // The message itself never arrives, but a later one does.
+    // The message itself never arrives, but a later message does.
     screen.enters("skipped");
     screen.takes(2, 6);
     screen.hears(7, "kim", "later");
     assert_eq!(pending(&screen), 0);
-    // A message confirms only one pending message, even if another one has the same text.
+    // A message confirms only one pending message, even if another pending message has the same text.
     screen.enters("twice");
     screen.enters("twice");
     screen.takes(3, 8);
@@ -68,7 +68,7 @@ fn older_messages_are_asked_for_at_the_top_and_stay_in_order() {
     assert!(screen.texts()[0].contains("no older messages"));
 }
 
-/// Returns messages of the lobby that were requested while its log had this epoch.
+/// Returns messages of the lobby that were requested while the lobby's log had this epoch.
 fn older(epoch: &str, seqs: std::ops::Range<u64>) -> Answer {
     let messages = seqs.map(|seq| Message::said("lobby", seq, "kim", &seq.to_string()));
     Answer::Older {
@@ -142,7 +142,7 @@ fn what_was_asked_for_before_a_log_was_known_is_asked_for_again() {
         std::mem::take(&mut screen.effects),
         [asked_older("0", u64::MAX)]
     );
-    // A replaced log of which no messages are loaded leaves nothing to show.
+    // If no messages of the replaced log are loaded, older messages of the new log can be loaded.
     screen.happens(anew("1", 9));
     screen.presses(KeyCode::PageUp);
     screen.answers(older("1", 5..8));
@@ -159,7 +159,7 @@ fn what_is_there_already_does_not_come_as_older() {
     screen.answers(older("0", 45..55));
     let seqs: Vec<String> = (45..60).map(|seq| format!("kim: {seq}")).collect();
     assert_eq!(screen.texts(), seqs);
-    // A server that sends the same messages again has no older ones.
+    // A server that sends the same messages again has no older messages.
     screen.presses(KeyCode::PageUp);
     screen.answers(older("0", 45..55));
     assert!(screen.texts()[0].contains("no older messages"));

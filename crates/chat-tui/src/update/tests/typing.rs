@@ -249,7 +249,7 @@ fn thirty() -> Input {
 
 #[test]
 fn pasted_lines_are_not_said_in_another_room_than_theirs() {
-    // In one case the server refuses the room, in the other the user has left it.
+    // In one case the server refuses the room, in the other case the user has left the room.
     let refused = Answer::Joined {
         room: "staff".into(),
         from: "lobby".into(),
