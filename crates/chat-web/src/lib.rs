@@ -1,7 +1,7 @@
 //! Rooms in the browser, on the port of the chat server: a page, WebSocket, and requests for `curl`.
 //!
-//! [`Web`] recognises HTTP by its request line and answers it with hyper, on the stream of the connection. Everything
-//! else on the port stays as it is.
+//! [`Web`] recognises HTTP by its request line and answers it with hyper, on the stream of the connection. Connections
+//! that speak other protocols are not affected.
 //!
 //! Invariant: nothing of a request, neither its head nor its body, becomes a chat message, whatever the answer is.
 

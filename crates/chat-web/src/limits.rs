@@ -13,20 +13,20 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct WebLimits {
     /// The longest head of a request in bytes: the request line and all header lines (16 KiB, and at least 8 KiB). A
-    /// longer head is answered with 431, or with 414 if the target is more than half as long as the whole head may be.
-    /// A connection buffers no more bytes than this of its input, and as many of its output.
+    /// longer head is answered with 431, or with 414 if the target is longer than half of this limit. A connection
+    /// buffers at most this many bytes of its input, and at most as many bytes of its output.
     pub header_bytes: NonZeroUsize,
-    /// The most header lines of a request (100). A request with more is answered with 431.
+    /// The most header lines of a request (100). A request with more header lines is answered with 431.
     pub headers: NonZeroUsize,
     /// The longest body of a request in bytes (64 KiB). A longer body is not read, and is answered with 413.
     pub body_bytes: NonZeroUsize,
     /// The most requests of one connection (1,000). The last answer says `Connection: close`.
     pub requests: NonZeroU32,
-    /// The longest time from the first byte of a request to the end of its head (10 s). Then the peer is answered with
-    /// 408 and disconnected.
+    /// The longest time from the first byte of a request to the end of its head (10 s). A peer that takes longer is
+    /// answered with 408 and disconnected.
     pub header_timeout: Duration,
-    /// The longest time in which the body of a request must arrive (30 s). Then the peer is answered with 408 and
-    /// disconnected.
+    /// The longest time in which the body of a request must arrive (30 s). A peer that takes longer is answered with
+    /// 408 and disconnected.
     pub body_timeout: Duration,
     /// The longest time without a request, after which the connection is closed (60 s).
     pub idle_timeout: Duration,

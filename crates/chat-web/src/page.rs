@@ -79,7 +79,7 @@ static EMBEDDED: LazyLock<Vec<File>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Compresses the embedded files, so that no request waits for that.
+/// Compresses the embedded files, so that no request waits for the compression.
 pub(crate) fn prepare() {
     LazyLock::force(&EMBEDDED);
 }
@@ -98,7 +98,7 @@ struct File {
     name: String,
     content_type: &'static str,
     content: Bytes,
-    /// The compressed content, if it is shorter.
+    /// The compressed content. `None` if the compressed content is not shorter.
     gzip: Option<Bytes>,
     /// The hash of the content, in hexadecimal.
     hash: String,
@@ -109,7 +109,7 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// Returns 404 if there is no such file, and 405 if the request is not one that reads.
+    /// Returns 404 if there is no such file, and 405 if the method is not GET, HEAD or OPTIONS.
     pub(crate) async fn answer(
         &self,
         method: &Method,
@@ -170,7 +170,7 @@ impl File {
 
     fn answer(&self, headers: &HeaderMap) -> Response<Body> {
         let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(headers));
-        // The two forms of a file are different representations, so each has a tag of its own.
+        // The compressed and the uncompressed file are different representations, so each has its own tag.
         let tag = format!(
             "\"{}{}\"",
             self.hash,
@@ -228,13 +228,13 @@ fn is_gzip(entry: &str) -> bool {
     names_gzip && weights.all(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
 }
 
-/// Reads a file below a directory. Returns `None` if there is none, or if the name leads elsewhere.
+/// Reads a file below a directory. Returns `None` if there is no such file, or if the name leads out of the directory.
 async fn read(directory: &Path, name: &str) -> Option<File> {
     if !name.split('/').all(is_plain) {
         return None;
     }
     let directory = tokio::fs::canonicalize(directory).await.ok()?;
-    // A link may lead out of the directory.
+    // A symbolic link may lead out of the directory, so the resolved path is checked.
     let path = tokio::fs::canonicalize(directory.join(name)).await.ok()?;
     let metadata = tokio::fs::metadata(&path).await.ok()?;
     if !path.starts_with(&directory) || !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {

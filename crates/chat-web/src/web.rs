@@ -1,4 +1,4 @@
-//! The detector of HTTP, and what the program sets for it.
+//! The detector of HTTP, and its settings.
 
 use crate::http::{Connection, RequestLine, Site};
 use crate::limits::WebLimits;

@@ -65,7 +65,7 @@ impl<D: Dialect> Dialect for InFrames<D> {
             match step {
                 Step::Bytes(bytes) => frame_lines(&bytes, commands.out()),
                 Step::Command(command) => {
-                    // Both have the same limit, so a command that the dialect could add is never dropped here.
+                    // `lines` and `commands` have the same limit, so no command of the dialect is dropped here.
                     commands.push(command);
                 }
             }

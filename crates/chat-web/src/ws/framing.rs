@@ -1,7 +1,7 @@
 //! The framing of WebSocket, the server's side (RFC 6455, sections 5 to 8).
 //!
 //! Invariant: a connection that is idle between two messages keeps no buffer. The bytes of a message are unmasked and
-//! checked as they arrive, so an invalid message ends the connection before it is complete.
+//! checked as they arrive, so an invalid message ends the connection before the message is complete.
 
 use bytes::{BufMut, BytesMut};
 use chat_core::CloseReason;
@@ -22,15 +22,16 @@ pub(super) struct WebSocketFraming {
     frame: Option<Frame>,
     /// The message that has begun and whose last frame has not ended.
     message: Option<Message>,
-    /// The payloads of the complete messages that `next` has not returned, and of the unfinished one after them.
+    /// The payloads of the complete messages that `next` has not returned. The payload of the unfinished message
+    /// follows.
     payloads: BytesMut,
     /// The lengths of the complete messages in `payloads`.
     lengths: VecDeque<u32>,
     /// The payload of a control frame that is not complete yet.
     control: Vec<u8>,
-    /// Whether the unfinished message, or the one whose header is incomplete, is dropped.
+    /// Whether the unfinished message is dropped. If only a part of its header has arrived, the message is dropped too.
     is_skipping: bool,
-    /// Why the input has ended; `None` if it has not.
+    /// Why the input has ended. `None` if the input has not ended.
     end: Option<End>,
 }
 
@@ -54,9 +55,9 @@ struct Frame {
 /// A message that has begun.
 #[derive(Default)]
 struct Message {
-    /// Number of its bytes at the end of `payloads`.
+    /// The number of bytes of the message that are at the end of `payloads`.
     length: usize,
-    /// Number of these bytes that are known to be complete UTF-8 characters.
+    /// The number of bytes of the message that are known to be complete UTF-8 characters.
     checked: usize,
 }
 
@@ -102,7 +103,7 @@ const MASKED: u8 = 0x80;
 /// The maximum payload of a control frame in bytes (RFC 6455, section 5.5).
 const CONTROL_BYTES_MAX: u8 = 125;
 
-/// The lengths that say that two or eight bytes with the length follow.
+/// The values of the length that say that two or eight bytes with the real length follow.
 const LENGTH_IN_2: u8 = 126;
 const LENGTH_IN_8: u8 = 127;
 
@@ -164,7 +165,7 @@ impl WebSocketFraming {
         Ok((Some(frame), bytes))
     }
 
-    /// Checks that a frame may follow the ones before it.
+    /// Checks that a frame may follow the frames before it.
     fn check_order(&self, start: &Start) -> Result<(), Failure> {
         match (start.opcode, &self.message) {
             (Opcode::Continuation, None) => {
@@ -179,7 +180,8 @@ impl WebSocketFraming {
         }
     }
 
-    /// Reads a part of the payload of `frame`, and ends the frame with its last byte. Returns the bytes after it.
+    /// Reads a part of the payload of `frame`, and ends the frame with its last byte. Returns the bytes after this
+    /// part.
     fn read_payload<'a>(
         &mut self,
         mut frame: Frame,
@@ -242,7 +244,8 @@ impl WebSocketFraming {
     fn end_control(&mut self, opcode: Opcode, answers: &mut BytesMut) -> Result<(), Failure> {
         let payload = std::mem::take(&mut self.control);
         if self.message.is_none() {
-            // The header that was incomplete when the peer was given up did not begin a message.
+            // The header was incomplete when the message was given up. This header began no message, so nothing more is
+            // dropped.
             self.is_skipping = false;
         }
         match opcode {
@@ -333,7 +336,7 @@ impl Framing for WebSocketFraming {
 }
 
 impl Header {
-    /// Takes bytes until the header has `length` of them. Returns the bytes after these.
+    /// Takes bytes until the header has `length` of them. Returns the remaining bytes.
     fn fill<'a>(&mut self, length: usize, bytes: &'a [u8]) -> &'a [u8] {
         let has = usize::from(self.length);
         let missing = length.saturating_sub(has).min(bytes.len());
@@ -343,7 +346,7 @@ impl Header {
         rest
     }
 
-    /// Reads the first two bytes; `None` if they have not arrived.
+    /// Reads the first two bytes. Returns `None` if they have not arrived.
     fn start(&self) -> Result<Option<Start>, Failure> {
         if self.length < 2 {
             return Ok(None);
@@ -373,7 +376,7 @@ impl Header {
         }))
     }
 
-    /// Reads the rest of the header; `None` if it has not arrived.
+    /// Reads the rest of the header. Returns `None` if the header is not complete.
     fn frame(&self, start: &Start) -> Result<Option<Frame>, Failure> {
         if usize::from(self.length) < start.header_bytes() {
             return Ok(None);
@@ -446,7 +449,7 @@ impl Opcode {
     }
 }
 
-/// Reads the status code of a close frame; `None` if it has none.
+/// Reads the status code of a close frame. Returns `None` if the frame has no code.
 fn close_code(payload: &[u8]) -> Result<Option<u16>, Failure> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return match payload {

@@ -57,7 +57,7 @@ impl WebSockets {
         Self { json, encoder }
     }
 
-    /// Checks a request that asks for a WebSocket. Whether a page of this origin may ask is not checked here.
+    /// Checks a request that asks for a WebSocket. Does not check whether a page of the request's origin may do so.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ fn accept_key(key: &HeaderValue) -> HeaderValue {
     HeaderValue::try_from(STANDARD.encode(digest)).expect("base64 is ASCII")
 }
 
-/// Returns a header that must be sent once; `None` if it is missing or repeated.
+/// Returns a header that must be sent exactly once. Returns `None` if the header is missing or repeated.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
@@ -212,7 +212,7 @@ mod tests {
         request
     }
 
-    /// Returns the valid headers with another value for one of them; without it if the value is empty.
+    /// Returns the valid headers with another value for one header. If the value is empty, leaves the header out.
     fn changed(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static str)> {
         let headers = VALID.into_iter().filter(|(other, _)| *other != name);
         let changed = Some((name, value)).filter(|_| !value.is_empty());

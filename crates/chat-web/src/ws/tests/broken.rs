@@ -1,4 +1,4 @@
-//! Frames that break the rules of RFC 6455, and frames that only seem to.
+//! Frames that break the rules of RFC 6455, and frames that only seem to break them.
 
 use super::peer::{
     BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, Raw, TEXT, frame, frame_of, unlimited,

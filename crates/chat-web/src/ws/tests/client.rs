@@ -83,7 +83,7 @@ async fn a_fragmented_message_is_one_command_and_control_frames_may_come_between
             .await;
         bob.sends_message(Message::Pong("unasked".into())).await;
     }
-    // A pong is sent as soon as the ping is read, so the last one may overtake the answer to the message before it.
+    // A pong is sent as soon as the ping is read, so the last pong may overtake the answer to the earlier message.
     let mut pongs = 0_u8;
     let mut answers = 0;
     while (pongs, answers) != (4, 1) {
@@ -151,7 +151,7 @@ async fn a_silent_member_is_sent_ping_frames_and_a_pong_is_an_answer() {
     let mut bob = Client::join(&mut hub, "bob").await;
     for _ in 0..3 {
         let began = Instant::now();
-        // The library answers by itself.
+        // The library answers the ping by itself.
         assert_eq!(bob.next().await, Some(Message::Ping("".into())));
         assert_eq!(began.elapsed(), Duration::from_secs(25));
     }

@@ -143,7 +143,7 @@ impl Client {
         self.0.send(message).await.unwrap();
     }
 
-    /// Returns the next message of any type; `None` at the end of the stream.
+    /// Returns the next message of any type. Returns `None` at the end of the stream.
     pub(super) async fn next(&mut self) -> Option<Message> {
         let next = tokio::time::timeout(PATIENCE, self.0.next()).await;
         next.expect("a message arrives").map(Result::unwrap)
@@ -270,7 +270,7 @@ impl Raw {
         String::from_utf8(payload).unwrap()
     }
 
-    /// Expects a close frame, and then the end of the stream. Returns the code; `None` if the frame has none.
+    /// Expects a close frame, and then the end of the stream. Returns the code, or `None` if the frame has no code.
     pub(super) async fn sees_close(&mut self) -> Option<u16> {
         let (first, payload) = self.sees_frame().await;
         assert_eq!(first, FIN | CLOSE, "{}", payload.escape_ascii());

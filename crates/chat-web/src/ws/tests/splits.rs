@@ -1,4 +1,4 @@
-//! Properties of the framing: what it gives does not depend on how the bytes are split, and its memory is bounded.
+//! Properties of the framing: its result does not depend on how the bytes are split, and its memory is bounded.
 
 use super::peer::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame};
 use crate::ws::framing::WebSocketFraming;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 const MESSAGE_BYTES_MAX: usize = 300;
 
-/// What the framing has given.
+/// The result of the framing.
 #[derive(Debug, Default, PartialEq)]
 struct Given {
     items: Vec<Inbound>,
@@ -72,7 +72,7 @@ fn message() -> impl Strategy<Value = (Vec<u8>, String)> {
     })
 }
 
-/// Any frame, most of which are not allowed where they stand.
+/// Returns any frame. Most of these frames are not allowed at their place in the stream.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let opcode = prop_oneof![
         4 => Just(TEXT), 4 => Just(CONTINUATION), 2 => Just(PING), 1 => Just(CLOSE), 1 => Just(BINARY), 1 => 0_u8..16
