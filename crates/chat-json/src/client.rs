@@ -38,7 +38,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// rooms.
 const ROOMS_MAX: usize = 65_536;
 
-/// The most gaps in a log that one call of [`Client::history`] skips.
+/// The maximum number of gaps in a log that one call of [`Client::history`] skips. After this many gaps, the call
+/// returns an empty list.
 const HOLES_MAX: usize = 16;
 
 /// A handle with which a program sends messages and requests to a server. Cloning the handle is cheap.
@@ -53,14 +54,14 @@ const HOLES_MAX: usize = 16;
 ///
 /// # Disconnects
 ///
-/// While there is no connection, requests wait for the next one. If the connection is lost before a request is
-/// answered, the client sends the request again if that is safe. It is safe for a message, because each message has a
+/// While there is no connection, requests wait for the next one. If the connection is lost before the server answers a
+/// request, the client sends the request again if that is safe. Repeating a message is safe, because each message has a
 /// key by which the server and other clients recognise the repetition.
 ///
-/// It is not safe for a message that was sent more than nine minutes ago, because the server may have forgotten the
-/// key. It is not safe for a guest of a server without tokens either: the guest gets another nick, and the server
-/// recognises a key only together with the nick. In these cases, and for a request that must not run twice, the result
-/// is [`RequestError::Interrupted`].
+/// Repeating a message is not safe more than nine minutes after the client has sent the message, because the server may
+/// have forgotten the key. Repeating is not safe for a guest of a server without tokens either: the guest gets another
+/// nick, and the server recognises a key only together with the nick. In these cases, and for a request that must not
+/// run twice, the result is [`RequestError::Interrupted`].
 ///
 /// # Examples
 ///
@@ -89,10 +90,11 @@ pub struct Client {
 ///
 /// # Overload
 ///
-/// At most 1,280 events wait for the caller. If the caller reads as fast as it can, the client reads nothing from the
-/// connection for up to 100 ms while the caller catches up, so that the caller receives all messages live. Otherwise
-/// the client continues to read, and leaves messages in the server's log. Once the caller has caught up, the client
-/// reads these messages from the log. Messages that the log no longer holds by then are reported as an [`Event::Gap`].
+/// At most 1,280 events wait for the caller. A caller that reads as fast as it can receives all messages live: if the
+/// queue fills up, the client reads nothing from the connection for up to 100 ms, so that the caller can catch up. For
+/// a slower caller, the client continues to read, and leaves messages in the server's log. Once the caller has caught
+/// up, the client reads these messages from the log. The client reports messages that the log no longer holds by then
+/// as an [`Event::Gap`].
 ///
 /// # Drop
 ///

@@ -3,8 +3,8 @@
 //! The crate has three parts: [`wire`] has the types of the lines, [`JsonLines`] lets a server speak the protocol, and
 //! [`Client`] is the client's end, for programs that must know whether their messages were published.
 //!
-//! A [`Client`] reconnects by itself. It resumes each room where it left off, and sends messages that were not answered
-//! again under their keys. So its caller receives each message once and in order, or a gap.
+//! A [`Client`] reconnects by itself, resumes each room where it left off, and repeats unanswered messages under their
+//! keys. So the caller receives each message once and in order, or a gap.
 
 #![deny(missing_docs)]
 
@@ -19,7 +19,7 @@ pub use client::{
 };
 pub use server::{JsonLines, answer, found_messages, page_messages};
 
-/// The examples of this package's README are tests.
+/// Makes the examples in this package's README tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

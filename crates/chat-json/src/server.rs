@@ -46,7 +46,7 @@ impl JsonLines {
     }
 
     /// Creates the dialect of a new connection, for a protocol that carries JSON Lines inside another framing, such as
-    /// WebSocket. Connections for which this value or a clone of it creates the dialect share one encoder.
+    /// WebSocket. All dialects that this value and its clones create share one encoder.
     #[must_use]
     pub fn dialect(&self) -> impl Dialect + use<> {
         Json::new(Arc::clone(&self.encoder), self.line_bytes)
@@ -62,8 +62,8 @@ impl Default for JsonLines {
     }
 }
 
-/// An incomplete first line of at least this many bytes is accepted if it can only be a hello. A hello may name many
-/// rooms, and may then be longer than the bytes that a connection may send before its protocol is detected.
+/// A first line that is still incomplete at this length in bytes is accepted if it can only be a hello. A hello may
+/// name many rooms. It may then exceed the number of bytes that a connection may send before its protocol is detected.
 const LONG_HELLO_BYTES: usize = 512;
 
 impl Detector for JsonLines {
@@ -82,8 +82,8 @@ impl Detector for JsonLines {
     }
 }
 
-/// Returns whether the line is an object with a `cmd` field of any value. A program that begins without a hello then
-/// gets an error, and its line is not sent as a chat message.
+/// Returns whether the line is an object with a `cmd` field of any value. So a program that begins without a hello gets
+/// an error, and its line does not become a chat message.
 fn is_command(line: &[u8]) -> bool {
     is_object(line) && serde_json::from_slice::<Headed>(line).is_ok()
 }
@@ -102,14 +102,15 @@ fn may_be_command(prefix: &[u8]) -> bool {
         }
 }
 
-/// Returns whether the prefix ends within a number. The parser reports such a number as a syntax error at the last
-/// byte.
+/// Returns whether the prefix ends within a number. For an incomplete number, the parser reports a syntax error at the
+/// last byte, not an unexpected end.
 fn ends_in_number(prefix: &[u8], error: &serde_json::Error) -> bool {
     let is_open = |byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
     error.column() >= prefix.len() && prefix.last().is_some_and(|&last| is_open(last))
 }
 
-/// Returns whether the line begins as an object. This excludes arrays, which serde accepts for a struct as well.
+/// Returns whether the line begins as an object. An array does not, although serde accepts an array for a struct as
+/// well.
 fn is_object(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"{")
 }

@@ -1,17 +1,17 @@
 //! Tokens: the secret by which a server recognises a client over several connections.
 //!
-//! Invariant: a token that is made here has 128 bits of the operating system's randomness. The hub receives only a
-//! digest, from which the token can't be derived.
+//! Invariant: a token that [`Token::make`] makes has 128 bits of the operating system's randomness. The hub receives
+//! only a digest, from which the token can't be derived.
 
 use crate::wire::Text;
 use chat_core::protocol::TokenDigest;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 
-/// The number of random bytes in a token that is made here.
+/// The number of random bytes in a token that [`Token::make`] makes.
 const RANDOM_BYTES: usize = 16;
 
-/// A client's token. It is a secret, so its `Debug` does not print it.
+/// A client's token. The token is a secret, so `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 

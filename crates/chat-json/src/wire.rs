@@ -1,6 +1,6 @@
 //! The lines that clients and servers send: one JSON object on each line, in UTF-8.
 //!
-//! Invariant: both sides ignore fields and events that they do not know, so later versions can add some.
+//! Invariant: both sides ignore fields and events that they do not know. So later versions can add fields and events.
 
 mod event;
 mod reply;

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The first delay, before jitter.
+/// The delay after the first failed attempt, before jitter.
 const FIRST: Duration = Duration::from_millis(200);
 
 /// The longest delay, before jitter.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The client waits a random share of each delay, in percent within this range. So clients that were disconnected at
-/// the same time do not reconnect at the same time.
+/// Each delay is multiplied by a random percentage in this range. So clients that were disconnected at the same time do
+/// not reconnect at the same time.
 const SPREAD: RangeInclusive<u32> = 50..=100;
 
 /// Computes the delay before each attempt to connect. The delay doubles with each failed attempt.

@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The most requests that may wait to be sent.
+/// The maximum number of requests that wait to be sent. At the limit, the caller waits.
 const CALLS_MAX: usize = 64;
 
-/// The most events that the channel to the caller holds. Further events wait in the [`Conversation`].
+/// The maximum number of events in the channel to the caller. Further events wait in the [`Conversation`].
 pub(super) const EVENTS_MAX: usize = 256;
 
 /// A byte stream in both directions.
@@ -124,8 +124,8 @@ impl ClientBuilder {
     /// [`Event::NickRefused`](super::Event::NickRefused).
     ///
     /// By default the client retries until the nick is free, and closes if the nick is invalid. With this setting, the
-    /// client still retries a nick that it had before a disconnect, for as long as the server may take to notice the
-    /// disconnect.
+    /// client first retries a nick that it had before a disconnect. It becomes a guest once the server has had enough
+    /// time to notice the disconnect.
     #[must_use]
     pub const fn guest_if_refused(mut self) -> Self {
         self.setup.guest_if_refused = true;
@@ -146,9 +146,9 @@ impl ClientBuilder {
         self.join_wanted(wanted)
     }
 
-    /// Adds a room as [`join`](Self::join) does. The client first receives the messages after the position `seq` of
-    /// the log's epoch `epoch`. Both come from a [`Message`](super::Message). If `epoch` is `None`, it is the log's
-    /// current epoch.
+    /// Adds a room as [`join`](Self::join) does. The client first receives the messages after the position `seq` of the
+    /// log's epoch `epoch`. A program takes `seq` and `epoch` from a [`Message`](super::Message). An `epoch` of `None`
+    /// means the log's current epoch.
     #[must_use]
     pub fn join_after(self, room: impl Into<String>, epoch: Option<String>, seq: u64) -> Self {
         let mut wanted = JoinRequest::new(room.into());

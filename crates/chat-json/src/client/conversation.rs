@@ -1,7 +1,8 @@
 //! The protocol between a client and its server, over any number of connections.
 //!
-//! Invariant: nothing here waits or does I/O. Lines and requests come in; lines for the server, results and events come
-//! out. After a disconnect each unanswered request is repeated or interrupted, according to its kind.
+//! Invariant: this module never waits and does no I/O. It takes lines of the server and requests of the caller. It
+//! produces lines for the server, results and events. After a disconnect, the client repeats or interrupts each
+//! unanswered request, according to the kind of the request.
 
 mod nick;
 mod rooms;
@@ -21,20 +22,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unanswered::{Asked, ComesBack, Question, Unanswered};
 
-/// The most requests that may wait for their answers.
+/// The maximum number of unanswered requests. At the limit, further requests wait in the caller's channel.
 const UNANSWERED_MAX: usize = 256;
 
-/// While this many events wait for the caller, in addition to those in the channel, the client leaves further messages
-/// unread in the server's log, and may drop other events.
+/// If this many events wait in [`Conversation`], the client leaves further messages unread in the server's log. It may
+/// drop other events. The channel to the caller holds more events, which do not count.
 const EVENTS_MAX: usize = 1024;
 
-/// The most messages that one request reads from a log.
+/// The maximum number of messages that the client reads from a log with one request.
 const PAGE: usize = 100;
 
-/// How long the server may be silent before the client pings it. Applies until the server announces another value.
+/// How long the server may be silent before the client pings it, until the server's welcome names another value.
 const PING_AFTER: Duration = Duration::from_secs(25);
 
-/// How long the client waits for the answer to a ping.
+/// How long the client waits for the answer to a ping before it gives up the connection.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a client presents itself to the server, and which rooms it joins.
@@ -66,19 +67,19 @@ impl Default for Setup {
 #[derive(Debug)]
 pub(super) struct Conversation {
     nick: Option<String>,
-    /// Set if the caller chose a new nick while there was no connection: the nick before the change. Kept until the
-    /// server grants the new nick. An inner `None` stands for a guest's nick.
+    /// The nick before a change that the caller made while there was no connection. Kept until the server grants the
+    /// new nick. An inner `None` stands for a guest's nick.
     nick_before: Option<Option<String>>,
-    /// Whether the server has granted `nick` before. If the nick is taken now, a lost connection of this client may
-    /// still hold it.
+    /// Whether the server has granted `nick` before. If so, and the nick is taken now, a lost connection of this client
+    /// may still hold the nick.
     has_nick: bool,
     /// When the server began to refuse `nick`; `None` if the server does not refuse it.
     nick_refused_since: Option<Instant>,
     guest_if_refused: bool,
     /// The secret by which the server recognises the client.
     token: Option<Token>,
-    /// Whether the server has sent a token. Such a server recognises the keys of messages by the token, not by the
-    /// nick.
+    /// Whether the server has sent a token. A server with tokens recognises the keys of messages by the token. A server
+    /// without tokens recognises them by the nick.
     is_known_by_token: bool,
     program: String,
     echo: bool,
@@ -109,14 +110,14 @@ pub(super) struct Conversation {
 /// What a line of the server means for the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Nothing: the connection continues.
+    /// The connection continues.
     GoOn,
     /// The hello was accepted.
     Welcome,
     /// The server refused the hello with this error.
     Refused(RequestError),
-    /// The server closes the connection. The client should wait for this time before it reconnects, if the server said
-    /// so.
+    /// The server closes the connection. If the server has named a time, the client should wait for this time before it
+    /// reconnects.
     Bye(Option<Duration>),
     /// The server closes the session for good, with this reason.
     SentAway(String),
@@ -163,7 +164,7 @@ impl Conversation {
         if call.kind == RequestKind::Nick
             && let Some(nick) = &call.request.nick
         {
-            // The client's messages under the new nick may arrive before the answer to this request.
+            // Adds the nick now, because messages under the new nick may arrive before the answer to this request.
             self.own.goes_by(nick);
         }
         let id = self.id();
@@ -237,7 +238,7 @@ impl Conversation {
 
     /// Tells the caller that there is no connection.
     pub(super) fn note_offline(&mut self, why: String, retry_in: Duration) {
-        // A new notice replaces an unread one.
+        // Replaces an unread `Offline` event, so that failed attempts do not fill the queue.
         if let Some(Event::Offline { .. }) = self.events.back() {
             self.events.pop_back();
         }
@@ -258,7 +259,7 @@ impl Conversation {
             };
         }
         match (incoming.re, incoming.ok, incoming.err) {
-            // Only the first answer to the hello counts.
+            // After the welcome, ignores further answers to the hello.
             (Some(Id::Unsigned(HELLO)), ..) if self.is_welcome => Heard::GoOn,
             (Some(Id::Unsigned(HELLO)), Some(ok), _) => self.welcome(ok.get(), now),
             (Some(Id::Unsigned(HELLO)), _, Some(fault)) => {
@@ -288,7 +289,7 @@ impl Conversation {
     }
 
     /// Pings a server that was silent until the deadline. If the server has not answered an earlier ping or the hello,
-    /// sends nothing and returns `true`: the connection must be given up.
+    /// sends nothing and returns `true`. The connection must then be given up.
     pub(super) fn break_silence(&mut self) -> bool {
         if self.is_asked || !self.is_welcome {
             return true;
@@ -315,7 +316,7 @@ impl Conversation {
         self.events.len() >= EVENTS_MAX / 2
     }
 
-    /// Takes the next event for the caller. Once few events wait, requests messages that were left unread in the
+    /// Takes the next event for the caller. If few events are left, requests messages that were left unread in the
     /// server's logs.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.events.pop_front();
@@ -329,7 +330,8 @@ impl Conversation {
         event
     }
 
-    /// Returns whether few enough events wait to request messages that were left unread in the server's logs.
+    /// Returns whether few events wait: at most a quarter of [`EVENTS_MAX`]. Only then does the client request messages
+    /// that were left unread in the server's logs.
     fn has_room(&self) -> bool {
         self.events.len() <= EVENTS_MAX / 4
     }
@@ -341,7 +343,8 @@ impl Conversation {
         match asked.question {
             Question::Callers(kind, done) => {
                 self.note_granted(kind, &asked.request, ok);
-                // The caller may have dropped its future; the request ran nevertheless.
+                // The send fails if the caller has dropped its future. The server has executed the request
+                // nevertheless.
                 drop(done.send(Ok(ok.to_owned())));
                 if kind == RequestKind::Quit {
                     return Heard::Over;
@@ -350,7 +353,8 @@ impl Conversation {
             Question::Log(room) => {
                 self.read_log(&room, ok);
                 if self.has_room() {
-                    // `take_event` requests the next page, but is not called if this page brought no event.
+                    // The driver calls `take_event`, which requests the next page, only if this page has brought an
+                    // event.
                     self.catch_up(now);
                 }
             }
@@ -404,7 +408,8 @@ impl Conversation {
         };
         match asked.question {
             Question::Callers(kind, done) => {
-                // The message may have been published when it was first sent.
+                // The refusal is an answer to the repetition. The server may have published the message when it was
+                // first sent.
                 let error = if kind == RequestKind::Say && asked.is_repeated {
                     RequestError::Interrupted
                 } else {
@@ -473,7 +478,7 @@ impl Conversation {
         Heard::GoOn
     }
 
-    /// Adds a direct message, or counts it as missed while too many events wait.
+    /// Queues a direct message. If [`EVENTS_MAX`] events wait, drops the message and counts it as missed.
     fn tell_direct(&mut self, direct: Event) {
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(direct);
@@ -482,7 +487,8 @@ impl Conversation {
         }
     }
 
-    /// Adds an event about the members of a room. If too many events wait, the members are requested later instead.
+    /// Queues an event about the members of a room. If [`EVENTS_MAX`] events wait, drops the event;
+    /// [`catch_up`](Self::catch_up) later requests the room's members.
     fn tell_presence(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
             return self.events.push_back(event);
@@ -501,14 +507,14 @@ impl Conversation {
         }
     }
 
-    /// Adds an event that may be dropped while too many events wait.
+    /// Queues an event, or drops the event if [`EVENTS_MAX`] events wait.
     fn note(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(event);
         }
     }
 
-    /// Adds an event that must not be dropped. Such events are rare.
+    /// Queues an event even if [`EVENTS_MAX`] events wait. Use this method only for rare events.
     fn tell(&mut self, event: Event) {
         self.events.push_back(event);
     }
@@ -531,7 +537,7 @@ impl Conversation {
         id
     }
 
-    /// Writes the requests that were not sent on this connection to the output.
+    /// Writes each request that was not sent on this connection to the output.
     fn send_unsent(&mut self, now: Instant) {
         if !self.is_welcome {
             return;
@@ -551,7 +557,7 @@ impl Conversation {
 /// The server's code for a temporary failure.
 const UNAVAILABLE: &str = "unavailable";
 
-/// The ids of the hello and of pings, which are not in `unanswered`. The ids of all other requests begin with 1.
+/// The id of the hello. The hello and the pings are not in `unanswered`. The ids of all other requests begin with 1.
 const HELLO: u64 = 0;
 const PING: u64 = u64::MAX;
 

@@ -1,7 +1,7 @@
 //! The task of a client: connects, moves bytes and events, and reconnects.
 //!
-//! Invariant: the task waits in one `select!`. Neither a caller that does not read its events nor a server that does
-//! not read its requests blocks the rest.
+//! Invariant: the task waits in one `select!`. The task continues if the caller does not read its events, and if the
+//! server does not read the client's requests.
 
 use super::RequestError;
 use super::backoff::Backoff;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 /// The time limit for opening a connection, and the separate time limit for the answer to the hello.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest delay before a reconnect that the client accepts from a server.
+/// The longest delay before a reconnect. If a server asks for a longer delay, the client waits for this time only.
 const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 
 pub(super) struct Driver {
@@ -29,8 +29,8 @@ pub(super) struct Driver {
     pub(super) conversation: Conversation,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) events: mpsc::Sender<Event>,
-    /// Receives the result of the first attempt to connect, if the caller waits for it. In this case a failure of the
-    /// first attempt closes the client.
+    /// Sends the result of the first attempt to connect, if a caller waits for the result. If this sender is set, a
+    /// failure of the first attempt closes the client.
     pub(super) opened: Option<oneshot::Sender<Result<(), OpenError>>>,
     pub(super) backoff: Backoff,
     pub(super) pace: Pace,
@@ -38,7 +38,7 @@ pub(super) struct Driver {
 
 enum Phase {
     Connecting(BoxFuture<'static, io::Result<Box<dyn ByteStream>>>),
-    /// The connection is open. The hello must be answered by this time.
+    /// The connection is open. The server must answer the hello by this time.
     Greeting(Link, Instant),
     Online(Link),
     Waiting(std::pin::Pin<Box<Sleep>>),
@@ -52,7 +52,7 @@ impl Phase {
 
 /// What has woken the task.
 enum Wake {
-    /// The channel has room for an event, or its receiver was dropped.
+    /// The channel of events has space, or its receiver was dropped.
     Room {
         /// Whether the receiver still exists.
         is_wanted: bool,
@@ -62,7 +62,7 @@ enum Wake {
     Connected(io::Result<Box<dyn ByteStream>>),
     /// Bytes were read or written, or the connection failed.
     Moved(io::Result<Step>),
-    /// The hello is not answered in time, or the server was silent for too long.
+    /// The server has not answered the hello in time, or was silent for too long.
     Deadline,
     /// The delay before the next attempt to connect is over.
     Rested,
@@ -75,7 +75,8 @@ enum Lost {
     Broken(io::Error),
     /// The server refused the hello.
     Refused(RequestError),
-    /// The server closes the connection, and may say how long to wait before the next attempt.
+    /// The server closes the connection. The time is how long the client should wait before the next attempt, if the
+    /// server has named a time.
     Bye(Option<Duration>),
     /// The server closed the session for good, with this reason.
     SentAway(String),
@@ -91,9 +92,8 @@ impl Driver {
             let takes_calls = has_callers && self.conversation.takes_calls();
             let held_until = self.held_until(&phase);
             let wake = tokio::select! {
-                // The order of the branches: events are delivered before more is read from the connection. No branch
-                // starves the others: the channel of events fills up, and the number of unanswered requests is
-                // limited.
+                // `biased` delivers events before the client reads more from the connection. No branch starves the
+                // later ones: the channel of events fills up, and the number of unanswered requests is limited.
                 biased;
                 permit = self.events.reserve(), if self.conversation.has_event() => {
                     let is_wanted = permit.is_ok();
@@ -129,7 +129,7 @@ impl Driver {
         match wake {
             Wake::Room { is_wanted } => self.hand_out(is_wanted, now),
             Wake::Call(Some(call)) if call.kind == RequestKind::Quit && !phase.is_online() => {
-                // Without a connection, the client closes at once. The caller may have dropped its future.
+                // Without a connection, the client closes at once. The send fails if the caller has dropped its future.
                 drop(call.done.send(Ok(String::new())));
                 return Err(Lost::Over);
             }
@@ -155,15 +155,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Returns until when the client stops reading the connection to let a fast caller take its events; `None` if the
-    /// client reads on.
+    /// Returns the time until which the client does not read the connection, so that a fast caller can take its events.
+    /// Returns `None` if the client may read the connection now.
     fn held_until(&self, phase: &Phase) -> Option<Instant> {
         let is_held = phase.is_online() && self.conversation.is_crowded();
         let brisk_until = || self.pace.brisk_until(Instant::now());
         is_held.then(brisk_until).flatten()
     }
 
-    /// Moves events to the channel until it is full. Discards all events if the receiver was dropped.
+    /// Moves events to the channel until the channel is full. If the receiver was dropped, discards all events.
     fn hand_out(&mut self, is_wanted: bool, now: Instant) {
         let mut taken = 0;
         while !is_wanted || self.events.capacity() > 0 {
@@ -171,7 +171,7 @@ impl Driver {
                 break;
             };
             if is_wanted {
-                // The channel has space: the capacity was checked, and there is no other sender.
+                // This send succeeds: the loop has checked the capacity, and the channel has no other sender.
                 drop(self.events.try_send(event));
             }
             taken += 1;
@@ -264,11 +264,11 @@ impl Driver {
         Some(Phase::Waiting(Box::pin(sleep_until(now + wait))))
     }
 
-    /// Fails the requests that still wait, and sends the remaining events unless their receiver was dropped.
+    /// Fails the requests that wait in the channel. Then sends the remaining events, unless their receiver was dropped.
     async fn end(mut self) {
         self.calls.close();
         while let Some(call) = self.calls.recv().await {
-            // The caller may have dropped its future.
+            // The send fails if the caller has dropped its future.
             drop(call.done.send(Err(RequestError::Closed)));
         }
         while let Some(event) = self.conversation.take_event(Instant::now()) {
@@ -279,7 +279,7 @@ impl Driver {
     }
 }
 
-/// Waits for the next step of the connection. Cancel safe.
+/// Waits for the next step of the connection. The future is cancel safe.
 async fn wait(phase: &mut Phase, conversation: &mut Conversation) -> Wake {
     match phase {
         Phase::Connecting(connecting) => Wake::Connected(connecting.await),
@@ -305,8 +305,8 @@ async fn step(link: &mut Link, conversation: &mut Conversation, by: Instant) -> 
     }
 }
 
-/// Returns whether a refused hello may be accepted later: the server said when to try again, or the nick may belong to
-/// a lost connection of this client that the server still considers open.
+/// Returns whether the server may accept a refused hello later. It may if it has said when to try again. It may also if
+/// the nick is taken: a lost connection of this client, which the server still considers open, may hold the nick.
 fn may_pass(error: &RequestError) -> bool {
     match error {
         RequestError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",
@@ -326,12 +326,12 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
 
-    /// Returns a connector to a server that sends these words on each connection and nothing else. Also returns the
-    /// count of the connections.
+    /// Returns a connector to a server that sends only `words` on each connection. Also returns the number of
+    /// connections, which grows with each connection.
     fn parrot(words: &'static str) -> (impl Connect, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counting = Arc::clone(&count);
-        // Keeps the streams open.
+        // The server's ends of the streams, so that the streams stay open.
         let ends = Arc::new(Mutex::new(Vec::new()));
         let connect = move || {
             counting.fetch_add(1, Ordering::Relaxed);

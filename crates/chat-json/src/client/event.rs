@@ -4,13 +4,12 @@ use super::GapCause;
 use crate::wire::{self, Text};
 use std::time::Duration;
 
-/// An event of a client, from [`Events`](super::Events). Names and texts contain no control characters, whatever the
-/// server sent.
+/// An event of a client, from [`Events`](super::Events). The client removes control characters from names and texts.
 ///
 /// While more than 1,000 events wait for the caller, the client drops [`Online`](Self::Online),
 /// [`Greeting`](Self::Greeting), [`Offline`](Self::Offline), [`Entered`](Self::Entered) and
-/// [`Rejected`](Self::Rejected). It also drops events about members; later, one [`Present`](Self::Present) for each
-/// room replaces them.
+/// [`Rejected`](Self::Rejected). It also drops events about members. Later it sends one [`Present`](Self::Present) for
+/// each room whose events about members were dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -19,7 +18,7 @@ pub enum Event {
         /// The client's nick.
         nick: String,
     },
-    /// The server's greeting. It follows [`Online`](Self::Online).
+    /// The server's greeting, after [`Online`](Self::Online).
     Greeting {
         /// The name of the server's lobby; `None` if the server did not say.
         lobby: Option<String>,
@@ -43,15 +42,15 @@ pub enum Event {
         /// The delay before the next attempt.
         retry_in: Duration,
     },
-    /// The client has joined a room, for the first time or again after a disconnect. Messages that it missed while
-    /// disconnected follow.
+    /// The client has joined a room, for the first time or again after a disconnect. Messages that the client missed
+    /// while it was disconnected follow.
     Entered(Room),
     /// The client could not join a room, or is no longer in the room.
     NotEntered {
         /// The room.
         room: String,
-        /// A stable code for programs. `removed` if the server removed the client from the room, `closed` if the server
-        /// closed the room; otherwise the reason why the join was refused, such as `full`.
+        /// A stable code for programs: `removed` if the server removed the client from the room, `closed` if the server
+        /// closed the room. Any other code, such as `full`, says why the server refused the join.
         code: String,
         /// The reason, for people.
         message: String,
@@ -83,7 +82,7 @@ pub enum Event {
         /// The new nick.
         to: String,
     },
-    /// The current members of a room. Replaces events about members that were dropped.
+    /// The current members of a room. The client sends this event if it has dropped events about members.
     Present(super::Present),
     /// The number of members of a room that has too many members to announce each join and leave. Occurs at most once a
     /// second.
@@ -109,7 +108,7 @@ pub enum Event {
         /// The text.
         text: String,
     },
-    /// The client dropped direct messages because the caller did not read its events.
+    /// The client dropped direct messages, because the caller did not read its events fast enough.
     DirectsMissed {
         /// How many direct messages were dropped.
         count: u64,
@@ -125,8 +124,8 @@ pub enum Event {
         /// Why the messages are missing.
         why: GapCause,
     },
-    /// The server has rejected a line of this client that is not a request of the caller, or a nick that the caller set
-    /// while there was no connection.
+    /// The server has rejected a line of this client, or a nick that the caller set while there was no connection. This
+    /// error is not the result of any request of the caller.
     Rejected {
         /// A stable code for programs.
         code: String,

@@ -9,7 +9,8 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Decoder;
 
-/// The most bytes that one step reads. These bytes contain fewer messages than the client's queue of events holds.
+/// The maximum number of bytes that one step reads. These bytes contain fewer messages than the client's queue of
+/// events holds.
 const READ_BYTES: usize = 32 * 1024;
 
 pub(super) struct Link {
@@ -39,7 +40,7 @@ impl Link {
         }
     }
 
-    /// Reads once, or writes once.
+    /// Reads bytes from the stream once, or writes bytes of `output` once.
     pub(super) async fn step(&mut self, output: &mut BytesMut) -> io::Result<Step> {
         let Self {
             reader,
@@ -49,8 +50,7 @@ impl Link {
         } = self;
         input.reserve(READ_BYTES);
         let mut space = input.limit(READ_BYTES);
-        // Both branches are cancel safe: each either has moved bytes between the stream and its buffer, or has done
-        // nothing.
+        // Both branches are cancel safe: a read or write that is dropped has moved no bytes.
         tokio::select! {
             read = reader.read_buf(&mut space) => match read? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -1,14 +1,15 @@
 //! Recognises the client's own messages among the messages that arrive.
 //!
-//! Invariant: a message is the client's own only if it has a key that this client made and has not seen before, and a
-//! nick that this client had. Everyone in a room sees the keys, so a key alone proves nothing.
+//! Invariant: a message is the client's own only if it has a nick that this client had, and a key that this client made
+//! and has not seen in an earlier message. All members of a room see the keys, so a key alone proves nothing.
 
 use std::collections::{HashSet, VecDeque};
 
-/// The most sent messages that the client remembers until they arrive from the server.
+/// The maximum number of keys of sent messages that the client remembers. A message whose key was forgotten counts as a
+/// message of another client.
 const UNSEEN_MAX: usize = 4096;
 
-/// The most nicks that the client remembers of itself.
+/// The maximum number of its own nicks that the client remembers.
 const NICKS_MAX: usize = 8;
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl OwnMessages {
         self.next += 1;
         self.unseen.insert(key.clone());
         self.order.push_back(key.clone());
-        // `order` also has the keys of messages that have arrived; `unseen` has them no longer.
+        // `unseen` no longer contains the oldest key if the key's message has arrived.
         while self.order.len() > UNSEEN_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -61,7 +62,7 @@ impl OwnMessages {
         }
     }
 
-    /// Returns whether a message is the client's own. If so, marks its key as seen.
+    /// Returns whether a message is the client's own. If so, marks the key as seen.
     pub(super) fn sees(&mut self, key: &str, from: &str) -> bool {
         self.nicks.iter().any(|nick| nick == from) && self.unseen.remove(key)
     }

@@ -1,30 +1,30 @@
 //! Measures how fast the caller takes its events, and decides whether the client waits for the caller.
 //!
 //! Invariant: if the caller is slow, the client continues to read the connection, because it must answer pings. If the
-//! caller reads as fast as it can, the client stops reading until the caller has caught up, so that the caller
-//! receives all messages live.
+//! caller is fast, the client stops reading until the caller has caught up. So a fast caller receives all messages
+//! live.
 
 use super::builder::EVENTS_MAX;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A caller is fast if it takes as many events as the channel holds within this time. At this pace the kernel's
-/// receive buffer (6 MiB of messages) is read before a ping must be answered.
+/// A caller is fast if it takes as many events as the channel holds within this time. A caller at this pace takes the
+/// messages of a full receive buffer of the kernel (6 MiB) before the client must answer a ping.
 const BRISK: Duration = Duration::from_millis(100);
 
 /// The pace at which the caller takes events.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when the caller has taken events without a pause.
+    /// The time since which the caller has taken events without a pause.
     since: Option<Instant>,
     /// How many events the caller has taken since the time in `since`.
     taken: usize,
-    /// Until when the caller counts as fast.
+    /// The time until which the caller counts as fast.
     brisk_until: Option<Instant>,
 }
 
 impl Pace {
-    /// Records that the caller has taken this many events. `more_waits` says whether further events wait for it.
+    /// Records that the caller has taken `taken` events. `more_waits` says whether further events wait for the caller.
     pub(super) fn note(&mut self, taken: usize, more_waits: bool, now: Instant) {
         let since = *self.since.get_or_insert(now);
         self.taken += taken;
@@ -39,7 +39,7 @@ impl Pace {
         }
     }
 
-    /// Returns until when the client waits for a fast caller; `None` if the client reads on.
+    /// Returns the time until which the client waits for a fast caller. Returns `None` if the client does not wait.
     pub(super) fn brisk_until(&self, now: Instant) -> Option<Instant> {
         self.brisk_until.filter(|until| now < *until)
     }

@@ -13,8 +13,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Returns this request if it fits into one line. Otherwise fails the request: the server would skip the line and
-    /// could not answer.
+    /// Returns this request if it fits into one line. Otherwise fails the request, because the server would skip the
+    /// line and could not answer.
     pub(super) fn if_fits(self) -> Option<Self> {
         let fits = serde_json::to_vec(&self.request).is_ok_and(|line| line.len() <= LINE_BYTES_MAX);
         if fits {
@@ -25,14 +25,14 @@ impl Call {
             message: format!("request too long for a line (limit {LINE_BYTES_MAX} bytes)"),
             retry: None,
         };
-        // The caller may have dropped its future.
+        // The send fails if the caller has dropped its future.
         drop(self.done.send(Err(error)));
         None
     }
 }
 
-/// The kind of a request. It decides what happens to the request after a disconnect, and what its success changes in
-/// the client.
+/// The kind of a request. The kind decides what happens to the request after a disconnect, and what a successful
+/// request changes in the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestKind {
     /// A message: repeated under its key after a disconnect.
@@ -41,13 +41,13 @@ pub(super) enum RequestKind {
     Query,
     /// A request that must not run twice: interrupted by a disconnect.
     Once,
-    /// As [`Once`](Self::Once); success changes the client's nick.
+    /// A request for a nick, interrupted by a disconnect. Success changes the client's nick.
     Nick,
-    /// A join: repeated after a disconnect. Success adds the room.
+    /// A join: repeated after a disconnect. Success adds the room to the client's rooms.
     Join,
-    /// A leave: repeated after a disconnect. Success removes the room.
+    /// A leave: repeated after a disconnect. Success removes the room from the client's rooms.
     Leave,
-    /// A request to close the client.
+    /// A request to end the session and close the client: interrupted by a disconnect.
     Quit,
 }
 
@@ -66,7 +66,7 @@ pub enum RequestError {
         retry: Option<Duration>,
     },
     /// The connection was lost before the answer arrived. The server may or may not have executed the request, and it
-    /// is not safe to send it again.
+    /// is not safe to send the request again.
     #[error("the connection was lost before the answer: the request may have succeeded")]
     Interrupted,
     /// The client is closed.
@@ -87,7 +87,7 @@ impl RequestError {
     }
 }
 
-/// Removes control characters: the text may be shown on a terminal.
+/// Removes control characters, because the text may be shown on a terminal.
 pub(super) fn printable(text: &str) -> String {
     chat_core::text::clean(text).into_owned()
 }

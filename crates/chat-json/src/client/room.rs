@@ -1,7 +1,7 @@
 //! The position of a client in each of its rooms.
 //!
-//! Invariant: within an epoch a position only grows, and a message is delivered when it advances the position. So no
-//! message is delivered twice, and missing messages are requested from the position on.
+//! Invariant: within an epoch a position only grows, and a message is delivered only if it advances the position. So no
+//! message is delivered twice. The client requests missing messages from the position on.
 //!
 //! ```text
 //!           events are not read: a message is left in the log
@@ -15,20 +15,20 @@ use crate::wire::{self, JoinRoom, Position, Text};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// The most keys of messages that the client remembers. By the keys it recognises messages that were sent again after
-/// the server lost its log.
+/// The maximum number of keys of messages that the client remembers. By these keys, the client recognises messages that
+/// were sent again after the server lost its log.
 const KEYS_MAX: usize = 1024;
 
-/// The longest time between a message and its repetition under the same key. Servers remember keys for this long.
-/// After that, a key may be reused.
+/// The longest time between a message and its repetition under the same key. Servers remember keys for this long. After
+/// this time, a key may be reused for another message.
 const REPEATED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// A room to join, and the position to resume from.
 #[derive(Debug, Clone)]
 pub(super) struct JoinRequest {
     pub(super) name: String,
-    /// The epoch and position of the last message that the caller has. If the epoch is `None`, it is the log's current
-    /// one.
+    /// The epoch and position of the last message that the caller has. An epoch of `None` means the log's current
+    /// epoch.
     pub(super) after: Option<(Option<String>, u64)>,
     /// The caller wants to receive at most this many of the latest messages first.
     pub(super) limit: Option<usize>,
@@ -78,9 +78,9 @@ pub(super) struct JoinedRoom {
     has_told_epoch: bool,
     /// The position of the last delivered message, or the end of the log at the join.
     seq: u64,
-    /// The position of the last delivered message of the requested history. `None` if no history is expected.
+    /// The position of the last delivered message of the requested history. `None` if no more history is expected.
     past: Option<u64>,
-    /// Set if the caller did not read its events: messages up to this position are left unread in the log.
+    /// If the caller did not read its events fast enough, the position up to which messages are left unread in the log.
     behind: Option<u64>,
     /// Whether a page of the log was requested and has not arrived.
     is_reading: bool,
@@ -93,8 +93,8 @@ impl JoinedRoom {
     /// Creates the state of a room that the client has joined for the first time.
     pub(super) fn new(wanted: JoinRequest, place: &wire::Place<'_>) -> Self {
         let tail = place.seq.unwrap_or_default();
-        // If the log is replayed from a position, all messages after it are new. Otherwise only the requested history
-        // is delivered.
+        // Messages after the position `seq` are new. If a resume did not recover all messages, all replayed messages
+        // are new. If the caller named no position, only messages after the current end of the log are new.
         let seq = match (&wanted.after, place.recovered) {
             (Some((_, seq)), Some(true)) => *seq,
             (Some(_), _) => 0,
@@ -116,12 +116,13 @@ impl JoinedRoom {
         }
     }
 
-    /// Updates the state after the client has joined the room again. Returns whether the log has a new epoch. The
-    /// caller is told of the epoch at once, because the connection may be lost before the server reports it.
+    /// Updates the state after the client has joined the room again. Returns whether the log has a new epoch. If so,
+    /// the client tells the caller of the epoch at once, because the connection may be lost before the server reports
+    /// the epoch.
     pub(super) fn enter_again(&mut self, place: &wire::Place<'_>) -> bool {
         self.name = place.room.to_string();
         self.past = None;
-        // The server's replay includes the messages that were left unread in the log.
+        // The server's replay includes the messages that were left unread in the log, so the client need not read them.
         self.behind = None;
         self.is_reading = false;
         self.missed_presence = false;
@@ -175,7 +176,7 @@ impl JoinedRoom {
         self.behind = Some(self.behind.unwrap_or_default().max(seq));
     }
 
-    /// Returns whether to request a page of the log now, and marks it as requested.
+    /// Returns whether the client must request a page of the log now. If so, marks the page as requested.
     pub(super) fn starts_reading(&mut self) -> bool {
         self.is_behind() && !std::mem::replace(&mut self.is_reading, true)
     }
@@ -222,7 +223,7 @@ impl JoinedRoom {
             return Detection::Skip;
         }
         // Skips a message that its sender has sent again after the server lost its log. The sender could not know that
-        // the first one was delivered.
+        // the server had published the message before.
         let seen = Seen {
             life: self.life,
             ts: entry.ts,
@@ -273,8 +274,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns whether the message `later`, which has the same key, is a repetition. Within one epoch the server itself
-    /// recognises repetitions.
+    /// Returns whether the message `later`, which has the same key, is a repetition. Within one epoch there is none,
+    /// because the server itself recognises repetitions.
     fn is_repeated_by(self, later: Self) -> bool {
         let apart = Duration::from_millis(later.ts.abs_diff(self.ts));
         self.life != later.life && apart < REPEATED_WITHIN

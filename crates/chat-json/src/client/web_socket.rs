@@ -1,7 +1,7 @@
 //! Connections over WebSocket, for a [`Client`](super::Client): each line is one text frame.
 //!
-//! Invariant: the client's lines and the server's are those that a TCP connection carries, so the rest of the client
-//! does not know the difference.
+//! Invariant: the client and the server send the same lines as over TCP. So the rest of the client does not depend on
+//! the transport.
 
 use super::builder::{ByteStream, Connect};
 use crate::wire::REPLY_BYTES_MAX;
@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, connect_async_with_config};
 /// The subprotocol of JSON Lines: one object in each text frame.
 const SUBPROTOCOL: HeaderValue = HeaderValue::from_static("chat.v1");
 
-/// The size of the read buffer. The library allocates it at once.
+/// The size of the read buffer in bytes. The WebSocket library allocates the whole buffer when the connection opens.
 const READ_BYTES: usize = 16 * 1024;
 
 /// Opens WebSocket connections to this URL, such as `ws://127.0.0.1:5000/ws`.
@@ -54,11 +54,11 @@ fn config() -> WebSocketConfig {
 /// A WebSocket as a stream of lines.
 struct Lines<S> {
     socket: WebSocketStream<S>,
-    /// Received lines that were not read yet.
+    /// Received lines that the client has not read yet.
     received: BytesMut,
-    /// The written beginning of a line whose newline was not written yet.
+    /// The beginning of a line that the client has written so far without the newline.
     unsent: BytesMut,
-    /// Whether frames wait in the socket's buffer.
+    /// Whether frames wait in the socket's buffer to be flushed.
     must_flush: bool,
     /// Whether the server has sent a close frame.
     has_ended: bool,
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Lines<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // The reader of lines does not flush. It always reads, so the frames are sent here if the writer could not.
+        // The client never flushes, but always reads. So a read sends the frames that the write could not send.
         if let Poll::Ready(Err(error)) = self.poll_flush_frames(cx) {
             return Poll::Ready(Err(error));
         }
@@ -120,7 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Lines<S> {
                 }
                 Some(Ok(Message::Close(_))) => {
                     self.has_ended = true;
-                    // The library has queued the answer. If the stream does not accept it now, it is not sent.
+                    // The library has queued its own close frame. If the stream does not accept the frame now, the
+                    // frame is never sent.
                     self.must_flush = true;
                     drop(self.poll_flush_frames(cx));
                 }
@@ -160,7 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lines<S> {
     }
 }
 
-/// Tells a server that can't be reached from one that does not speak the protocol.
+/// Converts an error. Its kind tells a server that can't be reached from one that does not speak the protocol, which is
+/// `InvalidData`.
 fn failed(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
@@ -210,7 +212,8 @@ mod tests {
         assert_eq!(lines.read(&mut received).await.unwrap(), 0);
     }
 
-    /// The client never flushes, and a stream with little space accepts a frame in parts.
+    /// The client never flushes. A stream with little space accepts only a part of a frame at once, so reads must send
+    /// the remaining parts.
     #[tokio::test(start_paused = true)]
     async fn a_line_that_the_stream_accepts_in_parts_is_sent_while_the_client_reads() {
         let (mut lines, mut server) = pair(64).await;

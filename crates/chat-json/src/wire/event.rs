@@ -84,7 +84,7 @@ pub enum Event<'a> {
     },
     /// A direct message to this session.
     Told {
-        /// The time, in milliseconds since 1970, UTC.
+        /// When the message was sent, in milliseconds since 1970, UTC.
         ts: u64,
         /// The sender's nick.
         #[serde(borrow)]
@@ -146,7 +146,7 @@ pub struct Entry<'a> {
     pub room: Text<'a>,
     /// The message's position in the log.
     pub seq: u64,
-    /// The time, in milliseconds since 1970, UTC.
+    /// When the message was published, in milliseconds since 1970, UTC.
     pub ts: u64,
     /// The author's nick.
     #[serde(borrow)]

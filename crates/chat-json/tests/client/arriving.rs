@@ -60,7 +60,7 @@ async fn a_nick_that_can_not_be_had_is_told_and_the_client_comes_in_as_a_guest()
         let began = Instant::now();
         assert!(wait(&mut events, nick).await.starts_with("guest-"));
         assert!(began.elapsed() < Duration::from_secs(1));
-        // The user can choose another nick.
+        // After the refusal, the user can still choose another nick.
         assert_eq!(client.nick("이영희").await.as_deref(), Ok("이영희"));
     }
 }

@@ -1,5 +1,5 @@
-//! A caller that takes its events as fast as possible receives a flood of messages in order, without reads from the
-//! log.
+//! A caller that takes its events as fast as possible receives a flood of messages in order. The client reads none of
+//! these messages from the log.
 
 use chat_json::{ByteStream, Client, Event};
 use futures::FutureExt;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 /// The capacity of a stream, in bytes.
 const STREAM_BYTES: usize = 4096;
 
-/// The network. Clones share the same network.
+/// An in-memory network. Clones share one network.
 #[derive(Clone)]
 pub(crate) struct Network(Arc<Mutex<State>>);
 
@@ -82,7 +82,7 @@ impl Network {
         state.server = None;
     }
 
-    /// Discards the bytes that clients send, until the current server is cut off.
+    /// Discards the bytes that clients send, until [`crash`](Self::crash) is called.
     pub(crate) fn deafen(&self) {
         self.state().is_deaf.store(true, Ordering::Relaxed);
     }

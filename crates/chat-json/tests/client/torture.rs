@@ -17,7 +17,7 @@ const EACH: u32 = 10_000;
 /// The most messages that a client sends without waiting for an answer.
 const WINDOW: usize = 16;
 
-/// A time limit in paused time that no test may reach.
+/// The time limit of a test, in paused time. No correct client reaches it.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
@@ -83,8 +83,8 @@ struct Diary {
     gaps: usize,
 }
 
-/// Lets two clients send all their messages, and receive the messages of both. The network works again before the last
-/// messages.
+/// Lets two clients send all their messages, and receive the messages of both clients. `trouble` disturbs the network,
+/// and ends before the last message of each client.
 async fn talk(network: &Network, pause: Duration, mut trouble: JoinSet<()>) -> (Diary, Diary) {
     let (mut talking, mut hearing, mut clients) =
         (JoinSet::new(), [JoinSet::new(), JoinSet::new()], Vec::new());

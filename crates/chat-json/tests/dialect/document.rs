@@ -2,8 +2,8 @@
 //! document.
 //!
 //! A program whose transcript does not begin with a hello is already in `ops`. Programs join in the order in which they
-//! appear. A line without a name is the bot's. After each line that is sent, all lines that the programs receive are
-//! recorded. Values that the server chooses need not be equal, see [`is_like`].
+//! appear. A line without a name belongs to the program [`BOT`]. After each line that is sent, the test records all
+//! lines that the programs receive. [`is_like`] says which values may differ from the document.
 
 use crate::program::Program;
 use crate::{hub, unlimited};
@@ -19,7 +19,7 @@ const DOCUMENT: &str = include_str!("../../../../docs/protocol.md");
 /// The name of the program whose lines have no name before them.
 const BOT: &str = "bot";
 
-/// The epochs in the document, each with the server's epoch that it stands for.
+/// Maps each epoch in the document to the server's epoch that it stands for.
 type Epochs = HashMap<String, String>;
 
 /// One line of a transcript.
@@ -27,7 +27,7 @@ type Epochs = HashMap<String, String>;
 enum Line<'a> {
     Sent(&'a str, &'a str),
     Seen(&'a str, &'a str),
-    /// An event outside of the connections, written in parentheses: `(it happens)`.
+    /// An event that no connection causes, written in parentheses: `(it happens)`.
     Happens(&'a str),
 }
 
@@ -209,8 +209,8 @@ fn shown(name: &str) -> &str {
     if name == BOT { "" } else { name }
 }
 
-/// Returns whether a received object matches the object in the document. Epochs must be equal wherever the document's
-/// are equal. A reconnect delay may have any value.
+/// Returns whether a received object matches the object in the document. Two received epochs must be equal if the
+/// document's epochs are equal. A reconnect delay may have any value.
 fn is_like(written: &Value, seen: &Value, epochs: &mut Epochs) -> bool {
     match (written, seen) {
         (Value::Object(written), Value::Object(seen)) => {

@@ -40,7 +40,7 @@ async fn any_line_is_an_answer() {
         for answer in bot.sees_until_quiet().await {
             assert!(answer["err"].is_object(), "{answer}");
         }
-        // The next interval between pings begins now.
+        // This command begins a new interval until the next ping.
         bot.does("ping", json!({})).await;
     }
 }

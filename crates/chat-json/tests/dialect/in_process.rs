@@ -1,4 +1,4 @@
-//! Commands that a program executes for its client: their answers are those of a connection.
+//! Commands that a program executes for its client in this process get the same answers as over a connection.
 
 use crate::program::Program;
 use crate::{hub, unlimited};
@@ -10,7 +10,7 @@ async fn answer(session: &mut SessionEvents, command: &Value) -> Value {
     answer.map_or(Value::Null, |answer| serde_json::from_str(&answer).unwrap())
 }
 
-/// Returns the answer without what differs between two hubs.
+/// Returns the answer without the fields that differ between two hubs.
 fn comparable(mut answer: Value) -> Value {
     for field in ["epoch", "ts"] {
         if answer["ok"][field].take() != Value::Null {

@@ -144,7 +144,8 @@ async fn a_key_holds_while_the_journal_is_slow_and_its_author_was_cut() {
     let answer = bot.next().await;
     let again = json!({"re": 2, "ok": {"room": "ops", "seq": 1, "dup": true}});
     assert_eq!(answer, again);
-    // The message was published after the program joined, by its earlier session.
+    // The program's earlier session published the message after the program had joined again, so the message arrives
+    // live.
     bot.sees(said_under("k", 1, "bot", "deployed")).await;
     assert!(
         began.elapsed() >= Duration::from_secs(4),

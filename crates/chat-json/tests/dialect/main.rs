@@ -33,7 +33,7 @@ fn build(builder: HubBuilder) -> TestHub {
     TestHub::build(builder).protocol(JsonLines::default())
 }
 
-/// Returns limits without a rate.
+/// Returns the default limits, without the limit on the rate of lines.
 fn unlimited() -> Limits {
     let mut limits = Limits::default();
     limits.rate = None;

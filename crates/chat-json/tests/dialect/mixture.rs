@@ -10,7 +10,7 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
-/// The seed of all runs with the default number of cases. The number is arbitrary.
+/// The seed of all runs with the default number of cases. Any number would do.
 const SEED: u64 = 20_260_923;
 
 /// The longest line in these tests, in bytes.

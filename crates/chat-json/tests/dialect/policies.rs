@@ -186,7 +186,7 @@ async fn a_room_that_the_policy_hides_is_missing_to_who_publishes_from_outside()
         assert_eq!(answer["err"]["code"], "not_found", "{answer}");
     }
     spy.wire.sees_nothing().await;
-    // The room can be published in by a member, and by a program that asks to create the room.
+    // A member may publish in the room. A program outside of the room may publish if it asks to create the room.
     for (program, create) in [(&mut spy, false), (&mut bot, true)] {
         let publish = json!({"room": "secret", "text": "psst", "create": create});
         program.does("publish", publish).await;

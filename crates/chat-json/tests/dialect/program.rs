@@ -9,7 +9,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Connects a program, which sends nothing yet.
+    /// Connects a program. The program sends nothing yet.
     pub(crate) fn connect(hub: &mut TestHub, name: &str) -> Self {
         Self::over(hub.connect(name))
     }

@@ -229,7 +229,7 @@ async fn a_room_stays_while_something_is_being_published_in_it() {
     }
     seqs.sort_unstable();
     assert_eq!(seqs, [Some(1), Some(2)]);
-    // When the messages are published, the room is forgotten like any other empty room.
+    // Once the messages are published, the hub forgets the room like any other empty room.
     assert_eq!(hub.hub.stats().rooms, 0);
 }
 
@@ -284,7 +284,8 @@ async fn publishing_counts_against_the_rate() {
     let _alice = Program::join(&mut hub, "alice", &["ops"]).await;
     let mut bot = outsider(&mut hub, "bot").await;
     let start = Instant::now();
-    // The hello was the first of twenty lines that are allowed at once. After that, five lines are allowed each second.
+    // At most twenty lines are allowed at once, and then five lines each second. The hello was the first of the twenty
+    // lines.
     let burst: Vec<_> = (0..29).map(|id| publish(id, "ops", "hi")).collect();
     bot.sends_all(&burst).await;
     for id in 0..29 {

@@ -83,7 +83,7 @@ async fn a_log_that_no_longer_reaches_back_is_told_as_a_gap() {
 #[tokio::test(start_paused = true)]
 async fn a_position_of_another_epoch_is_told_as_a_gap_and_shown_all_there_is() {
     let mut limits = unlimited();
-    // A room and its log are forgotten as soon as the room has no members.
+    // The hub forgets a room and its log as soon as the room has no members.
     limits.empty_rooms = 0;
     let mut hub = hub(limits);
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;

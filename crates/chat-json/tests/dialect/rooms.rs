@@ -108,7 +108,7 @@ async fn say_thirty(
             }
         };
         spoken.push((author, text));
-        // Two bursts of a raw socket count as one message unless there is silence between them.
+        // The server takes two writes of a raw socket as one message unless there is silence between the writes.
         if number % 4 == 1 {
             tokio::time::sleep(std::time::Duration::from_millis(60)).await;
         }

@@ -90,7 +90,7 @@ async fn a_key_is_its_tokens_and_not_its_nicks() {
         let (mut bot, _) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
         let said = bot.does("say", deployed()).await;
         assert_eq!(said, json!({"room": "ops", "seq": 2}));
-        // After a change of its nick, the client has the same keys.
+        // The client keeps its keys after a change of its nick.
         bot.does("nick", json!({"nick": "robot"})).await;
         bot.sees_until_quiet().await;
         assert_eq!(bot.does("say", deployed()).await, again(2));
@@ -148,8 +148,8 @@ async fn what_can_be_no_token_is_refused() {
         .await;
 }
 
-/// A client publishes one message with a key and one without, then joins again at an earlier position. Returns what it
-/// receives.
+/// Lets a client publish one message with a key and one without, and then join again at an earlier position. Returns
+/// the objects that the client receives.
 async fn comes_back_to_its_own(echo: bool) -> Vec<Value> {
     let mut hub = hub(unlimited());
     let mut alice = Program::join(&mut hub, "alice", &["ops"]).await;

@@ -211,7 +211,7 @@ impl Host {
                 let session = self.session(one).await;
                 for number in 1..=parse::<usize>(text) {
                     session.publish(two, &number.to_string()).await.unwrap();
-                    // The wait lets all members that read receive this message before the next one is published.
+                    // The wait lets all members that read receive this message before the hub publishes the next one.
                     wait("1").await;
                 }
             }

@@ -1,4 +1,4 @@
-//! A journal in memory that fails when a scenario says so.
+//! A journal in memory that fails when a scenario requests a fault.
 
 use chat_core::Limits;
 use chat_core::log::{Appended, Drafts, JournalError, Log, MemoryJournal};

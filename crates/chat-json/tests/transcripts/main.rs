@@ -1,9 +1,8 @@
 //! Recorded conversations: every byte that each connection receives, in both dialects.
 //!
 //! Each file in the folders beside this one is a scenario. The steps of a scenario run in order, and the output to each
-//! connection is recorded below the step. A test fails if the recorded file would change, so a change of the protocol
-//! shows as a difference of these files. `UPDATE_TRANSCRIPTS=1 cargo test -p chat-json --test transcripts` records them
-//! again.
+//! connection is recorded below the step. A test fails if the recorded file would change, so these files show each
+//! change of the protocol. `UPDATE_TRANSCRIPTS=1 cargo test -p chat-json --test transcripts` records all files again.
 //!
 //! `format.md` describes the steps.
 

@@ -97,7 +97,8 @@ fn unescape_until<'a>(text: &'a str, end: Option<char>, bytes: &mut Vec<u8>) -> 
     rest
 }
 
-/// Gives names to random values, so that recordings do not change. The names are numbered by first appearance.
+/// Gives names to random values, so that recordings do not change. The names have numbers, in the order in which the
+/// values appear.
 #[derive(Default)]
 pub(crate) struct Names {
     epochs: Vec<String>,
@@ -135,7 +136,7 @@ impl Names {
     }
 }
 
-/// Replaces each JSON string that follows `before` and that matches.
+/// Replaces each JSON string that follows `before`, if `is_it` returns `true` for the string.
 fn replace(
     text: &str,
     before: &str,

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 /// A policy that refuses texts and names that contain `forbidden`.
 pub(crate) const WORDS: WordPolicy = WordPolicy::refusing("forbidden");
 
-/// A policy that refuses connections from 192.0.2.66, and gives connections from 192.0.2.77 a nick. It judges all other
-/// nicks as [`WORDS`] does, and hides rooms whose names begin with `secret`.
+/// A policy that refuses connections from 192.0.2.66, and gives connections from 192.0.2.77 a nick. For other
+/// connections, the policy decides about the nick as [`WORDS`] does. The policy hides rooms whose names begin with
+/// `secret`.
 pub(crate) struct ByAddress;
 
 impl Policy for ByAddress {

@@ -7,14 +7,14 @@ use futures::FutureExt;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// The wait after which all tasks are idle: in paused time, a millisecond passes only when all tasks wait.
+/// How long to wait for all tasks to become idle. In paused time, a millisecond passes only when all tasks wait.
 const QUIET: Duration = Duration::from_millis(1);
 
-/// The capacity of a stream in each direction, in bytes, unless a scenario sets another one: more than any scenario
-/// sends.
+/// The capacity of a stream in each direction, in bytes, unless a scenario sets another one. No scenario sends this
+/// many bytes.
 const STREAM_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a connection may take to read the server's output.
+/// How long the server may take to accept the bytes that a peer sends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The peer's end of a connection.
@@ -24,7 +24,7 @@ struct Peer {
     stream: Option<DuplexStream>,
     faults: Faults,
     is_paused: bool,
-    /// Whether the server has closed the connection and this is not recorded yet.
+    /// Whether the server has closed the connection since the last recording.
     has_ended: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The nick of a client: set while there is no connection, refused by the server, and requested again.
+//! The nick of a client: how the caller sets a nick without a connection, and what happens if the server refuses a
+//! nick.
 
 use super::super::event::Event;
 use super::super::request::{Call, RequestError, RequestKind};
@@ -19,7 +20,7 @@ impl Conversation {
             nick: nick.as_str().into(),
         };
         let named = serde_json::to_string(&named);
-        // The caller may have dropped its future.
+        // The send fails if the caller has dropped its future.
         drop(
             call.done
                 .send(named.map_err(|error| RequestError::Garbled(error.to_string()))),
@@ -39,9 +40,9 @@ impl Conversation {
     /// Chooses another nick after the server refused the hello. Returns whether there is another nick to reconnect
     /// with.
     ///
-    /// If the caller chose the refused nick while there was no connection, the other nick is the previous one.
-    /// Otherwise the client becomes a guest, if the caller allows this and no lost connection of this client may still
-    /// hold the nick.
+    /// If the caller chose the refused nick while there was no connection, the other nick is the previous one. If not,
+    /// the client becomes a guest. It becomes a guest only if the caller allows guests and no lost connection of this
+    /// client may still hold the nick.
     pub(in crate::client) fn falls_back(&mut self, error: &RequestError, now: Instant) -> bool {
         let RequestError::Refused { code, message, .. } = error else {
             return false;
@@ -59,7 +60,7 @@ impl Conversation {
             return false;
         };
         let since = *self.nick_refused_since.get_or_insert(now);
-        // A server with tokens lets the client take its own nick back at once.
+        // A server with tokens grants the client its own nick at once, so a taken nick belongs to another client.
         let may_be_own = self.has_nick && !self.is_known_by_token && code == NICK_TAKEN;
         if may_be_own && now < since + self.ping_after + ANSWERS_WITHIN + GHOST_SLACK {
             return false;
@@ -82,5 +83,5 @@ impl Conversation {
 const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
 const NICK_TAKEN: &str = "nick_taken";
 
-/// After a ping was not answered, how long a server may take to end a lost connection of this client.
+/// How much longer than the time limit for the answer to a ping a server may take to end a lost connection.
 const GHOST_SLACK: Duration = Duration::from_secs(5);

@@ -178,15 +178,15 @@ impl Conversation {
                 to,
                 why,
             };
-            // While the caller does not read its events, an equal gap is reported only once.
+            // While [`EVENTS_MAX`] events wait, an equal gap is reported only once.
             if !is_full || !self.events.contains(&gap) {
                 self.tell(gap);
             }
         }
     }
 
-    /// Requests the messages that were left unread in the logs, and the members of rooms whose presence events were
-    /// dropped.
+    /// Requests the messages that were left unread in the logs. For each room whose events about members were dropped,
+    /// requests the members.
     pub(super) fn catch_up(&mut self, now: Instant) {
         if !self.is_welcome {
             return;

@@ -1,11 +1,12 @@
-//! The protocol between a client and its server, line by line.
+//! Tests of the protocol between a client and its server, line by line.
 
 use super::*;
 use serde_json::{Value, json};
 use std::borrow::Borrow;
 use tokio::sync::oneshot;
 
-/// A client, and the server's end of its connection.
+/// A client whose server is the test: the test passes lines to the client, and reads the lines that the client has
+/// written.
 struct Talk {
     conversation: Conversation,
     now: Instant,
@@ -94,7 +95,7 @@ impl Talk {
         std::iter::from_fn(|| self.conversation.take_event(self.now)).collect()
     }
 
-    /// Returns the positions of the messages that the caller receives, and the gaps, in order.
+    /// Returns descriptions of the messages and gaps that the caller receives, in order.
     fn shown(&mut self) -> Vec<String> {
         let describe = |event| match event {
             Event::Message(message) => Some(format!("{} {}", message.seq, message.from)),
@@ -109,7 +110,7 @@ impl Talk {
         self.events().into_iter().filter_map(describe).collect()
     }
 
-    /// Receives more messages than the client's queue holds. Returns the position of the first message that is left
+    /// Receives more messages than the client's queue holds. Returns the position of the first message that stays
     /// unread in the server's log.
     fn falls_behind(&mut self) -> u64 {
         let first_left = EVENTS_MAX as u64 + 1;

@@ -1,6 +1,6 @@
 //! The requests that the server has not answered.
 //!
-//! Invariant: each request gets exactly one result: the server's answer, or the error that the answer is unknown.
+//! Invariant: each request of the caller gets exactly one result: the server's answer, or an error.
 
 use super::super::request::{RequestError, RequestKind};
 use crate::wire::Request;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long after a message was first sent the client may send it again under the same key. Servers remember keys for
-/// slightly longer.
+/// How long after it has first sent a message the client may send the message again under the same key. Servers
+/// remember keys for ten minutes.
 const REPEATED_FOR: Duration = Duration::from_secs(9 * 60);
 
 #[derive(Debug, Default)]
@@ -32,10 +32,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Fails the request, because it is unknown whether the server has executed it.
+    /// Fails the request with [`RequestError::Interrupted`], because it is unknown whether the server has executed the
+    /// request.
     fn give_up(self) {
         if let Question::Callers(_, done) = self.question {
-            // The caller may have dropped its future.
+            // The send fails if the caller has dropped its future.
             drop(done.send(Err(RequestError::Interrupted)));
         }
     }
@@ -44,7 +45,7 @@ impl Asked {
 /// What a request is for.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// A request of the caller. The sender takes the result.
+    /// A request of the caller, and the channel for its result.
     Callers(RequestKind, oneshot::Sender<Result<String, RequestError>>),
     /// Reads messages that were left unread in the log of this room.
     Log(String),
@@ -72,7 +73,7 @@ impl Unanswered {
 
     /// Removes the request with this id.
     pub(super) fn take(&mut self, id: u64) -> Option<Asked> {
-        // Answers arrive in the order of the requests, so the first request usually matches.
+        // Answers arrive in the order of the requests, so the search usually ends at the first request.
         let at = self.asked.iter().position(|asked| asked.id == id)?;
         self.sent -= usize::from(at < self.sent);
         self.asked.remove(at)
@@ -109,8 +110,8 @@ impl Unanswered {
         }
     }
 
-    /// Interrupts the messages that were sent on an earlier connection: they can't be repeated, because the client's
-    /// nick has changed.
+    /// Interrupts the messages that were sent on an earlier connection. The client's nick has changed, so they can't be
+    /// repeated under the same nick.
     pub(super) fn give_up_messages(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
             let is_message = matches!(asked.question, Question::Callers(RequestKind::Say, _));
@@ -141,8 +142,8 @@ impl Unanswered {
 mod tests {
     use super::*;
 
-    /// Returns whether an unanswered message is repeated if the connection is lost this long after the message was
-    /// sent.
+    /// Returns whether the client repeats an unanswered message if the connection is lost `after` this time since the
+    /// message was sent.
     fn repeats(comes_back: ComesBack, after: Duration) -> bool {
         let sent = Instant::now();
         let (done, mut answer) = oneshot::channel();
