@@ -53,7 +53,7 @@ impl TestHub {
         self
     }
 
-    /// Changes the [`Server`] that serves the connections that are made later.
+    /// Changes the [`Server`] for all connections that the test makes from now on.
     #[must_use]
     pub fn configured(mut self, configure: impl FnOnce(Server) -> Server) -> Self {
         self.server = configure(self.server);

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 /// The longest delay of an append, of its answer, or of its batch to another node, in milliseconds.
 const DELAY_MAX: usize = 20;
 
-/// The maximum number of appends that wait for a node: more than a room allows.
+/// The maximum number of appends that wait in a node's log of one room. A hub has fewer waiting appends.
 const WAITING_MAX: usize = 2048;
 
 /// A journal that several hubs share. Create a [`node`](Self::node) for each hub.
@@ -274,7 +274,7 @@ async fn work(
             Ok(_) if is_lost => Err(JournalError::Uncertain("the answer is lost".into())),
             answer => answer,
         };
-        // The caller may have dropped its future; the messages are in the log regardless.
+        // The send fails if the caller has dropped its future. The messages are in the log nevertheless.
         drop(done.send(answer));
     }
 }
@@ -316,7 +316,7 @@ impl Log for SharedLog {
     }
 }
 
-/// A node's position in a log.
+/// The position of a node in a log that it follows.
 struct Follower {
     node: Arc<Node>,
     room: Arc<Room>,
@@ -325,7 +325,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// Returns the next item, or `None` once the node is broken.
+    /// Returns the next item. Returns `None` once [`SharedNode::set_broken`] has ended the stream.
     async fn next(&mut self) -> Option<Followed> {
         let mut changes = self.room.changes.subscribe();
         let mut control = self.node.control.subscribe();
@@ -355,7 +355,7 @@ impl Follower {
         }
     }
 
-    /// Returns the next item to follow, if there is one.
+    /// Returns the next item to follow, if there is one now.
     fn take(&mut self) -> Option<Followed> {
         let log = self.room.lock();
         if log.epoch != self.after.epoch {
@@ -473,7 +473,7 @@ impl Entries {
         Ok(Appended::Batch(own))
     }
 
-    /// Returns the first hole that reaches beyond this position, without the part up to the position.
+    /// Returns the first hole that ends after this position, without the part up to the position.
     fn hole_after(&self, after: Seq) -> Option<Gap> {
         let hole = self.holes.iter().find(|hole| hole.to > after)?;
         Some(Gap {
@@ -512,8 +512,8 @@ impl Entries {
         Ok(Page::new(gap, slices.collect()).in_epoch(self.epoch))
     }
 
-    /// Returns the messages before the next hole. If a hole comes before all messages, returns that hole, and the
-    /// messages between it and the hole after it.
+    /// Returns the messages of `found` before the next hole. If a hole comes before all of these messages, returns this
+    /// hole, and the messages up to the hole after it.
     fn until_hole(
         &self,
         after: Seq,

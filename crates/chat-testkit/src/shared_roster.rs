@@ -19,7 +19,7 @@ const EVENTS_MAX: usize = 65_536;
 /// The limit of each delay, in milliseconds; all delays are shorter.
 const DELAY_MAX: usize = 50;
 
-/// How long a node waits for another node's answer.
+/// How long a node waits for another node's answer to a command. After this time, the command fails.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connects the rosters of several hubs in one process. Each hub is a node, and gets its roster from
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl SharedRosters {
-    /// Creates a connection that has no nodes yet. The same seed gives the same delays.
+    /// Creates shared rosters that have no nodes yet. The same seed gives the same delays.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Bus {
@@ -205,7 +205,7 @@ impl Roster for SharedRoster {
             (events, bus),
             |(mut events, bus)| async move {
                 let event = events.recv().await?;
-                // The stream delays one event after the other, so their order is kept.
+                // The stream delays the events one after the other, so their order is kept.
                 if let Some(bus) = bus.upgrade() {
                     bus.delay().await;
                 }

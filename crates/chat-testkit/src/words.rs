@@ -2,7 +2,7 @@
 
 use chat_core::{Event, PresenceChange};
 
-/// Describes an event in words, for tests that compare what members and followers receive in process with texts.
+/// Describes an event in words, so that a test can compare the events of members and followers in process with texts.
 ///
 /// # Examples
 ///

@@ -33,7 +33,7 @@ pub struct Speech {
     openings: Vec<String>,
     lines: Vec<String>,
     allowed: Vec<char>,
-    /// Whether the dialect may return control characters from U+007F up to the peer that has sent them.
+    /// Whether the dialect may send control characters above U+007E back to the peer that has sent them.
     repeats: bool,
     seeds: Range<u64>,
 }
@@ -67,15 +67,16 @@ impl Speech {
         self
     }
 
-    /// Allows the dialect to return control characters from U+007F up to the peer that has sent them. A dialect needs
-    /// this if it returns ids that only the peer itself interprets.
+    /// Allows the dialect to send control characters above U+007E back to the peer that has sent them. A dialect needs
+    /// this permission if it returns ids that only the peer itself interprets.
     #[must_use]
     pub const fn allow_repeating(mut self) -> Self {
         self.repeats = true;
         self
     }
 
-    /// Sets the seeds of the random runs: the seed of a violation to reproduce it, or a larger range for a longer test.
+    /// Sets the seeds of the random runs. The seed of a violation reproduces the violation. More seeds make a longer
+    /// test.
     #[must_use]
     pub const fn seeds(mut self, seeds: Range<u64>) -> Self {
         self.seeds = seeds;
@@ -87,8 +88,8 @@ impl Speech {
 /// of the encoder, and how the dialect handles lines and replies. [`connection`] is the suite with a connection.
 ///
 /// The texts and names in replies and events are hostile but cleaned, as core passes them to a dialect. The lines are
-/// not cleaned: they are what a peer may send. The suite needs a Tokio runtime, because it takes its replies from a
-/// hub.
+/// not cleaned, because a peer may send such lines. The suite needs a Tokio runtime, because it takes its replies from
+/// a hub.
 ///
 /// # Errors
 ///

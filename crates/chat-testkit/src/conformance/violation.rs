@@ -51,7 +51,7 @@ pub enum Rule {
     SharedForm,
     /// Dialect: a detector that has decided about a prefix decides the same when more bytes follow.
     Verdicts,
-    /// Dialect: a connection serves its peer until the peer ends it.
+    /// Dialect: the server serves a connection until the peer closes the connection.
     Serves,
     /// Roster: a nick has one owner, or belongs to the sessions of one account.
     Nicks,

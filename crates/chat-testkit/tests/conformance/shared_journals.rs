@@ -26,7 +26,7 @@ enum Fault {
     ForgetsKeys,
     /// A log that is followed again is yielded from its beginning.
     FollowsAllAgain,
-    /// A page continues after lost messages as if there were none.
+    /// A page continues after lost messages as if no messages were lost.
     ReadsOverHoles,
     /// A followed log does not yield lost messages as a gap.
     FollowsOverHoles,

@@ -85,12 +85,13 @@ impl Store {
         }
     }
 
-    /// Sets the difference between consecutive positions. It is more than 1 if rooms share a counter.
+    /// Sets the difference between consecutive positions. In a store whose rooms share a counter, the difference is
+    /// more than 1.
     pub(crate) fn step(self, step: usize) -> Self {
         Self { step, ..self }
     }
 
-    /// Sets the most rows that each log keeps. The oldest rows are removed.
+    /// Sets the maximum number of rows that each log keeps. The store removes the oldest rows.
     pub(crate) fn keeps(self, kept: usize) -> Self {
         Self { kept, ..self }
     }

@@ -16,7 +16,7 @@ use chat_core::rooms::{RoomInfo, RoomSummary};
 use chat_core::{Direct, Hub, Kind, Limits, Nick, RoomName, Seq};
 use std::sync::Arc;
 
-/// The contents of a hub, of which the suite makes its replies.
+/// The contents of a hub, from which the suite makes its replies.
 pub(super) struct Scene {
     limits: Limits,
     rolls: Vec<RoomInfo>,
@@ -93,7 +93,7 @@ impl Talk<'_> {
             nick: &nick(),
         };
         self.writes("greeting", |dialect, out| dialect.greet(&greeting, out))?;
-        // The opening line is valid. Its commands get any replies that fit them.
+        // The opening line is valid. Each command of the line gets a reply that fits the command.
         self.says(opening)?;
         for line in self.speech.lines.clone() {
             self.says(&line)?;
@@ -180,7 +180,7 @@ impl Talk<'_> {
         self.writes(&doing, |dialect, out| dialect.reply(&reply, out))
     }
 
-    /// Passes events to the dialect that are not replies.
+    /// Passes events that are not replies to the dialect.
     fn hears(&mut self) -> Result<(), Violation> {
         let at = Timestamp(self.random.next() >> 20);
         let text = hostile::clean_text(&mut self.random);

@@ -17,7 +17,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new() -> Self {
-        // A hub may accept more marks in nicks than the default rules.
+        // A hub may have rules that accept more marks in nicks than the default rules do. These rules accept all marks.
         let mut rules = NameRules::default();
         rules.is_mark = |c| !c.is_ascii() && !c.is_alphanumeric();
         let nicks = ["alice", "한글", "e\u{301}mile", "ไก่", "[Bob]^_^"];

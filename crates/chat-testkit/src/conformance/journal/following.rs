@@ -18,7 +18,7 @@ const SEEDS: u64 = 8;
 /// The number of batches that each run appends to one room.
 const BATCHES: usize = 60;
 
-/// The number of nodes. The sessions of both nodes have the same numbers.
+/// The number of nodes. The sessions of both nodes have the same numbers, so that a node could mistake an author.
 const NODES: usize = 2;
 
 /// The mark of a key's owner, as a journal stores it. All keys have one owner: a client that uses both nodes.
@@ -57,7 +57,7 @@ pub async fn shared_journal<J: Journal>(nodes: [J; NODES]) -> Result<(), Violati
     Ok(())
 }
 
-/// One node's log, the stream of its followed items, and its last position when it was opened.
+/// One node's log, the stream of its followed items, and the log's last position when the suite opened the log.
 struct Node<L> {
     log: L,
     followed: BoxStream<'static, Followed>,
@@ -139,7 +139,7 @@ async fn open_node<J: Journal>(node: &J, name: &RoomName) -> Result<Node<J::Log>
 
 type Answers = Vec<BoxFuture<'static, Result<Appended, JournalError>>>;
 
-/// Appends on both nodes without waiting. Some messages have a key, which may have been used before.
+/// Appends on both nodes without waiting. Some messages have a key, which an earlier message may already have used.
 fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts)>, Answers) {
     let (mut all, mut answers): (_, Answers) = (Vec::new(), Vec::new());
     let nicks = ["alice", "bob"].map(|nick| Nick::parse(nick).expect("this is a nick"));
@@ -149,7 +149,7 @@ fn append<L: Log>(nodes: &[Node<L>], random: &mut Random) -> (Vec<(usize, Drafts
         let at = Timestamp(Timestamp::now().0 + number as u64);
         let mut drafts = Drafts::new(author, nicks[node].clone(), at);
         if random.once_in(3) {
-            // There are only a few keys, so that many messages repeat one on either node.
+            // There are only a few keys, so that many messages repeat a key of the same node or of the other node.
             let key = format!("key-{}{OWNER}", random.below(8));
             drafts.restore(Kind::Said, &format!("{number}.0"), Some(&key));
         } else {
@@ -256,7 +256,7 @@ async fn follow_again<L: Log>(
     Ok(())
 }
 
-/// Compares the followed batches with the appended ones.
+/// Compares the followed batches with the appended batches.
 fn check_batches(at: usize, batches: &[Arc<Batch>], records: &[Record]) -> Result<(), Violation> {
     let mut last = Seq::START;
     let mut next = [0; NODES];

@@ -61,7 +61,8 @@ impl Model {
         }
     }
 
-    /// Records an append, and returns the indexes of its records. Must be called in the order of the append calls.
+    /// Records an append, and returns the indexes of its records. The suite must call this method in the order of the
+    /// appends.
     pub(super) fn append(&mut self, drafts: &Drafts, room: &RoomName) -> Range<usize> {
         let start = self.records.len();
         let batch = drafts.clone().number(room.clone(), []);

@@ -106,7 +106,8 @@ impl Model {
         })
     }
 
-    /// Returns which records of the span are gone.
+    /// Checks that a page after the position `asked` has as many messages as the log and `limit` allow. Returns which
+    /// records between `asked` and the page's first message are gone.
     fn check_after(
         &self,
         asked: Seq,
@@ -125,7 +126,8 @@ impl Model {
         Ok(self.count_through(asked)..first_held)
     }
 
-    /// Returns which records of the span are gone, as far as the limit reaches.
+    /// Checks that a page before the position `asked` ends with the nearest message. Returns which records before the
+    /// page are gone. A page with `limit` messages does not show this, so the range is then empty.
     fn check_before(
         &self,
         asked: Seq,
@@ -149,7 +151,7 @@ impl Model {
         })
     }
 
-    /// Checks that only messages are gone that the journal may remove. All records before `first_held` are gone.
+    /// Checks that the journal may remove all records before `first_held`, because these records are gone.
     fn check_held(&mut self, first_held: usize, holds: Holds) -> Result<(), Violation> {
         let can_go = self.records.len().saturating_sub(holds.messages());
         if first_held > can_go.max(self.expired) {
@@ -182,8 +184,8 @@ impl Model {
         };
         let known = |index: usize| self.records.get(index).and_then(|record| record.seq);
         if lost.is_empty() {
-            // If the next record is gone and its position is unknown, the record may lie in the span. Then a gap is
-            // correct.
+            // If the next record is gone and its position is unknown, the record may lie in the span. So a gap is
+            // correct, too.
             let is_open = lost.end < self.gone && known(lost.end).is_none();
             return match gap {
                 Some(_) if !is_open => wrong(format!("no gap: of {span:?} nothing is gone")),
@@ -193,7 +195,8 @@ impl Model {
         let first = lost.clone().find_map(known).unwrap_or(Seq::END);
         let last = lost.clone().rev().find_map(known).unwrap_or(Seq::START);
         let next = known(lost.end).unwrap_or_else(|| self.tail().next());
-        // Without a known position, all lost messages may lie before the requested position. Then no gap is required.
+        // If no lost message has a known position, all of them may lie before the requested position. So no gap is
+        // required.
         let must_be_told = is_told && last > Seq::START;
         let is_right = gap.map_or(!must_be_told, |gap| {
             asked < gap.from
@@ -214,7 +217,7 @@ impl Model {
     }
 
     /// Returns the number of records up to this position. A record with an unknown position counts if a later record
-    /// does.
+    /// lies up to this position.
     fn count_through(&self, seq: Seq) -> usize {
         let is_before = |at: Seq| at <= seq;
         let last = self

@@ -51,7 +51,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         self.under_test.durability() == Durability::OverRestarts
     }
 
-    /// Closes all rooms and sets the prefix for the names of later ones.
+    /// Closes all rooms, and sets the prefix for the names of the rooms that the suite opens from now on.
     pub(super) fn begin(&mut self, prefix: &str) {
         self.rooms.clear();
         self.done.clear();
@@ -108,7 +108,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         Ok(has_expired)
     }
 
-    /// Appends a batch and waits for it.
+    /// Appends a batch, and waits for the result.
     pub(super) async fn append(&mut self, room: usize, drafts: Drafts) -> Result<(), Violation> {
         let Room { name, log, model } = &mut self.rooms[room];
         let records = model.append(&drafts, name);
