@@ -19,13 +19,14 @@ use std::path::Path;
 /// The maximum number of messages in one transaction of an import.
 const IMPORTED_AT_ONCE: usize = 5000;
 
-/// The longest text that an import accepts: as long as the longest line that a server accepts.
+/// The longest text that an import accepts, in bytes. This is also the length of the longest line that a server
+/// accepts.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// The latest time that an import accepts: the end of the year 9999.
 const AT_MAX: Timestamp = Timestamp(253_402_300_799_999);
 
-/// The highest position that an import accepts. At least as many positions remain free for later messages.
+/// The highest position that an import accepts. At least as many positions remain free for later messages in the log.
 const IMPORTED_SEQ_MAX: u64 = rows::PLACE_MAX / 2;
 
 /// One message of an export or an import.
@@ -82,7 +83,7 @@ pub enum ImportError {
     /// A message breaks a rule, so it can't be imported.
     #[error("message {}: {why}; what precedes it is imported", imported.messages + 1)]
     Refused {
-        /// The messages that were imported before this one. They stay in the file.
+        /// The messages that were imported before the rejected message. They stay in the file.
         imported: Imported,
         /// The rule that the message breaks.
         why: RecordError,
@@ -186,8 +187,8 @@ pub fn export(
                 account: stored.account,
                 kind: stored.kind,
                 text: stored.text,
-                // A key contains no control character. The text after the first control character is a mark of the
-                // key's owner, which is not exported.
+                // A key contains no control character. In the file, a control character and a mark of the key's owner
+                // may follow the key. The mark is not exported.
                 key: stored.key.map(|mut key| {
                     key.truncate(key.find(text::is_unsafe).unwrap_or(key.len()));
                     key
@@ -221,7 +222,7 @@ pub fn import(
     }
 }
 
-/// Imports messages until one is rejected. Returns why that one was rejected, or `None` if all messages were imported.
+/// Imports messages until one is rejected. Returns the reason, or `None` if all messages were imported.
 fn take_all(
     path: &Path,
     options: &Options,
@@ -230,7 +231,7 @@ fn take_all(
 ) -> Result<Option<RecordError>, OpenError> {
     let mut opened = file::open(path, options)?;
     let mut all = Rooms::new(opened.progress);
-    // Fused, because `peek` may be called again after the end of the iterator.
+    // `peek` may be called again after the end of the iterator, so the iterator is fused.
     let mut records = records.into_iter().fuse().peekable();
     let mut rooms = HashSet::new();
     while records.peek().is_some() {
@@ -265,7 +266,7 @@ fn take_all(
 fn commit(transaction: Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for room in changes.rooms.values() {
         store::update(&transaction, room)?;
-        // No member waits for an import, so all messages are indexed at once.
+        // No member waits during an import, so one step indexes all messages.
         if let Some(id) = room.id {
             store::index(&transaction, id, usize::MAX)?;
         }
@@ -326,7 +327,7 @@ fn take(
     drafts.restore(record.kind, &record.text, record.key.as_deref());
     let mut seq = room.tail.next();
     if room.tail == Seq::START {
-        // The messages before this position are not part of the import: they count as expired.
+        // The import has no messages before this position, so the positions before it count as expired.
         seq = seq.max(record.seq);
         room.floor = Seq(seq.0.saturating_sub(1));
     }

@@ -23,8 +23,8 @@ pub struct Report {
     pub rooms: Vec<(String, u64)>,
     /// The number of messages in the search index.
     pub indexed: u64,
-    /// The number of messages that are not in the search index yet. This is not an error: a running server continues to
-    /// index them, and until then a search reads them one by one.
+    /// The number of messages that are not in the search index yet. Such messages are not an error: a running server
+    /// continues to index them, and a search reads them one by one.
     pub unindexed: u64,
     /// The ranges of messages that can't be read.
     pub unreadable: Vec<Unreadable>,
@@ -48,7 +48,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         schema: file::identify(&connection)?,
         ..Report::default()
     };
-    // Each part is checked even if another one fails.
+    // Checks each part even if the check of another part fails.
     for look in [integrity, rooms, search] {
         if let Err(error) = look(&connection, &mut report) {
             report.complaints.push(error.to_string());
@@ -56,7 +56,8 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     }
     let sql = "SELECT appended FROM progress";
     let appended = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    // `FILE-state` was read before the database, because a server may append messages between the two reads.
+    // `FILE-state`, the file beside the database, was read first. Messages that a server appends after that read can
+    // only make the database's count higher.
     if let (Some(known), Ok(appended)) = (known, appended)
         && known.appended > appended.unsigned_abs()
     {
@@ -112,7 +113,7 @@ fn search(connection: &Connection, report: &mut Report) -> Result<(), ExportErro
     let sql = "SELECT count(*) FROM found_docsize";
     let indexed = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     report.indexed = indexed.map_err(OpenError::from)?.unsigned_abs();
-    // In schema 1 the index was written together with the messages.
+    // In schema 1, messages were indexed when they were appended, so no message is unindexed.
     if report.schema > 1 {
         report.unindexed = store::count_unindexed(connection).map_err(OpenError::from)?;
     }

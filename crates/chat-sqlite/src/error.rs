@@ -1,4 +1,4 @@
-//! The errors of opening a file, and the failures of an open file, in words for members and for the operator.
+//! The errors of opening a file, and the failures of an open file. The texts are for members and for the operator.
 
 use chat_core::log::JournalError;
 use rusqlite::ErrorCode;
@@ -85,21 +85,20 @@ impl OpenError {
 pub(crate) enum Failure {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The transaction was written, but it may not be on the disk. If the process is killed now, the transaction may
-    /// be in the file. Otherwise the next commit of this process overwrites it.
+    /// The transaction was written, but it may not be on the disk. If the process is killed now, the transaction may be
+    /// in the file. If not, the next commit of this process overwrites it.
     #[error(transparent)]
     Commit(rusqlite::Error),
     /// The file was moved or removed: writes would be lost when the process ends.
     #[error("it was moved or removed")]
     Moved,
-    /// The file or its WAL was cut short or overwritten. Earlier writes are lost, and further writes would be lost as
-    /// well.
+    /// The file or its WAL was cut short or overwritten. Earlier writes are lost. Further writes would be lost, too.
     #[error("it, or its log of changes, was cut short or overwritten by another program")]
     CutShort,
 }
 
 impl Failure {
-    /// Returns the error for peers that read.
+    /// Returns the error for an operation that has changed nothing.
     pub(crate) fn unavailable(&self) -> JournalError {
         JournalError::Unavailable(self.reason().into())
     }
@@ -107,8 +106,8 @@ impl Failure {
     /// Returns the error for the senders of a batch that was not committed.
     pub(crate) fn refusal(&self) -> JournalError {
         match self {
-            // After an I/O error it is unknown whether the transaction is on the disk. On a full disk it is certainly
-            // not, because its last part could not be written.
+            // After an I/O error it is unknown whether the transaction is on the disk. On a full disk, the transaction
+            // is certainly not on the disk, because its last part could not be written.
             Self::Commit(error)
                 if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) =>
             {

@@ -6,20 +6,19 @@ use crate::store::Room;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-/// The most messages that a room may hold beyond its [`Keep::Count`] before some are removed. This avoids a removal
-/// for each message.
+/// The maximum number of messages that a room holds beyond its [`Keep::Count`] before some are removed. Without this
+/// slack, each new message would cause a removal.
 const SLACK_MAX: u64 = 500;
 
 #[derive(Debug)]
 pub(crate) struct Expiry {
-    /// How long rooms without a setting of their own keep messages.
+    /// How long rooms that are not in `rooms` keep messages.
     elsewhere: Keep,
-    /// How long the other rooms keep messages, by the rooms' keys.
+    /// How long rooms with a setting of their own keep messages, by the rooms' keys.
     rooms: HashMap<String, Keep>,
     /// The keys of rooms that may have messages to remove.
     waiting: BTreeSet<Key>,
-    /// The room that [`next`](Self::next) has returned last. The rooms after it, in the order of their keys, come
-    /// next.
+    /// The room that [`next`](Self::next) has returned last. The next room is the one with the next higher key.
     last: Option<Key>,
     /// The number of messages that were removed since this number was last logged.
     pub(crate) removed: u64,
@@ -50,7 +49,7 @@ impl Expiry {
         self.rooms.get(key).copied().unwrap_or(self.elsewhere)
     }
 
-    /// Adds a room to the waiting rooms, if the messages that were appended to it are now too many.
+    /// Adds a room to the waiting rooms if the room now holds too many messages.
     pub(crate) fn note_growth(&mut self, key: &Key, room: &Room) {
         if let Keep::Count(count) = self.keep(key)
             && room.kept > count.saturating_add((count / 8).min(SLACK_MAX))
@@ -66,8 +65,8 @@ impl Expiry {
         }
     }
 
-    /// Clears the waiting rooms, because nothing can be removed now. The writer's regular check of all rooms adds them
-    /// again.
+    /// Clears the waiting rooms, because nothing can be removed now. The writer's regular check of all rooms adds the
+    /// rooms again.
     pub(crate) fn give_up(&mut self) {
         self.waiting.clear();
     }

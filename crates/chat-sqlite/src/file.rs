@@ -1,4 +1,5 @@
-//! Opens a database file: checks that this crate made it, migrates its schema, and detects whether it was replaced.
+//! Opens a database file: checks that this crate made the file, migrates its schema, and detects whether the file was
+//! replaced.
 
 use crate::error::{Failure, OpenError};
 use crate::held::Held;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The ASCII codes of "chat", stored in the database header. They mark the files of this crate.
+/// The ASCII codes of "chat", stored in the database header. They show that this crate made the file.
 const APPLICATION_ID: i64 = 0x6368_6174;
 
 /// The version of the schema that this crate writes.
@@ -25,7 +26,7 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("schema/3.sql"),
 ];
 
-/// The maximum size to which SQLite truncates its write-ahead log (WAL) when the log is reset.
+/// The maximum size in bytes to which SQLite truncates its write-ahead log (WAL) when the log is reset.
 const WAL_BYTES_MAX: i64 = 64 << 20;
 
 /// How long an operation waits for a lock that another program holds.
@@ -41,17 +42,18 @@ pub(crate) struct Opened {
     pub(crate) progress: Progress,
 }
 
-/// Opens a file for writing. Creates it if it does not exist.
+/// Opens a file for writing, and creates the file if it does not exist.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> {
     let path = &resolve(path)?;
-    // The lock comes first: a program that opens the file under another path would use another WAL, unknown to this
-    // process. `held` is declared first, so that it is dropped after the connection on every return.
+    // Locks the file before SQLite opens it: a program that opens the file under another path would use another WAL,
+    // which this process does not see. `held` is declared first, so that every return drops `held` after the
+    // connection.
     let held = Arc::new(Held::lock(path)?);
     let size = |metadata: std::fs::Metadata| metadata.len();
     let mut is_new = std::fs::metadata(path).map_or(0, size) == 0;
     if !is_new {
-        // The file is identified before `FILE-state` is made: a file of another program is left unchanged, and no lock
-        // file is made beside it.
+        // Identifies the file before making `FILE-state`, the lock file beside it. So a file of another program stays
+        // unchanged, and no lock file is made beside it.
         let found = read_only(path).and_then(|connection| identify(&connection));
         is_new = match found {
             // `FILE-state` shows that this crate made the file, so the file's header is damaged.
@@ -80,7 +82,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
         Sync::Normal => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // On macOS, fsync leaves the data in the disk's cache. With these settings, a sync reaches the disk there, too.
+    // On macOS, fsync leaves the data in the disk's cache. With these settings, a sync writes the data to the disk
+    // itself.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
@@ -103,13 +106,13 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     })
 }
 
-/// Returns the path of the file with all links resolved, so that each file has one path and one set of files beside
+/// Returns the path of the file with all links resolved. So each file has one path, and one set of other files beside
 /// it. Creates an empty file if none exists.
 fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |error| OpenError::io(path.display())(error);
     match std::fs::metadata(path) {
         Ok(_) => {}
-        // An existing file is not opened here: closing it would release the locks of another connection in this
+        // An existing file is not opened here. Closing the file would release the locks of another connection in this
         // process.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = private().append(true).create(true).open(path);
@@ -130,8 +133,8 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// The paths of the database, its WAL and `FILE-state`, and the identities of these files. A file that is moved or
-/// removed while it is open still accepts writes, which are lost when the process ends.
+/// The paths of the database, its WAL and `FILE-state`, the lock file beside it, and the identities of these files. If
+/// a file is moved or removed while it is open, writes to the file succeed but are lost when the process ends.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
@@ -142,7 +145,7 @@ pub(crate) struct Place {
     held: Arc<Held>,
 }
 
-/// A device and an inode number on it.
+/// A device, and the number of an inode on this device.
 type FileId = (u64, u64);
 
 impl Place {
@@ -224,8 +227,8 @@ pub(crate) fn read_only(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Checks that this crate made the file and that it knows the version of the file's schema. Returns that version, or 0
-/// if the file is empty.
+/// Checks that this crate made the file, and knows the version of the file's schema. Returns the version of the schema,
+/// or 0 if the file is empty.
 pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenError> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     match number("application_id")? {
@@ -296,7 +299,7 @@ fn examine(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Counts this opening of the file, and gives all logs new epochs if the file may have been replaced.
+/// Counts this opening of the file. If the file may have been replaced, gives all logs new epochs.
 fn begin(
     connection: &mut Connection,
     state: &StateFile,

@@ -1,9 +1,9 @@
-//! Keeps the database file open: checks it after each commit, and on Linux locks it against other servers under any
-//! path.
+//! Keeps the database file open. Checks the file after each commit, and on Linux locks it against other servers under
+//! any path.
 //!
 //! Invariant: in POSIX, closing any descriptor of a file releases all locks that this process has on the file,
-//! including those of SQLite. So this module closes its descriptors after the last connection, and a process has one
-//! [`Held`] for a file at a time.
+//! including those of SQLite. So this module closes its descriptors after SQLite's last connection to the file, and a
+//! process has at most one [`Held`] for a file at a time.
 
 use crate::error::OpenError;
 use std::fs::File;
@@ -19,11 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long opening a file waits until the last read of an earlier journal in this process has ended.
+/// How long opening a file waits for the last read of an earlier journal in this process to end.
 #[cfg(unix)]
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// How many times a file that seems cut short is checked. Another program may be in the middle of a change.
+/// How many times to check a file that seems cut short. Another program may be in the middle of a change.
 #[cfg(unix)]
 const LOOKS: usize = 4;
 
@@ -31,7 +31,7 @@ const LOOKS: usize = 4;
 #[cfg(unix)]
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// A device and an inode number on it.
+/// A device, and the number of an inode on this device.
 #[cfg(unix)]
 type FileId = (u64, u64);
 
@@ -48,14 +48,14 @@ enum Use {
     Closing,
 }
 
-/// A file that is kept open and locked.
+/// A database file that is kept open and locked.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct Held {
     id: FileId,
     /// The open file; `None` only while [`Held`] is dropped.
     file: Option<File>,
-    /// SQLite's WAL and its index (`-shm`). Set once both exist.
+    /// SQLite's WAL and the index of the WAL (`-shm`). Set once both files exist.
     log: OnceLock<(File, File)>,
     /// The length of the file at the last check, in bytes.
     seen: AtomicU64,
@@ -134,7 +134,8 @@ impl Held {
         }
     }
 
-    /// Returns whether the file still has all data that was written to it, as far as its size and its header tell.
+    /// Returns whether the file still has all data that was written to it. Only the size and the header of the file are
+    /// checked.
     pub(crate) fn is_whole(&self) -> bool {
         (0..LOOKS).any(|look| {
             if look > 0 {
@@ -154,9 +155,9 @@ impl Held {
         let len = file.metadata()?.len();
         let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
         let page = page_bytes(u16::from_be_bytes([header[16], header[17]]));
-        // A file counts as cut short only if both comparisons say so, because each alone has another cause. A
-        // checkpoint on a full disk leaves a file shorter than its header says. VACUUM shrinks the file and updates
-        // the header.
+        // A file counts as cut short only if it is shorter than its header says, and shorter than at the last check.
+        // Each comparison alone has another cause: a checkpoint on a full disk leaves a file shorter than its header
+        // says, and VACUUM shrinks the file and updates the header.
         let is_short = len < u64::from(pages) * page && len < self.seen.load(Relaxed);
         let is_whole = header.starts_with(b"SQLite format 3\0") && !is_short;
         if is_whole {
@@ -168,8 +169,8 @@ impl Held {
     /// Returns whether SQLite's WAL contains two changes: the last change that the index of the WAL records, and the
     /// change that was the last one at the previous check.
     ///
-    /// If the WAL was cut short, the next change is written after a hole. So that change alone proves nothing about
-    /// the changes before it.
+    /// If the WAL was cut short, the next change is written after a hole. So a complete last change does not prove that
+    /// the changes before it are complete.
     fn is_log_whole(&self) -> io::Result<bool> {
         let Some((wal, shm)) = self.log.get() else {
             return Ok(true);
@@ -178,7 +179,7 @@ impl Held {
         shm.read_exact_at(&mut index, 0)?;
         let (index, copy) = index.split_at(48);
         if index != copy || index[12] == 0 {
-            // Another program is changing the index, or ended while it did so. SQLite rebuilds the index.
+            // Another program is changing the index, or has ended during a change. SQLite rebuilds the index.
             return Ok(true);
         }
         let Some(change) = Change::of(index) else {
@@ -232,7 +233,7 @@ impl Change {
 #[cfg(unix)]
 impl Drop for Held {
     fn drop(&mut self) {
-        // `HELD` stays locked while the descriptors are closed: closing them must not release the locks of a later
+        // `HELD` stays locked while the descriptors are closed. Closing them later would release the locks of a later
         // opening in this process.
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         drop((self.file.take(), self.log.take()));
@@ -247,13 +248,14 @@ fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        // Some file systems have no such locks. The lock on `FILE-state` remains.
+        // Some file systems have no such locks. `FILE-state`, the file beside the database, remains locked.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
-/// On Unix systems other than Linux this lock may conflict with SQLite's own locks, so only `FILE-state` is locked.
+/// On Unix systems other than Linux this lock may conflict with SQLite's own locks. So only `FILE-state`, the file
+/// beside the database, is locked there.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn try_lock(_: &File) -> io::Result<bool> {
     Ok(true)
@@ -270,15 +272,15 @@ fn page_bytes(number: u16) -> u64 {
     }
 }
 
-/// A file that is kept open.
+/// A database file that is kept open.
 #[cfg(not(unix))]
 #[derive(Debug)]
 pub(crate) struct Held {
     _file: File,
 }
 
-/// On systems other than Unix, an open file can be neither removed nor cut short, and a lock would also keep SQLite
-/// out.
+/// On systems other than Unix, no program can remove or cut short an open file. A lock on the file would also keep
+/// SQLite from opening it.
 #[cfg(not(unix))]
 impl Held {
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {

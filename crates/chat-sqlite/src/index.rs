@@ -1,15 +1,16 @@
 //! Turns texts and queries into search terms: words, and pairs of characters for scripts without spaces between words.
 //!
-//! A run of Chinese, Japanese or Korean characters is indexed as its pairs, followed by its last character alone:
-//! `결제완료` as `결제 제완 완료 료`. A query for a run is a phrase of its pairs. A query for one character matches the beginning
-//! of a pair. FTS5's own tokenizer handles all other text. Texts and queries are normalised (NFC, Unicode Standard
-//! Annex #15), so that decomposed text, as macOS types it, is found.
+//! A run of Chinese, Japanese or Korean characters is indexed as its pairs of characters, followed by its last
+//! character alone: `결제완료` as `결제 제완 완료 료`. A query for a run is a phrase of the run's pairs. A query for one character
+//! matches the beginning of a pair. FTS5's own tokenizer handles all other text. Texts and queries are normalised (NFC,
+//! Unicode Standard Annex #15), so that a query finds decomposed text, as macOS types it.
 
 use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
-/// A text as the search index stores it: one column for its words, and one for the pairs of its runs.
+/// A text as the search index stores it: one column for words, and one for the character pairs of Chinese, Japanese and
+/// Korean runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
     pub(crate) words: String,
@@ -38,7 +39,7 @@ impl Piece {
         }
     }
 
-    /// Returns what a message's folded text must contain to match this piece of a search, where the index is not used.
+    /// Returns what a message must contain to match this piece of a search. For messages that are not in the index.
     fn needle(&self) -> Needle {
         match self {
             Self::Word(word) => {
@@ -73,7 +74,7 @@ pub(crate) fn columns(text: &str) -> Columns {
                     pairs.extend(pair);
                     pairs.push(' ');
                 }
-                // The last character alone also separates runs, so that no phrase matches across two of them.
+                // The last character alone also separates two runs, so that no phrase matches across them.
                 pairs.extend(run.last());
                 pairs.push(' ');
             }
@@ -82,40 +83,41 @@ pub(crate) fn columns(text: &str) -> Columns {
     Columns { words, pairs }
 }
 
-/// The maximum number of words and runs in a query. The cost of each grows with the number of messages that contain it.
+/// The maximum number of words and runs in a query. The cost of a word or run grows with the number of messages that
+/// contain it.
 const TERMS_MAX: usize = 32;
 
-/// The maximum number of pairs in all runs of a query. Each pair is read from the index separately and compared at each
-/// place where the run may begin. A sentence of 65 characters without a space has this many.
+/// The maximum number of character pairs in all runs of a query. SQLite reads each pair from the index separately, and
+/// compares the pairs at each place where the run may begin. A run of 65 characters has this many pairs.
 const PAIRS_MAX: usize = 64;
 
-/// The maximum length of a word in a query, in bytes: longer than words in use, and longer than any hash.
+/// The maximum length of a word in a query, in bytes. Words in use and hashes are shorter.
 const WORD_BYTES_MAX: usize = 256;
 
 /// The error of a query that has too many words or pairs, or a word that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooBroad;
 
-/// A query. It matches texts that contain all of its words and runs.
+/// A query. A text matches if it contains all words and runs of the query.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     expression: String,
     needles: Vec<Needle>,
 }
 
-/// One word or run of a query, in the form that [`Folded`] holds.
+/// One word or run of a query, in the form in which [`Folded`] holds a text.
 #[derive(Debug, PartialEq, Eq)]
 enum Needle {
     /// A word with a space before and after it, so that it matches only whole words.
     Word(String),
-    /// A run. It matches any part of a run of the text.
+    /// A run, which matches any part of a run of the text.
     Run(String),
 }
 
 impl Query {
     /// Parses a query. Returns `None` if the text contains no word.
     pub(crate) fn of(text: &str) -> Result<Option<Self>, TooBroad> {
-        // Repeated words are searched for once.
+        // A set, so that a repeated word is searched for once.
         let pieces: BTreeSet<Piece> = pieces(text).into_iter().collect();
         let pairs: usize = pieces.iter().map(Piece::pairs).sum();
         let is_long =
@@ -146,7 +148,7 @@ impl Query {
     }
 }
 
-/// A text in the form in which it is compared with a query when the index is not used.
+/// A text in the form in which a query is compared with it, if the text is not in the index.
 #[derive(Debug, Default)]
 struct Folded {
     /// The words as FTS5 stores them, with a space before and after each.
@@ -226,8 +228,8 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Returns whether a character belongs to a script without spaces between words, or to Korean, whose endings are not
-/// separate words. The ranges are blocks of the Unicode Character Database; all their letters are alphabetic.
+/// Returns whether a character belongs to a script without spaces between words, or to Korean. In Korean, endings are
+/// not separate words. The ranges are blocks of the Unicode Character Database; all their letters are alphabetic.
 fn is_run(c: char) -> bool {
     let is_in = matches!(c,
         // Hangul Jamo, Hangul Compatibility Jamo, Jamo Extended-A, Syllables, Jamo Extended-B
@@ -284,7 +286,8 @@ mod tests {
         let of = |count: usize| Query::of(&chars[..count].iter().collect::<String>());
         assert!(of(PAIRS_MAX + 1).is_ok());
         assert_eq!(of(PAIRS_MAX + 2), Err(TooBroad));
-        // A sentence that is split by spaces costs as much, but repeated pieces count once.
+        // A sentence that is split by spaces costs as much as a sentence without spaces, but repeated pieces count
+        // once.
         let pieces = |text: &[char]| {
             let pieces = text.chunks(8).map(|piece| piece.iter().collect::<String>());
             pieces.collect::<Vec<_>>().join(" ")

@@ -1,7 +1,7 @@
 //! The journal that a hub uses, and the logs of its rooms.
 //!
-//! Invariant: nothing here writes to the file. Appends are queued for the writer thread; reads and searches use the
-//! pool of read-only connections. A page reports messages that have expired or can't be read as a gap.
+//! Invariant: this module does not write to the file. Appends are queued for the writer thread; reads and searches use
+//! the pool of read-only connections. A page reports messages that have expired or can't be read as a gap.
 
 use crate::error::OpenError;
 use crate::expiry::Expiry;
@@ -35,16 +35,16 @@ use tokio::sync::{oneshot, watch};
 ///
 /// # Overload
 ///
-/// At most 4,096 batches, or 64 MiB of them, wait to be written. A further batch is rejected with
-/// [`JournalError::Unavailable`].
+/// At most 4,096 batches wait to be written. A further batch is rejected with [`JournalError::Unavailable`]. So is
+/// every batch while more than 64 MiB of messages wait.
 ///
 /// At most four reads and two searches run at the same time. Further reads and searches wait. At most 32 searches
 /// wait; a further search is rejected with [`JournalError::Unavailable`]. A search that takes longer than 400 ms ends
 /// with [`JournalError::TooBroad`]. A search whose future is dropped ends at once.
 ///
-/// Messages are written to the search index after they were committed, at most 512 KiB of text a second. A search
-/// reads messages that are not indexed yet one by one, for up to half of its time. The [`Page::gap`] of its result has
-/// the messages that the search did not reach.
+/// Messages are written to the search index after they were committed, at most 512 KiB of text a second. A search reads
+/// messages that are not indexed yet one by one, for at most half of the time limit of the search. The [`Page::gap`] of
+/// the result has the messages that the search did not reach.
 ///
 /// # On drop
 ///
@@ -144,8 +144,8 @@ impl SqliteJournal {
     /// # Cancel safety
     ///
     /// If the future is dropped, the writer thread continues to write, closes the file and ends by itself. After this
-    /// call, dropping the last handle does not wait for that thread. So a program can limit how long it waits for a
-    /// disk that hangs.
+    /// call, dropping the last handle does not wait for the writer thread. So a program can limit how long it waits for
+    /// a disk that hangs.
     pub async fn close(&self) -> Result<(), JournalError> {
         let thread = self.0.thread.lock();
         drop(thread.unwrap_or_else(PoisonError::into_inner).take());
@@ -228,7 +228,8 @@ impl Log for SqliteLog {
             .map(|(by, at)| (self.journal.names.restore_nick(by), *at));
         let topic = match by {
             Some((Ok(by), at)) => Topic::new(&**topic, by, at),
-            // The rules for names do not allow the stored nick, so the topic is shown without its author.
+            // The topic is shown without an author: the author is unknown, or the rules for names do not allow the
+            // stored nick.
             Some((Err(_), _)) | None => topic.as_str().into(),
         };
         Head::new(self.room.epoch, self.room.tail, topic)
@@ -309,15 +310,15 @@ struct Part {
     tail: Seq,
     /// The messages of the span, oldest first.
     rows: Vec<Stored>,
-    /// The position of the last message that was skipped because it can't be read.
+    /// The position of the last damaged message that the read has skipped.
     passed: Option<Seq>,
 }
 
 impl Part {
-    /// Returns the messages, and the gap where the span begins if messages are missing there.
+    /// Returns the messages. If messages are missing where the span begins, returns the gap there.
     ///
-    /// The positions of the messages must grow by one. Where they do not, the file is damaged. Only the messages from
-    /// the beginning of the span to that place are returned; the next page begins with a gap. A span
+    /// The positions of the messages must grow by one. If they do not, the file is damaged. The result then has only
+    /// the messages between the beginning of the span and the damage, and the next page begins with a gap. A span
     /// [`Before`](Span::Before) a position begins at its latest message.
     fn of(mut self, span: Span) -> Result<(Option<Gap>, Vec<Stored>), JournalError> {
         let damaged = || JournalError::Unavailable("its file is damaged".into());
@@ -382,12 +383,12 @@ fn read(
     span: Span,
     limit: usize,
 ) -> rusqlite::Result<Part> {
-    // One transaction, so that both queries see the same state.
+    // One transaction, so that both queries see the same state of the file.
     let view = connection.transaction()?;
     let Some((id, floor, tail)) = stored(&view, room)? else {
         return Ok(Part::default());
     };
-    // Reads at least one message: without one, the end of a gap is unknown.
+    // Reads at least one message, because without a message the end of a gap is unknown.
     let limit = limit.max(1);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let (low, high, order) = match span {
@@ -434,8 +435,8 @@ fn read(
     })
 }
 
-/// Returns a room's id, the position up to which messages have expired, and the last position. `None` if the room has
-/// no row.
+/// Returns a room's id, the position up to which messages have expired, and the log's last position. Returns `None` if
+/// the room has no row in the table `rooms`.
 fn stored(connection: &Connection, room: &Key) -> rusqlite::Result<Option<(i64, Seq, Seq)>> {
     let sql = "SELECT id, floor, tail FROM rooms WHERE key = ?1";
     let seq = |number: i64| Seq(number.cast_unsigned());

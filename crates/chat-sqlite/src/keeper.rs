@@ -1,8 +1,8 @@
-//! The thread that schedules background work: indexing, removal of expired messages, and closing idle readers.
+//! The thread that schedules background work: it has messages indexed and removed, and closes idle readers.
 //!
 //! Invariant: at most one step of indexing waits in the queue of the writer thread at a time. Pauses between the steps
-//! limit the bytes that are indexed a second. Messages are committed before they are indexed. Each room's row records
-//! how far its log is indexed.
+//! limit the bytes that are indexed a second. The writer thread indexes only committed messages. Each room's row
+//! records how far the room's log is indexed.
 
 use crate::queue::{Index, Task};
 use crate::readers::Readers;
@@ -13,18 +13,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// The number of message bytes after which a step of indexing ends. A step takes some ten milliseconds if all words
-/// are different, and members may wait that long.
+/// The number of message bytes after which a step of indexing ends. If all words are different, a step takes some ten
+/// milliseconds. Members may wait for a step.
 pub(crate) const INDEXED_AT_ONCE: usize = 32 << 10;
 
-/// The maximum number of message bytes that are indexed a second. This is more than 5,000 messages of one line. It
-/// takes less than half of one core if all words are different.
+/// The maximum number of message bytes that are indexed a second. This is more than 5,000 messages of one line. If all
+/// words are different, indexing at this rate takes less than half of one core.
 pub(crate) const INDEXED_PER_SECOND: usize = 512 << 10;
 
 /// The pause after a failed step of indexing.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How often the writer thread is asked to look for expired messages, even if no messages arrive.
+/// How often the keeper asks the writer thread to look for expired messages, even if no messages arrive.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 
 /// How often the thread closes idle connections of the readers and checks whether the writer thread has ended.
@@ -40,7 +40,7 @@ pub(crate) struct Backlog {
 #[derive(Debug, Default)]
 struct State {
     rooms: BTreeSet<i64>,
-    /// The room that [`Backlog::next`] has returned last. The rooms after it, in the order of their ids, come next.
+    /// The room that [`Backlog::next`] has returned last. The next room is the one with the next higher id.
     last: Option<i64>,
     has_ended: bool,
 }
@@ -49,8 +49,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) backlog: Arc<Backlog>,
-    /// The queue of the writer thread. The sender is weak, because the writer runs until all strong senders are
-    /// dropped.
+    /// The queue of the writer thread. The writer runs until all strong senders are dropped, so this sender is weak.
     pub(crate) tasks: mpsc::WeakSender<Task>,
     pub(crate) readers: Weak<Readers>,
     /// Whether some messages expire with time.
@@ -74,7 +73,7 @@ impl Backlog {
         self.changed.notify_one();
     }
 
-    /// Waits for this time, or until the thread must end. Returns whether it must.
+    /// Waits for this time, or until the thread must end. Returns whether the thread must end.
     fn pause(&self, time: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
@@ -83,7 +82,7 @@ impl Backlog {
         waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
     }
 
-    /// Removes and returns the next room. If there is none, waits at most [`LOOK_EVERY`] for one.
+    /// Removes and returns the next room. If there is none, waits at most [`LOOK_EVERY`] for a room.
     fn next(&self) -> Option<i64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, LOOK_EVERY, |state| {
@@ -121,7 +120,7 @@ impl Keeper {
             };
             if self.expires && expired.elapsed() >= EXPIRE_EVERY {
                 expired = Instant::now();
-                // If the queue is full, the next request follows after [`EXPIRE_EVERY`].
+                // If the queue is full, this request is dropped. The next request follows after [`EXPIRE_EVERY`].
                 drop(tasks.try_send(Task::Expire));
             }
             drop(tasks);
@@ -132,7 +131,7 @@ impl Keeper {
     }
 
     /// Makes the writer thread index a part of a room's log. Returns how long to pause before the next step. Fails if
-    /// that thread has ended.
+    /// the writer thread has ended.
     fn index(&self, room: i64) -> Result<Duration, ()> {
         let (done, indexed) = oneshot::channel();
         let tasks = self.tasks.upgrade().ok_or(())?;
@@ -142,7 +141,7 @@ impl Keeper {
                 indexed.blocking_recv().map_err(|_| ())?
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(()),
-            // The queue is full, so the step is tried again later.
+            // The queue is full. The step is tried again after [`RETRY_AFTER`].
             Err(mpsc::error::TrySendError::Full(_)) => None,
         };
         let Some(Indexed { bytes, has_more }) = indexed else {

@@ -20,15 +20,15 @@
 //! a power cut loses a delivered message, if the disk really writes what it reports as written.
 //!
 //! With [`Sync::Normal`], only the operating system has a message when it is delivered. The end of the process loses
-//! nothing, but a power cut may lose messages of the last moments. So if the machine was restarted without the file
-//! being closed, the rooms get new epochs. By the new epoch, a client learns that it may have received messages that
-//! the log no longer holds.
+//! nothing, but a power cut may lose messages of the last moments. So the rooms get new epochs if the machine was
+//! restarted before the file was closed. By the new epoch, a client learns that it may have received messages that the
+//! log no longer holds.
 //!
 //! # Files beside the database
 //!
 //! SQLite makes `FILE-wal` and `FILE-shm`. This crate makes `FILE-state`, which records how many messages have been
-//! appended to the file. The database file and `FILE-state` are locked, so that no other server can open the file,
-//! even under another path (a bind mount).
+//! appended to the file. The crate locks the database file and `FILE-state`. So no other server can open the file, even
+//! under another path (a bind mount).
 //!
 //! The logs get new epochs in three cases: the file holds fewer messages than `FILE-state` records, because the file
 //! was restored from a copy or cut short; `FILE-state` is missing; or `FILE-state` is a copy.

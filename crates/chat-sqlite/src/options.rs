@@ -18,21 +18,21 @@ pub struct Options {
     /// Rooms with their own setting instead of `keep`. A room's name may be in any spelling that the hub considers the
     /// same name.
     pub keep_in: Vec<(RoomName, Keep)>,
-    /// The rules for names. They must be those of the hub. A stored nick that these rules do not allow is shown as
+    /// The rules for names, which must be the rules of the hub. A stored nick that these rules do not allow is shown as
     /// `someone`.
     pub names: NameRules,
-    /// The maximum size of the file, in pages of 4 KiB; `None` is no limit. For tests of a full disk.
+    /// The maximum size of the file, in pages of 4 KiB. `None` means no limit. For tests of a full disk.
     #[doc(hidden)]
     pub pages_max: Option<u32>,
-    /// Whether the journal keeps the epochs of its logs although `FILE-state` seems to be a copy. For tests of damaged
-    /// files.
+    /// Whether the journal keeps the epochs of its logs if `FILE-state`, the file beside the database, seems to be a
+    /// copy. For tests of damaged files.
     #[doc(hidden)]
     pub trusts_copies: bool,
     /// The time limit of one search (400 ms). For tests of long searches.
     #[doc(hidden)]
     pub search_time_max: Duration,
-    /// How many bytes of text are written to the search index in a second (512 KiB); 0 disables indexing. For tests of
-    /// messages that are not indexed yet.
+    /// The maximum number of bytes of text that are written to the search index in a second (512 KiB). 0 disables
+    /// indexing. For tests of messages that are not indexed yet.
     #[doc(hidden)]
     pub indexed_per_second: usize,
 }
@@ -70,11 +70,11 @@ pub enum Keep {
     /// All messages are kept without limit.
     #[default]
     Everything,
-    /// Each message is kept for this number of days of 24 hours, by the machine's clock. An old message that an import
-    /// has placed after a younger one is kept as long as the younger one.
+    /// Each message is kept for this number of days of 24 hours, by the machine's clock. If an import places an old
+    /// message after a younger one, the old message is kept as long as the younger one.
     Days(u32),
     /// This number of the latest messages of each room is kept. To remove messages in larger steps, the journal also
-    /// keeps up to an eighth more, at most 500, for a short time. With 0, no messages are kept; they are written to the
-    /// file and then removed.
+    /// keeps up to an eighth more for a short time, but at most 500 more. With 0, messages are written to the file and
+    /// then removed.
     Count(u64),
 }

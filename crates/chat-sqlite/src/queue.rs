@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-/// The maximum number of waiting tasks.
+/// The maximum number of tasks that wait in the queue. A further task is rejected.
 pub(crate) const TASKS_MAX: usize = 4096;
 
-/// The maximum number of waiting message bytes.
+/// While more than this number of message bytes wait in the queue, further appends are rejected.
 const BYTES_MAX: usize = 64 << 20;
 
 /// A task for the writer thread.
@@ -28,7 +28,7 @@ pub(crate) enum Task {
     Index(Index),
     /// A request to look for expired messages.
     Expire,
-    /// The last task: the writer thread accepts no tasks after it.
+    /// The last task. The writer thread accepts no later tasks.
     End,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Append {
     pub(crate) name: RoomName,
     pub(crate) drafts: Drafts,
     pub(crate) done: oneshot::Sender<Result<Arc<Batch>, JournalError>>,
-    /// Counts the bytes of the drafts as waiting until the request is done.
+    /// Counts the bytes of the drafts as waiting until the append is done.
     pub(crate) weight: Weight,
 }
 
@@ -83,8 +83,8 @@ pub(crate) struct Queue {
     waiting: Arc<AtomicUsize>,
 }
 
-/// Creates a [`Lease`] for each opened log. The sender is weak, because the writer thread owns this value and runs
-/// until all strong senders are dropped.
+/// Creates a [`Lease`] for each opened log. The writer thread owns this value and runs until all strong senders are
+/// dropped, so the sender is weak.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
     tasks: mpsc::WeakSender<Task>,
@@ -122,13 +122,13 @@ impl Queue {
         })
     }
 
-    /// Ends the writer thread after the waiting tasks. Cancel safe.
+    /// Ends the writer thread after all waiting tasks. The future is cancel safe.
     pub(crate) async fn end(&self) {
-        // If the send fails, the writer thread has ended or is about to end.
+        // The send fails if the writer thread has ended or is about to end.
         drop(self.tasks.send(Task::End).await);
     }
 
-    /// Reserves the bytes of these drafts in the queue if there is space.
+    /// Counts the bytes of these drafts as waiting. Fails while more than [`BYTES_MAX`] bytes wait already.
     pub(crate) fn weigh(&self, drafts: &Drafts) -> Result<Weight, JournalError> {
         let weight = Weight {
             bytes: drafts.bytes(),
@@ -176,7 +176,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // The writer performs this task after all batches that were appended through this log. If the queue is full,
-        // the key is put on the list from which the writer closes logs later.
+        // the key is added to the list of logs that the writer closes later.
         let task = Task::Close(Arc::clone(&self.key));
         if let Some(tasks) = self.leases.tasks.upgrade()
             && let Err(TrySendError::Full(_)) = tasks.try_send(task)

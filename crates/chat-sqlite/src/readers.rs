@@ -1,7 +1,7 @@
 //! A small pool of read-only connections, used on blocking threads.
 //!
-//! Invariant: reads and searches have separate permits, so reading history never waits for a search. A search ends at
-//! most a few pages of the file after its time is over or its future is dropped.
+//! Invariant: reads and searches have separate permits, so reading history never waits for a search. After its time is
+//! over or its future is dropped, a search reads at most a few more pages of the file.
 
 use crate::error::{Failure, OpenError};
 use crate::file::{self, Place};
@@ -17,10 +17,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The maximum number of concurrent reads.
 const READS: usize = 4;
 
-/// The maximum number of concurrent searches. Reads do not wait for searches.
+/// The maximum number of concurrent searches.
 const SEARCHES: usize = 2;
 
-/// The maximum number of waiting searches. The last of them waits at most 16 times [`SEARCH_TIME_MAX`]: 6.4 seconds.
+/// The maximum number of waiting searches. A further search is rejected. The last waiting search waits at most 16 times
+/// [`SEARCH_TIME_MAX`], which is 6.4 seconds.
 const SEARCHES_WAITING_MAX: usize = 32;
 
 /// The time limit of one search. In a file of 500,000 messages, a search for rare words takes a few milliseconds. A
@@ -30,17 +31,19 @@ pub(crate) const SEARCH_TIME_MAX: Duration = Duration::from_millis(400);
 /// How long an idle connection stays open. Each connection takes two descriptors and some memory.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// The number of SQLite's steps between two checks of a search's time: some ten pages of the index, or a few messages.
+/// The number of instructions of SQLite's virtual machine between two checks of a search's time. With these
+/// instructions, a search reads some ten pages of the index, or a few messages.
 const STEPS_PER_LOOK: i32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
-    /// The idle connections, each with the time since when it is idle. The last connection is reused first.
+    /// The idle connections, each with the time at which it became idle. The connection that was used last is reused
+    /// first.
     idle: Mutex<Vec<(Connection, Instant)>>,
     reads: Arc<Semaphore>,
     searches: Arc<Semaphore>,
-    /// Permits for running and waiting searches.
+    /// Permits for running and waiting searches together.
     searches_accepted: Arc<Semaphore>,
     search_time_max: Duration,
     /// The open and locked file, which must outlive all connections. `None` once the file is closed.
@@ -55,7 +58,7 @@ pub(crate) struct Budget {
     is_cancelled: Arc<AtomicBool>,
 }
 
-/// Cancels a search when this value is dropped.
+/// Cancels a search when the search's future drops this value.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Budget {
@@ -89,7 +92,7 @@ impl Readers {
         }
     }
 
-    /// Runs a read on a blocking thread. Must be called within a Tokio runtime. Cancel safe.
+    /// Runs a read on a blocking thread. Must be called within a Tokio runtime. The future is cancel safe.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -149,7 +152,7 @@ impl Readers {
     ) -> Result<T, JournalError> {
         let readers = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
-            // The permit is held until the work ends, also after the caller has dropped the future.
+            // The work holds the permit until it ends, even if the caller drops the future.
             let _permit = permit;
             work(&readers)
         });
@@ -217,7 +220,8 @@ fn is_interrupted(error: &rusqlite::Error) -> bool {
 }
 
 fn failed(error: OpenError) -> JournalError {
-    // The hub logs the errors of peers at a limited rate. The detail is logged here at `debug` only.
+    // The hub logs the errors of peers at a limited rate, without details. So the details are logged here, at `debug`
+    // only.
     tracing::debug!(%error, "the file can't be read");
     let reason = match error {
         OpenError::Sqlite(error) => return Failure::from(error).unavailable(),

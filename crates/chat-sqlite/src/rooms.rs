@@ -1,7 +1,7 @@
 //! The writer's cache of the rooms whose logs are in use.
 //!
-//! Invariant: the cache holds committed state only. A transaction changes copies of the cached rooms. The copies
-//! replace the rooms when the transaction commits, and are dropped when it fails.
+//! Invariant: the cache holds committed state only. A transaction changes copies of the cached rooms. When the
+//! transaction commits, the copies replace the rooms. When the transaction fails, the copies are dropped.
 
 use crate::state::Progress;
 use crate::store::{self, Room};
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-/// A room's key: its name, folded so that all spellings of the name have one key.
+/// A room's key: the folded name of the room. All spellings of a name have the same key.
 pub(crate) type Key = Arc<str>;
 
 /// The rooms in use and the counters of the file, as they were last committed.
@@ -18,7 +18,7 @@ pub(crate) type Key = Arc<str>;
 pub(crate) struct Rooms {
     used: HashMap<Key, Used>,
     progress: Progress,
-    /// How many logs of all rooms have been opened.
+    /// The number of logs that have been opened, of all rooms together.
     opened: u64,
 }
 
@@ -27,9 +27,9 @@ struct Used {
     room: Room,
     /// How many logs of this room are in use.
     logs: usize,
-    /// The number of the log that last appended messages to this room; 0 if there is none.
+    /// The number of the log that last appended messages to this room. 0 if no log has appended messages.
     writer: u64,
-    /// How many logs of all rooms had been opened when the room was last appended to.
+    /// The value of [`Rooms::opened`] when messages were last appended to this room.
     opened_before: u64,
 }
 
@@ -86,8 +86,8 @@ impl Rooms {
         Ok(room)
     }
 
-    /// Returns a room for the transaction to change. `None` if the room is neither in use nor found by this
-    /// transaction.
+    /// Returns a room for the transaction to change. Returns `None` if the room is not in use, and this transaction has
+    /// not found it with [`find`](Self::find).
     pub(crate) fn known<'a>(
         &self,
         changed: &'a mut HashMap<Key, Room>,
@@ -106,7 +106,7 @@ impl Rooms {
             match self.used.entry(key) {
                 Entry::Occupied(mut known) => known.get_mut().room = room,
                 Entry::Vacant(place) => {
-                    // [`Rooms::opened`] counts the logs.
+                    // [`Rooms::opened`] counts the room's logs.
                     place.insert(Used {
                         room,
                         logs: 0,
@@ -128,7 +128,7 @@ impl Rooms {
     }
 
     /// Returns whether messages may be appended through the log with this number. They may not if another log has
-    /// appended messages since this log was opened: the hub of this log does not know those messages.
+    /// appended messages since this log was opened, because the hub of this log does not know these messages.
     ///
     /// A log that only reads does not prevent other logs from appending.
     pub(crate) fn claim(&mut self, key: &Key, log: u64) -> bool {

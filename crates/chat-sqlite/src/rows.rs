@@ -19,7 +19,7 @@ pub(crate) const ROOM_MAX: i64 = (1 << (63 - PLACE_BITS)) - 1;
 pub(crate) const COLUMNS: &str =
     "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, m.account";
 
-/// Returns [`COLUMNS`] for a file with this schema. A file that is only read keeps an earlier schema.
+/// Returns [`COLUMNS`] for a file with this schema. A file that is only read may have an earlier schema.
 pub(crate) const fn columns(schema: i64) -> &'static str {
     if schema < 3 {
         "m.id, m.at, m.author, m.kind, m.text, m.key, m.session, m.life, NULL"
@@ -63,7 +63,7 @@ impl Stored {
             seq: seq(row.get(0)?),
             at: Timestamp(row.get::<_, i64>(1)?.cast_unsigned()),
             author: row.get(2)?,
-            // A number that is not a valid kind is damage. No dialect shows such a message.
+            // A number that is not a valid kind is damage. No dialect shows a message of this kind.
             kind: Kind::from_number(u8::try_from(row.get::<_, i64>(3)?).unwrap_or(u8::MAX)),
             text: row.get(4)?,
             key: row.get(5)?,
@@ -75,8 +75,8 @@ impl Stored {
 }
 
 impl Stored {
-    /// Returns the author's session; `NOBODY` if the message was stored in another opening of the file than number
-    /// `life`.
+    /// Returns the author's session. Returns `NOBODY` if the message was not stored during the opening of the file with
+    /// the number `life`.
     fn session(&self, life: u64) -> SessionId {
         if self.life == life.cast_signed() {
             self.session
@@ -88,8 +88,8 @@ impl Stored {
 
 /// Converts rows, in the order of the log, to batches. Consecutive messages of one author at one time form one batch.
 ///
-/// Session ids are kept only for messages of the current opening of the file. Sessions of earlier openings have ended,
-/// and a new session with the same number must not take their messages for its own.
+/// The result has session ids only for messages of the current opening of the file. Sessions of earlier openings have
+/// ended. A new session with the same number must not take the messages of an earlier one for its own.
 pub(crate) fn slices(
     rows: Vec<Stored>,
     room: &RoomName,
@@ -102,7 +102,7 @@ pub(crate) fn slices(
         let (author, at) = (first.author.clone(), first.at);
         let account = first.account.clone();
         let session = first.session(life);
-        // An account that is not valid is left out.
+        // An account that is not valid is ignored.
         let parsed = account.as_deref().and_then(|id| Account::parse(id).ok());
         let mut drafts = Drafts::new(session, nick(&author, names), at).with_account(parsed);
         let mut seqs = Vec::new();

@@ -33,7 +33,8 @@ pub(crate) fn messages(
         last: room.floor,
         unreadable: Vec::new(),
     };
-    // The distance, in positions, from the last message that was read to the start of the next attempt.
+    // The distance, in positions, from the last message that was read to the start of the next attempt. While attempts
+    // fail, the distance doubles.
     let mut leap = 0_u64;
     let end_of_leaps = Seq(room.tail.0.saturating_sub(1));
     // The last position that is known to be unreadable.
@@ -42,7 +43,7 @@ pub(crate) fn messages(
         let before = scan.last;
         let mut after = Seq(scan.last.0.saturating_add(leap)).min(end_of_leaps);
         let (mut page, mut end) = scan.page(after).map_err(OpenError::from)?;
-        // By leaping, the attempt may have skipped readable messages. A bisection finds the first of them.
+        // The attempt may have skipped readable messages. A bisection finds the first readable message.
         while !page.is_empty() && after.0 > failed.0.saturating_add(1) {
             let middle = Seq(failed.0.midpoint(after.0));
             match scan.page(middle).map_err(OpenError::from)? {
@@ -81,7 +82,7 @@ struct Scan<'a> {
     unreadable: Vec<Unreadable>,
 }
 
-/// Why a page ends.
+/// Why a page has no further messages.
 enum End {
     /// The log has no more messages.
     OfLog,
@@ -92,8 +93,8 @@ enum End {
 }
 
 impl Scan<'_> {
-    /// Reads one page of messages after a position. The page is read completely before its messages are passed to the
-    /// caller, which may be slow: during a read SQLite's WAL can only grow.
+    /// Reads one page of messages after a position. SQLite's WAL can only grow during a read, and the caller may be
+    /// slow. So the read of the page ends before the caller gets the messages.
     fn page(&mut self, after: Seq) -> rusqlite::Result<(Vec<Stored>, End)> {
         let (low, high) = (rows::id(self.id, after), rows::id(self.id, self.room.tail));
         let mut found = self.statement.query(params![low, high])?;
@@ -138,7 +139,7 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
             code,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure
         ),
-        // A column has the wrong type.
+        // This is the error of a column with the wrong type.
         None => true,
     }
 }

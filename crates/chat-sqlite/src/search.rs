@@ -1,4 +1,4 @@
-//! Searches a room's log: the indexed part through the index, the rest message by message.
+//! Searches a room's log: the indexed part through the index, and the part that is not indexed message by message.
 //!
 //! Invariant: a part of the log that was not searched is reported as a gap.
 
@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The part of the log that is not indexed and was not searched, because the search ran out of time or the part is
+    /// The part of the log that is not indexed and was not searched. Either the search ran out of time, or this part is
     /// damaged.
     pub(crate) gap: Option<Gap>,
     /// The messages that match, oldest first.
@@ -30,7 +30,7 @@ pub(crate) fn search(
     before: Seq,
     limit: usize,
 ) -> rusqlite::Result<Found> {
-    // One transaction, so that the log and its index are seen in the same state.
+    // One transaction, so that the search sees the log and its index in the same state.
     let view = connection.transaction()?;
     let Some(Part { id, indexed, tail }) = part(&view, room)? else {
         return Ok(Found::default());
@@ -70,7 +70,7 @@ fn part(connection: &Connection, room: &Key) -> rusqlite::Result<Option<Part>> {
     statement.query_row([&**room], read).optional()
 }
 
-/// Searches the messages that are not indexed, latest first, for up to half of the search's time.
+/// Searches the messages that are not indexed, latest first. Ends at the latest when half of the search's time is over.
 fn beyond_index(
     connection: &Connection,
     budget: &Budget,
@@ -91,7 +91,7 @@ fn beyond_index(
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // Messages in the index can still be found, so the search continues in the index.
+            // The index may still find messages, so the search continues there.
             Err(error) if is_damage(&error) => {
                 tracing::warn!(%error, room, "a part of a log is damaged");
                 let from = indexed.next();

@@ -3,10 +3,10 @@
 //! Invariant: `FILE-state` records only what was committed to the database before. So a database that holds less than
 //! `FILE-state` records has lost data.
 //!
-//! `FILE-state` also records its own identity (its inode and creation time) and when it was written. This detects a
-//! copy: a database and a `FILE-state` that were copied together and restored later would agree. While the database is
-//! written with `Sync::Normal`, `FILE-state` also records the boot of the machine: after a power cut both files may
-//! lack the last moments, and they would agree as well.
+//! `FILE-state` also records its own identity (inode and creation time) and the time of the last write, so that a copy
+//! of the file is detected. Without these, a database and a `FILE-state` that were copied and restored together would
+//! agree. While the database is written with `Sync::Normal`, `FILE-state` also records the boot of the machine. Without
+//! the boot, a database and a `FILE-state` that both lack the last moments before a power cut would agree.
 
 use crate::error::OpenError;
 use crate::file;
@@ -26,19 +26,19 @@ pub(crate) struct Progress {
     pub(crate) appended: u64,
 }
 
-/// `FILE-state`, locked.
+/// `FILE-state`, the file beside the database, open and locked.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     file: File,
     /// The identity of `FILE-state`, from [`id`].
     id: u64,
-    /// The number of the machine's current boot if a power cut may lose data; 0 if a power cut loses nothing.
+    /// The number of the machine's current boot if a power cut may lose committed data; 0 if a power cut loses nothing.
     at_risk: u64,
     /// The counters that `FILE-state` held when it was opened, if they could be read.
     pub(crate) found: Option<Progress>,
     /// When `FILE-state` was last synced to the disk.
     synced: Instant,
-    /// Whether `FILE-state` is the original file, not a copy, and no data can have been lost since it was written.
+    /// Whether `FILE-state` is the original file, not a copy, and no power cut can have lost data since the last write.
     pub(crate) is_trusted: bool,
 }
 
@@ -58,15 +58,15 @@ const MAGIC: &[u8; 8] = b"chat-st1";
 /// The length of `FILE-state` in bytes.
 const BYTES: usize = 48;
 
-/// How often `FILE-state` is synced to the disk while it changes: half of [`CHANGED_WITHIN`].
+/// The minimum time between two syncs of `FILE-state` to the disk. It is half of [`CHANGED_WITHIN`].
 const SYNCED_EVERY: Duration = Duration::from_secs(1);
 
-/// How many milliseconds the change time of `FILE-state` may be after the time recorded in it. This allows for coarse
-/// clocks and slow disks.
+/// The maximum number of milliseconds between the time that `FILE-state` records and the change time of the file. A
+/// longer time means that the file is a copy. Coarse clocks and slow disks need this tolerance.
 const CHANGED_WITHIN: u64 = 2000;
 
 impl StateFile {
-    /// Locks `FILE-state`. Creates it if it does not exist.
+    /// Locks `FILE-state`, and creates the file if it does not exist.
     pub(crate) fn lock(database: &Path) -> Result<Self, OpenError> {
         let path = file::beside(database, "-state");
         let failed = |error| OpenError::io(path.display())(error);
@@ -108,8 +108,8 @@ impl StateFile {
         read(&bytes).map(|words| words.progress)
     }
 
-    /// Records that the database is open, and whether a power cut may lose data. The record is on the disk when this
-    /// method returns.
+    /// Records that the database is open, and whether a power cut may lose committed data. When this method returns,
+    /// the record is on the disk.
     pub(crate) fn begin(&mut self, is_at_risk: bool, progress: Progress) -> io::Result<()> {
         self.at_risk = if is_at_risk { start_of_machine() } else { 0 };
         self.write(progress)?;
@@ -118,8 +118,8 @@ impl StateFile {
         Ok(())
     }
 
-    /// Syncs `FILE-state` to the disk from time to time. Otherwise a power cut might leave old content with a new
-    /// change time, which looks like a copy.
+    /// Syncs `FILE-state` to the disk if the last sync was at least [`SYNCED_EVERY`] ago. Without this sync, a power
+    /// cut might leave old content with a new change time, which looks like a copy.
     pub(crate) fn sync_sometimes(&mut self) -> io::Result<()> {
         if self.at_risk == 0 && self.synced.elapsed() >= SYNCED_EVERY {
             self.file.sync_data()?;
@@ -128,12 +128,12 @@ impl StateFile {
         Ok(())
     }
 
-    /// Records that all data is on the disk.
+    /// Records that all data is on the disk, so that a power cut loses nothing.
     pub(crate) fn end(&mut self, progress: Progress) -> io::Result<()> {
         self.begin(false, progress)
     }
 
-    /// Records the counters of committed data.
+    /// Records the counters of committed messages.
     pub(crate) fn write(&mut self, progress: Progress) -> io::Result<()> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(MAGIC);
@@ -164,8 +164,8 @@ fn read(bytes: &[u8]) -> Option<Words> {
 }
 
 impl Words {
-    /// Returns whether this content was written into the file with the identity `id`, the file has not changed since,
-    /// and no power cut lost data.
+    /// Returns whether `FILE-state` is trusted: this content was written into the file with the identity `id`, the file
+    /// has not changed since, and no power cut lost data.
     fn are_of(self, id: u64, changed: Option<u64>) -> bool {
         let is_same =
             changed.is_none_or(|changed| changed <= self.at.saturating_add(CHANGED_WITHIN));
@@ -179,7 +179,7 @@ fn millis(time: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Returns when a file or its name last changed, in milliseconds since 1970.
+/// Returns when the content, the name or another attribute of a file last changed, in milliseconds since 1970.
 #[cfg(unix)]
 fn changed(file: &File) -> io::Result<Option<u64>> {
     use std::os::unix::fs::MetadataExt;

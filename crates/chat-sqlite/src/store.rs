@@ -1,7 +1,7 @@
 //! Operations within one transaction: find rooms, append messages, index messages, and remove expired messages.
 //!
-//! Invariant: a function that changes a [`Room`] also changes its row. A room gets its row and its id with its first
-//! message, so a room that never had a message has nothing in the file.
+//! Invariant: a function that changes a [`Room`] also changes the room's row. A room gets its row and its id with its
+//! first message. So the file contains nothing about a room that never had a message.
 
 use crate::index;
 use crate::options::Keep;
@@ -28,7 +28,7 @@ pub(crate) struct Room {
     /// The number of messages that the log holds.
     pub(crate) kept: u64,
     pub(crate) topic: String,
-    /// Who set the topic, and when, if that is known.
+    /// Who set the topic and when; `None` if this is unknown.
     pub(crate) topic_set: Option<(String, Timestamp)>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn find(connection: &Connection, key: &str) -> rusqlite::Result<Optio
     statement.query_row([key], read).optional()
 }
 
-/// Returns all rooms that have a row, without the authors of their topics. Works with earlier schemas, too.
+/// Returns all rooms that have a row, without the authors of their topics. The query works with earlier schemas, too.
 pub(crate) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<Room>> {
     let mut statement =
         connection.prepare_cached(&format!("{ROOM}, NULL, NULL FROM rooms ORDER BY id"))?;
@@ -74,7 +74,7 @@ pub(crate) fn filled(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
     keys.map(|key| key.map(Key::from)).collect()
 }
 
-/// Creates a room without messages and without a row. Its epoch is the same at each opening of the file.
+/// Creates a room without messages and without a row. The room gets the same epoch at each opening of the file.
 pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqlite::Result<Room> {
     let mut seed = connection.prepare_cached("SELECT seed FROM progress")?;
     let seed: i64 = seed.query_row([], |row| row.get(0))?;
@@ -128,7 +128,7 @@ fn add(connection: &Connection, room: &mut Room) -> rusqlite::Result<i64> {
         .execute(params![&*room.key, room.name, epoch])?;
     let id = connection.last_insert_rowid();
     if id > rows::ROOM_MAX {
-        // The file has eight million rooms, which is the maximum.
+        // The file has eight million rooms. An id has no space for more.
         return Err(rusqlite::Error::IntegralValueOutOfRange(0, id));
     }
     connection.execute("UPDATE progress SET rooms = rooms + 1", [])?;
@@ -159,7 +159,7 @@ fn insert(
     Ok(())
 }
 
-/// The cost of a message in the index besides its text, counted in bytes.
+/// The cost of a message in the index in addition to its text, in bytes.
 const INDEXED_BESIDES: usize = 64;
 
 /// The result of a step of indexing.
@@ -186,7 +186,7 @@ pub(crate) fn count_unindexed(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(count.cast_unsigned())
 }
 
-/// Indexes the next messages of a room's log, until this number of bytes is reached; at least one message.
+/// Indexes the next messages of a room's log, until their cost reaches `bytes_max`. Indexes at least one message.
 pub(crate) fn index(
     connection: &Connection,
     room: i64,
@@ -209,7 +209,7 @@ pub(crate) fn index(
             break;
         };
         let id = row.get(0)?;
-        // A text that can't be read is not indexed.
+        // A text that can't be read is left out of the index.
         if let Ok(text) = row.get_ref(1)?.as_str() {
             let columns = index::columns(text);
             insert.execute(params![id, columns.words, columns.pairs])?;

@@ -12,7 +12,7 @@ pub(crate) enum State {
     Panicked,
 }
 
-/// Starts the writer thread. Its end is reported after everything that the thread owns is dropped.
+/// Starts the writer thread. The end of the thread is reported after everything that the thread owns is dropped.
 pub(crate) fn start(
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, watch::Receiver<State>)> {

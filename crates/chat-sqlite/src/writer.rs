@@ -1,7 +1,7 @@
-//! The one thread that writes to the file. All waiting tasks become one transaction, and are answered when the
-//! transaction is committed.
+//! The one thread that writes to the file. The thread performs all waiting tasks in one transaction, and answers them
+//! when the transaction is committed.
 //!
-//! Invariant: a task is answered only after its transaction was committed. Messages stand in the log in the order in
+//! Invariant: a task is answered only after its transaction was committed. The messages of a log have the order in
 //! which they were queued.
 
 use crate::error::Failure;
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 /// milliseconds.
 const TRANSACTION_BYTES_MAX: usize = 2 << 20;
 
-/// The maximum number of messages that are removed in one step while no task waits.
+/// The maximum number of messages that one step removes while no task waits.
 const REMOVED_AT_ONCE: u64 = 500;
 
 /// The minimum time between two logged failures.
@@ -43,7 +43,7 @@ pub(crate) struct Writer {
     logged: Option<Instant>,
     /// Whether the last transaction failed.
     has_failed: bool,
-    /// Whether commits currently do not wait for the disk.
+    /// Whether commits currently do not wait for the disk; see [`relax`](Self::relax).
     is_relaxed: bool,
 }
 
@@ -102,8 +102,8 @@ impl Writer {
                 self.perform(now);
                 let appended = self.rooms.progress().appended - before;
                 if self.expiry.has_any() && appended > 0 {
-                    // Removes twice as many messages as were appended, so that removal catches up even without a
-                    // pause.
+                    // Removes twice as many messages as were appended. So removal catches up even if there is always a
+                    // waiting task.
                     self.expire_some(appended.saturating_mul(2));
                 }
             }
@@ -136,7 +136,7 @@ impl Writer {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let connection = &self.opened.connection;
         match connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)) {
-            // No reader blocked the checkpoint: all data is in the file and on the disk.
+            // No reader has blocked the checkpoint, so all data is in the file and on the disk.
             Ok(0) => {
                 if let Err(error) = self.opened.state.end(self.rooms.progress()) {
                     tracing::debug!(%error, "it can't be noted that all is on the disk");
@@ -147,8 +147,8 @@ impl Writer {
         }
     }
 
-    /// Performs the tasks. Appends come first, in one transaction, so that a room that is opened by a later task
-    /// includes their messages.
+    /// Performs the tasks. Appends come first, in one transaction. So a room that is opened by a later task includes
+    /// the appended messages.
     fn perform(&mut self, tasks: Vec<Task>) {
         let (mut appends, mut opens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut expires, mut indexes) = (false, Vec::new());
@@ -168,7 +168,8 @@ impl Writer {
         for open in opens {
             self.open(open);
         }
-        // Opens are counted before closes, so that a room that is opened again stays in the cache.
+        // Logs are counted as opened before other logs are counted as closed. So a room that is opened again stays in
+        // the cache.
         for room in closed {
             self.rooms.closed(&room);
         }
@@ -184,8 +185,8 @@ impl Writer {
 
     /// Indexes a part of a room's log. Returns `None` if the step failed and must be tried again.
     fn index(&mut self, room: i64) -> Option<Indexed> {
-        // No member waits for this commit. If a power cut undoes it, the record of how far the log is indexed is
-        // undone, too, so the part is indexed again.
+        // No member waits for this commit, so it need not wait for the disk. A power cut may undo the commit. Then the
+        // record of how far the log is indexed is undone, too, and the part is indexed again.
         let indexed = self.relax().and_then(|()| {
             transact(&mut self.opened, |connection| {
                 store::index(connection, room, INDEXED_AT_ONCE)
@@ -209,7 +210,7 @@ impl Writer {
         }
     }
 
-    /// Makes the next commits return without waiting for the disk.
+    /// Makes the next commits return without waiting for the disk, for commits that no member waits for.
     fn relax(&mut self) -> Result<(), Failure> {
         if self.sync == Sync::Full {
             self.is_relaxed = true;
@@ -229,7 +230,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds to the backlog the rooms that have unindexed messages, after a crash or an older version of this crate.
+    /// Adds the rooms that have unindexed messages to the backlog. A crash or an older version of this crate leaves
+    /// such messages.
     fn look_for_unindexed(&mut self) {
         match store::unindexed(&self.opened.connection) {
             Ok(rooms) => rooms.into_iter().for_each(|room| self.backlog.note(room)),
@@ -265,7 +267,7 @@ impl Writer {
             store::update_progress(connection, changes.progress)
         };
         let committed = restrained.and_then(|()| transact(opened, append));
-        // A caller may have dropped its future. The messages are committed regardless.
+        // A send below fails if the caller has dropped its future. The messages are committed nevertheless.
         match committed {
             Ok(()) => {
                 for (key, room) in &changes.rooms {
@@ -275,7 +277,7 @@ impl Writer {
                     }
                 }
                 self.rooms.commit(changes);
-                // A commit into a file that was already cut short does not survive.
+                // If the file was cut short before the commit, the committed messages will be lost.
                 if let Err(failure) = self.opened.place.look() {
                     self.log(&failure);
                     self.has_failed = true;
@@ -288,7 +290,7 @@ impl Writer {
                 for (done, _weight, batch) in done {
                     drop(done.send(Ok(batch)));
                 }
-                // No member waits for this sync.
+                // Syncs after the answers, so that no member waits for the sync.
                 if let Err(error) = self.opened.state.sync_sometimes() {
                     tracing::debug!(%error, "what stands beside the file can't be synced");
                 }
@@ -307,7 +309,7 @@ impl Writer {
         }
     }
 
-    /// Opens a room's log. Opening only reads, so it works even if nothing can be written.
+    /// Opens a room's log. Opening a log only reads, so it works even if the file can't be written.
     fn open(&mut self, Open { key, name, done }: Open) {
         let mut changes = self.rooms.begin();
         let connection = &self.opened.connection;
@@ -315,7 +317,7 @@ impl Writer {
             Ok(room) => {
                 self.rooms.commit(changes);
                 let number = self.rooms.opened(&key);
-                // If the caller has dropped its future, the lease is dropped with the answer.
+                // If the caller has dropped its future, the send fails and drops the lease.
                 drop(done.send(Ok((room, self.leases.lease(&key, number)))));
             }
             Err(error) => {
@@ -326,7 +328,7 @@ impl Writer {
         }
     }
 
-    /// Records in `FILE-state` how much the file holds.
+    /// Records in `FILE-state`, the file beside the database, how much the database holds.
     fn note_progress(&mut self) {
         if let Err(error) = self.opened.state.write(self.rooms.progress())
             && self.may_log()
@@ -336,7 +338,7 @@ impl Writer {
         }
     }
 
-    /// Marks all rooms that hold messages for a check: each may have expired messages.
+    /// Marks all rooms that hold messages for a check, because each of these rooms may have expired messages.
     fn look_for_expired(&mut self) {
         if self.expiry.is_idle() {
             return;
@@ -370,7 +372,8 @@ impl Writer {
                         None => continue,
                     },
                 };
-                // Checking a room also has a cost, so it counts as one message.
+                // Checking a room has a cost even if no message is removed, so the check counts as at least one
+                // message.
                 left = left.saturating_sub(removed.count.max(1));
                 total += removed.count;
                 unfinished = removed.has_more.then_some(key);
@@ -441,7 +444,7 @@ mod tests {
         (Task::Open(Open { key, name, done }), opened)
     }
 
-    /// The write after the cut makes the WAL as long as before, with a hole in it.
+    /// After the WAL is cut short, the next write makes it as long as before, with a hole in it.
     #[cfg(unix)]
     #[test]
     fn a_file_that_is_cut_short_while_it_is_written_is_found_to_be_so() {
@@ -501,13 +504,14 @@ mod tests {
         };
         let (task, first) = open(&key);
         assert!(works(vec![task]));
-        // The last append and the close of the first log are performed together with the opening of a second log.
+        // The writer performs three tasks together: the last append, the close of the first log, and the opening of a
+        // second log.
         let (task, second) = open(&key);
         drop(first);
         assert!(works(vec![append(1), task]));
         drop(second);
         assert!(!works(vec![append(2)]));
-        // The caller has dropped its future, before the answer or after it.
+        // The caller drops its future before the answer, and then after the answer.
         let (task, gone) = open(&key);
         drop(gone);
         works(vec![task]);

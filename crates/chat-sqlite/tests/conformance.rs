@@ -12,7 +12,7 @@ impl InFile {
     fn open_with(&self, keep: Keep) -> SqliteJournal {
         let mut options = Options::default();
         (options.sync, options.keep) = (self.1, keep);
-        // The conformance suite has Thai nicks. The default rules do not know their combining marks.
+        // The conformance suite has Thai nicks with combining marks that the default rules do not allow.
         options.names.is_mark = |c| !c.is_ascii() && !c.is_alphanumeric();
         SqliteJournal::open(&self.0.path().join("log.db"), &options).unwrap()
     }
@@ -35,8 +35,8 @@ impl JournalUnderTest for InFile {
 
     async fn expire(&mut self) -> bool {
         let journal = self.open_with(Keep::Count(0));
-        // The journal removes old messages while it is idle. Dropping the journal waits for its thread, but not for the
-        // removal.
+        // The journal removes old messages while it is idle. Dropping the journal waits for the writer thread, but not
+        // for the removal.
         while journal.kept().await.unwrap() > 0 {
             tokio::task::yield_now().await;
         }

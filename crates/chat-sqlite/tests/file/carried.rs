@@ -69,8 +69,8 @@ fn what_is_damaged_is_passed_over_and_the_rest_can_be_carried_to_a_new_file() {
             std::fs::remove_file(dir.0.path().join(name)).unwrap();
         }
     }
-    // If a page with messages is damaged, the export leaves its messages out. If the schema, the rooms or the counts
-    // are damaged, the file is refused.
+    // If a page with messages is damaged, the export leaves the messages of this page out. If the schema, the rooms or
+    // the counts are damaged, the export refuses the file.
     assert!(passed_over > 10 && refused < 5, "{passed_over}, {refused}");
 }
 

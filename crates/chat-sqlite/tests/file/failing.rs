@@ -93,8 +93,8 @@ async fn a_file_that_can_not_be_written_is_refused_with_what_to_do() {
     written(&dir.file(), 1).await;
 }
 
-/// Each case has the name of a file, and the length to which the file is truncated in place. `None`: the file is
-/// overwritten with zeros.
+/// Each case has the name of a file, and the length to which the file is truncated in place. In a case with `None`, the
+/// file is overwritten with zeros.
 #[cfg(unix)]
 #[tokio::test]
 async fn what_would_be_written_into_a_file_that_was_cut_short_is_refused() {

@@ -64,7 +64,7 @@ async fn what_is_no_longer_kept_is_removed_though_there_is_never_a_pause() {
     let journal = SqliteJournal::open(&dir.file(), &few).unwrap();
     let ops = log(&journal, "ops").await;
     let nick = Nick::parse("alice").unwrap();
-    // The appends are started at once, and are more than one transaction takes.
+    // The test starts all appends at once. One transaction does not accept all of them.
     let filler = "x".repeat(100_000);
     let appends: Vec<_> = (0..100)
         .map(|_| {
@@ -94,7 +94,7 @@ async fn closing_writes_what_waits_and_gives_the_file_back() {
     assert_eq!(appended.await.unwrap().last(), Seq(1));
     assert!(matches!(say(&ops, "late").await, Err(JournalError::Gone)));
     journal.close().await.unwrap();
-    // The handles of the closed journal still exist while the file is opened again.
+    // The handles of the closed journal still exist when the file is opened again.
     let again = open(&dir.file());
     let page = all(&log(&again, "ops").await).await;
     assert_eq!(texts(&page), ["handed over"]);

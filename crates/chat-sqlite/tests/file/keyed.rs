@@ -37,7 +37,7 @@ async fn what_was_said_under_keys_lately_is_found_without_its_texts() {
     assert_eq!(keys(41, 100).await.len(), 0);
 }
 
-/// If two hubs appended to one journal, each would miss the messages of the other.
+/// If two hubs appended to one journal, each hub would miss the messages of the other hub.
 #[tokio::test]
 async fn a_log_that_does_not_know_what_another_hub_has_said_takes_nothing_more() {
     let dir = Dir::new();

@@ -183,8 +183,8 @@ async fn a_file_is_written_by_one() {
     open(&link);
 }
 
-/// If a file is opened under another path, SQLite uses another write-ahead log. Two processes would then not see each
-/// other's changes.
+/// If a program opens a file under another path, SQLite uses another write-ahead log. Two processes would then not see
+/// each other's changes.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_is_written_by_one_under_whatever_path() {
@@ -258,7 +258,7 @@ async fn what_is_not_ours_is_refused_and_left_alone() {
     );
 }
 
-/// Publishes `count` messages in the file, and closes the journal.
+/// Appends `count` messages to the log of the room `ops`, and closes the journal.
 async fn written(file: &Path, count: usize) {
     let journal = open(file);
     let ops = log(&journal, "ops").await;
@@ -344,7 +344,7 @@ async fn a_room_in_which_nothing_is_said_leaves_nothing_behind() {
     assert_eq!(check(&dir.file()).unwrap().rooms, []);
 }
 
-/// The earlier schemas of the file, exactly as they were released. They must not change.
+/// The earlier schemas of the file, exactly as they were released. These texts must not change.
 const EARLIER_SCHEMAS: [&str; 2] = [
     include_str!("../schema-1.sql"),
     include_str!("../schema-2.sql"),
@@ -450,8 +450,8 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
     }
 }
 
-/// Copies may be written over the files without replacing them. Only the modification time shows this, so the test sets
-/// the time to the past.
+/// A copy may be written over a file without replacing the file. Only the modification time shows this, so the test
+/// sets the time to the past.
 #[tokio::test]
 async fn copies_that_are_written_over_their_files_are_another_life() {
     let dir = Dir::new();

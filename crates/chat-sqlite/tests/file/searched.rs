@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// Returns a phrase of 64 pairs of characters, the most that a query may have. Each message contains all pairs, but no
-/// message contains the phrase.
+/// Returns a phrase of 64 pairs of characters, which is the maximum for a query. Each message contains all pairs, but
+/// no message contains the phrase.
 fn everywhere() -> String {
     "가".repeat(64) + "나"
 }
@@ -59,7 +59,7 @@ async fn a_search_whose_asker_is_gone_ends_at_once_and_reads_never_wait_for_one(
     let begun = Instant::now();
     assert!(ops.search(&words, Seq::END, 1).await.unwrap().is_empty());
     let one = begun.elapsed();
-    // Two searches run at a time, and the others wait. One search more is refused.
+    // Two searches run at a time, and 32 searches wait. One more search is refused.
     let mut searches: Vec<_> = (0..34)
         .map(|_| Box::pin(ops.search(&words, Seq::END, 1)))
         .collect();
@@ -138,7 +138,7 @@ async fn ten_indexed(dir: &Dir) -> (SqliteJournal, SqliteLog) {
     (journal, ops)
 }
 
-/// The results do not depend on which messages are indexed, or on messages that were added since.
+/// The results depend neither on which messages are indexed, nor on messages that are added later.
 #[tokio::test]
 async fn what_is_indexed_and_what_is_not_are_found_as_one() {
     let dir = Dir::new();
