@@ -40,7 +40,7 @@ const COMMANDS_MAX: u32 = 250;
 #[derive(Clone, Default)]
 struct App {
     hub: Hub,
-    /// The tabs that are connected, for which the program waits before it ends.
+    /// The connected tabs. The program waits for the tabs before it ends.
     tabs: TaskTracker,
 }
 
@@ -144,7 +144,7 @@ async fn main() -> anyhow::Result<()> {
             hub.drain();
         })
         .await?;
-    // axum does not wait for connections that have become WebSockets.
+    // axum does not wait for connections that have become WebSockets, so the program does.
     tabs.close();
     drop(timeout(drain, tabs.wait()).await);
     Ok(())
@@ -161,7 +161,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
     use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-    /// A browser tab that sends commands and returns what it is sent.
+    /// A browser tab of a test. It sends commands, and returns the replies and events that it receives.
     struct Tab(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
 
     impl Tab {

@@ -36,7 +36,7 @@ async fn answer(client: &Client, mut events: Events) -> Result<(), RequestError>
                 text,
                 ..
             }) if text == "!ping" => match client.say(&room, &format!("{from}: pong")).await {
-                // The answer is published exactly once, even if the connection broke in between.
+                // The answer is published exactly once, even if the connection broke while the answer was sent.
                 Ok(seq) => println!("answered {from} with message {seq}"),
                 // The bot may have left the room, or the server may be shutting down. The bot continues in either case.
                 Err(error) => eprintln!("not answered: {error}"),

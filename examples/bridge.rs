@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Connects to one end, given as `HOST:PORT/ROOM`, and joins its room.
+/// Connects to one end, given as `HOST:PORT/ROOM`, and joins the room.
 async fn open(end: &str) -> anyhow::Result<(Client, Events, String)> {
     let (address, room) = end.split_once('/').context("an end is HOST:PORT/ROOM")?;
     // Both ends may be on one server, where two sessions can't have the same nick.

@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let host = hub.session(Some("host")).await?;
     let greeter = greet(host.join("lobby").await?);
     let server = chat_core::serve(listener, hub, async {
-        // Without a signal handler, the program runs until it is killed.
+        // If the signal handler can't be installed, the program runs until it is killed.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }

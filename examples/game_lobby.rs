@@ -1,5 +1,5 @@
-//! Match rooms that close after the game. A player who says `play` in the lobby waits for a second player. The two get
-//! a room of their own, which is closed when one of them says `gg`.
+//! Match rooms that close after the game. A player who says `play` in the lobby waits for a second player. Then both
+//! players may join a room of their own. The room is closed when one of the players says `gg`.
 //!
 //! Run it with `cargo run --example game_lobby`, and play with two `nc 127.0.0.1 5001`.
 
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::join!(serving, watch(hub, referee, matches)).1
 }
 
-/// Watches the messages of all rooms without being a member of any.
+/// Watches the messages of all rooms without being a member of a room.
 async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<()> {
     let mut events = hub.follow_all();
     let mut waiting: Option<Message> = None;
@@ -67,7 +67,8 @@ async fn watch(hub: Hub, referee: Session, matches: Matches) -> anyhow::Result<(
                 open.insert(name.clone(), players);
             }
             for player in [other.from(), message.from()] {
-                // The invitation fails if a player has left. The other player notices that when the match begins.
+                // The invitation fails if a player has left. The other player notices the absence when the match
+                // begins.
                 let invitation = format!("your match: /join {name}");
                 drop(referee.tell(player.as_str(), &invitation).await);
             }

@@ -69,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
 /// Sends the text of each direct message back to its sender. The policy may have changed this text.
 async fn answer(mut door: Session) {
     while let Some(direct) = door.next_direct().await {
-        // The reply fails if the sender has left. That is ignored.
+        // The reply fails if the sender has left. The result is irrelevant.
         drop(door.tell(direct.from.as_str(), &direct.text).await);
     }
 }

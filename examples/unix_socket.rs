@@ -38,7 +38,7 @@ fn is_reserved(nick: &str) -> bool {
     nick.to_lowercase().starts_with("user-")
 }
 
-/// Adds the user id of the process at the other end to the peer.
+/// Adds to `peer` the user id of the process at the other end of the stream.
 fn know(stream: &UnixStream, peer: Peer) -> Peer {
     match stream.peer_cred() {
         Ok(credentials) => peer.with(User(credentials.uid())),
