@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_SNAPSHOTS=1 cargo test --test api` writes the listing again. The listing is made from rustdoc's JSON. Stable
 //! toolchains write this JSON only with `RUSTC_BOOTSTRAP`, and its format changes between toolchains. If the toolchain
-//! writes another format, the test is skipped, so that a newer toolchain alone does not make it fail.
+//! writes another format, the test is skipped. So a newer toolchain alone does not fail the test.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 

@@ -27,7 +27,7 @@ impl Others {
         }
     }
 
-    /// Checks that both members receive each other's messages. Returns what else bob received.
+    /// Checks that both members receive each other's messages. Returns the other lines that bob received.
     fn chat(&mut self) -> Vec<String> {
         hears_from(&mut self.alice, &mut self.bob);
         hears_from(&mut self.bob, &mut self.alice)
@@ -48,7 +48,8 @@ fn endless_line(server: &Server, others: &mut Others, mut endless: Member, bytes
     endless.says("/nick finite");
     let mut heard = endless.hears_until("* you are now finite");
     heard.retain(|line| line.starts_with('!'));
-    // Usually there is one error. If the machine is busy and the bytes arrive with pauses, each part counts as a line.
+    // Usually there is one error. If the machine is busy and the bytes arrive with pauses, the server takes each part
+    // as a line.
     assert!(
         !heard.is_empty() && heard.iter().all(|line| line == TOO_LONG),
         "{heard:?}"
@@ -70,11 +71,11 @@ fn random_bytes(
 ) -> u64 {
     let noise = Member::arrive(server, "noise");
     let (mut sending, receiving) = (noise.raw(), noise.raw());
-    // The answers are read at the same time, because the server would otherwise stop reading.
+    // A thread reads the answers, because the server does not read from a peer that does not read the answers.
     let reading = thread::spawn(move || read_to_the_end(&receiving));
     let mut piece = vec![0; bytes / 16];
     for _ in 0..16 {
-        // The server may disconnect a peer that sends too many invalid lines. Writing the rest then fails.
+        // The server may disconnect a peer that sends too many invalid lines. Writing the remaining pieces then fails.
         random.fill(&mut piece);
         sending.write_all(&piece).ok();
         others.chat();

@@ -1,4 +1,4 @@
-//! Messages in a file: after kills, exports and imports, and when another file takes the place of the file.
+//! Messages in a file: after kills, exports and imports, and after the file was replaced.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

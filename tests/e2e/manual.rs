@@ -13,7 +13,7 @@ fn printed(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Texts that are typed before Tab is pressed, and the expected text after it.
+/// Texts that the test types before it presses Tab, each with the text that the shell must then show.
 const COMPLETED: [(&str, &str); 10] = [
     ("chat-client ta", "chat-client tail"),
     ("chat-client --ni", "chat-client --nick"),

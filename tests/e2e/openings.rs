@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpStream};
 
 use crate::harness::{Member, Server, hears_from, read_to_the_end};
 
-/// Sends `opening` on a new connection and ends it, and expects that the server closes the connection. Returns the
-/// answer.
+/// Sends `opening` on a new connection, and closes the sending half. Expects that the server closes the connection.
+/// Returns the server's answer.
 fn answer_to(server: &Server, opening: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(opening).unwrap();

@@ -90,7 +90,7 @@ fn edits_wide_characters(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     kim.has_cursor_at(2, 23);
 }
 
-/// Checks that the client asks before it sends a paste of many lines, and that it sends the lines in order.
+/// Checks that the client asks before it sends a paste of many lines, and that the client sends the lines in order.
 fn pastes_many_lines(kim: &Tmux, bob: &Tmux, nc: &mut Member) {
     let lines: Vec<String> = (1..=30).map(|number| format!("pasted {number}")).collect();
     kim.pastes(&lines.join("\n"));
@@ -135,7 +135,7 @@ fn scrolls_back(kim: &Tmux) {
     kim.shows("pasted 30");
 }
 
-/// Starts the server again after it was killed. A line that was typed in between must be sent exactly once.
+/// Starts the server again after it was killed. A line that was typed while no server ran must be sent exactly once.
 fn talks_after_a_restart(kim: &Tmux, bob: &Tmux, address: &str) -> Server {
     kim.shows("OFFLINE");
     kim.enters("said while away");
@@ -156,7 +156,7 @@ fn talks_after_a_restart(kim: &Tmux, bob: &Tmux, address: &str) -> Server {
     server
 }
 
-/// Checks that the client asks before it discards a draft, and that it restores the terminal.
+/// Checks that the client asks before it discards a draft, and that the client restores the terminal.
 fn quits(kim: &Tmux, bob: &Tmux) {
     kim.types("draft");
     kim.presses(&["C-c"]);
@@ -287,7 +287,7 @@ fn a_damaged_memory_is_set_aside_with_a_notice() {
             .unwrap()
             .contains("kim")
     );
-    // The client first looks up the last server in the same file. The damage must be reported nevertheless.
+    // The client first looks for the last server in this file. It must report the damage of the file nevertheless.
     fs::write(directory.join("state.json"), "{ again").unwrap();
     let client = home.client(100, 24, "");
     client.shows("damaged-2.json");
@@ -450,7 +450,7 @@ fn a_hostile_server_reaches_nothing_but_the_screen() {
     stream
         .write_all((lines.join("\n") + "\n").as_bytes())
         .unwrap();
-    // These are more direct messages than the client holds, so it reports that some were missed.
+    // The test has sent more direct messages than the client holds, so the client reports that some were missed.
     let ends = ["2 @x 1!1", "direct messages were missed"];
     kim.waits_for("the end", |screen| {
         let screen = screen.concat();

@@ -91,7 +91,7 @@ fn what_is_remembered_is_written_while_the_client_runs() {
         thread::sleep(Duration::from_millis(50));
     }
     drop(kim);
-    // Until the server has noticed the end, the nick is taken.
+    // The nick stays taken until the server has noticed the end of the connection.
     nc.sees_part("* 김철수 left (gone: ");
     let again = home.client(80, 24, "");
     again.shows("김철수 | online");
@@ -180,7 +180,7 @@ fn a_flood_freezes_neither_the_screen_nor_the_keys() {
         took.push(began.elapsed());
     }
     took.sort();
-    // On a machine with other work this takes about 0.3 s. The median ignores single pauses of the machine.
+    // On a machine with other work, a key is shown after about 0.3 s. The median ignores single pauses of the machine.
     assert!(took[10] < Duration::from_secs(2), "{took:?}");
     stream.shutdown(Shutdown::Both).unwrap();
     flooding.join().unwrap();

@@ -389,7 +389,7 @@ fn a_shell_pipes_into_send_and_out_of_tail() {
     let server = Server::start();
     let client = crate::harness::binary("chat-client").display();
     let address = server.address();
-    // `head` ends `tail` because it stops reading. python3 replaces jq where jq is missing.
+    // `head` stops reading, which ends `tail`. python3 replaces jq where jq is missing.
     let script = format!(
         r#"
         set -eu

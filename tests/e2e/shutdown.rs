@@ -40,7 +40,7 @@ fn an_empty_server_ends_at_once() {
         let begin = Instant::now();
         server.signal(signal);
         assert_eq!(server.exit_code(), 0, "SIG{signal}");
-        // On an idle machine this takes a tenth of a second. These tests run in parallel.
+        // On an idle machine, the shutdown takes 0.1 s. The limit is higher, because the tests run in parallel.
         assert!(
             begin.elapsed() < Duration::from_secs(2),
             "{:?}",
@@ -103,7 +103,7 @@ fn a_signal_that_is_sent_twice_by_one_hand_still_drains() {
     assert_eq!(server.exit_code(), 0);
 }
 
-/// Returns a member that has not read for so long that the server can't send it more.
+/// Returns a member that has not read for so long that the server can't send the member anything more.
 fn deaf_member(server: &Server) -> Member {
     let deaf = Member::arrive(server, "deaf");
     let mut alice = Member::arrive(server, "alice");

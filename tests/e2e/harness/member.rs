@@ -56,7 +56,7 @@ impl Member {
         self.sends(format!("{line}\n"));
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes without adding a newline.
     pub(crate) fn sends(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         self.note(
@@ -85,14 +85,14 @@ impl Member {
         self.collect_until(&mut skipped, part, |line| line.contains(part))
     }
 
-    /// Waits for exactly this line. Returns the lines before it, without their times of day.
+    /// Waits for exactly this line. Returns the earlier lines, without their times of day.
     pub(crate) fn hears_until(&mut self, last: &str) -> Vec<String> {
         let mut heard = Vec::new();
         self.collect_until(&mut heard, last, |line| untimed(line) == last);
         heard
     }
 
-    /// Waits for a line that contains `part`. Returns the lines before it, without their times of day.
+    /// Waits for a line that contains `part`. Returns the earlier lines, without their times of day.
     pub(crate) fn hears_until_part(&mut self, part: &str) -> Vec<String> {
         let mut heard = Vec::new();
         self.collect_until(&mut heard, part, |line| line.contains(part));
@@ -225,15 +225,15 @@ enum Received {
     Nothing,
 }
 
-/// Lets `speaker` say something. Returns all lines that `listener` receives up to it. Lines that are not among them
-/// were not sent to `listener` before.
+/// Lets `speaker` say something. Returns the lines that `listener` receives before this message. A line that is not in
+/// the result was not sent to `listener` before the message.
 pub(crate) fn hears_from(listener: &mut Member, speaker: &mut Member) -> Vec<String> {
     let fence = format!("so much for that, {}", listener.name);
     speaker.says(&fence);
     listener.hears_until(&format!("{}: {fence}", speaker.name))
 }
 
-/// Lets `speaker` say twelve megabytes, which `listener` reads. This is more than the kernel buffers for a member that
+/// Lets `speaker` say twelve megabytes, which `listener` reads. The kernel buffers less than that for a member that
 /// does not read.
 pub(crate) fn talk_a_lot(speaker: &mut Member, listener: &mut Member) {
     let text = "x".repeat(4_000);

@@ -62,7 +62,7 @@ impl Process {
         assert!(status.success(), "prlimit: {status}");
     }
 
-    /// Waits until the program has ended. Fails if that takes longer than `limit`.
+    /// Waits until the program has ended. Fails the test if the program still runs after `limit`.
     pub(crate) fn ends_within(&mut self, limit: Duration) -> ExitStatus {
         // The program's ends of the pipes close exactly when the program ends, so no polling is needed.
         let deadline = Instant::now() + limit;

@@ -113,7 +113,7 @@ impl Tmux {
         resident.expect("VmRSS is there").parse().unwrap()
     }
 
-    /// Waits until `wanted` holds for the lines on the screen. `what` describes this if it fails.
+    /// Waits until `wanted` holds for the lines on the screen. If the wait fails, `what` describes the wanted screen.
     pub(crate) fn waits_for(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
         let until = Instant::now() + DEADLINE;
         loop {
@@ -164,7 +164,7 @@ impl Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // If tmux can't be ended, that must not hide why the test failed.
+        // A failure to end tmux must not hide why the test failed.
         Command::new("tmux")
             .args(["-L", &self.socket, "kill-server"])
             .output()
