@@ -117,7 +117,7 @@ impl Held {
         }))
     }
 
-    /// Opens SQLite's WAL and its index, so that they are checked as well.
+    /// Opens SQLite's WAL and the index of the WAL, so that later checks include both files.
     pub(crate) fn watch(&self, wal: &Path, shm: &Path) -> Result<(), OpenError> {
         let open = |path: &Path| File::open(path).map_err(OpenError::io(path.display()));
         drop(self.log.set((open(wal)?, open(shm)?)));
@@ -134,8 +134,8 @@ impl Held {
         }
     }
 
-    /// Returns whether the file still has all data that was written to it. Only the size and the header of the file are
-    /// checked.
+    /// Returns whether the file still has all data that was written to it. Checks the size and the header of the file,
+    /// and the last changes in the WAL.
     pub(crate) fn is_whole(&self) -> bool {
         (0..LOOKS).any(|look| {
             if look > 0 {
@@ -280,7 +280,7 @@ pub(crate) struct Held {
 }
 
 /// On systems other than Unix, no program can remove or cut short an open file. A lock on the file would also keep
-/// SQLite from opening it.
+/// SQLite out.
 #[cfg(not(unix))]
 impl Held {
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {

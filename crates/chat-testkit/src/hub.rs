@@ -123,7 +123,7 @@ impl TestHub {
         (Wire::new(name, near), faults)
     }
 
-    /// Connects a member in the plain dialect, and waits until it is in the lobby under this nick.
+    /// Connects a member in the plain dialect, and waits until the member is in the lobby under this nick.
     ///
     /// # Panics
     ///

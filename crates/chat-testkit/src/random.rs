@@ -29,7 +29,7 @@ impl Random {
         &items[self.below(items.len())]
     }
 
-    /// Returns one of `items`, or `default` if there are none.
+    /// Returns one of `items`, or `default` if `items` is empty.
     pub(crate) fn pick_or<'a>(&mut self, items: &'a [String], default: &'a str) -> &'a str {
         items
             .get(self.below(items.len()))

@@ -133,8 +133,8 @@ impl SharedJournal {
         }))
     }
 
-    /// Creates the journal for one hub. Each hub needs an incarnation of its own, which is not 0. By the incarnation,
-    /// the other nodes recognise which hub has appended a batch.
+    /// Creates the journal for one hub. `incarnation` is the number of the hub: not 0, and a different number for each
+    /// hub. By this number, the other nodes recognise which hub has appended a batch.
     #[must_use]
     pub fn node(&self, incarnation: u32) -> SharedNode {
         let seed = self.0.seed.wrapping_mul(0x9e37_79b9) ^ u64::from(incarnation);

@@ -67,7 +67,7 @@ impl SharedRosters {
     }
 
     /// Adds a node, and returns its roster for [`HubBuilder::roster`](chat_core::HubBuilder::roster). The nodes have
-    /// the incarnations 1, 2 and so on.
+    /// the numbers 1, 2 and so on, which are their [incarnations](Roster::incarnation).
     #[must_use]
     pub fn node(&self) -> SharedRoster {
         let (tx, events) = mpsc::channel(EVENTS_MAX);
@@ -86,8 +86,8 @@ impl SharedRosters {
         }
     }
 
-    /// Disconnects the node with this incarnation, as a crash does: the other nodes learn that it has ended, and its
-    /// nicks become free.
+    /// Disconnects the node with the number `incarnation`, as a crash does. The other nodes learn that this node has
+    /// ended, and its nicks become free.
     pub fn crash(&self, incarnation: u32) {
         self.0.end_node(incarnation);
     }

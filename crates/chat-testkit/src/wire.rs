@@ -204,7 +204,7 @@ impl Wire {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Sends bytes as they are. Returns whether the stream accepted them.
+    /// Sends bytes without adding a newline. Returns whether the stream accepted the bytes.
     pub(crate) async fn sends_if_open(&mut self, bytes: &[u8]) -> bool {
         self.transcript
             .add(Direction::Sent, &String::from_utf8_lossy(bytes));

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 /// A policy that decides by what a message, a reason, a topic, a nick or a room's name contains.
 ///
-/// The policy refuses a text that contains the word given to [`refusing`](Self::refusing). If the text contains
-/// `slow`, the policy decides after a second; if it contains `hang`, the policy never decides. If the text contains
-/// `panic`, the policy panics. The policy changes `teh` to `the`. It allows everything else, and all connections.
+/// The policy refuses a text that contains the word given to [`refusing`](Self::refusing). If the text contains `slow`,
+/// the policy decides after a second. If the text contains `hang`, the policy never decides. If the text contains
+/// `panic`, the policy panics. The policy changes `teh` to `the`. The policy allows all other texts, and all
+/// connections.
 ///
 /// The reason of a refusal contains a control character, so that a test can check that no control character reaches a
 /// peer.

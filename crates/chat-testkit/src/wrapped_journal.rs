@@ -39,7 +39,7 @@ use std::future::{Future, ready};
 /// # drop(hub);
 /// ```
 pub trait Intercept: Clone + Send + Sync + 'static {
-    /// Runs before a log is opened. If it returns an error, opening fails with that error.
+    /// Runs before a log is opened. If this method returns an error, opening fails with that error.
     fn open(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
         ready(Ok(()))
     }
@@ -64,13 +64,13 @@ pub trait Intercept: Clone + Send + Sync + 'static {
         log.follow(after)
     }
 
-    /// Runs before messages are read, and before messages with keys are read. If it returns an error, reading fails
-    /// with that error.
+    /// Runs before messages are read, and before messages with keys are read. If this method returns an error, reading
+    /// fails with that error.
     fn read(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
         ready(Ok(()))
     }
 
-    /// Runs before a search. If it returns an error, the search fails with that error.
+    /// Runs before a search. If this method returns an error, the search fails with that error.
     fn search(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
         ready(Ok(()))
     }

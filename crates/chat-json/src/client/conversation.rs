@@ -25,8 +25,8 @@ use unanswered::{Asked, ComesBack, Question, Unanswered};
 /// The maximum number of unanswered requests. At the limit, further requests wait in the caller's channel.
 const UNANSWERED_MAX: usize = 256;
 
-/// If this many events wait in [`Conversation`], the client leaves further messages unread in the server's log. It may
-/// drop other events. The channel to the caller holds more events, which do not count.
+/// If this many events wait in [`Conversation`], the client leaves further messages unread in the server's log. The
+/// client may also drop other events. Events in the channel to the caller do not count.
 const EVENTS_MAX: usize = 1024;
 
 /// The maximum number of messages that the client reads from a log with one request.

@@ -305,8 +305,8 @@ async fn step(link: &mut Link, conversation: &mut Conversation, by: Instant) -> 
     }
 }
 
-/// Returns whether the server may accept a refused hello later. It may if it has said when to try again. It may also if
-/// the nick is taken: a lost connection of this client, which the server still considers open, may hold the nick.
+/// Returns whether the server may accept a refused hello later. This is so if the server has said when to try again, or
+/// if the nick is taken: a lost connection of this client may still hold the nick.
 fn may_pass(error: &RequestError) -> bool {
     match error {
         RequestError::Refused { code, retry, .. } => retry.is_some() || code == "nick_taken",

@@ -145,7 +145,7 @@ pub enum Event {
 pub struct Room {
     /// The room's name, as its members spell it.
     pub room: String,
-    /// The epoch of the room's log.
+    /// The [epoch](chat_core::log::Epoch) of the room's log.
     pub epoch: String,
     /// The last position of the room's log.
     pub seq: u64,
@@ -168,7 +168,8 @@ pub struct Room {
 pub struct Message {
     /// The room.
     pub room: String,
-    /// The epoch of the room's log. Empty in the result of [`history`](super::Client::history).
+    /// The [epoch](chat_core::log::Epoch) of the room's log. Empty in the result of
+    /// [`history`](super::Client::history).
     pub epoch: String,
     /// The position of the message in the room's log.
     pub seq: u64,

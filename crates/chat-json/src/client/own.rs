@@ -19,7 +19,7 @@ pub(super) struct OwnMessages {
     next: u64,
     /// The keys of messages that have not arrived from the server.
     unseen: HashSet<String>,
-    /// The latest keys, oldest first, including those of messages that have arrived.
+    /// The latest keys, oldest first, including the keys of messages that have arrived.
     order: VecDeque<String>,
     /// The nicks that the client had or requested, oldest first.
     nicks: VecDeque<String>,

@@ -274,8 +274,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns whether the message `later`, which has the same key, is a repetition. Within one epoch there is none,
-    /// because the server itself recognises repetitions.
+    /// Returns whether the message `later`, which has the same key, is a repetition. Two messages of one epoch are
+    /// never repetitions, because the server itself recognises repetitions.
     fn is_repeated_by(self, later: Self) -> bool {
         let apart = Duration::from_millis(later.ts.abs_diff(self.ts));
         self.life != later.life && apart < REPEATED_WITHIN

@@ -13,7 +13,7 @@ pub struct Reply<T> {
     pub ok: T,
 }
 
-/// A reply to a command that the server has refused, or to a line that it could not use.
+/// A reply to a command that the server has refused, or to a line that the server could not use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused<'a> {
     /// The id of the command; `None` if the line has no valid id.
@@ -27,7 +27,7 @@ pub struct Refused<'a> {
 /// A line from the server, parsed only as far as needed to know whether it is a reply, an error or an event.
 #[derive(Debug, Deserialize)]
 pub struct Incoming<'a> {
-    /// The id of the command that the line answers; `None` if it answers none.
+    /// The id of the command that the line answers; `None` if the line answers no command.
     #[serde(default)]
     pub re: Option<Id>,
     /// The result, if the server has executed the command.
@@ -96,7 +96,7 @@ pub struct Place<'a> {
     /// The room.
     #[serde(borrow)]
     pub room: Text<'a>,
-    /// The epoch of the room's log.
+    /// The [epoch](chat_core::log::Epoch) of the room's log.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Text<'a>>,
     /// The last position of the room's log.

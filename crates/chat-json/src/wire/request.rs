@@ -103,7 +103,7 @@ pub struct JoinRoom<'a> {
     /// The position of the last message that the client has seen. The server replays the messages after it.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub after: Option<Position<'a>>,
-    /// The maximum number of replayed messages. If there are more, the server replays the latest ones.
+    /// The maximum number of replayed messages. If the log has more messages, the server replays the latest ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -111,7 +111,7 @@ pub struct JoinRoom<'a> {
 /// A position in a room's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position<'a> {
-    /// The epoch of the log, as the server has sent it. `None` is the log's current epoch.
+    /// The [epoch](chat_core::log::Epoch) of the log, as the server has sent it. `None` is the log's current epoch.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Text<'a>>,
     /// The sequence number within the epoch.

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Logs in memory. They remain when rooms and hubs are dropped.
+/// Logs in memory, which remain when rooms and hubs are dropped.
 #[derive(Clone)]
 pub(crate) struct Kept {
     journal: MemoryJournal,

@@ -19,8 +19,8 @@ pub enum Rule {
     Loss,
     /// Journal: if the future of an append is dropped, the messages of the append stay in the log.
     Cancelled,
-    /// Journal: a read returns messages of its span, up to its limit. If the span has more messages, the read returns
-    /// those nearest to the position that the span names.
+    /// Journal: a read returns messages of its span, at most as many as its limit. If the span has more messages, the
+    /// read returns the messages nearest to the position that the span names.
     Ranges,
     /// Journal: a gap covers exactly the messages that a log no longer holds.
     Gaps,

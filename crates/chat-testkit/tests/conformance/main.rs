@@ -1,4 +1,4 @@
-//! The suites accept correct implementations. For wrong implementations, they name the rule that is broken.
+//! The suites accept correct implementations. For a wrong implementation, a suite names the broken rule.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 

@@ -62,7 +62,7 @@ async fn other_faults_break_the_rule_that_they_should() {
     }
 }
 
-/// Wraps a journal so that a log keeps its epoch when it begins anew.
+/// Wraps a journal so that a log that begins anew keeps its epoch.
 #[derive(Clone)]
 struct OneEpoch;
 

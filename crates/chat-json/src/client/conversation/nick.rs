@@ -40,9 +40,9 @@ impl Conversation {
     /// Chooses another nick after the server refused the hello. Returns whether there is another nick to reconnect
     /// with.
     ///
-    /// If the caller chose the refused nick while there was no connection, the other nick is the previous one. If not,
-    /// the client becomes a guest. It becomes a guest only if the caller allows guests and no lost connection of this
-    /// client may still hold the nick.
+    /// If the caller chose the refused nick while there was no connection, the other nick is the previous one. Any
+    /// other refused nick is replaced by a guest's nick, if the caller allows guests and no lost connection of this
+    /// client may still hold the refused nick.
     pub(in crate::client) fn falls_back(&mut self, error: &RequestError, now: Instant) -> bool {
         let RequestError::Refused { code, message, .. } = error else {
             return false;

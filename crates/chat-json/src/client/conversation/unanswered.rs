@@ -110,8 +110,8 @@ impl Unanswered {
         }
     }
 
-    /// Interrupts the messages that were sent on an earlier connection. The client's nick has changed, so they can't be
-    /// repeated under the same nick.
+    /// Interrupts the messages that were sent on an earlier connection. They can't be repeated, because the client's
+    /// nick has changed.
     pub(super) fn give_up_messages(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
             let is_message = matches!(asked.question, Question::Callers(RequestKind::Say, _));

@@ -24,7 +24,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Creates rooms with hostile topics, one of them with many members.
+    /// Creates rooms with hostile topics. One of the rooms has many members.
     pub(super) async fn new() -> Self {
         let hub = Hub::default();
         let mut random = Random::new(0);

@@ -192,7 +192,7 @@ impl<'u, U: JournalUnderTest> Rooms<'u, U> {
         let _ready_or_not = read.as_mut().poll(&mut context);
     }
 
-    /// Returns the known positions of a room's messages, including those that are gone.
+    /// Returns the known positions of a room's messages, including messages that are gone.
     pub(super) fn places(&self, room: usize) -> Vec<Seq> {
         let records = &self.rooms[room].model.records;
         records.iter().filter_map(|record| record.seq).collect()
