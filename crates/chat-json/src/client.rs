@@ -49,7 +49,7 @@ const HOLES_MAX: usize = 16;
 ///
 /// # Overload
 ///
-/// At most 64 requests wait to be sent, and at most 256 wait for their answers. Beyond that, every method waits. No
+/// At most 64 requests wait to be sent, and at most 256 wait for their answers. At these limits, every method waits. No
 /// method waits for `Events` to be read, so a loop over events may send messages.
 ///
 /// # Disconnects

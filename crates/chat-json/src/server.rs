@@ -62,8 +62,8 @@ impl Default for JsonLines {
     }
 }
 
-/// A first line that is still incomplete at this length in bytes is accepted if it can only be a hello. A hello may
-/// name many rooms. It may then exceed the number of bytes that a connection may send before its protocol is detected.
+/// A first line that is still incomplete at this length in bytes is accepted if it can only be a hello. A hello that
+/// names many rooms may exceed the number of bytes that a connection may send before its protocol is detected.
 const LONG_HELLO_BYTES: usize = 512;
 
 impl Detector for JsonLines {

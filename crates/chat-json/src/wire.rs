@@ -28,7 +28,7 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// rooms. Each room has the longest topic, and 100 members with the longest nicks.
 pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A string in a parsed line. It borrows from the line unless the JSON string has escapes.
+/// A string in a parsed line. The string borrows from the line unless the JSON string has escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);

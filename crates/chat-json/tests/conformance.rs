@@ -5,7 +5,8 @@ use chat_json::JsonLines;
 use chat_testkit::TestHub;
 use chat_testkit::conformance::{self, Speech};
 
-/// Returns one line for each command. Only the client interprets an id, so the server returns the id unchanged.
+/// Returns the input of the suite: a line for each command. The server may return ids unchanged, because only the
+/// client interprets an id.
 fn speech() -> Speech {
     Speech::new([
         r#"{"cmd":"hello","v":1,"nick":"suite-1","join":[{"room":"lobby"}]}"#,

@@ -28,7 +28,7 @@ pub enum OpenError {
         "it is damaged ({0}): `chat-server check` says more; restore a copy, or export what can be read"
     )]
     Damaged(String),
-    /// The file is empty, although `FILE-state` records that it has held this many messages.
+    /// The file is empty, although `FILE-state`, the file beside it, records that it has held this many messages.
     #[error(
         "it is empty, and has held {0} messages: put back a copy, or remove what stands beside it (FILE-state) to begin \
          anew"
@@ -86,7 +86,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     /// The transaction was written, but it may not be on the disk. If the process is killed now, the transaction may be
-    /// in the file. If not, the next commit of this process overwrites it.
+    /// in the file. If the process continues, its next commit overwrites the transaction.
     #[error(transparent)]
     Commit(rusqlite::Error),
     /// The file was moved or removed: writes would be lost when the process ends.

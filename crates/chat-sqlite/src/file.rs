@@ -106,8 +106,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     })
 }
 
-/// Returns the path of the file with all links resolved. So each file has one path, and one set of other files beside
-/// it. Creates an empty file if none exists.
+/// Returns the path of the file with all links resolved. So each file has one path, one WAL and one `FILE-state`.
+/// Creates an empty file if none exists.
 fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |error| OpenError::io(path.display())(error);
     match std::fs::metadata(path) {
@@ -133,8 +133,9 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// The paths of the database, its WAL and `FILE-state`, the lock file beside it, and the identities of these files. If
-/// a file is moved or removed while it is open, writes to the file succeed but are lost when the process ends.
+/// The paths and the identities of three files: the database, its WAL, and `FILE-state`, the lock file beside the
+/// database. If a file is moved or removed while it is open, writes to the file succeed but are lost when the process
+/// ends.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,

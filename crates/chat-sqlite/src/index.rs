@@ -39,7 +39,7 @@ impl Piece {
         }
     }
 
-    /// Returns what a message must contain to match this piece of a search. For messages that are not in the index.
+    /// Returns what the text of a message that is not in the index must contain to match this piece of a search.
     fn needle(&self) -> Needle {
         match self {
             Self::Word(word) => {
@@ -148,7 +148,7 @@ impl Query {
     }
 }
 
-/// A text in the form in which a query is compared with it, if the text is not in the index.
+/// A text in a form that can be compared with a query without the index.
 #[derive(Debug, Default)]
 struct Folded {
     /// The words as FTS5 stores them, with a space before and after each.

@@ -35,8 +35,8 @@ use tokio::sync::{oneshot, watch};
 ///
 /// # Overload
 ///
-/// At most 4,096 batches wait to be written. A further batch is rejected with [`JournalError::Unavailable`]. So is
-/// every batch while more than 64 MiB of messages wait.
+/// At most 4,096 batches wait to be written. A further batch is rejected with [`JournalError::Unavailable`]. Every
+/// batch is rejected in this way while more than 64 MiB of messages wait.
 ///
 /// At most four reads and two searches run at the same time. Further reads and searches wait. At most 32 searches
 /// wait; a further search is rejected with [`JournalError::Unavailable`]. A search that takes longer than 400 ms ends
@@ -315,7 +315,7 @@ struct Part {
 }
 
 impl Part {
-    /// Returns the messages. If messages are missing where the span begins, returns the gap there.
+    /// Returns the messages, and a gap if messages are missing where the span begins.
     ///
     /// The positions of the messages must grow by one. If they do not, the file is damaged. The result then has only
     /// the messages between the beginning of the span and the damage, and the next page begins with a gap. A span
@@ -491,7 +491,7 @@ mod tests {
             };
             let (_thread, state) = thread::start(work).unwrap();
             Arc::get_mut(&mut journal.0).unwrap().thread_state = state;
-            // The thread ends or panics while `close` waits for it.
+            // The thread ends or panics while `close` waits for the thread.
             let close = journal.close();
             let (closed, ()) = tokio::join!(close, async { proceed.send(()).unwrap() });
             assert_eq!(matches!(closed, Err(JournalError::Gone)), panics);

@@ -1,4 +1,5 @@
-//! The thread that schedules background work: it has messages indexed and removed, and closes idle readers.
+//! The thread that schedules background work. It makes the writer thread index messages and remove expired messages,
+//! and it closes idle readers.
 //!
 //! Invariant: at most one step of indexing waits in the queue of the writer thread at a time. Pauses between the steps
 //! limit the bytes that are indexed a second. The writer thread indexes only committed messages. Each room's row

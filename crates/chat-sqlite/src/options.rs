@@ -58,13 +58,13 @@ pub enum Sync {
     /// The message is committed once it is on the disk. A power cut loses no delivered message.
     #[default]
     Full,
-    /// The message is committed once the operating system has it. This is faster, but a power cut may lose delivered
-    /// messages of the last moments.
+    /// The message is committed once the operating system has it. This setting is faster, but a power cut may lose
+    /// delivered messages of the last moments.
     Normal,
 }
 
 /// How long the messages of a room are kept. The journal removes expired messages in small steps. A reader gets a gap
-/// in their place.
+/// instead of the removed messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keep {
     /// All messages are kept without limit.

@@ -29,7 +29,7 @@ struct Used {
     logs: usize,
     /// The number of the log that last appended messages to this room. 0 if no log has appended messages.
     writer: u64,
-    /// The value of [`Rooms::opened`] when messages were last appended to this room.
+    /// How many logs of all rooms together had been opened when messages were last appended to this room.
     opened_before: u64,
 }
 

@@ -139,7 +139,7 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
             code,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure
         ),
-        // This is the error of a column with the wrong type.
+        // An error without a code means that a column has the wrong type.
         None => true,
     }
 }

@@ -91,7 +91,7 @@ fn beyond_index(
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // The index may still find messages, so the search continues there.
+            // The index may still find messages, so the search continues in the index.
             Err(error) if is_damage(&error) => {
                 tracing::warn!(%error, room, "a part of a log is damaged");
                 let from = indexed.next();
@@ -136,8 +136,8 @@ fn in_index(
         .collect()
 }
 
-/// Returns the latest messages of a room that have a key and are not older than a given time, at most `limit`, without
-/// their texts and oldest first.
+/// Returns the latest messages of a room that have a key and are not older than a given time. Returns at most `limit`
+/// messages, oldest first, without their texts.
 pub(crate) fn keyed(
     connection: &mut Connection,
     room: &Key,

@@ -93,7 +93,7 @@ pub(crate) fn new_room(connection: &Connection, key: &Key, name: &str) -> rusqli
     })
 }
 
-/// Appends a batch whose positions follow the room's last one.
+/// Appends a batch whose positions follow the room's last position.
 pub(crate) fn append(
     connection: &Connection,
     room: &mut Room,

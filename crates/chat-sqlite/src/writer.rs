@@ -444,7 +444,7 @@ mod tests {
         (Task::Open(Open { key, name, done }), opened)
     }
 
-    /// After the WAL is cut short, the next write makes it as long as before, with a hole in it.
+    /// After the WAL is cut short, the next write makes the WAL as long as before, with a hole in it.
     #[cfg(unix)]
     #[test]
     fn a_file_that_is_cut_short_while_it_is_written_is_found_to_be_so() {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream with faults that a test sets through its [`Faults`]. Without faults it behaves as the stream that it wraps.
+/// A stream with faults that a test sets through its [`Faults`]. Without faults, the stream behaves as the wrapped
+/// stream.
 ///
 /// To a server, such a stream looks like a connection over a bad network.
 ///
@@ -176,7 +177,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for FaultyStream<S> {
         let mut part = buffer.take(allowed);
         let polled = Pin::new(inner).poll_read(context, &mut part);
         let bytes = part.filled().len();
-        // `part` has initialised the memory of `buffer`. Without `unsafe`, only a copy can tell `buffer` so.
+        // The read has filled the memory of `buffer` through `part`. Without `unsafe`, only a copy makes `buffer` count
+        // these bytes as filled.
         let read = part.filled().to_vec();
         buffer.put_slice(&read);
         let wakers = state.pass(bytes);

@@ -57,6 +57,7 @@
 //!
 //! [`conformance`] has suites for journals, dialects and rosters. A suite checks any implementation for the rules that
 //! `chat-core` relies on.
+//!
 //! [`SlowJournal`] is a journal whose appends take time, for tests of a program that waits for an append.
 //! [`WrappedJournal`] makes any journal fail or wait. [`WordPolicy`] makes each decision that a policy can make.
 //! [`in_words`] describes the events of members in process.

@@ -155,8 +155,8 @@ impl SharedJournal {
         }
     }
 
-    /// Removes all messages of a room's log. A reader gets a gap in their place. A node that has not followed the
-    /// messages yet gets a gap, too.
+    /// Removes all messages of a room's log. A reader gets a gap instead of the messages. A node that has not followed
+    /// the messages yet gets a gap, too.
     pub fn let_go(&self, room: &str) {
         self.0.room(room).change(|log| {
             log.entries.clear();
@@ -168,7 +168,7 @@ impl SharedJournal {
     }
 
     /// Removes the batches of a room's log that lie within this range, which may be in the middle of the log. A reader
-    /// gets a gap in their place. A node that has not followed the batches yet gets a gap, too.
+    /// gets a gap instead of the batches. A node that has not followed the batches yet gets a gap, too.
     pub fn lose(&self, room: &str, range: Gap) {
         self.0.room(room).change(|log| {
             let is_lost =
@@ -186,7 +186,7 @@ impl SharedJournal {
 }
 
 impl SharedNode {
-    /// Stops this node from following: it receives no batches until [`release`](Self::release) is called.
+    /// Stops this node from following: the node receives no batches until [`release`](Self::release) is called.
     pub fn hold(&self) {
         self.node
             .control

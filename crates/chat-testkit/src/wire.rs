@@ -62,7 +62,7 @@ impl Wire {
         self.stream.shutdown().await.expect("the stream is open");
     }
 
-    /// Expects that the next line is this one.
+    /// Expects that the next line is `expected`.
     ///
     /// # Panics
     ///

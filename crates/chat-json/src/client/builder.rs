@@ -124,8 +124,8 @@ impl ClientBuilder {
     /// [`Event::NickRefused`](super::Event::NickRefused).
     ///
     /// By default the client retries until the nick is free, and closes if the nick is invalid. With this setting, the
-    /// client first retries a nick that it had before a disconnect. It becomes a guest once the server has had enough
-    /// time to notice the disconnect.
+    /// client first retries a nick that it had before a disconnect. The client becomes a guest once the server has had
+    /// enough time to notice the disconnect.
     #[must_use]
     pub const fn guest_if_refused(mut self) -> Self {
         self.setup.guest_if_refused = true;

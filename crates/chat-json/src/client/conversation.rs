@@ -353,8 +353,8 @@ impl Conversation {
             Question::Log(room) => {
                 self.read_log(&room, ok);
                 if self.has_room() {
-                    // The driver calls `take_event`, which requests the next page, only if this page has brought an
-                    // event.
+                    // If this page has brought no event, the driver does not call `take_event`, which requests the next
+                    // page.
                     self.catch_up(now);
                 }
             }

@@ -326,8 +326,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::time::timeout;
 
-    /// Returns a connector to a server that sends only `words` on each connection. Also returns the number of
-    /// connections, which grows with each connection.
+    /// Returns a connector to a server that sends only `words` on each connection, and the counter of the connections.
     fn parrot(words: &'static str) -> (impl Connect, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counting = Arc::clone(&count);

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 /// message of another client.
 const UNSEEN_MAX: usize = 4096;
 
-/// The maximum number of its own nicks that the client remembers.
+/// The maximum number of the client's own nicks that the client remembers.
 const NICKS_MAX: usize = 8;
 
 #[derive(Debug)]

@@ -161,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lines<S> {
     }
 }
 
-/// Converts an error. Its kind tells a server that can't be reached from one that does not speak the protocol, which is
-/// `InvalidData`.
+/// Converts an error. The kind `InvalidData` means that the server does not speak the protocol. Other kinds mean that
+/// the server can't be reached.
 fn failed(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,

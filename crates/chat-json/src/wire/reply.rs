@@ -62,8 +62,8 @@ pub struct Welcome<'a> {
     /// The session's nick.
     #[serde(borrow)]
     pub nick: Text<'a>,
-    /// The client's token: the one from its hello, or one that the server has created. `None` if the hello had none and
-    /// the server has created none.
+    /// The client's token: the one from its hello, or one that the server has created. `None` if the hello had no token
+    /// and the server has created no token.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Text<'a>>,
     /// The limits of the server.

@@ -149,8 +149,8 @@ async fn a_taken_nick_is_refused_at_first_and_waited_for_after_a_break() {
     assert_eq!(alice.say("ops", "back").await, Ok(1));
 }
 
-/// Opens streams to a hub. When `breaks` is notified, a stream breaks only at the client's end, so the server still
-/// considers it open.
+/// Opens streams to a hub. When `breaks` is notified, the stream breaks only at the client's end. The server still
+/// considers the stream open.
 fn half_dead(chat: Server, breaks: Arc<Notify>) -> impl Connect {
     let tasks = Mutex::new(JoinSet::new());
     move || {

@@ -181,7 +181,7 @@ fn table() -> Vec<Case> {
     }
     let not_utf8 = b"{\"cmd\":\"ping\",\"id\":\"\xc3\x28\"}".to_vec();
     table.push(("no UTF-8", not_utf8, Refused(Value::Null, "bad_request")));
-    // In the plain dialect these bytes are telnet commands. The second one is incomplete.
+    // In the plain dialect these bytes are telnet commands. The second command is incomplete.
     for (what, bytes) in [("WILL", b"\xff\xfb\x01"), ("SB", b"\xff\xfa\x18")] {
         table.push((what, bytes.to_vec(), Refused(Value::Null, "bad_request")));
     }

@@ -140,7 +140,7 @@ impl Stage {
             })
     }
 
-    /// Sends a line as the program `name`. Epochs of the document are replaced by the server's.
+    /// Sends a line as the program `name`. Epochs of the document are replaced by the server's epochs.
     async fn send(&mut self, name: &str, object: &str) {
         self.written.push(format!("{}> {object}", shown(name)));
         let mut sent = object.to_owned();

@@ -97,8 +97,8 @@ async fn a_room_of_which_only_the_log_is_left_is_not_missing() {
     }
 }
 
-/// A journal accepts appends to a room from one log only. If the room were opened twice, appends of the second log
-/// would count as those of another hub.
+/// A journal accepts appends to a room from one log only. If the hub opened the room twice, appends of the second log
+/// would count as appends of another hub.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_is_joined_and_published_in_at_once_is_opened_once() {
     let journal = Kept::new();

@@ -46,7 +46,7 @@ async fn no_nick_is_taken_over_without_its_token() {
     let mut hub = hub(unlimited());
     let (mut bot, welcome) = Program::hello(&mut hub, with_token("bot", TOKEN)).await;
     assert_eq!(welcome["token"], TOKEN);
-    // A client that sends no token is given one that can't be guessed.
+    // If a client sends no token, the server gives the client a token that can't be guessed.
     let (_plain, welcome) = Program::hello(&mut hub, json!({"nick": "kim"})).await;
     let given = welcome["token"].as_str().unwrap().to_owned();
     assert!(given.len() >= 22, "{given}");

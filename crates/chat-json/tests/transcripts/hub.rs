@@ -251,7 +251,7 @@ fn parse<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
-/// Parses a rate: `20/5` means 20 at once, then 5 a second.
+/// Parses a rate: `20/5` means 20 lines at once, and then 5 lines a second.
 fn parse_rate(text: &str) -> Rate {
     let (burst, per_second) = text.split_once('/').unwrap();
     Rate {

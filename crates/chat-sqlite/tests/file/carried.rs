@@ -156,7 +156,7 @@ fn what_can_not_be_taken_ends_it_and_what_precedes_it_is_imported() {
     }
 }
 
-/// After an invalid line an import returns nothing more, even if it is called again.
+/// An iterator may yield records after its end. An import must not take these records.
 #[test]
 fn an_import_that_has_ended_does_not_go_on() {
     let dir = Dir::new();

@@ -434,7 +434,7 @@ async fn after_a_power_cut_a_log_that_may_have_lost_something_begins_anew() {
         // This is the state after the server was killed and started again, without a restart of the machine.
         std::fs::write(&state, &killed).unwrap();
         assert_eq!(log(&open(&dir.file()), "ops").await.head().epoch, epoch);
-        // After a restart of the machine, the recorded boot time differs from the present one.
+        // After a restart of the machine, the recorded boot differs from the current boot.
         let mut cut = killed;
         if cut[32..40] != [0; 8] {
             cut[32] ^= 0xff;

@@ -138,7 +138,7 @@ async fn ten_indexed(dir: &Dir) -> (SqliteJournal, SqliteLog) {
     (journal, ops)
 }
 
-/// The results depend neither on which messages are indexed, nor on messages that are added later.
+/// The results of a search depend neither on which messages are indexed, nor on messages that are added later.
 #[tokio::test]
 async fn what_is_indexed_and_what_is_not_are_found_as_one() {
     let dir = Dir::new();

@@ -60,7 +60,8 @@ impl Speech {
         self
     }
 
-    /// Allows the dialect to write this control character, such as U+0001 in IRC, because it is part of the protocol.
+    /// Allows the dialect to write this control character, because the character is part of the protocol. An example is
+    /// U+0001 in IRC.
     #[must_use]
     pub fn allow(mut self, allowed: char) -> Self {
         self.allowed.push(allowed);
@@ -88,8 +89,8 @@ impl Speech {
 /// of the encoder, and how the dialect handles lines and replies. [`connection`] is the suite with a connection.
 ///
 /// The texts and names in replies and events are hostile but cleaned, as core passes them to a dialect. The lines are
-/// not cleaned, because a peer may send such lines. The suite needs a Tokio runtime, because it takes its replies from
-/// a hub.
+/// not cleaned, because a peer may send any line. The suite needs a Tokio runtime, because it takes its replies from a
+/// hub.
 ///
 /// # Errors
 ///
@@ -155,7 +156,7 @@ fn shortened(text: &str) -> String {
     format!("{}… ({} bytes) …{rest}", &text[..end], text.len())
 }
 
-/// Runs a closure, and returns a violation if it panics.
+/// Runs a closure, and returns a violation if the closure panics.
 fn unpanicked<T>(doing: &str, does: impl FnOnce() -> T) -> Result<T, Violation> {
     catch_unwind(AssertUnwindSafe(does)).map_err(|panic| {
         let message = panic.downcast_ref::<&str>().map(ToString::to_string);

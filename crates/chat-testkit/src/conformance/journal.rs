@@ -56,8 +56,8 @@ pub trait JournalUnderTest {
     /// The type of the journal.
     type Journal: Journal;
 
-    /// Opens a journal over the store, which must be empty at the first call. A later call is a restart: before it,
-    /// the suite has dropped the earlier journal and all its logs.
+    /// Opens a journal over the store, which must be empty at the first call. Each later call is a restart: the suite
+    /// has dropped the earlier journal and all its logs before that call.
     fn open(&mut self) -> impl Future<Output = Self::Journal>;
 
     /// Returns how long the logs of the journal live.

@@ -162,7 +162,7 @@ impl<R: Roster> Suite<'_, R> {
         })
         .await?;
         self.owners("kim", &[3])?;
-        // Session 1, from which session 3 has taken the nick over, ends. This does not free the nick.
+        // Session 1 ends after session 3 has taken its nick over. The end of session 1 does not free the nick.
         self.roster.release(self.id(1), &keys("kim"));
         self.owners("kim", &[3])?;
         self.roster.release(self.id(3), &keys("kim"));

@@ -83,5 +83,5 @@ impl Conversation {
 const NICK_FAULTS: [&str; 2] = [NICK_TAKEN, "bad_name"];
 const NICK_TAKEN: &str = "nick_taken";
 
-/// How much longer than the time limit for the answer to a ping a server may take to end a lost connection.
+/// A server ends a lost connection at most this long after the time limit for the answer to a ping.
 const GHOST_SLACK: Duration = Duration::from_secs(5);

@@ -56,7 +56,8 @@ pub(super) enum Question {
 /// How the server sees a client that reconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComesBack {
-    /// The server recognises the keys of the client's messages: by the token, or without tokens by the nick.
+    /// The server recognises the keys of the client's messages. A server with tokens recognises the client by the
+    /// token, a server without tokens by the nick.
     AsItself,
     /// The client is another guest of a server without tokens, so the server does not recognise the keys.
     AsGuest,
@@ -142,8 +143,8 @@ impl Unanswered {
 mod tests {
     use super::*;
 
-    /// Returns whether the client repeats an unanswered message if the connection is lost `after` this time since the
-    /// message was sent.
+    /// Returns whether the client repeats an unanswered message. `after` is the time between the sending of the message
+    /// and the loss of the connection.
     fn repeats(comes_back: ComesBack, after: Duration) -> bool {
         let sent = Instant::now();
         let (done, mut answer) = oneshot::channel();

@@ -18,7 +18,8 @@ const SEEDS: u64 = 8;
 /// The number of batches that each run appends to one room.
 const BATCHES: usize = 60;
 
-/// The number of nodes. The sessions of both nodes have the same numbers, so that a node could mistake an author.
+/// The number of nodes. Sessions of different nodes have equal numbers, so that the suite sees if a node takes an
+/// author of the other node for a session of its own.
 const NODES: usize = 2;
 
 /// The mark of a key's owner, as a journal stores it. All keys have one owner: a client that uses both nodes.

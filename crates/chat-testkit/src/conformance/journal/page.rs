@@ -171,7 +171,7 @@ impl Model {
     ) -> Result<(), Violation> {
         let (asked, is_told) = match span {
             Span::After(asked) => (asked, true),
-            // A read before a position need not report a gap. If the page has fewer messages than its limit, all
+            // A read before a position need not report a gap: a page with fewer messages than its limit shows that all
             // earlier messages are gone.
             _ => (Seq::START, false),
         };

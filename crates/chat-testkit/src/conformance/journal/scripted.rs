@@ -44,7 +44,7 @@ async fn an_empty_log(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<()
     Ok(())
 }
 
-/// Checks that the messages of each append can be read at once.
+/// Checks that the messages of each append can be read as soon as the append has completed.
 async fn appends_in_order(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let room = rooms.add("a").await?;
     for messages in [1, 1, 3, 1, 2, 5, 1, 1, 4, 1] {
@@ -139,7 +139,7 @@ async fn many_messages(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(
     Ok(())
 }
 
-/// Checks that messages of one room do not appear in another.
+/// Checks that messages of one room do not appear in another room.
 async fn separate_rooms(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [
         rooms.add("a").await?,
@@ -192,7 +192,8 @@ async fn appends_at_once(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result
     Ok(())
 }
 
-/// Checks that messages that are appended after a restart follow the earlier ones, even if the earlier ones are gone.
+/// Checks that messages that are appended after a restart follow the messages from before the restart, even if those
+/// are gone.
 async fn restarts(rooms: &mut Rooms<'_, impl JournalUnderTest>) -> Result<(), Violation> {
     let all = [filled(rooms).await?, rooms.add("b").await?];
     for expires in [false, true, false] {
