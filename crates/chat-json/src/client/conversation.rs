@@ -466,9 +466,10 @@ impl Conversation {
                 from: printable(&from),
                 text: printable(&text),
             }),
-            event @ (wire::Event::Said(_) | wire::Event::Acted(_) | wire::Event::Topic(_)) => {
-                self.said(event);
-            }
+            event @ (wire::Event::Said(_)
+            | wire::Event::Acted(_)
+            | wire::Event::Topic(_)
+            | wire::Event::Notice(_)) => self.said(event),
             event => {
                 if let Some(event) = Event::presence(event) {
                     self.tell_presence(event);

@@ -3,8 +3,8 @@
 use crate::network::Network;
 use chat_core::{Hub, Limits, Peer, Server};
 use chat_json::{
-    ByteStream, Client, Connect, Event, Events, GapCause, IfMissing, JsonLines, OpenError,
-    RequestError,
+    ByteStream, Client, Connect, Event, Events, GapCause, IfMissing, JsonLines, MessageKind,
+    OpenError, RequestError,
 };
 use futures::FutureExt;
 use std::sync::{Arc, Mutex};
@@ -54,6 +54,29 @@ async fn what_is_said_is_heard_and_has_a_place() {
         panic!("told");
     };
     assert_eq!((&*from, &*text), ("bob", "psst"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_each_kind_are_heard() {
+    let network = Network::new(1);
+    let (_client, mut hears) = open(&network, "kim").await;
+    let host = network.hub().session(Some("host")).await.unwrap();
+    let ops = host.join("ops").await.unwrap();
+    ops.say("said").await.unwrap();
+    ops.act("acted").await.unwrap();
+    ops.notice("notice").await.unwrap();
+    ops.set_topic("topic").await.unwrap();
+    for (text, kind) in [
+        ("said", MessageKind::Said),
+        ("acted", MessageKind::Acted),
+        ("notice", MessageKind::Notice),
+        ("topic", MessageKind::Topic),
+    ] {
+        let Event::Message(message) = next(&mut hears).await else {
+            panic!("expected {text}");
+        };
+        assert_eq!((&*message.text, message.kind), (text, kind));
+    }
 }
 
 #[tokio::test(start_paused = true)]
