@@ -81,7 +81,7 @@ pub(crate) struct FanoutArgs {
     /// Workloads to run, in this order
     #[arg(long, value_delimiter = ',', default_value = "A,B,C,D")]
     workload: Vec<WorkloadName>,
-    /// Rounds; each figure is their median
+    /// Number of rounds; each reported figure is the median over all rounds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Seconds that each server is measured in each round, after a fifth of that as warm-up
@@ -149,7 +149,7 @@ pub(crate) struct IdleArgs {
     /// Members that connect and stay silent
     #[arg(long, default_value_t = 9000)]
     members: usize,
-    /// Rounds; each figure is their median
+    /// Number of rounds; each reported figure is the median over all rounds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Messages sent one at a time after the first, to measure how long each takes to reach all members
@@ -179,7 +179,7 @@ pub(crate) struct HubArgs {
     /// Bytes of each message's text
     #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
     payload: usize,
-    /// Rounds; each figure is their median
+    /// Number of rounds; each reported figure is the median over all rounds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Write all figures as JSON to this file (-: standard output; the table goes to standard error)

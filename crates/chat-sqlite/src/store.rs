@@ -159,13 +159,13 @@ fn insert(
     Ok(())
 }
 
-/// The cost of a message in the index in addition to its text, in bytes.
+/// The number of bytes that an indexed message counts in addition to its text.
 const INDEXED_BESIDES: usize = 64;
 
 /// The result of a step of indexing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Indexed {
-    /// The cost of the indexed messages, in bytes.
+    /// The size of the messages that this step indexed: for each, the bytes of its text and [`INDEXED_BESIDES`].
     pub(crate) bytes: usize,
     /// Whether messages remain to be indexed.
     pub(crate) has_more: bool,
@@ -186,7 +186,7 @@ pub(crate) fn count_unindexed(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(count.cast_unsigned())
 }
 
-/// Indexes the next messages of a room's log, until their cost reaches `bytes_max`. Indexes at least one message.
+/// Indexes the next messages of a room's log, until their size reaches `bytes_max`. Indexes at least one message.
 pub(crate) fn index(
     connection: &Connection,
     room: i64,

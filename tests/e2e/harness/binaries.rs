@@ -35,7 +35,7 @@ fn build() -> Vec<PathBuf> {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo build failed:\n{errors}");
-    // Each line is one JSON object. The objects of programs contain the programs' paths.
+    // Cargo prints one JSON object per line. If the object is about a built program, `executable` is the program's path.
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split_once(r#""executable":""#))

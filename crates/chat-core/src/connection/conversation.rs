@@ -96,7 +96,7 @@ pub(super) struct Deferred {
     /// The command to execute before `rest`; `None` if there is none. The command joins rooms, and the connection's
     /// address was already charged for it.
     pub(super) charged: Option<Command<'static>>,
-    /// The commands and answers of the line that were not processed yet.
+    /// The steps of the line that were not processed yet.
     pub(super) rest: Commands<'static>,
 }
 
@@ -145,14 +145,14 @@ pub(super) enum Next {
     Close(CloseReason),
 }
 
-/// The next command or answer of a line, and the messages that must be published before it.
+/// The next step of a line, and the messages that must be published before it.
 pub(super) struct Do<'a> {
     /// Messages to publish before `then`.
     pub(super) first: Option<Box<Waiting>>,
     pub(super) then: Then<'a>,
 }
 
-/// What the next command or answer of a line makes the connection do.
+/// What the connection must do for one step of a line. A step is a command, or bytes that the dialect answers by itself.
 pub(super) enum Then<'a> {
     /// Send the dialect's own answer.
     Send(BytesMut),
@@ -267,7 +267,7 @@ impl Conversation {
         commands
     }
 
-    /// Takes the next command or answer of a line. Returns it with the messages that must be published before it;
+    /// Takes the next step of a line. Returns it with the messages that must be published before it;
     /// `None` at the end of the line.
     pub(super) fn step<'a>(&mut self, commands: &mut Commands<'a>) -> Option<Do<'a>> {
         let then = match commands.pop()? {

@@ -366,8 +366,8 @@ impl Input {
         inbound.map(|inbound| self.edited(inbound))
     }
 
-    /// Returns when an unfinished line exceeds `timeout`. Returns `None` if the line's time is not limited, or while
-    /// reading is paused.
+    /// Returns the time at which the unfinished line will have taken longer than `timeout`. Returns `None` if the line's
+    /// time is not limited, or while reading is paused.
     pub(crate) fn timed_out_at(&self, timeout: Duration) -> Option<Instant> {
         self.unfinished.as_ref()?.clock.ends_at(timeout)
     }

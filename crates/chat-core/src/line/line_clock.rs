@@ -37,7 +37,8 @@ impl LineClock {
         }
     }
 
-    /// Returns when the line or frame exceeds `timeout`; `None` if the clock has not started or is paused.
+    /// Returns the time at which the line or frame will have taken longer than `timeout`; `None` if the clock has not
+    /// started or is paused.
     pub(crate) fn ends_at(&self, timeout: Duration) -> Option<Instant> {
         if self.paused.is_some() {
             return None;

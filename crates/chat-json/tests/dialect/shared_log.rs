@@ -1,4 +1,4 @@
-//! Keys on two hubs that append to one log. The log recognises the keys.
+//! Two hubs share one log. A message that a client repeats on the other hub under the same key is published only once.
 
 use crate::program::Program;
 use crate::{build, builder, unlimited};

@@ -15,7 +15,7 @@ pub enum Rule {
     Places,
     /// Journal: a message is read back with the same room, author, nick, time, kind, text and key.
     Content,
-    /// Journal: appended messages are in the log, except the oldest ones of a bounded log.
+    /// Journal: no appended message is lost, except that a bounded log drops its oldest messages.
     Loss,
     /// Journal: if the future of an append is dropped, the messages of the append stay in the log.
     Cancelled,

@@ -22,8 +22,7 @@ pub(super) struct InFrames<D> {
 pub(super) struct FrameEncoder(Arc<dyn Encoder>);
 
 impl FrameEncoder {
-    /// Creates the encoder that all connections of a server share, from the encoder that all connections of the dialect
-    /// share.
+    /// Wraps the encoder of the dialect of lines. A server creates one `FrameEncoder` for all its connections.
     pub(super) fn new(lines: Arc<dyn Encoder>) -> Self {
         Self(lines)
     }
