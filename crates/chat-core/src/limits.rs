@@ -127,7 +127,8 @@ pub struct Limits {
     /// the line is longer than [`text_bytes`](Self::text_bytes), so a person may type as slowly as they like.
     pub line_timeout: Option<Duration>,
     /// How long the server waits for the first bytes of a connection (300 ms). If none arrive in this time, the server
-    /// greets the peer in the plain dialect.
+    /// greets the peer in the plain dialect. A connection that may be a spare one of a browser is greeted later, or not
+    /// at all; see [`Hub::expect_spare_connections`](crate::Hub::expect_spare_connections).
     pub greet_after: Duration,
     /// How long a plain connection must be silent before its first text ends, if the text has no newline (200 ms).
     /// After that, silence ends each text of the connection. Such a text is called a chunk.

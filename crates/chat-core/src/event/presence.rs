@@ -112,7 +112,8 @@ pub enum CloseReason {
     TooSoon(Duration),
     /// A later session of the same client took the nick. The hub recognises the client by the client's token.
     TakenOver,
-    /// The handshake of the connection's protocol did not end in time.
+    /// The handshake of the connection's protocol did not end in time, or a
+    /// [spare connection](crate::Hub::expect_spare_connections) was not used in time.
     TimedOut,
     /// The task that served the connection or held the session panicked.
     Failed,

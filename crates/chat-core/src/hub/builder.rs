@@ -1,6 +1,6 @@
 //! The parts of a hub, and their defaults.
 
-use crate::admission::ConnectionLimiter;
+use crate::admission::{ConnectionLimiter, SpareConnections};
 use crate::hub::authenticator::{Authenticator, DynAuthenticator};
 use crate::hub::hub::{Hub, Inner};
 use crate::hub::local_roster::LocalRoster;
@@ -170,6 +170,7 @@ impl HubBuilder {
         Hub(Arc::new(Inner {
             keys: Arc::new(Keys::new(&limits)),
             limiter: ConnectionLimiter::new(Arc::clone(&limits)),
+            spares: SpareConnections::default(),
             authenticating: Semaphore::new(authentications),
             limits,
             rooms: Mutex::new(Rooms::new((names.fold)(lobby.as_str()))),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the hub opens no socket, reads no environment and starts no task before a member needs one.
 
-use crate::admission::ConnectionLimiter;
+use crate::admission::{ConnectionLimiter, SpareConnections};
 use crate::event::CloseReason;
 use crate::hub::authenticator::{AuthError, Credentials, DynAuthenticator, NotProved};
 use crate::hub::builder::HubBuilder;
@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Holds rooms and sessions. A `Hub` is a handle that is cheap to clone: all clones are the same hub.
@@ -78,6 +79,7 @@ pub(super) struct Inner {
     pub(super) counters: Arc<Counters>,
     pub(super) keys: Arc<Keys>,
     pub(super) limiter: ConnectionLimiter,
+    pub(super) spares: SpareConnections,
     pub(super) sessions: AtomicU64,
     pub(super) guests: AtomicU64,
     pub(super) draining: CancellationToken,
@@ -147,6 +149,32 @@ impl Hub {
 
     pub(crate) fn draining(&self) -> WaitForCancellationFutureOwned {
         self.0.draining.clone().cancelled_owned()
+    }
+
+    /// Tells the hub that the program at this peer's address opens spare connections: connections that stay silent until
+    /// the program needs one, which may be never. Browsers do so. A protocol that takes over the stream calls this when
+    /// it recognises such a program; HTTP does, when the page is requested.
+    ///
+    /// The server must not greet a spare connection in plain: a guest would join the lobby and leave it again, and the
+    /// program would find the greeting instead of an answer. So the call changes what the silence of a connection from
+    /// the same address means:
+    ///
+    /// - A connection that was opened in the 2 s before or after the call, and that was not greeted yet, is taken for a
+    ///   spare one. Silence does not greet it. Its first bytes select the protocol as always, so a person on such a
+    ///   connection is greeted with their first line. After 5 min of silence the connection is closed without a word.
+    /// - Any other connection that is opened in the hour after the call is greeted after 2 s of silence, if
+    ///   [`Limits::greet_after`] is shorter.
+    ///
+    /// The call concerns all peers of the address, and the addresses of one IPv6 /64 network are one. A peer can
+    /// therefore delay the greeting of silent peers behind the same address, but not prevent that they talk. Loopback
+    /// is an address like any other here. Without an address, the call does nothing.
+    ///
+    /// Only a server with a protocol that [may take over](crate::protocol::Detector::may_take_over) the stream treats
+    /// silence in this way. The hub remembers at most 8,192 addresses, and forgets the oldest first.
+    pub fn expect_spare_connections(&self, peer: &Peer) {
+        if let Some(address) = peer.address() {
+            self.spares().note(address.ip(), Instant::now());
+        }
     }
 
     /// Returns the hub's limits.
@@ -335,6 +363,10 @@ impl Hub {
 
     pub(crate) fn limiter(&self) -> &ConnectionLimiter {
         &self.0.limiter
+    }
+
+    pub(crate) fn spares(&self) -> &SpareConnections {
+        &self.0.spares
     }
 }
 

@@ -26,6 +26,12 @@ use tokio::net::TcpStream;
 /// [`is_handshake`](Self::is_handshake). Such a protocol must end by itself when the hub drains; see
 /// [`Hub::drained`](crate::Hub::drained).
 ///
+/// # Spare connections
+///
+/// Silence on a new connection makes the server greet the peer in plain, and then no protocol takes over the stream. A
+/// protocol whose clients open connections and leave them silent, as browsers do, therefore calls
+/// [`Hub::expect_spare_connections`](crate::Hub::expect_spare_connections) when it recognises such a client.
+///
 /// # Cancel safety
 ///
 /// The future of [`take_over`](Self::take_over) is dropped when its deadline passes, or together with the connection's

@@ -3,16 +3,15 @@
 //! Invariant: a protocol that takes over the stream receives the peer's bytes from the first one. Once the peer was
 //! greeted in the plain dialect, no protocol takes over the stream, because the greeting is not part of that protocol.
 
-use crate::admission::{AddressAccount, Permit};
+use crate::admission::{AddressAccount, Permit, Silence};
 use crate::connection::{Dialects, Opening, drive_stream};
 use crate::event::CloseReason;
 use crate::hub::Hub;
 use crate::peer::Peer;
 use crate::protocol::{Detected, Detection, Next, Stream, TakeOver, TakenOver};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures::FutureExt;
 use futures::future::{Either, ready};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -111,13 +110,11 @@ where
     let opened = Instant::now();
     let mut opening = Opening::new(opened);
     if dialects.may_take_over() {
-        match recognise(&mut stream, opened, &hub, &dialects).await {
-            Ok((ahead, Some(protocol))) => {
-                let stream = Stream::rewound(ahead, stream);
-                return taken_over(protocol, stream, peer, admission, hub, dialects).await;
-            }
-            Ok((ahead, None)) => opening.ahead = ahead,
-            Err(_) => return Err(CloseReason::Broken),
+        let protocol;
+        (opening, protocol) = recognise(&mut stream, ip(&peer), opened, &hub, &dialects).await?;
+        if let Some(protocol) = protocol {
+            let stream = Stream::rewound(opening.ahead, stream);
+            return taken_over(protocol, stream, peer, admission, hub, dialects).await;
         }
     }
     let peer = authenticated(peer, &hub, &mut opening).await?;
@@ -142,42 +139,67 @@ where
     Box::pin(talk.inspect(move |_| drop(permit)))
 }
 
-/// Reads until the first bytes, or silence, tell whether a protocol takes over the stream. Returns the bytes that were
-/// read, and the protocol; `None` if no protocol takes over.
+/// Reads until the first bytes, or silence, tell whether a protocol takes over the stream. Returns the protocol, `None` if
+/// no protocol takes over, and the opening of the conversation, which has the bytes that were read.
+///
+/// # Errors
+///
+/// Returns an error if the stream broke, or if the connection is a spare one that was not used in time.
 async fn recognise(
     stream: &mut (impl AsyncRead + Unpin),
+    address: Option<IpAddr>,
     opened: Instant,
     hub: &Hub,
     dialects: &Dialects,
-) -> io::Result<(Bytes, Option<Box<dyn TakeOver>>)> {
+) -> Result<(Opening, Option<Box<dyn TakeOver>>), CloseReason> {
     let limits = hub.limits();
     let prefix_max = limits.prefix_bytes.get();
+    let greeted_at = opened + limits.greet_after;
+    let mut silence = Silence::Waits(greeted_at);
+    let mut opening = Opening::new(opened);
     let mut ahead = BytesMut::new();
+    let mut protocol = None;
     let mut draining = pin!(hub.draining());
     while ahead.len() < prefix_max {
-        let patience = if ahead.is_empty() {
-            limits.greet_after
-        } else {
-            limits.prefix_timeout
+        let until = match silence {
+            _ if !ahead.is_empty() => opening.opened + limits.prefix_timeout,
+            Silence::Waits(until) | Silence::Spare(until) => until,
+            Silence::Greets => break,
         };
         let mut limited = (&mut *stream).take((prefix_max - ahead.len()) as u64);
+        let is_first = ahead.is_empty();
         let read = tokio::select! {
-            read = limited.read_buf(&mut ahead) => read?,
-            () = tokio::time::sleep_until(opened + patience) => break,
+            read = limited.read_buf(&mut ahead) => read.map_err(|_| CloseReason::Broken)?,
+            () = tokio::time::sleep_until(until) => match silence {
+                _ if !is_first => break,
+                Silence::Spare(_) => return Err(CloseReason::TimedOut),
+                Silence::Waits(_) | Silence::Greets => {
+                    silence = hub.spares().silence(address, opened, Instant::now());
+                    continue;
+                }
+            },
             () = &mut draining => break,
         };
+        let now = Instant::now();
+        if is_first && now > greeted_at {
+            // A spare connection was used or has ended. The time limits of the conversation begin now, so that the peer
+            // is not greeted before the conversation has seen which of the two it is.
+            opening.opened = now;
+        }
         if read == 0 {
             break;
         }
         match dialects.take_over(&ahead) {
-            Detection::Found(Detected::TakeOver(protocol)) => {
-                return Ok((ahead.freeze(), Some(protocol)));
+            Detection::Found(Detected::TakeOver(found)) => {
+                protocol = Some(found);
+                break;
             }
             Detection::NeedMore => {}
             Detection::Found(_) | Detection::NotFound => break,
         }
     }
-    Ok((ahead.freeze(), None))
+    opening.ahead = ahead.freeze();
+    Ok((opening, protocol))
 }
 
 /// Lets a protocol take over the stream, and continues with the stream that the protocol hands back.
@@ -207,15 +229,16 @@ async fn taken_over(
                 continue;
             }
             Next::Dialect(dialect) => opening.dialect = Some(dialect),
-            Next::Detect => match recognise(&mut stream, opened, &hub, &dialects).await {
-                Ok((ahead, Some(next))) => {
+            Next::Detect => {
+                let next;
+                (opening, next) =
+                    recognise(&mut stream, ip(&peer), opened, &hub, &dialects).await?;
+                if let Some(next) = next {
                     protocol = next;
-                    stream = Stream::rewound(ahead, stream);
+                    stream = Stream::rewound(opening.ahead, stream);
                     continue;
                 }
-                Ok((ahead, None)) => opening.ahead = ahead,
-                Err(_) => return Err(CloseReason::Broken),
-            },
+            }
         }
         let peer = authenticated(peer, &hub, &mut opening).await?;
         return Ok(match stream.into_tcp() {

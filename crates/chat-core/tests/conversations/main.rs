@@ -29,6 +29,7 @@ mod regression;
 mod shared_log;
 mod shared_log_faults;
 mod shared_roster;
+mod spares;
 mod take_over;
 
 use chat_core::{Hub, Limits, Member, Rate, Session};

@@ -302,3 +302,20 @@ async fn a_forwarded_peer_counts_for_its_own_address() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_silence_of_a_forwarded_peer_is_judged_by_its_own_address() {
+    let mut hub = TestHub::default().protocol(Forwarded);
+    let proxy = || Peer::from(std::net::SocketAddr::from(([198, 51, 100, 1], 1)));
+    let browser = Peer::from(std::net::SocketAddr::from(([192, 0, 2, 1], 1)));
+    hub.hub.expect_spare_connections(&browser);
+    let mut silent = Vec::new();
+    for address in [1, 2] {
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        hub.serve(far, proxy());
+        near.write_all(&[b'F', address]).await.unwrap();
+        silent.push(Wire::new("silent", near));
+    }
+    silent[1].sees_containing("* you are guest-1").await;
+    silent[0].sees_nothing().await;
+}
