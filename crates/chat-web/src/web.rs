@@ -32,6 +32,12 @@ use std::sync::Arc;
 /// therefore name the server as an IP address, as `localhost`, or as one of the [`host`](Self::host) names. A page of
 /// another site can neither publish nor open a WebSocket: its requests are answered with 403.
 ///
+/// # Spare connections
+///
+/// A browser opens connections and leaves them silent until it needs them. When a browser requests the page, silent
+/// connections from its address are therefore not greeted at once; see
+/// [`Hub::expect_spare_connections`](chat_core::Hub::expect_spare_connections).
+///
 /// # Overload
 ///
 /// A request over [`Limits::rate`](chat_core::Limits::rate) waits; nothing is dropped. [`WebLimits`] bounds what one

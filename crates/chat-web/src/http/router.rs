@@ -8,7 +8,7 @@ use super::state::State;
 use super::{Body, Context, full};
 use crate::api;
 use bytes::Bytes;
-use http::header::{ALLOW, EXPECT, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ALLOW, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
@@ -86,7 +86,20 @@ async fn route(
         return Ok(options("GET, HEAD, POST, OPTIONS"));
     }
     let page = &context.site.page;
-    page.answer(request.method(), path, request.headers()).await
+    let answer = page.answer(request.method(), path, request.headers());
+    let answer = answer.await?;
+    if request.method() == Method::GET && !is_forwarded(request.headers()) {
+        context.hub.expect_spare_connections(&context.peer);
+    }
+    Ok(answer)
+}
+
+/// Returns whether a proxy has sent the request. The peer's address is then the proxy's, and a proxy opens no spare
+/// connections as a browser does.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "via", "x-forwarded-for"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 /// Checks what hyper leaves to its caller: that the server knows the method, understands the body and can meet the

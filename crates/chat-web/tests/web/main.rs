@@ -7,3 +7,4 @@ mod connections;
 mod harness;
 mod page;
 mod safety;
+mod spares;
