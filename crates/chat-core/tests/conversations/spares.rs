@@ -65,6 +65,12 @@ async fn greeted(wire: &mut Wire) -> Duration {
     begun.elapsed()
 }
 
+/// Waits until a connection ends, for an hour at most.
+async fn ended(hub: &mut TestHub) -> CloseReason {
+    let hour = Duration::from_secs(3600);
+    tokio::time::timeout(hour, hub.ended()).await.unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_never_greets_a_spare_connection_and_its_first_bytes_still_decide() {
     let mut hub = hub();
@@ -108,9 +114,9 @@ async fn a_spare_connection_that_stays_silent_is_closed_without_a_word() {
     hub.hub.expect_spare_connections(&peer(HOME));
     let begun = Instant::now();
     let mut spare = hub.connect_as("spare", peer(HOME));
-    assert_eq!(hub.ended().await, CloseReason::TimedOut);
+    assert_eq!(ended(&mut hub).await, CloseReason::TimedOut);
     assert_eq!(begun.elapsed(), Duration::from_secs(300));
-    assert!(spare.next_bytes().await.is_empty());
+    assert_eq!(spare.sees_the_end().await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +127,7 @@ async fn a_spare_connection_that_its_program_closes_is_not_announced() {
     let spare = hub.connect_as("spare", peer(HOME));
     sleep(Duration::from_secs(60)).await;
     drop(spare);
-    assert_eq!(hub.ended().await, CloseReason::Disconnected);
+    assert_eq!(ended(&mut hub).await, CloseReason::Disconnected);
     alice.sees_nothing().await;
 }
 
@@ -132,8 +138,8 @@ async fn a_spare_connection_ends_when_the_hub_drains() {
     let mut spare = hub.connect_as("spare", peer(HOME));
     sleep(Duration::from_secs(1)).await;
     hub.hub.drain();
-    assert_eq!(hub.ended().await, CloseReason::Draining);
-    assert!(spare.next_bytes().await.is_empty());
+    assert_eq!(ended(&mut hub).await, CloseReason::Draining);
+    assert_eq!(spare.sees_the_end().await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,5 +246,6 @@ async fn a_spare_connection_counts_for_the_limits_like_any_other() {
     tokio::select! {
         () = serving => panic!("nothing stops the server"),
         () = connecting => {}
+        () = sleep(Duration::from_secs(3600)) => panic!("the refused connection is not closed"),
     }
 }
