@@ -43,7 +43,7 @@ pub use log::{Kind, Message, Seq};
 pub use name::{Nick, RoomName};
 pub use peer::Peer;
 pub use plain::WallTime;
-pub use request::{Guest, GuestEvents, GuestPage, GuestPublished};
+pub use request::{AddressMeter, Guest, GuestEvents, GuestPage, GuestPublished};
 pub use room::Echo;
 pub use server::{Server, listener, serve, serve_connection};
 pub use session::{

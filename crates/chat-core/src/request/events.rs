@@ -4,6 +4,7 @@ use crate::event::Event;
 use crate::hub::{Hub, Visit};
 use crate::log::{Epoch, SessionId};
 use crate::name::RoomName;
+use crate::protocol::Refusal;
 use crate::request::guest::Guest;
 use crate::room::{CatchUp, Reader, Room, Subscription, Viewer};
 use std::fmt;
@@ -64,6 +65,20 @@ impl GuestEvents {
     #[must_use]
     pub const fn guest(&self) -> &Guest {
         &self.guest
+    }
+
+    /// Asks the policy again whether the peer may connect and may be in the room. The program that serves the guest
+    /// calls this now and then, so that a peer that is banned while it follows a room does not follow it for ever.
+    ///
+    /// # Errors
+    ///
+    /// Returns a refusal if the policy refuses one of these, or if the hub drains. The program then drops the events.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn check(&self) -> Result<(), Refusal> {
+        self.guest.check_room(&self.watch.visit.key).await
     }
 
     /// Waits for the next event of the room.

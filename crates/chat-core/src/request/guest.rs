@@ -17,7 +17,7 @@ use crate::request::decisions::{decided, may_see, may_see_members};
 use crate::request::events::GuestEvents;
 use crate::request::reading;
 use crate::request::visiting::{charge_opening, visit};
-use crate::room::{JoinError, JoinedAt, Participant, Plan, PublishError, Resume};
+use crate::room::{JoinError, JoinedAt, Opener, Participant, Plan, PublishError, Resume};
 use crate::session::SessionError;
 use std::future::Future;
 use std::sync::Arc;
@@ -265,8 +265,8 @@ impl Guest {
     ///
     /// The room is opened if it is not open, and stays open as long as the guest follows it. The request counts as a
     /// join for [`Limits::joins_per_address`](crate::Limits::joins_per_address). If the policy lets the peer join the
-    /// room but not read its history, the messages after the position are reported as a gap. The policy is not asked
-    /// again while the guest follows the room.
+    /// room but not read its history, the messages after the position are reported as a gap. The policy is
+    /// asked again by [`GuestEvents::check`] only.
     ///
     /// # Errors
     ///
@@ -307,6 +307,33 @@ impl Guest {
         }
     }
 
+    /// Asks the policy whether the peer may connect under this nick. Each request asks by itself; this is for a program
+    /// that must know before it reads the rest of the request.
+    ///
+    /// # Errors
+    ///
+    /// Returns a refusal if the policy refuses the peer, or if the hub drains.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn check(&self, nick: Option<&str>) -> Result<(), Refusal> {
+        let asked = self.ask(None, Question::Connect { nick }).await;
+        self.counted(asked.map(drop))
+    }
+
+    /// Asks the policy whether the peer may still follow the room with this key.
+    pub(super) async fn check_room(&self, key: &str) -> Result<(), Refusal> {
+        let connects = Question::Connect { nick: None };
+        self.ask(None, connects).await?;
+        match self.ask(None, Question::Join { room: key }).await? {
+            Some(other) if self.hub.fold(&other) != key => {
+                Err(Refusal::denied("no longer in this room", self.hub.limits()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the room's information without the members' names, if the policy hides them from the peer.
     pub(super) fn seen(&self, mut info: RoomInfo) -> RoomInfo {
         let room = self.hub.fold(info.room.as_str());
@@ -334,7 +361,7 @@ impl Guest {
         {
             // The message is already published, so it is a duplicate even if the nick, the room or the policy has
             // changed since then.
-            return Ok(self.duplicate(said).await);
+            return self.duplicate(said).await;
         }
         self.hub.checked(text)?;
         let author = self.take_nick(given.as_deref().or(nick)).await?;
@@ -351,7 +378,7 @@ impl Guest {
         if let Some((key, owner)) = key {
             match self.hub.keys().claim_settled(owner, key).await {
                 Ok(claim) => claims.push(claim),
-                Err(said) => return Ok(self.duplicate(said).await),
+                Err(said) => return self.duplicate(said).await,
             }
         }
         let mut drafts = author.drafts(self.hub.now());
@@ -482,15 +509,11 @@ impl Guest {
         }
         let is_hidden =
             if_missing == IfMissing::Refuse && !may_see(&self.hub, &self.visitor(nick), &key);
-        let account = self.address.as_ref();
-        if let Some(until) = charge_opening(&self.hub, account, &key, is_hidden)? {
-            unless_draining(&self.hub, tokio::time::sleep_until(until)).await?;
-        }
+        self.pay_for_opening(&key, is_hidden).await?;
         if is_hidden {
             return Err(Refusal::missing(&name));
         }
-        let opener = account.map(|account| account.address());
-        visit(&self.hub, opener, &name, &key, if_missing).await
+        visit(&self.hub, self.opener(), &name, &key, if_missing).await
     }
 
     /// Claims a nick, and frees the nick at once. To other peers, the message of a guest looks like one of a session
@@ -535,15 +558,33 @@ impl Guest {
         }
     }
 
-    async fn duplicate(&self, said: Said) -> GuestPublished {
+    /// Returns where an earlier message is. Its room may have to be opened again, and that is charged as for a message.
+    async fn duplicate(&self, said: Said) -> Result<GuestPublished, Refusal> {
         let Said { room, seq } = said;
-        let end = self.hub.position(room.as_str()).await.ok();
-        GuestPublished {
+        let (name, key) = self.hub.room_name(room.as_str()).map_err(JoinError::Name)?;
+        self.pay_for_opening(&key, false).await?;
+        // A room whose log is gone is not opened.
+        let visit = visit(&self.hub, self.opener(), &name, &key, IfMissing::Refuse).await;
+        let end = visit.ok().map(|visit| visit.cursor().position());
+        Ok(GuestPublished {
             epoch: end.filter(|end| seq <= end.seq).map(|end| end.epoch),
             room,
             seq,
             is_duplicate: true,
+        })
+    }
+
+    /// Charges the peer's address for opening the room with this key, and waits if the address opens rooms too fast.
+    async fn pay_for_opening(&self, key: &str, is_hidden: bool) -> Result<(), Refusal> {
+        let account = self.address.as_ref();
+        if let Some(until) = charge_opening(&self.hub, account, key, is_hidden)? {
+            unless_draining(&self.hub, tokio::time::sleep_until(until)).await?;
         }
+        Ok(())
+    }
+
+    fn opener(&self) -> Opener {
+        self.address.as_ref().map(|account| account.address())
     }
 
     fn charge(&self, cost: Cost) {

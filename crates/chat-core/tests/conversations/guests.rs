@@ -10,7 +10,7 @@ use chat_testkit::{SlowJournal, TestHub, WordPolicy, in_words};
 use futures::FutureExt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -278,16 +278,104 @@ async fn guests_and_connections_of_an_address_pay_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn input_of_a_guest_counts_for_its_address() {
+async fn what_an_address_sends_and_is_answered_is_metered() {
     let mut limits = Limits::default();
     limits.bytes_per_minute = NonZeroUsize::new(6000);
+    limits.answers_per_address = Some(rate(100, 1));
     let hub = Hub::new(limits);
+    let meter = |address: &str| {
+        let address: SocketAddr = address.parse().unwrap();
+        hub.address_meter(&Peer::from(address))
+    };
+    let (one, twin) = (meter("192.0.2.1:1"), meter("192.0.2.1:2"));
+    assert_eq!(one.charge_input(6000), None);
+    assert_eq!(twin.charge_input(100), Some(Duration::from_secs(1)));
+    one.charge_answer(100 * 8 * 1024);
+    assert_eq!(twin.may_ask(), Ok(()));
+    one.charge_answer(20 * 8 * 1024);
+    assert_eq!(twin.may_ask().unwrap_err().code, Code::RateLimited);
+    for other in [meter("192.0.2.2:1"), meter("127.0.0.1:1")] {
+        assert_eq!(other.charge_input(6000), None);
+        assert_eq!(other.may_ask(), Ok(()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_pays_for_the_room_that_it_opens() {
+    let mut limits = Limits::default();
+    limits.joins_per_address = Some(rate(1, 1));
+    limits.empty_rooms = 0;
+    let journal = SlowJournal::new(vec![Duration::ZERO]);
+    let hub = Hub::builder().limits(limits).journal(journal).build();
     let guest = guest_from(&hub, "192.0.2.1:1").await;
+    let once = || {
+        guest.publish(
+            None,
+            "ops",
+            "failed",
+            Some(("k", SENDER)),
+            IfMissing::Create,
+        )
+    };
+    assert!(!once().await.unwrap().is_duplicate);
     let begun = Instant::now();
-    guest.charge_input(6000).await;
+    for _ in 0..3 {
+        let again = once().await.unwrap();
+        assert_eq!((again.seq, again.is_duplicate), (Seq(1), true));
+    }
+    let took = begun.elapsed().as_millis();
+    assert!((2900..3100).contains(&took), "{took} ms");
+    // A room that is open costs nothing.
+    let _watch = guest.follow(&JoinRequest::from("ops")).await.unwrap();
+    let begun = Instant::now();
+    once().await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(10));
-    guest.charge_input(100).await;
-    assert_eq!(begun.elapsed().as_millis() / 100, 10);
+}
+
+/// Lets nobody connect, or nobody into a room, once it is told to.
+#[derive(Clone, Default)]
+struct Ban(Arc<Mutex<&'static str>>);
+
+impl Policy for Ban {
+    async fn connect(&self, _who: &Visitor, nick: Option<&str>) -> Decision {
+        match (*self.0.lock().unwrap(), nick) {
+            ("all", _) | ("mallory", Some("mallory")) => Decision::refuse("banned"),
+            _ => Decision::Allow,
+        }
+    }
+
+    async fn join(&self, _who: &Visitor, room: &str) -> Decision {
+        match *self.0.lock().unwrap() {
+            "ops" if room == "ops" => Decision::refuse("members only"),
+            "moved" => Decision::Change("elsewhere".into()),
+            "same" => Decision::Change("OPS".into()),
+            _ => Decision::Allow,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_can_be_asked_again_while_a_guest_follows_a_room() {
+    let ban = Ban::default();
+    let hub = Hub::builder().policy(ban.clone()).build();
+    let guest = guest(&hub).await;
+    let (_, events) = guest.follow(&JoinRequest::from("ops")).await.unwrap();
+    for (banned, expected) in [
+        ("", None),
+        ("dev", None),
+        ("same", None),
+        ("ops", Some("members only")),
+        ("moved", Some("no longer in this room")),
+        ("all", Some("banned")),
+    ] {
+        *ban.0.lock().unwrap() = banned;
+        let refusal = events.check().await.err();
+        assert_eq!(refusal.as_ref().map(|refusal| &*refusal.message), expected);
+        assert!(refusal.is_none_or(|refusal| refusal.code == Code::Denied));
+    }
+    *ban.0.lock().unwrap() = "mallory";
+    assert_eq!(code(guest.check(Some("mallory")).await), Err(Code::Denied));
+    assert_eq!(code(guest.check(None).await), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
